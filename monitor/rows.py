@@ -1,0 +1,41 @@
+"""The columns that `monitor` judges: one entry an event, in the order of the source's offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns of equal length. Served replies fill everything but `correct`; feedback fills ids, versions,
+    arms, clients and `correct`, and leaves the rest empty."""
+
+    offsets: list[int]
+    ids: list[str]  # the inference event's id, in feedback too
+    times_ms: list[int]
+    versions: list[str]
+    arms: list[str]  # champion, canary or shadow
+    clients: list[str]
+    statuses: list[int] = []
+    ttft_ms: list[float] = []
+    tpot_ms: list[float] = []
+    latency_ms: list[float] = []
+    descriptors: list[list[float]] = []  # rows x descriptors, finite
+    correct: list[bool | None] = []
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def take(self, indices: Sequence[int]) -> ScoreRows:
+        """The rows at `indices`, in that order; empty columns stay empty."""
+        return ScoreRows(**{name: [column[i] for i in indices] if column else [] for name, column in self._columns()})
+
+    def after(self, offset: int) -> ScoreRows:
+        """The rows whose offset is `offset` or more: what a watermark has not yet covered."""
+        if not self.offsets or self.offsets[0] >= offset:
+            return self
+        return self.take([i for i, at in enumerate(self.offsets) if at >= offset])
+
+    def _columns(self) -> list[tuple[str, list[object]]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__]

@@ -1,0 +1,1 @@
+"""Requests and versions: the gateway, capture, routing, hot swap and rollout."""

@@ -1,0 +1,81 @@
+"""Bytes to events and back: JSON by msgspec, CloudEvents attributes as Kafka headers."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cache
+from typing import TypeVar
+
+import msgspec
+
+from streams.events import Event
+
+SCHEMA_VERSION = 1
+NAMESPACE = uuid.UUID("6f7a3c1e-5b1d-5c6e-9a7f-0d2b8f3e4a10")
+
+E = TypeVar("E", bound=Event)
+Headers = list[tuple[str, bytes]]
+
+_encoder = msgspec.json.Encoder()
+
+
+class Undecodable(ValueError):
+    """The bytes are not the event they should be; the message names the field and what was expected."""
+
+
+@cache
+def _decoder(kind: type[E]) -> msgspec.json.Decoder[E]:
+    return msgspec.json.Decoder(kind)
+
+
+def encode(event: Event) -> bytes:
+    """One event as UTF-8 JSON."""
+    return _encoder.encode(event)
+
+
+def decode(kind: type[E], data: bytes | None) -> E:
+    """The event in `data`; raises `Undecodable` naming field, value and expectation."""
+    if data is None:
+        raise Undecodable(f"{kind.__name__}: no value, expected a JSON object")
+    try:
+        event = _decoder(kind).decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Undecodable(f"{kind.__name__}: {error}") from error
+    if event.schema_version != SCHEMA_VERSION:
+        raise Undecodable(
+            f"{kind.__name__}: schema_version is {event.schema_version}, expected {SCHEMA_VERSION}: "
+            "written by another release; upgrade this reader"
+        )
+    return event
+
+
+def headers(event: Event, *, id: str, time_ms: int, source: str) -> Headers:
+    """CloudEvents 1.0 attributes, binary content mode."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", id.encode()),
+        ("ce_type", f"homeostat.{type(event).__name__}".encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", rfc3339(time_ms).encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+def rfc3339(time_ms: int) -> str:
+    """Milliseconds since the epoch as an RFC 3339 time in UTC.
+
+    >>> rfc3339(0)
+    '1970-01-01T00:00:00.000Z'
+    """
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def deterministic_id(*parts: object) -> str:
+    """The same parts always give the same id, so that an effect done twice is one effect.
+
+    >>> deterministic_id("alarm", "support", 3) == deterministic_id("alarm", "support", 3)
+    True
+    """
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(map(str, parts))))

@@ -1,0 +1,257 @@
+"""Everything that flows through Kafka, as frozen msgspec structs.
+
+Field names follow the OpenTelemetry GenAI conventions where they have one. Quantities carry their unit.
+Every struct has `schema_version`; a reader refuses a version it does not know (see `streams.codec`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from monitor.rows import ScoreRows
+
+Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What every event has in common."""
+
+    schema_version: int = 1
+
+
+class Arm(StrEnum):
+    """Which part of a rollout answered a request."""
+
+    CHAMPION = "champion"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One chat message; `/v1/completions` prompts are one message with the role `text`."""
+
+    role: str
+    content: str
+
+
+class InferenceServed(Event, frozen=True, kw_only=True):
+    """One reply, as the client got it (topic `inference.events`, key `id`)."""
+
+    id: str  # the request id's first part, a UUIDv7
+    time_ms: int  # when the reply ended, milliseconds since the epoch
+    alias: str
+    version: str
+    replica: str
+    arm: Arm
+    operation: str  # "chat" or "completion"
+    client: str  # the API key's id, never the key
+    input_messages: list[Message]
+    output: str
+    input_tokens: int
+    output_tokens: int
+    ttft_ms: float  # request to first token; equals latency_ms where the reply was not streamed
+    tpot_ms: float  # time per output token after the first; 0 where unknown
+    latency_ms: float
+    finish_reason: str
+    logprob_mean: float | None  # mean token log-probability; None where the engine gave none
+    logprob_min: float | None
+    status: int  # HTTP status the client saw; 499 where it hung up
+    streamed: bool = False
+    tags: dict[str, str] = {}  # tenant, language, group: from request headers
+
+
+class FeedbackGiven(Event, frozen=True, kw_only=True):
+    """Somebody's word on a reply (topic `inference.feedback`, key `event_id`)."""
+
+    id: str  # deterministic from event id, author and content: a retried POST is the same event
+    event_id: str
+    time_ms: int
+    alias: str
+    version: str
+    arm: Arm
+    by: str  # API key's id
+    source: str = "client"  # client, reviewer or downstream
+    label: str | None = None  # what the answer should have been (a class or exact text)
+    correction: str | None = None  # a corrected answer, free text
+    score: float | None = None  # 0 to 1
+    thumb: bool | None = None
+    correct: bool | None = None  # judged at the gateway; None where it cannot tell yet
+
+
+class ScoreBatch(Event, frozen=True, kw_only=True):
+    """What the ingest agent learned from offsets `first_offset..last_offset` of one partition, for one alias
+    (topic `monitor.scores`, key `alias`). Sent and confirmed before those offsets are acknowledged; after a
+    crash batches may overlap, so the judge drops rows under its watermark."""
+
+    alias: str
+    source_topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    descriptor_names: list[str]
+    rows: ScoreRows
+
+
+class WindowClosed(Event, frozen=True, kw_only=True):
+    """A span of event time is over (topic `monitor.windows`, key `alias`)."""
+
+    id: str
+    alias: str
+    version: str
+    start_ms: int
+    end_ms: int
+    requests: int
+    errors: int
+    labelled: int
+    correct: int
+    estimated_accuracy: float | None
+    latency_p50_ms: float
+    latency_p95_ms: float
+    evidence: dict[str, float]  # detector name -> log10 of its statistic over its threshold (>= 0 has fired)
+    profile: str | None = None  # path of the merged whylogs profile
+
+
+class AlarmKind(StrEnum):
+    QUALITY = "quality"
+    ESTIMATED_QUALITY = "estimated_quality"
+    DRIFT = "drift"
+    LATENCY = "latency"
+    ERRORS = "errors"
+    FAIRNESS = "fairness"
+    SAFETY = "safety"
+
+
+class Severity(StrEnum):
+    INFO = "info"  # annotate only
+    WARNING = "warning"
+    CRITICAL = "critical"  # harm
+
+
+class AlarmRaised(Event, frozen=True, kw_only=True):
+    """A test has fired (topic `monitor.alarms`, key `alias`). The id is deterministic: alias, version, kind and
+    the event that completed the evidence."""
+
+    id: str
+    alias: str
+    version: str
+    kind: AlarmKind
+    severity: Severity
+    time_ms: int  # event time of the last event in the evidence
+    first_event: str
+    last_event: str
+    onset_ms: int  # best estimate of when it began, event time
+    evidence: dict[str, Json]  # statistic, threshold, baseline, limit, counts; streams that moved most
+    summary: str  # one sentence for a human
+    report: str | None = None  # path of the Evidently report
+    runbook: str = ""
+
+
+class RetrainRequested(Event, frozen=True, kw_only=True):
+    """Please make a better version (topic `retrain.requests`, key `alias`)."""
+
+    id: str  # deterministic from the alarm
+    alias: str
+    champion: str
+    time_ms: int
+    alarm_id: str
+    since_ms: int  # rows from here on are fresh
+    reason: str
+
+
+class RetrainStatus(StrEnum):
+    CLAIMED = "claimed"
+    TRAINING = "training"
+    PROMOTE = "promote"
+    REJECT = "reject"
+    INCONCLUSIVE = "inconclusive"
+    FAILED = "failed"
+
+
+class RetrainReported(Event, frozen=True, kw_only=True):
+    """How a retraining stands (topic `retrain.results`, key `alias`). `claimed` records are leases: the first
+    unexpired claim in log order owns the request."""
+
+    request_id: str
+    alias: str
+    status: RetrainStatus
+    time_ms: int
+    by: str  # trainer id
+    lease_until_ms: int = 0
+    candidate: str | None = None  # version
+    digest: str | None = None  # full sha256 of the adapter
+    trained_rows: int = 0
+    dataset_digest: str | None = None
+    mlflow_run: str | None = None
+    checks: list[dict[str, Json]] = []  # the gate's checks, each with number, interval and sample
+    metrics: dict[str, float] = {}
+    reason: str = ""
+
+
+class RouteWritten(Event, frozen=True, kw_only=True):
+    """Desired state of an alias (topic `serving.routes`, key `alias`, one partition, never compacted).
+
+    The first record of a generation in log order wins; later ones of the same generation are void."""
+
+    alias: str
+    generation: int
+    champion: str
+    adapters: dict[str, str]  # version -> full digest, for champion, canary, shadow and previous
+    time_ms: int
+    by: str
+    canary: str | None = None
+    weight: float = 0.0  # the canary's share of requests, 0 to 1
+    shadow: str | None = None
+    previous: str | None = None
+    paused: bool = False  # no automatic retraining or promotion
+    cause: str = ""  # ledger entry that decided it
+
+
+class ReplicaAttested(Event, frozen=True, kw_only=True):
+    """What one engine replica serves, checked by its reconciler (topic `serving.attestations`, key `replica`)."""
+
+    replica: str
+    url: str
+    time_ms: int
+    healthy: bool
+    base_model: str
+    versions: dict[str, str]  # version -> full digest of the bytes the engine was given
+    generations: dict[str, int]  # alias -> generation followed
+
+
+class DecisionKind(StrEnum):
+    ALARM = "alarm"
+    POLICY = "policy"
+    VERDICT = "verdict"
+    ROLLOUT = "rollout"
+    OPERATOR = "operator"
+
+
+class DecisionRecorded(Event, frozen=True, kw_only=True):
+    """One decision with everything needed to derive it again (topic `loop.ledger`, key `alias`).
+
+    Written and confirmed before the decision takes effect. `function` names the pure function in
+    `deploy.replay`'s table; `replay` calls it with `inputs` and compares with `output`."""
+
+    id: str
+    alias: str
+    time_ms: int
+    kind: DecisionKind
+    function: str
+    inputs: dict[str, Json]
+    output: Json
+    cause: str = ""  # id of the decision or alarm that led here
+    summary: str = ""
+
+
+class DeadLetter(Event, frozen=True, kw_only=True):
+    """An event nobody could read (topic `<source>.dlq`)."""
+
+    source_topic: str
+    partition: int
+    offset: int
+    reason: str
+    value: str  # base64 of the bytes
+    time_ms: int

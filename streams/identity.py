@@ -1,0 +1,99 @@
+"""Names that cannot lie: adapter digests and versions, and request ids that carry what feedback needs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
+VERSION = re.compile(rf"(?P<alias>{ALIAS.pattern})-(?P<digest>[0-9a-f]{{12}})")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def adapter_digest(folder: Path, base_model: str) -> str:
+    """sha256 (hex) over the base model's id and the adapter's files, names included.
+
+    Only `ADAPTER_FILES` count: they are what an engine reads. Raises FileNotFoundError naming a missing file."""
+    digest = hashlib.sha256(f"{base_model}\0".encode())
+    for name in ADAPTER_FILES:
+        path = folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: missing; an adapter folder holds {' and '.join(ADAPTER_FILES)}")
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        digest.update(name.encode() + b"\0" + content)
+    return digest.hexdigest()
+
+
+def version_name(alias: str, digest: str) -> str:
+    """`<alias>-<first 12 hex of the digest>`: what the engine calls the adapter.
+
+    >>> version_name("support", "0123456789abcdef")
+    'support-0123456789ab'
+    """
+    if not ALIAS.fullmatch(alias):
+        raise ValueError(f"alias {alias!r}: expected lower-case letters, digits, '-' and '_', 1 to 48 of them")
+    return f"{alias}-{digest[:12]}"
+
+
+def adapter_path(root: Path, alias: str, digest: str) -> Path:
+    """Where an adapter's bytes lie: `<root>/<alias>/<full digest>`."""
+    return root / alias / digest
+
+
+def uuid7(now_ms: int | None = None) -> str:
+    """A time-ordered id (RFC 9562)."""
+    at = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    raw = bytearray(at.to_bytes(6, "big") + os.urandom(10))
+    raw[6] = 0x70 | (raw[6] & 0x0F)
+    raw[8] = 0x80 | (raw[8] & 0x3F)
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestId:
+    """What a signed request id says. `answer` is the keyed digest of the normalised answer, "" for a stream."""
+
+    event_id: str
+    version: str
+    arm: str
+    answer: str
+
+
+class ForgedRequestId(ValueError):
+    """The id was not made by a holder of the signing key, or was altered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Makes and reads `<uuid7>.<version>.<arm>.<answer digest>.<key id>.<mac>`."""
+
+    key: bytes
+    key_id: str = "k1"
+
+    def answer_digest(self, event_id: str, normalised: str) -> str:
+        """Keyed by the event too, so equal answers do not have equal digests."""
+        return self._mac("answer", f"{event_id}\0{normalised}")[:16]
+
+    def sign(self, request: RequestId) -> str:
+        body = f"{request.event_id}.{request.version}.{request.arm}.{request.answer}.{self.key_id}"
+        return f"{body}.{self._mac('id', body)[:24]}"
+
+    def read(self, text: str) -> RequestId:
+        """Raises ForgedRequestId when the form or the signature is wrong."""
+        parts = text.split(".") if isinstance(text, str) else []
+        if len(parts) != 6:
+            raise ForgedRequestId("request_id: expected the value of the x-homeostat-request-id header")
+        body = text.rpartition(".")[0]
+        if parts[4] != self.key_id or not hmac.compare_digest(parts[5], self._mac("id", body)[:24]):
+            raise ForgedRequestId("request_id: the signature does not match; it was altered or made elsewhere")
+        return RequestId(event_id=parts[0], version=parts[1], arm=parts[2], answer=parts[3])
+
+    def _mac(self, purpose: str, text: str) -> str:
+        return hmac.new(self.key, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()

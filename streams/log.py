@@ -1,0 +1,128 @@
+"""The log as a plain object: confirmed appends, whole reads, following. kafka-python, no Faust."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from streams import codec
+from streams.events import Event
+from streams.topics import Topic
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """How to reach the brokers. `options` are further kafka-python settings (SASL, TLS)."""
+
+    bootstrap: str = "127.0.0.1:9092"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Generic[E]):
+    """One decoded record with its place in the log."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    event: E
+
+
+class Appender:
+    """Confirmed appends: `append` returns once all in-sync replicas have the record, or raises KafkaError."""
+
+    def __init__(self, settings: KafkaSettings, source: str) -> None:
+        self._source = source
+        self._producer = KafkaProducer(
+            bootstrap_servers=settings.bootstrap,
+            client_id=source,
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=16 * 1_048_576,
+            compression_type="gzip",
+            **settings.options,
+        )
+
+    def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
+        """The record's offset. `id` becomes the CloudEvents id; the key is the topic's key field."""
+        sent = self._producer.send(
+            topic.name,
+            key=str(getattr(event, topic.key)).encode(),
+            value=codec.encode(event),
+            headers=codec.headers(event, id=id, time_ms=time_ms, source=self._source),
+        )
+        return int(sent.get(timeout=30).offset)
+
+    def close(self) -> None:
+        self._producer.close(timeout=5)
+
+
+def read(settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:
+    """Everything in the topic up to its end as of now, in order within each partition. Undecodable records
+    are left out: they are the dead-letter queue's business."""
+    records: list[Record[E]] = []
+    for record in follow(settings, topic, kind, stop=lambda: False, until_end=True):
+        records.append(record)
+    return records
+
+
+def follow(
+    settings: KafkaSettings,
+    topic: Topic,
+    kind: type[E],
+    *,
+    stop: Callable[[], bool],
+    until_end: bool = False,
+    from_end: bool = False,
+    poll_ms: int = 200,
+    idle: Callable[[], None] = lambda: None,
+) -> Iterator[Record[E]]:
+    """Records from the start (or the end) on, for ever, until `stop()`; `idle()` is called when caught up.
+
+    Reads by assignment, not by group: every follower sees everything."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=poll_ms,
+        fetch_max_bytes=64 * 1_048_576,
+        max_partition_fetch_bytes=16 * 1_048_576,
+        **settings.options,
+    )
+    try:
+        partitions = [TopicPartition(topic.name, p) for p in sorted(_partitions(consumer, topic.name))]
+        consumer.assign(partitions)
+        ends = consumer.end_offsets(partitions)
+        if from_end:
+            consumer.seek_to_end(*partitions)
+        else:
+            consumer.seek_to_beginning(*partitions)
+        while not stop():
+            if until_end and all(consumer.position(p) >= ends[p] for p in partitions):
+                return
+            polled = consumer.poll(timeout_ms=poll_ms)
+            if not polled:
+                idle()
+            for at, raw in sorted(polled.items()):
+                for record in raw:
+                    try:
+                        event = codec.decode(kind, record.value)
+                    except codec.Undecodable:
+                        continue
+                    yield Record(at.partition, record.offset, record.timestamp, event)
+    finally:
+        consumer.close()
+
+
+def _partitions(consumer: KafkaConsumer, topic: str, wait_s: float = 10.0) -> set[int]:
+    deadline = time.monotonic() + wait_s
+    while not (found := consumer.partitions_for_topic(topic)):
+        if time.monotonic() > deadline:
+            raise LookupError(f"topic {topic!r} does not exist; `homeostat up` creates the topics")
+        time.sleep(0.1)
+    return set(found)

@@ -1,0 +1,65 @@
+"""The topics: one table that creates them, documents them and types what they carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams import events as e
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`partitions` for one broker's default; `retention_h` None keeps records for ever."""
+
+    name: str
+    value: type[e.Event]
+    key: str  # the field that is the record's key
+    partitions: int = 1
+    cleanup: str = "delete"  # or "compact"
+    retention_h: int | None = 168
+    max_bytes: int = 1_048_588
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka's own settings for this topic."""
+        retention_ms = -1 if self.retention_h is None else self.retention_h * 3_600_000
+        return {
+            "cleanup.policy": self.cleanup,
+            "retention.ms": str(retention_ms),
+            "max.message.bytes": str(self.max_bytes),
+        }
+
+
+BIG = 16 * 1_048_576  # recorded inputs of a decision: a reference and a batch
+
+INFERENCE = Topic("inference.events", e.InferenceServed, "id", partitions=4)
+FEEDBACK = Topic("inference.feedback", e.FeedbackGiven, "event_id", partitions=4)
+SCORES = Topic("monitor.scores", e.ScoreBatch, "alias", partitions=2, max_bytes=BIG)
+STATE = Topic("monitor.state", e.Event, "alias", partitions=2, cleanup="compact", retention_h=None, max_bytes=BIG)
+WINDOWS = Topic("monitor.windows", e.WindowClosed, "alias", partitions=2)
+ALARMS = Topic("monitor.alarms", e.AlarmRaised, "alias", partitions=2)
+REQUESTS = Topic("retrain.requests", e.RetrainRequested, "alias", retention_h=None)
+RESULTS = Topic("retrain.results", e.RetrainReported, "alias", retention_h=None)
+ROUTES = Topic("serving.routes", e.RouteWritten, "alias", retention_h=None)
+ATTESTATIONS = Topic("serving.attestations", e.ReplicaAttested, "replica", cleanup="compact", retention_h=None)
+LEDGER = Topic("loop.ledger", e.DecisionRecorded, "alias", retention_h=None, max_bytes=BIG)
+INFERENCE_DLQ = Topic("inference.events.dlq", e.DeadLetter, "source_topic")
+FEEDBACK_DLQ = Topic("inference.feedback.dlq", e.DeadLetter, "source_topic")
+SCORES_DLQ = Topic("monitor.scores.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
+
+TOPICS: tuple[Topic, ...] = (
+    INFERENCE,
+    FEEDBACK,
+    SCORES,
+    STATE,
+    WINDOWS,
+    ALARMS,
+    REQUESTS,
+    RESULTS,
+    ROUTES,
+    ATTESTATIONS,
+    LEDGER,
+    INFERENCE_DLQ,
+    FEEDBACK_DLQ,
+    SCORES_DLQ,
+)
