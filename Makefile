@@ -1,0 +1,67 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.homeostat
+
+.PHONY: help setup demo check test bench bench-serving bench-monitor lock clean
+
+help:
+	@echo "make demo    set everything up and show the closed loop on this machine"
+	@echo "make test    set everything up and pass all tests"
+	@echo "make check   ruff, mypy and the unit tests: under a minute"
+	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
+	@echo "make lock    renew requirements.lock from pyproject.toml and overrides.txt"
+	@echo "make clean   remove the environment and everything under var/"
+
+setup: $(STAMP)
+
+# One environment for all roles, exactly as locked. --no-deps: the lock is complete, and it holds
+# what overrides.txt decided. `homeostat setup` then fetches Kafka's jars and unpacks the base model.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Homeostat needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { echo "No virtual environment could be made in $(VENV) (on Debian: apt install python3-venv)"; exit 1; }
+	@echo "Installing the locked environment into $(VENV) (about 7 GB, 1 to 3 minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@$(BIN)/homeostat setup
+	@touch $@
+
+demo: setup
+	$(BIN)/homeostat demo $(ARGS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -m "not kafka and not vllm and not loop"
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q
+
+bench: bench-serving bench-monitor
+
+bench-serving: setup
+	$(BIN)/python -m tests.bench.serving
+
+bench-monitor: setup
+	$(BIN)/python -m tests.bench.monitor
+	$(BIN)/python -m tests.bench.streams
+
+lock: | $(BIN)/uv
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --override overrides.txt --universal --python-version 3.11 \
+	  --no-emit-index-url --no-header --upgrade -o requirements.lock
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+clean:
+	@! test -d var/run || $(BIN)/homeostat down
+	rm -rf $(VENV) var
