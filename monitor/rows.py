@@ -23,13 +23,15 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: list[float] = []
     descriptors: list[list[float]] = []  # rows x descriptors, finite
     correct: list[bool | None] = []
+    fingerprints: list[int] = []  # of the prompts (`descriptors.fingerprints`); a client's burst then counts once
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def take(self, indices: Sequence[int]) -> ScoreRows:
         """The rows at `indices`, in that order; empty columns stay empty."""
-        return ScoreRows(**{name: [column[i] for i in indices] if column else [] for name, column in self._columns()})
+        taken = {name: [column[i] for i in indices] if column else [] for name, column in self._columns()}
+        return ScoreRows(**taken)  # type: ignore[arg-type]
 
     def after(self, offset: int) -> ScoreRows:
         """The rows whose offset is `offset` or more: what a watermark has not yet covered."""

@@ -38,7 +38,7 @@ def decode(kind: type[E], data: bytes | None) -> E:
     if data is None:
         raise Undecodable(f"{kind.__name__}: no value, expected a JSON object")
     try:
-        event = _decoder(kind).decode(data)
+        event: E = _decoder(kind).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable(f"{kind.__name__}: {error}") from error
     if event.schema_version != SCHEMA_VERSION:

@@ -34,6 +34,17 @@ class Record(Generic[E]):
     event: E
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One record as the log has it."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
 class Appender:
     """Confirmed appends: `append` returns once all in-sync replicas have the record, or raises KafkaError."""
 
@@ -72,6 +83,31 @@ def read(settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]
     return records
 
 
+def span(
+    settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None, wait_s: float = 30.0
+) -> list[Raw]:
+    """What one partition holds at the offsets from `first` to before `end` (None: its end as of now), as far as the
+    log still has them. Raises TimeoutError when the broker gives nothing for `wait_s`."""
+    consumer = _consumer(settings, poll_ms=200)
+    try:
+        at = TopicPartition(topic.name, partition)
+        consumer.assign([at])
+        last = consumer.end_offsets([at])[at]
+        last = last if end is None else min(end, last)
+        consumer.seek(at, max(first, consumer.beginning_offsets([at])[at]))
+        found: list[Raw] = []
+        deadline = time.monotonic() + wait_s
+        while consumer.position(at) < last:
+            polled = consumer.poll(timeout_ms=200).get(at, [])
+            found += [Raw(partition, r.offset, r.timestamp, r.key, r.value) for r in polled if r.offset < last]
+            deadline = time.monotonic() + wait_s if polled else deadline
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{topic.name}/{partition}: no records for {wait_s:g} s; is the broker well?")
+        return found
+    finally:
+        consumer.close()
+
+
 def follow(
     settings: KafkaSettings,
     topic: Topic,
@@ -86,14 +122,7 @@ def follow(
     """Records from the start (or the end) on, for ever, until `stop()`; `idle()` is called when caught up.
 
     Reads by assignment, not by group: every follower sees everything."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        enable_auto_commit=False,
-        fetch_max_wait_ms=poll_ms,
-        fetch_max_bytes=64 * 1_048_576,
-        max_partition_fetch_bytes=16 * 1_048_576,
-        **settings.options,
-    )
+    consumer = _consumer(settings, poll_ms)
     try:
         partitions = [TopicPartition(topic.name, p) for p in sorted(_partitions(consumer, topic.name))]
         consumer.assign(partitions)
@@ -117,6 +146,26 @@ def follow(
                     yield Record(at.partition, record.offset, record.timestamp, event)
     finally:
         consumer.close()
+
+
+def partition_count(settings: KafkaSettings, topic: Topic) -> int:
+    """How many partitions a topic has; LookupError where it does not exist."""
+    consumer = _consumer(settings, poll_ms=200)
+    try:
+        return len(_partitions(consumer, topic.name))
+    finally:
+        consumer.close()
+
+
+def _consumer(settings: KafkaSettings, poll_ms: int) -> KafkaConsumer:
+    return KafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=poll_ms,
+        fetch_max_bytes=64 * 1_048_576,
+        max_partition_fetch_bytes=16 * 1_048_576,
+        **settings.options,
+    )
 
 
 def _partitions(consumer: KafkaConsumer, topic: str, wait_s: float = 10.0) -> set[int]:

@@ -18,6 +18,7 @@ class Topic:
     cleanup: str = "delete"  # or "compact"
     retention_h: int | None = 168
     max_bytes: int = 1_048_588
+    compression: str = "producer"  # as the producer sent it, or what the broker stores
 
     @property
     def config(self) -> dict[str, str]:
@@ -27,25 +28,39 @@ class Topic:
             "cleanup.policy": self.cleanup,
             "retention.ms": str(retention_ms),
             "max.message.bytes": str(self.max_bytes),
+            "compression.type": self.compression,
+            **(COMPACTED if self.cleanup == "compact" else {}),
         }
 
 
 BIG = 16 * 1_048_576  # recorded inputs of a decision: a reference and a batch
+COMPACTED = {"segment.bytes": str(32 * 1_048_576), "min.cleanable.dirty.ratio": "0.2"}  # few superseded records stay
 
 INFERENCE = Topic("inference.events", e.InferenceServed, "id", partitions=4)
 FEEDBACK = Topic("inference.feedback", e.FeedbackGiven, "event_id", partitions=4)
 SCORES = Topic("monitor.scores", e.ScoreBatch, "alias", partitions=2, max_bytes=BIG)
-STATE = Topic("monitor.state", e.Event, "alias", partitions=2, cleanup="compact", retention_h=None, max_bytes=BIG)
+STATE = Topic(
+    "monitor.state",
+    e.Event,
+    "alias",
+    partitions=2,
+    cleanup="compact",
+    retention_h=None,
+    max_bytes=BIG,
+    compression="gzip",
+)
 WINDOWS = Topic("monitor.windows", e.WindowClosed, "alias", partitions=2)
 ALARMS = Topic("monitor.alarms", e.AlarmRaised, "alias", partitions=2)
 REQUESTS = Topic("retrain.requests", e.RetrainRequested, "alias", retention_h=None)
-RESULTS = Topic("retrain.results", e.RetrainReported, "alias", retention_h=None)
+# as many partitions as `monitor.scores`: the judge of an alias reads both
+RESULTS = Topic("retrain.results", e.RetrainReported, "alias", partitions=2, retention_h=None)
 ROUTES = Topic("serving.routes", e.RouteWritten, "alias", retention_h=None)
 ATTESTATIONS = Topic("serving.attestations", e.ReplicaAttested, "replica", cleanup="compact", retention_h=None)
-LEDGER = Topic("loop.ledger", e.DecisionRecorded, "alias", retention_h=None, max_bytes=BIG)
-INFERENCE_DLQ = Topic("inference.events.dlq", e.DeadLetter, "source_topic")
-FEEDBACK_DLQ = Topic("inference.feedback.dlq", e.DeadLetter, "source_topic")
+LEDGER = Topic("loop.ledger", e.DecisionRecorded, "alias", retention_h=None, max_bytes=BIG, compression="gzip")
+INFERENCE_DLQ = Topic("inference.events.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
+FEEDBACK_DLQ = Topic("inference.feedback.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
 SCORES_DLQ = Topic("monitor.scores.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
+RESULTS_DLQ = Topic("retrain.results.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
 
 TOPICS: tuple[Topic, ...] = (
     INFERENCE,
@@ -62,4 +77,5 @@ TOPICS: tuple[Topic, ...] = (
     INFERENCE_DLQ,
     FEEDBACK_DLQ,
     SCORES_DLQ,
+    RESULTS_DLQ,
 )

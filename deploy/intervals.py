@@ -1,0 +1,21 @@
+"""How sure a share is."""
+
+from __future__ import annotations
+
+import math
+
+Z95 = 1.959964
+
+
+def wilson(right: int, count: int, z: float = Z95) -> tuple[float, float]:
+    """Wilson's interval of a share (1927), 95 % by default; everything is possible when nothing was counted.
+
+    >>> [round(bound, 3) for bound in wilson(95, 100)]
+    [0.888, 0.978]
+    """
+    if count <= 0:
+        return 0.0, 1.0
+    share, spare = right / count, z * z / count
+    middle = (share + spare / 2) / (1 + spare)
+    half = z * math.sqrt(share * (1 - share) / count + spare / (4 * count)) / (1 + spare)
+    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -1,0 +1,222 @@
+"""Child processes that outlive the command that started them: start, wait until ready, find again, stop.
+
+State is one file per process, `var/run/<name>.json`; output goes to `var/log/<name>.log`. A process is known by its
+pid and its start time together, so that a recycled pid is never taken for ours, and never killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import psutil
+
+
+class ProcessFailed(RuntimeError):
+    """A process ended before it was ready, or never became ready; the message ends with its last log lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What to run and how to tell that it is ready. `environment` is added to ours."""
+
+    name: str
+    command: tuple[str, ...]
+    ready: Callable[[], bool] = lambda: True
+    timeout_s: float = 60.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None  # working directory; None: ours
+    grace_s: float = 10.0  # from SIGTERM to SIGKILL
+
+
+class Child(msgspec.Struct, frozen=True):
+    """A process we started; what `var/run/<name>.json` holds."""
+
+    name: str
+    pid: int
+    started: float  # its start time as the system counts it, see `start_time`
+    command: tuple[str, ...]
+    grace_s: float = 10.0
+
+
+def start(spec: Spec, var: Path) -> Child:
+    """Starts it in a session of its own, detached from the terminal. It may not be ready yet."""
+    log = log_file(var, spec.name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            spec.command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=spec.folder,
+            env={**os.environ, **spec.environment},
+            start_new_session=True,
+        )
+    child = Child(spec.name, process.pid, start_time(process.pid) or 0.0, spec.command, spec.grace_s)
+    _write(state_file(var, spec.name), child)
+    return child
+
+
+def wait_ready(spec: Spec, child: Child, var: Path, poll_s: float = 0.1) -> float:
+    """Seconds until `spec.ready()` was true. Raises ProcessFailed when it dies first or takes too long."""
+    began = time.monotonic()
+    while not spec.ready():
+        waited = time.monotonic() - began
+        if not alive(child):
+            raise ProcessFailed(f"{spec.name} ended {waited:.0f} s after its start{_last_words(var, spec.name)}")
+        if waited > spec.timeout_s:
+            raise ProcessFailed(f"{spec.name} was not ready within {spec.timeout_s:g} s{_last_words(var, spec.name)}")
+        time.sleep(poll_s)
+    if not alive(child):
+        raise ProcessFailed(f"{spec.name} ended at its start, and something else answers{_last_words(var, spec.name)}")
+    return time.monotonic() - began
+
+
+def find(name: str, var: Path) -> Child | None:
+    """The process of that name if it is still alive; a state file without its process is removed."""
+    child = remembered(name, var)
+    if child is None or alive(child):
+        return child
+    if not _group(child):
+        state_file(var, name).unlink(missing_ok=True)
+    return None
+
+
+def remembered(name: str, var: Path) -> Child | None:
+    """What the state file says, alive or not."""
+    try:
+        return msgspec.json.decode(state_file(var, name).read_bytes(), type=Child)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def names(var: Path) -> list[str]:
+    """Every process that has a state file."""
+    return sorted(path.stem for path in (var / "run").glob("*.json"))
+
+
+def alive(child: Child) -> bool:
+    """True while this very process runs (a zombie does not)."""
+    try:
+        return start_time(child.pid) == child.started and psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def stop(child: Child, var: Path) -> bool:
+    """SIGTERM to the process, after `grace_s` SIGKILL to what is left of its group. False if it was gone already.
+
+    Never touches a process that only happens to have the same pid."""
+    was_alive = alive(child)
+    if was_alive:
+        _signal(child.pid, signal.SIGTERM)
+        _wait_gone(child, child.grace_s)
+    _kill(_group(child))
+    _reap(child.pid)
+    state_file(var, child.name).unlink(missing_ok=True)
+    return was_alive
+
+
+def memory_bytes(child: Child) -> int:
+    """Resident memory of the process and everything below it; 0 when it is gone."""
+    if not alive(child):
+        return 0
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(child.pid)
+        for process in (root, *root.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+    return total
+
+
+def start_time(pid: int) -> float | None:
+    """When the process began, in a unit that only serves comparison: the kernel's own count where there is one,
+    because the wall clock may be set while a stack runs. None when there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return float(fields[19])
+    except (OSError, IndexError):
+        pass
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
+
+
+def tail(var: Path, name: str, lines: int = 15) -> list[str]:
+    """The last lines of its log, without the frames of Java's stack traces: they would hide the message."""
+    try:
+        with log_file(var, name).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 65_536))
+            text = log.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("\tat ")][-lines:]
+
+
+def log_file(var: Path, name: str) -> Path:
+    return var / "log" / f"{name}.log"
+
+
+def state_file(var: Path, name: str) -> Path:
+    return var / "run" / f"{name}.json"
+
+
+def _write(path: Path, child: Child) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.encode(child))
+    temporary.replace(path)
+
+
+def _last_words(var: Path, name: str) -> str:
+    said = tail(var, name)
+    return f"; {log_file(var, name)} ends with:\n" + "\n".join(f"  | {line}" for line in said) if said else ""
+
+
+def _wait_gone(child: Child, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while alive(child) and time.monotonic() < deadline:
+        _reap(child.pid)
+        time.sleep(0.05)
+
+
+def _group(child: Child) -> list[psutil.Process]:
+    """What lives in the process's group. A group's number is not reused while it has members, so a leader that
+    started at another time means that the group is somebody else's."""
+    if start_time(child.pid) not in (None, child.started):
+        return []
+    return [p for p in psutil.process_iter() if _group_of(p.pid) == child.pid and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return None
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=5)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,147 @@
+"""A reply in a dozen numbers: what it was asked, what it said, how sure it was. No labels needed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.fingerprint import text_prints, word_signs
+
+Floats = NDArray[np.float64]
+
+CONFIDENCE = ("confidence_mean", "confidence_min")  # log-probabilities: at most 0
+MISSING = 1.0  # a confidence that was not measured; never counts as evidence
+NAMES: tuple[str, ...] = (
+    "prompt_chars",  # log(1 + characters)
+    "prompt_word_chars",  # mean length of a word
+    "prompt_digits",  # shares of the characters that are not blank
+    "prompt_punctuation",
+    "prompt_uppercase",
+    "prompt_non_ascii",
+    "prompt_question",  # 1 where it asks something
+    "prompt_pii",  # 1 where it holds a mail address, a telephone or a card number
+    "prompt_content_1",  # random projections of the words: they move when the vocabulary does
+    "prompt_content_2",
+    "prompt_content_3",
+    "output_chars",  # log(1 + characters)
+    "output_refusal",  # 1 where the model declines
+    *CONFIDENCE,
+)
+
+_CONTENT = 3
+_LONGEST = 4_000  # characters of a text that are looked at
+_LEAST_LOGPROB = -50.0
+_REFUSAL = re.compile(
+    r"\b(i'?m sorry,? but|i can(?:no|')t (?:help|assist|do|provide|answer|comply)|i am (?:unable|not able) to"
+    r"|i'?m (?:unable|not able) to|as an ai\b|i must decline|i won'?t be able to)",
+    re.IGNORECASE,
+)
+_PII = re.compile(r"[\w.+-]+@[\w-]+\.\w{2,}|\+?\d(?:[ ()./-]{0,2}\d){8,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the descriptors read of one served reply."""
+
+    prompt: str
+    output: str
+    input_tokens: int
+    output_tokens: int
+    logprob_mean: float | None
+    logprob_min: float | None
+
+
+def describe(replies: Sequence[Reply]) -> Floats:
+    """Descriptors, shape (len(replies), len(NAMES)), in the order of `NAMES`; always finite, 4 decimals.
+
+    >>> row = describe([Reply("Where is my card?", "card_arrival", 9, 4, -0.2, -0.7)])[0]
+    >>> dict(zip(NAMES, row.tolist()))["confidence_min"]
+    -0.7
+    """
+    if not replies:
+        return np.empty((0, len(NAMES)))
+    prompts = [reply.prompt[:_LONGEST] for reply in replies]
+    words = [prompt.casefold().split() for prompt in prompts]
+    columns = [
+        _log_lengths([reply.prompt for reply in replies]),
+        *_shapes(prompts, words),
+        _flags("?" in prompt or "\uff1f" in prompt or "\u061f" in prompt for prompt in prompts),
+        _flags(bool(_PII.search(prompt)) for prompt in prompts),
+        *_projections(words),
+        _log_lengths([reply.output for reply in replies]),
+        _flags(bool(_REFUSAL.search(reply.output, 0, 300)) for reply in replies),
+        _confidences([reply.logprob_mean for reply in replies]),
+        _confidences([reply.logprob_min for reply in replies]),
+    ]
+    return np.column_stack(columns).astype(np.float64).round(4)
+
+
+def fingerprints(replies: Sequence[Reply]) -> list[int]:
+    """64 bits for each prompt, close to each other for near-identical texts (`ScoreRows.fingerprints`)."""
+    return text_prints(_sign_sums([reply.prompt[:_LONGEST].casefold().split() for reply in replies]))
+
+
+def _log_lengths(texts: list[str]) -> Floats:
+    return np.log1p(np.fromiter(map(len, texts), np.float64, len(texts)))
+
+
+def _flags(values: object) -> Floats:
+    return np.fromiter(values, np.float64)  # type: ignore[call-overload, no-any-return]
+
+
+def _confidences(values: list[float | None]) -> Floats:
+    known = (MISSING if v is None or not math.isfinite(v) else min(0.0, max(_LEAST_LOGPROB, v)) for v in values)
+    return np.fromiter(known, np.float64, len(values))
+
+
+def _shapes(texts: list[str], words: list[list[str]]) -> list[Floats]:
+    """Mean word length, then the shares of digits, punctuation, capitals and characters beyond ASCII."""
+    codes, starts = _codes(texts)
+    kinds = _KINDS[np.minimum(codes, 128)]
+    ink = np.maximum(_counts(kinds > _BLANK, starts), 1)
+    length = _counts(kinds > _BLANK, starts) / np.maximum([len(row) for row in words], 1)
+    return [length, *(_counts(kinds == kind, starts) / ink for kind in (_DIGIT, _PUNCTUATION, _UPPER, _BEYOND))]
+
+
+def _codes(texts: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """All code points in one array, a line break after each text, and where each text starts."""
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
+    joined = "\n".join(texts) + "\n"
+    return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32), np.append(0, ends[:-1])
+
+
+def _counts(mask: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.add.reduceat(mask, starts, dtype=np.int64)
+
+
+def _projections(words: list[list[str]]) -> list[Floats]:
+    sums = _sign_sums(words)[:, :_CONTENT]
+    scaled = sums / np.sqrt(np.maximum([len(row) for row in words], 1)).reshape(-1, 1)
+    return list(scaled.T)
+
+
+def _sign_sums(words: list[list[str]]) -> NDArray[np.int64]:
+    """Each text's summed word signs, shape (texts, 64); an empty text counts as one empty word."""
+    filled = [row or [""] for row in words]
+    starts = np.cumsum([0, *(len(row) for row in filled[:-1])])
+    return np.add.reduceat(word_signs([word for row in filled for word in row]), starts, axis=0, dtype=np.int64)
+
+
+def _kind(code: int) -> int:
+    character = chr(code)
+    if code >= 128:
+        return _BEYOND
+    if character.isspace() or not character.isprintable():
+        return _BLANK
+    if character.isalnum():
+        return _DIGIT if character.isdigit() else _UPPER if character.isupper() else _LOWER
+    return _PUNCTUATION
+
+
+_BLANK, _LOWER, _UPPER, _DIGIT, _PUNCTUATION, _BEYOND = range(6)
+_KINDS = np.array([_kind(code) for code in range(129)], dtype=np.int8)

@@ -1,0 +1,80 @@
+"""What the judge may find; who acts on it is not its business."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Json = Any  # a JSON value
+Kind = Literal["quality", "estimated_quality", "drift", "latency", "errors"]
+Severity = Literal["info", "warning", "critical"]
+
+SEVERITIES: dict[Kind, Severity] = {
+    "quality": "critical",
+    "estimated_quality": "warning",
+    "drift": "info",
+    "latency": "warning",
+    "errors": "critical",
+}
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
+    """A test has fired. The same version, kind and last event is the same alarm."""
+
+    kind: Kind
+    severity: Severity
+    version: str
+    time_ms: int  # event time of the last event in the evidence
+    first_event: str
+    last_event: str
+    onset_ms: int  # best estimate of when it began, event time
+    evidence: dict[str, Json]  # statistic, threshold, and what a reader needs to judge them
+    summary: str
+
+    @property
+    def key(self) -> str:
+        """Names the alarm: deterministic, for ids."""
+        return f"{self.version}/{self.kind}/{self.last_event}"
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
+    """A span of event time is over, for one version. Labels count in the span in which they were given."""
+
+    version: str
+    start_ms: int
+    end_ms: int
+    requests: int
+    errors: int
+    labelled: int
+    correct: int
+    estimated_accuracy: float | None  # from confidence; an estimate
+    estimated_low: float | None
+    estimated_high: float | None
+    latency_p50_ms: float
+    latency_p95_ms: float
+    evidence: dict[str, float]  # kind -> log10 of its statistic over its threshold (0 or more has fired)
+
+
+class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_frozen"):
+    """A version's reference is complete; its detectors start."""
+
+    version: str
+    time_ms: int
+    events: int
+    digest: str
+    block: int  # events averaged into one score, because neighbours depend on each other
+    labelled: int
+    errors: int
+    limit: float | None  # error rate above which harm is proven; None while too few are labelled
+
+
+class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted"):
+    """Without more labels nobody can tell whether this version does harm."""
+
+    version: str
+    time_ms: int
+    reason: str
+
+
+Finding = Alarm | Window | ReferenceFrozen | LabelsWanted

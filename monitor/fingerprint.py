@@ -1,0 +1,56 @@
+"""Small numbers that stand for an event id or a text: the same on every machine, in every process."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEAR = 8  # bits in which near-identical texts may differ, of 64; unrelated ones differ in about 32
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def event_print(event_id: str) -> int:
+    """48 bits of the id's BLAKE2b digest."""
+    return int.from_bytes(hashlib.blake2b(event_id.encode(), digest_size=6).digest(), "big")
+
+
+def uniforms(prints: Sequence[int], columns: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1), shape (len(prints), columns): random to the data, yet fixed by the event.
+
+    >>> bool((uniforms([7], 3) == uniforms([8, 7], 3)[1]).all())
+    True
+    """
+    seeds = np.asarray(prints, dtype=np.uint64).reshape(-1, 1)
+    bits = _mixed(seeds + _GOLDEN * np.arange(1, columns + 1, dtype=np.uint64)) >> np.uint64(11)
+    return bits.astype(np.float64) * 2.0**-53
+
+
+def word_signs(words: Sequence[str]) -> NDArray[np.int8]:
+    """64 random signs for each word, shape (len(words), 64)."""
+    hashes = np.fromiter((zlib.crc32(word.encode(errors="replace")) for word in words), np.uint64, len(words))
+    octets = _mixed(hashes + _GOLDEN).astype("<u8").view(np.uint8).reshape(-1, 8)
+    return np.unpackbits(octets, axis=1).view(np.int8) * np.int8(2) - np.int8(1)
+
+
+def text_prints(sums: NDArray[np.int64]) -> list[int]:
+    """SimHash (Charikar 2002): each text's 64 summed word signs as one 64-bit number."""
+    bits = np.packbits(sums > 0, axis=1)
+    return [int.from_bytes(row.tobytes(), "big") for row in bits]
+
+
+def near(one: int, other: int) -> bool:
+    """Whether two text fingerprints are of near-identical texts."""
+    return (one ^ other).bit_count() <= NEAR
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: NDArray[np.uint64] = values ^ (values >> np.uint64(31))
+    return mixed

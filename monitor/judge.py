@@ -1,0 +1,211 @@
+"""The judge of an alias: rows in, findings out. Pure; what happens to the findings is the caller's business.
+
+`update` drops what it has already seen (a watermark for each source and partition), so a record processed twice
+changes nothing. How rows are cut into batches changes no alarm.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from monitor import calibration, labels, served, tally
+from monitor.descriptors import CONFIDENCE
+from monitor.findings import Finding, Kind
+from monitor.fingerprint import event_print
+from monitor.reference import scorer
+from monitor.rows import ScoreRows
+from monitor.settings import MonitorSettings
+from monitor.tally import Tally
+from monitor.watch import Baseline, Label, Raised, Watch, baseline, calibrated, rearmed, with_evidence
+from monitor.windows import Head, passed_ms
+
+CHAMPION = "champion"
+EARLY_KEPT = 1_000
+
+Source = Literal["inference", "feedback"]
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What offsets `first_offset..last_offset` of one partition held for this alias. `time_ms` is when the log took
+    the record; the judge knows no other clock."""
+
+    source: Source
+    partition: int
+    first_offset: int
+    last_offset: int
+    descriptor_names: list[str]
+    rows: ScoreRows
+    time_ms: int
+
+
+class AliasState(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the judge remembers of an alias; JSON through msgspec, bounded."""
+
+    alias: str
+    champion: str = ""
+    heads: dict[str, Head] = {}  # source/partition
+    watches: dict[str, Watch] = {}  # by version; the one seen last is last
+    windows: Tally = Tally()
+    early: list[Label] = []  # labels that came before their event
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How a version stands."""
+
+    champion: bool
+    reference_events: int
+    watching: bool  # its reference is complete
+    reference_labels: int
+    tested_labels: int
+    fresh_labels: int  # since the onset of the open quality alarm
+    raised: dict[Kind, Raised]
+    evidence: dict[Kind, float]
+    block: int
+    estimates_trusted: bool
+
+
+def start(alias: str) -> AliasState:
+    """Nothing seen."""
+    return AliasState(alias=alias)
+
+
+def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[AliasState, list[Finding]]:
+    """Takes one batch; the state and findings depend on nothing but the arguments."""
+    name = f"{batch.source}/{batch.partition}"
+    head = state.heads.get(name, Head())
+    rows = batch.rows.after(head.next_offset)
+    newest = min(max(rows.times_ms, default=0), batch.time_ms + settings.grace_s * 1_000)
+    head = Head(max(head.next_offset, batch.last_offset + 1), max(head.event_ms, newest), batch.time_ms)
+    state = replace(state, heads=state.heads | {name: head})
+    if batch.source == "inference":
+        state, findings = _served(settings, state, rows, batch.descriptor_names)
+    else:
+        state, findings = _labelled(settings, state, rows)
+    passed = passed_ms(settings, state.heads)
+    counts, closed = tally.close(settings, state.windows, passed, lambda version: _evidence(state, version))
+    return replace(state, windows=counts), [*findings, *closed]
+
+
+def cleared(state: AliasState, version: str, kind: Kind) -> AliasState:
+    """The state with an alarm taken back: its detector starts over and may fire again."""
+    return replace(state, watches=state.watches | {version: rearmed(state.watches[version], kind)})
+
+
+def progress(state: AliasState) -> dict[str, Progress]:
+    """How each version under watch stands."""
+    return {version: _progress(state, watch) for version, watch in state.watches.items()}
+
+
+def fresh_labels(state: AliasState, version: str) -> int:
+    """Labels since the onset of the version's open quality alarm; 0 without one."""
+    return labels.since_onset(state.watches[version]) if version in state.watches else 0
+
+
+def known_baseline(settings: MonitorSettings, state: AliasState, version: str) -> Baseline:
+    """What the labels of a version's reference say."""
+    watch = state.watches.get(version)
+    return baseline(settings, watch) if watch else Baseline(0, 0, None)
+
+
+def _progress(state: AliasState, watch: Watch) -> Progress:
+    ready = watch.reference
+    return Progress(
+        champion=watch.version == state.champion,
+        reference_events=len(ready.rows if ready else watch.rows),
+        watching=ready is not None,
+        reference_labels=sum(label >= 0 for label in watch.labels) + len(watch.adopted),
+        tested_labels=watch.quality.count,
+        fresh_labels=labels.since_onset(watch),
+        raised=watch.raised,
+        evidence=watch.evidence,
+        block=scorer(ready).block if ready else 1,
+        estimates_trusted=not watch.trust.lost,
+    )
+
+
+def _served(
+    settings: MonitorSettings, state: AliasState, rows: ScoreRows, names: list[str]
+) -> tuple[AliasState, list[Finding]]:
+    findings: list[Finding] = []
+    champion = [i for i, arm in enumerate(rows.arms) if arm == CHAMPION]
+    for version, places in tally.groups(rows.versions, champion).items():
+        watch = state.watches.get(version)
+        if watch is None or watch.names != names:
+            watch = Watch(version=version, names=names)
+        elif state.champion not in ("", version):
+            watch = _returned(watch)
+        watch, found = served.serve(settings, watch, rows.take(places))
+        state = _kept(settings, state, with_evidence(settings, watch))
+        findings += found
+        state, found = _early(settings, state, version)
+        findings += found
+    counts = tally.served(settings, state.windows, rows, lambda version, some: _estimate(state, version, some, names))
+    newest = rows.versions[champion[-1]] if champion else state.champion
+    return replace(state, champion=newest, windows=counts), findings
+
+
+def _labelled(settings: MonitorSettings, state: AliasState, rows: ScoreRows) -> tuple[AliasState, list[Finding]]:
+    places = [i for i, correct in enumerate(rows.correct) if correct is not None]
+    state = replace(state, windows=tally.labelled(settings, state.windows, rows.take(places)))
+    given = [_label(rows, i) for i in places if rows.arms[i] == CHAMPION]
+    findings: list[Finding] = []
+    for version, chosen in tally.groups([label.version for label in given], range(len(given))).items():
+        state, found = _heard(settings, state, version, [given[i] for i in chosen])
+        findings += found
+    return state, findings
+
+
+def _early(settings: MonitorSettings, state: AliasState, version: str) -> tuple[AliasState, list[Finding]]:
+    """Labels that came before their events are heard again."""
+    again = [label for label in state.early if label.version == version]
+    if not again:
+        return state, []
+    rest = [label for label in state.early if label.version != version]
+    return _heard(settings, replace(state, early=rest), version, again)
+
+
+def _heard(
+    settings: MonitorSettings, state: AliasState, version: str, given: list[Label]
+) -> tuple[AliasState, list[Finding]]:
+    watch = state.watches.get(version)
+    if watch is None:
+        return replace(state, early=[*state.early, *given][-EARLY_KEPT:]), []
+    watch, findings, early = labels.hear(settings, watch, given)
+    watches = state.watches | {version: with_evidence(settings, watch)}
+    return replace(state, watches=watches, early=[*state.early, *early][-EARLY_KEPT:]), findings
+
+
+def _returned(watch: Watch) -> Watch:
+    """A version that serves again, after another one did, may raise its alarms again."""
+    for kind in list(watch.raised):
+        watch = rearmed(watch, kind)
+    return watch
+
+
+def _kept(settings: MonitorSettings, state: AliasState, watch: Watch) -> AliasState:
+    """The state with this watch as the newest; the versions seen longest ago are forgotten."""
+    others = [each for version, each in state.watches.items() if version != watch.version]
+    kept = [*others, watch][-settings.versions_kept :]
+    return replace(state, watches={each.version: each for each in kept})
+
+
+def _estimate(state: AliasState, version: str, rows: ScoreRows, names: list[str]) -> calibration.Estimate:
+    watch = state.watches.get(version)
+    fitted = calibrated(watch) if watch and watch.names == names else None
+    if fitted is None or not rows.descriptors:
+        return calibration.Estimate()
+    column = names.index(CONFIDENCE[-1])
+    known = [row[column] for row, status in zip(rows.descriptors, rows.statuses, strict=True) if status == 200]
+    return calibration.estimate(fitted, [value for value in known if value <= 0])
+
+
+def _evidence(state: AliasState, version: str) -> dict[str, float]:
+    watch = state.watches.get(version)
+    return {str(kind): value for kind, value in watch.evidence.items()} if watch else {}
+
+
+def _label(rows: ScoreRows, i: int) -> Label:
+    return Label(rows.versions[i], rows.ids[i], event_print(rows.ids[i]), bool(rows.correct[i]), rows.times_ms[i])

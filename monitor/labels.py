@@ -1,0 +1,112 @@
+"""Labels of one version: the reference's make the baseline, all later ones test it. One loss per event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from monitor import alarms, calibration, risk
+from monitor.findings import Finding
+from monitor.settings import MonitorSettings
+from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Moment, Raised, Watch, baseline
+
+LABELLED_KEPT = 4_000
+WAITING_KEPT = 2_000
+
+Heard = tuple[Watch, list[Finding], list[Label]]
+
+
+def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> Heard:
+    """Takes labels in order. The third value are those that came before their event, to be heard again."""
+    positions = {one: i for i, one in enumerate(watch.reference.prints if watch.reference else watch.prints)}
+    repeats, tested = set(watch.repeats), set(watch.labelled)
+    findings: list[Finding] = []
+    early: list[Label] = []
+    for label in labels:
+        position = positions.get(label.event_print)
+        if position is not None:
+            watch, found = _settle(settings, watch, position, label)
+            findings += found
+        elif watch.reference is None:
+            early.append(label)
+        elif label.event_print not in repeats and label.event_print not in tested:
+            tested.add(label.event_print)
+            watch, found = _test(settings, watch, label)
+            findings += found
+    return watch, findings, early
+
+
+def since_onset(watch: Watch) -> int:
+    """Labels since the onset of the open quality alarm; 0 without one."""
+    raised = watch.raised.get("quality")
+    return watch.quality.count - raised.labels_before if raised else 0
+
+
+def _settle(settings: MonitorSettings, watch: Watch, position: int, label: Label) -> tuple[Watch, list[Finding]]:
+    """A label of the reference: the first one counts, for a bounded time."""
+    late = watch.reference is not None and label.time_ms > watch.frozen_ms + settings.late_labels_s * 1_000
+    if watch.labels[position] != UNLABELLED or late:
+        return watch, []
+    settled = [*watch.labels[:position], _outcome(label), *watch.labels[position + 1 :]]
+    return _release(settings, replace(watch, labels=settled))
+
+
+def _test(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
+    labelled = [*watch.labelled, label.event_print][-LABELLED_KEPT:]
+    watch = _adopt(settings, replace(watch, labelled=labelled, waiting=[*watch.waiting, label][-WAITING_KEPT:]))
+    return _release(settings, watch)
+
+
+def _adopt(settings: MonitorSettings, watch: Watch) -> Watch:
+    """Once the reference's own labels can no longer come, the first later ones must serve as baseline."""
+    known = baseline(settings, watch)
+    over = watch.waiting[-1].time_ms > watch.frozen_ms + settings.late_labels_s * 1_000
+    if known.limit is not None or not over:
+        return watch
+    lacking = settings.min_reference_labels - known.labelled
+    adopted = [*watch.adopted, *map(_outcome, watch.waiting[:lacking])]
+    return replace(watch, adopted=adopted, waiting=watch.waiting[lacking:])
+
+
+def _release(settings: MonitorSettings, watch: Watch) -> tuple[Watch, list[Finding]]:
+    """Tests the labels that waited for a baseline, if there is one now."""
+    known = baseline(settings, watch)
+    if watch.reference is None or known.limit is None:
+        return watch, []
+    findings: list[Finding] = []
+    waiting, watch = watch.waiting, replace(watch, waiting=[])
+    for label in waiting:
+        watch, found = _judge(settings, watch, known, label)
+        findings += found
+    return watch, findings
+
+
+def _judge(settings: MonitorSettings, watch: Watch, known: Baseline, label: Label) -> tuple[Watch, list[Finding]]:
+    assert known.limit is not None
+    moment = _moment(watch, label)
+    limit = risk.Limit(known.limit, settings.label_arl)
+    state, harm = risk.update(limit, watch.quality, [float(not label.correct)], [moment])
+    watch = replace(watch, quality=state, trust=_trust(watch, label))
+    if harm is None or "quality" in watch.raised:
+        return watch, []
+    alarm = alarms.quality(settings, watch, known, harm, moment)
+    raised = Raised(alarm.time_ms, alarm.onset_ms, harm.before)
+    return replace(watch, raised=watch.raised | {"quality": raised}), [alarm]
+
+
+def _moment(watch: Watch, label: Label) -> Moment:
+    """When the event was served, where that is still known; else when it was labelled."""
+    recent = watch.recent.get(label.event_print)
+    return label.event_id, recent.time_ms if recent else label.time_ms
+
+
+def _trust(watch: Watch, label: Label) -> calibration.Trust:
+    recent = watch.recent.get(label.event_print)
+    if recent is None or recent.chance < 0:
+        return watch.trust
+    return calibration.check(watch.trust, [label.correct - recent.chance])
+
+
+def _outcome(label: Label) -> int:
+    return RIGHT if label.correct else WRONG

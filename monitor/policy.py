@@ -1,0 +1,240 @@
+"""From findings to decisions: when is it worth training again? Pure, so that `replay` can ask it again.
+
+Only harm that labels prove leads to a retraining. Drift and estimated harm are annotated and ask for labels.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from monitor.findings import Kind
+from monitor.settings import PolicySettings
+
+DAY_MS = 86_400_000
+
+Status = Literal["promote", "reject", "inconclusive", "failed"]
+
+_NAMESPACE = uuid.UUID("0d3e2b1a-93c4-5a55-8f0e-6a1b7c2d9e40")
+
+
+class Raised(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm that was just raised."""
+
+    alarm_id: str
+    kind: Kind
+    version: str
+    onset_ms: int
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """How a retraining ended; `claimed` and `training` are no results."""
+
+    request_id: str
+    status: Status
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the policy may know. `fresh_labels`: since the onset of the champion's open quality alarm."""
+
+    champion: str
+    time_ms: int
+    alarms: list[Raised] = []
+    fresh_labels: int = 0
+    result: Result | None = None
+    paused: bool = False  # an operator's switch: keeps the books, asks for nothing
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """A harm that is being dealt with."""
+
+    alarm_id: str
+    version: str
+    onset_ms: int
+    labels_wanted: int
+    attempt: int = 0  # retrainings asked for so far
+    request_id: str = ""  # of the one that is running
+    asked_ms: int = 0
+    labels_asked: int = 0  # labels when it was asked for
+    promoting: bool = False  # a candidate won; the rollout has it now
+
+
+class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
+    """At most one case at a time."""
+
+    case: Case | None = None
+    asked_ms: list[int] = []  # retrainings of the last day
+    rest_until_ms: int = 0  # cool-down
+
+
+class AskRetraining(msgspec.Struct, frozen=True, kw_only=True, tag="ask_retraining"):
+    """Please make a better version. `request_id` is deterministic: asking twice is asking once."""
+
+    request_id: str
+    alarm_id: str
+    version: str
+    since_ms: int
+    attempt: int
+    fresh_labels: int
+    reason: str
+
+
+class AskLabels(msgspec.Struct, frozen=True, kw_only=True, tag="ask_labels"):
+    """Labels would settle it."""
+
+    alarm_id: str
+    version: str
+    wanted: int
+    reason: str
+
+
+class Annotate(msgspec.Struct, frozen=True, kw_only=True, tag="annotate"):
+    """Worth a mark on the timeline, nothing more."""
+
+    alarm_id: str
+    version: str
+    reason: str
+
+
+Decision = AskRetraining | AskLabels | Annotate
+
+
+def decide(
+    settings: PolicySettings, state: PolicyState, observation: Observation
+) -> tuple[PolicyState, list[Decision]]:
+    """The next state and what to do; the same arguments always give the same answer."""
+    state, superseded = _leave(settings, state, observation)
+    state, resulted = _settle(settings, state, observation)
+    state, raised = _open(settings, state, observation)
+    state, asked = _ask(settings, state, observation)
+    return state, [*superseded, *resulted, *raised, *asked]
+
+
+def request_id(alarm_id: str, attempt: int) -> str:
+    """The id of the `attempt`-th retraining for an alarm."""
+    return str(uuid.uuid5(_NAMESPACE, f"{alarm_id}/{attempt}"))
+
+
+def _leave(
+    settings: PolicySettings, state: PolicyState, observation: Observation
+) -> tuple[PolicyState, Sequence[Decision]]:
+    """A case ends when its version no longer serves."""
+    case = state.case
+    if case is None or not observation.champion or observation.champion == case.version:
+        return state, []
+    rest = max(state.rest_until_ms, observation.time_ms + settings.cool_down_s * 1_000)
+    return replace(state, case=None, rest_until_ms=rest), [_note(case, f"{observation.champion} serves now: closed")]
+
+
+def _settle(
+    settings: PolicySettings, state: PolicyState, observation: Observation
+) -> tuple[PolicyState, Sequence[Decision]]:
+    """What the running retraining came to; a result of another request is ignored."""
+    case, result = state.case, observation.result
+    if case is None or not case.request_id:
+        return state, []
+    silent = observation.time_ms - case.asked_ms >= settings.retraining_timeout_s * 1_000
+    status = result.status if result and result.request_id == case.request_id else None
+    if status == "promote":
+        note = [] if case.promoting else [_note(case, "a candidate won; being rolled out")]
+        return replace(state, case=replace(case, promoting=True)), note
+    if status is None and not silent:
+        return state, []
+    return _again(settings, state, case, status or "failed", observation.time_ms)
+
+
+def _again(
+    settings: PolicySettings, state: PolicyState, case: Case, status: Status, time_ms: int
+) -> tuple[PolicyState, Sequence[Decision]]:
+    """Back to collecting: an inconclusive or lost comparison needs more labels, all but the inconclusive a rest."""
+    more = math.ceil(case.labels_asked * settings.label_growth)
+    wanted = case.labels_wanted if status == "failed" else max(more, case.labels_wanted)
+    rest = state.rest_until_ms if status == "inconclusive" else time_ms + settings.cool_down_s * 1_000
+    case = replace(case, request_id="", promoting=False, labels_wanted=wanted)
+    reason = f"retraining {case.attempt} ended {status}: the next needs {wanted} labels since the onset"
+    asked = AskLabels(alarm_id=case.alarm_id, version=case.version, wanted=wanted, reason=reason)
+    return replace(state, case=case, rest_until_ms=max(rest, state.rest_until_ms)), [asked]
+
+
+def _open(
+    settings: PolicySettings, state: PolicyState, observation: Observation
+) -> tuple[PolicyState, Sequence[Decision]]:
+    """Proven harm of the champion opens a case; anything else is annotated."""
+    decisions: list[Decision] = []
+    for alarm in observation.alarms:
+        harm = alarm.kind == "quality" and alarm.version == observation.champion
+        if harm and state.case is None:
+            case = Case(
+                alarm_id=alarm.alarm_id,
+                version=alarm.version,
+                onset_ms=alarm.onset_ms,
+                labels_wanted=settings.min_fresh_labels,
+            )
+            state = replace(state, case=case)
+            decisions += _short(case, observation.fresh_labels)
+        else:
+            decisions += _mentioned(settings, alarm)
+    return state, decisions
+
+
+def _short(case: Case, fresh: int) -> list[Decision]:
+    if fresh >= case.labels_wanted:
+        return []
+    reason = f"harm is proven; a retraining needs {case.labels_wanted} labels since the onset, there are {fresh}"
+    return [AskLabels(alarm_id=case.alarm_id, version=case.version, wanted=case.labels_wanted - fresh, reason=reason)]
+
+
+def _mentioned(settings: PolicySettings, alarm: Raised) -> list[Decision]:
+    note = Annotate(
+        alarm_id=alarm.alarm_id, version=alarm.version, reason=f"{alarm.kind}: noted, no retraining for this"
+    )
+    if alarm.kind not in ("drift", "estimated_quality"):
+        return [note]
+    reason = f"{alarm.kind}: labels would tell whether it does harm"
+    wanted = settings.min_fresh_labels
+    return [note, AskLabels(alarm_id=alarm.alarm_id, version=alarm.version, wanted=wanted, reason=reason)]
+
+
+def _ask(
+    settings: PolicySettings, state: PolicyState, observation: Observation
+) -> tuple[PolicyState, Sequence[Decision]]:
+    """One retraining at a time, with labels enough, rested, within the day's budget."""
+    now, case = observation.time_ms, state.case
+    recent = [at for at in state.asked_ms if now - at < DAY_MS]
+    state = replace(state, asked_ms=recent)
+    ready = case is not None and not case.request_id and observation.fresh_labels >= case.labels_wanted
+    if case is None or not ready or observation.paused or now < state.rest_until_ms:
+        return state, []
+    if len(recent) >= settings.budget_per_day:
+        return state, []
+    asked = _retraining(case, observation.fresh_labels)
+    case = replace(
+        case,
+        attempt=asked.attempt,
+        request_id=asked.request_id,
+        asked_ms=now,
+        labels_asked=asked.fresh_labels,
+    )
+    return replace(state, case=case, asked_ms=[*recent, now]), [asked]
+
+
+def _retraining(case: Case, fresh: int) -> AskRetraining:
+    attempt = case.attempt + 1
+    return AskRetraining(
+        request_id=request_id(case.alarm_id, attempt),
+        alarm_id=case.alarm_id,
+        version=case.version,
+        since_ms=case.onset_ms,
+        attempt=attempt,
+        fresh_labels=fresh,
+        reason=f"labels prove harm since {case.onset_ms}; {fresh} labels to learn from (attempt {attempt})",
+    )
+
+
+def _note(case: Case, reason: str) -> Annotate:
+    return Annotate(alarm_id=case.alarm_id, version=case.version, reason=reason)

@@ -1,0 +1,186 @@
+"""Served replies of one version: into its reference until that is complete, then past its detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec.structs import replace
+
+from monitor import alarms, burn_rate, calibration, e_detector, reference, risk
+from monitor.blocks import first_of_bursts
+from monitor.descriptors import CONFIDENCE
+from monitor.findings import Finding, Kind, LabelsWanted, ReferenceFrozen
+from monitor.fingerprint import event_print
+from monitor.rows import ScoreRows
+from monitor.settings import MonitorSettings, Slo
+from monitor.watch import (
+    UNLABELLED,
+    Baseline,
+    Raised,
+    Recent,
+    Watch,
+    baseline,
+    calibrated,
+    drift_detector,
+    error_budget,
+    latency_budget,
+    score_blocks,
+)
+from monitor.windows import failed
+
+RECENT_KEPT = 2_000
+REPEATS_KEPT = 1_000
+
+Found = tuple[Watch, list[Finding]]
+
+
+def serve(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
+    """Takes the champion's replies of this version, in order."""
+    watch, findings = _burn(settings, replace(watch, seen_ms=max([watch.seen_ms, *rows.times_ms])), rows)
+    watch, rows = _singled(watch, _healthy(rows))
+    missing = settings.reference_events - len(watch.rows) if watch.reference is None else 0
+    if missing:
+        watch, found = _gather(settings, watch, rows.take(range(min(missing, len(rows)))))
+        findings += found
+    rest = rows.take(range(missing, len(rows))) if missing else rows
+    if len(rest):
+        watch, found = _detect(settings, watch, rest)
+        findings += found
+    return watch, findings
+
+
+def slow(slo: Slo, ttft_ms: float, tpot_ms: float, latency_ms: float) -> bool:
+    """Whether a reply broke a latency promise."""
+    per_token = slo.tpot_ms is not None and tpot_ms > slo.tpot_ms
+    return ttft_ms > slo.ttft_ms or latency_ms > slo.latency_ms or per_token
+
+
+def _healthy(rows: ScoreRows) -> ScoreRows:
+    """Answered and described."""
+    return rows.take([i for i, status in enumerate(rows.statuses) if status == 200 and rows.descriptors])
+
+
+def _singled(watch: Watch, rows: ScoreRows) -> tuple[Watch, ScoreRows]:
+    """The rows without those that only repeat their client's message."""
+    fresh, clients = first_of_bursts(rows.clients, rows.fingerprints, watch.clients)
+    if all(fresh):
+        return replace(watch, clients=clients), rows
+    repeated = [event_print(rows.ids[i]) for i, first in enumerate(fresh) if not first]
+    repeats = [*watch.repeats, *repeated][-REPEATS_KEPT:]
+    kept = rows.take([i for i, first in enumerate(fresh) if first])
+    return replace(watch, clients=clients, repeats=repeats), kept
+
+
+def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
+    grown = replace(
+        watch,
+        rows=[*watch.rows, *rows.descriptors],
+        prints=[*watch.prints, *map(event_print, rows.ids)],
+        labels=[*watch.labels, *[UNLABELLED] * len(rows)],
+    )
+    if len(grown.rows) < settings.reference_events:
+        return grown, []
+    return _freeze(settings, grown, rows.times_ms[-1])
+
+
+def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
+    complete = reference.freeze(watch.names, watch.rows, watch.prints)
+    known = baseline(settings, watch)
+    frozen = ReferenceFrozen(
+        version=watch.version,
+        time_ms=time_ms,
+        events=len(complete.rows),
+        digest=complete.digest,
+        block=reference.scorer(complete).block,
+        labelled=known.labelled,
+        errors=known.errors,
+        limit=known.limit,
+    )
+    drift = e_detector.start(len(watch.names))
+    watch = replace(watch, reference=complete, rows=[], prints=[], frozen_ms=time_ms, drift=drift)
+    return watch, [frozen, *_wanted(settings, watch, known, time_ms)]
+
+
+def _wanted(settings: MonitorSettings, watch: Watch, known: Baseline, time_ms: int) -> list[Finding]:
+    if known.limit is not None:
+        return []
+    reason = (
+        f"{known.labelled} of the reference's {settings.reference_events} events are labelled; "
+        f"{settings.min_reference_labels} are needed to prove harm"
+    )
+    return [LabelsWanted(version=watch.version, time_ms=time_ms, reason=reason)]
+
+
+def _burn(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
+    lost = [failed(status) for status in rows.statuses]
+    answered = [i for i, status in enumerate(rows.statuses) if status == 200]
+    late = [slow(settings.slo, rows.ttft_ms[i], rows.tpot_ms[i], rows.latency_ms[i]) for i in answered]
+    errors, failing = burn_rate.update(error_budget(settings), watch.errors, lost, rows.times_ms)
+    times = [rows.times_ms[i] for i in answered]
+    latency, slowing = burn_rate.update(latency_budget(settings), watch.latency, late, times)
+    watch = replace(watch, errors=errors, latency=latency)
+    findings: list[Finding] = []
+    if failing:
+        last = (rows.ids[failing.step], rows.times_ms[failing.step])
+        findings.append(alarms.burn("errors", watch, failing, last))
+    if slowing:
+        last = (rows.ids[answered[slowing.step]], times[slowing.step])
+        findings.append(alarms.burn("latency", watch, slowing, last))
+    return watch, findings
+
+
+def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
+    prints = [event_print(id) for id in rows.ids]
+    watch, drifted = _drift(settings, watch, rows, prints)
+    chances = _chances(watch, rows)
+    watch, feared = _estimate(settings, watch, rows, chances)
+    recent = watch.recent | {
+        one: Recent(time_ms, chance) for one, time_ms, chance in zip(prints, rows.times_ms, chances, strict=True)
+    }
+    kept = dict(list(recent.items())[-RECENT_KEPT:])
+    return replace(watch, recent=kept), [*drifted, *feared]
+
+
+def _drift(settings: MonitorSettings, watch: Watch, rows: ScoreRows, prints: Sequence[int]) -> Found:
+    assert watch.reference is not None
+    ready = reference.scorer(watch.reference)
+    moments = list(zip(rows.ids, rows.times_ms, strict=True))
+    values = np.asarray(rows.descriptors, dtype=np.float64)
+    block, scores, firsts, ends = score_blocks(ready, watch.block, values, prints, moments)
+    drift, change = e_detector.update(drift_detector(settings, ready), watch.drift, scores, firsts)
+    watch = replace(watch, block=block, drift=drift)
+    if change is None or "drift" in watch.raised:
+        return watch, []
+    alarm = alarms.drift(settings, watch, ready, change, moments[ends[change.step]])
+    return _raised(watch, "drift", Raised(alarm.time_ms, alarm.onset_ms)), [alarm]
+
+
+def _chances(watch: Watch, rows: ScoreRows) -> list[float]:
+    """Each reply's estimated chance of being right; -1 where there is no estimate."""
+    fitted = calibrated(watch)
+    if fitted is None:
+        return [-1.0] * len(rows)
+    column = watch.names.index(CONFIDENCE[-1])
+    confidences = [row[column] for row in rows.descriptors]
+    chances = np.round(calibration.predict(fitted, confidences), 4).tolist()
+    return [chance if known <= 0 else -1.0 for chance, known in zip(chances, confidences, strict=True)]
+
+
+def _estimate(settings: MonitorSettings, watch: Watch, rows: ScoreRows, chances: Sequence[float]) -> Found:
+    known = baseline(settings, watch)
+    sure = [i for i, chance in enumerate(chances) if chance >= 0]
+    if known.limit is None or not sure:
+        return watch, []
+    moments = [(rows.ids[i], rows.times_ms[i]) for i in sure]
+    limit = risk.Limit(known.limit, settings.arl_events)
+    estimated, harm = risk.update(limit, watch.estimated, [1.0 - chances[i] for i in sure], moments)
+    watch = replace(watch, estimated=estimated)
+    if harm is None or "estimated_quality" in watch.raised:
+        return watch, []
+    alarm = alarms.estimated_quality(settings, watch, known, harm, moments[harm.step])
+    return _raised(watch, "estimated_quality", Raised(alarm.time_ms, alarm.onset_ms)), [alarm]
+
+
+def _raised(watch: Watch, kind: Kind, raised: Raised) -> Watch:
+    return replace(watch, raised=watch.raised | {kind: raised})

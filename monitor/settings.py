@@ -1,0 +1,100 @@
+"""What the operator decides about watching and acting; checked once, when made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+def _require(owner: object, name: str, holds: bool, expected: str) -> None:
+    if not holds:
+        value = getattr(owner, name)
+        raise ValueError(f"{type(owner).__name__}.{name} is {value!r}, expected {expected}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BurnWindow:
+    """Fires when the error budget burns `rate` times too fast over both the long and the short window."""
+
+    long_s: int
+    short_s: int
+    rate: float
+
+    def __post_init__(self) -> None:
+        _require(self, "short_s", self.short_s > 0, "a positive number of seconds")
+        _require(self, "long_s", self.long_s >= self.short_s, f"at least short_s ({self.short_s})")
+        _require(self, "rate", self.rate > 0, "a positive factor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slo:
+    """What clients were promised: at most `error_budget` of the requests fail, at most `latency_budget` of the
+    answered ones are slower than a limit."""
+
+    ttft_ms: float = 5_000.0
+    tpot_ms: float | None = None
+    latency_ms: float = 30_000.0
+    error_budget: float = 0.01
+    latency_budget: float = 0.05
+    min_bad: int = 10  # fewer bad requests than this in the short window never fire
+    burn_windows: tuple[BurnWindow, ...] = (
+        BurnWindow(long_s=3_600, short_s=300, rate=14.4),
+        BurnWindow(long_s=21_600, short_s=1_800, rate=6.0),
+    )
+
+    def __post_init__(self) -> None:
+        _require(self, "ttft_ms", self.ttft_ms > 0, "a positive number of milliseconds")
+        _require(self, "tpot_ms", self.tpot_ms is None or self.tpot_ms > 0, "nothing or a positive number")
+        _require(self, "latency_ms", self.latency_ms > 0, "a positive number of milliseconds")
+        _require(self, "error_budget", 0 < self.error_budget < 1, "a share between 0 and 1")
+        _require(self, "latency_budget", 0 < self.latency_budget < 1, "a share between 0 and 1")
+        _require(self, "min_bad", self.min_bad >= 1, "at least 1")
+        _require(self, "burn_windows", len(self.burn_windows) > 0, "at least one window")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorSettings:
+    """How an alias is watched."""
+
+    reference_events: int = 2_000  # healthy events that define normal, for each version
+    arl_events: int = 10_000  # events between false drift alarms of an alias, at least; one budget for all descriptors
+    label_arl: int = 10_000  # labels between false quality alarms at the limit, at least
+    tolerance: float = 0.03  # error rate above the baseline's upper confidence bound that is not yet harm
+    baseline_confidence: float = 0.9  # of that bound
+    min_reference_labels: int = 30
+    late_labels_s: int = 86_400  # labels for the reference are taken this long after it is complete
+    window_s: int = 60
+    grace_s: int = 10
+    idle_s: int = 30  # a partition silent for so long no longer holds windows open
+    versions_kept: int = 3
+    slo: Slo = field(default_factory=Slo)
+
+    def __post_init__(self) -> None:
+        _require(self, "reference_events", self.reference_events >= 50, "at least 50")
+        _require(self, "arl_events", self.arl_events >= 100, "at least 100")
+        _require(self, "label_arl", self.label_arl >= 100, "at least 100")
+        _require(self, "tolerance", 0 <= self.tolerance < 0.5, "a share from 0 to below 0.5")
+        _require(self, "baseline_confidence", 0.5 <= self.baseline_confidence < 1, "from 0.5 to below 1")
+        _require(self, "min_reference_labels", self.min_reference_labels >= 10, "at least 10")
+        _require(self, "late_labels_s", self.late_labels_s >= 0, "0 or more seconds")
+        _require(self, "window_s", self.window_s >= 1, "at least 1 second")
+        _require(self, "grace_s", self.grace_s >= 0, "0 or more seconds")
+        _require(self, "idle_s", self.idle_s >= 1, "at least 1 second")
+        _require(self, "versions_kept", self.versions_kept >= 2, "at least 2: champion and previous")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """When an alarm becomes a retraining."""
+
+    min_fresh_labels: int = 200  # labels since the onset before a retraining is asked for
+    cool_down_s: int = 3_600  # rest after a finished retraining, unless it was inconclusive
+    budget_per_day: int = 4
+    label_growth: float = 1.5  # after an inconclusive verdict, wait for this many times the labels
+    retraining_timeout_s: int = 21_600  # a retraining silent for so long has failed
+
+    def __post_init__(self) -> None:
+        _require(self, "min_fresh_labels", self.min_fresh_labels >= 1, "at least 1")
+        _require(self, "cool_down_s", self.cool_down_s >= 0, "0 or more seconds")
+        _require(self, "budget_per_day", self.budget_per_day >= 0, "0 (never retrain) or more")
+        _require(self, "label_growth", self.label_growth > 1, "a factor above 1")
+        _require(self, "retraining_timeout_s", self.retraining_timeout_s > 0, "a positive number of seconds")

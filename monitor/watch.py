@@ -1,0 +1,186 @@
+"""One version under watch: its reference first, then its detectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor import burn_rate, calibration, e_detector, risk
+from monitor.descriptors import CONFIDENCE
+from monitor.findings import Kind
+from monitor.reference import Reference, Scorer, block_scores, event_scores, scorer
+from monitor.settings import MonitorSettings
+
+Floats = NDArray[np.float64]
+Moment = tuple[str, int]  # event id, event time in ms
+
+UNLABELLED, WRONG, RIGHT = -1, 0, 1
+LEAST_EVIDENCE = -6.0
+
+
+class Label(msgspec.Struct, frozen=True):
+    """Somebody's word on one event."""
+
+    version: str
+    event_id: str
+    event_print: int
+    correct: bool
+    time_ms: int
+
+
+class Recent(msgspec.Struct, frozen=True, array_like=True):
+    """A served event whose label may still come; `chance` of being right is -1 where nothing was estimated."""
+
+    time_ms: int
+    chance: float
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """An alarm that was raised and not cleared."""
+
+    time_ms: int
+    onset_ms: int
+    labels_before: int = 0  # labels tested before the onset
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Scores of the events since the last full block."""
+
+    sums: list[float] = []
+    count: int = 0
+    first: Moment = ("", 0)
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything remembered of one version; JSON through msgspec, bounded."""
+
+    version: str
+    names: list[str]
+    seen_ms: int = 0
+    clients: dict[str, int] = {}  # last text of each client
+    rows: list[list[float]] = []  # the reference while it grows
+    prints: list[int] = []
+    labels: list[int] = []  # of the reference's events, in their order
+    reference: Reference | None = None
+    frozen_ms: int = 0
+    adopted: list[int] = []  # later labels that had to serve as baseline
+    waiting: list[Label] = []  # labels that came before there was a baseline
+    labelled: list[int] = []  # events whose label was tested, newest last
+    repeats: list[int] = []  # events that only repeated their client's message
+    recent: dict[int, Recent] = {}
+    drift: e_detector.State = e_detector.State([], [], [])
+    block: Block = Block()
+    quality: risk.State = risk.State()
+    estimated: risk.State = risk.State()
+    trust: calibration.Trust = calibration.Trust()
+    errors: burn_rate.State = burn_rate.State()
+    latency: burn_rate.State = burn_rate.State()
+    raised: dict[Kind, Raised] = {}
+    evidence: dict[Kind, float] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Labels of the reference."""
+
+    labelled: int
+    errors: int
+    limit: float | None  # of the error rate; None while too few are labelled
+
+
+def baseline(settings: MonitorSettings, watch: Watch) -> Baseline:
+    """What the reference's labels say, and the error rate that is still accepted."""
+    errors = watch.labels.count(WRONG) + watch.adopted.count(WRONG)
+    labelled = errors + watch.labels.count(RIGHT) + watch.adopted.count(RIGHT)
+    if labelled < settings.min_reference_labels:
+        return Baseline(labelled, errors, None)
+    bound = risk.upper_bound(errors, labelled, settings.baseline_confidence)
+    return Baseline(labelled, errors, min(bound + settings.tolerance, 0.99))
+
+
+def calibrated(watch: Watch) -> calibration.Calibration | None:
+    """Confidence turned into a chance of being right; None without labels or confidences, or after it failed."""
+    if watch.reference is None or watch.trust.lost or CONFIDENCE[-1] not in watch.names:
+        return None
+    column = watch.names.index(CONFIDENCE[-1])
+    known = [
+        (row[column], label == RIGHT)
+        for row, label in zip(watch.reference.rows, watch.labels, strict=True)
+        if label != UNLABELLED and row[column] <= 0
+    ]
+    return calibration.fit([one for one, _ in known], [right for _, right in known])
+
+
+def drift_detector(settings: MonitorSettings, ready: Scorer) -> e_detector.Detector:
+    """Steps are blocks: the events asked for between false alarms hold fewer of them."""
+    return e_detector.Detector(settings.arl_events / ready.block, ready.dead_zone)
+
+
+def score_blocks(
+    ready: Scorer, block: Block, rows: Floats, prints: Sequence[int], moments: Sequence[Moment]
+) -> tuple[Block, Floats, list[Moment], list[int]]:
+    """Fills blocks with the events: the unfinished block, scores of the full ones, where each began, and the index
+    of the event that completed it."""
+    scores = event_scores(ready, rows, prints)
+    if ready.block == 1:
+        return block, scores, list(moments), list(range(len(rows)))
+    means: list[list[float]] = []
+    firsts: list[Moment] = []
+    ends: list[int] = []
+    for k, row in enumerate(scores.tolist()):
+        block = _filled(block, row, moments[k])
+        if block.count == ready.block:
+            means.append([value / ready.block for value in block.sums])
+            firsts.append(block.first)
+            ends.append(k)
+            block = Block()
+    full = np.array(means).reshape(len(means), rows.shape[1])
+    return block, block_scores(ready, full, [prints[k] for k in ends]), firsts, ends
+
+
+def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
+    """The watch with each detector's log10 of statistic over threshold brought up to date."""
+    arl = drift_detector(settings, scorer(watch.reference)).arl if watch.reference else float(settings.arl_events)
+    ratios: dict[Kind, float] = {
+        "quality": risk.statistic(watch.quality) / settings.label_arl,
+        "estimated_quality": risk.statistic(watch.estimated) / settings.arl_events,
+        "drift": e_detector.statistic(watch.drift) / arl,
+        "errors": burn_rate.burning(error_budget(settings), watch.errors),
+        "latency": burn_rate.burning(latency_budget(settings), watch.latency),
+    }
+    return msgspec.structs.replace(watch, evidence={kind: log10(ratio) for kind, ratio in ratios.items()})
+
+
+def rearmed(watch: Watch, kind: Kind) -> Watch:
+    """The watch with one alarm taken back and its detector started over."""
+    raised = {each: when for each, when in watch.raised.items() if each != kind}
+    quality = risk.State() if kind == "quality" else watch.quality
+    estimated = risk.State() if kind == "estimated_quality" else watch.estimated
+    drift = e_detector.start(len(watch.names)) if kind == "drift" else watch.drift
+    return msgspec.structs.replace(watch, raised=raised, quality=quality, estimated=estimated, drift=drift)
+
+
+def log10(ratio: float) -> float:
+    """Of a statistic over its threshold, not below `LEAST_EVIDENCE`, to 4 decimals."""
+    return round(max(math.log10(ratio), LEAST_EVIDENCE), 4) if ratio > 0 else LEAST_EVIDENCE
+
+
+def error_budget(settings: MonitorSettings) -> burn_rate.Budget:
+    """For requests that the server failed."""
+    return burn_rate.Budget(settings.slo.error_budget, settings.slo.burn_windows, settings.slo.min_bad)
+
+
+def latency_budget(settings: MonitorSettings) -> burn_rate.Budget:
+    """For answers slower than promised."""
+    return burn_rate.Budget(settings.slo.latency_budget, settings.slo.burn_windows, settings.slo.min_bad)
+
+
+def _filled(block: Block, row: list[float], moment: Moment) -> Block:
+    if not block.count:
+        return Block(row, 1, moment)
+    return Block([a + b for a, b in zip(block.sums, row, strict=True)], block.count + 1, block.first)

@@ -1,0 +1,234 @@
+"""From bytes to what the loop needs of them: rows for the lake, scores for the judge, letters for the dead. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from monitor.descriptors import NAMES, Reply, describe, fingerprints
+from monitor.rows import ScoreRows
+from streams import codec, lake
+from streams.dlq import letter
+from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
+from streams.identity import ALIAS
+from streams.log import Raw
+from streams.outbox import Outgoing, outgoing
+from streams.profiles import Described
+from streams.recent import Recent
+from streams.topics import FEEDBACK, INFERENCE, SCORES, Topic
+
+E = TypeVar("E", InferenceServed, FeedbackGiven)
+T = TypeVar("T")
+Entries = list[tuple[int, E]]  # offset and event
+Floats = NDArray[np.float64]
+
+LONGEST_VERSION = 128
+AHEAD_MS = 86_400_000  # an event this far after its record was written has a broken clock
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the fresh events of one partition became. `values` are their descriptors, empty for feedback."""
+
+    table: pa.Table
+    scores: list[Outgoing]
+    rows: ScoreRows
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One partition's part of a batch. Every offset is in the table, a duplicate, or a letter."""
+
+    partition: int
+    first_offset: int
+    last_offset: int
+    built: Built
+    letters: list[DeadLetter]
+    duplicates: int
+
+    @property
+    def events(self) -> int:
+        return int(self.built.table.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Generic[E]):
+    """A topic that is taken in: what it holds, and its events as the judge's rows."""
+
+    topic: Topic
+    kind: type[E]
+    name: Literal["inference", "feedback"]
+    score: Callable[[Entries[E]], tuple[ScoreRows, Floats]]
+
+
+def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw]) -> Prepared:
+    """Takes consecutive records of one partition. Nothing in them makes it fail: what cannot be read, or cannot be
+    scored or stored, becomes a letter. Preparing the same records again gives the same."""
+    entries, letters = _decoded(source, raws)
+    fresh = [(offset, event) for offset, event in entries if not recent.repeated(event.id, offset)]
+    first, last, partition = raws[0].offset, raws[-1].offset, raws[0].partition
+
+    def build(some: Entries[E]) -> Built:
+        return _built(source, partition, (first, last), some)
+
+    try:
+        built = build(fresh)
+    except Exception:
+        sound, poisoned = sift(build, fresh)
+        built = build(sound)
+        by_offset = {raw.offset: raw for raw in raws}
+        letters += [letter(source.topic, by_offset[at], f"cannot be handled: {error}") for (at, _), error in poisoned]
+    return Prepared(partition, first, last, built, letters, len(entries) - len(fresh))
+
+
+def sift(work: Callable[[list[T]], object], items: list[T]) -> tuple[list[T], list[tuple[T, Exception]]]:
+    """Parts the items with which `work` succeeds from those, each alone, that make it fail.
+
+    >>> sift(lambda some: [1 / x for x in some], [4, 0, 2])
+    ([4, 2], [(0, ZeroDivisionError('division by zero'))])
+    """
+    if not items:
+        return [], []
+    try:
+        work(items)
+    except Exception as error:
+        if len(items) == 1:
+            return [], [(items[0], error)]
+        half = len(items) // 2
+        (sound, bad), (more, worse) = sift(work, items[:half]), sift(work, items[half:])
+        return [*sound, *more], [*bad, *worse]
+    return items, []
+
+
+def _decoded(source: Source[E], raws: Sequence[Raw]) -> tuple[Entries[E], list[DeadLetter]]:
+    entries: Entries[E] = []
+    letters: list[DeadLetter] = []
+    for raw in raws:
+        try:
+            event = codec.decode(source.kind, raw.value)
+            _check(event, raw)
+            entries.append((raw.offset, event))
+        except ValueError as error:
+            letters.append(letter(source.topic, raw, str(error)))
+    return entries, letters
+
+
+def _check(event: InferenceServed | FeedbackGiven, raw: Raw) -> None:
+    """What the types do not say; raises ValueError."""
+    if not ALIAS.fullmatch(event.alias):
+        raise ValueError(f"alias is {event.alias!r}, expected lower-case letters, digits, '-' and '_', 1 to 48 of them")
+    if not event.id:
+        raise ValueError("id is empty, expected the event's id")
+    if len(event.version) > LONGEST_VERSION:
+        raise ValueError(f"version has {len(event.version)} characters, expected at most {LONGEST_VERSION}")
+    if not 0 <= event.time_ms <= raw.timestamp_ms + AHEAD_MS:
+        raise ValueError(
+            f"time_ms is {event.time_ms}, expected milliseconds since the epoch, at most a day after the record was "
+            f"written ({raw.timestamp_ms}): set the sender's clock"
+        )
+
+
+def _built(source: Source[E], partition: int, covered: tuple[int, int], entries: Entries[E]) -> Built:
+    rows, values = source.score(entries)
+    table = lake.rows(source.kind, partition, rows.offsets, [event for _, event in entries])
+    places: dict[str, list[int]] = {}
+    for i, (_, event) in enumerate(entries):
+        places.setdefault(event.alias, []).append(i)
+    scores = [
+        ScoreBatch(
+            alias=alias,
+            source_topic=source.topic.name,
+            partition=partition,
+            first_offset=covered[0],
+            last_offset=covered[1],
+            descriptor_names=list(NAMES) if source.name == "inference" else [],
+            rows=rows if len(places) == 1 else rows.take(chosen),
+        )
+        for alias, chosen in places.items()
+    ]
+    return Built(table, [_outgoing(each) for each in scores], rows, values)
+
+
+def _outgoing(scores: ScoreBatch) -> Outgoing:
+    id = codec.deterministic_id(
+        "scores", scores.source_topic, scores.partition, scores.first_offset, scores.last_offset, scores.alias
+    )
+    return outgoing(SCORES, scores, id=id, time_ms=max(scores.rows.times_ms))
+
+
+def reply(event: InferenceServed) -> Reply:
+    """What the descriptors read of an event."""
+    return Reply(
+        lake.question(event.input_messages),
+        event.output,
+        event.input_tokens,
+        event.output_tokens,
+        event.logprob_mean,
+        event.logprob_min,
+    )
+
+
+def score_served(entries: Entries[InferenceServed]) -> tuple[ScoreRows, Floats]:
+    """Replies as the judge's rows, and their descriptors."""
+    events = [event for _, event in entries]
+    replies = [reply(event) for event in events]
+    values = describe(replies)
+    rows = ScoreRows(
+        offsets=[offset for offset, _ in entries],
+        ids=[event.id for event in events],
+        times_ms=[event.time_ms for event in events],
+        versions=[event.version for event in events],
+        arms=[event.arm.value for event in events],
+        clients=[event.client for event in events],
+        statuses=[event.status for event in events],
+        ttft_ms=[event.ttft_ms for event in events],
+        tpot_ms=[event.tpot_ms for event in events],
+        latency_ms=[event.latency_ms for event in events],
+        descriptors=values.tolist(),
+        fingerprints=fingerprints(replies) if replies else [],
+    )
+    return rows, values
+
+
+def score_feedback(entries: Entries[FeedbackGiven]) -> tuple[ScoreRows, Floats]:
+    """Feedback as the judge's rows; `ids` are those of the replies it is about."""
+    events = [event for _, event in entries]
+    rows = ScoreRows(
+        offsets=[offset for offset, _ in entries],
+        ids=[event.event_id for event in events],
+        times_ms=[event.time_ms for event in events],
+        versions=[event.version for event in events],
+        arms=[event.arm.value for event in events],
+        clients=[event.by for event in events],
+        correct=[event.correct for event in events],
+    )
+    return rows, np.empty((len(events), 0))
+
+
+def described(built: Built) -> Described | None:
+    """What the profiles take; None for feedback."""
+    if not built.values.shape[1]:
+        return None
+    aliases = built.table["alias"].to_pylist()
+    return Described(aliases, built.rows.versions, built.rows.times_ms, built.rows.offsets, built.values)
+
+
+def identities(source: Source[E], raws: Sequence[Raw]) -> Iterator[tuple[str, int]]:
+    """Id and offset of the events in older records; what is unreadable has none."""
+    for raw in raws:
+        try:
+            event = codec.decode(source.kind, raw.value)
+            _check(event, raw)
+        except ValueError:
+            continue
+        yield event.id, raw.offset
+
+
+SERVED: Source[InferenceServed] = Source(INFERENCE, InferenceServed, "inference", score_served)
+GIVEN: Source[FeedbackGiven] = Source(FEEDBACK, FeedbackGiven, "feedback", score_feedback)

@@ -1,0 +1,107 @@
+"""An alarm's report: the lake's rows from before its onset beside those since. Rendered in a process of its own,
+after the alarm is out; a report that fails harms nobody and can be made again: `python -m streams.evidence`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+
+from monitor.descriptors import NAMES, describe
+from streams import codec, lake, metrics
+from streams.events import AlarmRaised, Arm
+from streams.topics import INFERENCE
+
+log = structlog.get_logger()
+
+TIMEOUT_S = 300.0
+WAITING = 20  # alarms whose report is still to come; more are left out
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Renders one report after another, in the background."""
+
+    lake: Path
+    events: int
+    queue: asyncio.Queue[AlarmRaised] = field(default_factory=lambda: asyncio.Queue(WAITING))
+
+    def ask(self, alarm: AlarmRaised) -> None:
+        """Returns at once; an alarm without a report path, or with one that is there, is left alone."""
+        if alarm.report is None or Path(alarm.report).exists():
+            return
+        if self.queue.full():
+            log.warning("report left out, too many are waiting", alarm=alarm.id)
+        else:
+            self.queue.put_nowait(alarm)
+
+    async def run(self) -> None:
+        """Never ends by itself."""
+        while True:
+            alarm = await self.queue.get()
+            try:
+                await self._render(alarm)
+                metrics.REPORTS.labels("rendered").inc()
+            except Exception as error:
+                metrics.REPORTS.labels("failed").inc()
+                log.error("report failed", alarm=alarm.id, error=str(error))
+
+    async def _render(self, alarm: AlarmRaised) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "streams.evidence", str(self.lake), str(self.events)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, said = await asyncio.wait_for(process.communicate(codec.encode(alarm)), TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+        if process.returncode:
+            raise RuntimeError(said.decode(errors="replace").strip()[-500:] or f"exit {process.returncode}")
+        log.info("report rendered", alarm=alarm.id, path=alarm.report)
+
+
+def render(root: Path, alarm: AlarmRaised, events: int) -> Path:
+    """Writes the alarm's report. Raises ValueError where the alarm wants none or the lake lacks one of the sides."""
+    from monitor import report
+
+    if alarm.report is None:
+        raise ValueError(f"alarm {alarm.id} of kind {alarm.kind.value} has no report")
+    before, since = sides(lake.read(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1), alarm, events)
+    return report.write(NAMES, _rows(before), _rows(since), Path(alarm.report))
+
+
+def sides(table: pa.Table, alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:
+    """The version's first `events` answers before the onset, and its last ones since."""
+    mine = (
+        (pc.field("version") == alarm.version) & (pc.field("arm") == Arm.CHAMPION.value) & (pc.field("status") == 200)
+    )
+    before = table.filter(mine & (pc.field("time_ms") < alarm.onset_ms))
+    since = table.filter(mine & (pc.field("time_ms") >= alarm.onset_ms))
+    return before.slice(0, events), since.slice(max(0, since.num_rows - events))
+
+
+def _rows(table: pa.Table) -> list[list[float]]:
+    values = describe(lake.replies(table))
+    return np.asarray(values).tolist()  # type: ignore[no-any-return]
+
+
+def main() -> None:
+    """The alarm comes as JSON on standard input."""
+    os.nice(10)  # nobody waits for it; the worker beside it is waited for
+    root, events = Path(sys.argv[1]), int(sys.argv[2])
+    render(root, codec.decode(AlarmRaised, sys.stdin.buffer.read()), events)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""The ingest agent's work on one batch: decode, drop duplicates, describe, profile, store, score. Then acknowledge.
+
+What it remembers of a partition (recent ids, the open block of the lake, unwritten profiles) is valid as long as
+offsets follow one another; after any jump (a rebalance, a restart) it is made anew from the log and the lake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic
+
+import structlog
+
+from streams import metrics
+from streams.batch import E, Prepared, Source, described, identities, prepare
+from streams.dlq import QUEUES, letter_id
+from streams.lake import Writer
+from streams.log import Raw
+from streams.outbox import Outbox, Outgoing, outgoing
+from streams.profiles import Described, Profiler
+from streams.recent import Recent
+from streams.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+Tail = Callable[[int, int, int], Sequence[Raw]]  # partition, first offset, end: what the log holds there
+
+
+@dataclass(slots=True)
+class Partition:
+    """What is remembered of one partition."""
+
+    recent: Recent
+    writer: Writer
+    profiler: Profiler | None
+    next_offset: int
+    counted: int = 0  # offsets before this one are in the metrics
+
+
+@dataclass(slots=True)
+class Ingest(Generic[E]):
+    """Takes batches of one topic; one at a time."""
+
+    source: Source[E]
+    settings: WorkerSettings
+    outbox: Outbox
+    tail: Tail
+    partitions: dict[int, Partition] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)  # a batch may outlive the agent that is stopped
+
+    async def take(self, raws: Sequence[Raw]) -> None:
+        """Returns once everything that follows from these records is stored or confirmed: then they may be
+        acknowledged. Taking records again changes nothing but the log, which may hold their scores twice (the
+        judge drops what it has seen)."""
+        prepared: list[Prepared] = await asyncio.to_thread(self._work, by_partition(raws))
+        await self.outbox.confirm([record for each in prepared for record in _records(self.source, each)])
+        for each in prepared:
+            self._done(each)
+
+    async def close(self) -> None:
+        """Writes what is not written yet."""
+        await asyncio.to_thread(self._flush, 0.0)
+
+    def _work(self, batches: dict[int, list[Raw]]) -> list[Prepared]:
+        with self.lock:
+            return [self._part(partition, raws) for partition, raws in sorted(batches.items())]
+
+    def _part(self, partition: int, raws: list[Raw]) -> Prepared:
+        at = self._at(partition, raws[0].offset)
+        ready = prepare(self.source, at.recent, raws)
+        if ready.events:
+            at.writer.add(ready.built.table)
+            if at.profiler and (rows := described(ready.built)):
+                self._profile(at.profiler, rows)
+        return ready
+
+    def _at(self, partition: int, offset: int) -> Partition:
+        known = self.partitions.get(partition)
+        if known and known.next_offset == offset:
+            return known
+        fresh = self._open(partition, offset)
+        fresh.counted = known.counted if known else 0
+        self.partitions[partition] = fresh
+        return fresh
+
+    def _open(self, partition: int, offset: int) -> Partition:
+        settings = self.settings
+        recent = Recent(settings.recent_offsets)
+        older = self.tail(partition, max(0, offset - settings.recent_offsets), offset)
+        recent.recall(identities(self.source, older))
+        writer = Writer(settings.lake, self.source.topic, partition, settings.block_offsets)
+        profiler = None
+        if self.source.name == "inference":
+            window_ms = settings.profile_window_s * 1_000
+            profiler = Profiler(settings.profiles, settings.lake, partition, window_ms, settings.profile_flush_s)
+            profiler.flushed_s = time.monotonic()
+            profiler.resume(offset)
+        log.info("partition opened", topic=self.source.topic.name, partition=partition, offset=offset, ids=len(recent))
+        return Partition(recent, writer, profiler, offset)
+
+    def _profile(self, profiler: Profiler, rows: Described) -> None:
+        profiler.track(rows)
+        if profiler.due(time.monotonic()):
+            profiler.flush(time.monotonic())
+
+    def _flush(self, now_s: float) -> None:
+        with self.lock:
+            for at in self.partitions.values():
+                if at.profiler:
+                    at.profiler.flush(now_s)
+
+    def _done(self, each: Prepared) -> None:
+        at = self.partitions[each.partition]
+        at.next_offset = each.last_offset + 1
+        if each.last_offset < at.counted:
+            return
+        at.counted = at.next_offset
+        topic = self.source.topic.name
+        metrics.CONSUMED.labels(topic).inc(each.events)
+        metrics.DUPLICATES.labels(topic).inc(each.duplicates)
+        metrics.DEAD_LETTERED.labels(topic).inc(len(each.letters))
+        if self.source.name == "feedback":
+            _count_labels(each)
+
+
+def by_partition(raws: Sequence[Raw]) -> dict[int, list[Raw]]:
+    """Records of each partition in the order of their offsets, each once: around a rebalance they may come twice."""
+    found: dict[int, dict[int, Raw]] = {}
+    for raw in raws:
+        found.setdefault(raw.partition, {})[raw.offset] = raw
+    return {partition: [each[offset] for offset in sorted(each)] for partition, each in found.items()}
+
+
+def _records(source: Source[E], prepared: Prepared) -> list[Outgoing]:
+    queue = QUEUES[source.topic.name]
+    letters = [outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms) for each in prepared.letters]
+    for each in prepared.letters:
+        log.warning(
+            "dead letter", topic=each.source_topic, partition=each.partition, offset=each.offset, reason=each.reason
+        )
+    return [*prepared.built.scores, *letters]
+
+
+def _count_labels(each: Prepared) -> None:
+    table = each.built.table
+    for alias, correct in zip(table["alias"].to_pylist(), table["correct"].to_pylist(), strict=True):
+        if correct is not None:
+            metrics.LABELS.labels(alias).inc()

@@ -1,0 +1,236 @@
+"""From a record of the log to the judge's next memory and everything that follows from it. Pure.
+
+`step` calls `monitor.judge.update` and `monitor.policy.decide` and gives names to what they found: all ids are
+deterministic, so a record handled twice, because its worker died, has the same effects once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from monitor import judge, policy
+from monitor.findings import Alarm, Finding, LabelsWanted, ReferenceFrozen, Window
+from monitor.policy import AskRetraining, Decision, Observation
+from monitor.settings import MonitorSettings, PolicySettings
+from streams import codec, ledger, spans
+from streams.events import (
+    AlarmKind,
+    AlarmRaised,
+    DecisionKind,
+    DecisionRecorded,
+    RetrainReported,
+    RetrainRequested,
+    RetrainStatus,
+    ScoreBatch,
+    Severity,
+    WindowClosed,
+)
+from streams.state import JudgeRecord
+from streams.topics import FEEDBACK
+
+Heard = ScoreBatch | RetrainReported
+
+RESULTS: dict[RetrainStatus, policy.Status] = {
+    RetrainStatus.PROMOTE: "promote",
+    RetrainStatus.REJECT: "reject",
+    RetrainStatus.INCONCLUSIVE: "inconclusive",
+    RetrainStatus.FAILED: "failed",
+}
+REPORTED = (AlarmKind.QUALITY, AlarmKind.ESTIMATED_QUALITY, AlarmKind.DRIFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator decided, and where reports and profiles are to be found."""
+
+    monitor: MonitorSettings
+    policy: PolicySettings
+    reports: Path
+    profiles: Path
+    profile_window_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the log a record stands, and when the log took it."""
+
+    topic: str
+    partition: int
+    offset: int
+    time_ms: int
+
+    @property
+    def source(self) -> str:
+        return f"{self.topic}/{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What follows: decisions are confirmed first, then the rest."""
+
+    decisions: list[DecisionRecorded] = field(default_factory=list)
+    alarms: list[AlarmRaised] = field(default_factory=list)
+    windows: list[WindowClosed] = field(default_factory=list)
+    requests: list[RetrainRequested] = field(default_factory=list)
+    notes: list[ReferenceFrozen | LabelsWanted] = field(default_factory=list)  # for the log only
+
+
+def step(
+    rules: Rules, memory: JudgeRecord, heard: Heard, place: Place, *, paused: bool = False
+) -> tuple[JudgeRecord, Effects]:
+    """The memory after this record; one that the memory covers changes nothing."""
+    if place.offset < memory.offsets.get(place.source, 0):
+        return memory, Effects()
+    offsets = memory.offsets | {place.source: place.offset + 1}
+    before = after = memory.judge
+    findings: list[Finding] = []
+    batch = None
+    if isinstance(heard, ScoreBatch):
+        batch = _batch(heard, place)
+        after, findings = judge.update(rules.monitor, before, batch)
+    alarms = [_alarm(rules, memory.alias, each) for each in findings if isinstance(each, Alarm)]
+    observation = _observe(after, alarms, heard, place, paused)
+    decided, decisions = policy.decide(rules.policy, memory.policy, observation)
+    effects = Effects(
+        decisions=[
+            *_judged(rules, before, batch, findings, alarms, place),
+            *_decided(rules, memory, observation, decisions, place),
+        ],
+        alarms=alarms,
+        windows=[_window(rules, memory.alias, each) for each in findings if isinstance(each, Window)],
+        requests=[_request(memory.alias, d, place) for d in decisions if isinstance(d, AskRetraining)],
+        notes=[each for each in findings if isinstance(each, ReferenceFrozen | LabelsWanted)],
+    )
+    return replace(memory, judge=after, policy=decided, offsets=offsets), effects
+
+
+def _batch(scores: ScoreBatch, place: Place) -> judge.Batch:
+    return judge.Batch(
+        source="feedback" if scores.source_topic == FEEDBACK.name else "inference",
+        partition=scores.partition,
+        first_offset=scores.first_offset,
+        last_offset=scores.last_offset,
+        descriptor_names=scores.descriptor_names,
+        rows=scores.rows,
+        time_ms=place.time_ms,
+    )
+
+
+def _observe(
+    state: judge.AliasState, alarms: Sequence[AlarmRaised], heard: Heard, place: Place, paused: bool
+) -> Observation:
+    result = None
+    if isinstance(heard, RetrainReported) and heard.status in RESULTS:
+        result = policy.Result(request_id=heard.request_id, status=RESULTS[heard.status])
+    raised = [
+        policy.Raised(alarm_id=each.id, kind=each.kind.value, version=each.version, onset_ms=each.onset_ms)  # type: ignore[arg-type]
+        for each in alarms
+    ]
+    return Observation(
+        champion=state.champion,
+        time_ms=place.time_ms,
+        alarms=raised,
+        fresh_labels=judge.fresh_labels(state, state.champion),
+        result=result,
+        paused=paused,
+    )
+
+
+def _judged(
+    rules: Rules,
+    before: judge.AliasState,
+    batch: judge.Batch | None,
+    findings: Sequence[Finding],
+    alarms: Sequence[AlarmRaised],
+    place: Place,
+) -> list[DecisionRecorded]:
+    if not alarms:
+        return []
+    return [
+        ledger.entry(
+            DecisionKind.ALARM,
+            "judge.update",
+            alias=before.alias,
+            place=f"{place.source}/{place.offset}",
+            time_ms=place.time_ms,
+            inputs={"settings": rules.monitor, "state": before, "batch": batch},
+            output=findings,
+            cause=alarms[0].id,
+            summary="; ".join(each.summary for each in alarms),
+        )
+    ]
+
+
+def _decided(
+    rules: Rules, memory: JudgeRecord, observation: Observation, decisions: Sequence[Decision], place: Place
+) -> list[DecisionRecorded]:
+    if not decisions:
+        return []
+    return [
+        ledger.entry(
+            DecisionKind.POLICY,
+            "policy.decide",
+            alias=memory.alias,
+            place=f"{place.source}/{place.offset}",
+            time_ms=place.time_ms,
+            inputs={"settings": rules.policy, "state": memory.policy, "observation": observation},
+            output=decisions,
+            cause=decisions[0].alarm_id,
+            summary="; ".join(each.reason for each in decisions),
+        )
+    ]
+
+
+def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
+    id = codec.deterministic_id("alarm", alias, found.key)
+    kind = AlarmKind(found.kind)
+    return AlarmRaised(
+        id=id,
+        alias=alias,
+        version=found.version,
+        kind=kind,
+        severity=Severity(found.severity),
+        time_ms=found.time_ms,
+        first_event=found.first_event,
+        last_event=found.last_event,
+        onset_ms=found.onset_ms,
+        evidence=found.evidence,
+        summary=found.summary,
+        report=str(rules.reports / f"{id}.html") if kind in REPORTED else None,
+    )
+
+
+def _window(rules: Rules, alias: str, found: Window) -> WindowClosed:
+    span = spans.Span(alias, found.version, spans.start(found.start_ms, rules.profile_window_ms))
+    return WindowClosed(
+        id=codec.deterministic_id("window", alias, found.version, found.start_ms, found.end_ms),
+        alias=alias,
+        version=found.version,
+        start_ms=found.start_ms,
+        end_ms=found.end_ms,
+        requests=found.requests,
+        errors=found.errors,
+        labelled=found.labelled,
+        correct=found.correct,
+        estimated_accuracy=found.estimated_accuracy,
+        latency_p50_ms=found.latency_p50_ms,
+        latency_p95_ms=found.latency_p95_ms,
+        evidence=found.evidence,
+        profile=str(spans.folder(rules.profiles, span)),
+    )
+
+
+def _request(alias: str, asked: AskRetraining, place: Place) -> RetrainRequested:
+    return RetrainRequested(
+        id=asked.request_id,
+        alias=alias,
+        champion=asked.version,
+        time_ms=place.time_ms,
+        alarm_id=asked.alarm_id,
+        since_ms=asked.since_ms,
+        reason=asked.reason,
+    )

@@ -1,0 +1,203 @@
+"""The Parquet lake: every event once, by topic, partition and offset.
+
+`<root>/<topic>/partition=<p>/<first offset of the block>.parquet` holds the events of one fixed block of offsets.
+The file of a block that still grows is replaced whole, by rename, before its offsets are acknowledged. So how
+batches were cut, and where a worker died, changes no file; and a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from monitor.descriptors import Reply
+from streams.events import Event, Message
+from streams.topics import Topic
+
+JSON = frozenset({"input_messages", "tags"})  # columns that hold JSON text
+QUESTION_ROLES = ("user", "text")
+
+_TYPES = {
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+}
+_encode = msgspec.json.encode
+_messages = msgspec.json.Decoder(list[Message])
+
+
+def schema(kind: type[Event]) -> pa.Schema:
+    """The columns of an event's rows: its fields, and where in the log it stands."""
+    fields = [pa.field(field.name, _arrow(field)) for field in msgspec.structs.fields(kind)]
+    return pa.schema([*fields, pa.field("partition", pa.int32()), pa.field("offset", pa.int64())])
+
+
+def rows(kind: type[Event], partition: int, offsets: Sequence[int], events: Sequence[Event]) -> pa.Table:
+    """Events as rows; raises pyarrow's errors where a value does not fit its column."""
+    columns = [_column(events, field) for field in list(schema(kind))[:-2]]
+    places = [pa.array([partition] * len(events), pa.int32()), pa.array(offsets, pa.int64())]
+    return pa.Table.from_arrays([*columns, *places], schema=schema(kind))
+
+
+def read(
+    root: Path, topic: Topic, *, alias: str | None = None, since_ms: int | None = None, until_ms: int | None = None
+) -> pa.Table:
+    """The topic's events in the order of their time, each id once; `since_ms` is included, `until_ms` is not.
+
+    Columns are the event's fields (messages and tags as JSON text), `partition` and `offset`. No lake, no rows."""
+    wanted = _filter(alias, since_ms, until_ms)
+    paths = sorted((root / topic.name).glob("partition=*/*.parquet"))
+    tables = [table for path in paths if (table := _load(path, wanted)).num_rows]
+    if not tables:
+        return schema(topic.value).empty_table()
+    table = pa.concat_tables(tables).sort_by(
+        [("time_ms", "ascending"), ("partition", "ascending"), ("offset", "ascending")]
+    )
+    return _once(table)
+
+
+def span(root: Path, topic: Topic, partition: int, first: int, end: int) -> Iterator[pa.Table]:
+    """The rows of one partition from offset `first` to before `end`, block by block."""
+    folder = root / topic.name / f"partition={partition}"
+    paths = sorted(folder.glob("*.parquet"))
+    following = [int(path.stem) for path in paths[1:]]
+    inside = (pc.field("offset") >= first) & (pc.field("offset") < end)
+    for i, path in enumerate(paths):
+        if int(path.stem) < end and not (i < len(following) and following[i] <= first):
+            yield _load(path, inside)
+
+
+def replies(table: pa.Table) -> list[Reply]:
+    """What the descriptors read of served rows."""
+    columns = ("input_messages", "output", "input_tokens", "output_tokens", "logprob_mean", "logprob_min")
+    values = [table.column(name).to_pylist() for name in columns]
+    return [Reply(question(_messages.decode(row[0])), *row[1:]) for row in zip(*values, strict=True)]
+
+
+def question(messages: Sequence[Message]) -> str:
+    """What was asked: the last message of the user; all messages where there is none.
+
+    >>> question([Message("system", "Be kind."), Message("user", "Where is my card?")])
+    'Where is my card?'
+    """
+    for message in reversed(messages):
+        if message.role in QUESTION_ROLES:
+            return message.content
+    return "\n".join(message.content for message in messages)
+
+
+class Writer:
+    """Writes one partition of one topic. Whoever else wrote to the open block in the meantime (a worker that has
+    just lost this partition) is noticed, and its rows are kept."""
+
+    def __init__(self, root: Path, topic: Topic, partition: int, block_offsets: int) -> None:
+        self._folder = root / topic.name / f"partition={partition}"
+        self._empty = schema(topic.value).empty_table()
+        self._size = block_offsets
+        self._path: Path | None = None
+        self._table = self._empty
+        self._written: tuple[int, int] | None = None
+
+    def add(self, table: pa.Table) -> None:
+        """Returns once the rows are on disk. Adding rows again changes nothing."""
+        offsets = table.column("offset").to_numpy()
+        for block in sorted(set((offsets // self._size).tolist())):
+            self._open(self._folder / f"{block * self._size:020d}.parquet")
+            self._write(table.filter(pa.array(offsets // self._size == block)))
+
+    def _open(self, path: Path) -> None:
+        found = _signature(path)
+        if path == self._path and found == self._written:
+            return
+        mine = self._table if path == self._path else self._empty
+        theirs = _load(path) if found else self._empty
+        self._path, self._written, self._table = path, found, _union(theirs, mine)
+
+    def _write(self, table: pa.Table) -> None:
+        assert self._path is not None
+        self._table = _union(self._table, table)
+        _replace(self._path, self._table)
+        self._written = _signature(self._path)
+
+
+def _union(known: pa.Table, new: pa.Table) -> pa.Table:
+    """Rows of both by offset; the new row where both have one."""
+    if not known.num_rows or not new.num_rows or pc.max(known["offset"]).as_py() < pc.min(new["offset"]).as_py():
+        return pa.concat_tables([known, new])
+    kept = known.filter(pc.invert(pc.is_in(known["offset"], value_set=new["offset"].combine_chunks())))
+    return pa.concat_tables([kept, new]).sort_by("offset")
+
+
+def _replace(path: Path, table: pa.Table) -> None:
+    """All of it or nothing, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with part.open("wb") as file:
+        pq.write_table(table.combine_chunks(), file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _signature(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _load(path: Path, wanted: pc.Expression | None = None) -> pa.Table:
+    return pq.read_table(path, filters=wanted, partitioning=None)
+
+
+def _filter(alias: str | None, since_ms: int | None, until_ms: int | None) -> pc.Expression | None:
+    wanted: pc.Expression | None = None
+    for part in (
+        pc.field("alias") == alias if alias is not None else None,
+        pc.field("time_ms") >= since_ms if since_ms is not None else None,
+        pc.field("time_ms") < until_ms if until_ms is not None else None,
+    ):
+        if part is not None:
+            wanted = part if wanted is None else wanted & part
+    return wanted
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """Each id's first row."""
+    ids = table.column("id")
+    if pc.count_distinct(ids).as_py() == table.num_rows:
+        return table
+    places = pa.table({"id": ids, "place": pa.array(range(table.num_rows))})
+    first = places.group_by("id").aggregate([("place", "min")])["place_min"]
+    return table.take(first.combine_chunks().sort())
+
+
+def _arrow(field: msgspec.structs.FieldInfo) -> pa.DataType:
+    """The column type of a field; text for everything that is not a number or a flag."""
+    if field.name in JSON:
+        return pa.string()
+    options = getattr(field.type, "__args__", (field.type,))
+    return next((_TYPES[option] for option in options if option in _TYPES), pa.string())
+
+
+def _column(events: Sequence[Event], field: pa.Field) -> pa.Array:
+    values = [getattr(event, field.name) for event in events]
+    if field.name in JSON:
+        values = [_encode(value).decode() for value in values]
+    return pa.array(values, field.type)

@@ -1,0 +1,88 @@
+"""The ledger: every decision with everything needed to derive it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from streams import codec
+from streams.events import DecisionKind, DecisionRecorded, Json
+from streams.log import KafkaSettings
+from streams.log import read as read_log
+from streams.outbox import Outgoing, outgoing
+from streams.topics import LEDGER
+
+
+def entry(
+    kind: DecisionKind,
+    function: str,
+    *,
+    alias: str,
+    place: str,
+    time_ms: int,
+    inputs: dict[str, object],
+    output: object,
+    cause: str = "",
+    summary: str = "",
+) -> DecisionRecorded:
+    """A decision about the record at `place` (`topic/partition/offset`). Deciding again gives the same id. Inputs
+    and output may be anything msgspec writes as JSON; they are kept as plain JSON values."""
+    return DecisionRecorded(
+        id=codec.deterministic_id("decision", function, alias, place),
+        alias=alias,
+        time_ms=time_ms,
+        kind=kind,
+        function=function,
+        inputs={name: plain(value) for name, value in inputs.items()},
+        output=plain(output),
+        cause=cause,
+        summary=summary,
+    )
+
+
+def plain(value: object) -> Json:
+    """What a reader of the JSON will see.
+
+    >>> plain({1: (2, 3)})
+    {'1': [2, 3]}
+    """
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def record(decision: DecisionRecorded) -> Outgoing:
+    """The decision as a record, to be confirmed before it takes effect."""
+    return outgoing(LEDGER, decision, id=decision.id, time_ms=decision.time_ms)
+
+
+def once(decisions: Iterable[DecisionRecorded]) -> list[DecisionRecorded]:
+    """Each decision once: the first of an id wins, later ones are repetitions after a crash."""
+    found: dict[str, DecisionRecorded] = {}
+    for each in decisions:
+        found.setdefault(each.id, each)
+    return list(found.values())
+
+
+def read(kafka: KafkaSettings) -> list[DecisionRecorded]:
+    """All decisions so far, in the order of the log, each once."""
+    return once(each.event for each in read_log(kafka, LEDGER, DecisionRecorded))
+
+
+def export(decisions: Iterable[DecisionRecorded], path: Path) -> int:
+    """Writes one JSON object a line; returns how many."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [codec.encode(each) + b"\n" for each in decisions]
+    path.write_bytes(b"".join(lines))
+    return len(lines)
+
+
+def load(path: Path) -> list[DecisionRecorded]:
+    """What `export` wrote; raises codec.Undecodable naming the line."""
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            found.append(codec.decode(DecisionRecorded, line))
+        except codec.Undecodable as error:
+            raise codec.Undecodable(f"{path}:{number}: {error}") from error
+    return found

@@ -1,0 +1,37 @@
+"""What the worker tells Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+CONSUMED = Counter("homeostat_events_consumed_total", "Events handled, without duplicates.", ["topic"])
+DUPLICATES = Counter("homeostat_events_duplicate_total", "Events dropped: the same id came before.", ["topic"])
+DEAD_LETTERED = Counter("homeostat_events_dead_lettered_total", "Events nobody could read.", ["topic"])
+LAG = Gauge("homeostat_consumer_lag_events", "Events in the log that are not handled yet.", ["topic", "partition"])
+STALLED = Gauge("homeostat_consumer_stalled_partitions", "Partitions with events waiting and none handled.", ["topic"])
+BATCH_SECONDS = Histogram(
+    "homeostat_batch_duration_seconds",
+    "From taking a batch to acknowledging it.",
+    ["topic"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+RETRIES = Counter(
+    "homeostat_batch_retries_total", "Batches tried again, because a part of the system failed.", ["topic"]
+)
+LABELS = Counter("homeostat_labels_total", "Feedback that says right or wrong.", ["alias"])
+ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
+WINDOWS = Counter("homeostat_windows_total", "Windows closed.", ["alias"])
+RETRAINING_REQUESTS = Counter("homeostat_retraining_requests_total", "Retrainings asked for.", ["alias"])
+REPORTS = Counter("homeostat_reports_total", "Reports rendered for alarms.", ["outcome"])
+EVIDENCE = Gauge(
+    "homeostat_evidence_ratio",
+    "A detector's statistic over its threshold; 1 or more has fired.",
+    ["alias", "version", "detector"],
+)
+ACCURACY = Gauge(
+    "homeostat_accuracy_ratio", "Right labels over labels, last window that had any.", ["alias", "version"]
+)
+ESTIMATED_ACCURACY = Gauge(
+    "homeostat_estimated_accuracy_ratio", "Accuracy estimated from confidence; an estimate.", ["alias", "version"]
+)
+REFERENCE_EVENTS = Gauge("homeostat_reference_events", "Events in a version's reference.", ["alias", "version"])

@@ -1,0 +1,71 @@
+"""Records on their way out, and the promise that they arrived."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from streams import codec
+from streams.events import Event
+from streams.topics import Topic
+
+SOURCE = "homeostat/worker"
+LONGEST_WAIT_S = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record as bytes. `partition` None: by key."""
+
+    topic: Topic
+    key: bytes
+    value: bytes | None  # None is a tombstone
+    headers: codec.Headers
+    partition: int | None = None
+
+
+def outgoing(topic: Topic, event: Event, *, id: str, time_ms: int, partition: int | None = None) -> Outgoing:
+    """An event ready to be sent; its key is the topic's key field."""
+    headers = codec.headers(event, id=id, time_ms=time_ms, source=SOURCE)
+    return Outgoing(topic, str(getattr(event, topic.key)).encode(), codec.encode(event), headers, partition)
+
+
+class Outbox(Protocol):
+    """Where confirmed records go."""
+
+    async def confirm(self, records: Sequence[Outgoing]) -> None:
+        """Returns once all in-sync replicas have every record; tries until then. Their order is not promised."""
+
+
+Send = Callable[[Outgoing], Awaitable[Awaitable[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Insistent:
+    """An outbox over a `send` that takes a record and gives something to await its confirmation by."""
+
+    send: Send
+    first_wait_s: float = 0.2
+
+    async def confirm(self, records: Sequence[Outgoing]) -> None:
+        left, wait_s = list(records), self.first_wait_s
+        while left := await self._attempt(left):
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    async def _attempt(self, records: list[Outgoing]) -> list[Outgoing]:
+        """Those that did not arrive."""
+        answers = await asyncio.gather(*(self._sent(record) for record in records), return_exceptions=True)
+        failed = [(r, a) for r, a in zip(records, answers, strict=True) if isinstance(a, BaseException)]
+        if failed:
+            log.warning("not confirmed, will be sent again", records=len(failed), error=repr(failed[0][1]))
+        return [record for record, _ in failed]
+
+    async def _sent(self, record: Outgoing) -> None:
+        await (await self.send(record))

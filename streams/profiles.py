@@ -1,0 +1,141 @@
+"""whylogs profiles of what was served, one for each alias, version, span of event time and partition.
+
+`<root>/<alias>/version=<version>/<start>/partition=<p>.<next offset>.bin` has every event of that partition up to
+the offset in its name, once. What a worker had not yet written when it died is made up from the lake, by the next.
+Each file is whylogs' own format; `load` merges the partitions. whylogs takes seconds to import: only when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from monitor.descriptors import NAMES, describe
+from streams import lake
+from streams.spans import Span, folder, start
+from streams.topics import INFERENCE
+
+if TYPE_CHECKING:
+    from whylogs.core import DatasetProfileView
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Consecutive events of one partition."""
+
+    aliases: Sequence[str]
+    versions: Sequence[str]
+    times_ms: Sequence[int]
+    offsets: Sequence[int]
+    values: Floats
+
+
+def load(at: Path) -> DatasetProfileView | None:
+    """The merged profile of a span, over all partitions; None where there is none."""
+    from monitor import profile as whylogs
+
+    newest = {partition: path for partition in _partitions(at) if (path := _newest(at, partition)[1])}
+    return whylogs.merged([whylogs.read(path) for path in newest.values()]) if newest else None
+
+
+@dataclass(slots=True)
+class Profiler:
+    """Profiles one partition; single use: `resume` first."""
+
+    root: Path
+    lake: Path
+    partition: int
+    window_ms: int
+    flush_s: float
+    next_offset: int = 0
+    flushed_s: float = 0.0
+    pending: dict[Span, list[Floats]] = field(default_factory=dict)
+
+    def resume(self, first: int) -> None:
+        """Makes up what the lake holds before the offset `first` and no profile has."""
+        since = self._checkpoint()
+        if since is None:
+            _put(self._checkpoint_path, str(first).encode())
+        for table in lake.span(self.lake, INFERENCE, self.partition, first if since is None else since, first):
+            for low in range(0, table.num_rows, 1_000):
+                self.track(_described(table.slice(low, 1_000)))
+        self.next_offset = first
+
+    def track(self, rows: Described) -> None:
+        """Takes events; they are in the files after the next `flush`. Those already there are left out."""
+        places: dict[Span, list[int]] = {}
+        for i, (alias, version, time_ms) in enumerate(zip(rows.aliases, rows.versions, rows.times_ms, strict=True)):
+            span = Span(alias, version, start(time_ms, self.window_ms))
+            places.setdefault(span, []).append(i)
+        for span, chosen in places.items():
+            known = max(_newest(folder(self.root, span), self.partition)[0], self.next_offset)
+            new = [i for i in chosen if rows.offsets[i] >= known]
+            self.pending.setdefault(span, []).append(rows.values[new])
+        self.next_offset = max([self.next_offset, *(offset + 1 for offset in rows.offsets[-1:])])
+
+    def due(self, now_s: float) -> bool:
+        """Whether it is time to write."""
+        return now_s - self.flushed_s >= self.flush_s and bool(self.pending)
+
+    def flush(self, now_s: float) -> None:
+        """Writes what was tracked."""
+        for span, parts in self.pending.items():
+            self._write(span, np.concatenate(parts))
+        self.pending.clear()
+        self.flushed_s = now_s
+        _put(self._checkpoint_path, str(self.next_offset).encode())
+
+    def _write(self, span: Span, values: Floats) -> None:
+        from monitor import profile as whylogs
+
+        at = folder(self.root, span)
+        known, path = _newest(at, self.partition)
+        if not len(values) or known >= self.next_offset:
+            return
+        view = whylogs.profile(NAMES, values)
+        whole = whylogs.merged([whylogs.read(path), view]) if path else view
+        _put(at / f"partition={self.partition}.{self.next_offset:020d}.bin", whylogs.to_bytes(whole))
+        if path:
+            path.unlink(missing_ok=True)
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return self.root / f".partition={self.partition}.next"
+
+    def _checkpoint(self) -> int | None:
+        """The offset up to which everything is written; None for a new place."""
+        try:
+            return int(self._checkpoint_path.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+def _described(table: pa.Table) -> Described:
+    aliases, versions, times_ms, offsets = (
+        table.column(name).to_pylist() for name in ("alias", "version", "time_ms", "offset")
+    )
+    return Described(aliases, versions, times_ms, offsets, describe(lake.replies(table)))
+
+
+def _newest(at: Path, partition: int) -> tuple[int, Path | None]:
+    found = [(int(path.name.split(".")[1]), path) for path in at.glob(f"partition={partition}.*.bin")]
+    return max(found, key=lambda each: each[0], default=(0, None))
+
+
+def _partitions(at: Path) -> Iterable[int]:
+    return sorted({int(path.name.partition("=")[2].partition(".")[0]) for path in at.glob("partition=*.bin")})
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)

@@ -1,0 +1,43 @@
+"""The same event at two offsets: which ids were seen lately, so that the second is dropped."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+
+class Recent:
+    """Ids of one partition's last `span` offsets.
+
+    An event is a repetition when its id stands at an earlier offset within `span`. That depends on the log alone,
+    never on when a worker started: `recall` the offsets before the first one you read, and every answer is the same.
+
+    >>> recent = Recent(span=10)
+    >>> recent.recall([("a", 0)])
+    >>> [recent.repeated("a", 1), recent.repeated("b", 2), recent.repeated("b", 2), recent.repeated("b", 13)]
+    [True, False, False, False]
+    """
+
+    def __init__(self, span: int) -> None:
+        self.span = span
+        self._last: OrderedDict[str, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def recall(self, seen: Iterable[tuple[str, int]]) -> None:
+        """Ids that stand before the first offset read, in the order of their offsets."""
+        for id, offset in seen:
+            self.repeated(id, offset)
+
+    def repeated(self, id: str, offset: int) -> bool:
+        """Whether the event at `offset` repeats an earlier one. Asking twice for one offset changes nothing."""
+        last = self._last.get(id)
+        self._last[id] = offset
+        self._last.move_to_end(id)
+        self._forget(offset)
+        return last is not None and offset - self.span <= last < offset
+
+    def _forget(self, offset: int) -> None:
+        while self._last and next(iter(self._last.values())) < offset - self.span:
+            self._last.popitem(last=False)

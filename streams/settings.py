@@ -1,0 +1,46 @@
+"""What the operator decides about the worker; checked once, when made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """How events are taken from the log and where their rows go. Paths may be shared between workers."""
+
+    app_id: str = "homeostat-worker"  # the consumer group: workers with the same id share the partitions
+    lake: Path = Path("var/lake")
+    profiles: Path = Path("var/profiles")
+    reports: Path = Path("var/reports")
+    metrics_port: int | None = 9103  # None: no metrics are served
+    batch_events: int = 1_000  # events handled at once, at most
+    within_s: float = 0.5  # how long a batch waits for more
+    recent_offsets: int = 20_000  # an id seen again within so many offsets of its partition is a duplicate
+    block_offsets: int = 2_000  # offsets in one file of the lake; never change it for an existing lake
+    profile_window_s: int = 3_600
+    profile_flush_s: float = 10.0
+    report_events: int = 1_000  # rows on each side of an alarm's report
+    lag_every_s: float = 5.0
+    stalled_s: float = 30.0  # events waiting and none handled for so long: something hangs
+    session_timeout_s: float = 6.0
+    heartbeat_s: float = 1.0
+    rebalance_timeout_s: float = 10.0
+    commit_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_events", "recent_offsets", "block_offsets", "profile_window_s", "report_events"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("within_s", "profile_flush_s", "lag_every_s", "stalled_s", "commit_s", "rebalance_timeout_s"):
+            _require(self, name, getattr(self, name) > 0, "a positive number of seconds")
+        _require(self, "app_id", bool(self.app_id), "a name")
+        _require(self, "heartbeat_s", self.heartbeat_s > 0, "a positive number of seconds")
+        _require(self, "session_timeout_s", self.session_timeout_s >= 3 * self.heartbeat_s, "at least 3 heartbeats")
+        port_ok = self.metrics_port is None or 0 <= self.metrics_port <= 65_535
+        _require(self, "metrics_port", port_ok, "nothing, or a port from 0 to 65535")
+
+
+def _require(owner: object, name: str, holds: bool, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{type(owner).__name__}.{name} is {getattr(owner, name)!r}, expected {expected}")

@@ -1,0 +1,58 @@
+"""The real parts, started once a session: Kafka (one JVM) and vLLM with the demo's base model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from streams.log import KafkaSettings
+
+STAGES = ("kafka", "vllm", "loop")  # after the unit tests, in this order
+FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # whoever asks for the fixture carries the marker
+TIMEOUT_S = {"kafka": 180, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A running vLLM: its address, the base model's folder and id."""
+
+    url: str
+    model_dir: Path
+    base_model_id: str
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture, marker in FIXTURES.items():
+            if fixture in getattr(item, "fixturenames", ()) and not item.get_closest_marker(marker):
+                item.add_marker(marker)
+        stage = _stage(item)
+        if stage and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S[STAGES[stage - 1]]))
+    items.sort(key=_stage)
+
+
+def _stage(item: pytest.Item) -> int:
+    return max((i for i, marker in enumerate(STAGES, 1) if item.get_closest_marker(marker)), default=0)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaSettings]:
+    """A broker of this session's own, with every topic of the table. Tests share it: use names of your own."""
+    from deploy import ports
+    from deploy.cache import cache_folder
+    from deploy.kafka import EmbeddedKafka, create_topics
+
+    with tempfile.TemporaryDirectory(prefix="homeostat-kafka-", ignore_cleanup_errors=True) as folder:
+        broker = EmbeddedKafka(Path(folder), ports.free(1)[0], cache_folder())
+        broker.start()
+        try:
+            create_topics(broker.settings)
+            yield broker.settings
+        finally:
+            broker.stop()

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.descriptors import MISSING, NAMES, Reply, describe, fingerprints
+from monitor.fingerprint import near
+
+texts = st.text(max_size=80)
+replies = st.builds(
+    Reply,
+    prompt=texts,
+    output=texts,
+    input_tokens=st.integers(0, 99),
+    output_tokens=st.integers(0, 99),
+    logprob_mean=st.none() | st.floats(),
+    logprob_min=st.none() | st.floats(),
+)
+
+
+def reply(prompt: str = "hello", output: str = "greeting", mean: float | None = -0.1) -> Reply:
+    return Reply(prompt, output, 3, 2, mean, mean)
+
+
+def one(example: Reply) -> dict[str, float]:
+    return dict(zip(NAMES, describe([example])[0].tolist(), strict=True))
+
+
+@given(st.lists(replies, max_size=6))
+def test_always_finite_and_each_reply_on_its_own(some: list[Reply]) -> None:
+    together = describe(some)
+    assert together.shape == (len(some), len(NAMES))
+    assert np.isfinite(together).all()
+    assert all((describe([each])[0] == row).all() for each, row in zip(some, together, strict=True))
+
+
+def test_text_shape() -> None:
+    row = one(reply("Call ME at 555-123-4567?", "I'm sorry, but I cannot help"))
+    assert row["prompt_question"] == row["prompt_pii"] == row["output_refusal"] == 1.0
+    assert row["prompt_digits"] == round(10 / 21, 4)
+    assert row["prompt_uppercase"] == round(3 / 21, 4)
+    assert one(reply("där"))["prompt_non_ascii"] == round(1 / 3, 4)
+
+
+def test_a_confidence_that_was_not_measured_says_so() -> None:
+    assert one(reply(mean=None))["confidence_mean"] == MISSING
+    assert one(reply(mean=float("nan")))["confidence_min"] == MISSING
+    assert one(reply(mean=-1e9))["confidence_min"] == -50.0
+
+
+def test_fingerprints_tell_near_identical_texts_from_others() -> None:
+    said = "please tell me why my card payment from last tuesday was declined at the supermarket near my house today"
+    first, again, other = fingerprints(
+        [reply(said), reply(said + " !"), reply("how do I order a new passport for my little daughter")]
+    )
+    assert near(first, again)
+    assert not near(first, other)

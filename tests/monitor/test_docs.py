@@ -1,0 +1,19 @@
+"""What the docstrings show is true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import monitor
+
+HEAVY = {"profile", "report"}
+MODULES = [each.name for each in pkgutil.iter_modules(monitor.__path__) if each.name not in HEAVY]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings_run(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"monitor.{name}")).failed == 0

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.findings import Kind
+from monitor.policy import (
+    DAY_MS,
+    Annotate,
+    AskLabels,
+    AskRetraining,
+    Decision,
+    Observation,
+    PolicyState,
+    Raised,
+    Result,
+    Status,
+    decide,
+    request_id,
+)
+from monitor.settings import PolicySettings
+
+SETTINGS = PolicySettings(min_fresh_labels=100, cool_down_s=3_600, budget_per_day=3)
+HOUR_MS = 3_600_000
+
+
+class Desk:
+    """Lets time pass and tells the policy what happened."""
+
+    def __init__(self, settings: PolicySettings = SETTINGS) -> None:
+        self.settings, self.state, self.now_ms = settings, PolicyState(), DAY_MS
+        self.decisions: list[Decision] = []
+
+    def see(
+        self,
+        *kinds: Kind,
+        fresh: int = 0,
+        champion: str = "v1",
+        result: tuple[int, Status] | None = None,
+        after_ms: int = 1_000,
+        paused: bool = False,
+    ) -> list[Decision]:
+        self.now_ms += after_ms
+        seen = Observation(
+            champion=champion,
+            time_ms=self.now_ms,
+            alarms=[Raised(alarm_id=f"{kind}-1", kind=kind, version="v1", onset_ms=5) for kind in kinds],
+            fresh_labels=fresh,
+            result=Result(request_id=request_id("quality-1", result[0]), status=result[1]) if result else None,
+            paused=paused,
+        )
+        self.state, decisions = decide(self.settings, self.state, seen)
+        self.decisions += decisions
+        return decisions
+
+    def asked(self) -> list[AskRetraining]:
+        return [each for each in self.decisions if isinstance(each, AskRetraining)]
+
+
+def test_proven_harm_with_labels_enough_asks_for_a_retraining_once() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=100)
+    desk.see(fresh=500)
+    (asked,) = desk.asked()
+    assert (asked.alarm_id, asked.version, asked.since_ms, asked.attempt) == ("quality-1", "v1", 5, 1)
+    assert asked.request_id == request_id("quality-1", 1)
+
+
+def test_too_few_labels_are_asked_for_and_waited_for() -> None:
+    desk = Desk()
+    (wanted,) = desk.see("quality", fresh=30)
+    assert isinstance(wanted, AskLabels)
+    assert wanted.wanted == 70
+    desk.see(fresh=99)
+    assert desk.asked() == []
+    desk.see(fresh=100)
+    assert len(desk.asked()) == 1
+
+
+@pytest.mark.parametrize("kind", ["drift", "estimated_quality", "errors", "latency"])
+def test_nothing_but_proven_harm_retrains(kind: Kind) -> None:
+    desk = Desk()
+    decisions = desk.see(kind, fresh=10_000)
+    for _ in range(50):
+        desk.see(fresh=10_000, after_ms=HOUR_MS)
+    assert desk.asked() == []
+    assert any(isinstance(each, Annotate) for each in decisions)
+    assert any(isinstance(each, AskLabels) for each in decisions) == (kind in ("drift", "estimated_quality"))
+
+
+def test_harm_of_a_version_that_no_longer_serves_is_only_annotated() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=1_000, champion="v2")
+    assert desk.asked() == []
+
+
+def test_an_inconclusive_verdict_waits_for_half_as_many_labels_again() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=120)
+    desk.see(fresh=179, result=(1, "inconclusive"))
+    assert len(desk.asked()) == 1
+    desk.see(fresh=180)
+    assert [each.attempt for each in desk.asked()] == [1, 2]
+
+
+def test_a_failed_retraining_is_tried_again_after_the_cool_down() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=120)
+    desk.see(fresh=120, result=(1, "failed"))
+    desk.see(fresh=120, after_ms=HOUR_MS - 1_000)
+    assert len(desk.asked()) == 1
+    desk.see(fresh=120, after_ms=1_000)
+    assert len(desk.asked()) == 2
+
+
+def test_a_rejected_candidate_needs_more_labels_and_a_rest() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=120)
+    desk.see(fresh=180, result=(1, "reject"))
+    desk.see(fresh=179, after_ms=HOUR_MS)
+    assert len(desk.asked()) == 1
+    desk.see(fresh=180)
+    assert len(desk.asked()) == 2
+
+
+def test_a_promotion_closes_the_case_and_a_new_one_can_open() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=120)
+    desk.see(fresh=300, result=(1, "promote"))
+    desk.see(fresh=300, result=(1, "promote"))
+    assert desk.state.case is not None
+    desk.see(champion="v2")
+    assert desk.state.case is None
+    desk.see("quality", champion="v1", fresh=200)
+    assert desk.state.case is not None
+    assert len(desk.asked()) == 1
+    desk.see(champion="v1", fresh=200, after_ms=HOUR_MS)
+    assert len(desk.asked()) == 2
+
+
+def test_a_promotion_that_never_comes_is_tried_again() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=120)
+    desk.see(fresh=120, result=(1, "promote"))
+    desk.see(fresh=120, after_ms=7 * HOUR_MS)
+    desk.see(fresh=120, after_ms=HOUR_MS)
+    assert len(desk.asked()) == 2
+
+
+def test_results_of_other_requests_are_ignored() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=120)
+    desk.see(fresh=180, result=(1, "inconclusive"))
+    before = desk.state
+    desk.see(fresh=180, result=(1, "failed"))
+    assert desk.state == before
+
+
+def test_a_retraining_that_stays_silent_has_failed() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=120)
+    desk.see(fresh=120, after_ms=6 * HOUR_MS)
+    desk.see(fresh=120, after_ms=HOUR_MS)
+    assert [each.attempt for each in desk.asked()] == [1, 2]
+
+
+def test_the_days_budget_holds_and_comes_back() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=100)
+    for attempt in range(1, 6):
+        desk.see(fresh=100 * 2**attempt, result=(attempt, "inconclusive"))
+    assert len(desk.asked()) == 3
+    desk.see(fresh=10**9, after_ms=DAY_MS)
+    assert len(desk.asked()) == 4
+
+
+def test_paused_asks_for_nothing_until_it_is_over() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=500, paused=True)
+    assert desk.asked() == []
+    desk.see(fresh=500)
+    assert len(desk.asked()) == 1
+
+
+observations = st.builds(
+    Observation,
+    champion=st.sampled_from(["", "v1", "v2"]),
+    time_ms=st.integers(0, 3 * DAY_MS),
+    alarms=st.lists(
+        st.builds(
+            Raised,
+            alarm_id=st.sampled_from(["a", "b"]),
+            kind=st.sampled_from(["quality", "drift", "errors"]),
+            version=st.sampled_from(["v1", "v2"]),
+            onset_ms=st.integers(0, 9),
+        ),
+        max_size=2,
+    ),
+    fresh_labels=st.integers(0, 400),
+    result=st.none()
+    | st.builds(
+        Result,
+        request_id=st.sampled_from([request_id(name, k) for name in "ab" for k in (1, 2)]),
+        status=st.sampled_from(["promote", "reject", "inconclusive", "failed"]),
+    ),
+)
+
+
+@given(st.lists(observations, max_size=25))
+def test_invariants_of_any_story(story: list[Observation]) -> None:
+    state, seen = PolicyState(), set()
+    for observation in sorted(story, key=lambda each: each.time_ms):
+        running = state.case.request_id if state.case else ""
+        stored = msgspec.json.decode(msgspec.json.encode(state), type=PolicyState)
+        state, decisions = decide(SETTINGS, stored, observation)
+        assert (state, decisions) == decide(SETTINGS, stored, observation)
+        for each in decisions:
+            if isinstance(each, AskRetraining):
+                assert each.fresh_labels >= SETTINGS.min_fresh_labels
+                assert each.version == observation.champion or not observation.champion
+                assert not running or state.case is None or state.case.request_id != running
+                seen.add(each.request_id)
+        assert len(state.asked_ms) <= SETTINGS.budget_per_day

@@ -1,0 +1,51 @@
+"""Fakes that keep what the real parts promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from streams import codec
+from streams.events import Event
+from streams.log import Raw
+from streams.outbox import Outgoing
+from streams.topics import Topic
+
+
+class Died(BaseException):
+    """The process was killed."""
+
+
+class FakeLog:
+    """An outbox whose records can be read back; dies before the confirmation numbered `dies_at`, counted in calls
+    with records."""
+
+    def __init__(self, dies_at: int | None = None) -> None:
+        self.records: list[Outgoing] = []
+        self.calls: list[list[str]] = []
+        self.dies_at = dies_at
+
+    async def confirm(self, records: Sequence[Outgoing]) -> None:
+        if not records:
+            return
+        if self.dies_at == len(self.calls):
+            self.dies_at = None
+            raise Died
+        self.calls.append(sorted({record.topic.name for record in records}))
+        self.records += records
+
+    def of(self, topic: Topic) -> list[Outgoing]:
+        return [record for record in self.records if record.topic == topic]
+
+    def events(self, topic: Topic) -> list[Event]:
+        return [codec.decode(topic.value, record.value) for record in self.of(topic)]
+
+    def raws(self, topic: Topic, partition: int = 0) -> list[Raw]:
+        return [Raw(partition, i, 1_000 * i, r.key, r.value) for i, r in enumerate(self.of(topic))]
+
+
+def raws(events: Iterable[Event | bytes | None], partition: int = 0, first: int = 0) -> list[Raw]:
+    """Events at consecutive offsets, a second apart."""
+    return [
+        Raw(partition, first + i, 1_760_000_000_000 + 1_000 * i, b"key", codec.encode(e) if isinstance(e, Event) else e)
+        for i, e in enumerate(events)
+    ]

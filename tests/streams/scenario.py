@@ -1,0 +1,66 @@
+"""A small life of an alias, as records of the scores topic: healthy, labelled, then harmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from monitor.settings import MonitorSettings, PolicySettings
+from streams import codec
+from streams.batch import GIVEN, SERVED, prepare
+from streams.events import FeedbackGiven, InferenceServed, RetrainReported, RetrainStatus, ScoreBatch
+from streams.judge import Heard, Place, Rules
+from streams.log import Raw
+from streams.recent import Recent
+from streams.topics import RESULTS, SCORES
+from tests.streams.fakes import raws
+from tests.streams.traffic import feedback, served
+
+RULES = Rules(
+    monitor=MonitorSettings(reference_events=200, window_s=10),
+    policy=PolicySettings(min_fresh_labels=40),
+    reports=Path("var/reports"),
+    profiles=Path("var/profiles"),
+    profile_window_ms=3_600_000,
+)
+STEP = 50
+HEALTHY, HARMED = 400, 200
+
+
+def life(alias: str = "support") -> tuple[list[InferenceServed], list[FeedbackGiven]]:
+    """Replies and their labels: right nine times in ten, then one time in two."""
+    replies = [served(alias, i) for i in range(HEALTHY + HARMED)]
+    right = [i % 10 != 0 if i < HEALTHY else i % 2 == 0 for i in range(len(replies))]
+    return replies, [feedback(reply, ok) for reply, ok in zip(replies, right, strict=True)]
+
+
+def batches(alias: str = "support") -> list[ScoreBatch]:
+    """What ingest makes of a life: replies and labels by turns."""
+    replies, labels = life(alias)
+    found = []
+    for first in range(0, len(replies), STEP):
+        cut = slice(first, first + STEP)
+        served_ = prepare(SERVED, Recent(1_000), raws(replies[cut], 0, first))
+        given = prepare(GIVEN, Recent(1_000), raws(labels[cut], 1, first))
+        found += [*served_.built.scores, *given.built.scores]
+    return [codec.decode(ScoreBatch, record.value) for record in found]
+
+
+def records(alias: str = "support") -> list[tuple[str, Raw]]:
+    """The scores as the judge agent takes them, and how the retraining ended."""
+    events = batches(alias)
+    scored = [(SCORES.name, Raw(0, i, max(e.rows.times_ms) + 500, b"", codec.encode(e))) for i, e in enumerate(events)]
+    last_ms = scored[-1][1].timestamp_ms
+    return [*scored, (RESULTS.name, Raw(0, 0, last_ms + 1, b"", codec.encode(rejected(alias, "unknown"))))]
+
+
+def rejected(alias: str, request_id: str) -> RetrainReported:
+    return RetrainReported(
+        request_id=request_id, alias=alias, status=RetrainStatus.REJECT, time_ms=1, by="trainer", reason="not better"
+    )
+
+
+def heard(taken: list[tuple[str, Raw]]) -> Iterator[tuple[Heard, Place]]:
+    for name, raw in taken:
+        kind = ScoreBatch if name == SCORES.name else RetrainReported
+        yield codec.decode(kind, raw.value), Place(name, raw.partition, raw.offset, raw.timestamp_ms)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+
+from streams.events import AlarmRaised, Event
+from streams.judging import Judging
+from streams.log import Raw
+from streams.topics import ALARMS, LEDGER, REQUESTS, SCORES, SCORES_DLQ, STATE, WINDOWS
+from tests.streams.fakes import Died, FakeLog
+from tests.streams.scenario import RULES, records
+
+EFFECTS = (LEDGER, ALARMS, WINDOWS, REQUESTS)
+RECORDS = records()
+CALM = 3  # records at once
+
+
+def judging(log: FakeLog, told: list[AlarmRaised] | None = None) -> Judging:
+    heard = told if told is not None else []
+    return Judging(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, heard.append)
+
+
+async def lived(log: FakeLog, size: int) -> int:
+    """A whole life in batches; a worker that dies is followed by another, which starts where nothing was
+    acknowledged. Returns how many died."""
+    done, deaths, worker = 0, 0, judging(log)
+    while done < len(RECORDS):
+        try:
+            await worker.take(RECORDS[done : done + size])
+            done += size
+        except Died:
+            deaths, worker = deaths + 1, judging(log)
+    return deaths
+
+
+def once(log: FakeLog) -> dict[str, list[Event]]:
+    """The effects, each id once."""
+    return {
+        topic.name: list({event.id: event for event in log.events(topic)}.values())  # type: ignore[attr-defined]
+        for topic in EFFECTS
+    }
+
+
+async def test_decisions_are_written_first_then_effects_then_the_memory() -> None:
+    log = FakeLog()
+    await judging(log).take(RECORDS)
+    assert log.calls[0] == [LEDGER.name]
+    assert set(log.calls[1]) == {ALARMS.name, WINDOWS.name, REQUESTS.name}
+    assert all(call == [STATE.name] for call in log.calls[2:])
+    assert len(log.calls) == 4
+
+
+@pytest.mark.parametrize("dies_at", range(12))
+async def test_where_the_worker_dies_changes_no_effect(dies_at: int) -> None:
+    calm, rough = FakeLog(), FakeLog(dies_at)
+    await lived(calm, CALM)
+    assert await lived(rough, CALM) == 1
+    assert once(rough) == once(calm)
+    assert judging(rough).rules == RULES
+    assert len(once(calm)[ALARMS.name]) >= 1
+
+
+async def test_how_records_are_batched_changes_no_effect() -> None:
+    one, all_ = FakeLog(), FakeLog()
+    await lived(one, 1)
+    await lived(all_, len(RECORDS))
+    # the last record is of another topic: within one batch it is taken first, and changes nothing
+    assert once(one)[ALARMS.name] == once(all_)[ALARMS.name]
+    assert once(one)[WINDOWS.name] == once(all_)[WINDOWS.name]
+    assert once(one)[REQUESTS.name] == once(all_)[REQUESTS.name]
+
+
+async def test_a_poisoned_record_becomes_a_letter_and_the_others_live() -> None:
+    calm, log = FakeLog(), FakeLog()
+    await lived(calm, 200)
+    poison = [(SCORES.name, Raw(0, 1_000 + i, 1, b"", value)) for i, value in enumerate((b"{", None))]
+    broken = (RECORDS[0][1].value or b"").replace(b'"alias":"support"', b'"alias":"torn"')
+    torn = (SCORES.name, Raw(0, 1_002, 1, b"", broken.replace(b'"statuses":[200,', b'"statuses":[')))
+    await judging(log).take([*RECORDS, *poison, torn])
+    assert once(log)[ALARMS.name] == once(calm)[ALARMS.name]
+    assert len(log.events(SCORES_DLQ)) == 3
+
+
+async def test_alarms_are_told_of_after_they_are_out() -> None:
+    log, told = FakeLog(), []  # type: ignore[var-annotated]
+    await judging(log, told).take(RECORDS)
+    assert told == log.events(ALARMS)
+
+
+async def test_after_a_rebalance_the_memory_is_read_again() -> None:
+    log = FakeLog()
+    mine, other = judging(log), judging(log)
+    await mine.take(RECORDS[:6])
+    await other.take(RECORDS[6:12])
+    mine.forget()
+    await mine.take(RECORDS[12:])
+    calm = FakeLog()
+    await lived(calm, CALM)
+    assert once(log)[ALARMS.name] == once(calm)[ALARMS.name]
+    assert once(log)[WINDOWS.name] == once(calm)[WINDOWS.name]

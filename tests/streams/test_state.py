@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from monitor.judge import Batch, update
+from monitor.settings import MonitorSettings
+from streams import codec
+from streams.batch import SERVED, prepare
+from streams.events import ScoreBatch
+from streams.recent import Recent
+from streams.state import JudgeRecord, pack, shelf, start, unpack
+from streams.topics import STATE
+from tests.streams.fakes import FakeLog, raws
+from tests.streams.traffic import served
+
+SETTINGS = MonitorSettings(reference_events=200)
+
+
+def grown(events: int, version: str = "", memory: JudgeRecord | None = None) -> JudgeRecord:
+    """A judge that has seen so many events of a version."""
+    memory = memory or start("support")
+    done = memory.offsets.get("monitor.scores/0", 0)
+    prepared = prepare(SERVED, Recent(10), raws([served("support", done + i, version=version) for i in range(events)], 0, done))
+    scores = codec.decode(ScoreBatch, prepared.built.scores[0].value)
+    batch = Batch(
+        source="inference",
+        partition=0,
+        first_offset=scores.first_offset,
+        last_offset=scores.last_offset,
+        descriptor_names=scores.descriptor_names,
+        rows=scores.rows,
+        time_ms=1,
+    )
+    state, _ = update(SETTINGS, memory.judge, batch)
+    return replace(memory, judge=state, offsets={"monitor.scores/0": done + events})
+
+
+async def test_what_was_put_is_there_again() -> None:
+    log, memory = FakeLog(), grown(250)
+    await shelf(0, []).put(log, [memory, start("billing")], 1)
+    found = shelf(0, log.raws(STATE))
+    assert found.get("support") == memory
+    assert found.get("billing") == start("billing")
+    assert found.get("never-seen") == start("never-seen")
+
+
+def test_a_packed_record_is_small_and_whole_again() -> None:
+    memory = grown(250)
+    bare, references = pack(memory)
+    assert unpack(bare, references) == memory
+    assert len(codec.encode(bare)) < 0.6 * len(codec.encode(memory))
+
+
+async def test_a_reference_is_sent_once_and_before_the_record_that_names_it() -> None:
+    log, memory = FakeLog(), grown(250)
+    mine = shelf(0, [])
+    await mine.put(log, [memory], 1)
+    await mine.put(log, [grown(10, memory=memory)], 2)
+    keys = [record.key.decode().partition("@")[0::2] for record in log.of(STATE)]
+    assert [bool(digest) for _, digest in keys] == [True, False, False]
+    assert {record.partition for record in log.of(STATE)} == {0}
+
+
+async def test_a_reference_no_longer_named_is_given_up() -> None:
+    log, memory = FakeLog(), grown(250)
+    await shelf(0, []).put(log, [memory], 1)
+    found = shelf(0, log.raws(STATE))
+    for version in ("support-b", "support-c", "support-d"):
+        memory = grown(250, version, memory)
+    await found.put(log, [memory], 2)
+    last = log.of(STATE)[-1]
+    assert last.value is None
+    assert shelf(0, log.raws(STATE)).get("support") == memory
+
+
+async def test_of_two_workers_the_one_that_saw_more_wins() -> None:
+    log, early = FakeLog(), grown(50)
+    late = grown(20, memory=early)
+    for memory in (late, early):
+        await shelf(0, []).put(log, [memory], 1)
+    assert shelf(0, log.raws(STATE)).get("support") == late
+
+
+async def test_a_lost_reference_costs_that_version_only() -> None:
+    log, memory = FakeLog(), grown(250)
+    await shelf(0, []).put(log, [memory], 1)
+    without = [raw for raw in log.raws(STATE) if b"@" not in (raw.key or b"")]
+    found = shelf(0, without).get("support")
+    assert found.judge.watches == {}
+    assert found.offsets == memory.offsets
+
+
+async def test_an_unreadable_record_is_left_out() -> None:
+    log, memory = FakeLog(), grown(20)
+    await shelf(0, []).put(log, [memory], 1)
+    broken = [replaced for raw in log.raws(STATE) for replaced in (raw, raw.__class__(0, 9, 9, raw.key, b"{"))]
+    assert shelf(0, broken).get("support") == memory
