@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deploy.parse import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from deploy.config import Config
 
 CONFIG = click.option(
     "--config",
     "config_path",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="HOMEOSTAT_CONFIG",
-    help="homeostat.toml; defaults to ./homeostat.toml if there is one, else the built-in defaults.",
+    help="homeostat.toml; without it ./homeostat.toml if there is one, else the built-in defaults.",
 )
+EXPECTED_ERRORS = (ConfigError, LookupError, ValueError, OSError, RuntimeError)
 
 
 class Ordered(click.Group):
-    """Lists the commands in the order they are met in life."""
+    """Lists the commands in the order they are met in life; expected errors are one message, not a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return [name for name, command in self.commands.items() if not command.hidden]
 
-    def invoke(self, ctx: click.Context) -> object:
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ConfigError, LookupError, ValueError, OSError, RuntimeError) as error:
-            if "--debug" in sys.argv:
+        except EXPECTED_ERRORS as error:
+            if ctx.params.get("debug"):
                 raise
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(str(error) or type(error).__name__) from error
 
 
 @click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -46,8 +53,275 @@ def main(debug: bool) -> None:
     """
 
 
-def load_config(path: Path | None):  # type: ignore[no-untyped-def]
-    """The configuration, from the given file, ./homeostat.toml, or defaults."""
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with before.jsonl and after.jsonl.")
+@click.option("--model", type=click.Path(path_type=Path), help="A Hugging Face model folder; default Gemma 3 270M.")
+@click.option("--expect", type=click.Choice(["retrain", "nothing"]), default="retrain", show_default=True)
+@click.option(
+    "--shift",
+    type=click.Choice(["new intents", "none", "polite"]),
+    default="new intents",
+    show_default=True,
+    help="How the demo's own world changes (without --data).",
+)
+@click.option("--report", type=click.Path(path_type=Path), default=Path("var/demo"), show_default=True)
+@click.option("--feedback", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of labelled rows.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--keep", is_flag=True, help="Leave the stack running afterwards.")
+def demo(
+    data: Path | None,
+    model: Path | None,
+    expect: str,
+    shift: str,
+    report: Path,
+    feedback: float,
+    seed: int,
+    keep: bool,
+) -> None:
+    """Show the closed loop on this machine, with a report and a picture."""
+    from deploy.demo import Options, run
+
+    options = Options(data, shift, model, expect, report, feedback, seed, keep)  # type: ignore[arg-type]
+    sys.exit(0 if run(options, _console()) else 1)
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--shift", type=click.Choice(["new intents", "none", "polite"]), default="new intents", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def world(directory: Path, shift: str, seed: int) -> None:
+    """Write the demo's own world as before.jsonl and after.jsonl."""
+    from deploy.world import write
+
+    write(directory, seed, shift)  # type: ignore[arg-type]
+    click.echo(f"wrote {directory / 'before.jsonl'} and {directory / 'after.jsonl'}")
+
+
+@main.command()
+def setup() -> None:
+    """Fetch what is fetched once: Kafka's jars and the demo's base model."""
+    from deploy.fetch import fetch
+
+    fetch(_console())
+
+
+@main.command()
+@CONFIG
+def doctor(config_path: Path | None) -> None:
+    """Check this machine and the configuration, and say what to do."""
+    from deploy.doctor import examine, render
+
+    findings = examine(_load(config_path))
+    _console().print(render(findings))
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@main.command()
+@CONFIG
+def up(config_path: Path | None) -> None:
+    """Start the stack: Kafka, vLLM, gateway, worker, controller, trainer."""
+    from deploy import secrets, stack
+    from deploy.progress import shown
+
+    config = _load(config_path)
+    with shown(_console()) as report:
+        stack.up(config, config_path, report)
+    click.echo(f"gateway  http://127.0.0.1:{config.stack.gateway_port}/v1")
+    click.echo(f"API key  in {secrets.api_key_file(config)}")
+
+
+@main.command()
+@CONFIG
+def down(config_path: Path | None) -> None:
+    """Stop everything that `up` started."""
+    from deploy import stack
+    from deploy.progress import shown
+
+    with shown(_console()) as report:
+        stopped = stack.down(_load(config_path), report)
+    if not stopped:
+        click.echo("nothing was running")
+
+
+@main.command()
+@CONFIG
+def status(config_path: Path | None) -> None:
+    """What runs, and which version each alias serves."""
+    from deploy import stack
+    from deploy.progress import table
+
+    config = _load(config_path)
+    statuses = stack.status(config)
+    console = _console()
+    console.print(table(statuses))
+    if any(s.name == "kafka" and s.state == "ready" for s in statuses) or not config.stack.embedded_kafka:
+        _show_routes(config, console)
+
+
+@main.command()
+@click.argument("alias")
+@click.argument("rows", type=click.Path(path_type=Path))
+@CONFIG
+def train(alias: str, rows: Path, config_path: Path | None) -> None:
+    """Tune a first adapter for ALIAS on ROWS (JSON lines with text and label). `promote` then serves it."""
+    from deploy.first import tune
+
+    adapter = tune(_load(config_path), alias, rows, _console())
+    click.echo(f"{adapter.version}  {adapter.path}\nServe it: homeostat promote {alias} {adapter.version}")
+
+
+@main.command()
+@click.argument("alias")
+@click.argument("version")
+@CONFIG
+def promote(alias: str, version: str, config_path: Path | None) -> None:
+    """Make VERSION the champion of ALIAS now, without a canary."""
+    from deploy.first import digest_of
+    from serving import operations
+
+    config = _load(config_path)
+    route = operations.promote(config.kafka, alias, version, digest_of(config, alias, version), by="cli")
+    click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
+
+
+@main.command()
+@click.argument("alias")
+@CONFIG
+def rollback(alias: str, config_path: Path | None) -> None:
+    """Give ALIAS its previous champion back; that one is still loaded."""
+    from serving import operations
+
+    route = operations.rollback(_load(config_path).kafka, alias, by="cli")
+    click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
+
+
+@main.command()
+@click.argument("alias")
+@CONFIG
+def pause(alias: str, config_path: Path | None) -> None:
+    """Stop all automatic retraining and promotion of ALIAS."""
+    from serving import operations
+
+    operations.pause(_load(config_path).kafka, alias, by="cli")
+    click.echo(f"{alias}: paused; `homeostat resume {alias}` lets it go on")
+
+
+@main.command()
+@click.argument("alias")
+@CONFIG
+def resume(alias: str, config_path: Path | None) -> None:
+    """Let ALIAS retrain and promote again."""
+    from serving import operations
+
+    operations.resume(_load(config_path).kafka, alias, by="cli")
+    click.echo(f"{alias}: goes on")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@CONFIG
+def ledger(file: Path, config_path: Path | None) -> None:
+    """Export every decision so far to FILE, one JSON line each."""
+    from streams.ledger import export, read
+
+    count = export(read(_load(config_path).kafka), file)
+    click.echo(f"{count} decisions in {file}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def replay(file: Path) -> None:
+    """Derive each decision in FILE again from its recorded inputs; exit 1 at the first that differs."""
+    from deploy.replay import replay as derive
+
+    count = 0
+    for result in derive(file):
+        count += 1
+        if result.difference:
+            what = f"decision {result.id} ({result.kind}, {result.summary})"
+            raise click.ClickException(f"{what} differs: {result.difference}")
+    click.echo(f"{count} decisions, all derived again bit for bit")
+
+
+@main.group(name="dlq", cls=Ordered)
+def dead_letters() -> None:
+    """Events that nobody could read."""
+
+
+@dead_letters.command(name="list")
+@CONFIG
+def dlq_list(config_path: Path | None) -> None:
+    """Each with its source, offset and reason."""
+    from streams.dlq import letters
+    from streams.topics import FEEDBACK, INFERENCE
+
+    kafka = _load(config_path).kafka
+    for source in (INFERENCE, FEEDBACK):
+        for record in letters(kafka, source):
+            letter = record.event
+            click.echo(f"{letter.source_topic}  partition {letter.partition}  offset {letter.offset}  {letter.reason}")
+
+
+@main.group(cls=Ordered)
+def dashboards() -> None:
+    """Grafana dashboards and alert rules as code."""
+
+
+@dashboards.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def export(folder: Path) -> None:
+    """Write dashboards, alert rules and a Prometheus configuration to FOLDER."""
+    from dashboards.export import export as write
+
+    for path in write(folder):
+        click.echo(str(path))
+
+
+@dashboards.command()
+@click.option("--url", required=True, envvar="GRAFANA_URL", help="Grafana's address.")
+@click.option("--token", required=True, envvar="GRAFANA_TOKEN", help="A service account's token.")
+def push(url: str, token: str) -> None:
+    """Put dashboard and alert rules into Grafana; doing it twice changes nothing."""
+    from dashboards.push import push as send
+
+    for line in send(url, token):
+        click.echo(line)
+
+
+@main.command(hidden=True)
+@click.argument("role", type=click.Choice(["gateway", "worker", "controller", "trainer"]))
+@CONFIG
+def run(role: str, config_path: Path | None) -> None:
+    """One process of the stack, in the foreground."""
+    from deploy.roles import run as start
+
+    start(role, _load(config_path), config_path)
+
+
+def _load(path: Path | None) -> Config:
     from deploy.config import load
 
     return load(path)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _show_routes(config: Config, console: Console) -> None:
+    from rich.table import Table
+
+    from serving import operations
+
+    drawn = Table("alias", "champion", "canary", "previous", "generation", "paused", box=None, header_style="bold")
+    for alias, route in operations.routes(config.kafka).items():
+        canary = f"{route.canary} ({route.weight:.0%})" if route.canary else ""
+        paused = "yes" if route.paused else ""
+        drawn.add_row(alias, route.champion, canary, route.previous or "", str(route.generation), paused)
+    console.print(drawn)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from retrain.settings import RetrainSettings
+from serving.settings import ControllerSettings, GatewaySettings
 
 from deploy.parse import load as parse
 from deploy.stack import StackSettings
 from monitor.settings import MonitorSettings, PolicySettings
-from retrain.settings import RetrainSettings
-from serving.settings import ControllerSettings, GatewaySettings
 from streams.log import KafkaSettings
 from streams.settings import WorkerSettings
 

@@ -47,7 +47,8 @@ class Observer:
         self._stop = threading.Event()
         self._ids: set[tuple[str, str]] = set()
         self._threads = [
-            threading.Thread(target=self._run, args=source, name=f"observe-{source[2]}", daemon=True) for source in SOURCES
+            threading.Thread(target=self._run, args=source, name=f"observe-{source[2]}", daemon=True)
+            for source in SOURCES
         ]
 
     def start(self) -> None:

@@ -31,7 +31,7 @@ canary_requests=40, reserve=306)
     """
     for name, have, need in (("before", before, MIN_BEFORE), ("after", after, MIN_AFTER)):
         if have < need:
-            raise ValueError(f"{name}.jsonl: {have} rows, expected at least {need}: too few to learn from and to measure on")
+            raise ValueError(f"{name}.jsonl: {have} rows, expected at least {need} to learn from and to measure on")
     healthy = before - before // 2
     return Plan(
         champion=before // 2,

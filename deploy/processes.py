@@ -18,6 +18,9 @@ from pathlib import Path
 import msgspec
 import psutil
 
+# The processes of a stack import the same libraries, gigabytes of them: what one has compiled the next need not.
+SHARED_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+
 
 class ProcessFailed(RuntimeError):
     """A process ended before it was ready, or never became ready; the message ends with its last log lines."""
@@ -57,7 +60,7 @@ def start(spec: Spec, var: Path) -> Child:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=spec.folder,
-            env={**os.environ, **spec.environment},
+            env={**os.environ, **SHARED_BYTECODE, **spec.environment},
             start_new_session=True,
         )
     child = Child(spec.name, process.pid, start_time(process.pid) or 0.0, spec.command, spec.grace_s)
@@ -68,16 +71,19 @@ def start(spec: Spec, var: Path) -> Child:
 def wait_ready(spec: Spec, child: Child, var: Path, poll_s: float = 0.1) -> float:
     """Seconds until `spec.ready()` was true. Raises ProcessFailed when it dies first or takes too long."""
     began = time.monotonic()
-    while not spec.ready():
-        waited = time.monotonic() - began
-        if not alive(child):
-            raise ProcessFailed(f"{spec.name} ended {waited:.0f} s after its start{_last_words(var, spec.name)}")
-        if waited > spec.timeout_s:
-            raise ProcessFailed(f"{spec.name} was not ready within {spec.timeout_s:g} s{_last_words(var, spec.name)}")
+    while not is_ready(spec, child, var, time.monotonic() - began):
         time.sleep(poll_s)
-    if not alive(child):
-        raise ProcessFailed(f"{spec.name} ended at its start, and something else answers{_last_words(var, spec.name)}")
     return time.monotonic() - began
+
+
+def is_ready(spec: Spec, child: Child, var: Path, waited_s: float) -> bool:
+    """Whether it is ready now. Raises ProcessFailed when it has died, or is not ready after `spec.timeout_s`."""
+    ready = spec.ready()
+    if not alive(child):
+        raise ProcessFailed(f"{spec.name} ended {waited_s:.0f} s after its start{_last_words(var, spec.name)}")
+    if not ready and waited_s > spec.timeout_s:
+        raise ProcessFailed(f"{spec.name} was not ready within {spec.timeout_s:g} s{_last_words(var, spec.name)}")
+    return ready
 
 
 def find(name: str, var: Path) -> Child | None:

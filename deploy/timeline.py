@@ -21,7 +21,8 @@ COLOURS = {
     "soft": ("#020202", "#6e6e73"),
     "grid": ("#030303", "#e3e3e8"),
     "paper": ("#040404", "#ffffff"),
-    "harm": ("#050505", "#c8401f"),
+    "harm": ("#050505", "#c2391b"),
+    "good": ("#0a0a0a", "#1a7f5a"),
     "version0": ("#060606", "#3d6fb4"),
     "version1": ("#070707", "#1f8a70"),
     "version2": ("#080808", "#8d5fb0"),
@@ -33,6 +34,7 @@ EVIDENCE = {
     "drift": ("version0", ":", 1.6, "messages look different"),
 }
 WINDOWS = 32
+BARS = 90
 LEAST_ANSWERS = 15
 CEILING = 3.0  # log10: evidence beyond a thousand thresholds is drawn as that
 LEAST_EVIDENCE = -6.0
@@ -40,11 +42,12 @@ LEAST_EVIDENCE = -6.0
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A stretch of the timeline and the accuracy measured over it."""
+    """A stretch of the timeline, the accuracy measured over it, and its colour's name."""
 
     start_ms: int
     end_ms: int
     accuracy: float
+    colour: str = "ink"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,12 @@ def draw(picture: Picture) -> str:
     import matplotlib
 
     matplotlib.use("svg", force=False)
-    style = {"svg.hashsalt": "homeostat", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 10}
+    style: dict[Any, Any] = {
+        "svg.hashsalt": "homeostat",
+        "svg.fonttype": "path",
+        "font.family": "DejaVu Sans",
+        "font.size": 10,
+    }
     with matplotlib.rc_context(style):
         return themed(_figure(picture))
 
@@ -131,6 +139,8 @@ def _figure(picture: Picture) -> str:
     _draw_accuracy(axes[1], picture)
     _draw_evidence(axes[2], picture)
     _draw_shares(axes[3], picture)
+    for axis in axes[1:3]:
+        axis.set_xticklabels([])
     axes[3].set_xlabel(f"minutes since {picture.origin}", color=_colour("soft"))
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -161,18 +171,18 @@ def _draw_accuracy(axis: Axes, picture: Picture) -> None:
 def _draw_levels(axis: Axes, picture: Picture) -> None:
     for level in picture.levels:
         left, right = _minutes(picture, level.start_ms), _minutes(picture, level.end_ms)
-        axis.plot([left, right], [level.accuracy] * 2, color=_colour("harm"), lw=1.6, ls=(0, (4, 3)))
+        axis.plot([left, right], [level.accuracy] * 2, color=_colour(level.colour), lw=1.6, ls=(0, (4, 3)))
         under = level.accuracy > 0.5
         axis.annotate(
-            f"{level.accuracy:.0%}",
+            f"{100 * level.accuracy:.0f} %",
             ((left + right) / 2, level.accuracy),
-            (0, -16 if under else 16),
+            (0, -27 if under else 14),
             textcoords="offset points",
             va="top" if under else "bottom",
             ha="center",
             fontsize=19,
             fontweight="bold",
-            color=_colour("harm"),
+            color=_colour(level.colour),
         )
 
 
@@ -187,13 +197,20 @@ def _draw_evidence(axis: Axes, picture: Picture) -> None:
             shown = "_"
     axis.axhline(0, color=_colour("harm"), lw=1.1)
     axis.text(0.004, 0.12, "alarm threshold", color=_colour("harm"), fontsize=9, transform=axis.get_yaxis_transform())
-    axis.set_ylim(max(lowest, LEAST_EVIDENCE) - 0.3, CEILING + 0.4)
     ticks = [-6, -4, -2, 0, 2]
     axis.set_yticks(ticks, ["1/1,000,000", "1/10,000", "1/100", "1", "100"])
     axis.set_ylim(max(lowest, LEAST_EVIDENCE) - 0.3, CEILING + 0.4)
-    _title(axis, "Evidence of change", "as a multiple of the alarm threshold, each step of the axis is a factor of 100")
+    _title(axis, "Evidence of change", "in alarm thresholds; each line a factor of 100")
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(loc="upper right", ncols=3, frameon=False, fontsize=9, labelcolor=_colour("soft"))
+        axis.legend(
+            loc="lower right",
+            bbox_to_anchor=(1, 0.96),
+            ncols=3,
+            borderaxespad=0,
+            frameon=False,
+            fontsize=9,
+            labelcolor=_colour("soft"),
+        )
 
 
 def evidence_lines(windows: Sequence[WindowClosed], name: str) -> list[list[tuple[int, float]]]:
@@ -208,24 +225,29 @@ def evidence_lines(windows: Sequence[WindowClosed], name: str) -> list[list[tupl
 
 def _draw_shares(axis: Axes, picture: Picture) -> None:
     start, end = _span(picture)
-    step = max((end - start) / 90, 1.0)
-    versions = _versions(picture)
-    for i in range(90):
-        left = start + i * step
-        inside = [o.version for o in picture.outcomes if left <= o.answered_ms < left + step and o.version]
-        below = 0.0
-        for version in versions:
-            share = inside.count(version) / len(inside) if inside else 0.0
-            at, width = _minutes(picture, int(left)), step / 60_000
-            axis.bar(at, share, width, below, align="edge", color=_version_colour(picture, version), lw=0)
-            below += share
+    step = max((end - start) / BARS, 1.0)
+    lefts = [_minutes(picture, int(start + i * step)) for i in range(BARS)]
+    below, place = [0.0] * BARS, 0.13
+    for version, shares in answer_shares(picture.outcomes, start, step).items():
+        colour = _version_colour(picture, version)
+        axis.bar(lefts, shares, 1.03 * step / 60_000, below, align="edge", color=colour, lw=0)
+        below = [one + other for one, other in zip(below, shares, strict=True)]
+        axis.text(place, 1.16, f"\N{BLACK SQUARE} {version}", color=colour, transform=axis.transAxes)
+        place += 0.028 + 0.0092 * len(version)
     axis.set_ylim(0, 1)
     axis.set_yticks([])
     _title(axis, "Who answered", "")
-    place = 0.13
-    for version in versions:
-        axis.text(place, 1.16, f"■ {version}", color=_version_colour(picture, version), transform=axis.transAxes)
-        place += 0.028 + 0.0092 * len(version)
+
+
+def answer_shares(outcomes: Sequence[Outcome], start: int, step: float) -> dict[str, list[float]]:
+    """Each version's share of the answers in `BARS` spans of `step` milliseconds."""
+    counts: dict[str, list[int]] = {}
+    for outcome in outcomes:
+        if outcome.version:
+            place = min(int((outcome.answered_ms - start) / step), BARS - 1)
+            counts.setdefault(outcome.version, [0] * BARS)[place] += 1
+    totals = [sum(column) or 1 for column in zip(*counts.values(), strict=True)]
+    return {version: [n / total for n, total in zip(mine, totals, strict=True)] for version, mine in counts.items()}
 
 
 def _mark_lines(axes: Sequence[Axes], picture: Picture) -> None:
@@ -304,5 +326,3 @@ def _title(axis: Axes, title: str, note: str) -> None:
     options: dict[str, Any] = {"textcoords": "offset points", "xycoords": "axes fraction", "va": "bottom"}
     axis.annotate(title, (0, 1), (0, 5), fontsize=11.5, fontweight="bold", color=_colour("ink"), **options)
     axis.annotate(note, (0.175, 1), (0, 6), fontsize=8.5, color=_colour("soft"), **options)
-
-

@@ -27,6 +27,7 @@ from streams.judge import Rules
 from streams.judging import Judging
 from streams.lag import Measured, Place, Watchdog, tell
 from streams.log import KafkaSettings, Raw, partition_count, span
+from streams.order import PATIENCE_S, ahead
 from streams.outbox import LONGEST_WAIT_S, Insistent, Outgoing
 from streams.pauses import Pauses
 from streams.settings import WorkerSettings
@@ -45,7 +46,8 @@ class Worker:
     judging: Judging
     pauses: Pauses
     reporter: Reporter
-    done: dict[Place, int] = field(default_factory=dict)
+    done: dict[Place, int] = field(default_factory=dict)  # the offset handled next
+    handled_ms: dict[Place, int] = field(default_factory=dict)  # the log's time of the newest record handled
 
 
 def build_app(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Any:
@@ -162,7 +164,10 @@ def _ingest(
     ingest = Ingest(source, settings, outbox, tail)
 
     async def take(mine: list[Any]) -> None:
-        await ingest.take([_raw(event) for event in mine])
+        records = [_raw(event) for event in mine]
+        if source is GIVEN:
+            await _in_turn(worker, records)
+        await ingest.take(records)
 
     async def agent(stream: Any) -> None:
         async for events in stream.noack_take(settings.batch_events, within=settings.within_s):
@@ -206,7 +211,19 @@ async def _handle(
         event.ack()
         place = Place(event.message.topic, event.message.partition)
         worker.done[place] = event.message.offset + 1
+        worker.handled_ms[place] = round(event.message.timestamp * 1_000)
     metrics.BATCH_SECONDS.labels(name).observe(time.monotonic() - began)
+
+
+async def _in_turn(worker: Worker, labels: Sequence[Raw]) -> None:
+    """Waits a while for the replies that the labels are about."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        behind = {each.place.partition for each in _measured(worker, topics.INFERENCE.name) if each.lag}
+        times = {at.partition: ms for at, ms in worker.handled_ms.items() if at.topic == topics.INFERENCE.name}
+        if not ahead(labels, times, behind):
+            return
+        await asyncio.sleep(0.05)
 
 
 def _raw(event: Any) -> Raw:
@@ -231,16 +248,15 @@ def _watch(worker: Worker, settings: WorkerSettings) -> None:
     worker.app.timer(interval=settings.lag_every_s)(watch)
 
 
-def _measured(worker: Worker) -> list[Measured]:
-    """Partitions held, where their end is known."""
+def _measured(worker: Worker, topic: str | None = None) -> list[Measured]:
+    """How the partitions held stand, where their end is known: after the first fetch."""
     consumer = worker.app.consumer
     found = []
     for at in consumer.assignment():
-        place = Place(at.topic, at.partition)
-        end, done = consumer.highwater(at), worker.done.get(place)
-        committed = worker.app.monitor.tp_committed_offsets.get(at)
-        if end is not None and (done is not None or committed is not None):
-            found.append(Measured(place, end, done if done is not None else committed))
+        if topic is None or at.topic == topic:
+            place, end = Place(at.topic, at.partition), consumer.highwater(at)
+            done = worker.done.get(place) or consumer._committed_offset.get(at) or 0
+            found += [Measured(place, end, done)] if end is not None else []
     return found
 
 

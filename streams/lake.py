@@ -163,7 +163,9 @@ def _signature(path: Path) -> tuple[int, int] | None:
 
 
 def _load(path: Path, wanted: pc.Expression | None = None) -> pa.Table:
-    return pq.read_table(path, filters=wanted, partitioning=None)
+    """One file as it was when it was opened; by its name, pyarrow would open it twice, and it may be replaced."""
+    with pa.OSFile(str(path)) as file:
+        return pq.read_table(file, filters=wanted)
 
 
 def _filter(alias: str | None, since_ms: int | None, until_ms: int | None) -> pc.Expression | None:

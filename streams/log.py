@@ -175,3 +175,13 @@ def _partitions(consumer: KafkaConsumer, topic: str, wait_s: float = 10.0) -> se
             raise LookupError(f"topic {topic!r} does not exist; `homeostat up` creates the topics")
         time.sleep(0.1)
     return set(found)
+
+
+def ends(settings: KafkaSettings, topic: Topic) -> int:
+    """How many records the topic ever took: the sum of its partitions' end offsets."""
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, **settings.options)
+    try:
+        partitions = [TopicPartition(topic.name, p) for p in _partitions(consumer, topic.name)]
+        return sum(consumer.end_offsets(partitions).values())
+    finally:
+        consumer.close()

@@ -56,3 +56,27 @@ def kafka() -> Iterator[KafkaSettings]:
             yield broker.settings
         finally:
             broker.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One vLLM over the demo's base model with LoRA; loading takes about a minute. Adapters' names are shared:
+    load your own and unload them again."""
+    from deploy import engine as vllm
+    from deploy import ports, processes
+    from deploy.stack import model_folder
+    from deploy.stack_settings import StackSettings
+    from retrain.base_model import base_model_id
+    from retrain.prompting import chat_template_for
+
+    var = tmp_path_factory.mktemp("engine")
+    settings = StackSettings(engine_ports=(ports.free(1)[0],))
+    model = model_folder(settings)
+    replica = vllm.Engine(model, settings.engine_ports[0], vllm.device(), settings, chat_template_for(model))
+    spec = processes.Spec("engine", replica.command(), replica.healthy, 600, replica.environment())
+    child = processes.start(spec, var)
+    try:
+        processes.wait_ready(spec, child, var)
+        yield Engine(f"http://127.0.0.1:{replica.port}", model, base_model_id(model))
+    finally:
+        processes.stop(child, var)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,6 +59,23 @@ def test_a_file_half_written_is_not_read(tmp_path: Path) -> None:
     writer(tmp_path).add(rows(0, 5))
     (tmp_path / "inference.events/partition=0/.00000000000000000025.parquet.77").write_bytes(b"PAR1")
     assert lake.read(tmp_path, INFERENCE).num_rows == 5
+
+
+def test_a_file_replaced_while_it_is_read_is_read_whole(tmp_path: Path) -> None:
+    work, stop = writer(tmp_path), threading.Event()
+    work.add(rows(0, 1))
+
+    def write() -> None:
+        for end in range(2, BLOCK):
+            work.add(rows(end - 1, end))
+        stop.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while not stop.is_set():
+        offsets = lake.read(tmp_path, INFERENCE, alias="support")["offset"].to_pylist()
+        assert offsets == list(range(len(offsets)))
+    thread.join()
 
 
 def test_read_filters_and_orders_by_time(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ def grown(events: int, version: str = "", memory: JudgeRecord | None = None) -> 
     """A judge that has seen so many events of a version."""
     memory = memory or start("support")
     done = memory.offsets.get("monitor.scores/0", 0)
-    prepared = prepare(SERVED, Recent(10), raws([served("support", done + i, version=version) for i in range(events)], 0, done))
+    prepared = prepare(
+        SERVED, Recent(10), raws([served("support", done + i, version=version) for i in range(events)], 0, done)
+    )
     scores = codec.decode(ScoreBatch, prepared.built.scores[0].value)
     batch = Batch(
         source="inference",

@@ -112,6 +112,10 @@ class Process:
         self._process.stdin.write(self._plan)
         self._process.stdin.close()
 
+    @property
+    def alive(self) -> bool:
+        return self._process is not None
+
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None:
             self._process.send_signal(how)

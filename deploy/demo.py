@@ -1,0 +1,317 @@
+"""The closed loop on this machine: a champion is tuned and serves, its world changes, and Homeostat brings the
+quality back. Everything is real: Kafka, vLLM, QLoRA, the gateway; only the clients are simulated."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from retrain.first import first_adapter
+from rich.console import Console
+
+from deploy import demo_stack, page, report
+from deploy.demo_stack import ALIAS, Bench
+from deploy.observer import Observer
+from deploy.plan import Plan, plan
+from deploy.rows import Row, read
+from deploy.run import ENDED, Events, Expected, FeedbackCounts, Run
+from deploy.simulator import Outcome, Population
+from deploy.world import world
+from serving import operations
+from streams.events import AlarmKind, RetrainStatus
+
+FAST = 12.0  # requests a second while nothing is trained: about what the engine can do on two cores
+SLOW = 1.0  # while a candidate is trained beside it
+DASH = "\N{EN DASH}"
+MEASURED = 250  # `after` rows for the new version, where there are so many
+SETTLE_S = 60.0  # for the last events to be consumed
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked the demo for."""
+
+    data: Path | None = None  # a folder with before.jsonl and after.jsonl; None: the project's own world
+    shift: str = "new intents"  # of the own world
+    model: Path | None = None
+    expect: Expected = "retrain"
+    report: Path = Path("var/demo")
+    feedback_share: float = 0.5
+    seed: int = 0
+    keep: bool = False  # leave the stack running afterwards
+
+
+@dataclass(slots=True)
+class Story:
+    """What happened so far, and when."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    marks: dict[str, int] = field(default_factory=dict)
+    problem: str = ""
+
+    def mark(self, name: str, at_ms: int | None = None) -> None:
+        self.marks.setdefault(name, at_ms if at_ms is not None else time.time_ns() // 1_000_000)
+
+
+def run(options: Options, console: Console) -> bool:
+    """Runs the demo, writes its report, and says whether what was expected happened. Raises for bad input before
+    anything is started; stops everything it started in any case."""
+    before, after = _rows(options)
+    shares = plan(len(before), len(after), options.feedback_share)
+    random.Random(options.seed).shuffle(before)
+    story = Story()
+    story.mark("started")
+    bench = demo_stack.prepare(options.report / "stack", options.model, shares, before + after)
+    console.rule("[bold]Homeostat demo: the closed loop on this machine")
+    _introduce(console, options, bench, before, after, shares)
+    observer: Observer | None = None
+    population: Population | None = None
+    try:
+        adapter = _tune(console, bench, before[: shares.champion])
+        demo_stack.up(bench, console)
+        operations.promote(bench.kafka, ALIAS, adapter.version, adapter.digest, by="demo")
+        observer = Observer(bench.kafka)
+        observer.start()
+        bench.wait_served(adapter.version)
+        story.mark("ready")
+        population = asyncio.run(_serve(console, bench, options, shares, before, after, story, observer))
+        bench.wait_consumed(SETTLE_S)
+    except Exception as error:
+        story.problem = f"{type(error).__name__}: {error}"
+        console.print(f"[bold red]The demo had to stop:[/] {error}")
+    finally:
+        story.mark("finished")
+        done = _report(options, bench, shares, story, observer, population)
+        if not options.keep:
+            demo_stack.down(bench, console)
+    return _tell(console, options, done)
+
+
+def _rows(options: Options) -> tuple[list[Row], list[Row]]:
+    if options.data is not None:
+        return read(options.data)
+    before, after = world(options.seed, options.shift)  # type: ignore[arg-type]
+    return before, after
+
+
+def _introduce(
+    console: Console, options: Options, bench: Bench, before: list[Row], after: list[Row], shares: Plan
+) -> None:
+    labels = {row.label for row in before}
+    source = options.data or "own world, support tickets"
+    console.print(f"  model   {bench.model}" + (f" (its terms of use: {bench.terms})" if bench.terms else ""))
+    console.print(f"  data    {source}: {len(before)} rows before, {len(after)} after")
+    console.print(f"          {len(labels)} labels before, {len({row.label for row in after} - labels)} new ones after")
+    console.print(f"  plan    {shares.champion} rows train the first champion, {shares.healthy} are served;")
+    console.print(f"          {options.feedback_share:.0%} of the requests get their true label as feedback")
+    console.print(f"  logs    {bench.var / 'log'}")
+
+
+def _tune(console: Console, bench: Bench, rows: list[Row]):  # type: ignore[no-untyped-def]
+    from deploy.meter import meter
+
+    console.print(f"\n[bold]1. A first champion[/] is tuned on {len(rows)} rows (QLoRA on a 4-bit base)")
+    with meter(console, "training") as progress:
+        return first_adapter(
+            [(row.text, row.label) for row in rows],
+            alias=ALIAS,
+            model_dir=bench.model,
+            var=bench.var,
+            settings=bench.config.retrain,
+            progress=progress,
+        )
+
+
+async def _serve(
+    console: Console,
+    bench: Bench,
+    options: Options,
+    shares: Plan,
+    before: list[Row],
+    after: list[Row],
+    story: Story,
+    observer: Observer,
+) -> Population:
+    """Both worlds, one after the other, through the public API."""
+    population = Population(
+        bench.gateway_url,
+        bench.api_key,
+        ALIAS,
+        feedback_share=options.feedback_share,
+        seed=options.seed,
+        max_tokens=bench.max_tokens,
+    )
+    async with population:
+        console.print(f"\n[bold]2. Healthy traffic[/]: {shares.healthy} requests of the world the champion knows")
+        await population.send(before[shares.champion :], FAST, story.outcomes.append, phase="before")
+        await population.drain()
+        _say_accuracy(console, story, "before")
+        console.print(f"\n[bold]3. The world changes[/]: {len(after)} requests of the new one, in random order")
+        story.mark("onset")
+        rng = random.Random(f"after {options.seed}")
+        rows = list(after)
+        rng.shuffle(rows)
+        director = Director(population, observer, shares, story, console, options.expect)
+        directing = asyncio.create_task(director.run())
+        await population.send(director.rows(rows), FAST, story.outcomes.append, phase="after")
+        directing.cancel()
+        await asyncio.gather(directing, return_exceptions=True)
+        await population.drain()
+    return population
+
+
+@dataclass(slots=True)
+class Director:
+    """Paces the clients by what the loop is doing, so that rows are left to measure a new version on.
+
+    It only watches; nothing it does reaches the loop except through the number of requests a second."""
+
+    population: Population
+    observer: Observer
+    shares: Plan
+    story: Story
+    console: Console
+    expect: Expected
+    taken: int = 0
+    total: int = 0
+    after_promotion: int = 0
+
+    def rows(self, rows: list[Row]) -> Iterator[Row]:
+        """The rows, one by one; ends early once enough were measured after a promotion."""
+        self.total = len(rows)
+        for row in rows:
+            if self.promoted and self.after_promotion >= MEASURED:
+                return
+            self.taken += 1
+            self.after_promotion += self.promoted
+            yield row
+
+    @property
+    def promoted(self) -> bool:
+        return len({route.champion for route in self.observer.seen.routes}) > 1
+
+    @property
+    def training(self) -> bool:
+        """A retraining is asked for and has no verdict yet."""
+        ended = {result.request_id for result in self.observer.seen.results if result.status in ENDED}
+        return any(request.id not in ended for request in self.observer.seen.requests)
+
+    def rate(self) -> float:
+        """Requests a second for now."""
+        left = self.total - self.taken
+        if self.expect == "nothing" or self.promoted or left == 0:
+            return FAST
+        if left <= self.shares.reserve:
+            return 0.0 if self._hoping() else FAST
+        return SLOW if self.training else FAST
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        told: set[str] = set()
+        while True:
+            self.population.rate = self.rate()
+            for name, at_ms, words in self._news():
+                if name not in told:
+                    told.add(name)
+                    self.story.mark(name, at_ms)
+                    self.console.print(f"   [dim]{_clock(at_ms)}[/] {words}")
+            await asyncio.sleep(0.1)
+
+    def _hoping(self) -> bool:
+        """Whether a new version may still come although the rows are nearly used up."""
+        routes = self.observer.seen.routes
+        return self.training or bool(routes and routes[-1].canary) or self._won()
+
+    def _won(self) -> bool:
+        return any(result.status == RetrainStatus.PROMOTE for result in self.observer.seen.results)
+
+    def _news(self) -> Iterator[tuple[str, int, str]]:
+        seen = self.observer.seen
+        for alarm in seen.alarms:
+            name = "alarm" if alarm.kind == AlarmKind.QUALITY else f"alarm {alarm.id}"
+            yield name, alarm.time_ms, f"alarm ({alarm.kind}): {alarm.summary}"
+        for request in seen.requests:
+            yield "requested", request.time_ms, f"retraining asked for: {request.reason}"
+        for result in seen.results:
+            if result.status in ENDED:
+                words = f"verdict: [bold]{result.status}[/] {result.reason}"
+                yield f"verdict {result.request_id}", result.time_ms, words
+                if result.status == RetrainStatus.PROMOTE:
+                    yield "verdict", result.time_ms, f"candidate {result.candidate} goes on to the rollout"
+        for route in seen.routes[1:]:
+            if route.canary and route.weight:
+                yield "canary", route.time_ms, f"canary: {route.canary} answers {route.weight:.0%} of the requests"
+            elif self.promoted and route.champion != seen.routes[0].champion:
+                yield "promoted", route.time_ms, f"[bold green]promoted[/]: {route.champion}"
+
+
+def _say_accuracy(console: Console, story: Story, phase: str) -> None:
+    known = [o.correct for o in story.outcomes if o.phase == phase and o.correct is not None]
+    if known:
+        console.print(f"   {sum(known) / len(known):.1%} of {len(known)} answers were right")
+
+
+def _report(
+    options: Options,
+    bench: Bench,
+    shares: Plan,
+    story: Story,
+    observer: Observer | None,
+    population: Population | None,
+) -> report.Report:
+    events = bench.events() if observer else Events()
+    if observer:
+        observer.close()
+    seen = observer.seen if observer else None
+    made = Run(
+        model=bench.model.name,
+        data=str(options.data) if options.data else f"own world ({options.shift})",
+        expected=options.expect,
+        outcomes=story.outcomes,
+        ledger=seen.ledger if seen else [],
+        windows=seen.windows if seen else [],
+        alarms=seen.alarms if seen else [],
+        requests=seen.requests if seen else [],
+        results=seen.results if seen else [],
+        routes=seen.routes if seen else [],
+        marks=story.marks,
+        events=events,
+        feedback=_feedback(population),
+        feedback_share=options.feedback_share,
+        champion_rows=shares.champion,
+        machine=bench.machine(),
+        problem=story.problem,
+    )
+    return page.write(made, options.report)
+
+
+def _feedback(population: Population | None) -> FeedbackCounts:
+    if population is None:
+        return FeedbackCounts()
+    told = population.feedback
+    return FeedbackCounts(sent=told.sent, accepted=told.accepted, failed=told.failed)
+
+
+def _tell(console: Console, options: Options, done: report.Report) -> bool:
+    good = report.succeeded(done, options.expect)
+    console.rule()
+    a = done.accuracy
+
+    def show(value: float | None) -> str:
+        return DASH if value is None else f"{value:.1%}"
+
+    console.print(f"  outcome   [bold {'green' if good else 'red'}]{done.outcome}[/] (expected: {options.expect})")
+    console.print(f"  accuracy  before {show(a.before)}   drifted {show(a.drifted)}   after {show(a.after)}")
+    r = done.requests
+    console.print(f"  requests  {r.sent} sent, {r.failed} failed, {r.misattributed} misattributed")
+    console.print(f"  report    {options.report / 'report.html'}")
+    console.print(f"  replay    homeostat replay {options.report / 'ledger.jsonl'}")
+    return good
+
+
+def _clock(at_ms: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))

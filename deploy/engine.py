@@ -1,0 +1,107 @@
+"""vLLM as a child process: its command, its environment, when it is ready."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from deploy.stack_settings import StackSettings
+
+SERVED_NAME = "base"  # the base model's name; adapters are served under their full versions
+Device = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One replica over one base model."""
+
+    model: Path
+    port: int
+    device: Device
+    settings: StackSettings
+    chat_template: Path | None = None  # for models whose tokenizer has none
+
+    def command(self) -> tuple[str, ...]:
+        s = self.settings
+        return (
+            *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+            *("--model", str(self.model), "--served-model-name", SERVED_NAME),
+            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--enable-lora", "--max-loras", str(s.max_loras), "--max-cpu-loras", str(s.max_loras + 1)),
+            *("--max-lora-rank", str(s.max_lora_rank)),
+            *("--max-model-len", str(s.max_model_len), "--max-num-seqs", str(s.max_num_seqs)),
+            *("--generation-config", "vllm"),  # the client's parameters and nothing else decide
+            *("--disable-uvicorn-access-log", "--no-enable-log-requests"),
+            *(("--chat-template", str(self.chat_template)) if self.chat_template else ()),
+            *self._device_flags(),
+        )
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
+            "VLLM_CPU_KVCACHE_SPACE": str(self.settings.kv_cache_gb),
+            "VLLM_NO_USAGE_STATS": "1",
+            "PYTHONWARNINGS": "ignore",
+        }
+
+    def healthy(self) -> bool:
+        """True once it answers requests."""
+        return answers_ok(f"http://127.0.0.1:{self.port}/health")
+
+    def _device_flags(self) -> tuple[str, ...]:
+        if self.device == "cuda":
+            return ("--gpu-memory-utilization", str(self.settings.gpu_memory_share))
+        # bfloat16 dies with SIGILL on hypervisors that mask AMX; compiling takes longer than it saves here
+        return ("--dtype", "float32", "--enforce-eager")
+
+
+def device(asked: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
+    """Where vLLM will run: on a GPU if there is one and the installed vLLM can use it. LookupError when "cuda" is
+    asked for and cannot be had."""
+    possible = has_gpu() and has_gpu_build()
+    if asked == "cuda" and not possible:
+        lacking = "no NVIDIA GPU is visible" if not has_gpu() else "vllm for GPUs is not installed (engine-gpu)"
+        raise LookupError(f'stack.device is "cuda", but {lacking}; set it to "auto" or "cpu"')
+    return "cuda" if possible and asked != "cpu" else "cpu"
+
+
+def has_gpu() -> bool:
+    """True if the NVIDIA driver lists a device."""
+    if not shutil.which("nvidia-smi"):
+        return False
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and "GPU " in done.stdout
+
+
+def has_gpu_build() -> bool:
+    """True if the installed vLLM is the one for GPUs: both have the same import name."""
+    return _installed("vllm") and not _installed("vllm-cpu")
+
+
+def answers_ok(url: str, timeout_s: float = 1.0) -> bool:
+    """True if the address answers 200 in time."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as reply:  # noqa: S310 - our own http address
+            return bool(reply.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,153 @@
+"""The stack on this machine: Kafka, vLLM replicas, gateway, worker, controller, trainer; `up`, `down`, `status`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from deploy import checks, ports, processes
+from deploy.cache import cache_folder
+from deploy.engine import Engine, answers_ok, device
+from deploy.kafka import EmbeddedKafka, create_topics
+from deploy.launch import Launch, Member, Report, alone, bring_down, silent
+from deploy.processes import Spec
+from deploy.stack_settings import StackSettings as StackSettings
+from retrain.base_model import check_model, prepare
+from streams.log import KafkaSettings
+
+ROLES = ("worker", "controller", "trainer", "gateway")  # in the order of their start
+ROLE_TIMEOUT_S = 120.0
+ROLE_GRACE_S = 20.0
+
+
+class Stacked(Protocol):
+    """The part of the configuration that the stack itself reads."""
+
+    @property
+    def stack(self) -> StackSettings: ...
+    @property
+    def kafka(self) -> KafkaSettings: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How one process of the stack is."""
+
+    name: str
+    state: str  # "ready", "starting" (alive, does not answer yet), or "stopped"
+    ports: tuple[int, ...]
+    pid: int | None = None
+    memory_bytes: int = 0
+    log: Path | None = None
+
+
+def up(config: Stacked, config_path: Path | None = None, report: Report = silent) -> list[str]:
+    """Starts what does not run yet and returns its names once everything answers. On failure everything that this
+    call started is stopped again, and the error says what to do."""
+    settings = config.stack
+    with alone(settings.var):
+        everyone = members(config, config_path)
+        missing = [member.name for member in everyone if processes.find(member.name, settings.var) is None]
+        checks.require(settings, [name for name in missing if name.startswith("engine-")])
+        return Launch(everyone, settings.var, report).run()
+
+
+def down(config: Stacked, report: Report = silent) -> list[str]:
+    """Stops everything that any `up` started, last first; returns the names of what was running."""
+    with alone(config.stack.var):
+        return bring_down([member.name for member in members(config, None)], config.stack.var, report)
+
+
+def status(config: Stacked) -> list[Status]:
+    """Every process of the stack, in the order of their start."""
+    return [_status(member, config.stack.var) for member in members(config, None)]
+
+
+def members(config: Stacked, config_path: Path | None) -> list[Member]:
+    """The stack's processes; nothing is started, fetched or read."""
+    settings = config.stack
+    engines = [_engine(settings, replica) for replica in range(len(settings.engine_ports))]
+    kafka = [_kafka(settings)] if settings.embedded_kafka else []
+    after = tuple(member.name for member in kafka)
+    return [*kafka, *engines, *(_role(settings, config.kafka, role, config_path, after) for role in ROLES)]
+
+
+def model_folder(settings: StackSettings) -> Path:
+    """The base model's folder; unpacks the demo's into the cache where it is not yet. Raises FileNotFoundError or
+    ValueError when the configured one is no model."""
+    if settings.model is None:
+        return prepare((settings.cache or cache_folder()) / "models")
+    check_model(settings.model)
+    return settings.model
+
+
+def _kafka(settings: StackSettings) -> Member:
+    broker = EmbeddedKafka(settings.var / "kafka", settings.kafka_port, settings.cache or cache_folder())
+    return Member(
+        "kafka",
+        broker.spec,
+        partial(ports.answers, settings.kafka_port),
+        (("stack.kafka_port", settings.kafka_port),),
+        then=partial(create_topics, broker.settings),
+    )
+
+
+def _engine(settings: StackSettings, replica: int) -> Member:
+    name, port = f"engine-{replica}", settings.engine_ports[replica]
+    url = f"http://127.0.0.1:{port}/health"
+    return Member(
+        name,
+        partial(_engine_spec, settings, name, port),
+        partial(answers_ok, url),
+        ((f"stack.engine_ports[{replica}]", port),),
+        timeout_s=settings.start_timeout_s,
+    )
+
+
+def _engine_spec(settings: StackSettings, name: str, port: int) -> Spec:
+    from retrain.prompting import chat_template_for
+
+    model = model_folder(settings)
+    engine = Engine(model, port, device(settings.device), settings, chat_template_for(model))
+    return Spec(name, engine.command(), engine.healthy, settings.start_timeout_s, engine.environment())
+
+
+def _role(
+    settings: StackSettings, kafka: KafkaSettings, role: str, config_path: Path | None, after: tuple[str, ...]
+) -> Member:
+    named = {
+        "gateway": (("gateway_port", settings.gateway_port), ("gateway_admin_port", settings.gateway_admin_port)),
+        "worker": (("worker_metrics_port", settings.worker_metrics_port),),
+        "controller": (("controller_metrics_port", settings.controller_metrics_port),),
+        "trainer": (("trainer_metrics_port", settings.trainer_metrics_port),),
+    }[role]
+    ready = _ready(role, named[-1][1])
+    command = (
+        sys.executable,
+        "-m",
+        "deploy.cli",
+        "run",
+        role,
+        *(("--config", str(config_path)) if config_path else ()),
+    )
+    spec = Spec(role, command, ready, ROLE_TIMEOUT_S, grace_s=ROLE_GRACE_S)
+    keys = tuple((f"stack.{key}", port) for key, port in named)
+    return Member(role, lambda: spec, ready, keys, after, ROLE_TIMEOUT_S)
+
+
+def _ready(role: str, port: int) -> Callable[[], bool]:
+    return partial(answers_ok, f"http://127.0.0.1:{port}/{'healthz' if role == 'gateway' else 'metrics'}")
+
+
+def _status(member: Member, var: Path) -> Status:
+    listening = tuple(port for _, port in member.ports)
+    child = processes.find(member.name, var)
+    log = processes.log_file(var, member.name)
+    if child is None:
+        return Status(member.name, "stopped", listening, log=log if log.exists() else None)
+    state = "ready" if member.ready() else "starting"
+    return Status(member.name, state, listening, child.pid, processes.memory_bytes(child), log)

@@ -1,0 +1,68 @@
+"""What the operator decides about the stack on one machine; checked once, when made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSettings:
+    """Where things live, which ports they take, how large the engine may be. Everything listens on 127.0.0.1."""
+
+    var: Path = Path("var")  # logs, process state, Kafka's data
+    cache: Path | None = None  # fetched jars and unpacked models; None: ~/.cache/homeostat
+    model: Path | None = None  # a Hugging Face folder; None: the demo's base model
+    embedded_kafka: bool = True  # False: use the brokers of [kafka]
+    kafka_port: int = 9092
+    gateway_port: int = 8080
+    gateway_admin_port: int = 9101
+    controller_metrics_port: int = 9102
+    worker_metrics_port: int = 9103
+    trainer_metrics_port: int = 9104
+    engine_ports: tuple[int, ...] = (8001,)  # one vLLM replica each
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_model_len: int = 1024  # prompt and completion together
+    max_loras: int = 3  # champion, canary and previous at once
+    max_lora_rank: int = 16
+    max_num_seqs: int = 16  # replies computed at once
+    kv_cache_gb: int = 1  # per replica, on a CPU
+    gpu_memory_share: float = 0.4  # per replica, on a GPU; training needs the rest
+    start_timeout_s: float = 600.0  # for a replica to load its model; one minute on an idle machine
+
+    def __post_init__(self) -> None:
+        for key, port in self.ports().items():
+            _require(key, port, 1 <= port <= 65_535, "a port from 1 to 65535")
+        twice = [port for port, count in Counter(self.ports().values()).items() if count > 1]
+        _require("ports", sorted(self.ports().values()), not twice, f"all different; {twice} occurs twice")
+        _require("engine_ports", self.engine_ports, len(self.engine_ports) >= 1, "at least one port")
+        for name in ("max_model_len", "max_loras", "max_num_seqs", "kv_cache_gb"):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        _require("max_lora_rank", self.max_lora_rank, self.max_lora_rank in LORA_RANKS, f"one of {LORA_RANKS}")
+        _require("gpu_memory_share", self.gpu_memory_share, 0 < self.gpu_memory_share <= 1, "above 0, at most 1")
+        _require("start_timeout_s", self.start_timeout_s, self.start_timeout_s > 0, "a positive number of seconds")
+
+    def ports(self) -> dict[str, int]:
+        """Every port with its key in the configuration."""
+        named = {
+            "gateway_port": self.gateway_port,
+            "gateway_admin_port": self.gateway_admin_port,
+            "controller_metrics_port": self.controller_metrics_port,
+            "worker_metrics_port": self.worker_metrics_port,
+            "trainer_metrics_port": self.trainer_metrics_port,
+        }
+        engines = {f"engine_ports[{replica}]": port for replica, port in enumerate(self.engine_ports)}
+        return {**({"kafka_port": self.kafka_port} if self.embedded_kafka else {}), **named, **engines}
+
+    def engine_urls(self) -> dict[str, str]:
+        """Replica name to address, as the controller and the gateway reach it."""
+        return {f"engine-{replica}": f"http://127.0.0.1:{port}" for replica, port in enumerate(self.engine_ports)}
+
+
+def _require(name: str, value: object, holds: bool, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"stack.{name} is {value!r}, expected {expected}")

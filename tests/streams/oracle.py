@@ -1,0 +1,108 @@
+"""What a worker that was never disturbed would have left behind, worked out from the log alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monitor.settings import MonitorSettings, PolicySettings
+from streams import lake
+from streams.batch import GIVEN, SERVED, Source, prepare
+from streams.events import Event, ScoreBatch
+from streams.judge import Effects, Place, Rules, step
+from streams.log import KafkaSettings, partition_count, read, span
+from streams.recent import Recent
+from streams.settings import WorkerSettings
+from streams.state import JudgeRecord, shelf, start
+from streams.topics import SCORES, STATE, Topic
+
+
+def rules(settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Rules:
+    return Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
+
+
+def judged(kafka: KafkaSettings, rules: Rules, alias: str) -> tuple[JudgeRecord, dict[str, dict[str, Event]]]:
+    """The memory and the effects, by kind and id, of judging the scores in the order of the log."""
+    memory = start(alias)
+    found: dict[str, dict[str, Event]] = {"decisions": {}, "alarms": {}, "windows": {}, "requests": {}}
+    for record in read(kafka, SCORES, ScoreBatch):
+        if record.event.alias == alias:
+            place = Place(SCORES.name, record.partition, record.offset, record.timestamp_ms)
+            memory, effects = step(rules, memory, record.event, place)
+            _add(found, effects)
+    return memory, found
+
+
+def _add(found: dict[str, dict[str, Event]], effects: Effects) -> None:
+    for name, events in found.items():
+        events.update({each.id: each for each in getattr(effects, name)})
+
+
+def kept(kafka: KafkaSettings, topic: Topic, alias: str) -> dict[str, Event]:
+    """A topic's events of an alias by id; the same id never has two meanings."""
+    found: dict[str, Event] = {}
+    for record in read(kafka, topic, topic.value):
+        event: Any = record.event
+        if event.alias == alias:
+            assert found.setdefault(event.id, event) == event
+    return found
+
+
+def remembered(kafka: KafkaSettings, alias: str) -> JudgeRecord | None:
+    """The judge's memory of an alias as the log has it."""
+    for partition in range(partition_count(kafka, STATE)):
+        found = shelf(partition, span(kafka, STATE, partition)).records.get(alias)
+        if found:
+            return found
+    return None
+
+
+def caught_up(kafka: KafkaSettings, alias: str, ends: Mapping[str, int]) -> bool:
+    """Whether the judge has seen the events up to `ends`: the next offset of each `source/partition`."""
+    memory = remembered(kafka, alias)
+    if memory is None:
+        return False
+    heads = memory.judge.heads
+    return all(name in heads and heads[name].next_offset >= end for name, end in ends.items())
+
+
+def ends(name: str, places: list[tuple[int, int]]) -> dict[str, int]:
+    """The next offset of each partition after these places."""
+    found: dict[str, int] = {}
+    for partition, offset in places:
+        found[f"{name}/{partition}"] = max(found.get(f"{name}/{partition}", 0), offset + 1)
+    return found
+
+
+def lake_files(kafka: KafkaSettings, settings: WorkerSettings, root: Path) -> dict[str, bytes]:
+    """The lake as one calm worker would have written it, batch by batch."""
+    for source in (SERVED, GIVEN):
+        _write(kafka, source, settings, root)
+    return files(root)
+
+
+def _write(kafka: KafkaSettings, source: Source[Any], settings: WorkerSettings, root: Path) -> None:
+    for partition in range(partition_count(kafka, source.topic)):
+        recent = Recent(settings.recent_offsets)
+        writer = lake.Writer(root, source.topic, partition, settings.block_offsets)
+        records = span(kafka, source.topic, partition)
+        for first in range(0, len(records), 700):
+            writer.add(prepare(source, recent, records[first : first + 700]).built.table)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
+
+
+def wait(holds: Callable[[], bool], timeout_s: float = 60.0, what: str = "") -> None:
+    """Polls until it holds."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s in vain for {what or holds}"
+        time.sleep(0.1)
+
+
+def rows(root: Path, topic: Topic, alias: str) -> int:
+    return int(lake.read(root, topic, alias=alias).num_rows)

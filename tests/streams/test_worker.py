@@ -1,0 +1,167 @@
+"""The worker against real Kafka, in a process of its own that is killed without warning."""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.profile import count
+from monitor.settings import MonitorSettings, PolicySettings
+from streams import dlq, lake
+from streams.events import AlarmKind, AlarmRaised, FeedbackGiven, InferenceServed, ScoreBatch
+from streams.log import KafkaSettings, read
+from streams.profiles import load
+from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, SCORES, WINDOWS
+from tests.streams import oracle
+from tests.streams.traffic import Plan, Process, feedback, produce, served, small
+
+pytestmark = pytest.mark.kafka
+
+MONITOR = MonitorSettings(reference_events=400, window_s=20)
+POLICY = PolicySettings(min_fresh_labels=60)
+HEALTHY, HARMED = 1_600, 800
+
+
+@pytest.fixture
+def alias() -> str:
+    return f"t-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def plan(kafka: KafkaSettings, alias: str, tmp_path: Path) -> Plan:
+    return Plan(kafka, small(tmp_path, alias), MONITOR, POLICY)
+
+
+@pytest.fixture
+def worker(plan: Plan, tmp_path: Path) -> Iterator[Process]:
+    process = Process(plan, tmp_path / "worker.log")
+    yield process
+    process.kill()
+
+
+def life(alias: str) -> tuple[list[InferenceServed], list[FeedbackGiven]]:
+    """Replies and their labels: right nine times in ten, at last one time in two."""
+    replies = [served(alias, i) for i in range(HEALTHY + HARMED)]
+    right = [i % 10 != 0 if i < HEALTHY else i % 2 == 0 for i in range(len(replies))]
+    return replies, [feedback(reply, ok) for reply, ok in zip(replies, right, strict=True)]
+
+
+def test_events_become_rows_scores_and_letters(kafka: KafkaSettings, worker: Process, plan: Plan, alias: str) -> None:
+    replies = [served(alias, i) for i in range(500)]
+    labels = [feedback(reply, True) for reply in replies[:200]]
+    poison = [b"{", b"\xff", f'{{"alias": "{alias}"}}'.encode()]
+    places = produce(kafka, INFERENCE, [*replies[:100], *replies[:40], *replies[100:]])
+    bad = produce(kafka, INFERENCE, poison, partition=1)
+    told = produce(kafka, FEEDBACK, [*labels, *labels[:30]])
+    worse = produce(kafka, FEEDBACK, poison, partition=2)
+    last = produce(kafka, INFERENCE, [served(alias, 500)], partition=1)
+    worker.start()
+    ends = oracle.ends("inference", [*places, *last]) | oracle.ends("feedback", told)
+    oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    table = lake.read(plan.settings.lake, INFERENCE, alias=alias)
+    assert table["id"].to_pylist() == [served(alias, i).id for i in range(501)]
+    assert oracle.rows(plan.settings.lake, FEEDBACK, alias) == 200
+    rows = [
+        r for record in read(kafka, SCORES, ScoreBatch) if record.event.alias == alias for r in record.event.rows.ids
+    ]
+    assert sorted(rows) == sorted([*(e.id for e in replies), served(alias, 500).id, *(e.event_id for e in labels)])
+    lost = {(r.event.partition, r.event.offset) for r in dlq.letters(kafka, INFERENCE)}
+    assert set(bad) <= lost
+    lost = {(r.event.partition, r.event.offset) for r in dlq.letters(kafka, FEEDBACK)}
+    assert set(worse) <= lost
+
+
+def test_killed_again_and_again_nothing_is_lost_or_doubled(
+    kafka: KafkaSettings, worker: Process, plan: Plan, alias: str, tmp_path: Path
+) -> None:
+    replies, labels = life(alias)
+    root, parts = plan.settings.lake, 4
+    size = len(replies) // parts
+    sent: list[tuple[int, int]] = []
+    told: list[tuple[int, int]] = []
+    for part in range(parts):
+        cut = slice(part * size, (part + 1) * size)
+        sent += produce(kafka, INFERENCE, [*replies[cut], *replies[cut][::9]])
+        told += produce(kafka, FEEDBACK, [*labels[cut], *labels[cut][::7]])
+        worker.start()
+        if part < parts - 1:
+            enough = part * size + size // (part + 2)
+            oracle.wait(lambda enough=enough: oracle.rows(root, INFERENCE, alias) >= enough, what=f"part {part}")  # type: ignore[misc]
+            worker.kill(signal.SIGKILL)
+    ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
+    oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    worker.kill(signal.SIGTERM)
+
+    assert oracle.rows(root, INFERENCE, alias) == len(replies)
+    assert oracle.rows(root, FEEDBACK, alias) == len(labels)
+    assert oracle.files(root) == oracle.lake_files(kafka, plan.settings, tmp_path / "calm")
+    _judged_exactly(kafka, plan, alias, labels=len(labels))
+    _profiled_exactly(plan, alias, len(replies))
+
+
+def test_workers_that_come_and_go_share_the_work(
+    kafka: KafkaSettings, worker: Process, plan: Plan, alias: str, tmp_path: Path
+) -> None:
+    replies, labels = life(alias)
+    other, root, size = Process(plan, tmp_path / "other.log"), plan.settings.lake, 60
+    sent: list[tuple[int, int]] = []
+    told: list[tuple[int, int]] = []
+    try:
+        worker.start()
+        other.start()
+        for first in range(0, len(replies), size):
+            cut = slice(first, first + size)
+            sent, told = (
+                [*sent, *produce(kafka, INFERENCE, replies[cut])],
+                [*told, *produce(kafka, FEEDBACK, labels[cut])],
+            )
+            time.sleep(0.3)
+            if first > len(replies) // 2 and worker.alive and worked(tmp_path / "other.log"):
+                worker.kill(signal.SIGKILL)
+        assert not worker.alive, "the workers never shared the work"
+        ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
+        oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    finally:
+        other.kill(signal.SIGTERM)
+    assert oracle.files(root) == oracle.lake_files(kafka, plan.settings, tmp_path / "calm")
+    _judged_exactly(kafka, plan, alias, labels=len(labels))
+
+
+def worked(log: Path) -> bool:
+    return "partition opened" in log.read_text()
+
+
+def _judged_exactly(kafka: KafkaSettings, plan: Plan, alias: str, labels: int) -> None:
+    """Effects and memory are those of judging the log once, undisturbed."""
+    rules = oracle.rules(plan.settings, plan.monitor, plan.policy)
+    memory, effects = oracle.judged(kafka, rules, alias)
+    assert oracle.kept(kafka, ALARMS, alias) == effects["alarms"]
+    assert oracle.kept(kafka, WINDOWS, alias) == effects["windows"]
+    assert oracle.kept(kafka, REQUESTS, alias) == effects["requests"]
+    assert oracle.kept(kafka, LEDGER, alias) == effects["decisions"]
+    assert oracle.remembered(kafka, alias) == memory
+    closed = sum(window.labelled for window in effects["windows"].values())  # type: ignore[attr-defined]
+    still_open = sum(count.labelled for mine in memory.judge.windows.counts.values() for count in mine.values())
+    assert closed + still_open + memory.judge.windows.late >= labels
+    from monitor.judge import progress
+    print("PROGRESS", progress(memory.judge), memory.judge.heads, len(memory.judge.early), memory.judge.windows.late, closed, still_open)
+    for name in ("worker","other"):
+        p=plan.settings.lake.parent/f"{name}.log"
+        if p.exists(): print(p.read_text())
+    import msgspec
+    from streams.log import read as rd
+    open("/tmp/kk/scores.json","wb").write(msgspec.json.encode([(r.partition,r.offset,r.timestamp_ms,r.event) for r in rd(kafka,SCORES,ScoreBatch) if r.event.alias==alias]))
+    alarms = [alarm for alarm in effects["alarms"].values() if isinstance(alarm, AlarmRaised)]
+    assert [alarm.kind for alarm in alarms].count(AlarmKind.QUALITY) == 1
+    assert len(effects["requests"]) == 1
+
+
+def _profiled_exactly(plan: Plan, alias: str, events: int) -> None:
+    folders = (plan.settings.profiles / alias / f"version={alias}-0123456789ab").iterdir()
+    profiles = [profile for folder in folders if (profile := load(folder))]
+    assert sum(count(profile, "prompt_chars") for profile in profiles) == events
