@@ -51,7 +51,7 @@ def check_memory(needed: int, available: int) -> None:
 def engine_bytes(settings: StackSettings) -> int:
     """About how much memory one replica takes on a CPU."""
     weights = weights_bytes(settings.model) if settings.model else DEMO_WEIGHTS
-    return ENGINE_OVERHEAD + 2 * weights + settings.kv_cache_gb * GIB
+    return ENGINE_OVERHEAD + 2 * weights + int(settings.kv_cache_gb * GIB)
 
 
 def weights_bytes(folder: Path) -> int:

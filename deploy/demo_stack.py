@@ -30,6 +30,14 @@ from streams.log import KafkaSettings, ends
 from streams.topics import INFERENCE, INFERENCE_DLQ
 
 ALIAS = "support"
+PORTS = (
+    "kafka_port",
+    "gateway_port",
+    "gateway_admin_port",
+    "controller_metrics_port",
+    "worker_metrics_port",
+    "trainer_metrics_port",
+)
 GIB = 1024**3
 
 
@@ -81,7 +89,7 @@ class Bench:
         worker = self.config.stack.worker_metrics_port
         return Events(
             published=ends(self.kafka, INFERENCE),
-            consumed=lake.read(self.var / "lake", INFERENCE.name, alias=ALIAS).num_rows,
+            consumed=lake.read(self.var / "lake", INFERENCE, alias=ALIAS).num_rows,
             duplicates=counter(worker, "homeostat_events_duplicate_total", topic=INFERENCE.name),
             dead_lettered=ends(self.kafka, INFERENCE_DLQ),
         )
@@ -128,10 +136,8 @@ def prepare(var: Path, model: Path | None, shares: Plan, rows: Sequence[Row]) ->
 
 def tables(var: Path, model: Path | None, shares: Plan) -> dict[str, dict[str, object]]:
     """The demo's `homeostat.toml`: short windows and short waits, because its world is short."""
-    names = ("kafka_port", "gateway_port", "gateway_admin_port", "controller_metrics_port")
-    names += ("worker_metrics_port", "trainer_metrics_port", "engine")
-    taken = dict(zip(names, ports.free(len(names)), strict=True))
-    engine = taken.pop("engine")
+    engine, *others = ports.free(1 + len(PORTS))
+    taken = dict(zip(PORTS, others, strict=True))
     where: dict[str, object] = {"var": str(var.resolve()), "cache": str(cache_folder()), **taken}
     where["engine_ports"] = [engine]
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ class Engine:
             *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
             *("--model", str(self.model), "--served-model-name", SERVED_NAME),
             *("--host", "127.0.0.1", "--port", str(self.port)),
-            *("--enable-lora", "--max-loras", str(s.max_loras), "--max-cpu-loras", str(s.max_loras + 1)),
+            *("--enable-lora", "--max-loras", str(s.max_loras), "--max-cpu-loras", str(s.max_loras + 2)),
             *("--max-lora-rank", str(s.max_lora_rank)),
             *("--max-model-len", str(s.max_model_len), "--max-num-seqs", str(s.max_num_seqs)),
             *("--generation-config", "vllm"),  # the client's parameters and nothing else decide
@@ -48,7 +49,7 @@ class Engine:
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
-            "VLLM_CPU_KVCACHE_SPACE": str(self.settings.kv_cache_gb),
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else one core is kept free, half of a small machine
             "VLLM_NO_USAGE_STATS": "1",
             "PYTHONWARNINGS": "ignore",
         }
@@ -61,7 +62,12 @@ class Engine:
         if self.device == "cuda":
             return ("--gpu-memory-utilization", str(self.settings.gpu_memory_share))
         # bfloat16 dies with SIGILL on hypervisors that mask AMX; compiling takes longer than it saves here
-        return ("--dtype", "float32", "--enforce-eager")
+        kv_cache = str(int(self.settings.kv_cache_gb * 1024**3))
+        tokens = str(max(512, self.settings.max_num_seqs))  # logits of a whole batch are held at once
+        return (
+            *("--dtype", "float32", "--enforce-eager"),
+            *("--kv-cache-memory-bytes", kv_cache, "--max-num-batched-tokens", tokens),
+        )
 
 
 def device(asked: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
@@ -88,6 +94,15 @@ def has_gpu() -> bool:
 def has_gpu_build() -> bool:
     """True if the installed vLLM is the one for GPUs: both have the same import name."""
     return _installed("vllm") and not _installed("vllm-cpu")
+
+
+def warm_up(port: int, timeout_s: float = 120.0) -> None:
+    """Asks for one token: a fresh engine takes seconds for its first reply, a client should not be the one to wait."""
+    body = json.dumps({"model": SERVED_NAME, "prompt": "Hello", "max_tokens": 2}).encode()
+    address = f"http://127.0.0.1:{port}/v1/completions"
+    request = urllib.request.Request(address, body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout_s) as reply:  # noqa: S310
+        reply.read()
 
 
 def answers_ok(url: str, timeout_s: float = 1.0) -> bool:

@@ -20,6 +20,7 @@ from monitor.metrics import exact_match
 POLL_S = 0.05
 CLIENTS = 40
 SLOWEST_ANSWER_S = 120.0
+IDLE_S = 2.0  # a connection idle for longer is not used again: the server may be closing it just then
 FEEDBACK_TRIES = 8
 FEEDBACK_PAUSE_S = 0.25  # before the first repetition; doubles each time
 
@@ -221,7 +222,7 @@ class Population:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers={"authorization": f"Bearer {self.key}"},
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
                 timeout=aiohttp.ClientTimeout(total=self.timeout_s),
             )
         return self._session

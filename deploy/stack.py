@@ -11,7 +11,7 @@ from typing import Protocol
 
 from deploy import checks, ports, processes
 from deploy.cache import cache_folder
-from deploy.engine import Engine, answers_ok, device
+from deploy.engine import Engine, answers_ok, device, warm_up
 from deploy.kafka import EmbeddedKafka, create_topics
 from deploy.launch import Launch, Member, Report, alone, bring_down, silent
 from deploy.processes import Spec
@@ -105,6 +105,7 @@ def _engine(settings: StackSettings, replica: int) -> Member:
         partial(answers_ok, url),
         ((f"stack.engine_ports[{replica}]", port),),
         timeout_s=settings.start_timeout_s,
+        then=partial(warm_up, port),
     )
 
 

@@ -27,10 +27,10 @@ class StackSettings:
     engine_ports: tuple[int, ...] = (8001,)  # one vLLM replica each
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_model_len: int = 1024  # prompt and completion together
-    max_loras: int = 3  # champion, canary and previous at once
+    max_loras: int = 4  # champion, canary, previous, and a candidate under evaluation
     max_lora_rank: int = 16
     max_num_seqs: int = 16  # replies computed at once
-    kv_cache_gb: int = 1  # per replica, on a CPU
+    kv_cache_gb: float = 0.5  # per replica, on a CPU; 12,000 tokens of Gemma 3 270M
     gpu_memory_share: float = 0.4  # per replica, on a GPU; training needs the rest
     start_timeout_s: float = 600.0  # for a replica to load its model; one minute on an idle machine
 
@@ -40,9 +40,10 @@ class StackSettings:
         twice = [port for port, count in Counter(self.ports().values()).items() if count > 1]
         _require("ports", sorted(self.ports().values()), not twice, f"all different; {twice} occurs twice")
         _require("engine_ports", self.engine_ports, len(self.engine_ports) >= 1, "at least one port")
-        for name in ("max_model_len", "max_loras", "max_num_seqs", "kv_cache_gb"):
+        for name in ("max_model_len", "max_loras", "max_num_seqs"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         _require("max_lora_rank", self.max_lora_rank, self.max_lora_rank in LORA_RANKS, f"one of {LORA_RANKS}")
+        _require("kv_cache_gb", self.kv_cache_gb, self.kv_cache_gb > 0, "a positive number of GiB")
         _require("gpu_memory_share", self.gpu_memory_share, 0 < self.gpu_memory_share <= 1, "above 0, at most 1")
         _require("start_timeout_s", self.start_timeout_s, self.start_timeout_s > 0, "a positive number of seconds")
 

@@ -20,27 +20,46 @@ class Encoded:
         return len(self.prompt) + len(self.completion)
 
 
-def schedule(rows: Sequence[Encoded], batch_size: int, steps: int, seed: int) -> list[list[int]]:
-    """`steps` batches of row indices; every row is seen once before any is seen twice.
+def step_count(rows: int, batch_rows: int, epochs: float, least: int, most: int) -> int:
+    """How many batches `epochs` passes take, kept between `least` and `most`.
 
-    >>> rows = [Encoded([1] * n, [2]) for n in range(1, 9)]
-    >>> sorted(i for batch in schedule(rows, 4, 2, seed=0) for i in batch)
+    >>> step_count(100, batch_rows=8, epochs=2, least=1, most=1000)
+    26
+    """
+    return min(most, max(least, round(epochs * -(-rows // batch_rows))))
+
+
+def schedule(lengths: Sequence[int], batch_rows: int, steps: int, seed: int) -> list[list[int]]:
+    """`steps` batches of row indices; every row is seen once before any is seen twice. Rows of a batch are of
+    similar length.
+
+    >>> sorted(i for batch in schedule(range(1, 9), 4, 2, seed=0) for i in batch)
     [0, 1, 2, 3, 4, 5, 6, 7]
     """
     rng = random.Random(seed)
     batches: list[list[int]] = []
     while len(batches) < steps:
-        batches += _epoch(rows, batch_size, rng)
+        batches += _epoch(lengths, batch_rows, rng)
     return batches[:steps]
 
 
-def _epoch(rows: Sequence[Encoded], batch_size: int, rng: random.Random) -> list[list[int]]:
-    order = list(range(len(rows)))
+def shares(batch: Sequence[int], size: int, rank: int, world: int) -> list[list[int]]:
+    """What device `rank` of `world` does of one optimiser step, in pieces of at most `size` rows.
+
+    >>> shares([1, 2, 3, 4, 5], size=2, rank=0, world=2), shares([1, 2, 3, 4, 5], size=2, rank=1, world=2)
+    ([[1, 2], [5]], [[3, 4]])
+    """
+    pieces = [list(batch[i : i + size]) for i in range(0, len(batch), size)]
+    return pieces[rank::world]
+
+
+def _epoch(lengths: Sequence[int], batch_rows: int, rng: random.Random) -> list[list[int]]:
+    order = list(range(len(lengths)))
     rng.shuffle(order)
-    span = batch_size * BUCKET
+    span = batch_rows * BUCKET
     batches: list[list[int]] = []
     for start in range(0, len(order), span):
-        bucket = sorted(order[start : start + span], key=lambda i: len(rows[i]))
-        batches += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
+        bucket = sorted(order[start : start + span], key=lambda i: lengths[i])
+        batches += [bucket[i : i + batch_rows] for i in range(0, len(bucket), batch_rows)]
     rng.shuffle(batches)
     return batches

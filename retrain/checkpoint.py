@@ -1,59 +1,67 @@
-"""Where a training stood: adapter weights and optimiser moments as safetensors, never pickle."""
+"""Where a training stood: adapter weights and the optimiser's moments in one safetensors file, never pickle."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 
 
 class Checkpoint:
-    """One folder, replaced whole; made for `fingerprint` and refused for any other."""
+    """One file, replaced whole: a kill leaves the old one or the new one. It is made for one `fingerprint`, and is
+    no checkpoint for any other."""
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self._folder = folder
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self._path = path
         self._fingerprint = fingerprint
 
     def save(self, model: Any, optimizer: torch.optim.Optimizer, losses: list[float]) -> None:
-        """Written beside and renamed: a kill leaves the old one or the new one."""
-        fresh = self._folder.with_suffix(".new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        tensors = {f"weight.{i}": p.detach().contiguous() for i, p in enumerate(_trainable(model))}
-        for i, p in enumerate(_trainable(model)):
-            tensors |= {f"{name}.{i}": torch.as_tensor(optimizer.state[p][name]).contiguous() for name in MOMENTS}
-        save_file(tensors, fresh / "state.safetensors")
-        (fresh / "state.json").write_text(json.dumps({"fingerprint": self._fingerprint, "losses": losses}))
-        shutil.rmtree(self._folder, ignore_errors=True)
-        fresh.rename(self._folder)
+        """Returns once it is on disk."""
+        tensors: dict[str, torch.Tensor] = {}
+        for name, weight in trainable(model).items():
+            tensors[f"weight/{name}"] = weight.detach().contiguous()
+            for moment in MOMENTS:
+                tensors[f"{moment}/{name}"] = torch.as_tensor(optimizer.state[weight][moment]).contiguous()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        part = self._path.with_suffix(".part")
+        save_file(tensors, part, {"fingerprint": self._fingerprint, "losses": json.dumps(losses)})
+        _sync(part)
+        part.replace(self._path)
 
-    def restore(self, model: Any, optimizer: torch.optim.Optimizer, decay: Any) -> list[float]:
+    def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> list[float]:
         """The losses of the steps already done; [] when there is nothing to go on from."""
         try:
-            state = json.loads((self._folder / "state.json").read_text())
-            tensors = load_file(self._folder / "state.safetensors")
-        except (OSError, ValueError):
+            with safe_open(str(self._path), framework="pt") as file:
+                about = file.metadata()
+                if about["fingerprint"] != self._fingerprint:
+                    return []
+                with torch.no_grad():
+                    for name, weight in trainable(model).items():
+                        weight.copy_(file.get_tensor(f"weight/{name}"))
+                        optimizer.state[weight] = {
+                            moment: file.get_tensor(f"{moment}/{name}").to("cpu" if moment == "step" else weight.device)
+                            for moment in MOMENTS
+                        }
+                return [float(loss) for loss in json.loads(about["losses"])]
+        except (FileNotFoundError, SafetensorError):
             return []
-        if state["fingerprint"] != self._fingerprint:
-            return []
-        with torch.no_grad():
-            for i, p in enumerate(_trainable(model)):
-                p.copy_(tensors[f"weight.{i}"])
-                optimizer.state[p] = {name: tensors[f"{name}.{i}"].to(_place(name, p)) for name in MOMENTS}
-        for _ in state["losses"]:
-            decay.step()
-        return list(state["losses"])
 
 
-def _trainable(model: Any) -> list[torch.nn.Parameter]:
-    return [p for p in model.parameters() if p.requires_grad]
+def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
+    """What is learned, by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def _place(name: str, parameter: torch.nn.Parameter) -> torch.device:
-    return torch.device("cpu") if name == "step" else parameter.device
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

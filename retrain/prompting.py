@@ -9,7 +9,7 @@ from typing import Any
 
 DEFAULT_TEMPLATE = Path(__file__).with_name("default_chat_template.jinja")
 
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[Mapping[str, str]]  # {"role": ..., "content": ...}
 
 
 def chat_template_for(model_dir: Path) -> Path | None:
@@ -21,7 +21,7 @@ def load_tokenizer(model_dir: Path) -> Any:
     """The model's tokenizer, with our template where it has none, and a padding token."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
     template = chat_template_for(model_dir)
     if template is not None:
         tokenizer.chat_template = template.read_text(encoding="utf-8")
@@ -41,16 +41,13 @@ def completion(tokenizer: Any, messages: Messages, answer: str) -> str:
     whole = [*messages, {"role": "assistant", "content": answer}]
     told = str(tokenizer.apply_chat_template(whole, tokenize=False))
     rest = told.removeprefix(prompt) if told.startswith(prompt) else answer
-    return _until_end(rest, str(tokenizer.eos_token))
+    end = str(tokenizer.eos_token)
+    return rest.split(end, 1)[0] + end
 
 
 def token_ids(tokenizer: Any, text: str) -> list[int]:
-    """The template has written every special token already, so none is added."""
-    return list(tokenizer(text, add_special_tokens=False).input_ids)
-
-
-def _until_end(text: str, end: str) -> str:
-    return text.split(end, 1)[0] + end
+    """The text's tokens; the template has written every special one already, so none is added."""
+    return [int(token) for token in tokenizer(text, add_special_tokens=False).input_ids]
 
 
 def _has_template(model_dir: Path) -> bool:

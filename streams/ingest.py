@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -18,6 +19,7 @@ import structlog
 from streams import metrics
 from streams.batch import E, Prepared, Source, described, identities, prepare
 from streams.dlq import QUEUES, letter_id
+from streams.events import DeadLetter
 from streams.lake import Writer
 from streams.log import Raw
 from streams.outbox import Outbox, Outgoing, outgoing
@@ -27,6 +29,7 @@ from streams.settings import WorkerSettings
 
 log = structlog.get_logger()
 
+OPENED_AT_ONCE = 4
 Tail = Callable[[int, int, int], Sequence[Raw]]  # partition, first offset, end: what the log holds there
 
 
@@ -67,10 +70,10 @@ class Ingest(Generic[E]):
 
     def _work(self, batches: dict[int, list[Raw]]) -> list[Prepared]:
         with self.lock:
-            return [self._part(partition, raws) for partition, raws in sorted(batches.items())]
+            self._open_all({partition: raws[0].offset for partition, raws in batches.items()})
+            return [self._part(self.partitions[partition], raws) for partition, raws in sorted(batches.items())]
 
-    def _part(self, partition: int, raws: list[Raw]) -> Prepared:
-        at = self._at(partition, raws[0].offset)
+    def _part(self, at: Partition, raws: list[Raw]) -> Prepared:
         ready = prepare(self.source, at.recent, raws)
         if ready.events:
             at.writer.add(ready.built.table)
@@ -78,14 +81,13 @@ class Ingest(Generic[E]):
                 self._profile(at.profiler, rows)
         return ready
 
-    def _at(self, partition: int, offset: int) -> Partition:
-        known = self.partitions.get(partition)
-        if known and known.next_offset == offset:
-            return known
-        fresh = self._open(partition, offset)
-        fresh.counted = known.counted if known else 0
-        self.partitions[partition] = fresh
-        return fresh
+    def _open_all(self, firsts: dict[int, int]) -> None:
+        """Opens, side by side, the partitions whose offsets do not follow what is remembered."""
+        known = self.partitions
+        jumps = {p: first for p, first in firsts.items() if p not in known or known[p].next_offset != first}
+        if jumps:
+            with ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
+                known.update(zip(jumps, pool.map(self._open, jumps, jumps.values()), strict=True))
 
     def _open(self, partition: int, offset: int) -> Partition:
         settings = self.settings
@@ -100,7 +102,8 @@ class Ingest(Generic[E]):
             profiler.flushed_s = time.monotonic()
             profiler.resume(offset)
         log.info("partition opened", topic=self.source.topic.name, partition=partition, offset=offset, ids=len(recent))
-        return Partition(recent, writer, profiler, offset)
+        known = self.partitions.get(partition)
+        return Partition(recent, writer, profiler, offset, known.counted if known else 0)
 
     def _profile(self, profiler: Profiler, rows: Described) -> None:
         profiler.track(rows)
@@ -137,8 +140,9 @@ def by_partition(raws: Sequence[Raw]) -> dict[int, list[Raw]]:
 
 def _records(source: Source[E], prepared: Prepared) -> list[Outgoing]:
     queue = QUEUES[source.topic.name]
-    letters = [outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms) for each in prepared.letters]
-    for each in prepared.letters:
+    lost: list[DeadLetter] = prepared.letters
+    letters = [outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms) for each in lost]
+    for each in lost:
         log.warning(
             "dead letter", topic=each.source_topic, partition=each.partition, offset=each.offset, reason=each.reason
         )

@@ -77,6 +77,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     child = processes.start(spec, var)
     try:
         processes.wait_ready(spec, child, var)
+        vllm.warm_up(replica.port)
         yield Engine(f"http://127.0.0.1:{replica.port}", model, base_model_id(model))
     finally:
         processes.stop(child, var)

@@ -96,12 +96,12 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
 
 
-def wait(holds: Callable[[], bool], timeout_s: float = 60.0, what: str = "") -> None:
+def wait(holds: Callable[[], bool], timeout_s: float = 120.0, what: str = "") -> None:
     """Polls until it holds."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s in vain for {what or holds}"
-        time.sleep(0.1)
+        time.sleep(0.5)
 
 
 def rows(root: Path, topic: Topic, alias: str) -> int:

@@ -62,5 +62,7 @@ def rejected(alias: str, request_id: str) -> RetrainReported:
 
 def heard(taken: list[tuple[str, Raw]]) -> Iterator[tuple[Heard, Place]]:
     for name, raw in taken:
-        kind = ScoreBatch if name == SCORES.name else RetrainReported
-        yield codec.decode(kind, raw.value), Place(name, raw.partition, raw.offset, raw.timestamp_ms)
+        event: Heard = (
+            codec.decode(ScoreBatch, raw.value) if name == SCORES.name else codec.decode(RetrainReported, raw.value)
+        )
+        yield event, Place(name, raw.partition, raw.offset, raw.timestamp_ms)

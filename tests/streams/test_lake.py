@@ -5,6 +5,7 @@ import threading
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ def writer(root: Path) -> lake.Writer:
     return lake.Writer(root, INFERENCE, 0, BLOCK)
 
 
-def rows(first: int, end: int) -> lake.pa.Table:
+def rows(first: int, end: int) -> pa.Table:
     return lake.rows(InferenceServed, 0, list(range(first, end)), EVENTS[first:end])
 
 

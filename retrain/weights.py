@@ -1,0 +1,69 @@
+"""What is trained: a frozen base model in 4 bits with low-rank adapters beside its linear layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from retrain.recipe import Lora, Quantisation, Recipe
+
+
+def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Path | None = None) -> Any:
+    """The model, ready to train: new adapters, or a copy of the one in the folder `warm_start`.
+
+    Raises ValueError where that adapter has another rank than the recipe's."""
+    from peft import PeftModel, get_peft_model
+
+    base = _base(model_dir, recipe, device)
+    if recipe.training.gradient_checkpointing:
+        base.gradient_checkpointing_enable({"use_reentrant": False})
+        base.enable_input_require_grads()
+    if warm_start is None:
+        return get_peft_model(base, _shape(recipe.lora)).train()
+    model = PeftModel.from_pretrained(base, str(warm_start), is_trainable=True).train()
+    rank = model.peft_config["default"].r
+    if rank != recipe.lora.r:
+        raise ValueError(
+            f'lora.r = {recipe.lora.r}, but {warm_start} has rank {rank}: set it so, or training.warm_start = "base"'
+        )
+    return model
+
+
+def compute_dtype(quantisation: Quantisation, device: torch.device) -> torch.dtype:
+    """float32 on a CPU (bfloat16 is slow or missing there), bfloat16 on a GPU, unless the recipe says which."""
+    chosen = quantisation.compute_dtype
+    if chosen == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return torch.bfloat16 if chosen == "bfloat16" else torch.float32
+
+
+def _base(model_dir: Path, recipe: Recipe, device: torch.device) -> Any:
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    dtype = compute_dtype(recipe.quantisation, device)
+    bits = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=recipe.quantisation.type,
+        bnb_4bit_use_double_quant=recipe.quantisation.double,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    options = {"quantization_config": bits} if recipe.quantisation.enabled else {}
+    model = AutoModelForCausalLM.from_pretrained(
+        str(model_dir), dtype=dtype, device_map={"": str(device)}, attn_implementation="sdpa", **options
+    )
+    model.config.use_cache = False
+    return model.requires_grad_(False)
+
+
+def _shape(lora: Lora) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        task_type="CAUSAL_LM",
+    )

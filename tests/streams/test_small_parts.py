@@ -1,0 +1,193 @@
+"""The outbox, the ledger, dead letters, pauses and the watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from streams import codec, dlq, ledger
+from streams.brokers import credentials, urls
+from streams.events import AlarmRaised, DeadLetter, DecisionKind, DecisionRecorded, RouteWritten
+from streams.evidence import Reporter
+from streams.lag import Measured, Place, Watchdog
+from streams.log import KafkaSettings, Raw
+from streams.outbox import Insistent, Outgoing, outgoing
+from streams.pauses import Pauses
+from streams.topics import FEEDBACK, INFERENCE, LEDGER, RESULTS, ROUTES, SCORES, TOPICS
+from tests.streams.fakes import raws
+from tests.streams.traffic import served
+
+
+def decided(function: str = "policy.decide", place: str = "monitor.scores/0/7") -> DecisionRecorded:
+    return ledger.entry(
+        DecisionKind.POLICY,
+        function,
+        alias="support",
+        place=place,
+        time_ms=5,
+        inputs={"state": {7: (1, 2.5)}},
+        output=[{"tag": None}],
+    )
+
+
+class Flaky:
+    """Takes a record, and fails the first `failures` times, at once or at the confirmation."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.arrived = failures, list[Outgoing]()
+
+    async def send(self, record: Outgoing) -> Awaitable[None]:
+        self.failures -= 1
+        if self.failures >= 0 and self.failures % 2:
+            raise ConnectionError("no broker")
+
+        async def confirmed(fails: bool) -> None:
+            if fails:
+                raise TimeoutError("not in sync")
+            self.arrived.append(record)
+
+        return confirmed(self.failures >= 0)
+
+
+@pytest.mark.parametrize("failures", [0, 1, 5, 9])
+async def test_confirm_tries_until_every_record_arrived_once(failures: int) -> None:
+    flaky = Flaky(failures)
+    records = [outgoing(INFERENCE, served("support", i), id=str(i), time_ms=0) for i in range(4)]
+    await asyncio.wait_for(Insistent(flaky.send, first_wait_s=0.001).confirm(records), 5)
+    assert sorted(record.key for record in flaky.arrived) == sorted(record.key for record in records)
+
+
+def test_a_ledger_entry_is_plain_json_with_an_id_of_its_place() -> None:
+    entry = decided()
+    assert entry.inputs == {"state": {"7": [1, 2.5]}}
+    assert entry.id == decided().id != decided(place="monitor.scores/0/8").id != decided("judge.update").id
+    assert ledger.record(entry).topic == LEDGER
+
+
+def test_the_first_of_an_id_wins() -> None:
+    first, other = decided(), decided(place="x")
+    again = msgspec.structs.replace(first, summary="a repetition")
+    assert ledger.once([first, other, again]) == [first, other]
+
+
+def test_an_exported_ledger_is_read_back(tmp_path: Path) -> None:
+    entries = [decided(), decided(place="x")]
+    assert ledger.export(entries, tmp_path / "deep/ledger.jsonl") == 2
+    assert ledger.load(tmp_path / "deep/ledger.jsonl") == entries
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(codec.encode(decided()) + b"\n{}\n")
+    with pytest.raises(codec.Undecodable, match=r"ledger\.jsonl:2: .*missing required field"):
+        ledger.load(path)
+
+
+def test_a_letter_keeps_the_bytes_and_the_place() -> None:
+    letter = dlq.letter(INFERENCE, Raw(3, 9, 77, None, b"\xff{"), "x" * 5_000)
+    assert dlq.value(letter) == b"\xff{"
+    assert (letter.partition, letter.offset, letter.time_ms, len(letter.reason)) == (3, 9, 77, dlq.LONGEST_REASON)
+    assert dlq.letter_id(letter) == dlq.letter_id(dlq.letter(INFERENCE, Raw(3, 9, 77, None, b""), "other"))
+
+
+def test_a_letter_too_long_is_cut_and_says_so() -> None:
+    letter = dlq.letter(INFERENCE, Raw(0, 0, 0, None, b"x" * (dlq.LONGEST + 1)), "too odd")
+    assert len(dlq.value(letter)) == dlq.LONGEST
+    assert letter.reason.endswith(dlq.CUT)
+
+
+class Appended:
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def append(self, topic: object, event: object, *, id: str, time_ms: int) -> int:
+        self.events.append(event)
+        return 0
+
+
+def test_replay_puts_back_what_can_be_read_and_says_why_not() -> None:
+    good, bad = raws([served("support", 1), b"{"])
+    letters = [dlq.letter(INFERENCE, raw, "once unreadable") for raw in (good, bad)]
+    unknown = DeadLetter(source_topic="x", partition=0, offset=0, reason="odd", value="", time_ms=0)
+    appended = Appended()
+    done, refused = dlq.replay(appended, [*letters, unknown])  # type: ignore[arg-type]
+    assert (done, appended.events) == (1, [served("support", 1)])
+    assert [each.split(": ")[0] for each in refused] == ["inference.events/0 offset 1", "x/0 offset 0"]
+
+
+def test_every_source_has_a_queue_that_holds_its_largest_record() -> None:
+    for source in (INFERENCE, FEEDBACK, SCORES, RESULTS):
+        assert dlq.queue(source).max_bytes >= min(source.max_bytes, dlq.LONGEST) * 4 / 3
+        assert dlq.queue(source) in TOPICS
+    with pytest.raises(LookupError, match=r"serving\.routes"):
+        dlq.queue(ROUTES)
+
+
+def test_the_judges_sources_are_cut_alike() -> None:
+    assert SCORES.partitions == RESULTS.partitions
+    assert INFERENCE.partitions == FEEDBACK.partitions
+
+
+def route(generation: int, paused: bool, alias: str = "support") -> RouteWritten:
+    return RouteWritten(
+        alias=alias, generation=generation, champion="c", adapters={}, time_ms=0, by="test", paused=paused
+    )
+
+
+def test_the_first_route_of_a_generation_says_whether_it_is_paused() -> None:
+    pauses = Pauses(KafkaSettings())
+    assert not pauses.paused("support")
+    pauses.take([route(1, False), route(2, True), route(2, False), route(1, False)])
+    assert pauses.paused("support")
+    pauses.take([route(3, False)])
+    assert not pauses.paused("support")
+
+
+def test_who_has_nothing_to_do_is_not_stalled() -> None:
+    dog, place = Watchdog(10), Place("inference.events", 0)
+    assert dog.look([Measured(place, 5, 5)], 0) == []
+    assert dog.look([Measured(place, 5, 5)], 100) == []
+    assert dog.look([Measured(place, 9, 5)], 101) == []
+    assert dog.look([Measured(place, 9, 5)], 110) == [Measured(place, 9, 5)]
+    assert dog.look([], 200) == []
+
+
+def alarm(report: Path | None) -> AlarmRaised:
+    return AlarmRaised(
+        id="a",
+        alias="support",
+        version="support-0123456789ab",
+        kind="drift",  # type: ignore[arg-type]
+        severity="info",  # type: ignore[arg-type]
+        time_ms=10,
+        first_event="",
+        last_event="",
+        onset_ms=5,
+        evidence={},
+        summary="",
+        report=str(report) if report else None,
+    )
+
+
+async def test_reports_are_made_once_and_a_failure_ends_nothing(tmp_path: Path) -> None:
+    reporter = Reporter(tmp_path / "no-lake", 10)
+    (tmp_path / "there.html").write_text("done")
+    reporter.ask(alarm(None))
+    reporter.ask(alarm(tmp_path / "there.html"))
+    assert reporter.queue.empty()
+    for _ in range(30):
+        reporter.ask(alarm(tmp_path / "new.html"))
+    assert reporter.queue.full()
+
+
+def test_brokers_are_told_to_faust_in_its_own_words() -> None:
+    assert urls(KafkaSettings("a:1, b:2")) == ["kafka://a:1", "kafka://b:2"]
+    assert credentials(KafkaSettings("a:1")) is None
+    secret = {"security_protocol": "SASL_PLAINTEXT", "sasl_plain_username": "u", "sasl_plain_password": "p"}
+    assert credentials(KafkaSettings("a:1", secret)).username == "u"
+    with pytest.raises(ValueError, match="cannot use retries"):
+        credentials(KafkaSettings("a:1", {"retries": 3}))
