@@ -6,7 +6,8 @@ computes them all, takes more than twice as long on short messages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,28 +15,35 @@ from torch.nn import functional
 
 from retrain.batches import Encoded
 
-IGNORED = -100
-
 
 def answer_loss(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:
-    """Sum of the loss over the answers' tokens, in nats. Rows are padded on the left, so that all answers end
-    together, and logits are asked for at those last positions only."""
+    """Sum of the loss over the answers' tokens, in nats."""
     width = max(map(len, rows))
-    answer = max(len(row.completion) for row in rows)
     ids = torch.full((len(rows), width), pad)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
-    labels = torch.full((len(rows), answer), IGNORED)
+    before_answer = torch.zeros((len(rows), width), dtype=torch.bool)  # where the next token is the answer's
     for i, row in enumerate(rows):
-        ids[i, width - len(row) :] = torch.tensor(row.prompt + row.completion)
-        mask[i, width - len(row) :] = 1
-        labels[i, answer - len(row.completion) :] = torch.tensor(row.completion)
-    logits = model(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
-        position_ids=(mask.cumsum(-1) - 1).clamp(min=0).to(device),
-        logits_to_keep=answer + 1,
-        use_cache=False,
-    ).logits[:, :-1]
-    wanted = labels.to(device).flatten()
-    picked = logits.flatten(0, 1)[wanted != IGNORED].float()
-    return functional.cross_entropy(picked, wanted[wanted != IGNORED], reduction="sum")
+        ids[i, : len(row)] = torch.tensor(row.prompt + row.completion)
+        mask[i, : len(row)] = 1
+        before_answer[i, len(row.prompt) - 1 : len(row) - 1] = True
+    wanted = torch.tensor([token for row in rows for token in row.completion])
+    with head_only_at(model, before_answer.to(device)):
+        logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits[0]
+    return functional.cross_entropy(logits.float(), wanted.to(device), reduction="sum")
+
+
+@contextmanager
+def head_only_at(model: Any, places: torch.Tensor) -> Iterator[None]:
+    """Within the block the model's head sees the hidden states at `places` (rows x positions) only, as one row.
+
+    A hook, so that whatever else a model does to its logits (scaling, soft caps) stays the model's business; and one
+    matrix product, where a batch of them would read the head's weights once for each row."""
+
+    def select(head: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+        return (given[0][places].unsqueeze(0),)
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        handle.remove()

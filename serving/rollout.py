@@ -48,7 +48,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     candidate: str
     digest: str
     champion: str  # whom it would replace
-    since_ms: int  # when the state began
+    since_ms: int  # when the state began, or its pause ended
+    begun_ms: int = 0  # when the state began
     state: State = State.PLANNED
     generation: int = 0  # the last one this rollout wrote or has seen
     guard: Guard | None = None
@@ -95,6 +96,7 @@ def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_
         digest=digest,
         champion=route.champion,
         since_ms=now_ms,
+        begun_ms=now_ms,
         generation=route.generation,
     )
 
@@ -127,10 +129,20 @@ def _planned(settings: ControllerSettings, rollout: Rollout, observation: Observ
     route = observation.route
     if rollout.candidate == route.champion:
         return Step(_over(rollout, State.ABORTED, observation, "already the champion"))
+    if route.canary == rollout.candidate and route.adapters.get(rollout.candidate) == rollout.digest:
+        return _adopted(settings, rollout, observation)
     if route.paused or route.canary is not None:
         return Step(rollout)
     action = _route(route, rollout, canary=rollout.candidate, weight=0.0)
     return _went(rollout, State.LOADING, observation, "candidate is to be loaded", action)
+
+
+def _adopted(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
+    """Another controller has begun: go on from there, with a guard of our own."""
+    if observation.route.weight == 0:
+        return _went(rollout, State.LOADING, observation, "found loading")
+    rollout = msgspec.structs.replace(rollout, guard=start_guard(settings.guard_delta, settings.guard_alpha))
+    return _went(rollout, State.CANARY, observation, "found as a canary; counted afresh")
 
 
 def _loading(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
@@ -230,14 +242,16 @@ def _waited_s(rollout: Rollout, observation: Observation) -> float:
 
 def _went(rollout: Rollout, state: State, observation: Observation, reason: str, action: WriteRoute | None = None) -> Step:
     generation = action.generation if action else rollout.generation
+    now = observation.now_ms
     changed = msgspec.structs.replace(
-        rollout, state=state, since_ms=observation.now_ms, reason=reason, generation=generation
+        rollout, state=state, since_ms=now, begun_ms=now, reason=reason, generation=generation
     )
     return Step(changed, [action] if action else [])
 
 
 def _over(rollout: Rollout, state: State, observation: Observation, reason: str) -> Rollout:
-    return msgspec.structs.replace(rollout, state=state, since_ms=observation.now_ms, reason=reason, done=True)
+    now = observation.now_ms
+    return msgspec.structs.replace(rollout, state=state, since_ms=now, begun_ms=now, reason=reason, done=True)
 
 
 def _aborted(rollout: Rollout, observation: Observation, reason: str) -> Step:

@@ -141,7 +141,7 @@ def by_partition(raws: Sequence[Raw]) -> dict[int, list[Raw]]:
 def _records(source: Source[E], prepared: Prepared) -> list[Outgoing]:
     queue = QUEUES[source.topic.name]
     lost: list[DeadLetter] = prepared.letters
-    letters = [outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms) for each in lost]
+    letters: list[Outgoing] = [outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms) for each in lost]
     for each in lost:
         log.warning(
             "dead letter", topic=each.source_topic, partition=each.partition, offset=each.offset, reason=each.reason

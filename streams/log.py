@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -148,11 +148,11 @@ def follow(
         consumer.close()
 
 
-def partition_count(settings: KafkaSettings, topic: Topic) -> int:
-    """How many partitions a topic has; LookupError where it does not exist."""
+def partition_counts(settings: KafkaSettings, topics: Iterable[Topic]) -> dict[str, int]:
+    """How many partitions each topic has; LookupError for one that does not exist."""
     consumer = _consumer(settings, poll_ms=200)
     try:
-        return len(_partitions(consumer, topic.name))
+        return {topic.name: len(_partitions(consumer, topic.name)) for topic in topics}
     finally:
         consumer.close()
 

@@ -90,7 +90,9 @@ class Spool:
         path = next(iter(self._sizes))
         records, good = _parse(path.read_bytes())
         if good < self._sizes[path]:
-            log.error("spool segment is damaged; the rest of it is lost", path=str(path), bytes=self._sizes[path] - good)
+            log.error(
+                "spool segment is damaged; the rest of it is lost", path=str(path), bytes=self._sizes[path] - good
+            )
         return records
 
     def settle(self, left: Iterable[Spooled] = ()) -> None:

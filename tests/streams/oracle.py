@@ -12,7 +12,7 @@ from streams import lake
 from streams.batch import GIVEN, SERVED, Source, prepare
 from streams.events import Event, ScoreBatch
 from streams.judge import Effects, Place, Rules, step
-from streams.log import KafkaSettings, partition_count, read, span
+from streams.log import KafkaSettings, partition_counts, read, span
 from streams.recent import Recent
 from streams.settings import WorkerSettings
 from streams.state import JudgeRecord, shelf, start
@@ -52,7 +52,7 @@ def kept(kafka: KafkaSettings, topic: Topic, alias: str) -> dict[str, Event]:
 
 def remembered(kafka: KafkaSettings, alias: str) -> JudgeRecord | None:
     """The judge's memory of an alias as the log has it."""
-    for partition in range(partition_count(kafka, STATE)):
+    for partition in range(partition_counts(kafka, [STATE])[STATE.name]):
         found = shelf(partition, span(kafka, STATE, partition)).records.get(alias)
         if found:
             return found
@@ -84,7 +84,7 @@ def lake_files(kafka: KafkaSettings, settings: WorkerSettings, root: Path) -> di
 
 
 def _write(kafka: KafkaSettings, source: Source[Any], settings: WorkerSettings, root: Path) -> None:
-    for partition in range(partition_count(kafka, source.topic)):
+    for partition in range(partition_counts(kafka, [source.topic])[source.topic.name]):
         recent = Recent(settings.recent_offsets)
         writer = lake.Writer(root, source.topic, partition, settings.block_offsets)
         records = span(kafka, source.topic, partition)

@@ -1,0 +1,83 @@
+"""The same dashboard and rules as files, for a Grafana that is provisioned and a Prometheus that scrapes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from dashboards import alerts, fleet
+from dashboards.panels import Json
+from dashboards.push import FOLDER_TITLE
+
+DATASOURCE = "homeostat-prometheus"
+DASHBOARDS = "/var/lib/grafana/dashboards/homeostat"  # where Grafana finds grafana/dashboards
+TARGETS: Mapping[str, str] = {
+    "gateway": "127.0.0.1:9101",
+    "controller": "127.0.0.1:9102",
+    "worker": "127.0.0.1:9103",
+    "trainer": "127.0.0.1:9104",
+}
+
+
+def export(
+    folder: Path, targets: Mapping[str, str] = TARGETS, prometheus_url: str = "http://127.0.0.1:9090"
+) -> list[Path]:
+    """Writes everything under `folder` and returns the files. `targets`: process name to host:port of its metrics."""
+    files: dict[str, str] = {
+        "grafana/dashboards/homeostat.json": json.dumps(fleet.dashboard(), indent=2) + "\n",
+        "grafana/provisioning/dashboards/homeostat.yaml": _yaml(_provider()),
+        "grafana/provisioning/datasources/homeostat.yaml": _yaml(_datasource(prometheus_url)),
+        "grafana/provisioning/alerting/homeostat.yaml": _yaml(_rules()),
+        "prometheus/prometheus.yml": _yaml(_scrape(targets)),
+    }
+    return [_write(folder / name, text) for name, text in files.items()]
+
+
+def _provider() -> Json:
+    provider = {
+        "name": "homeostat",
+        "folder": FOLDER_TITLE,
+        "folderUid": alerts.FOLDER,
+        "type": "file",
+        "allowUiUpdates": False,
+        "options": {"path": DASHBOARDS},
+    }
+    return {"apiVersion": 1, "providers": [provider]}
+
+
+def _datasource(url: str) -> Json:
+    source = {
+        "name": "Prometheus",
+        "uid": DATASOURCE,
+        "type": "prometheus",
+        "access": "proxy",
+        "url": url,
+        "isDefault": True,
+        "jsonData": {"timeInterval": "5s", "httpMethod": "POST"},
+    }
+    return {"apiVersion": 1, "datasources": [source]}
+
+
+def _rules() -> Json:
+    outside = {"folderUID", "ruleGroup", "orgID"}  # the group says these
+    rules = [{k: v for k, v in rule.items() if k not in outside} for rule in alerts.group(DATASOURCE)]
+    group = {"orgId": 1, "name": alerts.GROUP, "folder": FOLDER_TITLE, "interval": f"{alerts.EVERY_S}s", "rules": rules}
+    return {"apiVersion": 1, "groups": [group]}
+
+
+def _scrape(targets: Mapping[str, str]) -> Json:
+    jobs = [{"job_name": f"homeostat-{name}", "static_configs": [{"targets": [at]}]} for name, at in targets.items()]
+    return {"global": {"scrape_interval": "5s", "evaluation_interval": "15s"}, "scrape_configs": jobs}
+
+
+def _yaml(value: Json) -> str:
+    return yaml.safe_dump(value, sort_keys=False, width=1000, allow_unicode=True)
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

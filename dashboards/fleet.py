@@ -1,0 +1,189 @@
+"""The fleet's dashboard as code: is it healthy, is it getting worse, what is being done about it?"""
+
+from __future__ import annotations
+
+from dashboards.panels import Json, Panel, Query, Row, layout
+
+UID = "homeostat-fleet"
+TITLE = "Homeostat: the fleet"
+PICKED = 'alias=~"$alias"'
+RATE = "[$__rate_interval]"
+
+
+def _rate(counter: str, by: str, matching: str = "") -> str:
+    return f"sum by ({by}) (rate({counter}{{{matching}}}{RATE}))"
+
+
+def _rise(counter: str, by: str, matching: str = "") -> str:
+    return f"sum by ({by}) (increase({counter}{{{matching}}}{RATE}))"
+
+
+def _largest(gauge: str, by: str, matching: str = PICKED) -> str:
+    return f"max by ({by}) ({gauge}{{{matching}}})"
+
+
+def _share(status: str, by: str) -> str:
+    """Requests with such a status, of all requests; nothing where there were none."""
+    every = _rate("homeostat_requests_total", by, PICKED)
+    some = _rate("homeostat_requests_total", by, f'{PICKED}, status=~"{status}"')
+    return f"({some} or 0 * {every}) / ({every} > 0)"
+
+
+def _quantiles(histogram: str) -> tuple[Query, ...]:
+    buckets = _rate(f"{histogram}_bucket", "le, version", PICKED)
+    return tuple(Query(f"histogram_quantile({q / 100:g}, {buckets})", f"p{q} {{{{version}}}}") for q in (50, 95, 99))
+
+
+REQUESTS = "homeostat_requests_total"
+LABELLED = Query(f"homeostat_accuracy_ratio{{{PICKED}}}", "{{version}}, labelled")
+ESTIMATED = Query(f"homeostat_estimated_accuracy_ratio{{{PICKED}}}", "{{version}}, estimated")
+HARM = Query(_largest("homeostat_evidence_ratio", "alias", f'{PICKED}, detector="quality"'), "{{alias}}")
+
+NOW = (
+    Panel("Accuracy (labels)", (LABELLED,), "percentunit", "stat", high=1.0, text="Right over labelled, last window."),
+    Panel("Evidence of harm", (HARM,), kind="stat", line=1.0, text="The labelled-harm test; an alarm is raised at 1."),
+    Panel("Requests a second", (Query(_rate(REQUESTS, "alias", PICKED), "{{alias}}"),), "reqps", "stat"),
+    Panel("Errors", (Query(_share("5..", "alias"), "{{alias}}"),), "percentunit", "stat", line=0.01, text="5xx."),
+    Panel(
+        "Generation of the route",
+        (Query(_largest("homeostat_route_generation", "alias"), "{{alias}}"),),
+        kind="stat",
+        text="Goes up by one with every change of what is served.",
+    ),
+    Panel(
+        "Healthy replicas",
+        (
+            Query(f"sum({_largest('homeostat_replica_healthy', 'replica', '')})", "healthy"),
+            Query(f"count({_largest('homeostat_replica_healthy', 'replica', '')})", "all"),
+        ),
+        kind="stat",
+    ),
+)
+QUALITY = (
+    Panel(
+        "Accuracy by version",
+        (LABELLED, ESTIMATED),
+        "percentunit",
+        high=1.0,
+        text="Labelled: from feedback. Estimated: from the model's own confidence, not measured.",
+    ),
+    Panel(
+        "Evidence against its threshold",
+        (Query(f"homeostat_evidence_ratio{{{PICKED}}}", "{{version}} {{detector}}"),),
+        line=1.0,
+        text="Each detector's statistic over its threshold. It fires at 1, the dashed line.",
+    ),
+    Panel(
+        "Alarms",
+        (Query(_rise("homeostat_alarms_total", "alias, kind", PICKED), "{{alias}} {{kind}}"),),
+        text="Only quality alarms, proven by labels, lead to a retraining.",
+    ),
+)
+TRAFFIC = (
+    Panel(
+        "Requests by version and arm",
+        (Query(_rate(REQUESTS, "version, arm", PICKED), "{{version}} {{arm}}"),),
+        "reqps",
+        text="A rollout shows as one colour taking over from another.",
+    ),
+    Panel(
+        "Errors by version",
+        (
+            Query(_share("5..", "version"), "{{version}} 5xx"),
+            Query(_share("4..", "version"), "{{version}} 4xx"),
+        ),
+        "percentunit",
+    ),
+    Panel("Latency", _quantiles("homeostat_request_duration_seconds"), "s"),
+    Panel("Time to first token", _quantiles("homeostat_ttft_seconds"), "s"),
+)
+CHANGE = (
+    Panel(
+        "Share of the canary",
+        (Query(_largest("homeostat_canary_weight_ratio", "alias"), "{{alias}}"),),
+        "percentunit",
+        high=1.0,
+    ),
+    Panel(
+        "Retrainings",
+        (
+            Query(f"sum by (alias) (homeostat_retraining_requests_total{{{PICKED}}})", "{{alias}} asked for"),
+            Query(f"sum by (alias, status) (homeostat_retrainings_total{{{PICKED}}})", "{{alias}} {{status}}"),
+        ),
+        text="Each request ends as promote, reject, inconclusive or failed.",
+    ),
+    Panel(
+        "A trainer is at work", (Query(_largest("homeostat_trainer_busy", "instance", ""), "{{instance}}"),), high=1.0
+    ),
+)
+LOG = (
+    Panel(
+        "Consumer lag",
+        (Query("sum by (topic) (homeostat_consumer_lag_events)", "{{topic}}"),),
+        text="Events in the log that are not handled yet. It should come back to zero.",
+    ),
+    Panel(
+        "Events handled, repeated, unreadable",
+        (
+            Query(_rate("homeostat_events_consumed_total", "topic"), "{{topic}} handled"),
+            Query(_rate("homeostat_events_duplicate_total", "topic"), "{{topic}} repeated"),
+            Query(_rate("homeostat_events_dead_lettered_total", "topic"), "{{topic}} unreadable"),
+        ),
+        "cps",
+    ),
+    Panel(
+        "Waiting at the gateways",
+        (Query(_largest("homeostat_publisher_spool_bytes", "instance", ""), "{{instance}}, on disk"),),
+        "bytes",
+        text="Grows while Kafka takes nothing; is sent, in order, when it does again.",
+    ),
+    Panel(
+        "Lost events",
+        (Query(_rise("homeostat_publisher_dropped_total", "topic, reason"), "{{topic}} {{reason}}"),),
+        line=1.0,
+        text="Anything but zero: the spool was full.",
+    ),
+)
+ROWS: tuple[Row, ...] = (
+    Row("Is it well?", NOW, height=5),
+    Row("Quality", QUALITY),
+    Row("Traffic", TRAFFIC),
+    Row("Rollout and retraining", CHANGE),
+    Row("The log", LOG),
+)
+
+
+def dashboard() -> Json:
+    """The dashboard as Grafana imports it; the data source is a variable."""
+    return {
+        "uid": UID,
+        "title": TITLE,
+        "tags": ["homeostat"],
+        "timezone": "browser",
+        "schemaVersion": 39,
+        "editable": False,
+        "refresh": "10s",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [_datasource(), _aliases()]},
+        "annotations": {"list": []},
+        "panels": layout(ROWS),
+    }
+
+
+def _datasource() -> Json:
+    return {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
+
+
+def _aliases() -> Json:
+    return {
+        "name": "alias",
+        "label": "Alias",
+        "type": "query",
+        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "query": {"query": f"label_values({REQUESTS}, alias)", "refId": "aliases"},
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": "All", "value": "$__all"},
+        "refresh": 2,
+    }

@@ -1,0 +1,145 @@
+"""The agents: they take batches, hand them on, and acknowledge them once all that follows is confirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from streams import metrics, topics
+from streams.batch import GIVEN, Source
+from streams.evidence import Reporter
+from streams.ingest import Ingest
+from streams.judging import Judging
+from streams.lag import Measured, Place, Watchdog, tell
+from streams.log import KafkaSettings, Raw, span
+from streams.order import PATIENCE_S, ahead
+from streams.outbox import LONGEST_WAIT_S, Outbox
+from streams.pauses import Pauses
+from streams.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+JUDGED_AT_ONCE = 50  # records, of up to `batch_events` rows each
+
+
+@dataclass(slots=True)
+class Worker:
+    """The app and what its agents share; made by `build`, used by `run`."""
+
+    app: Any
+    ingests: list[Ingest[Any]]
+    judging: Judging
+    pauses: Pauses
+    reporter: Reporter
+    done: dict[Place, int] = field(default_factory=dict)  # the offset handled next
+    handled_ms: dict[Place, int] = field(default_factory=dict)  # the log's time of the newest record handled
+
+
+def ingest(
+    worker: Worker, source: Source[Any], kafka: KafkaSettings, settings: WorkerSettings, outbox: Outbox
+) -> Ingest[Any]:
+    def tail(partition: int, first: int, end: int) -> Sequence[Raw]:
+        return span(kafka, source.topic, partition, first, end) if first < end else []
+
+    taken_in = Ingest(source, settings, outbox, tail)
+
+    async def take(mine: list[Any]) -> None:
+        records = [_raw(event) for event in mine]
+        if source is GIVEN:
+            await _in_turn(worker, records)
+        await taken_in.take(records)
+
+    async def agent(stream: Any) -> None:
+        async for events in stream.noack_take(settings.batch_events, within=settings.within_s):
+            await _handle(worker, source.topic.name, events, take)
+
+    _agent(worker.app, f"ingest-{source.name}", [source.topic], agent)
+    return taken_in
+
+
+def judge(worker: Worker, settings: WorkerSettings) -> None:
+    async def take(mine: list[Any]) -> None:
+        await worker.judging.take([(event.message.topic, _raw(event)) for event in mine])
+
+    async def agent(stream: Any) -> None:
+        async for events in stream.noack_take(JUDGED_AT_ONCE, within=settings.within_s):
+            await _handle(worker, topics.SCORES.name, events, take)
+
+    _agent(worker.app, "judge", [topics.SCORES, topics.RESULTS], agent)
+
+
+def _agent(app: Any, name: str, sources: list[topics.Topic], work: Callable[[Any], Awaitable[None]]) -> None:
+    channel = app.topic(*(topic.name for topic in sources), allow_empty=True)
+    app.agent(channel, name=name, concurrency=1)(work)
+
+
+async def _handle(
+    worker: Worker, name: str, events: Sequence[Any], take: Callable[[list[Any]], Awaitable[None]]
+) -> None:
+    """One batch, tried until it is done: skipping it would lose it, for later offsets would be acknowledged."""
+    began, wait_s = time.monotonic(), 0.5
+    while mine := [event for event in events if event.message.tp in worker.app.consumer.assignment()]:
+        try:
+            await take(mine)
+            break
+        except Exception:
+            metrics.RETRIES.labels(name).inc()
+            log.exception("batch failed, will be tried again", topic=name, events=len(mine), wait_s=wait_s)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+    for event in mine:
+        event.ack()
+        place = Place(event.message.topic, event.message.partition)
+        worker.done[place] = event.message.offset + 1
+        worker.handled_ms[place] = round(event.message.timestamp * 1_000)
+    metrics.BATCH_SECONDS.labels(name).observe(time.monotonic() - began)
+
+
+async def _in_turn(worker: Worker, labels: Sequence[Raw]) -> None:
+    """Waits a while for the replies that the labels are about."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        behind = {each.place.partition for each in _measured(worker, topics.INFERENCE.name) if each.lag}
+        times = {at.partition: ms for at, ms in worker.handled_ms.items() if at.topic == topics.INFERENCE.name}
+        if not ahead(labels, times, behind):
+            return
+        await asyncio.sleep(0.05)
+
+
+def _raw(event: Any) -> Raw:
+    message = event.message
+    return Raw(message.partition, message.offset, round(message.timestamp * 1_000), message.key, message.value)
+
+
+def _forgetter(judging: Judging) -> Callable[..., Awaitable[None]]:
+    async def forget(*_: object, **__: object) -> None:
+        judging.forget()
+
+    return forget
+
+
+def watch(worker: Worker, settings: WorkerSettings) -> None:
+    dog = Watchdog(settings.stalled_s)
+
+    async def look() -> None:
+        measured = _measured(worker)
+        tell(measured, dog.look(measured, time.monotonic()))
+
+    worker.app.timer(interval=settings.lag_every_s)(look)
+
+
+def _measured(worker: Worker, topic: str | None = None) -> list[Measured]:
+    """How the partitions held stand, where their end is known: after the first fetch."""
+    consumer = worker.app.consumer
+    found = []
+    for at in consumer.assignment():
+        if topic is None or at.topic == topic:
+            place, end = Place(at.topic, at.partition), consumer.highwater(at)
+            done = worker.done.get(place) or consumer._committed_offset.get(at) or 0
+            found += [Measured(place, end, done)] if end is not None else []
+    return found

@@ -1,0 +1,96 @@
+"""The guard notices harm and leaves the harmless alone, however often one looks."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from serving.guard import (
+    Guard,
+    Outcome,
+    Watch,
+    start_guard,
+    start_watch,
+    update_guard,
+    update_watch,
+    verdict,
+    watch_verdict,
+)
+
+HARMFUL = {
+    "errors": {"error": True},
+    "slow": {"error": False, "slow": True},
+    "wrong": {"wrong": True},
+}
+FINE = {"errors": {"error": False}, "slow": {"error": False, "slow": False}, "wrong": {"wrong": False}}
+
+
+def fires_after(guard: Guard, harm: str, canary_rate: float, champion_rate: float, rng: random.Random, most: int) -> int | None:
+    for i in range(most):
+        candidate = rng.random() < 0.5
+        bad = rng.random() < (canary_rate if candidate else champion_rate)
+        guard = update_guard(guard, [Outcome(candidate, **(HARMFUL if bad else FINE)[harm])])
+        if verdict(guard).state == "fired":
+            return i
+    return None
+
+
+@pytest.mark.parametrize("harm", ["errors", "slow", "wrong"])
+def test_a_harmful_canary_is_noticed_soon(harm: str) -> None:
+    at = fires_after(start_guard(0.05, 0.01), harm, 0.8, 0.02, random.Random(1), 200)
+    assert at is not None
+    assert at < 60
+
+
+def test_a_canary_as_good_as_the_champion_is_left_alone() -> None:
+    rng = random.Random(2)
+    fired = [fires_after(start_guard(0.05, 0.05), "wrong", 0.3, 0.3, rng, 150) for _ in range(60)]
+    assert sum(at is not None for at in fired) <= 3
+
+
+def test_a_better_canary_and_silence_are_fine() -> None:
+    assert verdict(start_guard(0.05, 0.01)).state == "ok"
+    assert fires_after(start_guard(0.05, 0.01), "wrong", 0.0, 0.9, random.Random(3), 200) is None
+
+
+def test_replies_are_counted_and_labels_are_not() -> None:
+    outcomes = [Outcome(True, error=False, slow=False), Outcome(True, wrong=True), Outcome(False, error=True)]
+    guard = update_guard(start_guard(0.05, 0.01), outcomes)
+    assert guard.replies == 1
+    numbers = verdict(guard).numbers
+    assert (numbers["errors_champion"], numbers["wrong_candidate"]) == (1.0, 1.0)
+
+
+def test_the_guard_goes_through_json_and_goes_on_the_same() -> None:
+    guard = update_guard(start_guard(0.05, 0.01), [Outcome(i % 2 == 0, error=i % 3 == 0) for i in range(20)])
+    again = msgspec.json.decode(msgspec.json.encode(guard), type=Guard)
+    more = [Outcome(True, error=True)] * 5 + [Outcome(False, error=False)] * 5
+    assert verdict(update_guard(again, more)) == verdict(update_guard(guard, more))
+
+
+def watched(champion_bad: int, champion_count: int) -> Watch:
+    outcomes = [Outcome(False, wrong=i < champion_bad) for i in range(champion_count)]
+    return start_watch(update_guard(start_guard(0.05, 0.01), outcomes))
+
+
+def test_a_new_champion_that_turns_bad_is_noticed() -> None:
+    watch = update_watch(watched(2, 100), [Outcome(True, wrong=True)] * 20)
+    found = watch_verdict(watch)
+    assert found.state == "fired"
+    assert found.reason.startswith("wrong")
+
+
+def test_a_new_champion_as_bad_as_the_old_one_is_kept() -> None:
+    rng = random.Random(4)
+    watch = watched(50, 100)
+    for _ in range(300):
+        watch = update_watch(watch, [Outcome(True, wrong=rng.random() < 0.5), Outcome(False, wrong=True)])
+        assert watch_verdict(watch).state == "ok"
+
+
+def test_what_was_never_counted_of_the_old_champion_is_not_watched() -> None:
+    watch = update_watch(watched(1, 10), [Outcome(True, error=True)] * 50)
+    assert watch_verdict(watch).state == "ok"
+    assert set(watch.baselines) == {"wrong"}
