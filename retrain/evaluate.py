@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import AsyncIterator
 
 import aiohttp
 
 from retrain.example import Example
+from streams.identity import EVALUATION
 
-PREFIX = "evaluation-"  # names the reconciler leaves alone
 Metric = Callable[[str, str], float]
 
 
@@ -25,9 +24,9 @@ async def loaded(session: aiohttp.ClientSession, engine: str, version: str, path
     """Holds the adapter at `path` in the engine under a name of evaluation's own; what an earlier, killed
     evaluation left behind goes first."""
     for stale in await _names(session, engine):
-        if stale.startswith(PREFIX):
+        if stale.startswith(EVALUATION):
             await _post(session, f"{engine}/v1/unload_lora_adapter", {"lora_name": stale})
-    name = PREFIX + version
+    name = EVALUATION + version
     await _post(session, f"{engine}/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(path)})
     try:
         yield name

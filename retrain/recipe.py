@@ -87,7 +87,9 @@ def load(path: Path = QLORA) -> Recipe:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(str(path), [f"cannot be read: {error.strerror}; expected a recipe like {QLORA.name}"]) from error
+        raise RecipeError(
+            str(path), [f"cannot be read: {error.strerror}; expected a recipe like {QLORA.name}"]
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(str(path), [f"is not TOML: {error}"]) from error
     return parse(table, str(path))

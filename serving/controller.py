@@ -98,7 +98,9 @@ class Rollouts:
         if result.candidate is None or result.digest is None:
             log.error("promotion names no candidate; ignored", alias=result.alias, request=result.request_id)
         elif result.candidate != version_name(result.alias, result.digest):
-            log.error("candidate and digest do not belong together; ignored", alias=result.alias, version=result.candidate)
+            log.error(
+                "candidate and digest do not belong together; ignored", alias=result.alias, version=result.candidate
+            )
         else:
             with self._lock:
                 self._waiting[result.alias] = result
@@ -186,7 +188,9 @@ class Rollouts:
         self._handled.add(rollout.request_id)
         for intent in done.actions:
             self._pending[alias] = (self._route(alias, intent, decision.id, now_ms), float("-inf"))
-        log.info("rollout", alias=alias, version=rollout.candidate, state=done.rollout.state, reason=done.rollout.reason)
+        log.info(
+            "rollout", alias=alias, version=rollout.candidate, state=done.rollout.state, reason=done.rollout.reason
+        )
         if done.rollout.done or done.rollout.state is State.PROMOTED:
             metrics.count_rollout(alias, "kept" if _kept(done.rollout) else done.rollout.state.value)
 

@@ -82,7 +82,9 @@ def update_guard(guard: Guard, outcomes: Sequence[Outcome]) -> Guard:
 def verdict(guard: Guard) -> Verdict:
     """Fired: worse by more than `delta`, at level `alpha`."""
     values = {harm: e_worse(guard.arms[harm], guard.delta) for harm in HARMS}
-    rates = {f"{harm}_{name}": _rate(tally[harm]) for harm in HARMS for name, tally in _sides(guard) if tally[harm].count}
+    rates = {
+        f"{harm}_{name}": _rate(tally[harm]) for harm in HARMS for name, tally in _sides(guard) if tally[harm].count
+    }
     return _judged(values, guard.alpha, guard.delta, rates)
 
 
@@ -109,7 +111,6 @@ def watch_verdict(watch: Watch) -> Verdict:
     """Fired: the new champion is worse than the old one ever plausibly was, by more than `delta`."""
     values = {harm: e_value(state, watch.delta) for harm, state in watch.excesses.items()}
     return _judged(values, watch.alpha, watch.delta, {f"{h}_baseline": rate for h, rate in watch.baselines.items()})
-
 
 
 def _judged(values: dict[str, float], alpha: float, delta: float, rates: dict[str, float]) -> Verdict:

@@ -31,9 +31,7 @@ def promote(kafka: KafkaSettings, alias: str, version: str, digest: str, by: str
         raise ValueError(f"version is {version!r}, expected {version_name(alias, digest)!r} for digest {digest}")
     current = routes(kafka).get(alias)
     if current is None:
-        first = RouteWritten(
-            alias=alias, generation=1, champion=version, adapters={version: digest}, time_ms=0, by=by
-        )
+        first = RouteWritten(alias=alias, generation=1, champion=version, adapters={version: digest}, time_ms=0, by=by)
         return _write(kafka, None, first, "promote", by)
     if current.champion == version and current.canary is None:
         return current
@@ -85,7 +83,9 @@ def _change(kafka: KafkaSettings, current: RouteWritten, action: str, by: str, *
     return _write(kafka, current, changed, action, by)
 
 
-def _write(kafka: KafkaSettings, before: RouteWritten | None, route: RouteWritten, action: str, by: str) -> RouteWritten:
+def _write(
+    kafka: KafkaSettings, before: RouteWritten | None, route: RouteWritten, action: str, by: str
+) -> RouteWritten:
     """Ledger first, then the route; RuntimeError where somebody else wrote the generation."""
     now_ms = time.time_ns() // 1_000_000
     route = msgspec.structs.replace(route, time_ms=now_ms, cause=uuid7(now_ms))

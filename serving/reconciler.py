@@ -14,7 +14,7 @@ import structlog
 from serving.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
 from streams.events import Event, ReplicaAttested, RouteWritten
-from streams.identity import ADAPTER_FILES, VERSION, adapter_digest, adapter_path
+from streams.identity import ADAPTER_FILES, EVALUATION, VERSION, adapter_digest, adapter_path
 from streams.topics import ATTESTATIONS, Topic
 
 log = structlog.get_logger()
@@ -86,7 +86,9 @@ class Reconciler:
             if generations != seen or time.monotonic() >= due:
                 seen = generations
                 await self._attempt()
-                due = time.monotonic() + (min(SOON_S, self.settings.attest_every_s) if self._unfinished else self.settings.attest_every_s)
+                due = time.monotonic() + (
+                    min(SOON_S, self.settings.attest_every_s) if self._unfinished else self.settings.attest_every_s
+                )
             try:
                 await asyncio.wait_for(stop.wait(), LOOK_S)
             except TimeoutError:
@@ -138,7 +140,7 @@ class Reconciler:
                 return True
             log.warning("engine has other bytes under this name; replaced", version=each.version)
             await self.engine.unload(each.version)
-        elif sum(1 for name in loaded if VERSION.fullmatch(name)) >= self.settings.max_loras:
+        elif sum(map(_takes_slot, loaded)) >= self.settings.max_loras:
             return False  # until one that nobody wants is gone
         await self.engine.load(each.version, str(path))
         loaded[each.version] = str(path)
@@ -150,9 +152,7 @@ class Reconciler:
         """Raises ValueError where the bytes are not the digest's; looks again when a file has changed."""
         if not each.version.endswith(f"-{each.digest[:12]}"):
             raise ValueError(f"route names {each.version} with digest {each.digest}: they do not belong together")
-        stamp = tuple(
-            (s.st_mtime_ns, s.st_size, s.st_ino) for name in ADAPTER_FILES if (s := (path / name).stat())
-        )
+        stamp = tuple((s.st_mtime_ns, s.st_size, s.st_ino) for name in ADAPTER_FILES if (s := (path / name).stat()))
         if self._verified.get(each.digest) == stamp:
             return
         found = adapter_digest(path, self.base_model)
@@ -160,9 +160,7 @@ class Reconciler:
             raise ValueError(f"{path}: digest is {found}, expected {each.digest}: altered, or of another base model")
         self._verified[each.digest] = stamp
 
-    async def _unload(
-        self, routes: Mapping[str, RouteWritten], keep: set[str], loaded: set[str], now_s: float
-    ) -> None:
+    async def _unload(self, routes: Mapping[str, RouteWritten], keep: set[str], loaded: set[str], now_s: float) -> None:
         """Unloads what belongs to a routed alias and was wanted by no route for `drain_s`."""
         idle = {n for n in loaded - keep if (m := VERSION.fullmatch(n)) and m["alias"] in routes}
         self._unwanted_since = {name: self._unwanted_since.get(name, now_s) for name in idle}
@@ -200,3 +198,8 @@ class Reconciler:
         for name in sorted(names - self._refused):
             log.error("no slot left for this version", version=name, max_loras=self.settings.max_loras)
         self._refused = names
+
+
+def _takes_slot(name: str) -> bool:
+    """An adapter that clients are served with; one under evaluation must never keep a champion out."""
+    return VERSION.fullmatch(name) is not None and not name.startswith(EVALUATION)

@@ -108,7 +108,9 @@ def step(settings: ControllerSettings, rollout: Rollout, observation: Observatio
     if rollout.done or route.generation < rollout.generation:
         return Step(rollout)  # over, or its last route is not in the log yet
     if not _ours(rollout, route):
-        return Step(_over(rollout, _fallen(rollout), observation, f"generation {route.generation} was written by {route.by}"))
+        return Step(
+            _over(rollout, _fallen(rollout), observation, f"generation {route.generation} was written by {route.by}")
+        )
     rollout = _seen(rollout, observation)
     return _STEPS[rollout.state](settings, rollout, observation)
 
@@ -240,7 +242,9 @@ def _waited_s(rollout: Rollout, observation: Observation) -> float:
     return (observation.now_ms - rollout.since_ms) / 1000
 
 
-def _went(rollout: Rollout, state: State, observation: Observation, reason: str, action: WriteRoute | None = None) -> Step:
+def _went(
+    rollout: Rollout, state: State, observation: Observation, reason: str, action: WriteRoute | None = None
+) -> Step:
     generation = action.generation if action else rollout.generation
     now = observation.now_ms
     changed = msgspec.structs.replace(

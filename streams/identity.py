@@ -12,6 +12,7 @@ from pathlib import Path
 
 ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
 VERSION = re.compile(rf"(?P<alias>{ALIAS.pattern})-(?P<digest>[0-9a-f]{{12}})")
+EVALUATION = "evaluation-"  # before a version: a candidate's name while it is evaluated, no client's business
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 

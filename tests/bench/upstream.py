@@ -50,7 +50,9 @@ class Engine(asyncio.Protocol):
         asked: dict[str, Any] = msgspec.json.decode(body) if body else {}
         model = asked.get("model", "")
         if path == "/v1/models":
-            self._reply(200, {"object": "list", "data": [_card(*pair) for pair in [("base", "base"), *self._adapters.items()]]})
+            self._reply(
+                200, {"object": "list", "data": [_card(*pair) for pair in [("base", "base"), *self._adapters.items()]]}
+            )
         elif path == "/v1/load_lora_adapter":
             self._adapters[asked["lora_name"]] = asked["lora_path"]
             self._reply(200, "ok")

@@ -46,7 +46,12 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         load(Outer, path, {})
     text = str(raised.value)
-    for part in (str(path), "nmae: unknown key", "inner.prot: unknown key; expected one of port", "inner.port = 'many'"):
+    for part in (
+        str(path),
+        "nmae: unknown key",
+        "inner.prot: unknown key; expected one of port",
+        "inner.port = 'many'",
+    ):
         assert part in text
     assert "name = 3" in text
 

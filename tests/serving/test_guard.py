@@ -27,7 +27,9 @@ HARMFUL = {
 FINE = {"errors": {"error": False}, "slow": {"error": False, "slow": False}, "wrong": {"wrong": False}}
 
 
-def fires_after(guard: Guard, harm: str, canary_rate: float, champion_rate: float, rng: random.Random, most: int) -> int | None:
+def fires_after(
+    guard: Guard, harm: str, canary_rate: float, champion_rate: float, rng: random.Random, most: int
+) -> int | None:
     for i in range(most):
         candidate = rng.random() < 0.5
         bad = rng.random() < (canary_rate if candidate else champion_rate)

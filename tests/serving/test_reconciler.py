@@ -97,7 +97,7 @@ async def test_what_an_engines_restart_lost_is_loaded_again(place: Place) -> Non
     place.engine.away = True
     await place.ours.reconcile(1.0)
     assert (place.said[-1].healthy, place.said[-1].versions) == (False, {})
-    place.engine = place.ours.engine = Engine()  # type: ignore[assignment]
+    place.engine = place.ours.engine = Engine()
     await place.ours.reconcile(2.0)
     assert place.said[-1].versions == {one: digest}
 

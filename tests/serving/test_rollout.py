@@ -23,13 +23,13 @@ BAD = [Outcome(True, error=True), Outcome(False, error=False, slow=False)]
 
 
 def route(**changes: Any) -> RouteWritten:
-    first = RouteWritten(
-        alias="support", generation=1, champion=OLD, adapters={OLD: OLD_DIGEST}, time_ms=0, by="test"
-    )
+    first = RouteWritten(alias="support", generation=1, champion=OLD, adapters={OLD: OLD_DIGEST}, time_ms=0, by="test")
     return msgspec.structs.replace(first, **changes)
 
 
-def attests(name: str, now_ms: int, *, new: bool = True, healthy: bool = True, digest: str = NEW_DIGEST) -> ReplicaAttested:
+def attests(
+    name: str, now_ms: int, *, new: bool = True, healthy: bool = True, digest: str = NEW_DIGEST
+) -> ReplicaAttested:
     return ReplicaAttested(
         replica=name,
         url="http://r",
@@ -197,7 +197,9 @@ def test_its_own_route_is_waited_for() -> None:
         max_size=40,
     )
 )
-def test_whatever_happens_promotion_had_attestation_and_a_canary(looks: list[tuple[str, bool, bool, bool, float]]) -> None:
+def test_whatever_happens_promotion_had_attestation_and_a_canary(
+    looks: list[tuple[str, bool, bool, bool, float]],
+) -> None:
     world = World(dataclasses.replace(SETTINGS, canary_requests=4))
     canary_replies = 0
     for kind, one, two, paused, after_s in looks:

@@ -1,0 +1,48 @@
+"""What goes wrong, in the shape that OpenAI's clients understand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error"}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError(Exception):
+    """An answer that is an error. `param`: the field of the request that is wrong; `code`: for programs."""
+
+    status: int
+    message: str
+    param: str | None = None
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """OpenAI's `type`."""
+        return KINDS.get(self.status, "server_error" if self.status >= 500 else KINDS[400])
+
+    def body(self) -> bytes:
+        """The JSON that the client gets."""
+        told = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return msgspec.json.encode({"error": told})
+
+
+def wrong(param: str, value: object, expected: str) -> ApiError:
+    """A field that is not what it should be; a long value is cut."""
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    return ApiError(400, f"{param} is {shown}, expected {expected}", param)
+
+
+def missing(param: str, expected: str) -> ApiError:
+    """A field that must be there."""
+    return ApiError(400, f"{param} is missing, expected {expected}", param)
+
+
+def unavailable(message: str, code: str = "no_replica") -> ApiError:
+    """Nobody can answer just now; the client may try again in a second."""
+    return ApiError(503, message, code=code, headers={"retry-after": "1"})

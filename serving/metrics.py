@@ -1,0 +1,35 @@
+"""What gateway and controller tell Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+STATES = ("none", "planned", "loading", "attested", "canary", "promoted")  # a rollout that is not over
+
+REQUESTS = Counter("homeostat_requests_total", "Requests answered, or tried to.", ["alias", "version", "arm", "status"])
+DURATION = Histogram(
+    "homeostat_request_duration_seconds", "Request to the last byte.", ["alias", "version"], buckets=SECONDS
+)
+TTFT = Histogram(
+    "homeostat_ttft_seconds", "Request to the first token of a stream.", ["alias", "version"], buckets=SECONDS
+)
+IN_FLIGHT = Gauge("homeostat_requests_in_flight", "Requests under way.", ["replica"])
+REJECTED = Counter("homeostat_rejected_total", "Requests refused before a version was picked.", ["status", "code"])
+FEEDBACK = Counter("homeostat_feedback_total", "Feedback taken.", ["alias", "correct"])
+GENERATION = Gauge("homeostat_route_generation", "Generation of the route in force.", ["alias"])
+WEIGHT = Gauge("homeostat_canary_weight_ratio", "The canary's share of the requests.", ["alias"])
+HEALTHY = Gauge("homeostat_replica_healthy", "1 where the replica said last that it is well.", ["replica"])
+ROLLOUT = Gauge("homeostat_rollout_state_info", "1 for the state that the alias's rollout is in.", ["alias", "state"])
+ROLLOUTS = Counter("homeostat_rollouts_total", "Rollouts by what became of them.", ["alias", "outcome"])
+
+
+def show_rollout(alias: str, state: str) -> None:
+    """`state`: one of STATES."""
+    for each in STATES:
+        ROLLOUT.labels(alias, each).set(each == state)
+
+
+def count_rollout(alias: str, outcome: str) -> None:
+    """`outcome`: promoted, aborted, rolled_back, or kept (the watch after a promotion ended quietly)."""
+    ROLLOUTS.labels(alias, outcome).inc()

@@ -1,0 +1,110 @@
+"""Which replica answers, and with which version: pure, from routes and attestations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from streams.events import Arm, ReplicaAttested, RouteWritten
+
+SPAN = 2.0**64
+
+
+class UnknownAlias(LookupError):
+    """No route has this alias."""
+
+
+class NoReplica(LookupError):
+    """No healthy replica attests the alias's champion. `version`: which one that is."""
+
+    def __init__(self, message: str, version: str) -> None:
+        self.version = version
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who answers a request."""
+
+    alias: str
+    version: str
+    arm: Arm
+    replica: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """Routes by alias and attestations by replica; never changed, only replaced."""
+
+    routes: Mapping[str, RouteWritten] = field(default_factory=lambda: MappingProxyType({}))
+    attestations: Mapping[str, ReplicaAttested] = field(default_factory=lambda: MappingProxyType({}))
+
+    def with_route(self, route: RouteWritten) -> RouteTable:
+        """The first record of a generation wins; a higher generation replaces a lower one."""
+        current = self.routes.get(route.alias)
+        if current is not None and route.generation <= current.generation:
+            return self
+        return RouteTable(MappingProxyType({**self.routes, route.alias: route}), self.attestations)
+
+    def with_attestation(self, attestation: ReplicaAttested) -> RouteTable:
+        """What a replica said last counts."""
+        return RouteTable(self.routes, MappingProxyType({**self.attestations, attestation.replica: attestation}))
+
+
+def pick(
+    table: RouteTable,
+    alias: str,
+    sticky_key: str,
+    load: Mapping[str, int],
+    avoid: frozenset[str] = frozenset(),
+) -> Choice:
+    """The version that the sticky key is assigned to, on the least loaded healthy replica that attests its very
+    bytes; the champion, where none attests the canary. Replicas in `avoid` come last.
+
+    `load`: requests under way, by replica. Raises UnknownAlias, NoReplica."""
+    route = table.routes.get(alias)
+    if route is None:
+        raise UnknownAlias(alias)
+    if route.canary is not None and is_canary(alias, sticky_key, route.weight):
+        found = _choice(table, route, route.canary, Arm.CANARY, load, avoid)
+        if found is not None:
+            return found
+    found = _choice(table, route, route.champion, Arm.CHAMPION, load, avoid)
+    if found is None:
+        raise NoReplica(f"no healthy replica serves {route.champion} now", route.champion)
+    return found
+
+
+def is_canary(alias: str, sticky_key: str, weight: float) -> bool:
+    """Whether the key belongs to the canary's share. A growing share keeps those it had."""
+    digest = hashlib.blake2b(f"{alias}\0{sticky_key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / SPAN < weight
+
+
+def served(table: RouteTable, alias: str) -> bool:
+    """Whether the alias's champion can be had from some replica."""
+    route = table.routes[alias]
+    return any(_attests(a, route.champion, route.adapters.get(route.champion)) for a in table.attestations.values())
+
+
+def _choice(
+    table: RouteTable,
+    route: RouteWritten,
+    version: str,
+    arm: Arm,
+    load: Mapping[str, int],
+    avoid: frozenset[str],
+) -> Choice | None:
+    digest = route.adapters.get(version)
+    fitting = [a for a in table.attestations.values() if _attests(a, version, digest)]
+    if not fitting:
+        return None
+    best = min(fitting, key=lambda a: (a.replica in avoid, load.get(a.replica, 0), a.replica))
+    return Choice(route.alias, version, arm, best.replica, best.url)
+
+
+def _attests(attestation: ReplicaAttested, version: str, digest: str | None) -> bool:
+    return digest is not None and attestation.healthy and attestation.versions.get(version) == digest
