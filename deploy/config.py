@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from retrain.settings import RetrainSettings
-from serving.settings import ControllerSettings, GatewaySettings
-
+from deploy import ports
 from deploy.parse import load as parse
 from deploy.stack import StackSettings
 from monitor.settings import MonitorSettings, PolicySettings
+from retrain.settings import RetrainSettings
+from serving.settings import ControllerSettings, GatewaySettings
 from streams.log import KafkaSettings
 from streams.settings import WorkerSettings
 
@@ -34,7 +34,11 @@ class Config:
 
 
 def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
-    """The file named, else ./homeostat.toml where there is one, else the defaults."""
+    """The file named, else ./homeostat.toml where there is one, else the defaults. The embedded broker is where its
+    port is; [kafka] tells of others."""
     if path is None and DEFAULT_FILE.is_file():
         path = DEFAULT_FILE
-    return parse(Config, path, environment)
+    config = parse(Config, path, environment)
+    if not config.stack.embedded_kafka:
+        return config
+    return replace(config, kafka=replace(config.kafka, bootstrap=f"{ports.HOST}:{config.stack.kafka_port}"))

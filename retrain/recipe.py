@@ -82,6 +82,12 @@ class Knob:
     expected: str
 
 
+def find(name: str) -> Recipe:
+    """The recipe of that name in `recipes`, or the one in the TOML file of that path. Raises RecipeError."""
+    known = QLORA.with_name(f"{name}.toml")
+    return load(known if known.is_file() else Path(name))
+
+
 def load(path: Path = QLORA) -> Recipe:
     """The recipe in a TOML file; RecipeError names every problem with field, value and expectation."""
     try:

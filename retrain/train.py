@@ -115,7 +115,8 @@ def encode(tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int
     fitting = [row for row in encoded if len(row) <= max_length]
     if not fitting:
         raise ValueError(
-            f"rows: {len(rows)}, none of at most {max_length} tokens; expected labelled rows, or raise training.max_length"
+            f"rows: {len(rows)}, none of at most {max_length} tokens; expected labelled rows, or raise "
+            "training.max_length"
         )
     return fitting
 

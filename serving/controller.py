@@ -13,7 +13,6 @@ from typing import Protocol
 
 import msgspec
 import structlog
-from kafka.errors import KafkaError
 
 from serving import metrics
 from serving.follower import Follower
@@ -33,7 +32,7 @@ from streams.events import (
     ScoreBatch,
 )
 from streams.identity import uuid7, version_name
-from streams.log import Appender, KafkaSettings, Record, follow, read
+from streams.log import KafkaSettings, Record, Writer, follow, read
 from streams.topics import INFERENCE, LEDGER, RESULTS, ROUTES, SCORES, Topic
 
 log = structlog.get_logger()
@@ -236,8 +235,8 @@ class Controller:
 
     def __init__(self, kafka: KafkaSettings, settings: ControllerSettings, follower: Follower, source: str) -> None:
         self._kafka, self._settings, self._follower, self._source = kafka, settings, follower, source
-        self._appender: Appender | None = None
-        self.rollouts = Rollouts(settings, follower.table, self._append, source)
+        self._writer = Writer(kafka, source)
+        self.rollouts = Rollouts(settings, follower.table, self._writer.append, source)
 
     def run(self, stop: threading.Event) -> None:
         """Blocks until `stop`. Waits for Kafka as long as it takes; the follower must be started."""
@@ -256,8 +255,7 @@ class Controller:
                 stop.wait(BACK_OFF_S)
         for thread in threads:
             thread.join(5)
-        if self._appender is not None:
-            self._appender.close()
+        self._writer.close()
 
     def _recall(self) -> None:
         if not self._follower.wait(5.0):
@@ -274,16 +272,6 @@ class Controller:
         from_end = not self.rollouts.active
         for record in follow(self._kafka, SCORES, ScoreBatch, stop=stop.is_set, from_end=from_end):
             self.rollouts.score(record)
-
-    def _append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> None:
-        if self._appender is None:
-            self._appender = Appender(self._kafka, self._source)
-        try:
-            self._appender.append(topic, event, id=id, time_ms=time_ms)
-        except KafkaError:
-            self._appender.close()
-            self._appender = None
-            raise
 
     def _insist(self, stop: threading.Event, task: Callable[[], None]) -> None:
         """Until it has ended without trouble, or `stop`."""

@@ -116,7 +116,7 @@ def _raw(event: Any) -> Raw:
     return Raw(message.partition, message.offset, round(message.timestamp * 1_000), message.key, message.value)
 
 
-def _forgetter(judging: Judging) -> Callable[..., Awaitable[None]]:
+def forgetter(judging: Judging) -> Callable[..., Awaitable[None]]:
     async def forget(*_: object, **__: object) -> None:
         judging.forget()
 

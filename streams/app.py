@@ -50,7 +50,7 @@ def build(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettin
         worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox))
     agents.judge(worker, settings)
     agents.watch(worker, settings)
-    app.on_partitions_revoked.connect(_forgetter(judging), weak=False)
+    app.on_partitions_revoked.connect(agents.forgetter(judging), weak=False)
     return worker
 
 

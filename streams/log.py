@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
 
 from streams import codec
 from streams.events import Event
@@ -72,6 +73,29 @@ class Appender:
 
     def close(self) -> None:
         self._producer.close(timeout=5)
+
+
+class Writer:
+    """An Appender that connects when it is first needed, and again after trouble. From one thread at a time."""
+
+    def __init__(self, settings: KafkaSettings, source: str) -> None:
+        self._settings, self._source = settings, source
+        self._appender: Appender | None = None
+
+    def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
+        """As `Appender.append`; raises KafkaError, and the record may be there or not."""
+        if self._appender is None:
+            self._appender = Appender(self._settings, self._source)
+        try:
+            return self._appender.append(topic, event, id=id, time_ms=time_ms)
+        except KafkaError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        appender, self._appender = self._appender, None
+        if appender is not None:
+            appender.close()
 
 
 def read(settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:

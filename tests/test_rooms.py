@@ -85,7 +85,8 @@ def test_nothing_of_this_machine_is_written_down() -> None:
         if (ROOT / name).suffix in {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".lock", ".json", ""}
         and (ROOT / name).is_file()
         and any(
-            word in (ROOT / name).read_text(errors="ignore") for word in (f"{ROOT}/", "--index-url", "--find-links")
+            word in (ROOT / name).read_text(errors="ignore")
+            for word in (f"{ROOT}/", "--index" + "-url", "--find" + "-links")
         )
     ]
     assert strays == []

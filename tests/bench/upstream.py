@@ -1,4 +1,6 @@
-"""An engine that answers at once, so that only the gateway costs time: `python -m tests.bench.upstream PORT [VERSION]...`
+"""An engine that answers at once, so that only the gateway costs time.
+
+    python -m tests.bench.upstream PORT [VERSION]...
 
 It speaks the part of vLLM that the gateway and the reconciler use. Fields of its own in a request's body:
 `pace_ms`, the time between a stream's chunks.
@@ -15,7 +17,9 @@ import uvloop
 
 WORDS = ("card", "_", "arrival", " ", "today")
 CHUNKS = 8  # of a stream, unless `max_tokens` says otherwise
-LOGPROBS = [{"token": word, "logprob": -0.25, "bytes": None, "top_logprobs": []} for word in WORDS]
+LOGPROBS: list[dict[str, Any]] = [
+    {"token": word, "logprob": -0.25, "bytes": None, "top_logprobs": []} for word in WORDS
+]
 USAGE = {"prompt_tokens": 18, "total_tokens": 23, "completion_tokens": 5}
 SSE = "content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n"
 

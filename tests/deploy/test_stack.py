@@ -17,7 +17,7 @@ from deploy.engine import answers_ok
 from deploy.launch import Member, Progress
 from deploy.processes import Spec
 from deploy.stack_settings import StackSettings
-from streams.log import KafkaSettings, partition_count
+from streams.log import KafkaSettings, partition_counts
 from streams.topics import INFERENCE
 
 Usage = namedtuple("Usage", ["free"])
@@ -71,7 +71,7 @@ def test_up_status_up_again_and_down(config: Config) -> None:
         assert set(stack.up(config, report=lambda name, what, _: told.append((name, what)))) == set(everything)
         assert told.index(("kafka", Progress.READY)) < told.index(("worker", Progress.STARTING))
         assert told.index(("engine-0", Progress.STARTING)) < told.index(("kafka", Progress.READY))
-        assert partition_count(config.kafka, INFERENCE) == INFERENCE.partitions
+        assert partition_counts(config.kafka, [INFERENCE]) == {INFERENCE.name: INFERENCE.partitions}
         assert [(s.name, s.state) for s in stack.status(config)] == [(name, "ready") for name in everything]
         assert all(s.memory_bytes for s in stack.status(config))
         assert stack.up(config) == []

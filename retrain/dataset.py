@@ -1,0 +1,133 @@
+"""What a candidate learns from and is judged on: pure, from labelled rows.
+
+Validation and regression rows are real, labelled by people, and have no twin among the training rows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from monitor.metrics import normalise
+from retrain.duplicates import clusters
+from retrain.example import Example, in_chance_order
+from retrain.settings import RetrainSettings
+
+STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
+NEWEST = 4_000  # rows of the healthy time that are looked at
+FEW_CLIENTS = 5  # a cap on clients makes no sense with fewer
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """Three disjoint parts, and how many rows each filter took away."""
+
+    train: list[Example]
+    validation: list[Example]  # fresh rows: is the candidate better where the harm is?
+    regression: list[Example]  # rows of the healthy time: is it still good there?
+    dropped: dict[str, int]
+
+
+def build(
+    settings: RetrainSettings, fresh: Sequence[Example], unseen: Sequence[Example], seen: Sequence[Example]
+) -> Dataset:
+    """`fresh`: labelled rows since the harm began; `unseen`: labelled rows before, in the order of their time; `seen`:
+    what the champion was trained on. Raises ValueError where too little is left to train and to judge on."""
+    dropped: Counter[str] = Counter()
+    fresh = capped(once(fresh, dropped), settings.client_cap, dropped)
+    train, validation = split(fresh, settings)
+    healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped)
+    healthy = apart(healthy, validation, dropped, "twin of a validation row")
+    regression = _regression(healthy, {row.id for row in unseen}, settings.regression_rows)
+    train = apart(train, regression, dropped, "twin of a regression row")
+    rest = apart(healthy, regression, Counter(), "")  # its own rows are no loss
+    if not train or not validation:
+        raise ValueError(
+            f"fresh labelled rows: {len(train)} to train on and {len(validation)} to judge on, expected some of each; "
+            "more feedback is needed"
+        )
+    return Dataset([*train, *balanced(rest, settings.rehearsal_rows)], validation, regression, dict(dropped))
+
+
+def _regression(healthy: Sequence[Example], unseen: set[str], count: int) -> list[Example]:
+    """Rows that the champion was not trained on; where there are none, rows that it was."""
+    known = [row for row in healthy if row.id in unseen] or healthy
+    return in_chance_order(known, "regression")[:count]
+
+
+def once(rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:
+    """Each question once. The newest answer counts; the place of the first is kept."""
+    found: dict[str, Example] = {}
+    for row in rows:
+        if row.key in found:
+            dropped["exact duplicate"] += 1
+            if row.time_ms < found[row.key].time_ms:
+                continue
+        found[row.key] = row
+    return list(found.values())
+
+
+def capped(rows: Sequence[Example], share: float, dropped: Counter[str]) -> list[Example]:
+    """No client gives more than the share of the rows: one that floods, or poisons, must not teach alone."""
+    if len({row.client for row in rows}) <= FEW_CLIENTS:
+        return list(rows)
+    most = max(1, int(share * len(rows)))
+    counts: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        counts[row.client] += 1
+        if counts[row.client] <= most:
+            kept.append(row)
+    dropped["client over its cap"] += len(rows) - len(kept)
+    return kept
+
+
+def still_true(healthy: Sequence[Example], fresh: Sequence[Example], dropped: Counter[str]) -> list[Example]:
+    """Without the rows that the fresh ones contradict: the same question with another answer, or a stale label."""
+    answers = {row.key: row.label for row in fresh}
+    gone = stale_labels(fresh)
+    kept = [row for row in healthy if answers.get(row.key, row.label) == row.label]
+    dropped["contradicted by a fresh row"] += len(healthy) - len(kept)
+    valid = [row for row in kept if row.label not in gone]
+    dropped["label is stale"] += len(kept) - len(valid)
+    return valid
+
+
+def stale_labels(fresh: Sequence[Example]) -> frozenset[str]:
+    """Answers that the champion gave often, that were never right, and that nobody gives any more: their class was
+    renamed, split or merged. Rows that teach them would teach the past."""
+    told: defaultdict[str, list[bool]] = defaultdict(list)
+    for row in fresh:
+        told[normalise(row.predicted)].append(normalise(row.predicted) == row.label)
+    alive = {row.label for row in fresh}
+    often = {label for label, right in told.items() if label and len(right) >= STALE_ROWS and not any(right)}
+    return frozenset(often - alive)
+
+
+def split(fresh: Sequence[Example], settings: RetrainSettings) -> tuple[list[Example], list[Example]]:
+    """Training and validation rows: the newest are judged on, near duplicates stay together."""
+    rows = sorted(fresh, key=lambda row: (row.time_ms, row.id))
+    wanted = min(settings.max_validation, round(settings.validation_share * len(rows)))
+    border = len(rows) - wanted
+    numbers = clusters([row.text for row in rows])
+    old = set(numbers[:border])
+    train = [row for row, number in zip(rows, numbers, strict=True) if number in old]
+    return train, [row for row, number in zip(rows, numbers, strict=True) if number not in old]
+
+
+def apart(rows: Sequence[Example], kept: Sequence[Example], dropped: Counter[str], why: str) -> list[Example]:
+    """The rows that have no near duplicate among those kept elsewhere."""
+    numbers = clusters([row.text for row in (*kept, *rows)])
+    taken = set(numbers[: len(kept)])
+    found = [row for row, number in zip(rows, numbers[len(kept) :], strict=True) if number not in taken]
+    dropped[why] += len(rows) - len(found)
+    return found
+
+
+def balanced(rows: Sequence[Example], count: int) -> list[Example]:
+    """At most `count` rows, of each label as many as of any other, as far as there are."""
+    by_label: defaultdict[str, list[Example]] = defaultdict(list)
+    for row in in_chance_order(rows, "rehearsal"):
+        by_label[row.label].append(row)
+    ranked = [(place, label, row) for label, mine in by_label.items() for place, row in enumerate(mine)]
+    return [row for _, _, row in sorted(ranked, key=lambda each: each[:2])[:count]]

@@ -1,0 +1,54 @@
+"""One labelled row, wherever it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from monitor.metrics import normalise
+from streams.events import Message
+
+FRESH, REHEARSAL, FIRST = "fresh", "rehearsal", "first"
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages and the answer they should get."""
+
+    id: str
+    messages: list[Message]
+    completion: str
+    source: str  # FRESH (since the harm began), REHEARSAL (the healthy time), FIRST (a first adapter's rows)
+    client: str = ""
+    time_ms: int = 0
+    predicted: str = ""  # what the champion answered
+    tags: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """All messages as one text."""
+        return "\n".join(message.content for message in self.messages)
+
+    @property
+    def key(self) -> str:
+        """Equal for rows that ask the same, whatever their answer."""
+        return normalise(self.text)
+
+    @property
+    def label(self) -> str:
+        """The answer as it is compared."""
+        return normalise(self.completion)
+
+    def prompt(self) -> list[dict[str, str]]:
+        """The messages as chat templates take them."""
+        return [{"role": _role(m.role), "content": m.content} for m in self.messages]
+
+
+def in_chance_order(rows: Iterable[Example], salt: str) -> list[Example]:
+    """An order that depends on the ids and the salt only: a row more or less moves no other."""
+    return sorted(rows, key=lambda row: hashlib.sha256(f"{salt}\0{row.id}".encode()).digest())
+
+
+def _role(role: str) -> str:
+    return "user" if role == "text" else role

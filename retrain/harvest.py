@@ -1,0 +1,67 @@
+"""Labelled rows from the lake: what was asked, what was answered, and what should have been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from retrain.example import FRESH, REHEARSAL, Example
+from streams import lake
+from streams.events import Arm, Message
+from streams.topics import FEEDBACK, INFERENCE
+
+RANKS = {"reviewer": 2, "downstream": 1}  # whose word counts more; a client's: 0
+LABEL_WAIT_MS = 86_400_000  # labels that come later than this after their reply are not looked for
+
+_messages = msgspec.json.Decoder(list[Message])
+_tags = msgspec.json.Decoder(dict[str, str])
+
+
+def labelled(root: Path, alias: str, since_ms: int | None, until_ms: int | None, source: str) -> list[Example]:
+    """Replies of that time that somebody labelled or corrected, in the order of their time. Where several did, a
+    reviewer's word goes before a client's, and the last before the first."""
+    truths = _truths(root, alias, since_ms, until_ms)
+    replies = lake.read(root, INFERENCE, alias=alias, since_ms=since_ms, until_ms=until_ms).to_pylist()
+    return [
+        _example(reply, truths[reply["id"]], source) for reply in replies if reply["id"] in truths and _whole(reply)
+    ]
+
+
+def fresh(root: Path, alias: str, since_ms: int) -> list[Example]:
+    """Since the harm began."""
+    return labelled(root, alias, since_ms, None, FRESH)
+
+
+def healthy(root: Path, alias: str, until_ms: int) -> list[Example]:
+    """Before the harm began."""
+    return labelled(root, alias, None, until_ms, REHEARSAL)
+
+
+def _truths(root: Path, alias: str, since_ms: int | None, until_ms: int | None) -> dict[str, str]:
+    """Event id -> what the answer should have been."""
+    latest = None if until_ms is None else until_ms + LABEL_WAIT_MS
+    found: dict[str, tuple[int, str]] = {}
+    for said in lake.read(root, FEEDBACK, alias=alias, since_ms=since_ms, until_ms=latest).to_pylist():
+        truth, rank = said["label"] or said["correction"], RANKS.get(said["source"], 0)
+        if truth and rank >= found.get(said["event_id"], (0, ""))[0]:
+            found[said["event_id"]] = (rank, truth)
+    return {event_id: truth for event_id, (_, truth) in found.items()}
+
+
+def _whole(reply: dict[str, Any]) -> bool:
+    return bool(reply["status"] == 200 and reply["arm"] != Arm.SHADOW)
+
+
+def _example(reply: dict[str, Any], truth: str, source: str) -> Example:
+    return Example(
+        id=reply["id"],
+        messages=_messages.decode(reply["input_messages"]),
+        completion=truth,
+        source=source,
+        client=reply["client"],
+        time_ms=reply["time_ms"],
+        predicted=reply["output"],
+        tags=_tags.decode(reply["tags"]),
+    )

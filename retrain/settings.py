@@ -1,0 +1,45 @@
+"""What the operator decides about retraining; checked once, when made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainSettings:
+    """How a candidate is made, and what it must prove."""
+
+    recipe: str = "qlora"  # a recipe of retrain/recipes, or the path of a TOML file
+    validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on
+    max_validation: int = 120
+    regression_rows: int = 100  # rows of the healthy time that a candidate must not do worse on
+    rehearsal_rows: int = 400  # rows of the healthy time that are trained on again, against forgetting; at most
+    client_cap: float = 0.2  # largest share of the fresh rows from one client, where there are more than five
+    min_gain: float = 0.05  # points that a candidate must be better by on the fresh rows
+    margin: float = 0.10  # points that it may be worse by on the healthy time's
+    slice_margin: float = 0.25  # and on a tag's group
+    min_slice: int = 30  # rows that a group needs to be looked at
+    alpha: float = 0.05  # chance that a check passes wrongly
+    max_tokens: int = 32  # of an answer under evaluation
+    concurrency: int = 8  # answers asked for at once
+    threads: int = 0  # of the processor, for training; 0: as many as torch takes
+    lease_s: float = 120.0  # a trainer silent for so long has lost its work to another
+    timeout_s: float = 21_600.0  # a job that takes longer has failed
+
+    def __post_init__(self) -> None:
+        for name in ("validation_share", "client_cap", "alpha"):
+            _require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
+        for name in ("min_gain", "margin", "slice_margin"):
+            _require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
+        for name in ("max_validation", "min_slice", "max_tokens", "concurrency"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("regression_rows", "rehearsal_rows", "threads"):
+            _require(self, name, getattr(self, name) >= 0, "0 or more")
+        _require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
+        _require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
+        _require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")
+
+
+def _require(owner: object, name: str, holds: bool, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{type(owner).__name__}.{name} is {getattr(owner, name)!r}, expected {expected}")

@@ -1,0 +1,242 @@
+"""Works off retraining requests, one at a time: claims one, runs its job, records the verdict, then reports it.
+
+Killed at any point, it or another trainer takes the request up again once the lease has ended: the job goes on from
+its checkpoint, and verdict and report are the same records under the same ids."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from retrain import metrics
+from retrain.claims import owner, pending
+from retrain.inbox import Inbox
+from retrain.job import OUTCOME, PROGRESS, SPEC, Progress
+from retrain.outcome import JobOutcome, JobSpec, read, write
+from retrain.settings import RetrainSettings
+from streams import ledger
+from streams.codec import deterministic_id
+from streams.events import (
+    DecisionKind,
+    DecisionRecorded,
+    RetrainReported,
+    RetrainRequested,
+    RetrainStatus,
+    RouteWritten,
+)
+from streams.log import KafkaSettings, Writer
+from streams.topics import LEDGER, RESULTS
+
+log = structlog.get_logger()
+
+POLL_S = 0.5
+BACK_OFF_S = 2.0
+SEEN_WITHIN_S = 15.0
+GRACE_S = 5.0
+
+
+class Withdrawn(Exception):
+    """The job was stopped before it had an outcome; the request stays for later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Where a trainer works."""
+
+    model_dir: Path
+    var: Path
+    engine: str
+    metrics: Mapping[str, str] = field(default_factory=dict)  # alias -> metric; exact_match
+
+
+class Trainer:
+    """`me` tells trainers apart, and is the same after a restart."""
+
+    def __init__(self, kafka: KafkaSettings, settings: RetrainSettings, place: Workplace, me: str) -> None:
+        self._settings, self._place, self._me = settings, place, me
+        self._inbox, self._writer = Inbox(kafka), Writer(kafka, me)
+
+    def run(self, stop: threading.Event) -> None:
+        """Blocks until `stop`; a job that runs then is ended and its request given back."""
+        self._inbox.start()
+        while not stop.wait(POLL_S):
+            try:
+                if self._inbox.ready():
+                    self._turn(stop)
+            except Exception:  # the loop's top: the broker may do anything
+                log.exception("trainer's turn failed")
+                stop.wait(BACK_OFF_S)
+        self._inbox.close()
+        self._writer.close()
+
+    def _turn(self, stop: threading.Event) -> None:
+        for request in pending(self._inbox.requests, self._inbox.results, self._me, _now_ms()):
+            route = self._inbox.routes.get(request.alias)
+            if route is None or route.paused:
+                continue
+            if route.champion != request.champion:
+                self._fail(request, f"{route.champion} serves by now, not {request.champion}")
+            elif self._claim(request):
+                self._serve(request, route, stop)
+            return
+
+    def _claim(self, request: RetrainRequested) -> bool:
+        """Whether the request is ours, by the log's order."""
+        claim = self._lease(request, self._settings.lease_s)
+        deadline = time.monotonic() + SEEN_WITHIN_S
+        while claim not in self._inbox.results and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self._mine(request)
+
+    def _mine(self, request: RetrainRequested) -> bool:
+        return owner(self._inbox.results, request.id, _now_ms()) == self._me
+
+    def _lease(self, request: RetrainRequested, seconds: float) -> RetrainReported:
+        now_ms = _now_ms()
+        claim = self._report(request, RetrainStatus.CLAIMED, now_ms, lease_until_ms=now_ms + int(seconds * 1000))
+        self._writer.append(RESULTS, claim, id=f"{request.id}/claim/{self._me}/{now_ms}", time_ms=now_ms)
+        return claim
+
+    def _serve(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> None:
+        log.info("retraining begins", alias=request.alias, request=request.id, champion=request.champion)
+        metrics.BUSY.set(1)
+        try:
+            outcome = self._job(request, route, stop)
+            self._conclude(request, outcome)
+        except Withdrawn as reason:
+            log.warning("retraining given back", alias=request.alias, request=request.id, reason=str(reason))
+            if self._mine(request):
+                self._lease(request, 0)
+        finally:
+            metrics.BUSY.set(0)
+
+    def _job(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> JobOutcome:
+        """Runs the job to its outcome; Withdrawn where it must not go on."""
+        folder = (self._place.var / "jobs" / request.id).resolve()
+        write(folder / SPEC, self._spec(request, route))
+        command = [sys.executable, "-m", "retrain.job", str(folder)]
+        with (folder / "log").open("ab") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            try:
+                self._watch(process, request, folder, stop)
+            finally:
+                _end(process)
+        outcome = read(folder / OUTCOME, JobOutcome)
+        return outcome or JobOutcome(problem=f"the job ended with status {process.returncode}; see {folder / 'log'}")
+
+    def _watch(
+        self, process: subprocess.Popen[bytes], request: RetrainRequested, folder: Path, stop: threading.Event
+    ) -> None:
+        began = renewed = time.monotonic()
+        while process.poll() is None:
+            now = time.monotonic()
+            if why := self._objection(request, stop):
+                raise Withdrawn(why)
+            if now - began > self._settings.timeout_s:
+                write(folder / OUTCOME, JobOutcome(problem=f"no outcome within {self._settings.timeout_s:g} s"))
+                return
+            if now - renewed > self._settings.lease_s / 3:
+                self._lease(request, self._settings.lease_s)
+                renewed = now
+            progress = read(folder / PROGRESS, Progress)
+            metrics.STEPS.set(progress.step if progress else 0)
+            stop.wait(POLL_S)
+
+    def _objection(self, request: RetrainRequested, stop: threading.Event) -> str:
+        """Why the job must not go on; empty where it may."""
+        route = self._inbox.routes.get(request.alias)
+        if stop.is_set():
+            return "the trainer is stopped"
+        if route is not None and route.paused:
+            return "the alias is paused"
+        if route is not None and route.champion != request.champion:
+            return f"{route.champion} serves by now"
+        return "" if self._mine(request) else "another trainer has it"
+
+    def _spec(self, request: RetrainRequested, route: RouteWritten) -> JobSpec:
+        return JobSpec(
+            request=request,
+            settings=self._settings,
+            champion_digest=route.adapters[request.champion],
+            model_dir=self._place.model_dir.resolve(),
+            var=self._place.var.resolve(),
+            engine=self._place.engine,
+            metric=self._place.metrics.get(request.alias, "exact_match"),
+            parent=os.getpid(),
+        )
+
+    def _conclude(self, request: RetrainRequested, outcome: JobOutcome) -> None:
+        """The verdict is in the ledger before anybody acts on it."""
+        if outcome.verdict is None or outcome.gate is None:
+            self._fail(request, outcome.problem or "the job came to no verdict")
+            return
+        now_ms, verdict = _now_ms(), outcome.verdict
+        decision = DecisionRecorded(
+            id=deterministic_id("verdict", request.id, outcome.digest),
+            alias=request.alias,
+            time_ms=now_ms,
+            kind=DecisionKind.VERDICT,
+            function="gate.judge",
+            inputs={"gate": ledger.plain(outcome.gate)},
+            output=ledger.plain(verdict),
+            cause=request.id,
+            summary=f"{outcome.candidate}: {verdict.status}: {verdict.reason}",
+        )
+        self._writer.append(LEDGER, decision, id=decision.id, time_ms=now_ms)
+        report = self._report(
+            request,
+            RetrainStatus(verdict.status),
+            now_ms,
+            candidate=outcome.candidate,
+            digest=outcome.digest,
+            trained_rows=outcome.trained_rows,
+            dataset_digest=outcome.dataset_digest,
+            mlflow_run=outcome.mlflow_run,
+            checks=[ledger.plain(check) for check in verdict.checks],
+            metrics=outcome.metrics,
+            reason=verdict.reason,
+        )
+        self._end(request, report)
+
+    def _fail(self, request: RetrainRequested, reason: str) -> None:
+        self._end(request, self._report(request, RetrainStatus.FAILED, _now_ms(), reason=reason))
+
+    def _end(self, request: RetrainRequested, report: RetrainReported) -> None:
+        self._writer.append(RESULTS, report, id=f"{request.id}/result", time_ms=report.time_ms)
+        metrics.RETRAININGS.labels(request.alias, report.status.value).inc()
+        log.info("retraining ended", alias=request.alias, request=request.id, status=report.status, why=report.reason)
+        deadline = time.monotonic() + SEEN_WITHIN_S  # else the next turn would take the request up again
+        while report not in self._inbox.results and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _report(self, request: RetrainRequested, status: RetrainStatus, now_ms: int, **more: object) -> RetrainReported:
+        return RetrainReported(
+            request_id=request.id,
+            alias=request.alias,
+            status=status,
+            time_ms=now_ms,
+            by=self._me,
+            **more,  # type: ignore[arg-type]
+        )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
