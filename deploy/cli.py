@@ -109,11 +109,11 @@ def setup() -> None:
 @CONFIG
 def doctor(config_path: Path | None) -> None:
     """Check this machine and the configuration, and say what to do."""
-    from deploy.doctor import examine, render
+    from deploy.doctor import examine, healthy, render
 
     findings = examine(_load(config_path))
     _console().print(render(findings))
-    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+    sys.exit(0 if healthy(findings) else 1)
 
 
 @main.command()
@@ -215,6 +215,19 @@ def resume(alias: str, config_path: Path | None) -> None:
 
     operations.resume(_load(config_path).kafka, alias, by="cli")
     click.echo(f"{alias}: goes on")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(["infer", "feedback"]), help="Default: both.")
+def key(name: str, scopes: tuple[str, ...]) -> None:
+    """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
+    import secrets
+
+    from serving.keys import SCOPES, Key, entry
+
+    made = secrets.token_urlsafe(32)
+    click.echo(f"key: {made}\n\n{entry(Key.of(name, made, scopes or SCOPES))}", nl=False)
 
 
 @main.command()

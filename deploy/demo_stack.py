@@ -39,6 +39,7 @@ PORTS = (
     "trainer_metrics_port",
 )
 GIB = 1024**3
+SAMPLE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -103,8 +104,9 @@ class Bench:
         )
 
     def sample(self) -> None:
-        """Notes the largest memory that the demo's processes had together, once a second until `rest`."""
-        while not self._sampling.wait(1.0):
+        """Notes the largest memory that the demo's processes had together, until `rest`. Seldom: looking stops them
+        from taking memory meanwhile."""
+        while not self._sampling.wait(SAMPLE_S):
             self.peak_bytes = max(self.peak_bytes, self._memory())
 
     def rest(self) -> None:
@@ -120,7 +122,8 @@ def prepare(var: Path, model: Path | None, shares: Plan, rows: Sequence[Row]) ->
     """A fresh folder with a configuration. Raises RuntimeError when a demo already runs there."""
     running = [name for name in processes.names(var) if processes.find(name, var)]
     if running:
-        raise RuntimeError(f"{var}: a demo already runs here ({', '.join(running)}); `homeostat demo --stop` ends it")
+        end = f"homeostat down --config {var / 'homeostat.toml'}"
+        raise RuntimeError(f"{var}: a demo already runs here ({', '.join(running)}); `{end}` ends it")
     shutil.rmtree(var, ignore_errors=True)
     var.mkdir(parents=True)
     path = var / "homeostat.toml"
@@ -179,8 +182,13 @@ def _tree(pid: int) -> int:
 
 
 def _proportional(process: psutil.Process) -> int:
-    """Resident memory with shared pages counted once over their sharers, where the system tells (Linux)."""
+    """Resident memory, shared pages counted once over their sharers where the system tells (Linux)."""
     try:
-        return int(getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss)
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        return int(process.memory_info().rss)
     except psutil.Error:
         return 0

@@ -40,7 +40,9 @@ def read_toml(path: Path) -> Table:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(str(path), [f"cannot be read: {error.strerror}; `homeostat init` writes one"]) from error
+        raise ConfigError(
+            str(path), [f"cannot be read: {error.strerror}; without --config the defaults hold"]
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from error
 

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from monitor.alarms import clock
 from monitor.findings import Kind
 from monitor.settings import PolicySettings
 
@@ -232,7 +233,7 @@ def _retraining(case: Case, fresh: int) -> AskRetraining:
         since_ms=case.onset_ms,
         attempt=attempt,
         fresh_labels=fresh,
-        reason=f"labels prove harm since {case.onset_ms}; {fresh} labels to learn from (attempt {attempt})",
+        reason=f"labels prove harm since {clock(case.onset_ms)}; {fresh} labels to learn from (attempt {attempt})",
     )
 
 

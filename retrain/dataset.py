@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from monitor.metrics import normalise
-from retrain.duplicates import clusters
+from retrain.duplicates import clusters, pieces, similarity
 from retrain.example import Example, in_chance_order
 from retrain.settings import RetrainSettings
 
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
 NEWEST = 4_000  # rows of the healthy time that are looked at
+COMPARED = 200  # rows of one label that are compared with
 FEW_CLIENTS = 5  # a cap on clients makes no sense with fewer
 
 
@@ -85,23 +86,41 @@ def capped(rows: Sequence[Example], share: float, dropped: Counter[str]) -> list
 def still_true(healthy: Sequence[Example], fresh: Sequence[Example], dropped: Counter[str]) -> list[Example]:
     """Without the rows that the fresh ones contradict: the same question with another answer, or a stale label."""
     answers = {row.key: row.label for row in fresh}
-    gone = stale_labels(fresh)
     kept = [row for row in healthy if answers.get(row.key, row.label) == row.label]
     dropped["contradicted by a fresh row"] += len(healthy) - len(kept)
+    gone = stale_labels(fresh, kept)
     valid = [row for row in kept if row.label not in gone]
     dropped["label is stale"] += len(kept) - len(valid)
     return valid
 
 
-def stale_labels(fresh: Sequence[Example]) -> frozenset[str]:
-    """Answers that the champion gave often, that were never right, and that nobody gives any more: their class was
-    renamed, split or merged. Rows that teach them would teach the past."""
-    told: defaultdict[str, list[bool]] = defaultdict(list)
+def stale_labels(fresh: Sequence[Example], healthy: Sequence[Example]) -> frozenset[str]:
+    """Answers whose questions still come but are now answered otherwise: their class was renamed, split or merged, and
+    rows that teach them would teach the past.
+
+    The champion gave them often, they were never right, nobody gives them any more, and the questions are as like
+    those of the healthy time as those are like each other. Without the last, a class that merely does not occur
+    now, while new questions are taken for it, would be forgotten."""
+    told: defaultdict[str, list[Example]] = defaultdict(list)
     for row in fresh:
-        told[normalise(row.predicted)].append(normalise(row.predicted) == row.label)
+        told[normalise(row.predicted)].append(row)
     alive = {row.label for row in fresh}
-    often = {label for label, right in told.items() if label and len(right) >= STALE_ROWS and not any(right)}
-    return frozenset(often - alive)
+    suspects = {label: rows for label, rows in told.items() if label and label not in alive and len(rows) >= STALE_ROWS}
+    return frozenset(
+        label
+        for label, rows in suspects.items()
+        if _alike(rows, [known for known in healthy if known.label == label][:COMPARED])
+    )
+
+
+def _alike(rows: Sequence[Example], known: Sequence[Example]) -> bool:
+    """Whether half of the rows are as near to a known one as the farther half of the known ones are to each other."""
+    if len(known) < STALE_ROWS:
+        return False
+    sets = [pieces(row.text) for row in known]
+    own = sorted(max(similarity(a, b) for b in sets if b is not a) for a in sets)
+    theirs = sorted(max(similarity(pieces(row.text), b) for b in sets) for row in rows)
+    return theirs[len(theirs) // 2] >= own[len(own) // 4]
 
 
 def split(fresh: Sequence[Example], settings: RetrainSettings) -> tuple[list[Example], list[Example]]:

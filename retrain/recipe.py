@@ -84,7 +84,7 @@ class Knob:
 
 def find(name: str) -> Recipe:
     """The recipe of that name in `recipes`, or the one in the TOML file of that path. Raises RecipeError."""
-    known = QLORA.with_name(f"{name}.toml")
+    known = QLORA.parent / f"{name}.toml"
     return load(known if known.is_file() else Path(name))
 
 

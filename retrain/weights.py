@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ def compute_dtype(quantisation: Quantisation, device: torch.device) -> torch.dty
 
 def _base(model_dir: Path, recipe: Recipe, device: torch.device) -> Any:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()  # seconds of it, in the midst of ours
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of faster kernels that are not needed
     dtype = compute_dtype(recipe.quantisation, device)
     bits = BitsAndBytesConfig(
         load_in_4bit=True,

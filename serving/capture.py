@@ -38,6 +38,7 @@ class Exchange:
     last_s: float | None = None  # and its last one
     ended_s: float = 0.0
     status: int = 0
+    complete: bool = False  # everything is on its way to the client, who may close now
 
     @property
     def latency_s(self) -> float:

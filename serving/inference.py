@@ -60,7 +60,8 @@ class Inference:
         try:
             await while_present(self._answer(request, exchange), request.receive)
         except ClientGone:
-            exchange.status = HUNG_UP
+            if not exchange.complete:  # many clients close at `[DONE]` and do not wait for the end
+                exchange.status = HUNG_UP
         except ApiError as error:
             exchange.status = error.status
             await request.fail(error)
@@ -169,6 +170,7 @@ class Inference:
                 passed += self._event(event, exchange)
             if passed:
                 await request.chunk(b"".join(passed))
+            exchange.complete = done
         if not done:
             raise aiohttp.ClientPayloadError("the stream ended early")
         if exchange.answer.failed:

@@ -10,6 +10,7 @@ A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
 import tomllib
@@ -59,6 +60,17 @@ def read(path: Path) -> list[Key]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KeysError(f"{path}: is not TOML: {error}") from error
     return [_key(path, name, table) for name, table in tables.items()]
+
+
+def entry(key: Key) -> str:
+    """The key's table in a keys file.
+
+    >>> print(entry(Key("app", "00", frozenset({"infer"}))), end="")
+    ["app"]
+    sha256 = "00"
+    scopes = ["infer"]
+    """
+    return f"[{json.dumps(key.id)}]\nsha256 = {json.dumps(key.sha256)}\nscopes = {json.dumps(sorted(key.scopes))}\n"
 
 
 class KeyRing:

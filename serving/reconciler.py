@@ -76,6 +76,7 @@ class Reconciler:
     _attested: tuple[object, ...] = ()
     _attested_at: float = float("-inf")
     _unfinished: bool = False
+    _away: bool = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`: at once on a route change, soon while something is left to do, else every few seconds."""
@@ -110,11 +111,16 @@ class Reconciler:
         try:
             loaded = await self.engine.models()
         except Exception as error:  # any failure of the engine means the same
-            log.warning("engine does not answer", replica=self.replica.name, error=repr(error))
+            if not self._away:
+                log.warning("engine does not answer", replica=self.replica.name, error=repr(error))
+            self._away = True
             self._loaded.clear()
             self._unfinished = True
             await self._attest(routes, {}, now_s, healthy=False)
             return
+        if self._away:
+            log.info("engine answers again", replica=self.replica.name)
+        self._away = False
         self._loaded &= set(loaded)
         serving = await self._repair(fitting, dict(loaded))
         await self._attest(routes, serving, now_s, healthy=True)

@@ -5,10 +5,8 @@ Prints a table and writes `var/bench/monitor.json`. Peers' figures were measured
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +15,11 @@ from monitor import risk
 from monitor.descriptors import NAMES, Reply, describe, fingerprints
 from monitor.e_detector import Detector, start, update
 from monitor.reference import event_scores, freeze, scorer
+from tests.bench.figures import Figure, tell
 from tests.monitor.world import VERSION, make
 
 OUT = Path("var/bench/monitor.json")
 ARL = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured number; `goal` is a bound in the sense of `better`."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float
-    better: str  # "higher" or "lower"
-    peer: str = ""
-    peer_value: float | None = None
-
-    @property
-    def met(self) -> bool:
-        return self.value >= self.goal if self.better == "higher" else self.value <= self.goal
 
 
 def run_length(shift: float, *, events: int, horizon: int, columns: int, moved: int, seed: int) -> int:
@@ -155,13 +137,7 @@ def harm() -> list[Figure]:
 
 def main() -> None:
     figures = [*throughput(), *detection(), *harm()]
-    for each in figures:
-        peer = f"{each.peer} {each.peer_value:g}" if each.peer_value is not None else ""
-        sign = ">=" if each.better == "higher" else "<="
-        mark = "met" if each.met else "MISSED"
-        print(f"{each.name:48} {each.value:12,.2f} {each.unit:9} {sign} {each.goal:<10,g} {mark:7} {peer}")
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps([asdict(each) | {"met": each.met} for each in figures], indent=1))
+    tell(figures, OUT)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,12 @@ Starts a Kafka of its own, sends replies and labels, and reads the worker's own 
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -27,29 +26,13 @@ from streams.log import KafkaSettings, read, span
 from streams.settings import WorkerSettings
 from streams.state import pack
 from streams.topics import FEEDBACK, INFERENCE, SCORES
+from tests.bench.figures import Figure, tell
 from tests.streams.oracle import remembered
 from tests.streams.traffic import Plan, Process, feedback, produce, served
 
 OUT = Path("var/bench/streams.json")
 EVENTS = 20_000
 ALIAS = "bench"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured number; `goal` is a bound in the sense of `better`."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float
-    better: str  # "higher" or "lower"
-    peer: str = ""
-    peer_value: float | None = None
-
-    @property
-    def met(self) -> bool:
-        return self.value >= self.goal if self.better == "higher" else self.value <= self.goal
 
 
 class Watched:
@@ -196,13 +179,7 @@ def main() -> None:
         finally:
             broker.stop()
     figures = [replace(each, value=round(each.value, 2)) for each in figures]
-    for each in figures:
-        peer = f"{each.peer} {each.peer_value:g}" if each.peer_value is not None else ""
-        sign = ">=" if each.better == "higher" else "<="
-        mark = "met" if each.met else "MISSED"
-        print(f"{each.name:48} {each.value:12,.2f} {each.unit:9} {sign} {each.goal:<10,g} {mark:7} {peer}")
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps([asdict(each) | {"met": each.met} for each in figures], indent=1))
+    tell(figures, OUT)
 
 
 if __name__ == "__main__":

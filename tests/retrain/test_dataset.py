@@ -1,0 +1,137 @@
+"""What a candidate is judged on, it has never seen; what the fresh rows contradict, it is not taught."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrain.dataset import balanced, build, capped, once, split, stale_labels, still_true
+from retrain.duplicates import clusters
+from retrain.example import REHEARSAL, Example
+from retrain.settings import RetrainSettings
+from streams.events import Message
+from tests.retrain.rows import row, rows
+
+SETTINGS = RetrainSettings(regression_rows=20, rehearsal_rows=30)
+
+
+def said(text: str, label: str, number: int, **changes: object) -> Example:
+    return row(number, label, messages=[Message("user", text)], **changes)
+
+
+def test_the_three_parts_share_no_question_and_no_near_duplicate() -> None:
+    fresh, unseen, seen = rows(120), rows(80, first=60, source=REHEARSAL), rows(60, first=500, source=REHEARSAL)
+    found = build(SETTINGS, fresh, unseen, seen)
+    parts = (found.train, found.validation, found.regression)
+    numbers = clusters([each.text for part in parts for each in part])
+    sizes = [len(part) for part in parts]
+    sets = [set(numbers[sum(sizes[:i]) : sum(sizes[: i + 1])]) for i in range(3)]
+    assert not sets[0] & sets[1]
+    assert not sets[0] & sets[2]
+    assert not sets[1] & sets[2]
+    assert min(sizes) > 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=8, max_size=60))
+def test_a_split_never_parts_near_duplicates(drawn: list[tuple[int, int]]) -> None:
+    fresh = [said(f"{row(base).text}{'!' * ending}", "a", 100 + i) for i, (base, ending) in enumerate(drawn)]
+    train, validation = split(once(fresh, Counter()), SETTINGS)
+    keys = {each.key for each in train}
+    assert not [each for each in validation if each.key in keys]
+
+
+def test_the_newest_rows_are_judged_on() -> None:
+    train, validation = split(rows(100), SETTINGS)
+    assert len(validation) == 25
+    assert max(each.time_ms for each in train) < min(each.time_ms for each in validation)
+
+
+def test_validation_is_bounded() -> None:
+    _, validation = split(rows(400), RetrainSettings(max_validation=40))
+    assert len(validation) == 40
+
+
+def test_a_flooding_client_is_capped_where_there_are_others() -> None:
+    flood = [row(i, client="mallory") for i in range(100)]
+    others = rows(50, first=200)
+    dropped: Counter[str] = Counter()
+    kept = capped([*flood, *others], 0.2, dropped)
+    assert sum(each.client == "mallory" for each in kept) == 30
+    assert dropped["client over its cap"] == 70
+
+
+def test_a_single_client_is_not_capped() -> None:
+    assert len(capped([row(i, client="app") for i in range(100)], 0.2, Counter())) == 100
+
+
+def test_the_newest_answer_to_a_question_counts() -> None:
+    dropped: Counter[str] = Counter()
+    (kept,) = once([said("Where?", "new", 9), said("where", "old", 3)], dropped)
+    assert kept.completion == "new"
+    assert dropped["exact duplicate"] == 1
+
+
+def test_a_fresh_answer_overrules_an_old_one() -> None:
+    dropped: Counter[str] = Counter()
+    assert still_true([said("Where is it?", "old", 1)], [said("where is it", "new", 2)], dropped) == []
+    assert dropped["contradicted by a fresh row"] == 1
+
+
+def renamed(count: int = 8) -> tuple[list[Example], list[Example]]:
+    """The same questions under another name: ones like those that the champion knows as `lost`."""
+    known = [said(f"my parcel number {i} got lost on the way", "lost", i, source=REHEARSAL) for i in range(20)]
+    fresh = [
+        said(f"my parcel number {50 + i} got lost on the way", "missing", 50 + i, predicted="Lost")
+        for i in range(count)
+    ]
+    return known, fresh
+
+
+def test_a_renamed_label_is_stale() -> None:
+    known, fresh = renamed()
+    assert stale_labels(fresh, known) == {"lost"}
+
+
+def test_a_label_that_merely_does_not_occur_now_is_kept() -> None:
+    """New questions were taken for it, but they are nothing like its own."""
+    known, _ = renamed()
+    fresh = [row(i, "brand new", predicted="lost") for i in range(300, 312)]
+    assert stale_labels(fresh, known) == frozenset()
+
+
+def test_a_label_that_somebody_still_gives_is_kept() -> None:
+    known, fresh = renamed()
+    alive = said("my parcel number 99 got lost on the way", "lost", 99, predicted="other")
+    assert stale_labels([*fresh, alive], known) == frozenset()
+
+
+def test_few_contradictions_prove_nothing() -> None:
+    known, fresh = renamed(4)
+    assert stale_labels(fresh, known) == frozenset()
+
+
+def test_rehearsal_is_balanced_over_labels() -> None:
+    many = [*rows(90, "a", source=REHEARSAL), *rows(10, "b", first=200, source=REHEARSAL)]
+    assert Counter(each.label for each in balanced(many, 20)) == {"a": 10, "b": 10}
+
+
+def test_regression_rows_are_ones_the_champion_was_not_trained_on() -> None:
+    unseen, seen = rows(40, first=300, source=REHEARSAL), rows(40, first=600, source=REHEARSAL)
+    found = build(SETTINGS, rows(60), unseen, seen)
+    assert {each.id for each in found.regression} <= {each.id for each in unseen}
+    assert {each.id for each in found.train} & {each.id for each in seen}
+
+
+def test_the_same_rows_make_the_same_dataset() -> None:
+    parts = (rows(60), rows(40, first=300), rows(40, first=600))
+    assert msgspec.json.encode(build(SETTINGS, *parts)) == msgspec.json.encode(build(SETTINGS, *parts))
+
+
+def test_too_little_is_said_clearly() -> None:
+    with pytest.raises(ValueError, match="0 to train on and 0 to judge on"):
+        build(SETTINGS, [], rows(10), [])

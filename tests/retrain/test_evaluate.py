@@ -1,0 +1,122 @@
+"""Evaluation asks the engine as clients do, and never mistakes trouble for a wrong answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from monitor.metrics import exact_match
+from retrain.comparison import compare, slices, summary
+from retrain.dataset import Dataset
+from retrain.evaluate import EngineRefused, answers, loaded, scores
+from retrain.settings import RetrainSettings
+from tests.retrain.rows import row, rows
+
+
+class Engine:
+    """Keeps what vLLM promises of adapters; answers `a` where the adapter's folder is called good, else `b`."""
+
+    def __init__(self) -> None:
+        self.names = {"base": "/base"}
+        self.calls: list[str] = []
+        self.status = 200
+
+    async def models(self, _: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": name} for name in self.names]})
+
+    async def load(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.names[body["lora_name"]] = body["lora_path"]
+        self.calls.append(f"load {body['lora_name']}")
+        return web.Response(text="ok")
+
+    async def unload(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        del self.names[body["lora_name"]]
+        self.calls.append(f"unload {body['lora_name']}")
+        return web.Response(text="ok")
+
+    async def chat(self, request: web.Request) -> web.Response:
+        body: dict[str, Any] = await request.json()
+        assert body["temperature"] == 0
+        answer = "a" if self.names[body["model"]].endswith("good") else body["messages"][0]["content"]
+        return web.json_response({"choices": [{"message": {"content": answer}}]}, status=self.status)
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[tuple[Engine, str]]:
+    made, app = Engine(), web.Application()
+    app.add_routes(
+        [
+            web.get("/v1/models", made.models),
+            web.post("/v1/load_lora_adapter", made.load),
+            web.post("/v1/unload_lora_adapter", made.unload),
+            web.post("/v1/chat/completions", made.chat),
+        ]
+    )
+    server = TestServer(app)
+    await server.start_server()
+    yield made, str(server.make_url("")).rstrip("/")
+    await server.close()
+
+
+async def test_the_adapter_is_held_only_while_it_is_asked(engine: tuple[Engine, str]) -> None:
+    made, url = engine
+    made.names["evaluation-left-by-a-killed-one"] = "/x"
+    async with aiohttp.ClientSession() as http:
+        async with loaded(http, url, "support-1", Path("/adapters/good")) as name:
+            assert name == "evaluation-support-1"
+            assert set(made.names) == {"base", name}
+        assert set(made.names) == {"base"}
+        with pytest.raises(ZeroDivisionError):
+            async with loaded(http, url, "support-1", Path("/adapters/good")):
+                _ = 1 / 0
+    assert set(made.names) == {"base"}
+
+
+async def test_answers_come_in_the_rows_order(engine: tuple[Engine, str]) -> None:
+    made, url = engine
+    asked = rows(20)
+    made.names["m"] = "/bad"
+    async with aiohttp.ClientSession() as http:
+        given = await answers(http, url, "m", asked, max_tokens=8, concurrency=4)
+    assert given == [each.text for each in asked]
+
+
+async def test_an_error_is_no_wrong_answer(engine: tuple[Engine, str]) -> None:
+    made, url = engine
+    made.status, made.names["m"] = 500, "/bad"
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(EngineRefused, match="status 500, expected 200"):
+            await answers(http, url, "m", rows(2), max_tokens=8, concurrency=1)
+
+
+async def test_both_sides_answer_the_same_rows(engine: tuple[Engine, str]) -> None:
+    _, url = engine
+    dataset = Dataset([], rows(6, "a"), rows(4, "b", first=50), {})
+    sides = ("new-1", Path("/adapters/good")), ("old-1", Path("/adapters/bad"))
+    gate = await compare(RetrainSettings(), url, dataset, "exact_match", *sides)
+    assert gate.target == [(1.0, 0.0)] * 6
+    assert gate.regression == [(0.0, 0.0)] * 4
+    assert summary(gate) == {
+        "target_candidate": 1.0,
+        "target_champion": 0.0,
+        "regression_candidate": 0.0,
+        "regression_champion": 0.0,
+    }
+
+
+def test_groups_come_from_tags() -> None:
+    tagged = [row(1, tags={"language": "de"}), row(2, tags={"language": "en"}), row(3)]
+    found = slices(tagged, [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+    assert found == {"language=de": [(1.0, 0.0)], "language=en": [(0.0, 1.0)]}
+
+
+def test_scores_compare_normalised() -> None:
+    assert scores(["A.", " b "], [row(1, "a"), row(2, "c")], exact_match) == [1.0, 0.0]

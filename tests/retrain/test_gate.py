@@ -1,0 +1,87 @@
+"""The gate: what is not proven is not promoted, and the verdict can be derived again."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from retrain.gate import GateInput, Scores, judge
+
+SAME: Scores = [(1.0, 1.0)] * 100
+BETTER: Scores = [(1.0, 0.0)] * 30 + [(1.0, 1.0)] * 20
+WORSE: Scores = [(0.0, 1.0)] * 40
+
+
+def asked(target: Scores = BETTER, regression: Scores = SAME, **changes: object) -> GateInput:
+    given = {
+        "candidate": "new",
+        "champion": "old",
+        "target": target,
+        "regression": regression,
+        "min_gain": 0.05,
+        "margin": 0.1,
+        "slice_margin": 0.25,
+        "min_slice": 30,
+        "alpha": 0.05,
+        **changes,
+    }
+    return GateInput(**given)  # type: ignore[arg-type]
+
+
+def test_a_clear_gain_without_loss_is_promoted() -> None:
+    verdict = judge(asked())
+    assert verdict.status == "promote"
+    assert [(check.name, check.passed) for check in verdict.checks] == [("target", True), ("regression", True)]
+    target = verdict.checks[0]
+    assert target.low <= target.estimate <= target.high
+    assert target.rows == 50
+
+
+@pytest.mark.parametrize("target", [[], [(1.0, 0.0)] * 3, SAME, [(1.0, 0.0), (0.0, 1.0)] * 15])
+def test_inconclusive_never_promotes(target: Scores) -> None:
+    assert judge(asked(target)).status != "promote"
+
+
+def test_no_rows_are_no_evidence() -> None:
+    verdict = judge(asked([], []))
+    assert verdict.status == "inconclusive"
+    assert "no rows of the healthy time" in verdict.reason
+
+
+def test_a_gain_here_does_not_buy_a_loss_there() -> None:
+    verdict = judge(asked(regression=WORSE))
+    assert verdict.status == "reject"
+    assert "regression failed" in verdict.reason
+
+
+def test_too_few_regression_rows_hold_a_winner_back() -> None:
+    assert judge(asked(regression=SAME[:5])).status == "inconclusive"
+
+
+def test_a_group_that_loses_is_a_rejection() -> None:
+    verdict = judge(asked(slices={"language=de": WORSE, "language=en": BETTER}))
+    assert verdict.status == "reject"
+    assert "language=de failed" in verdict.reason
+
+
+def test_groups_too_small_are_not_looked_at() -> None:
+    assert len(judge(asked(slices={"language=de": WORSE[:29]})).checks) == 2
+
+
+def test_the_verdict_is_derived_again_bit_for_bit() -> None:
+    gate = asked(slices={"tenant=a": BETTER})
+    again = msgspec.json.decode(msgspec.json.encode(gate), type=GateInput)
+    assert msgspec.json.encode(judge(again)) == msgspec.json.encode(judge(gate))
+
+
+def test_a_candidate_that_is_no_better_is_seldom_promoted() -> None:
+    """Type I error: a true gain of exactly `min_gain` passes with probability at most alpha."""
+    rng = random.Random(3)
+    passed = 0
+    for _ in range(300):
+        draws = [rng.random() for _ in range(120)]
+        target: Scores = [(1.0, 0.0) if x < 0.25 else (0.0, 1.0) if x < 0.45 else (1.0, 1.0) for x in draws]
+        passed += judge(asked(target)).status == "promote"
+    assert passed / 300 <= 0.08

@@ -1,0 +1,115 @@
+"""Training, on a model small enough for a unit test: it learns, it resumes bit for bit, it leaves only safetensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from retrain import recipe
+from retrain.train import train
+from streams.identity import ADAPTER_FILES
+
+ROWS = [([{"role": "user", "content": f"say {word}"}], word) for word in ("red", "blue", "green", "pink")] * 4
+KNOBS = recipe.find("qlora")
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two thin layers over single letters."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("model")
+    letters = ["<bos>", "<eos>", "<pad>", *(chr(code) for code in range(32, 127)), "\n"]
+    inner = Tokenizer(models.WordLevel({letter: i for i, letter in enumerate(letters)}, unk_token="<pad>"))
+    inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>")
+    tokenizer.save_pretrained(str(folder))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(letters),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=2,
+    )
+    LlamaForCausalLM(config).save_pretrained(str(folder))
+    return folder
+
+
+def knobs(*, quantised: bool = False, **training: Any) -> recipe.Recipe:
+    given = {"min_steps": 12, "max_steps": 12, "batch_size": 4, "checkpoint_steps": 5, "learning_rate": 1e-2}
+    return dataclasses.replace(
+        KNOBS,
+        quantisation=dataclasses.replace(KNOBS.quantisation, enabled=quantised),
+        training=dataclasses.replace(KNOBS.training, **{**given, **training}),
+    )
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_it_learns(model_dir: Path, tmp_path: Path, quantised: bool) -> None:
+    losses: list[float] = []
+    done = train(
+        ROWS, model_dir, knobs(quantised=quantised), tmp_path, threads=1, progress=lambda *told: losses.append(told[2])
+    )
+    assert (done.rows, done.left_out, done.steps, done.resumed_at) == (16, 0, 12, 0)
+    assert losses[-1] < losses[0] - 0.2
+    assert sorted(path.name for path in done.folder.iterdir() if path.suffix != ".md") == sorted(ADAPTER_FILES)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_killed_and_called_again_it_ends_with_the_same_bits(model_dir: Path, tmp_path: Path) -> None:
+    whole = train(ROWS, model_dir, knobs(), tmp_path / "whole", threads=1)
+
+    def die(step: int, steps: int, loss: float) -> None:
+        if step == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(ROWS, model_dir, knobs(), tmp_path / "parted", threads=1, progress=die)
+    parted = train(ROWS, model_dir, knobs(), tmp_path / "parted", threads=1)
+    assert parted.resumed_at == 5
+    name = "adapter_model.safetensors"
+    assert (parted.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_a_checkpoint_of_other_rows_is_none(model_dir: Path, tmp_path: Path) -> None:
+    train(ROWS, model_dir, knobs(), tmp_path, threads=1)
+    assert train(ROWS[:8], model_dir, knobs(), tmp_path, threads=1).resumed_at == 0
+
+
+def test_it_goes_on_from_a_champion(model_dir: Path, tmp_path: Path) -> None:
+    first = train(ROWS, model_dir, knobs(min_steps=30, max_steps=30), tmp_path / "one", threads=1)
+    losses: list[float] = []
+    train(
+        ROWS,
+        model_dir,
+        knobs(),
+        tmp_path / "two",
+        warm_start=first.folder,
+        threads=1,
+        progress=lambda *told: losses.append(told[2]),
+    )
+    assert losses[0] < 2 * first.loss + 0.3
+
+
+def test_long_rows_are_left_out_and_counted(model_dir: Path, tmp_path: Path) -> None:
+    long = ([{"role": "user", "content": "x" * 600}], "red")
+    done = train([*ROWS, long], model_dir, knobs(max_length=64), tmp_path, threads=1)
+    assert (done.rows, done.left_out) == (16, 1)
+
+
+def test_nothing_to_learn_from_is_said(model_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="rows: 0, none of at most 64 tokens"):
+        train([], model_dir, knobs(max_length=64), tmp_path)

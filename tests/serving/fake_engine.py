@@ -1,0 +1,124 @@
+"""vLLM as the gateway knows it, with a switch for everything that can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Self
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+WORDS = ["Card", " arrival", "."]
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+class FakeEngine:
+    """Answers `Card arrival.` under the name it was asked by; keeps the bodies it got."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.cancelled = 0
+        self.mode = ""  # "", "lost", "error", "bad request", "no json", "slow", "break", "stall"
+        self._server: TestServer | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.add_routes([web.post("/v1/chat/completions", self._chat), web.post("/v1/completions", self._completion)])
+        self._server = TestServer(app)
+        await self._server.start_server()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """From now on connections are refused."""
+        if self._server is not None:
+            await self._server.close()
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return str(self._server.make_url("")).rstrip("/")
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, chat=True)
+
+    async def _completion(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, chat=False)
+
+    async def _answer(self, request: web.Request, *, chat: bool) -> web.StreamResponse:
+        body = await request.json()
+        self.bodies.append(body)
+        try:
+            if self.mode == "slow":
+                await asyncio.sleep(30)
+            if refusal := self._refusal(body):
+                return refusal
+            if body.get("stream"):
+                return await self._stream(request, body, chat)
+            return web.json_response(whole(body, chat))
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    def _refusal(self, body: dict[str, Any]) -> web.Response | None:
+        if self.mode == "lost":
+            told = {"message": f"The model `{body['model']}` does not exist.", "type": "NotFoundError", "code": 404}
+            return web.json_response({"error": told}, status=404)
+        if self.mode == "error":
+            return web.json_response({"error": {"message": "engine dead", "type": "InternalServerError"}}, status=500)
+        if self.mode == "bad request":
+            return web.json_response(
+                {"error": {"message": "max_tokens is too large", "param": "max_tokens"}}, status=400
+            )
+        if self.mode == "no json":
+            return web.Response(text="<html>", content_type="text/html")
+        return None
+
+    async def _stream(self, request: web.Request, body: dict[str, Any], chat: bool) -> web.StreamResponse:
+        reply = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+        await reply.prepare(request)
+        for i, each in enumerate(chunks(body, chat)):
+            if i == 2 and self.mode == "break":
+                assert request.transport is not None
+                request.transport.close()
+                return reply
+            if i == 2 and self.mode == "stall":
+                await asyncio.sleep(30)
+            await reply.write(f"data: {json.dumps(each)}\n\n".encode())
+        await reply.write(b"data: [DONE]\n\n")
+        return reply
+
+
+def whole(body: dict[str, Any], chat: bool) -> dict[str, Any]:
+    text = "".join(WORDS)
+    choices = []
+    for index in range(body.get("n", 1)):
+        shape: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        choices.append({"index": index, **shape, "logprobs": logprobs(body, WORDS, chat), "finish_reason": "stop"})
+    kind = "chat.completion" if chat else "text_completion"
+    return {"id": "x-1", "object": kind, "created": 1, "model": body["model"], "choices": choices, "usage": USAGE}
+
+
+def chunks(body: dict[str, Any], chat: bool) -> list[dict[str, Any]]:
+    kind = "chat.completion.chunk" if chat else "text_completion"
+    base = {"id": "x-1", "object": kind, "created": 1, "model": body["model"]}
+    made = []
+    for word in ["", *WORDS]:
+        shape: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
+        told = logprobs(body, [word], chat) if word else None
+        made.append({**base, "choices": [{"index": 0, **shape, "logprobs": told, "finish_reason": None}]})
+    last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+    made.append({**base, "choices": [{"index": 0, **last, "logprobs": None, "finish_reason": "stop"}]})
+    if (body.get("stream_options") or {}).get("include_usage"):
+        made.append({**base, "choices": [], "usage": USAGE})
+    return made
+
+
+def logprobs(body: dict[str, Any], words: list[str], chat: bool) -> dict[str, Any] | None:
+    asked = body.get("logprobs")
+    if chat:
+        return {"content": [{"token": word, "logprob": -0.5, "top_logprobs": []} for word in words]} if asked else None
+    return None if asked is None else {"tokens": words, "token_logprobs": [-0.5] * len(words)}

@@ -1,0 +1,129 @@
+"""Feedback: which version it is about and whether the reply was right, without asking anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.serving.scene import BODY, OLD, Reply, Scene
+
+WRONG = [
+    ({}, "request_id"),
+    ({"label": "x"}, "request_id"),
+    ({"request_id": "ID"}, "label"),
+    ({"request_id": "ID", "label": None}, "label"),
+    ({"request_id": "ID", "label": 3}, "label"),
+    ({"request_id": "ID", "label": " "}, "label"),
+    ({"request_id": "ID", "label": "x" * 30_000}, "label"),
+    ({"request_id": "ID", "correction": ["x"]}, "correction"),
+    ({"request_id": "ID", "score": "good"}, "score"),
+    ({"request_id": "ID", "score": 1.5}, "score"),
+    ({"request_id": "ID", "score": True}, "score"),
+    ({"request_id": "ID", "thumb": "up"}, "thumb"),
+    ({"request_id": "ID", "thumb": 1}, "thumb"),
+    ({"request_id": "ID", "label": "x", "source": "nobody"}, "source"),
+    ({"request_id": "ID", "labels": "x"}, "labels"),
+    ({"request_id": 7, "label": "x"}, "request_id"),
+    ({"request_id": "made-up", "label": "x"}, "request_id"),
+    ({"request_id": "a.b.c.d.e.f", "label": "x"}, "request_id"),
+    (b"{", None),
+    (b'"text"', None),
+]
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with Scene().running() as running:
+        yield running
+
+
+async def asked(scene: Scene, **more: Any) -> str:
+    """A request's id; the answer was `Card arrival.`"""
+    reply = await scene.post(body={**BODY, **more})
+    return reply.headers["x-homeostat-request-id"]
+
+
+async def say(scene: Scene, request_id: str, **words: Any) -> Reply:
+    reply = await scene.post("/v1/feedback", {"request_id": request_id, **words})
+    assert reply.status == 202
+    return reply
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("label", "right"), [("Card arrival.", True), ("  card ARRIVAL ", True), ("lost card", False)])
+async def test_a_label_is_compared_with_the_answer(scene: Scene, stream: bool, label: str, right: bool) -> None:
+    reply = await say(scene, await asked(scene, stream=stream), label=label)
+    (event,) = await scene.told()
+    (served,) = await scene.served()
+    assert reply.body == {"id": event.id, "event_id": served.id, "version": OLD, "correct": right}
+    assert (event.correct, event.label, event.alias, event.version) == (right, label, "support", OLD)
+
+
+async def test_a_correction_tells_right_from_wrong_too(scene: Scene) -> None:
+    assert (await say(scene, await asked(scene), correction="card arrival")).body["correct"] is True
+
+
+@pytest.mark.parametrize("words", [{"thumb": True}, {"thumb": False}, {"score": 0.0}, {"score": 1}])
+async def test_an_opinion_is_kept_as_one(scene: Scene, words: dict[str, Any]) -> None:
+    assert (await say(scene, await asked(scene), **words)).body["correct"] is None
+    (event,) = await scene.told()
+    assert (event.thumb, event.score) == (words.get("thumb"), words.get("score"))
+
+
+async def test_the_same_words_again_are_the_same_event(scene: Scene) -> None:
+    request_id = await asked(scene)
+    ids = [(await say(scene, request_id, label=label)).body["id"] for label in ("a", "a", "b")]
+    assert ids[0] == ids[1] != ids[2]
+
+
+async def test_of_two_choices_nobody_knows_which_was_meant(scene: Scene) -> None:
+    scene_id = await asked(scene, n=2)
+    (served,) = await scene.served()
+    assert served.output == "Card arrival."
+    assert (await say(scene, scene_id, thumb=True)).body["event_id"] == served.id
+
+
+async def test_an_aliass_own_metric_judges() -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, metrics={"support": "token_f1"})
+    async with scene.running():
+        assert (await say(scene, await asked(scene), label="my card arrival")).body["correct"] is True
+        assert (await say(scene, await asked(scene), label="arrival of the parcel")).body["correct"] is False
+
+
+async def test_an_answer_forgotten_is_not_guessed() -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, recent_answers=1)
+    async with scene.running():
+        first = await asked(scene, stream=True)
+        await asked(scene, stream=True)
+        await scene.served(2)
+        assert (await say(scene, first, label="card arrival")).body["correct"] is None
+
+
+async def test_private_things_are_masked(scene: Scene) -> None:
+    await say(scene, await asked(scene), correction="write to ann@example.org")
+    (event,) = await scene.told()
+    assert event.correction == "write to [email]"
+
+
+@pytest.mark.parametrize(("body", "param"), WRONG)
+async def test_what_is_wrong_is_named(scene: Scene, body: Any, param: str | None) -> None:
+    if isinstance(body, dict) and body.get("request_id") == "ID":
+        body = {**body, "request_id": await asked(scene)}
+    reply = await scene.post("/v1/feedback", body)
+    assert (reply.status, reply.error["param"], reply.error["type"]) == (400, param, "invalid_request_error")
+    await scene.told(0)
+
+
+async def test_an_altered_id_is_refused(scene: Scene) -> None:
+    parts = (await asked(scene)).split(".")
+    for i in range(len(parts)):
+        forged = ".".join(
+            [*parts[:i], "0" + parts[i][1:] if parts[i][0] != "0" else "1" + parts[i][1:], *parts[i + 1 :]]
+        )
+        reply = await scene.post("/v1/feedback", {"request_id": forged, "label": "x"})
+        assert (reply.status, reply.error["code"]) == (400, "unknown_request_id")

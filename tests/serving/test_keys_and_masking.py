@@ -1,0 +1,117 @@
+"""Who may call, and what never leaves the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serving.errors import ApiError
+from serving.keys import Key, KeyRing, KeysError, entry, read
+from serving.masking import PATTERNS, Masker
+
+MASK = Masker(PATTERNS)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def keys(path: Path, *made: Key) -> Path:
+    path.write_text("\n".join(entry(key) for key in made))
+    return path
+
+
+def test_a_key_is_known_by_its_digest_only(tmp_path: Path) -> None:
+    path = keys(tmp_path / "keys.toml", Key.of("app", "hunter2"))
+    assert "hunter2" not in path.read_text()
+    assert KeyRing(path=path).authorise("Bearer hunter2", "infer") == "app"
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic hunter2", "hunter2"])
+def test_no_key_is_a_401(header: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        KeyRing([Key.of("app", "hunter2")]).authorise(header, "infer")
+    assert (refused.value.status, refused.value.code) == (401, "missing_api_key")
+
+
+def test_a_key_without_the_scope_is_a_403() -> None:
+    with pytest.raises(ApiError) as refused:
+        KeyRing([Key.of("app", "hunter2", ["feedback"])]).authorise("Bearer hunter2", "infer")
+    assert refused.value.status == 403
+
+
+def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
+    clock = Clock()
+    path = keys(tmp_path / "keys.toml", Key.of("app", "old"))
+    ring = KeyRing(path=path, clock=clock)
+    keys(path, Key.of("app", "new key"))
+    clock.now = 2.0
+    assert ring.authorise("Bearer new key", "infer") == "app"
+    with pytest.raises(ApiError):
+        ring.authorise("Bearer old", "infer")
+    path.write_text("[broken")
+    clock.now = 4.0
+    assert ring.authorise("Bearer new key", "infer") == "app"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[app", "not TOML"),
+        ("app = 1", r"\[app\]: no table"),
+        ("[app]\nsha256 = 'x'", "64 hexadecimal digits"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nscopes = ['admin']", "expected a list of infer and feedback"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nsecret = 'x'", "unknown secret"),
+    ],
+)
+def test_a_wrong_file_is_told_by_key(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(text)
+    with pytest.raises(KeysError, match=told):
+        read(path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KeysError, match=r"none\.toml: cannot be read"):
+        read(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("write to Ann.Lee+x@mail.example.org, please", "write to [email], please"),
+        ("card 4111 1111 1111 1111 was charged", "card [card] was charged"),
+        ("card 4111-1111-1111-1111", "card [card]"),
+        ("my IBAN is DE89 3704 0044 0532 0130 00", "my IBAN is [iban]"),
+        ("call +49 30 1234567 or (030) 123-4567", "call [phone] or [phone]"),
+        ("key sk-abcdefghijklmnop1234", "key [secret]"),
+        ("Authorization: Bearer abcdefghijklmnopqrst", "Authorization: [secret]"),
+        ("AKIAABCDEFGHIJKLMNOP", "[secret]"),
+    ],
+)
+def test_what_is_private_is_masked(text: str, masked: str) -> None:
+    assert MASK(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order 4111111111111112 of 2024-11-24",
+        "card_arrival",
+        "I paid 100.50 at 12:30 for 3 items",
+        "version 1.2.3, ticket 12345678",
+        "see you @ noon",
+    ],
+)
+def test_lookalikes_pass(text: str) -> None:
+    assert MASK(text) == text
+
+
+def test_only_what_was_asked_for_is_masked() -> None:
+    assert Masker(["card"])("a@b.example 4111111111111111") == "a@b.example [card]"
+    with pytest.raises(KeyError, match="nonsense"):
+        Masker(["nonsense"])
