@@ -60,9 +60,7 @@ def main(debug: bool) -> None:
 @click.option(
     "--shift",
     type=click.Choice(["new intents", "none", "polite"]),
-    default="new intents",
-    show_default=True,
-    help="How the demo's own world changes (without --data).",
+    help="How the demo's own world changes (without --data).  [default: new intents; none with --expect nothing]",
 )
 @click.option("--report", type=click.Path(path_type=Path), default=Path("var/demo"), show_default=True)
 @click.option("--feedback", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of labelled rows.")
@@ -72,7 +70,7 @@ def demo(
     data: Path | None,
     model: Path | None,
     expect: str,
-    shift: str,
+    shift: str | None,
     report: Path,
     feedback: float,
     seed: int,
@@ -81,6 +79,7 @@ def demo(
     """Show the closed loop on this machine, with a report and a picture."""
     from deploy.demo import Options, run
 
+    shift = shift or ("new intents" if expect == "retrain" else "none")
     options = Options(data, shift, model, expect, report, feedback, seed, keep)  # type: ignore[arg-type]
     sys.exit(0 if run(options, _console()) else 1)
 

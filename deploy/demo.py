@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrain.first import first_adapter
 from rich.console import Console
 
 from deploy import demo_stack, page, report
@@ -21,13 +20,14 @@ from deploy.rows import Row, read
 from deploy.run import ENDED, Events, Expected, FeedbackCounts, Run
 from deploy.simulator import Outcome, Population
 from deploy.world import world
+from retrain.first import first_adapter
 from serving import operations
 from streams.events import AlarmKind, RetrainStatus
 
-FAST = 12.0  # requests a second while nothing is trained: about what the engine can do on two cores
+FAST = 12.0  # requests a second while nothing is trained: more than the engine can do on two cores
 SLOW = 1.0  # while a candidate is trained beside it
 DASH = "\N{EN DASH}"
-MEASURED = 250  # `after` rows for the new version, where there are so many
+MEASURED = 150  # `after` rows for the new version, where there are so many
 SETTLE_S = 60.0  # for the last events to be consumed
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from deploy import checks, ports, processes
 from deploy.cache import cache_folder
-from deploy.engine import Engine, answers_ok, device, warm_up
+from deploy.engine import Engine, answers_ok, available_cores, device, share, warm_up
 from deploy.kafka import EmbeddedKafka, create_topics
 from deploy.launch import Launch, Member, Report, alone, bring_down, silent
 from deploy.processes import Spec
@@ -101,7 +101,7 @@ def _engine(settings: StackSettings, replica: int) -> Member:
     url = f"http://127.0.0.1:{port}/health"
     return Member(
         name,
-        partial(_engine_spec, settings, name, port),
+        partial(_engine_spec, settings, replica),
         partial(answers_ok, url),
         ((f"stack.engine_ports[{replica}]", port),),
         timeout_s=settings.start_timeout_s,
@@ -109,12 +109,13 @@ def _engine(settings: StackSettings, replica: int) -> Member:
     )
 
 
-def _engine_spec(settings: StackSettings, name: str, port: int) -> Spec:
+def _engine_spec(settings: StackSettings, replica: int) -> Spec:
     from retrain.prompting import chat_template_for
 
-    model = model_folder(settings)
-    engine = Engine(model, port, device(settings.device), settings, chat_template_for(model))
-    return Spec(name, engine.command(), engine.healthy, settings.start_timeout_s, engine.environment())
+    model, port = model_folder(settings), settings.engine_ports[replica]
+    cores = share(replica, len(settings.engine_ports), available_cores())
+    engine = Engine(model, port, device(settings.device), settings, chat_template_for(model), cores)
+    return Spec(f"engine-{replica}", engine.command(), engine.healthy, settings.start_timeout_s, engine.environment())
 
 
 def _role(

@@ -82,7 +82,7 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
             knobs,
             folder / "training",
             warm_start=warm,
-            threads=settings.threads or None,
+            threads=settings.threads or max(1, (os.cpu_count() or 2) // 2),
             progress=_teller(folder, run),
         )
         adapter = commit(trained.folder, spec.var / "adapters", request.alias, base)

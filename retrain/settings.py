@@ -11,9 +11,9 @@ class RetrainSettings:
 
     recipe: str = "qlora"  # a recipe of retrain/recipes, or the path of a TOML file
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on
-    max_validation: int = 120
-    regression_rows: int = 100  # rows of the healthy time that a candidate must not do worse on
-    rehearsal_rows: int = 400  # rows of the healthy time that are trained on again, against forgetting; at most
+    max_validation: int = 80
+    regression_rows: int = 80  # rows of the healthy time that a candidate must not do worse on
+    rehearsal_rows: int = 250  # rows of the healthy time that are trained on again, against forgetting; at most
     client_cap: float = 0.2  # largest share of the fresh rows from one client, where there are more than five
     min_gain: float = 0.05  # points that a candidate must be better by on the fresh rows
     margin: float = 0.10  # points that it may be worse by on the healthy time's
@@ -22,7 +22,7 @@ class RetrainSettings:
     alpha: float = 0.05  # chance that a check passes wrongly
     max_tokens: int = 32  # of an answer under evaluation
     concurrency: int = 8  # answers asked for at once
-    threads: int = 0  # of the processor, for training; 0: as many as torch takes
+    threads: int = 0  # of the processor, for training; 0: the half of the cores that engines leave alone
     lease_s: float = 120.0  # a trainer silent for so long has lost its work to another
     timeout_s: float = 21_600.0  # a job that takes longer has failed
 

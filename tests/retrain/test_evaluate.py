@@ -4,66 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from monitor.metrics import exact_match
 from retrain.comparison import compare, slices, summary
 from retrain.dataset import Dataset
 from retrain.evaluate import EngineRefused, answers, loaded, scores
 from retrain.settings import RetrainSettings
+from tests.retrain.engine import Engine
 from tests.retrain.rows import row, rows
-
-
-class Engine:
-    """Keeps what vLLM promises of adapters; answers `a` where the adapter's folder is called good, else `b`."""
-
-    def __init__(self) -> None:
-        self.names = {"base": "/base"}
-        self.calls: list[str] = []
-        self.status = 200
-
-    async def models(self, _: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": name} for name in self.names]})
-
-    async def load(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        self.names[body["lora_name"]] = body["lora_path"]
-        self.calls.append(f"load {body['lora_name']}")
-        return web.Response(text="ok")
-
-    async def unload(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        del self.names[body["lora_name"]]
-        self.calls.append(f"unload {body['lora_name']}")
-        return web.Response(text="ok")
-
-    async def chat(self, request: web.Request) -> web.Response:
-        body: dict[str, Any] = await request.json()
-        assert body["temperature"] == 0
-        answer = "a" if self.names[body["model"]].endswith("good") else body["messages"][0]["content"]
-        return web.json_response({"choices": [{"message": {"content": answer}}]}, status=self.status)
 
 
 @pytest.fixture
 async def engine() -> AsyncIterator[tuple[Engine, str]]:
-    made, app = Engine(), web.Application()
-    app.add_routes(
-        [
-            web.get("/v1/models", made.models),
-            web.post("/v1/load_lora_adapter", made.load),
-            web.post("/v1/unload_lora_adapter", made.unload),
-            web.post("/v1/chat/completions", made.chat),
-        ]
-    )
-    server = TestServer(app)
-    await server.start_server()
-    yield made, str(server.make_url("")).rstrip("/")
-    await server.close()
+    made = Engine()
+    async with made.serving() as url:
+        yield made, url
 
 
 async def test_the_adapter_is_held_only_while_it_is_asked(engine: tuple[Engine, str]) -> None:

@@ -1,0 +1,59 @@
+"""What evaluation asks of vLLM, as a fake: adapters come and go, and the good one knows the answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+
+class Engine:
+    """Keeps what vLLM promises of adapters. Answers `a` under a folder whose name has `good` in it or that is not the
+    champion's, and else the question."""
+
+    def __init__(self, champion: str = "") -> None:
+        self.names = {"base": "/base"}
+        self.calls: list[str] = []
+        self.status = 200
+        self.champion = champion
+
+    async def models(self, _: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": name} for name in self.names]})
+
+    async def load(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.names[body["lora_name"]] = body["lora_path"]
+        self.calls.append(f"load {body['lora_name']}")
+        return web.Response(text="ok")
+
+    async def unload(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        del self.names[body["lora_name"]]
+        self.calls.append(f"unload {body['lora_name']}")
+        return web.Response(text="ok")
+
+    async def chat(self, request: web.Request) -> web.Response:
+        body: dict[str, Any] = await request.json()
+        assert body["temperature"] == 0
+        path = self.names[body["model"]]
+        good = path.endswith("good") or (self.champion and not path.endswith(self.champion))
+        answer = "a" if good else body["messages"][0]["content"]
+        return web.json_response({"choices": [{"message": {"content": answer}}]}, status=self.status)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Its address, while entered."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/v1/models", self.models),
+                web.post("/v1/load_lora_adapter", self.load),
+                web.post("/v1/unload_lora_adapter", self.unload),
+                web.post("/v1/chat/completions", self.chat),
+            ]
+        )
+        async with TestServer(app) as server:
+            yield str(server.make_url("")).rstrip("/")
