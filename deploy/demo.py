@@ -15,6 +15,7 @@ from rich.console import Console
 from deploy import demo_stack, page, report
 from deploy.demo_stack import ALIAS, Bench
 from deploy.observer import Observer
+from deploy.plan import MEASURED as LEAST
 from deploy.plan import Plan, plan
 from deploy.rows import Row, read
 from deploy.run import ENDED, Events, Expected, FeedbackCounts, Run
@@ -205,7 +206,7 @@ class Director:
         left = self.total - self.taken
         if self.expect == "nothing" or self.promoted or left == 0:
             return FAST
-        if left <= self.shares.reserve:
+        if left <= (LEAST if self.canary else self.shares.reserve):
             return 0.0 if self._hoping() else FAST
         return SLOW if self.training else FAST
 
@@ -221,10 +222,15 @@ class Director:
                     self.console.print(f"   [dim]{_clock(at_ms)}[/] {words}")
             await asyncio.sleep(0.1)
 
+    @property
+    def canary(self) -> bool:
+        """A candidate answers a share of the requests, and needs them."""
+        routes = self.observer.seen.routes
+        return bool(routes and routes[-1].canary)
+
     def _hoping(self) -> bool:
         """Whether a new version may still come although the rows are nearly used up."""
-        routes = self.observer.seen.routes
-        return self.training or bool(routes and routes[-1].canary) or self._won()
+        return self.training or self.canary or self._won()
 
     def _won(self) -> bool:
         return any(result.status == RetrainStatus.PROMOTE for result in self.observer.seen.results)
@@ -283,6 +289,7 @@ def _report(
         feedback=_feedback(population),
         feedback_share=options.feedback_share,
         champion_rows=shares.champion,
+        links={"MLflow: every training with its parameters, rows and adapter": str(bench.var / "mlflow" / "mlflow.db")},
         machine=bench.machine(),
         problem=story.problem,
     )

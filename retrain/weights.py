@@ -15,7 +15,11 @@ def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Pat
     """The model, ready to train: new adapters, or a copy of the one in the folder `warm_start`.
 
     Raises ValueError where that adapter has another rank than the recipe's."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of faster kernels that are not needed
     from peft import PeftModel, get_peft_model
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # seconds of it, in the midst of ours
 
     base = _base(model_dir, recipe, device)
     if recipe.training.gradient_checkpointing:
@@ -42,10 +46,7 @@ def compute_dtype(quantisation: Quantisation, device: torch.device) -> torch.dty
 
 def _base(model_dir: Path, recipe: Recipe, device: torch.device) -> Any:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()  # seconds of it, in the midst of ours
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of faster kernels that are not needed
     dtype = compute_dtype(recipe.quantisation, device)
     bits = BitsAndBytesConfig(
         load_in_4bit=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from streams.log import KafkaSettings
 STAGES = ("kafka", "vllm", "loop")  # after the unit tests, in this order
 FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # whoever asks for the fixture carries the marker
 TIMEOUT_S = {"kafka": 180, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
+
+
+BEFORE_THE_LOOP: list[Callable[[], object]] = []  # what must make room for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if stage and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S[STAGES[stage - 1]]))
     items.sort(key=_stage)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("loop"):
+        while BEFORE_THE_LOOP:
+            BEFORE_THE_LOOP.pop()()
 
 
 def _stage(item: pytest.Item) -> int:
@@ -75,6 +84,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     replica = vllm.Engine(model, settings.engine_ports[0], vllm.device(), settings, chat_template_for(model))
     spec = processes.Spec("engine", replica.command(), replica.healthy, 600, replica.environment())
     child = processes.start(spec, var)
+    BEFORE_THE_LOOP.append(lambda: processes.stop(child, var))
     try:
         processes.wait_ready(spec, child, var)
         vllm.warm_up(replica.port)
