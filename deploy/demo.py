@@ -5,30 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from deploy import demo_stack, page, report
 from deploy.demo_stack import ALIAS, Bench
+from deploy.director import FAST, Director, Story
 from deploy.observer import Observer
-from deploy.plan import MEASURED as LEAST
 from deploy.plan import Plan, plan
 from deploy.rows import Row, read
-from deploy.run import ENDED, Events, Expected, FeedbackCounts, Run
-from deploy.simulator import Outcome, Population
+from deploy.run import Events, Expected, FeedbackCounts, Run
+from deploy.simulator import Population
 from deploy.world import world
 from retrain.first import first_adapter
 from serving import operations
-from streams.events import AlarmKind, RetrainStatus
 
-FAST = 12.0  # requests a second while nothing is trained: more than the engine can do on two cores
-SLOW = 1.0  # while a candidate is trained beside it
 DASH = "\N{EN DASH}"
-MEASURED = 150  # `after` rows for the new version, where there are so many
 SETTLE_S = 60.0  # for the last events to be consumed
 
 
@@ -44,18 +38,6 @@ class Options:
     feedback_share: float = 0.5
     seed: int = 0
     keep: bool = False  # leave the stack running afterwards
-
-
-@dataclass(slots=True)
-class Story:
-    """What happened so far, and when."""
-
-    outcomes: list[Outcome] = field(default_factory=list)
-    marks: dict[str, int] = field(default_factory=dict)
-    problem: str = ""
-
-    def mark(self, name: str, at_ms: int | None = None) -> None:
-        self.marks.setdefault(name, at_ms if at_ms is not None else time.time_ns() // 1_000_000)
 
 
 def run(options: Options, console: Console) -> bool:
@@ -156,103 +138,15 @@ async def _serve(
         rng = random.Random(f"after {options.seed}")
         rows = list(after)
         rng.shuffle(rows)
-        director = Director(population, observer, shares, story, console, options.expect)
+        director = Director(population, observer, shares, story, console, options.expect, bench.ended)
         directing = asyncio.create_task(director.run())
         await population.send(director.rows(rows), FAST, story.outcomes.append, phase="after")
         directing.cancel()
-        await asyncio.gather(directing, return_exceptions=True)
+        [ended] = await asyncio.gather(directing, return_exceptions=True)
+        if isinstance(ended, RuntimeError):
+            raise ended
         await population.drain()
     return population
-
-
-@dataclass(slots=True)
-class Director:
-    """Paces the clients by what the loop is doing, so that rows are left to measure a new version on.
-
-    It only watches; nothing it does reaches the loop except through the number of requests a second."""
-
-    population: Population
-    observer: Observer
-    shares: Plan
-    story: Story
-    console: Console
-    expect: Expected
-    taken: int = 0
-    total: int = 0
-    after_promotion: int = 0
-
-    def rows(self, rows: list[Row]) -> Iterator[Row]:
-        """The rows, one by one; ends early once enough were measured after a promotion."""
-        self.total = len(rows)
-        for row in rows:
-            if self.promoted and self.after_promotion >= MEASURED:
-                return
-            self.taken += 1
-            self.after_promotion += self.promoted
-            yield row
-
-    @property
-    def promoted(self) -> bool:
-        return len({route.champion for route in self.observer.seen.routes}) > 1
-
-    @property
-    def training(self) -> bool:
-        """A retraining is asked for and has no verdict yet."""
-        ended = {result.request_id for result in self.observer.seen.results if result.status in ENDED}
-        return any(request.id not in ended for request in self.observer.seen.requests)
-
-    def rate(self) -> float:
-        """Requests a second for now."""
-        left = self.total - self.taken
-        if self.expect == "nothing" or self.promoted or left == 0:
-            return FAST
-        if left <= (LEAST if self.canary else self.shares.reserve):
-            return 0.0 if self._hoping() else FAST
-        return SLOW if self.training else FAST
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        told: set[str] = set()
-        while True:
-            self.population.rate = self.rate()
-            for name, at_ms, words in self._news():
-                if name not in told:
-                    told.add(name)
-                    self.story.mark(name, at_ms)
-                    self.console.print(f"   [dim]{_clock(at_ms)}[/] {words}")
-            await asyncio.sleep(0.1)
-
-    @property
-    def canary(self) -> bool:
-        """A candidate answers a share of the requests, and needs them."""
-        routes = self.observer.seen.routes
-        return bool(routes and routes[-1].canary)
-
-    def _hoping(self) -> bool:
-        """Whether a new version may still come although the rows are nearly used up."""
-        return self.training or self.canary or self._won()
-
-    def _won(self) -> bool:
-        return any(result.status == RetrainStatus.PROMOTE for result in self.observer.seen.results)
-
-    def _news(self) -> Iterator[tuple[str, int, str]]:
-        seen = self.observer.seen
-        for alarm in seen.alarms:
-            name = "alarm" if alarm.kind == AlarmKind.QUALITY else f"alarm {alarm.id}"
-            yield name, alarm.time_ms, f"alarm ({alarm.kind}): {alarm.summary}"
-        for request in seen.requests:
-            yield "requested", request.time_ms, f"retraining asked for: {request.reason}"
-        for result in seen.results:
-            if result.status in ENDED:
-                words = f"verdict: [bold]{result.status}[/] {result.reason}"
-                yield f"verdict {result.request_id}", result.time_ms, words
-                if result.status == RetrainStatus.PROMOTE:
-                    yield "verdict", result.time_ms, f"candidate {result.candidate} goes on to the rollout"
-        for route in seen.routes[1:]:
-            if route.canary and route.weight:
-                yield "canary", route.time_ms, f"canary: {route.canary} answers {route.weight:.0%} of the requests"
-            elif self.promoted and route.champion != seen.routes[0].champion:
-                yield "promoted", route.time_ms, f"[bold green]promoted[/]: {route.champion}"
 
 
 def _say_accuracy(console: Console, story: Story, phase: str) -> None:
@@ -318,7 +212,3 @@ def _tell(console: Console, options: Options, done: report.Report) -> bool:
     console.print(f"  report    {options.report / 'report.html'}")
     console.print(f"  replay    homeostat replay {options.report / 'ledger.jsonl'}")
     return good
-
-
-def _clock(at_ms: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))

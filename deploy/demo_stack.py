@@ -113,9 +113,13 @@ class Bench:
         self._sampling.set()
 
     def _memory(self) -> int:
-        children = [processes.remembered(name, self.var) for name in processes.names(self.var)]
-        mine = sum(_proportional(p) for p in (psutil.Process(), *psutil.Process().children(recursive=True)))
-        return mine + sum(_tree(child.pid) for child in children if child is not None)
+        started = [processes.remembered(name, self.var) for name in processes.names(self.var)]
+        trees = [_tree(pid) for pid in (os.getpid(), *(child.pid for child in started if child is not None))]
+        return sum(_proportional(process) for process in set[psutil.Process]().union(*trees))
+
+    def ended(self) -> list[str]:
+        """Names of the processes that should run and do not."""
+        return [name for name in processes.names(self.var) if not processes.find(name, self.var)]
 
 
 def prepare(var: Path, model: Path | None, shares: Plan, rows: Sequence[Row]) -> Bench:
@@ -173,12 +177,12 @@ def _ok(url: str) -> bool:
         return False
 
 
-def _tree(pid: int) -> int:
+def _tree(pid: int) -> set[psutil.Process]:
     try:
         process = psutil.Process(pid)
-        return sum(_proportional(p) for p in (process, *process.children(recursive=True)))
+        return {process, *process.children(recursive=True)}
     except psutil.Error:
-        return 0
+        return set()
 
 
 def _proportional(process: psutil.Process) -> int:
