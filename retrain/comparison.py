@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
+import msgspec
 
 from monitor.metrics import METRICS
 from retrain.dataset import Dataset
 from retrain.evaluate import answers, loaded, scores
 from retrain.example import Example
-from retrain.gate import GateInput, Scores
+from retrain.gate import GateInput, Scores, waits
 from retrain.settings import RetrainSettings
 
 PATIENCE_S = 600.0  # for one answer; the engine may be busy with clients
@@ -26,32 +27,44 @@ async def compare(
     candidate: tuple[str, Path],
     champion: tuple[str, Path],
 ) -> GateInput:
-    """Both answer the validation and regression rows; each is a version and its adapter's folder. Raises
-    `evaluate.EngineRefused` or aiohttp.ClientError: then nothing was judged."""
-    rows = [*dataset.validation, *dataset.regression]
+    """Both answer the validation rows, then regression rows, a step at a time, until the verdict does not wait for
+    them any more; that is allowed because the gate's tests may be looked at after every row. Each side is a version
+    and its adapter's folder. Raises `evaluate.EngineRefused` or aiohttp.ClientError: then nothing was judged."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
-    found: list[list[float]] = []
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        for version, path in (candidate, champion):
-            async with loaded(session, engine, version, path) as name:
-                given = await answers(
+    sides = dict((candidate, champion))
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        loaded(session, engine, sides) as names,
+    ):
+
+        async def pairs(rows: Sequence[Example]) -> Scores:
+            given = [
+                await answers(
                     session, engine, name, rows, max_tokens=settings.max_tokens, concurrency=settings.concurrency
                 )
-            found.append(scores(given, rows, METRICS[metric]))
-    pairs = list(zip(*found, strict=True))
-    border = len(dataset.validation)
-    return GateInput(
-        candidate=candidate[0],
-        champion=champion[0],
-        target=pairs[:border],
-        regression=pairs[border:],
-        slices=slices(dataset.validation, pairs[:border]),
-        min_gain=settings.min_gain,
-        margin=settings.margin,
-        slice_margin=settings.slice_margin,
-        min_slice=settings.min_slice,
-        alpha=settings.alpha,
-    )
+                for name in (names[0], names[-1])
+            ]
+            return list(zip(*(scores(each, rows, METRICS[metric]) for each in given), strict=True))
+
+        target = await pairs(dataset.validation)
+        gate = GateInput(
+            candidate=candidate[0],
+            champion=champion[0],
+            target=target,
+            regression=[],
+            slices=slices(dataset.validation, target),
+            min_gain=settings.min_gain,
+            margin=settings.margin,
+            slice_margin=settings.slice_margin,
+            min_slice=settings.min_slice,
+            alpha=settings.alpha,
+        )
+        for first in range(0, len(dataset.regression), settings.step_rows):
+            if gate.regression and not waits(gate):
+                break
+            step = dataset.regression[first : first + settings.step_rows]
+            gate = msgspec.structs.replace(gate, regression=[*gate.regression, *await pairs(step)])
+    return gate
 
 
 def slices(rows: Sequence[Example], pairs: Scores) -> dict[str, Scores]:

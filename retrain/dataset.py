@@ -21,9 +21,10 @@ FEW_CLIENTS = 5  # a cap on clients makes no sense with fewer
 
 
 class Dataset(msgspec.Struct, frozen=True):
-    """Three disjoint parts, and how many rows each filter took away."""
+    """What is learned, what is judged on (the two share no question), and how many rows each filter took away."""
 
-    train: list[Example]
+    train: list[Example]  # fresh rows: what is new
+    rehearsal: list[Example]  # rows of the healthy time that are trained on as well, against forgetting
     validation: list[Example]  # fresh rows: is the candidate better where the harm is?
     regression: list[Example]  # rows of the healthy time: is it still good there?
     dropped: dict[str, int]
@@ -33,7 +34,10 @@ def build(
     settings: RetrainSettings, fresh: Sequence[Example], unseen: Sequence[Example], seen: Sequence[Example]
 ) -> Dataset:
     """`fresh`: labelled rows since the harm began; `unseen`: labelled rows before, in the order of their time; `seen`:
-    what the champion was trained on. Raises ValueError where too little is left to train and to judge on."""
+    what the champion was trained on. Raises ValueError where too little is left to train and to judge on.
+
+    Fresh rows are few and new, rehearsed ones many and known: too many of them and the new is not learned within the
+    same steps, so there are at most `rehearsal_ratio` to each fresh one."""
     dropped: Counter[str] = Counter()
     fresh = capped(once(fresh, dropped), settings.client_cap, dropped)
     train, validation = split(fresh, settings)
@@ -47,13 +51,14 @@ def build(
             f"fresh labelled rows: {len(train)} to train on and {len(validation)} to judge on, expected some of each; "
             "more feedback is needed"
         )
-    return Dataset([*train, *balanced(rest, settings.rehearsal_rows)], validation, regression, dict(dropped))
+    rehearsal = balanced(rest, min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train))))
+    return Dataset(train, rehearsal, validation, regression, dict(dropped))
 
 
 def _regression(healthy: Sequence[Example], unseen: set[str], count: int) -> list[Example]:
-    """Rows that the champion was not trained on; where there are none, rows that it was."""
-    known = [row for row in healthy if row.id in unseen] or healthy
-    return in_chance_order(known, "regression")[:count]
+    """Rows that the champion was not trained on come first; at most half of all, the others are for rehearsal."""
+    mixed = sorted(in_chance_order(healthy, "regression"), key=lambda row: row.id not in unseen)
+    return mixed[: min(count, len(healthy) // 2)]
 
 
 def once(rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:

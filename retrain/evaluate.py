@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,18 +20,22 @@ class EngineRefused(RuntimeError):
 
 
 @asynccontextmanager
-async def loaded(session: aiohttp.ClientSession, engine: str, version: str, path: Path) -> AsyncIterator[str]:
-    """Holds the adapter at `path` in the engine under a name of evaluation's own; what an earlier, killed
+async def loaded(session: aiohttp.ClientSession, engine: str, adapters: Mapping[str, Path]) -> AsyncIterator[list[str]]:
+    """Holds the adapters (version -> folder) in the engine under names of evaluation's own; what an earlier, killed
     evaluation left behind goes first."""
     for stale in await _names(session, engine):
         if stale.startswith(EVALUATION):
-            await _post(session, f"{engine}/v1/unload_lora_adapter", {"lora_name": stale})
-    name = EVALUATION + version
-    await _post(session, f"{engine}/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(path)})
+            await _unload(session, engine, stale)
+    held: list[str] = []
     try:
-        yield name
+        for version, path in adapters.items():
+            name = EVALUATION + version
+            await _post(session, f"{engine}/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(path)})
+            held.append(name)
+        yield held
     finally:
-        await _post(session, f"{engine}/v1/unload_lora_adapter", {"lora_name": name})
+        for name in held:
+            await _unload(session, engine, name)
 
 
 async def answers(
@@ -70,6 +74,10 @@ async def _names(session: aiohttp.ClientSession, engine: str) -> list[str]:
     async with session.get(f"{engine}/v1/models") as response:
         body = await response.json()
     return [str(model["id"]) for model in body["data"]]
+
+
+async def _unload(session: aiohttp.ClientSession, engine: str, name: str) -> None:
+    await _post(session, f"{engine}/v1/unload_lora_adapter", {"lora_name": name})
 
 
 async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> dict[str, object]:

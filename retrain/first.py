@@ -66,4 +66,4 @@ def examples(rows: Sequence[tuple[str, str]]) -> Dataset:
         )
         for text, label in rows
     ]
-    return Dataset(once(made, dropped), [], [], dict(dropped))
+    return Dataset(once(made, dropped), [], [], [], dict(dropped))

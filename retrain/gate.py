@@ -73,6 +73,14 @@ def judge(gate: GateInput) -> Verdict:
     return Verdict(status=_status(checks), checks=checks, reason=_reason(gate, checks))
 
 
+def waits(gate: GateInput) -> bool:
+    """Whether more rows of the healthy time could change the verdict: nothing has failed, and they do not tell yet."""
+    checks = judge(gate).checks
+    return all(check.passed is not False for check in checks) and any(
+        check.passed is None for check in checks if check.name == REGRESSION
+    )
+
+
 def _check(name: str, scores: Scores, needed: float, alpha: float, note: str) -> Check:
     state = update(start(alpha), [candidate - champion for candidate, champion in scores])
     low, high = interval(state)

@@ -14,7 +14,7 @@ import msgspec
 from retrain.dataset import Dataset
 from retrain.example import Example
 
-PARTS = ("train", "validation", "regression")
+PARTS = ("train", "rehearsal", "validation", "regression")
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -55,8 +55,8 @@ def load(root: Path, digest: str) -> tuple[Manifest, Dataset]:
     """What `store` wrote. Raises OSError where it is not there."""
     folder = root / digest
     manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
-    train, validation, regression = (_read(folder / f"{name}.parquet") for name in PARTS)
-    return manifest, Dataset(train, validation, regression, manifest.dropped)
+    parts = {name: _read(folder / f"{name}.parquet") for name in PARTS}
+    return manifest, Dataset(**parts, dropped=manifest.dropped)
 
 
 def remember(root: Path, version: str, digest: str) -> None:
@@ -72,7 +72,8 @@ def trained_on(root: Path, version: str) -> list[Example]:
     """The rows that a version was trained on; none where it was made elsewhere."""
     try:
         digest = (root / "versions" / version).read_text().strip()
-        return load(root, digest)[1].train
+        dataset = load(root, digest)[1]
+        return [*dataset.train, *dataset.rehearsal]
     except OSError:
         return []
 

@@ -12,8 +12,11 @@ class RetrainSettings:
     recipe: str = "qlora"  # a recipe of retrain/recipes, or the path of a TOML file
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on
     max_validation: int = 80
-    regression_rows: int = 80  # rows of the healthy time that a candidate must not do worse on
+    regression_rows: int = 240  # rows of the healthy time that a candidate must not do worse on; at most
+    step_rows: int = 40  # of them at a time: as soon as they tell, no more are asked
     rehearsal_rows: int = 250  # rows of the healthy time that are trained on again, against forgetting; at most
+    rehearsal_ratio: float = 1.0  # of them to each fresh row; at most
+    fresh_passes: int = 2  # times that a fresh row is seen where a rehearsed one is seen once
     client_cap: float = 0.2  # largest share of the fresh rows from one client, where there are more than five
     min_gain: float = 0.05  # points that a candidate must be better by on the fresh rows
     margin: float = 0.10  # points that it may be worse by on the healthy time's
@@ -31,9 +34,9 @@ class RetrainSettings:
             _require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
         for name in ("min_gain", "margin", "slice_margin"):
             _require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
-        for name in ("max_validation", "min_slice", "max_tokens", "concurrency"):
+        for name in ("max_validation", "min_slice", "max_tokens", "concurrency", "step_rows", "fresh_passes"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("regression_rows", "rehearsal_rows", "threads"):
+        for name in ("regression_rows", "rehearsal_rows", "rehearsal_ratio", "threads"):
             _require(self, name, getattr(self, name) >= 0, "0 or more")
         _require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         _require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")

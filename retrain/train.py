@@ -29,8 +29,8 @@ class Trained:
     """What a training gave: the adapter's folder (safetensors) and how it went."""
 
     folder: Path
-    rows: int
-    left_out: int  # rows longer than the recipe's max_length
+    rows: int  # different ones
+    left_out: int  # of the rows given, longer than the recipe's max_length
     steps: int
     resumed_at: int  # steps that an earlier, killed run had done
     loss: float  # nats a token, mean of the last tenth of the steps
@@ -97,7 +97,7 @@ def train(
     tail = losses[-max(1, steps // 10) :]
     return Trained(
         folder=out / "adapter",
-        rows=len(encoded),
+        rows=len({(*row.prompt, -1, *row.completion) for row in encoded}),
         left_out=len(rows) - len(encoded),
         steps=steps,
         resumed_at=resumed_at,

@@ -177,21 +177,22 @@ class Inference:
             exchange.status = 500
 
     def _event(self, event: bytes, exchange: Exchange) -> list[bytes]:
-        """The event as the client gets it, or nothing."""
+        """The events that the client gets now that the engine sent one more."""
         if not event.startswith(b"data: ") or event.endswith(reply.DONE):
-            return [event, b"\n\n"]
+            return [*_events(reply.rest(exchange.answer)), event, b"\n\n"]
         before = len(exchange.answer.parts)
-        data = reply.chunk(event[6:], exchange.asked, exchange.answer)
+        chunks = reply.chunk(event[6:], exchange.asked, exchange.answer)
         if len(exchange.answer.parts) > before:
             exchange.last_s = time.perf_counter()
             exchange.first_s = exchange.first_s or exchange.last_s
-        return [] if data is None else [b"data: ", data, b"\n\n"]
+        return _events(chunks)
 
     async def _break(self, request: Request, exchange: Exchange, status: int, message: str) -> None:
         """The client has its 200 already: it gets an error as the stream's last event, and no `[DONE]`."""
         exchange.status = status
         log.warning("stream broken", event_id=exchange.event_id, status=status, error=message)
-        await request.chunk(b"data: " + ApiError(status, message, code="engine_failed").body() + b"\n\n")
+        error = ApiError(status, message, code="engine_failed").body()
+        await request.chunk(b"".join(_events([*reply.rest(exchange.answer), error])))
 
     def _digest(self, exchange: Exchange) -> str:
         """Of the answer; none where there is more than one to choose from."""
@@ -202,6 +203,11 @@ class Inference:
     def _identity(self, exchange: Exchange, choice: Choice, digest: str) -> list[Header]:
         signed = self.signer.sign(RequestId(exchange.event_id, choice.version, choice.arm.value, digest))
         return [(b"x-homeostat-version", choice.version.encode()), (b"x-homeostat-request-id", signed.encode())]
+
+
+def _events(chunks: list[bytes]) -> list[bytes]:
+    """Chunks as a stream's events."""
+    return [part for chunk in chunks for part in (b"data: ", chunk, b"\n\n")]
 
 
 def unknown(alias: str, table: RouteTable) -> ApiError:

@@ -34,7 +34,8 @@ class Asked:
         if not self.wants_logprobs:
             body["logprobs"] = True if self.operation == CHAT else 0
         if self.streamed and not self.wants_usage:
-            body["stream_options"] = {**(self.body.get("stream_options") or {}), "include_usage": True}
+            options = self.body.get("stream_options") or {}
+            body["stream_options"] = {**options, "include_usage": True, "continuous_usage_stats": False}
         return msgspec.json.encode(body)
 
     def messages(self) -> list[Message]:
@@ -57,6 +58,7 @@ class Answered:
     output_tokens: int = 0
     logprobs: list[float] = field(default_factory=list)
     failed: bool = False  # the engine said so in the midst of a stream
+    held: list[Body] = field(default_factory=list)  # a stream's closing chunks, until its usage is known
 
     @property
     def text(self) -> str:
@@ -106,24 +108,38 @@ def whole(data: bytes, request: Asked) -> tuple[bytes, Answered]:
     return data, answer
 
 
-def chunk(data: bytes, request: Asked, answer: Answered) -> bytes | None:
-    """One chunk of a stream for the client, None where it is not for the client; `answer` takes what it says.
+def chunk(data: bytes, request: Asked, answer: Answered) -> list[bytes]:
+    """The chunks of a stream that the client gets now that the engine sent one more; `answer` takes what it says.
 
-    `data`: what follows `data: `, and is not `[DONE]`. What is no JSON object passes unchanged."""
+    `data`: what follows `data: `, and is not `[DONE]`. What is no JSON object passes unchanged. An engine that is
+    asked for usage names itself (`system_fingerprint`) in the usage's chunk, otherwise in the closing one of each
+    choice: where only we asked, the closing chunks wait for the usage's, which the engine sends with the last."""
     try:
         body = msgspec.json.decode(data, type=Body)
     except msgspec.DecodeError:
-        return data
+        return [*rest(answer), data]
     _take(answer, body)
-    if not request.wants_usage:
-        if "usage" in body and not body.get("choices"):
-            return None
-        if body.get("usage", "") is None:
-            del body["usage"]
-    if request.wants_logprobs:
-        return data
-    _strip(body)
-    return msgspec.json.encode(body)
+    if not request.wants_logprobs:
+        _strip(body)
+        data = msgspec.json.encode(body)
+    if request.wants_usage:
+        return [data]
+    if "usage" in body and not body.get("choices"):
+        return rest(answer, body.get("system_fingerprint"))
+    if body.get("usage", "") is None:
+        del body["usage"]
+        data = msgspec.json.encode(body)
+    if any(choice.get("finish_reason") is not None for choice in _list(body.get("choices"))):
+        answer.held.append(body)
+        return []
+    return [data]
+
+
+def rest(answer: Answered, fingerprint: object = None) -> list[bytes]:
+    """The closing chunks that waited, with the engine's fingerprint where it has one."""
+    told = {} if fingerprint is None else {"system_fingerprint": fingerprint}
+    held, answer.held = answer.held, []
+    return [msgspec.json.encode({**body, **told}) for body in held]
 
 
 def _check_question(body: Body, operation: str) -> None:

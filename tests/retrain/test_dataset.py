@@ -23,16 +23,14 @@ def said(text: str, label: str, number: int, **changes: object) -> Example:
     return row(number, label, messages=[Message("user", text)], **changes)
 
 
-def test_the_three_parts_share_no_question_and_no_near_duplicate() -> None:
+def test_what_is_learned_and_what_is_judged_on_share_no_question_and_no_near_duplicate() -> None:
     fresh, unseen, seen = rows(120), rows(80, first=60, source=REHEARSAL), rows(60, first=500, source=REHEARSAL)
     found = build(SETTINGS, fresh, unseen, seen)
-    parts = (found.train, found.validation, found.regression)
+    parts = ([*found.train, *found.rehearsal], found.validation, found.regression)
     numbers = clusters([each.text for part in parts for each in part])
     sizes = [len(part) for part in parts]
     sets = [set(numbers[sum(sizes[:i]) : sum(sizes[: i + 1])]) for i in range(3)]
-    assert not sets[0] & sets[1]
-    assert not sets[0] & sets[2]
-    assert not sets[1] & sets[2]
+    assert not any(one & other for i, one in enumerate(sets) for other in sets[:i])
     assert min(sizes) > 0
 
 
@@ -124,7 +122,20 @@ def test_regression_rows_are_ones_the_champion_was_not_trained_on() -> None:
     unseen, seen = rows(40, first=300, source=REHEARSAL), rows(40, first=600, source=REHEARSAL)
     found = build(SETTINGS, rows(60), unseen, seen)
     assert {each.id for each in found.regression} <= {each.id for each in unseen}
-    assert {each.id for each in found.train} & {each.id for each in seen}
+    assert {each.id for each in found.rehearsal} & {each.id for each in seen}
+
+
+def test_regression_rows_are_filled_up_with_ones_it_was_and_leave_half_to_rehearsal() -> None:
+    unseen, seen = rows(4, first=300, source=REHEARSAL), rows(26, first=600, source=REHEARSAL)
+    found = build(SETTINGS, rows(60), unseen, seen)
+    assert len(found.regression) == 15
+    assert {each.id for each in unseen} < {each.id for each in found.regression}
+    assert len(found.rehearsal) == 15
+
+
+def test_there_is_no_more_rehearsal_than_news() -> None:
+    found = build(RetrainSettings(), rows(40), rows(300, first=300), [])
+    assert len(found.rehearsal) == len(found.train) == 30
 
 
 def test_the_same_rows_make_the_same_dataset() -> None:

@@ -28,12 +28,13 @@ async def test_the_adapter_is_held_only_while_it_is_asked(engine: tuple[Engine, 
     made, url = engine
     made.names["evaluation-left-by-a-killed-one"] = "/x"
     async with aiohttp.ClientSession() as http:
-        async with loaded(http, url, "support-1", Path("/adapters/good")) as name:
-            assert name == "evaluation-support-1"
-            assert set(made.names) == {"base", name}
+        both = {"support-1": Path("/adapters/good"), "support-2": Path("/adapters/bad")}
+        async with loaded(http, url, both) as names:
+            assert names == ["evaluation-support-1", "evaluation-support-2"]
+            assert set(made.names) == {"base", *names}
         assert set(made.names) == {"base"}
         with pytest.raises(ZeroDivisionError):
-            async with loaded(http, url, "support-1", Path("/adapters/good")):
+            async with loaded(http, url, both):
                 _ = 1 / 0
     assert set(made.names) == {"base"}
 
@@ -57,7 +58,7 @@ async def test_an_error_is_no_wrong_answer(engine: tuple[Engine, str]) -> None:
 
 async def test_both_sides_answer_the_same_rows(engine: tuple[Engine, str]) -> None:
     _, url = engine
-    dataset = Dataset([], rows(6, "a"), rows(4, "b", first=50), {})
+    dataset = Dataset([], [], rows(6, "a"), rows(4, "b", first=50), {})
     sides = ("new-1", Path("/adapters/good")), ("old-1", Path("/adapters/bad"))
     gate = await compare(RetrainSettings(), url, dataset, "exact_match", *sides)
     assert gate.target == [(1.0, 0.0)] * 6
@@ -68,6 +69,19 @@ async def test_both_sides_answer_the_same_rows(engine: tuple[Engine, str]) -> No
         "regression_candidate": 0.0,
         "regression_champion": 0.0,
     }
+
+
+@pytest.mark.parametrize(("margin", "asked"), [(0.1, 80), (0.0, 230)])
+async def test_regression_rows_are_asked_only_until_they_tell(
+    engine: tuple[Engine, str], margin: float, asked: int
+) -> None:
+    """Two that answer alike: soon shown to be no worse by ten points, never to be no worse at all."""
+    _, url = engine
+    dataset = Dataset([], [], rows(20), rows(230, first=50), {})
+    sides = ("new-1", Path("/adapters/bad")), ("old-1", Path("/adapters/bad"))
+    gate = await compare(RetrainSettings(margin=margin), url, dataset, "exact_match", *sides)
+    assert len(gate.target) == 20
+    assert len(gate.regression) == asked
 
 
 def test_groups_come_from_tags() -> None:

@@ -13,7 +13,13 @@ from tests.retrain.rows import rows
 
 
 def dataset(labels: str = "ab") -> Dataset:
-    return Dataset(rows(10, labels), rows(4, labels, first=50), rows(3, labels, first=80), {"exact duplicate": 2})
+    return Dataset(
+        rows(10, labels),
+        rows(6, labels, first=30),
+        rows(4, labels, first=50),
+        rows(3, labels, first=80),
+        {"exact duplicate": 2},
+    )
 
 
 def store(root: Path, labels: str = "ab") -> Manifest:
@@ -46,5 +52,5 @@ def test_there_is_never_half_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_version_remembers_its_rows(tmp_path: Path) -> None:
     manifest.remember(tmp_path, "support-0123456789ab", store(tmp_path).digest)
-    assert manifest.trained_on(tmp_path, "support-0123456789ab") == rows(10)
+    assert manifest.trained_on(tmp_path, "support-0123456789ab") == [*rows(10), *rows(6, first=30)]
     assert manifest.trained_on(tmp_path, "support-ffffffffffff") == []

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 WORDS = ["Card", " arrival", "."]
+FINGERPRINT = "fake-0.1"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
@@ -111,9 +112,12 @@ def chunks(body: dict[str, Any], chat: bool) -> list[dict[str, Any]]:
         told = logprobs(body, [word], chat) if word else None
         made.append({**base, "choices": [{"index": 0, **shape, "logprobs": told, "finish_reason": None}]})
     last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
-    made.append({**base, "choices": [{"index": 0, **last, "logprobs": None, "finish_reason": "stop"}]})
-    if (body.get("stream_options") or {}).get("include_usage"):
-        made.append({**base, "choices": [], "usage": USAGE})
+    named = {"system_fingerprint": FINGERPRINT}  # in the very last chunk only, as vLLM does
+    usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    closing = {"index": 0, **last, "logprobs": None, "finish_reason": "stop"}
+    made.append({**base, "choices": [closing], **({} if usage else named)})
+    if usage:
+        made.append({**base, "choices": [], "usage": USAGE, **named})
     return made
 
 

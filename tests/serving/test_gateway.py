@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from streams.events import Arm
+from tests.serving.fake_engine import FINGERPRINT
 from tests.serving.scene import BODY, NEW, NEW_DIGEST, OLD, OLD_DIGEST, SIGNER, Scene
 
 TEXT = "Card arrival."
@@ -84,6 +85,15 @@ async def test_a_streams_usage_is_for_those_who_asked(scene: Scene) -> None:
     assert all(choice["logprobs"] is None for chunk in asked for choice in chunk["choices"])
     first, second = await scene.served(2)
     assert (first.output_tokens, second.output_tokens, first.input_tokens) == (3, 3, 7)
+
+
+@pytest.mark.parametrize("options", [{}, {"include_usage": True}, {"continuous_usage_stats": True}])
+async def test_a_streams_last_chunk_names_the_engine_once(scene: Scene, options: dict[str, bool]) -> None:
+    """vLLM names itself in the last chunk it sends, which is the usage's when that is asked for, by us or by them."""
+    *_, before, last = await events(scene, {**BODY, "stream_options": options})
+    assert last["system_fingerprint"] == FINGERPRINT
+    assert "system_fingerprint" not in before
+    assert ("usage" in last) == options.get("include_usage", False)
 
 
 async def test_an_event_says_what_was_asked_and_answered(scene: Scene) -> None:

@@ -47,6 +47,16 @@ VARIANTS: list[dict[str, Any]] = [
     {"stream": True, "stream_options": {"include_usage": True}},
     {"stream": True, "logprobs": True},
 ]
+PROMPT = {"prompt": "Once upon a time", "max_tokens": 6, "temperature": 0}
+PROMPTS: list[dict[str, Any]] = [
+    {},
+    {"logprobs": 0},
+    {"logprobs": 2, "echo": True},
+    {"stream": True},
+    {"stream": True, "stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+    {"stream": True, "stream_options": {"continuous_usage_stats": True}},
+    {"stream": True, "logprobs": 1},
+]
 MOVING = re.compile(r'"(id|created|created_time)": ?("[^"]*"|\d+)')  # differs from request to request
 
 
@@ -136,17 +146,21 @@ async def test_the_gateway_says_what_the_engine_says(engine: RealEngine, tmp_pat
     async with Place(engine, root).running() as place:
         await place.route(one)
         for more in VARIANTS:
-            assert await body(place, engine, one, {**ASKED, **more}) == []
+            assert await body(place, engine, one, "chat/completions", {**ASKED, **more}) == []
+        for more in PROMPTS:
+            assert await body(place, engine, one, "completions", {**PROMPT, **more}) == []
         await openai_client(place, one)
         await swap(place, one, two)
 
 
-async def body(place: Place, engine: RealEngine, version: Adapter, asked: dict[str, Any]) -> list[tuple[str, str]]:
+async def body(
+    place: Place, engine: RealEngine, version: Adapter, path: str, asked: dict[str, Any]
+) -> list[tuple[str, str]]:
     """Lines in which the gateway's answer differs from the engine's own, ids and times aside."""
     told = []
     for url, model in ((f"http://127.0.0.1:{place.port}", ALIAS), (engine.url, version.version)):
         headers = {"authorization": "Bearer secret"}
-        post = place.http.post(f"{url}/v1/chat/completions", json={**asked, "model": model}, headers=headers)
+        post = place.http.post(f"{url}/v1/{path}", json={**asked, "model": model}, headers=headers)
         async with post as reply:
             assert reply.status == 200, await reply.text()
             lines = [_plain(line) for line in (await reply.text()).split("\n") if line]
