@@ -173,10 +173,12 @@ def _draw_levels(axis: Axes, picture: Picture) -> None:
         left, right = _minutes(picture, level.start_ms), _minutes(picture, level.end_ms)
         axis.plot([left, right], [level.accuracy] * 2, color=_colour(level.colour), lw=1.6, ls=(0, (4, 3)))
         under = level.accuracy > 0.5
+        low, high = axis.get_xlim()
+        narrow = right - left < 0.13 * (high - low)  # the line fills it: the words go well below
         axis.annotate(
             f"{100 * level.accuracy:.0f} %",
-            ((left + right) / 2, level.accuracy),
-            (0, -27 if under else 14),
+            (min((left + right) / 2, high - 0.045 * (high - low)), level.accuracy),
+            (0, (-62 if narrow else -27) if under else 14),
             textcoords="offset points",
             va="top" if under else "bottom",
             ha="center",

@@ -40,7 +40,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool | None
     estimate: float  # candidate minus champion, in points of the metric
     low: float
-    high: float  # of the confidence sequence at level alpha
+    high: float  # of the confidence sequence; each bound at level alpha, so `low` is above `needed` where it passed
     needed: float  # what the difference must be more than
     rows: int
     e_value: float  # evidence for it; 1 / alpha passes
@@ -82,7 +82,7 @@ def waits(gate: GateInput) -> bool:
 
 
 def _check(name: str, scores: Scores, needed: float, alpha: float, note: str) -> Check:
-    state = update(start(alpha), [candidate - champion for candidate, champion in scores])
+    state = update(start(2 * alpha), [candidate - champion for candidate, champion in scores])
     low, high = interval(state)
     proof = e_value(state, needed)
     passed = True if proof >= 1 / alpha else False if e_value_against(state, needed) >= 1 / alpha else None

@@ -30,7 +30,8 @@ class RetrainSettings:
     timeout_s: float = 21_600.0  # a job that takes longer has failed
 
     def __post_init__(self) -> None:
-        for name in ("validation_share", "client_cap", "alpha"):
+        _require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
+        for name in ("validation_share", "client_cap"):
             _require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
         for name in ("min_gain", "margin", "slice_margin"):
             _require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")

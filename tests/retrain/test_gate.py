@@ -37,12 +37,22 @@ def test_a_clear_gain_without_loss_is_promoted() -> None:
     assert [(check.name, check.passed) for check in verdict.checks] == [("target", True), ("regression", True)]
     target = verdict.checks[0]
     assert target.low <= target.estimate <= target.high
+    assert all(check.low >= check.needed - 1e-3 for check in verdict.checks)
     assert target.rows == 50
 
 
 @pytest.mark.parametrize("target", [[], [(1.0, 0.0)] * 3, SAME, [(1.0, 0.0), (0.0, 1.0)] * 15])
 def test_inconclusive_never_promotes(target: Scores) -> None:
     assert judge(asked(target)).status != "promote"
+
+
+def test_the_interval_shown_and_the_test_agree() -> None:
+    """Whoever looks at the picture sees why a check passed, failed or stayed open."""
+    for lost in range(0, 40, 2):
+        regression: Scores = [(0.0, 1.0)] * lost + [(1.0, 1.0)] * (120 - lost)
+        check = judge(asked(regression=regression)).checks[1]
+        shown = True if check.low > check.needed else False if check.high < check.needed else None
+        assert check.passed is shown
 
 
 def test_no_rows_are_no_evidence() -> None:
