@@ -5,7 +5,7 @@ Validation and regression rows are real, labelled by people, and have no twin am
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -51,7 +51,8 @@ def build(
             f"fresh labelled rows: {len(train)} to train on and {len(validation)} to judge on, expected some of each; "
             "more feedback is needed"
         )
-    rehearsal = balanced(rest, min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train))))
+    taught = Counter(row.label for row in train * settings.fresh_passes)
+    rehearsal = balanced(rest, min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train))), taught)
     return Dataset(train, rehearsal, validation, regression, dict(dropped))
 
 
@@ -148,10 +149,13 @@ def apart(rows: Sequence[Example], kept: Sequence[Example], dropped: Counter[str
     return found
 
 
-def balanced(rows: Sequence[Example], count: int) -> list[Example]:
-    """At most `count` rows, of each label as many as of any other, as far as there are."""
+def balanced(rows: Sequence[Example], count: int, taught: Mapping[str, int]) -> list[Example]:
+    """At most `count` rows, so that together with the `taught` ones each label comes as often as any other, as far as
+    there are rows: what the fresh ones do not mention at all is forgotten first."""
     by_label: defaultdict[str, list[Example]] = defaultdict(list)
     for row in in_chance_order(rows, "rehearsal"):
         by_label[row.label].append(row)
-    ranked = [(place, label, row) for label, mine in by_label.items() for place, row in enumerate(mine)]
+    ranked = [
+        (place, label, row) for label, mine in by_label.items() for place, row in enumerate(mine, taught.get(label, 0))
+    ]
     return [row for _, _, row in sorted(ranked, key=lambda each: each[:2])[:count]]

@@ -12,10 +12,10 @@ class RetrainSettings:
     recipe: str = "qlora"  # a recipe of retrain/recipes, or the path of a TOML file
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on
     max_validation: int = 80
-    regression_rows: int = 240  # rows of the healthy time that a candidate must not do worse on; at most
+    regression_rows: int = 320  # rows of the healthy time that a candidate must not do worse on; at most
     step_rows: int = 40  # of them at a time: as soon as they tell, no more are asked
     rehearsal_rows: int = 250  # rows of the healthy time that are trained on again, against forgetting; at most
-    rehearsal_ratio: float = 1.0  # of them to each fresh row; at most
+    rehearsal_ratio: float = 1.5  # of them to each fresh row; at most
     fresh_passes: int = 2  # times that a fresh row is seen where a rehearsed one is seen once
     client_cap: float = 0.2  # largest share of the fresh rows from one client, where there are more than five
     min_gain: float = 0.05  # points that a candidate must be better by on the fresh rows

@@ -115,7 +115,12 @@ def test_few_contradictions_prove_nothing() -> None:
 
 def test_rehearsal_is_balanced_over_labels() -> None:
     many = [*rows(90, "a", source=REHEARSAL), *rows(10, "b", first=200, source=REHEARSAL)]
-    assert Counter(each.label for each in balanced(many, 20)) == {"a": 10, "b": 10}
+    assert Counter(each.label for each in balanced(many, 20, {})) == {"a": 10, "b": 10}
+
+
+def test_rehearsal_makes_up_for_what_the_fresh_rows_leave_out() -> None:
+    many = [*rows(60, "abc", source=REHEARSAL)]
+    assert Counter(each.label for each in balanced(many, 20, {"a": 40, "b": 6})) == {"b": 7, "c": 13}
 
 
 def test_regression_rows_are_ones_the_champion_was_not_trained_on() -> None:
@@ -134,7 +139,7 @@ def test_regression_rows_are_filled_up_with_ones_it_was_and_leave_half_to_rehear
 
 
 def test_there_is_no_more_rehearsal_than_news() -> None:
-    found = build(RetrainSettings(), rows(40), rows(300, first=300), [])
+    found = build(RetrainSettings(rehearsal_ratio=1.0), rows(40), rows(300, first=300), [])
     assert len(found.rehearsal) == len(found.train) == 30
 
 
