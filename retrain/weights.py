@@ -14,9 +14,9 @@ from retrain.recipe import Lora, Quantisation, Recipe
 def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Path | None = None) -> Any:
     """The model, ready to train: new adapters, or a copy of the one in the folder `warm_start`.
 
-    Raises ValueError where that adapter has another rank than the recipe's."""
+    Raises ValueError where that adapter has another rank or scale than the recipe's; the dropout is the recipe's."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of faster kernels that are not needed
-    from peft import PeftModel, get_peft_model
+    from peft import PeftConfig, PeftModel, get_peft_model
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # seconds of it, in the midst of ours
@@ -27,13 +27,14 @@ def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Pat
         base.enable_input_require_grads()
     if warm_start is None:
         return get_peft_model(base, _shape(recipe.lora)).train()
-    model = PeftModel.from_pretrained(base, str(warm_start), is_trainable=True).train()
-    rank = model.peft_config["default"].r
-    if rank != recipe.lora.r:
-        raise ValueError(
-            f'lora.r = {recipe.lora.r}, but {warm_start} has rank {rank}: set it so, or training.warm_start = "base"'
-        )
-    return model
+    shape = PeftConfig.from_pretrained(str(warm_start))
+    for knob, given, found in (("r", recipe.lora.r, shape.r), ("alpha", recipe.lora.alpha, shape.lora_alpha)):
+        if given != found:
+            raise ValueError(
+                f'lora.{knob} = {given}, but {warm_start} has {found}: set it so, or training.warm_start = "base"'
+            )
+    shape.lora_dropout = recipe.lora.dropout
+    return PeftModel.from_pretrained(base, str(warm_start), config=shape, is_trainable=True).train()
 
 
 def compute_dtype(quantisation: Quantisation, device: torch.device) -> torch.dtype:

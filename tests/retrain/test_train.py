@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from retrain import recipe
 from retrain.train import train
+from retrain.weights import build
 from streams.identity import ADAPTER_FILES
 
 ROWS = [([{"role": "user", "content": f"say {word}"}], word) for word in ("red", "blue", "green", "pink")] * 4
@@ -84,3 +86,18 @@ def test_long_rows_are_left_out_and_counted(model_dir: Path, tmp_path: Path) -> 
 def test_nothing_to_learn_from_is_said(model_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="rows: 0, none of at most 64 tokens"):
         train([], model_dir, knobs(max_length=64), tmp_path)
+
+
+def shaped(**lora: Any) -> recipe.Recipe:
+    return dataclasses.replace(KNOBS, lora=dataclasses.replace(KNOBS.lora, **lora))
+
+
+def test_a_champion_of_another_shape_is_refused_and_its_dropout_is_the_recipes(model_dir: Path, tmp_path: Path) -> None:
+    first = train(ROWS, model_dir, knobs(), tmp_path / "one", threads=1).folder
+    for knob, value in (("r", 8), ("alpha", 64)):
+        with pytest.raises(ValueError, match=rf"lora\.{knob} = {value}, but .* has"):
+            build(model_dir, shaped(**{knob: value}), torch.device("cpu"), first)
+    model = build(model_dir, shaped(dropout=0.25), torch.device("cpu"), first)
+    assert model.peft_config["default"].lora_dropout == 0.25
+    assert any(isinstance(module, torch.nn.Dropout) and module.p == 0.25 for module in model.modules())
+    assert any(weight.requires_grad for weight in model.parameters())
