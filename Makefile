@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.homeostat
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
-	@echo "make check   ruff, mypy and the unit tests: under a minute"
+	@echo "make check   ruff, mypy and the unit tests: one to two minutes"
 	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml and overrides.txt"
 	@echo "make clean   remove the environment and everything under var/"
