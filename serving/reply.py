@@ -119,20 +119,19 @@ def chunk(data: bytes, request: Asked, answer: Answered) -> list[bytes]:
     except msgspec.DecodeError:
         return [*rest(answer), data]
     _take(answer, body)
-    if not request.wants_logprobs:
+    changed = not request.wants_logprobs
+    if changed:
         _strip(body)
-        data = msgspec.json.encode(body)
-    if request.wants_usage:
-        return [data]
-    if "usage" in body and not body.get("choices"):
-        return rest(answer, body.get("system_fingerprint"))
-    if body.get("usage", "") is None:
-        del body["usage"]
-        data = msgspec.json.encode(body)
-    if any(choice.get("finish_reason") is not None for choice in _list(body.get("choices"))):
-        answer.held.append(body)
-        return []
-    return [data]
+    if not request.wants_usage:
+        if "usage" in body and not body.get("choices"):
+            return rest(answer, body.get("system_fingerprint"))
+        if body.get("usage", "") is None:
+            del body["usage"]
+            changed = True
+        if any(choice.get("finish_reason") is not None for choice in _list(body.get("choices"))):
+            answer.held.append(body)
+            return []
+    return [msgspec.json.encode(body) if changed else data]
 
 
 def rest(answer: Answered, fingerprint: object = None) -> list[bytes]:
