@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.homeostat
+LITELLM := var/bench/litellm
 
-.PHONY: help setup demo check test bench bench-serving bench-monitor lock clean
+.PHONY: help setup demo check test bench bench-serving bench-monitor bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
@@ -49,6 +50,12 @@ bench: bench-serving bench-monitor
 
 bench-serving: setup
 	$(BIN)/python -m tests.bench.serving
+
+# The proxy that the gateway is measured against, in an environment of its own. An exact version, and wheels only: releases
+# of this package have been compromised.
+bench-peers: setup
+	@test -x $(LITELLM)/bin/python || $(BIN)/python -m venv $(LITELLM)
+	$(LITELLM)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'litellm[proxy]==1.106.0'
 
 bench-monitor: setup
 	$(BIN)/python -m tests.bench.monitor

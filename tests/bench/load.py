@@ -24,6 +24,19 @@ class Answer:
     ms: float
     first_ms: float
 
+    @property
+    def good(self) -> bool:
+        """A 200; of a stream, one that came to its end."""
+        return self.status == 200 and (b"text/event-stream" not in self.head or b"data: [DONE]" in self.body)
+
+    def header(self, name: str) -> str:
+        """Its value, "" where there is none."""
+        for line in self.head.decode("latin-1").split("\r\n")[1:]:
+            key, _, value = line.partition(":")
+            if key.lower() == name:
+                return value.strip()
+        return ""
+
 
 @dataclass(slots=True)
 class Sample:
@@ -31,6 +44,8 @@ class Sample:
 
     ms: list[float] = field(default_factory=list)
     first_ms: list[float] = field(default_factory=list)
+    first_at_s: list[float] = field(default_factory=list)  # on the clock of `time.perf_counter`, as is the next
+    ended_at_s: list[float] = field(default_factory=list)
     failed: int = 0
     seconds: float = 0.0
 
@@ -117,9 +132,11 @@ async def run(port: int, data: bytes, count: int, clients: int = 1) -> Sample:
                 sample.failed += 1
                 connection = await connect(port)
                 continue
-            sample.failed += answer.status != 200
+            sample.failed += not answer.good
             sample.ms.append(answer.ms)
             sample.first_ms.append(answer.first_ms)
+            sample.ended_at_s.append(time.perf_counter())
+            sample.first_at_s.append(sample.ended_at_s[-1] - (answer.ms - answer.first_ms) / 1_000)
         connection.transport.close()
 
     await asyncio.gather(*(client() for _ in range(clients)))

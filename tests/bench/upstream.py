@@ -3,13 +3,16 @@
     python -m tests.bench.upstream PORT [VERSION]...
 
 It speaks the part of vLLM that the gateway and the reconciler use. Fields of its own in a request's body:
-`pace_ms`, the time between a stream's chunks.
+`pace_ms`, the time between a stream's chunks; `signed`, whether a whole answer ends with the model's name.
+`GET /asked` tells how often each path was asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -24,11 +27,19 @@ USAGE = {"prompt_tokens": 18, "total_tokens": 23, "completion_tokens": 5}
 SSE = "content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n"
 
 
-class Engine(asyncio.Protocol):
-    """One connection; all share `adapters`, name -> path."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """What all connections share."""
 
-    def __init__(self, adapters: dict[str, str]) -> None:
-        self._adapters = adapters
+    adapters: dict[str, str]  # name -> path
+    asked: Counter[str] = field(default_factory=Counter)  # path -> how often
+
+
+class Engine(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, state: State) -> None:
+        self._state, self._adapters = state, state.adapters
         self._buffer = bytearray()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,30 +59,37 @@ class Engine(asyncio.Protocol):
                 return
             body = bytes(self._buffer[end + 4 : end + 4 + length])
             del self._buffer[: end + 4 + length]
-            self._answer(head.split(" ", 2)[1], body)
+            path = [*head.split(" ", 2), "", ""][1]
+            self._state.asked[path] += 1
+            try:
+                self._answer(path, body)
+            except Exception as error:  # whatever a body has: vLLM too answers 400
+                self._refuse(400, "BadRequestError", f"{type(error).__name__}: {error}")
 
     def _answer(self, path: str, body: bytes) -> None:
-        asked: dict[str, Any] = msgspec.json.decode(body) if body else {}
-        model = asked.get("model", "")
+        asked: dict[str, Any] = msgspec.json.decode(body, type=dict) if body else {}
         if path == "/v1/models":
-            self._reply(
-                200, {"object": "list", "data": [_card(*pair) for pair in [("base", "base"), *self._adapters.items()]]}
-            )
+            named = [("base", "base"), *self._adapters.items()]
+            self._reply(200, {"object": "list", "data": [_card(*pair) for pair in named]})
         elif path == "/v1/load_lora_adapter":
             self._adapters[asked["lora_name"]] = asked["lora_path"]
             self._reply(200, "ok")
         elif path == "/v1/unload_lora_adapter":
             self._adapters.pop(asked["lora_name"], None)
             self._reply(200, "ok")
+        elif path == "/asked":
+            self._reply(200, dict(self._state.asked))
         elif not path.startswith("/v1/"):
             self._reply(200, "")
-        elif model not in self._adapters:
-            message = f"The model `{model}` does not exist."
-            self._reply(404, {"error": {"message": message, "type": "NotFoundError", "param": "model", "code": 404}})
+        elif asked.get("model", "") not in self._adapters:
+            self._refuse(404, "NotFoundError", f"The model `{asked.get('model', '')}` does not exist.")
         elif asked.get("stream"):
             self._stream(asked)
         else:
             self._reply(200, _completion(asked) if path == "/v1/completions" else _chat(asked))
+
+    def _refuse(self, status: int, kind: str, message: str) -> None:
+        self._reply(status, {"error": {"message": message, "type": kind, "param": None, "code": status}})
 
     def _reply(self, status: int, value: object) -> None:
         body = msgspec.json.encode(value)
@@ -104,7 +122,8 @@ def _base(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chat(asked: dict[str, Any]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": "".join(WORDS), "tool_calls": []}
+    text = "".join(WORDS) + (f" {asked['model']}" if asked.get("signed") else "")
+    message = {"role": "assistant", "content": text, "tool_calls": []}
     logprobs = {"content": LOGPROBS} if asked.get("logprobs") else None
     choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": "stop", "stop_reason": None}
     return {**_base(asked), "object": "chat.completion", "choices": [choice], "usage": USAGE}
@@ -145,8 +164,8 @@ def _header(head: str, name: str) -> str | None:
 
 
 async def serve(port: int, versions: list[str]) -> None:
-    adapters = {version: f"adapters/{version}" for version in versions}
-    server = await asyncio.get_running_loop().create_server(lambda: Engine(adapters), "127.0.0.1", port, backlog=4096)
+    state = State({version: f"adapters/{version}" for version in versions})
+    server = await asyncio.get_running_loop().create_server(lambda: Engine(state), "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 

@@ -1,0 +1,117 @@
+"""What the gateway adds to a reply's time, and what a request costs it, with full capture to a real Kafka."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.log import ends
+from streams.topics import INFERENCE
+from tests.bench.figures import Figure
+from tests.bench.place import Place, instant
+from tests.bench.progress import note
+from tests.bench.serving import litellm
+from tests.bench.serving.ways import ENGINE, GATEWAY, PASSING, Ways, passing
+from tests.bench.usage import usage
+
+PACE_MS = 1  # between a stream's chunks, so that the first one is not the last one too
+TOLD = (
+    ("added latency, p50, one client", "p50", 0.3),
+    ("added latency, p99, one client", "p99", 0.9),
+    ("added time to a stream's first chunk, p50", "first", 0.5),
+)
+Found = Mapping[str, Mapping[str, Sequence[float]]]  # way -> statistic -> one value a round, ms
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is asked."""
+
+    rounds: int = 7
+    requests: int = 2_000  # a round, one client
+    streams: int = 300
+    many: int = 20_000  # at eight clients
+
+
+QUICK = Size(rounds=3, requests=400, streams=60, many=4_000)
+
+
+def measured(quick: bool) -> list[Figure]:
+    """Latency, cost of a request, and LiteLLM's proxy in the same run."""
+    size = QUICK if quick else Size()
+    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder, instant(Path(folder)) as place:
+        ways = Ways(place)
+        with passing(place, ways):
+            figures = [*added(rounds(ways, size)), *cost(place, ways, size)]
+        return [*figures, *litellm.compared(place, ways, quick)]
+
+
+def rounds(ways: Ways, size: Size) -> Found:
+    """By turns, so that the machine's moods meet all of them."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for where in ways.ports:
+        ways.ask(where, 300)
+        ways.ask(where, 20, stream=True)
+    for i in range(size.rounds):
+        note(f"latency, round {i + 1} of {size.rounds}")
+        for where in ways.ports:
+            whole = ways.ask(where, size.requests)
+            found[where]["p50"].append(whole.quantile(0.5))
+            found[where]["p99"].append(whole.quantile(0.99))
+            chunks = ways.ask(where, size.streams, stream=True, pace_ms=PACE_MS, max_tokens=3)
+            found[where]["first"].append(chunks.first(0.5))
+    return found
+
+
+def added(found: Found) -> list[Figure]:
+    """The median over the rounds of what each added in its round."""
+
+    def over(where: str, name: str) -> float:
+        pairs = zip(found[where][name], found[ENGINE][name], strict=True)
+        return statistics.median(mine - bare for mine, bare in pairs)
+
+    return [
+        Figure(name, over(GATEWAY, what), "ms", goal, "lower", PASSING, round(over(PASSING, what), 3))
+        for name, what, goal in TOLD
+    ]
+
+
+def cost(place: Place, ways: Ways, size: Size) -> list[Figure]:
+    """Processor time of the gateway and all that it started, until every event is in Kafka."""
+    note("requests for a CPU second")
+    ways.ask(GATEWAY, 1_000, 8)
+    drained(place)
+    process, before = place.process("gateway"), ends(place.config.kafka, INFERENCE)
+    used = usage(process).cpu_s
+    sample = ways.ask(GATEWAY, size.many, 8)
+    drained(place, before + size.many)
+    used = usage(process).cpu_s - used
+    peer = ways.ask(PASSING, size.many, 8)
+    lost = before + size.many - ends(place.config.kafka, INFERENCE)
+    rate, passed = size.many / sample.seconds, round(size.many / peer.seconds)
+    return [
+        Figure("requests for a CPU second of the gateway and its publisher", size.many / used, "1/s", 4_000, "higher"),
+        Figure("requests a second, eight clients", rate, "1/s", None, "higher", PASSING, passed),
+        Figure("latency, p99, eight clients", sample.quantile(0.99), "ms", None, "lower", PASSING, _p99(peer.ms)),
+        Figure("replies without an event", lost, "events", 0),
+    ]
+
+
+def drained(place: Place, expected: int | None = None, seconds: float = 60.0) -> None:
+    """Waits until the log has so many events, or has stopped growing; looks seldom, to take no processor time."""
+    last, deadline = -1, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        now = ends(place.config.kafka, INFERENCE)
+        if now == last if expected is None else now >= expected:
+            return
+        last = now
+        time.sleep(0.5)
+
+
+def _p99(ms: Sequence[float]) -> float:
+    return round(statistics.quantiles(ms, n=100)[98], 3)
