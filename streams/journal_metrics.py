@@ -1,0 +1,36 @@
+"""What a journal and its shipper tell Prometheus, through the process that writes the journal: the shipper has no port
+of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import Counter
+
+from streams import cursor
+from streams.backlog import waiting_bytes
+from streams.publisher_metrics import DROPPED, PUBLISHED, SPOOL_BYTES
+
+DAMAGED = Counter("homeostat_publisher_damaged_bytes_total", "Bytes of the journal that could not be read.")
+
+
+class Shipped:
+    """Carries the shipper's counts of all time over to this process's counters, which never go backwards."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen = cursor.Cursor()
+
+    def show(self) -> None:
+        """Brings the metrics up to date; to be called before they are read. Never raises for a missing file."""
+        now, seen = cursor.read(self._folder), self._seen
+        SPOOL_BYTES.set(waiting_bytes(self._folder))
+        if now == cursor.Cursor():  # nothing shipped yet, or unreadable for a moment
+            return
+        for topic, count in now.published.items():
+            PUBLISHED.labels(topic).inc(max(count - seen.published.get(topic, 0), 0))
+        for topic, reasons in now.dropped.items():
+            for reason, count in reasons.items():
+                DROPPED.labels(topic, reason).inc(max(count - seen.dropped.get(topic, {}).get(reason, 0), 0))
+        DAMAGED.inc(max(now.damaged_bytes - seen.damaged_bytes, 0))
+        self._seen = now

@@ -1,0 +1,54 @@
+"""A journal's folder: numbered segments, and a lock for each of the two that work there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+SUFFIX = ".journal"
+WRITER, SHIPPER = "writer.lock", "shipper.lock"
+
+
+def path(folder: Path, number: int) -> Path:
+    """Where a segment lies; names sort as numbers do."""
+    return folder / f"{number:012d}{SUFFIX}"
+
+
+def sizes(folder: Path) -> dict[int, int]:
+    """The bytes of each segment there is, lowest number first."""
+    with os.scandir(folder) as entries:
+        found = [(int(each.name[: -len(SUFFIX)]), _size(each)) for each in entries if _is_segment(each.name)]
+    return dict(sorted(found))
+
+
+def _is_segment(name: str) -> bool:
+    return name.endswith(SUFFIX) and name[: -len(SUFFIX)].isdecimal()
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """0 where it was deleted since."""
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def locked(folder: Path, name: str) -> IO[bytes] | None:
+    """The lock, held until the file is closed or the process ends in whatever way; None where another has it."""
+    file = (folder / name).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def abandoned(folder: Path) -> bool:
+    """Whether nobody writes. Takes the writer's lock for a moment: a writer that starts tries more than once."""
+    held = locked(folder, WRITER)
+    if held is not None:
+        held.close()
+    return held is not None
