@@ -34,8 +34,10 @@ def _new(counter: str, by: str, window: str) -> str:
 
 
 def _burning(window: str) -> str:
-    failed = f'sum by (alias) (rate(homeostat_requests_total{{status=~"5.."}}[{window}]))'
-    return f"{failed} / sum by (alias) (rate(homeostat_requests_total[{window}])) > {BURN:g}"
+    """Of what clients got: a shadow's answers reach nobody."""
+    every = 'homeostat_requests_total{arm!="shadow"%s}'
+    failed, asked = (f"sum by (alias) (rate({every % more}[{window}]))" for more in (', status=~"5.."', ""))
+    return f"{failed} / {asked} > {BURN:g}"
 
 
 RULES: tuple[Rule, ...] = (

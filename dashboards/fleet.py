@@ -23,9 +23,10 @@ def _largest(gauge: str, by: str, matching: str = PICKED) -> str:
 
 
 def _share(status: str, by: str) -> str:
-    """Requests with such a status, of all requests; nothing where there were none."""
-    every = _rate("homeostat_requests_total", by, PICKED)
-    some = _rate("homeostat_requests_total", by, f'{PICKED}, status=~"{status}"')
+    """Replies with such a status, of all that clients got; nothing where there were none."""
+    got = f'{PICKED}, arm!="shadow"'
+    every = _rate("homeostat_requests_total", by, got)
+    some = _rate("homeostat_requests_total", by, f'{got}, status=~"{status}"')
     return f"({some} or 0 * {every}) / ({every} > 0)"
 
 
@@ -96,6 +97,16 @@ TRAFFIC = (
     ),
     Panel("Latency", _quantiles("homeostat_request_duration_seconds"), "s"),
     Panel("Time to first token", _quantiles("homeostat_ttft_seconds"), "s"),
+    Panel("Time per token of a stream", _quantiles("homeostat_tpot_seconds"), "s"),
+    Panel(
+        "Refused at the door",
+        (
+            Query(_rate("homeostat_rejected_total", "status, code"), "{{status}} {{code}}"),
+            Query(_rate("homeostat_retries_total", "replica"), "{{replica}} gave no answer"),
+        ),
+        "reqps",
+        text="429: more than a key or the gateway may take. A replica that gave no answer costs a try, not a reply.",
+    ),
 )
 CHANGE = (
     Panel(

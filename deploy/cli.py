@@ -218,15 +218,24 @@ def resume(alias: str, config_path: Path | None) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(["infer", "feedback"]), help="Default: both.")
-def key(name: str, scopes: tuple[str, ...]) -> None:
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["infer", "feedback", "admin"]),
+    help="Default: infer and feedback.",
+)
+@click.option("--requests-per-minute", type=click.IntRange(1), help="As many from each gateway process.")
+@click.option("--max-in-flight", type=click.IntRange(1), help="At once, in each gateway process.")
+def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max_in_flight: int | None) -> None:
     """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
     import secrets
 
-    from serving.keys import SCOPES, Key, entry
+    from serving.keys import USUAL, Key, digest, entry
 
     made = secrets.token_urlsafe(32)
-    click.echo(f"key: {made}\n\n{entry(Key.of(name, made, scopes or SCOPES))}", nl=False)
+    written = Key(name, digest(made), frozenset(scopes or USUAL), requests_per_minute, max_in_flight)
+    click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
 
 
 @main.command()
@@ -301,13 +310,14 @@ def push(url: str, token: str) -> None:
 
 
 @main.command(hidden=True)
-@click.argument("role", type=click.Choice(["gateway", "worker", "controller", "trainer"]))
+@click.argument("role", type=click.Choice(["gateway", "shipper", "worker", "controller", "trainer"]))
+@click.option("--name", default="", help="Which one, where there are several gateways.")
 @CONFIG
-def run(role: str, config_path: Path | None) -> None:
+def run(role: str, name: str, config_path: Path | None) -> None:
     """One process of the stack, in the foreground."""
     from deploy.roles import run as start
 
-    start(role, _load(config_path), config_path)
+    start(role, _load(config_path), config_path, name)
 
 
 def _load(path: Path | None) -> Config:

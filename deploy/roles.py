@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,64 +24,122 @@ from deploy import secrets
 from deploy.config import Config
 from deploy.ports import HOST
 
+if TYPE_CHECKING:
+    from serving.follower import Follower
+    from serving.gateway import Gateway
+    from serving.settings import GatewaySettings
+    from streams.journal import Journal
+
 log = structlog.get_logger()
 
-SWITCH_S = 0.0005  # between threads: the publisher's must not keep a request waiting
+SWITCH_S = 0.0005  # between threads: the followers' must not keep a request waiting
 CAUGHT_UP_S = 5.0  # to read the routes before the first request; without Kafka the last known ones serve
-DRAIN_S = 10  # for requests under way when the gateway is stopped
+DRAIN_S = 10  # for threads to end
+LEFT_S = 10.0  # for a shipper to ship what is left
 RESTART_S = 2.0
 
 
-def run(role: str, config: Config, config_path: Path | None = None) -> None:
-    """Works until SIGTERM or SIGINT."""
+def run(role: str, config: Config, config_path: Path | None = None, name: str = "") -> None:
+    """Works until SIGTERM or SIGINT. `name` tells processes of one role apart."""
     set_up_logs()
-    ROLES[role](config)
+    if role == "gateway":
+        gateway(config, config_path, name or role)
+    elif role == "shipper":
+        shipper(config, name or "gateway")
+    else:
+        ROLES[role](config)
 
 
-def gateway(config: Config) -> None:
-    """Clients' door: ASGI server, capture, and the admin port."""
+def gateway(config: Config, config_path: Path | None, name: str) -> None:
+    """Clients' door: HTTP server, capture, and the admin port."""
     from serving.follower import Follower
-    from serving.gateway import create_gateway
+    from serving.gateway import Gateway
     from serving.keys import Key, KeyRing
     from streams.identity import Signer
-    from streams.publisher import Publisher, PublisherSettings
+    from streams.journal import Fsync, Journal, JournalSettings
 
     sys.setswitchinterval(SWITCH_S)
     settings, var = config.gateway, config.stack.var
     keys = KeyRing([Key.of("default", secrets.api_key(config))], settings.keys_file)
-    spool = PublisherSettings(var / "spool" / "gateway", settings.queue_events, settings.spool_bytes)
-    publisher = Publisher(config.kafka, spool, f"gateway/{socket.gethostname()}")
-    follower = Follower(config.kafka, var / "routes" / "gateway.json")
-    publisher.start()
+    kept = JournalSettings(
+        max_bytes=settings.spool_bytes,
+        segment_bytes=min(JournalSettings().segment_bytes, settings.spool_bytes // 2),
+        fsync=Fsync(settings.fsync),
+    )
+    journal = Journal(journal_folder(config, name), kept, f"{name}/{socket.gethostname()}")
+    follower = Follower(config.kafka, var / "routes" / f"{name}.json")
     follower.start()
     follower.wait(CAUGHT_UP_S)
     try:
-        signer = Signer(secrets.signing_key(config))
-        _loop(_gateway(config, create_gateway(settings, follower.table, keys, signer, publisher.publish), follower))
+        acting = Gateway(settings, follower.table, keys, Signer(secrets.signing_key(config)), journal.publish)
+        _loop(_gateway(config, config_path, name, acting, journal, follower))
     finally:
         follower.close()
-        publisher.close()
+        journal.close()
 
 
-async def _gateway(config: Config, app: Any, follower: Any) -> None:
-    import uvicorn
-
+async def _gateway(
+    config: Config, config_path: Path | None, name: str, acting: Gateway, journal: Journal, follower: Follower
+) -> None:
+    from deploy.shipping import shipping
     from serving.admin import serving_admin
+    from serving.server import Server
 
-    stack = config.stack
-    options = uvicorn.Config(
-        app,
-        host=config.gateway.host,
-        port=stack.gateway_port,
-        http="httptools",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-    async with serving_admin(HOST, stack.gateway_admin_port, follower.table):
-        await uvicorn.Server(options).serve()
+    stack, settings, stop = config.stack, config.gateway, asyncio.Event()
+    _on_signals(asyncio.get_running_loop(), stop)
+    server = Server(acting, acting.limits)
+    async with (
+        shipping(name, config_path),
+        serving_admin(HOST, stack.gateways()[name], follower.table, ready=lambda: not stop.is_set()),
+    ):
+        shared = bool(stack.more_gateway_admin_ports)
+        await server.start(settings.host, stack.gateway_port, _tls(settings), share_port=shared)
+        _settle_memory()
+        await stop.wait()
+        await asyncio.sleep(settings.drain_delay_s)
+        await server.drain(settings.drain_s)
+        acting.upstream.close()
+        journal.close()
+
+
+def shipper(config: Config, name: str) -> None:
+    """Takes a gateway's events to Kafka, until its standard input ends and nothing is left, or for LEFT_S more."""
+    from streams.shipper import Shipper
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # a group's signal is meant for the gateway, which tells by the pipe
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        deadline = time.monotonic() + LEFT_S
+        while not shipping.drained() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        stop.set()
+
+    shipping = Shipper(config.kafka, journal_folder(config, name), f"{name}/{socket.gethostname()}")
+    threading.Thread(target=watch, daemon=True).start()
+    shipping.run(stop)
+
+
+def journal_folder(config: Config, name: str) -> Path:
+    """Where a gateway's events wait for Kafka."""
+    return config.stack.var / "spool" / name
+
+
+def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    return context
+
+
+def _settle_memory() -> None:
+    """What is there now stays: the collector need not look at it again, and need not look often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def worker(config: Config) -> None:
@@ -175,7 +236,6 @@ def trainer(config: Config) -> None:
 
 
 ROLES: dict[str, Callable[[Config], None]] = {
-    "gateway": gateway,
     "worker": worker,
     "controller": controller,
     "trainer": trainer,

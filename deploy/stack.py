@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,9 @@ from deploy.stack_settings import StackSettings as StackSettings
 from retrain.base_model import check_model, prepare
 from streams.log import KafkaSettings
 
-ROLES = ("worker", "controller", "trainer", "gateway")  # in the order of their start
+ROLES = ("worker", "controller", "trainer")  # in the order of their start, before the gateways
 ROLE_TIMEOUT_S = 120.0
-ROLE_GRACE_S = 20.0
+ROLE_GRACE_S = 35.0  # requests under way, then what the shipper has left
 
 
 class Stacked(Protocol):
@@ -73,7 +72,8 @@ def members(config: Stacked, config_path: Path | None) -> list[Member]:
     engines = [_engine(settings, replica) for replica in range(len(settings.engine_ports))]
     kafka = [_kafka(settings)] if settings.embedded_kafka else []
     after = tuple(member.name for member in kafka)
-    return [*kafka, *engines, *(_role(settings, config.kafka, role, config_path, after) for role in ROLES)]
+    named = [*ROLES, *settings.gateways()]
+    return [*kafka, *engines, *(_role(settings, name, config_path, after) for name in named)]
 
 
 def model_folder(settings: StackSettings) -> Path:
@@ -118,31 +118,25 @@ def _engine_spec(settings: StackSettings, replica: int) -> Spec:
     return Spec(f"engine-{replica}", engine.command(), engine.healthy, settings.start_timeout_s, engine.environment())
 
 
-def _role(
-    settings: StackSettings, kafka: KafkaSettings, role: str, config_path: Path | None, after: tuple[str, ...]
-) -> Member:
-    named = {
-        "gateway": (("gateway_port", settings.gateway_port), ("gateway_admin_port", settings.gateway_admin_port)),
-        "worker": (("worker_metrics_port", settings.worker_metrics_port),),
-        "controller": (("controller_metrics_port", settings.controller_metrics_port),),
-        "trainer": (("trainer_metrics_port", settings.trainer_metrics_port),),
-    }[role]
-    ready = _ready(role, named[-1][1])
-    command = (
-        sys.executable,
-        "-m",
-        "deploy.cli",
-        "run",
-        role,
-        *(("--config", str(config_path)) if config_path else ()),
-    )
-    spec = Spec(role, command, ready, ROLE_TIMEOUT_S, grace_s=ROLE_GRACE_S)
-    keys = tuple((f"stack.{key}", port) for key, port in named)
-    return Member(role, lambda: spec, ready, keys, after, ROLE_TIMEOUT_S)
+def _role(settings: StackSettings, name: str, config_path: Path | None, after: tuple[str, ...]) -> Member:
+    role = "gateway" if name in settings.gateways() else name
+    keys = _ports(settings, name)
+    ready = partial(answers_ok, f"http://127.0.0.1:{keys[-1][1]}/{'healthz' if role == 'gateway' else 'metrics'}")
+    told = (("--name", name) if name != role else (), ("--config", str(config_path)) if config_path else ())
+    command = (sys.executable, "-m", "deploy.cli", "run", role, *told[0], *told[1])
+    spec = Spec(name, command, ready, ROLE_TIMEOUT_S, grace_s=ROLE_GRACE_S)
+    return Member(name, lambda: spec, ready, keys, after, ROLE_TIMEOUT_S)
 
 
-def _ready(role: str, port: int) -> Callable[[], bool]:
-    return partial(answers_ok, f"http://127.0.0.1:{port}/{'healthz' if role == 'gateway' else 'metrics'}")
+def _ports(settings: StackSettings, name: str) -> tuple[tuple[str, int], ...]:
+    """The ports that a role's process listens on, with their keys; the last one tells whether it is ready."""
+    if name == "gateway":
+        gateway = ("stack.gateway_port", settings.gateway_port)
+        return (gateway, ("stack.gateway_admin_port", settings.gateway_admin_port))
+    if name in settings.gateways():
+        return (("stack.more_gateway_admin_ports", settings.gateways()[name]),)
+    key = f"{name}_metrics_port"
+    return ((f"stack.{key}", getattr(settings, key)),)
 
 
 def _status(member: Member, var: Path) -> Status:

@@ -21,6 +21,7 @@ class StackSettings:
     kafka_port: int = 9092
     gateway_port: int = 8080
     gateway_admin_port: int = 9101
+    more_gateway_admin_ports: tuple[int, ...] = ()  # each is one more gateway process on the same gateway_port
     controller_metrics_port: int = 9102
     worker_metrics_port: int = 9103
     trainer_metrics_port: int = 9104
@@ -56,8 +57,14 @@ class StackSettings:
             "worker_metrics_port": self.worker_metrics_port,
             "trainer_metrics_port": self.trainer_metrics_port,
         }
+        named |= {f"more_gateway_admin_ports[{i}]": port for i, port in enumerate(self.more_gateway_admin_ports)}
         engines = {f"engine_ports[{replica}]": port for replica, port in enumerate(self.engine_ports)}
         return {**({"kafka_port": self.kafka_port} if self.embedded_kafka else {}), **named, **engines}
+
+    def gateways(self) -> dict[str, int]:
+        """The gateway processes and the admin port of each."""
+        more = {f"gateway-{i}": port for i, port in enumerate(self.more_gateway_admin_ports, 1)}
+        return {"gateway": self.gateway_admin_port, **more}
 
     def engine_urls(self) -> dict[str, str]:
         """Replica name to address, as the controller and the gateway reach it."""

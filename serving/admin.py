@@ -13,15 +13,17 @@ from serving.routing import RouteTable, served
 
 
 @asynccontextmanager
-async def serving_admin(host: str, port: int, table: Callable[[], RouteTable]) -> AsyncIterator[None]:
+async def serving_admin(
+    host: str, port: int, table: Callable[[], RouteTable], *, ready: Callable[[], bool] = lambda: True
+) -> AsyncIterator[None]:
     """Serves /healthz (alive), /readyz (every alias has a replica, and there is one) and /metrics while entered."""
     app = web.Application()
 
     async def health(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def ready(_: web.Request) -> web.Response:
-        lacking = unready(table())
+    async def readiness(_: web.Request) -> web.Response:
+        lacking = unready(table()) if ready() else "ending; no new requests\n"
         return web.Response(text=lacking or "ready\n", status=503 if lacking else 200)
 
     async def scrape(_: web.Request) -> web.Response:
@@ -29,7 +31,7 @@ async def serving_admin(host: str, port: int, table: Callable[[], RouteTable]) -
         kind = {"content-type": prometheus_client.CONTENT_TYPE_LATEST}
         return web.Response(body=prometheus_client.generate_latest(), headers=kind)
 
-    app.add_routes([web.get("/healthz", health), web.get("/readyz", ready), web.get("/metrics", scrape)])
+    app.add_routes([web.get("/healthz", health), web.get("/readyz", readiness), web.get("/metrics", scrape)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import structlog
+from prometheus_client import Counter, Histogram
 
 from serving import metrics
+from serving.answered import Answered
 from serving.masking import Masker
-from serving.reply import Answered, Asked
+from serving.question import Asked
 from serving.routing import Choice
-from streams.events import Event, InferenceServed, Message
+from streams.events import Arm, Event, InferenceServed, Message
 from streams.topics import INFERENCE, Topic
+
+log = structlog.get_logger()
 
 
 class Publish(Protocol):
-    """`streams.publisher.Publisher.publish`: never blocks, never raises."""
+    """`streams.journal.Journal.publish`: never waits for Kafka, never raises; whether it is kept."""
 
-    def __call__(self, topic: Topic, event: Event, id: str, time_ms: int) -> object: ...
+    def __call__(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -39,6 +47,8 @@ class Exchange:
     ended_s: float = 0.0
     status: int = 0
     complete: bool = False  # everything is on its way to the client, who may close now
+    captured: bool = False
+    mirrors: str = ""  # the event whose question this shadow was asked
 
     @property
     def latency_s(self) -> float:
@@ -59,24 +69,59 @@ class Exchange:
 
 
 class Capture:
-    """Keeps exchanges once they are over; nothing here can fail them."""
+    """Keeps exchanges, each once, just before the client has its last byte: whoever got a whole answer is in the
+    journal, whatever happens to this process then. Nothing here can fail a request."""
 
     def __init__(self, publish: Publish, masker: Masker, recent: RecentAnswers) -> None:
         self._publish, self._masker, self._recent = publish, masker, recent
 
-    def __call__(self, exchange: Exchange, now_ms: int) -> None:
-        """`now_ms`: when the reply ended."""
-        choice, status = exchange.choice, str(exchange.status)
-        if choice is None:
+    def __call__(self, exchange: Exchange) -> None:
+        """Nothing happens the second time."""
+        if exchange.captured or exchange.choice is None:
             return
-        metrics.REQUESTS.labels(choice.alias, choice.version, choice.arm.value, status).inc()
-        metrics.DURATION.labels(choice.alias, choice.version).observe(exchange.latency_s)
-        if exchange.first_s is not None:
-            metrics.TTFT.labels(choice.alias, choice.version).observe(exchange.ttft_s)
-        if exchange.status == 200:
+        exchange.captured, exchange.ended_s = True, time.perf_counter()
+        try:
+            self._keep(exchange, exchange.choice, time.time_ns() // 1_000_000)
+        except Exception:  # a defect here must cost an event, not a reply
+            log.exception("exchange not captured", event_id=exchange.event_id)
+
+    def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
+        if exchange.status == 200 and choice.arm is not Arm.SHADOW:
             self._recent.add(exchange.event_id, exchange.answer.text)
         event = served(exchange, choice, self._masker, now_ms)
         self._publish(INFERENCE, event, event.id, now_ms)
+
+
+def count(exchange: Exchange) -> None:
+    """Tells Prometheus; that can wait until the client has its answer."""
+    if exchange.choice is None:
+        return
+    choice = exchange.choice
+    counted = _counted(choice.alias, choice.version, choice.arm.value, exchange.status)
+    counted.requests.inc()
+    counted.duration.observe(exchange.latency_s)
+    if exchange.first_s is not None:
+        counted.ttft.observe(exchange.ttft_s)
+        counted.tpot.observe(exchange.tpot_s)
+
+
+class _Counted(NamedTuple):
+    requests: Counter
+    duration: Histogram
+    ttft: Histogram
+    tpot: Histogram
+
+
+@lru_cache(maxsize=1_024)
+def _counted(alias: str, version: str, arm: str, status: int) -> _Counted:
+    """The metrics with these labels; looking them up each time would take longer than counting."""
+    labels = alias, version, arm
+    return _Counted(
+        metrics.REQUESTS.labels(*labels, str(status)),
+        metrics.DURATION.labels(*labels),
+        metrics.TTFT.labels(*labels),
+        metrics.TPOT.labels(*labels),
+    )
 
 
 class RecentAnswers:
@@ -105,7 +150,7 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, now_ms: int) -> I
         version=choice.version,
         replica=choice.replica,
         arm=choice.arm,
-        operation=asked.operation,
+        operation=asked.operation.value,
         client=caller(exchange.client, asked.user),
         input_messages=[Message(m.role, masker(m.content)) for m in asked.messages()],
         output=masker(answer.text),
@@ -120,6 +165,7 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, now_ms: int) -> I
         status=exchange.status,
         streamed=asked.streamed,
         tags={name: masker(value) for name, value in exchange.tags.items()},
+        mirrors=exchange.mirrors,
     )
 
 

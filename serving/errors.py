@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
-KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error"}
+KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,13 @@ def missing(param: str, expected: str) -> ApiError:
 def unavailable(message: str, code: str = "no_replica") -> ApiError:
     """Nobody can answer just now; the client may try again in a second."""
     return ApiError(503, message, code=code, headers={"retry-after": "1"})
+
+
+def too_large(limit: int, found: str) -> ApiError:
+    """More of a body than is taken."""
+    return ApiError(413, f"the body has {found}, expected at most {limit}", code="body_too_large")
+
+
+def busy(message: str, code: str, retry_s: float) -> ApiError:
+    """The client asks for more than it may have just now."""
+    return ApiError(429, message, code=code, headers={"retry-after": str(max(1, math.ceil(retry_s)))})

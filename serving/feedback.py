@@ -13,10 +13,10 @@ import msgspec
 
 from monitor.metrics import METRICS, exact_match, normalise
 from serving import metrics
-from serving.asgi import Request
 from serving.capture import Publish, RecentAnswers
-from serving.errors import ApiError, missing, wrong
+from serving.errors import ApiError, missing, unavailable, wrong
 from serving.masking import Masker
+from serving.request import Request
 from serving.settings import GatewaySettings
 from streams.codec import deterministic_id
 from streams.events import Arm, FeedbackGiven
@@ -51,17 +51,18 @@ class Feedback:
     recent: RecentAnswers
     masker: Masker
 
-    async def serve(self, request: Request, key_id: str) -> None:
-        """Answers 202 with what was understood; the event is then on its way. Raises ApiError."""
-        body = said(await request.body(self.settings.body_limit_bytes))
+    async def serve(self, request: Request) -> None:
+        """Answers 202 with what was understood, once the event is kept. Raises ApiError, 503 where it cannot be."""
+        body = said(request.body)
         try:
             about = self.signer.read(body.request_id)
         except ForgedRequestId as error:
             raise ApiError(400, str(error), "request_id", "unknown_request_id") from error
-        event = self.event(body, about, key_id, time.time_ns() // 1_000_000)
+        event = self.event(body, about, request.key.id, time.time_ns() // 1_000_000)
         told = {"id": event.id, "event_id": event.event_id, "version": event.version, "correct": event.correct}
-        await request.answer(202, msgspec.json.encode(told))
-        self.publish(FEEDBACK, event, event.id, event.time_ms)
+        if not self.publish(FEEDBACK, event, event.id, event.time_ms):
+            raise unavailable("feedback cannot be kept just now", "journal_full")
+        request.answer(202, msgspec.json.encode(told))
         metrics.FEEDBACK.labels(event.alias, str(event.correct).lower()).inc()
 
     def event(self, body: Said, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
@@ -102,7 +103,7 @@ def said(data: bytes) -> Said:
     """Raises ApiError naming the field that is wrong."""
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise ApiError(400, f"the body is {type(body).__name__}, expected a JSON object")

@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 E = TypeVar("E", bound=Event)
 BACK_OFF_S = (0.2, 5.0)
+POLL_MS = 1_000  # the broker answers at once when there is something: a longer wait only costs less
 SAVE_EVERY_S = 1.0  # attestations alone are not worth a write each
 
 
@@ -108,7 +109,7 @@ class Follower:
                 self._replace(attestations=dict(fresh))
 
     def _records(self, topic: Topic, kind: type[E], idle: Callable[[], None]) -> Iterator[Record[E]]:
-        return follow(self._kafka, topic, kind, stop=self._stop.is_set, idle=idle)
+        return follow(self._kafka, topic, kind, stop=self._stop.is_set, idle=idle, poll_ms=POLL_MS)
 
     def _replace(
         self, routes: dict[str, RouteWritten] | None = None, attestations: dict[str, ReplicaAttested] | None = None

@@ -1,34 +1,42 @@
-"""The OpenAI-compatible gateway: an ASGI application in front of the engines.
+"""The OpenAI-compatible gateway in front of the engines: an application for `serving.server`.
 
-    app = create_gateway(settings, table, keys, signer, publish)
+    gateway = Gateway(settings, table, keys, signer, publish)
+    server = Server(gateway, gateway.limits)
 
-`table` gives the routes as known now, `publish` takes events and never blocks. Both live longer than the app.
+`table` gives the routes as known now, `publish` takes events and never waits. Both live longer than the gateway.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import structlog
 
-from serving import engine, metrics
-from serving.asgi import ClientGone, Receive, Request, Scope, Send
+from serving import metrics
+from serving.admission import Admission
 from serving.capture import Capture, Publish, RecentAnswers
+from serving.ejection import Ejection
 from serving.errors import ApiError
 from serving.feedback import Feedback
-from serving.inference import PATHS, Inference, model_card, unknown
+from serving.inference import Inference, model_card, unknown
 from serving.keys import KeyRing
 from serving.masking import Masker
-from serving.reply import CHAT, COMPLETION
+from serving.question import PATHS
+from serving.request import Request
 from serving.routing import RouteTable
+from serving.server import Limits
 from serving.settings import GatewaySettings
+from serving.shadow import Shadow
+from serving.upstream import Upstream
 from streams.identity import Signer
 
 log = structlog.get_logger()
 
-Handler = Callable[[Request, str], Awaitable[None]]  # takes the request and the caller's id
+Handler = Callable[[Request], Awaitable[None]]
 MODELS, FEEDBACK = "/v1/models", "/v1/feedback"
 
 
@@ -39,21 +47,12 @@ class Endpoint:
     method: str
     scope: str
     handler: Handler
-
-
-def create_gateway(
-    settings: GatewaySettings,
-    table: Callable[[], RouteTable],
-    keys: KeyRing,
-    signer: Signer,
-    publish: Publish,
-) -> Gateway:
-    """The application; connections are made when its server starts it."""
-    return Gateway(settings, table, keys, signer, publish)
+    bounded: bool = False  # counts against the bounds on requests
 
 
 class Gateway:
-    """Every error is an answer in OpenAI's shape."""
+    """Every error is an answer in OpenAI's shape. Paths are compared as they come: nothing is decoded, so nothing
+    reaches an engine but what is listed here."""
 
     def __init__(
         self,
@@ -63,71 +62,94 @@ class Gateway:
         signer: Signer,
         publish: Publish,
     ) -> None:
-        self._settings, self._table, self._keys = settings, table, keys
-        self._signer, self._publish = signer, publish
-        self._masker = Masker(settings.mask)
-        self._recent = RecentAnswers(settings.recent_answers)
-        self._endpoints: dict[str, Endpoint] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._answer(Request.of(scope, receive, send))
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        session = engine.session(self._settings.connect_timeout_s)
-        async with session:
-            capture = Capture(self._publish, self._masker, self._recent)
-            inference = Inference(self._settings, self._table, session, self._signer, capture)
-            self._endpoints = self._wired(inference)
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    def _wired(self, inference: Inference) -> dict[str, Endpoint]:
-        feedback = Feedback(self._settings, self._signer, self._publish, self._recent, self._masker)
-        return {
-            PATHS[CHAT]: Endpoint("POST", "infer", lambda r, key: inference.serve(r, CHAT, key)),
-            PATHS[COMPLETION]: Endpoint("POST", "infer", lambda r, key: inference.serve(r, COMPLETION, key)),
+        self._table, self._keys = table, keys
+        self.admission = Admission(settings.max_in_flight, time.monotonic)
+        self.upstream = Upstream(settings.connect_timeout_s)
+        self.limits = _limits(settings)
+        masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers)
+        capture = Capture(publish, masker, recent)
+        shadow = Shadow(settings, table, capture)
+        ejection = Ejection(settings.avoid_s, time.monotonic)
+        inference = Inference(settings, table, self.upstream, signer, capture, ejection, shadow)
+        feedback = Feedback(settings, signer, publish, recent, masker)
+        self._endpoints = {
+            **{
+                path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)
+                for operation, path in PATHS.items()
+            },
             MODELS: Endpoint("GET", "infer", self._models),
             FEEDBACK: Endpoint("POST", "feedback", feedback.serve),
         }
 
-    async def _answer(self, request: Request) -> None:
+    def admit(self, request: Request) -> None:
+        """Before the body is there. Raises ApiError: nothing at the path, or no key."""
         try:
             endpoint = self._find(request)
-            key_id = self._keys.authorise(request.headers.get("authorization", ""), endpoint.scope)
-            await endpoint.handler(request, key_id)
+            request.key = self._keys.authorise(request.headers.get("authorization", ""), endpoint.scope)
         except ApiError as error:
-            metrics.REJECTED.labels(str(error.status), error.code or "").inc()
-            await request.fail(error)
-        except ClientGone:
-            log.info("client hung up before its request was read", path=request.path)
+            _count(error)
+            raise
+
+    async def serve(self, request: Request) -> None:
+        """Answers what was admitted."""
+        try:
+            await self._handle(request, self._find(request))
+        except ApiError as error:
+            _count(error)
+            request.fail(error)
         except Exception:  # the request's top: a defect must be an answer too, where nothing was sent yet
             log.exception("request failed", path=request.path)
             if not request.started:
-                await request.fail(ApiError(500, "the gateway failed; its log says why", code="internal_error"))
+                request.fail(ApiError(500, "the gateway failed; its log says why", code="internal_error"))
+        finally:
+            if not request.done:
+                request.abandon()
+
+    async def _handle(self, request: Request, endpoint: Endpoint) -> None:
+        if not endpoint.bounded:
+            await endpoint.handler(request)
+            return
+        leave = self.admission.enter(request.key)
+        try:
+            await endpoint.handler(request)
+        finally:
+            leave()
 
     def _find(self, request: Request) -> Endpoint:
         path = MODELS if request.path.startswith(MODELS + "/") else request.path
         endpoint = self._endpoints.get(path)
         if endpoint is None:
             known = ", ".join(self._endpoints)
-            raise ApiError(404, f"there is nothing at {request.path}; expected one of {known}", code="unknown_path")
+            shown = path if len(path) <= 80 else path[:77] + "..."
+            raise ApiError(404, f"there is nothing at {shown}; expected one of {known}", code="unknown_path")
         if request.method != endpoint.method:
-            message = f"{request.path} takes {endpoint.method}, not {request.method}"
+            message = f"{path} takes {endpoint.method}, not {request.method}"
             raise ApiError(405, message, code="method_not_allowed", headers={"allow": endpoint.method})
         return endpoint
 
-    async def _models(self, request: Request, key_id: str) -> None:
+    async def _models(self, request: Request) -> None:
         table = self._table()
         if request.path == MODELS:
             cards = [model_card(alias, table) for alias in sorted(table.routes)]
-            await request.answer(200, msgspec.json.encode({"object": "list", "data": cards}))
+            request.answer(200, msgspec.json.encode({"object": "list", "data": cards}))
             return
         alias = request.path.removeprefix(MODELS + "/")
         if alias not in table.routes:
             raise unknown(alias, table)
-        await request.answer(200, msgspec.json.encode(model_card(alias, table)))
+        request.answer(200, msgspec.json.encode(model_card(alias, table)))
+
+
+def _count(error: ApiError) -> None:
+    metrics.REJECTED.labels(str(error.status), error.code or "").inc()
+
+
+def _limits(settings: GatewaySettings) -> Limits:
+    return Limits(
+        head_bytes=settings.head_limit_bytes,
+        body_bytes=settings.body_limit_bytes,
+        head_s=settings.head_timeout_s,
+        body_s=settings.body_timeout_s,
+        write_s=settings.write_timeout_s,
+        idle_s=settings.idle_timeout_s,
+        connections=settings.max_connections,
+    )

@@ -1,37 +1,36 @@
-"""A request's way: pick a version, ask a replica, answer the client, keep what was said."""
+"""A request's way: pick a version, ask a replica, keep what was said, answer the client."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import aiohttp
 import msgspec
 import structlog
 
 from monitor.metrics import normalise
-from serving import metrics, reply
-from serving.asgi import ClientGone, Header, Request, while_present
-from serving.capture import Capture, Exchange
-from serving.errors import ApiError, unavailable
-from serving.reply import CHAT
+from serving import metrics, question, reply
+from serving.capture import Capture, Exchange, count
+from serving.ejection import Ejection
+from serving.errors import ApiError, unavailable, wrong
+from serving.question import PATHS, Operation
+from serving.request import Header, Request
 from serving.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
 from serving.settings import GatewaySettings
+from serving.shadow import Shadow
+from serving.upstream import Broken, Link, Unreached, Upstream
 from streams.events import Arm
 from streams.identity import RequestId, Signer, uuid7
 
 log = structlog.get_logger()
 
-PATHS = {CHAT: "/v1/chat/completions", reply.COMPLETION: "/v1/completions"}
-TRIES = 2  # a replica that was not reached may be another's turn
 HUNG_UP = 499
-SENT = {"content-type": "application/json", "accept-encoding": "identity"}
-
-
-class Unreached(Exception):
-    """The replica gave no answer, and the client has seen nothing yet."""
+TIMEOUT_HEADER = "x-homeostat-timeout-ms"
+PASSED = ("traceparent", "tracestate")  # from the client's headers to the engine
 
 
 @dataclass(slots=True)
@@ -40,159 +39,192 @@ class Inference:
 
     settings: GatewaySettings
     table: Callable[[], RouteTable]
-    session: aiohttp.ClientSession
+    upstream: Upstream
     signer: Signer
     capture: Capture
-    _load: Counter[str] = field(default_factory=Counter)
-    _avoided: dict[str, float] = field(default_factory=dict)  # replica -> until when
+    ejection: Ejection
+    shadow: Shadow
+    load: Counter[str] = field(default_factory=Counter)  # requests under way, by replica
+    _turn: int = 0
 
-    async def serve(self, request: Request, operation: str, key_id: str) -> None:
-        """Answers the request, whatever happens; then captures it. Raises ApiError for a body that is wrong and an
+    async def serve(self, request: Request, operation: Operation) -> None:
+        """Answers the request, whatever happens, once it is captured. Raises ApiError for a body that is wrong and an
         alias that is not known: nobody was asked then."""
         began_s = time.perf_counter()
-        asked = reply.asked(await request.body(self.settings.body_limit_bytes), operation)
-        if asked.alias not in self.table().routes:
-            raise unknown(asked.alias, self.table())
-        tags = {
-            tag: request.headers[name] for name, tag in self.settings.tag_headers.items() if name in request.headers
-        }
-        exchange = Exchange(uuid7(), asked, key_id, tags, began_s)
+        asked = question.asked(request.body, operation)
+        table = self.table()
+        if asked.alias not in table.routes:
+            raise unknown(asked.alias, table)
+        exchange = Exchange(uuid7(), asked, request.key.id, self._tags(request), began_s)
+        timeout_s = self._timeout_s(request)
         try:
-            await while_present(self._answer(request, exchange), request.receive)
-        except ClientGone:
-            if not exchange.complete:  # many clients close at `[DONE]` and do not wait for the end
-                exchange.status = HUNG_UP
+            await self._answer(request, exchange, timeout_s)
+        except asyncio.CancelledError:
+            await self._cut_off(request, exchange)
         except ApiError as error:
             exchange.status = error.status
-            await request.fail(error)
+            self.capture(exchange)
+            request.fail(error)
         finally:
-            exchange.ended_s = time.perf_counter()
-            self.capture(exchange, time.time_ns() // 1_000_000)
+            self.capture(exchange)
+            count(exchange)
+        if exchange.status == 200 and not request.gone:
+            self.shadow.mirror(asked, exchange, self)
 
-    async def _answer(self, request: Request, exchange: Exchange) -> None:
-        problem = ""
-        for _ in range(TRIES):
-            choice = exchange.choice = self._pick(request, exchange)
-            self._load[choice.replica] += 1
-            metrics.IN_FLIGHT.labels(choice.replica).inc()
+    async def ask(self, request: Request, exchange: Exchange, choice: Choice, timeout_s: float) -> None:
+        """One try with one replica. Raises Unreached where the client has seen nothing yet, ApiError."""
+        exchange.choice = choice
+        self._count(choice.replica, 1)
+        try:
+            await self._forward(request, exchange, choice, timeout_s)
+            self.ejection.answered(choice.replica)
+        finally:
+            self._count(choice.replica, -1)
+
+    async def _answer(self, request: Request, exchange: Exchange, timeout_s: float) -> None:
+        problem, deadline = "", time.monotonic() + timeout_s
+        for _ in range(self.settings.tries):
+            choice = self._pick(request, exchange)
+            self.ejection.trying(choice.replica)
             try:
-                await self._forward(request, exchange, choice)
+                await self.ask(request, exchange, choice, max(deadline - time.monotonic(), 0.001))
                 return
             except Unreached as error:
-                problem = f"replica {choice.replica}: {error}"
-                self._avoided[choice.replica] = time.monotonic() + self.settings.avoid_s
-                log.warning("replica not reached", replica=choice.replica, version=choice.version, error=str(error))
-            finally:
-                self._load[choice.replica] -= 1
-                metrics.IN_FLIGHT.labels(choice.replica).dec()
-        raise unavailable(f"no answer could be had; {problem}", "replica_unreachable")
+                problem = str(error)
+                self.ejection.failed(choice.replica)
+                metrics.RETRIES.labels(choice.replica).inc()
+                log.warning("replica not reached", replica=choice.replica, version=choice.version, error=problem)
+        raise unavailable(f"no replica gave an answer; the last one: {problem}", "replica_unreachable")
 
     def _pick(self, request: Request, exchange: Exchange) -> Choice:
         asked, table = exchange.asked, self.table()
         sticky = request.headers.get("x-session-id") or asked.user or exchange.event_id
+        self._turn += 1
         try:
-            return pick(table, asked.alias, sticky, self._load, self._avoid())
+            return pick(table, asked.alias, sticky, self.load, self.ejection.avoided(), self._turn)
         except UnknownAlias as error:
             raise unknown(asked.alias, table) from error
         except NoReplica as error:
             exchange.choice = Choice(asked.alias, error.version, Arm.CHAMPION, "", "")
             raise unavailable(str(error)) from error
 
-    def _avoid(self) -> frozenset[str]:
-        if not self._avoided:
-            return frozenset()
-        now = time.monotonic()
-        self._avoided = {replica: until for replica, until in self._avoided.items() if until > now}
-        return frozenset(self._avoided)
-
-    async def _forward(self, request: Request, exchange: Exchange, choice: Choice) -> None:
-        asked, limit = exchange.asked, self.settings.timeout_s
-        timeout = aiohttp.ClientTimeout(
-            total=None if asked.streamed else limit,
-            sock_connect=self.settings.connect_timeout_s,
-            sock_read=limit if asked.streamed else None,
-        )
-        url, body = choice.url + PATHS[asked.operation], asked.forwarded(choice.version)
+    async def _forward(self, request: Request, exchange: Exchange, choice: Choice, timeout_s: float) -> None:
+        asked = exchange.asked
+        body, passed = asked.forwarded(choice.version), _passed(request)
         try:
-            async with self.session.post(url, data=body, headers=SENT, timeout=timeout) as upstream:
-                if asked.streamed and upstream.status == 200:
-                    await self._stream(request, exchange, choice, upstream)
-                else:
-                    await self._whole(request, exchange, choice, upstream)
-        except aiohttp.ConnectionTimeoutError as error:
-            raise Unreached(f"no connection within {self.settings.connect_timeout_s:g} s") from error
-        except TimeoutError as error:
-            raise ApiError(504, f"no answer within {limit:g} s", code="engine_timeout") from error
-        except aiohttp.ClientError as error:
-            raise Unreached(f"{type(error).__name__}: {error}") from error
-
-    async def _whole(
-        self, request: Request, exchange: Exchange, choice: Choice, upstream: aiohttp.ClientResponse
-    ) -> None:
-        data = await upstream.read()
-        if upstream.status == 404:
-            raise Unreached(f"lost {choice.version}: {data[:200]!r}")
-        if upstream.status == 200:
+            link = await self.upstream.ask(choice.url, PATHS[asked.operation], body, timeout_s, passed)
             try:
-                data, exchange.answer = reply.whole(data, exchange.asked)
-            except msgspec.DecodeError as error:
-                raise ApiError(502, f"the engine's answer is no JSON object: {error}", code="engine_failed") from error
-        exchange.status = upstream.status
-        digest = self._digest(exchange) if upstream.status == 200 else ""
-        kind = upstream.headers.get("content-type", "application/json").encode("latin-1")
-        await request.answer(
-            upstream.status, data, [(b"content-type", kind), *self._identity(exchange, choice, digest)]
-        )
+                if asked.streamed and link.status == 200:
+                    await self._stream(request, exchange, choice, link)
+                else:
+                    await self._whole(request, exchange, choice, link)
+            finally:
+                link.release()
+        except TimeoutError as error:
+            raise ApiError(504, f"no answer within {timeout_s:.3g} s", code="engine_timeout") from error
 
-    async def _stream(
-        self, request: Request, exchange: Exchange, choice: Choice, upstream: aiohttp.ClientResponse
-    ) -> None:
-        exchange.status = 200
-        kind = upstream.headers.get("content-type", "text/event-stream; charset=utf-8").encode("latin-1")
-        told = [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._identity(exchange, choice, "")]
-        await request.start(200, told)
+    async def _whole(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
+        data = await link.read()
+        if link.status == 404 and choice.version.encode() in data:
+            raise Unreached(f"it lost {choice.version}")
+        data = self._understood(exchange, link, data)
+        exchange.status = link.status
+        digest = self._digest(exchange) if link.status == 200 else ""
+        kind = link.headers.get("content-type", "application/json").encode("latin-1")
+        self.capture(exchange)
+        request.answer(link.status, data, [(b"content-type", kind), *self._identity(exchange, choice, digest)])
+
+    def _understood(self, exchange: Exchange, link: Link, data: bytes) -> bytes:
+        """The body for the client. Raises ApiError where the engine's is no JSON object, or does not know the path."""
         try:
-            await self._chunks(request, exchange, upstream)
+            if link.status == 200:
+                data, exchange.answer = reply.whole(data, exchange.asked)
+            elif "error" not in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
+                raise ApiError(link.status, f"the engine does not serve {PATHS[exchange.asked.operation]} here")
+        except msgspec.DecodeError as error:
+            raise ApiError(502, "the engine's answer is no JSON object", code="engine_failed") from error
+        return data
+
+    async def _stream(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
+        exchange.status = 200
+        kind = link.headers.get("content-type", "text/event-stream; charset=utf-8").encode("latin-1")
+        told = [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._identity(exchange, choice, "")]
+        request.start(200, told)
+        try:
+            await self._pass_on(request, exchange, link)
         except TimeoutError:
             await self._break(request, exchange, 504, f"no chunk within {self.settings.timeout_s:g} s")
-        except aiohttp.ClientError as error:
-            await self._break(request, exchange, 502, f"the engine broke off: {type(error).__name__}")
-        await request.end()
+        except Broken as error:
+            await self._break(request, exchange, 502, f"the engine {error}")
+        request.end()
 
-    async def _chunks(self, request: Request, exchange: Exchange, upstream: aiohttp.ClientResponse) -> None:
-        """Passes the stream's events on; ClientPayloadError where it ends before `[DONE]`."""
-        rest, done = b"", False
-        async for piece in upstream.content.iter_any():
+    async def _pass_on(self, request: Request, exchange: Exchange, link: Link) -> None:
+        """Passes the stream's events on; Broken where it ends before its last one."""
+        rest, answer = b"", exchange.answer
+        async for piece in link.stream():
             *events, rest = (rest + piece).split(b"\n\n")
-            passed: list[bytes] = []
-            for event in events:
-                done = done or event == b"data: " + reply.DONE
-                passed += self._event(event, exchange)
+            passed = [part for event in events for each in self._event(event, exchange) for part in (each, b"\n\n")]
+            if answer.complete and not exchange.complete:
+                exchange.complete = True
+                exchange.status = 500 if answer.failed else 200
+                self.capture(exchange)
             if passed:
                 await request.chunk(b"".join(passed))
-            exchange.complete = done
-        if not done:
-            raise aiohttp.ClientPayloadError("the stream ended early")
-        if exchange.answer.failed:
-            exchange.status = 500
+        if not exchange.complete:
+            raise Broken("ended its answer early")
 
     def _event(self, event: bytes, exchange: Exchange) -> list[bytes]:
         """The events that the client gets now that the engine sent one more."""
-        if not event.startswith(b"data: ") or event.endswith(reply.DONE):
-            return [*_events(reply.rest(exchange.answer)), event, b"\n\n"]
         before = len(exchange.answer.parts)
-        chunks = reply.chunk(event[6:], exchange.asked, exchange.answer)
+        passed = reply.event(event, exchange.asked, exchange.answer)
         if len(exchange.answer.parts) > before:
             exchange.last_s = time.perf_counter()
             exchange.first_s = exchange.first_s or exchange.last_s
-        return _events(chunks)
+        return passed
 
     async def _break(self, request: Request, exchange: Exchange, status: int, message: str) -> None:
         """The client has its 200 already: it gets an error as the stream's last event, and no `[DONE]`."""
         exchange.status = status
+        self.capture(exchange)
         log.warning("stream broken", event_id=exchange.event_id, status=status, error=message)
-        error = ApiError(status, message, code="engine_failed").body()
-        await request.chunk(b"".join(_events([*reply.rest(exchange.answer), error])))
+        error = b"data: " + ApiError(status, message, code="engine_failed").body()
+        await request.chunk(b"".join(each + b"\n\n" for each in (*reply.rest(exchange.answer), error)))
+
+    async def _cut_off(self, request: Request, exchange: Exchange) -> None:
+        """The client is gone, or the gateway has to end before the answer is there."""
+        if request.gone:
+            exchange.status = exchange.status if exchange.complete else HUNG_UP
+            return
+        exchange.status = 503
+        self.capture(exchange)
+        if not request.started:
+            request.keep_alive = False
+            request.fail(unavailable("the gateway is ending", "shutting_down"))
+        elif not request.done:
+            await self._break(request, exchange, 503, "the gateway is ending")
+            request.end()
+
+    def _count(self, replica: str, by: int) -> None:
+        if replica not in self.load:
+            metrics.IN_FLIGHT.labels(replica).set_function(lambda: self.load[replica])
+        self.load[replica] += by
+
+    def _tags(self, request: Request) -> dict[str, str]:
+        headers = request.headers
+        return {tag: headers[name] for name, tag in self.settings.tag_headers.items() if name in headers}
+
+    def _timeout_s(self, request: Request) -> float:
+        """The operator's, or less, where the client has less time."""
+        asked = request.headers.get(TIMEOUT_HEADER)
+        if asked is None:
+            return self.settings.timeout_s
+        try:
+            given = float(asked) / 1_000
+        except ValueError:
+            given = math.nan
+        if not 0 < given < math.inf:
+            raise wrong(TIMEOUT_HEADER, asked, "a positive number of milliseconds")
+        return min(given, self.settings.timeout_s)
 
     def _digest(self, exchange: Exchange) -> str:
         """Of the answer; none where there is more than one to choose from."""
@@ -205,15 +237,16 @@ class Inference:
         return [(b"x-homeostat-version", choice.version.encode()), (b"x-homeostat-request-id", signed.encode())]
 
 
-def _events(chunks: list[bytes]) -> list[bytes]:
-    """Chunks as a stream's events."""
-    return [part for chunk in chunks for part in (b"data: ", chunk, b"\n\n")]
+def _passed(request: Request) -> bytes:
+    lines = [f"{name}: {request.headers[name]}\r\n" for name in PASSED if name in request.headers]
+    return "".join(lines).encode("latin-1")
 
 
 def unknown(alias: str, table: RouteTable) -> ApiError:
     """OpenAI's error for a model that is not there, with those that are."""
     known = ", ".join(sorted(table.routes)) or "none yet"
-    return ApiError(404, f"the model {alias!r} does not exist; known: {known}", "model", "model_not_found")
+    shown = alias if len(alias) <= 80 else alias[:77] + "..."
+    return ApiError(404, f"the model {shown!r} does not exist; known: {known}", "model", "model_not_found")
 
 
 def model_card(alias: str, table: RouteTable) -> dict[str, object]:

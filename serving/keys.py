@@ -5,6 +5,8 @@ A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and 
     [app-a]
     sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
     scopes = ["infer", "feedback"]
+    requests_per_minute = 600     # these two at will, for each gateway process
+    max_in_flight = 32
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from serving.errors import ApiError
 
 log = structlog.get_logger()
 
-SCOPES = ("infer", "feedback")
+SCOPES = ("infer", "feedback", "admin")
+USUAL = ("infer", "feedback")  # of a key that says nothing
+BOUNDS = ("requests_per_minute", "max_in_flight")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LOOK_EVERY_S = 1.0
 
@@ -39,11 +43,13 @@ class Key:
 
     id: str
     sha256: str
-    scopes: frozenset[str] = frozenset(SCOPES)
+    scopes: frozenset[str] = frozenset(USUAL)
+    requests_per_minute: int | None = None
+    max_in_flight: int | None = None
 
     @classmethod
-    def of(cls, id: str, secret: str, scopes: Iterable[str] = SCOPES) -> Key:
-        return cls(id, digest(secret), frozenset(scopes))
+    def of(cls, id: str, secret: str, scopes: Iterable[str] = USUAL, **bounds: int) -> Key:
+        return cls(id, digest(secret), frozenset(scopes), **bounds)
 
 
 def digest(secret: str) -> str:
@@ -70,7 +76,9 @@ def entry(key: Key) -> str:
     sha256 = "00"
     scopes = ["infer"]
     """
-    return f"[{json.dumps(key.id)}]\nsha256 = {json.dumps(key.sha256)}\nscopes = {json.dumps(sorted(key.scopes))}\n"
+    told: dict[str, object] = {"sha256": key.sha256, "scopes": sorted(key.scopes)}
+    told |= {name: value for name in BOUNDS if (value := getattr(key, name)) is not None}
+    return f"[{json.dumps(key.id)}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items())
 
 
 class KeyRing:
@@ -85,8 +93,8 @@ class KeyRing:
         self._known = self._indexed(read(path) if path else [])
         self._looked_at = clock()
 
-    def authorise(self, header: str, scope: str) -> str:
-        """The caller's id, from an Authorization header. Raises ApiError 401 or 403."""
+    def authorise(self, header: str, scope: str) -> Key:
+        """The caller's key, from an Authorization header. Raises ApiError 401 or 403."""
         scheme, _, secret = header.partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise ApiError(401, "no API key; expected the header Authorization: Bearer <key>", code="missing_api_key")
@@ -96,7 +104,7 @@ class KeyRing:
             raise ApiError(401, "the API key is not known", code="invalid_api_key")
         if scope not in key.scopes:
             raise ApiError(403, f"the API key {key.id} lacks the scope {scope}", code="missing_scope")
-        return key.id
+        return key
 
     def _look(self) -> None:
         if self._path is None or self._clock() - self._looked_at < LOOK_EVERY_S:
@@ -125,12 +133,20 @@ class KeyRing:
 
 def _key(path: Path, name: str, table: object) -> Key:
     where = f"{path}: [{name}]"
-    if not isinstance(table, dict) or (strange := sorted(table.keys() - {"sha256", "scopes"})):
+    expected = f"sha256, scopes, {', '.join(BOUNDS)}"
+    if not isinstance(table, dict) or (strange := sorted(table.keys() - {"sha256", "scopes", *BOUNDS})):
         found = "no table" if not isinstance(table, dict) else f"unknown {', '.join(strange)}"
-        raise KeysError(f"{where}: {found}; expected sha256 and scopes")
-    known, scopes = table.get("sha256"), table.get("scopes", list(SCOPES))
+        raise KeysError(f"{where}: {found}; expected {expected}")
+    known, scopes = table.get("sha256"), table.get("scopes", list(USUAL))
     if not isinstance(known, str) or not DIGEST.fullmatch(known):
         raise KeysError(f"{where}: sha256 is {known!r}, expected 64 hexadecimal digits in lower case")
     if not isinstance(scopes, list) or not set(map(str, scopes)) <= set(SCOPES):
-        raise KeysError(f"{where}: scopes is {scopes!r}, expected a list of {' and '.join(SCOPES)}")
-    return Key(name, known, frozenset(map(str, scopes)))
+        raise KeysError(f"{where}: scopes is {scopes!r}, expected a list of {', '.join(SCOPES)}")
+    bounds = {bound: _bound(where, bound, table[bound]) for bound in BOUNDS if bound in table}
+    return Key(name, known, frozenset(map(str, scopes)), **bounds)
+
+
+def _bound(where: str, name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise KeysError(f"{where}: {name} is {value!r}, expected a whole number from 1 on")
+    return value

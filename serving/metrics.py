@@ -5,17 +5,26 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 STATES = ("none", "planned", "loading", "attested", "canary", "promoted")  # a rollout that is not over
 
 REQUESTS = Counter("homeostat_requests_total", "Requests answered, or tried to.", ["alias", "version", "arm", "status"])
 DURATION = Histogram(
-    "homeostat_request_duration_seconds", "Request to the last byte.", ["alias", "version"], buckets=SECONDS
+    "homeostat_request_duration_seconds", "Request to the last byte.", ["alias", "version", "arm"], buckets=SECONDS
 )
 TTFT = Histogram(
-    "homeostat_ttft_seconds", "Request to the first token of a stream.", ["alias", "version"], buckets=SECONDS
+    "homeostat_ttft_seconds", "Request to the first token of a stream.", ["alias", "version", "arm"], buckets=SECONDS
+)
+TPOT = Histogram(
+    "homeostat_tpot_seconds",
+    "Per token of a stream after the first.",
+    ["alias", "version", "arm"],
+    buckets=TOKEN_SECONDS,
 )
 IN_FLIGHT = Gauge("homeostat_requests_in_flight", "Requests under way.", ["replica"])
 REJECTED = Counter("homeostat_rejected_total", "Requests refused before a version was picked.", ["status", "code"])
+RETRIES = Counter("homeostat_retries_total", "Tries that a replica did not answer.", ["replica"])
+SHADOWS_LEFT_OUT = Counter("homeostat_shadows_left_out_total", "Requests that no shadow was asked.", ["alias"])
 FEEDBACK = Counter("homeostat_feedback_total", "Feedback taken.", ["alias", "correct"])
 GENERATION = Gauge("homeostat_route_generation", "Generation of the route in force.", ["alias"])
 WEIGHT = Gauge("homeostat_canary_weight_ratio", "The canary's share of the requests.", ["alias"])

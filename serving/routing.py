@@ -41,6 +41,17 @@ class RouteTable:
 
     routes: Mapping[str, RouteWritten] = field(default_factory=lambda: MappingProxyType({}))
     attestations: Mapping[str, ReplicaAttested] = field(default_factory=lambda: MappingProxyType({}))
+    _serving: dict[tuple[str, str | None], tuple[ReplicaAttested, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def serving(self, version: str, digest: str | None) -> tuple[ReplicaAttested, ...]:
+        """The healthy replicas that attest these very bytes; found once for each table."""
+        known = self._serving.get((version, digest))
+        if known is None:
+            known = tuple(each for each in self.attestations.values() if _attests(each, version, digest))
+            self._serving[version, digest] = known
+        return known
 
     def with_route(self, route: RouteWritten) -> RouteTable:
         """The first record of a generation wins; a higher generation replaces a lower one."""
@@ -60,19 +71,20 @@ def pick(
     sticky_key: str,
     load: Mapping[str, int],
     avoid: frozenset[str] = frozenset(),
+    turn: int = 0,
 ) -> Choice:
     """The version that the sticky key is assigned to, on the least loaded healthy replica that attests its very
-    bytes; the champion, where none attests the canary. Replicas in `avoid` come last.
+    bytes; the champion, where none attests the canary. Replicas in `avoid` come last, equals take turns.
 
     `load`: requests under way, by replica. Raises UnknownAlias, NoReplica."""
     route = table.routes.get(alias)
     if route is None:
         raise UnknownAlias(alias)
     if route.canary is not None and is_canary(alias, sticky_key, route.weight):
-        found = _choice(table, route, route.canary, Arm.CANARY, load, avoid)
+        found = _choice(table, route, route.canary, Arm.CANARY, load, avoid, turn)
         if found is not None:
             return found
-    found = _choice(table, route, route.champion, Arm.CHAMPION, load, avoid)
+    found = _choice(table, route, route.champion, Arm.CHAMPION, load, avoid, turn)
     if found is None:
         raise NoReplica(f"no healthy replica serves {route.champion} now", route.champion)
     return found
@@ -87,7 +99,15 @@ def is_canary(alias: str, sticky_key: str, weight: float) -> bool:
 def served(table: RouteTable, alias: str) -> bool:
     """Whether the alias's champion can be had from some replica."""
     route = table.routes[alias]
-    return any(_attests(a, route.champion, route.adapters.get(route.champion)) for a in table.attestations.values())
+    return bool(table.serving(route.champion, route.adapters.get(route.champion)))
+
+
+def pick_shadow(table: RouteTable, alias: str, load: Mapping[str, int], turn: int = 0) -> Choice | None:
+    """Who mirrors the alias's requests; None where nobody should, or can."""
+    route = table.routes[alias]
+    if route.shadow is None:
+        return None
+    return _choice(table, route, route.shadow, Arm.SHADOW, load, frozenset(), turn)
 
 
 def _choice(
@@ -97,12 +117,15 @@ def _choice(
     arm: Arm,
     load: Mapping[str, int],
     avoid: frozenset[str],
+    turn: int,
 ) -> Choice | None:
-    digest = route.adapters.get(version)
-    fitting = [a for a in table.attestations.values() if _attests(a, version, digest)]
+    fitting = table.serving(version, route.adapters.get(version))
     if not fitting:
         return None
-    best = min(fitting, key=lambda a: (a.replica in avoid, load.get(a.replica, 0), a.replica))
+    best = fitting[0]
+    if len(fitting) > 1:
+        at = turn % len(fitting)
+        best = min((*fitting[at:], *fitting[:at]), key=lambda a: (a.replica in avoid, load.get(a.replica, 0)))
     return Choice(route.alias, version, arm, best.replica, best.url)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from monitor.metrics import METRICS
 from serving.masking import PATTERNS
@@ -13,6 +14,7 @@ TAG_HEADERS = {
     "x-homeostat-language": "language",
     "x-homeostat-group": "group",
 }
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes for its --max-lora-rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +30,51 @@ class GatewaySettings:
     """How clients are served and what is kept of it."""
 
     host: str = "127.0.0.1"
+    tls_cert: Path | None = None  # PEM, with its chain; with it the gateway speaks HTTPS and nothing else
+    tls_key: Path | None = None
     keys_file: Path | None = None  # API keys (see `serving.keys`), beside the one that `homeostat up` makes
+    head_limit_bytes: int = 16_384
     body_limit_bytes: int = 1_048_576
+    head_timeout_s: float = 10.0  # for a client to send its request's head
+    body_timeout_s: float = 30.0  # and its body
+    write_timeout_s: float = 30.0  # for a client that does not read its answer
+    idle_timeout_s: float = 75.0  # between two requests of a connection
+    max_connections: int = 10_000
+    max_in_flight: int = 4_096  # requests; more are told to come back
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
     connect_timeout_s: float = 2.0
-    avoid_s: float = 1.0  # a replica that could not be reached is asked last for so long
+    tries: int = 3  # replicas asked, one after the other, while the client has seen nothing
+    avoid_s: float = 1.0  # a replica that could not be reached is asked last for so long; twice as long each time
+    drain_delay_s: float = 0.0  # told to end, still accepting: for load balancers to notice
+    drain_s: float = 10.0  # for requests under way when the gateway is told to end
+    shadow_share: float = 1.0  # of the requests, mirrored where a route names a shadow
+    shadow_in_flight: int = 32  # mirrored at once; more are left out
     tag_headers: dict[str, str] = field(default_factory=lambda: dict(TAG_HEADERS))  # header -> tag in the event
     metrics: dict[str, str] = field(default_factory=dict)  # alias -> how a label judges its answers; exact_match
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
     recent_answers: int = 10_000  # kept in memory, to judge labels that a digest cannot
-    queue_events: int = 20_000  # waiting for Kafka in memory
-    spool_bytes: int = 256 * 1_048_576  # and, while Kafka is away, on disk
+    spool_bytes: int = 256 * 1_048_576  # events on disk that Kafka has not taken
+    fsync: Literal["always", "interval", "never"] = "interval"  # what a power cut may take: nothing, a second, more
 
     def __post_init__(self) -> None:
-        for name in ("body_limit_bytes", "queue_events", "spool_bytes"):
+        whole = ("body_limit_bytes", "spool_bytes", "max_connections", "max_in_flight", "tries", "shadow_in_flight")
+        for name in whole:
             _require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("timeout_s", "connect_timeout_s"):
+        _require(self, "head_limit_bytes", self.head_limit_bytes >= 1_024, "at least 1024")
+        seconds = ("head_timeout_s", "body_timeout_s", "write_timeout_s", "idle_timeout_s", "timeout_s")
+        for name in (*seconds, "connect_timeout_s"):
             _require(self, name, getattr(self, name) > 0, "a positive number of seconds")
-        _require(self, "avoid_s", self.avoid_s >= 0, "0 or more seconds")
+        for name in ("avoid_s", "drain_delay_s", "drain_s"):
+            _require(self, name, getattr(self, name) >= 0, "0 or more seconds")
+        _require(self, "shadow_share", 0 <= self.shadow_share <= 1, "a share from 0 to 1")
         _require(self, "recent_answers", self.recent_answers >= 0, "0 or more")
         known = ", ".join(METRICS)
         _require(self, "metrics", all(m in METRICS for m in self.metrics.values()), f"metrics among {known}")
         _require(self, "mask", all(kind in PATTERNS for kind in self.mask), f"kinds among {', '.join(PATTERNS)}")
         lower = all(header == header.lower() for header in self.tag_headers)
         _require(self, "tag_headers", lower, "header names in lower case")
+        both = (self.tls_cert is None) == (self.tls_key is None)
+        _require(self, "tls_key", both, "a file where tls_cert is one, and none where it is none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,19 +91,32 @@ class ControllerSettings:
     latency_slo_ms: float = 30_000.0  # slower counts against it
     poll_s: float = 0.5
     attest_every_s: float = 5.0
+    engine_poll_s: float = 0.5  # how soon an engine's end or restart is noticed
     drain_s: float = 5.0  # from the last route that wants a version to its unloading
-    max_loras: int = 4  # slots of each engine
+    max_loras: int = 4  # slots of each engine: champions, canaries, previous ones and shadows of all aliases
+    max_lora_rank: int = 16  # what the engines were started with
+    probe_every_s: float = 60.0  # how often a served version's fingerprint is taken again
+    probe_tolerance: float = 0.1  # mean difference of log-probabilities that is still the same adapter
 
     def __post_init__(self) -> None:
         _require(self, "canary_weight", 0 < self.canary_weight < 1, "a share between 0 and 1")
         _require(self, "canary_requests", self.canary_requests >= 1, "at least 1")
         _require(self, "guard_delta", 0 <= self.guard_delta < 1, "a share from 0 to below 1")
         _require(self, "guard_alpha", 0 < self.guard_alpha < 1, "a share between 0 and 1")
-        for name in ("loading_timeout_s", "canary_timeout_s", "latency_slo_ms", "poll_s", "attest_every_s"):
+        seconds = (
+            "loading_timeout_s",
+            "canary_timeout_s",
+            "poll_s",
+            "attest_every_s",
+            "engine_poll_s",
+            "probe_every_s",
+        )
+        for name in (*seconds, "latency_slo_ms", "probe_tolerance"):
             _require(self, name, getattr(self, name) > 0, "a positive number")
         for name in ("guard_watch_s", "drain_s"):
             _require(self, name, getattr(self, name) >= 0, "0 or more seconds")
         _require(self, "max_loras", self.max_loras >= 1, "at least 1")
+        _require(self, "max_lora_rank", self.max_lora_rank in LORA_RANKS, f"one of {LORA_RANKS}")
 
 
 def _require(owner: object, name: str, holds: bool, expected: str) -> None:

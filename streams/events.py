@@ -46,7 +46,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     version: str
     replica: str
     arm: Arm
-    operation: str  # "chat" or "completion"
+    operation: str  # chat, completion, response or embedding
     client: str  # the API key's id, never the key
     input_messages: list[Message]
     output: str
@@ -61,6 +61,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     status: int  # HTTP status the client saw; 499 where it hung up
     streamed: bool = False
     tags: dict[str, str] = {}  # tenant, language, group: from request headers
+    mirrors: str = ""  # of a shadow's reply: the event whose question it was asked
 
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):
@@ -209,6 +210,15 @@ class RouteWritten(Event, frozen=True, kw_only=True):
     cause: str = ""  # ledger entry that decided it
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """What one engine makes of the probe prompt under a version's name (see `serving.probe`)."""
+
+    logprobs: list[float]  # of the prompt's tokens, each given those before it
+    since_ms: int  # when this replica first measured so; not contradicted since
+    engine: str = ""  # the engine's own word for its build and configuration
+    differing: list[float] = []  # what it says now, where that is something else: the version is not attested then
+
+
 class ReplicaAttested(Event, frozen=True, kw_only=True):
     """What one engine replica serves, checked by its reconciler (topic `serving.attestations`, key `replica`)."""
 
@@ -219,6 +229,7 @@ class ReplicaAttested(Event, frozen=True, kw_only=True):
     base_model: str
     versions: dict[str, str]  # version -> full digest of the bytes the engine was given
     generations: dict[str, int]  # alias -> generation followed
+    probes: dict[str, Probe] = {}  # version -> fingerprint, of those served and of those refused for it
 
 
 class DecisionKind(StrEnum):

@@ -143,7 +143,8 @@ def follow(
     poll_ms: int = 200,
     idle: Callable[[], None] = lambda: None,
 ) -> Iterator[Record[E]]:
-    """Records from the start (or the end) on, for ever, until `stop()`; `idle()` is called when caught up.
+    """Records from the start (or the end) on, for ever, until `stop()`; `idle()` is called once what was there at the
+    beginning is read, and whenever nothing comes for `poll_ms`.
 
     Reads by assignment, not by group: every follower sees everything."""
     consumer = _consumer(settings, poll_ms)
@@ -155,9 +156,13 @@ def follow(
             consumer.seek_to_end(*partitions)
         else:
             consumer.seek_to_beginning(*partitions)
+        caught_up = from_end
         while not stop():
-            if until_end and all(consumer.position(p) >= ends[p] for p in partitions):
-                return
+            if not caught_up and all(consumer.position(p) >= ends[p] for p in partitions):
+                if until_end:
+                    return
+                caught_up = True
+                idle()
             polled = consumer.poll(timeout_ms=poll_ms)
             if not polled:
                 idle()

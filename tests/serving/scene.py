@@ -11,12 +11,12 @@ from typing import Any
 
 import aiohttp
 import openai
-import uvicorn
 
 from deploy import ports
-from serving.gateway import create_gateway
+from serving.gateway import Gateway
 from serving.keys import Key, KeyRing
 from serving.routing import RouteTable
+from serving.server import Server
 from serving.settings import GatewaySettings
 from streams.events import Event, FeedbackGiven, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import RequestId, Signer, version_name
@@ -39,28 +39,28 @@ class Scene:
         self.events: list[Event] = []
         self.port = ports.free(1)[0]
         self.generation = 0
+        self.keys = [Key.of("app", "secret"), Key.of("reader", "only-infer", ["infer"])]
+        self.full = False  # the journal
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
-        keys = KeyRing([Key.of("app", "secret"), Key.of("reader", "only-infer", ["infer"])])
-        app = create_gateway(self.settings, lambda: self.table, keys, SIGNER, self.publish)
-        options = uvicorn.Config(app, port=self.port, log_config=None, access_log=False, lifespan="on")
-        server = uvicorn.Server(options)
+        gateway = Gateway(self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish)
+        self.server = Server(gateway, gateway.limits)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:
             self.route()
             for i in range(2):
                 self.attest(i)
-            serving = asyncio.create_task(server.serve())
-            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-                await asyncio.sleep(0.005)
+            await self.server.start("127.0.0.1", self.port)
             try:
                 yield self
             finally:
-                server.should_exit = True
-                await serving
+                await self.server.drain(1.0)
+                gateway.upstream.close()
 
-    def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> None:
-        self.events.append(event)
+    def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
+        if not self.full:
+            self.events.append(event)
+        return not self.full
 
     def route(self, champion: str = OLD, **changes: Any) -> None:
         self.generation += 1

@@ -28,7 +28,7 @@ def keys(path: Path, *made: Key) -> Path:
 def test_a_key_is_known_by_its_digest_only(tmp_path: Path) -> None:
     path = keys(tmp_path / "keys.toml", Key.of("app", "hunter2"))
     assert "hunter2" not in path.read_text()
-    assert KeyRing(path=path).authorise("Bearer hunter2", "infer") == "app"
+    assert KeyRing(path=path).authorise("Bearer hunter2", "infer").id == "app"
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic hunter2", "hunter2"])
@@ -50,12 +50,12 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
     ring = KeyRing(path=path, clock=clock)
     keys(path, Key.of("app", "new key"))
     clock.now = 2.0
-    assert ring.authorise("Bearer new key", "infer") == "app"
+    assert ring.authorise("Bearer new key", "infer").id == "app"
     with pytest.raises(ApiError):
         ring.authorise("Bearer old", "infer")
     path.write_text("[broken")
     clock.now = 4.0
-    assert ring.authorise("Bearer new key", "infer") == "app"
+    assert ring.authorise("Bearer new key", "infer").id == "app"
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,9 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
         ("[app", "not TOML"),
         ("app = 1", r"\[app\]: no table"),
         ("[app]\nsha256 = 'x'", "64 hexadecimal digits"),
-        (f"[app]\nsha256 = '{'0' * 64}'\nscopes = ['admin']", "expected a list of infer and feedback"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nscopes = ['root']", "expected a list of infer, feedback, admin"),
         (f"[app]\nsha256 = '{'0' * 64}'\nsecret = 'x'", "unknown secret"),
+            (f"[app]\nsha256 = '{'0' * 64}'\nmax_in_flight = 0", "max_in_flight is 0, expected a whole number from 1"),
     ],
 )
 def test_a_wrong_file_is_told_by_key(tmp_path: Path, text: str, told: str) -> None:

@@ -14,16 +14,16 @@ import aiohttp
 import openai
 import pytest
 import torch
-import uvicorn
 from safetensors.torch import save_file
 
 from deploy import ports
 from retrain.adapters import Adapter, commit
 from serving.engine import Engine, session
-from serving.gateway import create_gateway
+from serving.gateway import Gateway
 from serving.keys import Key, KeyRing
 from serving.reconciler import Reconciler
 from serving.routing import RouteTable
+from serving.server import Server
 from serving.settings import ControllerSettings, GatewaySettings, Replica
 from streams.events import Event, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import Signer
@@ -89,8 +89,8 @@ class Place:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Place]:
         keys = KeyRing([Key.of("test", "secret")])
-        app = create_gateway(GatewaySettings(), lambda: self.table, keys, Signer(b"key"), self.publish)
-        server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_config=None, lifespan="on"))
+        gateway = Gateway(GatewaySettings(), lambda: self.table, keys, Signer(b"key"), self.publish)
+        server = Server(gateway, gateway.limits)
         async with AsyncExitStack() as held:
             self.http = await held.enter_async_context(session())
             self.reconciler = Reconciler(
@@ -102,20 +102,19 @@ class Place:
                 self.root,
                 self.engine.base_model_id,
             )
-            serving = asyncio.create_task(server.serve())
-            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-                await asyncio.sleep(0.02)
+            await server.start("127.0.0.1", self.port)
             try:
                 yield self
             finally:
-                server.should_exit = True
-                await serving
+                await server.drain(1.0)
+                gateway.upstream.close()
                 for name in set(await Engine(self.http, self.engine.url).models()) - {"base"}:
                     await Engine(self.http, self.engine.url).unload(name)
 
-    def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> None:
+    def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
         if isinstance(event, InferenceServed):
             self.events.append(event)
+        return True
 
     def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> None:
         assert isinstance(event, ReplicaAttested)
