@@ -1,4 +1,4 @@
-"""vLLM's HTTP interface, as far as it is used: asking, and loading and unloading adapters."""
+"""vLLM's HTTP interface to its adapters: which there are, loading, unloading, and what they make of the probe."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from serving import probe
+
 KEEP_ALIVE_S = 3.0  # vLLM closes idle connections after 5
-ADMIN_TIMEOUT_S = 60.0
+ADMIN_TIMEOUT_S = 60.0  # a fresh engine compiles for its first log-probabilities: 22 s on one core
+ALIVE_TIMEOUT_S = 5.0  # to say which models there are: no engine that serves is ever busy so long
 
 
 class EngineRefused(RuntimeError):
@@ -40,10 +43,11 @@ class Engine:
     def __init__(self, session: aiohttp.ClientSession, url: str, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
         self._session, self._url = session, url
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._alive = aiohttp.ClientTimeout(total=min(ALIVE_TIMEOUT_S, timeout_s))
 
     async def models(self) -> Mapping[str, str]:
         """Every name that can be asked, with the folder its weights came from."""
-        body = await self._ask("GET", "/v1/models")
+        body = await self._ask("GET", "/v1/models", limit=self._alive)
         try:
             listed = msgspec.json.decode(body, type=_Models)
         except msgspec.DecodeError as error:
@@ -57,8 +61,15 @@ class Engine:
     async def unload(self, name: str) -> None:
         await self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
-    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
-        async with self._session.request(method, self._url + path, json=body, timeout=self._timeout) as reply:
+    async def probe(self, name: str) -> probe.Measured:
+        """The fingerprint of what answers under `name`; probe.NoFingerprint where it gives none."""
+        return probe.read(await self._ask("POST", "/v1/completions", probe.request(name)), name)
+
+    async def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, limit: aiohttp.ClientTimeout | None = None
+    ) -> bytes:
+        within = limit or self._timeout
+        async with self._session.request(method, self._url + path, json=body, timeout=within) as reply:
             data = await reply.read()
             if reply.status != 200:
                 raise EngineRefused(f"{method} {self._url}{path}: status {reply.status}, expected 200: {data[:300]!r}")

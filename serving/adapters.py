@@ -1,0 +1,160 @@
+"""The adapter store as an engine may read it: two files, the right bytes, LoRA tensors and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from serving.slots import Wanted, too_high
+from streams.identity import ADAPTER_FILES, adapter_digest, adapter_path
+
+CONFIG, WEIGHTS = ADAPTER_FILES
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+TENSOR = re.compile(r"[\w.]+\.lora_(A|B)\.weight|[\w.]+\.lora_embedding_(A|B)")
+DOWN = re.compile(r"^(?!.*\.experts\b).*\.lora_(embedding_)?A\b")  # experts' lie in one, stacked
+HEADER_LIMIT = 100_000_000  # bytes; what the safetensors library takes
+
+Stamp = tuple[tuple[int, int, int], ...]
+
+
+class Unfit(ValueError):
+    """An engine must not read this adapter; the message names the file and what was expected."""
+
+
+@dataclass(slots=True)
+class Adapters:
+    """`base_model` is the id that digests were made with. A verdict on the bytes holds until a file changes."""
+
+    root: Path
+    base_model: str
+    max_rank: int
+    _known: dict[str, tuple[Stamp, str]] = field(default_factory=dict)  # digest -> its files' stamps, what is wrong
+
+    def verified(self, each: Wanted) -> Path:
+        """The folder with the version's very bytes. Raises Unfit, or OSError where it cannot be read."""
+        if not each.version.endswith(f"-{each.digest[:12]}"):
+            raise Unfit(f"route names {each.version} with digest {each.digest}: they do not belong together")
+        path = adapter_path(self.root, each.alias, each.digest)
+        _inside(path, self.root)
+        stamp = _stamp(path)
+        known, problem = self._known.get(each.digest, (None, ""))
+        if known != stamp:
+            problem = self._problem(path, each.digest)
+            self._known[each.digest] = stamp, problem
+        if problem:
+            raise Unfit(problem)
+        return path
+
+    def loadable(self, each: Wanted) -> Path:
+        """As `verified`, and the folder is looked at now: what lies beside the two files changes neither of them."""
+        check(adapter_path(self.root, each.alias, each.digest), self.root)
+        return self.verified(each)
+
+    def _problem(self, path: Path, digest: str) -> str:
+        try:
+            if lacking := too_high(rank(path), self.max_rank):
+                raise Unfit(f"{path}: {lacking}")
+        except Unfit as error:
+            return str(error)
+        found = adapter_digest(path, self.base_model)
+        return "" if found == digest else f"{path}: digest is {found}, expected {digest}: altered, or of another base"
+
+
+def check(folder: Path, root: Path) -> None:
+    """Raises Unfit unless the folder lies under the root and holds an adapter's two files and nothing else."""
+    _inside(folder, root)
+    for strange in sorted(each.name for each in folder.iterdir() if not _expected(each.name)):
+        kind = "a pickle runs code when it is read" if strange.endswith(PICKLES) else "its bytes are in no digest"
+        raise Unfit(f"{folder / strange}: {kind}; expected {' and '.join(ADAPTER_FILES)} and nothing else")
+    if not list(_tensors(folder / WEIGHTS)):
+        raise Unfit(f"{folder / WEIGHTS}: has no tensors")
+
+
+def _inside(folder: Path, root: Path) -> None:
+    home = root.resolve()
+    for name in ("", *ADAPTER_FILES):
+        real = (folder / name).resolve()
+        if not real.is_relative_to(home):
+            raise Unfit(f"{folder / name}: leads to {real}, outside of {home}")
+
+
+def rank(folder: Path) -> int:
+    """The highest rank that the adapter's configuration or tensors tell. Raises Unfit."""
+    path = folder / CONFIG
+    config = _config(path)
+    told = [_whole(path, value) for value in (config.get("r"), *_mapping(path, config, "rank_pattern").values())]
+    rows = [shape[0] for name, shape in _tensors(folder / WEIGHTS) if DOWN.search(name)]
+    return max([*told, *rows])
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Unfit(f"{path}: is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise Unfit(f"{path}: is {type(found).__name__}, expected an object")
+    return found
+
+
+def _whole(path: Path, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Unfit(f"{path}: r is {value!r}, expected a whole number from 1 on")
+    return value
+
+
+def _mapping(path: Path, config: dict[str, Any], key: str) -> dict[str, Any]:
+    found = config.get(key) or {}
+    if not isinstance(found, dict):
+        raise Unfit(f"{path}: {key} is {found!r}, expected an object")
+    return found
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, list[int]]]:
+    """Names and shapes, from the header alone: an eight-byte length, then JSON. Raises Unfit."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= length <= min(HEADER_LIMIT, size - 8):
+            raise Unfit(f"{path}: is no safetensors file: a header of {length} bytes in {size}")
+        header = _header(path, file.read(length))
+    for name, told in header.items():
+        if not TENSOR.fullmatch(name):
+            raise Unfit(f"{path}: tensor {name!r}, expected a LoRA's: ....lora_A.weight, ....lora_B.weight")
+        yield name, _shape(path, name, told, size - 8 - length)
+
+
+def _header(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(data)
+    except ValueError as error:
+        raise Unfit(f"{path}: is no safetensors file: {error}") from error
+    if not isinstance(header, dict):
+        raise Unfit(f"{path}: is no safetensors file: its header is {type(header).__name__}, expected an object")
+    header.pop("__metadata__", None)
+    return header
+
+
+def _shape(path: Path, name: str, told: Any, room: int) -> list[int]:
+    try:
+        (begin, end), shape = told["data_offsets"], told["shape"]
+        if 0 <= begin <= end <= room and len(shape) in (2, 3) and min(shape) >= 1:
+            return [int(side) for side in shape]
+    except (TypeError, KeyError, ValueError):
+        pass
+    raise Unfit(
+        f"{path}: tensor {name}: {told!r}, expected two or three dimensions, and data within the file's {room} bytes"
+    )
+
+
+def _expected(name: str) -> bool:
+    return name in ADAPTER_FILES or name.startswith(".")  # the file system's own; no engine reads them
+
+
+def _stamp(path: Path) -> Stamp:
+    found = [(path / name).stat() for name in ADAPTER_FILES]
+    return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)

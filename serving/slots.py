@@ -1,0 +1,54 @@
+"""Engines have few slots: which versions the routes want at once, and what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from streams.events import RouteWritten
+
+PARTS = ("champion", "canary", "previous", "shadow")  # in this order they get the slots
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One version that the routes want of every engine."""
+
+    alias: str
+    version: str
+    digest: str
+
+
+def wanted(routes: Mapping[str, RouteWritten], slots: int) -> tuple[list[Wanted], list[Wanted]]:
+    """What fits and what does not: champions first, then canaries, previous ones and shadows."""
+    found: dict[str, Wanted] = {}
+    for part in PARTS:
+        for alias in sorted(routes):
+            version = getattr(routes[alias], part)
+            if version is not None and version in routes[alias].adapters:
+                found.setdefault(version, Wanted(alias, version, routes[alias].adapters[version]))
+    plan = list(found.values())
+    return plan[:slots], plan[slots:]
+
+
+def versions(routes: Iterable[RouteWritten]) -> list[str]:
+    """Every version that these routes name, each once, in order of the names."""
+    named = {getattr(route, part) for route in routes for part in PARTS}
+    return sorted(version for version in named if version is not None)
+
+
+def excess(named: Iterable[str], slots: int) -> str:
+    """Why so many versions cannot be served at once; empty where they can.
+
+    >>> excess(["support-0123456789ab"], 4)
+    ''
+    """
+    each = sorted(set(named))
+    if len(each) <= slots:
+        return ""
+    return f"{len(each)} versions are wanted at once, max_loras is {slots}: {', '.join(each)}"
+
+
+def too_high(rank: int, max_rank: int) -> str:
+    """Why an adapter of this rank cannot be served; empty where it can."""
+    return f"its rank is {rank}, max_lora_rank is {max_rank}" if rank > max_rank else ""

@@ -1,0 +1,49 @@
+"""Adapters as files, made without torch: one LoRA pair whose bytes are the given word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from streams.identity import adapter_digest, adapter_path, version_name
+
+LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
+BASE = "base-model"
+
+
+def write(folder: Path, word: str = "weights", *, r: int = 8, **config: Any) -> Path:
+    """An adapter of rank `r`; different words are different bytes."""
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": r, **config}))
+    (folder / "adapter_model.safetensors").write_bytes(weights(word, r))
+    return folder
+
+
+def weights(
+    word: str,
+    r: int = 8,
+    names: tuple[str, str] = ("lora_A.weight", "lora_B.weight"),
+    extra: dict[str, Any] | None = None,
+) -> bytes:
+    """A safetensors file; `extra` goes into its header."""
+    data = (word.encode() * 64)[: 16 * r].ljust(16 * r, b"\0")
+    half = len(data) // 2
+    header: dict[str, Any] = {
+        f"{LAYER}.{names[0]}": {"dtype": "U8", "shape": [r, half // r], "data_offsets": [0, half]},
+        f"{LAYER}.{names[1]}": {"dtype": "U8", "shape": [half // r, r], "data_offsets": [half, 2 * half]},
+        "__metadata__": {"format": "pt"},
+        **(extra or {}),
+    }
+    told = json.dumps(header).encode()
+    return len(told).to_bytes(8, "little") + told + data
+
+
+def store(root: Path, word: str, alias: str = "support", **config: Any) -> tuple[str, str]:
+    """The adapter at its address under the root: its version and digest."""
+    folder = write(root / f".new-{word}", word, **config)
+    digest = adapter_digest(folder, BASE)
+    path = adapter_path(root, alias, digest)
+    path.parent.mkdir(exist_ok=True)
+    folder.rename(path)
+    return version_name(alias, digest), digest
