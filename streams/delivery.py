@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from kafka import KafkaProducer
+from kafka import KafkaProducer, codec
 from kafka import errors as kafka_errors
+from kafka.record import default_records
 
+from streams.codec import Headers
 from streams.frames import Record
 from streams.log import KafkaSettings
+from streams.partitions import ByKey
 
 BEAT_S = 0.25
 DELIVERY_S = 120.0  # the producer tries for so long by itself, without duplicates and in order
@@ -69,7 +73,11 @@ def _outcome(each: Any) -> Outcome:
 
 
 class Producer(KafkaProducer):  # type: ignore[misc]
-    """kafka-python's own, but `close` always ends its thread."""
+    """kafka-python's own, but `close` always ends its thread, and a record's size costs less to estimate."""
+
+    def _estimate_size_in_bytes(self, key: bytes, value: bytes, headers: Headers) -> int:
+        # upstream counts each varint: a fifth of what sending costs; should it rename this, only the saving is lost
+        return len(key) + len(value) + sum(len(name) + len(value) + 10 for name, value in headers) + 128
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
         try:
@@ -81,15 +89,22 @@ class Producer(KafkaProducer):  # type: ignore[misc]
             self._closed = True
 
 
-def producer(kafka: KafkaSettings, source: str, compression: str | None) -> Any:
+def compress_fast() -> None:
+    """For this process: upstream's gzip has level 9 and no setting for it. Level 1 costs a fifth and leaves a tenth
+    more bytes."""
+    default_records.gzip_encode = partial(codec.gzip_encode, compresslevel=1)
+
+
+def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
     """Idempotent, acks=all; raises KafkaError where the broker is away."""
+    compress_fast()
     defaults: dict[str, Any] = {
         "bootstrap_timeout_ms": 2_000,
         "max_block_ms": 5_000,
         "request_timeout_ms": 10_000,
         "delivery_timeout_ms": round(DELIVERY_S * 1_000),
         "reconnect_backoff_max_ms": 10_000,
-        "compression_type": compression,
+        "compression_type": "gzip" if compressed else None,
     }
     return Producer(
         bootstrap_servers=kafka.bootstrap,
@@ -97,6 +112,7 @@ def producer(kafka: KafkaSettings, source: str, compression: str | None) -> Any:
         acks="all",
         enable_idempotence=True,
         batch_size=1_000_000,
+        partitioner=ByKey(),
         linger_ms=1_000,  # `deliver` flushes: without it the first record of a slice would go alone
         max_request_size=16 * 1_048_576,
         allow_auto_create_topics=False,

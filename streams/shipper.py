@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import structlog
 
@@ -37,8 +37,8 @@ class ShipperSettings:
 
     batch_records: int = 2_000
     batch_bytes: int = MOST_BYTES
-    linger_s: float = 0.02  # for more to come, unless a batch is full
-    compression: str | None = None
+    linger_s: float = 0.05  # for more to come, unless a batch is full
+    compression: Literal["gzip", "none"] = "gzip"  # a quarter of the bytes; the worker reads no other
 
 
 DEFAULTS = ShipperSettings()
@@ -56,7 +56,7 @@ class Shipper:
         make: Make | None = None,
     ) -> None:
         self._folder, self._settings = folder, settings
-        self._make = make or (lambda: producer(kafka, source, settings.compression))
+        self._make = make or (lambda: producer(kafka, source, settings.compression == "gzip"))
         self._producer: Any = None
         self._error = ""
         self._told_at = float("-inf")
