@@ -179,8 +179,8 @@ def caller(key_id: str, user: str) -> str:
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1_000, 3)
+    return round(seconds * 1_000_000) / 1_000  # to whole numbers `round` is several times quicker
 
 
 def _finite(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
+    return round(value * 1_000_000) / 1_000_000 if math.isfinite(value) else None

@@ -135,15 +135,20 @@ class Inference:
         request.answer(link.status, data, [(b"content-type", kind), *self._identity(exchange, choice, digest)])
 
     def _understood(self, exchange: Exchange, link: Link, data: bytes) -> bytes:
-        """The body for the client. Raises ApiError where the engine's is no JSON object, or does not know the path."""
+        """The body for the client. Raises ApiError where the engine does not know the path, or says nothing that is
+        meant for a client."""
         try:
             if link.status == 200:
                 data, exchange.answer = reply.whole(data, exchange.asked)
-            elif "error" not in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
-                raise ApiError(link.status, f"the engine does not serve {PATHS[exchange.asked.operation]} here")
-        except msgspec.DecodeError as error:
-            raise ApiError(502, "the engine's answer is no JSON object", code="engine_failed") from error
-        return data
+                return data
+            if "error" in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
+                return data
+        except msgspec.DecodeError:
+            pass
+        if link.status == 404:
+            path = PATHS[exchange.asked.operation]
+            raise ApiError(404, f"the engine does not serve {path} for this model", code="not_supported")
+        raise ApiError(502, f"the engine's answer (status {link.status}) is no JSON object", code="engine_failed")
 
     async def _stream(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
         exchange.status = 200

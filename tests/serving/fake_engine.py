@@ -19,13 +19,20 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         self.cancelled = 0
         self.mode = ""  # "", "lost", "error", "bad request", "no json", "slow", "break", "stall"
         self._server: TestServer | None = None
 
     async def __aenter__(self) -> Self:
         app = web.Application()
-        app.add_routes([web.post("/v1/chat/completions", self._chat), web.post("/v1/completions", self._completion)])
+        app.add_routes(
+            [
+                web.post("/v1/chat/completions", self._chat),
+                web.post("/v1/completions", self._completion),
+                web.post("/v1/responses", self._response),
+            ]
+        )
         self._server = TestServer(app)
         await self._server.start_server()
         return self
@@ -49,9 +56,21 @@ class FakeEngine:
     async def _completion(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, chat=False)
 
+    async def _response(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.bodies.append(body)
+        if not body.get("stream"):
+            return web.json_response(response(body))
+        reply = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+        await reply.prepare(request)
+        for kind, told in response_events(body):
+            await reply.write(f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}\n\n".encode())
+        return reply
+
     async def _answer(self, request: web.Request, *, chat: bool) -> web.StreamResponse:
         body = await request.json()
         self.bodies.append(body)
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
         try:
             if self.mode == "slow":
                 await asyncio.sleep(30)
@@ -101,6 +120,34 @@ def whole(body: dict[str, Any], chat: bool) -> dict[str, Any]:
         choices.append({"index": index, **shape, "logprobs": logprobs(body, WORDS, chat), "finish_reason": "stop"})
     kind = "chat.completion" if chat else "text_completion"
     return {"id": "x-1", "object": kind, "created": 1, "model": body["model"], "choices": choices, "usage": USAGE}
+
+
+def response(body: dict[str, Any]) -> dict[str, Any]:
+    content = [{"type": "output_text", "text": "".join(WORDS), "annotations": []}]
+    output = [{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}]
+    output.append({"type": "message", "role": "assistant", "content": content})
+    usage = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "model": body["model"],
+        "output": output,
+        "parallel_tool_calls": True,
+        "status": "completed",
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": usage,
+    }
+
+
+def response_events(body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    begun = {**response(body), "output": [], "usage": None, "status": "in_progress"}
+    told: list[tuple[str, dict[str, Any]]] = [("response.created", {"response": begun})]
+    where = {"item_id": "m", "output_index": 1, "content_index": 0, "logprobs": []}
+    told += [("response.output_text.delta", {"delta": word, **where}) for word in WORDS]
+    told.append(("response.completed", {"response": response(body)}))
+    return [(kind, {**each, "sequence_number": i}) for i, (kind, each) in enumerate(told)]
 
 
 def chunks(body: dict[str, Any], chat: bool) -> list[dict[str, Any]]:

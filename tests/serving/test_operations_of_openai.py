@@ -1,0 +1,95 @@
+"""What else of OpenAI's interface passes: responses, embeddings, tools, structured output, the client of today."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import openai
+import pytest
+
+from streams.events import InferenceServed
+from tests.serving.scene import BODY, OLD, Scene
+
+TEXT = "Card arrival."
+TOOL = {"type": "function", "function": {"name": "block_card", "parameters": {"type": "object", "properties": {}}}}
+SHAPE = {"type": "json_schema", "json_schema": {"name": "ticket", "schema": {"type": "object"}}}
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with Scene().running() as running:
+        yield running
+
+
+async def test_a_response_passes_and_is_understood(scene: Scene) -> None:
+    async with scene.client as client:
+        response = await client.responses.create(model="support", input="Where is it?", instructions="Be brief.")
+        assert (response.output_text, response.model) == (TEXT, OLD)
+    (event,) = await scene.served()
+    assert (event.operation, event.output, event.finish_reason) == ("response", TEXT, "completed")
+    assert [(m.role, m.content) for m in event.input_messages] == [("system", "Be brief."), ("user", "Where is it?")]
+    assert (event.input_tokens, event.output_tokens, event.logprob_mean) == (7, 3, None)
+    (body,) = [body for engine in scene.engines for body in engine.bodies]
+    assert body == {"model": OLD, "input": "Where is it?", "instructions": "Be brief."}
+
+
+async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
+    messages = [{"role": "user", "content": [{"type": "input_text", "text": "Where?"}]}]
+    async with scene.client as client:
+        stream = await client.responses.create(model="support", input=messages, stream=True)  # type: ignore[call-overload]
+        kinds = [event.type async for event in stream]
+    assert kinds == ["response.created", *["response.output_text.delta"] * 3, "response.completed"]
+    (event,) = await scene.served()
+    assert (event.output, event.status, event.streamed, event.output_tokens) == (TEXT, 200, True, 3)
+    assert event.input_messages[0].content == "Where?"
+    assert 0 < event.ttft_ms <= event.latency_ms
+
+
+async def test_an_endpoint_that_the_engine_lacks_is_told_as_such(scene: Scene) -> None:
+    reply = await scene.post("/v1/embeddings", {"model": "support", "input": ["a", "b"]})
+    assert reply.status == 404
+    assert "does not serve /v1/embeddings" in reply.error["message"]
+    (event,) = await scene.served()
+    assert (event.operation, event.status, [m.content for m in event.input_messages]) == ("embedding", 404, ["a", "b"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tools_structure_and_sampling_reach_the_engine_byte_for_byte(scene: Scene, stream: bool) -> None:
+    odd = {
+        "seed": 12345678901234567890123,
+        "temperature": 0.30000000000000004,
+        "extra": {"b": 1, "a": [None, "\u2028"]},
+    }
+    given = {**BODY, **odd, "tools": [TOOL], "response_format": SHAPE, "stop": ["x"], "n": 2, "stream": stream}
+    await scene.post(body=json.dumps(given).encode())
+    (body,) = [body for engine in scene.engines for body in engine.bodies]
+    assert {name: body[name] for name in given if name != "model"} == {k: v for k, v in given.items() if k != "model"}
+
+
+def test_openais_blocking_client_works_too() -> None:
+    async def scenes() -> tuple[str, str, list[InferenceServed]]:
+        async with Scene().running() as scene:
+            whole, streamed = await asyncio.to_thread(blocking, scene.url("/v1"))
+            return whole, streamed, await scene.served(2)
+
+    def blocking(url: str) -> tuple[str, str]:
+        with openai.OpenAI(base_url=url, api_key="secret", max_retries=0) as client:
+            whole = client.chat.completions.create(**BODY)
+            stream = client.chat.completions.create(**BODY, stream=True)
+            pieces = [chunk.choices[0].delta.content or "" for chunk in stream]
+            return whole.choices[0].message.content or "", "".join(pieces)
+
+    whole, streamed, events = asyncio.run(scenes())
+    assert whole == streamed == TEXT
+    assert [event.status for event in events] == [200, 200]
+
+
+async def test_a_trace_goes_on_to_the_engine(scene: Scene) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await scene.post(headers={"traceparent": trace, "x-secret": "no"})
+    (headers,) = [headers for engine in scene.engines for headers in engine.headers]
+    assert headers["traceparent"] == trace
+    assert "x-secret" not in headers
+    assert "authorization" not in headers
