@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import openai
 import pytest
@@ -36,9 +37,9 @@ async def test_a_response_passes_and_is_understood(scene: Scene) -> None:
 
 
 async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
-    messages = [{"role": "user", "content": [{"type": "input_text", "text": "Where?"}]}]
+    messages: Any = [{"role": "user", "content": [{"type": "input_text", "text": "Where?"}]}]
     async with scene.client as client:
-        stream = await client.responses.create(model="support", input=messages, stream=True)  # type: ignore[call-overload]
+        stream: Any = await client.responses.create(model="support", input=messages, stream=True)
         kinds = [event.type async for event in stream]
     assert kinds == ["response.created", *["response.output_text.delta"] * 3, "response.completed"]
     (event,) = await scene.served()
