@@ -98,7 +98,7 @@ async def _gateway(
         await stop.wait()
         await asyncio.sleep(settings.drain_delay_s)
         await server.drain(settings.drain_s)
-        acting.upstream.close()
+        await acting.close()
         journal.close()
 
 

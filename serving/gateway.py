@@ -68,9 +68,9 @@ class Gateway:
         self.limits = _limits(settings)
         masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers)
         capture = Capture(publish, masker, recent)
-        shadow = Shadow(settings, table, capture)
+        self._shadow = Shadow(settings, table, capture)
         ejection = Ejection(settings.avoid_s, time.monotonic)
-        inference = Inference(settings, table, self.upstream, signer, capture, ejection, shadow)
+        inference = Inference(settings, table, self.upstream, signer, capture, ejection, self._shadow)
         feedback = Feedback(settings, signer, publish, recent, masker)
         self._endpoints = {
             **{
@@ -104,6 +104,11 @@ class Gateway:
         finally:
             if not request.done:
                 request.abandon()
+
+    async def close(self) -> None:
+        """After the server is drained: nothing is asked or captured any more."""
+        await self._shadow.close()
+        self.upstream.close()
 
     async def _handle(self, request: Request, endpoint: Endpoint) -> None:
         if not endpoint.bounded:

@@ -197,8 +197,12 @@ class Inference:
 
     async def _cut_off(self, request: Request, exchange: Exchange) -> None:
         """The client is gone, or the gateway has to end before the answer is there."""
+        if exchange.complete:
+            if not request.gone and not request.done:
+                request.end()
+            return
         if request.gone:
-            exchange.status = exchange.status if exchange.complete else HUNG_UP
+            exchange.status = HUNG_UP
             return
         exchange.status = 503
         self.capture(exchange)

@@ -54,6 +54,13 @@ class Shadow:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def close(self) -> None:
+        """Ends what is under way; it is captured as not answered."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def _ask(self, asked: Asked, served: Exchange, choice: Choice, by: Inference) -> None:
         exchange = Exchange(uuid7(), asked, served.client, served.tags, time.perf_counter(), mirrors=served.event_id)
         exchange.choice = choice
@@ -61,6 +68,9 @@ class Shadow:
             await by.ask(Unheard(), exchange, choice, self.settings.timeout_s)
         except ApiError as error:
             exchange.status = error.status
+        except asyncio.CancelledError:
+            exchange.status = 503
+            raise
         except Unreached as error:
             exchange.status = 503
             log.warning("shadow not reached", replica=choice.replica, version=choice.version, error=str(error))

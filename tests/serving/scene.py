@@ -55,7 +55,7 @@ class Scene:
                 yield self
             finally:
                 await self.server.drain(1.0)
-                gateway.upstream.close()
+                await gateway.close()
 
     def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
         if not self.full:

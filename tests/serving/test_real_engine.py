@@ -107,7 +107,7 @@ class Place:
                 yield self
             finally:
                 await server.drain(1.0)
-                gateway.upstream.close()
+                await gateway.close()
                 for name in set(await Engine(self.http, self.engine.url).models()) - {"base"}:
                     await Engine(self.http, self.engine.url).unload(name)
 
