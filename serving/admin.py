@@ -1,4 +1,4 @@
-"""The gateway's other port, not for clients: is it alive, is it ready, and its metrics."""
+"""A gateway's other port, not for clients: is it alive, is it ready, its metrics, and what operators may do."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ import prometheus_client
 from aiohttp import web
 
 from serving import metrics
+from serving.admin_api import Keys, Operators, answering
+from serving.changes import Limits
 from serving.routing import RouteTable, served
+from streams.log import KafkaSettings
+
+BODY_LIMIT_BYTES = 65_536
 
 
 @asynccontextmanager
 async def serving_admin(
-    host: str, port: int, table: Callable[[], RouteTable], *, ready: Callable[[], bool] = lambda: True
+    host: str,
+    port: int,
+    table: Callable[[], RouteTable],
+    keys: Keys | None = None,
+    kafka: KafkaSettings | None = None,
+    ready: Callable[[], bool] = lambda: True,
+    limits: Limits | None = None,
 ) -> AsyncIterator[None]:
-    """Serves /healthz (alive), /readyz (every alias has a replica, and there is one) and /metrics while entered."""
-    app = web.Application()
-
-    async def health(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def readiness(_: web.Request) -> web.Response:
-        lacking = unready(table()) if ready() else "ending; no new requests\n"
-        return web.Response(text=lacking or "ready\n", status=503 if lacking else 200)
-
-    async def scrape(_: web.Request) -> web.Response:
-        show(table())
-        kind = {"content-type": prometheus_client.CONTENT_TYPE_LATEST}
-        return web.Response(body=prometheus_client.generate_latest(), headers=kind)
-
-    app.add_routes([web.get("/healthz", health), web.get("/readyz", readiness), web.get("/metrics", scrape)])
+    """Serves /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
+    entered; with keys and Kafka also /v1, see `serving.admin_api`. `limits`: what the engines have room for."""
+    app = web.Application(middlewares=[answering], client_max_size=BODY_LIMIT_BYTES)
+    app.add_routes(_probes(table, ready))
+    if keys is not None and kafka is not None:
+        app.add_routes(Operators(table, keys, kafka, limits).routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -39,6 +40,24 @@ async def serving_admin(
         yield
     finally:
         await runner.cleanup()
+
+
+def _probes(table: Callable[[], RouteTable], ready: Callable[[], bool]) -> list[web.RouteDef]:
+    """Open to everyone who reaches the port."""
+
+    async def health(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readiness(_: web.Request) -> web.Response:
+        lacking = unready(table()) if ready() else "told to end\n"
+        return web.Response(text=lacking or "ready\n", status=503 if lacking else 200)
+
+    async def scrape(_: web.Request) -> web.Response:
+        show(table())
+        kind = {"content-type": prometheus_client.CONTENT_TYPE_LATEST}
+        return web.Response(body=prometheus_client.generate_latest(), headers=kind)
+
+    return [web.get("/healthz", health), web.get("/readyz", readiness), web.get("/metrics", scrape)]
 
 
 def unready(table: RouteTable) -> str:

@@ -1,92 +1,140 @@
-"""What an operator may do to an alias's route: promote, roll back, pause, resume. Each is recorded first."""
+"""What an operator does to an alias's route: promote, roll back, pause, resume, shadow. Each is recorded first.
+
+An operator wins: where an automatic actor wrote the generation first, the change is made to what it wrote."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
 
+from serving.changes import Change, Limits, Named, Pause, Promote, Rollback, Routes, Shadow
 from streams import ledger
-from streams.events import DecisionKind, DecisionRecorded, RouteWritten
+from streams.events import DecisionKind, DecisionRecorded, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
 from streams.log import Appender, KafkaSettings, read
-from streams.topics import LEDGER, ROUTES
+from streams.topics import LEDGER, RESULTS, ROUTES
+
+ATTEMPTS = 10
+
+
+class UnknownVersion(LookupError):
+    """No route and no retraining ever named it."""
 
 
 def routes(kafka: KafkaSettings) -> dict[str, RouteWritten]:
     """The route in force of each alias: the first record of the highest generation."""
+    return in_force(record.event for record in read(kafka, ROUTES, RouteWritten))
+
+
+def in_force(written: Iterable[RouteWritten]) -> dict[str, RouteWritten]:
+    """The same, of these records in the log's order."""
     found: dict[str, RouteWritten] = {}
-    for record in read(kafka, ROUTES, RouteWritten):
-        current = found.get(record.event.alias)
-        if current is None or record.event.generation > current.generation:
-            found[record.event.alias] = record.event
+    for route in written:
+        current = found.get(route.alias)
+        if current is None or route.generation > current.generation:
+            found[route.alias] = route
     return found
 
 
-def promote(kafka: KafkaSettings, alias: str, version: str, digest: str, by: str) -> RouteWritten:
-    """Makes `version` the champion at once, without a canary; a rollout under way ends. The champion before it stays
-    loaded for a rollback. Raises ValueError where version and digest do not belong together."""
-    if version != version_name(alias, digest):
-        raise ValueError(f"version is {version!r}, expected {version_name(alias, digest)!r} for digest {digest}")
-    current = routes(kafka).get(alias)
-    if current is None:
-        first = RouteWritten(alias=alias, generation=1, champion=version, adapters={version: digest}, time_ms=0, by=by)
-        return _write(kafka, None, first, "promote", by)
-    if current.champion == version and current.canary is None:
-        return current
-    previous = current.previous if current.champion == version else current.champion
-    adapters = {**current.adapters, version: digest}
-    return _change(kafka, current, "promote", by, champion=version, previous=previous, adapters=adapters)
+def promote(
+    kafka: KafkaSettings,
+    alias: str,
+    version: str,
+    digest: str,
+    by: str,
+    *,
+    limits: Limits | None = None,
+    rank: int | None = None,
+    keep_previous: bool = True,
+) -> RouteWritten:
+    """Makes `version` the champion at once. Raises ValueError where version and digest do not belong together, or the
+    engines have no room for it; nothing is written then."""
+    return _apply(kafka, alias, Promote(Named(version, digest, rank), keep_previous), by, limits)
 
 
 def rollback(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
-    """Gives the previous champion its place back; a canary is withdrawn. LookupError where there is none."""
-    current = _current(kafka, alias)
-    if current.previous is None:
-        raise LookupError(f"alias {alias!r} has no previous champion; name one: homeostat promote {alias} VERSION")
-    return _change(kafka, current, "rollback", by, champion=current.previous, previous=None)
+    """Gives the previous champion its place back; a canary is withdrawn. LookupError where there is none; RuntimeError
+    where the champion changed in the meantime."""
+    known = routes(kafka)
+    away = known[alias].champion if alias in known else None
+    return _apply(kafka, alias, Rollback(away), by, known=known)
 
 
 def pause(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
     """No automatic retraining or promotion until `resume`; a harmful canary is still withdrawn."""
-    return _pause(kafka, alias, by, paused=True)
+    return _apply(kafka, alias, Pause(True), by)
 
 
 def resume(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
     """Takes the pause back."""
-    return _pause(kafka, alias, by, paused=False)
+    return _apply(kafka, alias, Pause(False), by)
 
 
-def _pause(kafka: KafkaSettings, alias: str, by: str, *, paused: bool) -> RouteWritten:
-    current = _current(kafka, alias)
-    if current.paused == paused:
-        return current
-    kept = {"canary": current.canary, "weight": current.weight, "paused": paused}
-    return _change(kafka, current, "pause" if paused else "resume", by, **kept)
+def pause_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
+    """Every alias; one that fails keeps no other from it, and is told at the end."""
+    return _everywhere(kafka, Pause(True), by)
 
 
-def _current(kafka: KafkaSettings, alias: str) -> RouteWritten:
-    known = routes(kafka)
-    if alias not in known:
-        names = ", ".join(sorted(known)) or "none yet"
-        raise LookupError(f"alias {alias!r} has no route; known: {names}. First: homeostat promote {alias} VERSION")
-    return known[alias]
+def resume_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
+    """Takes every pause back."""
+    return _everywhere(kafka, Pause(False), by)
 
 
-def _change(kafka: KafkaSettings, current: RouteWritten, action: str, by: str, **changes: Any) -> RouteWritten:
-    """The next generation; without a canary unless `changes` has one."""
-    changed = msgspec.structs.replace(current, **{"canary": None, "weight": 0.0, **changes})
-    named = (changed.champion, changed.canary, changed.shadow, changed.previous)
-    adapters = {version: changed.adapters[version] for version in dict.fromkeys(named) if version is not None}
-    changed = msgspec.structs.replace(changed, generation=current.generation + 1, adapters=adapters, by=by)
-    return _write(kafka, current, changed, action, by)
-
-
-def _write(
-    kafka: KafkaSettings, before: RouteWritten | None, route: RouteWritten, action: str, by: str
+def shadow(
+    kafka: KafkaSettings,
+    alias: str,
+    version: str | None,
+    by: str,
+    *,
+    digest: str | None = None,
+    limits: Limits | None = None,
+    rank: int | None = None,
 ) -> RouteWritten:
-    """Ledger first, then the route; RuntimeError where somebody else wrote the generation."""
+    """Mirrors the alias's requests to `version`; None ends it. Without a digest the log is asked for it:
+    UnknownVersion where it never heard of it. ValueError as `promote`."""
+    if version is None:
+        return _apply(kafka, alias, Shadow(None), by)
+    return _apply(kafka, alias, Shadow(Named(version, digest or _digest(kafka, alias, version), rank)), by, limits)
+
+
+def _everywhere(kafka: KafkaSettings, change: Change, by: str) -> list[RouteWritten]:
+    done, failed = [], []
+    for alias in sorted(routes(kafka)):
+        try:
+            done.append(_apply(kafka, alias, change, by))
+        except RuntimeError as error:
+            failed.append(str(error))
+    if failed:
+        raise RuntimeError("; ".join(failed))
+    return done
+
+
+def _apply(
+    kafka: KafkaSettings,
+    alias: str,
+    change: Change,
+    by: str,
+    limits: Limits | None = None,
+    known: Routes | None = None,
+) -> RouteWritten:
+    """Until it is in force. `known`: the routes, where they were just read. RuntimeError where others were faster ten
+    times in a row."""
+    for attempt in range(ATTEMPTS):
+        if known is None or attempt:
+            known = routes(kafka)
+        route = change(known, alias, limits)
+        if route is known.get(alias):
+            return route
+        route = _write(kafka, known, msgspec.structs.replace(route, by=by), change.action)
+        if _won(kafka, route):
+            return route
+    raise RuntimeError(f"{alias}: others wrote {ATTEMPTS} generations in a row before us; look, and try again")
+
+
+def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str) -> RouteWritten:
+    """Ledger first, then the route."""
     now_ms = time.time_ns() // 1_000_000
     route = msgspec.structs.replace(route, time_ms=now_ms, cause=uuid7(now_ms))
     decision = DecisionRecorded(
@@ -95,21 +143,31 @@ def _write(
         time_ms=now_ms,
         kind=DecisionKind.OPERATOR,
         function="operator",
-        inputs={"action": action, "by": by, "route": ledger.plain(before)},
+        inputs={"action": action, "by": route.by, "route": ledger.plain(known.get(route.alias))},
         output=ledger.plain(route),
-        summary=f"{by}: {action} {route.alias}, champion {route.champion}",
+        summary=f"{route.by}: {action} {route.alias}, champion {route.champion}",
     )
-    appender = Appender(kafka, f"homeostat/{by}")
+    appender = Appender(kafka, f"homeostat/{route.by}")
     try:
         appender.append(LEDGER, decision, id=decision.id, time_ms=now_ms)
         appender.append(ROUTES, route, id=f"{route.cause}/route", time_ms=now_ms)
     finally:
         appender.close()
-    if not _won(kafka, route):
-        raise RuntimeError(f"{route.alias}: somebody else wrote generation {route.generation}; look, and try again")
     return route
 
 
 def _won(kafka: KafkaSettings, route: RouteWritten) -> bool:
     same = (r.event for r in read(kafka, ROUTES, RouteWritten) if r.event.alias == route.alias)
     return next(r for r in same if r.generation == route.generation).cause == route.cause
+
+
+def _digest(kafka: KafkaSettings, alias: str, version: str) -> str:
+    """Of a version that some route named, or some retraining made."""
+    made = [r.event.digest for r in read(kafka, RESULTS, RetrainReported) if r.event.alias == alias and r.event.digest]
+    found = {version_name(alias, digest): digest for digest in made}
+    for record in read(kafka, ROUTES, RouteWritten):
+        found |= record.event.adapters if record.event.alias == alias else {}
+    if version not in found:
+        names = ", ".join(sorted(found)) or "none"
+        raise UnknownVersion(f"{version}: no route and no retraining of {alias} named it; known: {names}")
+    return found[version]

@@ -1,0 +1,153 @@
+"""What an operator may make of the routes in force: pure, each gives the next generation or says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from serving.routing import UnknownAlias
+from serving.slots import excess, too_high, versions
+from streams.events import RouteWritten
+from streams.identity import version_name
+
+Routes = Mapping[str, RouteWritten]  # in force, by alias
+
+
+class NothingBefore(LookupError):
+    """There is no previous champion to go back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the engines were started with."""
+
+    max_loras: int
+    max_lora_rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A version that an operator names; `rank` where its files are at hand."""
+
+    version: str
+    digest: str
+    rank: int | None = None
+
+    def check(self, alias: str, limits: Limits | None) -> None:
+        """Raises ValueError where version and digest do not belong together, or no engine can take the rank."""
+        right = version_name(alias, self.digest)
+        if self.version != right:
+            raise ValueError(f"version is {self.version!r}, expected {right!r} for digest {self.digest}")
+        if limits and self.rank is not None and (why := too_high(self.rank, limits.max_lora_rank)):
+            raise ValueError(f"{self.version}: {why}; train it with a lower r, or raise stack.max_lora_rank")
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Makes a version the champion at once, without a canary; a rollout under way ends. The champion before it stays
+    loaded for a rollback, unless `keep_previous` is false."""
+
+    named: Named
+    keep_previous: bool = True
+    action: str = "promote"
+
+    def __call__(self, routes: Routes, alias: str, limits: Limits | None) -> RouteWritten:
+        """The route in force itself where nothing is to be changed. Raises ValueError where it cannot be served."""
+        self.named.check(alias, limits)
+        version, adapters = self.named.version, {self.named.version: self.named.digest}
+        current = routes.get(alias)
+        if current is None:
+            first = RouteWritten(alias=alias, generation=1, champion=version, adapters=adapters, time_ms=0, by="")
+            return _fitting(routes, first, limits)
+        if current.champion == version and current.canary is None:
+            return current
+        previous = current.previous if current.champion == version else current.champion
+        kept = {"previous": previous if self.keep_previous else None, "adapters": {**current.adapters, **adapters}}
+        return _fitting(routes, _next(current, champion=version, **kept), limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Gives the previous champion its place back; a canary is withdrawn. `away`: the champion that is to go, where one
+    is named: another one by then is left alone."""
+
+    away: str | None = None
+    action: str = "rollback"
+
+    def __call__(self, routes: Routes, alias: str, limits: Limits | None) -> RouteWritten:
+        """Raises LookupError where there is no previous one."""
+        current = _current(routes, alias)
+        if self.away is not None and current.champion != self.away:
+            raise RuntimeError(f"{alias}: {current.champion} serves by now, not {self.away}; look, and try again")
+        if current.previous is None:
+            raise NothingBefore(
+                f"alias {alias!r} has no previous champion; name one: homeostat promote {alias} VERSION"
+            )
+        return _next(current, champion=current.previous, previous=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """No automatic retraining or promotion until the pause is taken back; a harmful canary is still withdrawn."""
+
+    paused: bool
+
+    @property
+    def action(self) -> str:
+        return "pause" if self.paused else "resume"
+
+    def __call__(self, routes: Routes, alias: str, limits: Limits | None) -> RouteWritten:
+        current = _current(routes, alias)
+        if current.paused == self.paused:
+            return current
+        return _next(current, canary=current.canary, weight=current.weight, paused=self.paused)
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Mirrors the alias's requests to a version, whose answers nobody gets; None: to nobody. All else stays."""
+
+    named: Named | None
+
+    @property
+    def action(self) -> str:
+        return "shadow" if self.named else "shadow off"
+
+    def __call__(self, routes: Routes, alias: str, limits: Limits | None) -> RouteWritten:
+        """Raises ValueError where it cannot be served."""
+        current = _current(routes, alias)
+        if self.named is not None:
+            self.named.check(alias, limits)
+        shadow = self.named.version if self.named else None
+        if current.shadow == shadow:
+            return current
+        adapters = current.adapters | ({self.named.version: self.named.digest} if self.named else {})
+        kept = {"canary": current.canary, "weight": current.weight, "adapters": adapters}
+        return _fitting(routes, _next(current, shadow=shadow, **kept), limits)
+
+
+Change = Promote | Rollback | Pause | Shadow
+
+
+def _current(routes: Routes, alias: str) -> RouteWritten:
+    if alias not in routes:
+        names = ", ".join(sorted(routes)) or "none yet"
+        raise UnknownAlias(f"alias {alias!r} has no route; known: {names}. First: homeostat promote {alias} VERSION")
+    return routes[alias]
+
+
+def _next(current: RouteWritten, **changes: Any) -> RouteWritten:
+    """The next generation; without a canary unless `changes` has one."""
+    changed = msgspec.structs.replace(current, **{"canary": None, "weight": 0.0, **changes})
+    adapters = {version: changed.adapters[version] for version in versions([changed])}
+    return msgspec.structs.replace(changed, generation=current.generation + 1, adapters=adapters)
+
+
+def _fitting(routes: Routes, route: RouteWritten, limits: Limits | None) -> RouteWritten:
+    """The route, where the engines have room for all that is wanted with it."""
+    if limits and (why := excess(versions([*{**routes, route.alias: route}.values()]), limits.max_loras)):
+        raise ValueError(f"{why}; take a shadow off, promote without a previous one, or raise stack.max_loras")
+    return route
