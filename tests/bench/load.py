@@ -72,12 +72,21 @@ class Connection(asyncio.Protocol):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(ConnectionResetError("closed by the server"))
 
+    @property
+    def begun(self) -> bool:
+        """Whether some of the answer has come."""
+        return bool(self._buffer)
+
     def ask(self, data: bytes) -> asyncio.Future[Answer]:
+        """Where the server has closed already, the answer is a ConnectionResetError too."""
         self._buffer.clear()
         self._head, self._first = -1, 0.0
         self._waiting = asyncio.get_running_loop().create_future()
         self._begin = time.perf_counter()
-        self.transport.write(data)
+        if self.transport.is_closing():
+            self._waiting.set_exception(ConnectionResetError("closed by the server before the request"))
+        else:
+            self.transport.write(data)
         return self._waiting
 
     def data_received(self, data: bytes) -> None:

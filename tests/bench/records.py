@@ -21,12 +21,12 @@ class Records:
     """`adapters`: version -> digest, of all that may be named."""
 
     def __init__(self, config: Config, adapters: Mapping[str, str] = ADAPTERS) -> None:
-        self.adapters, self.generation = adapters, 0
+        self.adapters, self.generation, self.champion = adapters, 0, ""
         self._config, self._writer = config, Writer(config.kafka, "bench")
 
     def route(self, champion: str, previous: str | None = None) -> RouteWritten:
         """Writes the next generation, as a promotion does. Returns once it is confirmed."""
-        self.generation += 1
+        self.generation, self.champion = self.generation + 1, champion
         named = [version for version in (champion, previous) if version is not None]
         route = RouteWritten(
             alias=ALIAS,

@@ -15,13 +15,15 @@ import click
 
 from tests.bench.figures import Figure, tell
 from tests.bench.progress import note
-from tests.bench.serving import latency, memory, streaming
+from tests.bench.serving import kills, latency, memory, streaming, swaps
 
 OUT = Path("var/bench/serving.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "latency": latency.measured,
     "streams": streaming.measured,
     "memory": memory.measured,
+    "swaps": swaps.measured,
+    "kills": kills.measured,
 }
 
 

@@ -1,0 +1,79 @@
+"""`kill -9` of a real vLLM under load: the other one answers, and the adapters come back by themselves."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench.blows import first
+from tests.bench.captured import captured
+from tests.bench.figures import Figure
+from tests.bench.pair import ENGINES, Pair, attests, pair
+from tests.bench.place import until
+from tests.bench.progress import note
+from tests.bench.serving.swaps import misattributed
+from tests.bench.traffic import Attempt, Traffic
+
+CLIENTS, PAUSE_S = 4, 0.1
+BACK_WITHIN_S = 60.0
+
+
+def measured(times: int) -> list[Figure]:
+    """All figures; the bench starts the process again, as a supervisor does, and does nothing else."""
+    rng, back_s = random.Random("engine"), []
+    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder, pair(Path(folder)) as two:
+        one, other = two.adapters[0].version, two.adapters[1].version
+        swap(two, other, one)
+        with Traffic(two.place.port, two.requests(), CLIENTS, PAUSE_S) as traffic:
+            for turn in range(times):
+                back_s.append(struck(two, rng, turn))
+                note(f"engine: {turn + 1} of {times}, {len(traffic.attempts):,} requests so far")
+            time.sleep(1)
+        return told(two, back_s, traffic.attempts)
+
+
+def struck(two: Pair, rng: random.Random, turn: int) -> float | None:
+    """From the engine's first healthy answer to the attestation that its adapters are back; None where they never
+    are. Every other time the champion changes while it is away."""
+    place, name = two.place, rng.choice(ENGINES)
+    time.sleep(rng.uniform(1, 4))
+    place.kill(name, whole=True)
+    since_ms = time.time_ns() // 1_000_000
+    if turn % 2:
+        place.records.route(two.adapters[0].version, two.adapters[1].version)
+    place.start(name)
+    began_s = time.monotonic()
+    try:
+        until(lambda: attests(place, name, place.records.champion, since_ms), "attested", BACK_WITHIN_S)
+    except TimeoutError:
+        return None
+    took_s = time.monotonic() - began_s
+    swap(two, two.adapters[1].version, two.adapters[0].version)
+    return took_s
+
+
+def swap(two: Pair, champion: str, previous: str) -> None:
+    """A new champion, once both have it loaded."""
+    if two.place.records.champion != champion:
+        two.place.records.route(champion, previous)
+    until(lambda: all(attests(two.place, name, champion) for name in ENGINES), "both attest", BACK_WITHIN_S)
+
+
+def told(two: Pair, back_s: list[float | None], attempts: list[Attempt]) -> list[Figure]:
+    """Attribution, failures, events, and how soon the adapters were back."""
+    after, of = f"engine killed {len(back_s)} times: ", f"of {len(attempts):,}"
+    failed = [each for each in attempts if each.failed]
+    wrong = [each for each in attempts if not each.failed and misattributed(two, each)]
+    log = captured(two.place.config.kafka, attempts)
+    known = [each for each in back_s if each is not None]
+    return [
+        Figure(f"{after}wrong attribution", len(wrong) + len(log.misnamed(attempts)), "replies", 0, note=of),
+        Figure(f"{after}requests that failed", len(failed), "requests", 0, note=f"{of}{first(failed)}"),
+        Figure(f"{after}whole replies without an event", len(log.lost), "events", 0, note=of),
+        Figure(f"{after}events that came twice", log.twice, "events"),
+        Figure(f"{after}adapters that did not come back", len(back_s) - len(known), "times", 0),
+        Figure(f"{after}adapters back after the engine, median", statistics.median(known or [float("nan")]), "s"),
+    ]
