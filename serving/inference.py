@@ -60,7 +60,7 @@ class Inference:
         try:
             await self._answer(request, exchange, timeout_s)
         except asyncio.CancelledError:
-            await self._cut_off(request, exchange)
+            self._cut_off(request, exchange)
         except ApiError as error:
             exchange.status = error.status
             self.capture(exchange)
@@ -154,27 +154,30 @@ class Inference:
         exchange.status = 200
         kind = link.headers.get("content-type", "text/event-stream; charset=utf-8").encode("latin-1")
         told = [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._identity(exchange, choice, "")]
-        request.start(200, told)
+        request.start(200, told, at_once=not link.waiting)
         try:
             await self._pass_on(request, exchange, link)
         except TimeoutError:
-            await self._break(request, exchange, 504, f"no chunk within {self.settings.timeout_s:g} s")
+            self._break(request, exchange, 504, f"no chunk within {self.settings.timeout_s:g} s")
         except Broken as error:
-            await self._break(request, exchange, 502, f"the engine {error}")
-        request.end()
+            self._break(request, exchange, 502, f"the engine {error}")
 
     async def _pass_on(self, request: Request, exchange: Exchange, link: Link) -> None:
         """Passes the stream's events on; Broken where it ends before its last one."""
         rest, answer = b"", exchange.answer
         async for piece in link.stream():
             *events, rest = (rest + piece).split(b"\n\n")
-            passed = [part for event in events for each in self._event(event, exchange) for part in (each, b"\n\n")]
-            if answer.complete and not exchange.complete:
-                exchange.complete = True
-                exchange.status = 500 if answer.failed else 200
+            passed = b"".join(
+                part for event in events for each in self._event(event, exchange) for part in (each, b"\n\n")
+            )
+            if exchange.complete:
+                continue  # the client has all it gets; the connection may be used again once its answer is over
+            if answer.complete:
+                exchange.complete, exchange.status = True, 500 if answer.failed else 200
                 self.capture(exchange)
-            if passed:
-                await request.chunk(b"".join(passed))
+                request.end(passed)
+            elif passed:
+                await request.chunk(passed)
         if not exchange.complete:
             raise Broken("ended its answer early")
 
@@ -187,19 +190,19 @@ class Inference:
             exchange.first_s = exchange.first_s or exchange.last_s
         return passed
 
-    async def _break(self, request: Request, exchange: Exchange, status: int, message: str) -> None:
+    def _break(self, request: Request, exchange: Exchange, status: int, message: str) -> None:
         """The client has its 200 already: it gets an error as the stream's last event, and no `[DONE]`."""
+        if exchange.complete:
+            return
         exchange.status = status
         self.capture(exchange)
         log.warning("stream broken", event_id=exchange.event_id, status=status, error=message)
         error = b"data: " + ApiError(status, message, code="engine_failed").body()
-        await request.chunk(b"".join(each + b"\n\n" for each in (*reply.rest(exchange.answer), error)))
+        request.end(b"".join(each + b"\n\n" for each in (*reply.rest(exchange.answer), error)))
 
-    async def _cut_off(self, request: Request, exchange: Exchange) -> None:
+    def _cut_off(self, request: Request, exchange: Exchange) -> None:
         """The client is gone, or the gateway has to end before the answer is there."""
         if exchange.complete:
-            if not request.gone and not request.done:
-                request.end()
             return
         if request.gone:
             exchange.status = HUNG_UP
@@ -210,8 +213,7 @@ class Inference:
             request.keep_alive = False
             request.fail(unavailable("the gateway is ending", "shutting_down"))
         elif not request.done:
-            await self._break(request, exchange, 503, "the gateway is ending")
-            request.end()
+            self._break(request, exchange, 503, "the gateway is ending")
 
     def _count(self, replica: str, by: int) -> None:
         if replica not in self.load:

@@ -38,6 +38,7 @@ class Request:
     __slots__ = (
         "_chunked",
         "_client",
+        "_unsent",
         "body",
         "done",
         "gone",
@@ -66,6 +67,7 @@ class Request:
         self.refusal: ApiError | None = None  # known before the body is there
         self.key = NOBODY  # whose request it is, once it is admitted
         self._chunked = version == "1.1"
+        self._unsent = b""
 
     def answer(self, status: int, data: bytes, headers: Iterable[Header] = (JSON,)) -> None:
         """A whole response, in one write."""
@@ -77,16 +79,23 @@ class Request:
         """The error as a whole response."""
         self.answer(error.status, error.body(), _told(error))
 
-    def start(self, status: int, headers: Iterable[Header]) -> None:
-        """The head of a response whose chunks follow; clients of HTTP/1.0 see its end by the connection's."""
+    def start(self, status: int, headers: Iterable[Header], *, at_once: bool = True) -> None:
+        """The head of a response whose chunks follow; clients of HTTP/1.0 see its end by the connection's. Not
+        `at_once`: with the first chunk, which is known to be there."""
         self.started = True
         self.keep_alive = self.keep_alive and self._chunked
         framing = [(b"transfer-encoding", b"chunked")] if self._chunked else []
-        self._client.write(_head(status, [*headers, *framing], self.keep_alive))
+        head = _head(status, [*headers, *framing], self.keep_alive)
+        if at_once:
+            self._client.write(head)
+        else:
+            self._unsent = head
 
     async def chunk(self, data: bytes) -> None:
         """Returns at once unless the client is slow; `data` must not be empty."""
-        self._client.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        framed = b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+        self._client.write(self._unsent + framed)
+        self._unsent = b""
         await self._client.drained()
 
     def end(self, data: bytes = b"") -> None:
@@ -94,7 +103,7 @@ class Request:
         self.done = True
         if self._chunked:
             data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
-        self._client.write(data)
+        self._client.write(self._unsent + data)
         self._client.ended(keep_alive=self.keep_alive)
 
     def abandon(self) -> None:

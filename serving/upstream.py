@@ -128,6 +128,11 @@ class Link(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timeout_s = self._deadline = 0.0
 
+    @property
+    def waiting(self) -> bool:
+        """Whether some of the body is there already."""
+        return bool(self._parts)
+
     async def ask(self, data: bytes, timeout_s: float) -> Link:
         """See `Upstream.ask`."""
         self.status, self.headers, self._parts, self._error = 0, {}, [], None
