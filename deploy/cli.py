@@ -172,14 +172,13 @@ def train(alias: str, rows: Path, config_path: Path | None) -> None:
 @main.command()
 @click.argument("alias")
 @click.argument("version")
+@click.option("--drop-previous", is_flag=True, help="Free the slot of the champion before: no rollback without a load.")
 @CONFIG
-def promote(alias: str, version: str, config_path: Path | None) -> None:
+def promote(alias: str, version: str, drop_previous: bool, config_path: Path | None) -> None:
     """Make VERSION the champion of ALIAS now, without a canary."""
-    from deploy.first import digest_of
-    from serving import operations
+    from deploy import operator
 
-    config = _load(config_path)
-    route = operations.promote(config.kafka, alias, version, digest_of(config, alias, version), by="cli")
+    route = operator.promote(_load(config_path), alias, version, keep_previous=not drop_previous)
     click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
 
 
@@ -195,25 +194,42 @@ def rollback(alias: str, config_path: Path | None) -> None:
 
 
 @main.command()
-@click.argument("alias")
+@click.argument("alias", required=False)
 @CONFIG
-def pause(alias: str, config_path: Path | None) -> None:
-    """Stop all automatic retraining and promotion of ALIAS."""
+def pause(alias: str | None, config_path: Path | None) -> None:
+    """Stop all automatic retraining and promotion, of ALIAS or of everything."""
     from serving import operations
 
-    operations.pause(_load(config_path).kafka, alias, by="cli")
-    click.echo(f"{alias}: paused; `homeostat resume {alias}` lets it go on")
+    kafka = _load(config_path).kafka
+    for route in [operations.pause(kafka, alias, "cli")] if alias else operations.pause_all(kafka, "cli"):
+        click.echo(f"{route.alias}: paused; `homeostat resume {route.alias}` lets it go on")
+
+
+@main.command()
+@click.argument("alias", required=False)
+@CONFIG
+def resume(alias: str | None, config_path: Path | None) -> None:
+    """Let ALIAS, or everything, retrain and promote again."""
+    from serving import operations
+
+    kafka = _load(config_path).kafka
+    for route in [operations.resume(kafka, alias, "cli")] if alias else operations.resume_all(kafka, "cli"):
+        click.echo(f"{route.alias}: goes on")
 
 
 @main.command()
 @click.argument("alias")
+@click.argument("version", required=False)
+@click.option("--off", is_flag=True, help="Mirror to nobody.")
 @CONFIG
-def resume(alias: str, config_path: Path | None) -> None:
-    """Let ALIAS retrain and promote again."""
-    from serving import operations
+def shadow(alias: str, version: str | None, off: bool, config_path: Path | None) -> None:
+    """Mirror ALIAS's requests to VERSION: its answers are watched, and nobody gets them."""
+    from deploy import operator
 
-    operations.resume(_load(config_path).kafka, alias, by="cli")
-    click.echo(f"{alias}: goes on")
+    if off == (version is not None):
+        raise click.UsageError("name a VERSION, or say --off")
+    route = operator.shadow(_load(config_path), alias, version)
+    click.echo(f"{alias}: generation {route.generation}, shadow {route.shadow or 'none'}")
 
 
 @main.command()
@@ -337,11 +353,13 @@ def _show_routes(config: Config, console: Console) -> None:
 
     from serving import operations
 
-    drawn = Table("alias", "champion", "canary", "previous", "generation", "paused", box=None, header_style="bold")
+    columns = ("alias", "champion", "canary", "previous", "shadow", "generation", "paused")
+    drawn = Table(*columns, box=None, header_style="bold")
     for alias, route in operations.routes(config.kafka).items():
         canary = f"{route.canary} ({route.weight:.0%})" if route.canary else ""
         paused = "yes" if route.paused else ""
-        drawn.add_row(alias, route.champion, canary, route.previous or "", str(route.generation), paused)
+        others = (route.previous or "", route.shadow or "")
+        drawn.add_row(alias, route.champion, canary, *others, str(route.generation), paused)
     console.print(drawn)
 
 
