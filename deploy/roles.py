@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import gc
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 SWITCH_S = 0.0005  # between threads: the followers' must not keep a request waiting
 CAUGHT_UP_S = 5.0  # to read the routes before the first request; without Kafka the last known ones serve
 DRAIN_S = 10  # for threads to end
+SHIPPER_NICE = 4  # replies first; on a core of their own both get what they need: 29 % for a shipper, it takes 27 %
 LEFT_S = 10.0  # for a shipper to ship what is left
 RESTART_S = 2.0
 
@@ -106,6 +108,7 @@ def shipper(config: Config, name: str) -> None:
     """Takes a gateway's events to Kafka, until its standard input ends and nothing is left, or for LEFT_S more."""
     from streams.shipper import Shipper
 
+    os.nice(SHIPPER_NICE)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # a group's signal is meant for the gateway, which tells by the pipe
