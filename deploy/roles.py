@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from deploy.ports import HOST
 if TYPE_CHECKING:
     from serving.follower import Follower
     from serving.gateway import Gateway
+    from serving.keys import KeyRing
     from serving.settings import GatewaySettings
     from streams.journal import Journal
 
@@ -74,26 +76,34 @@ def gateway(config: Config, config_path: Path | None, name: str) -> None:
     follower.wait(CAUGHT_UP_S)
     try:
         acting = Gateway(settings, follower.table, keys, Signer(secrets.signing_key(config)), journal.publish)
-        _loop(_gateway(config, config_path, name, acting, journal, follower))
+        _loop(_gateway(config, config_path, name, acting, keys, journal, follower))
     finally:
         follower.close()
         journal.close()
 
 
 async def _gateway(
-    config: Config, config_path: Path | None, name: str, acting: Gateway, journal: Journal, follower: Follower
+    config: Config,
+    config_path: Path | None,
+    name: str,
+    acting: Gateway,
+    keys: KeyRing,
+    journal: Journal,
+    follower: Follower,
 ) -> None:
     from deploy.shipping import shipping
     from serving.admin import serving_admin
+    from serving.changes import Limits
     from serving.server import Server
+    from streams.journal_metrics import Shipped
 
     stack, settings, stop = config.stack, config.gateway, asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     server = Server(acting, acting.limits)
-    async with (
-        shipping(name, config_path),
-        serving_admin(HOST, stack.gateways()[name], follower.table, ready=lambda: not stop.is_set()),
-    ):
+    shipped = Shipped(journal_folder(config, name))
+    limits = Limits(stack.max_loras, stack.max_lora_rank)
+    admin = partial(serving_admin, HOST, stack.gateways()[name], follower.table, keys, config.kafka)
+    async with shipping(name, config_path), admin(ready=lambda: not stop.is_set(), limits=limits, refresh=shipped.show):
         shared = bool(stack.more_gateway_admin_ports)
         await server.start(settings.host, stack.gateway_port, _tls(settings), share_port=shared)
         _settle_memory()

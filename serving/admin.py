@@ -26,11 +26,13 @@ async def serving_admin(
     kafka: KafkaSettings | None = None,
     ready: Callable[[], bool] = lambda: True,
     limits: Limits | None = None,
+    refresh: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[None]:
     """Serves /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
-    entered; with keys and Kafka also /v1, see `serving.admin_api`. `limits`: what the engines have room for."""
+    entered; with keys and Kafka also /v1, see `serving.admin_api`. `limits`: what the engines have room for.
+    `refresh`: brings metrics up to date that others keep."""
     app = web.Application(middlewares=[answering], client_max_size=BODY_LIMIT_BYTES)
-    app.add_routes(_probes(table, ready))
+    app.add_routes(_probes(table, ready, refresh))
     if keys is not None and kafka is not None:
         app.add_routes(Operators(table, keys, kafka, limits).routes())
     runner = web.AppRunner(app, access_log=None)
@@ -42,7 +44,9 @@ async def serving_admin(
         await runner.cleanup()
 
 
-def _probes(table: Callable[[], RouteTable], ready: Callable[[], bool]) -> list[web.RouteDef]:
+def _probes(
+    table: Callable[[], RouteTable], ready: Callable[[], bool], refresh: Callable[[], None]
+) -> list[web.RouteDef]:
     """Open to everyone who reaches the port."""
 
     async def health(_: web.Request) -> web.Response:
@@ -54,6 +58,7 @@ def _probes(table: Callable[[], RouteTable], ready: Callable[[], bool]) -> list[
 
     async def scrape(_: web.Request) -> web.Response:
         show(table())
+        refresh()
         kind = {"content-type": prometheus_client.CONTENT_TYPE_LATEST}
         return web.Response(body=prometheus_client.generate_latest(), headers=kind)
 
