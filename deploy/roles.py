@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from serving.follower import Follower
     from serving.gateway import Gateway
     from serving.keys import KeyRing
-    from serving.settings import GatewaySettings
+    from serving.settings import ControllerSettings, GatewaySettings
     from streams.journal import Journal
 
 log = structlog.get_logger()
@@ -190,7 +190,7 @@ def controller(config: Config) -> None:
 
     follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json")
     follower.start()
-    settings = replace(config.controller, max_loras=config.stack.max_loras)
+    settings = _controlled(config)
     acting = Controller(config.kafka, settings, follower, f"controller/{socket.gethostname()}")
     start_http_server(config.stack.controller_metrics_port, addr=HOST)
     stop = threading.Event()
@@ -214,7 +214,7 @@ async def _reconcile(config: Config, follower: Any) -> None:
 
     stop = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
-    settings = replace(config.controller, max_loras=config.stack.max_loras)
+    settings = _controlled(config)
     root = (config.stack.var / "adapters").resolve()
     base = base_model_id(await asyncio.to_thread(model_folder, config.stack))
     async with AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
@@ -224,7 +224,13 @@ async def _reconcile(config: Config, follower: Any) -> None:
             held.callback(writer.close)
             asked = engine.Engine(session, url)
             each = Reconciler(settings, Replica(name, url), asked, follower.table, writer.append, root, base)
+            follower.listen(each.wake)
             tasks.create_task(each.run(stop))
+
+
+def _controlled(config: Config) -> ControllerSettings:
+    """What the engines have room for is said once, where they are started."""
+    return replace(config.controller, max_loras=config.stack.max_loras, max_lora_rank=config.stack.max_lora_rank)
 
 
 def trainer(config: Config) -> None:

@@ -47,10 +47,15 @@ class Follower:
         self._table = _table(known.routes, known.attestations)
         self._stop, self._caught_up = threading.Event(), threading.Event()
         self._dirty, self._saved_at = False, 0.0
+        self._listeners: list[Callable[[], None]] = []
         self._threads = [
             threading.Thread(target=self._forever, args=(self._follow_routes, "routes"), daemon=True),
             threading.Thread(target=self._forever, args=(self._follow_attestations, "attestations"), daemon=True),
         ]
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """`changed` is called after each change of the routes, from a thread of the follower's; it must be quick."""
+        self._listeners.append(changed)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -120,6 +125,8 @@ class Follower:
             self._table = _table(self._routes.values(), self._attestations.values())
             self._dirty = True
         if routes is not None:
+            for changed in self._listeners:
+                changed()
             self._save()
 
     def _save_if_due(self) -> None:

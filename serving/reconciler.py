@@ -22,7 +22,7 @@ from streams.events import RouteWritten
 
 log = structlog.get_logger()
 
-LOOK_S = 0.01  # how soon a new route is noticed where nobody wakes us
+LOOK_S = 0.1  # how soon a new route is noticed where nobody wakes us
 
 
 @dataclass(slots=True)
