@@ -11,17 +11,10 @@ import msgspec
 import structlog
 
 from streams import cursor, frames, segments
-from streams.frames import LARGEST, Record
+from streams.frames import HEAD, LARGEST, Record
+from streams.segments import Place
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """A byte of a journal."""
-
-    segment: int
-    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +30,12 @@ class Backlog:
 
     def __init__(self, folder: Path, at: Place) -> None:
         self._folder, self.at = folder, at
-        self.damaged_bytes = 0  # skipped so far
+        self.damaged_bytes = 0  # skipped on the way
         self._file: tuple[int, int] | None = None  # segment and descriptor
 
     def take(self, most_records: int, most_bytes: int) -> Slice | None:
         """The next records, at least one, of one segment; None where nothing whole waits for now. Goes past the end
-        of a segment that nobody writes to any more, and past what is damaged in it."""
+        of a segment that nobody writes to any more, and past what is damaged in it. Raises OSError."""
         while (number := self._open()) is not None:
             taken = self._parsed(number, most_records, most_bytes)
             if taken is None:
@@ -54,11 +47,6 @@ class Backlog:
                 return taken
             self._leave(number)
         return None
-
-    def rewind(self, to: Place) -> None:
-        """Reads from there again."""
-        self.close()
-        self.at = to
 
     def forget(self, before: int) -> None:
         """Deletes the segments with lower numbers."""
@@ -95,26 +83,25 @@ class Backlog:
             except msgspec.DecodeError:  # written by another release: as good as damaged
                 break
             ends.append(Place(number, self.at.offset + end))
-            if len(records) >= most_records:
+            if len(records) >= most_records or end >= most_bytes:
                 break
         return Slice(records, ends) if records else None
 
     def _bytes(self, most: int) -> bytes:
-        """From the place on: at least one whole record where there is one."""
+        """From the place on: one whole record at least, where there is one."""
         assert self._file is not None
         data = os.pread(self._file[1], most, self.at.offset)
         if len(data) == most and next(frames.bodies(data), None) is None:
-            return os.pread(self._file[1], frames.HEAD.size + LARGEST, self.at.offset)
+            return os.pread(self._file[1], HEAD.size + LARGEST, self.at.offset)
         return data
 
     def _leave(self, number: int) -> None:
         """On to the next segment; what is left of this one is lost."""
         assert self._file is not None
-        rest = os.pread(self._file[1], 2 * LARGEST, self.at.offset)
-        if rest and frames.torn(rest):  # its writer was killed before it could promise anything
-            log.warning("segment ends in a torn record", segment=number, bytes=len(rest))
-        elif rest:
-            left = os.fstat(self._file[1]).st_size - self.at.offset
+        left = os.fstat(self._file[1]).st_size - self.at.offset
+        if frames.torn(os.pread(self._file[1], HEAD.size, self.at.offset), left):
+            log.warning("segment ends in a torn record, of which nothing was promised", segment=number, bytes=left)
+        elif left > 0:
             log.error("segment is damaged; the rest of it is lost", segment=number, offset=self.at.offset, bytes=left)
             self.damaged_bytes += left
         self.close()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from streams.frames import bodies, frame
+from streams.segments import Place
 
 NAME = "cursor"
 TRIES = 3
@@ -21,6 +24,36 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     published: dict[str, int] = {}  # by topic
     dropped: dict[str, dict[str, int]] = {}  # by topic and reason
     damaged_bytes: int = 0
+
+    @property
+    def place(self) -> Place:
+        return Place(self.segment, self.offset)
+
+
+def moved(
+    done: Cursor,
+    to: Place,
+    published: Mapping[str, int] | None = None,
+    dropped: Mapping[tuple[str, str], int] | None = None,
+    damaged_bytes: int = 0,
+) -> Cursor:
+    """The cursor at that place, with what happened on the way there counted.
+
+    >>> moved(Cursor(published={"a": 1}), Place(2, 10), {"a": 2}, {("b", "too_large"): 1}).dropped
+    {'b': {'too_large': 1}}
+    """
+    lost = {topic: dict(reasons) for topic, reasons in done.dropped.items()}
+    for (topic, reason), count in (dropped or {}).items():
+        lost.setdefault(topic, {})[reason] = lost.get(topic, {}).get(reason, 0) + count
+    kept = {topic: done.published.get(topic, 0) + count for topic, count in (published or {}).items()}
+    return replace(
+        done,
+        segment=to.segment,
+        offset=to.offset,
+        published={**done.published, **kept},
+        dropped=lost,
+        damaged_bytes=done.damaged_bytes + damaged_bytes,
+    )
 
 
 def read(folder: Path) -> Cursor:
@@ -37,7 +70,8 @@ def read(folder: Path) -> Cursor:
 
 
 class CursorFile:
-    """Writes the cursor in place, in one go: a killed process leaves the old one or the new one."""
+    """Writes the cursor in place, in one go: a killed process leaves the old one or the new one. (A file renamed over
+    the other would be sent to the disk each time.)"""
 
     def __init__(self, folder: Path) -> None:
         self._fd = os.open(folder / NAME, os.O_CREAT | os.O_WRONLY, 0o644)

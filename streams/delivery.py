@@ -1,37 +1,126 @@
-"""Records to the broker and word of each: confirmed, refused for good, or not there yet."""
+"""Records to the broker, and word of each: confirmed, or refused for good. Whatever is between is tried again."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
-from kafka import KafkaProducer, codec
+import structlog
 from kafka import errors as kafka_errors
-from kafka.record import default_records
 
-from streams.codec import Headers
 from streams.frames import Record
-from streams.log import KafkaSettings
-from streams.partitions import ByKey
+from streams.producers import DELIVERY_S, Make
+
+log = structlog.get_logger()
 
 BEAT_S = 0.25
-DELIVERY_S = 120.0  # the producer tries for so long by itself, without duplicates and in order
-SPARE_S = 30.0  # beyond it something hangs
-MOST_BYTES = 900_000  # of a slice: less than a topic takes in one batch, so that each partition gets one at most
+SPARE_S = 30.0  # beyond the producer's own time: something hangs
+RETRY_S = (0.5, 10.0)  # first and longest wait before the broker is tried again
+CLOSE_S = 1.0
 TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 HOPELESS = (*TOO_LARGE, kafka_errors.InvalidRecordError, kafka_errors.InvalidTimestampError)
 
-Make = Callable[[], Any]  # makes a KafkaProducer; raises KafkaError
-Failure = BaseException
-Outcome = Failure | None  # None: confirmed
+Beat = Callable[[], bool]  # called while nothing comes; False gives up waiting
+Outcome = BaseException | None  # None: confirmed
 
 
-def deliver(producer: Any, records: Sequence[Record], beat: Callable[[], bool]) -> list[Outcome]:
-    """Sends them all and waits for word of each. `beat` is called while nothing comes; False gives up waiting.
+@dataclass(slots=True)
+class Settled:
+    """What became of records: the first `count` of them are done with. Of the rest some may be confirmed too."""
 
-    A refusal takes others down with it: the rest of the batch, or all that the producer has under way."""
+    count: int = 0
+    published: Counter[str] = field(default_factory=Counter)  # by topic
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # by topic and reason
+
+
+class Delivery:
+    """One connection, made when it is first needed and again after trouble. `tell` is called while the broker keeps
+    us waiting."""
+
+    def __init__(self, make: Make, tell: Callable[[], None]) -> None:
+        self._make, self._tell = make, tell
+        self._producer: Any = None
+        self.error = ""  # the last trouble, while it lasts
+
+    @property
+    def connected(self) -> bool:
+        return self._producer is not None and not self.error
+
+    def settle(self, records: Sequence[Record], stop: threading.Event) -> Settled:
+        """Returns once each is confirmed or hopeless, or `stop` is set. Never raises for what a broker does."""
+        settled, retry_s = Settled(), RETRY_S[0]
+        waiting = deque([list(range(len(records)))])
+        while waiting and not stop.is_set():
+            failed = self._try(records, waiting.popleft(), settled, stop)
+            if any(isinstance(error, HOPELESS) for error in failed.values()):
+                waiting.extendleft(reversed(self._narrow(records, failed, settled)))
+            elif failed:
+                waiting.appendleft(list(failed))
+                self._wait(records, failed, retry_s, stop)
+                retry_s = min(2 * retry_s, RETRY_S[1])
+        settled.count = min((i for group in waiting for i in group), default=len(records))
+        return settled
+
+    def close(self) -> None:
+        """What is not confirmed within a second is given up."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close(timeout=CLOSE_S)
+
+    def _try(
+        self, records: Sequence[Record], wanted: list[int], settled: Settled, stop: threading.Event
+    ) -> dict[int, BaseException]:
+        """Sends those; what failed, and why."""
+        try:
+            self._producer = self._producer or self._make()
+        except Exception as error:  # also a setting it refuses: the events are safe in the journal meanwhile
+            return dict.fromkeys(wanted, error)
+        outcomes = send(self._producer, [records[i] for i in wanted], lambda: self._beat(stop))
+        failed = {i: outcome for i, outcome in zip(wanted, outcomes, strict=True) if outcome is not None}
+        settled.published.update(records[i].topic for i in wanted if i not in failed)
+        if failed:
+            self.close()  # a producer that was refused something refuses everything
+        else:
+            self.error = ""
+        return failed
+
+    def _narrow(self, records: Sequence[Record], failed: dict[int, BaseException], settled: Settled) -> list[list[int]]:
+        """A refusal takes others down with it: only what is refused alone is sure to be its own fault. Halves, in
+        order, of several; one alone is dropped."""
+        group = list(failed)
+        if len(group) > 1:
+            return [group[: len(group) // 2], group[len(group) // 2 :]]
+        record, error = records[group[0]], failed[group[0]]
+        reason = "too_large" if isinstance(error, TOO_LARGE) else "refused"
+        settled.dropped[record.topic, reason] += 1
+        log.error("event lost", topic=record.topic, reason=reason, bytes=len(record.value), error=repr(error))
+        return []
+
+    def _wait(
+        self, records: Sequence[Record], failed: dict[int, BaseException], retry_s: float, stop: threading.Event
+    ) -> None:
+        if stop.is_set():
+            return
+        first, error = next(iter(failed.items()))
+        self.error = repr(error)
+        log.warning(
+            "broker is away; events wait in the journal", topic=records[first].topic, error=self.error, retry_s=retry_s
+        )
+        self._tell()
+        stop.wait(retry_s)
+
+    def _beat(self, stop: threading.Event) -> bool:
+        self.error = self.error or "the broker does not confirm"
+        self._tell()
+        return not stop.is_set()
+
+
+def send(producer: Any, records: Sequence[Record], beat: Beat) -> list[Outcome]:
+    """Sends them all and waits for word of each."""
     sent = _sent(producer, records)
     deadline = time.monotonic() + DELIVERY_S + SPARE_S
     for each in sent:
@@ -70,52 +159,3 @@ def _outcome(each: Any) -> Outcome:
         return each
     error: Outcome = each.exception if each.is_done else kafka_errors.KafkaTimeoutError("not confirmed yet")
     return error
-
-
-class Producer(KafkaProducer):  # type: ignore[misc]
-    """kafka-python's own, but `close` always ends its thread, and a record's size costs less to estimate."""
-
-    def _estimate_size_in_bytes(self, key: bytes, value: bytes, headers: Headers) -> int:
-        # upstream counts each varint: a fifth of what sending costs; should it rename this, only the saving is lost
-        return len(key) + len(value) + sum(len(name) + len(value) + 10 for name, value in headers) + 128
-
-    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
-        try:
-            super().close(timeout, null_logger)
-        except kafka_errors.KafkaError:
-            # upstream's flushes first, raises when that takes longer, and leaves a thread that goes on sending
-            self._sender.force_close()
-            self._sender.join(timeout)
-            self._closed = True
-
-
-def compress_fast() -> None:
-    """For this process: upstream's gzip has level 9 and no setting for it. Level 1 costs a fifth and leaves a tenth
-    more bytes."""
-    default_records.gzip_encode = partial(codec.gzip_encode, compresslevel=1)
-
-
-def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
-    """Idempotent, acks=all; raises KafkaError where the broker is away."""
-    compress_fast()
-    defaults: dict[str, Any] = {
-        "bootstrap_timeout_ms": 2_000,
-        "max_block_ms": 5_000,
-        "request_timeout_ms": 10_000,
-        "delivery_timeout_ms": round(DELIVERY_S * 1_000),
-        "reconnect_backoff_max_ms": 10_000,
-        "compression_type": "gzip" if compressed else None,
-    }
-    return Producer(
-        bootstrap_servers=kafka.bootstrap,
-        client_id=source,
-        acks="all",
-        enable_idempotence=True,
-        batch_size=1_000_000,
-        partitioner=ByKey(),
-        linger_ms=1_000,  # `deliver` flushes: without it the first record of a slice would go alone
-        max_request_size=16 * 1_048_576,
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-        **{**defaults, **kafka.options},
-    )

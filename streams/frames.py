@@ -51,16 +51,16 @@ def bodies(data: bytes) -> Iterator[tuple[memoryview, int]]:
         at = end
 
 
-def torn(rest: bytes) -> bool:
-    """Whether this is the beginning of a frame whose rest was never written, and nothing else.
+def torn(head: bytes, left: int) -> bool:
+    """Whether the `left` bytes that begin with `head` are a frame whose rest was never written, and nothing else.
 
-    >>> torn(frame(b"one")[:-1]), torn(frame(b"one"))
+    >>> torn(frame(b"one"), 10), torn(frame(b"one"), 11)
     (True, False)
     """
-    if len(rest) < HEAD.size:
-        return bool(rest)
-    length: int = HEAD.unpack_from(rest)[0]
-    return 0 < length <= LARGEST and len(rest) < HEAD.size + length
+    if left < HEAD.size:
+        return left > 0
+    length: int = HEAD.unpack_from(head)[0]
+    return 0 < length <= LARGEST and left < HEAD.size + length
 
 
 def pack(record: Record) -> bytes:

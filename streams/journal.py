@@ -14,7 +14,7 @@ from typing import IO
 import structlog
 
 from streams import codec, cursor, frames, segments
-from streams import publisher_metrics as metrics
+from streams import journal_metrics as metrics
 from streams.events import Event
 from streams.syncer import Syncer, force_folder
 from streams.topics import Topic
@@ -193,7 +193,7 @@ def _repair(path: Path) -> int:
     except FileNotFoundError:  # just shipped and deleted
         return 0
     whole = max((end for _, end in frames.bodies(data)), default=0)
-    if not frames.torn(data[whole:]):
+    if not frames.torn(data[whole:], len(data) - whole):
         return 0
     log.warning("journal ends in a torn record, cut off", path=str(path), bytes=len(data) - whole)
     os.truncate(path, whole)

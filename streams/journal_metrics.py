@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from streams import cursor
 from streams.backlog import waiting_bytes
-from streams.publisher_metrics import DROPPED, PUBLISHED, SPOOL_BYTES
 
+PUBLISHED = Counter("homeostat_publisher_published_total", "Events confirmed by the broker.", ["topic"])
+DROPPED = Counter("homeostat_publisher_dropped_total", "Events lost.", ["topic", "reason"])
 DAMAGED = Counter("homeostat_publisher_damaged_bytes_total", "Bytes of the journal that could not be read.")
+SPOOL_BYTES = Gauge("homeostat_publisher_spool_bytes", "Bytes in the journal that are not confirmed yet.")
 
 
 class Shipped:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 SUFFIX = ".journal"
 WRITER, SHIPPER = "writer.lock", "shipper.lock"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A byte of a journal."""
+
+    segment: int
+    offset: int = 0
 
 
 def path(folder: Path, number: int) -> Path:
@@ -18,8 +27,11 @@ def path(folder: Path, number: int) -> Path:
 
 def sizes(folder: Path) -> dict[int, int]:
     """The bytes of each segment there is, lowest number first."""
-    with os.scandir(folder) as entries:
-        found = [(int(each.name[: -len(SUFFIX)]), _size(each)) for each in entries if _is_segment(each.name)]
+    try:
+        with os.scandir(folder) as entries:
+            found = [(int(each.name[: -len(SUFFIX)]), _size(each)) for each in entries if _is_segment(each.name)]
+    except FileNotFoundError:
+        return {}
     return dict(sorted(found))
 
 

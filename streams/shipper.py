@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 import structlog
 
 from streams import cursor, segments, status
-from streams.backlog import Backlog, Place, Slice, waiting_bytes
-from streams.cursor import Cursor, CursorFile
-from streams.delivery import HOPELESS, MOST_BYTES, TOO_LARGE, Failure, Make, deliver, producer
-from streams.frames import Record
+from streams.backlog import Backlog, waiting_bytes
+from streams.cursor import Cursor, CursorFile, moved
+from streams.delivery import Delivery
 from streams.log import KafkaSettings
+from streams.producers import MOST_BYTES, Make, producer
 from streams.status import Status
 
 log = structlog.get_logger()
 
 POLL_S = (0.005, 0.05)  # shortest and longest wait for more
-RETRY_S = (0.5, 10.0)  # first and longest wait before the broker is tried again
 TELL_S = 1.0  # between two status files
-CLOSE_S = 1.0
+LOCK_S = 0.2  # between two looks whether the other shipper is gone
+TROUBLE_S = 1.0  # after a turn that failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +34,14 @@ class ShipperSettings:
     """How events are gathered before they are sent."""
 
     batch_records: int = 2_000
-    batch_bytes: int = MOST_BYTES
-    linger_s: float = 0.05  # for more to come, unless a batch is full
-    compression: Literal["gzip", "none"] = "gzip"  # a quarter of the bytes; the worker reads no other
+    linger_s: float = 0.05  # for more to come, after each batch that was far from full
+    compression: Literal["gzip", "none"] = "gzip"  # a quarter of the bytes; the worker can read no other
+
+    def __post_init__(self) -> None:
+        if self.batch_records < 1:
+            raise ValueError(f"ShipperSettings.batch_records is {self.batch_records}, expected at least 1")
+        if self.linger_s < 0:
+            raise ValueError(f"ShipperSettings.linger_s is {self.linger_s}, expected 0 or more seconds")
 
 
 DEFAULTS = ShipperSettings()
@@ -56,25 +59,26 @@ class Shipper:
         make: Make | None = None,
     ) -> None:
         self._folder, self._settings = folder, settings
-        self._make = make or (lambda: producer(kafka, source, settings.compression == "gzip"))
-        self._producer: Any = None
-        self._error = ""
+        make = make or (lambda: producer(kafka, source, settings.compression == "gzip"))
+        self._delivery = Delivery(make, tell=lambda: self._tell(TELL_S))
+        self._cursor = Cursor()
         self._told_at = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Ships until `stop` is set; what the broker does not confirm just then is sent again by the next shipper.
-        Whoever wants nothing left waits for `drained` first."""
+        Whoever wants nothing left waits for `drained` first. Raises OSError where the folder cannot be written."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if (lock := self._lock(stop)) is None:
             return
         with lock:
-            self._begin()
+            self._cursor = cursor.read(self._folder)
+            self._file = CursorFile(self._folder)
             try:
+                self._file.write(self._cursor)  # takes its room on the disk before anything is sent
                 self._work(stop)
             finally:
-                self._disconnect()
+                self._delivery.close()
                 self._tell()
-                self._backlog.close()
                 self._file.close()
 
     def drained(self) -> bool:
@@ -85,137 +89,74 @@ class Shipper:
         while not stop.is_set():
             if (held := segments.locked(self._folder, segments.SHIPPER)) is not None:
                 return held
-            stop.wait(0.2)
+            stop.wait(LOCK_S)
         return None
 
-    def _begin(self) -> None:
-        self._cursor = done = cursor.read(self._folder)
-        self._published = Counter(done.published)
-        self._dropped = Counter({(t, r): n for t, reasons in done.dropped.items() for r, n in reasons.items()})
-        self._damaged_bytes = done.damaged_bytes
-        self._file = CursorFile(self._folder)
-        self._backlog = Backlog(self._folder, Place(done.segment, done.offset))
-        self._backlog.forget(done.segment)
-
     def _work(self, stop: threading.Event) -> None:
+        """Begins again at the cursor after whatever goes wrong."""
+        while not stop.is_set():
+            backlog = Backlog(self._folder, self._cursor.place)
+            try:
+                backlog.forget(self._cursor.segment)
+                self._follow(backlog, stop)
+            except Exception:  # the loop's top: a disk that fails, or a defect
+                log.exception("shipping failed, will be tried again", folder=str(self._folder), wait_s=TROUBLE_S)
+                self._delivery.close()
+                stop.wait(TROUBLE_S)
+            finally:
+                backlog.close()
+
+    def _follow(self, backlog: Backlog, stop: threading.Event) -> None:
         wait_s = POLL_S[0]
         while not stop.is_set():
-            try:
-                shipped = self._turn(stop)
-            except Exception:  # the loop's top: the disk may have failed
-                log.exception("shipper turn failed", folder=str(self._folder))
-                self._backlog.rewind(Place(self._cursor.segment, self._cursor.offset))
-                shipped = 0
+            shipped = self._turn(backlog, stop)
+            self._tell(TELL_S)
             if shipped < self._settings.batch_records // 2:
                 stop.wait(self._settings.linger_s if shipped else wait_s)
             wait_s = POLL_S[0] if shipped else min(2 * wait_s, POLL_S[1])
 
-    def _turn(self, stop: threading.Event) -> int:
-        """How many records were shipped."""
-        taken = self._backlog.take(self._settings.batch_records, self._settings.batch_bytes)
-        if taken is not None:
-            self._ship(taken, stop)
-        elif self._backlog.at > Place(self._cursor.segment, self._cursor.offset):
-            self._note(self._backlog.at)
-        self._tell(TELL_S)
-        return len(taken.records) if taken is not None else 0
+    def _turn(self, backlog: Backlog, stop: threading.Event) -> int:
+        """How many records were taken."""
+        taken = backlog.take(self._settings.batch_records, MOST_BYTES)
+        damaged, backlog.damaged_bytes = backlog.damaged_bytes, 0
+        if taken is None:
+            if backlog.at != self._cursor.place:
+                self._note(moved(self._cursor, backlog.at, damaged_bytes=damaged), backlog)
+            return 0
+        settled = self._delivery.settle(taken.records, stop)
+        if settled.count:
+            to = taken.ends[settled.count - 1]
+            self._note(moved(self._cursor, to, settled.published, settled.dropped, damaged), backlog)
+        return len(taken.records)
 
-    def _ship(self, taken: Slice, stop: threading.Event) -> None:
-        """Until each record is confirmed or hopeless; notes how far it came."""
-        waiting = deque([list(range(len(taken.records)))])
-        retry_s = RETRY_S[0]
-        while waiting and not stop.is_set():
-            failed = self._tried(taken.records, waiting.popleft(), stop)
-            if refused := next((error for error in failed.values() if isinstance(error, HOPELESS)), None):
-                # only alone is it sure to be its own fault
-                if len(failed) > 1:
-                    waiting.extendleft(reversed(_halves(list(failed))))
-                else:
-                    self._drop(taken.records[next(iter(failed))], refused)
-            elif failed:
-                waiting.appendleft(list(failed))
-                self._away(next(iter(failed.values())), retry_s)
-                stop.wait(retry_s)
-                retry_s = min(2 * retry_s, RETRY_S[1])
-        left = min((i for group in waiting for i in group), default=len(taken.records))
-        if left:
-            self._note(taken.ends[left - 1])
-
-    def _tried(self, records: Sequence[Record], wanted: Sequence[int], stop: threading.Event) -> dict[int, Failure]:
-        """Sends those; what failed, and why."""
+    def _note(self, done: Cursor, backlog: Backlog) -> None:
+        """It is done, whether that can be written down or not: then the next shipper does it again."""
+        before, self._cursor = self._cursor, done
         try:
-            self._producer = self._producer or self._make()
-        except Exception as error:  # also a setting it refuses: the events are safe in the journal meanwhile
-            return dict.fromkeys(wanted, error)
-        outcomes = deliver(self._producer, [records[i] for i in wanted], lambda: self._beat(stop))
-        failed = {i: outcome for i, outcome in zip(wanted, outcomes, strict=True) if outcome is not None}
-        self._published.update(records[i].topic for i in wanted if i not in failed)
-        if failed:
-            self._disconnect()  # a producer that was refused something refuses everything
-        else:
-            self._error = ""
-        return failed
-
-    def _beat(self, stop: threading.Event) -> bool:
-        """While the broker keeps us waiting; whether to wait on."""
-        self._error = self._error or "the broker does not confirm"
-        self._tell(TELL_S)
-        return not stop.wait(0)
-
-    def _drop(self, record: Record, error: Failure) -> None:
-        reason = "too_large" if isinstance(error, TOO_LARGE) else "refused"
-        self._dropped[record.topic, reason] += 1
-        log.error("event lost", topic=record.topic, reason=reason, error=repr(error), bytes=len(record.value))
-
-    def _away(self, error: Failure, retry_s: float) -> None:
-        self._error = repr(error)
-        self._tell(TELL_S)
-        log.warning("broker is away; events wait in the journal", error=self._error, retry_s=retry_s)
-
-    def _disconnect(self) -> None:
-        made, self._producer = self._producer, None
-        if made is not None:
-            made.close(timeout=CLOSE_S)
-
-    def _note(self, at: Place) -> None:
-        """Everything before that place is done with."""
-        noted = Cursor(
-            segment=at.segment,
-            offset=at.offset,
-            published=dict(self._published),
-            dropped=_nested(self._dropped),
-            damaged_bytes=self._damaged_bytes + self._backlog.damaged_bytes,
-        )
-        self._file.write(noted)
-        before, self._cursor = self._cursor.segment, noted
-        if at.segment > before:
-            self._backlog.forget(at.segment)
+            self._file.write(done)
+        except OSError as error:
+            log.error("cursor cannot be written", folder=str(self._folder), error=str(error))
+        if done.segment > before.segment:
+            backlog.forget(done.segment)
 
     def _tell(self, every_s: float = 0.0) -> None:
+        """Writes the status file, where the last one is older."""
         if (now := time.monotonic()) < self._told_at + every_s:
             return
         self._told_at = now
-        status.write(
-            self._folder,
-            Status(
-                time_ms=round(time.time() * 1_000),
-                connected=self._producer is not None and not self._error,
-                lag_bytes=waiting_bytes(self._folder),
-                published=self._cursor.published,
-                dropped=self._cursor.dropped,
-                damaged_bytes=self._cursor.damaged_bytes,
-                error=self._error,
-            ),
+        try:
+            status.write(self._folder, self._status())
+        except OSError as error:
+            log.error("status cannot be written", folder=str(self._folder), error=str(error))
+
+    def _status(self) -> Status:
+        done = self._cursor
+        return Status(
+            time_ms=time.time_ns() // 1_000_000,
+            connected=self._delivery.connected,
+            lag_bytes=waiting_bytes(self._folder),
+            published=done.published,
+            dropped=done.dropped,
+            damaged_bytes=done.damaged_bytes,
+            error=self._delivery.error,
         )
-
-
-def _halves(group: list[int]) -> list[list[int]]:
-    middle = len(group) // 2
-    return [group[:middle], group[middle:]]
-
-
-def _nested(dropped: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for (topic, reason), count in dropped.items():
-        found.setdefault(topic, {})[reason] = count
-    return found

@@ -11,6 +11,8 @@ import structlog
 
 log = structlog.get_logger()
 
+NOTHING = (-1, 0)  # file and its size when last forced
+
 
 class Syncer:
     """Files are handed over: it closes each one once the next has taken over and its bytes are on the disk.
@@ -20,7 +22,7 @@ class Syncer:
     def __init__(self, folder: Path, every_s: float) -> None:
         self._folder, self._every_s = folder, every_s
         self._fd: int | None = None
-        self._synced = (-1, 0)  # file and its size when last forced
+        self._synced = NOTHING
         self._retired: deque[int] = deque()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-syncer", daemon=True)
@@ -49,6 +51,7 @@ class Syncer:
         for fd in retired:
             self._force(fd)
             os.close(fd)
+            self._synced = NOTHING  # the next file may get the same number
         if current is not None:
             self._force(current)
 
@@ -56,7 +59,8 @@ class Syncer:
         try:
             if (now := (fd, os.fstat(fd).st_size)) != self._synced:
                 os.fsync(fd)
-                force_folder(self._folder)
+                if fd != self._synced[0]:
+                    force_folder(self._folder)
                 self._synced = now
         except OSError as error:  # the events are in the page cache and on their way to Kafka all the same
             log.error("journal cannot be forced to the disk", folder=str(self._folder), error=str(error))
