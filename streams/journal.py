@@ -29,7 +29,7 @@ TRIES, TRY_S = 5, 0.02  # for the lock: a shipper may hold it for a moment, to s
 class Fsync(StrEnum):
     """When bytes are forced to the disk. A killed process loses nothing either way; a power cut may."""
 
-    ALWAYS = "always"  # before `publish` returns
+    ALWAYS = "always"  # before `publish` returns: whoever publishes waits for the disk
     INTERVAL = "interval"  # every `fsync_s`, by a thread
     NEVER = "never"  # when the system likes: up to half a minute
 
