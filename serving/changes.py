@@ -103,7 +103,7 @@ class Pause:
         current = _current(routes, alias)
         if current.paused == self.paused:
             return current
-        return _next(current, canary=current.canary, weight=current.weight, paused=self.paused)
+        return _next(current, **_rollout(current), paused=self.paused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,8 @@ class Shadow:
         if current.shadow == shadow:
             return current
         adapters = current.adapters | ({self.named.version: self.named.digest} if self.named else {})
-        kept = {"canary": current.canary, "weight": current.weight, "adapters": adapters}
-        return _fitting(routes, _next(current, shadow=shadow, **kept), limits)
+        changed = _next(current, **_rollout(current), shadow=shadow, adapters=adapters)
+        return _fitting(routes, changed, limits)
 
 
 Change = Promote | Rollback | Pause | Shadow
@@ -139,9 +139,14 @@ def _current(routes: Routes, alias: str) -> RouteWritten:
     return routes[alias]
 
 
+def _rollout(current: RouteWritten) -> dict[str, Any]:
+    """What lets a rollout under way go on."""
+    return {"canary": current.canary, "weight": current.weight, "request": current.request}
+
+
 def _next(current: RouteWritten, **changes: Any) -> RouteWritten:
-    """The next generation; without a canary unless `changes` has one."""
-    changed = msgspec.structs.replace(current, **{"canary": None, "weight": 0.0, **changes})
+    """The next generation; without a rollout unless `changes` has it."""
+    changed = msgspec.structs.replace(current, **{"canary": None, "weight": 0.0, "request": "", **changes})
     adapters = {version: changed.adapters[version] for version in versions([changed])}
     return msgspec.structs.replace(changed, generation=current.generation + 1, adapters=adapters)
 

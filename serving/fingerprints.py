@@ -10,8 +10,8 @@ from typing import Protocol
 
 import structlog
 
+from serving.attested import fresh
 from serving.probe import Measured, Vote, distance, elected, others, own, remembered
-from serving.rollout import fresh
 from serving.routing import RouteTable
 from serving.settings import ControllerSettings
 from serving.slots import Wanted

@@ -2,167 +2,114 @@
 
 `planned -> loading -> attested -> canary -> promoted | aborted`, and `promoted -> rolled_back` while the watch lasts.
 Whoever runs it may die at any time: a state change and its action are one record, and the route says what became of
-it. A route that says something else was written by somebody else; the rollout then ends and touches nothing."""
+it. What another controller wrote for the same candidate is taken up; what a human wrote ends the rollout, which then
+touches nothing. Every state has a time after which it ends; only a pause stops that clock."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from serving.guard import (
-    Guard,
-    Outcome,
-    Verdict,
-    Watch,
-    start_guard,
-    start_watch,
-    update_guard,
-    update_watch,
-    verdict,
-    watch_verdict,
-)
+from serving.attested import everywhere, fresh
+from serving.candidacy import Observation, Rollout, Standing, State, Step, WriteRoute, standing
+from serving.guard import Verdict, start_guard, start_watch, update_guard, update_watch, verdict, watch_verdict
 from serving.settings import ControllerSettings
-from streams.events import ReplicaAttested, RouteWritten
+from serving.slots import excess, versions
+from streams.events import RouteWritten
 
-STALE_PERIODS = 3  # an attestation older than this many periods says nothing about now
-STALE_AT_LEAST_S = 15.0
-
-
-class State(StrEnum):
-    PLANNED = "planned"
-    LOADING = "loading"
-    ATTESTED = "attested"
-    CANARY = "canary"
-    PROMOTED = "promoted"
-    ABORTED = "aborted"
-    ROLLED_BACK = "rolled_back"
-
-
-class Rollout(msgspec.Struct, frozen=True, kw_only=True):
-    """One candidate's way. `done`: nothing will follow."""
-
-    alias: str
-    request_id: str  # the retraining it came from
-    candidate: str
-    digest: str
-    champion: str  # whom it would replace
-    since_ms: int  # when the state began, or its pause ended
-    begun_ms: int = 0  # when the state began
-    state: State = State.PLANNED
-    generation: int = 0  # the last one this rollout wrote or has seen
-    guard: Guard | None = None
-    watch: Watch | None = None
-    done: bool = False
-    reason: str = ""
-
-
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known at one moment. `outcomes`: those since the step before."""
-
-    now_ms: int
-    route: RouteWritten
-    replicas: list[ReplicaAttested]
-    outcomes: list[Outcome] = []
-
-
-class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """Make `generation` say this. Everything a route has but time, writer and cause."""
-
-    generation: int
-    champion: str
-    adapters: dict[str, str]
-    canary: str | None = None
-    weight: float = 0.0
-    shadow: str | None = None
-    previous: str | None = None
-    paused: bool = False
-
-
-class Step(msgspec.Struct, frozen=True):
-    """What follows; `actions` holds at most one route."""
-
-    rollout: Rollout
-    actions: list[WriteRoute] = []
-
-
-def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_ms: int) -> Rollout:
-    """A rollout that has not begun."""
-    return Rollout(
-        alias=route.alias,
-        request_id=request_id,
-        candidate=candidate,
-        digest=digest,
-        champion=route.champion,
-        since_ms=now_ms,
-        begun_ms=now_ms,
-        generation=route.generation,
-    )
+EXPECTED = {
+    State.LOADING: Standing.LOADING,
+    State.ATTESTED: Standing.LOADING,
+    State.CANARY: Standing.CANARY,
+    State.PROMOTED: Standing.PROMOTED,
+}
 
 
 def step(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
     """The next state. Promotion needs every healthy replica's attestation, enough canary replies, a quiet guard and
     an alias that is not paused; there is no other way to it."""
-    route = observation.route
-    if rollout.done or route.generation < rollout.generation:
+    if rollout.done or observation.route.generation < rollout.generation:
         return Step(rollout)  # over, or its last route is not in the log yet
-    if not _ours(rollout, route):
-        return Step(
-            _over(rollout, _fallen(rollout), observation, f"generation {route.generation} was written by {route.by}")
-        )
-    rollout = _seen(rollout, observation)
-    return _STEPS[rollout.state](settings, rollout, observation)
+    stands = standing(rollout, observation)
+    if rollout.state is State.PLANNED:
+        return _planned(settings, _seen(rollout, observation), observation, stands)
+    if stands is not EXPECTED[rollout.state]:
+        return _surprised(settings, rollout, observation, stands)
+    return _STEPS[rollout.state](settings, _seen(rollout, observation), observation)
 
 
 def attested(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> bool:
     """Whether every healthy replica, and at least one, serves the candidate's very bytes."""
     healthy = fresh(settings, observation.replicas, observation.now_ms)
-    return bool(healthy) and all(replica.versions.get(rollout.candidate) == rollout.digest for replica in healthy)
+    return everywhere(healthy, rollout.candidate, rollout.digest)
 
 
-def fresh(settings: ControllerSettings, replicas: list[ReplicaAttested], now_ms: int) -> list[ReplicaAttested]:
-    """The replicas that lately said they are well."""
-    oldest = now_ms - 1000 * max(STALE_PERIODS * settings.attest_every_s, STALE_AT_LEAST_S)
-    return [replica for replica in replicas if replica.healthy and replica.time_ms >= oldest]
+def _surprised(settings: ControllerSettings, rollout: Rollout, observation: Observation, stands: Standing) -> Step:
+    """The route says something else than this rollout's last step: somebody was faster. The log is right."""
+    who = f"generation {observation.route.generation} was written by {observation.route.by}"
+    if stands is Standing.LOADING:
+        return _went(rollout, State.LOADING, observation, f"loading: {who}")
+    if stands is Standing.CANARY:
+        return _went(_guarded(settings, rollout), State.CANARY, observation, f"a canary: {who}")
+    if stands is Standing.PROMOTED and rollout.guard is not None:
+        watched = msgspec.structs.replace(rollout, watch=start_watch(rollout.guard))
+        return _went(watched, State.PROMOTED, observation, f"promoted, watched here too: {who}")
+    return Step(_over(rollout, _fallen(rollout, observation), observation, who))
 
 
-def _planned(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
+def _planned(settings: ControllerSettings, rollout: Rollout, observation: Observation, stands: Standing) -> Step:
     route = observation.route
     if rollout.candidate == route.champion:
         return Step(_over(rollout, State.ABORTED, observation, "already the champion"))
-    if route.canary == rollout.candidate and route.adapters.get(rollout.candidate) == rollout.digest:
-        return _adopted(settings, rollout, observation)
-    if route.paused or route.canary is not None:
+    if stands in (Standing.FOREIGN, Standing.LOADING, Standing.CANARY):
+        return _surprised(settings, rollout, observation, stands)
+    if route.paused:
         return Step(rollout)
-    action = _route(route, rollout, canary=rollout.candidate, weight=0.0)
-    return _went(rollout, State.LOADING, observation, "candidate is to be loaded", action)
+    if why := observation.unfit or _crowded(settings, rollout, observation, passing=False):
+        return Step(_over(rollout, State.ABORTED, observation, why))
+    waits_for = _occupied(rollout, stands, observation) or _crowded(settings, rollout, observation, passing=True)
+    if not waits_for:
+        action = _route(route, rollout, canary=rollout.candidate, weight=0.0)
+        return _went(rollout, State.LOADING, observation, "candidate is to be loaded", action)
+    if _waited_s(rollout, observation) > settings.loading_timeout_s + settings.canary_timeout_s:
+        return Step(_over(rollout, State.ABORTED, observation, waits_for))
+    return Step(rollout)
 
 
-def _adopted(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
-    """Another controller has begun: go on from there, with a guard of our own."""
-    if observation.route.weight == 0:
-        return _went(rollout, State.LOADING, observation, "found loading")
-    rollout = msgspec.structs.replace(rollout, guard=start_guard(settings.guard_delta, settings.guard_alpha))
-    return _went(rollout, State.CANARY, observation, "found as a canary; counted afresh")
+def _occupied(rollout: Rollout, stands: Standing, observation: Observation) -> str:
+    return f"{observation.route.canary} is the canary" if stands is Standing.OCCUPIED else ""
+
+
+def _crowded(settings: ControllerSettings, rollout: Rollout, observation: Observation, *, passing: bool) -> str:
+    """Why the engines have no slot for the candidate beside all that is wanted, canaries that pass counted or not."""
+    if observation.others is None:
+        return ""
+    route = msgspec.structs.replace(observation.route, canary=None)
+    wanted = [*observation.others, *versions([route]), rollout.candidate]
+    return excess([*wanted, *observation.passing] if passing else wanted, settings.max_loras)
 
 
 def _loading(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
     if attested(settings, rollout, observation):
         return _went(rollout, State.ATTESTED, observation, "every healthy replica serves the candidate")
-    if _waited_s(rollout, observation) > settings.loading_timeout_s:
-        return _aborted(rollout, observation, f"not attested by every replica in {settings.loading_timeout_s:g} s")
-    return Step(rollout)
+    return _unless_late(settings, rollout, observation)
 
 
 def _attested(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
     if observation.route.paused:
         return Step(rollout)
     if not attested(settings, rollout, observation):
-        return _went(rollout, State.LOADING, observation, "a replica lost the candidate")
+        return _unless_late(settings, rollout, observation)  # a replica lost it
     rollout = msgspec.structs.replace(rollout, guard=start_guard(settings.guard_delta, settings.guard_alpha))
     action = _route(observation.route, rollout, canary=rollout.candidate, weight=settings.canary_weight)
     return _went(rollout, State.CANARY, observation, "canary begins", action)
+
+
+def _unless_late(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
+    if _waited_s(rollout, observation) > settings.loading_timeout_s:
+        return _aborted(rollout, observation, f"not attested by every replica in {settings.loading_timeout_s:g} s")
+    return Step(rollout)
 
 
 def _canary(settings: ControllerSettings, rollout: Rollout, observation: Observation) -> Step:
@@ -172,10 +119,12 @@ def _canary(settings: ControllerSettings, rollout: Rollout, observation: Observa
         return _aborted(rollout, observation, f"guard: {found.reason}")
     if observation.route.paused:
         return Step(rollout)
-    if rollout.guard.replies >= settings.canary_requests and attested(settings, rollout, observation):
+    enough = rollout.guard.replies >= settings.canary_requests
+    if enough and attested(settings, rollout, observation):
         return _promoted(rollout, observation, found)
     if _waited_s(rollout, observation) > settings.canary_timeout_s:
-        return _aborted(rollout, observation, f"{rollout.guard.replies} canary replies, too few within the time")
+        lacking = "not attested by every replica" if enough else "too few"
+        return _aborted(rollout, observation, f"{rollout.guard.replies} canary replies, {lacking} within the time")
     return Step(rollout)
 
 
@@ -199,13 +148,7 @@ def _watching(settings: ControllerSettings, rollout: Rollout, observation: Obser
     return Step(rollout)
 
 
-_STEPS = {
-    State.PLANNED: _planned,
-    State.LOADING: _loading,
-    State.ATTESTED: _attested,
-    State.CANARY: _canary,
-    State.PROMOTED: _watching,
-}
+_STEPS = {State.LOADING: _loading, State.ATTESTED: _attested, State.CANARY: _canary, State.PROMOTED: _watching}
 
 
 def _seen(rollout: Rollout, observation: Observation) -> Rollout:
@@ -220,22 +163,17 @@ def _seen(rollout: Rollout, observation: Observation) -> Rollout:
     return msgspec.structs.replace(rollout, **changes)
 
 
-def _ours(rollout: Rollout, route: RouteWritten) -> bool:
-    """Whether the route says what this rollout's last step made it say."""
-    match rollout.state:
-        case State.PLANNED:
-            return route.champion in (rollout.champion, rollout.candidate)
-        case State.LOADING | State.ATTESTED:
-            return (route.champion, route.canary, route.weight) == (rollout.champion, rollout.candidate, 0.0)
-        case State.CANARY:
-            return (route.champion, route.canary) == (rollout.champion, rollout.candidate) and route.weight > 0
-        case _:
-            return route.champion == rollout.candidate
+def _guarded(settings: ControllerSettings, rollout: Rollout) -> Rollout:
+    """With a guard of its own, where it has none yet: what was counted before is not known."""
+    guard = rollout.guard or start_guard(settings.guard_delta, settings.guard_alpha)
+    return msgspec.structs.replace(rollout, guard=guard)
 
 
-def _fallen(rollout: Rollout) -> State:
-    """How a rollout ends that somebody else's route overtook."""
-    return State.PROMOTED if rollout.state is State.PROMOTED else State.ABORTED
+def _fallen(rollout: Rollout, observation: Observation) -> State:
+    """How a rollout ends that somebody else's route overtook. A promotion whose generation is another's never was."""
+    if rollout.state is not State.PROMOTED or observation.route.generation == rollout.generation:
+        return State.ABORTED
+    return State.ROLLED_BACK if observation.route.champion == rollout.champion else State.PROMOTED
 
 
 def _waited_s(rollout: Rollout, observation: Observation) -> float:
@@ -245,7 +183,7 @@ def _waited_s(rollout: Rollout, observation: Observation) -> float:
 def _went(
     rollout: Rollout, state: State, observation: Observation, reason: str, action: WriteRoute | None = None
 ) -> Step:
-    generation = action.generation if action else rollout.generation
+    generation = action.generation if action else observation.route.generation
     now = observation.now_ms
     changed = msgspec.structs.replace(
         rollout, state=state, since_ms=now, begun_ms=now, reason=reason, generation=generation

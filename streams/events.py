@@ -208,6 +208,7 @@ class RouteWritten(Event, frozen=True, kw_only=True):
     previous: str | None = None
     paused: bool = False  # no automatic retraining or promotion
     cause: str = ""  # ledger entry that decided it
+    request: str = ""  # the retraining whose rollout wrote it; none where a human did
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,6 +96,14 @@ def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
         list(replay(tmp_path / "nowhere.jsonl"))
 
 
+def test_an_earlier_releases_rollouts_are_derived_the_same() -> None:
+    """Recorded before a rollout knew of slots, fingerprints and other controllers."""
+    found = list(replay(Path(__file__).parent / "ledgers" / "rollouts-before-slots.jsonl"))
+    assert [(each.summary, each.difference) for each in found if not each.same] == []
+    ends = {"promoted -> promoted", "promoted -> rolled_back", "canary -> aborted", "loading -> aborted"}
+    assert ends <= {each.summary.split(": ")[1] for each in found}
+
+
 def test_blank_lines_are_nothing_and_an_empty_ledger_has_no_decisions(tmp_path: Path) -> None:
     assert list(replay(ledger(tmp_path, b"", b"  "))) == []
 

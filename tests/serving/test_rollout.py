@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.candidacy import Observation, Rollout, State, Step, WriteRoute, plan
 from serving.guard import Outcome
-from serving.rollout import Observation, Rollout, State, Step, WriteRoute, plan, step
+from serving.rollout import step
 from serving.settings import ControllerSettings
 from streams.events import ReplicaAttested, RouteWritten
 
@@ -174,6 +175,67 @@ def test_somebody_elses_route_ends_the_rollout_and_stays(state: State) -> None:
     assert done.rollout.done
     assert done.actions == []
     assert "operator" in done.rollout.reason
+
+
+@pytest.mark.parametrize(
+    ("others", "passing", "state", "reason"),
+    [
+        ([], [], State.LOADING, "candidate is to be loaded"),
+        (["billing-aaaaaaaaaaaa"], [], State.LOADING, "candidate is to be loaded"),
+        (["billing-aaaaaaaaaaaa"], ["billing-bbbbbbbbbbbb"], State.PLANNED, ""),
+        (["billing-aaaaaaaaaaaa", "billing-cccccccccccc"], [], State.ABORTED, "4 versions are wanted at once"),
+    ],
+    ids=["alone", "room for both", "a canary that passes is waited for", "no room ever"],
+)
+def test_a_plan_without_a_slot_is_refused(others: list[str], passing: list[str], state: State, reason: str) -> None:
+    world = World(dataclasses.replace(SETTINGS, max_loras=3))
+    done = world.look(others=others, passing=passing)
+    assert done.rollout.state is state
+    assert done.rollout.reason.startswith(reason)
+    assert done.rollout.done == (state is State.ABORTED)
+    assert bool(done.actions) == (state is State.LOADING)
+
+
+def test_previous_and_shadow_take_slots_too() -> None:
+    world = World(dataclasses.replace(SETTINGS, max_loras=3))
+    hot = {"support-222222222222": "2" * 64, "support-333333333333": "3" * 64}
+    previous, shadow = hot
+    adapters = {**world.route.adapters, **hot}
+    world.route = msgspec.structs.replace(world.route, previous=previous, shadow=shadow, adapters=adapters)
+    done = world.look(others=[])
+    assert done.rollout.state is State.ABORTED
+    assert "max_loras is 3" in done.rollout.reason
+
+
+def test_what_no_engine_may_read_is_no_candidate() -> None:
+    done = World().look(others=[], unfit="its rank is 64, max_lora_rank is 16")
+    assert (done.rollout.state, done.rollout.reason) == (State.ABORTED, "its rank is 64, max_lora_rank is 16")
+
+
+def test_another_canary_is_waited_for_but_not_for_ever() -> None:
+    world = World()
+    world.route = msgspec.structs.replace(world.route, canary="support-222222222222")
+    assert world.look(others=[]).rollout.state is State.PLANNED
+    done = world.look(others=[], after_s=SETTINGS.loading_timeout_s + SETTINGS.canary_timeout_s + 1)
+    assert (done.rollout.state, done.actions) == (State.ABORTED, [])
+    assert "support-222222222222 is the canary" in done.rollout.reason
+
+
+def test_a_replica_that_comes_and_goes_ends_the_loading_in_time() -> None:
+    world = World().to(State.ATTESTED)
+    world.attested = {"r1": True, "r2": False}
+    assert world.look(others=[]).rollout.state is State.ATTESTED
+    done = world.look(others=[], after_s=SETTINGS.loading_timeout_s + 1)
+    assert done.rollout.state is State.ABORTED
+    assert world.route.canary is None
+
+
+def test_enough_replies_but_a_replica_without_it_is_told_as_that() -> None:
+    world = World().to(State.CANARY)
+    world.attested = {"r1": True, "r2": False}
+    world.look(GOOD * 20)
+    world.look(after_s=SETTINGS.canary_timeout_s + 1)
+    assert world.rollout.reason == "20 canary replies, not attested by every replica within the time"
 
 
 def test_its_own_route_is_waited_for() -> None:

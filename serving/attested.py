@@ -1,0 +1,23 @@
+"""Which replicas' words count, and whether they all serve a version: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from serving.settings import ControllerSettings
+from streams.events import ReplicaAttested
+
+STALE_PERIODS = 3  # an attestation older than this many periods says nothing about now
+STALE_AT_LEAST_S = 15.0
+
+
+def fresh(settings: ControllerSettings, replicas: Iterable[ReplicaAttested], now_ms: int) -> list[ReplicaAttested]:
+    """The replicas that lately said they are well."""
+    oldest = now_ms - 1000 * max(STALE_PERIODS * settings.attest_every_s, STALE_AT_LEAST_S)
+    return [replica for replica in replicas if replica.healthy and replica.time_ms >= oldest]
+
+
+def everywhere(replicas: Iterable[ReplicaAttested], version: str, digest: str) -> bool:
+    """Whether every replica, and at least one, serves the version's very bytes."""
+    told = [replica.versions.get(version) == digest for replica in replicas]
+    return bool(told) and all(told)
