@@ -41,6 +41,7 @@ class Request:
         "_unsent",
         "body",
         "done",
+        "expects",
         "gone",
         "headers",
         "keep_alive",
@@ -67,12 +68,14 @@ class Request:
         self.refusal: ApiError | None = None  # known before the body is there
         self.key = NOBODY  # whose request it is, once it is admitted
         self._chunked = version == "1.1"
+        self.expects = self._chunked and headers.get("expect", "").lower() == "100-continue"
         self._unsent = b""
 
     def answer(self, status: int, data: bytes, headers: Iterable[Header] = (JSON,)) -> None:
-        """A whole response, in one write."""
+        """A whole response, in one write; its head alone where only that was asked for."""
         self.started = self.done = True
-        self._client.write(whole(status, data, headers, keep_alive=self.keep_alive))
+        response = whole(status, data, headers, keep_alive=self.keep_alive)
+        self._client.write(response[: len(response) - len(data)] if self.method == "HEAD" else response)
         self._client.ended(keep_alive=self.keep_alive)
 
     def fail(self, error: ApiError) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import httptools
 import structlog
 
-from serving.errors import ApiError, too_large
+from serving.errors import ApiError, too_large, unavailable
 from serving.request import Request, failure
 
 log = structlog.get_logger()
@@ -27,6 +27,7 @@ FOREVER = float("inf")
 LINGER_S = 2.0  # for a client to read why it was refused while it still sends
 LONGEST_TARGET = 4_096
 PIPELINED = 16  # requests waiting on one connection
+CROWD = 2  # times as many connections as may be are told that there are too many; what is beyond is just ended
 
 
 class Application(Protocol):
@@ -67,7 +68,13 @@ class Server:
         """Accepts connections. `share_port`: other processes may listen there too, the system spreads clients."""
         self.loop = asyncio.get_running_loop()
         self._listening = await self.loop.create_server(
-            lambda: Connection(self), host, port, ssl=tls, backlog=BACKLOG, reuse_port=share_port or None
+            lambda: Connection(self),
+            host,
+            port,
+            ssl=tls,
+            backlog=BACKLOG,
+            reuse_port=share_port or None,
+            ssl_handshake_timeout=self.limits.head_s if tls else None,
         )
         self._sweeper = self.loop.create_task(self._sweep())
 
@@ -77,7 +84,7 @@ class Server:
         if self._listening is not None:
             self._listening.close()
         for connection in list(self.connections):
-            connection.close_if_idle()
+            connection.end_soon()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty(), timeout_s)
         tasks = [task for connection in list(self.connections) if (task := connection.cut_off()) is not None]
@@ -114,6 +121,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_closing",
         "_deadline",
+        "_fed",
         "_handling",
         "_head_size",
         "_headers",
@@ -121,6 +129,7 @@ class Connection(asyncio.Protocol):
         "_next",
         "_parsed",
         "_parser",
+        "_refusal",
         "_resumed",
         "_server",
         "_size",
@@ -137,19 +146,25 @@ class Connection(asyncio.Protocol):
         self._parsed: Request | None = None  # its body is still coming
         self._next: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._refusal: ApiError | None = None  # of what came last, told once the others are answered
         self._resumed: asyncio.Future[None] | None = None  # while the client does not read
         self._stalled_s = FOREVER
         self._deadline = server.loop.time() + server.limits.head_s
-        self._closing = self._in_head = False
-        self._head_size = self._size = 0
-        self._target, self._headers, self._body = b"", dict[str, str](), list[bytes]()
+        self._closing = False  # nothing that comes is read any more
+        self._in_head = False  # what comes is kept by the parser: a head, or a chunk's size and trailers
+        self._head_size = self._size = self._fed = 0
+        self._target, self._headers = b"", dict[str, str]()
+        self._body: bytes | bytearray = b""
 
     # the transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._server.connections.add(self)
-        if len(self._server.connections) > self._server.limits.connections:
+        here, limit = len(self._server.connections), self._server.limits.connections
+        if here > CROWD * limit:
+            self._transport.abort()
+        elif here > limit:
             self._refuse(ApiError(503, "too many connections", code="overloaded", headers={"retry-after": "1"}))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -170,29 +185,50 @@ class Connection(asyncio.Protocol):
         resumed, self._resumed, self._stalled_s = self._resumed, None, FOREVER
         if resumed is not None and not resumed.done():
             resumed.set_result(None)
+        if self._next and self._handling is None:
+            self._turn()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserCallbackError as error:
-            cause = error.__context__
-            self._refuse(cause if isinstance(cause, ApiError) else bad_request())
-        except httptools.HttpParserUpgrade:
-            self._refuse(ApiError(400, "this server speaks HTTP/1.1 and nothing else", code="bad_request"))
-        except httptools.HttpParserError:
-            self._refuse(bad_request())
+        self._fed = len(data)
+        self._feed(data)
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > self._server.limits.head_bytes:
                 self._refuse(self._head_too_large())
 
+    def _feed(self, data: bytes) -> None:
+        while data and not self._closing:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_upgrade() + data[upgrade.args[0] :]
+                continue
+            except httptools.HttpParserCallbackError as error:
+                self._refuse(refusal(error.__context__))
+            except httptools.HttpParserError:
+                self._refuse(bad_request())
+            return
+
+    def _without_upgrade(self) -> bytes:
+        """The head of a request that asks to go on in another protocol (Java's client does with each first one), as
+        if it had not: the parser takes its body for that protocol's."""
+        headers, old = self._headers, self._parser
+        lasts = "close" if "close" in headers.pop("connection").lower() else "keep-alive"
+        del headers["upgrade"]
+        first = f"{old.get_method().decode()} {self._target.decode()} HTTP/{old.get_http_version()}"
+        lines = [first, f"connection: {lasts}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        self._parser = httptools.HttpRequestParser(self)
+        return "\r\n".join(lines).encode("latin-1")
+
     # the parser's side
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_size = True, 0
-        self._target, self._headers, self._body, self._size = b"", {}, [], 0
+        if self._closing:
+            raise bad_request()  # stops the parser: more may have come in one piece
+        self._in_head, self._head_size = True, -self._fed  # what came before it in the same piece is not its own
+        self._target, self._headers, self._body, self._size = b"", {}, b"", 0
         if self._handling is None:
             self._deadline = self._server.loop.time() + self._server.limits.head_s
 
@@ -202,49 +238,51 @@ class Connection(asyncio.Protocol):
             raise ApiError(414, f"the request's target is longer than {LONGEST_TARGET} bytes", code="target_too_long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._size += len(name) + len(value)
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if self._parsed is None:  # else it is a trailer: whoever admitted the request has not seen it
+            self._size += len(name) + len(value)
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._size > self._server.limits.head_bytes:
             raise self._head_too_large()
         self._size = 0
-        version, parser = self._parser.get_http_version(), self._parser
-        if version not in ("1.1", "1.0"):
-            raise ApiError(505, "expected HTTP/1.1", code="http_version")
-        request = Request(
-            self,
-            parser.get_method().decode("latin-1"),
-            self._target.decode("latin-1"),
-            self._headers,
-            version,
-            parser.should_keep_alive() and not self._server.draining,
-        )
-        self._parsed = request
-        if self._handling is None:
-            self._deadline = self._server.loop.time() + self._server.limits.body_s
-            self._admit(request)
-        self._expect(request)
+        if self._parser.should_upgrade():
+            if "upgrade" not in self._headers:  # CONNECT
+                raise bad_request()
+            return
+        request = self._parsed = self._request()
+        self._admit(request)
+        self._check_length(request)
+        if self._handling is None and not self._next:
+            self._await_body(request)
+
+    def on_chunk_header(self) -> None:
+        self._in_head, self._head_size = True, -self._fed
 
     def on_body(self, body: bytes) -> None:
+        self._in_head = False
         self._size += len(body)
         if self._size > self._server.limits.body_bytes:
             raise too_large(self._server.limits.body_bytes, f"more than {self._server.limits.body_bytes} bytes")
-        if self._parsed is not None and self._parsed.refusal is None:
-            self._body.append(body)
+        if self._parsed is None or self._parsed.refusal is not None:
+            return
+        if not self._body:
+            self._body = body
+        else:  # not a list: small pieces would take many times their bytes
+            self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
+            self._body += body
 
     def on_message_complete(self) -> None:
-        request, self._parsed = self._parsed, None
-        if request is None:
+        request, self._parsed, self._in_head = self._parsed, None, False
+        if request is None or self._closing:
             return
-        request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body = []
-        if self._handling is None:
+        request.body, self._body = bytes(self._body), b""
+        if self._handling is None and self._resumed is None:
             self._begin(request)
         elif len(self._next) < PIPELINED:
             self._next.append(request)
-            self._transport.pause_reading()
+            self._hold_back()
         else:
             raise bad_request()
 
@@ -260,17 +298,10 @@ class Connection(asyncio.Protocol):
 
     def ended(self, *, keep_alive: bool) -> None:
         self._handling = self._task = None
-        if not keep_alive or self._server.draining:
-            self._closing = True
-            self._transport.close()
-        elif self._next:
-            request = self._next.popleft()
-            if not self._next:
-                self._transport.resume_reading()
-            self._admit(request)
-            self._begin(request)
+        if keep_alive and not self._server.draining:
+            self._turn()
         else:
-            self._deadline = self._server.loop.time() + self._server.limits.idle_s
+            self._close()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -282,34 +313,80 @@ class Connection(asyncio.Protocol):
         if self._stalled_s < now:
             self._transport.abort()
         elif self._deadline < now and self._handling is None:
-            self._deadline = FOREVER
             if self._closing:
                 self._transport.abort()
             elif self._in_head or self._parsed is not None:
                 self._refuse(ApiError(408, "the request did not come whole in time", code="request_timeout"))
             else:
-                self._closing = True
-                self._transport.close()
+                self._close()
 
-    def close_if_idle(self) -> None:
+    def end_soon(self) -> None:
+        """After what is asked already."""
+        for request in (self._handling, self._parsed):
+            if request is not None:
+                request.keep_alive = False
         if self._handling is None and self._parsed is None and not self._in_head:
-            self._closing = True
-            self._transport.close()
+            self._close()
 
     def cut_off(self) -> asyncio.Task[None] | None:
         """Ends the connection; its request's task, cancelled, where one is under way."""
         task = self._task
         if task is not None:
             task.cancel()
+        elif self._parsed is not None:
+            self._refuse(unavailable("the gateway is ending", "shutting_down"))
         else:
             self._transport.abort()
         return task
+
+    def _request(self) -> Request:
+        parser, version = self._parser, self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise ApiError(505, "expected HTTP/1.1", code="http_version")
+        method = parser.get_method().decode("latin-1")
+        lasts = version == "1.1" and parser.should_keep_alive() and not self._server.draining
+        return Request(self, method, self._target.decode("latin-1"), self._headers, version, lasts)
 
     def _admit(self, request: Request) -> None:
         try:
             self._server.application.admit(request)
         except ApiError as error:
             request.refusal = error
+
+    def _check_length(self, request: Request) -> None:
+        length, limit = request.headers.get("content-length", ""), self._server.limits.body_bytes
+        if length.isdigit() and (len(length) > 15 or int(length) > limit):
+            raise too_large(limit, f"{length[:20]} bytes")
+
+    def _await_body(self, request: Request) -> None:
+        """It is its turn. A client that asks before it sends its body gets its answer."""
+        self._deadline = self._server.loop.time() + self._server.limits.body_s
+        if request.expects and request.refusal is not None:
+            self._refuse(request.refusal)
+        elif request.expects:
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _hold_back(self) -> None:
+        """Reads on for a while, to notice when the client hangs up."""
+        waiting = sum(len(request.body) for request in self._next)
+        if len(self._next) >= PIPELINED // 2 or waiting > self._server.limits.body_bytes:
+            self._transport.pause_reading()
+
+    def _turn(self) -> None:
+        """Whatever is next: a request that waits, once the client has read most of its answers; else what comes."""
+        if self._next:
+            if self._resumed is None:
+                request = self._next.popleft()
+                if not self._next:
+                    self._transport.resume_reading()
+                self._begin(request)
+        elif self._refusal is not None:
+            self._say_why(self._refusal)
+        elif self._parsed is not None:
+            self._await_body(self._parsed)
+        else:
+            limits = self._server.limits
+            self._deadline = self._server.loop.time() + (limits.head_s if self._in_head else limits.idle_s)
 
     def _begin(self, request: Request) -> None:
         self._handling, self._deadline = request, FOREVER
@@ -320,35 +397,39 @@ class Connection(asyncio.Protocol):
         if self._handling is request:
             self._task = task
 
-    def _expect(self, request: Request) -> None:
-        """A client that asks before it sends its body gets its answer; one that announces too much gets it too."""
-        length = request.headers.get("content-length", "")
-        limit = self._server.limits.body_bytes
-        if length.isdigit() and (len(length) > 15 or int(length) > limit):
-            raise too_large(limit, f"{length[:20]} bytes")
-        if request.headers.get("expect", "").lower() == "100-continue":
-            if request.refusal is not None:
-                raise request.refusal
-            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
     def _refuse(self, error: ApiError) -> None:
-        """Says why and ends the connection, once the client has had time to read it: closing at once would reset a
-        client that still sends, and it would never know. What it asked before is answered first, if it can be."""
+        """Says why and ends the connection. What was asked before is answered first."""
         if self._closing:
             return
-        self._closing, self._in_head, self._parsed = True, False, None
-        self._next.clear()
-        if self._handling is not None:
-            self._transport.abort()  # in the midst of another's answer there is no place for ours
-            return
+        self._closing, self._in_head, self._parsed, self._refusal = True, False, None, error
+        if self._handling is None and not self._next:
+            self._say_why(error)
+
+    def _say_why(self, error: ApiError) -> None:
+        """The connection ends once the client has had time to read it: closing at once would reset a client that
+        still sends, and it would never know."""
         self.write(failure(error, keep_alive=False))
         self._deadline = self._server.loop.time() + LINGER_S
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
+
+    def _close(self) -> None:
+        """Once what is written is taken: that has its time too."""
+        self._closing = True
+        self._deadline = self._server.loop.time() + self._server.limits.write_s
+        self._transport.close()
 
     def _head_too_large(self) -> ApiError:
         limit = self._server.limits.head_bytes
         return ApiError(431, f"the request's head is longer than {limit} bytes", code="head_too_large")
+
+
+def refusal(error: BaseException | None) -> ApiError:
+    """What a client is told of an error while its request was read."""
+    if isinstance(error, ApiError):
+        return error
+    log.error("request not read", exc_info=error)
+    return ApiError(500, "the gateway failed; its log says why", code="internal_error")
 
 
 def bad_request() -> ApiError:
