@@ -117,7 +117,7 @@ class Reconciler:
         """Version -> digest of what the engine serves. What is no longer so is told before anything is repaired, and
         what is repaired as soon as it is."""
         serving = {each.version: each.digest for each in plan if await self._loader.serves(each)}
-        if self._attester.versions - set(serving):
+        if self._attester.versions & {each.version for each in plan} - set(serving):
             await self._say(routes, plan, serving, now_s)
         for each in plan:
             if each.version not in serving and await self._loader.bring(each, now_s):
