@@ -52,6 +52,49 @@ def test_a_canary_as_good_as_the_champion_is_left_alone() -> None:
     assert sum(at is not None for at in fired) <= 3
 
 
+ALL = ("errors", "slow", "wrong")
+
+
+def runs(rates: tuple[float, float], alpha: float, count: int, outcomes: int, seed: int) -> list[int | None]:
+    """After how many canary replies each run fired; every harm has the same rates (champion's, canary's)."""
+    rng, found = random.Random(seed), list[int | None]()
+    for _ in range(count):
+        guard, at = start_guard(0.05, alpha), None
+        for _ in range(outcomes // 50):
+            sides = [rng.random() < 0.5 for _ in range(50)]
+            told = [(ours, [rng.random() < rates[ours] for _ in ALL]) for ours in sides]
+            guard = update_guard(guard, [Outcome(ours, error=e, slow=s, wrong=w) for ours, (e, s, w) in told])
+            if verdict(guard).state == "fired":
+                at = guard.replies
+                break
+        found.append(at)
+    return found
+
+
+def test_however_often_one_looks_false_alarms_stay_below_alpha() -> None:
+    """The hardest harmless canary: worse by exactly the tolerance, in everything. 300 runs of 2,000 outcomes at alpha
+    0.05 and 0.2 fired 2.7 % (rates 50 and 55 %), 0.7 % and 4.7 % (errors alone, 2 and 7 %) of the time."""
+    fired = runs((0.5, 0.55), alpha=0.2, count=40, outcomes=2_000, seed=5)
+    assert sum(at is not None for at in fired) <= 0.2 * 40
+    assert any(at is not None for at in runs((0.5, 0.55), alpha=0.9, count=10, outcomes=500, seed=5)), "it can fire"
+
+
+def test_twenty_points_of_errors_are_noticed_within_about_a_hundred_replies() -> None:
+    """Measured at alpha 0.01, 200 runs: median 97 canary replies against a champion without errors (90 % within 137),
+    125 against one with 2 %."""
+    rng, found = random.Random(6), []
+    for _ in range(30):
+        guard = start_guard(0.05, 0.01)
+        while verdict(guard).state == "ok" and guard.replies < 400:
+            sides = [rng.random() < 0.5 for _ in range(10)]
+            guard = update_guard(
+                guard, [Outcome(ours, error=ours and rng.random() < 0.2, slow=False) for ours in sides]
+            )
+        found.append(guard.replies)
+    assert sorted(found)[15] <= 120
+    assert max(found) <= 250
+
+
 def test_a_better_canary_and_silence_are_fine() -> None:
     assert verdict(start_guard(0.05, 0.01)).state == "ok"
     assert fires_after(start_guard(0.05, 0.01), "wrong", 0.0, 0.9, random.Random(3), 200) is None
