@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ import httptools
 KEEP_ALIVE_S = 3.0  # vLLM closes idle connections after 5
 SENT = b"content-type: application/json\r\naccept-encoding: identity\r\n"
 HIGH_WATER = 262_144  # bytes of an answer that wait for the client, until the engine is not read any more
+MOST_BYTES = 134_217_728  # of one answer
+MOST_HEAD_BYTES = 262_144
 
 
 class Unreached(Exception):
@@ -28,19 +31,19 @@ class Broken(Exception):
 
 @dataclass(slots=True)
 class Upstream:
-    """A pool; its connections live in the loop that asks."""
+    """A pool; its connections live in the loop that asks. `tls`: whom to trust, None: whom the system does."""
 
     connect_timeout_s: float = 2.0
-    _idle: dict[str, list[Link]] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    _idle: dict[str, deque[Link]] = field(default_factory=dict)
     _places: dict[str, Place] = field(default_factory=dict)
 
     async def ask(self, url: str, path: str, body: bytes, timeout_s: float, headers: bytes = b"") -> Link:
-        """Sends a POST and returns with the answer's status and headers. `timeout_s`: from now to the whole answer,
-        unless `Link.stream` says otherwise. Raises Unreached, or TimeoutError."""
-        place = self._places.get(url)
-        if place is None:
-            place = self._places[url] = Place.of(url)
-        data = b"POST %b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-length: %d\r\n\r\n%b" % (
+        """Sends a POST and returns with the answer's status and headers; whoever asks must `release` it. `timeout_s`:
+        from now to the whole answer, unless `Link.stream` says otherwise. Raises Unreached, or TimeoutError."""
+        place, now = self._places.get(url) or self._place(url), asyncio.get_running_loop().time()
+        data = b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-length: %d\r\n\r\n%b" % (
+            place.path,
             path.encode(),
             place.netloc,
             SENT,
@@ -48,13 +51,14 @@ class Upstream:
             len(body),
             body,
         )
-        while (link := self._take(url)) is not None:
+        while (link := self._take(url, now)) is not None:
             try:
-                return await link.ask(data, timeout_s)
+                return await link.ask(data, now + timeout_s, timeout_s)
             except Unreached:  # closed by the engine while it was idle: that says nothing about the engine
                 if link.heard:
                     raise
-        return await (await self._connect(url, place)).ask(data, timeout_s)
+        link = await self._connect(url, place, now + timeout_s)
+        return await link.ask(data, now + timeout_s, timeout_s)
 
     def close(self) -> None:
         """Closes what is idle; what is in use ends with its request."""
@@ -64,29 +68,44 @@ class Upstream:
         self._idle.clear()
 
     def keep(self, link: Link) -> None:
-        link.idle_since = link.loop.time()
-        self._idle.setdefault(link.url, []).append(link)
+        now = link.idle_since = link.loop.time()
+        links = self._idle.get(link.url)
+        if links is None:
+            links = self._idle[link.url] = deque()
+        while links and not links[0].usable(now):  # those of a busier time
+            links.popleft().abort()
+        links.append(link)
 
-    def _take(self, url: str) -> Link | None:
+    def _take(self, url: str, now: float) -> Link | None:
         """The one used last, if the engine has not closed it nor will in a moment."""
         links = self._idle.get(url)
         while links:
             link = links.pop()
-            if not link.closed and link.loop.time() - link.idle_since < KEEP_ALIVE_S:
+            if link.usable(now):
                 return link
             link.abort()
         return None
 
-    async def _connect(self, url: str, place: Place) -> Link:
-        loop = asyncio.get_running_loop()
+    def _place(self, url: str) -> Place:
         try:
-            async with asyncio.timeout(self.connect_timeout_s):
+            place = self._places[url] = Place.of(url, self.tls)
+        except ValueError as error:
+            raise Unreached("its address is none") from error
+        return place
+
+    async def _connect(self, url: str, place: Place, deadline: float) -> Link:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.connect_timeout_s
+        try:
+            async with asyncio.timeout_at(min(until, deadline)):
                 _, link = await loop.create_connection(
                     lambda: Link(self, url, loop), place.host, place.port, ssl=place.tls
                 )
         except TimeoutError as error:
+            if deadline < until:
+                raise
             raise Unreached(f"no connection within {self.connect_timeout_s:g} s") from error
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that no host can have
             raise Unreached(f"no connection: {type(error).__name__}") from error
         return link
 
@@ -98,17 +117,18 @@ class Place:
     host: str
     port: int
     netloc: bytes
+    path: bytes  # before that of a request
     tls: ssl.SSLContext | None
 
     @classmethod
-    def of(cls, url: str) -> Place:
-        """ValueError for what is no http or https address."""
+    def of(cls, url: str, tls: ssl.SSLContext | None = None) -> Place:
+        """`tls`: for https, None: as the system does. ValueError for what is no http or https address."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"engine address {url!r}: expected http://host:port or https://host:port")
-        tls = ssl.create_default_context() if parts.scheme == "https" else None
-        port = parts.port or (443 if tls else 80)
-        return cls(parts.hostname, port, parts.netloc.encode(), tls)
+        tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
+        port, netloc = parts.port or (443 if tls else 80), parts.netloc.rpartition("@")[2]
+        return cls(parts.hostname, port, netloc.encode(), parts.path.rstrip("/").encode(), tls)
 
 
 class Link(asyncio.Protocol):
@@ -121,7 +141,7 @@ class Link(asyncio.Protocol):
         self._pool = pool
         self._parser: Any = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
-        self._waiting = 0  # bytes in `_parts`
+        self._waiting = self._size = 0  # bytes in `_parts`; of all that came
         self._whole = self._headed = self._paused = self._streaming = self._used = self._reusable = False
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -133,13 +153,17 @@ class Link(asyncio.Protocol):
         """Whether some of the body is there already."""
         return bool(self._parts)
 
-    async def ask(self, data: bytes, timeout_s: float) -> Link:
-        """See `Upstream.ask`."""
-        self.status, self.headers, self._parts, self._error = 0, {}, [], None
+    def usable(self, now: float) -> bool:
+        """Whether the engine has not closed it nor will in a moment."""
+        return not self.closed and now - self.idle_since < KEEP_ALIVE_S
+
+    async def ask(self, data: bytes, deadline: float, timeout_s: float) -> Link:
+        """See `Upstream.ask`. `deadline`: by the loop's clock."""
+        self.status, self.headers, self._error = 0, {}, None
         self.heard = self._headed = self._whole = self._streaming = False
-        self._waiting, self._timeout_s, self._used = 0, timeout_s, True
-        self._deadline = self.loop.time() + timeout_s
-        self._timer = self.loop.call_at(self._deadline, self._look)
+        self._size, self._timeout_s, self._used = 0, timeout_s, True
+        self._deadline = deadline
+        self._timer = self.loop.call_at(deadline, self._look)
         if self.closed:
             self._fail(Unreached("the connection is closed"))
         else:
@@ -147,6 +171,8 @@ class Link(asyncio.Protocol):
         try:
             while not self._headed:
                 await self._news()
+        except Broken:  # after its head: whoever reads the rest hears of it
+            return self
         except BaseException:
             self.abort()
             raise
@@ -157,29 +183,27 @@ class Link(asyncio.Protocol):
         try:
             while not self._whole:
                 await self._news()
+            return b"".join(self._parts)
         except Broken as error:
             raise Unreached(str(error)) from error
         finally:
             self.release()
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """The body as it comes; the time limit holds for each piece anew. Raises Broken, or TimeoutError."""
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes; the time limit holds for each piece anew. Raises Broken, or TimeoutError. Does not
+        release: a generator that is left ends later, when the connection may be another's."""
         self._streaming = True
-        try:
-            while True:
-                if self._parts:
-                    data, self._parts, self._waiting = b"".join(self._parts), [], 0
-                    if self._paused:
-                        self._paused = False
-                        self._transport.resume_reading()
-                    yield data
-                elif self._whole:
-                    return
-                else:
-                    await self._news()
-        finally:
-            self.release()
+        while True:
+            if self._parts:
+                data, self._parts, self._waiting = b"".join(self._parts), [], 0
+                if self._paused:
+                    self._paused, self._deadline = False, self.loop.time() + self._timeout_s
+                    self._transport.resume_reading()
+                yield data
+            elif self._whole:
+                return
+            else:
+                await self._news()
 
     def release(self) -> None:
         """Back to the pool, where the answer is whole; else the engine learns that nobody wants the rest. Once is
@@ -187,8 +211,9 @@ class Link(asyncio.Protocol):
         if not self._used:
             return
         self._used = False
+        self._parts, self._waiting = [], 0
         self._stop_timer()
-        if self._whole and self._reusable and not self.closed:
+        if self._whole and self._reusable and not self._paused and not self.closed:
             self._pool.keep(self)
         else:
             self.abort()
@@ -206,32 +231,42 @@ class Link(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
         if not self._whole:
-            name = type(error).__name__ if error else "closed"
-            self._fail(Broken(f"broke off: {name}") if self._headed else Unreached(f"broke off: {name}"))
+            self._break(f"broke off: {type(error).__name__ if error else 'closed'}")
 
     def data_received(self, data: bytes) -> None:
+        if not self._used:  # nobody asked: whatever it is, it must not be taken for the next one's answer
+            self.abort()
+            return
         self.heard = True
+        self._size += len(data)
         if self._streaming:
             self._deadline = self.loop.time() + self._timeout_s
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.closed = True
-            self._fail(Broken("no HTTP") if self._headed else Unreached("no HTTP"))
+            self._break("no HTTP")
+        if self._size > (MOST_BYTES if self._headed else MOST_HEAD_BYTES):
+            self._break("said too much")
         if self._waiting > HIGH_WATER and self._streaming and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """A body without a length ends so; connection_lost tells whether it was whole."""
+        self.closed = True
         if self._headed and not self._whole and not self.headers.keys() & {"content-length", "transfer-encoding"}:
             self.on_message_complete()
         return False
 
     # the parser's side
 
+    def on_message_begin(self) -> None:
+        if self._whole:
+            raise Broken("gave more than one answer")
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self._headed:  # else it is a trailer
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -267,6 +302,10 @@ class Link(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _break(self, why: str) -> None:
+        self.closed = True
+        self._fail(Broken(why) if self._headed else Unreached(why))
+
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error
         self._wake()
@@ -277,8 +316,11 @@ class Link(asyncio.Protocol):
             self._timer = None
 
     def _look(self) -> None:
-        """The timer: streams have moved their deadline meanwhile."""
-        if self.loop.time() < self._deadline:
+        """The timer: streams have moved their deadline meanwhile. An engine that is not read is not silent."""
+        now = self.loop.time()
+        if self._paused:
+            self._deadline = now + self._timeout_s
+        if now < self._deadline:
             self._timer = self.loop.call_at(self._deadline, self._look)
         else:
             self._timer = None
