@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LONGEST_S = 30.0
+DOUBLINGS = 60  # more than it takes from any pause to the longest
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -28,7 +29,7 @@ class Ejection:
 
     def failed(self, replica: str) -> None:
         times = self._failing[replica].times + 1 if replica in self._failing else 1
-        pause_s = min(self._avoid_s * 2.0 ** (times - 1), LONGEST_S)
+        pause_s = min(self._avoid_s * 2.0 ** min(times - 1, DOUBLINGS), LONGEST_S)
         self._failing[replica] = Failing(times, self._clock() + pause_s)
 
     def answered(self, replica: str) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+LONGEST_SHOWN = 80
+_short = reprlib.Repr()
+_short.maxstring = _short.maxlong = _short.maxother = 2 * LONGEST_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,9 @@ class ApiError(Exception):
 
 
 def wrong(param: str, value: object, expected: str) -> ApiError:
-    """A field that is not what it should be; a long value is cut."""
-    shown = repr(value)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    """A field that is not what it should be; a long value is cut, a deep one too."""
+    shown = _short.repr(value)
+    shown = shown if len(shown) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 3] + "..."
     return ApiError(400, f"{param} is {shown}, expected {expected}", param)
 
 

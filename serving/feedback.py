@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -139,7 +138,7 @@ def _score(body: Mapping[str, Any]) -> float | None:
     value = body.get("score")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and 0 <= value <= 1):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise wrong("score", value, "a number from 0 to 1")
     return float(value)
 

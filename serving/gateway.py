@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -64,7 +66,7 @@ class Gateway:
     ) -> None:
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic)
-        self.upstream = Upstream(settings.connect_timeout_s)
+        self.upstream = Upstream(settings.connect_timeout_s, _trusting(settings.engine_ca))
         self.limits = _limits(settings)
         masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers)
         capture = Capture(publish, masker, recent)
@@ -146,6 +148,10 @@ class Gateway:
 
 def _count(error: ApiError) -> None:
     metrics.REJECTED.labels(str(error.status), error.code or "").inc()
+
+
+def _trusting(ca: Path | None) -> ssl.SSLContext | None:
+    return None if ca is None else ssl.create_default_context(cafile=str(ca))
 
 
 def _limits(settings: GatewaySettings) -> Limits:

@@ -31,6 +31,7 @@ log = structlog.get_logger()
 HUNG_UP = 499
 TIMEOUT_HEADER = "x-homeostat-timeout-ms"
 PASSED = ("traceparent", "tracestate")  # from the client's headers to the engine
+MOST_EVENT_BYTES = 16_777_216  # of a stream
 
 
 @dataclass(slots=True)
@@ -65,6 +66,9 @@ class Inference:
             exchange.status = error.status
             self.capture(exchange)
             request.fail(error)
+        except Exception:  # a defect: whoever serves tells the client
+            exchange.status = 500
+            raise
         finally:
             self.capture(exchange)
             count(exchange)
@@ -114,7 +118,7 @@ class Inference:
         try:
             link = await self.upstream.ask(choice.url, PATHS[asked.operation], body, timeout_s, passed)
             try:
-                if asked.streamed and link.status == 200:
+                if asked.streamed and link.status == 200 and not _json(link):
                     await self._stream(request, exchange, choice, link)
                 else:
                     await self._whole(request, exchange, choice, link)
@@ -143,7 +147,7 @@ class Inference:
                 return data
             if "error" in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
                 return data
-        except msgspec.DecodeError:
+        except reply.UNSHAPED:
             pass
         if link.status == 404:
             path = PATHS[exchange.asked.operation]
@@ -166,13 +170,13 @@ class Inference:
         """Passes the stream's events on; Broken where it ends before its last one."""
         rest, answer = b"", exchange.answer
         async for piece in link.stream():
+            if exchange.complete or len(rest) > MOST_EVENT_BYTES:
+                break  # the client has all it gets, and the engine says more; or it never ends what it says
             *events, rest = (rest + piece).split(b"\n\n")
             passed = b"".join(
                 part for event in events for each in self._event(event, exchange) for part in (each, b"\n\n")
             )
-            if exchange.complete:
-                continue  # the client has all it gets; the connection may be used again once its answer is over
-            if answer.complete:
+            if answer.complete:  # the connection may be used again once the engine's answer is over
                 exchange.complete, exchange.status = True, 500 if answer.failed else 200
                 self.capture(exchange)
                 request.end(passed)
@@ -246,6 +250,11 @@ class Inference:
     def _identity(self, exchange: Exchange, choice: Choice, digest: str) -> list[Header]:
         signed = self.signer.sign(RequestId(exchange.event_id, choice.version, choice.arm.value, digest))
         return [(b"x-homeostat-version", choice.version.encode()), (b"x-homeostat-request-id", signed.encode())]
+
+
+def _json(link: Link) -> bool:
+    """Whether an engine that was asked for a stream gives one piece."""
+    return link.headers.get("content-type", "").startswith("application/json")
 
 
 def _passed(request: Request) -> bytes:

@@ -16,7 +16,7 @@ from streams.events import Message
 
 Fields = dict[str, msgspec.Raw]
 _fields = msgspec.json.Decoder(Fields)
-TRUE, ZERO = msgspec.Raw(b"true"), msgspec.Raw(b"0")
+TRUE, FALSE, ZERO = msgspec.Raw(b"true"), msgspec.Raw(b"false"), msgspec.Raw(b"0")
 
 
 class Operation(StrEnum):
@@ -59,6 +59,7 @@ class Asked:
 
     fields: Fields
     known: Known
+    options: Fields  # of a stream
     operation: Operation
     alias: str
     user: str
@@ -77,8 +78,7 @@ class Asked:
         if self.strips:
             body["logprobs"] = TRUE if self.operation is Operation.CHAT else ZERO
         if self.streamed and not self.wants_usage and self.operation in (Operation.CHAT, Operation.COMPLETION):
-            options = self.known.stream_options or {}
-            body["stream_options"] = {**options, "include_usage": True, "continuous_usage_stats": False}
+            body["stream_options"] = {**self.options, "include_usage": TRUE, "continuous_usage_stats": FALSE}
         return msgspec.json.encode(body)
 
     def messages(self) -> list[Message]:
@@ -98,14 +98,16 @@ def asked(data: bytes, operation: Operation) -> Asked:
     """Raises ApiError naming the field that is wrong."""
     try:
         fields, known = _fields.decode(data), _known.decode(data)
+        options = _fields.decode(fields["stream_options"]) if isinstance(known.stream_options, dict) else {}
     except msgspec.ValidationError as error:
-        raise ApiError(400, f"the body is {_kind(data)}, expected a JSON object") from error
+        raise ApiError(400, _unusable(data, error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"the body is not JSON: {_reason(error)}") from error
     _check(known, operation)
     return Asked(
         fields=fields,
         known=known,
+        options=options,
         operation=operation,
         alias=known.model,
         user=known.user or "",
@@ -164,7 +166,7 @@ def _wants_logprobs(given: object, operation: Operation) -> bool:
 
 
 def _said(messages: list[Any]) -> list[Message]:
-    return [Message(str(m.get("role", "")), _text(m.get("content"))) for m in messages if isinstance(m, dict)]
+    return [Message(_word(m.get("role")), _text(m.get("content"))) for m in messages if isinstance(m, dict)]
 
 
 def _text(content: object) -> str:
@@ -176,14 +178,18 @@ def _text(content: object) -> str:
 
 
 def _part(part: Mapping[str, Any]) -> str:
-    return str(part["text"]) if "text" in part else f"[{part.get('type', 'part')}]"
+    return _word(part["text"]) if "text" in part else f"[{_word(part.get('type')) or 'part'}]"
 
 
-def _kind(data: bytes) -> str:
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _unusable(data: bytes, error: Exception) -> str:
     try:
-        return type(msgspec.json.decode(data)).__name__
+        return f"the body is {type(msgspec.json.decode(data)).__name__}, expected a JSON object"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "something else"
+        return f"the body cannot be read: {error}"
 
 
 def _reason(error: Exception) -> str:

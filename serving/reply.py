@@ -17,6 +17,7 @@ DONE = b"[DONE]"
 NULL_TEXT = b"null"
 NULL = msgspec.Raw(NULL_TEXT)
 Choices = list[Fields]
+FARTHEST = 1e9  # a log-probability beyond is none
 
 
 class Token(msgspec.Struct):
@@ -61,7 +62,7 @@ class Body(msgspec.Struct):
 
     choices: list[Choice] | None = None
     usage: Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = NULL  # `Raw | None` would take null and nothing else
 
 
 _fields = msgspec.json.Decoder(Fields)
@@ -71,7 +72,7 @@ UNSHAPED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def whole(data: bytes, request: Asked) -> tuple[bytes, Answered]:
-    """The body for the client, and what it says. Raises msgspec.DecodeError where it is no JSON object."""
+    """The body for the client, and what it says. Raises one of UNSHAPED where it is no JSON object."""
     answer = Answered()
     if request.operation is Operation.RESPONSE:
         responses.take_whole(answer, data)
@@ -132,7 +133,7 @@ def _take(answer: Answered, data: bytes) -> list[Choice] | None:
         body = _body.decode(data)
     except UNSHAPED:
         return None
-    answer.failed |= body.error is not None
+    answer.failed |= body.error is not NULL and bytes(body.error) != NULL_TEXT
     if body.usage is not None:
         answer.input_tokens = max(body.usage.prompt_tokens or 0, 0)
         answer.output_tokens = max(body.usage.completion_tokens or 0, 0)
@@ -156,12 +157,12 @@ def _take_choice(answer: Answered, choice: Choice) -> None:
 
 def _values(told: Logprobs) -> Iterator[float]:
     values = [token.logprob for token in told.content] if told.content else told.token_logprobs or ()
-    return (value for value in values if value is not None)
+    return (value for value in values if value is not None and -FARTHEST < value < FARTHEST)
 
 
 def _strip(body: Fields) -> bool:
     try:
-        choices = _choices.decode(body["choices"])
+        choices = _choices.decode(body.get("choices", NULL))
     except UNSHAPED:
         return False
     having = [choice for choice in choices if "logprobs" in choice]

@@ -43,6 +43,7 @@ class GatewaySettings:
     max_in_flight: int = 4_096  # requests; more are told to come back
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
     connect_timeout_s: float = 2.0
+    engine_ca: Path | None = None  # PEM: whom certificates of https engines must lead to; None: whom the system trusts
     tries: int = 3  # replicas asked, one after the other, while the client has seen nothing
     avoid_s: float = 1.0  # a replica that could not be reached is asked last for so long; twice as long each time
     drain_delay_s: float = 0.0  # told to end, still accepting: for load balancers to notice

@@ -21,6 +21,8 @@ class FakeEngine:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.cancelled = 0
+        self.hurry = asyncio.Event()  # ends what is slow
+        self.strays: list[str] = []  # paths that no client should ever reach
         self.mode = ""  # "", "lost", "error", "bad request", "no json", "slow", "break", "stall"
         self._server: TestServer | None = None
 
@@ -31,6 +33,7 @@ class FakeEngine:
                 web.post("/v1/chat/completions", self._chat),
                 web.post("/v1/completions", self._completion),
                 web.post("/v1/responses", self._response),
+                web.route("*", "/{path:.*}", self._stray),
             ]
         )
         self._server = TestServer(app)
@@ -49,6 +52,10 @@ class FakeEngine:
     def url(self) -> str:
         assert self._server is not None
         return str(self._server.make_url("")).rstrip("/")
+
+    async def _stray(self, request: web.Request) -> web.StreamResponse:
+        self.strays.append(request.raw_path)
+        return web.json_response({"detail": "Not Found"}, status=404)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, chat=True)
@@ -73,7 +80,7 @@ class FakeEngine:
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         try:
             if self.mode == "slow":
-                await asyncio.sleep(30)
+                await asyncio.wait_for(self.hurry.wait(), 30)
             if refusal := self._refusal(body):
                 return refusal
             if body.get("stream"):

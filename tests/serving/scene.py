@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -41,16 +42,18 @@ class Scene:
         self.generation = 0
         self.keys = [Key.of("app", "secret"), Key.of("reader", "only-infer", ["infer"])]
         self.full = False  # the journal
+        self.on_event: Callable[[], object] = lambda: None  # just before it is kept
+        self.tls: ssl.SSLContext | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
-        gateway = Gateway(self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish)
+        self.gateway = gateway = Gateway(self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish)
         self.server = Server(gateway, gateway.limits)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:
             self.route()
             for i in range(2):
                 self.attest(i)
-            await self.server.start("127.0.0.1", self.port)
+            await self.server.start("127.0.0.1", self.port, self.tls)
             try:
                 yield self
             finally:
@@ -58,6 +61,7 @@ class Scene:
                 await gateway.close()
 
     def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
+        self.on_event()
         if not self.full:
             self.events.append(event)
         return not self.full
@@ -75,11 +79,14 @@ class Scene:
         )
         self.table = self.table.with_route(written)
 
-    def attest(self, i: int, versions: dict[str, str] | None = None, *, healthy: bool = True) -> None:
+    def attest(
+        self, i: int, versions: dict[str, str] | None = None, *, healthy: bool = True, url: str | None = None
+    ) -> None:
+        """`url`: where another engine than the scene's own listens."""
         self.table = self.table.with_attestation(
             ReplicaAttested(
                 replica=f"engine-{i}",
-                url=self.engines[i].url,
+                url=self.engines[i].url if url is None else url,
                 time_ms=0,
                 healthy=healthy,
                 base_model="base",

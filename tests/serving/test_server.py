@@ -111,7 +111,12 @@ async def serving(**limits: Any) -> AsyncIterator[Place]:
         yield Place(application, server, port)
     finally:
         application.go.set()
-        await server.drain(0.05)
+        await server.drain(0.0)
+
+
+@pytest.fixture(autouse=True)
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.server.SWEEP_S", 0.02)
 
 
 @pytest.fixture
