@@ -129,9 +129,9 @@ class Fingerprints:
         """What differs from before is right where the vote says so."""
         probe = self._known[version]
         if probe.differing:
-            self._known[version] = Probe(logprobs=list(vote.logprobs), since_ms=_now_ms(), engine=probe.engine)
+            self._known[version] = Probe(logprobs=dict(vote.logprobs), since_ms=_now_ms(), engine=probe.engine)
 
-    def _compare(self, version: str, logprobs: list[float]) -> None:
+    def _compare(self, version: str, logprobs: dict[str, float]) -> None:
         if self._base is not None and self._base.logprobs == logprobs and version not in self._idle:
             self._idle.add(version)
             log.warning("adapter without effect: it answers as the base model", replica=self.replica, version=version)

@@ -214,10 +214,10 @@ class RouteWritten(Event, frozen=True, kw_only=True):
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """What one engine makes of the probe prompt under a version's name (see `serving.probe`)."""
 
-    logprobs: list[float]  # of the prompt's tokens, each given those before it
+    logprobs: dict[str, float]  # of the likeliest next tokens, by the engine's names for them
     since_ms: int  # when this replica first measured so; not contradicted since
     engine: str = ""  # the engine's own word for its build and configuration
-    differing: list[float] = []  # what it says now, where that is something else: the version is not attested then
+    differing: dict[str, float] = {}  # what it says now, where that is something else: not attested then
 
 
 class ReplicaAttested(Event, frozen=True, kw_only=True):

@@ -28,11 +28,11 @@ class EngineFake:
     """Keeps what vLLM promises: a name is loaded once, an unknown one cannot be unloaded, other bytes are other
     log-probabilities."""
 
-    BASE_LOGPROBS = [-5.0, -5.0]
+    BASE_LOGPROBS = {"a": -5.0, "b": -5.0}
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        self.computes: dict[str, list[float]] = {}  # what a name answers, whatever its bytes are
+        self.computes: dict[str, dict[str, float]] = {}  # what a name answers, whatever its bytes are
         self.away = self.mute = self.heals_on_load = False
         self.on_load: Callable[[], object] = lambda: 0
         self.calls: list[str] = []
@@ -67,13 +67,13 @@ class EngineFake:
         self.probed.append(name)
         return Measured(self.computes.get(name) or self._computed(self.names[name]))
 
-    def logprobs_of(self, version: str, digest: str, root: Path) -> list[float]:
+    def logprobs_of(self, version: str, digest: str, root: Path) -> dict[str, float]:
         """What every honest engine says."""
         return self._computed(str(adapter_path(root, "support", digest)))
 
-    def _computed(self, path: str) -> list[float]:
+    def _computed(self, path: str) -> dict[str, float]:
         found = hashlib.sha256((Path(path) / "adapter_model.safetensors").read_bytes()).digest()
-        return [-value / 32 for value in found[:2]]
+        return {"a": -found[0] / 32, "b": -found[1] / 32}
 
 
 class Place:
@@ -104,7 +104,7 @@ class Place:
         )
         self.routing = self.routing.with_route(written)
 
-    def peer(self, name: str, told: dict[str, tuple[str, list[float]]]) -> None:
+    def peer(self, name: str, told: dict[str, tuple[str, dict[str, float]]]) -> None:
         """Another replica attests these versions, with their digests and fingerprints, for a while already."""
         now_ms = time.time_ns() // 1_000_000
         attested = ReplicaAttested(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from serving.probe import (
     PROMPT,
+    TOP,
     Measured,
     NoFingerprint,
     Vote,
@@ -27,24 +28,41 @@ from serving.probe import (
 from streams.events import Probe, ReplicaAttested
 
 VERSION, DIGEST = "support-0123456789ab", "0123456789ab" + "0" * 52
-TRUE, WRONG = [-1.0, -2.0, -3.0], [-1.0, -2.5, -4.0]
+TRUE, WRONG = {"a": -1.0, "b": -2.0, "c": -3.0}, {"a": -1.0, "b": -2.5, "c": -4.0}
+
+
+def shifted(logprobs: dict[str, float], by: float) -> dict[str, float]:
+    return {token: value + by for token, value in logprobs.items()}
 
 
 def reply(**changes: Any) -> bytes:
-    tokens = [None, {"5": {"logprob": -1.23456, "rank": 1}}, {"6": {"logprob": -2.0}}]
-    told = {"model": VERSION, "choices": [{"prompt_logprobs": tokens}], "system_fingerprint": "vllm-0.32.0-abc"}
+    top = {"token_id:5": -1.23456, "token_id:6": -2.0}
+    told = {
+        "model": VERSION,
+        "choices": [{"logprobs": {"top_logprobs": [top]}}],
+        "system_fingerprint": "vllm-0.32.0-abc",
+    }
     return json.dumps(told | changes).encode()
 
 
-def test_a_reply_has_the_prompts_log_probabilities() -> None:
-    assert read(reply(), VERSION) == Measured([-1.2346, -2.0], "vllm-0.32.0-abc")
+def choice(*top: dict[str, float]) -> list[dict[str, Any]]:
+    return [{"logprobs": {"top_logprobs": list(top)}}]
+
+
+def test_a_reply_has_the_likeliest_tokens() -> None:
+    assert read(reply(), VERSION) == Measured({"token_id:5": -1.2346, "token_id:6": -2.0}, "vllm-0.32.0-abc")
     assert read(reply(system_fingerprint=None), VERSION).engine == ""
+
+
+def test_the_question_never_asks_for_the_prompts_own_log_probabilities() -> None:
+    """It would end the engine, see `serving.probe`."""
     assert request(VERSION) == {
         "model": VERSION,
         "prompt": PROMPT,
         "max_tokens": 1,
         "temperature": 0,
-        "prompt_logprobs": 0,
+        "logprobs": TOP,
+        "return_tokens_as_token_ids": True,
     }
 
 
@@ -53,10 +71,11 @@ def test_a_reply_has_the_prompts_log_probabilities() -> None:
     [
         (reply(model="base"), "answered by base"),
         (b"<html>", "malformed"),
-        (reply(choices=[]), "are \\[\\]"),
-        (reply(choices=[{"prompt_logprobs": [None]}]), "expected some finite ones"),
-        (reply(choices=[{"prompt_logprobs": None}]), "Expected `array`"),
-        (reply(choices=[{"prompt_logprobs": [{"5": {"logprob": 1e999}}]}]), "Infinity|malformed|finite"),
+        (reply(choices=[]), "expected some finite ones"),
+        (reply(choices=choice()), "expected some finite ones"),
+        (reply(choices=choice({})), "expected some finite ones"),
+        (reply(choices=[{"logprobs": None}]), "Expected `object`"),
+        (reply(choices=choice({"a": 1e999})), "malformed|finite"),
     ],
 )
 def test_a_reply_without_a_fingerprint_is_named(body: bytes, words: str) -> None:
@@ -64,11 +83,23 @@ def test_a_reply_without_a_fingerprint_is_named(body: bytes, words: str) -> None
         read(body, VERSION)
 
 
-def test_other_lengths_are_infinitely_far() -> None:
-    assert distance([-1.0], [-1.0, -2.0]) == distance([], []) == math.inf
+def test_nothing_is_infinitely_far() -> None:
+    assert distance({"a": -1.0}, {}) == distance({}, {}) == math.inf
 
 
-def votes(*told: tuple[list[float], int]) -> list[Vote]:
+def test_a_token_that_only_just_is_among_the_likeliest_makes_no_difference() -> None:
+    one, other = {"a": -0.5, "b": -3.0}, {"a": -0.5, "c": -3.0}
+    assert distance(one, other) == 0
+    assert distance(one, {"x": -0.5, "c": -3.0}) == pytest.approx(2.5 * 2 / 4)
+
+
+@given(*[st.dictionaries(st.sampled_from("abcde"), st.floats(-20, 0), min_size=1) for _ in range(2)])
+def test_a_distance_is_the_same_from_both_sides(one: dict[str, float], other: dict[str, float]) -> None:
+    assert distance(one, other) == distance(other, one) >= 0
+    assert distance(one, one) == 0
+
+
+def votes(*told: tuple[dict[str, float], int]) -> list[Vote]:
     return [Vote(logprobs, since, f"r{i}") for i, (logprobs, since) in enumerate(told)]
 
 
@@ -79,19 +110,19 @@ def votes(*told: tuple[list[float], int]) -> list[Vote]:
         ([(WRONG, 9), (TRUE, 5)], TRUE),
         ([(WRONG, 5), (TRUE, 9)], WRONG),
         ([(WRONG, 5), (TRUE, 8), (TRUE, 9)], TRUE),
-        ([(WRONG, 5), (TRUE, 8), ([v - 0.05 for v in TRUE], 9)], TRUE),
+        ([(WRONG, 5), (TRUE, 8), (shifted(TRUE, -0.05), 9)], TRUE),
     ],
     ids=["alone", "the older of two", "though it be wrong", "until a third speaks", "noise is agreement"],
 )
 def test_the_largest_group_is_right_and_of_equals_the_oldest(
-    cast: list[tuple[list[float], int]], right: list[float]
+    cast: list[tuple[dict[str, float], int]], right: dict[str, float]
 ) -> None:
     assert elected(votes(*cast), 0.1).logprobs == right
 
 
 @given(st.lists(st.tuples(st.sampled_from([-1.0, -1.05, -2.0, -9.0]), st.integers(0, 3)), min_size=1, max_size=6))
 def test_everyone_elects_the_same_whoever_counts(cast: list[tuple[float, int]]) -> None:
-    box = votes(*(([value], since) for value, since in cast))
+    box = votes(*(({"a": value}, since) for value, since in cast))
     found = {elected(order, 0.1).by for order in (box, box[::-1], box[1:] + box[:1])}
     assert len(found) == 1
 
@@ -126,7 +157,7 @@ def test_one_that_differs_from_before_has_its_own_past_against_it() -> None:
     assert (now.logprobs, now.differing, now.since_ms) == (TRUE, WRONG, 5)
     assert elected(own(now, "me"), 0.1).logprobs == TRUE
     assert elected([*own(now, "me"), Vote(WRONG, 8, "r2")], 0.1).logprobs == WRONG
-    again = remembered(now, Measured([v + 0.01 for v in TRUE], "e1"), 10, 0.1)
+    again = remembered(now, Measured(shifted(TRUE, 0.01), "e1"), 10, 0.1)
     assert again == known
 
 

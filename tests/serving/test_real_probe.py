@@ -70,7 +70,7 @@ class Place:
 async def test_the_same_adapter_says_the_same_and_another_does_not(engine: RealEngine, tmp_path: Path) -> None:
     one, two = (adapter(tmp_path / f"new-{seed}", tmp_path / "adapters", engine, seed) for seed in (11, 12))
     async with session() as http:
-        asked, said = Engine(http, engine.url), dict[str, list[list[float]]]()
+        asked, said = Engine(http, engine.url), dict[str, list[dict[str, float]]]()
         await asked.probe("base")  # the engine compiles for its first log-probabilities
         for each in (one, two, one):
             await asked.load(each.version, str(each.path))

@@ -16,6 +16,7 @@ from tests.serving.adapter_files import store, weights
 from tests.serving.replica import EngineFake, Place
 
 WEIGHTS = "adapter_model.safetensors"
+WRONG = {"a": -9.0, "b": -9.0}  # what no adapter's bytes give
 
 
 @pytest.fixture
@@ -187,11 +188,11 @@ async def test_an_engine_that_computes_with_other_weights_is_found_out(place: Pl
     one, digest = place.adapter("1")
     place.route(1, {one: digest}, one)
     place.peer("r2", {one: (digest, place.engine.logprobs_of(one, digest, place.root))})
-    place.engine.computes[one] = [-9.0, -9.0]
+    place.engine.computes[one] = WRONG
     await place.ours.reconcile(0.0)
     assert place.engine.calls == [f"load {one}", f"unload {one}", f"load {one}"]
     assert place.said[-1].versions == {}
-    assert place.said[-1].probes[one].logprobs == [-9.0, -9.0]
+    assert place.said[-1].probes[one].logprobs == WRONG
     calls = len(place.engine.calls)
     await place.ours.reconcile(30.0)
     assert len(place.engine.calls) == calls
@@ -205,7 +206,7 @@ async def test_a_served_version_whose_answers_change_is_withdrawn_then_loaded_an
     one, digest = place.adapter("1")
     place.route(1, {one: digest}, one)
     await place.ours.reconcile(0.0)
-    place.engine.computes[one] = [-9.0, -9.0]
+    place.engine.computes[one] = WRONG
     place.engine.heals_on_load = True
     await place.ours.reconcile(61.0)  # asks again, beside everything else
     await place.settled()
@@ -237,11 +238,11 @@ async def test_what_it_said_before_it_was_started_anew_still_counts(place: Place
     last = place.said[-1]
     again = Place(place.root, settings=place.settings)
     again.routing = place.routing.with_attestation(msgspec.structs.replace(last, healthy=False, versions={}))
-    again.engine.computes[one] = [-9.0, -9.0]
+    again.engine.computes[one] = WRONG
     await again.ours.reconcile(0.0)
     assert again.said[-1].versions == {}
     assert again.said[-1].probes[one] == Probe(
-        logprobs=last.probes[one].logprobs, since_ms=last.probes[one].since_ms, differing=[-9.0, -9.0]
+        logprobs=last.probes[one].logprobs, since_ms=last.probes[one].since_ms, differing=WRONG
     )
 
 
