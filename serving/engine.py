@@ -11,7 +11,8 @@ import msgspec
 from serving import probe
 
 KEEP_ALIVE_S = 3.0  # vLLM closes idle connections after 5
-ADMIN_TIMEOUT_S = 60.0  # a fresh engine compiles for its first log-probabilities: 22 s on one core
+ADMIN_TIMEOUT_S = 60.0
+WARM_UP = (1, 2, 3)  # answers at once: each may be compiled for; torch takes the third to be any number
 ALIVE_TIMEOUT_S = 5.0  # to say which models there are: no engine that serves is ever busy so long
 
 
@@ -60,6 +61,12 @@ class Engine:
 
     async def unload(self, name: str) -> None:
         await self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
+
+    async def warm(self, name: str) -> None:
+        """What a fresh engine compiles for its first log-probabilities (22 s on one core, then again for several
+        answers at once) it compiles now; else its first clients would wait."""
+        for prompts in WARM_UP:
+            await self._ask("POST", "/v1/completions", probe.warming(name, prompts))
 
     async def probe(self, name: str) -> probe.Measured:
         """The fingerprint of what answers under `name`; probe.NoFingerprint where it gives none."""

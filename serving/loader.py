@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,7 @@ class Engine(Protocol):
     async def models(self) -> Mapping[str, str]: ...
     async def load(self, name: str, path: str) -> object: ...
     async def unload(self, name: str) -> object: ...
+    async def warm(self, name: str) -> object: ...
     async def probe(self, name: str) -> Measured: ...
 
 
@@ -41,6 +42,7 @@ class Loader:
     fingerprints: Fingerprints
     loaded: dict[str, str] = field(default_factory=dict)
     _ours: set[str] = field(default_factory=set)  # loaded by us, and not gone since
+    _warm: bool = False
     _unwanted_since: dict[str, float] = field(default_factory=dict)
     _again_at: dict[str, float] = field(default_factory=dict)  # when one that was loaded anew in vain is tried again
     _troubles: dict[str, str] = field(default_factory=dict)  # version -> what keeps it away; said once
@@ -54,8 +56,20 @@ class Loader:
         """The engine is gone, and all that it had."""
         self.loaded.clear()
         self._ours.clear()
+        self._warm = False
         self._again_at.clear()
         self.fingerprints.forget_all()
+
+    async def warm(self) -> None:
+        """Once an engine's life, before clients come to it."""
+        base = base_model(self.loaded)
+        if self._warm or base is None:
+            return
+        self._warm = True
+        try:
+            await self.engine.warm(base)
+        except Exception as error:  # it may serve all the same: whether it does, the probes tell
+            log.warning("engine could not be warmed", replica=self.replica, error=repr(error))
 
     async def serves(self, each: Wanted) -> bool:
         """Whether the engine answers with the version's bytes, as far as is known without asking it."""
@@ -159,6 +173,11 @@ class Loader:
 
 def _told(doubt: Doubt) -> str:
     return f"the engine's log-probabilities differ from those of {doubt.by} by {doubt.distance:.3g} on average"
+
+
+def base_model(names: Iterable[str]) -> str | None:
+    """The name of what is no adapter."""
+    return next((name for name in names if VERSION.fullmatch(name) is None), None)
 
 
 def _takes_slot(name: str) -> bool:

@@ -59,6 +59,11 @@ def request(model: str) -> dict[str, Any]:
     return {"model": model, **asked, "return_tokens_as_token_ids": True}
 
 
+def warming(model: str, prompts: int) -> dict[str, Any]:
+    """A body that makes an engine do what clients will make it do: so many answers at once, with log-probabilities."""
+    return {"model": model, "prompt": [PROMPT] * prompts, "max_tokens": 4, "temperature": 0, "logprobs": 1}
+
+
 class _Told(msgspec.Struct, frozen=True):
     top_logprobs: list[dict[str, float]]
 

@@ -62,10 +62,11 @@ class Reconciler:
         self._loop, seen, due = asyncio.get_running_loop(), dict[str, int](), 0.0
         while not stop.is_set():
             generations = {alias: route.generation for alias, route in self.table().routes.items()}
-            if generations != seen or time.monotonic() >= due:
+            look = time.monotonic() >= due
+            if look or generations != seen:
                 seen = generations
-                await self._attempt()
-                due = time.monotonic() + self.settings.engine_poll_s
+                await self._attempt(look)
+                due = time.monotonic() + self.settings.engine_poll_s if look else due
             await self._rest()
         self._loop = None
         await self._rounds.close()
@@ -78,20 +79,22 @@ class Reconciler:
             return
         self._woken.clear()
 
-    async def _attempt(self) -> None:
+    async def _attempt(self, look: bool) -> None:
         try:
-            await self.reconcile(time.monotonic())
+            await self.reconcile(time.monotonic(), look=look)
         except Exception:  # the loop's top: the next turn tries again
             log.exception("reconciling failed", replica=self.replica.name)
 
-    async def reconcile(self, now_s: float) -> None:
-        """One comparison of desired and real state, the repair, and an attestation where one is due."""
+    async def reconcile(self, now_s: float, *, look: bool = True) -> None:
+        """One comparison of desired and real state, the repair, and an attestation where one is due. Without a `look`
+        at the engine it has what it had a moment ago."""
         routes = dict(self.table().routes)
         fitting, excess = wanted(routes, self.settings.max_loras)
         self._refuse(excess)
-        if not await self._alive():
+        if not (await self._alive() if look else not self._away):
             await self._say(routes, fitting, {}, now_s, healthy=False)
             return
+        await self._loader.warm()
         self._loader.note(routes, {each.version for each in (*fitting, *excess)}, now_s)
         serving = await self._repair(routes, fitting, now_s)
         await self._say(routes, fitting, serving, now_s)

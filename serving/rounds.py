@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from serving.fingerprints import Fingerprints, Probed
-from streams.identity import VERSION
+from serving.loader import base_model
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ class Rounds:
         an adapter that answers as it does has no effect."""
         if self._asking is not None and not self._asking.done():
             return
-        base = next((name for name in names if VERSION.fullmatch(name) is None), None)
+        base = base_model(names)
         version = self.fingerprints.due(serving, now_s)
         if version is not None:
             self._asking = asyncio.create_task(self._ask(engine, version, now_s))

@@ -37,6 +37,7 @@ class EngineFake:
         self.on_load: Callable[[], object] = lambda: 0
         self.calls: list[str] = []
         self.probed: list[str] = []
+        self.calls_to_warm = 0
         self.restart()
 
     def restart(self) -> None:
@@ -58,6 +59,12 @@ class EngineFake:
     async def unload(self, name: str) -> None:
         del self.names[name]
         self.calls.append(f"unload {name}")
+
+    async def warm(self, name: str) -> None:
+        assert name == "base"
+        self.calls_to_warm += 1
+        if self.mute:
+            raise TimeoutError("too busy")
 
     async def probe(self, name: str) -> Measured:
         if self.away or self.mute:

@@ -51,6 +51,7 @@ async def test_an_engines_end_is_told_at_once_and_its_restart_only_when_it_serve
     await place.ours.reconcile(1.0)
     assert [(each.healthy, set(each.versions)) for each in place.said[said:]] == [(True, {one}), (True, {one, two})]
     assert place.engine.probed[probed:] == [one, two]
+    assert place.engine.calls_to_warm == 2, "once an engine's life"
 
 
 async def test_altered_bytes_are_neither_loaded_nor_attested(place: Place) -> None:
