@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from streams.events import RouteWritten
 from streams.identity import EVALUATION, VERSION
 
 log = structlog.get_logger()
+
+BACK_OFF_S = (0.5, 5.0)  # after what could not be done, twice as long each time
 
 
 class Engine(Protocol):
@@ -44,7 +47,8 @@ class Loader:
     _ours: set[str] = field(default_factory=set)  # loaded by us, and not gone since
     _warm: bool = False
     _unwanted_since: dict[str, float] = field(default_factory=dict)
-    _again_at: dict[str, float] = field(default_factory=dict)  # when one that was loaded anew in vain is tried again
+    _again_at: dict[str, float] = field(default_factory=dict)  # version -> when what was in vain is tried again
+    _failures: Counter[str] = field(default_factory=Counter)  # in a row
     _troubles: dict[str, str] = field(default_factory=dict)  # version -> what keeps it away; said once
 
     def found(self, loaded: Mapping[str, str]) -> None:
@@ -58,6 +62,7 @@ class Loader:
         self._ours.clear()
         self._warm = False
         self._again_at.clear()
+        self._failures.clear()
         self.fingerprints.forget_all()
 
     async def warm(self) -> None:
@@ -94,6 +99,9 @@ class Loader:
             self._conclude(each, doubt, now_s)
         except Exception as error:  # one bad adapter must not stop the others
             self._trouble(each, str(error) or repr(error))
+            self._failures[each.version] += 1
+            wait_s = BACK_OFF_S[0] * 2.0 ** (self._failures[each.version] - 1)
+            self._again_at[each.version] = now_s + min(wait_s, BACK_OFF_S[1])
             return False
         return doubt is None
 
@@ -157,6 +165,7 @@ class Loader:
         return name in self.loaded and (name in self._ours or Path(self.loaded[name]) == path)
 
     def _conclude(self, each: Wanted, doubt: Doubt | None, now_s: float) -> None:
+        self._failures.pop(each.version, None)
         if doubt is None:
             self._troubles.pop(each.version, None)
             self._again_at.pop(each.version, None)

@@ -37,7 +37,7 @@ class EngineFake:
         self.on_load: Callable[[], object] = lambda: 0
         self.calls: list[str] = []
         self.probed: list[str] = []
-        self.calls_to_warm = 0
+        self.calls_to_warm = self.probes_refused = 0
         self.restart()
 
     def restart(self) -> None:
@@ -68,6 +68,7 @@ class EngineFake:
 
     async def probe(self, name: str) -> Measured:
         if self.away or self.mute:
+            self.probes_refused += 1
             raise TimeoutError("too busy")
         if name == "base":
             return Measured(self.BASE_LOGPROBS)

@@ -232,6 +232,18 @@ async def test_no_answer_to_a_probe_withdraws_nothing_and_attests_nothing(place:
     assert place.said[-1].versions == {one: d1, two: d2}
 
 
+async def test_what_an_engine_refuses_is_tried_ever_less_often(place: Place) -> None:
+    one, digest = place.adapter("1")
+    place.route(1, {one: digest}, one)
+    place.engine.mute = True
+    tries = []
+    for half_seconds in range(40):
+        asked = place.engine.probes_refused
+        await place.ours.reconcile(half_seconds / 2)
+        tries += [half_seconds / 2] if place.engine.probes_refused > asked else []
+    assert tries == [0.0, 0.5, 1.5, 3.5, 7.5, 12.5, 17.5]
+
+
 async def test_what_it_said_before_it_was_started_anew_still_counts(place: Place) -> None:
     one, digest = place.adapter("1")
     place.route(1, {one: digest}, one)
