@@ -25,6 +25,7 @@ import msgspec
 from streams.events import Probe, ReplicaAttested
 
 PROMPT = "1 2 3 4"
+EDITION = 1  # of what is asked: a change of PROMPT or TOP makes the next one
 TOP = 10  # vLLM tells of 20 at most, unless it was started otherwise
 DIGITS = 4  # kept of each log-probability: far below any tolerance
 NEVER_MS = 2**62  # since when a fingerprint stands that nobody vouches for
@@ -126,9 +127,12 @@ def elected(votes: Iterable[Vote], tolerance: float) -> Vote:
 def remembered(known: Probe | None, seen: Measured, now_ms: int, tolerance: float) -> Probe:
     """What a replica has to say of itself: what it always said, or that it differs now. An engine of another build or
     configuration begins anew: only the other replicas can tell whether it may differ."""
-    apart = distance(known.logprobs, seen.logprobs) if known else math.inf
-    if known is None or (apart > tolerance and known.engine != seen.engine):
-        return Probe(logprobs=seen.logprobs, since_ms=now_ms, engine=seen.engine)
+    first = Probe(logprobs=seen.logprobs, since_ms=now_ms, engine=seen.engine, edition=EDITION)
+    if known is None or known.edition != EDITION:
+        return first
+    apart = distance(known.logprobs, seen.logprobs)
+    if apart > tolerance and known.engine != seen.engine:
+        return first
     differing = seen.logprobs if apart > tolerance else {}
     return msgspec.structs.replace(known, engine=seen.engine, differing=differing)
 
@@ -144,6 +148,8 @@ def others(replicas: Iterable[ReplicaAttested], me: str, version: str, digest: s
     votes = []
     for each in replicas:
         told = each.probes.get(version)
-        if told is not None and each.replica != me and each.versions.get(version, digest) == digest:
+        if told is None or each.replica == me or told.edition != EDITION:
+            continue
+        if each.versions.get(version, digest) == digest:
             votes.append(own(told, each.replica)[0])
     return votes

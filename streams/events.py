@@ -217,6 +217,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: dict[str, float]  # of the likeliest next tokens, by the engine's names for them
     since_ms: int  # when this replica first measured so; not contradicted since
     engine: str = ""  # the engine's own word for its build and configuration
+    edition: int = 1  # of the question: answers to different ones are not compared
     differing: dict[str, float] = {}  # what it says now, where that is something else: not attested then
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.probe import (
+    EDITION,
     PROMPT,
     TOP,
     Measured,
@@ -148,6 +149,12 @@ def test_others_are_heard_on_the_same_digest_only() -> None:
     assert others(told, "me", VERSION, DIGEST) == [Vote(TRUE, 5, "a")]
     (vote,) = others([attested("d", refused)], "me", VERSION, DIGEST)
     assert vote.logprobs == WRONG
+
+
+def test_answers_to_another_question_are_not_compared() -> None:
+    old = Probe(logprobs=WRONG, since_ms=1, engine="e1", edition=EDITION - 1)
+    assert others([attested("a", old)], "me", VERSION, DIGEST) == []
+    assert remembered(old, Measured(TRUE, "e1"), 9, 0.1) == Probe(logprobs=TRUE, since_ms=9, engine="e1")
 
 
 def test_one_that_differs_from_before_has_its_own_past_against_it() -> None:
