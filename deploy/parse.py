@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 T = TypeVar("T")
 Table = dict[str, Any]
 PREFIX = "HOMEOSTAT__"
+SECRET = re.compile(r"kafka$|options|password|secret|token")  # keys whose values no message shows
 
 
 class ConfigError(ValueError):
@@ -31,7 +33,8 @@ def load(kind: type[T], path: Path | None, environment: Mapping[str, str] = os.e
     source = str(path) if path else "configuration"
     table = read_toml(path) if path else {}
     for keys, value in overrides(environment):
-        _put(table, keys, value)
+        if not _put(table, keys, value):
+            raise ConfigError(source, [f"{PREFIX}{'__'.join(keys).upper()}: a part of it is a value already"])
     return build(kind, table, source)
 
 
@@ -65,7 +68,8 @@ def describe(error: Table) -> str:
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not key or isinstance(error.get("input"), dict):
         return f"{key}: {message}" if key else message
-    return f"{key} = {error.get('input')!r}: {message}"
+    shown = "(not shown)" if SECRET.search(key) else repr(error.get("input"))
+    return f"{key} = {shown}: {message}"
 
 
 def unknown(kind: Any, table: Table, at: str = "") -> list[tuple[str, list[str]]]:
@@ -89,7 +93,11 @@ def overrides(environment: Mapping[str, str]) -> list[tuple[list[str], str]]:
     ]
 
 
-def _put(table: Table, keys: list[str], value: str) -> None:
+def _put(table: Table, keys: list[str], value: str) -> bool:
+    """Whether there is a place for it."""
     for key in keys[:-1]:
         table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            return False
     table[keys[-1]] = value
+    return True

@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from streams.bootstrap import REFUSED, Client
 from streams.log import KafkaSettings
 from streams.topics import TOPICS, Topic
 
@@ -79,11 +80,14 @@ def _admin(settings: KafkaSettings, wait_s: float) -> Iterator[Any]:
     while True:
         try:
             admin = KafkaAdminClient(
-                bootstrap_servers=settings.bootstrap, client_id="homeostat-topics", **settings.options
+                bootstrap_servers=settings.bootstrap,
+                client_id="homeostat-topics",
+                kafka_client=Client,
+                **settings.options,
             )
             break
-        except KafkaError:
-            if time.monotonic() > deadline:
+        except KafkaError as error:
+            if isinstance(error, REFUSED) or time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
     try:

@@ -139,7 +139,7 @@ def _key(path: Path, name: str, table: object) -> Key:
         raise KeysError(f"{where}: {found}; expected {expected}")
     known, scopes = table.get("sha256"), table.get("scopes", list(USUAL))
     if not isinstance(known, str) or not DIGEST.fullmatch(known):
-        raise KeysError(f"{where}: sha256 is {known!r}, expected 64 hexadecimal digits in lower case")
+        raise KeysError(f"{where}: sha256 is not 64 hexadecimal digits in lower case; `homeostat key` prints them")
     if not isinstance(scopes, list) or not set(map(str, scopes)) <= set(SCOPES):
         raise KeysError(f"{where}: scopes is {scopes!r}, expected a list of {', '.join(SCOPES)}")
     bounds = {bound: _bound(where, bound, table[bound]) for bound in BOUNDS if bound in table}

@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams import codec
+from streams.bootstrap import Client
 from streams.events import Event
 from streams.topics import Topic
 
@@ -22,7 +23,16 @@ class KafkaSettings:
     """How to reach the brokers. `options` are further kafka-python settings (SASL, TLS)."""
 
     bootstrap: str = "127.0.0.1:9092"
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict, repr=False)  # a password may be among them
+
+    def __post_init__(self) -> None:
+        """ValueError for SASL without what it needs: kafka-python would try for a while, and time out."""
+        if not str(self.options.get("security_protocol", "")).startswith("SASL"):
+            return
+        by_password = str(self.options.get("sasl_mechanism", "")).startswith(("PLAIN", "SCRAM"))
+        for name in ("sasl_mechanism", *(("sasl_plain_username", "sasl_plain_password") if by_password else ())):
+            if not isinstance(self.options.get(name), str):
+                raise ValueError(f"KafkaSettings.options has no {name}, expected one for SASL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,8 @@ class Raw:
 
 
 class Appender:
-    """Confirmed appends: `append` returns once all in-sync replicas have the record, or raises KafkaError."""
+    """Confirmed appends: `append` returns once all in-sync replicas have the record, or raises KafkaError. Connecting
+    raises KafkaError too: one of `streams.bootstrap.REFUSED` where the brokers do not take who we say we are."""
 
     def __init__(self, settings: KafkaSettings, source: str) -> None:
         self._source = source
@@ -58,6 +69,7 @@ class Appender:
             enable_idempotence=True,
             max_request_size=16 * 1_048_576,
             compression_type="gzip",
+            kafka_client=Client,
             **settings.options,
         )
 
@@ -193,6 +205,7 @@ def _consumer(settings: KafkaSettings, poll_ms: int) -> KafkaConsumer:
         fetch_max_wait_ms=poll_ms,
         fetch_max_bytes=64 * 1_048_576,
         max_partition_fetch_bytes=16 * 1_048_576,
+        kafka_client=Client,
         **settings.options,
     )
 
@@ -208,7 +221,7 @@ def _partitions(consumer: KafkaConsumer, topic: str, wait_s: float = 10.0) -> se
 
 def ends(settings: KafkaSettings, topic: Topic) -> int:
     """How many records the topic ever took: the sum of its partitions' end offsets."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, **settings.options)
+    consumer = _consumer(settings, poll_ms=200)
     try:
         partitions = [TopicPartition(topic.name, p) for p in _partitions(consumer, topic.name)]
         return sum(consumer.end_offsets(partitions).values())

@@ -10,6 +10,7 @@ from kafka import KafkaProducer, codec
 from kafka import errors as kafka_errors
 from kafka.record import default_records
 
+from streams.bootstrap import Client
 from streams.codec import Headers
 from streams.log import KafkaSettings
 from streams.partitions import ByKey
@@ -60,6 +61,7 @@ def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
         max_request_size=16 * 1_048_576,
         allow_auto_create_topics=False,
         metrics_enabled=False,
+        kafka_client=Client,
         **{**defaults, **kafka.options},
     )
 
