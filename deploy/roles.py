@@ -7,6 +7,7 @@ import fcntl
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,7 @@ def gateway(config: Config, config_path: Path | None, name: str) -> None:
     from streams.journal import Fsync, Journal, JournalSettings
 
     sys.setswitchinterval(SWITCH_S)
+    _as_many_files_as_may_be()
     settings, var = config.gateway, config.stack.var
     keys = KeyRing([Key.of("default", secrets.api_key(config))], settings.keys_file)
     kept = JournalSettings(
@@ -146,6 +148,13 @@ def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(settings.tls_cert, settings.tls_key)
     return context
+
+
+def _as_many_files_as_may_be() -> None:
+    """A connection is a file, and the usual bound of 1,024 is less than `gateway.max_connections`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # where the bound is no number
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _settle_memory() -> None:

@@ -111,7 +111,11 @@ class Server:
             await asyncio.sleep(SWEEP_S)
             now = self.loop.time()
             for connection in list(self.connections):
-                connection.look(now)
+                try:
+                    connection.look(now)
+                except Exception:  # the loop's top: a defect with one must not take the others' limits away
+                    log.exception("connection not looked after")
+                    connection.abort()
 
 
 class Connection(asyncio.Protocol):

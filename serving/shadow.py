@@ -74,6 +74,9 @@ class Shadow:
         except Unreached as error:
             exchange.status = 503
             log.warning("shadow not reached", replica=choice.replica, version=choice.version, error=str(error))
+        except Exception:  # the task's top
+            exchange.status = 500
+            log.exception("shadow failed", event_id=exchange.event_id, version=choice.version)
         finally:
             self.capture(exchange)
             count(exchange)

@@ -437,6 +437,23 @@ async def test_a_request_begun_behind_another_has_its_own_time_and_no_more(limit
         assert (await wire.answer()).code == "request_timeout"
 
 
+async def test_a_defect_with_one_takes_nobody_elses_limits_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Connection.look
+
+    def looked(connection: Connection, now: float) -> None:
+        if connection._in_head:
+            raise RuntimeError("a defect")
+        look(connection, now)
+
+    monkeypatch.setattr(Connection, "look", looked)
+    async with serving(idle_s=SOON_S) as place, wired(place.port) as odd, wired(place.port) as usual:
+        odd.send(b"POST /")
+        usual.send(asking())
+        assert (await usual.answer()).status == 200
+        assert await odd.over()
+        assert await usual.over()
+
+
 @pytest.mark.parametrize("path", ["/stream", "/brim"])
 @pytest.mark.parametrize("header", ["x: y", "connection: close"])
 async def test_who_does_not_read_is_cut_off(path: str, header: str) -> None:
