@@ -415,7 +415,8 @@ class Connection(asyncio.Protocol):
         self.write(failure(error, keep_alive=False))
         self._deadline = self._server.loop.time() + LINGER_S
         if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # it is gone already
+                self._transport.write_eof()
 
     def _close(self) -> None:
         """Once what is written is taken: that has its time too."""

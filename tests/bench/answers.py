@@ -12,7 +12,7 @@ from retrain.adapters import Adapter
 from tests.bench.load import connect, request
 from tests.bench.traffic import Attempt, ask
 
-TOKENS = 4
+TOKENS = 2
 CLIENTS = 4
 WORDS = ("card", "limit", "transfer", "pin", "branch", "loan", "rate", "account", "fee", "refund", "cheque", "top-up")
 QUESTIONS: tuple[Mapping[str, Any], ...] = tuple(

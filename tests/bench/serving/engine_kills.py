@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 from tests.bench.blows import first
 from tests.bench.captured import captured
@@ -14,6 +12,7 @@ from tests.bench.figures import Figure
 from tests.bench.pair import ENGINES, Pair, attests, pair
 from tests.bench.place import until
 from tests.bench.progress import note
+from tests.bench.scratch import scratch
 from tests.bench.serving.swaps import misattributed
 from tests.bench.traffic import Attempt, Traffic
 
@@ -24,7 +23,7 @@ BACK_WITHIN_S = 60.0
 def measured(times: int) -> list[Figure]:
     """All figures; the bench starts the process again, as a supervisor does, and does nothing else."""
     rng, back_s = random.Random("engine"), []
-    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder, pair(Path(folder)) as two:
+    with scratch("kills-engine") as folder, pair(folder) as two:
         one, other = two.adapters[0].version, two.adapters[1].version
         swap(two, other, one)
         with Traffic(two.place.port, two.requests(), CLIENTS, PAUSE_S) as traffic:

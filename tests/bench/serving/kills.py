@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.bench.blows import Blow, first, strike, unexplained
 from tests.bench.captured import captured
@@ -17,6 +15,7 @@ from tests.bench.load import request
 from tests.bench.place import Place, instant
 from tests.bench.progress import note
 from tests.bench.records import ALIAS, VERSIONS
+from tests.bench.scratch import scratch
 from tests.bench.serving import engine_kills
 from tests.bench.serving.ways import BODY
 from tests.bench.traffic import Attempt, Traffic
@@ -60,6 +59,7 @@ def publisher(place: Place, traffic: Traffic, rng: random.Random, turn: int) -> 
 def broker(place: Place, traffic: Traffic, rng: random.Random, turn: int) -> Blow:
     time.sleep(rng.uniform(0.5, 3.0))
     at_s = place.kill("kafka")
+    place.records.close()  # its connection would be tried again more and more seldom
     time.sleep(rng.uniform(*AWAY_S))
     place.start("kafka")
     return Blow(at_s, time.monotonic())
@@ -72,7 +72,7 @@ def struck(victim: Victim, times: int) -> list[Figure]:
     """So many blows under load, then what they did."""
     note(f"kill -9 of the {victim.name}, {times} times")
     rng, blows = random.Random(victim.name), []
-    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder, instant(Path(folder)) as place:
+    with scratch(f"kills-{victim.name}") as folder, instant(folder) as place:
         asked = {**BODY, "model": ALIAS, "signed": True}
         data = [request("/v1/chat/completions", asked, place.key)]
         with Traffic(place.port, data, CLIENTS, PAUSE_S) as traffic:

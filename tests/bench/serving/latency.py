@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from streams.log import ends
 from streams.topics import INFERENCE
 from tests.bench.figures import Figure
 from tests.bench.place import Place, instant
 from tests.bench.progress import note
+from tests.bench.scratch import scratch
 from tests.bench.serving import litellm
 from tests.bench.serving.ways import ENGINE, GATEWAY, PASSING, Ways, passing
 from tests.bench.usage import usage
@@ -44,7 +43,7 @@ QUICK = Size(rounds=3, requests=400, streams=60, many=4_000)
 def measured(quick: bool) -> list[Figure]:
     """Latency, cost of a request, and LiteLLM's proxy in the same run."""
     size = QUICK if quick else Size()
-    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder, instant(Path(folder)) as place:
+    with scratch("latency") as folder, instant(folder) as place:
         ways = Ways(place)
         with passing(place, ways):
             figures = [*added(rounds(ways, size)), *cost(place, ways, size)]

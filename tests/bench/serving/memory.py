@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from tests.bench.figures import Figure
 from tests.bench.place import Place, instant
 from tests.bench.progress import note
+from tests.bench.scratch import scratch
 from tests.bench.serving.latency import drained
 from tests.bench.serving.ways import GATEWAY, TEXT, Ways
 from tests.bench.usage import Usage, usage
@@ -20,7 +18,7 @@ GROWTH_MIB = 20
 def measured(quick: bool) -> list[Figure]:
     """Growth of both, once all that was asked is in Kafka."""
     requests = REQUESTS // 10 if quick else REQUESTS
-    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder, instant(Path(folder)) as place:
+    with scratch("memory") as folder, instant(folder) as place:
         ways = Ways(place)
         before = after_asking(place, ways, WARM_UP)
         after = after_asking(place, ways, requests)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import resource
-import tempfile
-from pathlib import Path
 
 from tests.bench.figures import Figure
 from tests.bench.load import Sample
 from tests.bench.place import instant
 from tests.bench.progress import note
+from tests.bench.scratch import scratch
 from tests.bench.serving.ways import ENGINE, GATEWAY, Ways
 from tests.bench.usage import usage
 
@@ -21,7 +20,7 @@ FILES = 8_192  # two sockets a stream in the gateway, one in the engine and one 
 def measured(quick: bool) -> list[Figure]:
     """Streams that broke or lacked their end, how many were open at once, and what they waited for."""
     more_files()
-    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder, instant(Path(folder)) as place:
+    with scratch("streams") as folder, instant(folder) as place:
         ways, rounds = Ways(place), 1 if quick else 3
         bare = opened(ways, ENGINE, 1)
         sample = opened(ways, GATEWAY, rounds)

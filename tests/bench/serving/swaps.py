@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from streams.events import InferenceServed
 from streams.log import read
@@ -17,12 +15,13 @@ from tests.bench.figures import Figure
 from tests.bench.pair import ENGINES, Pair, pair
 from tests.bench.place import Place, until
 from tests.bench.progress import note
+from tests.bench.scratch import scratch
 from tests.bench.traffic import Attempt, Traffic
 from tests.bench.usage import usage
 
 SWAPS, WARM_UP = 100, 6  # every adapter was loaded once before memory is looked at
 APART_S = (0.9, 1.4)
-CLIENTS, PAUSE_S = 4, 0.02
+CLIENTS, PAUSE_S = 4, 0.05
 MEMORY_MIB = 20  # that an engine may grow by
 
 
@@ -37,7 +36,7 @@ class Swap:
 def measured(quick: bool) -> list[Figure]:
     """All figures of the swaps."""
     count = SWAPS // 10 if quick else SWAPS
-    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder, pair(Path(folder)) as two:
+    with scratch("swaps") as folder, pair(folder) as two:
         with Traffic(two.place.port, two.requests(), CLIENTS, PAUSE_S) as traffic:
             until(lambda: len(traffic.attempts) > 50, "the load runs")
             list(swapped(two, traffic, WARM_UP, random.Random(1)))
