@@ -187,7 +187,7 @@ def promote(alias: str, version: str, drop_previous: bool, config_path: Path | N
 @CONFIG
 def rollback(alias: str, config_path: Path | None) -> None:
     """Give ALIAS its previous champion back; that one is still loaded."""
-    from serving import operations
+    from serving.rollout import operations
 
     route = operations.rollback(_load(config_path).kafka, alias, by="cli")
     click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
@@ -198,7 +198,7 @@ def rollback(alias: str, config_path: Path | None) -> None:
 @CONFIG
 def pause(alias: str | None, config_path: Path | None) -> None:
     """Stop all automatic retraining and promotion, of ALIAS or of everything."""
-    from serving import operations
+    from serving.rollout import operations
 
     kafka = _load(config_path).kafka
     for route in [operations.pause(kafka, alias, "cli")] if alias else operations.pause_all(kafka, "cli"):
@@ -210,7 +210,7 @@ def pause(alias: str | None, config_path: Path | None) -> None:
 @CONFIG
 def resume(alias: str | None, config_path: Path | None) -> None:
     """Let ALIAS, or everything, retrain and promote again."""
-    from serving import operations
+    from serving.rollout import operations
 
     kafka = _load(config_path).kafka
     for route in [operations.resume(kafka, alias, "cli")] if alias else operations.resume_all(kafka, "cli"):
@@ -247,7 +247,7 @@ def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max
     """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
     import secrets
 
-    from serving.keys import USUAL, Key, digest, entry
+    from serving.gateway.keys import USUAL, Key, digest, entry
 
     made = secrets.token_urlsafe(32)
     written = Key(name, digest(made), frozenset(scopes or USUAL), requests_per_minute, max_in_flight)
@@ -351,7 +351,7 @@ def _console() -> Console:
 def _show_routes(config: Config, console: Console) -> None:
     from rich.table import Table
 
-    from serving import operations
+    from serving.rollout import operations
 
     columns = ("alias", "champion", "canary", "previous", "shadow", "generation", "paused")
     drawn = Table(*columns, box=None, header_style="bold")

@@ -20,7 +20,7 @@ from deploy.run import Events, Expected, FeedbackCounts, Run
 from deploy.simulator import Population
 from deploy.world import world
 from retrain.first import first_adapter
-from serving import operations
+from serving.rollout import operations
 
 DASH = "\N{EN DASH}"
 SETTLE_S = 60.0  # for the last events to be consumed

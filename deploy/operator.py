@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from deploy.config import Config
 from deploy.first import digest_of
-from serving import adapters, operations
-from serving.changes import Limits
+from serving.replica import adapters
+from serving.rollout import operations
+from serving.rollout.changes import Limits
 from streams.events import RouteWritten
 from streams.identity import adapter_path
 

@@ -36,7 +36,7 @@ FUNCTIONS: dict[str, Function] = {
     "judge.update": Function("monitor.judge", "update", part=1),  # the findings; the state follows from them
     "policy.decide": Function("monitor.policy", "decide", part=1),
     "gate.judge": Function("retrain.gate", "judge"),
-    "rollout.step": Function("serving.rollout", "step"),
+    "rollout.step": Function("serving.rollout.rollout", "step"),
 }
 
 

@@ -29,8 +29,8 @@ from deploy.ports import HOST
 
 if TYPE_CHECKING:
     from serving.follower import Follower
-    from serving.gateway import Gateway
-    from serving.keys import KeyRing
+    from serving.gateway.application import Gateway
+    from serving.gateway.keys import KeyRing
     from serving.settings import ControllerSettings, GatewaySettings
     from streams.journal import Journal
 
@@ -58,8 +58,8 @@ def run(role: str, config: Config, config_path: Path | None = None, name: str = 
 def gateway(config: Config, config_path: Path | None, name: str) -> None:
     """Clients' door: HTTP server, capture, and the admin port."""
     from serving.follower import Follower
-    from serving.gateway import Gateway
-    from serving.keys import Key, KeyRing
+    from serving.gateway.application import Gateway
+    from serving.gateway.keys import Key, KeyRing
     from streams.identity import Signer
     from streams.journal import Fsync, Journal, JournalSettings
 
@@ -94,9 +94,9 @@ async def _gateway(
     follower: Follower,
 ) -> None:
     from deploy.shipping import shipping
-    from serving.admin import serving_admin
-    from serving.changes import Limits
-    from serving.server import Server
+    from serving.gateway.admin import serving_admin
+    from serving.gateway.server import Server
+    from serving.rollout.changes import Limits
     from streams.journal_metrics import Shipped
 
     stack, settings, stop = config.stack, config.gateway, asyncio.Event()
@@ -194,8 +194,8 @@ def controller(config: Config) -> None:
     """Rollouts, and a reconciler for each engine of this machine."""
     from prometheus_client import start_http_server
 
-    from serving.controller import Controller
     from serving.follower import Follower
+    from serving.rollout.controller import Controller
 
     follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json")
     follower.start()
@@ -216,8 +216,8 @@ def controller(config: Config) -> None:
 async def _reconcile(config: Config, follower: Any) -> None:
     from deploy.stack import model_folder
     from retrain.base_model import base_model_id
-    from serving import engine
-    from serving.reconciler import Reconciler
+    from serving.replica import engine
+    from serving.replica.reconciler import Reconciler
     from serving.settings import Replica
     from streams.log import Writer
 

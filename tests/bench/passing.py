@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import uvicorn
 
-from serving import engine
+from serving.replica import engine
 
 
 class Passing:

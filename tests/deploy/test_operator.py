@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from deploy.cli import main
 from deploy.toml import dump
-from serving.operations import routes
+from serving.rollout.operations import routes
 from streams import ledger
 from streams.identity import adapter_path
 from streams.log import KafkaSettings

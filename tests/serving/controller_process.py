@@ -6,8 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
-from serving.controller import Controller
 from serving.follower import Follower
+from serving.rollout.controller import Controller
 from serving.settings import ControllerSettings
 from streams.log import KafkaSettings
 

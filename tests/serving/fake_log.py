@@ -24,10 +24,10 @@ class FakeLog:
 
     @classmethod
     def under(cls, monkeypatch: pytest.MonkeyPatch) -> FakeLog:
-        """In place of Kafka, for `serving.operations`."""
+        """In place of Kafka, for `serving.rollout.operations`."""
         log = cls()
-        monkeypatch.setattr("serving.operations.read", log.read)
-        monkeypatch.setattr("serving.operations.Appender", log.appender)
+        monkeypatch.setattr("serving.rollout.operations.read", log.read)
+        monkeypatch.setattr("serving.rollout.operations.Appender", log.appender)
         return log
 
     def read(self, settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:

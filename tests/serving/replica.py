@@ -12,8 +12,8 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from serving.probe import Measured
-from serving.reconciler import Reconciler
+from serving.replica.probe import Measured
+from serving.replica.reconciler import Reconciler
 from serving.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
 from streams.events import Event, Probe, ReplicaAttested, RouteWritten

@@ -12,12 +12,12 @@ from kafka.errors import KafkaTimeoutError
 
 from deploy.replay import derive
 from monitor.rows import ScoreRows
-from serving.candidacy import State, Step
-from serving.changes import Change, Named, Pause, Promote, Rollback, Shadow
-from serving.guard import verdict
-from serving.operations import in_force
-from serving.rollout import attested
-from serving.rollouts import Rollouts
+from serving.rollout.candidacy import State, Step
+from serving.rollout.changes import Change, Named, Pause, Promote, Rollback, Shadow
+from serving.rollout.guard import verdict
+from serving.rollout.operations import in_force
+from serving.rollout.rollout import attested
+from serving.rollout.rollouts import Rollouts
 from serving.routing import RouteTable
 from serving.settings import ControllerSettings
 from streams import codec
@@ -148,7 +148,7 @@ class RolloutWorld:
             assert (before.champion, before.request, route.champion) == (NEW, "request", OLD)
 
     def _check_promotion(self, decision: DecisionRecorded) -> None:
-        from serving.candidacy import Observation, Rollout
+        from serving.rollout.candidacy import Observation, Rollout
 
         before = msgspec.convert(decision.inputs["rollout"], Rollout)
         seen = msgspec.convert(decision.inputs["observation"], Observation)

@@ -14,10 +14,10 @@ import aiohttp
 import openai
 
 from deploy import ports
-from serving.gateway import Gateway
-from serving.keys import Key, KeyRing
+from serving.gateway.application import Gateway
+from serving.gateway.keys import Key, KeyRing
+from serving.gateway.server import Server
 from serving.routing import RouteTable
-from serving.server import Server
 from serving.settings import GatewaySettings
 from streams.events import Event, FeedbackGiven, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import RequestId, Signer, version_name

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.adapters import Adapters, Unfit, check, rank
+from serving.replica.adapters import Adapters, Unfit, check, rank
 from serving.slots import Wanted
 from streams.identity import adapter_path
 from tests.serving.adapter_files import BASE, LAYER, store, weights, write
@@ -98,7 +98,7 @@ def test_unchanged_bytes_are_not_read_again(root: Path, monkeypatch: pytest.Monk
     each, _ = stored(root)
     adapters = Adapters(root, BASE, 16)
     adapters.verified(each)
-    monkeypatch.setattr("serving.adapters.adapter_digest", lambda *_: "0" * 64)
+    monkeypatch.setattr("serving.replica.adapters.adapter_digest", lambda *_: "0" * 64)
     assert adapters.verified(each)
 
 

@@ -13,10 +13,10 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 
 from deploy import ports
-from serving.admin import serving_admin
-from serving.changes import Limits
-from serving.errors import ApiError
-from serving.operations import in_force
+from serving.gateway.admin import serving_admin
+from serving.gateway.errors import ApiError
+from serving.rollout.changes import Limits
+from serving.rollout.operations import in_force
 from serving.routing import RouteTable
 from streams import ledger
 from streams.events import ReplicaAttested, RouteWritten

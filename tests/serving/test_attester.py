@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from serving.attester import Attester, State
-from serving.fingerprints import Fingerprints
-from serving.probe import Measured
+from serving.replica.attester import Attester, State
+from serving.replica.fingerprints import Fingerprints
+from serving.replica.probe import Measured
 from serving.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
 from streams.events import Event, ReplicaAttested
@@ -55,7 +55,7 @@ async def test_a_word_that_may_have_been_taken_is_taken_back(log: Log) -> None:
 
 
 async def test_while_the_log_is_slow_only_the_newest_word_waits(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.attester.PATIENCE_S", 0.01)
+    monkeypatch.setattr("serving.replica.attester.PATIENCE_S", 0.01)
     ours, log.takes_s = attester(log), 0.1
     for version in "abcd":
         await ours.say(state(version), 0.0)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from serving.admission import Admission
-from serving.ejection import LONGEST_S, Ejection
-from serving.errors import ApiError
-from serving.keys import Key
+from serving.gateway.admission import Admission
+from serving.gateway.ejection import LONGEST_S, Ejection
+from serving.gateway.errors import ApiError
+from serving.gateway.keys import Key
 from tests.serving.scene import BODY, Scene
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from serving.changes import Change, Limits, Named, Pause, Promote, Rollback, Shadow
+from serving.rollout.changes import Change, Limits, Named, Pause, Promote, Rollback, Shadow
 from serving.routing import UnknownAlias
 from streams.events import RouteWritten
 from streams.identity import version_name

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from serving.engine import WARM_UP, Engine, EngineRefused, session
-from serving.probe import NoFingerprint
+from serving.replica.engine import WARM_UP, Engine, EngineRefused, session
+from serving.replica.probe import NoFingerprint
 
 NAME = "support-0123456789ab"
 
@@ -85,7 +85,7 @@ async def test_a_fresh_engine_is_asked_for_one_answer_then_for_several_at_once(s
 
 async def test_an_engine_that_hangs_is_gone_soon(served: tuple[Served, str], monkeypatch: pytest.MonkeyPatch) -> None:
     fake, url = served
-    monkeypatch.setattr("serving.engine.ALIVE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("serving.replica.engine.ALIVE_TIMEOUT_S", 0.05)
     fake.hangs = True
     async with session() as http:
         with pytest.raises(TimeoutError):

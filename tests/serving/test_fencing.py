@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from serving import operations
-from serving.candidacy import State
 from serving.follower import Follower
-from serving.rollouts import Rollouts
+from serving.rollout import operations
+from serving.rollout.candidacy import State
+from serving.rollout.rollouts import Rollouts
 from serving.routing import RouteTable
 from streams import ledger
 from streams.events import Event, ReplicaAttested, RetrainReported, RetrainStatus, RouteWritten

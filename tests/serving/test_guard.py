@@ -7,7 +7,7 @@ import random
 import msgspec
 import pytest
 
-from serving.guard import (
+from serving.rollout.guard import (
     Guard,
     Outcome,
     Watch,

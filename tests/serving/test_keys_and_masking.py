@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.errors import ApiError
-from serving.keys import Key, KeyRing, KeysError, entry, read
-from serving.masking import PATTERNS, Masker
+from serving.gateway.errors import ApiError
+from serving.gateway.keys import Key, KeyRing, KeysError, entry, read
+from serving.gateway.masking import PATTERNS, Masker
 
 MASK = Masker(PATTERNS)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from serving import operations
-from serving.changes import Limits
+from serving.rollout import operations
+from serving.rollout.changes import Limits
 from streams.events import RetrainReported, RetrainStatus, RouteWritten
 from streams.log import KafkaSettings
 from streams.topics import RESULTS, ROUTES

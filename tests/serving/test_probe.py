@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.probe import (
+from serving.replica.probe import (
     EDITION,
     PROMPT,
     TOP,
@@ -56,7 +56,7 @@ def test_a_reply_has_the_likeliest_tokens() -> None:
 
 
 def test_the_question_never_asks_for_the_prompts_own_log_probabilities() -> None:
-    """It would end the engine, see `serving.probe`."""
+    """It would end the engine, see `serving.replica.probe`."""
     assert request(VERSION) == {
         "model": VERSION,
         "prompt": PROMPT,

@@ -16,8 +16,8 @@ import structlog.testing
 import uvloop
 
 from deploy.roles import _tls
-from serving.ejection import Ejection
-from serving.server import Connection
+from serving.gateway.connection import Connection
+from serving.gateway.ejection import Ejection
 from streams.events import Arm, InferenceServed
 from tests.serving.certificates import Certificates
 from tests.serving.raw_engine import RawEngine, Script, Visit, always, chunked, saying, whole
@@ -41,7 +41,7 @@ def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
 
 @pytest.fixture(autouse=True)
 def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.server.SWEEP_S", 0.02)
+    monkeypatch.setattr("serving.gateway.server.SWEEP_S", 0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -573,7 +573,7 @@ async def test_who_does_not_read_a_stream_stops_its_engine() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_engine_that_does_not_stop_is_stopped(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.upstream.MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("serving.gateway.link.MOST_BYTES", 1_000_000)
 
     async def script(visit: Visit) -> None:
         await visit.request()

@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 
 from deploy import ports
 from retrain.adapters import Adapter, commit
-from serving.engine import Engine, session
-from serving.gateway import Gateway
-from serving.keys import Key, KeyRing
-from serving.reconciler import Reconciler
+from serving.gateway.application import Gateway
+from serving.gateway.keys import Key, KeyRing
+from serving.gateway.server import Server
+from serving.replica.engine import Engine, session
+from serving.replica.reconciler import Reconciler
 from serving.routing import RouteTable
-from serving.server import Server
 from serving.settings import ControllerSettings, GatewaySettings, Replica
 from streams.events import Event, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import Signer

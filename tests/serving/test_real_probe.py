@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 
 from retrain.adapters import Adapter
-from serving.engine import Engine, EngineRefused, session
-from serving.probe import distance
-from serving.reconciler import Reconciler
+from serving.replica.engine import Engine, EngineRefused, session
+from serving.replica.probe import distance
+from serving.replica.reconciler import Reconciler
 from serving.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
 from streams.events import Event, ReplicaAttested, RouteWritten

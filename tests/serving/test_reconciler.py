@@ -171,7 +171,7 @@ async def test_a_log_that_is_away_keeps_no_engine_from_being_looked_after(place:
 async def test_a_log_that_answers_late_is_waited_for_only_a_moment(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.attester.PATIENCE_S", 0.05)
+    monkeypatch.setattr("serving.replica.attester.PATIENCE_S", 0.05)
     (one, d1), (two, d2) = place.adapter("1"), place.adapter("2")
     place.route(1, {one: d1}, one)
     place.log_takes_s = 0.5

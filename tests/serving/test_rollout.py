@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.candidacy import Observation, Rollout, State, Step, WriteRoute, plan
-from serving.guard import Outcome
-from serving.rollout import step
+from serving.rollout.candidacy import Observation, Rollout, State, Step, WriteRoute, plan
+from serving.rollout.guard import Outcome
+from serving.rollout.rollout import step
 from serving.settings import ControllerSettings
 from streams.events import ReplicaAttested, RouteWritten
 

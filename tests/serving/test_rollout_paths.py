@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from serving.candidacy import State
+from serving.rollout.candidacy import State
 from streams.events import RouteWritten
 from tests.serving.rollout_world import HUMAN, NEW, OLD, SETTINGS, RolloutWorld
 
@@ -22,10 +22,10 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def hurry() -> None:
-    import serving.rollouts
+    import serving.rollout.rollouts
 
-    serving.rollouts.PATIENCE_S = 0.0
-    serving.rollouts.SEEN_WITHIN_S = 0.0
+    serving.rollout.rollouts.PATIENCE_S = 0.0
+    serving.rollout.rollouts.SEEN_WITHIN_S = 0.0
 
 
 class Paths(RuleBasedStateMachine):

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from serving.candidacy import State
-from serving.controller import Controller
 from serving.follower import Follower
-from serving.rollouts import Rollouts
+from serving.rollout.candidacy import State
+from serving.rollout.controller import Controller
+from serving.rollout.rollouts import Rollouts
 from serving.settings import ControllerSettings
 from streams.events import Event, RetrainStatus, RouteWritten
 from streams.identity import adapter_path
@@ -22,7 +22,7 @@ from tests.serving.rollout_world import ALIAS, FIRST, NEW, OLD, OTHER, OTHER_DIG
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.rollouts.PATIENCE_S", 0.0)
+    monkeypatch.setattr("serving.rollout.rollouts.PATIENCE_S", 0.0)
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import pytest
 import uvloop
 
 from deploy import ports
-from serving.errors import ApiError, unavailable
-from serving.request import Request
-from serving.server import PIPELINED, Connection, Limits, Server
+from serving.gateway.connection import PIPELINED, Connection
+from serving.gateway.errors import ApiError, unavailable
+from serving.gateway.request import Request
+from serving.gateway.server import Limits, Server
 from tests.serving.wire import Answer, Wire, asking, wired
 
 LIMITS = Limits(head_bytes=2_000, body_bytes=10_000, head_s=5.0, body_s=5.0, write_s=5.0, idle_s=5.0, connections=50)
@@ -116,7 +117,7 @@ async def serving(**limits: Any) -> AsyncIterator[Place]:
 
 @pytest.fixture(autouse=True)
 def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.server.SWEEP_S", 0.02)
+    monkeypatch.setattr("serving.gateway.server.SWEEP_S", 0.02)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from serving import upstream
-from serving.upstream import HIGH_WATER, Broken, Link, Unreached, Upstream
+from serving.gateway.link import HIGH_WATER, Broken, Link, Unreached
+from serving.gateway.upstream import Upstream
 from tests.serving.certificates import Certificates
 from tests.serving.raw_engine import RawEngine, Visit, always, chunked, saying, whole
 
@@ -217,7 +217,7 @@ async def test_more_than_was_asked_for_is_nobodys_answer(
         link = await pool.ask(engine.url, PATH, b"{}", 4.0)
         assert await (streamed(link) if stream else link.read()) == b"first"
         assert (link.status, "content-type" in link.headers) == (200, False)
-        await asyncio.sleep(0.05)
+        await until(lambda: link.closed)
         assert (await asked(pool, engine))[0] == 200
         assert len(engine.visits) == 2
 
@@ -350,7 +350,7 @@ async def test_an_engine_is_read_no_faster_than_its_client_reads(pool: Upstream)
     ],
 )
 async def test_an_endless_answer_is_none(pool: Upstream, flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("serving.gateway.link.MOST_BYTES", 1_000_000)
 
     async def script(visit: Visit) -> None:
         await visit.request()
@@ -368,7 +368,7 @@ async def test_an_endless_answer_is_none(pool: Upstream, flood: bytes, monkeypat
 
 
 async def test_endless_hints_are_no_answer(pool: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "MOST_BYTES", 100_000)
+    monkeypatch.setattr("serving.gateway.link.MOST_BYTES", 100_000)
 
     async def script(visit: Visit) -> None:
         await visit.request()

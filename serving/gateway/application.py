@@ -1,0 +1,166 @@
+"""The OpenAI-compatible gateway in front of the engines: an application for `serving.gateway.server`.
+
+    gateway = Gateway(settings, table, keys, signer, publish)
+    server = Server(gateway, gateway.limits)
+
+`table` gives the routes as known now, `publish` takes events and never waits. Both live longer than the gateway.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from serving import metrics
+from serving.gateway.admission import Admission
+from serving.gateway.capture import Capture, Publish, RecentAnswers
+from serving.gateway.ejection import Ejection
+from serving.gateway.errors import ApiError
+from serving.gateway.feedback import Feedback
+from serving.gateway.inference import Inference, model_card, unknown
+from serving.gateway.keys import KeyRing
+from serving.gateway.masking import Masker
+from serving.gateway.question import PATHS
+from serving.gateway.request import Request
+from serving.gateway.server import Limits
+from serving.gateway.shadow import Shadow
+from serving.gateway.upstream import Upstream
+from serving.routing import RouteTable
+from serving.settings import GatewaySettings
+from streams.identity import Signer
+
+log = structlog.get_logger()
+
+Handler = Callable[[Request], Awaitable[None]]
+MODELS, FEEDBACK = "/v1/models", "/v1/feedback"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What answers at a path, and what its caller must be allowed to do."""
+
+    method: str
+    scope: str
+    handler: Handler
+    bounded: bool = False  # counts against the bounds on requests
+
+
+class Gateway:
+    """Every error is an answer in OpenAI's shape. Paths are compared as they come: nothing is decoded, so nothing
+    reaches an engine but what is listed here."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        table: Callable[[], RouteTable],
+        keys: KeyRing,
+        signer: Signer,
+        publish: Publish,
+    ) -> None:
+        self._table, self._keys = table, keys
+        self.admission = Admission(settings.max_in_flight, time.monotonic)
+        self.upstream = Upstream(settings.connect_timeout_s, _trusting(settings.engine_ca))
+        self.limits = _limits(settings)
+        masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers)
+        capture = Capture(publish, masker, recent)
+        self._shadow = Shadow(settings, table, capture)
+        ejection = Ejection(settings.avoid_s, time.monotonic)
+        inference = Inference(settings, table, self.upstream, signer, capture, ejection, self._shadow)
+        feedback = Feedback(settings, signer, publish, recent, masker)
+        self._endpoints = {
+            **{
+                path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)
+                for operation, path in PATHS.items()
+            },
+            MODELS: Endpoint("GET", "infer", self._models),
+            FEEDBACK: Endpoint("POST", "feedback", feedback.serve),
+        }
+
+    def admit(self, request: Request) -> None:
+        """Before the body is there. Raises ApiError: nothing at the path, or no key."""
+        try:
+            endpoint = self._find(request)
+            request.key = self._keys.authorise(request.headers.get("authorization", ""), endpoint.scope)
+        except ApiError as error:
+            _count(error)
+            raise
+
+    async def serve(self, request: Request) -> None:
+        """Answers what was admitted."""
+        try:
+            await self._handle(request, self._find(request))
+        except ApiError as error:
+            _count(error)
+            request.fail(error)
+        except Exception:  # the request's top: a defect must be an answer too, where nothing was sent yet
+            log.exception("request failed", path=request.path)
+            if not request.started:
+                request.fail(ApiError(500, "the gateway failed; its log says why", code="internal_error"))
+        finally:
+            if not request.done:
+                request.abandon()
+
+    async def close(self) -> None:
+        """After the server is drained: nothing is asked or captured any more."""
+        await self._shadow.close()
+        self.upstream.close()
+
+    async def _handle(self, request: Request, endpoint: Endpoint) -> None:
+        if not endpoint.bounded:
+            await endpoint.handler(request)
+            return
+        leave = self.admission.enter(request.key)
+        try:
+            await endpoint.handler(request)
+        finally:
+            leave()
+
+    def _find(self, request: Request) -> Endpoint:
+        path = MODELS if request.path.startswith(MODELS + "/") else request.path
+        endpoint = self._endpoints.get(path)
+        if endpoint is None:
+            known = ", ".join(self._endpoints)
+            shown = path if len(path) <= 80 else path[:77] + "..."
+            raise ApiError(404, f"there is nothing at {shown}; expected one of {known}", code="unknown_path")
+        if request.method != endpoint.method:
+            message = f"{path} takes {endpoint.method}, not {request.method}"
+            raise ApiError(405, message, code="method_not_allowed", headers={"allow": endpoint.method})
+        return endpoint
+
+    async def _models(self, request: Request) -> None:
+        table = self._table()
+        if request.path == MODELS:
+            cards = [model_card(alias, table) for alias in sorted(table.routes)]
+            request.answer(200, msgspec.json.encode({"object": "list", "data": cards}))
+            return
+        alias = request.path.removeprefix(MODELS + "/")
+        if alias not in table.routes:
+            raise unknown(alias, table)
+        request.answer(200, msgspec.json.encode(model_card(alias, table)))
+
+
+def _count(error: ApiError) -> None:
+    metrics.REJECTED.labels(str(error.status), error.code or "").inc()
+
+
+def _trusting(ca: Path | None) -> ssl.SSLContext | None:
+    return None if ca is None else ssl.create_default_context(cafile=str(ca))
+
+
+def _limits(settings: GatewaySettings) -> Limits:
+    return Limits(
+        head_bytes=settings.head_limit_bytes,
+        body_bytes=settings.body_limit_bytes,
+        head_s=settings.head_timeout_s,
+        body_s=settings.body_timeout_s,
+        write_s=settings.write_timeout_s,
+        idle_s=settings.idle_timeout_s,
+        connections=settings.max_connections,
+    )

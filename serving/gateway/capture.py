@@ -1,0 +1,186 @@
+"""What is kept of a request: an event for the log, numbers for Prometheus, the answer for a label to come."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from serving import metrics
+from serving.gateway.answered import Answered
+from serving.gateway.masking import Masker
+from serving.gateway.question import Asked
+from serving.routing import Choice
+from streams.events import Arm, Event, InferenceServed, Message
+from streams.topics import INFERENCE, Topic
+
+log = structlog.get_logger()
+
+
+class Publish(Protocol):
+    """`streams.journal.Journal.publish`: never waits for Kafka, never raises; whether it is kept."""
+
+    def __call__(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool: ...
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way. Times are in seconds, of a clock that only goes forward."""
+
+    event_id: str
+    asked: Asked
+    client: str
+    tags: Mapping[str, str]
+    began_s: float
+    choice: Choice | None = None
+    answer: Answered = field(default_factory=Answered)
+    first_s: float | None = None  # a stream's first token
+    last_s: float | None = None  # and its last one
+    ended_s: float = 0.0
+    status: int = 0
+    complete: bool = False  # everything is on its way to the client, who may close now
+    captured: bool = False
+    mirrors: str = ""  # the event whose question this shadow was asked
+
+    @property
+    def latency_s(self) -> float:
+        return self.ended_s - self.began_s
+
+    @property
+    def ttft_s(self) -> float:
+        """Time to the first token; to the whole reply where it was not streamed."""
+        return self.latency_s if self.first_s is None else self.first_s - self.began_s
+
+    @property
+    def tpot_s(self) -> float:
+        """Time per output token after the first; 0 where unknown."""
+        tokens = self.answer.output_tokens
+        if self.first_s is None or self.last_s is None or tokens < 2:
+            return 0.0
+        return (self.last_s - self.first_s) / (tokens - 1)
+
+
+class Capture:
+    """Keeps exchanges, each once, just before the client has its last byte: whoever got a whole answer is in the
+    journal, whatever happens to this process then. Nothing here can fail a request."""
+
+    def __init__(self, publish: Publish, masker: Masker, recent: RecentAnswers) -> None:
+        self._publish, self._masker, self._recent = publish, masker, recent
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Nothing happens the second time."""
+        if exchange.captured or exchange.choice is None:
+            return
+        exchange.captured, exchange.ended_s = True, time.perf_counter()
+        try:
+            self._keep(exchange, exchange.choice, time.time_ns() // 1_000_000)
+        except Exception:  # a defect here must cost an event, not a reply
+            log.exception("exchange not captured", event_id=exchange.event_id)
+
+    def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
+        if exchange.status == 200 and choice.arm is not Arm.SHADOW:
+            self._recent.add(exchange.event_id, exchange.answer.text)
+        event = served(exchange, choice, self._masker, now_ms)
+        self._publish(INFERENCE, event, event.id, now_ms)
+
+
+def count(exchange: Exchange) -> None:
+    """Tells Prometheus; that can wait until the client has its answer."""
+    if exchange.choice is None:
+        return
+    choice = exchange.choice
+    counted = _counted(choice.alias, choice.version, choice.arm.value, exchange.status)
+    counted.requests.inc()
+    counted.duration.observe(exchange.latency_s)
+    if exchange.first_s is not None:
+        counted.ttft.observe(exchange.ttft_s)
+        counted.tpot.observe(exchange.tpot_s)
+
+
+class _Counted(NamedTuple):
+    requests: Counter
+    duration: Histogram
+    ttft: Histogram
+    tpot: Histogram
+
+
+@lru_cache(maxsize=1_024)
+def _counted(alias: str, version: str, arm: str, status: int) -> _Counted:
+    """The metrics with these labels; looking them up each time would take longer than counting."""
+    labels = alias, version, arm
+    return _Counted(
+        metrics.REQUESTS.labels(*labels, str(status)),
+        metrics.DURATION.labels(*labels),
+        metrics.TTFT.labels(*labels),
+        metrics.TPOT.labels(*labels),
+    )
+
+
+class RecentAnswers:
+    """The last answers by event id, as many as fit: a label on a stream is judged here."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._answers: OrderedDict[str, str] = OrderedDict()
+
+    def add(self, event_id: str, answer: str) -> None:
+        self._answers[event_id] = answer
+        while len(self._answers) > self._capacity:
+            self._answers.popitem(last=False)
+
+    def get(self, event_id: str) -> str | None:
+        return self._answers.get(event_id)
+
+
+def served(exchange: Exchange, choice: Choice, masker: Masker, now_ms: int) -> InferenceServed:
+    """The event, with what is private masked."""
+    asked, answer = exchange.asked, exchange.answer
+    return InferenceServed(
+        id=exchange.event_id,
+        time_ms=now_ms,
+        alias=choice.alias,
+        version=choice.version,
+        replica=choice.replica,
+        arm=choice.arm,
+        operation=asked.operation.value,
+        client=caller(exchange.client, asked.user),
+        input_messages=[Message(m.role, masker(m.content)) for m in asked.messages()],
+        output=masker(answer.text),
+        input_tokens=answer.input_tokens,
+        output_tokens=answer.output_tokens,
+        ttft_ms=_ms(exchange.ttft_s),
+        tpot_ms=_ms(exchange.tpot_s),
+        latency_ms=_ms(exchange.latency_s),
+        finish_reason=answer.finish_reason,
+        logprob_mean=_finite(math.fsum(answer.logprobs) / len(answer.logprobs)) if answer.logprobs else None,
+        logprob_min=_finite(min(answer.logprobs)) if answer.logprobs else None,
+        status=exchange.status,
+        streamed=asked.streamed,
+        tags={name: masker(value) for name, value in exchange.tags.items()},
+        mirrors=exchange.mirrors,
+    )
+
+
+def caller(key_id: str, user: str) -> str:
+    """Who asked: the key's id, and a digest that tells its users apart without naming them.
+
+    >>> caller("app", ""), caller("app", "ann") == caller("app", "bob")
+    ('app', False)
+    """
+    return f"{key_id}/{hashlib.sha256(user.encode()).hexdigest()[:12]}" if user else key_id
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1_000_000) / 1_000  # to whole numbers `round` is several times quicker
+
+
+def _finite(value: float) -> float | None:
+    return round(value * 1_000_000) / 1_000_000 if math.isfinite(value) else None

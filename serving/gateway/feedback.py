@@ -1,0 +1,157 @@
+"""What somebody says about a reply: which version it is about, and whether the reply was right."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from monitor.metrics import METRICS, exact_match, normalise
+from serving import metrics
+from serving.gateway.capture import Publish, RecentAnswers
+from serving.gateway.errors import ApiError, missing, unavailable, wrong
+from serving.gateway.masking import Masker
+from serving.gateway.request import Request
+from serving.settings import GatewaySettings
+from streams.codec import deterministic_id
+from streams.events import Arm, FeedbackGiven
+from streams.identity import VERSION, ForgedRequestId, RequestId, Signer
+from streams.topics import FEEDBACK
+
+FIELDS = ("label", "correction", "score", "thumb")
+SOURCES = ("client", "reviewer", "downstream")
+RIGHT = 0.5  # of a metric that is not yes or no
+LONGEST = 20_000  # characters of a label or a correction
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The body of a feedback request, checked."""
+
+    request_id: str
+    label: str | None
+    correction: str | None
+    score: float | None
+    thumb: bool | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """Takes feedback for any reply that any gateway with the same signing key gave."""
+
+    settings: GatewaySettings
+    signer: Signer
+    publish: Publish
+    recent: RecentAnswers
+    masker: Masker
+
+    async def serve(self, request: Request) -> None:
+        """Answers 202 with what was understood, once the event is kept. Raises ApiError, 503 where it cannot be."""
+        body = said(request.body)
+        try:
+            about = self.signer.read(body.request_id)
+        except ForgedRequestId as error:
+            raise ApiError(400, str(error), "request_id", "unknown_request_id") from error
+        event = self.event(body, about, request.key.id, time.time_ns() // 1_000_000)
+        told = {"id": event.id, "event_id": event.event_id, "version": event.version, "correct": event.correct}
+        if not self.publish(FEEDBACK, event, event.id, event.time_ms):
+            raise unavailable("feedback cannot be kept just now", "journal_full")
+        request.answer(202, msgspec.json.encode(told))
+        metrics.FEEDBACK.labels(event.alias, str(event.correct).lower()).inc()
+
+    def event(self, body: Said, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
+        """The same words by the same caller on the same reply are the same event."""
+        matched = VERSION.fullmatch(about.version)
+        alias = matched["alias"] if matched else about.version
+        content = (body.label, body.correction, body.score, body.thumb)
+        return FeedbackGiven(
+            id=deterministic_id("feedback", about.event_id, key_id, body.source, *content),
+            event_id=about.event_id,
+            time_ms=now_ms,
+            alias=alias,
+            version=about.version,
+            arm=Arm(about.arm),
+            by=key_id,
+            source=body.source,
+            label=None if body.label is None else self.masker(body.label),
+            correction=None if body.correction is None else self.masker(body.correction),
+            score=body.score,
+            thumb=body.thumb,
+            correct=self._correct(body, about, alias),
+        )
+
+    def _correct(self, body: Said, about: RequestId, alias: str) -> bool | None:
+        """Whether the reply was what it should have been; None where the text is not known here, or no text was
+        given: a thumb or a score is an opinion and is kept as one."""
+        truth = body.label if body.label is not None else body.correction
+        if truth is None:
+            return None
+        metric = METRICS[self.settings.metrics.get(alias, exact_match.__name__)]
+        if metric is exact_match and about.answer:
+            return hmac.compare_digest(self.signer.answer_digest(about.event_id, normalise(truth)), about.answer)
+        answer = self.recent.get(about.event_id)
+        return None if answer is None else metric(answer, truth) >= RIGHT
+
+
+def said(data: bytes) -> Said:
+    """Raises ApiError naming the field that is wrong."""
+    try:
+        body = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise ApiError(400, f"the body is {type(body).__name__}, expected a JSON object")
+    known = ("request_id", "source", *FIELDS)
+    if strange := sorted(set(body) - set(known)):
+        raise ApiError(400, f"{strange[0]} is not known, expected {', '.join(known)}", strange[0])
+    if "request_id" not in body:
+        raise missing("request_id", "the value of the reply's x-homeostat-request-id header")
+    if all(body.get(name) is None for name in FIELDS):
+        raise missing(FIELDS[0], f"at least one of {', '.join(FIELDS)}")
+    return Said(
+        request_id=_text(body, "request_id") or "",
+        label=_text(body, "label"),
+        correction=_text(body, "correction"),
+        score=_score(body),
+        thumb=_thumb(body),
+        source=_source(body),
+    )
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise wrong(name, value, "text")
+    if len(value) > LONGEST:
+        raise ApiError(400, f"{name} has {len(value)} characters, expected at most {LONGEST}", name)
+    return value
+
+
+def _score(body: Mapping[str, Any]) -> float | None:
+    value = body.get("score")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise wrong("score", value, "a number from 0 to 1")
+    return float(value)
+
+
+def _thumb(body: Mapping[str, Any]) -> bool | None:
+    value = body.get("thumb")
+    if value is not None and not isinstance(value, bool):
+        raise wrong("thumb", value, "true (up) or false (down)")
+    return value
+
+
+def _source(body: Mapping[str, Any]) -> str:
+    value = body.get("source", SOURCES[0])
+    if value not in SOURCES:
+        raise wrong("source", value, f"one of {', '.join(SOURCES)}")
+    return str(value)

@@ -1,0 +1,283 @@
+"""A request's way: pick a version, ask a replica, keep what was said, answer the client."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from monitor.metrics import normalise
+from serving import metrics
+from serving.gateway import question, reply
+from serving.gateway.capture import Capture, Exchange, count
+from serving.gateway.ejection import Ejection
+from serving.gateway.errors import ApiError, unavailable, wrong
+from serving.gateway.link import Broken, Link, Unreached
+from serving.gateway.question import PATHS, Operation
+from serving.gateway.request import Header, Request
+from serving.gateway.shadow import Shadow
+from serving.gateway.upstream import Upstream
+from serving.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
+from serving.settings import GatewaySettings
+from streams.events import Arm
+from streams.identity import RequestId, Signer, uuid7
+
+log = structlog.get_logger()
+
+HUNG_UP = 499
+TIMEOUT_HEADER = "x-homeostat-timeout-ms"
+PASSED = ("traceparent", "tracestate")  # from the client's headers to the engine
+MOST_EVENT_BYTES = 16_777_216  # of a stream
+
+
+@dataclass(slots=True)
+class Inference:
+    """`table` is asked anew for each request, so a route takes effect at once."""
+
+    settings: GatewaySettings
+    table: Callable[[], RouteTable]
+    upstream: Upstream
+    signer: Signer
+    capture: Capture
+    ejection: Ejection
+    shadow: Shadow
+    load: Counter[str] = field(default_factory=Counter)  # requests under way, by replica
+    _turn: int = 0
+
+    async def serve(self, request: Request, operation: Operation) -> None:
+        """Answers the request, whatever happens, once it is captured. Raises ApiError for a body that is wrong and an
+        alias that is not known: nobody was asked then."""
+        began_s = time.perf_counter()
+        asked = question.asked(request.body, operation)
+        table = self.table()
+        if asked.alias not in table.routes:
+            raise unknown(asked.alias, table)
+        exchange = Exchange(uuid7(), asked, request.key.id, self._tags(request), began_s)
+        timeout_s = self._timeout_s(request)
+        try:
+            await self._answer(request, exchange, timeout_s)
+        except asyncio.CancelledError:
+            self._cut_off(request, exchange)
+        except ApiError as error:
+            exchange.status = error.status
+            self.capture(exchange)
+            request.fail(error)
+        except Exception:  # a defect: whoever serves tells the client
+            exchange.status = 500
+            raise
+        finally:
+            self.capture(exchange)
+            count(exchange)
+        if exchange.status == 200 and not request.gone:
+            self.shadow.mirror(asked, exchange, self)
+
+    async def ask(self, request: Request, exchange: Exchange, choice: Choice, timeout_s: float) -> None:
+        """One try with one replica. Raises Unreached where the client has seen nothing yet, ApiError."""
+        exchange.choice = choice
+        self._count(choice.replica, 1)
+        try:
+            await self._forward(request, exchange, choice, timeout_s)
+            self.ejection.answered(choice.replica)
+        finally:
+            self._count(choice.replica, -1)
+
+    async def _answer(self, request: Request, exchange: Exchange, timeout_s: float) -> None:
+        problem, deadline = "", time.monotonic() + timeout_s
+        for _ in range(self.settings.tries):
+            choice = self._pick(request, exchange)
+            self.ejection.trying(choice.replica)
+            try:
+                await self.ask(request, exchange, choice, max(deadline - time.monotonic(), 0.001))
+                return
+            except Unreached as error:
+                problem = str(error)
+                self.ejection.failed(choice.replica)
+                metrics.RETRIES.labels(choice.replica).inc()
+                log.warning("replica not reached", replica=choice.replica, version=choice.version, error=problem)
+        raise unavailable(f"no replica gave an answer; the last one: {problem}", "replica_unreachable")
+
+    def _pick(self, request: Request, exchange: Exchange) -> Choice:
+        asked, table = exchange.asked, self.table()
+        sticky = request.headers.get("x-session-id") or asked.user or exchange.event_id
+        self._turn += 1
+        try:
+            return pick(table, asked.alias, sticky, self.load, self.ejection.avoided(), self._turn)
+        except UnknownAlias as error:
+            raise unknown(asked.alias, table) from error
+        except NoReplica as error:
+            exchange.choice = Choice(asked.alias, error.version, Arm.CHAMPION, "", "")
+            raise unavailable(str(error)) from error
+
+    async def _forward(self, request: Request, exchange: Exchange, choice: Choice, timeout_s: float) -> None:
+        asked = exchange.asked
+        body, passed = asked.forwarded(choice.version), _passed(request)
+        try:
+            link = await self.upstream.ask(choice.url, PATHS[asked.operation], body, timeout_s, passed)
+            try:
+                if asked.streamed and link.status == 200 and not _json(link):
+                    await self._stream(request, exchange, choice, link)
+                else:
+                    await self._whole(request, exchange, choice, link)
+            finally:
+                link.release()
+        except TimeoutError as error:
+            raise ApiError(504, f"no answer within {timeout_s:.3g} s", code="engine_timeout") from error
+
+    async def _whole(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
+        data = await link.read()
+        if link.status == 404 and choice.version.encode() in data:
+            raise Unreached(f"it lost {choice.version}")
+        data = self._understood(exchange, link, data)
+        exchange.status = link.status
+        digest = self._digest(exchange) if link.status == 200 else ""
+        kind = link.headers.get("content-type", "application/json").encode("latin-1")
+        self.capture(exchange)
+        request.answer(link.status, data, [(b"content-type", kind), *self._identity(exchange, choice, digest)])
+
+    def _understood(self, exchange: Exchange, link: Link, data: bytes) -> bytes:
+        """The body for the client. Raises ApiError where the engine does not know the path, or says nothing that is
+        meant for a client."""
+        try:
+            if link.status == 200:
+                data, exchange.answer = reply.whole(data, exchange.asked)
+                return data
+            if "error" in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
+                return data
+        except reply.UNSHAPED:
+            pass
+        if link.status == 404:
+            path = PATHS[exchange.asked.operation]
+            raise ApiError(404, f"the engine does not serve {path} for this model", code="not_supported")
+        raise ApiError(502, f"the engine's answer (status {link.status}) is no JSON object", code="engine_failed")
+
+    async def _stream(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
+        exchange.status = 200
+        kind = link.headers.get("content-type", "text/event-stream; charset=utf-8").encode("latin-1")
+        told = [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._identity(exchange, choice, "")]
+        request.start(200, told, at_once=not link.waiting)
+        try:
+            await self._pass_on(request, exchange, link)
+        except TimeoutError:
+            self._break(request, exchange, 504, f"no chunk within {self.settings.timeout_s:g} s")
+        except Broken as error:
+            self._break(request, exchange, 502, f"the engine {error}")
+
+    async def _pass_on(self, request: Request, exchange: Exchange, link: Link) -> None:
+        """Passes the stream's events on; Broken where it ends before its last one."""
+        rest, answer = b"", exchange.answer
+        async for piece in link.stream():
+            if exchange.complete or len(rest) > MOST_EVENT_BYTES:
+                break  # the client has all it gets, and the engine says more; or it never ends what it says
+            *events, rest = (rest + piece).split(b"\n\n")
+            passed = b"".join(
+                part for event in events for each in self._event(event, exchange) for part in (each, b"\n\n")
+            )
+            if answer.complete:  # the connection may be used again once the engine's answer is over
+                exchange.complete, exchange.status = True, 500 if answer.failed else 200
+                self.capture(exchange)
+                request.end(passed)
+            elif passed:
+                await request.chunk(passed)
+        if not exchange.complete:
+            raise Broken("ended its answer early")
+
+    def _event(self, event: bytes, exchange: Exchange) -> list[bytes]:
+        """The events that the client gets now that the engine sent one more."""
+        before = len(exchange.answer.parts)
+        passed = reply.event(event, exchange.asked, exchange.answer)
+        if len(exchange.answer.parts) > before:
+            exchange.last_s = time.perf_counter()
+            exchange.first_s = exchange.first_s or exchange.last_s
+        return passed
+
+    def _break(self, request: Request, exchange: Exchange, status: int, message: str) -> None:
+        """The client has its 200 already: it gets an error as the stream's last event, and no `[DONE]`."""
+        if exchange.complete:
+            return
+        exchange.status = status
+        self.capture(exchange)
+        log.warning("stream broken", event_id=exchange.event_id, status=status, error=message)
+        error = b"data: " + ApiError(status, message, code="engine_failed").body()
+        request.end(b"".join(each + b"\n\n" for each in (*reply.rest(exchange.answer), error)))
+
+    def _cut_off(self, request: Request, exchange: Exchange) -> None:
+        """The client is gone, or the gateway has to end before the answer is there."""
+        if exchange.complete:
+            return
+        if request.gone:
+            exchange.status = HUNG_UP
+            return
+        exchange.status = 503
+        self.capture(exchange)
+        if not request.started:
+            request.keep_alive = False
+            request.fail(unavailable("the gateway is ending", "shutting_down"))
+        elif not request.done:
+            self._break(request, exchange, 503, "the gateway is ending")
+
+    def _count(self, replica: str, by: int) -> None:
+        if replica not in self.load:
+            metrics.IN_FLIGHT.labels(replica).set_function(lambda: self.load[replica])
+        self.load[replica] += by
+
+    def _tags(self, request: Request) -> dict[str, str]:
+        headers = request.headers
+        return {tag: headers[name] for name, tag in self.settings.tag_headers.items() if name in headers}
+
+    def _timeout_s(self, request: Request) -> float:
+        """The operator's, or less, where the client has less time."""
+        asked = request.headers.get(TIMEOUT_HEADER)
+        if asked is None:
+            return self.settings.timeout_s
+        try:
+            given = float(asked) / 1_000
+        except ValueError:
+            given = math.nan
+        if not 0 < given < math.inf:
+            raise wrong(TIMEOUT_HEADER, asked, "a positive number of milliseconds")
+        return min(given, self.settings.timeout_s)
+
+    def _digest(self, exchange: Exchange) -> str:
+        """Of the answer; none where there is more than one to choose from."""
+        if exchange.answer.choices != 1:
+            return ""
+        return self.signer.answer_digest(exchange.event_id, normalise(exchange.answer.text))
+
+    def _identity(self, exchange: Exchange, choice: Choice, digest: str) -> list[Header]:
+        signed = self.signer.sign(RequestId(exchange.event_id, choice.version, choice.arm.value, digest))
+        return [(b"x-homeostat-version", choice.version.encode()), (b"x-homeostat-request-id", signed.encode())]
+
+
+def _json(link: Link) -> bool:
+    """Whether an engine that was asked for a stream gives one piece."""
+    return link.headers.get("content-type", "").startswith("application/json")
+
+
+def _passed(request: Request) -> bytes:
+    lines = [f"{name}: {request.headers[name]}\r\n" for name in PASSED if name in request.headers]
+    return "".join(lines).encode("latin-1")
+
+
+def unknown(alias: str, table: RouteTable) -> ApiError:
+    """OpenAI's error for a model that is not there, with those that are."""
+    known = ", ".join(sorted(table.routes)) or "none yet"
+    shown = alias if len(alias) <= 80 else alias[:77] + "..."
+    return ApiError(404, f"the model {shown!r} does not exist; known: {known}", "model", "model_not_found")
+
+
+def model_card(alias: str, table: RouteTable) -> dict[str, object]:
+    """An alias as OpenAI lists a model; `root` is the champion's version."""
+    route = table.routes[alias]
+    return {
+        "id": alias,
+        "object": "model",
+        "created": route.time_ms // 1000,
+        "owned_by": "homeostat",
+        "root": route.champion,
+    }

@@ -1,0 +1,196 @@
+"""What clients ask, as JSON: what is understood of it, and what is added on its way to an engine.
+
+Whatever is not understood here passes byte for byte: it is the engine's business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from serving.gateway.errors import ApiError, missing, wrong
+from streams.events import Message
+
+Fields = dict[str, msgspec.Raw]
+_fields = msgspec.json.Decoder(Fields)
+TRUE, FALSE, ZERO = msgspec.Raw(b"true"), msgspec.Raw(b"false"), msgspec.Raw(b"0")
+
+
+class Operation(StrEnum):
+    """What of OpenAI's interface a request uses; the value is its name in events."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    RESPONSE = "response"
+    EMBEDDING = "embedding"
+
+
+PATHS = {
+    Operation.CHAT: "/v1/chat/completions",
+    Operation.COMPLETION: "/v1/completions",
+    Operation.RESPONSE: "/v1/responses",
+    Operation.EMBEDDING: "/v1/embeddings",
+}
+
+
+class Known(msgspec.Struct):
+    """The fields that matter here, of any operation; None where they are missing or null."""
+
+    model: Any = None
+    user: Any = None
+    stream: Any = None
+    stream_options: Any = None
+    logprobs: Any = None
+    messages: Any = None
+    prompt: Any = None
+    input: Any = None
+    instructions: Any = None
+
+
+_known = msgspec.json.Decoder(Known)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request's body and what was understood of it."""
+
+    fields: Fields
+    known: Known
+    options: Fields  # of a stream
+    operation: Operation
+    alias: str
+    user: str
+    streamed: bool
+    wants_logprobs: bool
+    wants_usage: bool  # of a stream, in a chunk of its own
+
+    @property
+    def strips(self) -> bool:
+        """Whether the engine is asked for log-probabilities that the client did not ask for."""
+        return not self.wants_logprobs and self.operation in (Operation.CHAT, Operation.COMPLETION)
+
+    def forwarded(self, version: str) -> bytes:
+        """The body for the engine: the version's name, and log-probabilities and usage asked for."""
+        body: dict[str, Any] = {**self.fields, "model": version}
+        if self.strips:
+            body["logprobs"] = TRUE if self.operation is Operation.CHAT else ZERO
+        if self.streamed and not self.wants_usage and self.operation in (Operation.CHAT, Operation.COMPLETION):
+            body["stream_options"] = {**self.options, "include_usage": TRUE, "continuous_usage_stats": FALSE}
+        return msgspec.json.encode(body)
+
+    def messages(self) -> list[Message]:
+        """What was asked, as text; parts that are no text are named by their type."""
+        known = self.known
+        if self.operation is Operation.CHAT:
+            return _said(known.messages)
+        if self.operation is Operation.RESPONSE:
+            told = [Message("system", known.instructions)] if isinstance(known.instructions, str) else []
+            return [*told, *(_said(known.input) if isinstance(known.input, list) else [Message("user", known.input)])]
+        given = known.prompt if self.operation is Operation.COMPLETION else known.input
+        texts = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+        return [Message("text", text if isinstance(text, str) else "[tokens]") for text in texts]
+
+
+def asked(data: bytes, operation: Operation) -> Asked:
+    """Raises ApiError naming the field that is wrong."""
+    try:
+        fields, known = _fields.decode(data), _known.decode(data)
+        options = _fields.decode(fields["stream_options"]) if isinstance(known.stream_options, dict) else {}
+    except msgspec.ValidationError as error:
+        raise ApiError(400, _unusable(data, error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"the body is not JSON: {_reason(error)}") from error
+    _check(known, operation)
+    return Asked(
+        fields=fields,
+        known=known,
+        options=options,
+        operation=operation,
+        alias=known.model,
+        user=known.user or "",
+        streamed=bool(known.stream),
+        wants_logprobs=_wants_logprobs(known.logprobs, operation),
+        wants_usage=bool((known.stream_options or {}).get("include_usage")),
+    )
+
+
+def _check(known: Known, operation: Operation) -> None:
+    if not isinstance(known.model, str) or not known.model:
+        raise missing("model", "an alias") if known.model is None else wrong("model", known.model, "an alias")
+    if known.stream is not None and not isinstance(known.stream, bool):
+        raise wrong("stream", known.stream, "true or false")
+    if known.user is not None and not isinstance(known.user, str):
+        raise wrong("user", known.user, "text")
+    if known.stream_options is not None and not isinstance(known.stream_options, dict):
+        raise wrong("stream_options", known.stream_options, "an object")
+    _QUESTIONS[operation](known)
+
+
+def _check_chat(known: Known) -> None:
+    if known.messages is None:
+        raise missing("messages", "a list of messages")
+    if not isinstance(known.messages, list) or not known.messages:
+        raise wrong("messages", known.messages, "a list of at least one message")
+    for i, message in enumerate(known.messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise wrong(f"messages[{i}]", message, "an object with role and content")
+
+
+def _check_completion(known: Known) -> None:
+    if known.prompt is None:
+        raise missing("prompt", "text")
+    if not isinstance(known.prompt, str | list):
+        raise wrong("prompt", known.prompt, "text, or a list of texts or tokens")
+
+
+def _check_input(known: Known) -> None:
+    if known.input is None:
+        raise missing("input", "text or a list")
+    if not isinstance(known.input, str | list):
+        raise wrong("input", known.input, "text or a list")
+
+
+_QUESTIONS = {
+    Operation.CHAT: _check_chat,
+    Operation.COMPLETION: _check_completion,
+    Operation.RESPONSE: _check_input,
+    Operation.EMBEDDING: _check_input,
+}
+
+
+def _wants_logprobs(given: object, operation: Operation) -> bool:
+    return bool(given) if operation is Operation.CHAT else given is not None and given is not False
+
+
+def _said(messages: list[Any]) -> list[Message]:
+    return [Message(_word(m.get("role")), _text(m.get("content"))) for m in messages if isinstance(m, dict)]
+
+
+def _text(content: object) -> str:
+    """A message's content: text, or the texts of its parts."""
+    if isinstance(content, str):
+        return content
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return "\n".join(_part(part) for part in parts)
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    return _word(part["text"]) if "text" in part else f"[{_word(part.get('type')) or 'part'}]"
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _unusable(data: bytes, error: Exception) -> str:
+    try:
+        return f"the body is {type(msgspec.json.decode(data)).__name__}, expected a JSON object"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"the body cannot be read: {error}"
+
+
+def _reason(error: Exception) -> str:
+    return "too deeply nested" if isinstance(error, RecursionError) else str(error)

@@ -1,0 +1,85 @@
+"""OpenAI's Responses interface, as far as it is understood: an answer's text, its end and its tokens."""
+
+from __future__ import annotations
+
+import contextlib
+
+import msgspec
+
+from serving.gateway.answered import Answered
+
+UNSHAPED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+ENDS = ("response.completed", "response.incomplete", "response.failed")
+
+
+class Content(msgspec.Struct):
+    """A part of a message."""
+
+    text: str | None = None
+
+
+class Item(msgspec.Struct):
+    """A message, or something else that was put out."""
+
+    type: str = ""
+    content: list[Content] | None = None
+
+
+class Usage(msgspec.Struct):
+    """How many tokens it took."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Response(msgspec.Struct):
+    """A whole answer."""
+
+    status: str | None = None
+    output: list[Item] = []
+    usage: Usage | None = None
+
+
+class StreamEvent(msgspec.Struct):
+    """One of a stream's."""
+
+    type: str = ""
+    delta: msgspec.Raw = msgspec.Raw(b"null")
+    response: Response | None = None
+
+
+_response = msgspec.json.Decoder(Response)
+_event = msgspec.json.Decoder(StreamEvent)
+
+
+def take_whole(answer: Answered, data: bytes) -> None:
+    """Raises msgspec.DecodeError where it is no JSON object."""
+    try:
+        response = _response.decode(data)
+    except msgspec.ValidationError:
+        msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        return
+    texts = [part.text for item in response.output if item.type == "message" for part in item.content or ()]
+    answer.parts += [text for text in texts if text]
+    _take(answer, response)
+
+
+def take_event(answer: Answered, data: bytes) -> None:
+    """`data`: one event's lines."""
+    text = data.rpartition(b"\ndata: ")[2].removeprefix(b"data: ")
+    with contextlib.suppress(*UNSHAPED):
+        told = _event.decode(text)
+        if told.type == "response.output_text.delta":
+            answer.parts.append(msgspec.json.decode(told.delta, type=str))
+        elif told.type in ENDS:
+            answer.complete = True
+            answer.failed = told.type == "response.failed"
+            if told.response is not None:
+                _take(answer, told.response)
+
+
+def _take(answer: Answered, response: Response) -> None:
+    answer.choices, answer.finish_reason = 1, response.status or ""
+    if response.usage is not None:
+        answer.input_tokens = max(response.usage.input_tokens or 0, 0)
+        answer.output_tokens = max(response.usage.output_tokens or 0, 0)

@@ -1,0 +1,1 @@
+"""What an engine serves: adapters checked, loaded, probed and attested, one reconciler for each replica."""

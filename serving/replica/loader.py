@@ -1,0 +1,194 @@
+"""Puts versions into one engine and takes them out: bytes checked before, the engine's answers after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from serving.replica.adapters import Adapters
+from serving.replica.fingerprints import Doubt, Fingerprints
+from serving.replica.probe import Measured
+from serving.settings import ControllerSettings
+from serving.slots import Wanted
+from streams.events import RouteWritten
+from streams.identity import EVALUATION, VERSION
+
+log = structlog.get_logger()
+
+BACK_OFF_S = (0.5, 5.0)  # after what could not be done, twice as long each time
+
+
+class Engine(Protocol):
+    """The part of `serving.replica.engine` that is needed here. Any exception means: not now."""
+
+    async def models(self) -> Mapping[str, str]: ...
+    async def load(self, name: str, path: str) -> object: ...
+    async def unload(self, name: str) -> object: ...
+    async def warm(self, name: str) -> object: ...
+    async def probe(self, name: str) -> Measured: ...
+
+
+@dataclass(slots=True)
+class Loader:
+    """Of one replica. `loaded`: name -> folder, as the engine said when this turn began and as it became since."""
+
+    settings: ControllerSettings
+    replica: str
+    engine: Engine
+    adapters: Adapters
+    fingerprints: Fingerprints
+    loaded: dict[str, str] = field(default_factory=dict)
+    _ours: set[str] = field(default_factory=set)  # loaded by us, and not gone since
+    _warm: bool = False
+    _unwanted_since: dict[str, float] = field(default_factory=dict)
+    _again_at: dict[str, float] = field(default_factory=dict)  # version -> when what was in vain is tried again
+    _failures: Counter[str] = field(default_factory=Counter)  # in a row
+    _troubles: dict[str, str] = field(default_factory=dict)  # version -> what keeps it away; said once
+
+    def found(self, loaded: Mapping[str, str]) -> None:
+        """What the engine has now."""
+        self.loaded = dict(loaded)
+        self._ours &= set(loaded)
+
+    def lost(self) -> None:
+        """The engine is gone, and all that it had."""
+        self.loaded.clear()
+        self._ours.clear()
+        self._warm = False
+        self._again_at.clear()
+        self._failures.clear()
+        self.fingerprints.forget_all()
+
+    async def warm(self) -> None:
+        """Once an engine's life, before clients come to it."""
+        base = base_model(self.loaded)
+        if self._warm or base is None:
+            return
+        self._warm = True
+        try:
+            await self.engine.warm(base)
+        except Exception as error:  # it may serve all the same: whether it does, the probes tell
+            log.warning("engine could not be warmed", replica=self.replica, error=repr(error))
+
+    async def serves(self, each: Wanted) -> bool:
+        """Whether the engine answers with the version's bytes, as far as is known without asking it."""
+        try:
+            path = await asyncio.to_thread(self.adapters.verified, each)
+        except (ValueError, OSError) as error:
+            self._trouble(each, str(error))
+            return False
+        return self._has(each, path) and self.fingerprints.doubt(each) is None
+
+    async def bring(self, each: Wanted, now_s: float) -> bool:
+        """Loads and probes what is missing, and says whether it serves. One that differs from what it should be is
+        loaded anew once, then left alone for `probe_every_s`."""
+        if now_s < self._again_at.get(each.version, float("-inf")):
+            return False
+        try:
+            doubt = await self._tried(each, now_s)
+            if doubt is not None:
+                self._trouble(each, f"{_told(doubt)}; is loaded anew")
+                await self._drop(each.version)
+                doubt = await self._tried(each, now_s)
+            self._conclude(each, doubt, now_s)
+        except Exception as error:  # one bad adapter must not stop the others
+            self._trouble(each, str(error) or repr(error))
+            self._failures[each.version] += 1
+            wait_s = BACK_OFF_S[0] * 2.0 ** (self._failures[each.version] - 1)
+            self._again_at[each.version] = now_s + min(wait_s, BACK_OFF_S[1])
+            return False
+        return doubt is None
+
+    def note(self, routes: Mapping[str, RouteWritten], keep: set[str], now_s: float) -> None:
+        """Which of a routed alias's versions no route wants any more; names of other aliases are none of ours."""
+        idle = {n for n in self.loaded if n not in keep and (m := VERSION.fullmatch(n)) and m["alias"] in routes}
+        self._unwanted_since = {name: self._unwanted_since.get(name, now_s) for name in idle}
+
+    async def unload(self, now_s: float) -> None:
+        """What was unwanted for `drain_s`."""
+        for name, since in sorted(self._unwanted_since.items()):
+            if now_s - since >= self.settings.drain_s:
+                await self._drop(name)
+
+    async def _tried(self, each: Wanted, now_s: float) -> Doubt | None:
+        await self._load(each)
+        if not self.fingerprints.taken(each.version):
+            await self.fingerprints.take(self.engine, each.version, now_s)
+        return self.fingerprints.doubt(each)
+
+    async def _load(self, each: Wanted) -> None:
+        path = await asyncio.to_thread(self.adapters.loadable, each)
+        if self._has(each, path):
+            return
+        if each.version in self.loaded:
+            log.warning("engine has other bytes under this name; replaced", version=each.version)
+            await self._drop(each.version)
+        await self._make_room()
+        await self.engine.load(each.version, str(path))
+        self.loaded[each.version] = str(path)
+        self._ours.add(each.version)
+        log.info("adapter loaded", replica=self.replica, version=each.version)
+        await self._unaltered(each)
+
+    async def _unaltered(self, each: Wanted) -> None:
+        """The bytes that were read are those that were checked, or they do not stay."""
+        try:
+            await asyncio.to_thread(self.adapters.verified, each)
+        except (ValueError, OSError):
+            await self._drop(each.version)
+            raise
+
+    async def _make_room(self) -> None:
+        """One that nobody wants any more goes at once where its slot is needed."""
+        while sum(map(_takes_slot, self.loaded)) >= self.settings.max_loras:
+            idle = sorted((since, name) for name, since in self._unwanted_since.items())
+            if not idle:
+                raise RuntimeError(f"no slot is free: {', '.join(sorted(self.loaded))}")
+            await self._drop(idle[0][1])
+
+    async def _drop(self, name: str) -> None:
+        self.fingerprints.forget(name)
+        self._unwanted_since.pop(name, None)
+        await self.engine.unload(name)
+        self.loaded.pop(name, None)
+        self._ours.discard(name)
+        log.info("adapter unloaded", replica=self.replica, version=name)
+
+    def _has(self, each: Wanted, path: Path) -> bool:
+        name = each.version
+        return name in self.loaded and (name in self._ours or Path(self.loaded[name]) == path)
+
+    def _conclude(self, each: Wanted, doubt: Doubt | None, now_s: float) -> None:
+        self._failures.pop(each.version, None)
+        if doubt is None:
+            self._troubles.pop(each.version, None)
+            self._again_at.pop(each.version, None)
+            return
+        wait_s, limit = self.settings.probe_every_s, self.settings.probe_tolerance
+        self._again_at[each.version] = now_s + wait_s
+        self._trouble(each, f"{_told(doubt)}, probe_tolerance is {limit:g}: not served; next try in {wait_s:g} s")
+
+    def _trouble(self, each: Wanted, problem: str) -> None:
+        if self._troubles.get(each.version) != problem:
+            self._troubles[each.version] = problem
+            log.error("adapter is in trouble", replica=self.replica, version=each.version, problem=problem)
+
+
+def _told(doubt: Doubt) -> str:
+    return f"the engine's log-probabilities differ from those of {doubt.by} by {doubt.distance:.3g} on average"
+
+
+def base_model(names: Iterable[str]) -> str | None:
+    """The name of what is no adapter."""
+    return next((name for name in names if VERSION.fullmatch(name) is None), None)
+
+
+def _takes_slot(name: str) -> bool:
+    """An adapter that clients are served with; one under evaluation must never keep a champion out."""
+    return VERSION.fullmatch(name) is not None and not name.startswith(EVALUATION)

@@ -1,0 +1,147 @@
+"""Makes one engine replica serve what the routes want, and says what it really serves. One per replica."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from serving.replica.adapters import Adapters
+from serving.replica.attester import Append, Attester, State
+from serving.replica.fingerprints import Fingerprints
+from serving.replica.loader import Engine, Loader
+from serving.replica.rounds import Rounds
+from serving.routing import RouteTable
+from serving.settings import ControllerSettings, Replica
+from serving.slots import Wanted, wanted
+from streams.events import RouteWritten
+
+log = structlog.get_logger()
+
+LOOK_S = 0.1  # how soon a new route is noticed where nobody wakes us
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """`base_model` is the id that adapters' digests were made with."""
+
+    settings: ControllerSettings
+    replica: Replica
+    engine: Engine
+    table: Callable[[], RouteTable]
+    append: Append
+    adapter_root: Path
+    base_model: str
+    _fingerprints: Fingerprints = field(init=False)
+    _loader: Loader = field(init=False)
+    _rounds: Rounds = field(init=False)
+    _attester: Attester = field(init=False)
+    _refused: set[str] = field(default_factory=set)  # for want of a slot; said once
+    _away: bool = False
+    _loop: asyncio.AbstractEventLoop | None = None
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        name, adapters = self.replica.name, Adapters(self.adapter_root, self.base_model, self.settings.max_lora_rank)
+        self._fingerprints = Fingerprints(self.settings, name, lambda: self.table())
+        self._loader = Loader(self.settings, name, self.engine, adapters, self._fingerprints)
+        self._rounds = Rounds(name, self._fingerprints)
+        self._attester = Attester(self.replica, self.base_model, self.append, self.settings.attest_every_s)
+
+    def wake(self) -> None:
+        """The table has changed. From any thread; without it a change is noticed within LOOK_S."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`: at once when a route changes, and every `engine_poll_s`."""
+        self._loop, seen, due = asyncio.get_running_loop(), dict[str, int](), 0.0
+        while not stop.is_set():
+            generations = {alias: route.generation for alias, route in self.table().routes.items()}
+            look = time.monotonic() >= due
+            if look or generations != seen:
+                seen = generations
+                await self._attempt(look)
+                due = time.monotonic() + self.settings.engine_poll_s if look else due
+            await self._rest()
+        self._loop = None
+        await self._rounds.close()
+        await self._attester.close()
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), LOOK_S)
+        except TimeoutError:
+            return
+        self._woken.clear()
+
+    async def _attempt(self, look: bool) -> None:
+        try:
+            await self.reconcile(time.monotonic(), look=look)
+        except Exception:  # the loop's top: the next turn tries again
+            log.exception("reconciling failed", replica=self.replica.name)
+
+    async def reconcile(self, now_s: float, *, look: bool = True) -> None:
+        """One comparison of desired and real state, the repair, and an attestation where one is due. Without a `look`
+        at the engine it has what it had a moment ago."""
+        routes = dict(self.table().routes)
+        fitting, excess = wanted(routes, self.settings.max_loras)
+        self._refuse(excess)
+        if not (await self._alive() if look else not self._away):
+            await self._say(routes, fitting, {}, now_s, healthy=False)
+            return
+        await self._loader.warm()
+        self._loader.note(routes, {each.version for each in (*fitting, *excess)}, now_s)
+        serving = await self._repair(routes, fitting, now_s)
+        await self._say(routes, fitting, serving, now_s)
+        await self._loader.unload(now_s)
+        self._rounds.go(self.engine, serving, self._loader.loaded, now_s)
+
+    async def _alive(self) -> bool:
+        """Whether the engine answers; where it does not, everything it had is gone."""
+        try:
+            self._loader.found(await self.engine.models())
+        except Exception as error:  # any failure of the engine means the same
+            if not self._away:
+                log.warning("engine does not answer", replica=self.replica.name, error=repr(error))
+            self._away = True
+            self._loader.lost()
+            return False
+        if self._away:
+            log.info("engine answers again", replica=self.replica.name)
+        self._away = False
+        return True
+
+    async def _repair(self, routes: Mapping[str, RouteWritten], plan: list[Wanted], now_s: float) -> dict[str, str]:
+        """Version -> digest of what the engine serves. What is no longer so is told before anything is repaired, and
+        what is repaired as soon as it is."""
+        serving = {each.version: each.digest for each in plan if await self._loader.serves(each)}
+        if self._attester.versions & {each.version for each in plan} - set(serving):
+            await self._say(routes, plan, serving, now_s)
+        for each in plan:
+            if each.version not in serving and await self._loader.bring(each, now_s):
+                serving[each.version] = each.digest
+                await self._say(routes, plan, serving, now_s)
+        return serving
+
+    async def _say(
+        self,
+        routes: Mapping[str, RouteWritten],
+        plan: list[Wanted],
+        serving: dict[str, str],
+        now_s: float,
+        *,
+        healthy: bool = True,
+    ) -> None:
+        probes = self._fingerprints.told(each.version for each in plan)
+        await self._attester.say(State.of(routes, serving, probes, healthy=healthy), now_s)
+
+    def _refuse(self, excess: list[Wanted]) -> None:
+        names = {each.version for each in excess}
+        for name in sorted(names - self._refused):
+            log.error("no slot left for this version", version=name, max_loras=self.settings.max_loras)
+        self._refused = names

@@ -1,0 +1,173 @@
+"""What an operator does to an alias's route: promote, roll back, pause, resume, shadow. Each is recorded first.
+
+An operator wins: where an automatic actor wrote the generation first, the change is made to what it wrote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from serving.rollout.changes import Change, Limits, Named, Pause, Promote, Rollback, Routes, Shadow
+from streams import ledger
+from streams.events import DecisionKind, DecisionRecorded, RetrainReported, RouteWritten
+from streams.identity import uuid7, version_name
+from streams.log import Appender, KafkaSettings, read
+from streams.topics import LEDGER, RESULTS, ROUTES
+
+ATTEMPTS = 10
+
+
+class UnknownVersion(LookupError):
+    """No route and no retraining ever named it."""
+
+
+def routes(kafka: KafkaSettings) -> dict[str, RouteWritten]:
+    """The route in force of each alias: the first record of the highest generation."""
+    return in_force(record.event for record in read(kafka, ROUTES, RouteWritten))
+
+
+def in_force(written: Iterable[RouteWritten]) -> dict[str, RouteWritten]:
+    """The same, of these records in the log's order."""
+    found: dict[str, RouteWritten] = {}
+    for route in written:
+        current = found.get(route.alias)
+        if current is None or route.generation > current.generation:
+            found[route.alias] = route
+    return found
+
+
+def promote(
+    kafka: KafkaSettings,
+    alias: str,
+    version: str,
+    digest: str,
+    by: str,
+    *,
+    limits: Limits | None = None,
+    rank: int | None = None,
+    keep_previous: bool = True,
+) -> RouteWritten:
+    """Makes `version` the champion at once. Raises ValueError where version and digest do not belong together, or the
+    engines have no room for it; nothing is written then."""
+    return _apply(kafka, alias, Promote(Named(version, digest, rank), keep_previous), by, limits)
+
+
+def rollback(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
+    """Gives the previous champion its place back; a canary is withdrawn. LookupError where there is none; RuntimeError
+    where the champion changed in the meantime."""
+    known = routes(kafka)
+    away = known[alias].champion if alias in known else None
+    return _apply(kafka, alias, Rollback(away), by, known=known)
+
+
+def pause(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
+    """No automatic retraining or promotion until `resume`; a harmful canary is still withdrawn."""
+    return _apply(kafka, alias, Pause(True), by)
+
+
+def resume(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
+    """Takes the pause back."""
+    return _apply(kafka, alias, Pause(False), by)
+
+
+def pause_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
+    """Every alias; one that fails keeps no other from it, and is told at the end."""
+    return _everywhere(kafka, Pause(True), by)
+
+
+def resume_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
+    """Takes every pause back."""
+    return _everywhere(kafka, Pause(False), by)
+
+
+def shadow(
+    kafka: KafkaSettings,
+    alias: str,
+    version: str | None,
+    by: str,
+    *,
+    digest: str | None = None,
+    limits: Limits | None = None,
+    rank: int | None = None,
+) -> RouteWritten:
+    """Mirrors the alias's requests to `version`; None ends it. Without a digest the log is asked for it:
+    UnknownVersion where it never heard of it. ValueError as `promote`."""
+    if version is None:
+        return _apply(kafka, alias, Shadow(None), by)
+    return _apply(kafka, alias, Shadow(Named(version, digest or _digest(kafka, alias, version), rank)), by, limits)
+
+
+def _everywhere(kafka: KafkaSettings, change: Change, by: str) -> list[RouteWritten]:
+    done, failed = [], []
+    for alias in sorted(routes(kafka)):
+        try:
+            done.append(_apply(kafka, alias, change, by))
+        except RuntimeError as error:
+            failed.append(str(error))
+    if failed:
+        raise RuntimeError("; ".join(failed))
+    return done
+
+
+def _apply(
+    kafka: KafkaSettings,
+    alias: str,
+    change: Change,
+    by: str,
+    limits: Limits | None = None,
+    known: Routes | None = None,
+) -> RouteWritten:
+    """Until it is in force. `known`: the routes, where they were just read. RuntimeError where others were faster ten
+    times in a row."""
+    for attempt in range(ATTEMPTS):
+        if known is None or attempt:
+            known = routes(kafka)
+        route = change(known, alias, limits)
+        if route is known.get(alias):
+            return route
+        route = _write(kafka, known, msgspec.structs.replace(route, by=by), change.action)
+        if _won(kafka, route):
+            return route
+    raise RuntimeError(f"{alias}: others wrote {ATTEMPTS} generations in a row before us; look, and try again")
+
+
+def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str) -> RouteWritten:
+    """Ledger first, then the route."""
+    now_ms = time.time_ns() // 1_000_000
+    route = msgspec.structs.replace(route, time_ms=now_ms, cause=uuid7(now_ms))
+    decision = DecisionRecorded(
+        id=route.cause,
+        alias=route.alias,
+        time_ms=now_ms,
+        kind=DecisionKind.OPERATOR,
+        function="operator",
+        inputs={"action": action, "by": route.by, "route": ledger.plain(known.get(route.alias))},
+        output=ledger.plain(route),
+        summary=f"{route.by}: {action} {route.alias}, champion {route.champion}",
+    )
+    appender = Appender(kafka, f"homeostat/{route.by}")
+    try:
+        appender.append(LEDGER, decision, id=decision.id, time_ms=now_ms)
+        appender.append(ROUTES, route, id=f"{route.cause}/route", time_ms=now_ms)
+    finally:
+        appender.close()
+    return route
+
+
+def _won(kafka: KafkaSettings, route: RouteWritten) -> bool:
+    same = (r.event for r in read(kafka, ROUTES, RouteWritten) if r.event.alias == route.alias)
+    return next(r for r in same if r.generation == route.generation).cause == route.cause
+
+
+def _digest(kafka: KafkaSettings, alias: str, version: str) -> str:
+    """Of a version that some route named, or some retraining made."""
+    made = [r.event.digest for r in read(kafka, RESULTS, RetrainReported) if r.event.alias == alias and r.event.digest]
+    found = {version_name(alias, digest): digest for digest in made}
+    for record in read(kafka, ROUTES, RouteWritten):
+        found |= record.event.adapters if record.event.alias == alias else {}
+    if version not in found:
+        names = ", ".join(sorted(found)) or "none"
+        raise UnknownVersion(f"{version}: no route and no retraining of {alias} named it; known: {names}")
+    return found[version]
