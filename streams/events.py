@@ -212,7 +212,7 @@ class RouteWritten(Event, frozen=True, kw_only=True):
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """What one engine makes of the probe prompt under a version's name (see `serving.probe`)."""
+    """What one engine makes of the probe prompt under a version's name (see `serving.replica.probe`)."""
 
     logprobs: dict[str, float]  # of the likeliest next tokens, by the engine's names for them
     since_ms: int  # when this replica first measured so; not contradicted since
