@@ -76,6 +76,7 @@ class Rollouts:
         self._active: dict[str, Rollout] = {}
         self._pending: dict[str, tuple[RouteWritten, float]] = {}  # not seen in the log yet, when last sent
         self._waiting: dict[str, RetrainReported] = {}
+        self._planned: dict[str, tuple[RetrainReported, int]] = {}  # worth a rollout at that generation
         self._handled: set[str] = set()
         self._offered: set[str] = set()
         self._reigns: dict[str, tuple[str, int]] = {}  # alias -> its champion, and since when
@@ -143,11 +144,28 @@ class Rollouts:
             result = self._waiting.pop(route.alias, None)
         if result is None or result.candidate is None or result.digest is None or result.request_id in self._handled:
             return
+        if self._worth(route, result):
+            self._planned[route.alias] = (result, route.generation)
+            self._active[route.alias] = plan(route, result.request_id, result.candidate, result.digest, now_ms)
+
+    def _reconsidered(self, route: RouteWritten) -> bool:
+        """Whether a plan that has not begun yet is still worth it, now that somebody else has written a route."""
+        result, generation = self._planned[route.alias]
+        if route.generation == generation:
+            return True
+        self._reigns[route.alias] = reign(self._reigns.get(route.alias), route)
+        if self._worth(route, result):
+            self._planned[route.alias] = (result, route.generation)
+            return True
+        self._active.pop(route.alias)
+        return False
+
+    def _worth(self, route: RouteWritten, result: RetrainReported) -> bool:
+        """Whether a promotion deserves a rollout; one that does not is never looked at again."""
         if why := self._void(route, result):
             log.info("no rollout", alias=route.alias, version=result.candidate, reason=why)
             self._handled.add(result.request_id)
-            return
-        self._active[route.alias] = plan(route, result.request_id, result.candidate, result.digest, now_ms)
+        return not why
 
     def _void(self, route: RouteWritten, result: RetrainReported) -> str:
         """Why a promotion is not worth a rollout."""
@@ -164,9 +182,12 @@ class Rollouts:
         rollout = self._active.get(alias)
         if rollout is None:
             return False
+        table = self._table()
+        if rollout.state is State.PLANNED and not self._reconsidered(table.routes[alias]):
+            return False
         with self._lock:
             new = list(self._outcomes[alias])
-        observation = self._observation(rollout, new, now_ms)
+        observation = self._observation(table, rollout, new, now_ms)
         done = step(self._settings, rollout, observation)
         changed = bool(done.actions) or (done.rollout.state, done.rollout.done) != (rollout.state, rollout.done)
         if changed:
@@ -176,8 +197,7 @@ class Rollouts:
         self._keep(done.rollout)
         return changed
 
-    def _observation(self, rollout: Rollout, new: list[Outcome], now_ms: int) -> Observation:
-        table = self._table()
+    def _observation(self, table: RouteTable, rollout: Rollout, new: list[Outcome], now_ms: int) -> Observation:
         planned = rollout.state is State.PLANNED
         others = [route for alias, route in table.routes.items() if alias != rollout.alias]
         return Observation(

@@ -170,6 +170,29 @@ def test_a_pause_in_the_very_moment_of_the_promotion_leaves_the_canary_guarded()
     assert (world.route.champion, world.route.canary, world.route.paused) == (OLD, None, True)
 
 
+@pytest.mark.parametrize("human", [False, True])
+def test_a_plan_that_could_not_begin_is_void_once_another_controller_is_through_with_it(human: bool) -> None:
+    """Its first record was refused; when the log takes its records again, the candidate was withdrawn already."""
+    world = RolloutWorld()
+    world.members[1].flaky = "refused"
+    world.members[1].look()
+    for _ in range(5):
+        world.refresh()
+        world.members[0].look()
+    assert world.route.canary == NEW
+    world.pass_s(LONGEST_S)
+    world.members[0].look()
+    assert world.route.canary is None
+    if human:
+        world.human("promote another")
+        world.human("roll back")
+    for _ in range(5):
+        world.refresh()
+        world.members[1].look()
+    assert (world.route.champion, world.route.canary) == (OLD, None)
+    assert world.over
+
+
 def test_a_controller_that_dies_leaves_the_watch_to_the_other() -> None:
     world = grown(RolloutWorld(), State.PROMOTED)
     world.members.pop(0)

@@ -187,7 +187,8 @@ async def test_reports_are_made_once_and_a_failure_ends_nothing(tmp_path: Path) 
 def test_brokers_are_told_to_faust_in_its_own_words() -> None:
     assert urls(KafkaSettings("a:1, b:2")) == ["kafka://a:1", "kafka://b:2"]
     assert credentials(KafkaSettings("a:1")) is None
-    secret = {"security_protocol": "SASL_PLAINTEXT", "sasl_plain_username": "u", "sasl_plain_password": "p"}
+    secret = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"}
+    secret |= {"sasl_plain_username": "u", "sasl_plain_password": "p"}
     assert credentials(KafkaSettings("a:1", secret)).username == "u"
     with pytest.raises(ValueError, match="cannot use retries"):
         credentials(KafkaSettings("a:1", {"retries": 3}))
