@@ -465,7 +465,7 @@ async def test_who_does_not_read_is_cut_off(path: str, header: str) -> None:
         (request,) = place.application.seen
         await place.until(lambda: not place.server.connections)
         assert buffered(request) < 200_000
-        assert place.application.gone == (path == "/stream")
+        await place.until(lambda: place.application.gone == (path == "/stream"))
 
 
 async def test_refusals_wait_for_who_does_not_read_them() -> None:
