@@ -8,8 +8,6 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from deploy import ports
-
 
 class Visit:
     """One connection to the engine. `number`: how many were there before it."""
@@ -76,9 +74,9 @@ class RawEngine:
 @asynccontextmanager
 async def saying(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawEngine]:
     """Listens while entered."""
-    engine, port = RawEngine(script, tls), ports.free(1)[0]
-    server = await asyncio.start_server(engine._visited, "127.0.0.1", port, ssl=tls)
-    engine.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    engine = RawEngine(script, tls)
+    server = await asyncio.start_server(engine._visited, "127.0.0.1", 0, ssl=tls)
+    engine.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield engine
     finally:

@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 import openai
 
-from deploy import ports
 from serving.gateway.application import Gateway
 from serving.gateway.keys import Key, KeyRing
 from serving.gateway.server import Server
@@ -23,6 +22,7 @@ from streams.events import Event, FeedbackGiven, InferenceServed, ReplicaAtteste
 from streams.identity import RequestId, Signer, version_name
 from streams.topics import Topic
 from tests.serving.fake_engine import FakeEngine
+from tests.serving.wire import port_of
 
 OLD_DIGEST, NEW_DIGEST = "a" * 64, "b" * 64
 OLD, NEW = version_name("support", OLD_DIGEST), version_name("support", NEW_DIGEST)
@@ -38,7 +38,7 @@ class Scene:
         self.engines = (FakeEngine(), FakeEngine())
         self.table = RouteTable()
         self.events: list[Event] = []
-        self.port = ports.free(1)[0]
+        self.port = 0  # chosen when it runs
         self.generation = 0
         self.keys = [Key.of("app", "secret"), Key.of("reader", "only-infer", ["infer"])]
         self.full = False  # the journal
@@ -53,7 +53,8 @@ class Scene:
             self.route()
             for i in range(2):
                 self.attest(i)
-            await self.server.start("127.0.0.1", self.port, self.tls)
+            await self.server.start("127.0.0.1", 0, self.tls)
+            self.port = port_of(self.server)
             try:
                 yield self
             finally:

@@ -13,12 +13,11 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from deploy import ports
 from serving.gateway.connection import PIPELINED, Connection
 from serving.gateway.errors import ApiError, unavailable
 from serving.gateway.request import Request
 from serving.gateway.server import Limits, Server
-from tests.serving.wire import Answer, Wire, asking, wired
+from tests.serving.wire import Answer, Wire, asking, port_of, wired
 
 LIMITS = Limits(head_bytes=2_000, body_bytes=10_000, head_s=5.0, body_s=5.0, write_s=5.0, idle_s=5.0, connections=50)
 SOON_S = 0.1  # a limit that a test waits for
@@ -106,10 +105,10 @@ class Place:
 @asynccontextmanager
 async def serving(**limits: Any) -> AsyncIterator[Place]:
     application = Application()
-    server, port = Server(application, replace(LIMITS, **limits)), ports.free(1)[0]
-    await server.start("127.0.0.1", port)
+    server = Server(application, replace(LIMITS, **limits))
+    await server.start("127.0.0.1", 0)
     try:
-        yield Place(application, server, port)
+        yield Place(application, server, port_of(server))
     finally:
         application.go.set()
         await server.drain(0.0)
