@@ -73,17 +73,19 @@ class Engine:
         )
 
 
-def share(replica: int, replicas: int, cores: Sequence[int]) -> tuple[int, ...]:
-    """A replica's cores: the engines have half of them together, the other half is for training and all the rest.
+def share(replica: int, replicas: int, cores: Sequence[int], part: float = 0.5) -> tuple[int, ...]:
+    """A replica's cores: the engines have `part` of them together, the rest is for training and everything else.
 
     Threads of vLLM and of a training that wait for each other's cores are slower by far than half the cores are:
     measured on two, 7 to 30 s a reply and up to a minute a training step, against 0.5 s and 2 s when kept apart.
 
     >>> share(0, 1, range(2)), share(0, 2, range(8)), share(1, 2, range(8)), share(1, 2, range(2))
     ((0,), (0, 2), (1, 3), (0,))
+    >>> share(0, 2, range(2), 1.0), share(1, 2, range(2), 1.0)
+    ((0,), (1,))
     """
-    half = tuple(cores)[: max(1, len(cores) // 2)]
-    return half[replica::replicas] or half[:1]
+    ours = tuple(cores)[: max(1, int(len(cores) * part))]
+    return ours[replica::replicas] or ours[:1]
 
 
 def available_cores() -> Sequence[int]:

@@ -113,7 +113,7 @@ def _engine_spec(settings: StackSettings, replica: int) -> Spec:
     from retrain.prompting import chat_template_for
 
     model, port = model_folder(settings), settings.engine_ports[replica]
-    cores = share(replica, len(settings.engine_ports), available_cores())
+    cores = share(replica, len(settings.engine_ports), available_cores(), settings.cpu_share)
     engine = Engine(model, port, device(settings.device), settings, chat_template_for(model), cores)
     return Spec(f"engine-{replica}", engine.command(), engine.healthy, settings.start_timeout_s, engine.environment())
 

@@ -32,6 +32,7 @@ class StackSettings:
     max_lora_rank: int = 16
     max_num_seqs: int = 16  # replies computed at once
     kv_cache_gb: float = 0.5  # per replica, on a CPU; 12,000 tokens of Gemma 3 270M
+    cpu_share: float = 0.5  # of the cores, for all replicas on a CPU together; training needs the rest
     gpu_memory_share: float = 0.4  # per replica, on a GPU; training needs the rest
     start_timeout_s: float = 600.0  # for a replica to load its model; one minute on an idle machine
 
@@ -46,6 +47,7 @@ class StackSettings:
         _require("max_lora_rank", self.max_lora_rank, self.max_lora_rank in LORA_RANKS, f"one of {LORA_RANKS}")
         _require("kv_cache_gb", self.kv_cache_gb, self.kv_cache_gb > 0, "a positive number of GiB")
         _require("gpu_memory_share", self.gpu_memory_share, 0 < self.gpu_memory_share <= 1, "above 0, at most 1")
+        _require("cpu_share", self.cpu_share, 0 < self.cpu_share <= 1, "above 0, at most 1")
         _require("start_timeout_s", self.start_timeout_s, self.start_timeout_s > 0, "a positive number of seconds")
 
     def ports(self) -> dict[str, int]:

@@ -17,7 +17,7 @@ class UnknownAlias(LookupError):
 
 
 class NoReplica(LookupError):
-    """No healthy replica attests the alias's champion. `version`: which one that is."""
+    """No healthy replica attests the alias's champion or the one before. `version`: the champion."""
 
     def __init__(self, message: str, version: str) -> None:
         self.version = version
@@ -74,7 +74,8 @@ def pick(
     turn: int = 0,
 ) -> Choice:
     """The version that the sticky key is assigned to, on the least loaded healthy replica that attests its very
-    bytes; the champion, where none attests the canary. Replicas in `avoid` come last, equals take turns.
+    bytes; the champion, where none attests the canary, and the previous one, where none attests the champion yet.
+    Replicas in `avoid` come last, equals take turns.
 
     `load`: requests under way, by replica. Raises UnknownAlias, NoReplica."""
     route = table.routes.get(alias)
@@ -84,10 +85,17 @@ def pick(
         found = _choice(table, route, route.canary, Arm.CANARY, load, avoid, turn)
         if found is not None:
             return found
-    found = _choice(table, route, route.champion, Arm.CHAMPION, load, avoid, turn)
-    if found is None:
-        raise NoReplica(f"no healthy replica serves {route.champion} now", route.champion)
-    return found
+    for version in champions(route):
+        found = _choice(table, route, version, Arm.CHAMPION, load, avoid, turn)
+        if found is not None:
+            return found
+    raise NoReplica(f"no healthy replica serves {route.champion} now", route.champion)
+
+
+def champions(route: RouteWritten) -> tuple[str, ...]:
+    """Who answers for the champion: itself, and the one before it as long as no replica has the champion loaded. (A
+    champion that was rolled back is no previous one: it is never asked again.)"""
+    return (route.champion,) if route.previous is None else (route.champion, route.previous)
 
 
 def is_canary(alias: str, sticky_key: str, weight: float) -> bool:
@@ -97,9 +105,9 @@ def is_canary(alias: str, sticky_key: str, weight: float) -> bool:
 
 
 def served(table: RouteTable, alias: str) -> bool:
-    """Whether the alias's champion can be had from some replica."""
+    """Whether the alias's clients can be answered by some replica."""
     route = table.routes[alias]
-    return bool(table.serving(route.champion, route.adapters.get(route.champion)))
+    return any(table.serving(version, route.adapters.get(version)) for version in champions(route))
 
 
 def pick_shadow(table: RouteTable, alias: str, load: Mapping[str, int], turn: int = 0) -> Choice | None:

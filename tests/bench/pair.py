@@ -27,6 +27,7 @@ STACK: Mapping[str, object] = {
     "max_lora_rank": tiny.RANK,
     "max_num_seqs": 8,
     "kv_cache_gb": 0.1,
+    "cpu_share": 1.0,  # nothing is trained here: each replica has a core of its own
 }
 CONTROLLER = {"drain_s": 0.5}  # a version that was replaced is unloaded so soon: to be wanted again, it must be loaded
 

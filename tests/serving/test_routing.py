@@ -78,6 +78,22 @@ def test_a_canary_that_nobody_attests_falls_back_to_the_champion() -> None:
     assert (choice.version, choice.arm) == (OLD, Arm.CHAMPION)
 
 
+def test_the_champion_before_answers_until_the_new_one_is_loaded() -> None:
+    """Whoever is promoted may have to be loaded first: no client should feel it."""
+    written = route(champion=NEW, previous=OLD)
+    before = table(written, replica("r1", {OLD: DIGESTS[OLD]}), replica("r2", {OLD: DIGESTS[OLD]}))
+    assert (pick(before, "support", "x", {}).version, served(before, "support")) == (OLD, True)
+    assert pick(before.with_attestation(replica("r2")), "support", "x", {"r2": 9}).version == NEW
+
+
+def test_who_was_rolled_back_never_answers_again() -> None:
+    rolled_back = table(route(champion=NEW, previous=None), replica("r1", {OLD: DIGESTS[OLD]}))
+    with pytest.raises(NoReplica) as lacking:
+        pick(rolled_back, "support", "x", {})
+    assert lacking.value.version == NEW
+    assert not served(rolled_back, "support")
+
+
 def test_an_unknown_alias_is_said() -> None:
     with pytest.raises(UnknownAlias):
         pick(table(route()), "sales", "x", {})

@@ -19,7 +19,7 @@ from tests.bench.scratch import scratch
 from tests.bench.traffic import Attempt, Traffic
 from tests.bench.usage import usage
 
-SWAPS, WARM_UP = 100, 6  # every adapter was loaded once before memory is looked at
+SWAPS, WARM_UP = 100, 20  # every adapter was loaded before memory is looked at
 APART_S = (0.9, 1.4)
 CLIENTS, PAUSE_S = 4, 0.05
 MEMORY_MIB = 20  # that an engine may grow by
