@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.homeostat
 LITELLM := var/bench/litellm
 
-.PHONY: help setup demo check test bench bench-serving bench-monitor bench-peers lock clean
+.PHONY: help setup demo check test bench bench-serving bench-journal bench-monitor bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
@@ -46,7 +46,7 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -q
 
-bench: bench-serving bench-monitor
+bench: bench-serving bench-journal bench-monitor
 
 bench-serving: setup
 	$(BIN)/python -m tests.bench.serving
@@ -56,6 +56,9 @@ bench-serving: setup
 bench-peers: setup
 	@test -x $(LITELLM)/bin/python || $(BIN)/python -m venv $(LITELLM)
 	$(LITELLM)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'litellm[proxy]==1.106.0'
+
+bench-journal: setup
+	$(BIN)/python -m tests.bench.journal
 
 bench-monitor: setup
 	$(BIN)/python -m tests.bench.monitor
