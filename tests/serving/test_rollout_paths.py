@@ -18,20 +18,13 @@ LONGEST_S = SETTINGS.loading_timeout_s + SETTINGS.canary_timeout_s + 1
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry()
-
-
-def hurry() -> None:
-    import serving.rollout.rollouts
-
-    serving.rollout.rollouts.PATIENCE_S = 0.0
-    serving.rollout.rollouts.SEEN_WITHIN_S = 0.0
+    monkeypatch.setattr("serving.rollout.rollouts.PATIENCE_S", 0.0)
+    monkeypatch.setattr("serving.rollout.rollouts.SEEN_WITHIN_S", 0.0)
 
 
 class Paths(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        hurry()
         self.world = RolloutWorld()
         self.word: RouteWritten | None = None  # the last human route that ended every rollout
 
