@@ -111,3 +111,9 @@ def standing(rollout: Rollout, observation: Observation) -> Standing:
     if route.canary != rollout.candidate or route.adapters.get(rollout.candidate) != rollout.digest:
         return Standing.OCCUPIED
     return Standing.CANARY if route.weight > 0 else Standing.LOADING
+
+
+def on_route(rollout: Rollout, route: RouteWritten) -> bool:
+    """Whether the route has the candidate on its way, or promoted by a rollout of the same retraining."""
+    stands = standing(rollout, Observation(now_ms=0, route=route, replicas=[], others=[]))
+    return stands in (Standing.LOADING, Standing.CANARY, Standing.PROMOTED)

@@ -20,6 +20,7 @@ class Unwritten:
     decision: DecisionRecorded
     intent: WriteRoute
     request_id: str
+    before: Rollout  # the step that decided it
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ def _take(found: Recollection, decision: DecisionRecorded, causes: set[str], gen
         return
     found.unwritten.pop(decision.alias, None)
     if unwritten and intent is not None:
-        found.unwritten[decision.alias] = Unwritten(decision, intent, told.rollout.request_id)
+        found.unwritten[decision.alias] = Unwritten(decision, intent, told.rollout.request_id, before)
     if told.rollout.done:
         found.active.pop(decision.alias, None)
     else:

@@ -15,8 +15,9 @@ import msgspec
 import structlog
 
 from serving import metrics
-from serving.rollout.candidacy import Observation, Rollout, State, Step, WriteRoute, plan
+from serving.rollout.candidacy import Observation, Rollout, State, Step, WriteRoute, on_route, plan
 from serving.rollout.guard import Outcome
+from serving.rollout.operations import in_force
 from serving.rollout.outcomes import outcomes
 from serving.rollout.recollection import recollect, reign
 from serving.rollout.rollout import step
@@ -75,6 +76,7 @@ class Rollouts:
         self._lock = threading.Lock()
         self._active: dict[str, Rollout] = {}
         self._pending: dict[str, tuple[RouteWritten, float]] = {}  # not seen in the log yet, when last sent
+        self._closing: dict[str, Rollout] = {}  # whose last word is that route; as they were before it
         self._waiting: dict[str, RetrainReported] = {}
         self._planned: dict[str, tuple[RetrainReported, int]] = {}  # worth a rollout at that generation
         self._handled: set[str] = set()
@@ -95,6 +97,8 @@ class Rollouts:
         for alias, each in found.unwritten.items():
             route = self._route(alias, each.intent, each.decision.id, each.request_id, each.decision.time_ms)
             self._pending[alias] = (route, float("-inf"))
+            if alias not in self._active:
+                self._closing[alias] = each.before
 
     def offer(self, result: RetrainReported) -> None:
         """A retraining's report, in the log's order; of an alias's promotions the latest counts, once."""
@@ -174,8 +178,10 @@ class Rollouts:
         champion, since_ms = self._reigns[route.alias]
         if result.time_ms <= since_ms:
             return f"it was proven against another champion than {champion}"
-        begun = any(each.request == result.request_id for each in self._history())
-        return "another controller's rollout of it is over" if begun and route.canary != result.candidate else ""
+        history = list(self._history())
+        begun = any(each.request == result.request_id for each in history)
+        standing = in_force(history).get(route.alias, route).canary == result.candidate
+        return "another controller's rollout of it is over" if begun and not standing else ""
 
     def _advance(self, alias: str, now_ms: int) -> bool:
         """One step; whether the state changed."""
@@ -192,6 +198,8 @@ class Rollouts:
         changed = bool(done.actions) or (done.rollout.state, done.rollout.done) != (rollout.state, rollout.done)
         if changed:
             self._effect(rollout, observation, done)
+        if done.rollout.done and done.actions:
+            self._closing[alias] = _before(rollout, done.rollout, observation.route)
         with self._lock:
             del self._outcomes[alias][: len(new)]
         self._keep(done.rollout)
@@ -257,7 +265,15 @@ class Rollouts:
         current = self._table().routes[alias]
         if current.generation == route.generation and current.cause != route.cause:
             log.warning("somebody else wrote this generation", alias=alias, generation=route.generation, by=current.by)
+        self._close(alias, current)
         return True
+
+    def _close(self, alias: str, route: RouteWritten) -> None:
+        """A rollout is over once its last word is in force. Where another's is, it goes on as long as its candidate is
+        on the route: nobody else may be there to look after it."""
+        before = self._closing.pop(alias, None)
+        if before is not None and on_route(before, route):
+            self._active[alias] = before
 
     def _written(self, route: RouteWritten) -> bool:
         """Whether the generation is in the log, by whomever."""
@@ -275,6 +291,12 @@ class Rollouts:
                 self._outcomes.pop(rollout.alias, None)
         else:
             self._active[rollout.alias] = rollout
+
+
+def _before(rollout: Rollout, ended: Rollout, route: RouteWritten) -> Rollout:
+    """The rollout as it was before its last step, with what it has seen since."""
+    seen = {"guard": ended.guard, "watch": ended.watch, "generation": route.generation}
+    return msgspec.structs.replace(rollout, **seen)
 
 
 def _outcome(rollout: Rollout, observation: Observation) -> str:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from serving.rollout.candidacy import State
-from streams.events import RouteWritten
+from streams.events import Event, RouteWritten
+from streams.topics import Topic
 from tests.serving.rollout_world import HUMAN, NEW, OLD, SETTINGS, RolloutWorld
 
 MEMBERS = st.sampled_from([0, 1])
@@ -183,6 +184,41 @@ def test_a_plan_that_could_not_begin_is_void_once_another_controller_is_through_
         world.refresh()
         world.members[1].look()
     assert (world.route.champion, world.route.canary) == (OLD, None)
+    assert world.over
+
+
+def test_a_pause_in_the_very_moment_of_the_withdrawal_leaves_the_canary_guarded() -> None:
+    """The pause wins the generation that was to withdraw it; the controller had thought it was done."""
+    world = grown(RolloutWorld(), State.CANARY)
+    world.members.pop()
+    world.human("pause")
+    world.replies("failing", 30)
+    world.members[0].tick()  # has not read of the pause
+    world.members[0].look()
+    assert (world.route.canary, world.route.paused) == (None, True)
+    assert world.over
+
+
+def test_a_withdrawal_that_was_never_written_and_lost_its_generation_is_made_again() -> None:
+    world = grown(RolloutWorld(), State.CANARY)
+    world.members.pop()
+    member = world.members[0]
+    world.replies("failing", 30)
+
+    def dies(topic: Topic, event: Event, *, id: str, time_ms: int) -> None:
+        if isinstance(event, RouteWritten):
+            raise SystemExit
+        member.append(topic, event, id=id, time_ms=time_ms)
+
+    member.rollouts._append = dies
+    with pytest.raises(SystemExit):
+        member.rollouts.tick(world.now_ms)
+    member.start()
+    world.human("pause")
+    member.tick()  # writes what it had decided, into the void
+    world.replies("failing", 30)
+    member.look()
+    assert (world.route.canary, world.route.paused) == (None, True)
     assert world.over
 
 
