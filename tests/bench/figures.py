@@ -59,5 +59,10 @@ def tell(figures: Sequence[Figure], path: Path) -> None:
     """Prints the table and writes the file."""
     for each in figures:
         print(each.line())
+    write(figures, path)
+
+
+def write(figures: Sequence[Figure], path: Path) -> None:
+    """The file alone, anew."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([each.told() for each in figures], indent=1))

@@ -28,6 +28,7 @@ async def test_nothing_malformed_gets_a_500_a_hang_or_a_secret(seed: int) -> Non
         faults = await judge.all(cases(seed, CASES, "secret"))
         assert [(verdict.case.name, verdict.fault) for verdict in faults] == []
         assert {400, 401, 404} <= set(judge.statuses)
+        assert {path for engine in scene.engines for path in engine.strays} <= {"/v1/embeddings"}
         assert (await scene.post(body=BODY)).status == 200
 
 

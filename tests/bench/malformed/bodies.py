@@ -11,18 +11,8 @@ from tests.bench.malformed.case import Case, post
 GOOD: dict[str, Any] = {"model": "support", "messages": [{"role": "user", "content": "Where is my card?"}]}
 PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/feedback")
 FIELDS = (
-    *(
-        "model",
-        "messages",
-        "prompt",
-        "input",
-        "stream",
-        "stream_options",
-        "logprobs",
-        "top_logprobs",
-        "n",
-        "max_tokens",
-    ),
+    *("model", "messages", "prompt", "input", "stream", "stream_options", "logprobs", "top_logprobs", "n"),
+    "max_tokens",
     *("temperature", "stop", "user", "tools", "tool_choice", "response_format", "seed", "logit_bias", "echo", "suffix"),
     *("request_id", "label", "correction", "score", "thumb", "instructions", "best_of", "metadata", "pace_ms"),
 )

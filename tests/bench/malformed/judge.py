@@ -20,6 +20,7 @@ LEAKS = re.compile(
 AT_ONCE = 64
 MOST_READ = 4_194_304
 DRIP_S = 1.0
+QUIET_S = 0.05  # after an answer, for those to what came behind it on the same connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,13 @@ class Verdict:
 
 @dataclass(slots=True)
 class Judge:
-    """`patience_s`: within which everybody is answered or the connection closed. `secrets`: what no answer may hold."""
+    """`patience_s`: within which everybody is answered or the connection closed. `secrets`: what no answer may hold.
+    `defects`: statuses that nobody may get; 502 is one where the engine itself answers whatever it is asked."""
 
     port: int
     patience_s: float
     secrets: Sequence[bytes] = ()
+    defects: Sequence[int] = (500,)
     host: str = "127.0.0.1"
     statuses: Counter[int] = field(default_factory=Counter)
 
@@ -77,8 +80,8 @@ class Judge:
     def _judged(self, case: Case, said: bytes, seconds: float, hangs: bool) -> Verdict:
         statuses = tuple(int(found) for found in STATUS.findall(said))
         fault = f"neither answer nor end within {self.patience_s:g} s" if hangs else ""
-        if 500 in statuses:
-            fault = f"status 500: {said[-300:]!r}"
+        if defect := next((status for status in statuses if status in self.defects), None):
+            fault = f"status {defect}: {said[-300:]!r}"
         elif leak := LEAKS.search(said):
             fault = f"tells {leak.group()!r}: {said[-300:]!r}"
         elif secret := next((each for each in self.secrets if each in said), None):
@@ -102,12 +105,17 @@ async def _send(writer: asyncio.StreamWriter, case: Case) -> None:
 
 
 async def _read(reader: asyncio.StreamReader, said: bytearray) -> None:
-    """Until the server closes, or one whole answer is there."""
+    """Until the server closes, or one whole answer is there and no more comes."""
     with contextlib.suppress(OSError):  # it hung up on us
-        while data := await reader.read(65_536):
+        while data := await _more(reader, QUIET_S if _whole(said) else None):
             said += data
-            if _whole(said):
-                return
+
+
+async def _more(reader: asyncio.StreamReader, seconds: float | None) -> bytes:
+    try:
+        return await asyncio.wait_for(reader.read(65_536), seconds)
+    except TimeoutError:
+        return b""
 
 
 def _whole(said: bytearray) -> bool:

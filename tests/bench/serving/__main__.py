@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench.figures import Figure, tell
+from tests.bench.figures import Figure, tell, write
 from tests.bench.progress import note
 from tests.bench.serving import kills, latency, malformed, memory, streaming, swaps
 
@@ -45,6 +45,7 @@ def main(only: Sequence[str], quick: bool) -> None:
     figures: list[Figure] = []
     for name in only:
         figures += attempted(name, quick)
+        write(figures, OUT)  # a run that is stopped keeps what it has
     tell(figures, OUT)
 
 
