@@ -67,13 +67,15 @@ class Judge:
         except OSError as error:
             return Verdict(case, (), 0.0, f"no connection: {error}")
         said = bytearray()
+        sending = asyncio.create_task(_send(writer, case))  # who has its answer need not have sent everything
         try:
             async with asyncio.timeout(self.patience_s):
-                await asyncio.gather(_send(writer, case), _read(reader, said))
+                await _read(reader, said)
             hangs = False
         except TimeoutError:
             hangs = True
         finally:
+            sending.cancel()
             writer.transport.abort()
         return self._judged(case, bytes(said), time.monotonic() - began_s, hangs)
 
