@@ -46,6 +46,7 @@ class GatewaySettings:
     engine_ca: Path | None = None  # PEM: whom certificates of https engines must lead to; None: whom the system trusts
     tries: int = 3  # replicas asked, one after the other, while the client has seen nothing
     avoid_s: float = 1.0  # a replica that could not be reached is asked last for so long; twice as long each time
+    prompt_logprobs: bool = False  # whether clients may ask for the prompt's: vLLM with adapters on a CPU ends on them
     drain_delay_s: float = 0.0  # told to end, still accepting: for load balancers to notice
     drain_s: float = 10.0  # for requests under way when the gateway is told to end
     shadow_share: float = 1.0  # of the requests, mirrored where a route names a shadow

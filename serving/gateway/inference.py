@@ -19,7 +19,7 @@ from serving.gateway.capture import Capture, Exchange, count
 from serving.gateway.ejection import Ejection
 from serving.gateway.errors import ApiError, unavailable, wrong
 from serving.gateway.link import Broken, Link, Unreached
-from serving.gateway.question import PATHS, Operation
+from serving.gateway.question import PATHS, Asked, Operation
 from serving.gateway.request import Header, Request
 from serving.gateway.shadow import Shadow
 from serving.gateway.upstream import Upstream
@@ -58,6 +58,7 @@ class Inference:
         table = self.table()
         if asked.alias not in table.routes:
             raise unknown(asked.alias, table)
+        self._check_prompt(asked)
         exchange = Exchange(uuid7(), asked, request.key.id, self._tags(request), began_s)
         timeout_s = self._timeout_s(request)
         try:
@@ -220,6 +221,13 @@ class Inference:
             request.fail(unavailable("the gateway is ending", "shutting_down"))
         elif not request.done:
             self._break(request, exchange, 503, "the gateway is ending")
+
+    def _check_prompt(self, asked: Asked) -> None:
+        if asked.asks_of_prompt and not self.settings.prompt_logprobs:
+            message = (
+                f"{asked.asks_of_prompt}: the prompt's log-probabilities are not served, expected none to be asked"
+            )
+            raise ApiError(400, message, asked.asks_of_prompt, "not_supported")
 
     def _count(self, replica: str, by: int) -> None:
         if replica not in self.load:

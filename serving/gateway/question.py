@@ -48,6 +48,8 @@ class Known(msgspec.Struct):
     prompt: Any = None
     input: Any = None
     instructions: Any = None
+    echo: Any = None
+    prompt_logprobs: Any = None
 
 
 _known = msgspec.json.Decoder(Known)
@@ -69,8 +71,18 @@ class Asked:
 
     @property
     def strips(self) -> bool:
-        """Whether the engine is asked for log-probabilities that the client did not ask for."""
-        return not self.wants_logprobs and self.operation in (Operation.CHAT, Operation.COMPLETION)
+        """Whether the engine is asked for log-probabilities that the client did not ask for. With `echo` they would be
+        the prompt's too, which cost an engine far more, and some their life (see `asks_of_prompt`)."""
+        echoed = self.operation is Operation.COMPLETION and bool(self.known.echo)
+        return not self.wants_logprobs and not echoed and self.operation in (Operation.CHAT, Operation.COMPLETION)
+
+    @property
+    def asks_of_prompt(self) -> str:
+        """The field by which the prompt's own log-probabilities are asked for; empty where they are not. vLLM 0.32 on
+        a CPU ends when it computes them for an adapter beside other requests."""
+        if self.known.prompt_logprobs is not None:
+            return "prompt_logprobs"
+        return "echo" if self.operation is Operation.COMPLETION and self.known.echo and self.wants_logprobs else ""
 
     def forwarded(self, version: str) -> bytes:
         """The body for the engine: the version's name, and log-probabilities and usage asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import openai
@@ -94,3 +95,30 @@ async def test_a_trace_goes_on_to_the_engine(scene: Scene) -> None:
     assert headers["traceparent"] == trace
     assert "x-secret" not in headers
     assert "authorization" not in headers
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/chat/completions", {**BODY, "prompt_logprobs": 0}, "prompt_logprobs"),
+        ("/v1/completions", {"model": "support", "prompt": "x", "prompt_logprobs": 1}, "prompt_logprobs"),
+        ("/v1/completions", {"model": "support", "prompt": "x", "echo": True, "logprobs": 0}, "echo"),
+    ],
+)
+async def test_what_would_end_an_engine_is_refused_unless_it_is_allowed(
+    path: str, body: dict[str, Any], param: str
+) -> None:
+    async with Scene().running() as scene:
+        reply = await scene.post(path, body)
+        assert (reply.status, reply.error["param"], reply.error["code"]) == (400, param, "not_supported")
+        assert sum(len(engine.bodies) for engine in scene.engines) == 0
+    allowed = Scene()
+    allowed.settings = replace(allowed.settings, prompt_logprobs=True)
+    async with allowed.running():
+        assert (await allowed.post(path, body)).status == 200
+
+
+async def test_an_echo_alone_passes_and_no_log_probabilities_are_added(scene: Scene) -> None:
+    assert (await scene.post("/v1/completions", {"model": "support", "prompt": "x", "echo": True})).status == 200
+    (body,) = [body for engine in scene.engines for body in engine.bodies]
+    assert "logprobs" not in body

@@ -108,7 +108,7 @@ class Place:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Place]:
         keys = KeyRing([Key.of("test", "secret")])
-        gateway = Gateway(GatewaySettings(), lambda: self.table, keys, Signer(b"key"), self.publish)
+        gateway = Gateway(GatewaySettings(prompt_logprobs=True), lambda: self.table, keys, Signer(b"key"), self.publish)
         server = Server(gateway, gateway.limits)
         async with AsyncExitStack() as held:
             self.http = await held.enter_async_context(session())
