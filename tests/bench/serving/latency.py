@@ -47,7 +47,7 @@ def measured(quick: bool) -> list[Figure]:
         ways = Ways(place)
         with passing(place, ways):
             figures = [*added(rounds(ways, size)), *cost(place, ways, size)]
-        return [*figures, *litellm.compared(place, ways, quick)]
+        return [*figures, *litellm.compared(place, ways, quick), *alone(place, ways, size)]
 
 
 def rounds(ways: Ways, size: Size) -> Found:
@@ -77,6 +77,22 @@ def added(found: Found) -> list[Figure]:
     return [
         Figure(name, over(GATEWAY, what), "ms", goal, "lower", PASSING, round(over(PASSING, what), 3))
         for name, what, goal in TOLD
+    ]
+
+
+def alone(place: Place, ways: Ways, size: Size) -> list[Figure]:
+    """The same without a broker, and so with a shipper that rests: what these two take of the processors that all share
+    is none of the gateway's; its journal is written all the same."""
+    note("latency, Kafka away")
+    place.stop("kafka")
+    quantiles: dict[float, list[float]] = {0.5: [], 0.99: []}
+    for _ in range(size.rounds):
+        bare, ours = ways.ask(ENGINE, size.requests), ways.ask(GATEWAY, size.requests)
+        for q, found in quantiles.items():
+            found.append(ours.quantile(q) - bare.quantile(q))
+    return [
+        Figure(f"added latency, {name}, one client, Kafka away", statistics.median(quantiles[q]), "ms")
+        for q, name in ((0.5, "p50"), (0.99, "p99"))
     ]
 
 
