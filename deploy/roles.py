@@ -93,19 +93,21 @@ async def _gateway(
     journal: Journal,
     follower: Follower,
 ) -> None:
+    from deploy.operator import limits
     from deploy.shipping import shipping
     from serving.gateway.admin import serving_admin
     from serving.gateway.server import Server
-    from serving.rollout.changes import Limits
     from streams.journal_metrics import Shipped
 
     stack, settings, stop = config.stack, config.gateway, asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     server = Server(acting, acting.limits)
     shipped = Shipped(journal_folder(config, name))
-    limits = Limits(stack.max_loras, stack.max_lora_rank)
     admin = partial(serving_admin, HOST, stack.gateways()[name], follower.table, keys, config.kafka)
-    async with shipping(name, config_path), admin(ready=lambda: not stop.is_set(), limits=limits, refresh=shipped.show):
+    async with (
+        shipping(name, config_path),
+        admin(ready=lambda: not stop.is_set(), limits=limits(config), refresh=shipped.show),
+    ):
         shared = bool(stack.more_gateway_admin_ports)
         await server.start(settings.host, stack.gateway_port, _tls(settings), share_port=shared)
         _settle_memory()
@@ -200,7 +202,7 @@ def controller(config: Config) -> None:
     follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json")
     follower.start()
     settings = _controlled(config)
-    acting = Controller(config.kafka, settings, follower, f"controller/{socket.gethostname()}")
+    acting = Controller(config.kafka, settings, follower, f"controller/{socket.gethostname()}", _adapter_root(config))
     start_http_server(config.stack.controller_metrics_port, addr=HOST)
     stop = threading.Event()
     thread = threading.Thread(target=acting.run, args=(stop,), name="controller")
@@ -224,7 +226,7 @@ async def _reconcile(config: Config, follower: Any) -> None:
     stop = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     settings = _controlled(config)
-    root = (config.stack.var / "adapters").resolve()
+    root = _adapter_root(config)
     base = base_model_id(await asyncio.to_thread(model_folder, config.stack))
     async with AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
         session = await held.enter_async_context(engine.session())
@@ -240,6 +242,10 @@ async def _reconcile(config: Config, follower: Any) -> None:
 def _controlled(config: Config) -> ControllerSettings:
     """What the engines have room for is said once, where they are started."""
     return replace(config.controller, max_loras=config.stack.max_loras, max_lora_rank=config.stack.max_lora_rank)
+
+
+def _adapter_root(config: Config) -> Path:
+    return (config.stack.var / "adapters").resolve()
 
 
 def trainer(config: Config) -> None:

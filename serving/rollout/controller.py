@@ -28,7 +28,7 @@ BACK_OFF_S = 1.0
 
 class Controller:
     """`source` names this writer in routes and headers. `adapter_root`: where candidates are looked at before their
-    rollout begins; without it the replicas' reconcilers alone refuse what no engine may read."""
+    rollout begins; what does not lie there is the replicas' reconcilers' to refuse."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Controller:
         settings: ControllerSettings,
         follower: Follower,
         source: str,
-        adapter_root: Path | None = None,
+        adapter_root: Path,
     ) -> None:
         self._kafka, self._settings, self._follower, self._source = kafka, settings, follower, source
         self._root = adapter_root
@@ -85,8 +85,6 @@ class Controller:
             self.rollouts.score(record)
 
     def _unfit(self, alias: str, digest: str) -> str:
-        if self._root is None:
-            return ""
         folder = adapter_path(self._root, alias, digest)
         try:
             adapters.check(folder, self._root)

@@ -19,7 +19,8 @@ def main() -> None:
     kafka = KafkaSettings(bootstrap)
     follower = Follower(kafka, Path(snapshot))
     follower.start()
-    Controller(kafka, SETTINGS, follower, "controller/process").run(threading.Event())
+    adapters = Path(snapshot).parent / "adapters"
+    Controller(kafka, SETTINGS, follower, "controller/process", adapters).run(threading.Event())
 
 
 if __name__ == "__main__":
