@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes
+from serving.settings import LORA_RANKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

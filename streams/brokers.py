@@ -43,7 +43,7 @@ def credentials(kafka: KafkaSettings) -> Any:
         return faust.SASLCredentials(
             username=options.get("sasl_plain_username"),
             password=options.get("sasl_plain_password"),
-            mechanism=options.get("sasl_mechanism", "PLAIN"),
+            mechanism=options["sasl_mechanism"],
             ssl_context=context,
         )
     return faust.SSLCredentials(context) if context else None

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from monitor.descriptors import Reply
 from streams.events import Event, Message
+from streams.syncer import force_folder
 from streams.topics import Topic
 
 JSON = frozenset({"input_messages", "tags"})  # columns that hold JSON text
@@ -143,15 +144,7 @@ def _replace(path: Path, table: pa.Table) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    force_folder(path.parent)
 
 
 def _signature(path: Path) -> tuple[int, int] | None:

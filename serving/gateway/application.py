@@ -22,7 +22,7 @@ from serving import metrics
 from serving.gateway.admission import Admission
 from serving.gateway.capture import Capture, Publish, RecentAnswers
 from serving.gateway.ejection import Ejection
-from serving.gateway.errors import ApiError
+from serving.gateway.errors import ApiError, cut
 from serving.gateway.feedback import Feedback
 from serving.gateway.inference import Inference, model_card, unknown
 from serving.gateway.keys import KeyRing
@@ -127,8 +127,7 @@ class Gateway:
         endpoint = self._endpoints.get(path)
         if endpoint is None:
             known = ", ".join(self._endpoints)
-            shown = path if len(path) <= 80 else path[:77] + "..."
-            raise ApiError(404, f"there is nothing at {shown}; expected one of {known}", code="unknown_path")
+            raise ApiError(404, f"there is nothing at {cut(path)}; expected one of {known}", code="unknown_path")
         if request.method != endpoint.method:
             message = f"{path} takes {endpoint.method}, not {request.method}"
             raise ApiError(405, message, code="method_not_allowed", headers={"allow": endpoint.method})

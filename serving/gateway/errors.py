@@ -11,6 +11,11 @@ import msgspec
 
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
+UNREADABLE = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+)  # what bytes that are no JSON, or too deep, raise
 LONGEST_SHOWN = 80
 _short = reprlib.Repr()
 _short.maxstring = _short.maxlong = _short.maxother = 2 * LONGEST_SHOWN
@@ -39,9 +44,12 @@ class ApiError(Exception):
 
 def wrong(param: str, value: object, expected: str) -> ApiError:
     """A field that is not what it should be; a long value is cut, a deep one too."""
-    shown = _short.repr(value)
-    shown = shown if len(shown) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 3] + "..."
-    return ApiError(400, f"{param} is {shown}, expected {expected}", param)
+    return ApiError(400, f"{param} is {cut(_short.repr(value))}, expected {expected}", param)
+
+
+def cut(text: str) -> str:
+    """As much of a client's words as an answer repeats."""
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
 
 def missing(param: str, expected: str) -> ApiError:

@@ -13,7 +13,7 @@ import msgspec
 from monitor.metrics import METRICS, exact_match, normalise
 from serving import metrics
 from serving.gateway.capture import Publish, RecentAnswers
-from serving.gateway.errors import ApiError, missing, unavailable, wrong
+from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
 from serving.gateway.masking import Masker
 from serving.gateway.request import Request
 from serving.settings import GatewaySettings
@@ -102,7 +102,7 @@ def said(data: bytes) -> Said:
     """Raises ApiError naming the field that is wrong."""
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ApiError(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise ApiError(400, f"the body is {type(body).__name__}, expected a JSON object")

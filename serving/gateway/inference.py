@@ -17,7 +17,7 @@ from serving import metrics
 from serving.gateway import question, reply
 from serving.gateway.capture import Capture, Exchange, count
 from serving.gateway.ejection import Ejection
-from serving.gateway.errors import ApiError, unavailable, wrong
+from serving.gateway.errors import UNREADABLE, ApiError, cut, unavailable, wrong
 from serving.gateway.link import Broken, Link, Unreached
 from serving.gateway.question import PATHS, Asked, Operation
 from serving.gateway.request import Header, Request
@@ -150,7 +150,7 @@ class Inference:
                 return data
             if "error" in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
                 return data
-        except reply.UNSHAPED:
+        except UNREADABLE:
             pass
         if link.status == 404:
             path = PATHS[exchange.asked.operation]
@@ -275,8 +275,7 @@ def _passed(request: Request) -> bytes:
 def unknown(alias: str, table: RouteTable) -> ApiError:
     """OpenAI's error for a model that is not there, with those that are."""
     known = ", ".join(sorted(table.routes)) or "none yet"
-    shown = alias if len(alias) <= 80 else alias[:77] + "..."
-    return ApiError(404, f"the model {shown!r} does not exist; known: {known}", "model", "model_not_found")
+    return ApiError(404, f"the model {cut(alias)!r} does not exist; known: {known}", "model", "model_not_found")
 
 
 def model_card(alias: str, table: RouteTable) -> dict[str, object]:

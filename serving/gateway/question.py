@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from serving.gateway.errors import ApiError, missing, wrong
+from serving.gateway.errors import UNREADABLE, ApiError, missing, wrong
 from streams.events import Message
 
 Fields = dict[str, msgspec.Raw]
@@ -113,7 +113,7 @@ def asked(data: bytes, operation: Operation) -> Asked:
         options = _fields.decode(fields["stream_options"]) if isinstance(known.stream_options, dict) else {}
     except msgspec.ValidationError as error:
         raise ApiError(400, _unusable(data, error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ApiError(400, f"the body is not JSON: {_reason(error)}") from error
     _check(known, operation)
     return Asked(
@@ -200,7 +200,7 @@ def _word(value: object) -> str:
 def _unusable(data: bytes, error: Exception) -> str:
     try:
         return f"the body is {type(msgspec.json.decode(data)).__name__}, expected a JSON object"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return f"the body cannot be read: {error}"
 
 

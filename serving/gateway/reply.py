@@ -11,6 +11,7 @@ import msgspec
 
 from serving.gateway import responses
 from serving.gateway.answered import Answered
+from serving.gateway.errors import UNREADABLE
 from serving.gateway.question import Asked, Fields, Operation
 
 DONE = b"[DONE]"
@@ -68,11 +69,10 @@ class Body(msgspec.Struct):
 _fields = msgspec.json.Decoder(Fields)
 _choices = msgspec.json.Decoder(Choices)
 _body = msgspec.json.Decoder(Body)
-UNSHAPED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def whole(data: bytes, request: Asked) -> tuple[bytes, Answered]:
-    """The body for the client, and what it says. Raises one of UNSHAPED where it is no JSON object."""
+    """The body for the client, and what it says. Raises one of UNREADABLE where it is no JSON object."""
     answer = Answered()
     if request.operation is Operation.RESPONSE:
         responses.take_whole(answer, data)
@@ -109,7 +109,7 @@ def _chunk(data: bytes, request: Asked, answer: Answered) -> list[bytes]:
     with the last."""
     try:
         body = _fields.decode(data[6:])
-    except UNSHAPED:
+    except UNREADABLE:
         return [*rest(answer), data]
     choices = _take(answer, data[6:])
     changed = request.strips and _strip(body)
@@ -131,7 +131,7 @@ def _take(answer: Answered, data: bytes) -> list[Choice] | None:
     where there are none to be understood."""
     try:
         body = _body.decode(data)
-    except UNSHAPED:
+    except UNREADABLE:
         return None
     answer.failed |= body.error is not NULL and bytes(body.error) != NULL_TEXT
     if body.usage is not None:
@@ -163,7 +163,7 @@ def _values(told: Logprobs) -> Iterator[float]:
 def _strip(body: Fields) -> bool:
     try:
         choices = _choices.decode(body.get("choices", NULL))
-    except UNSHAPED:
+    except UNREADABLE:
         return False
     having = [choice for choice in choices if "logprobs" in choice]
     for choice in having:

@@ -7,8 +7,8 @@ import contextlib
 import msgspec
 
 from serving.gateway.answered import Answered
+from serving.gateway.errors import UNREADABLE
 
-UNSHAPED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -67,7 +67,7 @@ def take_whole(answer: Answered, data: bytes) -> None:
 def take_event(answer: Answered, data: bytes) -> None:
     """`data`: one event's lines."""
     text = data.rpartition(b"\ndata: ")[2].removeprefix(b"data: ")
-    with contextlib.suppress(*UNSHAPED):
+    with contextlib.suppress(*UNREADABLE):
         told = _event.decode(text)
         if told.type == "response.output_text.delta":
             answer.parts.append(msgspec.json.decode(told.delta, type=str))
