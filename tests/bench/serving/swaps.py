@@ -1,4 +1,8 @@
-"""A hundred swaps in a row under load, on two real vLLM replicas: nobody fails, and every reply is by whom it says."""
+"""Two hundred swaps in a row under load, on two real vLLM replicas: nobody fails, and every reply is by whom it says.
+
+A hundred are a rollout's: the candidate is attested everywhere before it is promoted. In the others the new champion
+comes unannounced, and most of them must be loaded first; what a load, the probe and a reply take is asked of the
+engines themselves, under the same load: nobody could be faster."""
 
 from __future__ import annotations
 
@@ -12,15 +16,17 @@ from streams.events import InferenceServed
 from streams.log import read
 from streams.topics import INFERENCE
 from tests.bench.figures import Figure
-from tests.bench.pair import ENGINES, Pair, pair
+from tests.bench.pair import ENGINES, Pair, attests, pair
 from tests.bench.place import Place, until
 from tests.bench.progress import note
 from tests.bench.scratch import scratch
+from tests.bench.serving import unaided
 from tests.bench.traffic import Attempt, Traffic
 from tests.bench.usage import usage
 
 SWAPS, WARM_UP = 100, 20  # every adapter was loaded before memory is looked at
 APART_S = (0.9, 1.4)
+AFTER_S = (0.1, 0.3)  # asking who attests what is work too
 CLIENTS, PAUSE_S = 4, 0.05
 MEMORY_MIB = 20  # that an engine may grow by
 
@@ -41,26 +47,42 @@ def measured(quick: bool) -> list[Figure]:
             until(lambda: len(traffic.attempts) > 50, "the load runs")
             list(swapped(two, traffic, WARM_UP, random.Random(1)))
             before = engines_mib(two.place)
-            swaps = list(swapped(two, traffic, count, random.Random(2)))
+            sudden = list(swapped(two, traffic, count, random.Random(2)))
+            promoted = list(swapped(two, traffic, count, random.Random(3), announced=True))
             after = engines_mib(two.place)
+            note("a load, the probe and a reply, asked of the engines themselves")
+            alone = unaided.measured(two, 10 if quick else 100)
             time.sleep(1)
         replicas = replica_of(two.place, traffic.attempts)
     grown = max(late - early for early, late in zip(before, after, strict=True))
     return [
         *correctness(two, traffic.attempts),
-        *speed(swaps, traffic.attempts, replicas),
+        *speed("promotion to first reply", promoted, traffic.attempts, replicas),
+        *speed("promotion to first reply, unannounced", sudden, traffic.attempts, replicas),
+        *alone,
+        Figure("a reply's time among all of it: median", _median(times(traffic.attempts)), "ms"),
         Figure(
-            f"more memory of an engine after {count} swaps", grown, "MiB", MEMORY_MIB, note=f"from {max(before):.0f}"
+            f"more memory of an engine after {2 * count} swaps",
+            grown,
+            "MiB",
+            MEMORY_MIB,
+            note=f"from {max(before):.0f}",
         ),
     ]
 
 
-def swapped(two: Pair, traffic: Traffic, count: int, rng: random.Random) -> Iterator[Swap]:
-    """One after the other, each once the last has answered; most of them need the adapter to be loaded."""
+def swapped(two: Pair, traffic: Traffic, count: int, rng: random.Random, *, announced: bool = False) -> Iterator[Swap]:
+    """One after the other, each once the last has answered. Most need the adapter to be loaded; `announced`: that is
+    done, and attested by both replicas, before it is promoted."""
     records, adapters = two.place.records, [each.version for each in two.adapters]
     champion = records.champion
     for i in range(count):
-        swap = Swap(rng.choice([name for name in adapters if name != champion]), time.monotonic())
+        version = rng.choice([name for name in adapters if name != champion])
+        if announced:
+            records.route(champion, canary=version)
+            until(lambda version=version: all(attests(two.place, name, version) for name in ENGINES), "attested", 60)  # type: ignore[misc]
+            time.sleep(rng.uniform(*AFTER_S))
+        swap = Swap(version, time.monotonic())
         records.route(swap.version, champion)
         champion = swap.version
         until(lambda swap=swap: answered(traffic.attempts[-50:], swap), f"a reply by {champion}", 60)  # type: ignore[misc]
@@ -68,6 +90,11 @@ def swapped(two: Pair, traffic: Traffic, count: int, rng: random.Random) -> Iter
         if i % 10 == 9:
             note(f"{i + 1} of {count} swaps")
         time.sleep(max(0.0, swap.decided_s + rng.uniform(*APART_S) - time.monotonic()))
+
+
+def times(attempts: Sequence[Attempt]) -> list[float]:
+    """Milliseconds of each whole answer."""
+    return [each.answer.ms for each in attempts if each.answer]
 
 
 def answered(attempts: Sequence[Attempt], swap: Swap) -> bool:
@@ -92,7 +119,7 @@ def misattributed(two: Pair, attempt: Attempt) -> bool:
     return attempt.body["model"] != attempt.version or attempt.text != words
 
 
-def speed(swaps: Sequence[Swap], attempts: Sequence[Attempt], replicas: Mapping[str, str]) -> list[Figure]:
+def speed(what: str, swaps: Sequence[Swap], attempts: Sequence[Attempt], replicas: Mapping[str, str]) -> list[Figure]:
     """From before the route's record is written to the first reply: by anybody, and by the slower replica."""
     first, last = [], []
     for swap, until_s in zip(swaps, [*(each.decided_s for each in swaps[1:]), float("inf")], strict=True):
@@ -103,11 +130,10 @@ def speed(swaps: Sequence[Swap], attempts: Sequence[Attempt], replicas: Mapping[
     alone = f"{len(swaps)} swaps"
     both = f"{len(last)} of {len(swaps)} swaps in which both answered before the next"
     return [
-        Figure("decision to first reply by the new version, median", statistics.median(first), "ms", 100, note=alone),
-        Figure("decision to first reply by the new version, p99", _p99(first), "ms", 500, note=alone),
-        Figure("decision to first reply by the slower replica, median", _median(last), "ms", None, note=both),
-        Figure("decision to first reply by the slower replica, p99", _p99(last), "ms", None, note=both),
-        Figure("a reply's time among all of it, median", _median([a.answer.ms for a in attempts if a.answer]), "ms"),
+        Figure(f"{what}: median", statistics.median(first), "ms", 100, note=alone),
+        Figure(f"{what}: p99", _p99(first), "ms", 500, note=alone),
+        Figure(f"{what} by the slower replica: median", _median(last), "ms", None, note=both),
+        Figure(f"{what} by the slower replica: p99", _p99(last), "ms", None, note=both),
     ]
 
 
