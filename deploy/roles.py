@@ -120,7 +120,7 @@ async def _gateway(
 
 def shipper(config: Config, name: str) -> None:
     """Takes a gateway's events to Kafka, until its standard input ends and nothing is left, or for LEFT_S more."""
-    from streams.shipper import Shipper
+    from streams.shipper import Shipper, ShipperSettings
 
     os.nice(SHIPPER_NICE)
     stop = threading.Event()
@@ -129,12 +129,14 @@ def shipper(config: Config, name: str) -> None:
 
     def watch() -> None:
         sys.stdin.buffer.read()
+        shipping.hurry()
         deadline = time.monotonic() + LEFT_S
         while not shipping.drained() and time.monotonic() < deadline:
             time.sleep(0.05)
         stop.set()
 
-    shipping = Shipper(config.kafka, journal_folder(config, name), f"{name}/{socket.gethostname()}")
+    settings = ShipperSettings(linger_s=config.gateway.ship_every_s)
+    shipping = Shipper(config.kafka, journal_folder(config, name), f"{name}/{socket.gethostname()}", settings)
     threading.Thread(target=watch, daemon=True).start()
     shipping.run(stop)
 

@@ -56,6 +56,7 @@ class GatewaySettings:
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
     recent_answers: int = 10_000  # kept in memory, to judge labels that a digest cannot
     spool_bytes: int = 256 * 1_048_576  # events on disk that Kafka has not taken
+    ship_every_s: float = 1.0  # how long events gather for Kafka: every shipment costs those who are answered meanwhile
     fsync: Literal["always", "interval", "never"] = "interval"  # what a power cut may take: nothing, a second, more
 
     def __post_init__(self) -> None:
@@ -66,7 +67,7 @@ class GatewaySettings:
         seconds = ("head_timeout_s", "body_timeout_s", "write_timeout_s", "idle_timeout_s", "timeout_s")
         for name in (*seconds, "connect_timeout_s"):
             _require(self, name, getattr(self, name) > 0, "a positive number of seconds")
-        for name in ("avoid_s", "drain_delay_s", "drain_s"):
+        for name in ("avoid_s", "drain_delay_s", "drain_s", "ship_every_s"):
             _require(self, name, getattr(self, name) >= 0, "0 or more seconds")
         _require(self, "shadow_share", 0 <= self.shadow_share <= 1, "a share from 0 to 1")
         _require(self, "recent_answers", self.recent_answers >= 0, "0 or more")

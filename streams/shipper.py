@@ -34,7 +34,7 @@ class ShipperSettings:
     """How events are gathered before they are sent."""
 
     batch_records: int = 2_000
-    linger_s: float = 0.05  # for more to come, after each batch that was far from full
+    linger_s: float = 1.0  # for more to come, after each batch that was far from full
     compression: Literal["gzip", "none"] = "gzip"  # a quarter of the bytes; the worker can read no other
 
     def __post_init__(self) -> None:
@@ -63,6 +63,7 @@ class Shipper:
         self._delivery = Delivery(make, tell=lambda: self._tell(TELL_S))
         self._cursor = Cursor()
         self._told_at = float("-inf")
+        self._hurried = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Ships until `stop` is set; what the broker does not confirm just then is sent again by the next shipper.
@@ -80,6 +81,10 @@ class Shipper:
                 self._delivery.close()
                 self._tell()
                 self._file.close()
+
+    def hurry(self) -> None:
+        """From now on it does not wait for more to come. From any thread."""
+        self._hurried.set()
 
     def drained(self) -> bool:
         """Whether everything journaled is confirmed (or dropped and counted)."""
@@ -111,8 +116,10 @@ class Shipper:
         while not stop.is_set():
             shipped = self._turn(backlog, stop)
             self._tell(TELL_S)
-            if shipped < self._settings.batch_records // 2:
-                stop.wait(self._settings.linger_s if shipped else wait_s)
+            if not shipped:
+                stop.wait(wait_s)
+            elif shipped < self._settings.batch_records // 2:
+                self._hurried.wait(self._settings.linger_s)
             wait_s = POLL_S[0] if shipped else min(2 * wait_s, POLL_S[1])
 
     def _turn(self, backlog: Backlog, stop: threading.Event) -> int:

@@ -11,7 +11,7 @@ from streams.log import KafkaSettings, ends, read
 from streams.topics import INFERENCE
 from tests.bench.traffic import Attempt
 
-QUIET_S = 1.0  # the log has stopped growing when it did not for so long
+QUIET_S = 2.0  # the log has stopped growing when it did not for so long
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,22 @@ def test_events_arrive_in_order_and_their_files_go(tmp_path: Path, broker: Broke
     assert cursor.read(tmp_path).published == {FEEDBACK.name: 50}
 
 
+def test_it_gathers_for_a_while_unless_hurried(tmp_path: Path, broker: Broker) -> None:
+    ours = journal(tmp_path)
+    settings = ShipperSettings(batch_records=10, linger_s=3_600.0)
+    shipping = Shipper(NOWHERE, tmp_path, "test", settings, make=broker.producer)
+    publish(ours, range(3))
+    with running(shipping):
+        until(shipping.drained)  # the first ones go at once
+        publish(ours, range(3, 6))
+        time.sleep(0.1)
+        assert broker.ids == numbers(3)
+        shipping.hurry()
+        until(shipping.drained)
+    assert broker.ids == numbers(6)
+    ours.close()
+
+
 def test_a_broker_that_goes_and_comes_back_gets_everything_once_and_in_order(tmp_path: Path, broker: Broker) -> None:
     ours, shipping = journal(tmp_path), shipper(tmp_path, broker)
     with running(shipping):

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deploy.roles import journal_folder
+from streams.backlog import waiting_bytes
 from streams.log import ends
 from streams.topics import INFERENCE
 from tests.bench.figures import Figure
@@ -104,7 +106,7 @@ def cost(place: Place, ways: Ways, size: Size) -> list[Figure]:
     process, before = place.process("gateway"), ends(place.config.kafka, INFERENCE)
     used = usage(process).cpu_s
     sample = ways.ask(GATEWAY, size.many, 8)
-    drained(place, before + size.many)
+    drained(place)
     used = usage(process).cpu_s - used
     peer = ways.ask(PASSING, size.many, 8)
     lost = before + size.many - ends(place.config.kafka, INFERENCE)
@@ -117,14 +119,10 @@ def cost(place: Place, ways: Ways, size: Size) -> list[Figure]:
     ]
 
 
-def drained(place: Place, expected: int | None = None, seconds: float = 60.0) -> None:
-    """Waits until the log has so many events, or has stopped growing; looks seldom, to take no processor time."""
-    last, deadline = -1, time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        now = ends(place.config.kafka, INFERENCE)
-        if now == last if expected is None else now >= expected:
-            return
-        last = now
+def drained(place: Place, seconds: float = 60.0) -> None:
+    """Waits until everything journaled is in Kafka, or the time is up; looks seldom, to take no processor time."""
+    folder, deadline = journal_folder(place.config, "gateway"), time.monotonic() + seconds
+    while waiting_bytes(folder) and time.monotonic() < deadline:
         time.sleep(0.5)
 
 
