@@ -68,9 +68,9 @@ class Place:
         spec = processes.Spec(name, command, partial(ports.answers, port))
         self.members[name] = Member(name, lambda: spec, spec.ready)
 
-    def start(self, *names: str) -> None:
-        """Returns once all of them are ready."""
-        chosen = [self.members[name] for name in names]
+    def start(self, *names: str, within_s: float | None = None) -> None:
+        """Returns once all of them are ready; ProcessFailed where one is not within the time, and is stopped again."""
+        chosen = [_hurried(self.members[name], within_s) for name in names]
         Launch([replace(m, after=tuple(set(m.after) & set(names))) for m in chosen], self.folder).run(poll_s=0.02)
 
     def stop(self, name: str) -> None:
@@ -138,6 +138,12 @@ def until(holds: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
         time.sleep(0.02)
+
+
+def _hurried(member: Member, within_s: float | None) -> Member:
+    if within_s is None:
+        return member
+    return replace(member, prepare=lambda: replace(member.prepare(), timeout_s=within_s))
 
 
 def _gone(process: psutil.Process) -> bool:

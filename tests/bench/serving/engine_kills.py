@@ -6,6 +6,7 @@ import random
 import statistics
 import time
 
+from deploy.processes import ProcessFailed
 from tests.bench.blows import first
 from tests.bench.captured import captured
 from tests.bench.figures import Figure
@@ -18,40 +19,56 @@ from tests.bench.traffic import Attempt, Traffic
 
 CLIENTS, PAUSE_S = 4, 0.1
 BACK_WITHIN_S = 60.0
+START_S, TRIES = 150.0, 3
 
 
 def measured(times: int) -> list[Figure]:
     """All figures; the bench starts the process again, as a supervisor does, and does nothing else."""
-    rng, back_s = random.Random("engine"), []
+    rng, back_s, hung = random.Random("engine"), [], 0
     with scratch("kills-engine") as folder, pair(folder) as two:
         one, other = two.adapters[0].version, two.adapters[1].version
         swap(two, other, one)
         with Traffic(two.place.port, two.requests(), CLIENTS, PAUSE_S) as traffic:
             for turn in range(times):
-                back_s.append(struck(two, rng, turn))
+                back, again = struck(two, rng, turn)
+                back_s.append(back)
+                hung += again
                 note(f"engine: {turn + 1} of {times}, {len(traffic.attempts):,} requests so far")
             time.sleep(1)
-        return told(two, back_s, traffic.attempts)
+        return told(two, back_s, hung, traffic.attempts)
 
 
-def struck(two: Pair, rng: random.Random, turn: int) -> float | None:
+def struck(two: Pair, rng: random.Random, turn: int) -> tuple[float | None, int]:
     """From the engine's first healthy answer to the attestation that its adapters are back; None where they never
-    are. Every other time the champion changes while it is away."""
+    are; and how many starts hung. Every other time the champion changes while it is away."""
     place, name = two.place, rng.choice(ENGINES)
     time.sleep(rng.uniform(1, 4))
     place.kill(name, whole=True)
     since_ms = time.time_ns() // 1_000_000
     if turn % 2:
         place.records.route(two.adapters[0].version, two.adapters[1].version)
-    place.start(name)
+    hung = started(two, name)
     began_s = time.monotonic()
     try:
         until(lambda: attests(place, name, place.records.champion, since_ms), "attested", BACK_WITHIN_S)
     except TimeoutError:
-        return None
+        return None, hung
     took_s = time.monotonic() - began_s
     swap(two, two.adapters[1].version, two.adapters[0].version)
-    return took_s
+    return took_s, hung
+
+
+def started(two: Pair, name: str) -> int:
+    """How many starts hung and were begun anew. Two cores on which vLLM's worker polls with sched_yield may keep a
+    process that is to start, and is bound to the same core, from ever running (seen: 583 s on Linux 6.18)."""
+    for hung in range(TRIES):
+        try:
+            two.place.start(name, within_s=START_S)
+        except ProcessFailed:
+            note(f"{name} did not start within {START_S:g} s; once more")
+        else:
+            return hung
+    raise RuntimeError(f"{name} did not start, {TRIES} times")
 
 
 def swap(two: Pair, champion: str, previous: str) -> None:
@@ -61,7 +78,7 @@ def swap(two: Pair, champion: str, previous: str) -> None:
     until(lambda: all(attests(two.place, name, champion) for name in ENGINES), "both attest", BACK_WITHIN_S)
 
 
-def told(two: Pair, back_s: list[float | None], attempts: list[Attempt]) -> list[Figure]:
+def told(two: Pair, back_s: list[float | None], hung: int, attempts: list[Attempt]) -> list[Figure]:
     """Attribution, failures, events, and how soon the adapters were back."""
     after, of = f"engine killed {len(back_s)} times: ", f"of {len(attempts):,}"
     failed = [each for each in attempts if each.failed]
@@ -74,5 +91,6 @@ def told(two: Pair, back_s: list[float | None], attempts: list[Attempt]) -> list
         Figure(f"{after}whole replies without an event", len(log.lost), "events", 0, note=of),
         Figure(f"{after}events that came twice", log.twice, "events"),
         Figure(f"{after}adapters that did not come back", len(back_s) - len(known), "times", 0),
+        Figure(f"{after}starts that hung and were begun anew", hung, "times"),
         Figure(f"{after}adapters back after the engine, median", statistics.median(known or [float("nan")]), "s"),
     ]
