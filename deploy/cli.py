@@ -330,6 +330,48 @@ def dlq_replay(places: tuple[str, ...], everything: bool, config_path: Path | No
 
 
 @main.group(cls=Ordered)
+def monitor() -> None:
+    """How often it may be wrong, and what it finds."""
+
+
+@monitor.command()
+@click.option("--days", type=click.FloatRange(0, min_open=True), help="Between false pages. Default: what is set now.")
+@click.option("--events", type=click.FloatRange(0), required=True, help="Replies a day, of one alias.")
+@click.option("--labels", type=click.FloatRange(0), default=0, show_default=True, help="Labels a day, of one alias.")
+@click.option("--aliases", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--autocorrelation",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Of neighbouring events: what dependence costs in what is found.",
+)
+@CONFIG
+def plan(
+    days: float | None, events: float, labels: float, aliases: int, autocorrelation: float, config_path: Path | None
+) -> None:
+    """Share one false-alarm budget over all detectors, and show what each still finds within an hour.
+
+    The budget holds however aliases, segments and descriptors depend on each other."""
+    from deploy import monitor_plan as plans
+    from monitor.budget import Traffic
+
+    settings, traffic = _load(config_path).monitor, Traffic(events=events, labels=labels, aliases=aliases)
+    made = (
+        plans.asked(settings, traffic, days, autocorrelation)
+        if days
+        else plans.present(settings, traffic, autocorrelation)
+    )
+    _console().print(plans.table(made))
+    over = "the alias" if aliases == 1 else f"all {aliases} aliases"
+    click.echo(f"\nAt least {plans.told(made.days)} pass between false pages, on average, of {over} together.")
+    if days:
+        click.echo("\nIn homeostat.toml:\n\n[monitor]")
+        for key, value in plans.settings_for(made).items():
+            click.echo(f"{key} = {value}")
+
+
+@main.group(cls=Ordered)
 def dashboards() -> None:
     """Grafana dashboards and alert rules as code."""
 
