@@ -286,17 +286,89 @@ def dead_letters() -> None:
 
 
 @dead_letters.command(name="list")
+@click.option("--topic", "topics", multiple=True, help="Only of this topic; may be given several times.")
 @CONFIG
-def dlq_list(config_path: Path | None) -> None:
-    """Each with its source, offset and reason."""
-    from streams.dlq import letters
-    from streams.topics import FEEDBACK, INFERENCE
+def dlq_list(topics: tuple[str, ...], config_path: Path | None) -> None:
+    """Each with its place, when it was written, and why nobody could read it."""
+    from deploy import letters
 
+    found = letters.every(_load(config_path).kafka, topics)
+    for letter in found:
+        click.echo(letters.line(letter))
+    click.echo(f"{len(found)} dead letters", err=True)
+
+
+@dead_letters.command(name="show")
+@click.argument("place")
+@CONFIG
+def dlq_show(place: str, config_path: Path | None) -> None:
+    """The letter of the record at PLACE, a TOPIC/PARTITION/OFFSET as `list` prints it, with its value."""
+    from deploy import letters
+
+    click.echo(letters.told(letters.chosen(_load(config_path).kafka, [place])[0]))
+
+
+@dead_letters.command(name="replay")
+@click.argument("places", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every letter there is.")
+@CONFIG
+def dlq_replay(places: tuple[str, ...], everything: bool, config_path: Path | None) -> None:
+    """Put the records at PLACES back into their topics, if they can be read by now; exit 1 where one cannot.
+
+    What was read in the meantime is not counted twice: its event has the same id."""
+    from deploy import letters
+
+    if bool(places) == everything:
+        raise click.UsageError("name PLACES, or say --all")
     kafka = _load(config_path).kafka
-    for source in (INFERENCE, FEEDBACK):
-        for record in letters(kafka, source):
-            letter = record.event
-            click.echo(f"{letter.source_topic}  partition {letter.partition}  offset {letter.offset}  {letter.reason}")
+    done, refused = letters.put_back(kafka, letters.every(kafka) if everything else letters.chosen(kafka, places))
+    for reason in refused:
+        click.echo(reason, err=True)
+    click.echo(f"{done} put back, {len(refused)} not")
+    if refused:
+        raise SystemExit(1)
+
+
+@main.group(cls=Ordered)
+def monitor() -> None:
+    """How often it may be wrong, and what it finds."""
+
+
+@monitor.command()
+@click.option("--days", type=click.FloatRange(0, min_open=True), help="Between false pages. Default: what is set now.")
+@click.option("--events", type=click.FloatRange(0), required=True, help="Replies a day, of one alias.")
+@click.option("--labels", type=click.FloatRange(0), default=0, show_default=True, help="Labels a day, of one alias.")
+@click.option("--aliases", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--autocorrelation",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Of neighbouring events: what dependence costs in what is found.",
+)
+@CONFIG
+def plan(
+    days: float | None, events: float, labels: float, aliases: int, autocorrelation: float, config_path: Path | None
+) -> None:
+    """Share one false-alarm budget over all detectors, and show what each still finds within an hour.
+
+    The budget holds however aliases, segments and descriptors depend on each other."""
+    from deploy import monitor_plan as plans
+    from monitor.budget import Traffic
+
+    settings, traffic = _load(config_path).monitor, Traffic(events=events, labels=labels, aliases=aliases)
+    made = (
+        plans.asked(settings, traffic, days, autocorrelation)
+        if days
+        else plans.present(settings, traffic, autocorrelation)
+    )
+    _console().print(plans.table(made))
+    over = "the alias" if aliases == 1 else f"all {aliases} aliases"
+    click.echo(f"\nAt least {plans.told(made.days)} pass between false pages, on average, of {over} together.")
+    if days:
+        click.echo("\nIn homeostat.toml:\n\n[monitor]")
+        for key, value in plans.settings_for(made).items():
+            click.echo(f"{key} = {value}")
 
 
 @main.group(cls=Ordered)

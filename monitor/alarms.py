@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from monitor.burn_rate import Burn
-from monitor.e_detector import Change
+from monitor.detectors.interface import Change
+from monitor.detectors.risk import Harm
 from monitor.findings import SEVERITIES, Alarm, Json, Kind
 from monitor.reference import Scorer
-from monitor.risk import Harm
 from monitor.settings import MonitorSettings
 from monitor.watch import Baseline, Moment, Watch, drift_detector, log10
 
@@ -39,7 +39,7 @@ def estimated_quality(settings: MonitorSettings, watch: Watch, known: Baseline, 
 
 def drift(settings: MonitorSettings, watch: Watch, ready: Scorer, change: Change, last: Moment) -> Alarm:
     """The events look different from the reference; whether that does harm is another question."""
-    threshold = drift_detector(settings, ready).arl
+    threshold = drift_detector(settings, ready, watch.names).arl
     order = sorted(range(len(change.each)), key=lambda j: -change.each[j])[:MOST_MOVED]
     moved: list[Json] = [{"name": watch.names[j], "log10_evidence": log10(change.each[j] / threshold)} for j in order]
     evidence: dict[str, Json] = {
@@ -48,12 +48,9 @@ def drift(settings: MonitorSettings, watch: Watch, ready: Scorer, change: Change
         "block": ready.block,
         "reference_events": int(ready.events.shape[1]),
         "moved": moved,
-        "alternative": change.alternative,
+        "alternative": change.what,
     }
-    summary = (
-        f"What {watch.version} sees has changed since {clock(change.since[1])}: mostly "
-        f"{watch.names[change.descriptor]} ({change.alternative})"
-    )
+    summary = f"What {watch.version} sees has changed since {clock(change.since[1])}: mostly {change.what}"
     return _alarm("drift", watch, change.since, last, evidence, summary)
 
 

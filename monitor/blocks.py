@@ -7,6 +7,7 @@ once, and scores are averaged over blocks long enough that neighbouring averages
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,6 +52,29 @@ def choose_length(scores: Floats) -> int:
         if float(neighbour_correlation(blocks).max(initial=0.0)) <= TOLERATED + 2.0 / np.sqrt(len(blocks)):
             return length
     return usable[-1]
+
+
+def length_for(autocorrelation: float) -> tuple[int, float]:
+    """The block that a stream takes whose correlation falls by so much with each event (AR(1)), and the standard
+    deviation of its averages in sigmas of one event: what dependence costs.
+
+    >>> length_for(0.0), [length_for(rho)[0] for rho in (0.2, 0.4, 0.6)]
+    ((1, 1.0), [5, 10, 20])
+    """
+    if not 0.0 <= autocorrelation < 1.0:
+        raise ValueError(f"autocorrelation is {autocorrelation}, expected 0 to below 1")
+    length = next((n for n in LENGTHS if _neighbours(n, autocorrelation) <= TOLERATED), LENGTHS[-1])
+    return length, math.sqrt(_spread(length, autocorrelation)) / (length * (1.0 - autocorrelation))
+
+
+def _neighbours(length: int, rho: float) -> float:
+    """Correlation of neighbouring averages of an AR(1)."""
+    return rho * (1.0 - rho**length) ** 2 / _spread(length, rho)
+
+
+def _spread(length: int, rho: float) -> float:
+    """Variance of the sum of so many, times (1 - rho)^2."""
+    return length * (1.0 - rho**2) - 2.0 * rho * (1.0 - rho**length)
 
 
 def averages(scores: Floats, length: int) -> Floats:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor import alarms, calibration, risk
+from monitor import alarms, calibration
+from monitor.detectors.risk import Risk
 from monitor.findings import Finding
 from monitor.settings import MonitorSettings
 from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Moment, Raised, Watch, baseline
@@ -85,8 +86,8 @@ def _release(settings: MonitorSettings, watch: Watch) -> tuple[Watch, list[Findi
 def _judge(settings: MonitorSettings, watch: Watch, known: Baseline, label: Label) -> tuple[Watch, list[Finding]]:
     assert known.limit is not None
     moment = _moment(watch, label)
-    limit = risk.Limit(known.limit, settings.label_arl)
-    state, harm = risk.update(limit, watch.quality, [float(not label.correct)], [moment])
+    limit = Risk(known.limit, settings.label_arl)
+    state, harm = limit.update(watch.quality, [float(not label.correct)], [moment])
     watch = replace(watch, quality=state, trust=_trust(watch, label))
     if harm is None or "quality" in watch.raised:
         return watch, []

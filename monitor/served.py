@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from monitor import alarms, burn_rate, calibration, e_detector, reference, risk
+from monitor import alarms, burn_rate, calibration, reference
 from monitor.blocks import first_of_bursts
 from monitor.descriptors import CONFIDENCE
+from monitor.detectors.risk import Risk
 from monitor.findings import Finding, Kind, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
 from monitor.rows import ScoreRows
@@ -97,7 +98,7 @@ def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
         errors=known.errors,
         limit=known.limit,
     )
-    drift = e_detector.start(len(watch.names))
+    drift = drift_detector(settings, reference.scorer(complete), watch.names).start()
     watch = replace(watch, reference=complete, rows=[], prints=[], frozen_ms=time_ms, drift=drift)
     return watch, [frozen, *_wanted(settings, watch, known, time_ms)]
 
@@ -148,7 +149,7 @@ def _drift(settings: MonitorSettings, watch: Watch, rows: ScoreRows, prints: Seq
     moments = list(zip(rows.ids, rows.times_ms, strict=True))
     values = np.asarray(rows.descriptors, dtype=np.float64)
     block, scores, firsts, ends = score_blocks(ready, watch.block, values, prints, moments)
-    drift, change = e_detector.update(drift_detector(settings, ready), watch.drift, scores, firsts)
+    drift, change = drift_detector(settings, ready, watch.names).update(watch.drift, scores, firsts)
     watch = replace(watch, block=block, drift=drift)
     if change is None or "drift" in watch.raised:
         return watch, []
@@ -173,8 +174,8 @@ def _estimate(settings: MonitorSettings, watch: Watch, rows: ScoreRows, chances:
     if known.limit is None or not sure:
         return watch, []
     moments = [(rows.ids[i], rows.times_ms[i]) for i in sure]
-    limit = risk.Limit(known.limit, settings.arl_events)
-    estimated, harm = risk.update(limit, watch.estimated, [1.0 - chances[i] for i in sure], moments)
+    limit = Risk(known.limit, settings.arl_events)
+    estimated, harm = limit.update(watch.estimated, [1.0 - chances[i] for i in sure], moments)
     watch = replace(watch, estimated=estimated)
     if harm is None or "estimated_quality" in watch.raised:
         return watch, []

@@ -10,8 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor import burn_rate, calibration, e_detector, risk
+from monitor import burn_rate, calibration
 from monitor.descriptors import CONFIDENCE
+from monitor.detectors import mixture, risk
+from monitor.detectors.location_spread import ALTERNATIVES, LocationSpread
 from monitor.findings import Kind
 from monitor.reference import Reference, Scorer, block_scores, event_scores, scorer
 from monitor.settings import MonitorSettings
@@ -73,7 +75,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     labelled: list[int] = []  # events whose label was tested, newest last
     repeats: list[int] = []  # events that only repeated their client's message
     recent: dict[int, Recent] = {}
-    drift: e_detector.State = e_detector.State([], [], [])
+    drift: mixture.State = mixture.State([], [], [])
     block: Block = Block()
     quality: risk.State = risk.State()
     estimated: risk.State = risk.State()
@@ -116,9 +118,9 @@ def calibrated(watch: Watch) -> calibration.Calibration | None:
     return calibration.fit([one for one, _ in known], [right for _, right in known])
 
 
-def drift_detector(settings: MonitorSettings, ready: Scorer) -> e_detector.Detector:
+def drift_detector(settings: MonitorSettings, ready: Scorer, names: Sequence[str]) -> LocationSpread:
     """Steps are blocks: the events asked for between false alarms hold fewer of them."""
-    return e_detector.Detector(settings.arl_events / ready.block, ready.dead_zone)
+    return LocationSpread(settings.arl_events / ready.block, ready.dead_zone, tuple(names))
 
 
 def score_blocks(
@@ -145,15 +147,20 @@ def score_blocks(
 
 def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
     """The watch with each detector's log10 of statistic over threshold brought up to date."""
-    arl = drift_detector(settings, scorer(watch.reference)).arl if watch.reference else float(settings.arl_events)
     ratios: dict[Kind, float] = {
         "quality": risk.statistic(watch.quality) / settings.label_arl,
         "estimated_quality": risk.statistic(watch.estimated) / settings.arl_events,
-        "drift": e_detector.statistic(watch.drift) / arl,
+        "drift": _moved(settings, watch),
         "errors": burn_rate.burning(error_budget(settings), watch.errors),
         "latency": burn_rate.burning(latency_budget(settings), watch.latency),
     }
     return msgspec.structs.replace(watch, evidence={kind: log10(ratio) for kind, ratio in ratios.items()})
+
+
+def _moved(settings: MonitorSettings, watch: Watch) -> float:
+    if watch.reference is None:
+        return 0.0
+    return drift_detector(settings, scorer(watch.reference), watch.names).evidence(watch.drift)
 
 
 def rearmed(watch: Watch, kind: Kind) -> Watch:
@@ -161,7 +168,7 @@ def rearmed(watch: Watch, kind: Kind) -> Watch:
     raised = {each: when for each, when in watch.raised.items() if each != kind}
     quality = risk.State() if kind == "quality" else watch.quality
     estimated = risk.State() if kind == "estimated_quality" else watch.estimated
-    drift = e_detector.start(len(watch.names)) if kind == "drift" else watch.drift
+    drift = mixture.start(len(watch.names), len(ALTERNATIVES)) if kind == "drift" else watch.drift
     return msgspec.structs.replace(watch, raised=raised, quality=quality, estimated=estimated, drift=drift)
 
 

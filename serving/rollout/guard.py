@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from monitor.detectors.risk import upper_bound
 from monitor.paired import Arms, Paired, e_value, e_worse, start, start_arms, update, update_arms
-from monitor.risk import upper_bound
 
 HARMS = ("errors", "slow", "wrong")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor import risk
 from monitor.descriptors import NAMES, Reply, describe, fingerprints
-from monitor.e_detector import Detector, start, update
+from monitor.detectors.location_spread import LocationSpread
+from monitor.detectors.risk import Risk
 from monitor.reference import event_scores, freeze, scorer
 from tests.bench.figures import Figure, tell
 from tests.monitor.world import VERSION, make
@@ -27,12 +27,13 @@ def run_length(shift: float, *, events: int, horizon: int, columns: int, moved: 
     rng = np.random.default_rng(seed)
     names = [f"x{j}" for j in range(columns)]
     ready = scorer(freeze(names, rng.standard_normal((events, columns)).tolist(), list(range(events))))
-    detector, state = Detector(ARL / ready.block, ready.dead_zone), start(columns)
+    detector = LocationSpread(ARL / ready.block, ready.dead_zone, tuple(names))
+    state = detector.start()
     for low in range(0, horizon, 250):
         values = rng.standard_normal((250, columns))
         values[:, :moved] += shift
         scores = event_scores(ready, values, list(range(events + low, events + low + 250)))
-        state, change = update(detector, state, scores, [("", 0)] * 250)
+        state, change = detector.update(state, scores, [("", 0)] * 250)
         if change is not None:
             return low + change.step + 1
     return horizon
@@ -55,7 +56,8 @@ def median_labels(limit: float, rate: float) -> float:
     needed = []
     for seed in range(100):
         losses = (np.random.default_rng(seed).random(1_500) < rate).astype(float).tolist()
-        _, harm = risk.update(risk.Limit(limit, ARL), risk.State(), losses, [("", 0)] * len(losses))
+        detector = Risk(limit, ARL)
+        _, harm = detector.update(detector.start(), losses, [("", 0)] * len(losses))
         needed.append(harm.step + 1 if harm else len(losses))
     return float(np.median(needed))
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from monitor import blocks
-from monitor.blocks import choose_length, first_of_bursts, neighbour_correlation
+from monitor.blocks import TOLERATED, averages, choose_length, first_of_bursts, length_for, neighbour_correlation
 
 
 def dependent(rho: float, events: int = 2_000, columns: int = 3) -> NDArray[np.float64]:
@@ -47,3 +47,17 @@ def test_clients_heard_last_are_kept() -> None:
 
 def test_without_fingerprints_nothing_is_a_burst() -> None:
     assert first_of_bursts(["a", "a"], [], {}) == ([True, True], {})
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.2, 0.6])
+def test_averages_of_an_autocorrelated_stream_are_as_told(rho: float) -> None:
+    length, spread = length_for(rho)
+    rng = np.random.default_rng(2)
+    shocks = rng.standard_normal(200_000) * np.sqrt(1 - rho**2)
+    values = np.empty_like(shocks)
+    values[0] = rng.standard_normal()
+    for k in range(1, len(shocks)):
+        values[k] = rho * values[k - 1] + shocks[k]
+    blocks = averages(values[:, None], length)
+    assert blocks.std() == pytest.approx(spread, rel=0.03)
+    assert neighbour_correlation(blocks)[0] <= TOLERATED + 0.02

@@ -10,10 +10,10 @@ import pytest
 
 import monitor
 
-HEAVY = {"profile", "report"}
-MODULES = [each.name for each in pkgutil.iter_modules(monitor.__path__) if each.name not in HEAVY]
+HEAVY = {"monitor.profile", "monitor.report"}
+MODULES = [each.name for each in pkgutil.walk_packages(monitor.__path__, "monitor.") if each.name not in HEAVY]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings_run(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(f"monitor.{name}")).failed == 0
+    assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.risk import Limit, State, statistic, update, upper_bound
+from monitor.detectors.risk import Harm, Risk, State, statistic, upper_bound
 
 
-def labels_until(limit: Limit, rate: float, seed: int, horizon: int) -> int:
+def update(limit: Risk, state: State, losses: list[float], moments: list[tuple[str, int]]) -> tuple[State, Harm | None]:
+    return limit.update(state, losses, moments)
+
+
+def labels_until(limit: Risk, rate: float, seed: int, horizon: int) -> int:
     losses = (np.random.default_rng(seed).random(horizon) < rate).astype(float).tolist()
     _, harm = update(limit, State(), losses, [("", 0)] * horizon)
     return harm.step + 1 if harm else horizon
@@ -22,19 +26,19 @@ def labels_until(limit: Limit, rate: float, seed: int, horizon: int) -> int:
     [(0.1, 0.2, 800, 142), (0.1, 0.4, 200, 30), (0.1, 0.7, 60, 12), (0.13, 0.4, 200, 38), (0.13, 0.7, 60, 14)],
 )
 def test_delay_of_proven_harm(rate: float, asked: float, horizon: int, within: int) -> None:
-    limit = Limit(rate, 10_000)
+    limit = Risk(rate, 10_000)
     assert np.median([labels_until(limit, asked, seed, horizon) for seed in range(40)]) <= within
 
 
 def test_at_the_limit_false_alarms_are_as_rare_as_asked() -> None:
     """60 runs of 200 labels at ARL 1,000: an exponential run length would stop 11 of them."""
-    stopped = sum(labels_until(Limit(0.1, 1_000), 0.1, seed, 200) < 200 for seed in range(60))
+    stopped = sum(labels_until(Risk(0.1, 1_000), 0.1, seed, 200) < 200 for seed in range(60))
     assert stopped <= 11
 
 
 def test_every_bet_is_fair_at_the_limit() -> None:
     for rate in (0.02, 0.1, 0.5, 0.99):
-        right, wrong = (update(Limit(rate, 1e9), State(), [loss], [("", 0)])[0] for loss in (0.0, 1.0))
+        right, wrong = (update(Risk(rate, 1e9), State(), [loss], [("", 0)])[0] for loss in (0.0, 1.0))
         for low, high in zip(right.walks, wrong.walks, strict=True):
             assert low.total > 0
             assert (1 - rate) * low.total + rate * high.total == pytest.approx(1.0)
@@ -42,7 +46,7 @@ def test_every_bet_is_fair_at_the_limit() -> None:
 
 def test_the_onset_is_where_it_went_wrong() -> None:
     losses = [0.0] * 100 + [1.0, 0.0] * 30
-    _, harm = update(Limit(0.1, 10_000), State(), losses, [(str(k), k) for k in range(len(losses))])
+    _, harm = update(Risk(0.1, 10_000), State(), losses, [(str(k), k) for k in range(len(losses))])
     assert harm is not None
     assert harm.since == ("100", 100)
     assert (harm.before, harm.count) == (100, harm.step - 99)
@@ -65,8 +69,8 @@ def test_all_wrong_has_no_upper_bound_but_one() -> None:
 @given(st.lists(st.booleans(), max_size=60), st.integers(0, 60))
 def test_how_it_is_cut_changes_nothing(wrong: list[bool], cut: int) -> None:
     losses, moments = [float(each) for each in wrong], [(str(k), k) for k in range(len(wrong))]
-    whole, _ = update(Limit(0.1, 100), State(), losses, moments)
-    half, _ = update(Limit(0.1, 100), State(), losses[:cut], moments[:cut])
-    assert update(Limit(0.1, 100), half, losses[cut:], moments[cut:])[0] == whole
+    whole, _ = update(Risk(0.1, 100), State(), losses, moments)
+    half, _ = update(Risk(0.1, 100), State(), losses[:cut], moments[:cut])
+    assert update(Risk(0.1, 100), half, losses[cut:], moments[cut:])[0] == whole
     assert msgspec.json.decode(msgspec.json.encode(whole), type=State) == whole
     assert math.isfinite(statistic(whole))

@@ -1,0 +1,133 @@
+"""One false-alarm budget for an on-call: at most one false page in so many days, shared out over detectors.
+
+A detector whose statistic has mean at most its number of steps fires where that reaches `arl`. Of several of them,
+whatever they watch and however they depend on each other, the sum of statistic over `arl` has mean at most days times
+the sum of steps a day over `arl`; and it is at least one when the first of them fires. So the mean time to the first
+false page is at least one over that sum: shares of one budget add up, and no independence is needed.
+
+Pages for burnt error and latency budgets are not in it: they tell of something that happened, and are never false in
+this sense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from monitor.detectors.location_spread import ALTERNATIVES, SHIFTS
+from monitor.detectors.risk import EXCESSES, stake
+
+SHARES: Mapping[str, float] = {"quality": 0.4, "estimated_quality": 0.2, "drift": 0.4}
+BY_LABELS = frozenset({"quality"})  # a step is a label; of the others, an event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What comes to every alias in a day."""
+
+    events: float
+    labels: float
+    aliases: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("events", "labels"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"Traffic.{name} is {value}, expected 0 or more a day")
+        if self.aliases < 1:
+            raise ValueError(f"Traffic.aliases is {self.aliases}, expected at least 1")
+
+    def steps(self, kind: str) -> float:
+        """A day, of one alias."""
+        return self.labels if kind in BY_LABELS else self.events
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One detector's part of the budget, for every alias alike."""
+
+    kind: str
+    share: float  # of all false pages, over all aliases
+    steps: float  # a day, of one alias
+    arl: float  # steps between its false alarms, at least
+
+
+def split(days: float, traffic: Traffic, shares: Mapping[str, float] = SHARES) -> list[Part]:
+    """What each detector must ask for, so that `days` pass between false pages, at least.
+
+    >>> parts = split(30, Traffic(events=10_000, labels=100, aliases=3))
+    >>> [(part.kind, round(part.arl)) for part in parts]
+    [('quality', 22500), ('estimated_quality', 4500000), ('drift', 2250000)]
+    >>> round(days_between(parts, traffic=Traffic(events=10_000, labels=100, aliases=3)), 6)
+    30.0
+    """
+    if not 0 < days < math.inf:
+        raise ValueError(f"days is {days}, expected a positive number of days between false pages")
+    total = math.fsum(shares.values())
+    if min(shares.values(), default=0.0) <= 0 or not math.isclose(total, 1.0):
+        raise ValueError(f"shares are {dict(shares)}, expected positive ones that add up to 1")
+    return [
+        Part(kind, share, traffic.steps(kind), days * traffic.steps(kind) * traffic.aliases / share)
+        for kind, share in shares.items()
+    ]
+
+
+def days_between(parts: Iterable[Part], *, traffic: Traffic) -> float:
+    """Days between false pages, at least, of everything together."""
+    rate = math.fsum(part.steps * traffic.aliases / part.arl for part in parts if part.steps)
+    return 1.0 / rate if rate else math.inf
+
+
+def smallest_shift(arl: float, steps: float, *, descriptors: int, dead_zone: float) -> float | None:
+    """In sigmas of one descriptor: what is found within so many steps on average; None where nothing is.
+
+    One bet must carry all the others' threshold: a little pessimistic, since they help (measured by
+    `make bench-monitor`).
+
+    >>> round(smallest_shift(10_000, 25, descriptors=1, dead_zone=0.022), 1)
+    1.0
+    """
+    target = arl * descriptors * len(ALTERNATIVES)
+    sizes = sorted({abs(shift) for shift in SHIFTS})
+
+    def delay(shift: float) -> float:
+        growths = [size * shift - size * size / 2.0 - size * dead_zone for size in sizes]
+        return min((_delay(target, growth) for growth in growths), default=math.inf)
+
+    return _least(delay, steps, 0.0, 4.0)
+
+
+def smallest_rate(arl: float, limit: float, labels: float) -> float | None:
+    """The error rate above `limit` that is found within so many labels on average; None where none is.
+
+    >>> round(smallest_rate(10_000, 0.1, 30), 1)
+    0.4
+    """
+    target = arl * len(EXCESSES)
+    stakes = [stake(limit, excess) for excess in EXCESSES]
+
+    def delay(rate: float) -> float:
+        growths = [
+            rate * math.log1p(each * (1.0 - limit)) + (1.0 - rate) * math.log1p(-each * limit) for each in stakes
+        ]
+        return min(_delay(target, growth) for growth in growths)
+
+    return _least(delay, labels, limit, 1.0)
+
+
+def _delay(target: float, growth: float) -> float:
+    """Steps until a statistic that grows so much a step, and gains one a step, is at the target."""
+    if growth <= 0.0:
+        return math.inf
+    return max(1.0, math.log(max(math.e, target * -math.expm1(-growth))) / growth)
+
+
+def _least(delay: object, steps: float, low: float, high: float) -> float | None:
+    """The least change whose delay is within the steps, by bisection: a larger one is found sooner."""
+    assert callable(delay)
+    if delay(high) > steps:
+        return None
+    for _ in range(50):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if delay(middle) <= steps else (middle, high)
+    return high

@@ -1,0 +1,1 @@
+"""Sequential tests, one a module, that all keep the promise of `monitor.detectors.interface`."""

@@ -1,0 +1,106 @@
+"""Did the mixture of categories change: labels, finish reasons, languages?
+
+Two families of bets on every category: that it comes more often than the reference allows, and more seldom. What the
+reference allows are the Clopper-Pearson bounds of its share, all of them together at `confidence`: where they hold,
+each bet `1 + stake * (indicator - bound)` has mean at most one, however the events depend on each other beyond that,
+so at least `arl` steps pass on average between false alarms (`monitor.detectors.mixture`). A category that the
+reference lacks is one of its own. A conformal test of the kind "how rare is this" (Vovk, Gammerman and Shafer 2005)
+would miss two common categories that trade places; these bets are on each of them.
+
+>>> detector = learned({"refund": 900, "late": 100}, arl=10_000)
+>>> seen = ["refund"] * 100 + ["late", "refund"] * 40
+>>> _, change = detector.update(detector.start(), seen, [(str(k), k) for k in range(180)])
+>>> change.since[0], change.step, change.what
+('100', 124, 'late comes more often')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.detectors import mixture
+from monitor.detectors.interface import Change, Floats, Moment
+from monitor.detectors.mixture import State
+from monitor.detectors.risk import stake, upper_bound
+
+OTHER = ""  # what the reference lacks
+FACTORS = (1.25, 1.6, 2.5, 5.0)  # of a bound: the shares that are betted on
+EXCESSES = (0.02, 0.05, 0.1, 0.25)  # above it: for what is rare
+MOST = 64  # categories watched by name; the rest of them are OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """`arl`: steps between false alarms, at least. `names`: the last one is OTHER. `low`, `high`: bounds of each
+    one's share."""
+
+    arl: float
+    names: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def start(self) -> State:
+        """Nothing seen."""
+        return mixture.start(2 * len(self.names), len(FACTORS) + len(EXCESSES))
+
+    def update(
+        self, state: State, values: Sequence[str | None], moments: Sequence[Moment]
+    ) -> tuple[State, Change | None]:
+        """Takes categories in order; None: not known."""
+        state, found = mixture.advance(self.arl, state, self._gains(values), moments)
+        if found is None:
+            return state, None
+        category, rarer = found.column % len(self.names), found.column >= len(self.names)
+        name = self.names[category] or "what the reference lacks"
+        what = f"{name} comes more {'seldom' if rarer else 'often'}"
+        pairs = np.reshape(found.each, (2, len(self.names))).mean(axis=0)
+        return state, Change(found.step, found.statistic, found.since, what, category, tuple(pairs.tolist()))
+
+    def evidence(self, state: State) -> float:
+        """The statistic over the threshold."""
+        return mixture.statistic(state) / self.arl
+
+    def _gains(self, values: Sequence[str | None]) -> Floats:
+        """Log factors, shape (steps, 2 x categories, bets)."""
+        place = {name: i for i, name in enumerate(self.names)}
+        known = np.array(
+            [-1 if value is None else place.get(value, len(place) - 1) for value in values], dtype=np.int64
+        )
+        hits = (known[:, None] == np.arange(len(self.names))).astype(np.float64)
+        losses = np.concatenate((hits, 1.0 - hits), axis=1)
+        limits = np.array([*self.high, *(1.0 - low for low in self.low)])
+        factors = 1.0 + _stakes(limits)[None] * (losses - limits)[..., None]
+        gains: Floats = np.log(factors)
+        gains[known < 0] = np.nan
+        return gains
+
+
+def learned(counts: Mapping[str, int], *, arl: float, confidence: float = 0.95) -> Categories:
+    """From how often each category came in a reference. Raises ValueError where nothing did."""
+    total = sum(counts.values())
+    if total < 1 or min(counts.values()) < 0:
+        raise ValueError(f"counts are {dict(counts)}, expected at least one event and none below 0")
+    ordered = sorted((name for name in counts if name != OTHER), key=lambda name: (-counts[name], name))
+    names = (*ordered[:MOST], OTHER)
+    seen = [counts[name] for name in names[:-1]]
+    seen.append(total - sum(seen))
+    each = 1.0 - (1.0 - confidence) / (2 * len(names))
+    high = tuple(upper_bound(count, total, each) for count in seen)
+    low = tuple(1.0 - upper_bound(total - count, total, each) for count in seen)
+    return Categories(arl, names, low, high)
+
+
+def _stakes(limits: Floats) -> Floats:
+    """Shape (limits, bets): what to bet against each; nothing where no rate could be above it."""
+    return np.array([[_stake(limit, rate) for rate in _rates(limit)] for limit in limits.tolist()])
+
+
+def _rates(limit: float) -> list[float]:
+    return [*(limit * factor for factor in FACTORS), *(limit + excess for excess in EXCESSES)]
+
+
+def _stake(limit: float, rate: float) -> float:
+    return stake(limit, rate - limit) if 0.0 < limit < 1.0 else 0.0

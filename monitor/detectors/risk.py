@@ -1,0 +1,148 @@
+"""Labelled harm: is the risk above its limit, and since when? A betting martingale for bounded losses.
+
+The limit is the upper confidence bound of the baseline's error rate (it too was estimated from finitely many labels)
+plus a tolerance. Against `risk <= limit` an e-Shiryaev-Roberts statistic bets on several higher rates. Each bet
+`1 + stake * (loss - limit)` has mean at most one while the risk is within the limit, for any loss in [0, 1], so at
+least `arl` labels pass between false alarms on average (Shin, Ramdas and Rinaldo 2022), late labels included. They may
+depend on each other.
+
+>>> moments = [(str(i), i) for i in range(60)]
+>>> detector = Risk(rate=0.1, arl=10_000)
+>>> _, harm = detector.update(detector.start(), [0.0] * 30 + [1.0] * 30, moments)
+>>> harm.since[0], harm.step, harm.what
+('30', 35, 'risk above 0.1')
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+
+from monitor.detectors.interface import Change, Moment
+from monitor.detectors.mixture import CEILING
+
+EXCESSES = (0.05, 0.1, 0.2, 0.4, 0.6)  # above the limit: the rates the statistic bets on
+
+
+class Walk(msgspec.Struct, frozen=True):
+    """One bet: its statistic, its running log-wealth since it was last broke, and where that run began."""
+
+    total: float = 0.0
+    wealth: float = 0.0
+    since: Moment = ("", 0)
+    count: int = 0  # losses taken before the run
+    losses: float = 0.0  # their sum
+
+
+class State(msgspec.Struct, frozen=True):
+    """All bets, and what they have seen."""
+
+    walks: tuple[Walk, ...] = tuple(Walk() for _ in EXCESSES)
+    count: int = 0
+    losses: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Harm(Change):
+    """The evidence is complete: since when, and what was seen since then."""
+
+    count: int = 0  # losses since the onset
+    losses: float = 0.0  # their sum
+    before: int = 0  # losses before the onset
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """`rate`: the mean loss that is still accepted. `arl`: losses between false alarms, at least."""
+
+    rate: float
+    arl: float
+
+    def start(self) -> State:
+        """Nothing seen."""
+        return State()
+
+    def update(self, state: State, values: Sequence[float], moments: Sequence[Moment]) -> tuple[State, Harm | None]:
+        """Takes losses in [0, 1] in order; NaN: not judged."""
+        harm: Harm | None = None
+        stakes = [stake(self.rate, excess) for excess in EXCESSES]
+        for k, (loss, moment) in enumerate(zip(values, moments, strict=True)):
+            if math.isnan(loss):
+                continue
+            if not 0.0 <= loss <= 1.0:
+                raise ValueError(f"loss of step {k} is {loss}, expected 0 to 1, or NaN: not judged")
+            below = self.evidence(state) < 1.0
+            state = self._step(stakes, state, loss, moment)
+            if below and harm is None and self.evidence(state) >= 1.0:
+                harm = self._harm(k, state)
+        return state, harm
+
+    def evidence(self, state: State) -> float:
+        """The average of the bets' statistics over the threshold."""
+        return statistic(state) / self.arl
+
+    def _step(self, stakes: list[float], state: State, loss: float, moment: Moment) -> State:
+        walks = tuple(self._bet(bet, walk, state, loss, moment) for bet, walk in zip(stakes, state.walks, strict=True))
+        return State(walks, state.count + 1, state.losses + loss)
+
+    def _bet(self, stake: float, walk: Walk, state: State, loss: float, moment: Moment) -> Walk:
+        factor = 1.0 + stake * (loss - self.rate)
+        total = min((walk.total + 1.0) * factor, CEILING * self.arl)
+        if walk.wealth > 0.0:
+            return Walk(total, walk.wealth + math.log(factor), walk.since, walk.count, walk.losses)
+        return Walk(total, math.log(factor), moment, state.count, state.losses)
+
+    def _harm(self, step: int, state: State) -> Harm:
+        walk = max(state.walks, key=lambda walk: walk.total)
+        return Harm(
+            step,
+            statistic(state),
+            walk.since,
+            f"risk above {self.rate:g}",
+            count=state.count - walk.count,
+            losses=state.losses - walk.losses,
+            before=walk.count,
+        )
+
+
+def statistic(state: State) -> float:
+    """The average that is compared with `Risk.arl`."""
+    return sum(walk.total for walk in state.walks) / len(state.walks)
+
+
+def stake(limit: float, excess: float) -> float:
+    """What to bet against `limit` when the rate is `excess` above it: the likelihood ratio of binary losses."""
+    rate = min(limit + excess, (1.0 + limit) / 2.0) if limit + excess >= 1.0 else limit + excess
+    return (rate - limit) / (limit * (1.0 - limit))
+
+
+@lru_cache(maxsize=4096)
+def upper_bound(errors: int, labels: int, confidence: float) -> float:
+    """Clopper-Pearson: the error rate that `errors` or fewer of `labels` exclude at `confidence`, one-sided.
+
+    >>> round(upper_bound(0, 30, 0.95), 3)
+    0.095
+    """
+    if errors >= labels:
+        return 1.0
+    low, high = errors / labels, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _at_most(errors, labels, middle) > 1.0 - confidence else (low, middle)
+    return high
+
+
+def _at_most(errors: int, labels: int, rate: float) -> float:
+    """P(X <= errors) for a binomial X."""
+    if not 0.0 < rate < 1.0:
+        return float(rate <= 0.0)
+    return math.fsum(math.exp(_log_probability(k, labels, rate)) for k in range(errors + 1))
+
+
+def _log_probability(errors: int, labels: int, rate: float) -> float:
+    ways = math.lgamma(labels + 1) - math.lgamma(errors + 1) - math.lgamma(labels - errors + 1)
+    return ways + errors * math.log(rate) + (labels - errors) * math.log1p(-rate)

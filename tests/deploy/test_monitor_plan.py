@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import doctest
+import tomllib
+
+from click.testing import CliRunner
+
+from deploy import monitor_plan
+from deploy.cli import main
+from monitor.budget import Traffic
+from monitor.settings import MonitorSettings
+
+
+def run(*words: str) -> str:
+    done = CliRunner().invoke(main, ["monitor", "plan", *words])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_what_it_prints_is_a_valid_configuration_that_keeps_the_budget() -> None:
+    shown = run("--days", "30", "--events", "50000", "--labels", "500", "--aliases", "3")
+    assert "At least 30 days pass between false pages, on average, of all 3 aliases together" in shown
+    settings = MonitorSettings(**tomllib.loads(shown[shown.index("[monitor]") :])["monitor"])
+    traffic = Traffic(events=50_000, labels=500, aliases=3)
+    assert monitor_plan.present(settings, traffic).days >= 30
+
+
+def test_without_days_it_says_what_is_set() -> None:
+    shown = run("--events", "50000")
+    assert "At least 2.4 hours pass" in shown
+    assert "nothing: no steps" in shown
+    assert "[monitor]" not in shown
+
+
+def test_dependent_events_tell_less() -> None:
+    traffic = Traffic(events=5_000, labels=0)
+    found = [monitor_plan.present(MonitorSettings(), traffic, rho).found["drift"] for rho in (0.0, 0.2, 0.6)]
+    assert found == sorted(set(found))
+
+
+def test_wrong_numbers_are_refused() -> None:
+    assert CliRunner().invoke(main, ["monitor", "plan", "--events", "1", "--days", "0"]).exit_code == 2
+
+
+def test_docstrings_run() -> None:
+    assert doctest.testmod(monitor_plan).failed == 0

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from monitor.detectors.interface import Change
+from monitor.detectors.location_spread import LocationSpread
+
+Floats = NDArray[np.float64]
+
+
+def detector(columns: int = 1, arl: float = 1_000, dead_zone: float = 0.02) -> LocationSpread:
+    return LocationSpread(arl, dead_zone, tuple(f"x{j}" for j in range(columns)))
+
+
+def watch(scores: Floats, arl: float = 1_000) -> Change | None:
+    ours = detector(scores.shape[1], arl)
+    return ours.update(ours.start(), scores, [(str(k), k) for k in range(len(scores))])[1]
+
+
+def delays(shift: float, arl: float, runs: int, horizon: int, columns: int = 1) -> list[int]:
+    rng = np.random.default_rng(11)
+    found = [watch(rng.standard_normal((horizon, columns)) + shift, arl) for _ in range(runs)]
+    return [each.step + 1 if each else horizon for each in found]
+
+
+def test_one_budget_for_many_descriptors() -> None:
+    assert sum(delay < 150 for delay in delays(0.0, 1_000, 60, 150, columns=12)) <= 10
+
+
+@pytest.mark.parametrize(("shift", "within"), [(0.5, 80), (1.0, 25), (-1.0, 25)])
+def test_delay_at_ten_thousand_events_between_false_alarms(shift: float, within: int) -> None:
+    assert np.median(delays(shift, 10_000, 30, 400)) <= within
+
+
+def test_a_change_of_spread_is_noticed() -> None:
+    rng = np.random.default_rng(3)
+    wider, narrower = rng.standard_normal((200, 1)) * 2.0, rng.standard_normal((200, 1)) * 0.5
+    for scores in (wider, narrower):
+        change = watch(scores)
+        assert change is not None
+        assert "spread" in change.what
+
+
+def test_the_onset_and_the_descriptor_are_named() -> None:
+    scores = np.random.default_rng(4).standard_normal((400, 5))
+    scores[300:, 3] += 1.5
+    change = watch(scores)
+    assert change is not None
+    assert change.column == 3
+    assert change.what.startswith("x3 (mean +")
+    assert abs(change.since[1] - 300) < 15
+
+
+def test_what_was_not_measured_is_no_step_of_its_column() -> None:
+    scores = np.random.default_rng(5).standard_normal((100, 2))
+    scores[::2, 1] = np.nan
+    both, alone = detector(2), detector(1)
+    state, _ = both.update(both.start(), scores, [("", k) for k in range(100)])
+    other, _ = alone.update(alone.start(), scores[1::2, 1:], [("", k) for k in range(50)])
+    assert state.sums[1] == other.sums[0]
+
+
+def test_extreme_scores_stay_finite_and_can_recover() -> None:
+    ours = detector()
+    state = ours.start()
+    for _ in range(3):
+        state, _ = ours.update(state, np.full((500, 1), 3.9), [("x", 0)] * 500)
+    assert np.isfinite(state.sums).all()
+    state, _ = ours.update(state, np.random.default_rng(0).standard_normal((600, 1)), [("x", 0)] * 600)
+    assert ours.evidence(state) < 1.0
