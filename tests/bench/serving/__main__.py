@@ -15,7 +15,7 @@ import click
 
 from tests.bench.figures import Figure, tell, write
 from tests.bench.progress import note
-from tests.bench.serving import kills, latency, malformed, memory, streaming, swaps
+from tests.bench.serving import engine_kills, kills, latency, malformed, memory, streaming, swaps
 
 OUT = Path("var/bench/serving.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "memory": memory.measured,
     "swaps": swaps.measured,
     "kills": kills.measured,
+    "engine-kills": engine_kills.measured,
     "malformed": malformed.measured,
 }
 

@@ -14,6 +14,7 @@ from tests.bench.pair import ENGINES, Pair, attests, pair
 from tests.bench.place import until
 from tests.bench.progress import note
 from tests.bench.scratch import scratch
+from tests.bench.serving.kills import KILLS
 from tests.bench.serving.swaps import misattributed
 from tests.bench.traffic import Attempt, Traffic
 
@@ -22,9 +23,10 @@ BACK_WITHIN_S = 60.0
 START_S, TRIES = 150.0, 3
 
 
-def measured(times: int) -> list[Figure]:
+def measured(quick: bool) -> list[Figure]:
     """All figures; the bench starts the process again, as a supervisor does, and does nothing else."""
     rng, back_s, hung = random.Random("engine"), [], 0
+    times = KILLS // 5 if quick else KILLS
     with scratch("kills-engine") as folder, pair(folder) as two:
         one, other = two.adapters[0].version, two.adapters[1].version
         swap(two, other, one)

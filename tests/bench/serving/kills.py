@@ -16,7 +16,6 @@ from tests.bench.place import Place, instant
 from tests.bench.progress import note
 from tests.bench.records import ALIAS, VERSIONS
 from tests.bench.scratch import scratch
-from tests.bench.serving import engine_kills
 from tests.bench.serving.ways import BODY
 from tests.bench.traffic import Attempt, Traffic
 
@@ -28,8 +27,7 @@ AWAY_S = (0.0, 3.0)  # how long the broker is away
 def measured(quick: bool) -> list[Figure]:
     """Each victim in a place of its own."""
     times = KILLS // 5 if quick else KILLS
-    figures = [figure for victim in VICTIMS for figure in struck(victim, times)]
-    return [*figures, *engine_kills.measured(times)]
+    return [figure for victim in VICTIMS for figure in struck(victim, times)]
 
 
 @dataclass(frozen=True, slots=True)
