@@ -11,7 +11,7 @@ this sense."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from monitor.detectors.location_spread import ALTERNATIVES, SHIFTS
@@ -122,9 +122,8 @@ def _delay(target: float, growth: float) -> float:
     return max(1.0, math.log(max(math.e, target * -math.expm1(-growth))) / growth)
 
 
-def _least(delay: object, steps: float, low: float, high: float) -> float | None:
+def _least(delay: Callable[[float], float], steps: float, low: float, high: float) -> float | None:
     """The least change whose delay is within the steps, by bisection: a larger one is found sooner."""
-    assert callable(delay)
     if delay(high) > steps:
         return None
     for _ in range(50):
