@@ -27,6 +27,7 @@ POLL_S = (0.005, 0.05)  # shortest and longest wait for more
 TELL_S = 1.0  # between two status files
 LOCK_S = 0.2  # between two looks whether the other shipper is gone
 TROUBLE_S = 1.0  # after a turn that failed
+PLENTY_BYTES = MOST_BYTES // 2  # that wait already: there is no need to wait for more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class ShipperSettings:
     """How events are gathered before they are sent."""
 
     batch_records: int = 2_000
-    linger_s: float = 1.0  # for more to come, after each batch that was far from full
+    linger_s: float = 1.0  # for more to come, after each batch that left little behind
     compression: Literal["gzip", "none"] = "gzip"  # a quarter of the bytes; the worker can read no other
 
     def __post_init__(self) -> None:
@@ -118,7 +119,7 @@ class Shipper:
             self._tell(TELL_S)
             if not shipped:
                 stop.wait(wait_s)
-            elif shipped < self._settings.batch_records // 2:
+            elif waiting_bytes(self._folder) < PLENTY_BYTES:
                 self._hurried.wait(self._settings.linger_s)
             wait_s = POLL_S[0] if shipped else min(2 * wait_s, POLL_S[1])
 

@@ -21,9 +21,10 @@ from streams import journal_metrics as metrics
 from streams.backlog import waiting_bytes
 from streams.cursor import Cursor, CursorFile, moved
 from streams.events import FeedbackGiven
+from streams.journal import Journal, JournalSettings
 from streams.log import KafkaSettings, read
 from streams.segments import SHIPPER, Place, locked
-from streams.shipper import Shipper, ShipperSettings
+from streams.shipper import PLENTY_BYTES, Shipper, ShipperSettings
 from streams.topics import FEEDBACK
 from tests.streams.journaled import Broker, event, journal, numbers, publish, running, segments, until, waiting
 
@@ -108,6 +109,22 @@ def test_it_gathers_for_a_while_unless_hurried(tmp_path: Path, broker: Broker) -
         shipping.hurry()
         until(shipping.drained)
     assert broker.ids == numbers(6)
+    ours.close()
+
+
+def test_a_backlog_is_shipped_without_waiting_for_more(tmp_path: Path, broker: Broker) -> None:
+    """Whatever bounds a batch: records, bytes or the end of a segment."""
+    large = JournalSettings(segment_bytes=1_500_000)
+    ours = Journal(tmp_path, large, "gateway/test")
+    for number in range(600):
+        assert ours.publish(FEEDBACK, event(str(number), "x" * 10_000), str(number), 1)
+    settings = ShipperSettings(linger_s=3_600.0)
+    shipping = Shipper(NOWHERE, tmp_path, "test", settings, make=broker.producer)
+    with running(shipping):
+        until(lambda: waiting_bytes(tmp_path) < PLENTY_BYTES)
+        shipping.hurry()
+        until(shipping.drained)
+    assert broker.ids == numbers(600)
     ours.close()
 
 
