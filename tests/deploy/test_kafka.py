@@ -73,6 +73,14 @@ def test_a_broker_that_cannot_start_says_why(broker: EmbeddedKafka) -> None:
         broker.start()
 
 
+@pytest.mark.kafka
+def test_two_brokers_never_share_a_folder(broker: EmbeddedKafka) -> None:
+    """The second one may stumble over the lock, or before that over a record that the first is writing."""
+    broker.start()
+    with pytest.raises(RuntimeError, match="second ended "):
+        dataclasses.replace(broker, port=ports.free(1)[0], name="second").start()
+
+
 def test_a_cluster_id_is_what_kafka_takes() -> None:
     assert {len(cluster_id()) for _ in range(50)} == {22}
     assert not any(cluster_id().startswith("-") for _ in range(300))

@@ -30,7 +30,6 @@ from tests.retrain.test_harvest import reply, word
 
 ALIAS = "killed"
 STEPS = 150
-PATIENCE_S = 180  # of each of three lives: a training step takes a hundred times longer beside other work
 
 
 @pytest.fixture
@@ -81,7 +80,6 @@ def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainReque
     return request
 
 
-@pytest.mark.timeout(600)
 async def test_a_killed_trainer_goes_on_where_it_was(
     kafka: KafkaSettings, model_dir: Path, tmp_path: Path, recipe: Path
 ) -> None:
@@ -97,9 +95,9 @@ async def test_a_killed_trainer_goes_on_where_it_was(
             trainer = start(*arguments)
             try:
                 if kills == 2:
-                    await until(lambda: ended(kafka, request) != [], PATIENCE_S)
+                    await until(lambda: ended(kafka, request) != [], 90)
                     break
-                await until(lambda least=20 + 40 * kills: step(folder) >= least, PATIENCE_S)  # type: ignore[misc]
+                await until(lambda least=20 + 40 * kills: step(folder) >= least, 90)  # type: ignore[misc]
             finally:
                 os.kill(trainer.pid, signal.SIGKILL)
                 trainer.wait()

