@@ -20,15 +20,14 @@ def place(letter: DeadLetter) -> str:
 
 def every(kafka: KafkaSettings, topics: Iterable[str] = ()) -> list[DeadLetter]:
     """Those of the topics, or of all that have a queue. LookupError for a topic without one."""
-    names = list(topics) or list(dlq.SOURCES)
-    sources = [dlq.SOURCES[name] if name in dlq.SOURCES else _unknown(name) for name in names]
+    sources = [dlq.named(name) for name in list(topics) or dlq.SOURCES]
     return [record.event for source in sources for record in dlq.letters(kafka, source)]
 
 
 def chosen(kafka: KafkaSettings, places: Iterable[str]) -> list[DeadLetter]:
     """Those letters, in the order asked. ValueError for what is no place, LookupError for one without a letter."""
     wanted = {each: _topic(each) for each in places}
-    known = {place(letter): letter for letter in every(kafka, dict.fromkeys(wanted.values()))} if wanted else {}
+    known = {place(letter): letter for letter in every(kafka, dict.fromkeys(wanted.values()))}
     for each in wanted:
         if each not in known:
             raise LookupError(f"there is no dead letter {each}; `homeostat dlq list` names all")
@@ -62,10 +61,6 @@ def _topic(name: str) -> str:
     if len(parts) != 3 or not parts[1].isdecimal() or not parts[2].isdecimal():
         raise ValueError(f"place is {name!r}, expected TOPIC/PARTITION/OFFSET as `homeostat dlq list` prints it")
     return parts[0]
-
-
-def _unknown(name: str) -> dlq.Topic:
-    raise LookupError(f"topic {name!r} has no dead-letter queue; those with one: {', '.join(dlq.SOURCES)}")
 
 
 def _clock(time_ms: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -60,7 +61,7 @@ def told(days: float) -> str:
 
 def settings_for(plan: Plan) -> dict[str, int]:
     """The keys of [monitor] that the plan needs: whole steps, never fewer than asked."""
-    arls = {part.kind: int(-(-part.arl // 1)) for part in plan.parts}
+    arls = {part.kind: math.ceil(part.arl) for part in plan.parts}
     return {"arl_events": max(100, arls["drift"], arls["estimated_quality"]), "label_arl": max(100, arls["quality"])}
 
 

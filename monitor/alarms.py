@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from monitor.burn_rate import Burn
-from monitor.detectors.interface import Change
+from monitor.detectors.interface import Change, Moment
 from monitor.detectors.risk import Harm
 from monitor.findings import SEVERITIES, Alarm, Json, Kind
 from monitor.reference import Scorer
 from monitor.settings import MonitorSettings
-from monitor.watch import Baseline, Moment, Watch, drift_detector, log10
+from monitor.watch import Baseline, Watch, drift_detector, log10
 
 MOST_MOVED = 3
 

@@ -16,8 +16,6 @@ from monitor.settings import BurnWindow
 BUCKET_S = 10
 FALLEN = 0.5  # re-armed when the burn in every short window is below this share of its rate
 
-Moment = tuple[str, int]  # event id, event time in ms
-
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from monitor import alarms, calibration
+from monitor.detectors.interface import Moment
 from monitor.detectors.risk import Risk
 from monitor.findings import Finding
 from monitor.settings import MonitorSettings
-from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Moment, Raised, Watch, baseline
+from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Raised, Watch, baseline
 
 LABELLED_KEPT = 4_000
 WAITING_KEPT = 2_000

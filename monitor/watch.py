@@ -8,18 +8,15 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor import burn_rate, calibration
 from monitor.descriptors import CONFIDENCE
-from monitor.detectors import mixture, risk
-from monitor.detectors.location_spread import ALTERNATIVES, LocationSpread
+from monitor.detectors import location_spread, mixture, risk
+from monitor.detectors.interface import Floats, Moment
+from monitor.detectors.location_spread import LocationSpread
 from monitor.findings import Kind
 from monitor.reference import Reference, Scorer, block_scores, event_scores, scorer
 from monitor.settings import MonitorSettings
-
-Floats = NDArray[np.float64]
-Moment = tuple[str, int]  # event id, event time in ms
 
 UNLABELLED, WRONG, RIGHT = -1, 0, 1
 LEAST_EVIDENCE = -6.0
@@ -168,7 +165,7 @@ def rearmed(watch: Watch, kind: Kind) -> Watch:
     raised = {each: when for each, when in watch.raised.items() if each != kind}
     quality = risk.State() if kind == "quality" else watch.quality
     estimated = risk.State() if kind == "estimated_quality" else watch.estimated
-    drift = mixture.start(len(watch.names), len(ALTERNATIVES)) if kind == "drift" else watch.drift
+    drift = location_spread.start(len(watch.names)) if kind == "drift" else watch.drift
     return msgspec.structs.replace(watch, raised=raised, quality=quality, estimated=estimated, drift=drift)
 
 

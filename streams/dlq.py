@@ -58,11 +58,14 @@ def letters(kafka: KafkaSettings, source: Topic) -> list[Record[DeadLetter]]:
 
 def queue(source: Topic) -> Topic:
     """The dead-letter queue of a topic; LookupError where it has none."""
-    if source.name not in QUEUES:
-        raise LookupError(
-            f"topic {source.name!r} has no dead-letter queue; those with one: {', '.join(sorted(QUEUES))}"
-        )
-    return QUEUES[source.name]
+    return QUEUES[named(source.name).name]
+
+
+def named(name: str) -> Topic:
+    """The topic of that name; LookupError where it has no dead-letter queue."""
+    if name not in SOURCES:
+        raise LookupError(f"topic {name!r} has no dead-letter queue; those with one: {', '.join(sorted(SOURCES))}")
+    return SOURCES[name]
 
 
 def replay(appender: Appender, letters: Iterable[DeadLetter]) -> tuple[int, list[str]]:

@@ -39,7 +39,7 @@ class LocationSpread:
 
     def start(self) -> State:
         """Nothing seen."""
-        return mixture.start(len(self.names), len(ALTERNATIVES))
+        return start(len(self.names))
 
     def update(self, state: State, values: Floats, moments: Sequence[Moment]) -> tuple[State, Change | None]:
         """Takes normal scores, steps x descriptors."""
@@ -53,6 +53,11 @@ class LocationSpread:
     def evidence(self, state: State) -> float:
         """The statistic over the threshold."""
         return mixture.statistic(state) / self.arl
+
+
+def start(descriptors: int) -> State:
+    """Nothing seen of so many."""
+    return mixture.start(descriptors, len(ALTERNATIVES))
 
 
 def log_ratios(dead_zone: float, scores: Floats) -> Floats:

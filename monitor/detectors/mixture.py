@@ -59,11 +59,12 @@ def advance(arl: float, state: State, gains: Floats, moments: Sequence[Moment]) 
     starts = np.array(state.starts, dtype=np.int64)
     known = {**state.moments, **{state.steps + k: moment for k, moment in enumerate(moments)}}
     made = ~np.isnan(gains)
-    factors = np.exp(np.where(made, gains, 0.0))
+    logs = np.where(made, gains, 0.0)
+    factors = np.exp(logs)
     whole = bool(made.all())
     reached: Reached | None = None
     already = float(sums.mean()) >= arl
-    for k, row in enumerate(np.where(made, gains, 0.0)):
+    for k, row in enumerate(logs):
         sums = np.minimum((sums + (1.0 if whole else made[k])) * factors[k], CEILING * arl)
         begun = walks <= 0.0
         starts[begun if whole else begun & made[k]] = state.steps + k
