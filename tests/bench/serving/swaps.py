@@ -2,7 +2,7 @@
 
 A hundred are a rollout's: the candidate is attested everywhere before it is promoted. In the others the new champion
 comes unannounced, and most of them must be loaded first; what a load, the probe and a reply take is asked of the
-engines themselves, under the same load: nobody could be faster."""
+engines themselves, under the same load, to hold it against."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a swap takes of the engines alone, past everything of ours: nothing in front of them could be faster."""
+"""What a load, the probe and a reply take of the engines alone, past everything of ours."""
 
 from __future__ import annotations
 
