@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import json
 
 from deploy.parse import ConfigError
 
@@ -327,6 +328,47 @@ def dlq_replay(places: tuple[str, ...], everything: bool, config_path: Path | No
     click.echo(f"{done} put back, {len(refused)} not")
     if refused:
         raise SystemExit(1)
+
+
+@main.group(cls=Ordered)
+def labels() -> None:
+    """Labels that alarms ask for."""
+
+
+@labels.command(name="wanted")
+@click.argument("alias")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file instead.")
+@CONFIG
+def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> None:
+    """The replies of ALIAS that a label would tell most about, one JSON object a line; fill in `label`.
+
+    They are the unsure and the strange ones: no fair sample. Their labels check the accuracy estimated from the
+    model's confidence and are learned from; harm is proven by the labels of others."""
+    from deploy import labelling
+
+    config = _load(config_path)
+    rows = labelling.wanted(config.kafka, config.stack.var / "lake", alias)
+    lines = "".join(f"{json.encode(row).decode()}\n" for row in rows)
+    if out is None:
+        click.echo(lines, nl=False)
+    else:
+        out.write_text(lines)
+    click.echo(f"{len(rows)} replies of {alias} want a label", err=True)
+
+
+@labels.command(name="give")
+@click.argument("alias")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@CONFIG
+def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
+    """Send the labels filled in FILE, as `wanted` wrote it. Rows without a label are left for later."""
+    from deploy import labelling
+    from serving.gateway.masking import Masker
+
+    config = _load(config_path)
+    answers = labelling.Answers(config.gateway.metrics, Masker(config.gateway.mask))
+    given, empty = labelling.give(config.kafka, config.stack.var / "lake", file, alias, answers)
+    click.echo(f"{given} labels given, {empty} rows left without")
 
 
 @main.group(cls=Ordered)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+
+import msgspec
 
 from monitor.burn_rate import Burn
 from monitor.detectors.interface import Change, Moment
 from monitor.detectors.risk import Harm
 from monitor.findings import SEVERITIES, Alarm, Json, Kind
+from monitor.fingerprint import event_print
+from monitor.lately import TENTHS, Seen, Story, Told, informative, story
 from monitor.reference import Scorer
 from monitor.settings import MonitorSettings
 from monitor.watch import Baseline, Watch, drift_detector, log10
@@ -15,30 +20,41 @@ from monitor.watch import Baseline, Watch, drift_detector, log10
 MOST_MOVED = 3
 
 
-def quality(settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm, last: Moment) -> Alarm:
+def quality(settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm, last: Told) -> Alarm:
     """Labels prove that more answers are wrong than the limit accepts."""
     accuracy = 1.0 - harm.losses / harm.count
+    losses = [event.loss for event in watch.told]
+    told = story(watch.slices, watch.told, losses, since_ms=harm.since[1], measure="share of wrong answers")
     summary = (
         f"{watch.version} is right in {accuracy:.0%} of the {harm.count} labelled answers since "
         f"{clock(harm.since[1])}; it was {_share(known)} in the reference"
     )
     evidence = _harm_evidence(settings.label_arl, known, harm) | {"accuracy_since_onset": round(accuracy, 4)}
-    return _alarm("quality", watch, harm.since, last, evidence, summary)
+    return _alarm(
+        "quality", watch, harm.since, (last.id, last.time_ms), evidence | _shown(told), summary + _where(told)
+    )
 
 
-def estimated_quality(settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm, last: Moment) -> Alarm:
+def estimated_quality(
+    settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm, shown: Sequence[Seen]
+) -> Alarm:
     """The model's own confidence promises fewer right answers than the limit accepts."""
     accuracy = 1.0 - harm.losses / harm.count
+    values = [1.0 - event.chance if event.chance >= 0 else 0.0 for event in shown]
+    told = story(watch.slices, shown, values, since_ms=harm.since[1], measure="estimated share of wrong answers")
     summary = (
         f"{watch.version} seems right in only {accuracy:.0%} of the answers since {clock(harm.since[1])}, by its own "
         f"confidence; it was {_share(known)} in the reference. An estimate: labels must tell"
     )
     evidence = _harm_evidence(settings.arl_events, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
-    return _alarm("estimated_quality", watch, harm.since, last, evidence, summary)
+    evidence |= _shown(told) | _asked(watch, shown)
+    return _alarm("estimated_quality", watch, harm.since, _last(shown), evidence, summary + _where(told))
 
 
-def drift(settings: MonitorSettings, watch: Watch, ready: Scorer, change: Change, last: Moment) -> Alarm:
+def drift(settings: MonitorSettings, watch: Watch, ready: Scorer, change: Change, shown: Sequence[Seen]) -> Alarm:
     """The events look different from the reference; whether that does harm is another question."""
+    values, measure = _moved(change, watch.names[change.column], shown)
+    told = story(watch.slices, shown, values, since_ms=change.since[1], measure=measure)
     threshold = drift_detector(settings, ready, watch.names).arl
     order = sorted(range(len(change.each)), key=lambda j: -change.each[j])[:MOST_MOVED]
     moved: list[Json] = [{"name": watch.names[j], "log10_evidence": log10(change.each[j] / threshold)} for j in order]
@@ -50,8 +66,9 @@ def drift(settings: MonitorSettings, watch: Watch, ready: Scorer, change: Change
         "moved": moved,
         "alternative": change.what,
     }
+    evidence |= _shown(told) | _asked(watch, shown)
     summary = f"What {watch.version} sees has changed since {clock(change.since[1])}: mostly {change.what}"
-    return _alarm("drift", watch, change.since, last, evidence, summary)
+    return _alarm("drift", watch, change.since, _last(shown), evidence, summary + _where(told))
 
 
 def burn(kind: Kind, watch: Watch, found: Burn, last: Moment) -> Alarm:
@@ -79,6 +96,34 @@ def clock(time_ms: int) -> str:
     '01:00:00 UTC'
     """
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%H:%M:%S UTC")
+
+
+def _moved(change: Change, name: str, shown: Sequence[Seen]) -> tuple[list[float], str]:
+    """How far each event speaks for the change, and what that measures."""
+    scores = [event.scores[change.column] / TENTHS for event in shown]
+    if change.what.partition(" (")[2].startswith("spread"):
+        return [score * score for score in scores], f"squared score of {name}"
+    sign = -1.0 if "mean -" in change.what else 1.0
+    return [sign * score for score in scores], f"score of {name}" + (", turned round" if sign < 0 else "")
+
+
+def _shown(told: Story) -> dict[str, Json]:
+    found = {**msgspec.structs.asdict(told.slice), "measure": told.measure} if told.slice else None
+    return {"slice": found, "examples": told.examples}
+
+
+def _where(told: Story) -> str:
+    return f". Mostly where {told.slice.name} ({told.slice.share:.0%} of the events since)" if told.slice else ""
+
+
+def _asked(watch: Watch, shown: Sequence[Seen]) -> dict[str, Json]:
+    """The events to be labelled first."""
+    labelled = set(watch.labelled)
+    return {"label_first": informative([event for event in shown if event_print(event.id) not in labelled])}
+
+
+def _last(shown: Sequence[Seen]) -> Moment:
+    return shown[-1].id, shown[-1].time_ms
 
 
 def _harm_evidence(threshold: float, known: Baseline, harm: Harm) -> dict[str, Json]:

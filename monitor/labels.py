@@ -1,4 +1,6 @@
-"""Labels of one version: the reference's make the baseline, all later ones test it. One loss per event."""
+"""Labels of one version: the reference's make the baseline, all later ones test it. One loss per event.
+
+Labels of events that an alarm chose (`monitor.lately`) check the estimate only: they are no fair sample."""
 
 from __future__ import annotations
 
@@ -6,12 +8,12 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor import alarms, calibration
-from monitor.detectors.interface import Moment
+from monitor import alarms, calibration, lately
 from monitor.detectors.risk import Risk
-from monitor.findings import Finding
+from monitor.findings import Finding, LabelsWanted
+from monitor.lately import Told
 from monitor.settings import MonitorSettings
-from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Raised, Watch, baseline
+from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Raised, Recent, Watch, baseline
 
 LABELLED_KEPT = 4_000
 WAITING_KEPT = 2_000
@@ -22,7 +24,7 @@ Heard = tuple[Watch, list[Finding], list[Label]]
 def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> Heard:
     """Takes labels in order. The third value are those that came before their event, to be heard again."""
     positions = {one: i for i, one in enumerate(watch.reference.prints if watch.reference else watch.prints)}
-    repeats, tested = set(watch.repeats), set(watch.labelled)
+    repeats, tested, asked = set(watch.repeats), set(watch.labelled), set(watch.asked)
     findings: list[Finding] = []
     early: list[Label] = []
     for label in labels:
@@ -34,7 +36,7 @@ def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> He
             early.append(label)
         elif label.event_print not in repeats and label.event_print not in tested:
             tested.add(label.event_print)
-            watch, found = _test(settings, watch, label)
+            watch, found = (_check if label.event_print in asked else _test)(settings, watch, label)
             findings += found
     return watch, findings, early
 
@@ -58,6 +60,11 @@ def _test(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch,
     labelled = [*watch.labelled, label.event_print][-LABELLED_KEPT:]
     watch = _adopt(settings, replace(watch, labelled=labelled, waiting=[*watch.waiting, label][-WAITING_KEPT:]))
     return _release(settings, watch)
+
+
+def _check(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
+    """A label of an event that was chosen for it tells of the estimate, and of nothing else."""
+    return _trusted(replace(watch, labelled=[*watch.labelled, label.event_print][-LABELLED_KEPT:]), label)
 
 
 def _adopt(settings: MonitorSettings, watch: Watch) -> Watch:
@@ -86,28 +93,35 @@ def _release(settings: MonitorSettings, watch: Watch) -> tuple[Watch, list[Findi
 
 def _judge(settings: MonitorSettings, watch: Watch, known: Baseline, label: Label) -> tuple[Watch, list[Finding]]:
     assert known.limit is not None
-    moment = _moment(watch, label)
+    event = _told(watch, label)
     limit = Risk(known.limit, settings.label_arl)
-    state, harm = limit.update(watch.quality, [float(not label.correct)], [moment])
-    watch = replace(watch, quality=state, trust=_trust(watch, label))
+    state, harm = limit.update(watch.quality, [event.loss], [(event.id, event.time_ms)])
+    watch, findings = _trusted(replace(watch, quality=state, told=lately.kept(watch.told, [event])), label)
     if harm is None or "quality" in watch.raised:
-        return watch, []
-    alarm = alarms.quality(settings, watch, known, harm, moment)
+        return watch, findings
+    alarm = alarms.quality(settings, watch, known, harm, event)
     raised = Raised(alarm.time_ms, alarm.onset_ms, harm.before)
-    return replace(watch, raised=watch.raised | {"quality": raised}), [alarm]
+    return replace(watch, raised=watch.raised | {"quality": raised}), [*findings, alarm]
 
 
-def _moment(watch: Watch, label: Label) -> Moment:
-    """When the event was served, where that is still known; else when it was labelled."""
-    recent = watch.recent.get(label.event_print)
-    return label.event_id, recent.time_ms if recent else label.time_ms
+def _told(watch: Watch, label: Label) -> Told:
+    """At the time when the event was served, where that is still known; else when it was labelled."""
+    recent = watch.recent.get(label.event_print) or Recent(label.time_ms, -1.0)
+    return Told(label.event_id, recent.time_ms, recent.slices, float(not label.correct))
 
 
-def _trust(watch: Watch, label: Label) -> calibration.Trust:
+def _trusted(watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
+    """What the label says of the estimate; once it is refuted, only labels can tell."""
     recent = watch.recent.get(label.event_print)
     if recent is None or recent.chance < 0:
-        return watch.trust
-    return calibration.check(watch.trust, [label.correct - recent.chance])
+        return watch, []
+    trust = calibration.check(watch.trust, [label.correct - recent.chance])
+    lost = trust.lost and not watch.trust.lost
+    watch = replace(watch, trust=trust)
+    if not lost:
+        return watch, []
+    reason = "labels refute the accuracy estimated from confidence: it is withdrawn, only labels can tell now"
+    return watch, [LabelsWanted(version=watch.version, time_ms=label.time_ms, reason=reason)]
 
 
 def _outcome(label: Label) -> int:

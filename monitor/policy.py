@@ -31,6 +31,7 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     version: str
     onset_ms: int
+    label_first: list[str] = []  # events that it asks labels for
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,7 @@ class AskLabels(msgspec.Struct, frozen=True, kw_only=True, tag="ask_labels"):
     version: str
     wanted: int
     reason: str
+    first: list[str] = []  # the most informative events, by id
 
 
 class Annotate(msgspec.Struct, frozen=True, kw_only=True, tag="annotate"):
@@ -198,7 +200,10 @@ def _mentioned(settings: PolicySettings, alarm: Raised) -> list[Decision]:
         return [note]
     reason = f"{alarm.kind}: labels would tell whether it does harm"
     wanted = settings.min_fresh_labels
-    return [note, AskLabels(alarm_id=alarm.alarm_id, version=alarm.version, wanted=wanted, reason=reason)]
+    asked = AskLabels(
+        alarm_id=alarm.alarm_id, version=alarm.version, wanted=wanted, reason=reason, first=alarm.label_first
+    )
+    return [note, asked]
 
 
 def _ask(

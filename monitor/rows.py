@@ -24,6 +24,9 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     descriptors: list[list[float]] = []  # rows x descriptors, finite
     correct: list[bool | None] = []
     fingerprints: list[int] = []  # of the prompts (`descriptors.fingerprints`); a client's burst then counts once
+    finish_reasons: list[str] = []
+    answers: list[str] = []  # where it is short: what was answered, as a category; else empty
+    tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
 
     def __len__(self) -> int:
         return len(self.offsets)

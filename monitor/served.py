@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from msgspec.structs import replace
 
-from monitor import alarms, burn_rate, calibration, reference
+from monitor import alarms, burn_rate, calibration, lately, reference
 from monitor.blocks import first_of_bursts
 from monitor.descriptors import CONFIDENCE
+from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.risk import Risk
-from monitor.findings import Finding, Kind, LabelsWanted, ReferenceFrozen
+from monitor.findings import Alarm, Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
+from monitor.lately import Seen
+from monitor.reference import Scorer
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings, Slo
 from monitor.watch import (
@@ -32,6 +36,7 @@ from monitor.windows import failed
 
 RECENT_KEPT = 2_000
 REPEATS_KEPT = 1_000
+ASKED_KEPT = 200
 
 Found = tuple[Watch, list[Finding]]
 
@@ -132,29 +137,33 @@ def _burn(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
 
 
 def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
-    prints = [event_print(id) for id in rows.ids]
-    watch, drifted = _drift(settings, watch, rows, prints)
-    chances = _chances(watch, rows)
-    watch, feared = _estimate(settings, watch, rows, chances)
-    recent = watch.recent | {
-        one: Recent(time_ms, chance) for one, time_ms, chance in zip(prints, rows.times_ms, chances, strict=True)
-    }
-    kept = dict(list(recent.items())[-RECENT_KEPT:])
-    return replace(watch, recent=kept), [*drifted, *feared]
-
-
-def _drift(settings: MonitorSettings, watch: Watch, rows: ScoreRows, prints: Sequence[int]) -> Found:
     assert watch.reference is not None
     ready = reference.scorer(watch.reference)
-    moments = list(zip(rows.ids, rows.times_ms, strict=True))
-    values = np.asarray(rows.descriptors, dtype=np.float64)
-    block, scores, firsts, ends = score_blocks(ready, watch.block, values, prints, moments)
-    drift, change = drift_detector(settings, ready, watch.names).update(watch.drift, scores, firsts)
+    prints = [event_print(id) for id in rows.ids]
+    scores = reference.event_scores(ready, np.asarray(rows.descriptors, dtype=np.float64), prints)
+    names, fresh = lately.seen(watch.slices, rows, scores, _chances(watch, rows))
+    watch = replace(watch, slices=names)
+    watch, drifted = _drift(settings, watch, ready, fresh, scores, prints)
+    watch, feared = _estimate(settings, watch, fresh)
+    recent = watch.recent | {
+        one: Recent(event.time_ms, event.chance, event.slices) for one, event in zip(prints, fresh, strict=True)
+    }
+    newest = dict(list(recent.items())[-RECENT_KEPT:])
+    return replace(watch, recent=newest, lately=lately.kept(watch.lately, fresh)), [*drifted, *feared]
+
+
+def _drift(
+    settings: MonitorSettings, watch: Watch, ready: Scorer, fresh: Sequence[Seen], scores: Floats, prints: Sequence[int]
+) -> Found:
+    moments = _moments(fresh)
+    block, full, firsts, ends = score_blocks(ready, watch.block, scores, prints, moments)
+    drift, change = drift_detector(settings, ready, watch.names).update(watch.drift, full, firsts)
     watch = replace(watch, block=block, drift=drift)
     if change is None or "drift" in watch.raised:
         return watch, []
-    alarm = alarms.drift(settings, watch, ready, change, moments[ends[change.step]])
-    return _raised(watch, "drift", Raised(alarm.time_ms, alarm.onset_ms)), [alarm]
+    shown = lately.kept(watch.lately, fresh[: ends[change.step] + 1])
+    alarm = alarms.drift(settings, watch, ready, change, shown)
+    return _raised(watch, alarm), [alarm]
 
 
 def _chances(watch: Watch, rows: ScoreRows) -> list[float]:
@@ -168,20 +177,27 @@ def _chances(watch: Watch, rows: ScoreRows) -> list[float]:
     return [chance if known <= 0 else -1.0 for chance, known in zip(chances, confidences, strict=True)]
 
 
-def _estimate(settings: MonitorSettings, watch: Watch, rows: ScoreRows, chances: Sequence[float]) -> Found:
+def _estimate(settings: MonitorSettings, watch: Watch, fresh: Sequence[Seen]) -> Found:
     known = baseline(settings, watch)
-    sure = [i for i, chance in enumerate(chances) if chance >= 0]
-    if known.limit is None or not sure:
+    losses = [1.0 - event.chance if event.chance >= 0 else math.nan for event in fresh]
+    if known.limit is None:
         return watch, []
-    moments = [(rows.ids[i], rows.times_ms[i]) for i in sure]
     limit = Risk(known.limit, settings.arl_events)
-    estimated, harm = limit.update(watch.estimated, [1.0 - chances[i] for i in sure], moments)
+    estimated, harm = limit.update(watch.estimated, losses, _moments(fresh))
     watch = replace(watch, estimated=estimated)
     if harm is None or "estimated_quality" in watch.raised:
         return watch, []
-    alarm = alarms.estimated_quality(settings, watch, known, harm, moments[harm.step])
-    return _raised(watch, "estimated_quality", Raised(alarm.time_ms, alarm.onset_ms)), [alarm]
+    shown = lately.kept(watch.lately, fresh[: harm.step + 1])
+    alarm = alarms.estimated_quality(settings, watch, known, harm, shown)
+    return _raised(watch, alarm), [alarm]
 
 
-def _raised(watch: Watch, kind: Kind, raised: Raised) -> Watch:
-    return replace(watch, raised=watch.raised | {kind: raised})
+def _moments(events: Sequence[Seen]) -> list[Moment]:
+    return [(event.id, event.time_ms) for event in events]
+
+
+def _raised(watch: Watch, alarm: Alarm) -> Watch:
+    """With the alarm open, and the events that it asks labels for remembered."""
+    asked = [*watch.asked, *map(event_print, alarm.evidence["label_first"])][-ASKED_KEPT:]
+    raised = Raised(alarm.time_ms, alarm.onset_ms)
+    return replace(watch, raised=watch.raised | {alarm.kind: raised}, asked=asked)

@@ -15,8 +15,10 @@ from monitor.detectors import location_spread, mixture, risk
 from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.location_spread import LocationSpread
 from monitor.findings import Kind
-from monitor.reference import Reference, Scorer, block_scores, event_scores, scorer
+from monitor.lately import Seen, Told
+from monitor.reference import Reference, Scorer, block_scores, scorer
 from monitor.settings import MonitorSettings
+from monitor.slices import Member
 
 UNLABELLED, WRONG, RIGHT = -1, 0, 1
 LEAST_EVIDENCE = -6.0
@@ -37,6 +39,7 @@ class Recent(msgspec.Struct, frozen=True, array_like=True):
 
     time_ms: int
     chance: float
+    slices: Member = ()
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -72,6 +75,10 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     labelled: list[int] = []  # events whose label was tested, newest last
     repeats: list[int] = []  # events that only repeated their client's message
     recent: dict[int, Recent] = {}
+    slices: list[str] = []  # by name, in the order in which they came
+    lately: list[Seen] = []
+    told: list[Told] = []
+    asked: list[int] = []  # events chosen for a label, newest last: no fair sample
     drift: mixture.State = mixture.State([], [], [])
     block: Block = Block()
     quality: risk.State = risk.State()
@@ -121,13 +128,12 @@ def drift_detector(settings: MonitorSettings, ready: Scorer, names: Sequence[str
 
 
 def score_blocks(
-    ready: Scorer, block: Block, rows: Floats, prints: Sequence[int], moments: Sequence[Moment]
+    ready: Scorer, block: Block, scores: Floats, prints: Sequence[int], moments: Sequence[Moment]
 ) -> tuple[Block, Floats, list[Moment], list[int]]:
-    """Fills blocks with the events: the unfinished block, scores of the full ones, where each began, and the index
-    of the event that completed it."""
-    scores = event_scores(ready, rows, prints)
+    """Fills blocks with the events' scores: the unfinished block, scores of the full ones, where each began, and the
+    index of the event that completed it."""
     if ready.block == 1:
-        return block, scores, list(moments), list(range(len(rows)))
+        return block, scores, list(moments), list(range(len(scores)))
     means: list[list[float]] = []
     firsts: list[Moment] = []
     ends: list[int] = []
@@ -138,7 +144,7 @@ def score_blocks(
             firsts.append(block.first)
             ends.append(k)
             block = Block()
-    full = np.array(means).reshape(len(means), rows.shape[1])
+    full = np.array(means).reshape(len(means), scores.shape[1])
     return block, block_scores(ready, full, [prints[k] for k in ends]), firsts, ends
 
 

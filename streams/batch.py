@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from monitor.descriptors import NAMES, Reply, describe, fingerprints
+from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from streams import codec, lake
 from streams.dlq import letter
@@ -28,6 +29,7 @@ Entries = list[tuple[int, E]]  # offset and event
 Floats = NDArray[np.float64]
 
 LONGEST_VERSION = 128
+LONGEST_ANSWER = 48
 AHEAD_MS = 86_400_000  # an event this far after its record was written has a broken clock
 
 
@@ -174,6 +176,15 @@ def reply(event: InferenceServed) -> Reply:
     )
 
 
+def answer(output: str) -> str:
+    """An answer that may be one of a few: short, and without what does not matter. Empty for a text.
+
+    >>> answer(" Card_Arrival. "), answer("Thank you for asking. " * 9)
+    ('card_arrival', '')
+    """
+    return normalise(output) if len(output) <= LONGEST_ANSWER else ""
+
+
 def score_served(entries: Entries[InferenceServed]) -> tuple[ScoreRows, Floats]:
     """Replies as the judge's rows, and their descriptors."""
     events = [event for _, event in entries]
@@ -192,6 +203,9 @@ def score_served(entries: Entries[InferenceServed]) -> tuple[ScoreRows, Floats]:
         latency_ms=[event.latency_ms for event in events],
         descriptors=values.tolist(),
         fingerprints=fingerprints(replies) if replies else [],
+        finish_reasons=[event.finish_reason for event in events],
+        answers=[answer(event.output) for event in events],
+        tags=[event.tags for event in events],
     )
     return rows, values
 

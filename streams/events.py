@@ -109,6 +109,8 @@ class WindowClosed(Event, frozen=True, kw_only=True):
     labelled: int
     correct: int
     estimated_accuracy: float | None
+    estimated_low: float | None = None  # 95 % bounds of the estimate, as far as its calibration is uncertain
+    estimated_high: float | None = None
     latency_p50_ms: float
     latency_p95_ms: float
     evidence: dict[str, float]  # detector name -> log10 of its statistic over its threshold (>= 0 has fired)

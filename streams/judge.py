@@ -127,7 +127,13 @@ def _observe(
     if isinstance(heard, RetrainReported) and heard.status in RESULTS:
         result = policy.Result(request_id=heard.request_id, status=RESULTS[heard.status])
     raised = [
-        policy.Raised(alarm_id=each.id, kind=each.kind.value, version=each.version, onset_ms=each.onset_ms)  # type: ignore[arg-type]
+        policy.Raised(
+            alarm_id=each.id,
+            kind=each.kind.value,  # type: ignore[arg-type]
+            version=each.version,
+            onset_ms=each.onset_ms,
+            label_first=each.evidence.get("label_first", []),
+        )
         for each in alarms
     ]
     return Observation(
@@ -217,6 +223,8 @@ def _window(rules: Rules, alias: str, found: Window) -> WindowClosed:
         labelled=found.labelled,
         correct=found.correct,
         estimated_accuracy=found.estimated_accuracy,
+        estimated_low=found.estimated_low,
+        estimated_high=found.estimated_high,
         latency_p50_ms=found.latency_p50_ms,
         latency_p95_ms=found.latency_p95_ms,
         evidence=found.evidence,

@@ -93,6 +93,11 @@ def question(messages: Sequence[Message]) -> str:
     return "\n".join(message.content for message in messages)
 
 
+def asked(messages: str) -> str:
+    """What was asked, from a row's `input_messages`."""
+    return question(_messages.decode(messages))
+
+
 class Writer:
     """Writes one partition of one topic. Whoever else wrote to the open block in the meantime (a worker that has
     just lost this partition) is noticed, and its rows are kept."""

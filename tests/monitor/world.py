@@ -50,6 +50,8 @@ class World:
         values: NDArray[np.float64] | None = None,
         arm: str = "champion",
         fingerprints: list[int] | None = None,
+        tags: list[dict[str, str]] | None = None,
+        answers: list[str] | None = None,
     ) -> list[str]:
         """Serves `count` replies whose first descriptor is shifted; returns their event ids."""
         if values is None:
@@ -70,6 +72,8 @@ class World:
             latency_ms=[latency_ms] * count,
             descriptors=values.round(4).tolist(),
             fingerprints=fingerprints or [],
+            tags=tags or [],
+            answers=answers or [],
         )
         self.sent += count
         self.now_ms += self.step_ms * count

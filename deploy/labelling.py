@@ -1,0 +1,118 @@
+"""Labels that alarms ask for: which replies they are, and what a reviewer says of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.metrics import METRICS, exact_match
+from serving.gateway.feedback import LONGEST, RIGHT
+from serving.gateway.masking import Masker
+from streams import codec, lake
+from streams.events import AlarmRaised, Arm, FeedbackGiven
+from streams.log import Appender, KafkaSettings, read
+from streams.topics import ALARMS, FEEDBACK, INFERENCE
+
+REVIEWER = "reviewer"
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply that somebody should judge; `label` is empty, to be filled in: what the answer should have been."""
+
+    id: str
+    question: str
+    answer: str
+    label: str = ""
+    alarm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How answers are judged, and what is masked in labels before they leave."""
+
+    metrics: Mapping[str, str]  # by alias; exact_match for the others
+    masker: Masker
+
+
+def wanted(kafka: KafkaSettings, root: Path, alias: str) -> list[Wanted]:
+    """The replies that the alias's alarms ask labels for and that have none, those of the newest alarm first."""
+    asked: dict[str, AlarmRaised] = {}
+    for record in reversed(read(kafka, ALARMS, AlarmRaised)):
+        if record.event.alias == alias:
+            asked |= {id: record.event for id in record.event.evidence.get("label_first", []) if id not in asked}
+    rows = _replies(root, alias, asked)
+    told = set(lake.read(root, FEEDBACK, alias=alias)["event_id"].to_pylist()) if rows else set()
+    return [
+        Wanted(id=id, question=_question(rows[id]), answer=rows[id]["output"], alarm=alarm.summary)
+        for id, alarm in asked.items()
+        if id in rows and id not in told
+    ]
+
+
+def give(kafka: KafkaSettings, root: Path, path: Path, alias: str, answers: Answers) -> tuple[int, int]:
+    """Sends the labels of a file as `wanted` gave it: how many, and how many rows had none. ValueError names the line
+    that is wrong, before anything is sent; giving the same labels again changes nothing."""
+    filled, empty = [], 0
+    for number, row in _rows(path):
+        empty += not row.label.strip()
+        if row.label.strip():
+            filled.append((number, row))
+    rows = _replies(root, alias, [row.id for _, row in filled])
+    events = [_event(path, number, row, rows, answers) for number, row in filled]
+    with closing(Appender(kafka, "cli")) as appender:
+        for event in events:
+            appender.append(FEEDBACK, event, id=event.id, time_ms=event.time_ms)
+    return len(events), empty
+
+
+def _event(path: Path, number: int, row: Wanted, rows: Mapping[str, dict[str, Any]], answers: Answers) -> FeedbackGiven:
+    if row.id not in rows:
+        raise ValueError(f"{path}, line {number}: id is {row.id!r}, expected that of a reply in the lake")
+    if len(row.label) > LONGEST:
+        raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
+    reply = rows[row.id]
+    metric = METRICS[answers.metrics.get(reply["alias"], exact_match.__name__)]
+    label = answers.masker(row.label)
+    return FeedbackGiven(
+        id=codec.deterministic_id("feedback", row.id, REVIEWER, row.label),
+        event_id=row.id,
+        time_ms=time.time_ns() // 1_000_000,
+        alias=reply["alias"],
+        version=reply["version"],
+        arm=Arm(reply["arm"]),
+        by=REVIEWER,
+        source=REVIEWER,
+        label=label,
+        correct=metric(reply["output"], label) >= RIGHT,
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if line.strip():
+            try:
+                yield number, msgspec.json.decode(line, type=Wanted)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ValueError(
+                    f"{path}, line {number}: {error}; expected a row as `labels wanted` gives it"
+                ) from error
+
+
+def _replies(root: Path, alias: str, ids: Sequence[str] | Mapping[str, object]) -> dict[str, dict[str, Any]]:
+    if not ids:
+        return {}
+    table = lake.read(root, INFERENCE, alias=alias)
+    chosen = table.filter(pc.is_in(table["id"], value_set=pa.array(list(ids))))
+    return {row["id"]: row for row in chosen.to_pylist()}
+
+
+def _question(row: Mapping[str, Any]) -> str:
+    return lake.asked(row["input_messages"])

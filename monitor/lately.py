@@ -1,0 +1,97 @@
+"""The last events past the detectors, and the last labels: what an alarm shows of itself.
+
+They tell which slice explains it, name examples, and say which events are worth a label: those of which least is
+known, unsure ones and ones unlike the reference. Labels of events chosen so are no fair sample: among unsure answers
+more are wrong. So they never count as harm proven (`monitor.labels`); but each is asked about at its own estimated
+chance, so they tell at once whether the estimate can be trusted.
+
+>>> lately = [Seen("sure", 1, (), 0.99, (1, -2)), Seen("odd", 2, (), 0.99, (1, 35)), Seen("unsure", 3, (), 0.5, (4, 0))]
+>>> informative(lately, most=2)
+['unsure', 'odd']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from monitor.detectors.interface import Floats
+from monitor.rows import ScoreRows
+from monitor.slices import Explanation, Member, explaining, named
+
+KEPT = 256
+EXAMPLES = 5
+ASKED = 20  # events named as worth a label
+TENTHS = 10.0  # whole numbers are short in JSON
+FAR = 40  # tenths of a sigma beyond which an event is not stranger still
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """An event; `chance` of being right is -1 where nothing was estimated; scores are in tenths of a sigma."""
+
+    id: str
+    time_ms: int
+    slices: Member
+    chance: float
+    scores: tuple[int, ...]
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """A label that was tested."""
+
+    id: str
+    time_ms: int  # of the event
+    slices: Member
+    loss: float
+
+
+E = TypeVar("E", Seen, Told)
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of an alarm: the slice that explains it, of which measure, and examples, the clearest first."""
+
+    slice: Explanation | None
+    measure: str
+    examples: list[str]
+
+
+def seen(
+    names: Sequence[str], rows: ScoreRows, scores: Floats, chances: Sequence[float]
+) -> tuple[list[str], list[Seen]]:
+    """Events as they are kept, and the slices' names with the new ones."""
+    known, members = named(names, rows.tags or [{}] * len(rows))
+    tenths = np.round(scores * TENTHS).astype(np.int64).tolist()
+    columns = zip(rows.ids, rows.times_ms, members, chances, tenths, strict=True)
+    return known, [Seen(id, time_ms, slices, chance, tuple(row)) for id, time_ms, slices, chance, row in columns]
+
+
+def kept(older: Sequence[E], newer: Iterable[E]) -> list[E]:
+    """The last of both."""
+    both = list(older)
+    both.extend(newer)
+    return both[-KEPT:]
+
+
+def story(names: Sequence[str], events: Sequence[E], values: Sequence[float], *, since_ms: int, measure: str) -> Story:
+    """Of the events since the onset, by a value that is high where the alarm is right."""
+    chosen = [k for k, event in enumerate(events) if event.time_ms >= since_ms]
+    best = explaining(names, [events[k].slices for k in chosen], [values[k] for k in chosen])
+    inside = [k for k in chosen if best is None or names.index(best.name) in events[k].slices]
+    ranked = sorted(inside, key=lambda k: (-values[k], -k))[:EXAMPLES]
+    return Story(slice=best, measure=measure, examples=[events[k].id for k in ranked if values[k] > 0])
+
+
+def informative(events: Sequence[Seen], *, most: int = ASKED) -> list[str]:
+    """The ids of at most so many events, the most informative first; of two alike the newer one."""
+    ranked = sorted(range(len(events)), key=lambda k: (-_interest(events[k]), -k))
+    return [events[k].id for k in ranked[:most]]
+
+
+def _interest(event: Seen) -> float:
+    """How unsure (0 to 1) plus half of how strange (0 to 1)."""
+    unsure = 4.0 * event.chance * (1.0 - event.chance) if event.chance >= 0.0 else 0.0
+    return unsure + 0.5 * min(max(map(abs, event.scores), default=0), FAR) / FAR

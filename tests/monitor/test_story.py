@@ -1,0 +1,135 @@
+"""What an alarm tells of itself: the slice that explains it, examples, and which events to label."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from monitor.descriptors import NAMES
+from monitor.findings import Alarm, LabelsWanted
+from monitor.fingerprint import event_print
+from monitor.judge import AliasState, progress
+from tests.monitor.world import VERSION, World, make
+
+LANGUAGES = [{"language": "de"}, {"language": "en"}, {"language": "fr"}, {"language": "en"}]
+
+
+def tags(count: int) -> list[dict[str, str]]:
+    return [LANGUAGES[k % 4] for k in range(count)]
+
+
+def german(alarm: Alarm) -> bool:
+    return all(int(id.rpartition("-")[2]) % 4 == 0 for id in alarm.evidence["examples"])
+
+
+def started(seed: int, **changes: int | float) -> World:
+    world = make(seed, **changes)
+    world.label(world.serve(300, tags=tags(300))[::2], 0.95)
+    return world
+
+
+def values(world: World, count: int) -> np.ndarray:
+    made = world.rng.standard_normal((count, len(NAMES)))
+    made[:, -2:] = -np.abs(made[:, -2:])
+    return made
+
+
+@pytest.mark.parametrize(("column", "sign"), [(0, 1.0), (3, -1.0)])
+def test_drift_names_the_slice_in_which_it_happens_and_examples_of_it(column: int, sign: float) -> None:
+    world = started(2)
+    made = values(world, 400)
+    made[::4, column] += 3.0 * sign
+    world.serve(400, values=made, tags=tags(400))
+    (alarm,) = world.alarms("drift")
+    assert alarm.evidence["slice"]["name"] == "language=de"
+    assert alarm.evidence["slice"]["mean"] > alarm.evidence["slice"]["elsewhere"] + 1.5
+    assert NAMES[column] in alarm.evidence["slice"]["measure"]
+    assert "language=de" in alarm.summary
+    assert len(alarm.evidence["examples"]) >= 3
+    assert german(alarm)
+
+
+def test_drift_everywhere_names_no_slice() -> None:
+    world = started(3)
+    world.serve(200, shift=1.0, tags=tags(200))
+    (alarm,) = world.alarms("drift")
+    assert alarm.evidence["slice"] is None
+    assert "Mostly where" not in alarm.summary
+
+
+def test_harm_names_the_slice_whose_answers_are_wrong() -> None:
+    world = started(4)
+    for _ in range(40):
+        ids = world.serve(8, tags=tags(8))
+        world.label(ids, [k % 4 != 0 for k in range(8)])
+    (alarm,) = world.alarms("quality")
+    assert alarm.evidence["slice"]["name"] == "language=de"
+    assert alarm.evidence["slice"]["mean"] == 1.0
+    assert german(alarm)
+
+
+def unsure(world: World, count: int) -> list[str]:
+    """Replies whose confidence fell: half of them about as low as where wrong answers were."""
+    made = values(world, count)
+    made[:, -1] = np.where(world.rng.random(count) < 0.5, -3.0, -0.5)
+    return world.serve(count, values=made)
+
+
+def calibrated(seed: int) -> World:
+    """Confidence tells: low where answers are wrong."""
+    world = make(seed, min_reference_labels=30)
+    made = values(world, 300)
+    right = world.rng.random(300) < 0.9
+    made[:, -1] = np.where(right, -0.5, -3.0) + 0.01 * world.rng.standard_normal(300)
+    world.label(world.serve(300, values=made), right.tolist())
+    return world
+
+
+def test_estimated_harm_asks_for_labels_of_the_most_informative_events() -> None:
+    world = calibrated(5)
+    made = values(world, 100)
+    made[:, -1] = np.where(np.arange(100) % 10 == 0, -3.0, -0.5)
+    calm = world.serve(100, values=made)
+    unsure(world, 100)
+    (alarm,) = world.alarms("estimated_quality")
+    first = alarm.evidence["label_first"]
+    assert len(first) == len(set(first)) == 20
+    chances = {event.id: event.chance for event in world.state.watches[VERSION].lately}
+    doubt = {id: 4 * chance * (1 - chance) for id, chance in chances.items()}
+    assert np.mean([doubt[id] for id in first]) > 2 * np.mean([doubt[id] for id in calm])
+
+
+def test_labels_of_chosen_events_prove_no_harm_but_refute_the_estimate() -> None:
+    """Every chosen event was wrong: that is no fair sample of all events, so no harm is proven; but no calibrated
+    estimate would have given so many of them a chance."""
+    world = calibrated(6)
+    unsure(world, 300)
+    asked = [id for alarm in world.alarms() for id in alarm.evidence["label_first"]]
+    before = progress(world.state)[VERSION]
+    sure = [event.id for event in world.state.watches[VERSION].lately if event.chance > 0.8]
+    world.state = _asking(world, sure[:100])
+    world.label(sure[:100], [False] * len(sure[:100]))
+    world.label(asked, [False] * len(asked))
+    after = progress(world.state)[VERSION]
+    assert world.alarms("quality") == []
+    assert after.tested_labels == before.tested_labels
+    assert before.estimates_trusted
+    assert not after.estimates_trusted
+    withdrawn = [each for each in world.findings if isinstance(each, LabelsWanted) and "withdrawn" in each.reason]
+    assert len(withdrawn) == 1
+
+
+def test_the_same_labels_given_by_chance_do_prove_harm() -> None:
+    world = calibrated(6)
+    ids = unsure(world, 300)
+    asked = {id for alarm in world.alarms() for id in alarm.evidence["label_first"]}
+    world.label([id for id in ids if id not in asked], 0.3)
+    assert world.alarms("quality")
+
+
+def _asking(world: World, ids: list[str]) -> AliasState:
+    """As if these had been asked for, too."""
+    watch = world.state.watches[VERSION]
+    watch = msgspec.structs.replace(watch, asked=[*watch.asked, *map(event_print, ids)])
+    return msgspec.structs.replace(world.state, watches=world.state.watches | {VERSION: watch})
