@@ -13,20 +13,29 @@ import numpy as np
 Rows = Sequence[Sequence[float]]
 
 
-def write(names: Sequence[str], reference: Rows, current: Rows, path: Path) -> Path:
-    """Writes an HTML page that compares two sets of descriptor rows; a reader sees all of it or nothing.
+def write(names: Sequence[str], reference: Rows, current: Rows, path: Path, top: str = "") -> Path:
+    """Writes an HTML page that compares two sets of descriptor rows, below the HTML `top`; a reader sees all of it or
+    nothing. Beside it, with the suffix `.json`, the snapshot that Evidently's own tools load.
 
     Takes about 3 s the first time (Evidently's import). Raises ValueError where a side has no rows."""
     for side, rows in (("reference", reference), ("current", current)):
         if not len(rows):
             raise ValueError(f"{side} has no rows, expected at least one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        _snapshot(list(names), reference, current).save_html(str(part))
-    part.replace(path)
+        snapshot = _snapshot(list(names), reference, current)
+        page, data = snapshot.get_html_str(as_iframe=False), snapshot.dumps()
+    put(path.with_suffix(".json"), data.encode())
+    put(path, page.replace("<body>", f"<body>{top}", 1).encode())
     return path
+
+
+def put(path: Path, data: bytes) -> None:
+    """Writes a file; a reader sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)
 
 
 def _snapshot(names: list[str], reference: Rows, current: Rows) -> Any:

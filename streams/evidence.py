@@ -9,14 +9,16 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
 from monitor.descriptors import NAMES, describe
-from streams import codec, lake, metrics
+from streams import codec, exhibit, lake, metrics
 from streams.events import AlarmRaised, Arm
+from streams.exhibit import Example
 from streams.topics import INFERENCE
 
 log = structlog.get_logger()
@@ -72,13 +74,35 @@ class Reporter:
 
 
 def render(root: Path, alarm: AlarmRaised, events: int) -> Path:
-    """Writes the alarm's report. Raises ValueError where the alarm wants none or the lake lacks one of the sides."""
+    """Writes the alarm's report, last of its files. Raises ValueError where the alarm wants none or the lake lacks one
+    of the sides."""
     from monitor import report
 
     if alarm.report is None:
         raise ValueError(f"alarm {alarm.id} of kind {alarm.kind.value} has no report")
-    before, since = sides(lake.read(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1), alarm, events)
-    return report.write(NAMES, _rows(before), _rows(since), Path(alarm.report))
+    table = lake.read(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1)
+    before, since = sides(table, alarm, events)
+    shown, path = examples(table, alarm), Path(alarm.report)
+    report.put(path.with_suffix(".examples.jsonl"), exhibit.lines(shown))
+    return report.write(NAMES, _rows(before), _rows(since), path, exhibit.page(alarm, shown))
+
+
+def examples(table: pa.Table, alarm: AlarmRaised) -> list[Example]:
+    """The replies that the alarm names, in its order; those that the lake lacks are left out."""
+    named = [str(id) for id in alarm.evidence.get("examples", [])]
+    found = table.filter(pc.is_in(table["id"], value_set=pa.array(named, pa.string())))
+    rows = {row["id"]: row for row in found.to_pylist()}
+    return [
+        Example(
+            id=id,
+            time_ms=rows[id]["time_ms"],
+            question=lake.asked(rows[id]["input_messages"]),
+            answer=rows[id]["output"],
+            tags=msgspec.json.decode(rows[id]["tags"], type=dict[str, str]),
+        )
+        for id in named
+        if id in rows
+    ]
 
 
 def sides(table: pa.Table, alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:

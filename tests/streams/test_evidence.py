@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streams import lake
@@ -55,13 +56,25 @@ def test_a_side_without_rows_is_refused(tmp_path: Path) -> None:
         render(tmp_path / "empty", alarm(str(tmp_path / "r.html")), 20)
 
 
-def test_the_page_compares_the_sides(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_compares_the_sides(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[int, int, Path]] = []
 
-    def write(names: object, before: list[object], since: list[object], path: Path) -> Path:
+    def write(names: object, before: list[object], since: list[object], path: Path, top: str) -> Path:
         written.append((len(before), len(since), path))
         return path
 
     monkeypatch.setattr("monitor.report.write", write)
-    assert render(root, alarm("a.html"), 50) == Path("a.html")
-    assert written == [(50, 31, Path("a.html"))]
+    assert render(root, alarm(str(tmp_path / "a.html")), 50) == tmp_path / "a.html"
+    assert written == [(50, 31, tmp_path / "a.html")]
+
+
+def test_the_page_names_the_slice_and_shows_the_examples(root: Path, tmp_path: Path) -> None:
+    slice = {"name": "language=<de>", "events": 9, "share": 0.5, "mean": 2.5, "elsewhere": 0.1, "errors": 7.0}
+    told = {"slice": {**slice, "measure": "score of prompt_chars"}, "examples": [served("support", 70).id, "lost"]}
+    raised = msgspec.structs.replace(alarm(str(tmp_path / "a.html")), evidence=told, summary="It changed")
+    text = render(root, raised, 50).read_text()
+    assert "<h1>It changed</h1>" in text
+    assert "language=&lt;de&gt; differs most from the rest: score of prompt_chars 2.50 in 9 events" in text
+    assert served("support", 70).input_messages[-1].content in text
+    (line,) = (tmp_path / "a.examples.jsonl").read_text().splitlines()
+    assert served("support", 70).id in line
