@@ -18,8 +18,8 @@ STYLE = (
     ".alarm .soft{color:#6e6e73}</style>"
 )
 BELOW = (
-    "Below, Evidently compares the descriptors of replies from before the onset with those since. Its own verdict counts "
-    "columns that differ in these two windows; it knows no bound on false alarms. The alarm is the judge's."
+    "Below, Evidently compares the descriptors of replies from before the onset with those since. Its own verdict "
+    "counts columns that differ in these two windows; it knows no bound on false alarms. The alarm is the judge's."
 )
 
 
