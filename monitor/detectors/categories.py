@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,7 +51,14 @@ class Categories:
         self, state: State, values: Sequence[str | None], moments: Sequence[Moment]
     ) -> tuple[State, Change | None]:
         """Takes categories in order; None: not known."""
-        state, found = mixture.advance(self.arl, state, self._gains(values), moments)
+        return self.update_blocks(state, [() if value is None else (value,) for value in values], moments)
+
+    def update_blocks(
+        self, state: State, blocks: Sequence[Sequence[str]], moments: Sequence[Moment]
+    ) -> tuple[State, Change | None]:
+        """Takes the categories of blocks of events that may depend on each other; one of none is no step. The bets
+        are on each category's share in a block: its mean is that of an event."""
+        state, found = mixture.advance(self.arl, state, self._gains(blocks), moments)
         if found is None:
             return state, None
         category, rarer = found.column % len(self.names), found.column >= len(self.names)
@@ -63,19 +71,24 @@ class Categories:
         """The statistic over the threshold."""
         return mixture.statistic(state) / self.arl
 
-    def _gains(self, values: Sequence[str | None]) -> Floats:
+    def _gains(self, blocks: Sequence[Sequence[str]]) -> Floats:
         """Log factors, shape (steps, 2 x categories, bets)."""
-        place = {name: i for i, name in enumerate(self.names)}
-        known = np.array(
-            [-1 if value is None else place.get(value, len(place) - 1) for value in values], dtype=np.int64
-        )
-        hits = (known[:, None] == np.arange(len(self.names))).astype(np.float64)
-        losses = np.concatenate((hits, 1.0 - hits), axis=1)
-        limits = np.array([*self.high, *(1.0 - low for low in self.low)])
-        factors = 1.0 + _stakes(limits)[None] * (losses - limits)[..., None]
+        shares = self._shares(blocks)
+        losses = np.concatenate((shares, 1.0 - shares), axis=1)
+        limits = np.array([*self.high, *(round(1.0 - low, 12) for low in self.low)])
+        factors = 1.0 + _stakes(tuple(limits.tolist()))[None] * (losses - limits)[..., None]
         gains: Floats = np.log(factors)
-        gains[known < 0] = np.nan
         return gains
+
+    def _shares(self, blocks: Sequence[Sequence[str]]) -> Floats:
+        """Of each category in each block; NaN in an empty one."""
+        place = {name: i for i, name in enumerate(self.names)}
+        counts = np.zeros((len(blocks), len(self.names)))
+        sizes = np.array([len(block) for block in blocks], dtype=np.int64)
+        columns = np.array([place.get(value, len(place) - 1) for block in blocks for value in block], dtype=np.int64)
+        np.add.at(counts, (np.repeat(np.arange(len(blocks)), sizes), columns), 1.0)
+        shares: Floats = counts / np.where(sizes, sizes, np.nan)[:, None]
+        return shares
 
 
 def learned(counts: Mapping[str, int], *, arl: float, confidence: float = 0.95) -> Categories:
@@ -88,14 +101,16 @@ def learned(counts: Mapping[str, int], *, arl: float, confidence: float = 0.95) 
     seen = [counts[name] for name in names[:-1]]
     seen.append(total - sum(seen))
     each = 1.0 - (1.0 - confidence) / (2 * len(names))
-    high = tuple(upper_bound(count, total, each) for count in seen)
-    low = tuple(1.0 - upper_bound(total - count, total, each) for count in seen)
+    # rounded: of two categories one comes as much more often as the other more seldom, to the last bit
+    high = tuple(round(upper_bound(count, total, each), 12) for count in seen)
+    low = tuple(round(1.0 - upper_bound(total - count, total, each), 12) for count in seen)
     return Categories(arl, names, low, high)
 
 
-def _stakes(limits: Floats) -> Floats:
+@lru_cache(maxsize=64)
+def _stakes(limits: tuple[float, ...]) -> Floats:
     """Shape (limits, bets): what to bet against each; nothing where no rate could be above it."""
-    return np.array([[_stake(limit, rate) for rate in _rates(limit)] for limit in limits.tolist()])
+    return np.array([[_stake(limit, rate) for rate in _rates(limit)] for limit in limits])
 
 
 def _rates(limit: float) -> list[float]:

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
+import numpy as np
 
-from monitor.detectors.interface import Change, Moment
+from monitor.detectors.interface import Change, Floats, Moment
 from monitor.detectors.mixture import CEILING
 
 EXCESSES = (0.05, 0.1, 0.2, 0.4, 0.6)  # above the limit: the rates the statistic bets on
@@ -129,20 +130,18 @@ def upper_bound(errors: int, labels: int, confidence: float) -> float:
     """
     if errors >= labels:
         return 1.0
+    counts = np.arange(1, errors + 1, dtype=np.float64)
+    ways = np.concatenate(([0.0], np.cumsum(np.log((labels - counts + 1.0) / counts))))  # log of "labels over k"
     low, high = errors / labels, 1.0
     for _ in range(50):
         middle = (low + high) / 2.0
-        low, high = (middle, high) if _at_most(errors, labels, middle) > 1.0 - confidence else (low, middle)
+        low, high = (middle, high) if _at_most(ways, labels, middle) > 1.0 - confidence else (low, middle)
     return high
 
 
-def _at_most(errors: int, labels: int, rate: float) -> float:
-    """P(X <= errors) for a binomial X."""
+def _at_most(ways: Floats, labels: int, rate: float) -> float:
+    """P(X < len(ways)) for a binomial X."""
     if not 0.0 < rate < 1.0:
         return float(rate <= 0.0)
-    return math.fsum(math.exp(_log_probability(k, labels, rate)) for k in range(errors + 1))
-
-
-def _log_probability(errors: int, labels: int, rate: float) -> float:
-    ways = math.lgamma(labels + 1) - math.lgamma(errors + 1) - math.lgamma(labels - errors + 1)
-    return ways + errors * math.log(rate) + (labels - errors) * math.log1p(-rate)
+    errors = np.arange(len(ways), dtype=np.float64)
+    return float(np.exp(ways + errors * math.log(rate) + (labels - errors) * math.log1p(-rate)).sum())

@@ -25,6 +25,7 @@ from functools import lru_cache
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.detectors import mixture
 from monitor.detectors.interface import Change, Floats, Moment
@@ -56,6 +57,7 @@ class Texts:
     def __post_init__(self) -> None:
         if len(self.reference) < 2:
             raise ValueError(f"reference has {len(self.reference)} texts, expected at least 2")
+        _check([self.reference])
 
     def start(self) -> State:
         """Nothing seen."""
@@ -66,11 +68,19 @@ class Texts:
         self, state: State, values: Sequence[int | None], moments: Sequence[Moment]
     ) -> tuple[State, Change | None]:
         """Takes fingerprints in order; None: no text."""
+        return self.update_blocks(state, [() if value is None else (value,) for value in values], moments)
+
+    def update_blocks(
+        self, state: State, blocks: Sequence[Sequence[int]], moments: Sequence[Moment]
+    ) -> tuple[State, Change | None]:
+        """Takes the fingerprints of blocks of texts that may depend on each other; one of none is no step. A bet is
+        on what the witness says of a block's texts on average."""
+        _check(blocks)
         change: Change | None = None
         low = 0
-        while low < len(values):
-            high = min(len(values), low + AIM_EVERY - state.count % AIM_EVERY)
-            state, found = self._bet(state, values[low:high], moments[low:high])
+        while low < len(blocks):
+            high = min(len(blocks), low + AIM_EVERY - state.count % AIM_EVERY)
+            state, found = self._bet(state, blocks[low:high], moments[low:high])
             if found is not None and change is None:
                 what = "texts lie elsewhere than the reference's"
                 change = Change(low + found.step, found.statistic, found.since, what)
@@ -82,36 +92,51 @@ class Texts:
         return mixture.statistic(state.bets) / self.arl
 
     def _bet(
-        self, state: State, values: Sequence[int | None], moments: Sequence[Moment]
+        self, state: State, blocks: Sequence[Sequence[int]], moments: Sequence[Moment]
     ) -> tuple[State, mixture.Reached | None]:
-        """Of texts that meet one and the same witness."""
-        known = np.array([value is not None for value in values])
-        signs = _signs(tuple(value or 0 for value in values))
-        gains = self._gains(np.array(state.aim), signs)
-        gains[~known] = np.nan
+        """Of blocks that meet one and the same witness."""
+        signs = _signs(tuple(value for block in blocks for value in block))
+        sizes = np.array([len(block) for block in blocks], dtype=np.int64)
+        gains = self._gains(np.array(state.aim), signs, sizes)
         bets, found = mixture.advance(self.arl, state.bets, gains, moments)
         lately = np.array(state.lately)
-        for row in signs[known]:
+        for row in signs:
             lately += (row - lately) / MEMORY
-        count = state.count + len(values)
+        count = state.count + len(blocks)
         aim = lately.tolist() if count % AIM_EVERY == 0 else state.aim
         return State(bets, lately.tolist(), aim, count), found
 
-    def _gains(self, aim: Floats, signs: Floats) -> Floats:
-        """Log factors, shape (texts, 1, stakes); NaN where the witness sees no direction."""
+    def _gains(self, aim: Floats, signs: Floats, sizes: NDArray[np.int64]) -> Floats:
+        """Log factors, shape (blocks, 1, stakes); NaN where the witness sees no direction, or a block no text."""
         own = _signs(self.reference)
         witness = aim - own.mean(axis=0)
         told = (own * witness).sum(axis=1)
         centre, spread = float(told.mean()), float(told.std())
         if spread == 0.0:
-            return np.full((len(signs), 1, len(STAKES)), np.nan)
+            return np.full((len(sizes), 1, len(STAKES)), np.nan)
         usual = np.clip((told - centre) / (REACH * spread), -1.0, 1.0)
         allowed = float(usual.mean()) + DEAD_ZONE * float(usual.std()) / np.sqrt(len(usual))
-        said = np.clip(((signs * witness).sum(axis=1) - centre) / (REACH * spread), -1.0, 1.0)
+        each = np.clip(((signs * witness).sum(axis=1) - centre) / (REACH * spread), -1.0, 1.0)
+        said = _means(each, sizes)
         # over 1 + allowed, so that no stake below one can lose everything
         payoffs = (said - allowed) / (1.0 + abs(allowed))
         gains: Floats = np.log1p(np.array(STAKES) * payoffs[:, None])[:, None, :]
         return gains
+
+
+def _means(values: Floats, sizes: NDArray[np.int64]) -> Floats:
+    """Of each block's values; NaN of none."""
+    sums = np.zeros(len(sizes))
+    np.add.at(sums, np.repeat(np.arange(len(sizes)), sizes), values)
+    means: Floats = sums / np.where(sizes, sizes, np.nan)
+    return means
+
+
+def _check(blocks: Sequence[Sequence[int]]) -> None:
+    for step, block in enumerate(blocks):
+        for value in block:
+            if not 0 <= value < 1 << BITS:
+                raise ValueError(f"fingerprint of step {step} is {value}, expected {BITS} bits: 0 to 2^{BITS} - 1")
 
 
 @lru_cache(maxsize=16)

@@ -72,6 +72,7 @@ CASES = {
         prints,
         lambda rng, n: prints(rng, n, 0.65),
         [None, None],
+        [1, 2**64],
     ),
     "CUSUM": Case(
         Cusum(ARL),
@@ -178,5 +179,5 @@ def test_what_was_not_measured_is_no_evidence(case: Case) -> None:
 
 @cases(*(name for name, case in CASES.items() if case.refused is not None))
 def test_what_no_sender_may_send_is_refused_by_name(case: Case) -> None:
-    with pytest.raises(ValueError, match=r"of step 1 is .*(1\.5|inf), expected"):
+    with pytest.raises(ValueError, match=r"of step 1 is .*(1\.5|inf|18446744073709551616), expected"):
         case.detector.update(case.detector.start(), case.refused, moments(2))

@@ -1,0 +1,93 @@
+"""Categories and texts of events that depend on each other are judged in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.random import Generator
+
+from monitor.detectors.categories import Categories, learned
+from monitor.detectors.texts import Texts
+
+ARL = 300.0
+BLOCK = 20
+
+
+def sticky(rng: Generator, count: int, share: float = 0.2, change: float = 0.2) -> list[str]:
+    """Late with this share, and seldom alone: a new draw only every few events."""
+    fresh = rng.random(count) < change
+    draws = rng.random(count) < share
+    held = np.maximum.accumulate(np.where(fresh, np.arange(count), 0))
+    return ["late" if late else "refund" for late in draws[held].tolist()]
+
+
+def cut(values: Sequence[str], size: int) -> list[list[str]]:
+    return [list(values[low : low + size]) for low in range(0, len(values) - size + 1, size)]
+
+
+def fired(detector: Categories, blocks: list[list[str]]) -> bool:
+    _, change = detector.update_blocks(detector.start(), blocks, [("", k) for k in range(len(blocks))])
+    return change is not None
+
+
+def early(size: int) -> int:
+    """Of 60 streams as long as a tenth of what is asked for, how many fire."""
+    found = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        events = sticky(rng, 20_000)
+        detector = learned({"late": events.count("late"), "refund": events.count("refund")}, arl=ARL)
+        found += fired(detector, cut(sticky(rng, size * int(ARL / 10)), size))
+    return found
+
+
+def test_in_blocks_the_budget_holds_where_single_events_break_it() -> None:
+    assert early(1) > 15
+    assert early(BLOCK) <= 10
+
+
+def test_a_change_is_found_in_blocks_too() -> None:
+    rng = np.random.default_rng(1)
+    detector = learned({"late": 400, "refund": 1_600}, arl=ARL)
+    assert fired(detector, cut(sticky(rng, 2_000, share=0.5), BLOCK))
+
+
+def test_a_block_of_one_is_an_event_and_one_of_none_is_no_step() -> None:
+    detector = learned({"late": 40, "refund": 160}, arl=ARL)
+    events = ["late", "refund", "late", "strange"]
+    moments = [(str(k), k) for k in range(4)]
+    one, _ = detector.update(detector.start(), events, moments)
+    other, _ = detector.update_blocks(detector.start(), [[event] for event in events], moments)
+    assert one == other
+    again, _ = detector.update_blocks(one, [[]], [("4", 4)])
+    assert detector.evidence(again) == detector.evidence(one)
+
+
+def test_a_block_speaks_with_its_mean() -> None:
+    """Half of the block speaks for a bet and half against it: less is won than with all of it, and less lost."""
+    detector = learned({"late": 40, "refund": 160}, arl=ARL)
+    moment = [("0", 0)]
+    half, all_of_it = (
+        detector.update_blocks(detector.start(), [block], moment)[0] for block in (["late", "refund"] * 4, ["late"] * 8)
+    )
+    assert 0 < detector.evidence(half) < detector.evidence(all_of_it)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7])
+def test_texts_in_blocks_fire_where_they_lie_elsewhere_and_else_not(share: float) -> None:
+    rng = np.random.default_rng(2)
+
+    def prints(count: int, ones: float) -> list[int]:
+        return [sum(1 << bit for bit in np.flatnonzero(row).tolist()) for row in rng.random((count, 64)) < ones]
+
+    detector = Texts(ARL, tuple(prints(500, 0.5)))
+    blocks = [prints(5, share) for _ in range(25)]
+    _, change = detector.update_blocks(detector.start(), blocks, [(str(k), k) for k in range(25)])
+    assert (change is not None) == (share > 0.5)
+
+
+def test_a_wrong_fingerprint_in_a_reference_is_named() -> None:
+    with pytest.raises(ValueError, match="fingerprint of step 0 is -1, expected 64 bits"):
+        Texts(ARL, (1, -1))
