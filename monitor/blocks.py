@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.detectors.interface import Moment
 from monitor.fingerprint import near
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 LENGTHS = (1, 2, 5, 10, 20, 50)
-TOLERATED = 0.1  # autocorrelation of neighbouring block averages that costs next to nothing
+TOLERATED = 1.2  # inflation that blocks need not take out; what is left is taken off the bets
 FEWEST_BLOCKS = 30  # a reference of fewer block averages says too little
 CLIENTS_KEPT = 512
 
@@ -42,16 +45,80 @@ def first_of_bursts(clients: Sequence[str], texts: Sequence[int], last: Clients)
     return fresh, seen
 
 
-def choose_length(scores: Floats) -> int:
-    """The shortest block (of `LENGTHS`) whose averages pass for independent in `scores` (events x descriptors).
+class Block(msgspec.Struct, frozen=True):
+    """Sums over the measured events since the last full block."""
 
-    Allows `TOLERATED` plus two standard errors of the estimate for the most dependent descriptor."""
-    usable = [length for length in LENGTHS if len(scores) // length >= FEWEST_BLOCKS] or [1]
+    sums: list[float] = []
+    count: int = 0
+    first: Moment = ("", 0)
+
+
+def fill(
+    block: Block, length: int, rows: Floats, moments: Sequence[Moment]
+) -> tuple[Block, Floats, list[Moment], list[int]]:
+    """Fills blocks of `length` with rows, in order: the unfinished block, the averages of the full ones, where each
+    began, and the index of the row that completed it. A row with a NaN was not measured and is in no block."""
+    if length == 1:
+        return block, rows, list(moments), list(range(len(rows)))
+    means: list[list[float]] = []
+    firsts: list[Moment] = []
+    ends: list[int] = []
+    for k in np.flatnonzero(~np.isnan(rows).any(axis=1)).tolist():
+        block = _added(block, rows[k].tolist(), moments[k])
+        if block.count == length:
+            means.append([value / length for value in block.sums])
+            firsts.append(block.first)
+            ends.append(k)
+            block = Block()
+    return block, np.array(means).reshape(len(means), rows.shape[1]), firsts, ends
+
+
+def _added(block: Block, row: list[float], moment: Moment) -> Block:
+    if not block.count:
+        return Block(row, 1, moment)
+    return Block([a + b for a, b in zip(block.sums, row, strict=True)], block.count + 1, block.first)
+
+
+def choose_length(scores: Floats, places: Ints | None = None) -> int:
+    """The shortest block (of `LENGTHS`) whose averages depend little on each other in `scores` (events x descriptors):
+    for the most dependent descriptor, the inflation is at most `TOLERATED` plus two standard errors of its estimate.
+
+    `places` are the events' places in the stream, rising, where some were left out in between."""
+    at = np.arange(len(scores)) if places is None else places
+    usable = [length for length in LENGTHS if len(_whole(at, length)[0]) >= FEWEST_BLOCKS] or [1]
     for length in usable:
-        blocks = averages(scores, length)
-        if float(neighbour_correlation(blocks).max(initial=0.0)) <= TOLERATED + 2.0 / np.sqrt(len(blocks)):
+        numbers, firsts = _whole(at, length)
+        found = inflation(_means(scores, firsts, length), numbers)
+        if float(found.max(initial=1.0)) <= TOLERATED + 2.0 * _inflation_error(len(numbers)):
             return length
     return usable[-1]
+
+
+def inflation(steps: Floats, numbers: Ints | None = None, *, errors: float = 0.0) -> Floats:
+    """How many times more the sum of many steps varies than if they were independent, of each column; at least 1.
+
+    Newey and West's estimate (1987), plus so many of its standard errors. `numbers`: which steps these are, rising,
+    where some are missing."""
+    at = np.arange(len(steps)) if numbers is None else numbers
+    centred = steps - steps.mean(axis=0)
+    power = np.maximum((centred**2).mean(axis=0), 1e-300)
+    total = np.ones(steps.shape[1])
+    for lag in range(1, _lags(len(steps)) + 1):
+        pairs = np.flatnonzero(at[lag:] - at[:-lag] == lag)
+        products = (centred[pairs + lag] * centred[pairs]).sum(axis=0) / max(1, len(pairs))
+        total += 2.0 * (1.0 - lag / (_lags(len(steps)) + 1)) * products / power
+    inflated: Floats = np.maximum(1.0, total + errors * _inflation_error(len(steps)))
+    return inflated
+
+
+def _lags(steps: int) -> int:
+    """Neighbours that are looked at."""
+    return min(max(0, steps - 1), int(4.0 * (steps / 100.0) ** (2.0 / 9.0)))
+
+
+def _inflation_error(steps: int) -> float:
+    """Standard error of the inflation where steps are independent."""
+    return math.sqrt(4.0 * _lags(steps) / (3.0 * max(1, steps)))
 
 
 def length_for(autocorrelation: float) -> tuple[int, float]:
@@ -77,16 +144,20 @@ def _spread(length: int, rho: float) -> float:
     return length * (1.0 - rho**2) - 2.0 * rho * (1.0 - rho**length)
 
 
-def averages(scores: Floats, length: int) -> Floats:
-    """Means of each full block of `length` rows; a rest is left out."""
-    blocks = len(scores) // length
-    means: Floats = scores[: blocks * length].reshape(blocks, length, -1).mean(axis=1)
+def averages(scores: Floats, length: int, places: Ints | None = None) -> tuple[Floats, Ints]:
+    """Means of each whole block of `length` rows, and the blocks' numbers; what lies in no whole block is left out.
+    `places` as above: a block begins at each multiple of its length."""
+    numbers, firsts = _whole(np.arange(len(scores)) if places is None else places, length)
+    return _means(scores, firsts, length), numbers
+
+
+def _whole(places: Ints, length: int) -> tuple[Ints, Ints]:
+    """Numbers of the blocks none of whose places is missing, and the index at which each begins."""
+    numbers, firsts, counts = np.unique(places // length, return_index=True, return_counts=True)
+    whole = counts == length
+    return numbers[whole], firsts[whole]
+
+
+def _means(scores: Floats, firsts: Ints, length: int) -> Floats:
+    means: Floats = scores[firsts[:, None] + np.arange(length)].mean(axis=1)
     return means
-
-
-def neighbour_correlation(scores: Floats) -> Floats:
-    """Lag-one autocorrelation of each column; 0 where a column does not vary."""
-    centred = scores - scores.mean(axis=0)
-    power = (centred**2).sum(axis=0)
-    correlations: Floats = (centred[1:] * centred[:-1]).sum(axis=0) / np.where(power > 0, power, np.inf)
-    return correlations

@@ -12,67 +12,121 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.blocks import averages, choose_length
+from monitor.blocks import averages, choose_length, inflation
 from monitor.descriptors import CONFIDENCE
+from monitor.detectors.location_spread import dead_zone
 from monitor.fingerprint import uniforms
+from monitor.rhythm import Rhythm, find
 
 Floats = NDArray[np.float64]
 
-DEAD_ZONE = 2.0  # standard errors of the reference's mean; 1 is enough for one descriptor, not for fifteen
-
 
 class Reference(msgspec.Struct, frozen=True):
-    """Healthy events: one row of descriptors and one event fingerprint each. `digest` names the content."""
+    """Healthy events: one row of descriptors and one event fingerprint each. `digest` names the content.
+
+    `times_ms`: when they came; without them no rhythm is known. `places`: their places in the stream, where some were
+    left out in between (`monitor.sample`)."""
 
     names: list[str]
     rows: list[list[float]]
     prints: list[int]
     digest: str
+    times_ms: list[int] = []
+    places: list[int] = []
 
     def __hash__(self) -> int:
         return hash(self.digest)
 
 
-def freeze(names: Sequence[str], rows: Sequence[Sequence[float]], prints: Sequence[int]) -> Reference:
-    """A reference of these events, in their order."""
-    matrix = np.asarray(rows, dtype="<f8")
+def freeze(
+    names: Sequence[str],
+    rows: Sequence[Sequence[float]],
+    prints: Sequence[int],
+    times_ms: Sequence[int] = (),
+    places: Sequence[int] = (),
+) -> Reference:
+    """A reference of these events, in their order. Raises ValueError where a column has another length."""
+    for what, column in (("prints", prints), ("times_ms", times_ms), ("places", places)):
+        if len(column) != len(rows) and (column or what == "prints"):
+            raise ValueError(f"{what} has {len(column)} values, expected {len(rows)}: one for each row")
     digest = hashlib.sha256("\0".join(names).encode())
-    digest.update(matrix.tobytes() + np.asarray(prints, dtype="<u8").tobytes())
-    return Reference(list(names), [list(row) for row in rows], list(prints), digest.hexdigest())
+    digest.update(np.asarray(rows, dtype="<f8").tobytes() + np.asarray(prints, dtype="<u8").tobytes())
+    digest.update(np.asarray(times_ms, dtype="<i8").tobytes() + np.asarray(places, dtype="<i8").tobytes())
+    return Reference(
+        list(names), [list(row) for row in rows], list(prints), digest.hexdigest(), list(times_ms), list(places)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A reference ready for use: sorted columns of its events and of its own block averages."""
+    """A reference ready for use: its events, the same without their rhythm, and its own block averages; of each
+    descriptor, ascending."""
 
-    events: Floats  # descriptors x events, ascending
-    blocks: Floats  # descriptors x blocks, ascending; averages of the reference's own scores
+    events: Floats  # descriptors x events
+    rhythm: Rhythm
+    calm: Floats  # descriptors x events: scores less what the rhythm expects; empty without one
+    blocks: Floats  # descriptors x blocks: averages of the reference's own scores
     block: int  # events in a block
+    inflation: Floats  # of each descriptor: what dependence is left between blocks (`monitor.blocks`)
     confidences: tuple[int, ...]  # columns in which a positive value means: not measured
 
     @property
-    def dead_zone(self) -> float:
-        """What a shift must exceed, because the reference is finite and holds many descriptors."""
-        return DEAD_ZONE / float(np.sqrt(self.blocks.shape[1]))
+    def size(self) -> float:
+        """For how many independent steps the reference counts: its blocks, shared by the rhythm's parameters."""
+        return self.blocks.shape[1] / self.rhythm.parameters
+
+    def dead_zone(self, arl_events: float) -> float:
+        """What a shift must exceed because the reference is finite, where so many events are to pass between false
+        alarms over all descriptors."""
+        return dead_zone(arl_events / self.block, self.size, len(self.events))
 
 
 @lru_cache(maxsize=16)
 def scorer(reference: Reference) -> Scorer:
-    """Sorts the reference, and chooses the block length from its own dependence."""
-    matrix = np.asarray(reference.rows, dtype=np.float64)
-    confidences = tuple(j for j, name in enumerate(reference.names) if name in CONFIDENCE)
-    own = _own_scores(matrix, reference.prints)
-    block = choose_length(own)
-    events = np.ascontiguousarray(np.sort(matrix, axis=0).T)
-    blocks = np.ascontiguousarray(np.sort(averages(own, block), axis=0).T)
-    return Scorer(events, blocks, block, confidences)
+    """The reference made ready."""
+    return ready(
+        reference.names,
+        np.asarray(reference.rows, dtype=np.float64).reshape(len(reference.rows), len(reference.names)),
+        reference.prints,
+        reference.times_ms,
+        reference.places,
+    )
 
 
-def event_scores(scorer: Scorer, rows: Floats, prints: Sequence[int]) -> Floats:
+def ready(
+    names: Sequence[str],
+    matrix: Floats,
+    prints: Sequence[int],
+    times_ms: Sequence[int] = (),
+    places: Sequence[int] = (),
+) -> Scorer:
+    """Sorts the rows, finds their rhythm, and chooses the block length from what dependence is left."""
+    draws = uniforms(prints, matrix.shape[1])
+    at = np.asarray(places, dtype=np.int64) if len(places) else np.arange(len(matrix))
+    own = _own_scores(matrix, draws)
+    rhythm = find(own, times_ms)
+    calm = own[:0]
+    if rhythm.waves:
+        calm = own - rhythm.expected(times_ms)
+        own = _own_scores(calm, draws)
+    block = choose_length(own, at)
+    means, numbers = averages(own, block, at)
+    return Scorer(
+        _sorted(matrix), rhythm, _sorted(calm), _sorted(means), block, inflation(means, numbers, errors=1.0),
+        tuple(j for j, name in enumerate(names) if name in CONFIDENCE),
+    )
+
+
+def event_scores(scorer: Scorer, rows: Floats, prints: Sequence[int], times_ms: Sequence[int] = ()) -> Floats:
     """Normal scores, shape as `rows`: the smoothed rank (rank + 0.5) / (n + 1) of each value in the reference,
-    mapped to a standard normal. Ties are broken at random by the event; what was not measured gets a random rank."""
+    mapped to a standard normal. Ties are broken at random by the event; what was not measured gets a random rank.
+    Where the reference has a rhythm, what it expects at `times_ms` is taken off, and the rest ranked once more."""
     draws = uniforms(prints, rows.shape[1])
     scores = _scores(scorer.events, rows, draws)
+    if scorer.rhythm.waves and len(rows):
+        if len(times_ms) != len(rows):
+            raise ValueError(f"times_ms has {len(times_ms)} values, expected {len(rows)}: the reference has a rhythm")
+        scores = _scores(scorer.calm, scores - scorer.rhythm.expected(times_ms), draws)
     for column in scorer.confidences:
         missing = rows[:, column] > 0
         ranks = np.floor(draws[missing, column] * (scorer.events.shape[1] + 1)).astype(np.int64)
@@ -97,13 +151,17 @@ def _scores(columns: Floats, rows: Floats, draws: Floats) -> Floats:
     return scores
 
 
-def _own_scores(matrix: Floats, prints: Sequence[int]) -> Floats:
+def _own_scores(matrix: Floats, draws: Floats) -> Floats:
     """The reference's rows among themselves, ties broken by the event."""
-    draws = uniforms(prints, matrix.shape[1])
     ranks = np.empty(matrix.shape, dtype=np.int64)
     for j in range(matrix.shape[1]):
         ranks[np.lexsort((draws[:, j], matrix[:, j])), j] = np.arange(len(matrix))
     return _quantiles(len(matrix) - 1)[ranks]
+
+
+def _sorted(matrix: Floats) -> Floats:
+    """Its columns, ascending."""
+    return np.ascontiguousarray(np.sort(matrix, axis=0).T)
 
 
 @lru_cache(maxsize=64)

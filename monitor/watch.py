@@ -124,7 +124,7 @@ def calibrated(watch: Watch) -> calibration.Calibration | None:
 
 def drift_detector(settings: MonitorSettings, ready: Scorer, names: Sequence[str]) -> LocationSpread:
     """Steps are blocks: the events asked for between false alarms hold fewer of them."""
-    return LocationSpread(settings.arl_events / ready.block, ready.dead_zone, tuple(names))
+    return LocationSpread(settings.arl_events / ready.block, ready.dead_zone(settings.arl_events), tuple(names))
 
 
 def score_blocks(

@@ -51,6 +51,11 @@ def statistic(state: State) -> float:
     return float(np.mean(state.sums)) if state.sums else 0.0
 
 
+def stepped(arl: float, sums: Floats, factors: Floats, made: NDArray[np.bool_] | float = 1.0) -> Floats:
+    """One step of each bet's statistic, for arrays of any one shape; `made`: which bets were made."""
+    return np.minimum((sums + made) * factors, CEILING * arl)
+
+
 def advance(arl: float, state: State, gains: Floats, moments: Sequence[Moment]) -> tuple[State, Reached | None]:
     """Takes log factors, shape (steps, columns, bets), in order; NaN: no bet was made, which is no step."""
     if not len(gains):
@@ -65,7 +70,7 @@ def advance(arl: float, state: State, gains: Floats, moments: Sequence[Moment]) 
     reached: Reached | None = None
     already = float(sums.mean()) >= arl
     for k, row in enumerate(logs):
-        sums = np.minimum((sums + (1.0 if whole else made[k])) * factors[k], CEILING * arl)
+        sums = stepped(arl, sums, factors[k], 1.0 if whole else made[k])
         begun = walks <= 0.0
         starts[begun if whole else begun & made[k]] = state.steps + k
         walks = np.maximum(walks, 0.0) + row
