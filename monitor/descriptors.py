@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor import private
 from monitor.fingerprint import text_prints, word_signs
+from monitor.forbidden import Forbidden
+from monitor.toxic import toxic
 
 Floats = NDArray[np.float64]
 
@@ -24,14 +27,18 @@ NAMES: tuple[str, ...] = (
     "prompt_uppercase",
     "prompt_non_ascii",
     "prompt_question",  # 1 where it asks something
-    "prompt_pii",  # 1 where it holds a mail address, a telephone or a card number
+    "prompt_pii",  # 1 where it holds personal data or a secret, or did before it was masked (`monitor.private`)
+    "prompt_toxic",  # 1 where it holds an insult, a slur, an obscenity or a threat (`monitor.toxic`)
     "prompt_content_1",  # random projections of the words: they move when the vocabulary does
     "prompt_content_2",
     "prompt_content_3",
     "output_chars",  # log(1 + characters)
     "output_refusal",  # 1 where the model declines
+    "output_pii",
+    "output_toxic",
     *CONFIDENCE,
 )
+POLICY = "output_policy_"  # and a pattern's name: 1 where the operator's pattern is found (`monitor.forbidden`)
 
 _CONTENT = 3
 _LONGEST = 4_000  # characters of a text that are looked at
@@ -41,7 +48,6 @@ _REFUSAL = re.compile(
     r"|i'?m (?:unable|not able) to|as an ai\b|i must decline|i won'?t be able to)",
     re.IGNORECASE,
 )
-_PII = re.compile(r"[\w.+-]+@[\w-]+\.\w{2,}|\+?\d(?:[ ()./-]{0,2}\d){8,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,25 @@ class Reply:
     logprob_min: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Describer:
+    """Describes replies, by the operator's patterns too. Without any it is `describe`."""
+
+    forbidden: Forbidden = field(default_factory=Forbidden)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns: `NAMES`, then one for each pattern."""
+        return NAMES + tuple(POLICY + name for name in self.forbidden.names)
+
+    def __call__(self, replies: Sequence[Reply]) -> Floats:
+        """Descriptors, shape (len(replies), len(names)); always finite, 4 decimals."""
+        if not replies:
+            return np.empty((0, len(self.names)))
+        hits = self.forbidden.hits([reply.output for reply in replies])
+        return np.column_stack([*_columns(replies), *hits]).astype(np.float64).round(4)
+
+
 def describe(replies: Sequence[Reply]) -> Floats:
     """Descriptors, shape (len(replies), len(NAMES)), in the order of `NAMES`; always finite, 4 decimals.
 
@@ -63,22 +88,28 @@ def describe(replies: Sequence[Reply]) -> Floats:
     >>> dict(zip(NAMES, row.tolist()))["confidence_min"]
     -0.7
     """
-    if not replies:
-        return np.empty((0, len(NAMES)))
+    return Describer()(replies)
+
+
+def _columns(replies: Sequence[Reply]) -> list[Floats]:
     prompts = [reply.prompt[:_LONGEST] for reply in replies]
+    outputs = [reply.output[:_LONGEST] for reply in replies]
     words = [prompt.casefold().split() for prompt in prompts]
-    columns = [
+    said = [output.casefold().split() for output in outputs]
+    return [
         _log_lengths([reply.prompt for reply in replies]),
         *_shapes(prompts, words),
         _flags("?" in prompt or "\uff1f" in prompt or "\u061f" in prompt for prompt in prompts),
-        _flags(bool(_PII.search(prompt)) for prompt in prompts),
+        _flags(private.found(prompts)),
+        _flags(toxic(words)),
         *_projections(words),
         _log_lengths([reply.output for reply in replies]),
-        _flags(bool(_REFUSAL.search(reply.output, 0, 300)) for reply in replies),
+        _flags(bool(_REFUSAL.search(output, 0, 300)) for output in outputs),
+        _flags(private.found(outputs)),
+        _flags(toxic(said)),
         _confidences([reply.logprob_mean for reply in replies]),
         _confidences([reply.logprob_min for reply in replies]),
     ]
-    return np.column_stack(columns).astype(np.float64).round(4)
 
 
 def fingerprints(replies: Sequence[Reply]) -> list[int]:
@@ -90,8 +121,8 @@ def _log_lengths(texts: list[str]) -> Floats:
     return np.log1p(np.fromiter(map(len, texts), np.float64, len(texts)))
 
 
-def _flags(values: object) -> Floats:
-    return np.fromiter(values, np.float64)  # type: ignore[call-overload, no-any-return]
+def _flags(values: Iterable[bool]) -> Floats:
+    return np.fromiter(values, np.float64)
 
 
 def _confidences(values: list[float | None]) -> Floats:

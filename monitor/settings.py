@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from monitor.forbidden import Forbidden
+
 
 def _require(owner: object, name: str, holds: bool, expected: str) -> None:
     if not holds:
@@ -66,6 +68,7 @@ class MonitorSettings:
     grace_s: int = 10
     idle_s: int = 30  # a partition silent for so long no longer holds windows open
     versions_kept: int = 3
+    policy_patterns: dict[str, str] = field(default_factory=dict)  # name -> what no answer should say (`forbidden`)
     slo: Slo = field(default_factory=Slo)
 
     def __post_init__(self) -> None:
@@ -80,6 +83,7 @@ class MonitorSettings:
         _require(self, "grace_s", self.grace_s >= 0, "0 or more seconds")
         _require(self, "idle_s", self.idle_s >= 1, "at least 1 second")
         _require(self, "versions_kept", self.versions_kept >= 2, "at least 2: champion and previous")
+        Forbidden(self.policy_patterns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from monitor.metrics import METRICS
-from serving.gateway.masking import PATTERNS
+from monitor.private import PATTERNS
 
 TAG_HEADERS = {
     "x-homeostat-tenant": "tenant",

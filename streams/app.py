@@ -6,6 +6,7 @@ await run(kafka, WorkerSettings(), MonitorSettings(), PolicySettings(), stop)
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ import faust
 import prometheus_client
 import structlog
 
+from monitor.descriptors import Describer
+from monitor.forbidden import Forbidden
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import agents, topics
 from streams.agents import Worker
@@ -42,11 +45,12 @@ def build(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettin
     app = _app(kafka, settings)
     outbox = Insistent(_sender(app))
     pauses = Pauses(kafka)
-    reporter = Reporter(settings.lake, settings.report_events)
+    reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
     rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
     judging = Judging(rules, outbox, lambda p: span(kafka, topics.STATE, p), pauses.paused, reporter.ask)
     worker = Worker(app, [], judging, pauses, reporter)
-    for source in (SERVED, GIVEN):
+    described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))
+    for source in (described, GIVEN):
         worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox))
     agents.judge(worker, settings)
     agents.watch(worker, settings)

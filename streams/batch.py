@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from monitor.descriptors import NAMES, Reply, describe, fingerprints
+from monitor.descriptors import Describer, Reply, fingerprints
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from streams import codec, lake
@@ -66,7 +66,8 @@ class Source(Generic[E]):
     topic: Topic
     kind: type[E]
     name: Literal["inference", "feedback"]
-    score: Callable[[Entries[E]], tuple[ScoreRows, Floats]]
+    score: Callable[[Entries[E], Describer], tuple[ScoreRows, Floats]]
+    describe: Describer = field(default_factory=Describer)
 
 
 def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw]) -> Prepared:
@@ -137,7 +138,7 @@ def _check(event: InferenceServed | FeedbackGiven, raw: Raw) -> None:
 
 
 def _built(source: Source[E], partition: int, covered: tuple[int, int], entries: Entries[E]) -> Built:
-    rows, values = source.score(entries)
+    rows, values = source.score(entries, source.describe)
     table = lake.rows(source.kind, partition, rows.offsets, [event for _, event in entries])
     places: dict[str, list[int]] = {}
     for i, (_, event) in enumerate(entries):
@@ -149,7 +150,7 @@ def _built(source: Source[E], partition: int, covered: tuple[int, int], entries:
             partition=partition,
             first_offset=covered[0],
             last_offset=covered[1],
-            descriptor_names=list(NAMES) if source.name == "inference" else [],
+            descriptor_names=list(source.describe.names) if source.name == "inference" else [],
             rows=rows if len(places) == 1 else rows.take(chosen),
         )
         for alias, chosen in places.items()
@@ -185,7 +186,7 @@ def answer(output: str) -> str:
     return normalise(output) if len(output) <= LONGEST_ANSWER else ""
 
 
-def score_served(entries: Entries[InferenceServed]) -> tuple[ScoreRows, Floats]:
+def score_served(entries: Entries[InferenceServed], describe: Describer) -> tuple[ScoreRows, Floats]:
     """Replies as the judge's rows, and their descriptors."""
     events = [event for _, event in entries]
     replies = [reply(event) for event in events]
@@ -210,7 +211,7 @@ def score_served(entries: Entries[InferenceServed]) -> tuple[ScoreRows, Floats]:
     return rows, values
 
 
-def score_feedback(entries: Entries[FeedbackGiven]) -> tuple[ScoreRows, Floats]:
+def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[ScoreRows, Floats]:
     """Feedback as the judge's rows; `ids` are those of the replies it is about."""
     events = [event for _, event in entries]
     rows = ScoreRows(

@@ -6,17 +6,18 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from monitor.descriptors import NAMES, describe
-from streams import codec, exhibit, lake, metrics
+from monitor.descriptors import Describer
+from monitor.forbidden import Forbidden
+from streams import exhibit, lake, metrics
 from streams.events import AlarmRaised, Arm
 from streams.exhibit import Example
 from streams.topics import INFERENCE
@@ -27,12 +28,20 @@ TIMEOUT_S = 300.0
 WAITING = 20  # alarms whose report is still to come; more are left out
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """What the process that renders is told, as JSON on its standard input."""
+
+    alarm: AlarmRaised
+    policy_patterns: dict[str, str] = {}
+
+
 @dataclass(slots=True)
 class Reporter:
     """Renders one report after another, in the background."""
 
     lake: Path
     events: int
+    policy_patterns: Mapping[str, str] = field(default_factory=dict)
     queue: asyncio.Queue[AlarmRaised] = field(default_factory=lambda: asyncio.Queue(WAITING))
 
     def ask(self, alarm: AlarmRaised) -> None:
@@ -56,6 +65,7 @@ class Reporter:
                 log.error("report failed", alarm=alarm.id, error=str(error))
 
     async def _render(self, alarm: AlarmRaised) -> None:
+        wanted = msgspec.json.encode(Wanted(alarm, dict(self.policy_patterns)))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "streams.evidence", str(self.lake), str(self.events)),
@@ -64,7 +74,7 @@ class Reporter:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            _, said = await asyncio.wait_for(process.communicate(codec.encode(alarm)), TIMEOUT_S)
+            _, said = await asyncio.wait_for(process.communicate(wanted), TIMEOUT_S)
         except BaseException:
             process.kill()
             raise
@@ -73,18 +83,21 @@ class Reporter:
         log.info("report rendered", alarm=alarm.id, path=alarm.report)
 
 
-def render(root: Path, alarm: AlarmRaised, events: int) -> Path:
+def render(root: Path, wanted: Wanted, events: int) -> Path:
     """Writes the alarm's report, last of its files. Raises ValueError where the alarm wants none or the lake lacks one
     of the sides."""
     from monitor import report
 
+    alarm, describe = wanted.alarm, Describer(Forbidden(wanted.policy_patterns))
     if alarm.report is None:
         raise ValueError(f"alarm {alarm.id} of kind {alarm.kind.value} has no report")
     table = lake.read(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1)
     before, since = sides(table, alarm, events)
     shown, path = examples(table, alarm), Path(alarm.report)
     report.put(path.with_suffix(".examples.jsonl"), exhibit.lines(shown))
-    return report.write(NAMES, _rows(before), _rows(since), path, exhibit.page(alarm, shown))
+    return report.write(
+        describe.names, _rows(describe, before), _rows(describe, since), path, exhibit.page(alarm, shown)
+    )
 
 
 def examples(table: pa.Table, alarm: AlarmRaised) -> list[Example]:
@@ -115,16 +128,15 @@ def sides(table: pa.Table, alarm: AlarmRaised, events: int) -> tuple[pa.Table, p
     return before.slice(0, events), since.slice(max(0, since.num_rows - events))
 
 
-def _rows(table: pa.Table) -> list[list[float]]:
-    values = describe(lake.replies(table))
-    return np.asarray(values).tolist()  # type: ignore[no-any-return]
+def _rows(describe: Describer, table: pa.Table) -> list[list[float]]:
+    return describe(lake.replies(table)).tolist()  # type: ignore[no-any-return]
 
 
 def main() -> None:
-    """The alarm comes as JSON on standard input."""
+    """What is wanted comes as JSON on standard input."""
     os.nice(10)  # nobody waits for it; the worker beside it is waited for
     root, events = Path(sys.argv[1]), int(sys.argv[2])
-    render(root, codec.decode(AlarmRaised, sys.stdin.buffer.read()), events)
+    render(root, msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted), events)
 
 
 if __name__ == "__main__":

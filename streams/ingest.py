@@ -98,7 +98,14 @@ class Ingest(Generic[E]):
         profiler = None
         if self.source.name == "inference":
             window_ms = settings.profile_window_s * 1_000
-            profiler = Profiler(settings.profiles, settings.lake, partition, window_ms, settings.profile_flush_s)
+            profiler = Profiler(
+                settings.profiles,
+                settings.lake,
+                partition,
+                window_ms,
+                settings.profile_flush_s,
+                self.source.describe,
+            )
             profiler.flushed_s = time.monotonic()
             profiler.resume(offset)
         log.info("partition opened", topic=self.source.topic.name, partition=partition, offset=offset, ids=len(recent))

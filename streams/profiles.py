@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from monitor.descriptors import NAMES, describe
+from monitor.descriptors import Describer
 from streams import lake
 from streams.spans import Span, folder, start
 from streams.topics import INFERENCE
@@ -55,6 +55,7 @@ class Profiler:
     partition: int
     window_ms: int
     flush_s: float
+    describe: Describer = field(default_factory=Describer)
     next_offset: int = 0
     flushed_s: float = 0.0
     pending: dict[Span, list[Floats]] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class Profiler:
             _put(self._checkpoint_path, str(first).encode())
         for table in lake.span(self.lake, INFERENCE, self.partition, first if since is None else since, first):
             for low in range(0, table.num_rows, 1_000):
-                self.track(_described(table.slice(low, 1_000)))
+                self.track(_described(table.slice(low, 1_000), self.describe))
         self.next_offset = first
 
     def track(self, rows: Described) -> None:
@@ -100,7 +101,7 @@ class Profiler:
         known, path = _newest(at, self.partition)
         if not len(values) or known >= self.next_offset:
             return
-        view = whylogs.profile(NAMES, values)
+        view = whylogs.profile(self.describe.names, values)
         whole = whylogs.merged([whylogs.read(path), view]) if path else view
         _put(at / f"partition={self.partition}.{self.next_offset:020d}.bin", whylogs.to_bytes(whole))
         if path:
@@ -118,7 +119,7 @@ class Profiler:
             return None
 
 
-def _described(table: pa.Table) -> Described:
+def _described(table: pa.Table, describe: Describer) -> Described:
     aliases, versions, times_ms, offsets = (
         table.column(name).to_pylist() for name in ("alias", "version", "time_ms", "offset")
     )

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.descriptors import MISSING, NAMES, Reply, describe, fingerprints
+from monitor.descriptors import MISSING, NAMES, Describer, Reply, describe, fingerprints
 from monitor.fingerprint import near
+from monitor.forbidden import Forbidden
 
 texts = st.text(max_size=80)
 replies = st.builds(
@@ -41,6 +42,28 @@ def test_text_shape() -> None:
     assert row["prompt_digits"] == round(10 / 21, 4)
     assert row["prompt_uppercase"] == round(3 / 21, 4)
     assert one(reply("där"))["prompt_non_ascii"] == round(1 / 3, 4)
+
+
+def test_private_and_toxic_texts_are_flagged_where_they_are() -> None:
+    row = one(reply("I am ann@example.org", "you idiot"))
+    assert (row["prompt_pii"], row["output_pii"], row["prompt_toxic"], row["output_toxic"]) == (1, 0, 0, 1)
+    row = one(reply("you moron", "write to [email]"))
+    assert (row["prompt_pii"], row["output_pii"], row["prompt_toxic"], row["output_toxic"]) == (0, 1, 1, 0)
+
+
+def test_the_operators_patterns_are_descriptors_of_their_own() -> None:
+    describe_too = Describer(Forbidden({"competitor": r"\bacme\b", "promise": "guarantee"}))
+    some = [reply("is acme better?", "ask them"), reply("hm", "Acme is better")]
+    assert describe_too.names == (*NAMES, "output_policy_competitor", "output_policy_promise")
+    rows = describe_too(some)
+    assert rows[:, -2:].tolist() == [[0, 0], [1, 0]]
+    assert (rows[:, :-2] == describe(some)).all()
+    assert describe_too([]).shape == (0, len(describe_too.names))
+
+
+def test_without_patterns_the_names_stay() -> None:
+    assert Describer().names == NAMES
+    assert len(set(NAMES)) == len(NAMES)
 
 
 def test_a_confidence_that_was_not_measured_says_so() -> None:

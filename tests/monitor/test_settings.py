@@ -12,6 +12,7 @@ from monitor.settings import BurnWindow, MonitorSettings, PolicySettings, Slo
     [
         (lambda: MonitorSettings(reference_events=3), ("MonitorSettings.reference_events", "3", "at least 50")),
         (lambda: MonitorSettings(tolerance=0.7), ("tolerance", "0.7", "0.5")),
+        (lambda: MonitorSettings(policy_patterns={"x": "(a+)+b"}), ("policy_patterns.x", "(a+)+b", "4000")),
         (lambda: PolicySettings(label_growth=1.0), ("label_growth", "1.0", "above 1")),
         (lambda: Slo(error_budget=0.0), ("error_budget", "0.0", "between 0 and 1")),
         (lambda: BurnWindow(long_s=10, short_s=20, rate=2.0), ("long_s", "10", "20")),

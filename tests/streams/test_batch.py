@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.descriptors import NAMES
+from monitor.descriptors import NAMES, Describer
+from monitor.forbidden import Forbidden
 from streams import codec
 from streams.batch import GIVEN, SERVED, Prepared, prepare, sift
 from streams.events import ScoreBatch
@@ -34,6 +36,14 @@ def test_each_alias_gets_one_batch_that_covers_all_offsets() -> None:
     assert billing.rows.ids == ["billing-00000009"]
     assert support.descriptor_names == list(NAMES)
     assert all(len(row) == len(NAMES) for row in support.rows.descriptors)
+
+
+def test_the_operators_patterns_reach_the_judge() -> None:
+    source = replace(SERVED, describe=Describer(Forbidden({"parcel": r"\bparcel\b"})))
+    (batch,) = scores(prepare(source, Recent(100), raws(EVENTS)))
+    assert batch.descriptor_names == [*NAMES, "output_policy_parcel"]
+    assert [row[-1] for row in batch.rows.descriptors] == [float(event.output == "parcel") for event in EVENTS]
+    assert {row[-1] for row in batch.rows.descriptors} == {0.0, 1.0}
 
 
 def test_rows_say_what_the_events_say() -> None:

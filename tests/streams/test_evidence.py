@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 
 from streams import lake
 from streams.events import AlarmKind, AlarmRaised, InferenceServed, Severity
-from streams.evidence import render, sides
+from streams.evidence import Wanted, render, sides
 from streams.topics import INFERENCE
 from tests.streams.traffic import START_MS, served
 
@@ -48,12 +49,22 @@ def test_the_sides_are_the_versions_rows_before_and_since_the_onset(root: Path) 
 
 def test_an_alarm_without_a_report_is_refused(root: Path) -> None:
     with pytest.raises(ValueError, match="has no report"):
-        render(root, alarm(None), 20)
+        render(root, Wanted(alarm(None)), 20)
+
+
+def test_a_report_is_of_what_the_operator_looks_for_too(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = json.loads(msgspec.json.encode(Wanted(alarm(str(tmp_path / "a.html")), {"parcel": "parcel"})))
+    named: list[str] = []
+    monkeypatch.setattr("monitor.report.write", lambda names, before, since, path, top: named.extend(names) or path)
+    render(root, msgspec.convert(asked, Wanted), 50)
+    assert named[-1] == "output_policy_parcel"
 
 
 def test_a_side_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="reference has no rows"):
-        render(tmp_path / "empty", alarm(str(tmp_path / "r.html")), 20)
+        render(tmp_path / "empty", Wanted(alarm(str(tmp_path / "r.html"))), 20)
 
 
 def test_the_page_compares_the_sides(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +75,7 @@ def test_the_page_compares_the_sides(root: Path, tmp_path: Path, monkeypatch: py
         return path
 
     monkeypatch.setattr("monitor.report.write", write)
-    assert render(root, alarm(str(tmp_path / "a.html")), 50) == tmp_path / "a.html"
+    assert render(root, Wanted(alarm(str(tmp_path / "a.html"))), 50) == tmp_path / "a.html"
     assert written == [(50, 31, tmp_path / "a.html")]
 
 
@@ -72,7 +83,7 @@ def test_the_page_names_the_slice_and_shows_the_examples(root: Path, tmp_path: P
     slice = {"name": "language=<de>", "events": 9, "share": 0.5, "mean": 2.5, "elsewhere": 0.1, "errors": 7.0}
     told = {"slice": {**slice, "measure": "score of prompt_chars"}, "examples": [served("support", 70).id, "lost"]}
     raised = msgspec.structs.replace(alarm(str(tmp_path / "a.html")), evidence=told, summary="It changed")
-    text = render(root, raised, 50).read_text()
+    text = render(root, Wanted(raised), 50).read_text()
     assert "<h1>It changed</h1>" in text
     assert "language=&lt;de&gt; differs most from the rest: score of prompt_chars 2.50 in 9 events" in text
     assert served("support", 70).input_messages[-1].content in text

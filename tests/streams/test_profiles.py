@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from monitor.descriptors import NAMES
+from monitor.descriptors import NAMES, Describer
+from monitor.forbidden import Forbidden
 from monitor.profile import count
 from streams import lake
 from streams.events import InferenceServed
@@ -64,6 +66,21 @@ def test_what_was_not_written_is_made_up_from_the_lake(tmp_path: Path) -> None:
     second.track(described(range(40, 60), 5))
     second.flush(2.0)
     assert rows(tmp_path) == 60
+
+
+def test_a_pattern_that_is_new_gets_a_column_and_the_old_ones_stay(tmp_path: Path) -> None:
+    first = profiler(tmp_path)
+    first.resume(0)
+    first.track(described(range(20)))
+    first.flush(1.0)
+    names = Describer(Forbidden({"acme": "acme"}))
+    second = Profiler(tmp_path / "profiles", tmp_path / "lake", 0, HOUR_MS, 10.0, names)
+    second.resume(20)
+    second.track(replace(described(range(20, 30)), values=np.ones((10, len(names.names)))))
+    second.flush(2.0)
+    view = load(folder(tmp_path / "profiles", Span("support", "v", 0)))
+    assert view is not None
+    assert (count(view, "prompt_chars"), count(view, "output_policy_acme")) == (30, 10)
 
 
 def test_a_new_place_does_not_begin_with_all_of_the_lake(tmp_path: Path) -> None:
