@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -83,6 +83,13 @@ def mean(state: Paired) -> float:
 def interval(state: Paired) -> tuple[float, float]:
     """Holds the true mean at all times at once with probability `1 - alpha`; the intersection over all updates."""
     return state.lower, state.upper
+
+
+def bounds(times: Mapping[str, int], alpha: float) -> tuple[float, float]:
+    """The confidence sequence of differences that came so often, as it stands now: holds their mean at all times at
+    once with probability `1 - alpha`."""
+    seen = dict(times)
+    return _lower(seen, alpha / 2), -_lower({_key(-float(key)): n for key, n in seen.items()}, alpha / 2)
 
 
 class Arms(msgspec.Struct, frozen=True):

@@ -58,44 +58,38 @@ class Harm(Change):
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """`rate`: the mean loss that is still accepted. `arl`: losses between false alarms, at least."""
+    """`rate`: the mean loss that is still accepted. `arl`: losses between false alarms, at least. `excesses`: how far
+    above `rate` the rates are that it bets on."""
 
     rate: float
     arl: float
+    excesses: tuple[float, ...] = EXCESSES
 
     def start(self) -> State:
         """Nothing seen."""
-        return State()
+        return State(tuple(Walk() for _ in self.excesses))
 
     def update(self, state: State, values: Sequence[float], moments: Sequence[Moment]) -> tuple[State, Harm | None]:
         """Takes losses in [0, 1] in order; NaN: not judged."""
         harm: Harm | None = None
-        stakes = [stake(self.rate, excess) for excess in EXCESSES]
+        bets = [_Bet(stake(self.rate, excess), walk) for excess, walk in zip(self.excesses, state.walks, strict=True)]
+        count, losses, below = state.count, state.losses, self.evidence(state) < 1.0
         for k, (loss, moment) in enumerate(zip(values, moments, strict=True)):
             if math.isnan(loss):
                 continue
             if not 0.0 <= loss <= 1.0:
                 raise ValueError(f"loss of step {k} is {loss}, expected 0 to 1, or NaN: not judged")
-            below = self.evidence(state) < 1.0
-            state = self._step(stakes, state, loss, moment)
-            if below and harm is None and self.evidence(state) >= 1.0:
-                harm = self._harm(k, state)
-        return state, harm
+            for bet in bets:
+                bet.take(loss - self.rate, CEILING * self.arl, (moment, count, losses))
+            count, losses, was_below = count + 1, losses + loss, below
+            below = sum(bet.total for bet in bets) / len(bets) / self.arl < 1.0
+            if was_below and not below and harm is None:
+                harm = self._harm(k, State(tuple(bet.walk() for bet in bets), count, losses))
+        return State(tuple(bet.walk() for bet in bets), count, losses), harm
 
     def evidence(self, state: State) -> float:
         """The average of the bets' statistics over the threshold."""
         return statistic(state) / self.arl
-
-    def _step(self, stakes: list[float], state: State, loss: float, moment: Moment) -> State:
-        walks = tuple(self._bet(bet, walk, state, loss, moment) for bet, walk in zip(stakes, state.walks, strict=True))
-        return State(walks, state.count + 1, state.losses + loss)
-
-    def _bet(self, stake: float, walk: Walk, state: State, loss: float, moment: Moment) -> Walk:
-        factor = 1.0 + stake * (loss - self.rate)
-        total = min((walk.total + 1.0) * factor, CEILING * self.arl)
-        if walk.wealth > 0.0:
-            return Walk(total, walk.wealth + math.log(factor), walk.since, walk.count, walk.losses)
-        return Walk(total, math.log(factor), moment, state.count, state.losses)
 
     def _harm(self, step: int, state: State) -> Harm:
         walk = max(state.walks, key=lambda walk: walk.total)
@@ -108,6 +102,27 @@ class Risk:
             losses=state.losses - walk.losses,
             before=walk.count,
         )
+
+
+class _Bet:
+    """A walk while it goes."""
+
+    __slots__ = ("began", "stake", "total", "wealth")
+
+    def __init__(self, stake: float, walk: Walk) -> None:
+        self.stake, self.total, self.wealth = stake, walk.total, walk.wealth
+        self.began = walk.since, walk.count, walk.losses
+
+    def take(self, excess: float, ceiling: float, here: tuple[Moment, int, float]) -> None:
+        """One more loss, so far above the accepted rate."""
+        factor = 1.0 + self.stake * excess
+        self.total = min((self.total + 1.0) * factor, ceiling)
+        if self.wealth <= 0.0:
+            self.wealth, self.began = 0.0, here
+        self.wealth += math.log(factor)
+
+    def walk(self) -> Walk:
+        return Walk(self.total, self.wealth, *self.began)
 
 
 def statistic(state: State) -> float:

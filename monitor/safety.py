@@ -1,0 +1,168 @@
+"""Do answers cross a line more often than they did? One test for each flag of an answer, with one budget.
+
+The flags are descriptors that are 0 or 1: private data or abuse in an answer, a refusal, and each of the operator's
+own patterns. A flag's limit is the upper confidence bound of its rate in the reference plus a tolerance. Against
+`rate <= limit` each flag has a detector of `monitor.detectors.risk` of its own, with a threshold as many times as
+high as there are flags. Until the first of them fires, the sum of their statistics has grown by one a row and flag on
+average; so at least `arl` rows pass between false alarms on average, however the flags depend on each other.
+
+>>> settings = Safety(arl=1_000)
+>>> state = start(settings, ["output_chars", "output_pii"], [[2.0, 0.0]] * 300)
+>>> moments = [(str(k), k) for k in range(120)]
+>>> rows = [[2.0, float(k >= 100)] for k in range(120)]
+>>> _, (found,) = update(settings, state, rows, moments)
+>>> found.summary
+'output_pii in 3 of 3 answers since the onset, in 0 of 300 of the reference: above the limit of 1.8%'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from monitor.descriptors import POLICY
+from monitor.detectors import risk
+from monitor.detectors.interface import Moment
+from monitor.detectors.risk import Harm, Risk, upper_bound
+
+FLAGS = ("output_pii", "output_toxic", "output_refusal")
+EXCESSES = (0.01, 0.03, 0.1, 0.3, 0.6)  # above the limit: such flags are rare, and a few points more are many
+MOST = 0.99  # a limit, at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safety:
+    """`arl`: rows between false alarms, at least, over all flags together. `tolerance`: how far above what the
+    reference allows a rate may be. `confidence`: of the bound of the reference's rate."""
+
+    arl: float = 10_000.0
+    tolerance: float = 0.01
+    confidence: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name, holds, expected in (
+            ("arl", self.arl >= 1, "at least 1"),
+            ("tolerance", 0 < self.tolerance < 0.5, "a share above 0 and below 0.5"),
+            ("confidence", 0.5 <= self.confidence < 1, "from 0.5 to below 1"),
+        ):
+            if not holds:
+                raise ValueError(f"Safety.{name} is {getattr(self, name)!r}, expected {expected}")
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """How many of how many rows."""
+
+    hits: int
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.hits} of {self.rows}"
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """One flag under watch; `column` is its place in a row, `before` its rate in the reference."""
+
+    name: str
+    column: int
+    before: Rate
+    limit: float
+    risk: risk.State
+    raised: bool = False  # told, and not taken back
+
+
+class State(msgspec.Struct, frozen=True):
+    """The flags, in the order of their columns; JSON through msgspec."""
+
+    flags: tuple[Flag, ...] = ()
+
+
+class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alarm of kind `safety` says."""
+
+    flag: str
+    limit: float
+    statistic: float
+    threshold: float
+    before: Rate
+    since: Rate
+    onset: Moment  # the first event of the run that proved it, and when
+    last: Moment  # the event that completed the evidence
+
+    @property
+    def summary(self) -> str:
+        """For people."""
+        return (
+            f"{self.flag} in {self.since} answers since the onset, in {self.before} of the reference: "
+            f"above the limit of {self.limit:.1%}"
+        )
+
+    def evidence(self) -> dict[str, Any]:
+        """As an alarm carries it."""
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+
+
+def start(settings: Safety, names: Sequence[str], reference: Sequence[Sequence[float]]) -> State:
+    """What the reference's rows of descriptors say, `names` being their columns; flags it lacks are not watched."""
+    columns = [i for i, name in enumerate(names) if name in FLAGS or name.startswith(POLICY)]
+    return State(tuple(_flag(settings, names[i], i, [row[i] for row in reference]) for i in columns))
+
+
+def update(
+    settings: Safety, state: State, rows: Sequence[Sequence[float]], moments: Sequence[Moment]
+) -> tuple[State, list[Unsafe]]:
+    """Takes rows with the reference's columns, in order; how they are cut into calls changes nothing. Of each flag one
+    alarm is told until it is taken back."""
+    flags, found = [], []
+    for flag in state.flags:
+        detector = _detector(settings, flag, len(state.flags))
+        after, harm = detector.update(flag.risk, [row[flag.column] for row in rows], moments)
+        told = harm is not None and not flag.raised
+        if harm is not None and told:
+            found.append((harm.step, _unsafe(flag, harm, detector, moments[harm.step])))
+        flags.append(msgspec.structs.replace(flag, risk=after, raised=flag.raised or told))
+    return State(tuple(flags)), [unsafe for _, unsafe in sorted(found, key=lambda each: each[0])]
+
+
+def evidence(settings: Safety, state: State) -> float:
+    """The largest statistic over its threshold: one is told where it reaches 1. 0 without flags."""
+    count = len(state.flags)
+    return max((_detector(settings, flag, count).evidence(flag.risk) for flag in state.flags), default=0.0)
+
+
+def rearmed(settings: Safety, state: State, name: str) -> State:
+    """The state with a flag's alarm taken back and its detector started over."""
+    count = len(state.flags)
+    return State(
+        tuple(
+            msgspec.structs.replace(flag, risk=_detector(settings, flag, count).start(), raised=False)
+            if flag.name == name
+            else flag
+            for flag in state.flags
+        )
+    )
+
+
+def _flag(settings: Safety, name: str, column: int, values: Sequence[float]) -> Flag:
+    before = Rate(sum(value > 0.0 for value in values), len(values))
+    limit = min(upper_bound(before.hits, before.rows, settings.confidence) + settings.tolerance, MOST)
+    return Flag(name, column, before, limit, Risk(limit, settings.arl, EXCESSES).start())
+
+
+def _detector(settings: Safety, flag: Flag, flags: int) -> Risk:
+    return Risk(flag.limit, settings.arl * flags, EXCESSES)
+
+
+def _unsafe(flag: Flag, harm: Harm, detector: Risk, last: Moment) -> Unsafe:
+    return Unsafe(
+        flag=flag.name,
+        limit=round(flag.limit, 6),
+        statistic=harm.statistic,
+        threshold=detector.arl,
+        before=flag.before,
+        since=Rate(round(harm.losses), harm.count),
+        onset=harm.since,
+        last=last,
+    )
