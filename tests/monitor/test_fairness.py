@@ -211,4 +211,4 @@ def test_a_pair_is_of_the_same_time() -> None:
 @pytest.mark.parametrize("name", ["tolerated", "arl", "least", "most", "alpha"])
 def test_settings_name_what_is_wrong(name: str) -> None:
     with pytest.raises(ValueError, match=rf"Fairness.{name} is -1, expected"):
-        Fairness(**{name: -1})
+        Fairness(**{name: -1})  # type: ignore[arg-type]

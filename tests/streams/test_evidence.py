@@ -57,7 +57,12 @@ def test_a_report_is_of_what_the_operator_looks_for_too(
 ) -> None:
     asked = json.loads(msgspec.json.encode(Wanted(alarm(str(tmp_path / "a.html")), {"parcel": "parcel"})))
     named: list[str] = []
-    monkeypatch.setattr("monitor.report.write", lambda names, before, since, path, top: named.extend(names) or path)
+
+    def write(names: list[str], before: object, since: object, path: Path, top: str) -> Path:
+        named.extend(names)
+        return path
+
+    monkeypatch.setattr("monitor.report.write", write)
     render(root, msgspec.convert(asked, Wanted), 50)
     assert named[-1] == "output_policy_parcel"
 
