@@ -82,7 +82,7 @@ def _event(path: Path, number: int, row: Wanted, rows: Mapping[str, dict[str, An
     metric = METRICS[answers.metrics.get(reply["alias"], exact_match.__name__)]
     label = answers.masker(row.label)
     return FeedbackGiven(
-        id=codec.deterministic_id("feedback", row.id, REVIEWER, row.label),
+        id=codec.deterministic_id("feedback", row.id, REVIEWER, label),
         event_id=row.id,
         time_ms=time.time_ns() // 1_000_000,
         alias=reply["alias"],

@@ -35,6 +35,16 @@ class Pattern:
             if size:
                 yield found.start(), at
 
+    def replaced(self, text: str, by: str) -> str:
+        """The text with `by` in all these places."""
+        if not self.hint(text):
+            return text
+        parts, at = [], 0
+        for start, end in self.spans(text):
+            parts += [text[at:start], by]
+            at = end
+        return "".join([*parts, text[at:]]) if parts else text
+
 
 def card(text: str) -> int:
     """The characters that are a card number: the longest start with a right check digit (Luhn).
@@ -142,6 +152,17 @@ PATTERNS: dict[str, Pattern] = {  # in the order of their use
     "phone": Pattern(re.compile(_PHONE), _phone),
 }
 PLACEHOLDERS = {kind: f"[{kind}]" for kind in PATTERNS}
+
+
+def mask(text: str) -> str:
+    """The text without anything private, whatever the kind.
+
+    >>> mask("alias is 'ann@example.org'")
+    "alias is '[email]'"
+    """
+    for kind, pattern in PATTERNS.items():
+        text = pattern.replaced(text, PLACEHOLDERS[kind])
+    return text
 
 
 def found(texts: Sequence[str]) -> list[bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 
+from monitor.private import mask
 from streams import codec
 from streams.events import DeadLetter
 from streams.log import Appender, KafkaSettings, Raw, Record, read
@@ -25,9 +26,10 @@ CUT = "; the value is cut and cannot be replayed"
 
 
 def letter(topic: Topic, raw: Raw, reason: str) -> DeadLetter:
-    """The dead letter for one record; the same record always makes the same letter."""
+    """The dead letter for one record; the same record always makes the same letter. Its reason goes into logs and may
+    quote the event, so it is masked; the event itself stays as it is, to be put back."""
     value = raw.value or b""
-    note = reason[:LONGEST_REASON] + (CUT if len(value) > LONGEST else "")
+    note = mask(reason)[:LONGEST_REASON] + (CUT if len(value) > LONGEST else "")
     return DeadLetter(
         source_topic=topic.name,
         partition=raw.partition,

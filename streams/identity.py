@@ -82,6 +82,10 @@ class Signer:
         """Keyed by the event too, so equal answers do not have equal digests."""
         return self._mac("answer", f"{event_id}\0{normalised}")[:16]
 
+    def pseudonym(self, name: str) -> str:
+        """Tells users apart without naming them; without the key nobody can try out who it is."""
+        return self._mac("user", name)[:12]
+
     def sign(self, request: RequestId) -> str:
         body = f"{request.event_id}.{request.version}.{request.arm}.{request.answer}.{self.key_id}"
         return f"{body}.{self._mac('id', body)[:24]}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -23,6 +22,8 @@ from streams.events import Arm, Event, InferenceServed, Message
 from streams.topics import INFERENCE, Topic
 
 log = structlog.get_logger()
+
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "text"})  # others are a client's own words
 
 
 class Publish(Protocol):
@@ -72,8 +73,10 @@ class Capture:
     """Keeps exchanges, each once, just before the client has its last byte: whoever got a whole answer is in the
     journal, whatever happens to this process then. Nothing here can fail a request."""
 
-    def __init__(self, publish: Publish, masker: Masker, recent: RecentAnswers) -> None:
-        self._publish, self._masker, self._recent = publish, masker, recent
+    def __init__(
+        self, publish: Publish, masker: Masker, recent: RecentAnswers, pseudonym: Callable[[str], str]
+    ) -> None:
+        self._publish, self._masker, self._recent, self._pseudonym = publish, masker, recent, pseudonym
 
     def __call__(self, exchange: Exchange) -> None:
         """Nothing happens the second time."""
@@ -88,7 +91,8 @@ class Capture:
     def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
         if exchange.status == 200 and choice.arm is not Arm.SHADOW:
             self._recent.add(exchange.event_id, exchange.answer.text)
-        event = served(exchange, choice, self._masker, now_ms)
+        client = caller(exchange.client, exchange.asked.user, self._pseudonym)
+        event = served(exchange, choice, self._masker, client, now_ms)
         self._publish(INFERENCE, event, event.id, now_ms)
 
 
@@ -140,7 +144,7 @@ class RecentAnswers:
         return self._answers.get(event_id)
 
 
-def served(exchange: Exchange, choice: Choice, masker: Masker, now_ms: int) -> InferenceServed:
+def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_ms: int) -> InferenceServed:
     """The event, with what is private masked."""
     asked, answer = exchange.asked, exchange.answer
     return InferenceServed(
@@ -151,8 +155,8 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, now_ms: int) -> I
         replica=choice.replica,
         arm=choice.arm,
         operation=asked.operation.value,
-        client=caller(exchange.client, asked.user),
-        input_messages=[Message(m.role, masker(m.content)) for m in asked.messages()],
+        client=client,
+        input_messages=[_masked(message, masker) for message in asked.messages()],
         output=masker(answer.text),
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
@@ -169,13 +173,18 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, now_ms: int) -> I
     )
 
 
-def caller(key_id: str, user: str) -> str:
-    """Who asked: the key's id, and a digest that tells its users apart without naming them.
+def caller(key_id: str, user: str, pseudonym: Callable[[str], str]) -> str:
+    """Who asked: the key's id, and what tells its users apart without naming them.
 
-    >>> caller("app", ""), caller("app", "ann") == caller("app", "bob")
-    ('app', False)
+    >>> caller("app", "", hex), caller("app", "ann", lambda user: "3fa9")
+    ('app', 'app/3fa9')
     """
-    return f"{key_id}/{hashlib.sha256(user.encode()).hexdigest()[:12]}" if user else key_id
+    return f"{key_id}/{pseudonym(user)}" if user else key_id
+
+
+def _masked(message: Message, masker: Masker) -> Message:
+    role = message.role if message.role in ROLES else masker(message.role)
+    return Message(role, masker(message.content))
 
 
 def _ms(seconds: float) -> float:

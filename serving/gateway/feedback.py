@@ -65,10 +65,12 @@ class Feedback:
         metrics.FEEDBACK.labels(event.alias, str(event.correct).lower()).inc()
 
     def event(self, body: Said, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
-        """The same words by the same caller on the same reply are the same event."""
+        """The same words by the same caller on the same reply are the same event. They are masked before: an id is a
+        digest, on which somebody could try words."""
+        label, correction = (None if said is None else self.masker(said) for said in (body.label, body.correction))
         matched = VERSION.fullmatch(about.version)
         alias = matched["alias"] if matched else about.version
-        content = (body.label, body.correction, body.score, body.thumb)
+        content = (label, correction, body.score, body.thumb)
         return FeedbackGiven(
             id=deterministic_id("feedback", about.event_id, key_id, body.source, *content),
             event_id=about.event_id,
@@ -78,8 +80,8 @@ class Feedback:
             arm=Arm(about.arm),
             by=key_id,
             source=body.source,
-            label=None if body.label is None else self.masker(body.label),
-            correction=None if body.correction is None else self.masker(body.correction),
+            label=label,
+            correction=correction,
             score=body.score,
             thumb=body.thumb,
             correct=self._correct(body, about, alias),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitor.private import PATTERNS, PLACEHOLDERS, Pattern
+from monitor.private import PATTERNS, PLACEHOLDERS
 
 
 class Masker:
@@ -24,14 +24,5 @@ class Masker:
 
     def __call__(self, text: str) -> str:
         for name, pattern in self._patterns:
-            if pattern.hint(text):
-                text = _masked(text, name, pattern)
+            text = pattern.replaced(text, name)
         return text
-
-
-def _masked(text: str, name: str, pattern: Pattern) -> str:
-    parts, at = [], 0
-    for start, end in pattern.spans(text):
-        parts += [text[at:start], name]
-        at = end
-    return "".join([*parts, text[at:]]) if parts else text

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.config import Config
 from deploy.parse import ConfigError, load
 
 
@@ -59,6 +60,14 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 def test_a_value_out_of_range_names_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"share is 2\.0, expected 0 to 1"):
         load(Outer, written(tmp_path, "[inner]\nshare = 2.0\n"), {})
+
+
+def test_the_operators_patterns_are_checked_where_they_are_written(tmp_path: Path) -> None:
+    text = "[monitor.policy_patterns]\ncompetitor = '\\bacme\\b'\n"
+    settings = load(Config, written(tmp_path, text), {"HOMEOSTAT__MONITOR__POLICY_PATTERNS__PROMISE": "guarantee"})
+    assert settings.monitor.policy_patterns == {"competitor": r"\bacme\b", "promise": "guarantee"}
+    with pytest.raises(ConfigError, match=r"policy_patterns\.hurry is 'now\.\*', which may take .* steps"):
+        load(Config, written(tmp_path, text + "hurry = 'now.*'"), {})
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:

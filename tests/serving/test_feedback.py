@@ -104,6 +104,12 @@ async def test_an_answer_forgotten_is_not_guessed() -> None:
         assert (await say(scene, first, label="card arrival")).body["correct"] is None
 
 
+async def test_an_id_tells_nothing_that_is_masked(scene: Scene) -> None:
+    request_id = await asked(scene)
+    ids = [(await say(scene, request_id, label=f"{who}@example.org")).body["id"] for who in ("ann", "bob")]
+    assert ids[0] == ids[1]
+
+
 async def test_private_things_are_masked(scene: Scene) -> None:
     await say(scene, await asked(scene), correction="write to ann@example.org")
     (event,) = await scene.told()
