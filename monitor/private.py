@@ -110,6 +110,7 @@ def _sketch(**kinds: str) -> bytes:
 
 _TOKENS = _sketch(x=ascii_letters + digits + "-_")
 _DIGITS = _sketch(x=ascii_letters, n=digits)
+_FAR = bytes(ord("n" if byte in b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0" else ".") for byte in range(256))
 _token = re.compile(r"[-_][A-Za-z0-9_-]{16}|AKIA")
 _call = re.compile(r"[+0]\d(?:[ ()./-]{0,2}\d){7}|\d{3}[.)-] ?\d{3}[ .-]\d{4}")
 _far_digit = re.compile(r"(?![0-9])\d")
@@ -141,7 +142,9 @@ def _phone(text: str) -> bool:
 
 def _far(text: str) -> bool:
     """Whether it has other digits than ours."""
-    return not text.isascii() and _far_digit.search(text) is not None
+    if text.isascii() or b"n" not in text.encode(errors="replace").translate(_FAR):
+        return False
+    return _far_digit.search(text) is not None
 
 
 PATTERNS: dict[str, Pattern] = {  # in the order of their use

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,13 @@ def test_lookalikes_pass(text: str) -> None:
 def test_no_text_keeps_the_gateway_from_its_work(piece: str, end: str) -> None:
     """As long as a request may be; in time that grows with its square this would take hours."""
     assert MASK(piece * (1_000_000 // len(piece)) + end) is not None
+
+
+def test_digits_of_every_script_are_digits() -> None:
+    digits = [chr(code) for code in range(128, sys.maxunicode + 1) if chr(code).isdecimal()]
+    assert len(digits) > 600
+    zeros = [ones for ones in digits if int(ones) == 0]
+    assert all(MASK(f"card {chr(ord(zero) + 4)}{chr(ord(zero) + 1) * 15}") == "card [card]" for zero in zeros)
 
 
 @given(st.text(st.sampled_from("4111 -+0@.aeyJ_[()"), max_size=60))
