@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec, dlq, ledger
+from streams.app import build
 from streams.brokers import credentials, urls
 from streams.events import AlarmRaised, DeadLetter, DecisionKind, DecisionRecorded, RouteWritten
 from streams.evidence import Reporter
@@ -17,6 +19,7 @@ from streams.lag import Measured, Place, Watchdog
 from streams.log import KafkaSettings, Raw
 from streams.outbox import Insistent, Outgoing, outgoing
 from streams.pauses import Pauses
+from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, RESULTS, ROUTES, SCORES, TOPICS
 from tests.streams.fakes import raws
 from tests.streams.traffic import served
@@ -182,6 +185,14 @@ async def test_reports_are_made_once_and_a_failure_ends_nothing(tmp_path: Path) 
     for _ in range(30):
         reporter.ask(alarm(tmp_path / "new.html"))
     assert reporter.queue.full()
+
+
+def test_the_operators_patterns_reach_the_worker(tmp_path: Path) -> None:
+    settings = WorkerSettings(lake=tmp_path / "lake", metrics_port=None)
+    monitor = MonitorSettings(policy_patterns={"acme": r"\bacme\b"})
+    worker = build(KafkaSettings(), settings, monitor, PolicySettings())
+    assert worker.ingests[0].source.describe.names[-1] == "output_policy_acme"
+    assert worker.reporter.policy_patterns == monitor.policy_patterns
 
 
 def test_brokers_are_told_to_faust_in_its_own_words() -> None:
