@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from monitor import calibration
 from monitor.burn_rate import Burn
-from monitor.detectors.interface import Change, Moment
+from monitor.detectors.interface import Moment
 from monitor.detectors.risk import Harm
+from monitor.drift import Drift, Found
 from monitor.findings import SEVERITIES, Alarm, Json, Kind
 from monitor.fingerprint import event_print
-from monitor.lately import TENTHS, Seen, Story, Told, informative, story
-from monitor.reference import Scorer
+from monitor.lately import Seen, Story, Told, informative, speaking, story
 from monitor.settings import MonitorSettings
-from monitor.watch import Baseline, Watch, drift_detector, log10
+from monitor.watch import Baseline, Watch, calibrated, log10
 
 MOST_MOVED = 3
 
@@ -47,22 +48,23 @@ def estimated_quality(
         f"confidence; it was {_share(known)} in the reference. An estimate: labels must tell"
     )
     evidence = _harm_evidence(settings.arl_events, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
-    evidence |= _shown(told) | _asked(watch, shown)
+    evidence |= _interval(watch, harm.since[1], shown) | _shown(told) | _asked(watch, shown)
     return _alarm("estimated_quality", watch, harm.since, _last(shown), evidence, summary + _where(told))
 
 
-def drift(settings: MonitorSettings, watch: Watch, ready: Scorer, change: Change, shown: Sequence[Seen]) -> Alarm:
+def drift(watch: Watch, detectors: Drift, found: Found, shown: Sequence[Seen]) -> Alarm:
     """The events look different from the reference; whether that does harm is another question."""
-    values, measure = _moved(change, watch.names[change.column], shown)
+    change = found.change
+    values, measure = speaking(found, watch.names, shown)
     told = story(watch.slices, shown, values, since_ms=change.since[1], measure=measure)
-    threshold = drift_detector(settings, ready, watch.names).arl
-    order = sorted(range(len(change.each)), key=lambda j: -change.each[j])[:MOST_MOVED]
-    moved: list[Json] = [{"name": watch.names[j], "log10_evidence": log10(change.each[j] / threshold)} for j in order]
+    most = sorted(found.each, key=lambda each: -each[1])[:MOST_MOVED]
+    moved: list[Json] = [{"name": name, "log10_evidence": log10(value / detectors.arl)} for name, value in most]
     evidence: dict[str, Json] = {
         "statistic": change.statistic,
-        "threshold": threshold,
-        "block": ready.block,
-        "reference_events": int(ready.events.shape[1]),
+        "threshold": detectors.arl,
+        "block": detectors.ready.block,
+        "reference_events": int(detectors.ready.events.shape[1]),
+        "part": found.part,
         "moved": moved,
         "alternative": change.what,
     }
@@ -98,15 +100,6 @@ def clock(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%H:%M:%S UTC")
 
 
-def _moved(change: Change, name: str, shown: Sequence[Seen]) -> tuple[list[float], str]:
-    """How far each event speaks for the change, and what that measures."""
-    scores = [event.scores[change.column] / TENTHS for event in shown]
-    if change.what.partition(" (")[2].startswith("spread"):
-        return [score * score for score in scores], f"squared score of {name}"
-    sign = -1.0 if "mean -" in change.what else 1.0
-    return [sign * score for score in scores], f"score of {name}" + (", turned round" if sign < 0 else "")
-
-
 def _shown(told: Story) -> dict[str, Json]:
     found = {**msgspec.structs.asdict(told.slice), "measure": told.measure} if told.slice else None
     return {"slice": found, "examples": told.examples}
@@ -124,6 +117,15 @@ def _asked(watch: Watch, shown: Sequence[Seen]) -> dict[str, Json]:
 
 def _last(shown: Sequence[Seen]) -> Moment:
     return shown[-1].id, shown[-1].time_ms
+
+
+def _interval(watch: Watch, since_ms: int, shown: Sequence[Seen]) -> dict[str, Json]:
+    """Bounds of the estimate for the events since the onset."""
+    chances = [event.chance for event in shown if event.chance >= 0 and event.time_ms >= since_ms]
+    fitted = calibrated(watch)
+    if fitted is None or not chances:
+        return {}
+    return {"estimated_interval": [round(bound, 4) for bound in calibration.interval(fitted, chances)]}
 
 
 def _harm_evidence(threshold: float, known: Baseline, harm: Harm) -> dict[str, Json]:

@@ -91,6 +91,14 @@ def estimate(calibration: Calibration, confidences: Sequence[float]) -> Estimate
     return Estimate(len(bins), float(chances.sum()), float(low.sum()), float(high.sum()))
 
 
+def interval(calibration: Calibration, chances: Sequence[float]) -> tuple[float, float]:
+    """95 % bounds of the mean of these estimated chances: what the calibration's own uncertainty leaves open."""
+    known = np.asarray(chances, dtype=np.float64)
+    nearest = np.abs(known[:, None] - calibration.chances).argmin(axis=1)
+    reach = 1.96 * calibration.errors[nearest]
+    return float(np.maximum(known - reach, 0.0).mean()), float(np.minimum(known + reach, 1.0).mean())
+
+
 class Trust(msgspec.Struct, frozen=True):
     """Bets that the estimate is too low, and that it is too high; once one has won, the trust is lost for good."""
 

@@ -89,9 +89,9 @@ def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[
     return replace(state, windows=counts), [*findings, *closed]
 
 
-def cleared(state: AliasState, version: str, kind: Kind) -> AliasState:
+def cleared(settings: MonitorSettings, state: AliasState, version: str, kind: Kind) -> AliasState:
     """The state with an alarm taken back: its detector starts over and may fire again."""
-    return replace(state, watches=state.watches | {version: rearmed(state.watches[version], kind)})
+    return replace(state, watches=state.watches | {version: rearmed(settings, state.watches[version], kind)})
 
 
 def progress(state: AliasState) -> dict[str, Progress]:
@@ -136,7 +136,7 @@ def _served(
         if watch is None or watch.names != names:
             watch = Watch(version=version, names=names)
         elif state.champion not in ("", version):
-            watch = _returned(watch)
+            watch = _returned(settings, watch)
         watch, found = served.serve(settings, watch, rows.take(places))
         state = _kept(settings, state, with_evidence(settings, watch))
         findings += found
@@ -178,10 +178,10 @@ def _heard(
     return replace(state, watches=watches, early=[*state.early, *early][-EARLY_KEPT:]), findings
 
 
-def _returned(watch: Watch) -> Watch:
+def _returned(settings: MonitorSettings, watch: Watch) -> Watch:
     """A version that serves again, after another one did, may raise its alarms again."""
     for kind in list(watch.raised):
-        watch = rearmed(watch, kind)
+        watch = rearmed(settings, watch, kind)
     return watch
 
 

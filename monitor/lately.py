@@ -12,15 +12,17 @@ chance, so they tell at once whether the estimate can be trusted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
 import numpy as np
 
-from monitor.detectors.interface import Floats
+from monitor.detectors.interface import Change, Floats
+from monitor.drift import DESCRIPTORS, TEXTS, Found
 from monitor.rows import ScoreRows
 from monitor.slices import Explanation, Member, explaining, named
+from monitor.traits import Traits
 
 KEPT = 256
 EXAMPLES = 5
@@ -37,6 +39,7 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     slices: Member
     chance: float
     scores: tuple[int, ...]
+    traits: Traits = Traits(0)
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True):
@@ -60,13 +63,13 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seen(
-    names: Sequence[str], rows: ScoreRows, scores: Floats, chances: Sequence[float]
+    names: Sequence[str], rows: ScoreRows, scores: Floats, chances: Sequence[float], traits: Sequence[Traits]
 ) -> tuple[list[str], list[Seen]]:
     """Events as they are kept, and the slices' names with the new ones."""
     known, members = named(names, rows.tags or [{}] * len(rows))
     tenths = np.round(scores * TENTHS).astype(np.int64).tolist()
-    columns = zip(rows.ids, rows.times_ms, members, chances, tenths, strict=True)
-    return known, [Seen(id, time_ms, slices, chance, tuple(row)) for id, time_ms, slices, chance, row in columns]
+    columns = zip(rows.ids, rows.times_ms, members, chances, map(tuple, tenths), traits, strict=True)
+    return known, [Seen(*values) for values in columns]
 
 
 def kept(older: Sequence[E], newer: Iterable[E]) -> list[E]:
@@ -83,6 +86,39 @@ def story(names: Sequence[str], events: Sequence[E], values: Sequence[float], *,
     inside = [k for k in chosen if best is None or names.index(best.name) in events[k].slices]
     ranked = sorted(inside, key=lambda k: (-values[k], -k))[:EXAMPLES]
     return Story(slice=best, measure=measure, examples=[events[k].id for k in ranked if values[k] > 0])
+
+
+def speaking(found: Found, names: Sequence[str], events: Sequence[Seen]) -> tuple[list[float], str]:
+    """How far each event speaks for a drift, and what that measures. `names`: of the descriptors."""
+    if found.part == DESCRIPTORS:
+        return _moved(found.change, names[found.change.column], events)
+    if found.part == TEXTS:
+        return _alike(events), "likeness to the texts of this time"
+    category = found.each[found.change.column][0].partition("=")[2]
+    known = {name.partition("=")[2] for name, _ in found.each}
+    hits = [_is(event.traits.category(found.part), category, known) for event in events]
+    if found.change.what.endswith("seldom"):
+        return [1.0 - hit for hit in hits], f"share of other {found.part}s than {category}"
+    return hits, f"share of the {found.part} {category or 'that the reference lacks'}"
+
+
+def _moved(change: Change, name: str, events: Sequence[Seen]) -> tuple[list[float], str]:
+    scores = [event.scores[change.column] / TENTHS for event in events]
+    if "(spread" in change.what:
+        return [score * score for score in scores], f"squared score of {name}"
+    sign = -1.0 if "(mean -" in change.what else 1.0
+    return [sign * score for score in scores], f"score of {name}" + (", turned round" if sign < 0 else "")
+
+
+def _alike(events: Sequence[Seen]) -> list[float]:
+    """Share of the fingerprint's bits in which each text is as most of these are."""
+    bits = np.array([[event.traits.text >> bit & 1 for bit in range(64)] for event in events])
+    likeness: list[float] = (bits == (bits.mean(axis=0) >= 0.5)).mean(axis=1).tolist()
+    return likeness
+
+
+def _is(value: str, category: str, known: Collection[str]) -> float:
+    return float(value == category if category else bool(value) and value not in known)
 
 
 def informative(events: Sequence[Seen], *, most: int = ASKED) -> list[str]:

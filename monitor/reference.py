@@ -17,6 +17,7 @@ from monitor.descriptors import CONFIDENCE
 from monitor.detectors.location_spread import dead_zone
 from monitor.fingerprint import uniforms
 from monitor.rhythm import Rhythm, find
+from monitor.traits import Traits, counted
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +34,8 @@ class Reference(msgspec.Struct, frozen=True):
     digest: str
     times_ms: list[int] = []
     places: list[int] = []
+    categories: dict[str, dict[str, int]] = {}  # column -> category -> events (`monitor.traits`)
+    texts: list[int] = []  # fingerprints of the prompts
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -44,16 +47,25 @@ def freeze(
     prints: Sequence[int],
     times_ms: Sequence[int] = (),
     places: Sequence[int] = (),
+    traits: Sequence[Traits] = (),
 ) -> Reference:
     """A reference of these events, in their order. Raises ValueError where a column has another length."""
-    for what, column in (("prints", prints), ("times_ms", times_ms), ("places", places)):
+    for what, column in (("prints", prints), ("times_ms", times_ms), ("places", places), ("traits", traits)):
         if len(column) != len(rows) and (column or what == "prints"):
             raise ValueError(f"{what} has {len(column)} values, expected {len(rows)}: one for each row")
     digest = hashlib.sha256("\0".join(names).encode())
     digest.update(np.asarray(rows, dtype="<f8").tobytes() + np.asarray(prints, dtype="<u8").tobytes())
     digest.update(np.asarray(times_ms, dtype="<i8").tobytes() + np.asarray(places, dtype="<i8").tobytes())
+    digest.update(msgspec.json.encode(traits) if traits else b"")
     return Reference(
-        list(names), [list(row) for row in rows], list(prints), digest.hexdigest(), list(times_ms), list(places)
+        list(names),
+        [list(row) for row in rows],
+        list(prints),
+        digest.hexdigest(),
+        list(times_ms),
+        list(places),
+        counted(traits),
+        [event.text for event in traits],
     )
 
 

@@ -33,6 +33,8 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
 
     def take(self, indices: Sequence[int]) -> ScoreRows:
         """The rows at `indices`, in that order; empty columns stay empty."""
+        if len(indices) == len(self) and list(indices) == list(range(len(self))):
+            return self
         taken = {name: [column[i] for i in indices] if column else [] for name, column in self._columns()}
         return ScoreRows(**taken)  # type: ignore[arg-type]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -13,12 +15,14 @@ from monitor.blocks import first_of_bursts
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.risk import Risk
+from monitor.drift import detectors
 from monitor.findings import Alarm, Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
 from monitor.lately import Seen
-from monitor.reference import Scorer
 from monitor.rows import ScoreRows
+from monitor.sample import Sample, gather
 from monitor.settings import MonitorSettings, Slo
+from monitor.traits import traits
 from monitor.watch import (
     UNLABELLED,
     Baseline,
@@ -27,10 +31,8 @@ from monitor.watch import (
     Watch,
     baseline,
     calibrated,
-    drift_detector,
     error_budget,
     latency_budget,
-    score_blocks,
 )
 from monitor.windows import failed
 
@@ -39,19 +41,18 @@ REPEATS_KEPT = 1_000
 ASKED_KEPT = 200
 
 Found = tuple[Watch, list[Finding]]
+T = TypeVar("T")
 
 
 def serve(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     """Takes the champion's replies of this version, in order."""
     watch, findings = _burn(settings, replace(watch, seen_ms=max([watch.seen_ms, *rows.times_ms])), rows)
     watch, rows = _singled(watch, _healthy(rows))
-    missing = settings.reference_events - len(watch.rows) if watch.reference is None else 0
-    if missing:
-        watch, found = _gather(settings, watch, rows.take(range(min(missing, len(rows)))))
+    if watch.reference is None:
+        watch, found, rows = _gather(settings, watch, rows)
         findings += found
-    rest = rows.take(range(missing, len(rows))) if missing else rows
-    if len(rest):
-        watch, found = _detect(settings, watch, rest)
+    if len(rows):
+        watch, found = _detect(settings, watch, rows)
         findings += found
     return watch, findings
 
@@ -78,20 +79,33 @@ def _singled(watch: Watch, rows: ScoreRows) -> tuple[Watch, ScoreRows]:
     return replace(watch, clients=clients, repeats=repeats), kept
 
 
-def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
-    grown = replace(
+def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> tuple[Watch, list[Finding], ScoreRows]:
+    """Events into the reference until it is complete; those that came after are given back."""
+    wanted, span_ms = settings.reference_events, settings.reference_span_s * 1_000
+    grown = gather(watch.sample, rows.times_ms, wanted=wanted, span_ms=span_ms)
+    taken = rows.take(range(grown.taken))
+
+    def of(older: Sequence[T], newer: Sequence[T]) -> list[T]:
+        both = [*older, *newer]
+        return [both[i] for i in grown.kept]
+
+    watch = replace(
         watch,
-        rows=[*watch.rows, *rows.descriptors],
-        prints=[*watch.prints, *map(event_print, rows.ids)],
-        labels=[*watch.labels, *[UNLABELLED] * len(rows)],
+        sample=grown.sample,
+        rows=of(watch.rows, taken.descriptors),
+        prints=of(watch.prints, [event_print(id) for id in taken.ids]),
+        labels=of(watch.labels, [UNLABELLED] * len(taken)),
+        traits=of(watch.traits, traits(taken)),
     )
-    if len(grown.rows) < settings.reference_events:
-        return grown, []
-    return _freeze(settings, grown, rows.times_ms[-1])
+    if not grown.complete:
+        return watch, [], rows.take([])
+    watch, findings = _freeze(settings, watch, taken.times_ms[-1])
+    return watch, findings, rows.take(range(grown.taken, len(rows)))
 
 
 def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
-    complete = reference.freeze(watch.names, watch.rows, watch.prints)
+    sample = watch.sample
+    complete = reference.freeze(watch.names, watch.rows, watch.prints, sample.times_ms, sample.places, watch.traits)
     known = baseline(settings, watch)
     frozen = ReferenceFrozen(
         version=watch.version,
@@ -103,8 +117,9 @@ def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
         errors=known.errors,
         limit=known.limit,
     )
-    drift = drift_detector(settings, reference.scorer(complete), watch.names).start()
-    watch = replace(watch, reference=complete, rows=[], prints=[], frozen_ms=time_ms, drift=drift)
+    drift = detectors(complete, settings.arl_events).start()
+    watch = replace(watch, reference=complete, frozen_ms=time_ms, drift=drift)
+    watch = replace(watch, rows=[], prints=[], traits=[], sample=Sample())
     return watch, [frozen, *_wanted(settings, watch, known, time_ms)]
 
 
@@ -138,31 +153,31 @@ def _burn(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
 
 def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     assert watch.reference is not None
-    ready = reference.scorer(watch.reference)
     prints = [event_print(id) for id in rows.ids]
-    scores = reference.event_scores(ready, np.asarray(rows.descriptors, dtype=np.float64), prints)
-    names, fresh = lately.seen(watch.slices, rows, scores, _chances(watch, rows))
+    values = np.asarray(rows.descriptors, dtype=np.float64)
+    scores = reference.event_scores(reference.scorer(watch.reference), values, prints, rows.times_ms)
+    names, fresh = lately.seen(watch.slices, rows, scores, _chances(watch, rows), traits(rows))
     watch = replace(watch, slices=names)
-    watch, drifted = _drift(settings, watch, ready, fresh, scores, prints)
+    watch, drifted = _drift(settings, watch, fresh, scores, prints)
     watch, feared = _estimate(settings, watch, fresh)
     recent = watch.recent | {
         one: Recent(event.time_ms, event.chance, event.slices) for one, event in zip(prints, fresh, strict=True)
     }
-    newest = dict(list(recent.items())[-RECENT_KEPT:])
-    return replace(watch, recent=newest, lately=lately.kept(watch.lately, fresh)), [*drifted, *feared]
+    for oldest in list(islice(recent, max(0, len(recent) - RECENT_KEPT))):
+        del recent[oldest]
+    return replace(watch, recent=recent, lately=lately.kept(watch.lately, fresh)), [*drifted, *feared]
 
 
 def _drift(
-    settings: MonitorSettings, watch: Watch, ready: Scorer, fresh: Sequence[Seen], scores: Floats, prints: Sequence[int]
+    settings: MonitorSettings, watch: Watch, fresh: Sequence[Seen], scores: Floats, prints: Sequence[int]
 ) -> Found:
-    moments = _moments(fresh)
-    block, full, firsts, ends = score_blocks(ready, watch.block, scores, prints, moments)
-    drift, change = drift_detector(settings, ready, watch.names).update(watch.drift, full, firsts)
-    watch = replace(watch, block=block, drift=drift)
-    if change is None or "drift" in watch.raised:
+    assert watch.reference is not None
+    ours = detectors(watch.reference, settings.arl_events)
+    state, found = ours.update(watch.drift, scores, prints, [event.traits for event in fresh], _moments(fresh))
+    watch = replace(watch, drift=state)
+    if found is None or "drift" in watch.raised:
         return watch, []
-    shown = lately.kept(watch.lately, fresh[: ends[change.step] + 1])
-    alarm = alarms.drift(settings, watch, ready, change, shown)
+    alarm = alarms.drift(watch, ours, found, lately.kept(watch.lately, fresh[: found.end + 1]))
     return _raised(watch, alarm), [alarm]
 
 

@@ -58,6 +58,7 @@ class MonitorSettings:
     """How an alias is watched."""
 
     reference_events: int = 2_000  # healthy events that define normal, for each version
+    reference_span_s: int = 0  # the time they span at least: a week knows the rhythm of days; never beyond need
     arl_events: int = 10_000  # events between false drift alarms of an alias, at least; one budget for all descriptors
     label_arl: int = 10_000  # labels between false quality alarms at the limit, at least
     tolerance: float = 0.03  # error rate above the baseline's upper confidence bound that is not yet harm
@@ -73,6 +74,7 @@ class MonitorSettings:
 
     def __post_init__(self) -> None:
         _require(self, "reference_events", self.reference_events >= 50, "at least 50")
+        _require(self, "reference_span_s", self.reference_span_s >= 0, "0 or more seconds")
         _require(self, "arl_events", self.arl_events >= 100, "at least 100")
         _require(self, "label_arl", self.label_arl >= 100, "at least 100")
         _require(self, "tolerance", 0 <= self.tolerance < 0.5, "a share from 0 to below 0.5")

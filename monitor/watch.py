@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
-from monitor import burn_rate, calibration
+from monitor import burn_rate, calibration, drift
 from monitor.descriptors import CONFIDENCE
-from monitor.detectors import location_spread, mixture, risk
-from monitor.detectors.interface import Floats, Moment
-from monitor.detectors.location_spread import LocationSpread
+from monitor.detectors import risk
 from monitor.findings import Kind
 from monitor.lately import Seen, Told
-from monitor.reference import Reference, Scorer, block_scores, scorer
+from monitor.reference import Reference
+from monitor.sample import Sample
 from monitor.settings import MonitorSettings
 from monitor.slices import Member
+from monitor.traits import Traits
 
 UNLABELLED, WRONG, RIGHT = -1, 0, 1
 LEAST_EVIDENCE = -6.0
@@ -50,14 +48,6 @@ class Raised(msgspec.Struct, frozen=True):
     labels_before: int = 0  # labels tested before the onset
 
 
-class Block(msgspec.Struct, frozen=True):
-    """Scores of the events since the last full block."""
-
-    sums: list[float] = []
-    count: int = 0
-    first: Moment = ("", 0)
-
-
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Everything remembered of one version; JSON through msgspec, bounded."""
 
@@ -68,6 +58,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[list[float]] = []  # the reference while it grows
     prints: list[int] = []
     labels: list[int] = []  # of the reference's events, in their order
+    traits: list[Traits] = []
+    sample: Sample = Sample()
     reference: Reference | None = None
     frozen_ms: int = 0
     adopted: list[int] = []  # later labels that had to serve as baseline
@@ -79,8 +71,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     lately: list[Seen] = []
     told: list[Told] = []
     asked: list[int] = []  # events chosen for a label, newest last: no fair sample
-    drift: mixture.State = mixture.State([], [], [])
-    block: Block = Block()
+    drift: drift.State = drift.State()
     quality: risk.State = risk.State()
     estimated: risk.State = risk.State()
     trust: calibration.Trust = calibration.Trust()
@@ -122,32 +113,6 @@ def calibrated(watch: Watch) -> calibration.Calibration | None:
     return calibration.fit([one for one, _ in known], [right for _, right in known])
 
 
-def drift_detector(settings: MonitorSettings, ready: Scorer, names: Sequence[str]) -> LocationSpread:
-    """Steps are blocks: the events asked for between false alarms hold fewer of them."""
-    return LocationSpread(settings.arl_events / ready.block, ready.dead_zone(settings.arl_events), tuple(names))
-
-
-def score_blocks(
-    ready: Scorer, block: Block, scores: Floats, prints: Sequence[int], moments: Sequence[Moment]
-) -> tuple[Block, Floats, list[Moment], list[int]]:
-    """Fills blocks with the events' scores: the unfinished block, scores of the full ones, where each began, and the
-    index of the event that completed it."""
-    if ready.block == 1:
-        return block, scores, list(moments), list(range(len(scores)))
-    means: list[list[float]] = []
-    firsts: list[Moment] = []
-    ends: list[int] = []
-    for k, row in enumerate(scores.tolist()):
-        block = _filled(block, row, moments[k])
-        if block.count == ready.block:
-            means.append([value / ready.block for value in block.sums])
-            firsts.append(block.first)
-            ends.append(k)
-            block = Block()
-    full = np.array(means).reshape(len(means), scores.shape[1])
-    return block, block_scores(ready, full, [prints[k] for k in ends]), firsts, ends
-
-
 def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
     """The watch with each detector's log10 of statistic over threshold brought up to date."""
     ratios: dict[Kind, float] = {
@@ -163,16 +128,18 @@ def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
 def _moved(settings: MonitorSettings, watch: Watch) -> float:
     if watch.reference is None:
         return 0.0
-    return drift_detector(settings, scorer(watch.reference), watch.names).evidence(watch.drift)
+    return drift.detectors(watch.reference, settings.arl_events).evidence(watch.drift)
 
 
-def rearmed(watch: Watch, kind: Kind) -> Watch:
+def rearmed(settings: MonitorSettings, watch: Watch, kind: Kind) -> Watch:
     """The watch with one alarm taken back and its detector started over."""
     raised = {each: when for each, when in watch.raised.items() if each != kind}
     quality = risk.State() if kind == "quality" else watch.quality
     estimated = risk.State() if kind == "estimated_quality" else watch.estimated
-    drift = location_spread.start(len(watch.names)) if kind == "drift" else watch.drift
-    return msgspec.structs.replace(watch, raised=raised, quality=quality, estimated=estimated, drift=drift)
+    watch = msgspec.structs.replace(watch, raised=raised, quality=quality, estimated=estimated)
+    if kind != "drift" or watch.reference is None:
+        return watch
+    return msgspec.structs.replace(watch, drift=drift.detectors(watch.reference, settings.arl_events).start())
 
 
 def log10(ratio: float) -> float:
@@ -188,9 +155,3 @@ def error_budget(settings: MonitorSettings) -> burn_rate.Budget:
 def latency_budget(settings: MonitorSettings) -> burn_rate.Budget:
     """For answers slower than promised."""
     return burn_rate.Budget(settings.slo.latency_budget, settings.slo.burn_windows, settings.slo.min_bad)
-
-
-def _filled(block: Block, row: list[float], moment: Moment) -> Block:
-    if not block.count:
-        return Block(row, 1, moment)
-    return Block([a + b for a, b in zip(block.sums, row, strict=True)], block.count + 1, block.first)

@@ -58,7 +58,7 @@ def pack(record: JudgeRecord) -> tuple[JudgeRecord, References]:
     """The record with its references' rows taken out, and those references."""
     kept = {w.reference.digest: w.reference for w in record.judge.watches.values() if w.reference}
     watches = {
-        version: replace(watch, reference=replace(watch.reference, rows=[], prints=[])) if watch.reference else watch
+        version: replace(watch, reference=Reference([], [], [], watch.reference.digest)) if watch.reference else watch
         for version, watch in record.judge.watches.items()
     }
     return replace(record, judge=replace(record.judge, watches=watches)), kept

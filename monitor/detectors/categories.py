@@ -11,7 +11,7 @@ would miss two common categories that trade places; these bets are on each of th
 >>> seen = ["refund"] * 100 + ["late", "refund"] * 40
 >>> _, change = detector.update(detector.start(), seen, [(str(k), k) for k in range(180)])
 >>> change.since[0], change.step, change.what
-('100', 124, 'late comes more often')
+('100', 122, 'late comes more often')
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ import numpy as np
 
 from monitor.detectors import mixture
 from monitor.detectors.interface import Change, Floats, Moment
-from monitor.detectors.mixture import State
+from monitor.detectors.mixture import Reached, State
 from monitor.detectors.risk import stake, upper_bound
 
 OTHER = ""  # what the reference lacks
-FACTORS = (1.25, 1.6, 2.5, 5.0)  # of a bound: the shares that are betted on
-EXCESSES = (0.02, 0.05, 0.1, 0.25)  # above it: for what is rare
-MOST = 64  # categories watched by name; the rest of them are OTHER
+FACTORS = (1.6, 4.0)  # of a bound: the shares that are betted on
+EXCESSES = (0.05, 0.25)  # above it: for what is rare
+BETS = len(FACTORS) + len(EXCESSES)
+MOST = 24  # categories watched by name; the rest of them are OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,16 @@ class Categories:
     low: tuple[float, ...]
     high: tuple[float, ...]
 
+    @property
+    def weights(self) -> Floats:
+        """Of the bets: alike, but for those that no share could win."""
+        made = (_stakes(self._limits()) > 0.0).reshape(-1)
+        weights: Floats = made / made.sum()
+        return weights
+
     def start(self) -> State:
         """Nothing seen."""
-        return mixture.start(2 * len(self.names), len(FACTORS) + len(EXCESSES))
+        return mixture.start(len(self.weights))
 
     def update(
         self, state: State, values: Sequence[str | None], moments: Sequence[Moment]
@@ -58,27 +66,32 @@ class Categories:
     ) -> tuple[State, Change | None]:
         """Takes the categories of blocks of events that may depend on each other; one of none is no step. The bets
         are on each category's share in a block: its mean is that of an event."""
-        state, found = mixture.advance(self.arl, state, self._gains(blocks), moments)
-        if found is None:
-            return state, None
-        category, rarer = found.column % len(self.names), found.column >= len(self.names)
-        name = self.names[category] or "what the reference lacks"
-        what = f"{name} comes more {'seldom' if rarer else 'often'}"
-        pairs = np.reshape(found.each, (2, len(self.names))).mean(axis=0)
-        return state, Change(found.step, found.statistic, found.since, what, category, tuple(pairs.tolist()))
+        state, found = mixture.advance(self.arl, self.weights, state, self.gains(blocks), moments)
+        return state, self.change(found) if found else None
+
+    def gains(self, blocks: Sequence[Sequence[str]]) -> Floats:
+        """Log factors of the bets, shape (steps, bets)."""
+        shares = self._shares(blocks)
+        losses = np.concatenate((shares, 1.0 - shares), axis=1)
+        factors = 1.0 + _stakes(self._limits())[None] * (losses - np.array(self._limits()))[..., None]
+        gains: Floats = np.log(factors).reshape(len(blocks), 2 * len(self.names) * BETS)
+        return gains
+
+    def change(self, found: Reached) -> Change:
+        """In words: the category that moved most, and how."""
+        side, bet = divmod(found.bet, len(self.names) * BETS)
+        name = self.names[bet // BETS] or "what the reference lacks"
+        what = f"{name} comes more {'seldom' if side else 'often'}"
+        each = tuple(found.sums.reshape(2, len(self.names), BETS).mean(axis=(0, 2)).tolist())
+        return Change(found.step, found.statistic, found.since, what, bet // BETS, each)
 
     def evidence(self, state: State) -> float:
         """The statistic over the threshold."""
-        return mixture.statistic(state) / self.arl
+        return mixture.statistic(state, self.weights) / self.arl
 
-    def _gains(self, blocks: Sequence[Sequence[str]]) -> Floats:
-        """Log factors, shape (steps, 2 x categories, bets)."""
-        shares = self._shares(blocks)
-        losses = np.concatenate((shares, 1.0 - shares), axis=1)
-        limits = np.array([*self.high, *(round(1.0 - low, 12) for low in self.low)])
-        factors = 1.0 + _stakes(tuple(limits.tolist()))[None] * (losses - limits)[..., None]
-        gains: Floats = np.log(factors)
-        return gains
+    def _limits(self) -> tuple[float, ...]:
+        """What a category's share, and then what its complement's, is at most."""
+        return (*self.high, *(round(1.0 - low, 12) for low in self.low))
 
     def _shares(self, blocks: Sequence[Sequence[str]]) -> Floats:
         """Of each category in each block; NaN in an empty one."""
@@ -91,15 +104,16 @@ class Categories:
         return shares
 
 
-def learned(counts: Mapping[str, int], *, arl: float, confidence: float = 0.95) -> Categories:
-    """From how often each category came in a reference. Raises ValueError where nothing did."""
-    total = sum(counts.values())
-    if total < 1 or min(counts.values()) < 0:
+def learned(counts: Mapping[str, int], *, arl: float, confidence: float = 0.95, block: int = 1) -> Categories:
+    """From how often each category came in a reference, where `block` events count for one because they depend on each
+    other. Raises ValueError where nothing came."""
+    if sum(counts.values()) < 1 or min(counts.values()) < 0:
         raise ValueError(f"counts are {dict(counts)}, expected at least one event and none below 0")
+    total = max(1, sum(counts.values()) // block)
     ordered = sorted((name for name in counts if name != OTHER), key=lambda name: (-counts[name], name))
     names = (*ordered[:MOST], OTHER)
     seen = [counts[name] for name in names[:-1]]
-    seen.append(total - sum(seen))
+    seen = [count // block for count in (*seen, sum(counts.values()) - sum(seen))]
     each = 1.0 - (1.0 - confidence) / (2 * len(names))
     # rounded: of two categories one comes as much more often as the other more seldom, to the last bit
     high = tuple(round(upper_bound(count, total, each), 12) for count in seen)

@@ -23,7 +23,7 @@ import numpy as np
 
 from monitor.detectors import mixture
 from monitor.detectors.interface import Change, Floats, Moment, finite
-from monitor.detectors.mixture import State
+from monitor.detectors.mixture import Reached, State
 
 # Each twice the one before, so that what lies between two is found nearly as soon; a finer grid has each bet wait for
 # its neighbours (twenty bets find 0.25 sigma 5 % later than these twelve, and 1 sigma 2 % sooner).
@@ -43,22 +43,36 @@ class LocationSpread:
     names: tuple[str, ...]
     inflation: tuple[float, ...] = ()
 
+    @property
+    def weights(self) -> Floats:
+        """Of the bets: alike."""
+        return mixture.even(len(self.names) * len(ALTERNATIVES))
+
     def start(self) -> State:
         """Nothing seen."""
-        return start(len(self.names))
+        return mixture.start(len(self.weights))
 
     def update(self, state: State, values: Floats, moments: Sequence[Moment]) -> tuple[State, Change | None]:
         """Takes normal scores, steps x descriptors."""
+        state, found = mixture.advance(self.arl, self.weights, state, self.gains(values), moments)
+        return state, self.change(found) if found else None
+
+    def gains(self, values: Floats) -> Floats:
+        """Log factors of the bets on normal scores, shape (steps, bets). ValueError for a score that is infinite."""
         finite(values, "score")
-        state, found = mixture.advance(self.arl, state, log_ratios(self.dead_zone, values, np.array(self.inflation or 1.0)), moments)
-        if found is None:
-            return state, None
-        what = f"{self.names[found.column]} ({ALTERNATIVES[found.bet]})"
-        return state, Change(found.step, found.statistic, found.since, what, found.column, found.each)
+        ratios = log_ratios(self.dead_zone, values, np.array(self.inflation or 1.0))
+        return ratios.reshape(len(values), len(self.weights))
+
+    def change(self, found: Reached) -> Change:
+        """In words: the descriptor that moved most, and how."""
+        column, bet = divmod(found.bet, len(ALTERNATIVES))
+        each = tuple(found.sums.reshape(-1, len(ALTERNATIVES)).mean(axis=1).tolist())
+        what = f"{self.names[column]} ({ALTERNATIVES[bet]})"
+        return Change(found.step, found.statistic, found.since, what, column, each)
 
     def evidence(self, state: State) -> float:
         """The statistic over the threshold."""
-        return mixture.statistic(state) / self.arl
+        return mixture.statistic(state, self.weights) / self.arl
 
 
 def dead_zone(arl: float, size: float, descriptors: int) -> float:
@@ -77,11 +91,6 @@ def dead_zone(arl: float, size: float, descriptors: int) -> float:
     needed = math.log10(20.0 * math.sqrt(descriptors * arl) / size)
     enough = NormalDist().inv_cdf(1.0 - 0.05 / (2.0 * descriptors))
     return min(max(0.0, needed), enough) / math.sqrt(size)
-
-
-def start(descriptors: int) -> State:
-    """Nothing seen of so many."""
-    return mixture.start(descriptors, len(ALTERNATIVES))
 
 
 def log_ratios(dead_zone: float, scores: Floats, inflation: Floats | float = 1.0) -> Floats:

@@ -1,8 +1,8 @@
-"""Many bets, one threshold: the average of e-Shiryaev-Roberts statistics.
+"""Many bets, one threshold: the weighted average of e-Shiryaev-Roberts statistics.
 
 Each bet's `R <- (1 + R) * factor` has mean at most the number of steps while every factor has mean at most one given
-what came before. So has any average of them, however dependent the bets are; when the average first reaches `arl`, at
-least `arl` steps have passed on average (Shin, Ramdas and Rinaldo 2022, "E-detectors")."""
+what came before. So has any average of them with fixed weights, however dependent the bets are; when the average first
+reaches `arl`, at least `arl` steps have passed on average (Shin, Ramdas and Rinaldo 2022, "E-detectors")."""
 
 from __future__ import annotations
 
@@ -19,36 +19,39 @@ CEILING = 1e6  # a statistic never exceeds this many thresholds, so that it can 
 
 
 class State(msgspec.Struct, frozen=True):
-    """Per column and bet: the statistic, and the running log-wealth with the step it began."""
+    """Per bet: the statistic, and the running log-wealth with the step it began."""
 
-    sums: list[list[float]]
-    walks: list[list[float]]
-    starts: list[list[int]]
+    sums: list[float] = []
+    walks: list[float] = []
+    starts: list[int] = []
     steps: int = 0
     moments: dict[int, Moment] = {}  # of the steps that `starts` names
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The first step at which the average is at the threshold; the bet that has won most, and since when."""
+    """The first step at which the average is at the threshold; the bet that has won most for it, and since when."""
 
     step: int
     statistic: float
     since: Moment
-    column: int
     bet: int
-    each: tuple[float, ...]  # the statistic of each column
+    sums: Floats  # the statistic of each bet
 
 
-def start(columns: int, bets: int) -> State:
+def start(bets: int) -> State:
     """Nothing seen."""
-    shape = (columns, bets)
-    return State(np.zeros(shape).tolist(), np.zeros(shape).tolist(), np.zeros(shape, np.int64).tolist())
+    return State([0.0] * bets, [0.0] * bets, [0] * bets)
 
 
-def statistic(state: State) -> float:
+def even(bets: int) -> Floats:
+    """The same weight for each bet."""
+    return np.full(bets, 1.0 / bets)
+
+
+def statistic(state: State, weights: Floats) -> float:
     """The average that is compared with the threshold."""
-    return float(np.mean(state.sums)) if state.sums else 0.0
+    return float(np.dot(weights, state.sums))
 
 
 def stepped(arl: float, sums: Floats, factors: Floats, made: NDArray[np.bool_] | float = 1.0) -> Floats:
@@ -56,8 +59,11 @@ def stepped(arl: float, sums: Floats, factors: Floats, made: NDArray[np.bool_] |
     return np.minimum((sums + made) * factors, CEILING * arl)
 
 
-def advance(arl: float, state: State, gains: Floats, moments: Sequence[Moment]) -> tuple[State, Reached | None]:
-    """Takes log factors, shape (steps, columns, bets), in order; NaN: no bet was made, which is no step."""
+def advance(
+    arl: float, weights: Floats, state: State, gains: Floats, moments: Sequence[Moment]
+) -> tuple[State, Reached | None]:
+    """Takes log factors, shape (steps, bets), in order; NaN: no bet was made, which is no step. The weights add up to
+    one."""
     if not len(gains):
         return state, None
     sums, walks = np.array(state.sums), np.array(state.walks)
@@ -68,21 +74,16 @@ def advance(arl: float, state: State, gains: Floats, moments: Sequence[Moment]) 
     factors = np.exp(logs)
     whole = bool(made.all())
     reached: Reached | None = None
-    already = float(sums.mean()) >= arl
+    already = float(weights @ sums) >= arl
     for k, row in enumerate(logs):
         sums = stepped(arl, sums, factors[k], 1.0 if whole else made[k])
         begun = walks <= 0.0
         starts[begun if whole else begun & made[k]] = state.steps + k
         walks = np.maximum(walks, 0.0) + row
-        there = float(sums.mean()) >= arl
-        if there and not already and reached is None:
-            reached = _reached(k, sums, starts, known)
-        already = there
+        now = float(weights @ sums)
+        if now >= arl and not already and reached is None:
+            bet = int((weights * sums).argmax())
+            reached = Reached(k, now, known.get(int(starts[bet]), ("", 0)), bet, sums.copy())
+        already = now >= arl
     kept = {step: known[step] for step in np.unique(starts).tolist() if step in known}
     return State(sums.tolist(), walks.tolist(), starts.tolist(), state.steps + len(gains), kept), reached
-
-
-def _reached(step: int, sums: Floats, starts: NDArray[np.int64], moments: dict[int, Moment]) -> Reached:
-    column, bet = (int(i) for i in np.unravel_index(int(sums.argmax()), sums.shape))
-    since = moments.get(int(starts[column, bet]), ("", 0))
-    return Reached(step, float(sums.mean()), since, column, bet, tuple(sums.mean(axis=1).tolist()))

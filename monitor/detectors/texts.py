@@ -14,7 +14,7 @@ at least `arl` of them pass on average between false alarms (`monitor.detectors.
 >>> seen = texts(100) + texts(100, 0.6)
 >>> _, change = detector.update(detector.start(), seen, [(str(k), k) for k in range(200)])
 >>> change.step, change.since[0], change.what
-(156, '104', "texts lie elsewhere than the reference's")
+(162, '104', "texts lie elsewhere than the reference's")
 """
 
 from __future__ import annotations
@@ -29,40 +29,58 @@ from numpy.typing import NDArray
 
 from monitor.detectors import mixture
 from monitor.detectors.interface import Change, Floats, Moment
+from monitor.detectors.mixture import Reached
 
 BITS = 64
 MEMORY = 100.0  # texts that the witness looks back on
-AIM_EVERY = 8  # texts between two choices of the witness
+AIM_EVERY = 16  # steps between two choices of the witness
 REACH = 3.0  # standard deviations beyond which a text says no more
 STAKES = (0.1, 0.3, 0.9)
 DEAD_ZONE = 2.0  # standard errors of what the reference says
 
 
+class Witness(msgspec.Struct, frozen=True):
+    """The mean of lately seen signs, and that mean when the direction to bet on was chosen."""
+
+    lately: list[float] = []
+    aim: list[float] = []
+    count: int = 0
+
+
 class State(msgspec.Struct, frozen=True):
-    """The bets, the mean of lately seen signs, and that mean when the witness was chosen."""
+    """The bets, and what they are on."""
 
     bets: mixture.State
-    lately: list[float]
-    aim: list[float]
-    count: int = 0
+    witness: Witness
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """`arl`: texts between false alarms, at least. `reference`: fingerprints of at least two healthy texts."""
+    """`arl`: texts between false alarms, at least. `reference`: fingerprints of at least two healthy texts. `block`: as
+    many of them count for one, because they depend on each other."""
 
     arl: float
     reference: tuple[int, ...]
+    block: int = 1
 
     def __post_init__(self) -> None:
         if len(self.reference) < 2:
             raise ValueError(f"reference has {len(self.reference)} texts, expected at least 2")
         _check([self.reference])
 
+    @property
+    def weights(self) -> Floats:
+        """Of the bets: alike."""
+        return mixture.even(len(STAKES))
+
     def start(self) -> State:
         """Nothing seen."""
-        centre = _signs(self.reference).mean(axis=0).tolist()
-        return State(mixture.start(1, len(STAKES)), centre, centre)
+        return State(mixture.start(len(STAKES)), self.witness())
+
+    def witness(self) -> Witness:
+        """That has seen nothing."""
+        centre = _reference(self.reference)[1].tolist()
+        return Witness(centre, centre)
 
     def update(
         self, state: State, values: Sequence[int | None], moments: Sequence[Moment]
@@ -75,53 +93,56 @@ class Texts:
     ) -> tuple[State, Change | None]:
         """Takes the fingerprints of blocks of texts that may depend on each other; one of none is no step. A bet is
         on what the witness says of a block's texts on average."""
+        witness, gains = self.look(state.witness, blocks)
+        bets, found = mixture.advance(self.arl, self.weights, state.bets, gains, moments)
+        return State(bets, witness), self.change(found) if found else None
+
+    def look(self, witness: Witness, blocks: Sequence[Sequence[int]]) -> tuple[Witness, Floats]:
+        """What the witness says of the blocks, as log factors of the bets, shape (blocks, bets), and the witness that
+        has seen them. ValueError for what is no fingerprint."""
         _check(blocks)
-        change: Change | None = None
+        own, centre = _reference(self.reference)
+        gains = [np.empty((0, len(STAKES)))]
         low = 0
         while low < len(blocks):
-            high = min(len(blocks), low + AIM_EVERY - state.count % AIM_EVERY)
-            state, found = self._bet(state, blocks[low:high], moments[low:high])
-            if found is not None and change is None:
-                what = "texts lie elsewhere than the reference's"
-                change = Change(low + found.step, found.statistic, found.since, what)
+            high = min(len(blocks), low + AIM_EVERY - witness.count % AIM_EVERY)
+            signs = _signs([value for block in blocks[low:high] for value in block])
+            sizes = np.array([len(block) for block in blocks[low:high]], dtype=np.int64)
+            gains.append(self._gains(own, np.array(witness.aim) - centre, signs, sizes))
+            witness = _seen(witness, signs, high - low)
             low = high
-        return state, change
+        return witness, np.concatenate(gains)
+
+    def change(self, found: Reached) -> Change:
+        """In words."""
+        what = "texts lie elsewhere than the reference's"
+        return Change(found.step, found.statistic, found.since, what, 0, (float(found.sums.mean()),))
 
     def evidence(self, state: State) -> float:
         """The statistic over the threshold."""
-        return mixture.statistic(state.bets) / self.arl
+        return mixture.statistic(state.bets, self.weights) / self.arl
 
-    def _bet(
-        self, state: State, blocks: Sequence[Sequence[int]], moments: Sequence[Moment]
-    ) -> tuple[State, mixture.Reached | None]:
-        """Of blocks that meet one and the same witness."""
-        signs = _signs(tuple(value for block in blocks for value in block))
-        sizes = np.array([len(block) for block in blocks], dtype=np.int64)
-        gains = self._gains(np.array(state.aim), signs, sizes)
-        bets, found = mixture.advance(self.arl, state.bets, gains, moments)
-        lately = np.array(state.lately)
-        for row in signs:
-            lately += (row - lately) / MEMORY
-        count = state.count + len(blocks)
-        aim = lately.tolist() if count % AIM_EVERY == 0 else state.aim
-        return State(bets, lately.tolist(), aim, count), found
-
-    def _gains(self, aim: Floats, signs: Floats, sizes: NDArray[np.int64]) -> Floats:
-        """Log factors, shape (blocks, 1, stakes); NaN where the witness sees no direction, or a block no text."""
-        own = _signs(self.reference)
-        witness = aim - own.mean(axis=0)
-        told = (own * witness).sum(axis=1)
-        centre, spread = float(told.mean()), float(told.std())
+    def _gains(self, own: Floats, witness: Floats, signs: Floats, sizes: NDArray[np.int64]) -> Floats:
+        """Log factors of blocks that meet one and the same direction; NaN where there is none, or a block no text."""
+        told = np.einsum("ij,j->i", own, witness)
+        middle, spread = float(told.mean()), float(told.std())
         if spread == 0.0:
-            return np.full((len(sizes), 1, len(STAKES)), np.nan)
-        usual = np.clip((told - centre) / (REACH * spread), -1.0, 1.0)
-        allowed = float(usual.mean()) + DEAD_ZONE * float(usual.std()) / np.sqrt(len(usual))
-        each = np.clip(((signs * witness).sum(axis=1) - centre) / (REACH * spread), -1.0, 1.0)
-        said = _means(each, sizes)
+            return np.full((len(sizes), len(STAKES)), np.nan)
+        usual = np.clip((told - middle) / (REACH * spread), -1.0, 1.0)
+        allowed = float(usual.mean()) + DEAD_ZONE * float(usual.std()) * np.sqrt(self.block / len(usual))
+        each = np.clip(((signs * witness).sum(axis=1) - middle) / (REACH * spread), -1.0, 1.0)
         # over 1 + allowed, so that no stake below one can lose everything
-        payoffs = (said - allowed) / (1.0 + abs(allowed))
-        gains: Floats = np.log1p(np.array(STAKES) * payoffs[:, None])[:, None, :]
+        payoffs = (_means(each, sizes) - allowed) / (1.0 + abs(allowed))
+        gains: Floats = np.log1p(np.array(STAKES) * payoffs[:, None])
         return gains
+
+
+def _seen(witness: Witness, signs: Floats, blocks: int) -> Witness:
+    lately = np.array(witness.lately)
+    for row in signs:
+        lately += (row - lately) / MEMORY
+    count = witness.count + blocks
+    return Witness(lately.tolist(), lately.tolist() if count % AIM_EVERY == 0 else witness.aim, count)
 
 
 def _means(values: Floats, sizes: NDArray[np.int64]) -> Floats:
@@ -140,9 +161,13 @@ def _check(blocks: Sequence[Sequence[int]]) -> None:
 
 
 @lru_cache(maxsize=16)
-def _signs(prints: tuple[int, ...]) -> Floats:
-    """Shape (len(prints), BITS), +1 or -1, the highest bit first; not to be written to."""
+def _reference(prints: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Its signs and their mean; not to be written to."""
+    signs = _signs(prints)
+    return signs, signs.mean(axis=0)
+
+
+def _signs(prints: Sequence[int]) -> Floats:
+    """Shape (len(prints), BITS), +1 or -1, the highest bit first."""
     octets = np.array(prints, dtype=">u8").view(np.uint8).reshape(len(prints), 8)
-    signs = np.unpackbits(octets, axis=1).astype(np.float64) * 2.0 - 1.0
-    signs.flags.writeable = False
-    return signs
+    return np.unpackbits(octets, axis=1).astype(np.float64) * 2.0 - 1.0

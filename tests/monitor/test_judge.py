@@ -98,7 +98,7 @@ def test_an_alarm_is_raised_once_and_labels_go_on_counting() -> None:
     world.label(world.serve(200), 0.3)
     assert len(world.alarms("quality")) == 1
     assert fresh_labels(world.state, VERSION) == before + 200
-    world.state = cleared(world.state, VERSION, "quality")
+    world.state = cleared(world.settings, world.state, VERSION, "quality")
     assert fresh_labels(world.state, VERSION) == 0
     world.label(world.serve(100), 0.3)
     assert len(world.alarms("quality")) == 2

@@ -94,6 +94,8 @@ def doubts(seed: int) -> tuple[list[float], list[float]]:
     calm = world.serve(100, values=made)
     unsure(world, 100)
     (alarm,) = world.alarms("estimated_quality")
+    low, high = alarm.evidence["estimated_interval"]
+    assert 0 <= low < alarm.evidence["estimated_accuracy"] < high <= 1
     first = alarm.evidence["label_first"]
     assert len(first) == len(set(first)) == 20
     chances = {event.id: event.chance for event in world.state.watches[VERSION].lately}

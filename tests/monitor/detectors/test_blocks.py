@@ -83,8 +83,8 @@ def test_texts_in_blocks_fire_where_they_lie_elsewhere_and_else_not(share: float
         return [sum(1 << bit for bit in np.flatnonzero(row).tolist()) for row in rng.random((count, 64)) < ones]
 
     detector = Texts(ARL, tuple(prints(500, 0.5)))
-    blocks = [prints(5, share) for _ in range(25)]
-    _, change = detector.update_blocks(detector.start(), blocks, [(str(k), k) for k in range(25)])
+    blocks = [prints(5, share) for _ in range(60)]
+    _, change = detector.update_blocks(detector.start(), blocks, [(str(k), k) for k in range(60)])
     assert (change is not None) == (share > 0.5)
 
 

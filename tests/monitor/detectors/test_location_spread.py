@@ -66,7 +66,7 @@ def test_what_was_not_measured_is_no_step_of_its_column() -> None:
     both, alone = detector(2), detector(1)
     state, _ = both.update(both.start(), scores, [("", k) for k in range(100)])
     other, _ = alone.update(alone.start(), scores[1::2, 1:], [("", k) for k in range(50)])
-    assert state.sums[1] == other.sums[0]
+    assert state.sums[len(other.sums) :] == other.sums
 
 
 @given(cuts=st.lists(st.integers(0, 120), max_size=4), seed=st.integers(0, 5))

@@ -1,0 +1,137 @@
+"""Does what comes in look different? Descriptors, categories and texts share one budget and one threshold.
+
+All bets on all of them are averaged with fixed weights, and the average is compared with the threshold: at least `arl`
+events pass on average between false alarms, however all of this depends on each other, and a change that shows in
+several of them adds up. Events that depend on their neighbours are judged in blocks, all three in the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+
+from monitor.blocks import Block, fill
+from monitor.detectors import mixture
+from monitor.detectors.categories import Categories, learned
+from monitor.detectors.interface import Change, Floats, Moment
+from monitor.detectors.location_spread import LocationSpread
+from monitor.detectors.mixture import Reached
+from monitor.detectors.texts import Texts, Witness
+from monitor.reference import Reference, Scorer, block_scores, scorer
+from monitor.traits import COLUMNS, Traits
+
+DESCRIPTORS, TEXTS = "descriptors", "texts"
+SHARES: Mapping[str, float] = {DESCRIPTORS: 0.6, **dict.fromkeys(COLUMNS, 0.2 / len(COLUMNS)), TEXTS: 0.2}
+
+Detector = LocationSpread | Categories | Texts
+
+
+class State(msgspec.Struct, frozen=True):
+    """The bets, what the texts' are on, and the events of the unfinished block."""
+
+    bets: mixture.State = mixture.State()
+    witness: Witness = Witness()
+    block: Block = Block()
+    waiting: list[Traits] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A change, by which part it was found (`SHARES`), and the index of the event that completed the evidence. `each`
+    names what moved with its statistic."""
+
+    part: str
+    change: Change
+    end: int
+    each: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The detectors that a reference allows: `parts` by name, in the order of their bets."""
+
+    arl: float  # steps: blocks
+    ready: Scorer
+    parts: dict[str, Detector]
+    weights: Floats
+
+    def start(self) -> State:
+        """Nothing seen."""
+        texts = self.parts.get(TEXTS)
+        return State(mixture.start(len(self.weights)), texts.witness() if isinstance(texts, Texts) else Witness())
+
+    def update(
+        self, state: State, scores: Floats, prints: Sequence[int], traits: Sequence[Traits], moments: Sequence[Moment]
+    ) -> tuple[State, Found | None]:
+        """Takes events in order: their normal scores, fingerprints, traits, and who they are."""
+        block, means, firsts, ends = fill(state.block, self.ready.block, scores, moments)
+        full = block_scores(self.ready, means, [prints[end] for end in ends])
+        cut, waiting = _cut([*state.waiting, *traits], self.ready.block)
+        witness, gains = self._gains(state.witness, full, cut)
+        bets, found = mixture.advance(self.arl, self.weights, state.bets, gains, firsts)
+        state = State(bets, witness, block, waiting)
+        return state, self._found(found, ends[found.step]) if found else None
+
+    def evidence(self, state: State) -> float:
+        """The statistic over the threshold."""
+        return mixture.statistic(state.bets, self.weights) / self.arl
+
+    def _gains(self, witness: Witness, scores: Floats, blocks: Sequence[Sequence[Traits]]) -> tuple[Witness, Floats]:
+        gains = []
+        for name, part in self.parts.items():
+            if isinstance(part, LocationSpread):
+                gains.append(part.gains(scores))
+            elif isinstance(part, Categories):
+                gains.append(part.gains([_known(block, name) for block in blocks]))
+            else:
+                witness, more = part.look(witness, [[event.text for event in block] for block in blocks])
+                gains.append(more)
+        return witness, np.concatenate(gains, axis=1)
+
+    def _found(self, found: Reached, end: int) -> Found:
+        low = 0
+        for name, part in self.parts.items():
+            high = low + len(part.weights)
+            if found.bet < high:
+                mine = Reached(found.step, found.statistic, found.since, found.bet - low, found.sums[low:high])
+                change = part.change(mine)
+                return Found(name, change, end, tuple(zip(_names(name, part), change.each, strict=True)))
+            low = high
+        raise AssertionError(f"bet {found.bet}, expected one of {low}")
+
+
+@lru_cache(maxsize=32)
+def detectors(reference: Reference, arl_events: float) -> Drift:
+    """For so many events between false alarms, at least."""
+    ready = scorer(reference)
+    arl, names = arl_events / ready.block, tuple(reference.names)
+    parts: dict[str, Detector] = {
+        DESCRIPTORS: LocationSpread(arl, ready.dead_zone(arl_events), names, tuple(ready.inflation.tolist())),
+        **{name: learned(counts, arl=arl, block=ready.block) for name, counts in reference.categories.items()},
+    }
+    if len(set(reference.texts)) > 1:
+        parts[TEXTS] = Texts(arl, tuple(reference.texts), ready.block)
+    shares = np.array([SHARES[name] for name in parts])
+    weights = [share * part.weights for share, part in zip(shares / shares.sum(), parts.values(), strict=True)]
+    return Drift(arl, ready, parts, np.concatenate(weights))
+
+
+def _cut(events: list[Traits], length: int) -> tuple[list[list[Traits]], list[Traits]]:
+    """Full blocks, and what is left."""
+    whole = len(events) // length * length
+    return [events[low : low + length] for low in range(0, whole, length)], events[whole:]
+
+
+def _known(block: Sequence[Traits], column: str) -> list[str]:
+    return [value for event in block if (value := event.category(column))]
+
+
+def _names(name: str, part: Detector) -> list[str]:
+    if isinstance(part, LocationSpread):
+        return list(part.names)
+    if isinstance(part, Categories):
+        return [f"{name}={category}" for category in part.names]
+    return [name]
