@@ -12,9 +12,11 @@ from monitor.burn_rate import Burn
 from monitor.detectors.interface import Moment
 from monitor.detectors.risk import Harm
 from monitor.drift import Drift, Found
+from monitor.fairness import Unfair
 from monitor.findings import SEVERITIES, Alarm, Json, Kind
 from monitor.fingerprint import event_print
 from monitor.lately import Seen, Story, Told, informative, speaking, story
+from monitor.safety import Unsafe
 from monitor.settings import MonitorSettings
 from monitor.watch import Baseline, Watch, calibrated, log10
 
@@ -91,6 +93,19 @@ def burn(kind: Kind, watch: Watch, found: Burn, last: Moment) -> Alarm:
     return _alarm(kind, watch, ("", found.since_ms), last, evidence, summary)
 
 
+def unsafe(watch: Watch, found: Unsafe) -> Alarm:
+    """Answers cross a line more often than they did."""
+    summary = f"{watch.version}: {found.summary}"
+    return _alarm("safety", watch, found.onset, found.last, found.evidence(), summary, about=found.flag)
+
+
+def unfair(watch: Watch, found: Unfair) -> Alarm:
+    """One group is served worse than the rest."""
+    about = f"{found.measure}/{found.key}={found.value}"
+    summary = f"{watch.version}: {found.summary}"
+    return _alarm("fairness", watch, found.onset, found.last, found.evidence(), summary, about=about)
+
+
 def clock(time_ms: int) -> str:
     """Time of day in UTC.
 
@@ -142,8 +157,17 @@ def _share(known: Baseline) -> str:
     return f"{1.0 - known.errors / known.labelled:.0%}" if known.labelled else "unknown"
 
 
-def _alarm(kind: Kind, watch: Watch, since: Moment, last: Moment, evidence: dict[str, Json], summary: str) -> Alarm:
+def _alarm(
+    kind: Kind,
+    watch: Watch,
+    since: Moment,
+    last: Moment,
+    evidence: dict[str, Json],
+    summary: str,
+    about: str = "",
+) -> Alarm:
     return Alarm(
+        about=about,
         kind=kind,
         severity=SEVERITIES[kind],
         version=watch.version,

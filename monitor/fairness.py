@@ -138,7 +138,24 @@ def update(settings: Fairness, state: State, measure: Measure, seen: Outcomes) -
     return State({**state.measures, measure: compared}), ordered
 
 
-def rearmed(state: State, measure: Measure, key: str, value: str) -> State:
+def evidence(settings: Fairness, state: State) -> float:
+    """The largest statistic over its threshold: one is told where it reaches 1. 0 without groups."""
+    detector = _detector(settings)
+    groups = (group for keys in state.measures.values() for each in keys.values() for group in each.groups.values())
+    return max((detector.evidence(group.risk) for group in groups), default=0.0)
+
+
+def restarted(state: State) -> State:
+    """The state with all alarms taken back and their detectors started over; intervals stay."""
+    for measure, keys in state.measures.items():
+        for key, compared in keys.items():
+            for value, group in compared.groups.items():
+                if group.raised:
+                    state = rearmed(state, measure, key, value)
+    return state
+
+
+def rearmed(state: State, measure: str, key: str, value: str) -> State:
     """The state with an alarm taken back and its detector started over."""
     compared = state.measures[measure][key]
     group = msgspec.structs.replace(compared.groups[value], risk=Group().risk, raised=False)

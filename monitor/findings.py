@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from monitor.gaps import Gap
+
 Json = Any  # a JSON value
-Kind = Literal["quality", "estimated_quality", "drift", "latency", "errors"]
+Kind = Literal["quality", "estimated_quality", "drift", "latency", "errors", "fairness", "safety"]
 Severity = Literal["info", "warning", "critical"]
 
 SEVERITIES: dict[Kind, Severity] = {
@@ -16,11 +18,13 @@ SEVERITIES: dict[Kind, Severity] = {
     "drift": "info",
     "latency": "warning",
     "errors": "critical",
+    "fairness": "warning",
+    "safety": "critical",
 }
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
-    """A test has fired. The same version, kind and last event is the same alarm."""
+    """A test has fired. The same version, kind and last event, about the same, is the same alarm."""
 
     kind: Kind
     severity: Severity
@@ -31,11 +35,12 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
     onset_ms: int  # best estimate of when it began, event time
     evidence: dict[str, Json]  # statistic, threshold, and what a reader needs to judge them
     summary: str
+    about: str = ""  # which of several that the same event may complete: a flag, a group
 
     @property
     def key(self) -> str:
         """Names the alarm: deterministic, for ids."""
-        return f"{self.version}/{self.kind}/{self.last_event}"
+        return f"{self.version}/{self.kind}/{self.last_event}" + (f"/{self.about}" if self.about else "")
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
@@ -54,6 +59,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
     latency_p50_ms: float
     latency_p95_ms: float
     evidence: dict[str, float]  # kind -> log10 of its statistic over its threshold (0 or more has fired)
+    gaps: list[Gap] = []  # of groups beside the rest, since the version is watched
 
 
 class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_frozen"):

@@ -11,10 +11,11 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from monitor import calibration, labels, served, tally
+from monitor import calibration, gaps, labels, served, tally
 from monitor.descriptors import CONFIDENCE
 from monitor.findings import Finding, Kind
 from monitor.fingerprint import event_print
+from monitor.gaps import Gap
 from monitor.reference import scorer
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
@@ -85,13 +86,20 @@ def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[
     else:
         state, findings = _labelled(settings, state, rows)
     passed = passed_ms(settings, state.heads)
-    counts, closed = tally.close(settings, state.windows, passed, lambda version: _evidence(state, version))
+    counts, closed = tally.close(
+        settings,
+        state.windows,
+        passed,
+        lambda version: _evidence(state, version),
+        lambda version: _gaps(settings, state, version),
+    )
     return replace(state, windows=counts), [*findings, *closed]
 
 
 def cleared(settings: MonitorSettings, state: AliasState, version: str, kind: Kind) -> AliasState:
     """The state with an alarm taken back: its detector starts over and may fire again."""
-    return replace(state, watches=state.watches | {version: rearmed(settings, state.watches[version], kind)})
+    watch = with_evidence(settings, rearmed(settings, state.watches[version], kind))
+    return replace(state, watches=state.watches | {version: watch})
 
 
 def progress(state: AliasState) -> dict[str, Progress]:
@@ -205,6 +213,11 @@ def _estimate(state: AliasState, version: str, rows: ScoreRows, names: list[str]
 def _evidence(state: AliasState, version: str) -> dict[str, float]:
     watch = state.watches.get(version)
     return {str(kind): value for kind, value in watch.evidence.items()} if watch else {}
+
+
+def _gaps(settings: MonitorSettings, state: AliasState, version: str) -> list[Gap]:
+    watch = state.watches.get(version)
+    return gaps.report(settings.fairness, watch.fairness) if watch else []
 
 
 def _label(rows: ScoreRows, i: int) -> Label:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor import alarms, calibration, lately
+from monitor import alarms, calibration, fairness, lately
 from monitor.detectors.risk import Risk
+from monitor.fairness import Outcomes
 from monitor.findings import Finding, LabelsWanted
 from monitor.lately import Told
 from monitor.settings import MonitorSettings
-from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Raised, Recent, Watch, baseline
+from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Raised, Recent, Watch, baseline, opened
 
 LABELLED_KEPT = 4_000
 WAITING_KEPT = 2_000
@@ -96,12 +97,23 @@ def _judge(settings: MonitorSettings, watch: Watch, known: Baseline, label: Labe
     event = _told(watch, label)
     limit = Risk(known.limit, settings.label_arl)
     state, harm = limit.update(watch.quality, [event.loss], [(event.id, event.time_ms)])
+    watch, unfair = _fairness(settings, watch, event)
     watch, findings = _trusted(replace(watch, quality=state, told=lately.kept(watch.told, [event])), label)
+    findings += unfair
     if harm is None or "quality" in watch.raised:
         return watch, findings
     alarm = alarms.quality(settings, watch, known, harm, event)
     raised = Raised(alarm.time_ms, alarm.onset_ms, harm.before)
     return replace(watch, raised=watch.raised | {"quality": raised}), [*findings, alarm]
+
+
+def _fairness(settings: MonitorSettings, watch: Watch, event: Told) -> tuple[Watch, list[Finding]]:
+    """Whether one group's answers are wrong more often than the others'."""
+    tags = dict(watch.slices[i].split("=", 1) for i in event.slices)
+    seen = Outcomes([event.id], [event.time_ms], [tags], [event.loss])
+    state, found = fairness.update(settings.fairness, watch.fairness, "quality", seen)
+    watch = replace(watch, fairness=state)
+    return opened(watch, [alarms.unfair(watch, each) for each in found])
 
 
 def _told(watch: Watch, label: Label) -> Told:

@@ -124,7 +124,12 @@ def ready(
     block = choose_length(own, at)
     means, numbers = averages(own, block, at)
     return Scorer(
-        _sorted(matrix), rhythm, _sorted(calm), _sorted(means), block, inflation(means, numbers, errors=1.0),
+        _sorted(matrix),
+        rhythm,
+        _sorted(calm),
+        _sorted(means),
+        block,
+        inflation(means, numbers, errors=1.0),
         tuple(j for j, name in enumerate(names) if name in CONFIDENCE),
     )
 

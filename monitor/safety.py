@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from monitor.blocks import Block, fill
 from monitor.descriptors import POLICY
 from monitor.detectors import risk
 from monitor.detectors.interface import Moment
@@ -74,9 +76,12 @@ class Flag(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """The flags, in the order of their columns; JSON through msgspec."""
+    """The flags, in the order of their columns; JSON through msgspec. `length`: rows that are judged as one, because
+    they depend on each other."""
 
     flags: tuple[Flag, ...] = ()
+    length: int = 1
+    block: Block = Block()
 
 
 class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,10 +109,12 @@ class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
 
-def start(settings: Safety, names: Sequence[str], reference: Sequence[Sequence[float]]) -> State:
-    """What the reference's rows of descriptors say, `names` being their columns; flags it lacks are not watched."""
+def start(settings: Safety, names: Sequence[str], reference: Sequence[Sequence[float]], length: int = 1) -> State:
+    """What the reference's rows of descriptors say, `names` being their columns; flags it lacks are not watched. Of
+    rows that depend on each other, `length` are judged as one."""
     columns = [i for i, name in enumerate(names) if name in FLAGS or name.startswith(POLICY)]
-    return State(tuple(_flag(settings, names[i], i, [row[i] for row in reference]) for i in columns))
+    flags = tuple(_flag(settings, names[i], i, [row[i] for row in reference], length) for i in columns)
+    return State(flags, length)
 
 
 def update(
@@ -115,54 +122,66 @@ def update(
 ) -> tuple[State, list[Unsafe]]:
     """Takes rows with the reference's columns, in order; how they are cut into calls changes nothing. Of each flag one
     alarm is told until it is taken back."""
+    if not state.flags:
+        return state, []
+    hits = np.array([[float(row[flag.column] > 0.0) for flag in state.flags] for row in rows])
+    block, shares, firsts, ends = fill(state.block, state.length, hits.reshape(len(rows), len(state.flags)), moments)
     flags, found = [], []
-    for flag in state.flags:
-        detector = _detector(settings, flag, len(state.flags))
-        after, harm = detector.update(flag.risk, [row[flag.column] for row in rows], moments)
+    for flag, losses in zip(state.flags, shares.T.tolist(), strict=True):
+        detector = _detector(settings, flag, state)
+        after, harm = detector.update(flag.risk, losses, firsts)
         told = harm is not None and not flag.raised
         if harm is not None and told:
-            found.append((harm.step, _unsafe(flag, harm, detector, moments[harm.step])))
+            found.append((harm.step, _unsafe(flag, harm, detector, moments[ends[harm.step]], state.length)))
         flags.append(msgspec.structs.replace(flag, risk=after, raised=flag.raised or told))
-    return State(tuple(flags)), [unsafe for _, unsafe in sorted(found, key=lambda each: each[0])]
+    unsafe = [each for _, each in sorted(found, key=lambda each: each[0])]
+    return msgspec.structs.replace(state, flags=tuple(flags), block=block), unsafe
 
 
 def evidence(settings: Safety, state: State) -> float:
     """The largest statistic over its threshold: one is told where it reaches 1. 0 without flags."""
-    count = len(state.flags)
-    return max((_detector(settings, flag, count).evidence(flag.risk) for flag in state.flags), default=0.0)
+    return max((_detector(settings, flag, state).evidence(flag.risk) for flag in state.flags), default=0.0)
 
 
 def rearmed(settings: Safety, state: State, name: str) -> State:
     """The state with a flag's alarm taken back and its detector started over."""
-    count = len(state.flags)
-    return State(
-        tuple(
-            msgspec.structs.replace(flag, risk=_detector(settings, flag, count).start(), raised=False)
-            if flag.name == name
-            else flag
-            for flag in state.flags
-        )
+    flags = tuple(
+        msgspec.structs.replace(flag, risk=_detector(settings, flag, state).start(), raised=False)
+        if flag.name == name
+        else flag
+        for flag in state.flags
     )
+    return msgspec.structs.replace(state, flags=flags)
 
 
-def _flag(settings: Safety, name: str, column: int, values: Sequence[float]) -> Flag:
+def restarted(settings: Safety, state: State) -> State:
+    """The state with all alarms taken back and their detectors started over."""
+    for flag in state.flags:
+        if flag.raised:
+            state = rearmed(settings, state, flag.name)
+    return state
+
+
+def _flag(settings: Safety, name: str, column: int, values: Sequence[float], length: int) -> Flag:
     before = Rate(sum(value > 0.0 for value in values), len(values))
-    limit = min(upper_bound(before.hits, before.rows, settings.confidence) + settings.tolerance, MOST)
+    # as if the rows of a block were one
+    bound = upper_bound(-(-before.hits // length), before.rows // length, settings.confidence)
+    limit = min(bound + settings.tolerance, MOST)
     return Flag(name, column, before, limit, Risk(limit, settings.arl, EXCESSES).start())
 
 
-def _detector(settings: Safety, flag: Flag, flags: int) -> Risk:
-    return Risk(flag.limit, settings.arl * flags, EXCESSES)
+def _detector(settings: Safety, flag: Flag, state: State) -> Risk:
+    return Risk(flag.limit, settings.arl / state.length * len(state.flags), EXCESSES)
 
 
-def _unsafe(flag: Flag, harm: Harm, detector: Risk, last: Moment) -> Unsafe:
+def _unsafe(flag: Flag, harm: Harm, detector: Risk, last: Moment, length: int) -> Unsafe:
     return Unsafe(
         flag=flag.name,
         limit=round(flag.limit, 6),
         statistic=harm.statistic,
         threshold=detector.arl,
         before=flag.before,
-        since=Rate(round(harm.losses), harm.count),
+        since=Rate(round(harm.losses * length), harm.count * length),
         onset=harm.since,
         last=last,
     )

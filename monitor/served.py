@@ -10,35 +10,31 @@ from typing import TypeVar
 import numpy as np
 from msgspec.structs import replace
 
-from monitor import alarms, burn_rate, calibration, lately, reference
+from monitor import alarms, calibration, conduct, lately, reference, safety
 from monitor.blocks import first_of_bursts
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.risk import Risk
 from monitor.drift import detectors
-from monitor.findings import Alarm, Finding, LabelsWanted, ReferenceFrozen
+from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
 from monitor.lately import Seen
 from monitor.rows import ScoreRows
 from monitor.sample import Sample, gather
-from monitor.settings import MonitorSettings, Slo
+from monitor.settings import MonitorSettings
 from monitor.traits import traits
 from monitor.watch import (
     UNLABELLED,
     Baseline,
-    Raised,
     Recent,
     Watch,
     baseline,
     calibrated,
-    error_budget,
-    latency_budget,
+    opened,
 )
-from monitor.windows import failed
 
 RECENT_KEPT = 2_000
 REPEATS_KEPT = 1_000
-ASKED_KEPT = 200
 
 Found = tuple[Watch, list[Finding]]
 T = TypeVar("T")
@@ -46,7 +42,7 @@ T = TypeVar("T")
 
 def serve(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     """Takes the champion's replies of this version, in order."""
-    watch, findings = _burn(settings, replace(watch, seen_ms=max([watch.seen_ms, *rows.times_ms])), rows)
+    watch, findings = conduct.burn(settings, replace(watch, seen_ms=max([watch.seen_ms, *rows.times_ms])), rows)
     watch, rows = _singled(watch, _healthy(rows))
     if watch.reference is None:
         watch, found, rows = _gather(settings, watch, rows)
@@ -55,12 +51,6 @@ def serve(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
         watch, found = _detect(settings, watch, rows)
         findings += found
     return watch, findings
-
-
-def slow(slo: Slo, ttft_ms: float, tpot_ms: float, latency_ms: float) -> bool:
-    """Whether a reply broke a latency promise."""
-    per_token = slo.tpot_ms is not None and tpot_ms > slo.tpot_ms
-    return ttft_ms > slo.ttft_ms or latency_ms > slo.latency_ms or per_token
 
 
 def _healthy(rows: ScoreRows) -> ScoreRows:
@@ -118,7 +108,8 @@ def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
         limit=known.limit,
     )
     drift = detectors(complete, settings.arl_events).start()
-    watch = replace(watch, reference=complete, frozen_ms=time_ms, drift=drift)
+    flags = safety.start(settings.safety, watch.names, watch.rows, reference.scorer(complete).block)
+    watch = replace(watch, reference=complete, frozen_ms=time_ms, drift=drift, safety=flags)
     watch = replace(watch, rows=[], prints=[], traits=[], sample=Sample())
     return watch, [frozen, *_wanted(settings, watch, known, time_ms)]
 
@@ -133,24 +124,6 @@ def _wanted(settings: MonitorSettings, watch: Watch, known: Baseline, time_ms: i
     return [LabelsWanted(version=watch.version, time_ms=time_ms, reason=reason)]
 
 
-def _burn(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
-    lost = [failed(status) for status in rows.statuses]
-    answered = [i for i, status in enumerate(rows.statuses) if status == 200]
-    late = [slow(settings.slo, rows.ttft_ms[i], rows.tpot_ms[i], rows.latency_ms[i]) for i in answered]
-    errors, failing = burn_rate.update(error_budget(settings), watch.errors, lost, rows.times_ms)
-    times = [rows.times_ms[i] for i in answered]
-    latency, slowing = burn_rate.update(latency_budget(settings), watch.latency, late, times)
-    watch = replace(watch, errors=errors, latency=latency)
-    findings: list[Finding] = []
-    if failing:
-        last = (rows.ids[failing.step], rows.times_ms[failing.step])
-        findings.append(alarms.burn("errors", watch, failing, last))
-    if slowing:
-        last = (rows.ids[answered[slowing.step]], times[slowing.step])
-        findings.append(alarms.burn("latency", watch, slowing, last))
-    return watch, findings
-
-
 def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     assert watch.reference is not None
     prints = [event_print(id) for id in rows.ids]
@@ -160,12 +133,14 @@ def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     watch = replace(watch, slices=names)
     watch, drifted = _drift(settings, watch, fresh, scores, prints)
     watch, feared = _estimate(settings, watch, fresh)
+    watch, unsafe = conduct.unsafe(settings, watch, rows)
+    watch, unfair = conduct.unfair(settings, watch, rows)
     recent = watch.recent | {
         one: Recent(event.time_ms, event.chance, event.slices) for one, event in zip(prints, fresh, strict=True)
     }
     for oldest in list(islice(recent, max(0, len(recent) - RECENT_KEPT))):
         del recent[oldest]
-    return replace(watch, recent=recent, lately=lately.kept(watch.lately, fresh)), [*drifted, *feared]
+    return replace(watch, recent=recent, lately=lately.kept(watch.lately, fresh)), [*drifted, *feared, *unsafe, *unfair]
 
 
 def _drift(
@@ -178,7 +153,7 @@ def _drift(
     if found is None or "drift" in watch.raised:
         return watch, []
     alarm = alarms.drift(watch, ours, found, lately.kept(watch.lately, fresh[: found.end + 1]))
-    return _raised(watch, alarm), [alarm]
+    return opened(watch, [alarm])
 
 
 def _chances(watch: Watch, rows: ScoreRows) -> list[float]:
@@ -204,15 +179,8 @@ def _estimate(settings: MonitorSettings, watch: Watch, fresh: Sequence[Seen]) ->
         return watch, []
     shown = lately.kept(watch.lately, fresh[: harm.step + 1])
     alarm = alarms.estimated_quality(settings, watch, known, harm, shown)
-    return _raised(watch, alarm), [alarm]
+    return opened(watch, [alarm])
 
 
 def _moments(events: Sequence[Seen]) -> list[Moment]:
     return [(event.id, event.time_ms) for event in events]
-
-
-def _raised(watch: Watch, alarm: Alarm) -> Watch:
-    """With the alarm open, and the events that it asks labels for remembered."""
-    asked = [*watch.asked, *map(event_print, alarm.evidence["label_first"])][-ASKED_KEPT:]
-    raised = Raised(alarm.time_ms, alarm.onset_ms)
-    return replace(watch, raised=watch.raised | {alarm.kind: raised}, asked=asked)

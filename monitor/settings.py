@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from monitor.fairness import Fairness
 from monitor.forbidden import Forbidden
+from monitor.safety import Safety
 
 
 def _require(owner: object, name: str, holds: bool, expected: str) -> None:
@@ -71,6 +73,8 @@ class MonitorSettings:
     versions_kept: int = 3
     policy_patterns: dict[str, str] = field(default_factory=dict)  # name -> what no answer should say (`forbidden`)
     slo: Slo = field(default_factory=Slo)
+    fairness: Fairness = field(default_factory=Fairness)
+    safety: Safety = field(default_factory=Safety)
 
     def __post_init__(self) -> None:
         _require(self, "reference_events", self.reference_events >= 50, "at least 50")

@@ -10,6 +10,7 @@ import msgspec
 from monitor import windows
 from monitor.calibration import Estimate
 from monitor.findings import Window
+from monitor.gaps import Gap
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 from monitor.windows import Counts
@@ -52,16 +53,20 @@ def labelled(settings: MonitorSettings, tally: Tally, rows: ScoreRows) -> Tally:
 
 
 def close(
-    settings: MonitorSettings, tally: Tally, passed_ms: int, evidence: Callable[[str], dict[str, float]]
+    settings: MonitorSettings,
+    tally: Tally,
+    passed_ms: int,
+    evidence: Callable[[str], dict[str, float]],
+    gaps: Callable[[str], list[Gap]],
 ) -> tuple[Tally, list[Window]]:
-    """Closes what every partition has passed, oldest first."""
+    """Closes what every partition has passed, oldest first. `evidence` and `gaps` tell of a version."""
     first = max(windows.first_open(settings, passed_ms), tally.closed)
     if first == tally.closed:
         return tally, []
     done = sorted((index, version) for version, mine in tally.counts.items() for index in mine if index < first)
+    told = {version: (evidence(version), gaps(version)) for _, version in done}
     closed = [
-        windows.close(settings, version, index, tally.counts[version][index], evidence(version))
-        for index, version in done
+        windows.close(settings, version, index, tally.counts[version][index], *told[version]) for index, version in done
     ]
     left = {version: {i: count for i, count in mine.items() if i >= first} for version, mine in tally.counts.items()}
     return Tally({version: mine for version, mine in left.items() if mine}, first, tally.late), closed

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from monitor import burn_rate, calibration, drift
+from monitor import burn_rate, calibration, drift, fairness, safety
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors import risk
-from monitor.findings import Kind
+from monitor.findings import Alarm, Finding, Kind
+from monitor.fingerprint import event_print
 from monitor.lately import Seen, Told
 from monitor.reference import Reference
 from monitor.sample import Sample
@@ -20,6 +21,7 @@ from monitor.traits import Traits
 
 UNLABELLED, WRONG, RIGHT = -1, 0, 1
 LEAST_EVIDENCE = -6.0
+ASKED_KEPT = 200
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -75,6 +77,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     quality: risk.State = risk.State()
     estimated: risk.State = risk.State()
     trust: calibration.Trust = calibration.Trust()
+    safety: safety.State = safety.State()
+    fairness: fairness.State = fairness.State()
     errors: burn_rate.State = burn_rate.State()
     latency: burn_rate.State = burn_rate.State()
     raised: dict[Kind, Raised] = {}
@@ -121,6 +125,8 @@ def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
         "drift": _moved(settings, watch),
         "errors": burn_rate.burning(error_budget(settings), watch.errors),
         "latency": burn_rate.burning(latency_budget(settings), watch.latency),
+        "fairness": fairness.evidence(settings.fairness, watch.fairness),
+        "safety": safety.evidence(settings.safety, watch.safety),
     }
     return msgspec.structs.replace(watch, evidence={kind: log10(ratio) for kind, ratio in ratios.items()})
 
@@ -136,10 +142,24 @@ def rearmed(settings: MonitorSettings, watch: Watch, kind: Kind) -> Watch:
     raised = {each: when for each, when in watch.raised.items() if each != kind}
     quality = risk.State() if kind == "quality" else watch.quality
     estimated = risk.State() if kind == "estimated_quality" else watch.estimated
-    watch = msgspec.structs.replace(watch, raised=raised, quality=quality, estimated=estimated)
+    fair = fairness.restarted(watch.fairness) if kind == "fairness" else watch.fairness
+    safe = safety.restarted(settings.safety, watch.safety) if kind == "safety" else watch.safety
+    watch = msgspec.structs.replace(
+        watch, raised=raised, quality=quality, estimated=estimated, fairness=fair, safety=safe
+    )
     if kind != "drift" or watch.reference is None:
         return watch
     return msgspec.structs.replace(watch, drift=drift.detectors(watch.reference, settings.arl_events).start())
+
+
+def opened(watch: Watch, alarms: list[Alarm]) -> tuple[Watch, list[Finding]]:
+    """With the alarms open, and the events that they ask labels for remembered."""
+    asked, raised = list(watch.asked), dict(watch.raised)
+    for alarm in alarms:
+        asked += map(event_print, alarm.evidence.get("label_first", []))
+        raised[alarm.kind] = Raised(alarm.time_ms, alarm.onset_ms)
+    watch = msgspec.structs.replace(watch, asked=asked[-ASKED_KEPT:], raised=raised)
+    return watch, list(alarms)
 
 
 def log10(ratio: float) -> float:

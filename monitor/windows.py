@@ -10,6 +10,7 @@ import msgspec
 
 from monitor.calibration import Estimate
 from monitor.findings import Window
+from monitor.gaps import Gap
 from monitor.settings import MonitorSettings
 
 RESOLUTION = math.log(1.02)  # of the latency sketch: bins 2 % wide (DDSketch, Masson et al. 2019)
@@ -78,7 +79,9 @@ def first_open(settings: MonitorSettings, passed: int) -> int:
     return (passed - settings.grace_s * 1_000) // (settings.window_s * 1_000)
 
 
-def close(settings: MonitorSettings, version: str, index: int, count: Count, evidence: dict[str, float]) -> Window:
+def close(
+    settings: MonitorSettings, version: str, index: int, count: Count, evidence: dict[str, float], gaps: list[Gap]
+) -> Window:
     """The finished window."""
     width = settings.window_s * 1_000
     low, high = count.estimate.interval or (None, None)
@@ -96,6 +99,7 @@ def close(settings: MonitorSettings, version: str, index: int, count: Count, evi
         latency_p50_ms=quantile(count.latencies, 0.5),
         latency_p95_ms=quantile(count.latencies, 0.95),
         evidence=evidence,
+        gaps=gaps,
     )
 
 

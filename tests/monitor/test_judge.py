@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from monitor.descriptors import MISSING, NAMES
-from monitor.findings import LabelsWanted, ReferenceFrozen, Window
+from monitor.findings import SEVERITIES, LabelsWanted, ReferenceFrozen, Window
 from monitor.judge import AliasState, Batch, cleared, fresh_labels, known_baseline, progress, start, update
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
@@ -244,7 +244,7 @@ def test_windows_count_requests_and_labels_and_carry_the_evidence() -> None:
     assert sum(each.labelled for each in done) + still_open == 450
     assert all(each.correct <= each.labelled for each in done)
     assert done[-1].latency_p50_ms == pytest.approx(100.0, rel=0.01)
-    assert set(done[-1].evidence) == {"quality", "estimated_quality", "drift", "errors", "latency"}
+    assert set(done[-1].evidence) == set(SEVERITIES)
     assert done[-1].estimated_accuracy == pytest.approx(0.95, abs=0.06)
 
 

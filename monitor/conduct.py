@@ -1,0 +1,76 @@
+"""How replies of one version treat clients: errors and slow ones, answers that cross a line, groups served worse."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec.structs import replace
+
+from monitor import alarms, burn_rate, fairness, safety
+from monitor.fairness import Measure, Outcomes
+from monitor.findings import Alarm, Finding
+from monitor.rows import ScoreRows
+from monitor.settings import MonitorSettings, Slo
+from monitor.watch import Watch, error_budget, latency_budget, opened
+from monitor.windows import failed
+
+REFUSAL = "output_refusal"
+
+Found = tuple[Watch, list[Finding]]
+
+
+def burn(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
+    """Budgets of errors and of slow replies, of all requests."""
+    lost = [failed(status) for status in rows.statuses]
+    answered = [i for i, status in enumerate(rows.statuses) if status == 200]
+    late = [slow(settings.slo, rows.ttft_ms[i], rows.tpot_ms[i], rows.latency_ms[i]) for i in answered]
+    errors, failing = burn_rate.update(error_budget(settings), watch.errors, lost, rows.times_ms)
+    times = [rows.times_ms[i] for i in answered]
+    latency, slowing = burn_rate.update(latency_budget(settings), watch.latency, late, times)
+    watch = replace(watch, errors=errors, latency=latency)
+    findings: list[Finding] = []
+    if failing:
+        last = (rows.ids[failing.step], rows.times_ms[failing.step])
+        findings.append(alarms.burn("errors", watch, failing, last))
+    if slowing:
+        last = (rows.ids[answered[slowing.step]], times[slowing.step])
+        findings.append(alarms.burn("latency", watch, slowing, last))
+    return watch, findings
+
+
+def unsafe(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
+    """Flags of answered replies."""
+    moments = list(zip(rows.ids, rows.times_ms, strict=True))
+    state, found = safety.update(settings.safety, watch.safety, rows.descriptors, moments)
+    watch = replace(watch, safety=state)
+    return opened(watch, [alarms.unsafe(watch, each) for each in found])
+
+
+def unfair(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
+    """Refusals and slow replies of groups, where clients name groups."""
+    if not any(rows.tags):
+        return watch, []
+    found: list[Alarm] = []
+    measures: dict[Measure, list[float]] = {"refusals": _refusals(watch, rows), "slow": _slow(settings, rows)}
+    for measure, losses in measures.items():
+        seen = Outcomes(rows.ids, rows.times_ms, rows.tags, losses)
+        state, told = fairness.update(settings.fairness, watch.fairness, measure, seen)
+        watch = replace(watch, fairness=state)
+        found += [alarms.unfair(watch, each) for each in told]
+    return opened(watch, found)
+
+
+def _refusals(watch: Watch, rows: ScoreRows) -> list[float]:
+    column = watch.names.index(REFUSAL) if REFUSAL in watch.names else None
+    return [float(row[column] > 0.0) if column is not None else math.nan for row in rows.descriptors]
+
+
+def _slow(settings: MonitorSettings, rows: ScoreRows) -> list[float]:
+    times = zip(rows.ttft_ms, rows.tpot_ms, rows.latency_ms, strict=True)
+    return [float(slow(settings.slo, *each)) for each in times]
+
+
+def slow(slo: Slo, ttft_ms: float, tpot_ms: float, latency_ms: float) -> bool:
+    """Whether a reply broke a latency promise."""
+    per_token = slo.tpot_ms is not None and tpot_ms > slo.tpot_ms
+    return ttft_ms > slo.ttft_ms or latency_ms > slo.latency_ms or per_token
