@@ -108,12 +108,14 @@ def detectors(reference: Reference, arl_events: float) -> Drift:
     """For so many events between false alarms, at least."""
     ready = scorer(reference)
     arl, names = arl_events / ready.block, tuple(reference.names)
+    most = float(ready.inflation.max(initial=1.0))
     parts: dict[str, Detector] = {
-        DESCRIPTORS: LocationSpread(arl, ready.dead_zone(arl_events), names, tuple(ready.inflation.tolist())),
-        **{name: learned(counts, arl=arl, block=ready.block) for name, counts in reference.categories.items()},
+        DESCRIPTORS: LocationSpread(arl, ready.dead_zone(arl_events), names, tuple(ready.inflation.tolist()))
     }
+    for name, counts in reference.categories.items():
+        parts[name] = learned(counts, arl=arl, block=ready.block, inflation=most)
     if len(set(reference.texts)) > 1:
-        parts[TEXTS] = Texts(arl, tuple(reference.texts), ready.block)
+        parts[TEXTS] = Texts(arl, tuple(reference.texts), ready.block, most)
     shares = np.array([SHARES[name] for name in parts])
     weights = [share * part.weights for share, part in zip(shares / shares.sum(), parts.values(), strict=True)]
     return Drift(arl, ready, parts, np.concatenate(weights))

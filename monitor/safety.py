@@ -72,6 +72,7 @@ class Flag(msgspec.Struct, frozen=True):
     before: Rate
     limit: float
     risk: risk.State
+    inflation: float = 1.0  # of sums of it, by what dependence is left between blocks
     raised: bool = False  # told, and not taken back
 
 
@@ -109,11 +110,19 @@ class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
 
-def start(settings: Safety, names: Sequence[str], reference: Sequence[Sequence[float]], length: int = 1) -> State:
+def start(
+    settings: Safety,
+    names: Sequence[str],
+    reference: Sequence[Sequence[float]],
+    length: int = 1,
+    inflation: Sequence[float] = (),
+) -> State:
     """What the reference's rows of descriptors say, `names` being their columns; flags it lacks are not watched. Of
-    rows that depend on each other, `length` are judged as one."""
+    rows that depend on each other, `length` are judged as one; `inflation` tells of each column what dependence that
+    leaves (`monitor.blocks`)."""
     columns = [i for i, name in enumerate(names) if name in FLAGS or name.startswith(POLICY)]
-    flags = tuple(_flag(settings, names[i], i, [row[i] for row in reference], length) for i in columns)
+    left = inflation or [1.0] * len(names)
+    flags = tuple(_flag(settings, names[i], i, [row[i] for row in reference], length, left[i]) for i in columns)
     return State(flags, length)
 
 
@@ -162,16 +171,16 @@ def restarted(settings: Safety, state: State) -> State:
     return state
 
 
-def _flag(settings: Safety, name: str, column: int, values: Sequence[float], length: int) -> Flag:
+def _flag(settings: Safety, name: str, column: int, values: Sequence[float], length: int, inflation: float) -> Flag:
     before = Rate(sum(value > 0.0 for value in values), len(values))
     # as if the rows of a block were one
     bound = upper_bound(-(-before.hits // length), before.rows // length, settings.confidence)
     limit = min(bound + settings.tolerance, MOST)
-    return Flag(name, column, before, limit, Risk(limit, settings.arl, EXCESSES).start())
+    return Flag(name, column, before, limit, Risk(limit, settings.arl, EXCESSES).start(), inflation)
 
 
 def _detector(settings: Safety, flag: Flag, state: State) -> Risk:
-    return Risk(flag.limit, settings.arl / state.length * len(state.flags), EXCESSES)
+    return Risk(flag.limit, settings.arl / state.length * len(state.flags), EXCESSES, flag.inflation)
 
 
 def _unsafe(flag: Flag, harm: Harm, detector: Risk, last: Moment, length: int) -> Unsafe:

@@ -108,7 +108,8 @@ def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
         limit=known.limit,
     )
     drift = detectors(complete, settings.arl_events).start()
-    flags = safety.start(settings.safety, watch.names, watch.rows, reference.scorer(complete).block)
+    ready = reference.scorer(complete)
+    flags = safety.start(settings.safety, watch.names, watch.rows, ready.block, ready.inflation.tolist())
     watch = replace(watch, reference=complete, frozen_ms=time_ms, drift=drift, safety=flags)
     watch = replace(watch, rows=[], prints=[], traits=[], sample=Sample())
     return watch, [frozen, *_wanted(settings, watch, known, time_ms)]

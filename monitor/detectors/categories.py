@@ -37,12 +37,14 @@ MOST = 24  # categories watched by name; the rest of them are OTHER
 @dataclass(frozen=True, slots=True)
 class Categories:
     """`arl`: steps between false alarms, at least. `names`: the last one is OTHER. `low`, `high`: bounds of each
-    one's share."""
+    one's share. `inflation`: how many times more sums of them vary than those of independent ones
+    (`monitor.blocks.inflation`): as many times less is bet."""
 
     arl: float
     names: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    inflation: float = 1.0
 
     @property
     def weights(self) -> Floats:
@@ -73,7 +75,8 @@ class Categories:
         """Log factors of the bets, shape (steps, bets)."""
         shares = self._shares(blocks)
         losses = np.concatenate((shares, 1.0 - shares), axis=1)
-        factors = 1.0 + _stakes(self._limits())[None] * (losses - np.array(self._limits()))[..., None]
+        stakes = _stakes(self._limits()) / self.inflation
+        factors = 1.0 + stakes[None] * (losses - np.array(self._limits()))[..., None]
         gains: Floats = np.log(factors).reshape(len(blocks), 2 * len(self.names) * BETS)
         return gains
 
@@ -104,9 +107,11 @@ class Categories:
         return shares
 
 
-def learned(counts: Mapping[str, int], *, arl: float, confidence: float = 0.95, block: int = 1) -> Categories:
+def learned(
+    counts: Mapping[str, int], *, arl: float, confidence: float = 0.95, block: int = 1, inflation: float = 1.0
+) -> Categories:
     """From how often each category came in a reference, where `block` events count for one because they depend on each
-    other. Raises ValueError where nothing came."""
+    other, and `inflation` tells what dependence that leaves. Raises ValueError where nothing came."""
     if sum(counts.values()) < 1 or min(counts.values()) < 0:
         raise ValueError(f"counts are {dict(counts)}, expected at least one event and none below 0")
     total = max(1, sum(counts.values()) // block)
@@ -118,7 +123,7 @@ def learned(counts: Mapping[str, int], *, arl: float, confidence: float = 0.95, 
     # rounded: of two categories one comes as much more often as the other more seldom, to the last bit
     high = tuple(round(upper_bound(count, total, each), 12) for count in seen)
     low = tuple(round(1.0 - upper_bound(total - count, total, each), 12) for count in seen)
-    return Categories(arl, names, low, high)
+    return Categories(arl, names, low, high, inflation)
 
 
 @lru_cache(maxsize=64)

@@ -59,11 +59,13 @@ class Harm(Change):
 @dataclass(frozen=True, slots=True)
 class Risk:
     """`rate`: the mean loss that is still accepted. `arl`: losses between false alarms, at least. `excesses`: how far
-    above `rate` the rates are that it bets on."""
+    above `rate` the rates are that it bets on. `inflation`: how many times more a sum of losses varies than one of
+    independent ones (`monitor.blocks.inflation`): as many times less is bet."""
 
     rate: float
     arl: float
     excesses: tuple[float, ...] = EXCESSES
+    inflation: float = 1.0
 
     def start(self) -> State:
         """Nothing seen."""
@@ -72,7 +74,8 @@ class Risk:
     def update(self, state: State, values: Sequence[float], moments: Sequence[Moment]) -> tuple[State, Harm | None]:
         """Takes losses in [0, 1] in order; NaN: not judged."""
         harm: Harm | None = None
-        bets = [_Bet(stake(self.rate, excess), walk) for excess, walk in zip(self.excesses, state.walks, strict=True)]
+        stakes = [stake(self.rate, excess) / self.inflation for excess in self.excesses]
+        bets = [_Bet(each, walk) for each, walk in zip(stakes, state.walks, strict=True)]
         count, losses, below = state.count, state.losses, self.evidence(state) < 1.0
         for k, (loss, moment) in enumerate(zip(values, moments, strict=True)):
             if math.isnan(loss):

@@ -57,11 +57,13 @@ class State(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Texts:
     """`arl`: texts between false alarms, at least. `reference`: fingerprints of at least two healthy texts. `block`: as
-    many of them count for one, because they depend on each other."""
+    many of them count for one, because they depend on each other; `inflation` (`monitor.blocks`): what dependence that
+    leaves; as many times less is bet."""
 
     arl: float
     reference: tuple[int, ...]
     block: int = 1
+    inflation: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.reference) < 2:
@@ -133,7 +135,7 @@ class Texts:
         each = np.clip(((signs * witness).sum(axis=1) - middle) / (REACH * spread), -1.0, 1.0)
         # over 1 + allowed, so that no stake below one can lose everything
         payoffs = (_means(each, sizes) - allowed) / (1.0 + abs(allowed))
-        gains: Floats = np.log1p(np.array(STAKES) * payoffs[:, None])
+        gains: Floats = np.log1p(np.array(STAKES) / self.inflation * payoffs[:, None])
         return gains
 
 
