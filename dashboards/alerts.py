@@ -52,6 +52,27 @@ RULES: tuple[Rule, ...] = (
         "`homeostat status`, and the alarm's report. `homeostat pause` stops all automatic steps.",
     ),
     Rule(
+        "homeostat-safety",
+        "Answers cross a line",
+        _new('homeostat_alarms_total{kind="safety"}', "alias", "15m"),
+        "0s",
+        "critical",
+        "{{ $labels.alias }} gives answers with private data, abuse, refusals or what policy forbids more often than "
+        "it did.",
+        "The alarm says which and since when, its report shows examples. Where one version is the cause: "
+        "`homeostat rollback`.",
+    ),
+    Rule(
+        "homeostat-fairness",
+        "A group is served worse",
+        _new('homeostat_alarms_total{kind="fairness"}', "alias", "15m"),
+        "0s",
+        "warning",
+        "{{ $labels.alias }} serves one group of its clients worse than the rest.",
+        "The alarm says which group and in what: errors, refusals or slow replies. Labels of that group help a "
+        "retraining most.",
+    ),
+    Rule(
         "homeostat-errors",
         "Error budget burns",
         f"({_burning('5m')}) and ({_burning('1h')})",

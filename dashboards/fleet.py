@@ -79,6 +79,12 @@ QUALITY = (
         (Query(_rise("homeostat_alarms_total", "alias, kind", PICKED), "{{alias}} {{kind}}"),),
         text="Only quality alarms, proven by labels, lead to a retraining.",
     ),
+    Panel(
+        "Groups beside the rest",
+        (Query(f"homeostat_group_gap_low_ratio{{{PICKED}}}", "{{tag}}={{group}} {{measure}}"),),
+        "percentunit",
+        text="How much worse a group is served at least: errors, refusals, slow replies. Below 0 nothing is said.",
+    ),
 )
 TRAFFIC = (
     Panel(

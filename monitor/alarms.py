@@ -93,10 +93,13 @@ def burn(kind: Kind, watch: Watch, found: Burn, last: Moment) -> Alarm:
     return _alarm(kind, watch, ("", found.since_ms), last, evidence, summary)
 
 
-def unsafe(watch: Watch, found: Unsafe) -> Alarm:
+def unsafe(watch: Watch, found: Unsafe, shown: Sequence[Seen]) -> Alarm:
     """Answers cross a line more often than they did."""
-    summary = f"{watch.version}: {found.summary}"
-    return _alarm("safety", watch, found.onset, found.last, found.evidence(), summary, about=found.flag)
+    hits = [float(found.flag in event.flags) for event in shown]
+    told = story(watch.slices, shown, hits, since_ms=found.onset[1], measure=f"share with {found.flag}")
+    summary = f"{watch.version}: {found.summary}{_where(told)}"
+    evidence = found.evidence() | _shown(told)
+    return _alarm("safety", watch, found.onset, found.last, evidence, summary, about=found.flag)
 
 
 def unfair(watch: Watch, found: Unfair) -> Alarm:

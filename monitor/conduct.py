@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor import alarms, burn_rate, fairness, safety
+from monitor import alarms, burn_rate, fairness, lately, safety
 from monitor.fairness import Measure, Outcomes
 from monitor.findings import Alarm, Finding
+from monitor.lately import Seen
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings, Slo
 from monitor.watch import Watch, error_budget, latency_budget, opened
@@ -38,12 +40,18 @@ def burn(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     return watch, findings
 
 
-def unsafe(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
-    """Flags of answered replies."""
+def unsafe(settings: MonitorSettings, watch: Watch, rows: ScoreRows, fresh: Sequence[Seen]) -> Found:
+    """Flags of answered replies, given as rows and as they are kept."""
     moments = list(zip(rows.ids, rows.times_ms, strict=True))
     state, found = safety.update(settings.safety, watch.safety, rows.descriptors, moments)
     watch = replace(watch, safety=state)
-    return opened(watch, [alarms.unsafe(watch, each) for each in found])
+    return opened(watch, [alarms.unsafe(watch, each, _shown(watch, fresh, each.last[0])) for each in found])
+
+
+def _shown(watch: Watch, fresh: Sequence[Seen], last: str) -> list[Seen]:
+    """The last events up to this one."""
+    ids = [event.id for event in fresh]
+    return lately.kept(watch.lately, fresh[: ids.index(last) + 1])
 
 
 def unfair(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:

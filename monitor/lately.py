@@ -40,6 +40,7 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     chance: float
     scores: tuple[int, ...]
     traits: Traits = Traits(0)
+    flags: tuple[str, ...] = ()  # lines that the answer crossed (`monitor.safety`)
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True):
@@ -63,12 +64,17 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seen(
-    names: Sequence[str], rows: ScoreRows, scores: Floats, chances: Sequence[float], traits: Sequence[Traits]
+    names: Sequence[str],
+    rows: ScoreRows,
+    scores: Floats,
+    chances: Sequence[float],
+    traits: Sequence[Traits],
+    flags: Sequence[tuple[str, ...]],
 ) -> tuple[list[str], list[Seen]]:
     """Events as they are kept, and the slices' names with the new ones."""
     known, members = named(names, rows.tags or [{}] * len(rows))
     tenths = np.round(scores * TENTHS).astype(np.int64).tolist()
-    columns = zip(rows.ids, rows.times_ms, members, chances, map(tuple, tenths), traits, strict=True)
+    columns = zip(rows.ids, rows.times_ms, members, chances, map(tuple, tenths), traits, flags, strict=True)
     return known, [Seen(*values) for values in columns]
 
 

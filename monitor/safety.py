@@ -147,6 +147,11 @@ def update(
     return msgspec.structs.replace(state, flags=tuple(flags), block=block), unsafe
 
 
+def crossed(state: State, rows: Sequence[Sequence[float]]) -> list[tuple[str, ...]]:
+    """The flags of each row."""
+    return [tuple(flag.name for flag in state.flags if row[flag.column] > 0.0) for row in rows]
+
+
 def evidence(settings: Safety, state: State) -> float:
     """The largest statistic over its threshold: one is told where it reaches 1. 0 without flags."""
     return max((_detector(settings, flag, state).evidence(flag.risk) for flag in state.flags), default=0.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.gaps import Gap
 from monitor.rows import ScoreRows
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
@@ -114,6 +115,7 @@ class WindowClosed(Event, frozen=True, kw_only=True):
     latency_p50_ms: float
     latency_p95_ms: float
     evidence: dict[str, float]  # detector name -> log10 of its statistic over its threshold (>= 0 has fired)
+    gaps: list[Gap] = []  # how groups stand beside the rest, since the version is watched
     profile: str | None = None  # path of the merged whylogs profile
 
 

@@ -44,7 +44,7 @@ def page(alarm: AlarmRaised, examples: Sequence[Example]) -> str:
     parts = [
         f"<h1>{_text(alarm.summary)}</h1>",
         f'<p class="soft">{_text(what)}</p>',
-        _slice(alarm.evidence.get("slice")),
+        _slice(alarm.evidence["slice"]) if "slice" in alarm.evidence else "",
         _table(examples),
         f'<p class="soft">{BELOW}</p>',
     ]

@@ -40,7 +40,13 @@ RESULTS: dict[RetrainStatus, policy.Status] = {
     RetrainStatus.INCONCLUSIVE: "inconclusive",
     RetrainStatus.FAILED: "failed",
 }
-REPORTED = (AlarmKind.QUALITY, AlarmKind.ESTIMATED_QUALITY, AlarmKind.DRIFT)
+REPORTED = (
+    AlarmKind.QUALITY,
+    AlarmKind.ESTIMATED_QUALITY,
+    AlarmKind.DRIFT,
+    AlarmKind.FAIRNESS,
+    AlarmKind.SAFETY,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ def _observe(
     raised = [
         policy.Raised(
             alarm_id=each.id,
-            kind=each.kind.value,  # type: ignore[arg-type]
+            kind=each.kind.value,
             version=each.version,
             onset_ms=each.onset_ms,
             label_first=each.evidence.get("label_first", []),
@@ -228,6 +234,7 @@ def _window(rules: Rules, alias: str, found: Window) -> WindowClosed:
         latency_p50_ms=found.latency_p50_ms,
         latency_p95_ms=found.latency_p95_ms,
         evidence=found.evidence,
+        gaps=found.gaps,
         profile=str(spans.folder(rules.profiles, span)),
     )
 

@@ -142,6 +142,7 @@ def _report(effects: Effects) -> None:
     for window in effects.windows:
         metrics.WINDOWS.labels(window.alias).inc()
         _accuracy(window)
+        _gaps(window)
     for note in effects.notes:
         log.info(type(note).__name__, version=note.version, note=str(note))
 
@@ -151,6 +152,13 @@ def _accuracy(window: WindowClosed) -> None:
         metrics.ACCURACY.labels(window.alias, window.version).set(window.correct / window.labelled)
     if window.estimated_accuracy is not None:
         metrics.ESTIMATED_ACCURACY.labels(window.alias, window.version).set(window.estimated_accuracy)
+
+
+def _gaps(window: WindowClosed) -> None:
+    for gap in window.gaps:
+        labels = (window.alias, window.version, gap.key, gap.value, gap.measure)
+        metrics.GAP.labels(*labels).set(gap.mean)
+        metrics.GAP_LOW.labels(*labels).set(gap.low)
 
 
 def _gauge(memory: JudgeRecord) -> None:

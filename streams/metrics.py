@@ -34,4 +34,14 @@ ACCURACY = Gauge(
 ESTIMATED_ACCURACY = Gauge(
     "homeostat_estimated_accuracy_ratio", "Accuracy estimated from confidence; an estimate.", ["alias", "version"]
 )
+GAP = Gauge(
+    "homeostat_group_gap_ratio",
+    "How much worse a group is served than the rest, in errors, refusals or slow replies.",
+    ["alias", "version", "tag", "group", "measure"],
+)
+GAP_LOW = Gauge(
+    "homeostat_group_gap_low_ratio",
+    "The gap at least, at 95 %, whenever it is looked at.",
+    ["alias", "version", "tag", "group", "measure"],
+)
 REFERENCE_EVENTS = Gauge("homeostat_reference_events", "Events in a version's reference.", ["alias", "version"])

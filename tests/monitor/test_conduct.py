@@ -40,13 +40,16 @@ def test_private_data_in_answers_is_a_safety_alarm_with_its_rates_and_goes_on_on
     world = started(1)
     world.serve(300, values=flagged(world, 300, {}))
     assert world.alarms("safety") == []
-    at = world.sent
-    world.serve(200, values=flagged(world, 200, {"output_pii": 0.4}))
+    at, made = world.sent, flagged(world, 200, {"output_pii": 0.4})
+    sent = world.serve(200, values=made)
     (alarm,) = world.alarms("safety")
     assert (alarm.severity, alarm.about, alarm.evidence["flag"]) == ("critical", "output_pii", "output_pii")
     assert alarm.evidence["before"]["rows"] == 300
     assert 0 < int(alarm.last_event.rpartition("-")[2]) - at < 60
     assert abs(int(alarm.first_event.rpartition("-")[2]) - at) < 20
+    flags = {id for k, id in enumerate(sent) if made[k, NAMES.index("output_pii")]}
+    assert alarm.last_event == alarm.evidence["examples"][0]
+    assert flags >= set(alarm.evidence["examples"])
     assert progress(world.state)[VERSION].evidence["safety"] >= 0.0
     world.state = cleared(world.settings, world.state, VERSION, "safety")
     assert progress(world.state)[VERSION].evidence["safety"] < 0.0
