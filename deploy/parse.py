@@ -38,14 +38,12 @@ def load(kind: type[T], path: Path | None, environment: Mapping[str, str] = os.e
     return build(kind, table, source)
 
 
-def read_toml(path: Path) -> Table:
+def read_toml(path: Path, advice: str = "; without --config the defaults hold") -> Table:
     """The file as a table; ConfigError when it is missing, unreadable or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            str(path), [f"cannot be read: {error.strerror}; without --config the defaults hold"]
-        ) from error
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror}{advice}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ import msgspec
 from streams.codec import Undecodable, decode
 from streams.events import DecisionRecorded
 
+Line = tuple[str, bytes]  # where it stands, and one decision's JSON
 OPERATOR = "operator"  # a human decided: recorded, not derived
 
 
@@ -55,13 +56,40 @@ class LedgerError(ValueError):
     """The ledger cannot be read or replayed; the message names file, line and what was expected."""
 
 
-def replay(path: Path) -> Iterator[Replayed]:
-    """Each decision of a ledger (one JSON object a line), in its order, read as it goes. Raises LedgerError."""
-    for number, line in _lines(path):
+def replay(path: Path, alias: str | None = None) -> Iterator[Replayed]:
+    """Each decision of a ledger file (one JSON object a line), in its order, read as it goes. Raises LedgerError."""
+    return derived(lines(path), alias)
+
+
+def derived(records: Iterable[Line], alias: str | None = None) -> Iterator[Replayed]:
+    """Each decision derived again, each id once: later ones are repetitions after a crash. `alias`: only of this
+    one. Raises LedgerError naming the place."""
+    seen: set[str] = set()
+    for place, entry in _decoded(records):
+        if entry.id in seen or alias not in (None, entry.alias):
+            continue
+        seen.add(entry.id)
         try:
-            yield derive(decode(DecisionRecorded, line))
-        except (Undecodable, LedgerError) as error:
-            raise LedgerError(f"{path}, line {number}: {error}") from error
+            found = derive(entry)
+        except LedgerError as error:
+            raise LedgerError(f"{place}: {error}") from error
+        yield found
+
+
+def entries(path: Path) -> Iterator[tuple[str, DecisionRecorded]]:
+    """Each decision of a ledger file with its place, read as it goes. Raises LedgerError."""
+    return _decoded(lines(path))
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """A ledger file's lines that are not blank. Raises LedgerError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield f"{path}, line {number}", line
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {error.strerror}; expected a ledger.jsonl") from error
 
 
 def derive(entry: DecisionRecorded) -> Replayed:
@@ -139,14 +167,13 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
         raise LedgerError(f"inputs.{name}: {error}") from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise LedgerError(f"{path}: cannot be read: {error.strerror}; expected a ledger.jsonl") from error
+def _decoded(records: Iterable[Line]) -> Iterator[tuple[str, DecisionRecorded]]:
+    for place, value in records:
+        try:
+            entry = decode(DecisionRecorded, value)
+        except Undecodable as error:
+            raise LedgerError(f"{place}: {error}") from error
+        yield place, entry
 
 
 def _nth(values: list[Any], i: int) -> Any:

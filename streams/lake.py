@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -23,6 +24,8 @@ from streams.topics import Topic
 
 JSON = frozenset({"input_messages", "tags"})  # columns that hold JSON text
 QUESTION_ROLES = ("user", "text")
+
+E = TypeVar("E", bound=Event)
 
 _TYPES = {
     bool: pa.bool_(),
@@ -72,6 +75,37 @@ def span(root: Path, topic: Topic, partition: int, first: int, end: int) -> Iter
     for i, path in enumerate(paths):
         if int(path.stem) < end and not (i < len(following) and following[i] <= first):
             yield _load(path, inside)
+
+
+def partitions(root: Path, topic: Topic) -> list[int]:
+    """The partitions of which the lake has something."""
+    return sorted(int(path.name.partition("=")[2]) for path in (root / topic.name).glob("partition=*"))
+
+
+def blocks(
+    root: Path,
+    topic: Topic,
+    partition: int,
+    *,
+    alias: str | None = None,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    columns: Sequence[str] | None = None,
+) -> Iterator[pa.Table]:
+    """The rows of one partition in the order of their offsets, file by file; files without any are left out."""
+    wanted = _filter(alias, since_ms, until_ms)
+    for path in sorted((root / topic.name / f"partition={partition}").glob("*.parquet")):
+        if (table := _load(path, wanted, columns)).num_rows:
+            yield table
+
+
+def events(kind: type[E], table: pa.Table) -> list[E]:
+    """The events of which the rows were made. Raises ValueError where rows are not of this kind."""
+    found = table.to_pylist()
+    for name in JSON.intersection(table.column_names):
+        for row in found:
+            row[name] = msgspec.json.decode(row[name])
+    return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
 
 
 def replies(table: pa.Table) -> list[Reply]:
@@ -160,10 +194,10 @@ def _signature(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _load(path: Path, wanted: pc.Expression | None = None) -> pa.Table:
+def _load(path: Path, wanted: pc.Expression | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """One file as it was when it was opened; by its name, pyarrow would open it twice, and it may be replaced."""
     with pa.OSFile(str(path)) as file:
-        return pq.read_table(file, filters=wanted)
+        return pq.read_table(file, filters=wanted, columns=None if columns is None else list(columns))
 
 
 def _filter(alias: str | None, since_ms: int | None, until_ms: int | None) -> pc.Expression | None:

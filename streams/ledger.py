@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from streams import codec
 from streams.events import DecisionKind, DecisionRecorded, Json
-from streams.log import KafkaSettings
+from streams.log import KafkaSettings, partition_counts, scan
 from streams.log import read as read_log
 from streams.outbox import Outgoing, outgoing
 from streams.topics import LEDGER
@@ -67,6 +67,14 @@ def once(decisions: Iterable[DecisionRecorded]) -> list[DecisionRecorded]:
 def read(kafka: KafkaSettings) -> list[DecisionRecorded]:
     """All decisions so far, in the order of the log, each once."""
     return once(each.event for each in read_log(kafka, LEDGER, DecisionRecorded))
+
+
+def records(kafka: KafkaSettings) -> Iterator[tuple[str, bytes]]:
+    """Everything in the ledger as the log has it, what this release cannot read too: place and value. A decision
+    may hold a whole reference, so they are read as they are taken."""
+    for partition in range(partition_counts(kafka, [LEDGER])[LEDGER.name]):
+        for raw in scan(kafka, LEDGER, partition):
+            yield f"{LEDGER.name}/{partition}/{raw.offset}", raw.value or b""
 
 
 def export(decisions: Iterable[DecisionRecorded], path: Path) -> int:

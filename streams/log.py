@@ -122,6 +122,13 @@ def read(settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]
 def span(
     settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None, wait_s: float = 30.0
 ) -> list[Raw]:
+    """What one partition holds at the offsets from `first` to before `end`, as `scan` gives it."""
+    return list(scan(settings, topic, partition, first, end, wait_s))
+
+
+def scan(
+    settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None, wait_s: float = 30.0
+) -> Iterator[Raw]:
     """What one partition holds at the offsets from `first` to before `end` (None: its end as of now), as far as the
     log still has them. Raises TimeoutError when the broker gives nothing for `wait_s`."""
     consumer = _consumer(settings, poll_ms=200)
@@ -131,15 +138,13 @@ def span(
         last = consumer.end_offsets([at])[at]
         last = last if end is None else min(end, last)
         consumer.seek(at, max(first, consumer.beginning_offsets([at])[at]))
-        found: list[Raw] = []
         deadline = time.monotonic() + wait_s
         while consumer.position(at) < last:
             polled = consumer.poll(timeout_ms=200).get(at, [])
-            found += [Raw(partition, r.offset, r.timestamp, r.key, r.value) for r in polled if r.offset < last]
+            yield from (Raw(partition, r.offset, r.timestamp, r.key, r.value) for r in polled if r.offset < last)
             deadline = time.monotonic() + wait_s if polled else deadline
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{topic.name}/{partition}: no records for {wait_s:g} s; is the broker well?")
-        return found
     finally:
         consumer.close()
 

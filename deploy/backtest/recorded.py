@@ -1,0 +1,78 @@
+"""What really happened, as the ledger has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from deploy.backtest.candidates import Sections
+from deploy.backtest.outcome import Ended, Outcome, read, told
+from deploy.replay import entries
+from monitor.policy import Observation
+from streams.events import DecisionRecorded
+from streams.history import Extent
+
+PLACES = ("ledger.jsonl", "../ledger.jsonl")  # beside the lake: where an export, or a demo, leaves it
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """An alias's decisions. `settings`: the last ones that they name, where this release knows them all."""
+
+    outcome: Outcome = Outcome()
+    ended: list[Ended] = []
+    settings: Sections | None = None
+
+    @property
+    def minutes(self) -> float | None:
+        """How long a retraining took, from being asked for to its end; None where none did both."""
+        asked = {each.request_id: each.time_ms for each in self.outcome.retrainings}
+        spans = [(each.time_ms - asked[each.request_id]) / 60_000 for each in self.ended if each.request_id in asked]
+        return median(spans) if spans else None
+
+
+def find(lake: Path) -> Path | None:
+    """The ledger that lies beside a lake."""
+    return next((path for name in PLACES if (path := lake.parent / name).is_file()), None)
+
+
+def load(path: Path, alias: str, extent: Extent) -> Recorded:
+    """What a ledger file says of the alias, from the history's first event on. Raises LedgerError naming the line."""
+    return recorded(entry for _, entry in entries(path) if entry.alias == alias and entry.time_ms >= extent.first_ms)
+
+
+def recorded(decisions: Iterable[DecisionRecorded]) -> Recorded:
+    """What decisions say, each once. Raises LedgerError where another release wrote them."""
+    outcome, seen = Outcome(), set[str]()
+    ended: dict[str, Ended] = {}
+    settings: dict[str, Any] = {}
+    for entry in decisions:
+        if entry.id in seen:
+            continue
+        seen.add(entry.id)
+        outcome = told(outcome, entry)
+        if entry.function in NAMES:
+            settings[NAMES[entry.function]] = entry.inputs["settings"]
+        if entry.function == "policy.decide" and (found := _ended(entry)):
+            ended.setdefault(found.request_id, found)
+    return Recorded(outcome=outcome, ended=list(ended.values()), settings=_sections(settings))
+
+
+NAMES = {"judge.update": "monitor", "policy.decide": "policy"}
+
+
+def _ended(entry: DecisionRecorded) -> Ended | None:
+    result = read(entry, entry.inputs["observation"], Observation).result
+    return Ended(request_id=result.request_id, time_ms=entry.time_ms, status=result.status) if result else None
+
+
+def _sections(settings: dict[str, Any]) -> Sections | None:
+    if len(settings) < len(NAMES):
+        return None
+    try:
+        return msgspec.json.decode(msgspec.json.encode(settings), type=Sections)
+    except msgspec.ValidationError:
+        return None

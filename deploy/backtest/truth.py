@@ -1,0 +1,118 @@
+"""What the labels of a history say, looked at afterwards: when a version did harm, and when it was well.
+
+No policy sees this while it happens. For each version, the stretch of its labelled answers that stands out most by the
+likelihood ratio of two error rates against one (the scan statistic of Kulldorff, 1997) is harm where chance would make
+one as clear in at most 1 of 100 healthy histories (by the union bound over all stretches), and where its error rate
+lies above the rest's by more than the tolerance. What is left on both sides is looked at again.
+
+Answers that an alarm chose for a label are no fair sample and are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+CHANCE = 0.01  # of harm where there is none, for each version
+GROUPS = 300  # the scan's grid; its ends are then moved to single labels
+FEWEST = 5  # labels inside and outside
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """One version's labelled answers, in the order in which they were given to clients."""
+
+    times_ms: Ints
+    wrong: Ints  # 0 or 1
+
+
+class Harm(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of time in which a version was worse than otherwise; rates are shares of wrong answers."""
+
+    version: str
+    onset_ms: int
+    end_ms: int  # of the last labelled answer in it
+    error_rate: float
+    usual_rate: float
+    labels: int
+
+
+def harms(version: str, labels: Labels, tolerance: float) -> list[Harm]:
+    """In the order of time.
+
+    >>> import numpy as np
+    >>> wrong = np.array([0, 0, 0, 0, 1] * 30 + [1] * 40)
+    >>> [harm.onset_ms for harm in harms("v", Labels(np.arange(len(wrong)), wrong), tolerance=0.03)]
+    [149]
+    """
+    count = len(labels.wrong)
+    needed = math.log(max(count * (count - 1) / 2, 1) / CHANCE)
+    found = _within(labels.wrong, 0, count, needed, tolerance)
+    return [_harm(version, labels, *ends) for ends in found]
+
+
+Found = tuple[int, int, float]  # first label, the one after the last, the usual rate
+
+
+def _within(wrong: Ints, low: int, high: int, needed: float, tolerance: float) -> list[Found]:
+    best = stretch(wrong[low:high])
+    if best is None or best[2] < needed:
+        return []
+    first, end = low + best[0], low + best[1]
+    inside, rest = wrong[first:end].mean(), np.concatenate([wrong[low:first], wrong[end:high]]).mean()
+    if inside - rest <= tolerance:
+        return []
+    before = _within(wrong, low, first, needed, tolerance)
+    return [*before, (first, end, float(rest)), *_within(wrong, end, high, needed, tolerance)]
+
+
+def stretch(wrong: Ints) -> tuple[int, int, float] | None:
+    """The stretch that stands out most, and the logarithm of its likelihood ratio; None where labels are few."""
+    count = len(wrong)
+    if count < 2 * FEWEST:
+        return None
+    sums = np.concatenate([[0], np.cumsum(wrong)])
+    edges = np.unique(np.linspace(0, count, min(GROUPS, count) + 1).astype(np.int64))
+    first, end, _ = _best(sums, edges, edges)
+    near = math.ceil(count / GROUPS) + 1
+    return _best(sums, _around(first, near, count), _around(end, near, count))
+
+
+def _around(at: int, near: int, count: int) -> Ints:
+    return np.arange(max(0, at - near), min(count, at + near) + 1)
+
+
+def _best(sums: Ints, firsts: Ints, ends: Ints) -> tuple[int, int, float]:
+    count, total = len(sums) - 1, int(sums[-1])
+    inside = ends[None, :] - firsts[:, None]
+    valid = (inside >= FEWEST) & (count - inside >= FEWEST)
+    many = np.where(valid, inside, FEWEST)
+    bad = np.where(valid, sums[ends][None, :] - sums[firsts][:, None], 0)
+    ratio = _fit(bad, many) + _fit(total - bad, count - many) - _fit(np.array(total), np.array(count))
+    worse = valid & (bad * (count - many) > (total - bad) * many)
+    at = int(np.argmax(np.where(worse, ratio, -1.0)))
+    i, j = divmod(at, len(ends))
+    return int(firsts[i]), int(ends[j]), float(ratio[i, j]) if worse[i, j] else 0.0
+
+
+def _fit(bad: Ints, many: Ints) -> NDArray[np.float64]:
+    """The logarithm of the likelihood at the rate that fits best."""
+    share = np.clip(bad / many, 1e-12, 1 - 1e-12)
+    return np.asarray(bad * np.log(share) + (many - bad) * np.log1p(-share))
+
+
+def _harm(version: str, labels: Labels, first: int, end: int, usual: float) -> Harm:
+    return Harm(
+        version=version,
+        onset_ms=int(labels.times_ms[first]),
+        end_ms=int(labels.times_ms[end - 1]),
+        error_rate=float(labels.wrong[first:end].mean()),
+        usual_rate=usual,
+        labels=end - first,
+    )
