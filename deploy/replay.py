@@ -62,13 +62,11 @@ def replay(path: Path, alias: str | None = None) -> Iterator[Replayed]:
 
 
 def derived(records: Iterable[Line], alias: str | None = None) -> Iterator[Replayed]:
-    """Each decision derived again, each id once: later ones are repetitions after a crash. `alias`: only of this
-    one. Raises LedgerError naming the place."""
-    seen: set[str] = set()
+    """Each decision derived again, repetitions after a crash too. `alias`: only of this one. Raises LedgerError
+    naming the place."""
     for place, entry in _decoded(records):
-        if entry.id in seen or alias not in (None, entry.alias):
+        if alias not in (None, entry.alias):
             continue
-        seen.add(entry.id)
         try:
             found = derive(entry)
         except LedgerError as error:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from deploy.drawing import plain, svg, title, tone
 from deploy.intervals import wilson
 from deploy.simulator import Outcome
 from streams.events import WindowClosed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# Each colour is drawn as a stand-in and becomes a CSS variable, so that the page decides about light and dark.
-COLOURS = {
-    "ink": ("#010101", "#1d1d1f"),
-    "soft": ("#020202", "#6e6e73"),
-    "grid": ("#030303", "#e3e3e8"),
-    "paper": ("#040404", "#ffffff"),
-    "harm": ("#050505", "#c2391b"),
-    "good": ("#0a0a0a", "#1a7f5a"),
-    "version0": ("#060606", "#3d6fb4"),
-    "version1": ("#070707", "#1f8a70"),
-    "version2": ("#080808", "#8d5fb0"),
-    "version3": ("#090909", "#b07d1f"),
-}
 EVIDENCE = {
     "quality": ("harm", "-", 2.2, "labels prove harm"),
     "estimated_quality": ("soft", "--", 1.3, "the model's own confidence"),
@@ -104,47 +92,27 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 def draw(picture: Picture) -> str:
     """The timeline as an SVG element, ready to stand in a page; the same picture gives the same text."""
-    import matplotlib
-
-    matplotlib.use("svg", force=False)
-    style: dict[Any, Any] = {
-        "svg.hashsalt": "homeostat",
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": 10,
-    }
-    with matplotlib.rc_context(style):
-        return themed(_figure(picture))
+    return svg(lambda: _figure(picture))
 
 
-def themed(svg: str) -> str:
-    """The drawing without its XML head, its stand-ins replaced by CSS variables."""
-    svg = svg[svg.index("<svg") :]
-    for name, (stand_in, colour) in COLOURS.items():
-        svg = svg.replace(stand_in, f"var(--{name}, {colour})")
-    return svg
+def _figure(picture: Picture) -> Figure:
+    import matplotlib.figure
 
-
-def _figure(picture: Picture) -> str:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.5, 7.4), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(11.5, 7.4), layout="constrained")
     grid = figure.add_gridspec(4, 1, height_ratios=[0.62, 3.1, 2.0, 0.55], hspace=0.06)
     axes: list[Axes] = [figure.add_subplot(grid[i]) for i in range(4)]
     start, end = _span(picture)
     for axis in axes:
         axis.set_xlim(_minutes(picture, start), _minutes(picture, end))
-        _plain(axis)
+        plain(axis)
     _mark_lines(axes, picture)
     _draw_accuracy(axes[1], picture)
     _draw_evidence(axes[2], picture)
     _draw_shares(axes[3], picture)
     for axis in axes[1:3]:
         axis.set_xticklabels([])
-    axes[3].set_xlabel(f"minutes since {picture.origin}", color=_colour("soft"))
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return out.getvalue()
+    axes[3].set_xlabel(f"minutes since {picture.origin}", color=tone("soft"))
+    return figure
 
 
 def _draw_accuracy(axis: Axes, picture: Picture) -> None:
@@ -154,24 +122,24 @@ def _draw_accuracy(axis: Axes, picture: Picture) -> None:
         axis.axvspan(_minutes(picture, since), _minutes(picture, until), color=colour, alpha=0.10, lw=0)
     if picture.training:
         left, right = (_minutes(picture, at) for at in picture.training)
-        axis.axvspan(left, right, 0, 0.045, color=_colour("soft"), alpha=0.55, lw=0)
-        axis.text((left + right) / 2, 0.065, "training", ha="center", color=_colour("soft"), fontsize=9)
+        axis.axvspan(left, right, 0, 0.045, color=tone("soft"), alpha=0.55, lw=0)
+        axis.text((left + right) / 2, 0.065, "training", ha="center", color=tone("soft"), fontsize=9)
     cuts = [at for _, at in picture.marks]
     points = accuracy_points(picture.outcomes, cuts)
     times = [_minutes(picture, (p.start_ms + p.end_ms) // 2) for p in points]
     bands = [wilson(p.right, p.count) for p in points]
-    axis.fill_between(times, [b[0] for b in bands], [b[1] for b in bands], color=_colour("ink"), alpha=0.13, lw=0)
-    axis.plot(times, [p.right / p.count for p in points], color=_colour("ink"), lw=1.9, marker="o", ms=3)
+    axis.fill_between(times, [b[0] for b in bands], [b[1] for b in bands], color=tone("ink"), alpha=0.13, lw=0)
+    axis.plot(times, [p.right / p.count for p in points], color=tone("ink"), lw=1.9, marker="o", ms=3)
     _draw_levels(axis, picture)
     axis.set_ylim(0, 1.04)
     axis.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    _title(axis, "Right answers", "line: share right among consecutive answers; shade: 95 % interval; dashes: average")
+    title(axis, "Right answers", "line: share right among consecutive answers; shade: 95 % interval; dashes: average")
 
 
 def _draw_levels(axis: Axes, picture: Picture) -> None:
     for level in picture.levels:
         left, right = _minutes(picture, level.start_ms), _minutes(picture, level.end_ms)
-        axis.plot([left, right], [level.accuracy] * 2, color=_colour(level.colour), lw=1.6, ls=(0, (4, 3)))
+        axis.plot([left, right], [level.accuracy] * 2, color=tone(level.colour), lw=1.6, ls=(0, (4, 3)))
         under = level.accuracy > 0.5
         low, high = axis.get_xlim()
         narrow = right - left < 0.13 * (high - low)  # the line fills it: the words go well below
@@ -184,7 +152,7 @@ def _draw_levels(axis: Axes, picture: Picture) -> None:
             ha="center",
             fontsize=19,
             fontweight="bold",
-            color=_colour(level.colour),
+            color=tone(level.colour),
         )
 
 
@@ -195,14 +163,14 @@ def _draw_evidence(axis: Axes, picture: Picture) -> None:
         for line in evidence_lines(picture.windows, name):
             lowest = min(lowest, *(value for _, value in line))
             times = [_minutes(picture, at) for at, _ in line]
-            axis.plot(times, [v for _, v in line], color=_colour(colour), ls=dashes, lw=width, label=shown)
+            axis.plot(times, [v for _, v in line], color=tone(colour), ls=dashes, lw=width, label=shown)
             shown = "_"
-    axis.axhline(0, color=_colour("harm"), lw=1.1)
-    axis.text(0.004, 0.12, "alarm threshold", color=_colour("harm"), fontsize=9, transform=axis.get_yaxis_transform())
+    axis.axhline(0, color=tone("harm"), lw=1.1)
+    axis.text(0.004, 0.12, "alarm threshold", color=tone("harm"), fontsize=9, transform=axis.get_yaxis_transform())
     ticks = [-6, -4, -2, 0, 2]
     axis.set_yticks(ticks, ["1/1,000,000", "1/10,000", "1/100", "1", "100"])
     axis.set_ylim(max(lowest, LEAST_EVIDENCE) - 0.3, CEILING + 0.4)
-    _title(axis, "Evidence of change", "in alarm thresholds; each line a factor of 100")
+    title(axis, "Evidence of change", "in alarm thresholds; each line a factor of 100")
     if axis.get_legend_handles_labels()[0]:
         axis.legend(
             loc="lower right",
@@ -211,7 +179,7 @@ def _draw_evidence(axis: Axes, picture: Picture) -> None:
             borderaxespad=0,
             frameon=False,
             fontsize=9,
-            labelcolor=_colour("soft"),
+            labelcolor=tone("soft"),
         )
 
 
@@ -238,7 +206,7 @@ def _draw_shares(axis: Axes, picture: Picture) -> None:
         place += 0.028 + 0.0092 * len(version)
     axis.set_ylim(0, 1)
     axis.set_yticks([])
-    _title(axis, "Who answered", "")
+    title(axis, "Who answered", "")
 
 
 def answer_shares(outcomes: Sequence[Outcome], start: int, step: float) -> dict[str, list[float]]:
@@ -263,11 +231,11 @@ def _mark_lines(axes: Sequence[Axes], picture: Picture) -> None:
     for (name, at), place in zip(picture.marks, places, strict=True):
         minutes = _minutes(picture, at)
         for axis in axes[1:]:
-            axis.axvline(minutes, color=_colour("ink"), lw=0.9, ls=(0, (2, 2)), zorder=1)
-        top.plot([minutes, minutes, place], [-0.05, 0.12, 0.34], color=_colour("ink"), lw=0.8, clip_on=False)
-        top.text(place, 0.74, name, ha="center", va="center", fontsize=9.5, fontweight="bold", color=_colour("ink"))
+            axis.axvline(minutes, color=tone("ink"), lw=0.9, ls=(0, (2, 2)), zorder=1)
+        top.plot([minutes, minutes, place], [-0.05, 0.12, 0.34], color=tone("ink"), lw=0.8, clip_on=False)
+        top.text(place, 0.74, name, ha="center", va="center", fontsize=9.5, fontweight="bold", color=tone("ink"))
         when = clock(at - picture.origin_ms)
-        top.text(place, 0.45, when, ha="center", va="center", fontsize=8.5, color=_colour("soft"))
+        top.text(place, 0.45, when, ha="center", va="center", fontsize=8.5, color=tone("soft"))
 
 
 def clock(duration_ms: int) -> str:
@@ -305,26 +273,8 @@ def _versions(picture: Picture) -> list[str]:
 
 
 def _version_colour(picture: Picture, version: str) -> str:
-    return _colour(f"version{_versions(picture).index(version) % 4}")
+    return tone(f"version{_versions(picture).index(version) % 4}")
 
 
 def _minutes(picture: Picture, at_ms: int) -> float:
     return (at_ms - picture.origin_ms) / 60_000
-
-
-def _colour(name: str) -> str:
-    return COLOURS[name][0]
-
-
-def _plain(axis: Axes) -> None:
-    for side in ("top", "right", "left", "bottom"):
-        axis.spines[side].set_visible(False)
-    axis.tick_params(colors=_colour("soft"), length=0, labelsize=9)
-    axis.grid(axis="y", color=_colour("grid"), lw=0.8)
-    axis.set_axisbelow(True)
-
-
-def _title(axis: Axes, title: str, note: str) -> None:
-    options: dict[str, Any] = {"textcoords": "offset points", "xycoords": "axes fraction", "va": "bottom"}
-    axis.annotate(title, (0, 1), (0, 5), fontsize=11.5, fontweight="bold", color=_colour("ink"), **options)
-    axis.annotate(note, (0.175, 1), (0, 6), fontsize=8.5, color=_colour("soft"), **options)

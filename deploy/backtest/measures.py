@@ -34,6 +34,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     found_after_replies: int | None
     proven_after_s: float | None  # by labels
     asked_after_s: float | None
+    asked_before: bool  # a retraining was asked for already when the harm began, and none because of it
     replies: int
     labelled: int
     labelled_wrong: int
@@ -93,6 +94,7 @@ def cost(outcome: Outcome, facts: Facts, harm: Harm) -> Cost:
     pages = [alarm for alarm in outcome.alarms if alarm.kind in SAYING_HARM and meant(alarm, harm)]
     proofs = [page for page in pages if page.kind == "quality"]
     asked = [each for each in outcome.retrainings if meant(each, harm)]
+    before = any(each.version == harm.version and each.time_ms < harm.onset_ms for each in outcome.retrainings)
     until = min([harm.end_ms, *(each.time_ms for each in asked[:1])])
     labels, replies = facts.labels[harm.version], facts.replies_ms.get(harm.version, np.empty(0, dtype=np.int64))
     low, high = np.searchsorted(labels.times_ms, [harm.onset_ms, until + 1])
@@ -108,6 +110,7 @@ def cost(outcome: Outcome, facts: Facts, harm: Harm) -> Cost:
         found_after_replies=_between(replies, harm.onset_ms, pages[0].raised_ms) if pages else None,
         proven_after_s=_after(harm, [page.raised_ms for page in proofs]),
         asked_after_s=_after(harm, [each.time_ms for each in asked]),
+        asked_before=before and not asked,
         replies=served,
         labelled=labelled,
         labelled_wrong=wrong,

@@ -31,7 +31,7 @@ from streams.state import JudgeRecord, start
 from streams.topics import RESULTS, SCORES
 
 MOST_ROWS = 250
-LONGEST_MS = 60_000
+LONGEST_MS = 3_600_000
 NEVER_S = 100 * 365 * 86_400
 NOWHERE = Path("-")  # a replay writes no reports and reads no profiles
 HOUR_MS = 3_600_000

@@ -19,8 +19,8 @@ HAPPENED = "what happened"
 FEW_LABELS = 30
 
 BOUNDS = [
-    "A retraining's effect cannot be replayed: all replies are those of the recorded versions. After a request that the "
-    "ledger does not know, a policy waits until the recorded champion changes, and costs end with the request.",
+    "A retraining's effect cannot be replayed: all replies are those of the recorded versions. After a request that "
+    "the ledger does not know, a policy waits until the recorded champion changes; costs end with the request.",
     "Labels are those that came. Those that another policy would have asked for are not there.",
     "The judge's clock is event time, since the lake has no other, and partitions are merged by it. A live worker may "
     "have seen events of several partitions in another order within one of its batches. Pauses are not replayed.",
@@ -127,23 +127,26 @@ def verdict(report: Report) -> str:
     if not report.harms:
         pages = ", ".join(f"{told.name}: {told.measures.false_pages}" for told in policies)
         return f"The labels show no harm. False pages: {pages}."
-    best = min(policies, key=lambda told: (-told.measures.asked, told.measures.wrong or 0.0))
-    parts = [f"{told.name}: {asked(told.measures)}" for told in policies]
-    ending = "" if best.name == PRESENT or len(policies) == 1 else f" Fewest wrong answers: {best.name}."
-    return "; ".join(parts) + "." + ending
+    if any(told.measures.wrong is None for told in policies):
+        return "; ".join(f"{told.name}: {asked(told.measures)}" for told in policies) + "."
+    served = [f"{told.measures.wrong:,.0f} with {_named(told)}" for told in policies]
+    never = [_named(told) for told in policies if not told.measures.asked]
+    ending = f" Never asked: {', '.join(never)}." if never else ""
+    return f"Wrong answers served until a retraining was asked for: {', '.join(served)}.{ending}"
 
 
 def asked(measures: Measures) -> str:
     """How a policy dealt with the harm, in a few words."""
-    harms = len(measures.costs)
-    wrong = f", {measures.wrong:,.0f} wrong answers served until then" if measures.wrong is not None else ""
+    wrong = f", {measures.wrong:,.0f} wrong answers served" if measures.wrong is not None else ""
     if not measures.asked:
-        wrong = f", {measures.wrong:,.0f} wrong answers served" if measures.wrong is not None else ""
         return f"no retraining asked for{wrong}"
-    first = next(cost for cost in measures.costs if cost.asked_after_s is not None)
-    if harms == 1 and first.asked_after_s is not None:
-        return f"retraining asked for {span(first.asked_after_s)} after the onset{wrong}"
-    return f"retraining asked for in {measures.asked} of {harms} harms{wrong}"
+    if len(measures.costs) == 1:
+        return f"retraining asked for {span(measures.costs[0].asked_after_s)} after the onset{wrong} until then"
+    return f"retraining asked for in {measures.asked} of {len(measures.costs)} harms{wrong} until then"
+
+
+def _named(told: Told) -> str:
+    return f"the {told.name}" if told.name == PRESENT else told.name
 
 
 def span(seconds: float | None) -> str:

@@ -64,7 +64,7 @@ def run(options: Options, extent: Extent, advance: Advance = lambda _: None) -> 
 
 
 def moment(text: str) -> int:
-    """A date or a time, in UTC where it names no zone, as milliseconds since the epoch; ValueError says what is expected.
+    """A date or a time, in UTC where it names no zone, as milliseconds since the epoch. Raises ValueError.
 
     >>> moment("1970-01-02"), moment("1970-01-01T01:00:00+01:00")
     (86400000, 0)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.drawing import COLOURS
 from deploy.intervals import wilson
 from deploy.page import picture
 from deploy.report import summarise
-from deploy.timeline import COLOURS, Picture, accuracy_points, answer_shares, draw, evidence_lines, spread
+from deploy.timeline import Picture, accuracy_points, answer_shares, draw, evidence_lines, spread
 from tests.deploy.demo_run import FIRST, SECOND, START, healthy, outcome, recovered, window
 
 RUN = recovered()

@@ -1,0 +1,114 @@
+"""The comparison for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.table import Table
+
+from deploy.backtest.measures import Measures
+from deploy.backtest.outcome import Outcome
+from deploy.backtest.picture import moment
+from deploy.backtest.report import Report, Told, span
+
+DOINGS = 12  # lines for each policy; the page has all
+UNKNOWN = "not known"
+
+
+def measures(report: Report) -> Table:
+    """Policies side by side."""
+    drawn = Table("", *(told.name for told in report.told), box=None, header_style="bold", pad_edge=False)
+    for name, tell in rows(report):
+        drawn.add_row(name, *(tell(told.measures) for told in report.told))
+    return drawn
+
+
+def rows(report: Report) -> list[tuple[str, Callable[[Measures], str]]]:
+    """Each measure's name, and how it is told."""
+    harms = len(report.harms)
+    found: list[tuple[str, Callable[[Measures], str]]] = [("alarms", alarms)]
+    if harms == 1:
+        found += [
+            ("harm found after", lambda m: _found(m)),
+            ("retraining asked for after", lambda m: span(m.costs[0].asked_after_s)),
+        ]
+    elif harms:
+        found += [
+            ("harms found", lambda m: f"{m.found} of {harms}"),
+            ("retraining asked for", lambda m: f"{m.asked} of {harms}"),
+        ]
+    if harms:
+        found += [
+            ("wrong answers until then", lambda m: _number(m.wrong)),
+            ("labels until then", lambda m: _number(m.labels_used)),
+        ]
+    return [
+        *found,
+        ("false pages", lambda m: _number(m.false_pages)),
+        ("retrainings", lambda m: _number(m.retrainings)),
+        ("of them needless", lambda m: _number(m.needless)),
+        ("minutes of retraining", lambda m: _number(m.retraining_minutes)),
+        ("labels asked for", lambda m: f"{m.labels_asked:,}"),
+    ]
+
+
+def doings(told: Told, most: int | None = DOINGS) -> list[str]:
+    """What one policy did, in order."""
+    lines = [line for _, line in story(told.outcome)]
+    more = [] if most is None or len(lines) <= most else [f"... and {len(lines) - most} more in the page"]
+    return [*lines[:most], *more]
+
+
+def story(outcome: Outcome) -> list[tuple[int, str]]:
+    """Alarms and decisions in the order of time, in words."""
+    found = [
+        (alarm.raised_ms, 0, f"alarm ({alarm.kind.replace('_', ' ')}): {alarm.summary}") for alarm in outcome.alarms
+    ]
+    found += [(each.time_ms, 1, f"asks for {each.wanted} labels: {each.reason}") for each in outcome.labels_wanted]
+    found += [(each.time_ms, 2, f"asks for a retraining: {each.reason}") for each in outcome.retrainings]
+    return [(time_ms, f"{moment(time_ms)}  {words}") for time_ms, _, words in sorted(found)]
+
+
+def header(report: Report) -> list[str]:
+    """What was replayed, and what the labels say of it."""
+    lines = [
+        f"{report.alias}: {report.replies:,} replies and {report.labels:,} labels, "
+        f"{moment(report.first_ms)} to {moment(report.last_ms)}"
+    ]
+    lines += [
+        f"harm: {harm.version} from {moment(harm.onset_ms)} to {moment(harm.end_ms)}, {harm.error_rate:.0%} wrong, "
+        f"{harm.usual_rate:.0%} otherwise ({harm.labels} labels)"
+        for harm in report.harms
+    ]
+    return lines + ([_faithful(report)] if report.fidelity else [])
+
+
+def alarms(measured: Measures) -> str:
+    """Alarms by kind.
+
+    >>> from types import SimpleNamespace
+    >>> alarms(SimpleNamespace(alarms={"drift": 2, "quality": 1}))
+    'drift 2, quality 1'
+    """
+    found: Sequence[str] = [f"{kind.replace('_', ' ')} {count}" for kind, count in measured.alarms.items()]
+    return ", ".join(found) or "none"
+
+
+def _found(measured: Measures) -> str:
+    cost = measured.costs[0]
+    if cost.found_after_s is None:
+        return "never"
+    return f"{span(cost.found_after_s)} ({cost.found_after_replies:,} replies)"
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def _faithful(report: Report) -> str:
+    assert report.fidelity is not None
+    found = report.fidelity
+    told = f"the replay of the present settings raises {found.again} of the {found.recorded} recorded alarms again"
+    told += f", and {found.more} more" if found.more else ""
+    changed = f"; set otherwise since: {', '.join(found.settings_changed)}" if found.settings_changed else ""
+    return told + changed
