@@ -42,9 +42,19 @@ def svg(draw: Callable[[], Figure]) -> str:
         "font.size": 10,
     }
     with matplotlib.rc_context(style):
-        out = io.StringIO()
-        draw().savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        out, figure = io.StringIO(), draw()
+        _settle(figure)
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         return themed(out.getvalue())
+
+
+def _settle(figure: Figure) -> None:
+    """Axes where the layout put them, without its last digits, which are not always the same."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        left, bottom, width, height = (round(each, 4) for each in axis.get_position().bounds)
+        axis.set_position((left, bottom, width, height))
 
 
 def themed(svg: str) -> str:

@@ -107,7 +107,8 @@ def _figure(report: Report, facts: Facts) -> Figure:
 
 def _over_all(axis: Axes, report: Report, over: Scale) -> Axes:
     plain(axis)
-    axis.set_xlim(over.at(report.first_ms), over.at(report.last_ms) * 1.005 or 1.0)
+    end = over.at(report.last_ms) or 1.0
+    axis.set_xlim(-0.006 * end, 1.006 * end)
     return axis
 
 
@@ -150,7 +151,7 @@ def _shade(axis: Axes, report: Report, over: Scale, words: bool) -> None:
         axis.axvspan(left, right, color=tone("harm"), alpha=0.12, lw=0)
         if words:
             name = "harm" if len(report.harms) == 1 else f"harm {number}"
-            axis.text(left, 1.0, f" {name}", color=tone("harm"), fontsize=9.5, fontweight="bold", va="top")
+            axis.text(left, 0.1, f" {name}", color=tone("harm"), fontsize=9.5, fontweight="bold")
 
 
 def _draw_doings(axis: Axes, report: Report, over: Scale) -> None:
@@ -187,7 +188,8 @@ def _draw_harm(axis: Axes, report: Report, number: int, named: bool) -> None:
     near = scale(0, longest * 1_000)
     for place, each in enumerate(reversed(costs)):
         _draw_cost(axis, each, place, near)
-    axis.set_xlim(0, near.at(longest * 1_000) * 1.34 or 1.0)
+    end = near.at(longest * 1_000) or 1.0
+    axis.set_xlim(-0.012 * end, 1.34 * end)
     axis.set_ylim(-0.6, len(costs) - 0.4)
     axis.grid(axis="y", visible=False)
     axis.grid(axis="x", color=tone("grid"), lw=0.8)
@@ -224,7 +226,7 @@ def _draw_cost(axis: Axes, each: Cost, place: int, near: Scale) -> None:
 def _mark(axis: Axes, at: float, place: float, mark: tuple[str, str, str], hollow: bool) -> None:
     marker, name, _ = mark
     face = "none" if hollow else tone(name)
-    axis.plot([at], [place], marker, ms=8.5, mec=tone(name), mfc=face, mew=1.4, clip_on=False, zorder=3)
+    axis.plot([at], [place], marker, ms=8.5, mec=tone(name), mfc=face, mew=1.4, zorder=3)
 
 
 def _names(axis: Axes, told: Sequence[Told | None]) -> None:

@@ -14,7 +14,6 @@ from deploy.backtest.outcome import Ended, Outcome, read, told
 from deploy.replay import entries
 from monitor.policy import Observation
 from streams.events import DecisionRecorded
-from streams.history import Extent
 
 PLACES = ("ledger.jsonl", "../ledger.jsonl")  # beside the lake: where an export, or a demo, leaves it
 
@@ -39,9 +38,10 @@ def find(lake: Path) -> Path | None:
     return next((path for name in PLACES if (path := lake.parent / name).is_file()), None)
 
 
-def load(path: Path, alias: str, extent: Extent) -> Recorded:
-    """What a ledger file says of the alias, from the history's first event on. Raises LedgerError naming the line."""
-    return recorded(entry for _, entry in entries(path) if entry.alias == alias and entry.time_ms >= extent.first_ms)
+def load(path: Path, alias: str, since_ms: int, until_ms: int | None) -> Recorded:
+    """What a ledger file says of the alias in this time (of the log). Raises LedgerError naming the line."""
+    mine = (entry for _, entry in entries(path) if entry.alias == alias)
+    return recorded(e for e in mine if since_ms <= e.time_ms and (until_ms is None or e.time_ms < until_ms))
 
 
 def recorded(decisions: Iterable[DecisionRecorded]) -> Recorded:

@@ -152,15 +152,15 @@ def _named(told: Told) -> str:
 def span(seconds: float | None) -> str:
     """A duration for people.
 
-    >>> span(42.4), span(200), span(8_040), span(200_000), span(None)
-    ('42 s', '3 min 20 s', '2 h 14 min', '2.3 days', 'never')
+    >>> span(42.4), span(200), span(6_325), span(200_000), span(None)
+    ('42 s', '3 min 20 s', '1 h 45 min', '2.3 days', 'never')
     """
     if seconds is None:
         return "never"
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"
-    if whole < 7_200:
+    if whole < 3_600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3_600} h {whole % 3_600 // 60} min" if whole < 172_800 else f"{seconds / 86_400:.1f} days"
 

@@ -50,7 +50,8 @@ def run(options: Options, extent: Extent, advance: Advance = lambda _: None) -> 
     """The comparison; `options` and `extent` as `choose` gave them."""
     alias = options.stretch.alias
     assert alias is not None
-    recorded = ledgers.load(options.ledger, alias, extent) if options.ledger else None
+    since_ms, until_ms = extent.first_ms, options.stretch.until_ms
+    recorded = ledgers.load(options.ledger, alias, since_ms, until_ms) if options.ledger else None
     replays = [begin(candidate, alias, recorded.ended if recorded else ()) for candidate in options.candidates]
     scorer, witness = Scorer(), Witness()
     for slice in read(options.lake, options.stretch):

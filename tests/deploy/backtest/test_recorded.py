@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from deploy.backtest.recorded import find, load, recorded
+from deploy.replay import LedgerError
+from streams import ledger
+from streams.events import DecisionKind, DecisionRecorded
+from tests.deploy.backtest.lives import ALIAS, SECTIONS, life, live
+
+LEDGER = live(life("harm"), rejected_after_ms=3_000)
+
+
+def test_a_ledger_tells_what_was_done_with_which_settings_and_how_it_ended() -> None:
+    found = recorded(LEDGER)
+    assert "quality" in [alarm.kind for alarm in found.outcome.alarms]
+    assert found.outcome.retrainings
+    assert found.outcome.labels_wanted
+    assert found.settings == SECTIONS
+    assert {each.status for each in found.ended} == {"reject"}
+    assert found.minutes == pytest.approx(3 / 60, abs=1 / 60)
+
+
+def test_entries_written_twice_count_once() -> None:
+    assert recorded([*LEDGER, *LEDGER]) == recorded(LEDGER)
+
+
+def test_what_others_decided_is_left_out() -> None:
+    human = DecisionRecorded(
+        id="h", alias=ALIAS, time_ms=1, kind=DecisionKind.OPERATOR, function="operator", inputs={}, output={}
+    )
+    assert recorded([human, *LEDGER]) == recorded(LEDGER)
+
+
+def test_only_the_alias_and_its_time_are_read(tmp_path: Path) -> None:
+    others = [replace(each, id=f"o{each.id}", alias="sales") for each in LEDGER]
+    path = tmp_path / "ledger.jsonl"
+    ledger.export([*others, *LEDGER], path)
+    assert load(path, ALIAS, 0, None) == recorded(LEDGER)
+    assert load(path, ALIAS, LEDGER[1].time_ms, LEDGER[-1].time_ms) == recorded(
+        [each for each in LEDGER if LEDGER[1].time_ms <= each.time_ms < LEDGER[-1].time_ms]
+    )
+
+
+def test_another_releases_decision_is_named() -> None:
+    strange = replace(LEDGER[0], output=[{"type": "alarm", "kind": "mood"}])
+    with pytest.raises(LedgerError, match=rf"decision {LEDGER[0].id} \(judge.update\).*another release"):
+        recorded([strange])
+
+
+def test_a_ledger_beside_the_lake_is_found(tmp_path: Path) -> None:
+    lake = tmp_path / "stack" / "lake"
+    lake.mkdir(parents=True)
+    assert find(lake) is None
+    (tmp_path / "ledger.jsonl").touch()
+    assert find(lake) == lake.parent / "../ledger.jsonl"
