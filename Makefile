@@ -63,6 +63,7 @@ bench-journal: setup
 bench-monitor: setup
 	$(BIN)/python -m tests.bench.monitor
 	$(BIN)/python -m tests.bench.streams
+	$(BIN)/python -m tests.bench.backtest
 
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --override overrides.txt --universal --python-version 3.11 \

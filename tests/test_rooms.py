@@ -51,6 +51,10 @@ PURE = (
     "retrain.claims",
     "retrain.recipe",
     "deploy.replay",
+    "deploy.backtest.candidates",
+    "deploy.backtest.outcome",
+    "deploy.backtest.truth",
+    "deploy.backtest.measures",
 )
 
 
