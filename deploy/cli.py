@@ -36,6 +36,8 @@ class Ordered(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):  # how click ends; RuntimeErrors by descent only
+            raise
         except EXPECTED_ERRORS as error:
             if ctx.params.get("debug"):
                 raise
@@ -309,7 +311,7 @@ def backtest(policies: tuple[Path, ...], out: Path, config_path: Path | None, **
     """Replay recorded history through other policies: what they would have done, when, and at what cost.
 
     Beside them stand the present settings and, where there is a ledger, what happened. Harm is what all labels show
-    afterwards. Its cost are the wrong answers from its onset until a retraining is asked for, those served times the
+    afterwards. Its cost is the wrong answers from its onset until a retraining is asked for, those served times the
     share of wrong ones among the labelled. A false page says harm where the labels show none. What a retraining would
     have come to cannot be replayed.
 

@@ -1,0 +1,39 @@
+"""What README shows of it runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from deploy.cli import main
+from streams import ledger
+from tests.deploy.backtest.lives import life, live, store
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+SECTION = README[README.index("## Try a policy on what happened") : README.index("## Limits")]
+BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", SECTION, re.DOTALL))
+COMMANDS = BLOCKS["console"].splitlines()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_policy_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "eager.toml").write_text(BLOCKS["toml"])
+    lived = life("harm")
+    store(tmp_path / "var/lake", lived)
+    ledger.export(live(lived), tmp_path / "ledger.jsonl")
+    name, *words = shlex.split(command.replace("2026-05-01", "2025-06-01").replace("2026-06-01", "2025-07-01"))
+    done = CliRunner().invoke(main, words)
+    assert (name, done.exit_code) == ("homeostat", 0), done.output
+    assert "var/backtest/backtest.html" in done.stdout
+    assert (tmp_path / "var/backtest/backtest.json").exists()
+
+
+@pytest.mark.parametrize("name", ["replay", "backtest"])
+def test_the_commands_that_are_named_exist(name: str) -> None:
+    assert f"homeostat {name}" in README
+    assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
