@@ -11,6 +11,7 @@ from deploy.parse import ConfigError, Table, build, read_toml
 from monitor.settings import MonitorSettings, PolicySettings
 
 PRESENT = "present settings"
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ def changes(present: Sections, other: Sections) -> list[str]:
     ['policy.min_fresh_labels: 200 -> 50']
     """
     before, after = _flat(asdict(present)), _flat(asdict(other))
-    return [f"{key}: {before[key]} -> {value}" for key, value in after.items() if before[key] != value]
+    keys = [key for key in dict.fromkeys([*before, *after]) if before.get(key, NOTHING) != after.get(key, NOTHING)]
+    return [f"{key}: {before.get(key, NOTHING)} -> {after.get(key, NOTHING)}" for key in keys]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from deploy.backtest.candidates import Candidate
 from deploy.backtest.outcome import Ended, Outcome, told
-from monitor.descriptors import NAMES
+from monitor.descriptors import Describer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
 from streams.batch import GIVEN, SERVED, Source
@@ -50,10 +50,11 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Replies and labels that the log took at about the same time."""
+    """Replies and labels that the log took at about the same time. `names`: of the replies' descriptors."""
 
     replies: Scored
     labels: Scored
+    names: tuple[str, ...]
 
     @property
     def rows(self) -> int:
@@ -84,18 +85,19 @@ def begin(candidate: Candidate, alias: str, ended: Sequence[Ended] = ()) -> Repl
 
 @dataclass(slots=True)
 class Scorer:
-    """Scores each event once, for all candidates. Offsets count on from slice to slice."""
+    """Scores each event once, for all candidates with the same patterns. Offsets count on from slice to slice."""
 
+    describe: Describer
     replies: int = 0
     labels: int = 0
 
     def score(self, slice: Slice) -> Iterator[Chunk]:
         """The slice cut into chunks."""
-        served, _ = SERVED.score(list(enumerate(slice.replies, self.replies)))
-        given, _ = GIVEN.score(list(enumerate(slice.labels, self.labels)))
+        served, _ = SERVED.score(list(enumerate(slice.replies, self.replies)), self.describe)
+        given, _ = GIVEN.score(list(enumerate(slice.labels, self.labels)), self.describe)
         self.replies += len(served)
         self.labels += len(given)
-        yield from cut(Chunk(Scored(served, slice.replies_ms), Scored(given, slice.labels_ms)))
+        yield from cut(Chunk(Scored(served, slice.replies_ms), Scored(given, slice.labels_ms), self.describe.names))
 
 
 def cut(whole: Chunk) -> Iterator[Chunk]:
@@ -106,7 +108,7 @@ def cut(whole: Chunk) -> Iterator[Chunk]:
         end = min(first + MOST_ROWS, bisect_left(times, times[first] + LONGEST_MS))
         until = max(times[end] if end < len(times) else times[-1] + 1, times[first] + 1)
         ends = bisect_left(whole.replies.taken_ms, until), bisect_left(whole.labels.taken_ms, until)
-        yield Chunk(whole.replies.take(replies, ends[0]), whole.labels.take(labels, ends[1]))
+        yield Chunk(whole.replies.take(replies, ends[0]), whole.labels.take(labels, ends[1]), whole.names)
         replies, labels = ends
 
 
@@ -152,14 +154,14 @@ def _waiting(policy: PolicySettings) -> PolicySettings:
 def _batches(replay: Replay, chunk: Chunk) -> Iterator[tuple[int, Heard]]:
     for source, scored in _parts(chunk):
         if len(scored.rows):
-            yield chunk.end_ms, _batch(replay.memory.alias, source, scored.rows)
+            yield chunk.end_ms, _batch(replay.memory.alias, source, scored.rows, chunk.names)
 
 
 def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended]) -> Iterator[tuple[int, Heard]]:
     """Of one moment: replies, labels, then results."""
     alias = replay.memory.alias
     found: list[tuple[int, int, Heard]] = [
-        (time_ms, turn, _batch(alias, source, scored.rows.take([i])))
+        (time_ms, turn, _batch(alias, source, scored.rows.take([i]), chunk.names))
         for turn, (source, scored) in enumerate(_parts(chunk))
         for i, time_ms in enumerate(scored.taken_ms)
     ]
@@ -172,14 +174,14 @@ def _parts(chunk: Chunk) -> tuple[tuple[Source[Any], Scored], ...]:
     return (SERVED, chunk.replies), (GIVEN, chunk.labels)
 
 
-def _batch(alias: str, source: Source[Any], rows: ScoreRows) -> ScoreBatch:
+def _batch(alias: str, source: Source[Any], rows: ScoreRows, names: Sequence[str]) -> ScoreBatch:
     return ScoreBatch(
         alias=alias,
         source_topic=source.topic.name,
         partition=0,
         first_offset=rows.offsets[0],
         last_offset=rows.offsets[-1],
-        descriptor_names=list(NAMES) if source.name == "inference" else [],
+        descriptor_names=list(names) if source.name == "inference" else [],
         rows=rows,
     )
 

@@ -12,6 +12,8 @@ from deploy.backtest.candidates import Candidate
 from deploy.backtest.replaying import Scorer, begin, hear
 from deploy.backtest.report import Report, Source, compare
 from deploy.backtest.witness import Facts, Witness
+from monitor.descriptors import Describer
+from monitor.forbidden import Forbidden
 from streams import lake
 from streams.history import TOPICS, Extent, Stretch, read, survey
 
@@ -53,15 +55,26 @@ def run(options: Options, extent: Extent, advance: Advance = lambda _: None) -> 
     since_ms, until_ms = extent.first_ms, options.stretch.until_ms
     recorded = ledgers.load(options.ledger, alias, since_ms, until_ms) if options.ledger else None
     replays = [begin(candidate, alias, recorded.ended if recorded else ()) for candidate in options.candidates]
-    scorer, witness = Scorer(), Witness()
+    scorers, witness = {_patterns(each): Scorer(describer(each)) for each in options.candidates}, Witness()
     for slice in read(options.lake, options.stretch):
         witness.see(slice)
-        for chunk in scorer.score(slice):
-            replays = [hear(replay, chunk) for replay in replays]
-            advance(chunk.rows)
+        scored = {patterns: scorer.score(slice) for patterns, scorer in scorers.items()}
+        for chunks in zip(*scored.values(), strict=True):
+            chunk = dict(zip(scored, chunks, strict=True))
+            replays = [hear(replay, chunk[_patterns(replay.candidate)]) for replay in replays]
+            advance(chunks[0].rows)
     ledger = str(options.ledger) if options.ledger else None
     source = Source(alias=alias, lake=str(options.lake), ledger=ledger, extent=extent)
     return compare(source, replays, witness, recorded, options.retraining_minutes)
+
+
+def describer(candidate: Candidate) -> Describer:
+    """How this candidate's worker would describe replies."""
+    return Describer(Forbidden(candidate.sections.monitor.policy_patterns))
+
+
+def _patterns(candidate: Candidate) -> tuple[tuple[str, str], ...]:
+    return tuple(candidate.sections.monitor.policy_patterns.items())
 
 
 def moment(text: str) -> int:

@@ -84,7 +84,7 @@ def _send(kafka: KafkaSettings, each: Life, partition: int) -> tuple[Places, Pla
 @pytest.fixture
 def run(kafka: KafkaSettings, tmp_path: Path) -> Run:
     config = tmp_path / "homeostat.toml"
-    monitor = asdict(MONITOR) | {"slo": {}}
+    monitor = asdict(MONITOR) | {"slo": {}, "policy_patterns": {}}
     stack = {"var": str(tmp_path), "embedded_kafka": False}
     tables: dict[str, dict[str, object]] = {
         "stack": stack,

@@ -27,6 +27,13 @@ def test_what_a_file_leaves_out_is_as_it_is_now(tmp_path: Path) -> None:
     assert other.changes == ["monitor.slo.min_bad: 10 -> 3", "policy.budget_per_day: 4 -> 1"]
 
 
+def test_patterns_are_added(tmp_path: Path) -> None:
+    text = "[monitor.policy_patterns]\nrefunds = 'full refund'\n"
+    assert candidates(NOW, [file(tmp_path, text)])[1].changes == [
+        "monitor.policy_patterns.refunds: nothing -> full refund"
+    ]
+
+
 def test_all_that_is_wrong_in_all_files_is_told_at_once(tmp_path: Path) -> None:
     one = file(tmp_path, "[monitor]\ntolerance = 0.9\nmood = 1\n[gateway]\nport = 1\n", "one.toml")
     two = file(tmp_path, "[policy]\nlabel_growth = 'much'\n", "two.toml")

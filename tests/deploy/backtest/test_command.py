@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from deploy.backtest.recorded import recorded
 from deploy.cli import main
@@ -20,7 +21,7 @@ from deploy.toml import dump
 from streams import lake, ledger
 from streams.events import InferenceServed
 from streams.topics import INFERENCE
-from tests.deploy.backtest.lives import ALIAS, SECTIONS, Life, life, live, store
+from tests.deploy.backtest.lives import ALIAS, HEALTHY, SECTIONS, Life, life, live, store
 from tests.streams.traffic import served
 
 LIFE = life("harm")
@@ -31,7 +32,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     config = tmp_path / "homeostat.toml"
-    slo = asdict(SECTIONS.monitor) | {"slo": {}}
+    slo = asdict(SECTIONS.monitor) | {"slo": {}, "policy_patterns": {}}
     config.write_text(dump({"monitor": slo, "policy": asdict(SECTIONS.policy)}))
     policy = tmp_path / "eager.toml"
     policy.write_text("[policy]\nmin_fresh_labels = 20\n")
@@ -67,6 +68,17 @@ def test_policies_and_what_happened_stand_side_by_side(run: Run, tmp_path: Path)
     for words in ("wrong answers until", "what happened", "asks for a retraining", "cannot be replayed", "false pages"):
         assert words in done.stdout
     assert re.search(r"raises (\d+) of\s+the \1 recorded alarms", done.stdout)
+
+
+def test_policies_with_other_patterns_see_other_descriptors(run: Run, tmp_path: Path) -> None:
+    """A word that is as long as another is noticed by those who forbid it."""
+    spoken = {"refund": "rebate"}
+    after = [replace(each, output=spoken.get(each.output, each.output)) for each in LIFE.replies[HEALTHY:]]
+    store(tmp_path / "lake", Life([*LIFE.replies[:HEALTHY], *after], []))
+    (tmp_path / "strict.toml").write_text("[monitor.policy_patterns]\nrebates = 'rebate'\n")
+    assert run("--policy", str(tmp_path / "strict.toml")).exit_code == 0
+    summaries = [" ".join(a["summary"] for a in each["outcome"]["alarms"]) for each in told(tmp_path)["told"]]
+    assert [("output_policy_rebates" in each) for each in summaries] == [False, False, True]
 
 
 def ledger_alarms() -> bytes:

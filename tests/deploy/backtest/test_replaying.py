@@ -12,6 +12,7 @@ from deploy.backtest import recorded, replaying
 from deploy.backtest.candidates import Candidate, Sections
 from deploy.backtest.outcome import Ended, Outcome
 from deploy.backtest.replaying import Chunk, Scored, Scorer, begin, cut, hear
+from deploy.backtest.running import describer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
 from streams.history import Stretch, read
@@ -21,7 +22,7 @@ KINDS = {"harm": "quality", "drift": "drift", "doubt": "estimated_quality", "fai
 
 
 def replayed(root: Path, candidate: Candidate = PRESENT, ended: tuple[Ended, ...] = ()) -> Outcome:
-    replay, scorer = begin(candidate, ALIAS, ended), Scorer()
+    replay, scorer = begin(candidate, ALIAS, ended), Scorer(describer(candidate))
     for slice in read(root, Stretch(ALIAS)):
         for chunk in scorer.score(slice):
             replay = hear(replay, chunk)
@@ -108,7 +109,7 @@ def test_chunks_hold_everything_once_in_order_and_are_bounded() -> None:
     times = [0] * 10 + [i * 1_000 for i in range(700)] + [90_000_000]
     replies = Scored(_rows(len(times)), times)
     labels = Scored(_rows(300), [i * 2_000 for i in range(300)])
-    chunks = list(cut(Chunk(replies, labels)))
+    chunks = list(cut(Chunk(replies, labels, ())))
     assert [at for each in chunks for at in each.replies.rows.offsets] == list(range(len(times)))
     assert [at for each in chunks for at in each.labels.rows.offsets] == list(range(300))
     assert max(each.rows for each in chunks) <= replaying.MOST_ROWS
@@ -119,7 +120,7 @@ def test_chunks_hold_everything_once_in_order_and_are_bounded() -> None:
 
 def test_more_than_a_chunk_at_one_moment_stays_together() -> None:
     many = Scored(_rows(1_000), [5] * 1_000)
-    assert [each.rows for each in cut(Chunk(many, Scored(_rows(0), [])))] == [1_000]
+    assert [each.rows for each in cut(Chunk(many, Scored(_rows(0), []), ()))] == [1_000]
 
 
 def _rows(count: int) -> ScoreRows:
