@@ -72,9 +72,9 @@ def test_policies_and_what_happened_stand_side_by_side(run: Run, tmp_path: Path)
 
 def test_policies_with_other_patterns_see_other_descriptors(run: Run, tmp_path: Path) -> None:
     """A word that is as long as another is noticed by those who forbid it."""
-    spoken = {"refund": "rebate"}
-    after = [replace(each, output=spoken.get(each.output, each.output)) for each in LIFE.replies[HEALTHY:]]
-    store(tmp_path / "lake", Life([*LIFE.replies[:HEALTHY], *after], []))
+    spoken, before = {"refund": "rebate", "parcel": "rebate"}, life("nothing").replies
+    after = [replace(each, output=spoken.get(each.output, each.output)) for each in before[HEALTHY:]]
+    store(tmp_path / "lake", Life([*before[:HEALTHY], *after], []))
     (tmp_path / "strict.toml").write_text("[monitor.policy_patterns]\nrebates = 'rebate'\n")
     assert run("--policy", str(tmp_path / "strict.toml")).exit_code == 0
     summaries = [" ".join(a["summary"] for a in each["outcome"]["alarms"]) for each in told(tmp_path)["told"]]
