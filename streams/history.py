@@ -2,9 +2,9 @@
 
 The lake has no log times. When the log took an event is estimated: not before the events that stand before it in its
 partition, else the middle of its own time and its neighbours'. So a late event stays where it came, and one clock that
-is far ahead does not hold up all that follows. Partitions are merged by these times, and within one the order of
-offsets holds. A live worker took whole batches of one partition after another: where partitions are several, it may
-have seen events that lie within one of its batches in another order than they come here.
+is far ahead does not hold up all that follows. Partitions are merged by these times, replies and labels too, and within
+a partition the order of offsets holds. A live worker takes whole batches, of one partition after another: it may have
+seen what lies within one batch (half a second, where it keeps up) in another order than it comes here.
 """
 
 from __future__ import annotations

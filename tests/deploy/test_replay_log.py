@@ -8,7 +8,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from streams.events import AlarmRaised, DecisionKind, DecisionRecorded
 from streams.ledger import export
 from streams.log import Appender, KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS
-from tests.deploy.backtest.lives import Life, life
+from tests.deploy.backtest.lives import Life, life, plain
 from tests.streams import oracle
 from tests.streams.traffic import Plan, Process, produce, small
 
@@ -84,13 +83,12 @@ def _send(kafka: KafkaSettings, each: Life, partition: int) -> tuple[Places, Pla
 @pytest.fixture
 def run(kafka: KafkaSettings, tmp_path: Path) -> Run:
     config = tmp_path / "homeostat.toml"
-    monitor = asdict(MONITOR) | {"slo": {}, "policy_patterns": {}}
     stack = {"var": str(tmp_path), "embedded_kafka": False}
     tables: dict[str, dict[str, object]] = {
         "stack": stack,
         "kafka": {"bootstrap": kafka.bootstrap},
-        "monitor": monitor,
-        "policy": asdict(POLICY),
+        "monitor": plain(MONITOR),
+        "policy": plain(POLICY),
     }
     config.write_text(dump(tables))
     return lambda *words: CliRunner().invoke(main, [*words, "--config", str(config)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,11 @@ def _reply(number: int, kind: str, right: bool, rng: random.Random) -> Inference
     made = served(ALIAS, number, text=text)
     status = 503 if kind == "failure" and number % 2 else 200
     return replace(made, logprob_mean=confidence, logprob_min=2 * confidence, status=status)
+
+
+def plain(settings: Any) -> dict[str, object]:
+    """The settings that are single values, as a file has them."""
+    return {key: value for key, value in asdict(settings).items() if isinstance(value, int | float | str)}
 
 
 def store(root: Path, lived: Life, partitions: int = 1) -> Path:

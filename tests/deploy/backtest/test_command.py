@@ -6,7 +6,6 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from deploy.toml import dump
 from streams import lake, ledger
 from streams.events import InferenceServed
 from streams.topics import INFERENCE
-from tests.deploy.backtest.lives import ALIAS, HEALTHY, SECTIONS, Life, life, live, store
+from tests.deploy.backtest.lives import ALIAS, HEALTHY, SECTIONS, Life, life, live, plain, store
 from tests.streams.traffic import served
 
 LIFE = life("harm")
@@ -32,8 +31,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     config = tmp_path / "homeostat.toml"
-    slo = asdict(SECTIONS.monitor) | {"slo": {}, "policy_patterns": {}}
-    config.write_text(dump({"monitor": slo, "policy": asdict(SECTIONS.policy)}))
+    config.write_text(dump({"monitor": plain(SECTIONS.monitor), "policy": plain(SECTIONS.policy)}))
     policy = tmp_path / "eager.toml"
     policy.write_text("[policy]\nmin_fresh_labels = 20\n")
     base = ["backtest", "--config", str(config), "--policy", str(policy), "--out", str(tmp_path / "out")]
