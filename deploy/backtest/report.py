@@ -22,7 +22,7 @@ BOUNDS = [
     "A retraining's effect cannot be replayed: all replies are those of the recorded versions. After a request that "
     "the ledger does not know, a policy waits until the recorded champion changes; costs end with the request.",
     "Labels are those that came. Those that another policy would have asked for are not there.",
-    "The judge's clock is event time, since the lake has no other, and partitions, replies and labels are merged by it. A "
+    "The judge's clock is event time, since the lake has no other; partitions, replies and labels are merged by it. A "
     "live worker may have seen those that lie within one of its batches in another order. Pauses are not replayed.",
 ]
 

@@ -24,7 +24,7 @@ from tests.deploy.backtest.lives import ALIAS, HEALTHY, SECTIONS, Life, life, li
 from tests.streams.traffic import served
 
 LIFE = life("harm")
-LEDGER = live(LIFE)
+LEDGER = live(LIFE, batch_ms=200)  # each reply as it comes: the order is known
 Run = Callable[..., Result]
 
 
