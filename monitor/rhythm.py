@@ -22,6 +22,7 @@ OF_THE_WEEK = (1, 2, 3, 5, 6, 8, 9)  # cycles a week; weekdays and weekends, and
 PERIODS = 1.8  # that a reference must span: two, less what a sample lacks at its ends
 FEIGNED = 0.01  # chance that a reference without a rhythm is given one
 LEAST_EVENTS = 100  # fewer say nothing of a rhythm
+RELATIVE = 1e-6  # what is smaller beside the largest counts as nothing: hours that were never seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,14 @@ class Rhythm:
 def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
     """The rhythm of these scores (events x descriptors), which may be none."""
     times = np.asarray(times_ms, dtype=np.int64)
-    candidates = _candidates(times)
-    waves: tuple[int, ...] = ()
-    if candidates and scores.size:
-        noise = _noise(scores - _fitted(candidates, times, scores))
-        while wave := _strongest(candidates, waves, times, scores, noise):
-            waves = (*waves, wave)
-    weights = _weights(waves, times, scores) if waves else np.zeros((1, scores.shape[1]))
-    fitted = _design(waves, times) @ weights if waves else np.zeros((1, scores.shape[1]))
+    candidates = _candidates(times) if scores.size else ()
+    waves = _chosen(_Fit(candidates, times, scores)) if candidates else ()
+    if not waves:
+        nothing = np.zeros(scores.shape[1])
+        return Rhythm((), nothing[None], nothing, nothing)
+    design = _design(waves, times)
+    weights = np.linalg.lstsq(design, scores, rcond=RELATIVE)[0]
+    fitted = design @ weights
     return Rhythm(waves, weights, fitted.min(axis=0), fitted.max(axis=0))
 
 
@@ -65,25 +66,47 @@ def _candidates(times: NDArray[np.int64]) -> tuple[int, ...]:
     return days + (OF_THE_WEEK if span >= PERIODS * WEEK_MS else ())
 
 
-def _strongest(
-    candidates: tuple[int, ...], waves: tuple[int, ...], times: NDArray[np.int64], scores: Floats, noise: Floats
-) -> int | None:
-    """The wave that explains most beyond those taken, if it is more than chance."""
-    left = [wave for wave in candidates if wave not in waves]
-    rest = scores - _fitted(waves, times, scores)
-    power = [float((_explained(wave, times, rest) / noise).max()) for wave in left]
-    # of a wave of noise, power / 2 has an exponential distribution
-    trials = scores.shape[1] * (1 if waves else len(candidates))
-    enough = 2.0 * math.log(trials / FEIGNED)
-    if not left or max(power) <= enough:
-        return None
-    return left[power.index(max(power))]
+class _Fit:
+    """Products of the candidates' waves with each other and with the scores: every choice of waves is fitted from
+    these alone."""
+
+    def __init__(self, candidates: tuple[int, ...], times: NDArray[np.int64], scores: Floats) -> None:
+        design = _design(candidates, times)
+        self.candidates, self.descriptors = candidates, scores.shape[1]
+        self.gram, self.moments = design.T @ design, design.T @ scores
+        self.noise = _noise(scores - design @ self._weights(list(range(design.shape[1]))))
+
+    def explained(self, taken: tuple[int, ...]) -> dict[int, float]:
+        """What each other wave would add, in its variance by chance; of the descriptor for which that is most."""
+        inside = self._columns(taken)
+        rest = self.moments - self.gram[:, inside] @ self._weights(inside)
+        return {wave: self._power(rest, wave) for wave in self.candidates if wave not in taken}
+
+    def _power(self, rest: Floats, wave: int) -> float:
+        own = self._columns((wave,))
+        added = np.linalg.pinv(self.gram[np.ix_(own, own)], rcond=RELATIVE) @ rest[own]
+        return float(((added * rest[own]).sum(axis=0) / self.noise).max())
+
+    def _weights(self, inside: list[int]) -> Floats:
+        weights: Floats = np.linalg.pinv(self.gram[np.ix_(inside, inside)], rcond=RELATIVE) @ self.moments[inside]
+        return weights
+
+    def _columns(self, waves: tuple[int, ...]) -> list[int]:
+        places = [self.candidates.index(wave) for wave in waves]
+        return [0, *(1 + place for place in places), *(1 + len(self.candidates) + place for place in places)]
 
 
-def _explained(wave: int, times: NDArray[np.int64], rest: Floats) -> Floats:
-    """Sum of squares of each descriptor."""
-    total: Floats = (_fitted((wave,), times, rest) ** 2).sum(axis=0)
-    return total
+def _chosen(fit: _Fit) -> tuple[int, ...]:
+    """Waves in the order of what they explain, as long as that is more than chance: a wave of noise explains twice an
+    exponential of its variance."""
+    waves: tuple[int, ...] = ()
+    while left := fit.explained(waves):
+        best = max(left, key=lambda wave: left[wave])
+        trials = fit.descriptors * (1 if waves else len(fit.candidates))
+        if left[best] <= 2.0 * math.log(trials / FEIGNED):
+            break
+        waves = (*waves, best)
+    return waves
 
 
 def _noise(rest: Floats) -> Floats:
@@ -93,16 +116,6 @@ def _noise(rest: Floats) -> Floats:
     slow = rest[: blocks * length].reshape(blocks, length, -1).mean(axis=1).var(axis=0) * length
     noise: Floats = np.maximum(slow, rest.var(axis=0))
     return np.where(noise > 0, noise, np.inf)
-
-
-def _fitted(waves: tuple[int, ...], times: NDArray[np.int64], scores: Floats) -> Floats:
-    fitted: Floats = _design(waves, times) @ _weights(waves, times, scores)
-    return fitted
-
-
-def _weights(waves: tuple[int, ...], times: NDArray[np.int64], scores: Floats) -> Floats:
-    weights: Floats = np.linalg.lstsq(_design(waves, times), scores, rcond=1e-6)[0]
-    return weights
 
 
 def _design(waves: tuple[int, ...], times: NDArray[np.int64]) -> Floats:
