@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from monitor import budget
-from monitor.blocks import length_for
-from monitor.budget import Part, Traffic
+from monitor.budget import Part, Stream, Traffic
 from monitor.descriptors import NAMES
-from monitor.reference import DEAD_ZONE
 from monitor.settings import MonitorSettings
 
 HOURS = 24.0
@@ -75,11 +73,9 @@ def _found(settings: MonitorSettings, part: Part, autocorrelation: float) -> str
         return "nothing: no steps"
     steps = part.steps / HOURS
     if part.kind == "drift":
-        block, spread = length_for(autocorrelation)
-        dead_zone = DEAD_ZONE / (settings.reference_events / block) ** 0.5
-        arl = max(1.0, part.arl / block)
-        shift = budget.smallest_shift(arl, steps / block, descriptors=len(NAMES), dead_zone=dead_zone)
-        return f"shift of {shift * spread:.2f} sigma" if shift is not None else "nothing"
+        stream = Stream(descriptors=len(NAMES), reference=settings.reference_events, autocorrelation=autocorrelation)
+        shift = budget.smallest_drift(part.arl, steps, stream)
+        return f"shift of {shift:.2f} sigma" if shift is not None else "nothing"
     rate = budget.smallest_rate(part.arl, EXAMPLE_LIMIT, steps)
     found = "labels" if part.kind in budget.BY_LABELS else "estimates"
     if rate is None:

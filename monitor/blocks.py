@@ -89,7 +89,7 @@ def choose_length(scores: Floats, places: Ints | None = None) -> int:
     for length in usable:
         numbers, firsts = _whole(at, length)
         found = inflation(_means(scores, firsts, length), numbers)
-        if float(found.max(initial=1.0)) <= TOLERATED + 2.0 * _inflation_error(len(numbers)):
+        if float(found.max(initial=1.0)) <= _passing(len(numbers)):
             return length
     return usable[-1]
 
@@ -116,32 +116,41 @@ def _lags(steps: int) -> int:
     return min(max(0, steps - 1), int(4.0 * (steps / 100.0) ** (2.0 / 9.0)))
 
 
+def _passing(steps: int) -> float:
+    """The estimate up to which so many steps pass for independent enough."""
+    return TOLERATED + 2.0 * _inflation_error(steps)
+
+
 def _inflation_error(steps: int) -> float:
     """Standard error of the inflation where steps are independent."""
     return math.sqrt(4.0 * _lags(steps) / (3.0 * max(1, steps)))
 
 
-def length_for(autocorrelation: float) -> tuple[int, float]:
-    """The block that a stream takes whose correlation falls by so much with each event (AR(1)), and the standard
-    deviation of its averages in sigmas of one event: what dependence costs.
+def length_for(autocorrelation: float, events: int) -> tuple[int, float]:
+    """The block that a reference of so many events chooses where correlation falls by so much with each event (AR(1)),
+    and what a shift of one sigma of the scores is, in sigmas of one event: what dependence costs.
 
-    >>> length_for(0.0), [length_for(rho)[0] for rho in (0.2, 0.4, 0.6)]
-    ((1, 1.0), [5, 10, 20])
+    >>> [length_for(rho, 2_000)[0] for rho in (0.0, 0.2, 0.4, 0.6)]
+    [1, 2, 5, 10]
     """
     if not 0.0 <= autocorrelation < 1.0:
         raise ValueError(f"autocorrelation is {autocorrelation}, expected 0 to below 1")
-    length = next((n for n in LENGTHS if _neighbours(n, autocorrelation) <= TOLERATED), LENGTHS[-1])
-    return length, math.sqrt(_spread(length, autocorrelation)) / (length * (1.0 - autocorrelation))
+    usable = [length for length in LENGTHS if events // length >= FEWEST_BLOCKS] or [1]
+    passing = (n for n in usable if _left(n, autocorrelation) <= _passing(events // n))
+    length = next(passing, usable[-1])
+    inflated = _left(length, autocorrelation) + _inflation_error(events // length)
+    return length, math.sqrt(_variance(length, autocorrelation) * inflated)
 
 
-def _neighbours(length: int, rho: float) -> float:
-    """Correlation of neighbouring averages of an AR(1)."""
-    return rho * (1.0 - rho**length) ** 2 / _spread(length, rho)
+def _left(length: int, rho: float) -> float:
+    """Inflation of the averages of an AR(1)."""
+    return (1.0 + rho) / (1.0 - rho) / (length * _variance(length, rho))
 
 
-def _spread(length: int, rho: float) -> float:
-    """Variance of the sum of so many, times (1 - rho)^2."""
-    return length * (1.0 - rho**2) - 2.0 * rho * (1.0 - rho**length)
+def _variance(length: int, rho: float) -> float:
+    """Of the averages of an AR(1)."""
+    total = length * (1.0 - rho**2) - 2.0 * rho * (1.0 - rho**length)
+    return total / (length * (1.0 - rho)) ** 2
 
 
 def averages(scores: Floats, length: int, places: Ints | None = None) -> tuple[Floats, Ints]:

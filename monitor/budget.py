@@ -14,7 +14,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from monitor.detectors.location_spread import ALTERNATIVES, SHIFTS
+from monitor.blocks import length_for
+from monitor.detectors.location_spread import ALTERNATIVES, SHIFTS, dead_zone
 from monitor.detectors.risk import EXCESSES, stake
 
 SHARES: Mapping[str, float] = {"quality": 0.4, "estimated_quality": 0.2, "drift": 0.4}
@@ -79,7 +80,7 @@ def days_between(parts: Iterable[Part], *, traffic: Traffic) -> float:
 
 
 def smallest_shift(arl: float, steps: float, *, descriptors: int, dead_zone: float) -> float | None:
-    """In sigmas of one descriptor: what is found within so many steps on average; None where nothing is.
+    """In sigmas of one descriptor's scores: what is found within so many steps on average; None where nothing is.
 
     One bet must carry all the others' threshold: a little pessimistic, since they help (measured by
     `make bench-monitor`).
@@ -95,6 +96,38 @@ def smallest_shift(arl: float, steps: float, *, descriptors: int, dead_zone: flo
         return min((_delay(target, growth) for growth in growths), default=math.inf)
 
     return _least(delay, steps, 0.0, 4.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What the events of an alias are like, for the drift detector. `reference`: events that define normal.
+    `autocorrelation`: of neighbouring events. `waves`: of the rhythm of day and week that the reference shows."""
+
+    descriptors: int
+    reference: int
+    autocorrelation: float = 0.0
+    waves: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("descriptors", 1), ("reference", 1), ("waves", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"Stream.{name} is {getattr(self, name)}, expected at least {least}")
+
+
+def smallest_drift(arl_events: float, events: float, stream: Stream) -> float | None:
+    """The shift of one descriptor, in sigmas of an event, that is found within so many events on average; None where
+    none is. Blocks and a rhythm cost what they cost: their averages, and a reference that counts for less.
+
+    >>> calm, dependent = Stream(descriptors=15, reference=2_000), Stream(descriptors=15, reference=2_000, waves=2)
+    >>> [round(smallest_drift(10_000, 200, each) or 0.0, 2) for each in (calm, dependent)]
+    [0.37, 0.42]
+    """
+    block, sigma = length_for(stream.autocorrelation, stream.reference)
+    size = stream.reference / block / (1 + 2 * stream.waves)
+    arl = max(1.0, arl_events / block)
+    zone = dead_zone(arl, size, stream.descriptors)
+    shift = smallest_shift(arl, events / block, descriptors=stream.descriptors, dead_zone=zone)
+    return None if shift is None else shift * sigma
 
 
 def smallest_rate(arl: float, limit: float, labels: float) -> float | None:

@@ -85,7 +85,7 @@ class Scorer:
     @property
     def size(self) -> float:
         """For how many independent steps the reference counts: its blocks, shared by the rhythm's parameters."""
-        return self.blocks.shape[1] / self.rhythm.parameters
+        return float(self.blocks.shape[1] / self.rhythm.parameters)
 
     def dead_zone(self, arl_events: float) -> float:
         """What a shift must exceed because the reference is finite, where so many events are to pass between false

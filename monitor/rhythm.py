@@ -55,8 +55,8 @@ def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
         nothing = np.zeros(scores.shape[1])
         return Rhythm((), nothing[None], nothing, nothing)
     design = _design(waves, times)
-    weights = np.linalg.lstsq(design, scores, rcond=RELATIVE)[0]
-    fitted = design @ weights
+    weights: Floats = np.linalg.lstsq(design, scores, rcond=RELATIVE)[0]
+    fitted: Floats = design @ weights
     return Rhythm(waves, weights, fitted.min(axis=0), fitted.max(axis=0))
 
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from monitor import blocks
-from monitor.blocks import TOLERATED, averages, choose_length, first_of_bursts, length_for, neighbour_correlation
+from monitor.blocks import Block, averages, choose_length, fill, first_of_bursts, inflation, length_for
 
 
 def dependent(rho: float, events: int = 2_000, columns: int = 3) -> NDArray[np.float64]:
@@ -25,8 +27,57 @@ def test_the_block_is_long_enough_for_the_dependence(rho: float) -> None:
     series = dependent(rho)
     length = choose_length(series)
     assert length > 1
-    left = neighbour_correlation(blocks.averages(dependent(rho, 50_000), length)).max()
-    assert left < 0.2
+    left = inflation(averages(dependent(rho, 50_000), length)[0])
+    assert (left < 1.6).all()
+
+
+@pytest.mark.parametrize(("rho", "expected"), [(0.0, 1.0), (0.2, 1.5), (0.5, 3.0)])
+def test_the_inflation_is_that_of_long_sums(rho: float, expected: float) -> None:
+    series = dependent(rho, 100_000)
+    assert inflation(series) == pytest.approx(expected, rel=0.1)
+    long, _ = averages(series, 200)
+    assert long.var(axis=0) * 200 == pytest.approx(expected, rel=0.25)
+
+
+def test_slow_dependence_under_much_noise_is_seen() -> None:
+    """Neighbours hardly correlate (0.1), yet sums of many vary several times more."""
+    slow = dependent(0.95, 5_000, 1)
+    series = np.sqrt(0.1) * slow + np.sqrt(0.9) * np.random.default_rng(1).standard_normal(slow.shape)
+    assert choose_length(series) > 1
+
+
+def test_what_was_left_out_is_no_neighbour() -> None:
+    series = dependent(0.6, 20_000, 1)
+    places = np.flatnonzero(np.arange(len(series)) // 40 % 5 == 0)
+    kept = series[places]
+    means, numbers = averages(kept, 10, places)
+    assert len(means) == len(kept) // 10
+    assert set(np.unique(np.diff(numbers)).tolist()) == {1, 17}
+    assert inflation(kept, places) == pytest.approx(inflation(series), rel=0.15)
+    assert choose_length(kept, places) > 1
+
+
+def test_no_variation_is_no_dependence() -> None:
+    assert inflation(np.zeros((100, 2))).tolist() == [1.0, 1.0]
+    assert inflation(np.zeros((1, 2))).tolist() == [1.0, 1.0]
+    assert choose_length(np.zeros((100, 2))) == 1
+
+
+@given(cuts=st.lists(st.integers(0, 43), max_size=4))
+def test_blocks_are_filled_alike_however_events_are_cut(cuts: list[int]) -> None:
+    rows = np.random.default_rng(3).standard_normal((43, 2))
+    rows[7, 1] = rows[20] = np.nan
+    moments = [(str(k), k) for k in range(43)]
+    whole = fill(Block(), 5, rows, moments)
+    block, means, firsts, ends = Block(), [], [], []
+    for low, high in zip([0, *sorted(cuts)], [*sorted(cuts), 43], strict=True):
+        block, some, began, full = fill(block, 5, rows[low:high], moments[low:high])
+        means += some.tolist()
+        firsts += began
+        ends += [low + end for end in full]
+    assert (block, means, firsts, ends) == (whole[0], whole[1].tolist(), whole[2], whole[3])
+    assert len(means) == 41 // 5
+    assert means[1] == pytest.approx(rows[[5, 6, 8, 9, 10]].mean(axis=0))
 
 
 def test_a_burst_counts_once_however_it_is_cut() -> None:
@@ -50,14 +101,13 @@ def test_without_fingerprints_nothing_is_a_burst() -> None:
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.2, 0.6])
-def test_averages_of_an_autocorrelated_stream_are_as_told(rho: float) -> None:
-    length, spread = length_for(rho)
-    rng = np.random.default_rng(2)
-    shocks = rng.standard_normal(200_000) * np.sqrt(1 - rho**2)
-    values = np.empty_like(shocks)
-    values[0] = rng.standard_normal()
-    for k in range(1, len(shocks)):
-        values[k] = rho * values[k - 1] + shocks[k]
-    blocks = averages(values[:, None], length)
-    assert blocks.std() == pytest.approx(spread, rel=0.03)
-    assert neighbour_correlation(blocks)[0] <= TOLERATED + 0.02
+def test_what_dependence_costs_is_as_told(rho: float) -> None:
+    length, sigma = length_for(rho, 2_000)
+    means, _ = averages(dependent(rho, 60_000, 1), length)
+    known = float(means.std() * np.sqrt(inflation(means)[0]))  # a reference only estimates it: a little more
+    assert 0.97 * known < sigma < 1.15 * known
+
+
+def test_an_autocorrelation_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"autocorrelation is 1\.0, expected 0 to below 1"):
+        length_for(1.0, 2_000)

@@ -19,7 +19,9 @@ def measured(quick: bool) -> list[Figure]:
     figures: list[Figure] = []
     for limit, goals in GOALS.items():
         kept = [labels_until(limit, limit, seed, HORIZON) for seed in range(few)]
-        cut = f"{np.mean([n == HORIZON for n in kept]):.1%} of {few} runs cut off at {HORIZON}, the mean is at least this"
+        cut = (
+            f"{np.mean([n == HORIZON for n in kept]):.1%} of {few} runs cut off at {HORIZON}, the mean is at least this"
+        )
         what = f"limit {limit:.2f}: labels between false alarms at the limit"
         figures.append(Figure(what, float(np.mean(kept)), "labels", ARL, "higher", note=cut))
         for rate, goal in goals.items():

@@ -33,7 +33,8 @@ def beside(name: str, make: Make, watched: Watched, quick: bool) -> list[Figure]
     values = rivals.streams(make, watched, runs=max(PEER_RUNS.values()), of=runs, horizon=horizon)
     figures = []
     for peer, few in PEER_RUNS.items():
-        theirs = rivals.lengths(partial(*RIVALS[peer]), values[:, : few // 10 if quick else few])
+        rival, setting = RIVALS[peer]
+        theirs = rivals.lengths(partial(rival, setting), values[:, : few // 10 if quick else few])
         what = f"{name}: mean run, beside {peer} as it comes"
         cut = f"{theirs.censored:.0%} of its {len(theirs.events)} runs cut off at {horizon}"
         figures.append(Figure(what, ours.mean, "events", ARL, "higher", peer, round(theirs.mean, 1), cut))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from river.drift import ADWIN, KSWIN, PageHinkley
 
-from tests.bench.monitor.runs import Change, Feed, Lengths, Watched, changed, references
+from tests.bench.monitor.runs import Change, Feed, Lengths, Watched, references
 from tests.bench.monitor.worlds import Floats, Make
 
 Rival = Callable[[float], ADWIN | PageHinkley | KSWIN]  # by its own parameter

@@ -91,9 +91,10 @@ class Wave:
     office: bool = False  # nine to five instead of a sine
 
     def at(self, share: Floats) -> Floats:
+        shape: Floats = np.sin(2.0 * np.pi * share)
         if self.office:
-            return self.amplitude * ((share > 9 / 24) & (share < 17 / 24))
-        return self.amplitude * np.sin(2.0 * np.pi * share)
+            shape = ((share > 9 / 24) & (share < 17 / 24)).astype(np.float64)
+        return self.amplitude * shape
 
 
 class Daily:
@@ -131,7 +132,8 @@ def correlated(columns: int, rho: float) -> Make:
     def draw(rng: Generator, shape: tuple[int, int]) -> Floats:
         shared = rng.standard_normal((shape[0], shape[1] // columns))
         own = rng.standard_normal(shape)
-        return np.sqrt(rho) * np.repeat(shared, columns, axis=1) + np.sqrt(1.0 - rho) * own
+        mixed: Floats = np.sqrt(rho) * np.repeat(shared, columns, axis=1) + np.sqrt(1.0 - rho) * own
+        return mixed
 
     return independent(draw)
 
