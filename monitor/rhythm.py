@@ -55,7 +55,7 @@ def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
         nothing = np.zeros(scores.shape[1])
         return Rhythm((), nothing[None], nothing, nothing)
     design = _design(waves, times)
-    weights: Floats = np.linalg.lstsq(design, scores, rcond=RELATIVE)[0]
+    weights: Floats = np.linalg.lstsq(design, scores, rcond=RELATIVE)[0].astype(np.float64)
     fitted: Floats = design @ weights
     return Rhythm(waves, weights, fitted.min(axis=0), fitted.max(axis=0))
 
@@ -99,11 +99,11 @@ class _Fit:
 def _chosen(fit: _Fit) -> tuple[int, ...]:
     """Waves in the order of what they explain, as long as that is more than chance: a wave of noise explains twice an
     exponential of its variance."""
+    enough = 2.0 * math.log(fit.descriptors * len(fit.candidates) / FEIGNED)
     waves: tuple[int, ...] = ()
     while left := fit.explained(waves):
         best = max(left, key=lambda wave: left[wave])
-        trials = fit.descriptors * (1 if waves else len(fit.candidates))
-        if left[best] <= 2.0 * math.log(trials / FEIGNED):
+        if left[best] <= enough:
             break
         waves = (*waves, best)
     return waves

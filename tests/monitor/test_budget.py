@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from monitor.budget import Part, Traffic, days_between, smallest_rate, smallest_shift, split
+from monitor.budget import Part, Stream, Traffic, days_between, smallest_drift, smallest_rate, smallest_shift, split
 from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.risk import Risk
 
@@ -60,6 +61,18 @@ def test_the_smallest_shift_is_found_in_about_the_time() -> None:
         change = detector.update(detector.start(), scores, [("", 0)] * 600)[1]
         delays.append(change.step + 1 if change else 600)
     assert 0.5 * steps < np.mean(delays) < 1.15 * steps
+
+
+def test_what_the_plan_tells_of_dependence_and_rhythm_is_what_is_found() -> None:
+    calm = Stream(descriptors=15, reference=2_000)
+    found = [
+        smallest_drift(10_000, 300, each)
+        for each in (calm, replace(calm, waves=3), replace(calm, autocorrelation=0.4), replace(calm, reference=300))
+    ]
+    assert None not in found
+    assert all(cost > found[0] for cost in found[1:])  # type: ignore[operator]
+    with pytest.raises(ValueError, match=r"Stream\.waves is -1, expected at least 0"):
+        replace(calm, waves=-1)
 
 
 def test_the_smallest_rate_is_found_in_about_the_time() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from monitor.detectors.interface import Change
-from monitor.detectors.location_spread import LocationSpread
+from monitor.detectors.location_spread import LocationSpread, dead_zone
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +39,42 @@ def test_one_budget_for_many_descriptors() -> None:
 @pytest.mark.parametrize(("shift", "within"), [(0.5, 80), (1.0, 25), (-1.0, 25)])
 def test_delay_at_ten_thousand_events_between_false_alarms(shift: float, within: int) -> None:
     assert np.median(delays(shift, 10_000, 30, 400, dead_zone=0.022)) <= within
+
+
+@pytest.mark.parametrize("descriptors", [1, 15, 64])
+def test_the_dead_zone_grows_with_what_is_asked_and_shrinks_with_the_reference(descriptors: int) -> None:
+    by_arl = [dead_zone(arl, 500, descriptors) for arl in (1e2, 1e4, 1e6, 1e12)]
+    by_size = [dead_zone(10_000, size, descriptors) for size in (100, 500, 2_000, 100_000)]
+    assert by_arl == sorted(by_arl)
+    assert by_size == sorted(by_size, reverse=True)
+    assert by_size[-1] == 0.0
+    assert by_arl[-1] < 3.4 / np.sqrt(500)
+    assert dead_zone(10_000, 500, descriptors) <= dead_zone(10_000, 500, descriptors + 1)
+
+
+def test_a_small_references_errors_bring_no_early_alarms() -> None:
+    """60 references of 200 events for 15 descriptors: their means are off by 0.07 sigma, the worst by 0.18."""
+    rng, arl = np.random.default_rng(12), 1_000.0
+    zone, stopped = dead_zone(arl, 200, 15), {True: 0, False: 0}
+    for _ in range(60):
+        scores = rng.standard_normal((100, 15)) + rng.standard_normal(15) / np.sqrt(200)
+        for kept in stopped:
+            stopped[kept] += watch(scores, arl, zone if kept else 0.0) is not None
+    assert stopped[True] <= 9
+    assert stopped[True] < stopped[False]
+
+
+def test_what_dependence_is_left_is_taken_off_the_bets() -> None:
+    """AR(1) of 0.3: 60 runs of a tenth of the run length asked for."""
+    rng, early = np.random.default_rng(13), {1.0: 0, 1.3 / 0.7: 0}
+    for _ in range(60):
+        scores = rng.standard_normal((200, 1))
+        for k in range(1, 200):
+            scores[k] = 0.3 * scores[k - 1] + np.sqrt(1 - 0.09) * scores[k]
+        for inflation in early:
+            ours = LocationSpread(2_000, 0.0, ("x",), (inflation,))
+            early[inflation] += ours.update(ours.start(), scores, [("", 0)] * 200)[1] is not None
+    assert early[1.3 / 0.7] <= 9 < early[1.0]
 
 
 def test_a_change_of_spread_is_noticed() -> None:
