@@ -42,8 +42,7 @@ class Rhythm:
 
     def expected(self, times_ms: Sequence[int]) -> Floats:
         """Scores at these times, shape (events, descriptors)."""
-        fitted = _design(self.waves, np.asarray(times_ms)) @ self.weights
-        return np.clip(fitted, self.low, self.high)
+        return np.clip(_told(self.waves, np.asarray(times_ms), self.weights), self.low, self.high)
 
 
 def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
@@ -54,9 +53,8 @@ def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
     if not waves:
         nothing = np.zeros(scores.shape[1])
         return Rhythm((), nothing[None], nothing, nothing)
-    design = _design(waves, times)
-    weights: Floats = np.linalg.lstsq(design, scores, rcond=RELATIVE)[0].astype(np.float64)
-    fitted: Floats = design @ weights
+    weights: Floats = np.linalg.lstsq(_design(waves, times), scores, rcond=RELATIVE)[0].round(6)
+    fitted = _told(waves, times, weights)
     return Rhythm(waves, weights, fitted.min(axis=0), fitted.max(axis=0))
 
 
@@ -116,6 +114,14 @@ def _noise(rest: Floats) -> Floats:
     slow = rest[: blocks * length].reshape(blocks, length, -1).mean(axis=1).var(axis=0) * length
     noise: Floats = np.maximum(slow, rest.var(axis=0))
     return np.where(noise > 0, noise, np.inf)
+
+
+def _told(waves: tuple[int, ...], times: NDArray[np.int64], weights: Floats) -> Floats:
+    """Term by term: a product of matrices depends in its last bit on how many events are asked at once."""
+    design, total = _design(waves, times), np.zeros((len(times), weights.shape[1]))
+    for column, weight in zip(design.T, weights, strict=True):
+        total += column[:, None] * weight
+    return total
 
 
 def _design(waves: tuple[int, ...], times: NDArray[np.int64]) -> Floats:

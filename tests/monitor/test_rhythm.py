@@ -87,3 +87,10 @@ def test_it_is_deterministic() -> None:
     assert isinstance(one, Rhythm)
     assert one.waves == other.waves
     assert (one.weights == other.weights).all()
+
+
+def test_how_events_are_cut_changes_no_bit() -> None:
+    at = times(6, 1_000)
+    found = find(noise(len(at)) + wave(at, DAY_MS)[:, None], at)
+    parts = [found.expected(at[low : low + size]) for low, size in ((0, 1), (1, 7), (8, 992))]
+    assert (found.expected(at) == np.concatenate(parts)).all()

@@ -17,7 +17,7 @@ def measured(quick: bool) -> list[Figure]:
     figures: list[Figure] = []
     for name, make in (DEPENDENT | BURSTS).items():
         figures += null.table(name, make, quick)
-    figures += null.table(SINE, RHYTHMS[SINE], quick, span_ms=2 * DAY_MS)
+    figures += null.table(SINE, RHYTHMS[SINE], quick, 2 * DAY_MS, null.RUNS // 2)
     return [*figures, *edges(quick)]
 
 

@@ -26,14 +26,14 @@ def measured(quick: bool) -> list[Figure]:
     return figures
 
 
-def table(name: str, make: Make, quick: bool, span_ms: int = 0) -> list[Figure]:
+def table(name: str, make: Make, quick: bool, span_ms: int = 0, runs: int = RUNS) -> list[Figure]:
     """Of one world, over all references and run lengths."""
     figures: list[Figure] = []
     for reference in REFERENCES:
         for arl in ARLS:
             watched = Watched(arl, reference, span_ms=span_ms)
-            runs = RUNS // 10 if quick else RUNS
-            figures += told(name, watched, run_lengths(make, watched, runs=runs, horizon=int(HORIZON * arl)))
+            many = runs // 10 if quick else runs
+            figures += told(name, watched, run_lengths(make, watched, runs=many, horizon=int(HORIZON * arl)))
         note(f"{name}, reference of {reference:,}")
     return figures
 

@@ -28,7 +28,7 @@ def measured(quick: bool) -> list[Figure]:
 
 def beside(name: str, make: Make, watched: Watched, quick: bool) -> list[Figure]:
     """Mean run lengths; repetitions of a burst are left out for all of them alike."""
-    horizon, runs = int(HORIZON * ARL), RUNS // 10 if quick else RUNS
+    horizon, runs = int(HORIZON * ARL), RUNS // 20 if quick else RUNS // 2
     ours = run_lengths(make, watched, runs=runs, horizon=horizon)
     values = rivals.streams(make, watched, runs=max(PEER_RUNS.values()), of=runs, horizon=horizon)
     figures = []
