@@ -10,6 +10,7 @@ from rich.table import Table
 from monitor import budget
 from monitor.budget import Part, Stream, Traffic
 from monitor.descriptors import NAMES
+from monitor.drift import DESCRIPTORS, SHARES
 from monitor.settings import MonitorSettings
 
 HOURS = 24.0
@@ -73,7 +74,12 @@ def _found(settings: MonitorSettings, part: Part, autocorrelation: float) -> str
         return "nothing: no steps"
     steps = part.steps / HOURS
     if part.kind == "drift":
-        stream = Stream(descriptors=len(NAMES), reference=settings.reference_events, autocorrelation=autocorrelation)
+        stream = Stream(
+            descriptors=len(NAMES),
+            reference=settings.reference_events,
+            autocorrelation=autocorrelation,
+            share=SHARES[DESCRIPTORS],
+        )
         shift = budget.smallest_drift(part.arl, steps, stream)
         return f"shift of {shift:.2f} sigma" if shift is not None else "nothing"
     rate = budget.smallest_rate(part.arl, EXAMPLE_LIMIT, steps)

@@ -101,14 +101,18 @@ def smallest_shift(arl: float, steps: float, *, descriptors: int, dead_zone: flo
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """What the events of an alias are like, for the drift detector. `reference`: events that define normal.
-    `autocorrelation`: of neighbouring events. `waves`: of the rhythm of day and week that the reference shows."""
+    `autocorrelation`: of neighbouring events. `waves`: of the rhythm of day and week that the reference shows.
+    `share`: of all bets' weight, the descriptors' (`monitor.drift`)."""
 
     descriptors: int
     reference: int
     autocorrelation: float = 0.0
     waves: int = 0
+    share: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError(f"Stream.share is {self.share}, expected above 0 to 1")
         for name, least in (("descriptors", 1), ("reference", 1), ("waves", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"Stream.{name} is {getattr(self, name)}, expected at least {least}")
@@ -126,7 +130,7 @@ def smallest_drift(arl_events: float, events: float, stream: Stream) -> float | 
     size = stream.reference / block / (1 + 2 * stream.waves)
     arl = max(1.0, arl_events / block)
     zone = dead_zone(arl, size, stream.descriptors)
-    shift = smallest_shift(arl, events / block, descriptors=stream.descriptors, dead_zone=zone)
+    shift = smallest_shift(arl / stream.share, events / block, descriptors=stream.descriptors, dead_zone=zone)
     return None if shift is None else shift * sigma
 
 

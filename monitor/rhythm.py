@@ -53,7 +53,8 @@ def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
     if not waves:
         nothing = np.zeros(scores.shape[1])
         return Rhythm((), nothing[None], nothing, nothing)
-    weights: Floats = np.linalg.lstsq(_design(waves, times), scores, rcond=RELATIVE)[0].round(6)
+    fit = np.linalg.lstsq(_design(waves, times), scores, rcond=RELATIVE)[0]
+    weights: Floats = fit.astype(np.float64).round(6)
     fitted = _told(waves, times, weights)
     return Rhythm(waves, weights, fitted.min(axis=0), fitted.max(axis=0))
 

@@ -13,7 +13,8 @@ EVENTS = 3_000
 def gathered(times: list[int], cuts: list[int], wanted: int, span_ms: int) -> tuple[Sample, list[int], int, bool]:
     """The sample, the kept rows (as a caller who follows `kept` has them), how many were taken, and whether it is
     complete."""
-    sample, rows, taken, complete = Sample(), [], 0, False
+    rows: list[int] = []
+    sample, taken, complete = Sample(), 0, False
     for low, high in zip([0, *sorted(cuts)], [*sorted(cuts), len(times)], strict=True):
         if complete:
             break

@@ -23,6 +23,8 @@ from tests.bench.progress import note
 
 ARL, REFERENCE, HEALTHY = 10_000, 2_000, 1_000
 HORIZON, AFTER = 4 * ARL, 8_000  # events, healthy and after a change
+PEER_RUNS = 10  # of our runs, one of a peer's: 40 tell a mean to a sixth
+CLOSE = 0.05  # of a mean run length: matched
 SHIFTS = (0.25, 0.5, 0.75, 1.0, 1.5)
 GOALS = {"independent": {0.25: 260.0, 0.5: 76.0, 1.0: 23.0}, "AR(1) 0.2": {0.25: 380.0, 0.5: 107.0, 1.0: 45.0}}
 WORLDS: dict[str, Make] = {"independent": GAUSSIAN, "AR(1) 0.2": DEPENDENT["AR(1) 0.2"]}
@@ -50,8 +52,8 @@ def measured(quick: bool) -> list[Figure]:
         healthy = run_lengths(make, Watched(ARL, REFERENCE), runs=runs, horizon=HORIZON, seed=5)
         ours = {shift: _delay(make, shift, runs) for shift in SHIFTS}
         note(f"delays on {world} events")
-        peers = matched(make, healthy.mean, runs // 4)
-        theirs = {peer.name: _peer_delays(peer, make, runs // 4) for peer in peers}
+        peers = matched(make, healthy.mean, runs // PEER_RUNS)
+        theirs = {peer.name: _peer_delays(peer, make, runs // PEER_RUNS) for peer in peers}
         curves[world] = {"Homeostat": ours, **theirs}
         figures += [*_lengths(world, healthy, peers), *_figures(world, ours, theirs)]
         note(f"peers on {world} events")
@@ -69,8 +71,8 @@ def matched(make: Make, mean: float, runs: int) -> list[Peer]:
     """River's detectors, each with about this mean run length."""
     values = rivals.streams(make, Watched(ARL, REFERENCE), runs=runs, of=runs, horizon=HORIZON, seed=7)
     return [
-        _tuned("ADWIN", "delta", _adwin, values, mean, (1e-7, 0.5), rising=False),
-        _tuned("Page-Hinkley", "threshold", _page_hinkley, values, mean, (5.0, 2_000.0), rising=True),
+        _tuned("ADWIN", "delta", _adwin, values, mean, (1e-3, 0.5), rising=False),
+        _tuned("Page-Hinkley", "threshold", _page_hinkley, values, mean, (60.0, 300.0), rising=True),
         _kswin(values, mean),
     ]
 
@@ -95,11 +97,11 @@ def _tuned(
 ) -> Peer:
     """By bisection of the parameter's logarithm."""
     low, high = bounds
-    for _ in range(10):
+    for _ in range(7):
         middle = math.sqrt(low * high)
         reached = made(middle)(values).mean
         low, high = (middle, high) if (reached < mean) is rising else (low, middle)
-        if abs(reached / mean - 1.0) < 0.03:
+        if abs(reached / mean - 1.0) < CLOSE:
             break
     return Peer(name, f"{parameter} {middle:.3g}", reached, made(middle))
 
@@ -108,7 +110,7 @@ def _kswin(values: Floats, mean: float) -> Peer:
     def detect(steps: int) -> Detect:
         return lambda seen: FastKswin(steps, np.random.default_rng(8)).lengths(seen)
 
-    means = {steps: detect(steps)(values).mean for steps in range(14, 20)}
+    means = {steps: detect(steps)(values).mean for steps in (17, 18, 19)}
     steps = min(means, key=lambda each: abs(math.log(means[each] / mean)))
     return Peer("KSWIN", f"statistic {steps}/30", means[steps], detect(steps))
 

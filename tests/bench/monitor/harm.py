@@ -15,7 +15,7 @@ GOALS = {0.10: {0.2: 150.0, 0.4: 30.0, 0.7: 11.0}, 0.13: {0.2: 300.0, 0.4: 40.0,
 
 
 def measured(quick: bool) -> list[Figure]:
-    few, many = (20, 50) if quick else (200, 500)
+    few, many = (20, 50) if quick else (150, 500)
     figures: list[Figure] = []
     for limit, goals in GOALS.items():
         kept = [labels_until(limit, limit, seed, HORIZON) for seed in range(few)]

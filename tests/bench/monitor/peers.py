@@ -14,7 +14,7 @@ from tests.bench.monitor.worlds import BURSTS, DAY_MS, DEPENDENT, NULLS, Make
 from tests.bench.progress import note
 
 ARL, REFERENCE = 10_000, 2_000
-PEER_RUNS = {"ADWIN": 100, "Page-Hinkley": 100, "KSWIN": 20}  # KSWIN takes 0.3 ms an event
+PEER_RUNS = {"ADWIN": 100, "Page-Hinkley": 100, "KSWIN": 10}  # KSWIN takes 0.3 ms an event
 
 
 def measured(quick: bool) -> list[Figure]:
