@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.table import Table
 
-from monitor import budget
+from monitor import budget, safety
 from monitor.budget import Part, Stream, Traffic
 from monitor.descriptors import NAMES
+from monitor.detectors.risk import upper_bound
 from monitor.drift import DESCRIPTORS, SHARES
+from monitor.fairness import EXCESSES as FAIR_EXCESSES
+from monitor.fairness import Fairness
 from monitor.settings import MonitorSettings
 
 HOURS = 24.0
 EXAMPLE_LIMIT = 0.1  # error rate that a healthy alias is taken to have as its limit
+EXAMPLE_GROUP = 0.1  # share of the events
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """`autocorrelation` of neighbouring events; `waves` of day and week that the reference shows."""
+
+    autocorrelation: float = 0.0
+    waves: int = 0
+
+
+CALM = Dependence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +42,17 @@ class Plan:
     found: dict[str, str]
 
 
-def asked(settings: MonitorSettings, traffic: Traffic, days: float, autocorrelation: float = 0.0) -> Plan:
+def asked(settings: MonitorSettings, traffic: Traffic, days: float, dependence: Dependence = CALM) -> Plan:
     """What a budget of so many days takes."""
-    return _plan(settings, traffic, budget.split(days, traffic), autocorrelation)
+    return _plan(settings, traffic, budget.split(days, traffic), dependence)
 
 
-def present(settings: MonitorSettings, traffic: Traffic, autocorrelation: float = 0.0) -> Plan:
+def present(settings: MonitorSettings, traffic: Traffic, dependence: Dependence = CALM) -> Plan:
     """What the settings come to at this traffic."""
-    arls = {"quality": settings.label_arl, "estimated_quality": settings.arl_events, "drift": settings.arl_events}
-    parts = [Part(kind, 0.0, traffic.steps(kind), arl) for kind, arl in arls.items()]
+    parts = [Part(kind, 0.0, traffic.steps(kind), arl) for kind, arl in _arls(settings).items()]
     days = budget.days_between(parts, traffic=traffic)
     shares = [Part(p.kind, days * p.steps * traffic.aliases / p.arl if p.steps else 0.0, p.steps, p.arl) for p in parts]
-    return _plan(settings, traffic, shares, autocorrelation)
+    return _plan(settings, traffic, shares, dependence)
 
 
 def table(plan: Plan) -> Table:
@@ -58,18 +73,38 @@ def told(days: float) -> str:
     return f"{days:,.3g} days" if days >= 1 else f"{days * HOURS:.2g} hours"
 
 
-def settings_for(plan: Plan) -> dict[str, int]:
-    """The keys of [monitor] that the plan needs: whole steps, never fewer than asked."""
-    arls = {part.kind: math.ceil(part.arl) for part in plan.parts}
-    return {"arl_events": max(100, arls["drift"], arls["estimated_quality"]), "label_arl": max(100, arls["quality"])}
+def settings_for(plan: Plan) -> str:
+    """The tables of homeostat.toml that the plan needs: whole steps, never fewer than asked. What takes no steps is
+    left as it is."""
+    arls = {part.kind: max(100, math.ceil(part.arl)) for part in plan.parts if part.steps}
+    events = max((arls[kind] for kind in ("drift", "estimated_quality") if kind in arls), default=None)
+    monitor = {"arl_events": events, "label_arl": arls.get("quality")}
+    tables: dict[str, dict[str, int | None]] = {"monitor": monitor}
+    tables |= {f"monitor.{kind}": {"arl": arls.get(kind)} for kind in ("safety", "fairness")}
+    return "\n\n".join(filter(None, (_toml(name, keys) for name, keys in tables.items())))
 
 
-def _plan(settings: MonitorSettings, traffic: Traffic, parts: list[Part], autocorrelation: float) -> Plan:
+def _toml(name: str, keys: Mapping[str, int | None]) -> str:
+    lines = [f"{key} = {value}" for key, value in keys.items() if value is not None]
+    return "\n".join([f"[{name}]", *lines]) if lines else ""
+
+
+def _arls(settings: MonitorSettings) -> dict[str, float]:
+    return {
+        "quality": settings.label_arl,
+        "estimated_quality": settings.arl_events,
+        "drift": settings.arl_events,
+        "safety": settings.safety.arl,
+        "fairness": settings.fairness.arl,
+    }
+
+
+def _plan(settings: MonitorSettings, traffic: Traffic, parts: list[Part], dependence: Dependence) -> Plan:
     days = budget.days_between(parts, traffic=traffic)
-    return Plan(days, parts, {part.kind: _found(settings, part, autocorrelation) for part in parts})
+    return Plan(days, parts, {part.kind: _found(settings, traffic, part, dependence) for part in parts})
 
 
-def _found(settings: MonitorSettings, part: Part, autocorrelation: float) -> str:
+def _found(settings: MonitorSettings, traffic: Traffic, part: Part, dependence: Dependence) -> str:
     if not part.steps:
         return "nothing: no steps"
     steps = part.steps / HOURS
@@ -77,13 +112,35 @@ def _found(settings: MonitorSettings, part: Part, autocorrelation: float) -> str
         stream = Stream(
             descriptors=len(NAMES),
             reference=settings.reference_events,
-            autocorrelation=autocorrelation,
+            autocorrelation=dependence.autocorrelation,
+            waves=dependence.waves,
             share=SHARES[DESCRIPTORS],
         )
         shift = budget.smallest_drift(part.arl, steps, stream)
         return f"shift of {shift:.2f} sigma" if shift is not None else "nothing"
+    if part.kind == "fairness":
+        return _gap(settings.fairness, part.arl, traffic.events / HOURS * EXAMPLE_GROUP)
+    if part.kind == "safety":
+        return _crossed(settings, part.arl, steps)
     rate = budget.smallest_rate(part.arl, EXAMPLE_LIMIT, steps)
     found = "labels" if part.kind in budget.BY_LABELS else "estimates"
     if rate is None:
         return f"nothing: too few {found}"
     return f"error rate {rate:.0%} (limit {EXAMPLE_LIMIT:.0%})"
+
+
+def _crossed(settings: MonitorSettings, arl: float, answers: float) -> str:
+    """Of a flag that the reference never had."""
+    limit = upper_bound(0, settings.reference_events, settings.safety.confidence) + settings.safety.tolerance
+    rate = budget.smallest_rate(arl * len(safety.FLAGS), limit, answers, safety.EXCESSES)
+    return (
+        f"a flag in {rate:.1%} of the answers (limit {limit:.1%})" if rate is not None else "nothing: too few answers"
+    )
+
+
+def _gap(fairness: Fairness, arl: float, pairs: float) -> str:
+    """Of a group's refusals or slow replies. A pair's difference d is judged as (d + 1) / 2."""
+    rate = budget.smallest_rate(arl, (1.0 + fairness.tolerated) / 2.0, pairs, FAIR_EXCESSES)
+    if rate is None:
+        return f"nothing: too few pairs of a group of {EXAMPLE_GROUP:.0%}"
+    return f"gap of {2.0 * rate - 1.0:.0%}, group of {EXAMPLE_GROUP:.0%} (tolerated {fairness.tolerated:.0%})"

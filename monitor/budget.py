@@ -11,35 +11,46 @@ this sense."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from monitor.blocks import length_for
 from monitor.detectors.location_spread import ALTERNATIVES, SHIFTS, dead_zone
 from monitor.detectors.risk import EXCESSES, stake
 
-SHARES: Mapping[str, float] = {"quality": 0.4, "estimated_quality": 0.2, "drift": 0.4}
-BY_LABELS = frozenset({"quality"})  # a step is a label; of the others, an event
+SHARES: Mapping[str, float] = {
+    "quality": 0.35,
+    "estimated_quality": 0.15,
+    "drift": 0.3,
+    "safety": 0.1,
+    "fairness": 0.1,
+}
+BY_LABELS = frozenset({"quality"})  # a step is a label; of fairness a pair, of the others an event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """What comes to every alias in a day."""
+    """What comes to every alias in a day. `tags`: how many of tenant, language and group clients name."""
 
     events: float
     labels: float
     aliases: int = 1
+    tags: int = 0
 
     def __post_init__(self) -> None:
         for name in ("events", "labels"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ValueError(f"Traffic.{name} is {value}, expected 0 or more a day")
-        if self.aliases < 1:
-            raise ValueError(f"Traffic.aliases is {self.aliases}, expected at least 1")
+        for name, least in (("aliases", 1), ("tags", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"Traffic.{name} is {getattr(self, name)}, expected at least {least}")
 
     def steps(self, kind: str) -> float:
-        """A day, of one alias."""
+        """A day, of one alias. Pairs of groups: of each tag at most one for an outcome, and an event has two outcomes
+        (refused or not, slow or not), a label one."""
+        if kind == "fairness":
+            return self.tags * (2.0 * self.events + self.labels)
         return self.labels if kind in BY_LABELS else self.events
 
 
@@ -58,9 +69,9 @@ def split(days: float, traffic: Traffic, shares: Mapping[str, float] = SHARES) -
 
     >>> parts = split(30, Traffic(events=10_000, labels=100, aliases=3))
     >>> [(part.kind, round(part.arl)) for part in parts]
-    [('quality', 22500), ('estimated_quality', 4500000), ('drift', 2250000)]
-    >>> round(days_between(parts, traffic=Traffic(events=10_000, labels=100, aliases=3)), 6)
-    30.0
+    [('quality', 25714), ('estimated_quality', 6000000), ('drift', 3000000), ('safety', 9000000), ('fairness', 0)]
+    >>> round(days_between(parts, traffic=Traffic(events=10_000, labels=100, aliases=3)), 1)  # fairness is left over
+    33.3
     """
     if not 0 < days < math.inf:
         raise ValueError(f"days is {days}, expected a positive number of days between false pages")
@@ -134,14 +145,15 @@ def smallest_drift(arl_events: float, events: float, stream: Stream) -> float | 
     return None if shift is None else shift * sigma
 
 
-def smallest_rate(arl: float, limit: float, labels: float) -> float | None:
-    """The error rate above `limit` that is found within so many labels on average; None where none is.
+def smallest_rate(arl: float, limit: float, labels: float, excesses: Sequence[float] = EXCESSES) -> float | None:
+    """The error rate above `limit` that is found within so many labels on average; None where none is. `excesses`: what
+    the detector bets on.
 
     >>> round(smallest_rate(10_000, 0.1, 30), 1)
     0.4
     """
-    target = arl * len(EXCESSES)
-    stakes = [stake(limit, excess) for excess in EXCESSES]
+    target = arl * len(excesses)
+    stakes = [stake(limit, excess) for excess in excesses]
 
     def delay(rate: float) -> float:
         growths = [

@@ -2,9 +2,10 @@
 
 The group's outcomes are paired with the others' of the same time (`monitor.pairing`): a drift that all feel cancels.
 The differences are in [-1, 1]. Against `mean gap <= tolerated` a detector of `monitor.detectors.risk` bets on
-`(difference + 1) / 2` with the threshold `arl`. One budget for all groups and measures: within n pairs, all counted,
-a false alarm comes with a chance of at most n / arl, whatever the groups have to do with each other (each statistic's
-mean is at most the number of its own pairs; Ville's inequality, and the sum over the groups). Nothing is said of fewer
+`(difference + 1) / 2` with the threshold `arl`. One budget for all groups and measures: at least `arl` pairs, all
+counted, pass on average between false alarms, whatever the groups have to do with each other (each statistic's mean is
+at most the number of its own pairs; so is the sum's, and it is at least `arl` where the first of them fires). Within
+n pairs the chance of one is at most n / arl. Nothing is said of fewer
 than `least` pairs. That a group asks harder questions is no excuse here: the gap is what the group gets.
 
 >>> settings = Fairness(arl=1_000, least=10)

@@ -7,7 +7,11 @@ from click.testing import CliRunner
 
 from deploy import monitor_plan
 from deploy.cli import main
+from deploy.monitor_plan import Dependence
+from monitor import budget
 from monitor.budget import Traffic
+from monitor.fairness import Fairness
+from monitor.safety import Safety
 from monitor.settings import MonitorSettings
 
 
@@ -18,11 +22,20 @@ def run(*words: str) -> str:
 
 
 def test_what_it_prints_is_a_valid_configuration_that_keeps_the_budget() -> None:
-    shown = run("--days", "30", "--events", "50000", "--labels", "500", "--aliases", "3")
+    shown = run("--days", "30", "--events", "50000", "--labels", "500", "--aliases", "3", "--tags", "2")
     assert "At least 30 days pass between false pages, on average, of all 3 aliases together" in shown
-    settings = MonitorSettings(**tomllib.loads(shown[shown.index("[monitor]") :])["monitor"])
-    traffic = Traffic(events=50_000, labels=500, aliases=3)
+    made = tomllib.loads(shown[shown.index("[monitor]") :])["monitor"]
+    kinds = {"safety": Safety(**made.pop("safety")), "fairness": Fairness(**made.pop("fairness"))}
+    settings = MonitorSettings(**made, **kinds)
+    traffic = Traffic(events=50_000, labels=500, aliases=3, tags=2)
     assert monitor_plan.present(settings, traffic).days >= 30
+
+
+def test_what_takes_no_steps_is_left_as_it_is() -> None:
+    shown = run("--days", "30", "--events", "50000")
+    made = tomllib.loads(shown[shown.index("[monitor]") :])["monitor"]
+    assert set(made) == {"arl_events", "safety"}
+    assert set(made["safety"]) == {"arl"}
 
 
 def test_without_days_it_says_what_is_set() -> None:
@@ -34,8 +47,18 @@ def test_without_days_it_says_what_is_set() -> None:
 
 def test_dependent_events_tell_less() -> None:
     traffic = Traffic(events=5_000, labels=0)
-    found = [monitor_plan.present(MonitorSettings(), traffic, rho).found["drift"] for rho in (0.0, 0.2, 0.6)]
+    found = [
+        monitor_plan.present(MonitorSettings(), traffic, Dependence(*each)).found["drift"]
+        for each in ((0.0, 0), (0.0, 3), (0.2, 3), (0.6, 3))
+    ]
     assert found == sorted(set(found))
+
+
+def test_each_kind_says_what_it_finds() -> None:
+    plan = monitor_plan.present(MonitorSettings(), Traffic(events=50_000, labels=5_000, tags=1))
+    assert plan.found["safety"].startswith("a flag in ")
+    assert plan.found["fairness"].startswith("gap of ")
+    assert set(plan.found) == set(budget.SHARES)
 
 
 def test_wrong_numbers_are_refused() -> None:

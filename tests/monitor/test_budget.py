@@ -10,7 +10,7 @@ from monitor.budget import Part, Stream, Traffic, days_between, smallest_drift, 
 from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.risk import Risk
 
-TRAFFIC = Traffic(events=20_000, labels=300, aliases=4)
+TRAFFIC = Traffic(events=20_000, labels=300, aliases=4, tags=2)
 
 
 def test_the_parts_add_up_to_what_was_asked() -> None:
