@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor import private
-from monitor.fingerprint import text_prints, word_signs
+from monitor.fingerprint import text_prints, word_sums
 from monitor.forbidden import Forbidden
 from monitor.toxic import toxic
 
@@ -75,10 +75,17 @@ class Describer:
 
     def __call__(self, replies: Sequence[Reply]) -> Floats:
         """Descriptors, shape (len(replies), len(names)); always finite, 4 decimals."""
+        return self.read(replies)[0]
+
+    def read(self, replies: Sequence[Reply]) -> tuple[Floats, list[int]]:
+        """Descriptors and `fingerprints` at once: splitting the prompts and counting their words serves both."""
         if not replies:
-            return np.empty((0, len(self.names)))
+            return np.empty((0, len(self.names))), []
         hits = self.forbidden.hits([reply.output for reply in replies])
-        return np.column_stack([*_columns(replies), *hits]).astype(np.float64).round(4)
+        words = [_words(reply.prompt) for reply in replies]
+        sums = word_sums(words)
+        values = np.column_stack([*_columns(replies, words, sums), *hits]).astype(np.float64).round(4)
+        return values, text_prints(sums)
 
 
 def describe(replies: Sequence[Reply]) -> Floats:
@@ -91,18 +98,17 @@ def describe(replies: Sequence[Reply]) -> Floats:
     return Describer()(replies)
 
 
-def _columns(replies: Sequence[Reply]) -> list[Floats]:
+def _columns(replies: Sequence[Reply], words: list[list[str]], sums: NDArray[np.int64]) -> list[Floats]:
     prompts = [reply.prompt[:_LONGEST] for reply in replies]
     outputs = [reply.output[:_LONGEST] for reply in replies]
-    words = [prompt.casefold().split() for prompt in prompts]
-    said = [output.casefold().split() for output in outputs]
+    said = [_words(output) for output in outputs]
     return [
         _log_lengths([reply.prompt for reply in replies]),
         *_shapes(prompts, words),
         _flags("?" in prompt or "\uff1f" in prompt or "\u061f" in prompt for prompt in prompts),
         _flags(private.found(prompts)),
         _flags(toxic(words)),
-        *_projections(words),
+        *_projections(sums, words),
         _log_lengths([reply.output for reply in replies]),
         _flags(bool(_REFUSAL.search(output, 0, 300)) for output in outputs),
         _flags(private.found(outputs)),
@@ -114,7 +120,11 @@ def _columns(replies: Sequence[Reply]) -> list[Floats]:
 
 def fingerprints(replies: Sequence[Reply]) -> list[int]:
     """64 bits for each prompt, close to each other for near-identical texts (`ScoreRows.fingerprints`)."""
-    return text_prints(_sign_sums([reply.prompt[:_LONGEST].casefold().split() for reply in replies]))
+    return text_prints(word_sums([_words(reply.prompt) for reply in replies])) if replies else []
+
+
+def _words(text: str) -> list[str]:
+    return text[:_LONGEST].casefold().split()
 
 
 def _log_lengths(texts: list[str]) -> Floats:
@@ -150,17 +160,9 @@ def _counts(mask: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.in
     return np.add.reduceat(mask, starts, dtype=np.int64)
 
 
-def _projections(words: list[list[str]]) -> list[Floats]:
-    sums = _sign_sums(words)[:, :_CONTENT]
-    scaled = sums / np.sqrt(np.maximum([len(row) for row in words], 1)).reshape(-1, 1)
+def _projections(sums: NDArray[np.int64], words: list[list[str]]) -> list[Floats]:
+    scaled = sums[:, :_CONTENT] / np.sqrt(np.maximum([len(row) for row in words], 1)).reshape(-1, 1)
     return list(scaled.T)
-
-
-def _sign_sums(words: list[list[str]]) -> NDArray[np.int64]:
-    """Each text's summed word signs, shape (texts, 64); an empty text counts as one empty word."""
-    filled = [row or [""] for row in words]
-    starts = np.cumsum([0, *(len(row) for row in filled[:-1])])
-    return np.add.reduceat(word_signs([word for row in filled for word in row]), starts, axis=0, dtype=np.int64)
 
 
 def _kind(code: int) -> int:

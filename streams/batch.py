@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from monitor.descriptors import Describer, Reply, fingerprints
+from monitor.descriptors import Describer, Reply
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from streams import codec, lake
@@ -190,7 +190,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
     """Replies as the judge's rows, and their descriptors."""
     events = [event for _, event in entries]
     replies = [reply(event) for event in events]
-    values = describe(replies)
+    values, prints = describe.read(replies)
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
         ids=[event.id for event in events],
@@ -203,7 +203,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         tpot_ms=[event.tpot_ms for event in events],
         latency_ms=[event.latency_ms for event in events],
         descriptors=values.tolist(),
-        fingerprints=fingerprints(replies) if replies else [],
+        fingerprints=prints,
         finish_reasons=[event.finish_reason for event in events],
         answers=[answer(event.output) for event in events],
         tags=[event.tags for event in events],
