@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from whylogs.core import DatasetProfileView
 from whylogs.core.dataset_profile import DatasetProfile
 from whylogs.core.datatypes import AnyType, DataType, Fractional, Integral, String, TypeMapper
+from whylogs.core.preprocessing import ColumnProperties
 from whylogs.core.schema import DatasetSchema
 
 
@@ -31,7 +32,9 @@ class PlainTypes(TypeMapper):  # type: ignore[misc]  # whylogs is untyped
 def profile(names: Sequence[str], values: NDArray[np.float64]) -> DatasetProfileView:
     """The profile of rows x descriptors."""
     frame = pd.DataFrame(np.asarray(values, dtype=np.float64).reshape(-1, len(names)), columns=list(names))
-    whole = DatasetProfile(schema=DatasetSchema(type_mapper=PlainTypes()))
+    # whylogs looks for missing and infinite values one by one, in Python, unless it is told that there are none
+    kinds = {name: (float, ColumnProperties.homogeneous) for name in names} if np.isfinite(values).all() else {}
+    whole = DatasetProfile(schema=DatasetSchema(types=kinds, type_mapper=PlainTypes()))
     whole.track(frame)
     return whole.view()
 
