@@ -59,9 +59,7 @@ class _Places(dict[str, int]):
         return place
 
 
-def _positives(
-    signs: NDArray[np.int8], places: NDArray[np.intp], lengths: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _positives(signs: NDArray[np.int8], places: NDArray[np.intp], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many of each text's words have a positive sign, for each of the 64. Four counters share a machine word, so
     that one addition counts for four: 65,535 words a text at most."""
     lanes = np.ascontiguousarray((signs > 0).astype(np.uint16).view(np.uint64).T)

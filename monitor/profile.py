@@ -33,7 +33,7 @@ def profile(names: Sequence[str], values: NDArray[np.float64]) -> DatasetProfile
     """The profile of rows x descriptors."""
     frame = pd.DataFrame(np.asarray(values, dtype=np.float64).reshape(-1, len(names)), columns=list(names))
     # whylogs looks for missing and infinite values one by one, in Python, unless it is told that there are none
-    kinds = {name: (float, ColumnProperties.homogeneous) for name in names} if np.isfinite(values).all() else {}
+    kinds = dict.fromkeys(names, (float, ColumnProperties.homogeneous)) if np.isfinite(values).all() else {}
     whole = DatasetProfile(schema=DatasetSchema(types=kinds, type_mapper=PlainTypes()))
     whole.track(frame)
     return whole.view()

@@ -11,7 +11,9 @@ from typing import Any
 import structlog
 
 from streams import metrics, topics
+from streams.basket import Basket
 from streams.batch import GIVEN, Source
+from streams.chunks import Chunk
 from streams.evidence import Reporter
 from streams.ingest import Ingest
 from streams.judging import Judging
@@ -24,7 +26,9 @@ from streams.settings import WorkerSettings
 
 log = structlog.get_logger()
 
-JUDGED_AT_ONCE = 50  # records, of up to `batch_events` rows each
+JUDGED_AT_ONCE = 2_000  # size of a batch: about 4 KiB each
+
+Take = Callable[[Sequence[Chunk]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -48,55 +52,61 @@ def ingest(
 
     taken_in = Ingest(source, settings, outbox, tail)
 
-    async def take(mine: list[Any]) -> None:
-        records = [_raw(event) for event in mine]
+    async def take(chunks: Sequence[Chunk]) -> None:
+        records = [record for chunk in chunks for record in chunk.records]
         if source is GIVEN:
             await _in_turn(worker, records)
         await taken_in.take(records)
 
-    async def agent(stream: Any) -> None:
-        async for events in stream.noack_take(settings.batch_events, within=settings.within_s):
-            await _handle(worker, source.topic.name, events, take)
-
-    _agent(worker.app, f"ingest-{source.name}", [source.topic], agent)
+    _agent(worker, f"ingest-{source.name}", [source.topic], Basket(settings.batch_events, settings.within_s), take)
     return taken_in
 
 
 def judge(worker: Worker, settings: WorkerSettings) -> None:
-    async def take(mine: list[Any]) -> None:
-        await worker.judging.take([(event.message.topic, _raw(event)) for event in mine])
+    async def take(chunks: Sequence[Chunk]) -> None:
+        await worker.judging.take([(chunk.topic, record) for chunk in chunks for record in chunk.records])
+
+    _agent(worker, "judge", [topics.SCORES, topics.RESULTS], Basket(JUDGED_AT_ONCE, settings.within_s), take)
+
+
+def _agent(worker: Worker, name: str, sources: list[topics.Topic], basket: Basket, take: Take) -> None:
+    async def work() -> None:
+        try:
+            while True:
+                await _handle(worker, sources[0].name, await basket.take(), take)
+        except Exception as error:  # ours to mend: nothing would be handled any more
+            await worker.app.crash(error)
 
     async def agent(stream: Any) -> None:
-        async for events in stream.noack_take(JUDGED_AT_ONCE, within=settings.within_s):
-            await _handle(worker, topics.SCORES.name, events, take)
+        handling = asyncio.create_task(work(), name=name)
+        try:
+            async for event in stream.events():
+                basket.put(event.message.chunk)
+        finally:
+            handling.cancel()
 
-    _agent(worker.app, "judge", [topics.SCORES, topics.RESULTS], agent)
+    channel = worker.app.topic(*(topic.name for topic in sources), allow_empty=True)
+    worker.app.agent(channel, name=name, concurrency=1)(agent)
 
 
-def _agent(app: Any, name: str, sources: list[topics.Topic], work: Callable[[Any], Awaitable[None]]) -> None:
-    channel = app.topic(*(topic.name for topic in sources), allow_empty=True)
-    app.agent(channel, name=name, concurrency=1)(work)
-
-
-async def _handle(
-    worker: Worker, name: str, events: Sequence[Any], take: Callable[[list[Any]], Awaitable[None]]
-) -> None:
+async def _handle(worker: Worker, name: str, chunks: Sequence[Chunk], take: Take) -> None:
     """One batch, tried until it is done: skipping it would lose it, for later offsets would be acknowledged."""
     began, wait_s = time.monotonic(), 0.5
-    while mine := [event for event in events if event.message.tp in worker.app.consumer.assignment()]:
+    consumer = worker.app.consumer
+    while mine := [chunk for chunk in chunks if consumer.valid(chunk)]:
         try:
             await take(mine)
             break
         except Exception:
             metrics.RETRIES.labels(name).inc()
-            log.exception("batch failed, will be tried again", topic=name, events=len(mine), wait_s=wait_s)
+            log.exception("batch failed, will be tried again", topic=name, chunks=len(mine), wait_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-    for event in mine:
-        event.ack()
-        place = Place(event.message.topic, event.message.partition)
-        worker.done[place] = event.message.offset + 1
-        worker.handled_ms[place] = round(event.message.timestamp * 1_000)
+    for chunk in mine:
+        consumer.done(chunk)
+        place = Place(chunk.topic, chunk.partition)
+        worker.done[place] = chunk.end
+        worker.handled_ms[place] = chunk.newest_ms
     metrics.BATCH_SECONDS.labels(name).observe(time.monotonic() - began)
 
 
@@ -109,11 +119,6 @@ async def _in_turn(worker: Worker, labels: Sequence[Raw]) -> None:
         if not ahead(labels, times, behind):
             return
         await asyncio.sleep(0.05)
-
-
-def _raw(event: Any) -> Raw:
-    message = event.message
-    return Raw(message.partition, message.offset, round(message.timestamp * 1_000), message.key, message.value)
 
 
 def forgetter(judging: Judging) -> Callable[..., Awaitable[None]]:

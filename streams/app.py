@@ -23,6 +23,7 @@ from streams import agents, topics
 from streams.agents import Worker
 from streams.batch import GIVEN, SERVED
 from streams.brokers import credentials, urls
+from streams.consumer import Consumer
 from streams.events import AlarmRaised
 from streams.evidence import WAITING, Reporter
 from streams.judge import Rules
@@ -33,6 +34,8 @@ from streams.pauses import Pauses
 from streams.settings import WorkerSettings
 
 log = structlog.get_logger()
+
+FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
 
 
 def build_app(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Any:
@@ -120,7 +123,7 @@ async def _missing_reports(kafka: KafkaSettings, worker: Worker) -> None:
 
 
 def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
-    return faust.App(
+    app = faust.App(
         settings.app_id,
         broker=urls(kafka),
         broker_credentials=credentials(kafka),
@@ -129,7 +132,8 @@ def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
         broker_rebalance_timeout=settings.rebalance_timeout_s,
         broker_commit_interval=settings.commit_s,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=topics.BIG,
+        broker_max_poll_records=settings.batch_events,
+        consumer_max_fetch_size=FETCHED_AT_ONCE,
         producer_acks=-1,
         producer_max_request_size=2 * topics.BIG,
         key_serializer="raw",
@@ -141,6 +145,8 @@ def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
         store="memory://",
         datadir=str(settings.lake.parent / "faust"),
     )
+    app.transport.Consumer = Consumer
+    return app
 
 
 def _sender(app: Any) -> Callable[[Outgoing], Awaitable[Awaitable[Any]]]:

@@ -6,7 +6,7 @@ from streams.settings import WorkerSettings
 
 
 def test_defaults_are_valid() -> None:
-    assert WorkerSettings().batch_events == 1_000
+    assert WorkerSettings().batch_events == 8_000
 
 
 @pytest.mark.parametrize(

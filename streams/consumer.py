@@ -1,0 +1,147 @@
+"""Faust's consumer, with a chunk for a message.
+
+Faust takes each record through its machinery by itself, which costs more (66 us) than all that the worker does with
+it. Here one message is a chunk: the records of one partition that a fetch brought. Group membership, rebalancing, flow
+control and commits are Faust's. What may be committed is decided by `done`, not by Faust's acknowledgements: Faust
+acknowledges by itself the messages that it skips after a rebalance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
+
+from faust.transport.drivers import aiokafka
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from streams.chunks import Chunk, Progress
+from streams.log import Raw
+
+LOOK_AGAIN_S = 0.05  # while a partition has no room
+
+
+class ChunkMessage(ConsumerMessage):  # type: ignore[misc]  # Faust is untyped
+    """A message that carries a chunk; its offset is that of the last record."""
+
+    __slots__ = ("chunk",)
+
+    def __init__(self, tp: TP, chunk: Chunk) -> None:
+        last = chunk.records[-1]
+        super().__init__(
+            *(chunk.topic, chunk.partition, last.offset, last.timestamp_ms / 1_000),
+            *(0, [], None, b"", None),  # kind of timestamp, headers, key, value, checksum
+            tp=tp,
+            generation_id=chunk.generation,
+        )
+        self.chunk = chunk
+
+
+class Consumer(aiokafka.Consumer):  # type: ignore[misc]
+    """Delivers chunks, and commits what is `done`. Called on the event loop's thread only."""
+
+    room = 8_000  # sizes of chunks of a partition that wait or are being handled; with more it is left alone
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._progress = Progress[TP]()
+        self._read_to: dict[TP, int] = {}
+        self._hand: dict[TP, int] = {}
+        self._hand_generation = -1
+
+    def done(self, chunk: Chunk) -> None:
+        """All that follows from the chunk is stored or confirmed: it may be committed."""
+        tp = TP(chunk.topic, chunk.partition)
+        self._progress.done(tp, chunk.first, chunk.end)
+        if chunk.generation == self.app.consumer_generation_id:
+            hand = self._in_hand()
+            hand[tp] = hand.get(tp, 0) - chunk.size
+
+    def valid(self, chunk: Chunk) -> bool:
+        """Whether it was fetched since the last rebalance, from a partition that is still held. What is not valid is
+        fetched again, by whoever holds the partition then."""
+        held = TP(chunk.topic, chunk.partition) in self.assignment()
+        return held and self.flow_active and bool(chunk.generation == self.app.consumer_generation_id)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ChunkMessage]]:  # noqa: ASYNC109 - Faust's
+        """One message for each partition of which the fetch brought records."""
+        records, active = await self._wait_next_records(timeout)
+        if not records or self.should_stop:
+            return
+        if not self.flow_active:
+            await self._seek_back()
+            return
+        generation = self.app.consumer_generation_id
+        for tp, taken in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if (tp in active or tp in self._buffered_partitions) and self._ahead(tp, taken[-1].offset):
+                yield tp, ChunkMessage(tp, self._chunk(tp, taken, generation))
+
+    async def perform_seek(self) -> None:
+        """Reading goes on at what is committed, and where nothing is, where it was."""
+        await super().perform_seek()
+        known = {tp: offset for tp in self._read_to if (offset := self._read_offset[tp]) is not None}
+        self._read_to = known
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Whoever holds them next goes on at what is committed."""
+        await super().on_partitions_revoked(revoked)
+        self._progress.forget(revoked)
+        for tp in revoked:
+            self._read_to.pop(tp, None)
+
+    def ack(self, message: Any) -> bool:
+        """Faust's acknowledgement ends its own bookkeeping, and commits nothing."""
+        self._unacked_messages.discard(message)
+        message.acked = True
+        return True
+
+    async def _getmany(self, active_partitions: set[TP], timeout: float) -> Mapping[TP, Sequence[Any]]:  # noqa: ASYNC109
+        full = {tp for tp, size in self._in_hand().items() if size >= self.room}
+        wanted = active_partitions - full
+        if not wanted:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            return {}
+        found: Mapping[TP, Sequence[Any]] = await super()._getmany(wanted, LOOK_AGAIN_S if full else timeout)
+        return found
+
+    async def _seek_back(self) -> None:
+        """As Faust does with what came while the flow was stopped."""
+        try:
+            await self.perform_seek()
+        except Exception as error:
+            self.log.warning(f"exception performing seek when flow not active {error}")
+
+    def _ahead(self, tp: TP, last: int) -> bool:
+        """Faust drops what is behind; that must not count as in hand."""
+        read = self._read_offset[tp]
+        return read is None or last >= read
+
+    def _chunk(self, tp: TP, taken: Sequence[Any], generation: int) -> Chunk:
+        records = [Raw(tp.partition, each.offset, each.timestamp, each.key, each.value) for each in taken]
+        first, end = self._read_to.get(tp, records[0].offset), records[-1].offset + 1
+        chunk = Chunk(tp.topic, tp.partition, first, end, records, generation)
+        self._progress.begin(tp, first)
+        self._read_to[tp] = end
+        hand = self._in_hand()
+        hand[tp] = hand.get(tp, 0) + chunk.size
+        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        return chunk
+
+    def _in_hand(self) -> dict[TP, int]:
+        """Sizes of what was delivered and is not done, since the last rebalance: what was delivered before it is
+        dropped."""
+        if self._hand_generation != self.app.consumer_generation_id:
+            self._hand, self._hand_generation = {}, self.app.consumer_generation_id
+        return self._hand
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Chunks know their holes."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in self._progress.places() if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._progress.position(tp)
