@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import faust
@@ -145,7 +146,7 @@ def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
         store="memory://",
         datadir=str(settings.lake.parent / "faust"),
     )
-    app.transport.Consumer = Consumer
+    app.transport.Consumer = partial(Consumer, room=settings.batch_events)
     return app
 
 

@@ -39,12 +39,12 @@ class ChunkMessage(ConsumerMessage):  # type: ignore[misc]  # Faust is untyped
 
 
 class Consumer(aiokafka.Consumer):  # type: ignore[misc]
-    """Delivers chunks, and commits what is `done`. Called on the event loop's thread only."""
+    """Delivers chunks, and commits what is `done`. Called on the event loop's thread only. A partition is left alone
+    while chunks of the size `room` wait or are being handled, so that memory is bounded."""
 
-    room = 8_000  # sizes of chunks of a partition that wait or are being handled; with more it is left alone
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, room: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._room = room
         self._progress = Progress[TP]()
         self._read_to: dict[TP, int] = {}
         self._hand: dict[TP, int] = {}
@@ -99,7 +99,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         return True
 
     async def _getmany(self, active_partitions: set[TP], timeout: float) -> Mapping[TP, Sequence[Any]]:  # noqa: ASYNC109
-        full = {tp for tp, size in self._in_hand().items() if size >= self.room}
+        full = {tp for tp, size in self._in_hand().items() if size >= self._room}
         wanted = active_partitions - full
         if not wanted:
             await asyncio.sleep(LOOK_AGAIN_S)

@@ -113,6 +113,11 @@ class Process:
         self._process.stdin.close()
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process is not None
 

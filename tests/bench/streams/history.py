@@ -1,0 +1,69 @@
+"""A long history: what it leaves in the worker's memory, and how soon a restarted worker goes on after it."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import time
+
+from tests.bench.figures import Figure
+from tests.bench.progress import note
+from tests.bench.streams.place import Place, Worker, consumed, until, until_drained
+
+EVENTS, QUICK = 1_000_000, 100_000
+WARM = 0.2  # of the events: caches, references and the allocator's own pools are filled then
+GROWTH_MIB = 64
+RESTARTS, RESUME_S = 3, 10
+
+
+def memory(place: Place, quick: bool) -> list[Figure]:
+    """Resident memory while a worker takes a million events as fast as it can."""
+    events = QUICK if quick else EVENTS
+    place.pour(events)
+    sizes: list[tuple[float, float]] = []
+    with place.worker("memory") as (worker,):
+        worker.start()
+
+        def enough() -> bool:
+            sizes.append((consumed([worker]), worker.usage().own_mib))
+            return sizes[-1][0] >= events
+
+        until(enough, 3_600)
+        until_drained([worker])
+    return [_grown(events, sizes)]
+
+
+def _grown(events: int, sizes: list[tuple[float, float]]) -> Figure:
+    """The highest of the last part over the highest until it was warm: batches come and go in between."""
+    warm = max(mib for done, mib in sizes if done <= WARM * events * 2)
+    late = max(mib for done, mib in sizes if done > (1 - WARM) * events)
+    name = f"more memory after {events:,} events"
+    return Figure(name, late - warm, "MiB", GROWTH_MIB, note=f"{warm:.0f} MiB at most by then, {late:.0f} at the end")
+
+
+def restart(place: Place, quick: bool) -> list[Figure]:
+    """From the start of a process to the first reply that it has handled, scores confirmed."""
+    if (lacking := (QUICK if quick else EVENTS) - place.poured) > 0:
+        place.pour(lacking)
+    with place.worker("restart") as (worker,):
+        worker.start()
+        until(lambda: consumed([worker]) > 0 or place.poured == 0)
+        until_drained([worker])
+        stopped = [_resumed(place, worker, signal.SIGTERM) for _ in range(RESTARTS)]
+        killed = [_resumed(place, worker, signal.SIGKILL) for _ in range(RESTARTS)]
+    history = f"after {place.poured:,} events"
+    return [
+        Figure(f"restart {history}, to the next reply handled", statistics.median(stopped), "s", RESUME_S),
+        Figure(f"kill -9 {history}, to the next reply handled", statistics.median(killed), "s", RESUME_S),
+    ]
+
+
+def _resumed(place: Place, worker: Worker, how: signal.Signals) -> float:
+    worker.process.kill(how)
+    place.pour(100)
+    began = time.monotonic()
+    worker.start()
+    seconds = until(lambda: consumed([worker]) > 0) - began
+    until_drained([worker])
+    note(f"{how.name}: {seconds:.1f} s")
+    return seconds

@@ -1,0 +1,133 @@
+"""A Kafka of this run's own, and workers that are watched through their metrics."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from deploy import ports
+from deploy.cache import cache_folder
+from deploy.kafka import EmbeddedKafka, create_topics
+from monitor.settings import MonitorSettings, PolicySettings
+from streams.log import KafkaSettings
+from streams.settings import WorkerSettings
+from tests.bench.progress import note
+from tests.bench.scratch import scratch
+from tests.bench.streams.events import pour
+from tests.bench.usage import Usage, usage
+from tests.streams.traffic import Plan, Process
+
+LOOK_S = 0.25
+CONSUMED = 'homeostat_events_consumed_total{topic="inference.events"}'
+LAG = "homeostat_consumer_lag_events{"
+SCORES_LAG = 'homeostat_consumer_lag_events{partition="'
+
+
+class Worker:
+    """A worker process of the group that all workers of a run are in."""
+
+    def __init__(self, kafka: KafkaSettings, folder: Path, name: str) -> None:
+        self.settings = WorkerSettings(
+            app_id="bench",
+            lake=folder / "lake",
+            profiles=folder / "profiles",
+            reports=folder / "reports",
+            metrics_port=ports.free(1)[0],
+            lag_every_s=LOOK_S,
+        )
+        (folder / "log").mkdir(exist_ok=True)
+        plan = Plan(kafka, self.settings, MonitorSettings(), PolicySettings())
+        self.process = Process(plan, folder / "log" / f"{name}.log")
+
+    def start(self) -> None:
+        self.process.start()
+
+    def total(self, name: str) -> float:
+        """The sum of a metric over its labels; 0 while the worker does not answer."""
+        return sum(float(line.rpartition(" ")[2]) for line in self._metrics() if line.startswith(name))
+
+    def usage(self) -> Usage:
+        return usage(psutil.Process(self.process.pid))
+
+    def _metrics(self) -> list[str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.metrics_port}", timeout=5) as answer:
+                return list(answer.read().decode().splitlines())
+        except OSError:
+            return []
+
+
+class Place:
+    """One broker and a folder; `poured` events are in its log."""
+
+    def __init__(self, kafka: KafkaSettings, folder: Path, broker: psutil.Process) -> None:
+        self.kafka, self.folder, self.broker = kafka, folder, broker
+        self.poured = 0
+
+    def pour(self, events: int) -> None:
+        """More replies."""
+        note(f"sending {events:,} events")
+        pour(self.kafka, range(self.poured, self.poured + events))
+        self.poured += events
+
+    @contextmanager
+    def worker(self, *names: str) -> Iterator[list[Worker]]:
+        """Workers under these names, not started yet; stopped afterwards."""
+        workers = [Worker(self.kafka, self.folder, name) for name in names]
+        try:
+            yield workers
+        finally:
+            for each in workers:
+                each.process.kill()
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """Everything in a folder of its own; gone afterwards, but for the logs."""
+    with scratch("streams") as folder:
+        broker = EmbeddedKafka(folder / "kafka", ports.free(1)[0], cache_folder())
+        broker.start()
+        try:
+            create_topics(broker.settings)
+            yield Place(broker.settings, folder, _java())
+        finally:
+            broker.stop()
+
+
+def consumed(workers: Sequence[Worker]) -> float:
+    """Replies handled by these processes."""
+    return sum(each.total(CONSUMED) for each in workers)
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 900.0) -> float:
+    """When it held, on the monotonic clock."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the worker did not get there; see its log in var/bench/log/streams")
+        time.sleep(LOOK_S)
+    return time.monotonic()
+
+
+def until_drained(workers: Sequence[Worker]) -> float:
+    """When nothing waited any more in any topic, and nothing came for a second: the judge's state is confirmed."""
+    still = 0
+    first = time.monotonic()
+    while still < 1.0 / LOOK_S:
+        first = time.monotonic() if not still else first
+        still = still + 1 if all(_idle(each) for each in workers) else 0
+        time.sleep(LOOK_S)
+    return first
+
+
+def _idle(worker: Worker) -> bool:
+    return worker.total(LAG) == 0
+
+
+def _java() -> psutil.Process:
+    return next(each for each in psutil.Process().children() if "kafka.Kafka" in each.cmdline())
