@@ -118,6 +118,11 @@ class Process:
         return self._process.pid
 
     @property
+    def ended(self) -> bool:
+        """Whether it is over without having been killed."""
+        return self._process is not None and self._process.poll() is not None
+
+    @property
     def alive(self) -> bool:
         return self._process is not None
 

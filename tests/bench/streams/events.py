@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
 from itertools import islice
@@ -26,7 +27,7 @@ CLIENTS = 997
 QUESTIONS = 5_000
 SOURCE = "gateway/bench"
 
-Item = tuple[bytes, bytes, codec.Headers, int]  # key, value, headers, time
+Item = tuple[bytes, bytes, codec.Headers]  # key, value, headers
 
 
 @cache
@@ -69,7 +70,7 @@ def pour(kafka: KafkaSettings, numbers: Iterable[int]) -> None:
 def _item(number: int) -> Item:
     made = event(number)
     headers = codec.headers(made, id=made.id, time_ms=made.time_ms, source=SOURCE)
-    return made.id.encode(), codec.encode(made), headers, made.time_ms
+    return made.id.encode(), codec.encode(made), headers
 
 
 async def _pour(kafka: KafkaSettings, items: Iterator[Item]) -> None:
@@ -81,8 +82,9 @@ async def _pour(kafka: KafkaSettings, items: Iterator[Item]) -> None:
         partition, sent = 0, []
         while some := list(islice(items, 600)):
             batch = producer.create_batch()
-            for key, value, headers, time_ms in some:
-                assert batch.append(key=key, value=value, timestamp=time_ms, headers=headers) is not None
+            now_ms = round(time.time() * 1_000)  # by their own time, the broker would delete them for their age
+            for key, value, headers in some:
+                assert batch.append(key=key, value=value, timestamp=now_ms, headers=headers) is not None
             sent.append(await producer.send_batch(batch, INFERENCE.name, partition=partition % INFERENCE.partitions))
             partition += 1
         await asyncio.gather(*sent)

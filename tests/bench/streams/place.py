@@ -25,7 +25,6 @@ from tests.streams.traffic import Plan, Process
 LOOK_S = 0.25
 CONSUMED = 'homeostat_events_consumed_total{topic="inference.events"}'
 LAG = "homeostat_consumer_lag_events{"
-SCORES_LAG = 'homeostat_consumer_lag_events{partition="'
 
 
 class Worker:
@@ -48,7 +47,9 @@ class Worker:
         self.process.start()
 
     def total(self, name: str) -> float:
-        """The sum of a metric over its labels; 0 while the worker does not answer."""
+        """The sum of a metric over its labels; 0 while the worker does not answer. RuntimeError where it ended."""
+        if self.process.ended:
+            raise RuntimeError("the worker ended; see its log in var/bench/log/streams")
         return sum(float(line.rpartition(" ")[2]) for line in self._metrics() if line.startswith(name))
 
     def usage(self) -> Usage:
