@@ -21,7 +21,7 @@ class Basket:
         self._came.set()
 
     async def take(self) -> list[Chunk]:
-        """The next batch: at least one chunk, and with the last of them it is full."""
+        """The next batch: at least one chunk, and none after the one with which it is full."""
         while not self._chunks:
             await self._more(None)
         loop = asyncio.get_running_loop()
@@ -43,8 +43,7 @@ class Basket:
         return sum(chunk.size for chunk in self._chunks)
 
     def _cut(self) -> list[Chunk]:
-        batch, size = [], 0
-        while self._chunks and size < self._size:
+        batch = [self._chunks.popleft()]
+        while self._chunks and sum(chunk.size for chunk in batch) < self._size:
             batch.append(self._chunks.popleft())
-            size += batch[-1].size
         return batch

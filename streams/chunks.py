@@ -23,17 +23,22 @@ class Chunk:
     first: int
     end: int
     records: list[Raw]
+    size: int  # as `size` tells
     generation: int  # of the group's assignment, in which it was fetched
-
-    @property
-    def size(self) -> int:
-        """What it takes of memory and time: its records, of which a large one counts for several."""
-        return sum(1 + len(record.value or b"") // LARGE for record in self.records)
 
     @property
     def newest_ms(self) -> int:
         """The log's time of the last record."""
         return self.records[-1].timestamp_ms
+
+
+def size(records: Iterable[Raw]) -> int:
+    """What records take of memory and time: their number, of which a large one counts for several.
+
+    >>> size([Raw(0, 0, 0, None, b"small"), Raw(0, 1, 0, None, bytes(2 * LARGE))])
+    4
+    """
+    return sum(1 + len(record.value or b"") // LARGE for record in records)
 
 
 @dataclass(slots=True)

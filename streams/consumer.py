@@ -16,7 +16,7 @@ from faust.transport.drivers import aiokafka
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from streams.chunks import Chunk, Progress
+from streams.chunks import Chunk, Progress, size
 from streams.log import Raw
 
 LOOK_AGAIN_S = 0.05  # while a partition has no room
@@ -99,7 +99,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         return True
 
     async def _getmany(self, active_partitions: set[TP], timeout: float) -> Mapping[TP, Sequence[Any]]:  # noqa: ASYNC109
-        full = {tp for tp, size in self._in_hand().items() if size >= self._room}
+        full = {tp for tp, held in self._in_hand().items() if held >= self._room}
         wanted = active_partitions - full
         if not wanted:
             await asyncio.sleep(LOOK_AGAIN_S)
@@ -122,7 +122,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     def _chunk(self, tp: TP, taken: Sequence[Any], generation: int) -> Chunk:
         records = [Raw(tp.partition, each.offset, each.timestamp, each.key, each.value) for each in taken]
         first, end = self._read_to.get(tp, records[0].offset), records[-1].offset + 1
-        chunk = Chunk(tp.topic, tp.partition, first, end, records, generation)
+        chunk = Chunk(tp.topic, tp.partition, first, end, records, size(records), generation)
         self._progress.begin(tp, first)
         self._read_to[tp] = end
         hand = self._in_hand()

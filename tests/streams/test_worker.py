@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+import urllib.request
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from deploy import ports
 from monitor.profile import count
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import dlq, lake
@@ -160,3 +165,37 @@ def _profiled_exactly(plan: Plan, alias: str, events: int) -> None:
     folders = (plan.settings.profiles / alias / f"version={alias}-0123456789ab").iterdir()
     profiles = [profile for folder in folders if (profile := load(folder))]
     assert sum(count(profile, "prompt_chars") for profile in profiles) == events
+
+
+def test_a_worker_that_hangs_says_so(kafka: KafkaSettings, plan: Plan, alias: str, tmp_path: Path) -> None:
+    """Its disk answers no more: the lake's open file is a pipe that nobody writes to."""
+    (place, *_) = produce(kafka, INFERENCE, [served(alias, i) for i in range(10)], partition=1)
+    port = ports.free(1)[0]
+    changed = replace(plan.settings, metrics_port=port, lag_every_s=0.2, stalled_s=2.0, recent_offsets=10)
+    block = place[1] // changed.block_offsets * changed.block_offsets
+    _hang(changed.lake / INFERENCE.name / "partition=1", range(0, block + 1, changed.block_offsets))
+    process = Process(msgspec.structs.replace(plan, settings=changed), tmp_path / "worker.log")
+    process.start()
+    try:
+        stalled = 'homeostat_consumer_stalled_partitions{topic="inference.events"} 1.0'
+        oracle.wait(lambda: stalled in _metrics(port), what="the metric")
+        said = next(line for line in (tmp_path / "worker.log").read_text().splitlines() if "stalled" in line)
+        assert "topic=inference.events" in said
+        assert "partition=1" in said
+        assert 'homeostat_consumer_stalled_partitions{topic="inference.feedback"} 0.0' in _metrics(port)
+    finally:
+        process.kill()
+
+
+def _hang(folder: Path, blocks: range) -> None:
+    folder.mkdir(parents=True)
+    for first in blocks:
+        os.mkfifo(folder / f"{first:020d}.parquet")
+
+
+def _metrics(port: int) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
