@@ -25,7 +25,7 @@ def memory(place: Place, quick: bool) -> list[Figure]:
         worker.start()
 
         def enough() -> bool:
-            sizes.append((consumed([worker]), worker.usage().own_mib))
+            sizes.append((consumed([worker]), worker.mib()))
             return sizes[-1][0] >= events
 
         until(enough, 3_600)

@@ -19,7 +19,7 @@ from streams.settings import WorkerSettings
 from tests.bench.progress import note
 from tests.bench.scratch import scratch
 from tests.bench.streams.events import pour
-from tests.bench.usage import Usage, usage
+from tests.bench.usage import MIB
 from tests.streams.traffic import Plan, Process
 
 LOOK_S = 0.25
@@ -52,8 +52,13 @@ class Worker:
             raise RuntimeError("the worker ended; see its log in var/bench/log/streams")
         return sum(float(line.rpartition(" ")[2]) for line in self._metrics() if line.startswith(name))
 
-    def usage(self) -> Usage:
-        return usage(psutil.Process(self.process.pid))
+    def cpu_s(self) -> float:
+        """Of the process itself: reports of alarms are others' work."""
+        return cpu_s(psutil.Process(self.process.pid))
+
+    def mib(self) -> float:
+        """What of it is in memory."""
+        return float(psutil.Process(self.process.pid).memory_info().rss / MIB)
 
     def _metrics(self) -> list[str]:
         try:
@@ -98,6 +103,12 @@ def place() -> Iterator[Place]:
             yield Place(broker.settings, folder, _java())
         finally:
             broker.stop()
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """What the process has used so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def consumed(workers: Sequence[Worker]) -> float:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from tests.bench.figures import Figure
 from tests.bench.progress import note
-from tests.bench.streams.place import Place, Worker, consumed, until, until_drained
-from tests.bench.usage import usage
+from tests.bench.streams.place import Place, Worker, consumed, cpu_s, until, until_drained
 
 EVENTS, QUICK = 200_000, 40_000
 GOAL, GOAL_RATIO = 8_000, 1.6
@@ -69,12 +68,12 @@ def worked_off(place: Place, names: Sequence[str], events: int) -> Run:
         for each in some:
             each.start()
         began = until(lambda: all(consumed([each]) > 0 for each in some))
-        before, cpu, broker = consumed(some), _cpu(some), usage(place.broker).cpu_s
+        before, cpu, broker = consumed(some), _cpu(some), cpu_s(place.broker)
         done = until_drained(some)
-        run = Run(consumed(some) - before, done - began, _cpu(some) - cpu, usage(place.broker).cpu_s - broker)
+        run = Run(consumed(some) - before, done - began, _cpu(some) - cpu, cpu_s(place.broker) - broker)
     note(f"{', '.join(names)}: {run.rate:,.0f} events/s, {run.note}")
     return run
 
 
 def _cpu(workers: Sequence[Worker]) -> float:
-    return sum(each.usage().cpu_s for each in workers)
+    return sum(each.cpu_s() for each in workers)
