@@ -42,6 +42,7 @@ class Worker:
     reporter: Reporter
     done: dict[Place, int] = field(default_factory=dict)  # the offset handled next
     handled_ms: dict[Place, int] = field(default_factory=dict)  # the log's time of the newest record handled
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # something was handled
 
 
 def ingest(
@@ -107,6 +108,7 @@ async def _handle(worker: Worker, name: str, chunks: Sequence[Chunk], take: Take
         place = Place(chunk.topic, chunk.partition)
         worker.done[place] = chunk.end
         worker.handled_ms[place] = chunk.newest_ms
+        worker.begun.set()
     metrics.BATCH_SECONDS.labels(name).observe(time.monotonic() - began)
 
 

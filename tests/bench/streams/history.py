@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import statistics
 import time
@@ -53,17 +54,24 @@ def restart(place: Place, quick: bool) -> list[Figure]:
         killed = [_resumed(place, worker, signal.SIGKILL) for _ in range(RESTARTS)]
     history = f"after {place.poured:,} events"
     return [
-        Figure(f"restart {history}, to the next reply handled", statistics.median(stopped), "s", RESUME_S),
-        Figure(f"kill -9 {history}, to the next reply handled", statistics.median(killed), "s", RESUME_S),
+        _median(f"restart {history}, to the next reply handled", stopped),
+        _median(f"kill -9 {history}, to the next reply handled", killed),
     ]
 
 
-def _resumed(place: Place, worker: Worker, how: signal.Signals) -> float:
+def _median(name: str, runs: list[tuple[float, float]]) -> Figure:
+    seconds, cpu_s = (statistics.median(values) for values in zip(*runs, strict=True))
+    return Figure(name, seconds, "s", RESUME_S, note=f"{cpu_s:.1f} s of CPU, load {os.getloadavg()[0]:.1f}")
+
+
+def _resumed(place: Place, worker: Worker, how: signal.Signals) -> tuple[float, float]:
+    """Seconds, and how much CPU the new process used in them."""
     worker.process.kill(how)
     place.pour(100)
     began = time.monotonic()
     worker.start()
     seconds = until(lambda: consumed([worker]) > 0) - began
+    used_s = worker.cpu_s()
     until_drained([worker])
-    note(f"{how.name}: {seconds:.1f} s")
-    return seconds
+    note(f"{how.name}: {seconds:.1f} s, {used_s:.1f} s of CPU, load {os.getloadavg()[0]:.1f}")
+    return seconds, used_s
