@@ -8,7 +8,8 @@ batches were cut, and where a worker died, changes no file; and a reader never s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,7 +45,8 @@ def schema(kind: type[Event]) -> pa.Schema:
 
 def rows(kind: type[Event], partition: int, offsets: Sequence[int], events: Sequence[Event]) -> pa.Table:
     """Events as rows; raises pyarrow's errors where a value does not fit its column."""
-    columns = [_column(events, field) for field in list(schema(kind))[:-2]]
+    fields = list(schema(kind))[:-2]
+    columns = [_column(values, field) for values, field in zip(_values(events, fields), fields, strict=True)]
     places = [pa.array([partition] * len(events), pa.int32()), pa.array(offsets, pa.int64())]
     return pa.Table.from_arrays([*columns, *places], schema=schema(kind))
 
@@ -230,8 +232,14 @@ def _arrow(field: msgspec.structs.FieldInfo) -> pa.DataType:
     return next((_TYPES[option] for option in options if option in _TYPES), pa.string())
 
 
-def _column(events: Sequence[Event], field: pa.Field) -> pa.Array:
-    values = [getattr(event, field.name) for event in events]
+def _values(events: Sequence[Event], fields: Sequence[pa.Field]) -> Iterable[Sequence[object]]:
+    """Of each field, in one pass over the events."""
+    if not events:
+        return [()] * len(fields)
+    return zip(*map(attrgetter(*(field.name for field in fields)), events), strict=True)
+
+
+def _column(values: Sequence[object], field: pa.Field) -> pa.Array:
     if field.name in JSON:
         values = [_encode(value).decode() for value in values]
     return pa.array(values, field.type)
