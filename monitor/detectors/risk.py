@@ -74,21 +74,14 @@ class Risk:
     def update(self, state: State, values: Sequence[float], moments: Sequence[Moment]) -> tuple[State, Harm | None]:
         """Takes losses in [0, 1] in order; NaN: not judged."""
         harm: Harm | None = None
-        stakes = [stake(self.rate, excess) / self.inflation for excess in self.excesses]
-        bets = [_Bet(each, walk) for each, walk in zip(stakes, state.walks, strict=True)]
-        count, losses, below = state.count, state.losses, self.evidence(state) < 1.0
-        for k, (loss, moment) in enumerate(zip(values, moments, strict=True)):
+        walking, below = _Walking(self, state), self.evidence(state) < 1.0
+        for k, loss in enumerate(values):
             if math.isnan(loss):
                 continue
-            if not 0.0 <= loss <= 1.0:
-                raise ValueError(f"loss of step {k} is {loss}, expected 0 to 1, or NaN: not judged")
-            for bet in bets:
-                bet.take(loss - self.rate, CEILING * self.arl, (moment, count, losses))
-            count, losses, was_below = count + 1, losses + loss, below
-            below = sum(bet.total for bet in bets) / len(bets) / self.arl < 1.0
+            was_below, below = below, walking.take(k, loss) < 1.0
             if was_below and not below and harm is None:
-                harm = self._harm(k, State(tuple(bet.walk() for bet in bets), count, losses))
-        return State(tuple(bet.walk() for bet in bets), count, losses), harm
+                harm = self._harm(k, walking.state(moments))
+        return walking.state(moments), harm
 
     def evidence(self, state: State) -> float:
         """The average of the bets' statistics over the threshold."""
@@ -107,25 +100,50 @@ class Risk:
         )
 
 
-class _Bet:
-    """A walk while it goes."""
+class _Walking:
+    """A state while it goes on. Its steps are the monitor's most frequent ones, so they are written for speed: lists
+    rather than objects, factors and logarithms once for each loss that comes."""
 
-    __slots__ = ("began", "stake", "total", "wealth")
+    def __init__(self, detector: Risk, state: State) -> None:
+        self.detector = detector
+        self.stakes = [stake(detector.rate, excess) / detector.inflation for excess in detector.excesses]
+        self.totals = [walk.total for walk in state.walks]
+        self.wealths = [walk.wealth for walk in state.walks]
+        self.began: list[tuple[int | Moment, int, float]] = [(w.since, w.count, w.losses) for w in state.walks]
+        self.count, self.losses = state.count, state.losses
+        self.steps: dict[float, list[tuple[int, float, float]]] = {}
 
-    def __init__(self, stake: float, walk: Walk) -> None:
-        self.stake, self.total, self.wealth = stake, walk.total, walk.wealth
-        self.began = walk.since, walk.count, walk.losses
+    def take(self, k: int, loss: float) -> float:
+        """One more loss; the evidence after it."""
+        steps = self.steps.get(loss)
+        if steps is None:
+            steps = self.steps[loss] = self._steps(k, loss)
+        totals, wealths, ceiling = self.totals, self.wealths, CEILING * self.detector.arl
+        for i, factor, gain in steps:
+            total = (totals[i] + 1.0) * factor
+            totals[i] = total if total < ceiling else ceiling
+            wealth = wealths[i]
+            if wealth <= 0.0:
+                self.began[i] = k, self.count, self.losses
+                wealths[i] = gain
+            else:
+                wealths[i] = wealth + gain
+        self.count += 1
+        self.losses += loss
+        return sum(totals) / len(totals) / self.detector.arl
 
-    def take(self, excess: float, ceiling: float, here: tuple[Moment, int, float]) -> None:
-        """One more loss, so far above the accepted rate."""
-        factor = 1.0 + self.stake * excess
-        self.total = min((self.total + 1.0) * factor, ceiling)
-        if self.wealth <= 0.0:
-            self.wealth, self.began = 0.0, here
-        self.wealth += math.log(factor)
+    def state(self, moments: Sequence[Moment]) -> State:
+        """As it is now."""
+        starts = [(moments[since] if isinstance(since, int) else since, n, lost) for since, n, lost in self.began]
+        walks = zip(self.totals, self.wealths, starts, strict=True)
+        return State(tuple(Walk(total, wealth, *start) for total, wealth, start in walks), self.count, self.losses)
 
-    def walk(self) -> Walk:
-        return Walk(self.total, self.wealth, *self.began)
+    def _steps(self, k: int, loss: float) -> list[tuple[int, float, float]]:
+        """Of each bet: its place, its factor, and the factor's logarithm."""
+        if not 0.0 <= loss <= 1.0:
+            raise ValueError(f"loss of step {k} is {loss}, expected 0 to 1, or NaN: not judged")
+        factors = [1.0 + each * (loss - self.detector.rate) for each in self.stakes]
+        return [(i, factor, math.log(factor)) for i, factor in enumerate(factors)]
 
 
 def statistic(state: State) -> float:
