@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -108,10 +109,16 @@ def calibrated(watch: Watch) -> calibration.Calibration | None:
     """Confidence turned into a chance of being right; None without labels or confidences, or after it failed."""
     if watch.reference is None or watch.trust.lost or CONFIDENCE[-1] not in watch.names:
         return None
-    column = watch.names.index(CONFIDENCE[-1])
+    return _fitted(watch.reference, tuple(watch.labels))
+
+
+@lru_cache(maxsize=64)
+def _fitted(reference: Reference, labels: tuple[int, ...]) -> calibration.Calibration | None:
+    """Asked with each batch, and answered once for each label that comes."""
+    column = reference.names.index(CONFIDENCE[-1])
     known = [
         (row[column], label == RIGHT)
-        for row, label in zip(watch.reference.rows, watch.labels, strict=True)
+        for row, label in zip(reference.rows, labels, strict=True)
         if label != UNLABELLED and row[column] <= 0
     ]
     return calibration.fit([one for one, _ in known], [right for _, right in known])
