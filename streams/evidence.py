@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from streams.topics import INFERENCE
 log = structlog.get_logger()
 
 TIMEOUT_S = 300.0
+TRIES = 3  # a renderer may be killed; and rows of a partition that another worker has may still be on their way
+WAIT_S = 2.0
 WAITING = 20  # alarms whose report is still to come; more are left out
 
 
@@ -57,12 +59,19 @@ class Reporter:
         """Never ends by itself."""
         while True:
             alarm = await self.queue.get()
+            outcome = "rendered" if await self._rendered(alarm) else "failed"
+            metrics.REPORTS.labels(outcome).inc()
+
+    async def _rendered(self, alarm: AlarmRaised) -> bool:
+        """Whether some try succeeded."""
+        for left in reversed(range(TRIES)):
             try:
                 await self._render(alarm)
-                metrics.REPORTS.labels("rendered").inc()
+                return True
             except Exception as error:
-                metrics.REPORTS.labels("failed").inc()
-                log.error("report failed", alarm=alarm.id, error=str(error))
+                log.error("report failed", alarm=alarm.id, error=str(error), tries_left=left)
+                await asyncio.sleep(WAIT_S if left else 0)
+        return False
 
     async def _render(self, alarm: AlarmRaised) -> None:
         wanted = msgspec.json.encode(Wanted(alarm, dict(self.policy_patterns)))
@@ -81,6 +90,12 @@ class Reporter:
         if process.returncode:
             raise RuntimeError(said.decode(errors="replace").strip()[-500:] or f"exit {process.returncode}")
         log.info("report rendered", alarm=alarm.id, path=alarm.report)
+
+
+def missing(alarms: Iterable[AlarmRaised]) -> list[AlarmRaised]:
+    """The newest alarms whose report should be there and is not, as many as may well be asked for at once."""
+    lacking = [alarm for alarm in alarms if alarm.report is not None and not Path(alarm.report).exists()]
+    return lacking[-WAITING // 2 :]
 
 
 def render(root: Path, wanted: Wanted, events: int) -> Path:
