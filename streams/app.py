@@ -54,7 +54,8 @@ def build(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettin
         worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox))
     agents.judge(worker, settings)
     agents.watch(worker, settings)
-    app.on_partitions_revoked.connect(agents.forgetter(judging), weak=False)
+    agents.profile(worker, settings)
+    app.on_partitions_revoked.connect(agents.forgetter(worker), weak=False)
     return worker
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from whylogs.core import DatasetProfileView
 
 Floats = NDArray[np.float64]
+END = 2**63 - 1  # beyond every offset
 Part = tuple[NDArray[np.int64], Floats]  # offsets and descriptors
 
 
@@ -66,13 +67,20 @@ class Profiler:
 
     def resume(self, first: int) -> None:
         """Makes up what the lake holds before the offset `first` and no profile has."""
+        if self._checkpoint() is None:
+            _put(self._checkpoint_path, str(first).encode())
+        self.make_up(first)
+        self.next_offset = first
+
+    def make_up(self, end: int = END) -> None:
+        """Tracks what the lake holds before `end` and no profile has; nothing in a new place."""
         since = self._checkpoint()
         if since is None:
-            _put(self._checkpoint_path, str(first).encode())
-        for table in lake.span(self.lake, INFERENCE, self.partition, first if since is None else since, first):
+            return
+        self.next_offset = since
+        for table in lake.span(self.lake, INFERENCE, self.partition, since, end):
             for low in range(0, table.num_rows, 1_000):
                 self.track(_described(table.slice(low, 1_000), self.describe))
-        self.next_offset = first
 
     def track(self, rows: Described) -> None:
         """Takes events; they are in the files after the next `flush`. Those taken before are left out."""

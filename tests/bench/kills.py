@@ -13,7 +13,7 @@ import statistics
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +47,12 @@ JOINS, LEAVES = 2, 4  # of five kills
 class Run:
     """What came of a group of workers."""
 
-    kafka: KafkaSettings
     plan: Plan
     left: Residue
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        return self.plan.kafka
 
     def effects(self) -> dict[str, dict[str, dict[str, Event]]]:
         return {alias: effects(self.kafka, alias) for alias in ALIASES}
@@ -92,7 +95,10 @@ def storm(crew: Crew, items: Sequence[Item], kills: int) -> Run:
             if number % 5 == LEAVES and len(crew.members) == 2:
                 crew.leave()
         rough.send(crew.plan.kafka, items[kills * size :])
-        return _settled(crew.plan, crew.end)
+        _settled(crew.plan)
+        waited(lambda: not _missing(crew.plan.kafka), 120.0)  # every alarm's page
+        crew.end()
+        return Run(crew.plan, residue(crew.plan.kafka, crew.plan.settings))
     finally:
         crew.end(signal.SIGKILL)
 
@@ -102,19 +108,18 @@ def calm(plan: Plan, log: Path) -> Run:
     worker = Process(plan, log)
     worker.start()
     try:
-        return _settled(plan, lambda: worker.kill(signal.SIGTERM))
+        _settled(plan)
+        worker.kill(signal.SIGTERM)
+        return Run(plan, residue(plan.kafka, plan.settings))
     finally:
         worker.kill()
 
 
-def _settled(plan: Plan, end: Callable[[], None]) -> Run:
-    """Once nothing is left to do, and every alarm's page is there."""
+def _settled(plan: Plan) -> None:
+    """Returns once nothing is left to do."""
     if waited(lambda: drained(plan.kafka, plan.settings.app_id), DRAINED_S) is None:
         raise TimeoutError(f"{plan.settings.app_id}: work was left after {DRAINED_S:g} s; see the worker's log")
-    note(f"{plan.settings.app_id}: everything acknowledged")
-    waited(lambda: not _missing(plan.kafka), 120.0)
-    end()
-    return Run(plan.kafka, plan, residue(plan.kafka, plan.settings))
+    note("everything acknowledged")
 
 
 def _missing(kafka: KafkaSettings) -> list[AlarmRaised]:
