@@ -34,6 +34,10 @@ from streams.settings import WorkerSettings
 
 log = structlog.get_logger()
 
+# Faust stops asking for a partition once its agent's buffer is four fifths full; what it was given before must still
+# find room there, or nothing at all is handed on any more, and labels wait for replies that wait behind them.
+POLLED_AT_ONCE = 200
+
 
 def build_app(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Any:
     """The Faust app alone, for those who run it themselves: `await app.start()` in a running loop."""
@@ -149,6 +153,7 @@ def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
         broker_commit_interval=settings.commit_s,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=topics.BIG,
+        broker_max_poll_records=POLLED_AT_ONCE,
         producer_acks=-1,
         producer_max_request_size=2 * topics.BIG,
         key_serializer="raw",
