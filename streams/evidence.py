@@ -59,11 +59,11 @@ class Reporter:
         """Never ends by itself."""
         while True:
             alarm = await self.queue.get()
-            outcome = "rendered" if await self._rendered(alarm) else "failed"
+            outcome = "rendered" if await self.rendered(alarm) else "failed"
             metrics.REPORTS.labels(outcome).inc()
 
-    async def _rendered(self, alarm: AlarmRaised) -> bool:
-        """Whether some try succeeded."""
+    async def rendered(self, alarm: AlarmRaised) -> bool:
+        """Whether one of a few tries made the report."""
         for left in reversed(range(TRIES)):
             try:
                 await self._render(alarm)

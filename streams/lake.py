@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 import msgspec
 import pyarrow as pa
@@ -182,7 +183,7 @@ def _replace(path: Path, table: pa.Table, known: Signature | None) -> Signature 
     """All of it or nothing, also after a power cut; the new file's signature. None, and nothing done, where the file
     is no longer the `known` one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{uuid4().hex}")  # two machines may have a process of the same number
     with part.open("wb") as file:
         pq.write_table(table.combine_chunks(), file, compression="zstd")
         file.flush()

@@ -9,11 +9,11 @@ Each file is whylogs' own format; `load` merges the partitions. whylogs takes se
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -156,6 +156,6 @@ def _partitions(at: Path) -> Iterable[int]:
 
 def _put(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # two workers may write one name at once
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")  # two workers may write one name at once
     part.write_bytes(data)
     part.replace(path)
