@@ -45,14 +45,16 @@ class Reporter:
     events: int
     policy_patterns: Mapping[str, str] = field(default_factory=dict)
     queue: asyncio.Queue[AlarmRaised] = field(default_factory=lambda: asyncio.Queue(WAITING))
+    asked: set[str] = field(default_factory=set)  # alarms that wait or are being rendered
 
     def ask(self, alarm: AlarmRaised) -> None:
-        """Returns at once; an alarm without a report path, or with one that is there, is left alone."""
-        if alarm.report is None or Path(alarm.report).exists():
+        """Returns at once; an alarm without a report path, or with one that is there or on its way, is left alone."""
+        if alarm.report is None or Path(alarm.report).exists() or alarm.id in self.asked:
             return
         if self.queue.full():
             log.warning("report left out, too many are waiting", alarm=alarm.id)
         else:
+            self.asked.add(alarm.id)
             self.queue.put_nowait(alarm)
 
     async def run(self) -> None:
@@ -61,6 +63,7 @@ class Reporter:
             alarm = await self.queue.get()
             outcome = "rendered" if await self.rendered(alarm) else "failed"
             metrics.REPORTS.labels(outcome).inc()
+            self.asked.discard(alarm.id)
 
     async def rendered(self, alarm: AlarmRaised) -> bool:
         """Whether one of a few tries made the report."""

@@ -191,6 +191,7 @@ def _replace(path: Path, table: pa.Table, known: Signature | None) -> Signature 
     written = _signature(part)
     with _alone(path.parent):
         if _signature(path) != known:
+            part.unlink()
             return None
         part.replace(path)
     force_folder(path.parent)

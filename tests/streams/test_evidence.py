@@ -119,3 +119,10 @@ def test_alarms_that_want_no_page_or_have_one_hide_none_that_lacks_it(tmp_path: 
     there.touch()
     lacking = alarm(str(tmp_path / "lacking.html"))
     assert missing([lacking, *[alarm(None)] * WAITING, *[alarm(str(there))] * WAITING]) == [lacking]
+
+
+async def test_a_page_that_is_on_its_way_is_not_asked_for_again(tmp_path: Path) -> None:
+    reporter = Reporter(tmp_path, 50)
+    for _ in range(3):  # as many rebalances
+        reporter.ask(alarm(str(tmp_path / "a.html")))
+    assert reporter.queue.qsize() == 1
