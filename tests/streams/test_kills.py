@@ -8,7 +8,7 @@ from tests.bench.kills import measured
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_workers_that_are_killed_again_and_again_leave_what_an_undisturbed_one_leaves() -> None:
     figures = {each.name: each for each in measured(events=5_000, kills=4, seed=1)}
     broken = [each.line() for each in figures.values() if each.goal == 0 and not each.met]
