@@ -123,11 +123,26 @@ async def _in_turn(worker: Worker, labels: Sequence[Raw]) -> None:
         await asyncio.sleep(0.05)
 
 
-def forgetter(judging: Judging) -> Callable[..., Awaitable[None]]:
+def forgetter(worker: Worker) -> Callable[..., Awaitable[None]]:
     async def forget(*_: object, **__: object) -> None:
-        judging.forget()
+        worker.judging.forget()
+        for each in worker.ingests:
+            each.forget()
 
     return forget
+
+
+def profile(worker: Worker, settings: WorkerSettings) -> None:
+    """Profiles of quiet partitions are written too."""
+
+    async def write() -> None:
+        mine = [at.partition for at in worker.app.consumer.assignment() if at.topic == topics.INFERENCE.name]
+        try:
+            await asyncio.gather(*(each.write_profiles(mine) for each in worker.ingests))
+        except Exception:
+            log.exception("profiles cannot be written, will be tried again", partitions=sorted(mine))
+
+    worker.app.timer(interval=settings.profile_flush_s)(write)
 
 
 def watch(worker: Worker, settings: WorkerSettings) -> None:

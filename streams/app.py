@@ -27,7 +27,7 @@ from streams.batch import GIVEN, SERVED
 from streams.brokers import credentials, urls
 from streams.consumer import Consumer
 from streams.events import AlarmRaised
-from streams.evidence import WAITING, Reporter
+from streams.evidence import Reporter, missing
 from streams.judge import Rules
 from streams.judging import Judging
 from streams.log import KafkaSettings, partition_counts, read, span
@@ -60,7 +60,8 @@ def build(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettin
         worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox))
     agents.judge(worker, settings)
     agents.watch(worker, settings)
-    app.on_partitions_revoked.connect(agents.forgetter(judging), weak=False)
+    agents.profile(worker, settings)
+    app.on_partitions_revoked.connect(agents.forgetter(worker), weak=False)
     return worker
 
 
@@ -91,13 +92,18 @@ def check(kafka: KafkaSettings) -> None:
 
 async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> None:
     worker.pauses.start()
-    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(worker.reporter.run())]
+    assigned = asyncio.Event()
+    worker.app.on_partitions_assigned.connect(_setter(assigned), weak=False)
+    tasks: list[asyncio.Task[Any]] = [
+        asyncio.create_task(worker.reporter.run()),
+        asyncio.create_task(_ask_again(kafka, worker, assigned)),
+    ]
     try:
         await worker.app.start()
         log.info("worker started", app_id=worker.app.conf.id)
         tasks.append(asyncio.create_task(_settle(worker)))
         ends = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.app.wait_until_stopped())]
-        tasks += [asyncio.create_task(_missing_reports(kafka, worker)), *ends]
+        tasks += ends
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         crashed = worker.app.crash_reason
@@ -126,11 +132,24 @@ async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:
     log.info("worker stopped", app_id=worker.app.conf.id)
 
 
-async def _missing_reports(kafka: KafkaSettings, worker: Worker) -> None:
-    """Asks again for the newest alarms' reports: whoever was to render them may have died."""
-    alarms = await asyncio.to_thread(read, kafka, topics.ALARMS, AlarmRaised)
-    for record in alarms[-WAITING // 2 :]:
-        worker.reporter.ask(record.event)
+async def _ask_again(kafka: KafkaSettings, worker: Worker, assigned: asyncio.Event) -> None:
+    """Asks for missing reports after each rebalance: whoever was to render them may have died. Never ends by itself."""
+    while await assigned.wait():
+        assigned.clear()
+        try:
+            alarms = await asyncio.to_thread(read, kafka, topics.ALARMS, AlarmRaised)
+        except Exception:
+            log.exception("missing reports cannot be looked for")
+            continue
+        for alarm in missing(record.event for record in alarms):
+            worker.reporter.ask(alarm)
+
+
+def _setter(event: asyncio.Event) -> Callable[..., Awaitable[None]]:
+    async def on(*_: object, **__: object) -> None:
+        event.set()
+
+    return on
 
 
 def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:

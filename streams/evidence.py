@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from streams.topics import INFERENCE
 log = structlog.get_logger()
 
 TIMEOUT_S = 300.0
+TRIES = 3  # a renderer may be killed; and rows of a partition that another worker has may still be on their way
+WAIT_S = 2.0
 WAITING = 20  # alarms whose report is still to come; more are left out
 
 
@@ -43,26 +45,36 @@ class Reporter:
     events: int
     policy_patterns: Mapping[str, str] = field(default_factory=dict)
     queue: asyncio.Queue[AlarmRaised] = field(default_factory=lambda: asyncio.Queue(WAITING))
+    asked: set[str] = field(default_factory=set)  # alarms that wait or are being rendered
 
     def ask(self, alarm: AlarmRaised) -> None:
-        """Returns at once; an alarm without a report path, or with one that is there, is left alone."""
-        if alarm.report is None or Path(alarm.report).exists():
+        """Returns at once; an alarm without a report path, or with one that is there or on its way, is left alone."""
+        if alarm.report is None or Path(alarm.report).exists() or alarm.id in self.asked:
             return
         if self.queue.full():
             log.warning("report left out, too many are waiting", alarm=alarm.id)
         else:
+            self.asked.add(alarm.id)
             self.queue.put_nowait(alarm)
 
     async def run(self) -> None:
         """Never ends by itself."""
         while True:
             alarm = await self.queue.get()
+            outcome = "rendered" if await self.rendered(alarm) else "failed"
+            metrics.REPORTS.labels(outcome).inc()
+            self.asked.discard(alarm.id)
+
+    async def rendered(self, alarm: AlarmRaised) -> bool:
+        """Whether one of a few tries made the report."""
+        for left in reversed(range(TRIES)):
             try:
                 await self._render(alarm)
-                metrics.REPORTS.labels("rendered").inc()
+                return True
             except Exception as error:
-                metrics.REPORTS.labels("failed").inc()
-                log.error("report failed", alarm=alarm.id, error=str(error))
+                log.error("report failed", alarm=alarm.id, error=str(error), tries_left=left)
+                await asyncio.sleep(WAIT_S if left else 0)
+        return False
 
     async def _render(self, alarm: AlarmRaised) -> None:
         wanted = msgspec.json.encode(Wanted(alarm, dict(self.policy_patterns)))
@@ -81,6 +93,12 @@ class Reporter:
         if process.returncode:
             raise RuntimeError(said.decode(errors="replace").strip()[-500:] or f"exit {process.returncode}")
         log.info("report rendered", alarm=alarm.id, path=alarm.report)
+
+
+def missing(alarms: Iterable[AlarmRaised]) -> list[AlarmRaised]:
+    """The newest alarms whose report should be there and is not, as many as may well be asked for at once."""
+    lacking = [alarm for alarm in alarms if alarm.report is not None and not Path(alarm.report).exists()]
+    return lacking[-WAITING // 2 :]
 
 
 def render(root: Path, wanted: Wanted, events: int) -> Path:

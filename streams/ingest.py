@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic
@@ -54,6 +54,7 @@ class Ingest(Generic[E]):
     tail: Tail
     partitions: dict[int, Partition] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)  # a batch may outlive the agent that is stopped
+    made_up: set[int] = field(default_factory=set)  # partitions whose profiles have all that others left in the lake
 
     async def take(self, raws: Sequence[Raw]) -> None:
         """Returns once everything that follows from these records is stored or confirmed: then they may be
@@ -63,6 +64,16 @@ class Ingest(Generic[E]):
         await self.outbox.confirm([record for each in prepared for record in _records(self.source, each)])
         for each in prepared:
             self._done(each)
+
+    async def write_profiles(self, partitions: Collection[int]) -> None:
+        """Writes what is not written yet of these partitions: what was taken, and once after each rebalance what a
+        worker that died put into the lake, though no event may ever follow there."""
+        if self.source.name == "inference":
+            await asyncio.to_thread(self._write_profiles, partitions)
+
+    def forget(self) -> None:
+        """Partitions were taken away: others may put rows into the lake, and die before they profile them."""
+        self.made_up.clear()
 
     async def close(self) -> None:
         """Writes what is not written yet."""
@@ -97,20 +108,36 @@ class Ingest(Generic[E]):
         writer = Writer(settings.lake, self.source.topic, partition, settings.block_offsets)
         profiler = None
         if self.source.name == "inference":
-            window_ms = settings.profile_window_s * 1_000
-            profiler = Profiler(
-                settings.profiles,
-                settings.lake,
-                partition,
-                window_ms,
-                settings.profile_flush_s,
-                self.source.describe,
-            )
-            profiler.flushed_s = time.monotonic()
+            profiler = self._profiler(partition)
             profiler.resume(offset)
         log.info("partition opened", topic=self.source.topic.name, partition=partition, offset=offset, ids=len(recent))
         known = self.partitions.get(partition)
         return Partition(recent, writer, profiler, offset, known.counted if known else 0)
+
+    def _profiler(self, partition: int) -> Profiler:
+        settings = self.settings
+        return Profiler(
+            settings.profiles,
+            settings.lake,
+            partition,
+            settings.profile_window_s * 1_000,
+            settings.profile_flush_s,
+            self.source.describe,
+            flushed_s=time.monotonic(),
+        )
+
+    def _write_profiles(self, partitions: Collection[int]) -> None:
+        with self.lock:
+            for partition in partitions:
+                if partition not in self.made_up:
+                    fresh = self._profiler(partition)
+                    fresh.make_up()
+                    if fresh.pending:
+                        fresh.flush(time.monotonic())
+                    self.made_up.add(partition)
+                at = self.partitions.get(partition)
+                if at and at.profiler:
+                    at.profiler.flush(time.monotonic())
 
     def _profile(self, profiler: Profiler, rows: Described) -> None:
         profiler.track(rows)

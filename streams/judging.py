@@ -162,6 +162,7 @@ def _gaps(window: WindowClosed) -> None:
 
 
 def _gauge(memory: JudgeRecord) -> None:
+    metrics.LATE.labels(memory.alias).set(memory.judge.windows.late)
     for version, each in progress(memory.judge).items():
         metrics.REFERENCE_EVENTS.labels(memory.alias, version).set(each.reference_events)
         for detector, log10 in each.evidence.items():

@@ -7,11 +7,14 @@ batches were cut, and where a worker died, changes no file; and a reader never s
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 import msgspec
 import pyarrow as pa
@@ -33,6 +36,7 @@ _TYPES = {
     int: pa.int64(),
     float: pa.float64(),
 }
+Signature = tuple[int, int]  # inode and time of the last change: a file replaced is another
 _encode = msgspec.json.encode
 _messages = msgspec.json.Decoder(list[Message])
 
@@ -136,7 +140,7 @@ def asked(messages: str) -> str:
 
 class Writer:
     """Writes one partition of one topic. Whoever else wrote to the open block in the meantime (a worker that has
-    just lost this partition) is noticed, and its rows are kept."""
+    just lost this partition, or one that froze and lives again) is noticed, and its rows are kept."""
 
     def __init__(self, root: Path, topic: Topic, partition: int, block_offsets: int) -> None:
         self._folder = root / topic.name / f"partition={partition}"
@@ -144,7 +148,7 @@ class Writer:
         self._size = block_offsets
         self._path: Path | None = None
         self._table = self._empty
-        self._written: tuple[int, int] | None = None
+        self._written: Signature | None = None
 
     def add(self, table: pa.Table) -> None:
         """Returns once the rows are on disk. Adding rows again changes nothing."""
@@ -164,8 +168,9 @@ class Writer:
     def _write(self, table: pa.Table) -> None:
         assert self._path is not None
         self._table = _union(self._table, table)
-        _replace(self._path, self._table)
-        self._written = _signature(self._path)
+        while (written := _replace(self._path, self._table, self._written)) is None:
+            self._open(self._path)
+        self._written = written
 
 
 def _union(known: pa.Table, new: pa.Table) -> pa.Table:
@@ -176,19 +181,35 @@ def _union(known: pa.Table, new: pa.Table) -> pa.Table:
     return pa.concat_tables([kept, new]).sort_by("offset")
 
 
-def _replace(path: Path, table: pa.Table) -> None:
-    """All of it or nothing, also after a power cut."""
+def _replace(path: Path, table: pa.Table, known: Signature | None) -> Signature | None:
+    """All of it or nothing, also after a power cut; the new file's signature. None, and nothing done, where the file
+    is no longer the `known` one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{uuid4().hex}")  # two machines may have a process of the same number
     with part.open("wb") as file:
         pq.write_table(table.combine_chunks(), file, compression="zstd")
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
+    written = _signature(part)
+    with _alone(path.parent):
+        if _signature(path) != known:
+            part.unlink()
+            return None
+        part.replace(path)
     force_folder(path.parent)
+    return written
 
 
-def _signature(path: Path) -> tuple[int, int] | None:
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Between the look at a file and its replacement nobody else may replace it: a worker that freezes there, and
+    wakes when another has its partition, would undo the other's rows."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _signature(path: Path) -> Signature | None:
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -21,6 +21,12 @@ RETRIES = Counter(
 LABELS = Counter("homeostat_labels_total", "Feedback that says right or wrong.", ["alias"])
 ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
 WINDOWS = Counter("homeostat_windows_total", "Windows closed.", ["alias"])
+LATE = Gauge(
+    "homeostat_window_late_events",
+    "Replies and labels that came after their window was closed: judged, in the lake and in the profiles, not counted "
+    "in the window.",
+    ["alias"],
+)
 RETRAINING_REQUESTS = Counter("homeostat_retraining_requests_total", "Retrainings asked for.", ["alias"])
 REPORTS = Counter("homeostat_reports_total", "Reports rendered for alarms.", ["outcome"])
 EVIDENCE = Gauge(

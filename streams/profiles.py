@@ -2,6 +2,8 @@
 
 `<root>/<alias>/version=<version>/<start>/partition=<p>.<next offset>.bin` has every event of that partition up to
 the offset in its name, once. What a worker had not yet written when it died is made up from the lake, by the next.
+Two workers may hold rows of one partition for a while (the older one froze, or ends later than it lost the partition):
+each leaves out what the newest file has.
 Each file is whylogs' own format; `load` merges the partitions. whylogs takes seconds to import: only when it is used.
 """
 
@@ -11,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from whylogs.core import DatasetProfileView
 
 Floats = NDArray[np.float64]
+END = 2**63 - 1  # beyond every offset
+Part = tuple[NDArray[np.int64], Floats]  # offsets and descriptors
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +63,34 @@ class Profiler:
     describe: Describer = field(default_factory=Describer)
     next_offset: int = 0
     flushed_s: float = 0.0
-    pending: dict[Span, list[Floats]] = field(default_factory=dict)
+    pending: dict[Span, list[Part]] = field(default_factory=dict)
 
     def resume(self, first: int) -> None:
         """Makes up what the lake holds before the offset `first` and no profile has."""
-        since = self._checkpoint()
-        if since is None:
+        if self._checkpoint() is None:
             _put(self._checkpoint_path, str(first).encode())
-        for table in lake.span(self.lake, INFERENCE, self.partition, first if since is None else since, first):
-            for low in range(0, table.num_rows, 1_000):
-                self.track(_described(table.slice(low, 1_000), self.describe))
+        self.make_up(first)
         self.next_offset = first
 
+    def make_up(self, end: int = END) -> None:
+        """Tracks what the lake holds before `end` and no profile has; nothing in a new place."""
+        since = self._checkpoint()
+        if since is None:
+            return
+        self.next_offset = since
+        for table in lake.span(self.lake, INFERENCE, self.partition, since, end):
+            for low in range(0, table.num_rows, 1_000):
+                self.track(_described(table.slice(low, 1_000), self.describe))
+
     def track(self, rows: Described) -> None:
-        """Takes events; they are in the files after the next `flush`. Those already there are left out."""
+        """Takes events; they are in the files after the next `flush`. Those taken before are left out."""
         places: dict[Span, list[int]] = {}
         for i, (alias, version, time_ms) in enumerate(zip(rows.aliases, rows.versions, rows.times_ms, strict=True)):
-            span = Span(alias, version, start(time_ms, self.window_ms))
-            places.setdefault(span, []).append(i)
-        for span, chosen in places.items():
-            known = max(_newest(folder(self.root, span), self.partition)[0], self.next_offset)
-            new = [i for i in chosen if rows.offsets[i] >= known]
-            self.pending.setdefault(span, []).append(rows.values[new])
+            if rows.offsets[i] >= self.next_offset:
+                places.setdefault(Span(alias, version, start(time_ms, self.window_ms)), []).append(i)
+        for span, new in places.items():
+            offsets = np.array([rows.offsets[i] for i in new], dtype=np.int64)
+            self.pending.setdefault(span, []).append((offsets, rows.values[new]))
         self.next_offset = max([self.next_offset, *(offset + 1 for offset in rows.offsets[-1:])])
 
     def due(self, now_s: float) -> bool:
@@ -87,25 +98,25 @@ class Profiler:
         return now_s - self.flushed_s >= self.flush_s and bool(self.pending)
 
     def flush(self, now_s: float) -> None:
-        """Writes what was tracked."""
+        """Writes what was tracked, but for what somebody else wrote."""
         for span, parts in self.pending.items():
-            self._write(span, np.concatenate(parts))
+            self._write(span, parts)
         self.pending.clear()
         self.flushed_s = now_s
         _put(self._checkpoint_path, str(self.next_offset).encode())
 
-    def _write(self, span: Span, values: Floats) -> None:
+    def _write(self, span: Span, parts: Sequence[Part]) -> None:
         from monitor import profile as whylogs
 
         at = folder(self.root, span)
         known, path = _newest(at, self.partition)
+        values = np.concatenate([values[offsets >= known] for offsets, values in parts])
         if not len(values) or known >= self.next_offset:
             return
         view = whylogs.profile(self.describe.names, values)
         whole = whylogs.merged([whylogs.read(path), view]) if path else view
         _put(at / f"partition={self.partition}.{self.next_offset:020d}.bin", whylogs.to_bytes(whole))
-        if path:
-            path.unlink(missing_ok=True)
+        _sweep(at, self.partition)
 
     @property
     def _checkpoint_path(self) -> Path:
@@ -131,12 +142,20 @@ def _newest(at: Path, partition: int) -> tuple[int, Path | None]:
     return max(found, key=lambda each: each[0], default=(0, None))
 
 
+def _sweep(at: Path, partition: int) -> None:
+    """Deletes all but the newest, so that whoever reads the whole folder counts every event once."""
+    newest = _newest(at, partition)[1]
+    for path in at.glob(f"partition={partition}.*.bin"):
+        if path != newest:
+            path.unlink(missing_ok=True)
+
+
 def _partitions(at: Path) -> Iterable[int]:
     return sorted({int(path.name.partition("=")[2].partition(".")[0]) for path in at.glob("partition=*.bin")})
 
 
 def _put(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")  # two workers may write one name at once
     part.write_bytes(data)
     part.replace(path)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import lake
 from streams.batch import GIVEN, SERVED, Source, prepare
-from streams.events import Event, ScoreBatch
+from streams.events import Event, ScoreBatch, WindowClosed
 from streams.judge import Effects, Place, Rules, step
 from streams.log import KafkaSettings, partition_counts, read, span
 from streams.recent import Recent
@@ -106,3 +106,24 @@ def wait(holds: Callable[[], bool], timeout_s: float = 120.0, what: str = "") ->
 
 def rows(root: Path, topic: Topic, alias: str) -> int:
     return int(lake.read(root, topic, alias=alias).num_rows)
+
+
+def uncounted(kafka: KafkaSettings, memory: JudgeRecord, closed: Iterable[Event]) -> int:
+    """Events of an alias that are neither in a window, closed or open, nor late; less than 0 where some are twice."""
+    tally = memory.judge.windows
+    still_open = sum(each.requests + each.labelled for mine in tally.counts.values() for each in mine.values())
+    done = sum(each.requests + each.labelled for each in closed if isinstance(each, WindowClosed))
+    return _countable(kafka, memory.alias) - (done + still_open + tally.late)
+
+
+def _countable(kafka: KafkaSettings, alias: str) -> int:
+    """Replies, and labels that say right or wrong, above the watermark."""
+    heads: dict[str, int] = {}
+    found = 0
+    for record in read(kafka, SCORES, ScoreBatch):
+        scores, name = record.event, f"{record.event.source_topic}/{record.event.partition}"
+        if scores.alias == alias:
+            rows = scores.rows.after(heads.get(name, 0))
+            heads[name] = max(heads.get(name, 0), scores.last_offset + 1)
+            found += len(rows) - sum(correct is None for correct in rows.correct)
+    return found

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from streams import lake
 from streams.events import AlarmKind, AlarmRaised, InferenceServed, Severity
-from streams.evidence import Wanted, render, sides
+from streams.evidence import WAITING, Reporter, Wanted, missing, render, sides
 from streams.topics import INFERENCE
 from tests.streams.traffic import START_MS, served
 
@@ -94,3 +96,33 @@ def test_the_page_names_the_slice_and_shows_the_examples(root: Path, tmp_path: P
     assert served("support", 70).input_messages[-1].content in text
     (line,) = (tmp_path / "a.examples.jsonl").read_text().splitlines()
     assert served("support", 70).id in line
+
+
+def renderers() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    return [each for each in children if "streams.evidence" in each.cmdline()]
+
+
+@pytest.mark.timeout(600)
+async def test_a_renderer_that_is_killed_is_followed_by_another(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "reports" / "a.html"
+    rendered = asyncio.create_task(Reporter(root, 50).rendered(alarm(str(path))))
+    while not (found := renderers()):  # noqa: ASYNC110  # another process's doing
+        await asyncio.sleep(0.01)
+    found[0].kill()
+    assert await rendered
+    assert "<body>" in path.read_text()
+
+
+def test_alarms_that_want_no_page_or_have_one_hide_none_that_lacks_it(tmp_path: Path) -> None:
+    there = tmp_path / "there.html"
+    there.touch()
+    lacking = alarm(str(tmp_path / "lacking.html"))
+    assert missing([lacking, *[alarm(None)] * WAITING, *[alarm(str(there))] * WAITING]) == [lacking]
+
+
+async def test_a_page_that_is_on_its_way_is_not_asked_for_again(tmp_path: Path) -> None:
+    reporter = Reporter(tmp_path, 50)
+    for _ in range(3):  # as many rebalances
+        reporter.ask(alarm(str(tmp_path / "a.html")))
+    assert reporter.queue.qsize() == 1

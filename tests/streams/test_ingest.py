@@ -119,3 +119,14 @@ def test_records_of_a_partition_come_in_order_and_once(places: list[tuple[int, i
     assert {p: [raw.offset for raw in mine] for p, mine in found.items()} == {
         p: sorted({offset for q, offset in places if q == p}) for p, _ in places
     }
+
+
+async def test_profiles_of_a_partition_in_which_nothing_more_comes_are_written(tmp_path: Path) -> None:
+    lasting = small(tmp_path, "test", recent_offsets=1_000, block_offsets=40, profile_flush_s=1_000.0)
+    died, successor = (Ingest(SERVED, lasting, FakeLog(), lambda partition, first, end: []) for _ in range(2))
+    await died.take(LOG)
+    await successor.write_profiles([0])
+    assert profiled(tmp_path) == len(EVENTS)
+    await died.write_profiles([0])  # it only froze
+    await successor.write_profiles([0])
+    assert profiled(tmp_path) == len(EVENTS)

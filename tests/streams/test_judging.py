@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import msgspec
+import prometheus_client
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from streams.events import AlarmRaised, Event
+from streams import codec
+from streams.events import AlarmRaised, Event, ScoreBatch
 from streams.judging import Judging
 from streams.log import Raw
 from streams.topics import ALARMS, LEDGER, REQUESTS, SCORES, SCORES_DLQ, STATE, WINDOWS
@@ -97,3 +102,43 @@ async def test_after_a_rebalance_the_memory_is_read_again() -> None:
     await lived(calm, CALM)
     assert once(log)[ALARMS.name] == once(calm)[ALARMS.name]
     assert once(log)[WINDOWS.name] == once(calm)[WINDOWS.name]
+
+
+async def test_events_that_come_after_their_window_was_closed_are_counted_where_operators_see_them() -> None:
+    log = FakeLog()
+    await judging(log).take(RECORDS)
+    name, raw = next(record for record in RECORDS if record[0] == SCORES.name)
+    scores = codec.decode(ScoreBatch, raw.value)
+    moved = msgspec.structs.replace(scores, partition=3)  # of a partition not heard of so far: its times are long past
+    await judging(log).take([(name, Raw(0, 5_000, RECORDS[-1][1].timestamp_ms, b"", codec.encode(moved)))])
+    late = prometheus_client.REGISTRY.get_sample_value("homeostat_window_late_events", {"alias": scores.alias})
+    assert late == len(scores.rows)
+    assert len(once(log)[WINDOWS.name]) == len(await windows(RECORDS))
+
+
+async def windows(records: list[tuple[str, Raw]]) -> list[Event]:
+    log = FakeLog()
+    await judging(log).take(records)
+    return once(log)[WINDOWS.name]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.data())
+async def test_scores_that_come_again_later_in_any_order_change_nothing(data: st.DataObject) -> None:
+    scored = [record for record in RECORDS if record[0] == SCORES.name]
+    again = data.draw(st.lists(st.integers(0, len(scored) - 2), max_size=8))
+    rough = list(enumerate(scored))
+    for first in again:
+        later = data.draw(st.integers(first + 1, len(scored) - 1))
+        at = next(i for i, (number, _) in enumerate(rough) if number == later) + 1
+        rough.insert(at, (-1, scored[first]))
+    log, calm = FakeLog(), FakeLog()
+    await lived(calm, CALM)
+    worker = judging(log)
+    newest = 0
+    for offset, (_, (name, raw)) in enumerate(rough):
+        newest = max(newest, raw.timestamp_ms)
+        await worker.take([(name, Raw(0, offset, newest, b"", raw.value))])
+    for topic in (ALARMS, WINDOWS):
+        assert once(log)[topic.name] == once(calm)[topic.name]
+    assert [r.alarm_id for r in log.events(REQUESTS)] == [r.alarm_id for r in calm.events(REQUESTS)]  # type: ignore[attr-defined]

@@ -4,8 +4,10 @@ import json
 import threading
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -54,6 +56,22 @@ def test_rows_of_a_worker_that_lost_the_partition_are_kept(tmp_path: Path) -> No
     old.add(rows(5, 8))
     new.add(rows(12, 14))
     assert lake.read(tmp_path, INFERENCE)["offset"].to_pylist() == list(range(14))
+
+
+def test_rows_of_a_worker_that_wrote_while_another_froze_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, awake, write = writer(tmp_path), writer(tmp_path), pq.write_table
+    frozen.add(rows(0, 5))
+
+    def freeze(*args: Any, **more: Any) -> None:
+        write(*args, **more)
+        monkeypatch.setattr(pq, "write_table", write)
+        awake.add(rows(5, 20))  # all of its work: it will not write to this block again
+
+    monkeypatch.setattr(pq, "write_table", freeze)
+    frozen.add(rows(5, 8))
+    assert lake.read(tmp_path, INFERENCE)["offset"].to_pylist() == list(range(20))
 
 
 def test_a_file_half_written_is_not_read(tmp_path: Path) -> None:

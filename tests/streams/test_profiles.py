@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import whylogs
 
 from monitor.descriptors import NAMES, Describer
 from monitor.forbidden import Forbidden
@@ -103,3 +104,71 @@ def test_it_is_due_when_time_has_passed_and_there_is_something(tmp_path: Path) -
 
 def test_no_profile_is_none(tmp_path: Path) -> None:
     assert load(tmp_path / "none") is None
+
+
+def stored(root: Path, offsets: range) -> None:
+    events = [served("support", i, version="v", time_ms=5) for i in offsets]
+    lake.Writer(root / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, list(offsets), events))
+
+
+def test_two_workers_that_hold_the_same_rows_count_them_once(tmp_path: Path) -> None:
+    stored(tmp_path, range(50))
+    older, newer = profiler(tmp_path), profiler(tmp_path)
+    older.resume(0)
+    older.track(described(range(50), 5))
+    newer.resume(40)
+    newer.track(described(range(40, 60), 5))
+    older.flush(1.0)  # it lives again, or ends, when the other has the partition
+    newer.flush(2.0)
+    assert rows(tmp_path) == 60
+    older.track(described(range(50, 70), 5))  # and has the partition back
+    older.flush(3.0)
+    assert rows(tmp_path) == 70
+
+
+def test_an_older_worker_takes_nothing_away(tmp_path: Path) -> None:
+    older, newer = profiler(tmp_path), profiler(tmp_path)
+    for mine, offsets in ((older, range(20)), (newer, range(60))):
+        mine.resume(0)
+        mine.track(described(offsets))
+    newer.flush(1.0)
+    older.flush(2.0)
+    third = profiler(tmp_path)
+    third.resume(60)
+    third.flush(3.0)
+    assert rows(tmp_path) == 60
+
+
+def test_whoever_reads_the_whole_folder_with_whylogs_alone_counts_every_event_once(tmp_path: Path) -> None:
+    at = folder(tmp_path / "profiles", Span("support", "v", 0))
+    for partition in (0, 1):
+        mine = profiler(tmp_path, partition)
+        mine.resume(0)
+        mine.track(described(range(30)))
+        mine.flush(1.0)
+        (at / f"partition={partition}.{7:020d}.bin").write_bytes(next(at.glob(f"partition={partition}.*")).read_bytes())
+        mine.track(described(range(30, 40)))
+        mine.flush(2.0)  # whoever wrote the file numbered 7 died before it could delete it
+    views = [whylogs.read(str(path)).view() for path in at.glob("*.bin")]
+    whole = views[0].merge(views[1])
+    assert len(views) == 2
+    assert whole.get_column("prompt_chars").to_summary_dict()["counts/n"] == 80
+    assert sorted(whole.get_columns()) == sorted(NAMES)
+
+
+def test_what_the_lake_has_is_made_up_though_no_event_follows(tmp_path: Path) -> None:
+    first = profiler(tmp_path)
+    first.resume(0)
+    first.flush(1.0)
+    stored(tmp_path, range(50))
+    second = profiler(tmp_path)
+    second.make_up()
+    second.flush(2.0)
+    assert rows(tmp_path) == 50
+
+
+def test_in_a_new_place_nothing_is_made_up(tmp_path: Path) -> None:
+    stored(tmp_path, range(50))
+    mine = profiler(tmp_path)
+    mine.make_up()
+    assert not mine.pending

@@ -16,21 +16,19 @@ import msgspec
 import pytest
 
 from deploy import ports
-from monitor.profile import count
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import dlq, lake
-from streams.events import AlarmKind, AlarmRaised, FeedbackGiven, InferenceServed, ScoreBatch
+from streams.events import AlarmRaised, ScoreBatch
 from streams.log import KafkaSettings, read
-from streams.profiles import load
-from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, SCORES, WINDOWS
+from streams.topics import ALARMS, FEEDBACK, INFERENCE, SCORES
 from tests.streams import oracle
+from tests.streams.exactly import judged_exactly, life, profiled_exactly
 from tests.streams.traffic import Plan, Process, feedback, produce, served, small
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 MONITOR = MonitorSettings(reference_events=400, window_s=20)
 POLICY = PolicySettings(min_fresh_labels=60)
-HEALTHY, HARMED = 1_600, 800
 
 
 @pytest.fixture
@@ -48,13 +46,6 @@ def worker(plan: Plan, tmp_path: Path) -> Iterator[Process]:
     process = Process(plan, tmp_path / "worker.log")
     yield process
     process.kill()
-
-
-def life(alias: str) -> tuple[list[InferenceServed], list[FeedbackGiven]]:
-    """Replies and their labels: right nine times in ten, at last one time in two."""
-    replies = [served(alias, i) for i in range(HEALTHY + HARMED)]
-    right = [i % 10 != 0 if i < HEALTHY else i % 2 == 0 for i in range(len(replies))]
-    return replies, [feedback(reply, ok) for reply, ok in zip(replies, right, strict=True)]
 
 
 def test_events_become_rows_scores_and_letters(kafka: KafkaSettings, worker: Process, plan: Plan, alias: str) -> None:
@@ -109,8 +100,8 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
     assert oracle.rows(root, INFERENCE, alias) == len(replies)
     assert oracle.rows(root, FEEDBACK, alias) == len(labels)
     assert oracle.files(root) == oracle.lake_files(kafka, plan.settings, tmp_path / "calm")
-    _judged_exactly(kafka, plan, alias, labels=len(labels))
-    _profiled_exactly(plan, alias, len(replies))
+    judged_exactly(kafka, plan, alias, labels=len(labels))
+    profiled_exactly(plan, alias, len(replies))
 
 
 def test_workers_that_come_and_go_share_the_work(
@@ -138,34 +129,11 @@ def test_workers_that_come_and_go_share_the_work(
     finally:
         other.kill(signal.SIGTERM)
     assert oracle.files(root) == oracle.lake_files(kafka, plan.settings, tmp_path / "calm")
-    _judged_exactly(kafka, plan, alias, labels=len(labels))
+    judged_exactly(kafka, plan, alias, labels=len(labels))
 
 
 def worked(log: Path) -> bool:
     return "partition opened" in log.read_text()
-
-
-def _judged_exactly(kafka: KafkaSettings, plan: Plan, alias: str, labels: int) -> None:
-    """Effects and memory are those of judging the log once, undisturbed."""
-    rules = oracle.rules(plan.settings, plan.monitor, plan.policy)
-    memory, effects = oracle.judged(kafka, rules, alias)
-    assert oracle.kept(kafka, ALARMS, alias) == effects["alarms"]
-    assert oracle.kept(kafka, WINDOWS, alias) == effects["windows"]
-    assert oracle.kept(kafka, REQUESTS, alias) == effects["requests"]
-    assert oracle.kept(kafka, LEDGER, alias) == effects["decisions"]
-    assert oracle.remembered(kafka, alias) == memory
-    closed = sum(window.labelled for window in effects["windows"].values())  # type: ignore[attr-defined]
-    still_open = sum(count.labelled for mine in memory.judge.windows.counts.values() for count in mine.values())
-    assert closed + still_open + memory.judge.windows.late >= labels
-    alarms = [alarm for alarm in effects["alarms"].values() if isinstance(alarm, AlarmRaised)]
-    assert [alarm.kind for alarm in alarms].count(AlarmKind.QUALITY) == 1
-    assert len(effects["requests"]) == 1
-
-
-def _profiled_exactly(plan: Plan, alias: str, events: int) -> None:
-    folders = (plan.settings.profiles / alias / f"version={alias}-0123456789ab").iterdir()
-    profiles = [profile for folder in folders if (profile := load(folder))]
-    assert sum(count(profile, "prompt_chars") for profile in profiles) == events
 
 
 def test_a_worker_that_hangs_says_so(kafka: KafkaSettings, plan: Plan, alias: str, tmp_path: Path) -> None:
@@ -199,3 +167,22 @@ def _metrics(port: int) -> str:
             return str(answer.read().decode())
     except OSError:
         return ""
+
+
+def test_labels_that_wait_keep_no_reply_from_being_handled(
+    kafka: KafkaSettings, plan: Plan, alias: str, tmp_path: Path
+) -> None:
+    """4,000 labels are in the log before their replies, far more than are held at once. Each batch of labels waits a
+    while for replies; were replies held up by labels that wait for them, these would take a quarter of an hour."""
+    changed = replace(plan.settings, batch_events=50)
+    worker = Process(msgspec.structs.replace(plan, settings=changed), tmp_path / "worker.log")
+    replies = [served(alias, i) for i in range(4_000)]
+    produce(kafka, FEEDBACK, [feedback(reply, True) for reply in replies])
+    produce(kafka, INFERENCE, replies)
+    worker.start()
+    try:
+        root = changed.lake
+        oracle.wait(lambda: oracle.rows(root, INFERENCE, alias) == 4_000, timeout_s=90, what="all replies")
+        oracle.wait(lambda: oracle.rows(root, FEEDBACK, alias) == 4_000, what="all labels")
+    finally:
+        worker.kill()

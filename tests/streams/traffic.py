@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+import psutil
 from kafka import KafkaProducer
 
 from monitor.settings import MonitorSettings, PolicySettings
@@ -97,17 +98,16 @@ class Plan(msgspec.Struct):
 
 
 class Process:
-    """A worker that can be killed."""
+    """A worker that can be killed. `module`: what runs it, with its arguments."""
 
-    def __init__(self, plan: Plan, log: Path) -> None:
+    def __init__(self, plan: Plan, log: Path, *module: str) -> None:
         self._plan, self._log = msgspec.json.encode(plan, enc_hook=str), log
+        self._command = [sys.executable, "-m", *(module or ("tests.streams.worker",))]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.streams.worker"], stdin=subprocess.PIPE, stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=log, stderr=log)
         assert self._process.stdin is not None
         self._process.stdin.write(self._plan)
         self._process.stdin.close()
@@ -118,13 +118,21 @@ class Process:
         return self._process.pid
 
     @property
-    def ended(self) -> bool:
-        """Whether it is over without having been killed."""
-        return self._process is not None and self._process.poll() is not None
-
-    @property
     def alive(self) -> bool:
         return self._process is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone, by whatever cause."""
+        return self._process is None or self._process.poll() is not None
+
+    @property
+    def frozen(self) -> bool:
+        return self._process is not None and psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
+
+    def wake(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None:

@@ -23,5 +23,10 @@ async def work(plan: Plan) -> None:
     await run(plan.kafka, plan.settings, plan.monitor, plan.policy, stop)
 
 
+def plan() -> Plan:
+    """What standard input says."""
+    return msgspec.json.decode(sys.stdin.buffer.read(), type=Plan, dec_hook=_path)
+
+
 if __name__ == "__main__":
-    asyncio.run(work(msgspec.json.decode(sys.stdin.buffer.read(), type=Plan, dec_hook=_path)))
+    asyncio.run(work(plan()))

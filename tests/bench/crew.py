@@ -1,0 +1,99 @@
+"""Workers of one group that are killed again and again while there is work."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from deploy import ports
+from tests.bench.scrape import total
+from tests.streams.traffic import Plan, Process
+
+LONGEST_S = 60.0  # from a start to the first event handled
+CONSUMED, LAG = "homeostat_events_consumed_total{", "homeostat_consumer_lag_events{"
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """One `kill -9`: how many events waited, whether the worker had handled any, and how long until its successor did
+    (None: nothing was left for it)."""
+
+    lag: float
+    working: bool
+    back_s: float | None
+
+    @property
+    def struck(self) -> bool:
+        """Whether it hit a worker with work in hand."""
+        return self.working and self.lag > 0
+
+
+@dataclass(slots=True)
+class Member:
+    """A worker, and where its metrics are."""
+
+    process: Process
+    port: int
+
+    @property
+    def consumed(self) -> float:
+        return total(self.port, CONSUMED)
+
+    @property
+    def lag(self) -> float:
+        return total(self.port, LAG)
+
+
+@dataclass(slots=True)
+class Crew:
+    """One worker, at times two."""
+
+    plan: Plan
+    folder: Path
+    rng: random.Random
+    blows: list[Blow] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
+
+    def join(self) -> Member:
+        """One more worker."""
+        number, port = len(self.members), ports.free(1)[0]
+        settings = replace(self.plan.settings, metrics_port=port, lag_every_s=0.1)
+        plan = Plan(self.plan.kafka, settings, self.plan.monitor, self.plan.policy)
+        member = Member(Process(plan, self.folder / f"worker-{number}.log"), port)
+        member.process.start()
+        self.members.append(member)
+        return member
+
+    def leave(self) -> None:
+        """The one that came last ends in order."""
+        self.members.pop().process.kill(signal.SIGTERM)
+
+    def strike(self) -> None:
+        """Kills any of them at a random moment after it began to work, and starts it again."""
+        victim = self.rng.choice(self.members)
+        waited(lambda: victim.consumed > 0)
+        time.sleep(self.rng.uniform(0.0, 1.2))
+        lag, working = victim.lag, victim.consumed > 0
+        victim.process.kill(signal.SIGKILL)
+        began = time.monotonic()
+        victim.process.start()
+        back = waited(lambda: victim.consumed > 0)
+        self.blows.append(Blow(lag, working, back - began if back else None))
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        while self.members:
+            self.members.pop().process.kill(how)
+
+
+def waited(holds: Callable[[], bool], most_s: float = LONGEST_S) -> float | None:
+    """When it held, on the monotonic clock; None where it never did."""
+    deadline = time.monotonic() + most_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.03)
+    return time.monotonic()
