@@ -86,7 +86,7 @@ def dead_zone(arl: float, size: float, descriptors: int) -> float:
     size). Twenty instead of nine is the margin; and never more than what nineteen references in twenty stay within.
 
     >>> [round(dead_zone(10_000, size, 15), 4) for size in (500, 2_000, 10_000)]
-    [0.0433, 0.0082, 0.0]
+    [0.0532, 0.0131, 0.0]
     """
     needed = math.log10(20.0 * math.sqrt(descriptors * arl) / size)
     enough = NormalDist().inv_cdf(1.0 - 0.05 / (2.0 * descriptors))
