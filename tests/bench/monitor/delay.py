@@ -136,7 +136,9 @@ def _figures(world: str, ours: Delays, theirs: dict[str, Delays]) -> list[Figure
         others = ", ".join(f"{name} {delays[shift]:.0f}" for name, delays in theirs.items() if name != "ADWIN")
         what = f"{world}: mean delay at {shift:g} sigma"
         goal, adwin = GOALS[world].get(shift), round(theirs["ADWIN"][shift], 1)
-        figures.append(Figure(what, ours[shift], "events", goal, "lower", "ADWIN", adwin, f"matched; {others}"))
+        figures.append(
+            Figure(what, ours[shift], "events", goal, "lower", "ADWIN", adwin, f"matched; {others}; cut off at {AFTER}")
+        )
     return figures
 
 
@@ -152,7 +154,10 @@ def draw(curves: dict[str, dict[str, Delays]], path: Path) -> None:
         axes.set_yscale("log")
         axes.set(title=f"{world} events", xlabel="shift of the mean, sigma", ylabel="mean delay, events")
         axes.grid(visible=True, which="both", alpha=0.25)
-        axes.legend(list(lines), title="equal measured run length")
+    names = list(next(iter(curves.values())))
+    picture.legend(
+        axes.lines, names, loc="outside lower center", ncols=len(names), title="at equal measured run length"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (".svg", ".png"):
         picture.savefig(path.with_suffix(suffix), dpi=150)
