@@ -62,9 +62,7 @@ bench-journal: setup
 
 bench-monitor: setup
 	$(BIN)/python -m tests.bench.monitor
-	$(BIN)/python -m tests.bench.streams
 	$(BIN)/python -m tests.bench.backtest
-	$(BIN)/python -m tests.bench.kills
 
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --override overrides.txt --universal --python-version 3.11 \

@@ -189,7 +189,7 @@ def _effects(run: Run, calm: Run) -> list[Figure]:
     alike = differences(_raised(mine), _raised(theirs))
     late = sum(memory.judge.windows.late for alias in ALIASES if (memory := oracle.remembered(run.kafka, alias)))
     return [
-        Figure("alarms and requests that the calm worker has or lacks", alike, "alarms", note=OTHER_ORDER),
+        _none("alarms and requests that the calm worker has or lacks", alike, "alarms", note=OTHER_ORDER),
         _none("alarms without their page", len(_missing(run.kafka)), "alarms"),
         *(Figure(f"{kind} in all", count, kind) for kind, count in counts.items()),
         Figure("events judged after their window was closed", late, "events"),

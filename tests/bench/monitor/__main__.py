@@ -1,7 +1,7 @@
 """What monitoring promises, all measured: `python -m tests.bench.monitor [--only PART[,PART]] [--quick]`.
 
 Prints a table and writes `var/bench/monitor.json`; the figures of parts that were not asked for stay in it. A part is
-a module with `measured(quick) -> list[Figure]`: add its line to `PARTS`."""
+a function `(quick) -> list[Figure]`: add its line to `PARTS`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from tests.bench.figures import Figure
-from tests.bench.monitor import budgets, delay, dependence, harm, null, peers, pure
+from tests.bench.monitor import budgets, delay, dependence, harm, null, others, peers, pure
 from tests.bench.progress import note
 
 OUT = Path("var/bench/monitor.json")
@@ -26,6 +26,11 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "delay": delay.measured,
     "harm": harm.measured,
     "peers": peers.measured,
+    "fairness": others.fairness,
+    "safety": others.safety,
+    "cost": others.cost,
+    "streams": others.streams,
+    "kills": others.kills,
 }
 
 

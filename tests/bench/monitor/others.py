@@ -1,0 +1,40 @@
+"""Parts that are measured by benches of their own, which can be run by themselves too."""
+
+from __future__ import annotations
+
+from tests.bench import cost as costs
+from tests.bench import fairness as groups
+from tests.bench import kills as killing
+from tests.bench import safety as flags
+from tests.bench.figures import Figure
+from tests.bench.streams.__main__ import measured as worker
+
+WORKER = ("throughput", "workers", "memory", "restart")
+QUICK_EVENTS, QUICK_KILLS = 6_000, 4
+
+
+def cost(_: bool) -> list[Figure]:
+    """An event's, as descriptors, slices and aliases grow."""
+    found = costs.curves()
+    costs.draw(found, costs.PICTURE)
+    return costs.figures(found)
+
+
+def fairness(_: bool) -> list[Figure]:
+    """Gaps between groups: false alarms, intervals, delays."""
+    return groups.figures()
+
+
+def safety(_: bool) -> list[Figure]:
+    """Flags of answers: false alarms, delays, what describing costs."""
+    return flags.figures()
+
+
+def streams(quick: bool) -> list[Figure]:
+    """The worker against a real Kafka."""
+    return worker(WORKER, quick)
+
+
+def kills(quick: bool) -> list[Figure]:
+    """Workers that are killed, beside ones that are not."""
+    return killing.measured(QUICK_EVENTS, QUICK_KILLS) if quick else killing.measured()
