@@ -16,6 +16,7 @@ from tests.bench.monitor import __main__ as bench
 from tests.bench.monitor import rivals
 from tests.bench.monitor.runs import Change, Feed, Watched, changed, references, run_lengths
 from tests.bench.monitor.worlds import DAY_MS, GAUSSIAN, Make, Wave, autocorrelated, bursts, daily
+from tests.bench.parts import keep
 
 RUNS, HORIZON, CHANGE = 3, 4_000, Change(700, 0.6)
 
@@ -74,7 +75,7 @@ def test_kswin_for_many_runs_decides_as_rivers() -> None:
 
 def test_other_parts_figures_stay_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "monitor.json"
-    bench.kept(path, "null", [Figure("a", 1, "events")])
-    bench.kept(path, "pure", [Figure("b", 2, "events")])
-    bench.kept(path, "null", [Figure("c", 3, "events")])
+    keep(path, list(bench.PARTS), "null", [Figure("a", 1, "events")])
+    keep(path, list(bench.PARTS), "pure", [Figure("b", 2, "events")])
+    keep(path, list(bench.PARTS), "null", [Figure("c", 3, "events")])
     assert [(each["name"], each["part"]) for each in json.loads(path.read_text())] == [("b", "pure"), ("c", "null")]
