@@ -38,9 +38,7 @@ def quality(settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm
     )
 
 
-def estimated_quality(
-    settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm, shown: Sequence[Seen]
-) -> Alarm:
+def estimated_quality(threshold: float, watch: Watch, known: Baseline, harm: Harm, shown: Sequence[Seen]) -> Alarm:
     """The model's own confidence promises fewer right answers than the limit accepts."""
     accuracy = 1.0 - harm.losses / harm.count
     values = [1.0 - event.chance if event.chance >= 0 else 0.0 for event in shown]
@@ -49,7 +47,7 @@ def estimated_quality(
         f"{watch.version} seems right in only {accuracy:.0%} of the answers since {clock(harm.since[1])}, by its own "
         f"confidence; it was {_share(known)} in the reference. An estimate: labels must tell"
     )
-    evidence = _harm_evidence(settings.arl_events, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
+    evidence = _harm_evidence(threshold, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
     evidence |= _interval(watch, harm.since[1], shown) | _shown(told) | _asked(watch, shown)
     return _alarm("estimated_quality", watch, harm.since, _last(shown), evidence, summary + _where(told))
 

@@ -11,10 +11,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from monitor import alarms, calibration, conduct, lately, reference, safety
-from monitor.blocks import first_of_bursts
+from monitor.blocks import fill, first_of_bursts
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors.interface import Floats, Moment
-from monitor.detectors.risk import Risk
 from monitor.drift import detectors
 from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
@@ -30,6 +29,7 @@ from monitor.watch import (
     Watch,
     baseline,
     calibrated,
+    doubter,
     opened,
 )
 
@@ -170,17 +170,20 @@ def _chances(watch: Watch, rows: ScoreRows) -> list[float]:
 
 
 def _estimate(settings: MonitorSettings, watch: Watch, fresh: Sequence[Seen]) -> Found:
+    assert watch.reference is not None
     known = baseline(settings, watch)
-    losses = [1.0 - event.chance if event.chance >= 0 else math.nan for event in fresh]
     if known.limit is None:
         return watch, []
-    limit = Risk(known.limit, settings.arl_events)
-    estimated, harm = limit.update(watch.estimated, losses, _moments(fresh))
-    watch = replace(watch, estimated=estimated)
+    losses = np.array([[1.0 - event.chance if event.chance >= 0 else math.nan] for event in fresh])
+    length = reference.scorer(watch.reference).block
+    block, means, firsts, ends = fill(watch.doubt, length, losses.reshape(len(fresh), 1), _moments(fresh))
+    limit = doubter(settings, watch.reference, known.limit)
+    estimated, harm = limit.update(watch.estimated, means[:, 0].tolist(), firsts)
+    watch = replace(watch, estimated=estimated, doubt=block)
     if harm is None or "estimated_quality" in watch.raised:
         return watch, []
-    shown = lately.kept(watch.lately, fresh[: harm.step + 1])
-    alarm = alarms.estimated_quality(settings, watch, known, harm, shown)
+    shown = lately.kept(watch.lately, fresh[: ends[harm.step] + 1])
+    alarm = alarms.estimated_quality(limit.arl, watch, known, harm, shown)
     return opened(watch, [alarm])
 
 

@@ -9,12 +9,14 @@ from functools import lru_cache
 import msgspec
 
 from monitor import burn_rate, calibration, drift, fairness, safety
+from monitor.blocks import Block
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors import risk
+from monitor.detectors.risk import Risk
 from monitor.findings import Alarm, Finding, Kind
 from monitor.fingerprint import event_print
 from monitor.lately import Seen, Told
-from monitor.reference import Reference
+from monitor.reference import Reference, scorer
 from monitor.sample import Sample
 from monitor.settings import MonitorSettings
 from monitor.slices import Member
@@ -77,6 +79,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     drift: drift.State = drift.State()
     quality: risk.State = risk.State()
     estimated: risk.State = risk.State()
+    doubt: Block = Block()  # estimated losses of the unfinished block
     trust: calibration.Trust = calibration.Trust()
     safety: safety.State = safety.State()
     fairness: fairness.State = fairness.State()
@@ -128,7 +131,7 @@ def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
     """The watch with each detector's log10 of statistic over threshold brought up to date."""
     ratios: dict[Kind, float] = {
         "quality": risk.statistic(watch.quality) / settings.label_arl,
-        "estimated_quality": risk.statistic(watch.estimated) / settings.arl_events,
+        "estimated_quality": _feared(settings, watch),
         "drift": _moved(settings, watch),
         "errors": burn_rate.burning(error_budget(settings), watch.errors),
         "latency": burn_rate.burning(latency_budget(settings), watch.latency),
@@ -136,6 +139,20 @@ def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
         "safety": safety.evidence(settings.safety, watch.safety),
     }
     return msgspec.structs.replace(watch, evidence={kind: log10(ratio) for kind, ratio in ratios.items()})
+
+
+def doubter(settings: MonitorSettings, reference: Reference, limit: float) -> Risk:
+    """Tests estimated losses, in the blocks in which events are judged: neighbours that depend on each other are about
+    as sure as each other."""
+    ready = scorer(reference)
+    left = float(ready.inflation[reference.names.index(CONFIDENCE[-1])]) if CONFIDENCE[-1] in reference.names else 1.0
+    return Risk(limit, settings.arl_events / ready.block, inflation=left)
+
+
+def _feared(settings: MonitorSettings, watch: Watch) -> float:
+    if watch.reference is None:
+        return 0.0
+    return risk.statistic(watch.estimated) / doubter(settings, watch.reference, 0.5).arl
 
 
 def _moved(settings: MonitorSettings, watch: Watch) -> float:
@@ -148,11 +165,11 @@ def rearmed(settings: MonitorSettings, watch: Watch, kind: Kind) -> Watch:
     """The watch with one alarm taken back and its detector started over."""
     raised = {each: when for each, when in watch.raised.items() if each != kind}
     quality = risk.State() if kind == "quality" else watch.quality
-    estimated = risk.State() if kind == "estimated_quality" else watch.estimated
+    estimated, doubt = (risk.State(), Block()) if kind == "estimated_quality" else (watch.estimated, watch.doubt)
     fair = fairness.restarted(watch.fairness) if kind == "fairness" else watch.fairness
     safe = safety.restarted(settings.safety, watch.safety) if kind == "safety" else watch.safety
     watch = msgspec.structs.replace(
-        watch, raised=raised, quality=quality, estimated=estimated, fairness=fair, safety=safe
+        watch, raised=raised, quality=quality, estimated=estimated, doubt=doubt, fairness=fair, safety=safe
     )
     if kind != "drift" or watch.reference is None:
         return watch
