@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -69,25 +70,27 @@ class Drift:
         """Takes events in order: their normal scores, fingerprints, traits, and who they are."""
         block, means, firsts, ends = fill(state.block, self.ready.block, scores, moments)
         full = block_scores(self.ready, means, [prints[end] for end in ends])
-        cut, waiting = _cut([*state.waiting, *traits], self.ready.block)
-        witness, gains = self._gains(state.witness, full, cut)
+        events = [*state.waiting, *traits]
+        whole = len(full) * self.ready.block
+        witness, gains = self._gains(state.witness, full, events[:whole])
         bets, found = mixture.advance(self.arl, self.weights, state.bets, gains, firsts)
-        state = State(bets, witness, block, waiting)
+        state = State(bets, witness, block, events[whole:])
         return state, self._found(found, ends[found.step]) if found else None
 
     def evidence(self, state: State) -> float:
         """The statistic over the threshold."""
         return mixture.statistic(state.bets, self.weights) / self.arl
 
-    def _gains(self, witness: Witness, scores: Floats, blocks: Sequence[Sequence[Traits]]) -> tuple[Witness, Floats]:
+    def _gains(self, witness: Witness, scores: Floats, events: Sequence[Traits]) -> tuple[Witness, Floats]:
+        """Of the blocks with these scores, which these events fill."""
         gains = []
         for name, part in self.parts.items():
             if isinstance(part, LocationSpread):
                 gains.append(part.gains(scores))
             elif isinstance(part, Categories):
-                gains.append(part.gains([_known(block, name) for block in blocks]))
+                gains.append(part.gains(list(map(attrgetter(name), events)), self.ready.block))
             else:
-                witness, more = part.look(witness, [[event.text for event in block] for block in blocks])
+                witness, more = part.look(witness, [event.text for event in events], self.ready.block)
                 gains.append(more)
         return witness, np.concatenate(gains, axis=1)
 
@@ -119,16 +122,6 @@ def detectors(reference: Reference, arl_events: float) -> Drift:
     shares = np.array([SHARES[name] for name in parts])
     weights = [share * part.weights for share, part in zip(shares / shares.sum(), parts.values(), strict=True)]
     return Drift(arl, ready, parts, np.concatenate(weights))
-
-
-def _cut(events: list[Traits], length: int) -> tuple[list[list[Traits]], list[Traits]]:
-    """Full blocks, and what is left."""
-    whole = len(events) // length * length
-    return [events[low : low + length] for low in range(0, whole, length)], events[whole:]
-
-
-def _known(block: Sequence[Traits], column: str) -> list[str]:
-    return [value for event in block if (value := event.category(column))]
 
 
 def _names(name: str, part: Detector) -> list[str]:

@@ -58,27 +58,32 @@ class Categories:
         return mixture.start(len(self.weights))
 
     def update(
-        self, state: State, values: Sequence[str | None], moments: Sequence[Moment]
+        self, state: State, values: Sequence[str | None], moments: Sequence[Moment], length: int = 1
     ) -> tuple[State, Change | None]:
-        """Takes categories in order; None: not known."""
-        return self.update_blocks(state, [() if value is None else (value,) for value in values], moments)
-
-    def update_blocks(
-        self, state: State, blocks: Sequence[Sequence[str]], moments: Sequence[Moment]
-    ) -> tuple[State, Change | None]:
-        """Takes the categories of blocks of events that may depend on each other; one of none is no step. The bets
-        are on each category's share in a block: its mean is that of an event."""
-        state, found = mixture.advance(self.arl, self.weights, state, self.gains(blocks), moments)
+        """Takes categories in order; None, or an empty one: not known. Of events that depend on each other, so many in
+        a row are one step, with one moment: the bets are on each category's share among them, whose mean is that of
+        an event."""
+        state, found = mixture.advance(self.arl, self.weights, state, self.gains(values, length), moments)
         return state, self.change(found) if found else None
 
-    def gains(self, blocks: Sequence[Sequence[str]]) -> Floats:
-        """Log factors of the bets, shape (steps, bets)."""
-        shares = self._shares(blocks)
+    def gains(self, values: Sequence[str | None], length: int = 1) -> Floats:
+        """Log factors of the bets, shape (steps, bets); NaN where nothing is known of a step."""
+        place = {name: i for i, name in enumerate(self.names)}
+        places = np.array([place.get(value, len(place) - 1) if value else -1 for value in values], dtype=np.int64)
+        if length == 1:  # each category's gains are always the same
+            of_each, unknown = self._logs(np.eye(len(self.names))), np.full((1, len(self.weights)), np.nan)
+            return np.concatenate((of_each, unknown))[places]
+        hits = (places[:, None] == np.arange(len(self.names))).reshape(-1, length, len(self.names)).sum(axis=1)
+        known = hits.sum(axis=1, keepdims=True)
+        return self._logs(hits / np.where(known, known, np.nan))
+
+    def _logs(self, shares: Floats) -> Floats:
+        """Log factors of the bets, where the categories have these shares."""
         losses = np.concatenate((shares, 1.0 - shares), axis=1)
         stakes = _stakes(self._limits()) / self.inflation
         factors = 1.0 + stakes[None] * (losses - np.array(self._limits()))[..., None]
-        gains: Floats = np.log(factors).reshape(len(blocks), 2 * len(self.names) * BETS)
-        return gains
+        logs: Floats = np.log(factors).reshape(len(shares), 2 * len(self.names) * BETS)
+        return logs
 
     def change(self, found: Reached) -> Change:
         """In words: the category that moved most, and how."""
@@ -95,16 +100,6 @@ class Categories:
     def _limits(self) -> tuple[float, ...]:
         """What a category's share, and then what its complement's, is at most."""
         return (*self.high, *(round(1.0 - low, 12) for low in self.low))
-
-    def _shares(self, blocks: Sequence[Sequence[str]]) -> Floats:
-        """Of each category in each block; NaN in an empty one."""
-        place = {name: i for i, name in enumerate(self.names)}
-        counts = np.zeros((len(blocks), len(self.names)))
-        sizes = np.array([len(block) for block in blocks], dtype=np.int64)
-        columns = np.array([place.get(value, len(place) - 1) for block in blocks for value in block], dtype=np.int64)
-        np.add.at(counts, (np.repeat(np.arange(len(blocks)), sizes), columns), 1.0)
-        shares: Floats = counts / np.where(sizes, sizes, np.nan)[:, None]
-        return shares
 
 
 def learned(

@@ -68,7 +68,7 @@ class Texts:
     def __post_init__(self) -> None:
         if len(self.reference) < 2:
             raise ValueError(f"reference has {len(self.reference)} texts, expected at least 2")
-        _check([self.reference])
+        _check(self.reference)
 
     @property
     def weights(self) -> Floats:
@@ -85,32 +85,27 @@ class Texts:
         return Witness(centre, centre)
 
     def update(
-        self, state: State, values: Sequence[int | None], moments: Sequence[Moment]
+        self, state: State, values: Sequence[int | None], moments: Sequence[Moment], length: int = 1
     ) -> tuple[State, Change | None]:
-        """Takes fingerprints in order; None: no text."""
-        return self.update_blocks(state, [() if value is None else (value,) for value in values], moments)
-
-    def update_blocks(
-        self, state: State, blocks: Sequence[Sequence[int]], moments: Sequence[Moment]
-    ) -> tuple[State, Change | None]:
-        """Takes the fingerprints of blocks of texts that may depend on each other; one of none is no step. A bet is
-        on what the witness says of a block's texts on average."""
-        witness, gains = self.look(state.witness, blocks)
+        """Takes fingerprints in order; None: no text. Of texts that depend on each other, so many in a row are one
+        step, with one moment: a bet is on what the witness says of them on average."""
+        witness, gains = self.look(state.witness, values, length)
         bets, found = mixture.advance(self.arl, self.weights, state.bets, gains, moments)
         return State(bets, witness), self.change(found) if found else None
 
-    def look(self, witness: Witness, blocks: Sequence[Sequence[int]]) -> tuple[Witness, Floats]:
-        """What the witness says of the blocks, as log factors of the bets, shape (blocks, bets), and the witness that
-        has seen them. ValueError for what is no fingerprint."""
-        _check(blocks)
+    def look(self, witness: Witness, values: Sequence[int | None], length: int = 1) -> tuple[Witness, Floats]:
+        """What the witness says of the steps, as log factors of the bets, shape (steps, bets), and the witness that has
+        seen them. ValueError for what is no fingerprint."""
+        _check(values, length)
         own, centre = _reference(self.reference)
         gains = [np.empty((0, len(STAKES)))]
-        low = 0
-        while low < len(blocks):
-            high = min(len(blocks), low + AIM_EVERY - witness.count % AIM_EVERY)
-            signs = _signs([value for block in blocks[low:high] for value in block])
-            sizes = np.array([len(block) for block in blocks[low:high]], dtype=np.int64)
-            gains.append(self._gains(own, np.array(witness.aim) - centre, signs, sizes))
+        low, steps = 0, len(values) // length
+        while low < steps:
+            high = min(steps, low + AIM_EVERY - witness.count % AIM_EVERY)
+            some = values[low * length : high * length]
+            signs = _signs([value for value in some if value is not None])
+            known = np.array([value is not None for value in some]).reshape(-1, length)
+            gains.append(self._gains(own, np.array(witness.aim) - centre, signs, known))
             witness = _seen(witness, signs, high - low)
             low = high
         return witness, np.concatenate(gains)
@@ -124,42 +119,45 @@ class Texts:
         """The statistic over the threshold."""
         return mixture.statistic(state.bets, self.weights) / self.arl
 
-    def _gains(self, own: Floats, witness: Floats, signs: Floats, sizes: NDArray[np.int64]) -> Floats:
-        """Log factors of blocks that meet one and the same direction; NaN where there is none, or a block no text."""
+    def _gains(self, own: Floats, witness: Floats, signs: Floats, known: NDArray[np.bool_]) -> Floats:
+        """Log factors of steps that meet one and the same direction; NaN where there is none, or a step no text."""
         told = np.einsum("ij,j->i", own, witness)
         middle, spread = float(told.mean()), float(told.std())
         if spread == 0.0:
-            return np.full((len(sizes), len(STAKES)), np.nan)
+            return np.full((len(known), len(STAKES)), np.nan)
         usual = np.clip((told - middle) / (REACH * spread), -1.0, 1.0)
         allowed = float(usual.mean()) + DEAD_ZONE * float(usual.std()) * np.sqrt(self.block / len(usual))
         each = np.clip(((signs * witness).sum(axis=1) - middle) / (REACH * spread), -1.0, 1.0)
         # over 1 + allowed, so that no stake below one can lose everything
-        payoffs = (_means(each, sizes) - allowed) / (1.0 + abs(allowed))
+        payoffs = (_means(each, known) - allowed) / (1.0 + abs(allowed))
         gains: Floats = np.log1p(np.array(STAKES) / self.inflation * payoffs[:, None])
         return gains
 
 
-def _seen(witness: Witness, signs: Floats, blocks: int) -> Witness:
+def _seen(witness: Witness, signs: Floats, steps: int) -> Witness:
     lately = np.array(witness.lately)
     for row in signs:
         lately += (row - lately) / MEMORY
-    count = witness.count + blocks
+    count = witness.count + steps
     return Witness(lately.tolist(), lately.tolist() if count % AIM_EVERY == 0 else witness.aim, count)
 
 
-def _means(values: Floats, sizes: NDArray[np.int64]) -> Floats:
-    """Of each block's values; NaN of none."""
-    sums = np.zeros(len(sizes))
-    np.add.at(sums, np.repeat(np.arange(len(sizes)), sizes), values)
-    means: Floats = sums / np.where(sizes, sizes, np.nan)
+def _means(values: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Of each step's values; NaN of none. `known`: steps x texts, which of them have a value."""
+    if known.shape[1] == 1 and known.all():
+        return values
+    spread = np.zeros(known.shape)
+    spread[known] = values
+    counts = known.sum(axis=1)
+    means: Floats = spread.sum(axis=1) / np.where(counts, counts, np.nan)
     return means
 
 
-def _check(blocks: Sequence[Sequence[int]]) -> None:
-    for step, block in enumerate(blocks):
-        for value in block:
-            if not 0 <= value < 1 << BITS:
-                raise ValueError(f"fingerprint of step {step} is {value}, expected {BITS} bits: 0 to 2^{BITS} - 1")
+def _check(values: Sequence[int | None], length: int = 1) -> None:
+    for k, value in enumerate(values):
+        if value is not None and not 0 <= value < 1 << BITS:
+            step = k // length
+            raise ValueError(f"fingerprint of step {step} is {value}, expected {BITS} bits: 0 to 2^{BITS} - 1")
 
 
 @lru_cache(maxsize=16)

@@ -33,8 +33,8 @@ Item = tuple[bytes, bytes, codec.Headers]  # key, value, headers
 
 @cache
 def _questions() -> list[str]:
-    """What people may have written, from words that people wrote."""
-    words = Path("README.md").read_text().split()
+    """What people may have written, from words that people wrote; a table's figures are none."""
+    words = [word for word in Path("README.md").read_text().split() if any(map(str.isalpha, word))]
     rng = random.Random(0)
     return [" ".join(rng.choices(words, k=75)) for _ in range(QUESTIONS)]
 

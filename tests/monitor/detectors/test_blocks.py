@@ -23,12 +23,9 @@ def sticky(rng: Generator, count: int, share: float = 0.2, change: float = 0.2) 
     return ["late" if late else "refund" for late in draws[held].tolist()]
 
 
-def cut(values: Sequence[str], size: int) -> list[list[str]]:
-    return [list(values[low : low + size]) for low in range(0, len(values) - size + 1, size)]
-
-
-def fired(detector: Categories, blocks: list[list[str]]) -> bool:
-    _, change = detector.update_blocks(detector.start(), blocks, [("", k) for k in range(len(blocks))])
+def fired(detector: Categories, events: Sequence[str], length: int) -> bool:
+    steps = len(events) // length
+    _, change = detector.update(detector.start(), events, [("", k) for k in range(steps)], length)
     return change is not None
 
 
@@ -39,7 +36,7 @@ def early(size: int) -> int:
         rng = np.random.default_rng(seed)
         events = sticky(rng, 20_000)
         detector = learned({"late": events.count("late"), "refund": events.count("refund")}, arl=ARL)
-        found += fired(detector, cut(sticky(rng, size * int(ARL / 10)), size))
+        found += fired(detector, sticky(rng, size * int(ARL / 10)), size)
     return found
 
 
@@ -51,26 +48,34 @@ def test_in_blocks_the_budget_holds_where_single_events_break_it() -> None:
 def test_a_change_is_found_in_blocks_too() -> None:
     rng = np.random.default_rng(1)
     detector = learned({"late": 400, "refund": 1_600}, arl=ARL)
-    assert fired(detector, cut(sticky(rng, 2_000, share=0.5), BLOCK))
+    assert fired(detector, sticky(rng, 2_000, share=0.5), BLOCK)
 
 
-def test_a_block_of_one_is_an_event_and_one_of_none_is_no_step() -> None:
+def test_of_what_is_not_known_a_step_has_no_share_and_a_step_of_nothing_is_none() -> None:
     detector = learned({"late": 40, "refund": 160}, arl=ARL)
-    events = ["late", "refund", "late", "strange"]
-    moments = [(str(k), k) for k in range(4)]
-    one, _ = detector.update(detector.start(), events, moments)
-    other, _ = detector.update_blocks(detector.start(), [[event] for event in events], moments)
+    one, other = (
+        detector.update(detector.start(), events, [("0", 0)], len(events))[0]
+        for events in (["late", "refund"], ["late", None, "refund", None])
+    )
     assert one == other
-    again, _ = detector.update_blocks(one, [[]], [("4", 4)])
+    again, _ = detector.update(one, [None, None], [("1", 1)], 2)
     assert detector.evidence(again) == detector.evidence(one)
+
+
+def test_a_step_of_one_is_what_a_step_of_more_of_the_same_is() -> None:
+    detector = learned({"late": 40, "refund": 160}, arl=ARL)
+    moments = [(str(k), k) for k in range(3)]
+    events = ["late", "strange", "refund"]
+    one, _ = detector.update(detector.start(), events, moments)
+    more, _ = detector.update(detector.start(), [event for event in events for _ in range(3)], moments, 3)
+    assert np.allclose(one.sums, more.sums, rtol=1e-12)
 
 
 def test_a_block_speaks_with_its_mean() -> None:
     """Half of the block speaks for a bet and half against it: less is won than with all of it, and less lost."""
     detector = learned({"late": 40, "refund": 160}, arl=ARL)
-    moment = [("0", 0)]
     half, all_of_it = (
-        detector.update_blocks(detector.start(), [block], moment)[0] for block in (["late", "refund"] * 4, ["late"] * 8)
+        detector.update(detector.start(), block, [("0", 0)], 8)[0] for block in (["late", "refund"] * 4, ["late"] * 8)
     )
     assert 0 < detector.evidence(half) < detector.evidence(all_of_it)
 
@@ -83,11 +88,10 @@ def test_texts_in_blocks_fire_where_they_lie_elsewhere_and_else_not(share: float
         return [sum(1 << bit for bit in np.flatnonzero(row).tolist()) for row in rng.random((count, 64)) < ones]
 
     detector = Texts(ARL, tuple(prints(500, 0.5)))
-    blocks = [prints(5, share) for _ in range(60)]
-    _, change = detector.update_blocks(detector.start(), blocks, [(str(k), k) for k in range(60)])
+    _, change = detector.update(detector.start(), prints(300, share), [(str(k), k) for k in range(60)], 5)
     assert (change is not None) == (share > 0.5)
 
 
 def test_a_wrong_fingerprint_in_a_reference_is_named() -> None:
-    with pytest.raises(ValueError, match="fingerprint of step 0 is -1, expected 64 bits"):
+    with pytest.raises(ValueError, match="fingerprint of step 1 is -1, expected 64 bits"):
         Texts(ARL, (1, -1))
