@@ -72,7 +72,8 @@ class Categories:
         places = np.array([place.get(value, len(place) - 1) if value else -1 for value in values], dtype=np.int64)
         if length == 1:  # each category's gains are always the same
             of_each, unknown = self._logs(np.eye(len(self.names))), np.full((1, len(self.weights)), np.nan)
-            return np.concatenate((of_each, unknown))[places]
+            gains: Floats = np.concatenate((of_each, unknown))[places]
+            return gains
         hits = (places[:, None] == np.arange(len(self.names))).reshape(-1, length, len(self.names)).sum(axis=1)
         known = hits.sum(axis=1, keepdims=True)
         return self._logs(hits / np.where(known, known, np.nan))
