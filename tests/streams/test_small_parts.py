@@ -159,9 +159,9 @@ def test_who_has_nothing_to_do_is_not_stalled() -> None:
     assert dog.look([], 200) == []
 
 
-def alarm(report: Path | None) -> AlarmRaised:
+def alarm(report: Path | None, id: str = "a") -> AlarmRaised:
     return AlarmRaised(
-        id="a",
+        id=id,
         alias="support",
         version="support-0123456789ab",
         kind="drift",  # type: ignore[arg-type]
@@ -176,7 +176,7 @@ def alarm(report: Path | None) -> AlarmRaised:
     )
 
 
-async def test_reports_are_made_once_and_a_failure_ends_nothing(tmp_path: Path) -> None:
+async def test_reports_are_asked_for_once_and_only_so_many_wait(tmp_path: Path) -> None:
     reporter = Reporter(tmp_path / "no-lake", 10)
     (tmp_path / "there.html").write_text("done")
     reporter.ask(alarm(None))
@@ -184,6 +184,9 @@ async def test_reports_are_made_once_and_a_failure_ends_nothing(tmp_path: Path) 
     assert reporter.queue.empty()
     for _ in range(30):
         reporter.ask(alarm(tmp_path / "new.html"))
+    assert reporter.queue.qsize() == 1
+    for number in range(30):
+        reporter.ask(alarm(tmp_path / f"{number}.html", str(number)))
     assert reporter.queue.full()
 
 
