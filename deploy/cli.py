@@ -385,10 +385,11 @@ def labels() -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file instead.")
 @CONFIG
 def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> None:
-    """The replies of ALIAS that a label would tell most about, one JSON object a line; fill in `label`.
+    """The replies of which a label tells most.
 
-    They are the unsure and the strange ones: no fair sample. Their labels check the accuracy estimated from the
-    model's confidence and are learned from; harm is proven by the labels of others."""
+    Of ALIAS, one JSON object a line; fill in `label`. They are the unsure and the strange ones, no fair sample: their
+    labels check the accuracy estimated from the model's confidence and are learned from; harm is proven by the labels
+    of others."""
     from deploy import labelling
 
     config = _load(config_path)
@@ -406,7 +407,9 @@ def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> Non
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @CONFIG
 def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
-    """Send the labels filled in FILE, as `wanted` wrote it. Rows without a label are left for later."""
+    """Send the labels that were filled in.
+
+    FILE is as `wanted` wrote it. Rows without a label are left for later."""
     from deploy import labelling
     from serving.gateway.masking import Masker
 

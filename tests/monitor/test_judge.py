@@ -116,6 +116,25 @@ def test_a_shift_in_one_descriptor_is_drift_and_only_drift(shift: float, within:
     assert int(alarm.last_event.rpartition("-")[2]) - at < within
 
 
+def test_a_slow_ramp_after_a_release_is_drift_and_never_harm() -> None:
+    """A new client release spreads: what comes in changes little by little, and the answers stay right."""
+    world = make(6)
+    healthy(world)
+    for step in range(30):
+        world.label(world.serve(100, shift=step / 20), 0.95)
+    assert [alarm.kind for alarm in world.alarms()] == ["drift"]
+
+
+def test_retries_of_a_client_are_one_event() -> None:
+    """Each message is sent three times in a row: a third of the events is judged."""
+    world = make(7)
+    texts = [int(print) for print in world.rng.integers(0, 2**63, 600)]
+    world.serve(1_800, fingerprints=[text for text in texts for _ in range(3)])
+    (watch,) = world.state.watches.values()
+    assert watch.reference is not None
+    assert len(watch.reference.rows) + watch.drift.bets.steps == 600
+
+
 def test_late_labels_of_the_reference_make_the_baseline() -> None:
     world = make()
     ids = world.serve(400)
