@@ -17,7 +17,7 @@ from streams.chunks import Chunk
 from streams.evidence import Reporter
 from streams.ingest import Ingest
 from streams.judging import Judging
-from streams.lag import Measured, Place, Watchdog, tell
+from streams.lag import Measured, Place, Watchdog
 from streams.log import KafkaSettings, Raw, span
 from streams.order import PATIENCE_S, ahead
 from streams.outbox import LONGEST_WAIT_S, Outbox
@@ -150,7 +150,7 @@ def watch(worker: Worker, settings: WorkerSettings) -> None:
 
     async def look() -> None:
         measured = _measured(worker)
-        tell(measured, dog.look(measured, time.monotonic()))
+        dog.tell(measured, dog.look(measured, time.monotonic()))
 
     worker.app.timer(interval=settings.lag_every_s)(look)
 

@@ -137,12 +137,14 @@ def examples(table: pa.Table, alarm: AlarmRaised) -> list[Example]:
 
 
 def sides(table: pa.Table, alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:
-    """The version's first `events` answers before the onset, and its last ones since."""
+    """The version's first `events` answers before the onset, and its last ones since. Events come out of order, so the
+    onset may be younger than the event that completed the evidence: that one is on the side of what changed."""
+    onset_ms = min(alarm.onset_ms, alarm.time_ms)
     mine = (
         (pc.field("version") == alarm.version) & (pc.field("arm") == Arm.CHAMPION.value) & (pc.field("status") == 200)
     )
-    before = table.filter(mine & (pc.field("time_ms") < alarm.onset_ms))
-    since = table.filter(mine & (pc.field("time_ms") >= alarm.onset_ms))
+    before = table.filter(mine & (pc.field("time_ms") < onset_ms))
+    since = table.filter(mine & (pc.field("time_ms") >= onset_ms))
     return before.slice(0, events), since.slice(max(0, since.num_rows - events))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ class Watchdog:
 
     stalled_s: float
     since: dict[Place, tuple[int, float]] = field(default_factory=dict)
+    told: set[Place] = field(default_factory=set)  # whose lag is in the metrics
 
     def look(self, measured: Iterable[Measured], now_s: float) -> list[Measured]:
         """The partitions that have events waiting and have handled none for `stalled_s`."""
@@ -56,14 +57,16 @@ class Watchdog:
         self.since = since
         return stalled
 
-
-def tell(measured: Iterable[Measured], stalled: list[Measured]) -> None:
-    """To Prometheus, and to the log where something hangs."""
-    topics = set()
-    for each in measured:
-        topics.add(each.place.topic)
-        metrics.LAG.labels(each.place.topic, str(each.place.partition)).set(each.lag)
-    for topic in topics:
-        metrics.STALLED.labels(topic).set(sum(each.place.topic == topic for each in stalled))
-    for each in stalled:
-        log.error("stalled", topic=each.place.topic, partition=each.place.partition, lag=each.lag, next=each.done)
+    def tell(self, measured: Sequence[Measured], stalled: Sequence[Measured]) -> None:
+        """To Prometheus, and to the log where something hangs. Partitions that others hold by now are theirs to tell
+        of."""
+        places = {each.place for each in measured}
+        for gone in self.told - places:
+            metrics.LAG.remove(gone.topic, str(gone.partition))
+        for each in measured:
+            metrics.LAG.labels(each.place.topic, str(each.place.partition)).set(each.lag)
+        for topic in {place.topic for place in self.told | places}:
+            metrics.STALLED.labels(topic).set(sum(each.place.topic == topic for each in stalled))
+        for each in stalled:
+            log.error("stalled", topic=each.place.topic, partition=each.place.partition, lag=each.lag, next=each.done)
+        self.told = places

@@ -49,6 +49,13 @@ def test_the_sides_are_the_versions_rows_before_and_since_the_onset(root: Path) 
     assert since["offset"].to_pylist() == list(range(71, 91))
 
 
+def test_an_onset_younger_than_the_last_event_leaves_a_side_of_what_changed(root: Path) -> None:
+    late = msgspec.structs.replace(alarm(None), onset_ms=alarm(None).time_ms + 5_000)
+    before, since = sides(lake.read(root, INFERENCE, until_ms=late.time_ms + 1), late, 200)
+    assert since["time_ms"].to_pylist() == [late.time_ms]
+    assert before.num_rows == 90
+
+
 def test_an_alarm_without_a_report_is_refused(root: Path) -> None:
     with pytest.raises(ValueError, match="has no report"):
         render(root, Wanted(alarm(None)), 20)

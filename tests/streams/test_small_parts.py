@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import codec, dlq, ledger
+from streams import codec, dlq, ledger, metrics
 from streams.app import build
 from streams.brokers import credentials, urls
 from streams.events import AlarmRaised, DeadLetter, DecisionKind, DecisionRecorded, RouteWritten
@@ -157,6 +157,23 @@ def test_who_has_nothing_to_do_is_not_stalled() -> None:
     assert dog.look([Measured(place, 9, 5)], 101) == []
     assert dog.look([Measured(place, 9, 5)], 110) == [Measured(place, 9, 5)]
     assert dog.look([], 200) == []
+
+
+def test_lag_of_partitions_that_others_hold_is_no_longer_told() -> None:
+    dog, mine, lost = Watchdog(10), Place("lag.test", 0), Place("lag.test", 1)
+    dog.tell([Measured(mine, 9, 5), Measured(lost, 9, 2)], [Measured(lost, 9, 2)])
+    assert _lags() == {"0": 4.0, "1": 7.0}
+    assert metrics.STALLED.labels("lag.test")._value.get() == 1
+    dog.tell([Measured(mine, 9, 6)], [])
+    assert _lags() == {"0": 3.0}
+    dog.tell([], [])
+    assert _lags() == {}
+    assert metrics.STALLED.labels("lag.test")._value.get() == 0
+
+
+def _lags() -> dict[str, float]:
+    samples = [sample for metric in metrics.LAG.collect() for sample in metric.samples]
+    return {each.labels["partition"]: each.value for each in samples if each.labels["topic"] == "lag.test"}
 
 
 def alarm(report: Path | None, id: str = "a") -> AlarmRaised:
