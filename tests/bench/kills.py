@@ -1,8 +1,9 @@
 """Whether `kill -9` of workers changes anything: `python -m tests.bench.kills [--events N] [--kills N] [--seed N]`.
 
 A rough stream is sent and consumed while workers are killed, join and leave. What they leave behind is compared with
-three others that nobody disturbs: what was sent; a calm worker on a second broker, whose log is a copy of the first's,
-offset by offset; and the pure judge over the first's scores. Prints a table and writes `var/bench/kills.json`.
+others that nobody disturbs: what was sent; a calm worker on a second broker, whose log is a copy of the first's, offset
+by offset, and one more of these; and the pure judge over the first's scores. Prints a table and writes
+`var/bench/kills.json`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ EVENTS, KILLS, SEED = 200_000, 20, 5
 DRAINED_S = 1_800.0
 PAGES_S = 600.0  # pages are made when nobody else wants the processors
 JOINS, LEAVES = 2, 4  # of five kills
+UNORDERED = "alarms and requests that the calm worker has or lacks"
 OTHER_ORDER = "its judge met the partitions in another order"
 
 
@@ -71,13 +73,18 @@ def measured(events: int = EVENTS, kills: int = KILLS, seed: int = SEED) -> list
         note("the same log for a calm worker")
         mirror(kafka, copy)
         undisturbed = calm(_plan(copy, root / "calm", events), root / "log" / "calm.log")
+        note("and for another")
+        with broker(root / "again") as other:
+            mirror(kafka, other)
+            second = calm(_plan(other, root / "again", events), root / "log" / "again.log")
+            between = differences(_raised(undisturbed.effects()), _raised(second.effects()))
         note("comparing")
         return [
             *_kills(crew, disturbed, kills),
             *_against_sent(disturbed, stream),
             *_against_calm(disturbed, undisturbed),
             *_against_judge(disturbed),
-            *_effects(disturbed, undisturbed),
+            *_effects(disturbed, undisturbed, between),
         ]
 
 
@@ -182,14 +189,16 @@ def _against_judge(run: Run) -> list[Figure]:
     ]
 
 
-def _effects(run: Run, calm: Run) -> list[Figure]:
-    """How much there was to lose; and the calm worker, whose judge met the partitions in another order."""
+def _effects(run: Run, calm: Run, between: int) -> list[Figure]:
+    """How much there was to lose; and the calm worker, whose judge met the partitions in another order. So did the
+    judges of two calm workers, who differ `between` each other."""
     mine, theirs = run.effects(), calm.effects()
     counts = {kind: sum(len(kinds[kind]) for kinds in mine.values()) for kind in EFFECTS}
     alike = differences(_raised(mine), _raised(theirs))
     late = sum(memory.judge.windows.late for alias in ALIASES if (memory := oracle.remembered(run.kafka, alias)))
     return [
-        _none("alarms and requests that the calm worker has or lacks", alike, "alarms", note=OTHER_ORDER),
+        _none(UNORDERED, alike, "alarms", note=OTHER_ORDER),
+        Figure("the same between two workers that nobody disturbs", between, "alarms", note=OTHER_ORDER),
         _none("alarms without their page", len(_missing(run.kafka)), "alarms"),
         *(Figure(f"{kind} in all", count, kind) for kind, count in counts.items()),
         Figure("events judged after their window was closed", late, "events"),
