@@ -129,15 +129,15 @@ class Ingest(Generic[E]):
     def _write_profiles(self, partitions: Collection[int]) -> None:
         with self.lock:
             for partition in partitions:
+                at = self.partitions.get(partition)
+                if at and at.profiler:  # first, or what it holds would be described again from the lake
+                    at.profiler.flush(time.monotonic())
                 if partition not in self.made_up:
                     fresh = self._profiler(partition)
                     fresh.make_up()
                     if fresh.pending:
                         fresh.flush(time.monotonic())
                     self.made_up.add(partition)
-                at = self.partitions.get(partition)
-                if at and at.profiler:
-                    at.profiler.flush(time.monotonic())
 
     def _profile(self, profiler: Profiler, rows: Described) -> None:
         profiler.track(rows)
