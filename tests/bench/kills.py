@@ -44,7 +44,7 @@ DRAINED_S = 1_800.0
 PAGES_S = 600.0  # pages are made when nobody else wants the processors
 JOINS, LEAVES = 2, 4  # of five kills
 UNORDERED = "alarms and requests that the calm worker has or lacks"
-OTHER_ORDER = "its judge met the partitions in another order"
+OTHER_ORDER = "judges that met partitions, replies and labels in another order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +190,8 @@ def _against_judge(run: Run) -> list[Figure]:
 
 
 def _effects(run: Run, calm: Run, between: int) -> list[Figure]:
-    """How much there was to lose; and the calm worker, whose judge met the partitions in another order. So did the
-    judges of two calm workers, who differ `between` each other."""
+    """How much there was to lose; and the calm worker, whose judge met partitions, replies and labels in another order,
+    beside how far the alarms of two calm workers differ."""
     mine, theirs = run.effects(), calm.effects()
     counts = {kind: sum(len(kinds[kind]) for kinds in mine.values()) for kind in EFFECTS}
     alike = differences(_raised(mine), _raised(theirs))

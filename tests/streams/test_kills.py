@@ -11,7 +11,7 @@ from tests.bench.kills import UNORDERED, measured
 @pytest.mark.timeout(600)
 def test_workers_that_are_killed_again_and_again_leave_what_an_undisturbed_one_leaves() -> None:
     figures = {each.name: each for each in measured(events=5_000, kills=4, seed=1)}
-    del figures[UNORDERED]  # it is above 0 between two workers that nobody disturbs, too
+    del figures[UNORDERED]  # kills change the order in which replies and labels reach the judge: measured, not promised
     broken = [each.line() for each in figures.values() if each.goal == 0 and not each.met]
     assert not broken
     assert figures["of these, with work in hand"].value >= 3
