@@ -14,5 +14,5 @@ def test_workers_that_are_killed_again_and_again_leave_what_an_undisturbed_one_l
     del figures[UNORDERED]  # kills change the order in which replies and labels reach the judge: measured, not promised
     broken = [each.line() for each in figures.values() if each.goal == 0 and not each.met]
     assert not broken
-    assert figures["of these, with work in hand"].value >= 3
+    assert figures["of these, with work in hand"].value >= 2  # the others found the worker with nothing to do
     assert all(figures[f"{kind} in all"].value for kind in ("alarms", "windows", "requests", "decisions"))
