@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 Z95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The share of right answers among consecutive ones."""
+
+    start_ms: int
+    end_ms: int
+    right: int
+    count: int
 
 
 def wilson(right: int, count: int, z: float = Z95) -> tuple[float, float]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from monitor.metrics import METRICS, exact_match
 from serving.gateway.feedback import LONGEST, RIGHT
 from serving.gateway.masking import Masker
 from streams import codec, lake
-from streams.events import AlarmRaised, Arm, FeedbackGiven
+from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.log import Appender, KafkaSettings, read
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 
@@ -51,7 +48,7 @@ def wanted(kafka: KafkaSettings, root: Path, alias: str) -> list[Wanted]:
     rows = _replies(root, alias, asked)
     told = set(lake.read(root, FEEDBACK, alias=alias)["event_id"].to_pylist()) if rows else set()
     return [
-        Wanted(id=id, question=_question(rows[id]), answer=rows[id]["output"], alarm=alarm.summary)
+        Wanted(id=id, question=lake.question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
         for id, alarm in asked.items()
         if id in rows and id not in told
     ]
@@ -73,25 +70,27 @@ def give(kafka: KafkaSettings, root: Path, path: Path, alias: str, answers: Answ
     return len(events), empty
 
 
-def _event(path: Path, number: int, row: Wanted, rows: Mapping[str, dict[str, Any]], answers: Answers) -> FeedbackGiven:
+def _event(
+    path: Path, number: int, row: Wanted, rows: Mapping[str, InferenceServed], answers: Answers
+) -> FeedbackGiven:
     if row.id not in rows:
         raise ValueError(f"{path}, line {number}: id is {row.id!r}, expected that of a reply in the lake")
     if len(row.label) > LONGEST:
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
     reply = rows[row.id]
-    metric = METRICS[answers.metrics.get(reply["alias"], exact_match.__name__)]
+    metric = METRICS[answers.metrics.get(reply.alias, exact_match.__name__)]
     label = answers.masker(row.label)
     return FeedbackGiven(
         id=codec.deterministic_id("feedback", row.id, REVIEWER, label),
         event_id=row.id,
         time_ms=time.time_ns() // 1_000_000,
-        alias=reply["alias"],
-        version=reply["version"],
-        arm=Arm(reply["arm"]),
+        alias=reply.alias,
+        version=reply.version,
+        arm=reply.arm,
         by=REVIEWER,
         source=REVIEWER,
         label=label,
-        correct=metric(reply["output"], label) >= RIGHT,
+        correct=metric(reply.output, label) >= RIGHT,
     )
 
 
@@ -106,13 +105,5 @@ def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:
                 ) from error
 
 
-def _replies(root: Path, alias: str, ids: Sequence[str] | Mapping[str, object]) -> dict[str, dict[str, Any]]:
-    if not ids:
-        return {}
-    table = lake.read(root, INFERENCE, alias=alias)
-    chosen = table.filter(pc.is_in(table["id"], value_set=pa.array(list(ids))))
-    return {row["id"]: row for row in chosen.to_pylist()}
-
-
-def _question(row: Mapping[str, Any]) -> str:
-    return lake.asked(row["input_messages"])
+def _replies(root: Path, alias: str, ids: Collection[str]) -> dict[str, InferenceServed]:
+    return lake.by_id(InferenceServed, lake.read(root, INFERENCE, alias=alias), ids) if ids else {}

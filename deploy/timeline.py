@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from deploy.drawing import plain, svg, title, tone
-from deploy.intervals import wilson
+from deploy.intervals import Point, wilson
 from deploy.simulator import Outcome
 from streams.events import WindowClosed
 
@@ -50,16 +50,6 @@ class Picture:
     origin_ms: int = 0
     origin: str = "the start"
     levels: Sequence[Level] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Accuracy over consecutive answers."""
-
-    start_ms: int
-    end_ms: int
-    right: int
-    count: int
 
 
 def accuracy_points(outcomes: Sequence[Outcome], cuts: Sequence[int] = (), windows: int = WINDOWS) -> list[Point]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from monitor import alarms, burn_rate, fairness, lately, safety
+from monitor.detectors.interface import Floats
 from monitor.fairness import Measure, Outcomes
 from monitor.findings import Alarm, Finding
 from monitor.lately import Seen
@@ -40,10 +41,10 @@ def burn(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     return watch, findings
 
 
-def unsafe(settings: MonitorSettings, watch: Watch, rows: ScoreRows, fresh: Sequence[Seen]) -> Found:
-    """Flags of answered replies, given as rows and as they are kept."""
-    moments = list(zip(rows.ids, rows.times_ms, strict=True))
-    state, found = safety.update(settings.safety, watch.safety, rows.descriptors, moments)
+def unsafe(settings: MonitorSettings, watch: Watch, values: Floats, fresh: Sequence[Seen]) -> Found:
+    """Flags of answered replies, given as descriptors and as they are kept."""
+    moments = [(event.id, event.time_ms) for event in fresh]
+    state, found = safety.update(settings.safety, watch.safety, values, moments)
     watch = replace(watch, safety=state)
     return opened(watch, [alarms.unsafe(watch, each, _shown(watch, fresh, each.last[0])) for each in found])
 

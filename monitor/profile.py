@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from whylogs.core.dataset_profile import DatasetProfile
 from whylogs.core.datatypes import AnyType, DataType, Fractional, Integral, String, TypeMapper
 from whylogs.core.preprocessing import ColumnProperties
 from whylogs.core.schema import DatasetSchema
+
+from monitor.files import put
 
 
 class PlainTypes(TypeMapper):  # type: ignore[misc]  # whylogs is untyped
@@ -62,10 +63,7 @@ def from_bytes(data: bytes) -> DatasetProfileView:
 
 def write(view: DatasetProfileView, path: Path) -> None:
     """Writes the profile; a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(to_bytes(view))
-    part.replace(path)
+    put(path, to_bytes(view))
 
 
 def read(path: Path) -> DatasetProfileView:

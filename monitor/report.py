@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from monitor.files import put
 
 Rows = Sequence[Sequence[float]]
 
@@ -28,14 +29,6 @@ def write(names: Sequence[str], reference: Rows, current: Rows, path: Path, top:
     put(path.with_suffix(".json"), data.encode())
     put(path, page.replace("<body>", f"<body>{top}", 1).encode())
     return path
-
-
-def put(path: Path, data: bytes) -> None:
-    """Writes a file; a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)
 
 
 def _snapshot(names: list[str], reference: Rows, current: Rows) -> Any:

@@ -27,10 +27,11 @@ import numpy as np
 from monitor.blocks import Block, fill
 from monitor.descriptors import POLICY
 from monitor.detectors import risk
-from monitor.detectors.interface import Moment
+from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.risk import Harm, Risk, upper_bound
 
 FLAGS = ("output_pii", "output_toxic", "output_refusal")
+Rows = Floats | Sequence[Sequence[float]]
 EXCESSES = (0.01, 0.03, 0.1, 0.3, 0.6)  # above the limit: such flags are rare, and a few points more are many
 MOST = 0.99  # a limit, at most
 
@@ -126,15 +127,12 @@ def start(
     return State(flags, length)
 
 
-def update(
-    settings: Safety, state: State, rows: Sequence[Sequence[float]], moments: Sequence[Moment]
-) -> tuple[State, list[Unsafe]]:
+def update(settings: Safety, state: State, rows: Rows, moments: Sequence[Moment]) -> tuple[State, list[Unsafe]]:
     """Takes rows with the reference's columns, in order; how they are cut into calls changes nothing. Of each flag one
     alarm is told until it is taken back."""
     if not state.flags:
         return state, []
-    hits = np.array([[float(row[flag.column] > 0.0) for flag in state.flags] for row in rows])
-    block, shares, firsts, ends = fill(state.block, state.length, hits.reshape(len(rows), len(state.flags)), moments)
+    block, shares, firsts, ends = fill(state.block, state.length, _hits(state, rows), moments)
     flags, found = [], []
     for flag, losses in zip(state.flags, shares.T.tolist(), strict=True):
         detector = _detector(settings, flag, state)
@@ -147,9 +145,20 @@ def update(
     return msgspec.structs.replace(state, flags=tuple(flags), block=block), unsafe
 
 
-def crossed(state: State, rows: Sequence[Sequence[float]]) -> list[tuple[str, ...]]:
+def crossed(state: State, rows: Rows) -> list[tuple[str, ...]]:
     """The flags of each row."""
-    return [tuple(flag.name for flag in state.flags if row[flag.column] > 0.0) for row in rows]
+    found: list[tuple[str, ...]] = [()] * len(rows)
+    for row, flag in zip(*np.nonzero(_hits(state, rows)), strict=True):
+        found[row] = (*found[row], state.flags[flag].name)
+    return found
+
+
+def _hits(state: State, rows: Rows) -> Floats:
+    """1 where a row has a flag, shape (rows, flags)."""
+    if not len(rows) or not state.flags:
+        return np.zeros((len(rows), len(state.flags)))
+    columns = [flag.column for flag in state.flags]
+    return (np.asarray(rows, dtype=np.float64)[:, columns] > 0.0).astype(np.float64)
 
 
 def evidence(settings: Safety, state: State) -> float:

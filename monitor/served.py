@@ -130,12 +130,12 @@ def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     prints = [event_print(id) for id in rows.ids]
     values = np.asarray(rows.descriptors, dtype=np.float64)
     scores = reference.event_scores(reference.scorer(watch.reference), values, prints, rows.times_ms)
-    flags = safety.crossed(watch.safety, rows.descriptors)
+    flags = safety.crossed(watch.safety, values)
     names, fresh = lately.seen(watch.slices, rows, scores, _chances(watch, rows), traits(rows), flags)
     watch = replace(watch, slices=names)
     watch, drifted = _drift(settings, watch, fresh, scores, prints)
     watch, feared = _estimate(settings, watch, fresh)
-    watch, unsafe = conduct.unsafe(settings, watch, rows, fresh)
+    watch, unsafe = conduct.unsafe(settings, watch, values, fresh)
     watch, unfair = conduct.unfair(settings, watch, rows)
     recent = watch.recent | {
         one: Recent(event.time_ms, event.chance, event.slices) for one, event in zip(prints, fresh, strict=True)

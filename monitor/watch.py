@@ -146,13 +146,18 @@ def doubter(settings: MonitorSettings, reference: Reference, limit: float) -> Ri
     as sure as each other."""
     ready = scorer(reference)
     left = float(ready.inflation[reference.names.index(CONFIDENCE[-1])]) if CONFIDENCE[-1] in reference.names else 1.0
-    return Risk(limit, settings.arl_events / ready.block, inflation=left)
+    return Risk(limit, _doubt_arl(settings, reference), inflation=left)
+
+
+def _doubt_arl(settings: MonitorSettings, reference: Reference) -> float:
+    """Steps are blocks: the events asked for between false alarms hold fewer of them."""
+    return settings.arl_events / scorer(reference).block
 
 
 def _feared(settings: MonitorSettings, watch: Watch) -> float:
     if watch.reference is None:
         return 0.0
-    return risk.statistic(watch.estimated) / doubter(settings, watch.reference, 0.5).arl
+    return risk.statistic(watch.estimated) / _doubt_arl(settings, watch.reference)
 
 
 def _moved(settings: MonitorSettings, watch: Watch) -> float:

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import structlog
 
 from monitor.descriptors import Describer
+from monitor.files import put
 from monitor.forbidden import Forbidden
 from streams import exhibit, lake, metrics
-from streams.events import AlarmRaised, Arm
+from streams.events import AlarmRaised, Arm, InferenceServed
 from streams.exhibit import Example
 from streams.topics import INFERENCE
 
@@ -112,7 +113,7 @@ def render(root: Path, wanted: Wanted, events: int) -> Path:
     table = lake.read(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1)
     before, since = sides(table, alarm, events)
     shown, path = examples(table, alarm), Path(alarm.report)
-    report.put(path.with_suffix(".examples.jsonl"), exhibit.lines(shown))
+    put(path.with_suffix(".examples.jsonl"), exhibit.lines(shown))
     return report.write(
         describe.names, _rows(describe, before), _rows(describe, since), path, exhibit.page(alarm, shown)
     )
@@ -121,18 +122,17 @@ def render(root: Path, wanted: Wanted, events: int) -> Path:
 def examples(table: pa.Table, alarm: AlarmRaised) -> list[Example]:
     """The replies that the alarm names, in its order; those that the lake lacks are left out."""
     named = [str(id) for id in alarm.evidence.get("examples", [])]
-    found = table.filter(pc.is_in(table["id"], value_set=pa.array(named, pa.string())))
-    rows = {row["id"]: row for row in found.to_pylist()}
+    found = lake.by_id(InferenceServed, table, named)
     return [
         Example(
             id=id,
-            time_ms=rows[id]["time_ms"],
-            question=lake.asked(rows[id]["input_messages"]),
-            answer=rows[id]["output"],
-            tags=msgspec.json.decode(rows[id]["tags"], type=dict[str, str]),
+            time_ms=found[id].time_ms,
+            question=lake.question(found[id].input_messages),
+            answer=found[id].output,
+            tags=found[id].tags,
         )
         for id in named
-        if id in rows
+        if id in found
     ]
 
 

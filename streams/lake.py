@@ -114,6 +114,12 @@ def events(kind: type[E], table: pa.Table) -> list[E]:
     return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
 
 
+def by_id(kind: type[E], table: pa.Table, ids: Iterable[str]) -> dict[str, E]:
+    """Those events of the table that have one of these ids."""
+    chosen = table.filter(pc.is_in(table["id"], value_set=pa.array(list(ids), pa.string())))
+    return dict(zip(chosen["id"].to_pylist(), events(kind, chosen), strict=True))
+
+
 def replies(table: pa.Table) -> list[Reply]:
     """What the descriptors read of served rows."""
     columns = ("input_messages", "output", "input_tokens", "output_tokens", "logprob_mean", "logprob_min")
@@ -131,11 +137,6 @@ def question(messages: Sequence[Message]) -> str:
         if message.role in QUESTION_ROLES:
             return message.content
     return "\n".join(message.content for message in messages)
-
-
-def asked(messages: str) -> str:
-    """What was asked, from a row's `input_messages`."""
-    return question(_messages.decode(messages))
 
 
 class Writer:

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from monitor.descriptors import Describer
+from monitor.files import put
 from streams import lake
 from streams.spans import Span, folder, start
 from streams.topics import INFERENCE
@@ -68,7 +68,7 @@ class Profiler:
     def resume(self, first: int) -> None:
         """Makes up what the lake holds before the offset `first` and no profile has."""
         if self._checkpoint() is None:
-            _put(self._checkpoint_path, str(first).encode())
+            put(self._checkpoint_path, str(first).encode())
         self.make_up(first)
         self.next_offset = first
 
@@ -103,7 +103,7 @@ class Profiler:
             self._write(span, parts)
         self.pending.clear()
         self.flushed_s = now_s
-        _put(self._checkpoint_path, str(self.next_offset).encode())
+        put(self._checkpoint_path, str(self.next_offset).encode())
 
     def _write(self, span: Span, parts: Sequence[Part]) -> None:
         from monitor import profile as whylogs
@@ -115,7 +115,7 @@ class Profiler:
             return
         view = whylogs.profile(self.describe.names, values)
         whole = whylogs.merged([whylogs.read(path), view]) if path else view
-        _put(at / f"partition={self.partition}.{self.next_offset:020d}.bin", whylogs.to_bytes(whole))
+        put(at / f"partition={self.partition}.{self.next_offset:020d}.bin", whylogs.to_bytes(whole))
         _sweep(at, self.partition)
 
     @property
@@ -152,10 +152,3 @@ def _sweep(at: Path, partition: int) -> None:
 
 def _partitions(at: Path) -> Iterable[int]:
     return sorted({int(path.name.partition("=")[2].partition(".")[0]) for path in at.glob("partition=*.bin")})
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")  # two workers may write one name at once
-    part.write_bytes(data)
-    part.replace(path)

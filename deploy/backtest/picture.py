@@ -16,7 +16,7 @@ from deploy.backtest.report import Report, Told, span
 from deploy.backtest.truth import Harm, Labels
 from deploy.backtest.witness import Facts
 from deploy.drawing import plain, svg, title, tone
-from deploy.intervals import wilson
+from deploy.intervals import Point, wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,16 +34,6 @@ MARKS: dict[str, tuple[str, str, str]] = {  # kind: marker, tone, words
 ASKED = (">", "ink", "retraining asked for")
 LIFT = 0.13  # alarms above the line, requests below: they may come at once
 UNITS = ((86_400_000, "days", 4), (3_600_000, "hours", 3), (60_000, "minutes", 3), (1_000, "seconds", 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The share of right answers among consecutive labelled ones."""
-
-    start_ms: int
-    end_ms: int
-    right: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,18 @@ def options(parts: Sequence[str]) -> Ways:
     only = click.option("--only", callback=chosen, metavar="PART[,PART]", help=f"Among {', '.join(parts)}.")
     quick = click.option("--quick", is_flag=True, help="A fraction of everything: to see that it works, not to quote.")
     return lambda command: only(quick(command))
+
+
+def run(path: Path, parts: Mapping[str, Callable[[bool], list[Figure]]], only: Sequence[str], quick: bool) -> None:
+    """Measures the parts asked for, each into the file as soon as it is done."""
+    stopped_in_order()
+    for name in only:
+        keep(path, list(parts), name, attempted(name, partial(parts[name], quick)))
+
+
+def stopped_in_order() -> None:
+    """SIGTERM ends the run as an exception does, so that what was started is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def attempted(name: str, measure: Callable[[], list[Figure]]) -> list[Figure]:

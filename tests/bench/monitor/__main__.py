@@ -5,17 +5,14 @@ a function `(quick) -> list[Figure]`: add its line to `PARTS`."""
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import click
 
 from tests.bench.figures import Figure
 from tests.bench.monitor import budgets, delay, dependence, harm, null, others, peers, pure
-from tests.bench.parts import attempted, keep, options
+from tests.bench.parts import options, run
 
 OUT = Path("var/bench/monitor.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -38,9 +35,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
 @options(list(PARTS))
 def main(only: Sequence[str], quick: bool) -> None:
     """Measure monitoring against its goals."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
-    for name in only:
-        keep(OUT, list(PARTS), name, attempted(name, partial(PARTS[name], quick)))
+    run(OUT, PARTS, only, quick)
 
 
 if __name__ == "__main__":

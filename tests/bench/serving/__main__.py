@@ -5,16 +5,13 @@ Prints a table and writes `var/bench/serving.json`; the figures of parts that we
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import click
 
 from tests.bench.figures import Figure
-from tests.bench.parts import attempted, keep, options
+from tests.bench.parts import options, run
 from tests.bench.serving import engine_kills, kills, latency, malformed, memory, streaming, swaps
 
 OUT = Path("var/bench/serving.json")
@@ -33,9 +30,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
 @options(list(PARTS))
 def main(only: Sequence[str], quick: bool) -> None:
     """Measure serving against its goals."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
-    for name in only:
-        keep(OUT, list(PARTS), name, attempted(name, partial(PARTS[name], quick)))
+    run(OUT, PARTS, only, quick)
 
 
 if __name__ == "__main__":

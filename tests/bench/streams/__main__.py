@@ -5,8 +5,6 @@ Prints a table and writes `var/bench/streams.json`.
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import click
 
 from tests.bench.figures import Figure
-from tests.bench.parts import attempted, keep, options
+from tests.bench.parts import attempted, keep, options, stopped_in_order
 from tests.bench.streams import history, pace, throughput
 from tests.bench.streams.place import Place, place
 
@@ -45,7 +43,7 @@ def measured(names: Sequence[str], quick: bool) -> list[Figure]:
 @options(list(PARTS))
 def main(only: Sequence[str], quick: bool) -> None:
     """Measure the worker against its goals."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    stopped_in_order()
     measured(only, quick)
 
 
