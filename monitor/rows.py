@@ -27,6 +27,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     finish_reasons: list[str] = []
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
+    logged_ms: list[int] = []  # when the log took each; empty once rows are in their final order
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -43,6 +44,17 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
         if not self.offsets or self.offsets[0] >= offset:
             return self
         return self.take([i for i, at in enumerate(self.offsets) if at >= offset])
+
+    def joined(self, later: ScoreRows) -> ScoreRows:
+        """These rows and then the later ones. Raises ValueError where one has a column that the other lacks."""
+        pairs = zip(self._columns(), later._columns(), strict=True)
+        if odd := [name for (name, mine), (_, theirs) in pairs if bool(mine) != bool(theirs)]:
+            raise ValueError(f"rows cannot be joined: only one part has {', '.join(odd)}")
+        return ScoreRows(**{name: [*mine, *getattr(later, name)] for name, mine in self._columns()})
+
+    def odd(self) -> list[str]:
+        """The columns that are neither empty nor as long as the offsets: there is no telling whose values they are."""
+        return [name for name, column in self._columns() if column and len(column) != len(self)]
 
     def _columns(self) -> list[tuple[str, list[object]]]:
         return [(name, getattr(self, name)) for name in self.__struct_fields__]

@@ -17,7 +17,7 @@ from streams.chunks import Chunk
 from streams.evidence import Reporter
 from streams.ingest import Ingest
 from streams.judging import Judging
-from streams.lag import Measured, Place, Watchdog
+from streams.lag import Measured, Place
 from streams.log import KafkaSettings, Raw, span
 from streams.order import PATIENCE_S, ahead
 from streams.outbox import LONGEST_WAIT_S, Outbox
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 JUDGED_AT_ONCE = 2_000  # size of a batch: about 4 KiB each
 
-Take = Callable[[Sequence[Chunk]], Awaitable[None]]
+Take = Callable[[Sequence[Chunk]], Awaitable[Sequence[Chunk]]]  # what is done, of these and of those before
 
 
 @dataclass(slots=True)
@@ -44,6 +44,17 @@ class Worker:
     handled_ms: dict[Place, int] = field(default_factory=dict)  # the log's time of the newest record handled
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # something was handled
 
+    def measured(self, topic: str | None = None) -> list[Measured]:
+        """How the partitions held stand, where their end is known: after the first fetch."""
+        consumer = self.app.consumer
+        found = []
+        for at in consumer.assignment():
+            if topic is None or at.topic == topic:
+                place, end = Place(at.topic, at.partition), consumer.highwater(at)
+                done = self.done.get(place) or consumer._committed_offset.get(at) or 0
+                found += [Measured(place, end, done)] if end is not None else []
+        return found
+
 
 def ingest(
     worker: Worker, source: Source[Any], kafka: KafkaSettings, settings: WorkerSettings, outbox: Outbox
@@ -53,21 +64,32 @@ def ingest(
 
     taken_in = Ingest(source, settings, outbox, tail)
 
-    async def take(chunks: Sequence[Chunk]) -> None:
+    async def take(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
         records = [record for chunk in chunks for record in chunk.records]
         if source is GIVEN:
             await _in_turn(worker, records)
         await taken_in.take(records)
+        return chunks
 
     _agent(worker, f"ingest-{source.name}", [source.topic], Basket(settings.batch_events, settings.within_s), take)
     return taken_in
 
 
 def judge(worker: Worker, settings: WorkerSettings) -> None:
-    async def take(chunks: Sequence[Chunk]) -> None:
+    held: list[Chunk] = []  # whose rows wait for their turn
+
+    async def take(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
         await worker.judging.take([(chunk.topic, record) for chunk in chunks for record in chunk.records])
+        mine = [each for each in dict.fromkeys([*held, *chunks]) if worker.app.consumer.valid(each)]
+        done = [each for each in mine if each.topic == topics.RESULTS.name or _settled(worker, each)]
+        held[:] = [each for each in mine if each not in done]
+        return done
 
     _agent(worker, "judge", [topics.SCORES, topics.RESULTS], Basket(JUDGED_AT_ONCE, settings.within_s), take)
+
+
+def _settled(worker: Worker, chunk: Chunk) -> bool:
+    return chunk.end <= worker.judging.settled(chunk.partition)
 
 
 def _agent(worker: Worker, name: str, sources: list[topics.Topic], basket: Basket, take: Take) -> None:
@@ -93,17 +115,18 @@ def _agent(worker: Worker, name: str, sources: list[topics.Topic], basket: Baske
 async def _handle(worker: Worker, name: str, chunks: Sequence[Chunk], take: Take) -> None:
     """One batch, tried until it is done: skipping it would lose it, for later offsets would be acknowledged."""
     began, wait_s = time.monotonic(), 0.5
+    done: Sequence[Chunk] = []
     consumer = worker.app.consumer
     while mine := [chunk for chunk in chunks if consumer.valid(chunk)]:
         try:
-            await take(mine)
+            done = await take(mine)
             break
         except Exception:
             metrics.RETRIES.labels(name).inc()
             log.exception("batch failed, will be tried again", topic=name, chunks=len(mine), wait_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-    for chunk in mine:
+    for chunk in done:
         consumer.done(chunk)
         place = Place(chunk.topic, chunk.partition)
         worker.done[place] = chunk.end
@@ -116,7 +139,7 @@ async def _in_turn(worker: Worker, labels: Sequence[Raw]) -> None:
     """Waits a while for the replies that the labels are about."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        behind = {each.place.partition for each in _measured(worker, topics.INFERENCE.name) if each.lag}
+        behind = {each.place.partition for each in worker.measured(topics.INFERENCE.name) if each.lag}
         times = {at.partition: ms for at, ms in worker.handled_ms.items() if at.topic == topics.INFERENCE.name}
         if not ahead(labels, times, behind):
             return
@@ -130,38 +153,3 @@ def forgetter(worker: Worker) -> Callable[..., Awaitable[None]]:
             each.forget()
 
     return forget
-
-
-def profile(worker: Worker, settings: WorkerSettings) -> None:
-    """Profiles of quiet partitions are written too."""
-
-    async def write() -> None:
-        mine = [at.partition for at in worker.app.consumer.assignment() if at.topic == topics.INFERENCE.name]
-        try:
-            await asyncio.gather(*(each.write_profiles(mine) for each in worker.ingests))
-        except Exception:
-            log.exception("profiles cannot be written, will be tried again", partitions=sorted(mine))
-
-    worker.app.timer(interval=settings.profile_flush_s)(write)
-
-
-def watch(worker: Worker, settings: WorkerSettings) -> None:
-    dog = Watchdog(settings.stalled_s)
-
-    async def look() -> None:
-        measured = _measured(worker)
-        dog.tell(measured, dog.look(measured, time.monotonic()))
-
-    worker.app.timer(interval=settings.lag_every_s)(look)
-
-
-def _measured(worker: Worker, topic: str | None = None) -> list[Measured]:
-    """How the partitions held stand, where their end is known: after the first fetch."""
-    consumer = worker.app.consumer
-    found = []
-    for at in consumer.assignment():
-        if topic is None or at.topic == topic:
-            place, end = Place(at.topic, at.partition), consumer.highwater(at)
-            done = worker.done.get(place) or consumer._committed_offset.get(at) or 0
-            found += [Measured(place, end, done)] if end is not None else []
-    return found

@@ -21,7 +21,7 @@ import structlog
 from monitor.descriptors import Describer
 from monitor.forbidden import Forbidden
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import agents, topics
+from streams import agents, rounds, topics
 from streams.agents import Worker
 from streams.batch import GIVEN, SERVED
 from streams.brokers import credentials, urls
@@ -31,6 +31,7 @@ from streams.evidence import Reporter, missing
 from streams.judge import Rules
 from streams.judging import Judging
 from streams.log import KafkaSettings, partition_counts, read, span
+from streams.merge import Ordering
 from streams.outbox import Insistent, Outgoing
 from streams.pauses import Pauses
 from streams.settings import WorkerSettings
@@ -38,6 +39,7 @@ from streams.settings import WorkerSettings
 log = structlog.get_logger()
 
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
+ROOM = 32_000  # of a partition of the scores, as `streams.chunks.size` counts: 128 MiB at most
 FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
 
 
@@ -53,14 +55,16 @@ def build(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettin
     pauses = Pauses(kafka)
     reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
     rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
-    judging = Judging(rules, outbox, lambda p: span(kafka, topics.STATE, p), pauses.paused, reporter.ask)
+    ordering = Ordering(round(settings.turn_s * 1_000), settings.patience_s, ROOM // 2)
+    judging = Judging(rules, outbox, lambda p: span(kafka, topics.STATE, p), pauses.paused, reporter.ask, ordering)
     worker = Worker(app, [], judging, pauses, reporter)
     described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))
     for source in (described, GIVEN):
         worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox))
     agents.judge(worker, settings)
-    agents.watch(worker, settings)
-    agents.profile(worker, settings)
+    rounds.passage(worker, settings, outbox)
+    rounds.profile(worker, settings)
+    rounds.watch(worker, settings)
     app.on_partitions_revoked.connect(agents.forgetter(worker), weak=False)
     return worker
 
@@ -175,7 +179,9 @@ def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
         store="memory://",
         datadir=str(settings.lake.parent / "faust"),
     )
-    app.transport.Consumer = partial(Consumer, room=settings.batch_events)
+    room = dict.fromkeys((topic.name for topic in topics.TAKEN_IN), settings.batch_events)
+    room |= {topics.SCORES.name: ROOM, topics.RESULTS.name: settings.batch_events}
+    app.transport.Consumer = partial(Consumer, room=room)
     return app
 
 

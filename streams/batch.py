@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from monitor.descriptors import Describer, Reply
@@ -77,8 +78,10 @@ def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw]) -> Prepared:
     fresh = [(offset, event) for offset, event in entries if not recent.repeated(event.id, offset)]
     first, last, partition = raws[0].offset, raws[-1].offset, raws[0].partition
 
+    logged_ms = {raw.offset: raw.timestamp_ms for raw in raws}
+
     def build(some: Entries[E]) -> Built:
-        return _built(source, partition, (first, last), some)
+        return _built(source, partition, (first, last), some, logged_ms)
 
     try:
         built = build(fresh)
@@ -137,8 +140,11 @@ def _check(event: InferenceServed | FeedbackGiven, raw: Raw) -> None:
         )
 
 
-def _built(source: Source[E], partition: int, covered: tuple[int, int], entries: Entries[E]) -> Built:
+def _built(
+    source: Source[E], partition: int, covered: tuple[int, int], entries: Entries[E], logged_ms: Mapping[int, int]
+) -> Built:
     rows, values = source.score(entries, source.describe)
+    rows = replace(rows, logged_ms=[logged_ms[offset] for offset in rows.offsets])
     table = lake.rows(source.kind, partition, rows.offsets, [event for _, event in entries])
     places: dict[str, list[int]] = {}
     for i, (_, event) in enumerate(entries):

@@ -71,8 +71,12 @@ class Progress(Generic[P]):
         if ahead:
             self._ahead[place] = ahead
 
+    def reached(self, place: P) -> int | None:
+        """The offset that is to be done next; None where reading has not begun."""
+        return self._next.get(place)
+
     def position(self, place: P) -> int | None:
-        """The offset that is to be done next; None where nothing was done yet."""
+        """What may be committed: the offset that is to be done next; None where nothing was done yet."""
         reached = self._next.get(place)
         return reached if reached != self._begun.get(place) else None
 

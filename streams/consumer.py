@@ -40,9 +40,9 @@ class ChunkMessage(ConsumerMessage):  # type: ignore[misc]  # Faust is untyped
 
 class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     """Delivers chunks, and commits what is `done`. Called on the event loop's thread only. A partition is left alone
-    while chunks of the size `room` wait or are being handled, so that memory is bounded."""
+    while chunks of the size `room` (by topic) wait or are being handled, so that memory is bounded."""
 
-    def __init__(self, *args: Any, room: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, room: Mapping[str, int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._room = room
         self._progress = Progress[TP]()
@@ -63,6 +63,19 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         fetched again, by whoever holds the partition then."""
         held = TP(chunk.topic, chunk.partition) in self.assignment()
         return held and self.flow_active and bool(chunk.generation == self.app.consumer_generation_id)
+
+    def partitions(self, topic: str) -> int:
+        """How many the topic has, of those that are read. (Faust asks what the assignment was made from, which only the
+        worker knows that made it.)"""
+        return len(self._thread._ensure_consumer().partitions_for_topic(topic) or ())
+
+    async def reached(self, places: Sequence[TP]) -> dict[TP, int]:
+        """The offset before which everything is done, whoever did it. Where nothing was fetched yet that is what is
+        committed, or the first offset that the log still has."""
+        known = {tp: at for tp in places if (at := self._progress.reached(tp)) is not None}
+        others = [tp for tp in places if tp not in known]
+        firsts = await self.earliest_offsets(*others) if others else {}
+        return known | {tp: max(self._committed_offset.get(tp) or 0, firsts[tp]) for tp in others}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ChunkMessage]]:  # noqa: ASYNC109 - Faust's
         """One message for each partition of which the fetch brought records."""
@@ -99,7 +112,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         return True
 
     async def _getmany(self, active_partitions: set[TP], timeout: float) -> Mapping[TP, Sequence[Any]]:  # noqa: ASYNC109
-        full = {tp for tp, held in self._in_hand().items() if held >= self._room}
+        full = {tp for tp, held in self._in_hand().items() if held >= self._room[tp.topic]}
         wanted = active_partitions - full
         if not wanted:
             await asyncio.sleep(LOOK_AGAIN_S)

@@ -97,6 +97,16 @@ class ScoreBatch(Event, frozen=True, kw_only=True):
     rows: ScoreRows
 
 
+class PartitionsPassed(Event, frozen=True, kw_only=True):
+    """How far a worker is (topic `monitor.scores`, one record to each of its partitions every second or so). By
+    `topic/partition`: everything that the log took there before `passed_ms` has its scores before this record.
+    `partitions`: how many each topic has, so that nobody goes on without one that was not heard of yet."""
+
+    worker: str
+    passed_ms: dict[str, int]
+    partitions: dict[str, int]
+
+
 class WindowClosed(Event, frozen=True, kw_only=True):
     """A span of event time is over (topic `monitor.windows`, key `alias`)."""
 

@@ -1,30 +1,37 @@
-"""The judge agent's work on one batch: each record past the judge, then its effects, then the memory. Then
-acknowledge."""
+"""The judge agent's work on one batch: what is in order past the judge, then its effects, then the memory. What is
+settled then may be acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from monitor.judge import progress
-from streams import codec, dlq, ledger, metrics
-from streams.events import AlarmRaised, Event, RetrainReported, ScoreBatch, WindowClosed
+from streams import codec, dlq, gauges, ledger
+from streams.events import AlarmRaised, Event, RetrainReported
 from streams.judge import Effects, Heard, Place, Rules, step
 from streams.log import Raw
+from streams.merge import Merge, Ordering, Piece
 from streams.outbox import Outbox, Outgoing, outgoing
 from streams.state import JudgeRecord, Shelf, shelf
-from streams.topics import ALARMS, REQUESTS, RESULTS, SCORES, WINDOWS, Topic
+from streams.topics import ALARMS, REQUESTS, RESULTS, SCORES, WINDOWS
 
 log = structlog.get_logger()
 
-KINDS: dict[str, tuple[Topic, type[Heard]]] = {
-    SCORES.name: (SCORES, ScoreBatch),
-    RESULTS.name: (RESULTS, RetrainReported),
-}
+TOPICS = {topic.name: topic for topic in (SCORES, RESULTS)}
 Read = Callable[[int], Iterable[Raw]]  # partition: all that the state topic holds for it
+
+
+@dataclass(slots=True)
+class Desk:
+    """What one partition of the scores has: its aliases' memories, and rows that wait for their turn."""
+
+    shelf: Shelf
+    merge: Merge
+    refused: dict[str, Outgoing] = field(default_factory=dict)  # letters that are not confirmed, by id
 
 
 @dataclass(slots=True)
@@ -33,7 +40,7 @@ class Outcome:
 
     memories: dict[str, JudgeRecord] = field(default_factory=dict)
     effects: list[Effects] = field(default_factory=list)
-    letters: list[Outgoing] = field(default_factory=list)
+    turn: int = -1  # up to which rows were judged
     time_ms: int = 0
 
     def of(self, name: str) -> list[Event]:
@@ -50,63 +57,93 @@ class Judging:
     read_state: Read
     paused: Callable[[str], bool]
     alarmed: Callable[[AlarmRaised], None]
-    shelves: dict[int, Shelf] = field(default_factory=dict)
+    ordering: Ordering = field(default_factory=Ordering)
+    clock: Callable[[], float] = time.monotonic
+    desks: dict[int, Desk] = field(default_factory=dict)
 
     async def take(self, records: Sequence[tuple[str, Raw]]) -> None:
-        """Takes records, each with its topic's name. Returns once all effects and then the memory are confirmed:
-        then they may be acknowledged. Taking them again has the same effects, under the same ids."""
+        """Takes records, each with its topic's name. Returns once all that follows from what is in order is confirmed,
+        and then the memory. Taking them again has the same effects, under the same ids."""
         for partition, mine in _by_partition(records).items():
-            shelf = await self._shelf(partition)
-            outcome = await asyncio.to_thread(self._judge, shelf, mine)
-            await self._confirm(outcome)
-            await shelf.put(self.outbox, list(outcome.memories.values()), outcome.time_ms)
+            desk = await self._desk(partition)
+            left_out = desk.merge.left_out
+            outcome = await asyncio.to_thread(self._judge, desk, mine)
+            await self._confirm(desk, outcome)
+            await desk.shelf.put(self.outbox, list(outcome.memories.values()), outcome.time_ms)
+            desk.merge.let_go(outcome.turn)
+            desk.refused.clear()
             self._tell(outcome)
+            gauges.waiting(partition, desk.merge, left_out)
+
+    def settled(self, partition: int) -> int:
+        """The offset of this partition of the scores before which everything may be acknowledged."""
+        return self.desks[partition].merge.settled if partition in self.desks else 0
 
     def forget(self) -> None:
         """Partitions were taken away: others may go on with them, so what was remembered is read again."""
-        self.shelves.clear()
+        for partition in self.desks:
+            gauges.given_up(partition)
+        self.desks.clear()
 
-    async def _shelf(self, partition: int) -> Shelf:
-        if partition not in self.shelves:
+    async def _desk(self, partition: int) -> Desk:
+        if partition not in self.desks:
             found = await asyncio.to_thread(lambda: shelf(partition, self.read_state(partition)))
             log.info("state read", partition=partition, aliases=sorted(found.records))
-            self.shelves[partition] = found
-        return self.shelves[partition]
+            self.desks[partition] = Desk(found, Merge(self.ordering, self.clock()))
+        return self.desks[partition]
 
-    def _judge(self, shelf: Shelf, records: Sequence[tuple[str, Raw]]) -> Outcome:
+    def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]]) -> Outcome:
         outcome = Outcome()
         for name, raw in records:
-            topic, kind = KINDS[name]
             outcome.time_ms = max(outcome.time_ms, raw.timestamp_ms)
             try:
-                heard = codec.decode(kind, raw.value)
-                memory = outcome.memories.get(heard.alias) or shelf.get(heard.alias)
-                place = Place(name, raw.partition, raw.offset, raw.timestamp_ms)
-                memory, effects = step(self.rules, memory, heard, place, paused=self.paused(heard.alias))
+                if name == SCORES.name:
+                    desk.merge.add(raw, self.clock())
+                else:
+                    place = Place(name, raw.partition, raw.offset, raw.timestamp_ms)
+                    self._step(desk.shelf, outcome, codec.decode(RetrainReported, raw.value), place)
             except Exception as error:  # a record that cannot be judged must not stop those after it
-                letter = dlq.letter(topic, raw, f"{type(error).__name__}: {error}")
-                log.error("dead letter", topic=name, partition=raw.partition, offset=raw.offset, reason=letter.reason)
-                outcome.letters.append(
-                    outgoing(dlq.QUEUES[name], letter, id=dlq.letter_id(letter), time_ms=letter.time_ms)
-                )
-                continue
-            if memory is not shelf.records.get(heard.alias):
-                outcome.memories[heard.alias] = memory
-            outcome.effects.append(effects)
+                _refuse(desk, name, raw, error)
+        outcome.turn, pieces = desk.merge.ready(self.clock())
+        for piece in pieces:
+            try:
+                self._step(desk.shelf, outcome, piece.scores, _place(piece))
+            except Exception as error:
+                for raw in piece.records:
+                    _refuse(desk, SCORES.name, raw, error)
         return outcome
 
-    async def _confirm(self, outcome: Outcome) -> None:
+    def _step(self, shelf: Shelf, outcome: Outcome, heard: Heard, place: Place) -> None:
+        known = outcome.memories.get(heard.alias) or shelf.get(heard.alias)
+        memory, effects = step(self.rules, known, heard, place, paused=self.paused(heard.alias))
+        if memory is not shelf.records.get(heard.alias):
+            outcome.memories[heard.alias] = memory
+        outcome.effects.append(effects)
+
+    async def _confirm(self, desk: Desk, outcome: Outcome) -> None:
         decisions = [each for effects in outcome.effects for each in effects.decisions]
-        await self.outbox.confirm([*map(ledger.record, decisions), *outcome.letters])
+        await self.outbox.confirm([*map(ledger.record, decisions), *desk.refused.values()])
         await self.outbox.confirm([record for effects in outcome.effects for record in _records(effects)])
 
     def _tell(self, outcome: Outcome) -> None:
         for effects in outcome.effects:
             for alarm in effects.alarms:
                 self.alarmed(alarm)
-            _report(effects)
+            gauges.report(effects)
         for memory in outcome.memories.values():
-            _gauge(memory)
+            gauges.gauge(memory)
+
+
+def _place(piece: Piece) -> Place:
+    scores = piece.scores
+    return Place(scores.source_topic, scores.partition, scores.last_offset, piece.time_ms)
+
+
+def _refuse(desk: Desk, name: str, raw: Raw, error: Exception) -> None:
+    letter = dlq.letter(TOPICS[name], raw, f"{type(error).__name__}: {error}")
+    log.error("dead letter", topic=name, partition=raw.partition, offset=raw.offset, reason=letter.reason)
+    id = dlq.letter_id(letter)
+    desk.refused[id] = outgoing(dlq.QUEUES[name], letter, id=id, time_ms=letter.time_ms)
 
 
 def _records(effects: Effects) -> list[Outgoing]:
@@ -126,44 +163,3 @@ def _by_partition(records: Sequence[tuple[str, Raw]]) -> dict[int, list[tuple[st
     for (_, partition, _), record in sorted(seen.items(), key=lambda each: (each[0][0] != RESULTS.name, each[0])):
         found.setdefault(partition, []).append(record)
     return found
-
-
-def _report(effects: Effects) -> None:
-    for alarm in effects.alarms:
-        metrics.ALARMS.labels(alarm.alias, alarm.kind.value).inc()
-        log.warning(
-            "alarm", alias=alarm.alias, version=alarm.version, kind=alarm.kind.value, id=alarm.id, what=alarm.summary
-        )
-    for request in effects.requests:
-        metrics.RETRAINING_REQUESTS.labels(request.alias).inc()
-        log.warning(
-            "retraining requested", alias=request.alias, champion=request.champion, id=request.id, why=request.reason
-        )
-    for window in effects.windows:
-        metrics.WINDOWS.labels(window.alias).inc()
-        _accuracy(window)
-        _gaps(window)
-    for note in effects.notes:
-        log.info(type(note).__name__, version=note.version, note=str(note))
-
-
-def _accuracy(window: WindowClosed) -> None:
-    if window.labelled:
-        metrics.ACCURACY.labels(window.alias, window.version).set(window.correct / window.labelled)
-    if window.estimated_accuracy is not None:
-        metrics.ESTIMATED_ACCURACY.labels(window.alias, window.version).set(window.estimated_accuracy)
-
-
-def _gaps(window: WindowClosed) -> None:
-    for gap in window.gaps:
-        labels = (window.alias, window.version, gap.key, gap.value, gap.measure)
-        metrics.GAP.labels(*labels).set(gap.mean)
-        metrics.GAP_LOW.labels(*labels).set(gap.low)
-
-
-def _gauge(memory: JudgeRecord) -> None:
-    metrics.LATE.labels(memory.alias).set(memory.judge.windows.late)
-    for version, each in progress(memory.judge).items():
-        metrics.REFERENCE_EVENTS.labels(memory.alias, version).set(each.reference_events)
-        for detector, log10 in each.evidence.items():
-            metrics.EVIDENCE.labels(memory.alias, version, detector).set(10.0**log10)

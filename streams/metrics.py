@@ -28,6 +28,12 @@ LATE = Gauge(
     ["alias"],
 )
 RETRAINING_REQUESTS = Counter("homeostat_retraining_requests_total", "Retrainings asked for.", ["alias"])
+WAITING = Gauge("homeostat_scores_waiting_rows", "Scores that wait for their turn to be judged.", ["partition"])
+LEFT_OUT = Gauge(
+    "homeostat_partitions_left_out",
+    "Partitions that have not moved for so long that events of others are judged without them.",
+    ["partition"],
+)
 REPORTS = Counter("homeostat_reports_total", "Reports rendered for alarms.", ["outcome"])
 EVIDENCE = Gauge(
     "homeostat_evidence_ratio",

@@ -30,10 +30,13 @@ class Outgoing:
     partition: int | None = None
 
 
-def outgoing(topic: Topic, event: Event, *, id: str, time_ms: int, partition: int | None = None) -> Outgoing:
-    """An event ready to be sent; its key is the topic's key field."""
+def outgoing(
+    topic: Topic, event: Event, *, id: str, time_ms: int, partition: int | None = None, key: str | None = None
+) -> Outgoing:
+    """An event ready to be sent; its key is the topic's key field, where none is given."""
     headers = codec.headers(event, id=id, time_ms=time_ms, source=SOURCE)
-    return Outgoing(topic, str(getattr(event, topic.key)).encode(), codec.encode(event), headers, partition)
+    named = str(getattr(event, topic.key)) if key is None else key
+    return Outgoing(topic, named.encode(), codec.encode(event), headers, partition)
 
 
 class Outbox(Protocol):

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+POSITIVE = (
+    *("within_s", "profile_flush_s", "lag_every_s", "stalled_s", "commit_s", "rebalance_timeout_s"),
+    *("turn_s", "passed_every_s", "clock_skew_s", "patience_s"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
@@ -22,6 +27,10 @@ class WorkerSettings:
     profile_window_s: int = 3_600
     profile_flush_s: float = 10.0
     report_events: int = 1_000  # rows on each side of an alarm's report
+    turn_s: float = 1.0  # of the log's time: what it took within one turn is judged at once, replies before labels
+    passed_every_s: float = 1.0  # how often it is told which events have their scores: nothing is judged before
+    clock_skew_s: float = 1.0  # between a broker's clock and a worker's, at most; and until a record can be read
+    patience_s: float = 60.0  # how long the others' events wait for a partition that does not move
     lag_every_s: float = 5.0
     stalled_s: float = 30.0  # events waiting and none handled for so long: something hangs
     session_timeout_s: float = 6.0
@@ -32,7 +41,7 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         for name in ("batch_events", "recent_offsets", "block_offsets", "profile_window_s", "report_events"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("within_s", "profile_flush_s", "lag_every_s", "stalled_s", "commit_s", "rebalance_timeout_s"):
+        for name in POSITIVE:
             _require(self, name, getattr(self, name) > 0, "a positive number of seconds")
         _require(self, "app_id", bool(self.app_id), "a name")
         _require(self, "heartbeat_s", self.heartbeat_s > 0, "a positive number of seconds")

@@ -6,7 +6,6 @@ Of two records of an alias the one that covers more wins: a worker that has just
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -135,8 +134,7 @@ def shelf(partition: int, raws: Iterable[Raw]) -> Shelf:
 
 def _sent(event: JudgeRecord | ReferenceKept, key: str, partition: int, time_ms: int) -> Outgoing:
     id = codec.deterministic_id("state", key, event.covered if isinstance(event, JudgeRecord) else "")
-    whole = outgoing(STATE, event, id=id, time_ms=time_ms, partition=partition)
-    return dataclasses.replace(whole, key=key.encode())
+    return outgoing(STATE, event, id=id, time_ms=time_ms, partition=partition, key=key)
 
 
 def _tombstone(alias: str, digest: str, partition: int) -> Outgoing:

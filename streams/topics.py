@@ -19,6 +19,7 @@ class Topic:
     retention_h: int | None = 168
     max_bytes: int = 1_048_588
     compression: str = "producer"  # as the producer sent it, or what the broker stores
+    timed_by_log: bool = False  # a record's time is when the log took it, else when its producer made it
 
     @property
     def config(self) -> dict[str, str]:
@@ -29,6 +30,7 @@ class Topic:
             "retention.ms": str(retention_ms),
             "max.message.bytes": str(self.max_bytes),
             "compression.type": self.compression,
+            "message.timestamp.type": "LogAppendTime" if self.timed_by_log else "CreateTime",
             **(COMPACTED if self.cleanup == "compact" else {}),
         }
 
@@ -36,8 +38,9 @@ class Topic:
 BIG = 16 * 1_048_576  # recorded inputs of a decision: a reference and a batch
 COMPACTED = {"segment.bytes": str(32 * 1_048_576), "min.cleanable.dirty.ratio": "0.2"}  # few superseded records stay
 
-INFERENCE = Topic("inference.events", e.InferenceServed, "id", partitions=4)
-FEEDBACK = Topic("inference.feedback", e.FeedbackGiven, "event_id", partitions=4)
+INFERENCE = Topic("inference.events", e.InferenceServed, "id", partitions=4, timed_by_log=True)
+FEEDBACK = Topic("inference.feedback", e.FeedbackGiven, "event_id", partitions=4, timed_by_log=True)
+# its `PartitionsPassed` go to every partition
 SCORES = Topic("monitor.scores", e.ScoreBatch, "alias", partitions=2, max_bytes=BIG)
 STATE = Topic(
     "monitor.state",
@@ -61,6 +64,8 @@ INFERENCE_DLQ = Topic("inference.events.dlq", e.DeadLetter, "source_topic", max_
 FEEDBACK_DLQ = Topic("inference.feedback.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
 SCORES_DLQ = Topic("monitor.scores.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
 RESULTS_DLQ = Topic("retrain.results.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
+
+TAKEN_IN = (INFERENCE, FEEDBACK)  # by workers: what is stored, scored and judged
 
 TOPICS: tuple[Topic, ...] = (
     INFERENCE,

@@ -45,7 +45,7 @@ class Member:
 
     @property
     def lag(self) -> float:
-        return total(self.port, LAG)
+        return total(self.port, LAG, 'topic="inference.')
 
 
 @dataclass(slots=True)

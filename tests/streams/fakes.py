@@ -10,6 +10,8 @@ from streams.log import Raw
 from streams.outbox import Outgoing
 from streams.topics import Topic
 
+LOGGED_MS = 1_760_000_000_000  # when the log took offset 0
+
 
 class Died(BaseException):
     """The process was killed."""
@@ -43,9 +45,17 @@ class FakeLog:
         return [Raw(partition, i, 1_000 * i, r.key, r.value) for i, r in enumerate(self.of(topic))]
 
 
-def raws(events: Iterable[Event | bytes | None], partition: int = 0, first: int = 0) -> list[Raw]:
-    """Events at consecutive offsets, a second apart."""
+def raws(
+    events: Iterable[Event | bytes | None], partition: int = 0, first: int = 0, every_ms: int = 1_000
+) -> list[Raw]:
+    """Events at consecutive offsets, a second apart or as told."""
     return [
-        Raw(partition, first + i, 1_760_000_000_000 + 1_000 * i, b"key", codec.encode(e) if isinstance(e, Event) else e)
+        Raw(
+            partition,
+            first + i,
+            LOGGED_MS + every_ms * (first + i),
+            b"key",
+            codec.encode(e) if isinstance(e, Event) else e,
+        )
         for i, e in enumerate(events)
     ]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kafka import KafkaProducer
 
+from deploy.topics import create_topics
 from streams.log import KafkaSettings, partition_counts, span
-from streams.topics import FEEDBACK, INFERENCE, Topic
+from streams.topics import TAKEN_IN, Topic
 
 
 def mirror(source: KafkaSettings, target: KafkaSettings) -> None:
     """Copies what workers take in; the target's topics must be empty."""
-    for topic in (INFERENCE, FEEDBACK):
+    create_topics(
+        target, [replace(topic, timed_by_log=False) for topic in TAKEN_IN]
+    )  # or copies had times of their own
+    for topic in TAKEN_IN:
         for partition in range(partition_counts(source, [topic])[topic.name]):
             _copy(source, target, topic, partition)
 

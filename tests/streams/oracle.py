@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
+from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import lake
 from streams.batch import GIVEN, SERVED, Source, prepare
@@ -16,7 +20,7 @@ from streams.log import KafkaSettings, partition_counts, read, span
 from streams.recent import Recent
 from streams.settings import WorkerSettings
 from streams.state import JudgeRecord, shelf, start
-from streams.topics import SCORES, STATE, Topic
+from streams.topics import FEEDBACK, SCORES, STATE, Topic
 
 
 def rules(settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Rules:
@@ -24,15 +28,44 @@ def rules(settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySett
 
 
 def judged(kafka: KafkaSettings, rules: Rules, alias: str) -> tuple[JudgeRecord, dict[str, dict[str, Event]]]:
-    """The memory and the effects, by kind and id, of judging the scores in the order of the log."""
+    """The memory and the effects, by kind and id, of judging the scores in the order of the log's time."""
     memory = start(alias)
     found: dict[str, dict[str, Event]] = {"decisions": {}, "alarms": {}, "windows": {}, "requests": {}}
-    for record in read(kafka, SCORES, ScoreBatch):
-        if record.event.alias == alias:
-            place = Place(SCORES.name, record.partition, record.offset, record.timestamp_ms)
-            memory, effects = step(rules, memory, record.event, place)
-            _add(found, effects)
+    for scores, time_ms in in_order(
+        each.event for each in read(kafka, SCORES, ScoreBatch) if each.event.alias == alias
+    ):
+        place = Place(scores.source_topic, scores.partition, scores.last_offset, time_ms)
+        memory, effects = step(rules, memory, scores, place)
+        _add(found, effects)
     return memory, found
+
+
+def in_order(told: Iterable[ScoreBatch], turn_ms: int = 1_000) -> Iterator[tuple[ScoreBatch, int]]:
+    """All that one alias has, each event once, as it is to be judged: by second, source, partition and offset; and when
+    the log took the last of it."""
+    known: dict[tuple[bool, int, int], tuple[ScoreBatch, int]] = {}
+    for scores in told:
+        for i, offset in enumerate(scores.rows.offsets):
+            known.setdefault((scores.source_topic == FEEDBACK.name, scores.partition, offset), (scores, i))
+
+    def turn(event: tuple[tuple[bool, int, int], tuple[ScoreBatch, int]]) -> tuple[int, bool, int]:
+        (late, partition, _), (scores, i) = event
+        return scores.rows.logged_ms[i] // turn_ms, late, partition
+
+    for _, events in itertools.groupby(sorted(known.items(), key=lambda each: (turn(each), each[0])), turn):
+        yield _together([event for _, event in events])
+
+
+def _together(events: list[tuple[ScoreBatch, int]]) -> tuple[ScoreBatch, int]:
+    first = events[0][0]
+    columns: dict[str, list[Any]] = {
+        name: [getattr(scores.rows, name)[i] for scores, i in events]
+        for name in ScoreRows.__struct_fields__
+        if getattr(first.rows, name)
+    }
+    time_ms = columns.pop("logged_ms")[-1]
+    ends = {"first_offset": columns["offsets"][0], "last_offset": columns["offsets"][-1]}
+    return replace(first, **ends, rows=ScoreRows(**columns)), time_ms
 
 
 def _add(found: dict[str, dict[str, Event]], effects: Effects) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from tests.streams import oracle
 
 K = TypeVar("K", bound=Hashable)
 EFFECTS = {"alarms": ALARMS, "windows": WINDOWS, "requests": REQUESTS, "decisions": LEDGER}
+WORKED_OFF = {INFERENCE: 0.0, FEEDBACK: 0.0, RESULTS: 0.0, SCORES: 30.0}  # in this order, and how long to wait for each
 Seen = tuple[int, str]  # offset and id
 Shape = tuple[int, float, float]  # events, least and largest value
 
@@ -125,16 +127,22 @@ def effects(kafka: KafkaSettings, alias: str) -> dict[str, dict[str, Event]]:
 
 
 def drained(kafka: KafkaSettings, group: str) -> bool:
-    """Whether the group has acknowledged all there is: what is taken in first, then what was made of it."""
-    return all(_done(kafka, group, topic) for topic in (INFERENCE, FEEDBACK, SCORES, RESULTS))
+    """Whether the group has acknowledged all there is: what is taken in first, then what was made of it. Workers never
+    cease to tell how far they are: of the scores, all that were there at the beginning count."""
+    return all(_done(kafka, group, topic, patience_s) for topic, patience_s in WORKED_OFF.items())
 
 
-def _done(kafka: KafkaSettings, group: str, topic: Topic) -> bool:
+def _done(kafka: KafkaSettings, group: str, topic: Topic, patience_s: float) -> bool:
     consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=group, enable_auto_commit=False)
     try:
         places = [TopicPartition(topic.name, p) for p in range(partition_counts(kafka, [topic])[topic.name])]
         ends = consumer.end_offsets(places)
-        return all((consumer.committed(at) or 0) >= ends[at] for at in places)
+        deadline = time.monotonic() + patience_s
+        while not (done := all((consumer.committed(at) or 0) >= ends[at] for at in places)):
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.5)
+        return done
     finally:
         consumer.close()
 

@@ -8,11 +8,20 @@ from pathlib import Path
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.batch import GIVEN, SERVED, prepare
-from streams.events import FeedbackGiven, InferenceServed, RetrainReported, RetrainStatus, ScoreBatch
+from streams.events import (
+    Event,
+    FeedbackGiven,
+    InferenceServed,
+    PartitionsPassed,
+    RetrainReported,
+    RetrainStatus,
+    ScoreBatch,
+)
 from streams.judge import Heard, Place, Rules
 from streams.log import Raw
+from streams.merge import told_by
 from streams.recent import Recent
-from streams.topics import RESULTS, SCORES
+from streams.topics import FEEDBACK, INFERENCE, RESULTS, SCORES
 from tests.streams.fakes import raws
 from tests.streams.traffic import feedback, served
 
@@ -23,7 +32,7 @@ RULES = Rules(
     profiles=Path("var/profiles"),
     profile_window_ms=3_600_000,
 )
-STEP = 50
+STEP, EVERY_MS = 50, 100
 HEALTHY, HARMED = 400, 200
 
 
@@ -40,18 +49,34 @@ def batches(alias: str = "support") -> list[ScoreBatch]:
     found = []
     for first in range(0, len(replies), STEP):
         cut = slice(first, first + STEP)
-        served_ = prepare(SERVED, Recent(1_000), raws(replies[cut], 0, first))
-        given = prepare(GIVEN, Recent(1_000), raws(labels[cut], 1, first))
+        served_ = prepare(SERVED, Recent(1_000), raws(replies[cut], 0, first, EVERY_MS))
+        given = prepare(GIVEN, Recent(1_000), raws(labels[cut], 1, first, EVERY_MS))
         found += [*served_.built.scores, *given.built.scores]
     return [codec.decode(ScoreBatch, record.value) for record in found]
 
 
 def records(alias: str = "support") -> list[tuple[str, Raw]]:
-    """The scores as the judge agent takes them, and how the retraining ended."""
-    events = batches(alias)
-    scored = [(SCORES.name, Raw(0, i, max(e.rows.times_ms) + 500, b"", codec.encode(e))) for i, e in enumerate(events)]
-    last_ms = scored[-1][1].timestamp_ms
+    """The scores as the judge agent takes them, after each two of them that all partitions have passed them, and how
+    the retraining ended."""
+    events: list[Event] = []
+    last_ms = 0
+    for each in batches(alias):
+        events.append(each)
+        if each.source_topic == FEEDBACK.name:
+            last_ms = each.rows.logged_ms[-1]
+            events.append(passed(last_ms + 1_000))
+    scored = [(SCORES.name, Raw(0, i, last_ms, b"", codec.encode(event))) for i, event in enumerate(events)]
     return [*scored, (RESULTS.name, Raw(0, 0, last_ms + 1, b"", codec.encode(rejected(alias, "unknown"))))]
+
+
+def passed(passed_ms: int) -> PartitionsPassed:
+    """All partitions of a life are past this time."""
+    origins = f"{INFERENCE.name}/0", f"{FEEDBACK.name}/0", f"{FEEDBACK.name}/1"
+    return PartitionsPassed(
+        worker="worker",
+        passed_ms=dict.fromkeys(origins, passed_ms),
+        partitions={INFERENCE.name: 1, FEEDBACK.name: 2},
+    )
 
 
 def rejected(alias: str, request_id: str) -> RetrainReported:
@@ -61,8 +86,8 @@ def rejected(alias: str, request_id: str) -> RetrainReported:
 
 
 def heard(taken: list[tuple[str, Raw]]) -> Iterator[tuple[Heard, Place]]:
+    """What the judge takes, as it came."""
     for name, raw in taken:
-        event: Heard = (
-            codec.decode(ScoreBatch, raw.value) if name == SCORES.name else codec.decode(RetrainReported, raw.value)
-        )
-        yield event, Place(name, raw.partition, raw.offset, raw.timestamp_ms)
+        event = told_by(raw) if name == SCORES.name else codec.decode(RetrainReported, raw.value)
+        if not isinstance(event, PartitionsPassed):
+            yield event, Place(name, raw.partition, raw.offset, raw.timestamp_ms)

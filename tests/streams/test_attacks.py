@@ -21,6 +21,7 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.events import FeedbackGiven, InferenceServed, ScoreBatch
 from streams.log import KafkaSettings, Raw, span
+from streams.merge import told_by
 from streams.state import JudgeRecord
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, SCORES, STATE
 from tests.streams import oracle
@@ -211,4 +212,5 @@ def again(kafka: KafkaSettings, alias: str) -> None:
 
 
 def _of(alias: str, raw: Raw) -> bool:
-    return codec.decode(ScoreBatch, raw.value).alias == alias
+    told = told_by(raw)
+    return isinstance(told, ScoreBatch) and told.alias == alias

@@ -11,6 +11,7 @@ from streams.events import AlarmRaised, Event, ScoreBatch
 from streams.judging import Judging
 from streams.log import Raw
 from streams.topics import ALARMS, LEDGER, REQUESTS, SCORES, SCORES_DLQ, STATE, WINDOWS
+from tests.streams import scenario
 from tests.streams.fakes import Died, FakeLog
 from tests.streams.scenario import RULES, records
 
@@ -110,7 +111,9 @@ async def test_events_that_come_after_their_window_was_closed_are_counted_where_
     name, raw = next(record for record in RECORDS if record[0] == SCORES.name)
     scores = codec.decode(ScoreBatch, raw.value)
     moved = msgspec.structs.replace(scores, partition=3)  # of a partition not heard of so far: its times are long past
-    await judging(log).take([(name, Raw(0, 5_000, RECORDS[-1][1].timestamp_ms, b"", codec.encode(moved)))])
+    later = scenario.passed(10 * RECORDS[-1][1].timestamp_ms)
+    taken = [Raw(0, 5_000 + i, 1, b"", codec.encode(event)) for i, event in enumerate((moved, later))]
+    await judging(log).take([(name, raw) for raw in taken])
     late = prometheus_client.REGISTRY.get_sample_value("homeostat_window_late_events", {"alias": scores.alias})
     assert late == len(scores.rows)
     assert len(once(log)[WINDOWS.name]) == len(await windows(RECORDS))

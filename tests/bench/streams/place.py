@@ -16,6 +16,7 @@ from deploy.kafka import EmbeddedKafka, create_topics
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.log import KafkaSettings
 from streams.settings import WorkerSettings
+from streams.topics import SCORES
 from tests.bench.progress import note
 from tests.bench.scratch import scratch
 from tests.bench.streams.events import pour
@@ -24,7 +25,8 @@ from tests.streams.traffic import Plan, Process
 
 LOOK_S = 0.25
 CONSUMED = 'homeostat_events_consumed_total{topic="inference.events"}'
-LAG = "homeostat_consumer_lag_events{"
+LAG, WAITING = "homeostat_consumer_lag_events{", "homeostat_scores_waiting_rows{"
+TELLING = 4  # records that may be on their way: workers never cease to tell how far they are
 
 
 class Worker:
@@ -46,11 +48,14 @@ class Worker:
     def start(self) -> None:
         self.process.start()
 
-    def total(self, name: str) -> float:
-        """The sum of a metric over its labels; 0 while the worker does not answer. RuntimeError where it ended."""
+    def total(self, name: str, having: str = "") -> float:
+        """The sum of a metric over its labels, of those that have this one; 0 while the worker does not answer.
+        RuntimeError where it ended."""
         if self.process.ended:
             raise RuntimeError("the worker ended; see its log in var/bench/log/streams")
-        return sum(float(line.rpartition(" ")[2]) for line in self._metrics() if line.startswith(name))
+        return sum(
+            float(line.rpartition(" ")[2]) for line in self._metrics() if line.startswith(name) and having in line
+        )
 
     def cpu_s(self) -> float:
         """Of the process itself: reports of alarms are others' work."""
@@ -127,10 +132,10 @@ def until(holds: Callable[[], bool], timeout_s: float = 900.0) -> float:
 
 
 def until_drained(workers: Sequence[Worker]) -> float:
-    """When nothing waited any more in any topic, and nothing came for a second: the judge's state is confirmed."""
+    """When nothing waited any more in any topic, and nothing came for two seconds: the judge's state is confirmed."""
     still = 0
     first = time.monotonic()
-    while still < 1.0 / LOOK_S:
+    while still < 2.0 / LOOK_S:
         first = time.monotonic() if not still else first
         still = still + 1 if all(_idle(each) for each in workers) else 0
         time.sleep(LOOK_S)
@@ -138,7 +143,8 @@ def until_drained(workers: Sequence[Worker]) -> float:
 
 
 def _idle(worker: Worker) -> bool:
-    return worker.total(LAG) == 0
+    taken_in = worker.total(LAG, 'topic="inference.') == 0
+    return taken_in and worker.total(WAITING) == 0 and worker.total(LAG, SCORES.name) <= TELLING
 
 
 def _java() -> psutil.Process:
