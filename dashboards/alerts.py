@@ -109,6 +109,15 @@ RULES: tuple[Rule, ...] = (
         "See var/log/worker.log: a batch that fails is tried again and again. Nothing is lost while it waits.",
     ),
     Rule(
+        "homeostat-left-out",
+        "A partition does not move",
+        "max(homeostat_partitions_left_out)",
+        "1m",
+        "warning",
+        "Some partitions of the events do not move: what the others hold is judged without them, as it comes.",
+        "See var/log/worker.log for which. Is their broker up? Does a batch of theirs fail again and again?",
+    ),
+    Rule(
         "homeostat-spool",
         "A gateway's spool fills",
         f"max by (instance) (homeostat_publisher_spool_bytes) > {SPOOL_BYTES}",

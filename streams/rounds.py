@@ -46,6 +46,8 @@ def passage(worker: Worker, settings: WorkerSettings, outbox: Outbox) -> None:
 async def _tell(worker: Worker, settings: WorkerSettings, outbox: Outbox) -> None:
     consumer, generation = worker.app.consumer, worker.app.consumer_generation_id
     mine = [at for at in consumer.assignment() if at.topic in {topic.name for topic in topics.TAKEN_IN}]
+    if not mine:
+        return
     asked_ms = time.time_ns() // 1_000_000
     ends = await consumer.highwaters(*mine)
     reached = await consumer.reached(mine)
