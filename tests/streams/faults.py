@@ -21,8 +21,8 @@ DAWDLES_S = 15.0
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """Where: before or after a record of topic `what` is confirmed, or (`what` is "file") after a file of the lake is
-    written and before it takes its name; the `nth` time."""
+    """Where: before or after a record of topic `what` is confirmed (or an event of that kind), or (`what` is "file")
+    after a file of the lake is written and before it takes its name; the `nth` time."""
 
     what: str
     when: Literal["before", "after"] = "after"
@@ -65,7 +65,9 @@ def _weaken_outbox(spot: Spot, passed: Callable[[], None]) -> None:
     confirm = Insistent.confirm
 
     async def weak(self: Insistent, records: Sequence[Outgoing]) -> None:
-        there = any(record.topic.name == spot.what for record in records)
+        there = any(
+            spot.what in (record.topic.name, dict(record.headers).get("ce_type", b"").decode()) for record in records
+        )
         if there and spot.when == "before":
             passed()
         await confirm(self, records)

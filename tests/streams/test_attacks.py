@@ -36,8 +36,9 @@ MONITOR = MonitorSettings(reference_events=400, window_s=20)
 POLICY = PolicySettings(min_fresh_labels=60)
 SEAMS = (  # in the order in which one life comes to them
     Spot("file", nth=2),  # a file of the lake is written, and has not its name yet
-    Spot(SCORES.name, "before", nth=2),  # rows are in the lake, their scores are nowhere
-    Spot(SCORES.name, "after", nth=2),  # scores are out, their events not acknowledged
+    Spot("homeostat.ScoreBatch", "before", nth=2),  # rows are in the lake, their scores are nowhere
+    Spot("homeostat.ScoreBatch", "after", nth=2),  # scores are out, their events not acknowledged
+    Spot("homeostat.PartitionsPassed", "after", nth=2),  # it is told how far they are, nothing of it is judged
     Spot(LEDGER.name, "after"),  # the decision is written, its effect is not out
     Spot(REQUESTS.name, "after"),  # the effect is out, the memory knows nothing of it
     Spot(STATE.name, "after"),  # the memory knows, the scores are not acknowledged
@@ -147,9 +148,10 @@ def test_a_worker_that_froze_over_a_file_and_wakes_takes_no_rows_away(scene: Sce
 
 
 def test_a_worker_that_froze_over_its_memory_and_wakes_is_not_believed(scene: Scene) -> None:
-    scene.serve(slice(0, 2_000))
-    frozen = scene.start(Spot(STATE.name, "before", "freeze", nth=3))
+    scene.serve(slice(0, 1_000))
+    frozen = scene.start(Spot(STATE.name, "before", "freeze"))
     scene.until(lambda: frozen.frozen, "it froze")
+    scene.serve(slice(1_000, 2_000))
     scene.start()
     scene.drained()
     frozen.wake()
