@@ -14,6 +14,7 @@ from monitor import private
 from monitor.fingerprint import text_prints, word_sums
 from monitor.forbidden import Forbidden
 from monitor.toxic import toxic
+from monitor.words import LONGEST, Words, words
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +42,6 @@ NAMES: tuple[str, ...] = (
 POLICY = "output_policy_"  # and a pattern's name: 1 where the operator's pattern is found (`monitor.forbidden`)
 
 _CONTENT = 3
-_LONGEST = 4_000  # characters of a text that are looked at
 _LEAST_LOGPROB = -50.0
 _REFUSAL = re.compile(
     r"\b(i'?m sorry,? but|i can(?:no|')t (?:help|assist|do|provide|answer|comply)|i am (?:unable|not able) to"
@@ -82,9 +82,9 @@ class Describer:
         if not replies:
             return np.empty((0, len(self.names))), []
         hits = self.forbidden.hits([reply.output for reply in replies])
-        words = [_words(reply.prompt) for reply in replies]
-        sums = word_sums(words)
-        values = np.column_stack([*_columns(replies, words, sums), *hits]).astype(np.float64).round(4)
+        asked = words([reply.prompt for reply in replies])
+        sums = word_sums(asked)
+        values = np.column_stack([*_columns(replies, asked, sums), *hits]).astype(np.float64).round(4)
         return values, text_prints(sums)
 
 
@@ -98,21 +98,20 @@ def describe(replies: Sequence[Reply]) -> Floats:
     return Describer()(replies)
 
 
-def _columns(replies: Sequence[Reply], words: list[list[str]], sums: NDArray[np.int64]) -> list[Floats]:
-    prompts = [reply.prompt[:_LONGEST] for reply in replies]
-    outputs = [reply.output[:_LONGEST] for reply in replies]
-    said = [_words(output) for output in outputs]
+def _columns(replies: Sequence[Reply], asked: Words, sums: NDArray[np.int64]) -> list[Floats]:
+    prompts = [reply.prompt[:LONGEST] for reply in replies]
+    outputs = [reply.output[:LONGEST] for reply in replies]
     return [
         _log_lengths([reply.prompt for reply in replies]),
-        *_shapes(prompts, words),
+        *_shapes(prompts, asked),
         _flags("?" in prompt or "\uff1f" in prompt or "\u061f" in prompt for prompt in prompts),
         _flags(private.found(prompts)),
-        _flags(toxic(words)),
-        *_projections(sums, words),
+        _flags(toxic(asked)),
+        *_projections(sums, asked),
         _log_lengths([reply.output for reply in replies]),
         _flags(bool(_REFUSAL.search(output, 0, 300)) for output in outputs),
         _flags(private.found(outputs)),
-        _flags(toxic(said)),
+        _flags(toxic(words(outputs))),
         _confidences([reply.logprob_mean for reply in replies]),
         _confidences([reply.logprob_min for reply in replies]),
     ]
@@ -120,11 +119,7 @@ def _columns(replies: Sequence[Reply], words: list[list[str]], sums: NDArray[np.
 
 def fingerprints(replies: Sequence[Reply]) -> list[int]:
     """64 bits for each prompt, close to each other for near-identical texts (`ScoreRows.fingerprints`)."""
-    return text_prints(word_sums([_words(reply.prompt) for reply in replies])) if replies else []
-
-
-def _words(text: str) -> list[str]:
-    return text[:_LONGEST].casefold().split()
+    return text_prints(word_sums(words([reply.prompt for reply in replies]))) if replies else []
 
 
 def _log_lengths(texts: list[str]) -> Floats:
@@ -140,12 +135,12 @@ def _confidences(values: list[float | None]) -> Floats:
     return np.fromiter(known, np.float64, len(values))
 
 
-def _shapes(texts: list[str], words: list[list[str]]) -> list[Floats]:
+def _shapes(texts: list[str], asked: Words) -> list[Floats]:
     """Mean word length, then the shares of digits, punctuation, capitals and characters beyond ASCII."""
     codes, starts = _codes(texts)
     kinds = _KINDS[np.minimum(codes, 128)]
     ink = np.maximum(_counts(kinds > _BLANK, starts), 1)
-    length = _counts(kinds > _BLANK, starts) / np.maximum([len(row) for row in words], 1)
+    length = _counts(kinds > _BLANK, starts) / np.maximum(asked.lengths, 1)
     return [length, *(_counts(kinds == kind, starts) / ink for kind in (_DIGIT, _PUNCTUATION, _UPPER, _BEYOND))]
 
 
@@ -160,8 +155,8 @@ def _counts(mask: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.in
     return np.add.reduceat(mask, starts, dtype=np.int64)
 
 
-def _projections(sums: NDArray[np.int64], words: list[list[str]]) -> list[Floats]:
-    scaled = sums[:, :_CONTENT] / np.sqrt(np.maximum([len(row) for row in words], 1)).reshape(-1, 1)
+def _projections(sums: NDArray[np.int64], asked: Words) -> list[Floats]:
+    scaled = sums[:, :_CONTENT] / np.sqrt(np.maximum(asked.lengths, 1)).reshape(-1, 1)
     return list(scaled.T)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+
+from monitor.words import Words
 
 NEAR = 8  # bits in which near-identical texts may differ, of 64; unrelated ones differ in about 32
 
@@ -38,28 +39,21 @@ def word_signs(words: Sequence[str]) -> NDArray[np.int8]:
     return np.unpackbits(octets, axis=1).view(np.int8) * np.int8(2) - np.int8(1)
 
 
-def word_sums(texts: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+def word_sums(texts: Words) -> NDArray[np.int64]:
     """The summed signs of each text's words, shape (len(texts), 64); an empty text counts as one empty word.
 
-    >>> bool((word_sums([["my", "card"]]) == word_signs(["my", "card"]).sum(axis=0)).all())
+    >>> from monitor.words import words
+    >>> bool((word_sums(words(["my card"])) == word_signs(["my", "card"]).sum(axis=0)).all())
     True
     """
-    filled = [text or ("",) for text in texts]
-    lengths = np.fromiter(map(len, filled), np.int64, len(filled))
-    known = _Places()
-    places = np.fromiter(map(known.__getitem__, chain.from_iterable(filled)), np.intp, int(lengths.sum()))
-    return _positives(word_signs(list(known)), places, lengths) * 2 - lengths.reshape(-1, 1)
+    lengths = np.maximum(texts.lengths, 1)
+    starts = np.cumsum(texts.lengths) - texts.lengths
+    places = np.insert(texts.places, starts[texts.lengths == 0], len(texts.known))
+    sums: NDArray[np.int64] = _positives(word_signs([*texts.known, ""]), places, lengths) * 2 - lengths.reshape(-1, 1)
+    return sums
 
 
-class _Places(dict[str, int]):
-    """Numbers the words it is asked for."""
-
-    def __missing__(self, word: str) -> int:
-        place = self[word] = len(self)
-        return place
-
-
-def _positives(signs: NDArray[np.int8], places: NDArray[np.intp], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _positives(signs: NDArray[np.int8], places: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many of each text's words have a positive sign, for each of the 64. Four counters share a machine word, so
     that one addition counts for four: 65,535 words a text at most."""
     lanes = np.ascontiguousarray((signs > 0).astype(np.uint16).view(np.uint64).T)

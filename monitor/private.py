@@ -8,9 +8,9 @@ in the text, whatever it is: nothing may begin within a run of characters that w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from string import ascii_letters, digits
 
 DOUBTS = 500  # lookalikes in one text that are looked at closely; where there are more, all count as the real thing
@@ -18,11 +18,11 @@ DOUBTS = 500  # lookalikes in one text that are looked at closely; where there a
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`hint`: quick to tell, and nothing matches where it does not hold. `real` sorts out lookalikes: how many
+    """`suspects`: of many texts, quick to tell; nothing matches in any other. `real` sorts out lookalikes: how many
     characters of what was found are it, from the first on; 0 for none."""
 
     regex: re.Pattern[str]
-    hint: Callable[[str], bool]
+    suspects: Callable[[Sketch], Set[int]]
     real: Callable[[str], int] = len
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
@@ -37,7 +37,7 @@ class Pattern:
 
     def replaced(self, text: str, by: str) -> str:
         """The text with `by` in all these places."""
-        if not self.hint(text):
+        if not self.suspects(Sketch([text])):
             return text
         parts, at = [], 0
         for start, end in self.spans(text):
@@ -83,9 +83,10 @@ def _ended(text: str, at: int) -> bool:
     return not text[at : at + 1].isalnum() and text[at - 1].isalnum()
 
 
+_KEY = r"(?:sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{16}"
 SECRETS = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|\b(?:sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{16,}"
+    rf"|\b{_KEY}[A-Za-z0-9_-]*"
     r"|\bAKIA[0-9A-Z]{16}\b"
     r"|(?<![\w-])(?=[\w-]*eyJ)[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
     r"|(?i:\bbearer\s+)[\w.~+/-]{16,}=*"
@@ -97,62 +98,86 @@ _PHONE = (
 )
 
 
-# Hints look at a sketch of the text, its bytes with one for each kind of them: as quick as anything can be here.
+class Sketch:
+    """Many texts as the bytes of one, a zero byte between them, and one byte for each kind of byte: as quick to look
+    through as anything can be here."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        whole = "\0".join(texts)
+        if whole.count("\0") >= max(len(texts), 1):  # no pattern knows zero bytes: any other will do
+            whole = "\0".join(text.replace("\0", "\1") for text in texts)
+        self.ascii = whole.isascii()
+        self.data = whole.encode(errors="replace")
+
+    def holding(self, needle: bytes, kinds: bytes | None = None, without: bytes = b"") -> list[int]:
+        """The texts that hold the needle, of the kinds of their bytes where a table of them is given."""
+        data = self.data if kinds is None else self.data.translate(kinds, without)
+        found: list[int] = []
+        text, seen, at = 0, 0, data.find(needle)
+        while at >= 0:
+            text += data.count(b"\0", seen, at)
+            found.append(text)
+            seen = data.find(b"\0", at)
+            at = data.find(needle, seen) if seen >= 0 else -1
+        return found
+
+    def far(self) -> list[int]:
+        """The texts with other digits than ours."""
+        if self.ascii or b"n" not in self.data.translate(_FAR):
+            return []
+        return [i for i, text in enumerate(self.texts) if not text.isascii() and _far_digit.search(text)]
 
 
-def _sketch(**kinds: str) -> bytes:
+def _kinds(**kinds: str) -> bytes:
     table = bytearray(b"." * 256)
+    table[0] = 0
     for kind, members in kinds.items():
         for member in members.encode():
             table[member] = ord(kind)
     return bytes(table)
 
 
-_TOKENS = _sketch(x=ascii_letters + digits + "-_")
-_DIGITS = _sketch(x=ascii_letters, n=digits)
+_TOKENS = _kinds(x=ascii_letters + digits + "-_")
+_DIGITS = _kinds(x=ascii_letters, n=digits)
 _FAR = bytes(ord("n" if byte in b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0" else ".") for byte in range(256))
-_token = re.compile(r"[-_][A-Za-z0-9_-]{16}|AKIA")
+_token = re.compile(rf"{_KEY}|AKIA")
+_LOWER = bytes(range(256)).lower()
 _call = re.compile(r"[+0]\d(?:[ ()./-]{0,2}\d){7}|\d{3}[.)-] ?\d{3}[ .-]\d{4}")
 _far_digit = re.compile(r"(?![0-9])\d")
 
 
-def _secret(text: str) -> bool:
-    data = text.encode(errors="replace")
-    if "eyJ" in text or "-----BEGIN " in text or b"bearer" in data.lower():
-        return True
-    return b"x" * 17 in data.translate(_TOKENS) and _token.search(text) is not None
+def _secrets(sketch: Sketch) -> set[int]:
+    named = (sketch.holding(sign) for sign in (b"eyJ", b"-----BEGIN "))
+    long = (i for i in sketch.holding(b"x" * 17, _TOKENS) if _token.search(sketch.texts[i]))
+    return {*chain.from_iterable(named), *sketch.holding(b"bearer", _LOWER), *long}
 
 
-def _email(text: str) -> bool:
-    return "@" in text
+def _emails(sketch: Sketch) -> set[int]:
+    return {*sketch.holding(b"@")}
 
 
-def _iban(text: str) -> bool:
-    return b"xxnn" in text.encode(errors="replace").translate(_DIGITS) or _far(text)
+def _ibans(sketch: Sketch) -> set[int]:
+    return {*sketch.holding(b"xxnn", _DIGITS), *sketch.far()}
 
 
-def _card(text: str) -> bool:
-    return b"n" * 13 in text.encode(errors="replace").translate(_DIGITS, b" -") or _far(text)
+def _cards(sketch: Sketch) -> set[int]:
+    return {*sketch.holding(b"n" * 13, _DIGITS, b" -"), *sketch.far()}
 
 
-def _phone(text: str) -> bool:
-    sketch = text.encode(errors="replace").translate(_DIGITS, b" ()./-")
-    return (b"n" * 9 in sketch or (b"n" * 8 in sketch and "+" in text) or _far(text)) and _call.search(text) is not None
-
-
-def _far(text: str) -> bool:
-    """Whether it has other digits than ours."""
-    if text.isascii() or b"n" not in text.encode(errors="replace").translate(_FAR):
-        return False
-    return _far_digit.search(text) is not None
+def _phones(sketch: Sketch) -> set[int]:
+    short = {*sketch.holding(b"n" * 8, _DIGITS, b" ()./-")}
+    if short:
+        short = {*sketch.holding(b"n" * 9, _DIGITS, b" ()./-"), *(short & {*sketch.holding(b"+")})}
+    return {i for i in (*short, *sketch.far()) if _call.search(sketch.texts[i])}
 
 
 PATTERNS: dict[str, Pattern] = {  # in the order of their use
-    "secret": Pattern(re.compile(SECRETS, re.DOTALL), _secret),
-    "email": Pattern(re.compile(rf"(?<![\w.+%-]){_EMAIL}(?:[.+%]{_EMAIL})*"), _email),
-    "iban": Pattern(re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b"), _iban, iban),
-    "card": Pattern(re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"), _card, card),
-    "phone": Pattern(re.compile(_PHONE), _phone),
+    "secret": Pattern(re.compile(SECRETS, re.DOTALL), _secrets),
+    "email": Pattern(re.compile(rf"(?<![\w.+%-]){_EMAIL}(?:[.+%]{_EMAIL})*"), _emails),
+    "iban": Pattern(re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b"), _ibans, iban),
+    "card": Pattern(re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"), _cards, card),
+    "phone": Pattern(re.compile(_PHONE), _phones),
 }
 PLACEHOLDERS = {kind: f"[{kind}]" for kind in PATTERNS}
 
@@ -174,13 +199,8 @@ def found(texts: Sequence[str]) -> list[bool]:
     >>> found(["Where is my card?", "I am ann@example.org", "I am [email]"])
     [False, True, True]
     """
-    whole = "\0".join(texts)  # most batches lack most signs: that is quicker to tell of all texts at once
-    masked = [place for place in PLACEHOLDERS.values() if place in whole]
-    looked_for = [pattern for pattern in PATTERNS.values() if pattern.hint(whole)]
-    if not masked and not looked_for:
-        return [False] * len(texts)
-    return [any(place in text for place in masked) or _holds(text, looked_for) for text in texts]
-
-
-def _holds(text: str, patterns: Sequence[Pattern]) -> bool:
-    return any(pattern.hint(text) and any(True for _ in pattern.spans(text)) for pattern in patterns)
+    sketch = Sketch(texts)
+    marked = {i for place in PLACEHOLDERS.values() for i in sketch.holding(place.encode())}
+    for pattern in PATTERNS.values():
+        marked |= {i for i in pattern.suspects(sketch) - marked if any(True for _ in pattern.spans(texts[i]))}
+    return [i in marked for i in range(len(texts))]

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from itertools import chain
+
+from monitor.words import Words
 
 _LIST = """
 asshole assholes arsehole bastards bitch bitches bullshit cocksucker cunt cunts dickhead dickheads douchebag
@@ -47,19 +48,23 @@ _STRETCHED = re.compile(r"([^\W\d_])\1{2,}")
 _PIECE = re.compile(r"[^\W_]+")
 
 
-def toxic(words: Sequence[Sequence[str]]) -> list[bool]:
-    """Which texts hold such a word or phrase. Takes each text's words: casefolded and split at blanks.
+def toxic(texts: Words) -> list[bool]:
+    """Which texts hold such a word or phrase.
 
-    >>> toxic([text.split() for text in ("where is my card?", "you fuuucking 1diot!", "go to hell.")])
+    >>> from monitor.words import words
+    >>> toxic(words(["where is my card?", "you fuuucking 1diot!", "go to hell."]))
     [False, True, True]
     """
-    known = set(chain.from_iterable(words))  # of all texts: most words come more than once
+    known = set(texts.known)
     read = {word: _readings(word) for word in _odd(known)}
     bad = known & WORDS | {word for word, readings in read.items() if not WORDS.isdisjoint(readings)}
     calling = known & CALLS | {word for word, readings in read.items() if not CALLS.isdisjoint(readings)}
-    if not bad and not calling:
-        return [False] * len(words)
-    return [not bad.isdisjoint(row) or (not calling.isdisjoint(row) and _says(row)) for row in words]
+    found = [False] * len(texts)
+    for text in texts.holding(bad):
+        found[text] = True
+    for text in texts.holding(calling):
+        found[text] = found[text] or _says(texts.of(text))
+    return found
 
 
 def _says(words: Sequence[str]) -> bool:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from monitor.toxic import CALLS, PHRASES, WORDS, toxic
+from monitor.words import words
 
 
 def rated(*texts: str) -> list[bool]:
-    return toxic([text.casefold().split() for text in texts])
+    return toxic(words(texts))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_harmless_words_pass(text: str) -> None:
 
 def test_each_text_counts_for_itself() -> None:
     assert rated("you moron", "hello", "go to hell", "hell of a day") == [True, False, True, False]
-    assert toxic([]) == []
+    assert toxic(words([])) == []
 
 
 def test_every_phrase_holds_a_word_that_calls_for_it() -> None:

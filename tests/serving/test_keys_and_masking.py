@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.private import PATTERNS, PLACEHOLDERS, found
+from monitor.private import PATTERNS, PLACEHOLDERS, Sketch, found
 from serving.gateway.errors import ApiError
 from serving.gateway.keys import Key, KeyRing, KeysError, entry, read
 from serving.gateway.masking import Masker
@@ -145,10 +145,30 @@ def test_what_is_masked_counts_as_private_and_so_does_what_is_not_yet(text: str)
 
 
 @given(st.text(st.sampled_from("4105 -+(/"), max_size=40), st.sampled_from(["{}", "\u0664 {}", "é{}", "ann {}"]))
-def test_a_hint_never_hides_what_the_pattern_finds(text: str, around: str) -> None:
+def test_no_text_that_a_pattern_finds_something_in_is_above_suspicion(text: str, around: str) -> None:
     said = around.format(text)
     for pattern in PATTERNS.values():
-        assert pattern.hint(said) or not any(pattern.spans(said))
+        assert pattern.suspects(Sketch([said])) or not any(pattern.spans(said))
+
+
+PRIVATE = (
+    "a@b.example",
+    "4111 1111 1111 1111",
+    "BE68 5390 0754 7034",
+    "+49 171 2345678",
+    "bearer " + "x1" * 9,
+    "[card]",
+)
+PIECES = st.lists(st.sampled_from([*PRIVATE, "", " ", "\0", "\0\0", "é", "\u0664", "4111", "where is it?"]), max_size=4)
+
+
+@given(st.lists(PIECES.map("".join), max_size=6))
+def test_texts_are_looked_through_together_as_they_are_one_by_one(texts: list[str]) -> None:
+    assert found(texts) == [one for text in texts for one in found([text])]
+    for pattern in PATTERNS.values():
+        assert pattern.suspects(Sketch(texts)) == {
+            i for i, text in enumerate(texts) if pattern.suspects(Sketch([text]))
+        }
 
 
 def test_only_what_was_asked_for_is_masked() -> None:

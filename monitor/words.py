@@ -1,0 +1,64 @@
+"""The words of many texts at once: casefolded, split at blanks, and each distinct one held once.
+
+Descriptors, fingerprints and the lists of words all ask for them, for every event: Arrow splits and numbers them in a
+third of the time that Python takes, and lets other threads work meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+LONGEST = 4_000  # characters of a text that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """`known`: distinct words. `places`: of each word of each text, one text after the other, where among `known` it
+    is. `lengths`: how many words each text has."""
+
+    known: list[str]
+    places: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def holding(self, chosen: Set[str]) -> list[int]:
+        """The texts that hold one of these words, in their order."""
+        marks = np.array([word in chosen for word in self.known], dtype=np.bool_)
+        if not marks.any():
+            return []
+        hits = np.flatnonzero(marks[self.places])
+        texts: list[int] = np.unique(np.searchsorted(np.cumsum(self.lengths), hits, side="right")).tolist()
+        return texts
+
+    def of(self, text: int) -> list[str]:
+        """The words of one text."""
+        start = int(self.lengths[:text].sum())
+        return [self.known[place] for place in self.places[start : start + self.lengths[text]]]
+
+
+def words(texts: Sequence[str]) -> Words:
+    """The words of each text. What no encoding knows, half of a pair of surrogates, is read as `?`.
+
+    >>> read = words(["My card, my CARD", "", "Hello"])
+    >>> read.known, read.places.tolist(), read.lengths.tolist()
+    (['my', 'card,', 'card', 'hello'], [0, 1, 0, 2, 3], [4, 0, 1])
+    """
+    read = [text[:LONGEST].casefold().strip() for text in texts]
+    try:
+        column = pa.array(read, pa.large_string())
+    except UnicodeEncodeError:
+        column = pa.array([text.encode(errors="replace").decode() for text in read], pa.large_string())
+    split = pc.utf8_split_whitespace(column)
+    lengths = np.diff(split.offsets.to_numpy())
+    if not all(read):  # Arrow makes one empty word of a text without any
+        empty = np.array([not text for text in read], dtype=np.bool_)
+        split, lengths = split.filter(pa.array(~empty)), np.where(empty, 0, lengths)
+    numbered = split.flatten().dictionary_encode()
+    return Words(numbered.dictionary.to_pylist(), numbered.indices.to_numpy(), lengths.astype(np.int64))
