@@ -11,7 +11,9 @@ the outcomes are, and their mean is the gap between the group and the rest.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from itertools import takewhile
 
 import msgspec
 
@@ -36,32 +38,29 @@ class Pairing(msgspec.Struct, frozen=True):
 def pair(state: Pairing, outcomes: Sequence[tuple[str, float]]) -> tuple[Pairing, dict[str, list[tuple[int, float]]]]:
     """Takes (group, outcome) in order; those of the group without a name are only others'. For each group its new
     pairs: which of the outcomes completed it, and the difference, the group's outcome less the others'."""
-    stands = {name: (list(each.waiting), each.taken) for name, each in state.groups.items()}
-    lately, pairs = list(state.lately), dict[str, list[tuple[int, float]]]()
-    for k, (group, outcome) in enumerate(outcomes):
-        place = state.count + k
-        for name, (waiting, _) in stands.items():
-            if waiting and name != group:
-                pairs.setdefault(name, []).append((k, waiting.pop() - outcome))
-                stands[name] = waiting, place
+    taken = {name: each.taken for name, each in state.groups.items()}
+    waiting = {name: deque(each.waiting, LATELY) for name, each in state.groups.items()}
+    lately, pairs = deque(state.lately, LATELY), dict[str, list[tuple[int, float]]]()
+    alike = _alike(state.lately)
+    for place, (group, outcome) in enumerate(outcomes, state.count):
+        for name, mine in waiting.items():
+            if mine and name != group:
+                pairs.setdefault(name, []).append((place - state.count, mine.pop() - outcome))
+                taken[name] = place
         if group:
-            waiting, taken = stands.get(group, ([], -1))
-            other = _latest(lately, group, place, taken)
-            if other is None:
-                stands[group] = [*waiting, outcome][-LATELY:], taken
+            back = alike + 1 if lately and lately[-1][0] == group else 1  # steps to the latest outcome of others
+            mine = waiting.setdefault(group, deque(maxlen=LATELY))
+            if place - back <= taken.setdefault(group, -1) or back > len(lately):
+                mine.append(outcome)
             else:
-                pairs.setdefault(group, []).append((k, outcome - lately[other - place][1]))
-                stands[group] = waiting, other
-        lately = [*lately, (group, outcome)][-LATELY:]
-    groups = {name: Stand(tuple(waiting), taken) for name, (waiting, taken) in stands.items()}
+                pairs.setdefault(group, []).append((place - state.count, outcome - lately[-back][1]))
+                taken[group] = place - back
+        alike = alike + 1 if lately and lately[-1][0] == group else 1
+        lately.append((group, outcome))
+    groups = {name: Stand(tuple(waiting[name]), last) for name, last in taken.items()}
     return Pairing(state.count + len(outcomes), tuple(lately), groups), pairs
 
 
-def _latest(lately: Sequence[tuple[str, float]], group: str, place: int, taken: int) -> int | None:
-    """The place of the latest outcome of others after the one taken last."""
-    for back in range(1, len(lately) + 1):
-        if place - back <= taken:
-            return None
-        if lately[-back][0] != group:
-            return place - back
-    return None
+def _alike(lately: Sequence[tuple[str, float]]) -> int:
+    """How many of the last ones are of one group."""
+    return sum(1 for _ in takewhile(lambda each: each[0] == lately[-1][0], reversed(lately)))

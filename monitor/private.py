@@ -83,10 +83,10 @@ def _ended(text: str, at: int) -> bool:
     return not text[at : at + 1].isalnum() and text[at - 1].isalnum()
 
 
-_KEY = r"(?:sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{16}"
+_KEY = r"\b(?:sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{16}"
 SECRETS = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    rf"|\b{_KEY}[A-Za-z0-9_-]*"
+    rf"|{_KEY}[A-Za-z0-9_-]*"
     r"|\bAKIA[0-9A-Z]{16}\b"
     r"|(?<![\w-])(?=[\w-]*eyJ)[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
     r"|(?i:\bbearer\s+)[\w.~+/-]{16,}=*"
@@ -129,19 +129,19 @@ class Sketch:
         return [i for i, text in enumerate(self.texts) if not text.isascii() and _far_digit.search(text)]
 
 
-def _kinds(**kinds: str) -> bytes:
+def _kinds(gap: int = 0, **kinds: str) -> bytes:
     table = bytearray(b"." * 256)
-    table[0] = 0
+    table[0] = gap
     for kind, members in kinds.items():
         for member in members.encode():
             table[member] = ord(kind)
     return bytes(table)
 
 
-_TOKENS = _kinds(x=ascii_letters + digits + "-_")
+_TOKENS = _kinds(ord("."), x=ascii_letters + digits + "-_")
 _DIGITS = _kinds(x=ascii_letters, n=digits)
 _FAR = bytes(ord("n" if byte in b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0" else ".") for byte in range(256))
-_token = re.compile(rf"{_KEY}|AKIA")
+_key = re.compile(rf"{_KEY}|AKIA".encode())
 _LOWER = bytes(range(256)).lower()
 _call = re.compile(r"[+0]\d(?:[ ()./-]{0,2}\d){7}|\d{3}[.)-] ?\d{3}[ .-]\d{4}")
 _far_digit = re.compile(r"(?![0-9])\d")
@@ -149,8 +149,18 @@ _far_digit = re.compile(r"(?![0-9])\d")
 
 def _secrets(sketch: Sketch) -> set[int]:
     named = (sketch.holding(sign) for sign in (b"eyJ", b"-----BEGIN "))
-    long = (i for i in sketch.holding(b"x" * 17, _TOKENS) if _token.search(sketch.texts[i]))
-    return {*chain.from_iterable(named), *sketch.holding(b"bearer", _LOWER), *long}
+    return {*chain.from_iterable(named), *sketch.holding(b"bearer", _LOWER), *_keys(sketch)}
+
+
+def _keys(sketch: Sketch) -> Iterator[int]:
+    """The texts with what looks like a key: runs of its characters are looked at alone."""
+    kinds = sketch.data.translate(_TOKENS) + b"."
+    at = kinds.find(b"x" * 17)
+    while at >= 0:
+        end = kinds.find(b".", at)
+        if _key.search(sketch.data, at, end):
+            yield sketch.data.count(b"\0", 0, at)
+        at = kinds.find(b"x" * 17, end)
 
 
 def _emails(sketch: Sketch) -> set[int]:

@@ -76,20 +76,8 @@ def ingest(
 
 
 def judge(worker: Worker, settings: WorkerSettings) -> None:
-    held: list[Chunk] = []  # whose rows wait for their turn
-
-    async def take(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
-        await worker.judging.take([(chunk.topic, record) for chunk in chunks for record in chunk.records])
-        mine = [each for each in dict.fromkeys([*held, *chunks]) if worker.app.consumer.valid(each)]
-        done = [each for each in mine if each.topic == topics.RESULTS.name or _settled(worker, each)]
-        held[:] = [each for each in mine if each not in done]
-        return done
-
-    _agent(worker, "judge", [topics.SCORES, topics.RESULTS], Basket(JUDGED_AT_ONCE, settings.within_s), take)
-
-
-def _settled(worker: Worker, chunk: Chunk) -> bool:
-    return chunk.end <= worker.judging.settled(chunk.partition)
+    basket = Basket(JUDGED_AT_ONCE, settings.within_s)
+    _agent(worker, "judge", [topics.SCORES, topics.RESULTS], basket, worker.judging.take)
 
 
 def _agent(worker: Worker, name: str, sources: list[topics.Topic], basket: Basket, take: Take) -> None:

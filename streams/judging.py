@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from streams import codec, dlq, gauges, ledger
+from streams.chunks import Chunk
 from streams.events import AlarmRaised, Event, RetrainReported
 from streams.judge import Effects, Heard, Place, Rules, step
 from streams.log import Raw
@@ -27,10 +28,12 @@ Read = Callable[[int], Iterable[Raw]]  # partition: all that the state topic hol
 
 @dataclass(slots=True)
 class Desk:
-    """What one partition of the scores has: its aliases' memories, and rows that wait for their turn."""
+    """What one partition of the scores has: its aliases' memories, and rows that wait for their turn. A chunk is
+    settled at the desk that took it, and at no other: after a rebalance there may be another, which never saw it."""
 
     shelf: Shelf
     merge: Merge
+    held: list[Chunk] = field(default_factory=list)  # that are not settled
     refused: dict[str, Outgoing] = field(default_factory=dict)  # letters that are not confirmed, by id
 
 
@@ -61,29 +64,35 @@ class Judging:
     clock: Callable[[], float] = time.monotonic
     desks: dict[int, Desk] = field(default_factory=dict)
 
-    async def take(self, records: Sequence[tuple[str, Raw]]) -> None:
-        """Takes records, each with its topic's name. Returns once all that follows from what is in order is confirmed,
-        and then the memory. Taking them again has the same effects, under the same ids."""
-        for partition, mine in _by_partition(records).items():
-            desk = await self._desk(partition)
-            left_out = desk.merge.left_out
-            outcome = await asyncio.to_thread(self._judge, desk, mine)
-            await self._confirm(desk, outcome)
-            await desk.shelf.put(self.outbox, list(outcome.memories.values()), outcome.time_ms)
-            desk.merge.let_go(outcome.turn)
-            desk.refused.clear()
-            self._tell(outcome)
-            gauges.waiting(partition, desk.merge, left_out)
-
-    def settled(self, partition: int) -> int:
-        """The offset of this partition of the scores before which everything may be acknowledged."""
-        return self.desks[partition].merge.settled if partition in self.desks else 0
+    async def take(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """Takes scores and results. Returns once all that follows from what is in order is confirmed, and then the
+        memory, with the chunks that may be acknowledged now, of these and of those before. Taking them again has the
+        same effects, under the same ids."""
+        done = []
+        for partition in sorted({chunk.partition for chunk in chunks}):
+            mine = [chunk for chunk in chunks if chunk.partition == partition]
+            done += await self._take(partition, await self._desk(partition), mine)
+        return done
 
     def forget(self) -> None:
         """Partitions were taken away: others may go on with them, so what was remembered is read again."""
         for partition in self.desks:
             gauges.given_up(partition)
         self.desks.clear()
+
+    async def _take(self, partition: int, desk: Desk, chunks: Sequence[Chunk]) -> list[Chunk]:
+        left_out = desk.merge.left_out
+        outcome = await asyncio.to_thread(self._judge, desk, _in_order(chunks))
+        await self._confirm(desk, outcome)
+        await desk.shelf.put(self.outbox, list(outcome.memories.values()), outcome.time_ms)
+        desk.merge.let_go(outcome.turn)
+        desk.refused.clear()
+        self._tell(outcome)
+        gauges.waiting(partition, desk.merge, left_out)
+        taken = list(dict.fromkeys([*desk.held, *chunks]))
+        done = [each for each in taken if each.topic == RESULTS.name or each.end <= desk.merge.settled]
+        desk.held = [each for each in taken if each not in done]
+        return done
 
     async def _desk(self, partition: int) -> Desk:
         if partition not in self.desks:
@@ -154,12 +163,7 @@ def _records(effects: Effects) -> list[Outgoing]:
     ]
 
 
-def _by_partition(records: Sequence[tuple[str, Raw]]) -> dict[int, list[tuple[str, Raw]]]:
-    """Records by partition; within a topic's partition by offset, each once."""
-    seen: dict[tuple[str, int, int], tuple[str, Raw]] = {}
-    for name, raw in records:
-        seen.setdefault((name, raw.partition, raw.offset), (name, raw))
-    found: dict[int, list[tuple[str, Raw]]] = {}
-    for (_, partition, _), record in sorted(seen.items(), key=lambda each: (each[0][0] != RESULTS.name, each[0])):
-        found.setdefault(partition, []).append(record)
-    return found
+def _in_order(chunks: Sequence[Chunk]) -> list[tuple[str, Raw]]:
+    """The records of one partition, each with its topic: results, then scores; each once, by offset."""
+    found = {(chunk.topic, record.offset): record for chunk in chunks for record in chunk.records}
+    return [(name, found[name, at]) for name, at in sorted(found, key=lambda each: (each[0] != RESULTS.name, each))]

@@ -26,6 +26,7 @@ import numpy as np
 from monitor.detectors.interface import Change, Floats, Moment
 from monitor.detectors.mixture import CEILING
 
+LOOK = 64  # losses, after which it is looked whether anything still changes
 EXCESSES = (0.05, 0.1, 0.2, 0.4, 0.6)  # above the limit: the rates the statistic bets on
 
 
@@ -75,8 +76,13 @@ class Risk:
         """Takes losses in [0, 1] in order; NaN: not judged."""
         harm: Harm | None = None
         walking, below = _Walking(self, state), self.evidence(state) < 1.0
+        rested = 0
         for k, loss in enumerate(values):
-            if math.isnan(loss):
+            if k < rested or math.isnan(loss):
+                continue
+            if loss == 0.0 and k % LOOK == 0 and walking.still(k):
+                rested = next((i for i in range(k, len(values)) if values[i] != 0.0), len(values))
+                walking.rest(k, rested)
                 continue
             was_below, below = below, walking.take(k, loss) < 1.0
             if was_below and not below and harm is None:
@@ -131,6 +137,18 @@ class _Walking:
         self.count += 1
         self.losses += loss
         return sum(totals) / len(totals) / self.detector.arl
+
+    def still(self, k: int) -> bool:
+        """Whether losses of 0 change no statistic any more: each is as low as it gets, to the last bit."""
+        steps = self.steps.get(0.0) or self._steps(k, 0.0)
+        lowest = all((self.totals[i] + 1.0) * factor == self.totals[i] for i, factor, _ in steps)
+        return lowest and max(self.wealths) <= 0.0
+
+    def rest(self, first: int, end: int) -> None:
+        """Takes the losses from `first` to before `end`, all of them 0, in a state that is `still`."""
+        self.wealths = [gain for _, _, gain in self._steps(first, 0.0)]
+        self.count += end - first
+        self.began = [(end - 1, self.count - 1, self.losses)] * len(self.began)
 
     def state(self, moments: Sequence[Moment]) -> State:
         """As it is now."""

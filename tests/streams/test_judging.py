@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import prometheus_client
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import codec
+from streams.chunks import Chunk
 from streams.events import AlarmRaised, Event, ScoreBatch
 from streams.judging import Judging
 from streams.log import Raw
@@ -25,13 +28,22 @@ def judging(log: FakeLog, told: list[AlarmRaised] | None = None) -> Judging:
     return Judging(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, heard.append)
 
 
+def chunks(records: Sequence[tuple[str, Raw]]) -> list[Chunk]:
+    """As the consumer delivers them: of each topic one."""
+    found = []
+    for name in dict.fromkeys(name for name, _ in records):
+        raws = [raw for topic, raw in records if topic == name]
+        found.append(Chunk(name, raws[0].partition, raws[0].offset, raws[-1].offset + 1, raws, len(raws), 1))
+    return found
+
+
 async def lived(log: FakeLog, size: int) -> int:
     """A whole life in batches; a worker that dies is followed by another, which starts where nothing was
     acknowledged. Returns how many died."""
     done, deaths, worker = 0, 0, judging(log)
     while done < len(RECORDS):
         try:
-            await worker.take(RECORDS[done : done + size])
+            await worker.take(chunks(RECORDS[done : done + size]))
             done += size
         except Died:
             deaths, worker = deaths + 1, judging(log)
@@ -48,7 +60,7 @@ def once(log: FakeLog) -> dict[str, list[Event]]:
 
 async def test_decisions_are_written_first_then_effects_then_the_memory() -> None:
     log = FakeLog()
-    await judging(log).take(RECORDS)
+    await judging(log).take(chunks(RECORDS))
     assert log.calls[0] == [LEDGER.name]
     assert set(log.calls[1]) == {ALARMS.name, WINDOWS.name, REQUESTS.name}
     assert all(call == [STATE.name] for call in log.calls[2:])
@@ -81,39 +93,64 @@ async def test_a_poisoned_record_becomes_a_letter_and_the_others_live() -> None:
     poison = [(SCORES.name, Raw(0, 1_000 + i, 1, b"", value)) for i, value in enumerate((b"{", None))]
     broken = (RECORDS[0][1].value or b"").replace(b'"alias":"support"', b'"alias":"torn"')
     torn = (SCORES.name, Raw(0, 1_002, 1, b"", broken.replace(b'"statuses":[200,', b'"statuses":[')))
-    await judging(log).take([*RECORDS, *poison, torn])
+    await judging(log).take(chunks([*RECORDS, *poison, torn]))
     assert once(log)[ALARMS.name] == once(calm)[ALARMS.name]
     assert len(log.events(SCORES_DLQ)) == 3
 
 
 async def test_alarms_are_told_of_after_they_are_out() -> None:
     log, told = FakeLog(), []  # type: ignore[var-annotated]
-    await judging(log, told).take(RECORDS)
+    await judging(log, told).take(chunks(RECORDS))
     assert told == log.events(ALARMS)
 
 
 async def test_after_a_rebalance_the_memory_is_read_again() -> None:
     log = FakeLog()
     mine, other = judging(log), judging(log)
-    await mine.take(RECORDS[:6])
-    await other.take(RECORDS[6:12])
+    await mine.take(chunks(RECORDS[:6]))
+    await other.take(chunks(RECORDS[6:12]))
     mine.forget()
-    await mine.take(RECORDS[12:])
+    await mine.take(chunks(RECORDS[12:]))
     calm = FakeLog()
     await lived(calm, CALM)
     assert once(log)[ALARMS.name] == once(calm)[ALARMS.name]
     assert once(log)[WINDOWS.name] == once(calm)[WINDOWS.name]
 
 
+async def test_what_waits_for_its_turn_is_not_acknowledged() -> None:
+    worker = judging(FakeLog())
+    waiting, passed = chunks(RECORDS[:2]), chunks(RECORDS[2:3])
+    assert await worker.take(waiting) == []
+    assert await worker.take(passed) == [*waiting, *passed]
+
+
+async def test_what_one_desk_took_is_never_settled_at_another() -> None:
+    worker = judging(FakeLog())
+    assert await worker.take(chunks(RECORDS[:2])) == []
+    worker.forget()  # the partition was taken away, and came back
+    later = chunks(RECORDS[5:6])
+    assert await worker.take(later) == later
+
+
+async def test_what_failed_half_way_is_taken_again() -> None:
+    calm, log = FakeLog(), FakeLog(dies_at=2)
+    await lived(calm, 200)
+    worker, all_ = judging(log), chunks(RECORDS)
+    with pytest.raises(Died):
+        await worker.take(all_)
+    assert await worker.take(all_) == all_
+    assert once(log) == once(calm)
+
+
 async def test_events_that_come_after_their_window_was_closed_are_counted_where_operators_see_them() -> None:
     log = FakeLog()
-    await judging(log).take(RECORDS)
+    await judging(log).take(chunks(RECORDS))
     name, raw = next(record for record in RECORDS if record[0] == SCORES.name)
     scores = codec.decode(ScoreBatch, raw.value)
     moved = msgspec.structs.replace(scores, partition=3)  # of a partition not heard of so far: its times are long past
     later = scenario.passed(10 * RECORDS[-1][1].timestamp_ms)
     taken = [Raw(0, 5_000 + i, 1, b"", codec.encode(event)) for i, event in enumerate((moved, later))]
-    await judging(log).take([(name, raw) for raw in taken])
+    await judging(log).take(chunks([(name, raw) for raw in taken]))
     late = prometheus_client.REGISTRY.get_sample_value("homeostat_window_late_events", {"alias": scores.alias})
     assert late == len(scores.rows)
     assert len(once(log)[WINDOWS.name]) == len(await windows(RECORDS))
@@ -121,7 +158,7 @@ async def test_events_that_come_after_their_window_was_closed_are_counted_where_
 
 async def windows(records: list[tuple[str, Raw]]) -> list[Event]:
     log = FakeLog()
-    await judging(log).take(records)
+    await judging(log).take(chunks(records))
     return once(log)[WINDOWS.name]
 
 
@@ -141,7 +178,7 @@ async def test_scores_that_come_again_later_in_any_order_change_nothing(data: st
     newest = 0
     for offset, (_, (name, raw)) in enumerate(rough):
         newest = max(newest, raw.timestamp_ms)
-        await worker.take([(name, Raw(0, offset, newest, b"", raw.value))])
+        await worker.take(chunks([(name, Raw(0, offset, newest, b"", raw.value))]))
     for topic in (ALARMS, WINDOWS):
         assert once(log)[topic.name] == once(calm)[topic.name]
     assert [r.alarm_id for r in log.events(REQUESTS)] == [r.alarm_id for r in calm.events(REQUESTS)]  # type: ignore[attr-defined]
