@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 
 
@@ -20,7 +19,7 @@ class Recent:
 
     def __init__(self, span: int) -> None:
         self.span = span
-        self._last: OrderedDict[str, int] = OrderedDict()
+        self._last: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._last)
@@ -32,12 +31,12 @@ class Recent:
 
     def repeated(self, id: str, offset: int) -> bool:
         """Whether the event at `offset` repeats an earlier one. Asking twice for one offset changes nothing."""
-        last = self._last.get(id)
-        self._last[id] = offset
-        self._last.move_to_end(id)
-        self._forget(offset)
+        last = self._last.pop(id, None)
+        self._last[id] = offset  # as the newest: a dict keeps the order in which keys came
+        if len(self._last) > 2 * self.span:
+            self._forget(offset)
         return last is not None and offset - self.span <= last < offset
 
     def _forget(self, offset: int) -> None:
-        while self._last and next(iter(self._last.values())) < offset - self.span:
-            self._last.popitem(last=False)
+        """Seldom, for it looks at all of them; what is kept for longer than it counts changes no answer."""
+        self._last = {id: at for id, at in self._last.items() if at >= offset - self.span}

@@ -25,7 +25,7 @@ class WorkerSettings:
     recent_offsets: int = 20_000  # an id seen again within so many offsets of its partition is a duplicate
     block_offsets: int = 2_000  # offsets in one file of the lake; never change it for an existing lake
     profile_window_s: int = 3_600
-    profile_flush_s: float = 10.0
+    profile_flush_s: float = 30.0  # each time costs the same, however little came
     report_events: int = 1_000  # rows on each side of an alarm's report
     turn_s: float = 1.0  # of the log's time: what it took within one turn is judged at once, replies before labels
     passed_every_s: float = 1.0  # how often it is told which events have their scores: nothing is judged before

@@ -48,14 +48,15 @@ class Worker:
     def start(self) -> None:
         self.process.start()
 
-    def total(self, name: str, having: str = "") -> float:
-        """The sum of a metric over its labels, of those that have this one; 0 while the worker does not answer.
-        RuntimeError where it ended."""
-        if self.process.ended:
-            raise RuntimeError("the worker ended; see its log in var/bench/log/streams")
-        return sum(
-            float(line.rpartition(" ")[2]) for line in self._metrics() if line.startswith(name) and having in line
-        )
+    def total(self, name: str) -> float:
+        """The sum of a metric over its labels; 0 while the worker does not answer. RuntimeError where it ended."""
+        return _sum(self._metrics(), name)
+
+    def idle(self) -> bool:
+        """Whether nothing waits: no events, and of the scores only what workers tell each other all the time."""
+        lines = self._metrics()
+        taken_in = _sum(lines, LAG, 'topic="inference.') == 0
+        return taken_in and _sum(lines, WAITING) == 0 and _sum(lines, LAG, SCORES.name) <= TELLING
 
     def cpu_s(self) -> float:
         """Of the process itself: reports of alarms are others' work."""
@@ -66,6 +67,8 @@ class Worker:
         return float(psutil.Process(self.process.pid).memory_info().rss / MIB)
 
     def _metrics(self) -> list[str]:
+        if self.process.ended:
+            raise RuntimeError("the worker ended; see its log in var/bench/log/streams")
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.metrics_port}", timeout=5) as answer:
                 return list(answer.read().decode().splitlines())
@@ -137,14 +140,13 @@ def until_drained(workers: Sequence[Worker]) -> float:
     first = time.monotonic()
     while still < 2.0 / LOOK_S:
         first = time.monotonic() if not still else first
-        still = still + 1 if all(_idle(each) for each in workers) else 0
+        still = still + 1 if all(each.idle() for each in workers) else 0
         time.sleep(LOOK_S)
     return first
 
 
-def _idle(worker: Worker) -> bool:
-    taken_in = worker.total(LAG, 'topic="inference.') == 0
-    return taken_in and worker.total(WAITING) == 0 and worker.total(LAG, SCORES.name) <= TELLING
+def _sum(lines: Sequence[str], name: str, having: str = "") -> float:
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and having in line)
 
 
 def _java() -> psutil.Process:
