@@ -1,0 +1,88 @@
+"""What was decided, derived again, and what others would have decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deploy.commands.group import CONFIG, console, load
+
+if TYPE_CHECKING:
+    from deploy.config import Config
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@CONFIG
+def ledger(file: Path, config_path: Path | None) -> None:
+    """Export every decision so far to FILE, one JSON line each."""
+    from streams.ledger import export, read
+
+    count = export(read(load(config_path).kafka), file)
+    click.echo(f"{count} decisions in {file}")
+
+
+@click.command(short_help="Derive each decision again from its recorded inputs.")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--alias", help="Only this one's decisions.")
+@CONFIG
+def replay(file: Path | None, alias: str | None, config_path: Path | None) -> None:
+    """Derive each decision again from its recorded inputs; exit 1 at the first that differs.
+
+    FILE is a ledger as `homeostat ledger` writes it; without one the ledger in Kafka is read."""
+    from deploy.replay import derived, lines
+
+    count = 0
+    for result in derived(lines(file) if file else _ledger(load(config_path)), alias):
+        count += 1
+        if result.difference:
+            what = f"decision {result.id} ({result.kind}, {result.summary})"
+            raise click.ClickException(f"{what} differs: {result.difference}")
+    click.echo(f"{count} decisions, all derived again bit for bit")
+
+
+@click.command(short_help="Replay recorded history through other policies.")
+@click.option("--from", "lake", type=click.Path(path_type=Path), help="The Parquet lake. Default: the stack's own.")
+@click.option(
+    "--policy",
+    "policies",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="TOML with [monitor] and [policy] as in homeostat.toml, which holds where it says nothing. May be repeated.",
+)
+@click.option("--alias", help="Needed where the lake holds several.")
+@click.option("--since", help="A date or time, UTC where it names no zone: 2026-05-01T14:30.")
+@click.option("--until", help="Likewise; not included.")
+@click.option(
+    "--ledger", type=click.Path(path_type=Path), help="What really happened. Default: ledger.jsonl beside LAKE."
+)
+@click.option("--retraining-minutes", type=click.FloatRange(0), help="What one takes. Default: as the ledger has it.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("var/backtest"), show_default=True)
+@CONFIG
+def backtest(policies: tuple[Path, ...], out: Path, config_path: Path | None, **chosen: Any) -> None:
+    """Replay recorded history through other policies: what they would have done, when, and at what cost.
+
+    Beside them stand the present settings and, where there is a ledger, what happened. Harm is what all labels show
+    afterwards. Its cost is the wrong answers from its onset until a retraining is asked for, those served times the
+    share of wrong ones among the labelled. A false page says harm where the labels show none. What a retraining would
+    have come to cannot be replayed.
+
+    Writes backtest.html and backtest.json."""
+    from deploy.backtest import candidates, command
+
+    config = load(config_path)
+    present = candidates.Sections(config.monitor, config.policy)
+    lake = chosen.pop("lake") or config.stack.var / "lake"
+    options = command.options(lake, candidates.candidates(present, policies), **chosen)
+    page = command.run(options, out, console())
+    click.echo(f"\n{page}")
+
+
+def _ledger(config: Config) -> Iterator[tuple[str, bytes]]:
+    from streams.ledger import records
+
+    return records(config.kafka)

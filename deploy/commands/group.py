@@ -1,0 +1,55 @@
+"""What all commands share: how they are listed, how errors are told, and where the configuration is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deploy.parse import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from deploy.config import Config
+
+CONFIG = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="HOMEOSTAT_CONFIG",
+    help="homeostat.toml; without it ./homeostat.toml if there is one, else the built-in defaults.",
+)
+EXPECTED_ERRORS = (ConfigError, LookupError, ValueError, OSError, RuntimeError)
+
+
+class Ordered(click.Group):
+    """Lists the commands in the order they are met in life; expected errors are one message, not a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, command in self.commands.items() if not command.hidden]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):  # how click ends; RuntimeErrors by descent only
+            raise
+        except EXPECTED_ERRORS as error:
+            if ctx.params.get("debug"):
+                raise
+            raise click.ClickException(str(error) or type(error).__name__) from error
+
+
+def load(path: Path | None) -> Config:
+    """The configuration at `path`, or where `CONFIG` says."""
+    from deploy.config import load as read
+
+    return read(path)
+
+
+def console() -> Console:
+    """Where people read."""
+    from rich.console import Console
+
+    return Console()

@@ -1,0 +1,54 @@
+"""Labels that alarms ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from msgspec import json
+
+from deploy.commands.group import CONFIG, Ordered, load
+
+
+@click.group(cls=Ordered)
+def labels() -> None:
+    """Labels that alarms ask for."""
+
+
+@labels.command(name="wanted")
+@click.argument("alias")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file instead.")
+@CONFIG
+def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> None:
+    """The replies of which a label tells most.
+
+    Of ALIAS, one JSON object a line; fill in `label`. They are the unsure and the strange ones, no fair sample: their
+    labels check the accuracy estimated from the model's confidence and are learned from; harm is proven by the labels
+    of others."""
+    from deploy import labelling
+
+    config = load(config_path)
+    rows = labelling.wanted(config.kafka, config.stack.var / "lake", alias)
+    lines = "".join(f"{json.encode(row).decode()}\n" for row in rows)
+    if out is None:
+        click.echo(lines, nl=False)
+    else:
+        out.write_text(lines)
+    click.echo(f"{len(rows)} replies of {alias} want a label", err=True)
+
+
+@labels.command(name="give")
+@click.argument("alias")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@CONFIG
+def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
+    """Send the labels that were filled in.
+
+    FILE is as `wanted` wrote it. Rows without a label are left for later."""
+    from deploy import labelling
+    from serving.gateway.masking import Masker
+
+    config = load(config_path)
+    answers = labelling.Answers(config.gateway.metrics, Masker(config.gateway.mask))
+    given, empty = labelling.give(config.kafka, config.stack.var / "lake", file, alias, answers)
+    click.echo(f"{given} labels given, {empty} rows left without")

@@ -1,0 +1,105 @@
+"""The stack on this machine, its processes, and keys for those who use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deploy.commands.group import CONFIG, console, load
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from deploy.config import Config
+
+
+@click.command(short_help="Start Kafka, vLLM, gateway, worker, controller, trainer.")
+@CONFIG
+def up(config_path: Path | None) -> None:
+    """Start the stack: Kafka, vLLM, gateway, worker, controller, trainer."""
+    from deploy import secrets, stack
+    from deploy.progress import shown
+
+    config = load(config_path)
+    with shown(console()) as report:
+        stack.up(config, config_path, report)
+    click.echo(f"gateway  http://127.0.0.1:{config.stack.gateway_port}/v1")
+    click.echo(f"API key  in {secrets.api_key_file(config)}")
+
+
+@click.command()
+@CONFIG
+def down(config_path: Path | None) -> None:
+    """Stop everything that `up` started."""
+    from deploy import stack
+    from deploy.progress import shown
+
+    with shown(console()) as report:
+        stopped = stack.down(load(config_path), report)
+    if not stopped:
+        click.echo("nothing was running")
+
+
+@click.command()
+@CONFIG
+def status(config_path: Path | None) -> None:
+    """What runs, and which version each alias serves."""
+    from deploy import stack
+    from deploy.progress import table
+
+    config = load(config_path)
+    statuses = stack.status(config)
+    shown = console()
+    shown.print(table(statuses))
+    if any(s.name == "kafka" and s.state == "ready" for s in statuses) or not config.stack.embedded_kafka:
+        _show_routes(config, shown)
+
+
+@click.command(short_help="Make an API key for NAME: shown once.")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["infer", "feedback", "admin"]),
+    help="Default: infer and feedback.",
+)
+@click.option("--requests-per-minute", type=click.IntRange(1), help="As many from each gateway process.")
+@click.option("--max-in-flight", type=click.IntRange(1), help="At once, in each gateway process.")
+def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max_in_flight: int | None) -> None:
+    """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
+    import secrets
+
+    from serving.gateway.keys import USUAL, Key, digest, entry
+
+    made = secrets.token_urlsafe(32)
+    written = Key(name, digest(made), frozenset(scopes or USUAL), requests_per_minute, max_in_flight)
+    click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
+
+
+@click.command(hidden=True)
+@click.argument("role", type=click.Choice(["gateway", "shipper", "worker", "controller", "trainer"]))
+@click.option("--name", default="", help="Which one, where there are several gateways.")
+@CONFIG
+def run(role: str, name: str, config_path: Path | None) -> None:
+    """One process of the stack, in the foreground."""
+    from deploy.roles import run as start
+
+    start(role, load(config_path), config_path, name)
+
+
+def _show_routes(config: Config, console: Console) -> None:
+    from rich.table import Table
+
+    from serving.rollout import operations
+
+    columns = ("alias", "champion", "canary", "previous", "shadow", "generation", "paused")
+    drawn = Table(*columns, box=None, header_style="bold")
+    for alias, route in operations.routes(config.kafka).items():
+        canary = f"{route.canary} ({route.weight:.0%})" if route.canary else ""
+        paused = "yes" if route.paused else ""
+        others = (route.previous or "", route.shadow or "")
+        drawn.add_row(alias, route.champion, canary, *others, str(route.generation), paused)
+    console.print(drawn)
