@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
 
 from streams import metrics, topics
 from streams.basket import Basket
-from streams.batch import GIVEN, Source
+from streams.batch import GIVEN, Prepared, Source
 from streams.chunks import Chunk
 from streams.evidence import Reporter
 from streams.ingest import Ingest
@@ -28,7 +29,8 @@ log = structlog.get_logger()
 
 JUDGED_AT_ONCE = 2_000  # size of a batch: about 4 KiB each
 
-Take = Callable[[Sequence[Chunk]], Awaitable[Sequence[Chunk]]]  # what is done, of these and of those before
+Finish = Callable[[Sequence[Chunk]], None]
+Take = Callable[[Sequence[Chunk], Finish], Awaitable[None]]  # `finish` hears what is done, then or later
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Worker:
     done: dict[Place, int] = field(default_factory=dict)  # the offset handled next
     handled_ms: dict[Place, int] = field(default_factory=dict)  # the log's time of the newest record handled
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # something was handled
+    sending: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by source: the batch prepared last
 
     def measured(self, topic: str | None = None) -> list[Measured]:
         """How the partitions held stand, where their end is known: after the first fetch."""
@@ -64,20 +67,34 @@ def ingest(
 
     taken_in = Ingest(source, settings, outbox, tail)
 
-    async def take(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
+    async def take(chunks: Sequence[Chunk], finish: Finish) -> None:
         records = [record for chunk in chunks for record in chunk.records]
         if source is GIVEN:
             await _in_turn(worker, records)
-        await taken_in.take(records)
-        return chunks
+        prepared = await taken_in.prepare(records)
+        if source.name in worker.sending:  # the batch before, while this one was prepared
+            await worker.sending[source.name]
+        worker.sending[source.name] = asyncio.create_task(_send(worker, taken_in, prepared, partial(finish, chunks)))
 
     _agent(worker, f"ingest-{source.name}", [source.topic], Basket(settings.batch_events, settings.within_s), take)
     return taken_in
 
 
+async def _send(
+    worker: Worker, taken_in: Ingest[Any], prepared: Sequence[Prepared], finish: Callable[[], None]
+) -> None:
+    try:
+        await taken_in.send(prepared)
+        finish()
+    except Exception as error:  # ours to mend: nothing after it would be acknowledged any more
+        await worker.app.crash(error)
+
+
 def judge(worker: Worker, settings: WorkerSettings) -> None:
-    basket = Basket(JUDGED_AT_ONCE, settings.within_s)
-    _agent(worker, "judge", [topics.SCORES, topics.RESULTS], basket, worker.judging.take)
+    async def take(chunks: Sequence[Chunk], finish: Finish) -> None:
+        finish(await worker.judging.take(chunks))
+
+    _agent(worker, "judge", [topics.SCORES, topics.RESULTS], Basket(JUDGED_AT_ONCE, settings.within_s), take)
 
 
 def _agent(worker: Worker, name: str, sources: list[topics.Topic], basket: Basket, take: Take) -> None:
@@ -103,24 +120,26 @@ def _agent(worker: Worker, name: str, sources: list[topics.Topic], basket: Baske
 async def _handle(worker: Worker, name: str, chunks: Sequence[Chunk], take: Take) -> None:
     """One batch, tried until it is done: skipping it would lose it, for later offsets would be acknowledged."""
     began, wait_s = time.monotonic(), 0.5
-    done: Sequence[Chunk] = []
     consumer = worker.app.consumer
+
+    def finish(done: Sequence[Chunk]) -> None:
+        for chunk in done:
+            consumer.done(chunk)
+            place = Place(chunk.topic, chunk.partition)
+            worker.done[place] = chunk.end
+            worker.handled_ms[place] = chunk.newest_ms
+            worker.begun.set()
+        metrics.BATCH_SECONDS.labels(name).observe(time.monotonic() - began)
+
     while mine := [chunk for chunk in chunks if consumer.valid(chunk)]:
         try:
-            done = await take(mine)
+            await take(mine, finish)
             break
         except Exception:
             metrics.RETRIES.labels(name).inc()
             log.exception("batch failed, will be tried again", topic=name, chunks=len(mine), wait_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-    for chunk in done:
-        consumer.done(chunk)
-        place = Place(chunk.topic, chunk.partition)
-        worker.done[place] = chunk.end
-        worker.handled_ms[place] = chunk.newest_ms
-        worker.begun.set()
-    metrics.BATCH_SECONDS.labels(name).observe(time.monotonic() - began)
 
 
 async def _in_turn(worker: Worker, labels: Sequence[Raw]) -> None:

@@ -127,7 +127,7 @@ async def _settle(worker: Worker) -> None:
 
 
 async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:
-    for task in tasks:
+    for task in [*tasks, *worker.sending.values()]:
         task.cancel()
     await worker.app.stop()
     await asyncio.gather(*(ingest.close() for ingest in worker.ingests))

@@ -60,10 +60,19 @@ class Ingest(Generic[E]):
         """Returns once everything that follows from these records is stored or confirmed: then they may be
         acknowledged. Taking records again changes nothing but the log, which may hold their scores twice (the
         judge drops what it has seen)."""
+        await self.send(await self.prepare(raws))
+
+    async def prepare(self, raws: Sequence[Raw]) -> list[Prepared]:
+        """The first half: rows are in the lake and tracked for the profiles. One call at a time; the next batch may be
+        prepared while this one is sent."""
         prepared: list[Prepared] = await asyncio.to_thread(self._work, by_partition(raws))
+        return prepared
+
+    async def send(self, prepared: Sequence[Prepared]) -> None:
+        """The second half: returns once scores and letters are confirmed. Batches are sent one after the other."""
         await self.outbox.confirm([record for each in prepared for record in _records(self.source, each)])
         for each in prepared:
-            self._done(each)
+            self._count(each)
 
     async def write_profiles(self, partitions: Collection[int]) -> None:
         """Writes what is not written yet of these partitions: what was taken, and once after each rebalance what a
@@ -86,6 +95,7 @@ class Ingest(Generic[E]):
 
     def _part(self, at: Partition, raws: list[Raw]) -> Prepared:
         ready = prepare(self.source, at.recent, raws)
+        at.next_offset = ready.last_offset + 1
         if ready.events:
             at.writer.add(ready.built.table)
             if at.profiler and (rows := described(ready.built)):
@@ -150,12 +160,11 @@ class Ingest(Generic[E]):
                 if at.profiler:
                     at.profiler.flush(now_s)
 
-    def _done(self, each: Prepared) -> None:
+    def _count(self, each: Prepared) -> None:
         at = self.partitions[each.partition]
-        at.next_offset = each.last_offset + 1
         if each.last_offset < at.counted:
             return
-        at.counted = at.next_offset
+        at.counted = each.last_offset + 1
         topic = self.source.topic.name
         metrics.CONSUMED.labels(topic).inc(each.events)
         metrics.DUPLICATES.labels(topic).inc(each.duplicates)
