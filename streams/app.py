@@ -39,7 +39,7 @@ from streams.settings import WorkerSettings
 log = structlog.get_logger()
 
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
-ROOM = 32_000  # of a partition of the scores, as `streams.chunks.size` counts: 128 MiB at most
+ROOM = 12_000  # of a partition of the scores, as `streams.chunks.size` counts: 48 MiB at most
 FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
 
 
@@ -55,7 +55,7 @@ def build(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettin
     pauses = Pauses(kafka)
     reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
     rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
-    ordering = Ordering(round(settings.turn_s * 1_000), settings.patience_s, ROOM // 2)
+    ordering = Ordering(round(settings.turn_s * 1_000), settings.patience_s, 2 * ROOM // 3)
     judging = Judging(rules, outbox, lambda p: span(kafka, topics.STATE, p), pauses.paused, reporter.ask, ordering)
     worker = Worker(app, [], judging, pauses, reporter)
     described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))

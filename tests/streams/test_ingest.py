@@ -130,3 +130,28 @@ async def test_profiles_of_a_partition_in_which_nothing_more_comes_are_written(t
     await died.write_profiles([0])  # it only froze
     await successor.write_profiles([0])
     assert profiled(tmp_path) == len(EVENTS)
+
+
+async def test_the_next_batch_may_be_prepared_before_the_last_is_sent(tmp_path: Path) -> None:
+    calm, log = FakeLog(), FakeLog()
+    await taken(calm, tmp_path / "calm", [60])
+    worker = ingest(log, tmp_path / "ahead")
+    first = await worker.prepare(LOG[:60])
+    second = await worker.prepare(LOG[60:])
+    assert log.records == []
+    await worker.send(first)
+    await worker.send(second)
+    await worker.close()
+    assert scored(log) == scored(calm)
+    assert files(tmp_path / "ahead" / "lake") == oracle.files(tmp_path / "calm" / "lake")
+
+
+async def test_what_was_prepared_and_not_sent_is_prepared_again_by_the_next_worker(tmp_path: Path) -> None:
+    calm, log = FakeLog(), FakeLog()
+    await taken(calm, tmp_path / "calm", [60])
+    died = ingest(log, tmp_path / "rough")
+    await died.send(await died.prepare(LOG[:60]))
+    await died.prepare(LOG[60:100])
+    await taken(log, tmp_path / "rough", [60])
+    assert scored(log) == scored(calm)
+    assert files(tmp_path / "rough" / "lake") == oracle.files(tmp_path / "calm" / "lake")
