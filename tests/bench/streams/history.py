@@ -48,7 +48,8 @@ def restart(place: Place, quick: bool) -> list[Figure]:
         place.pour(lacking)
     with place.worker("restart") as (worker,):
         worker.start()
-        until(lambda: consumed([worker]) > 0 or place.poured == 0)
+        place.pour(100)  # the workers before may have left nothing
+        until(lambda: consumed([worker]) > 0)
         until_drained([worker])
         stopped = [_resumed(place, worker, signal.SIGTERM) for _ in range(RESTARTS)]
         killed = [_resumed(place, worker, signal.SIGKILL) for _ in range(RESTARTS)]
