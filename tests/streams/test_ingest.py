@@ -143,7 +143,7 @@ async def test_the_next_batch_may_be_prepared_before_the_last_is_sent(tmp_path: 
     await worker.send(second)
     await worker.close()
     assert scored(log) == scored(calm)
-    assert files(tmp_path / "ahead" / "lake") == oracle.files(tmp_path / "calm" / "lake")
+    assert files(tmp_path / "ahead" / "lake") == files(tmp_path / "calm" / "lake")
 
 
 async def test_what_was_prepared_and_not_sent_is_prepared_again_by_the_next_worker(tmp_path: Path) -> None:
@@ -154,4 +154,4 @@ async def test_what_was_prepared_and_not_sent_is_prepared_again_by_the_next_work
     await died.prepare(LOG[60:100])
     await taken(log, tmp_path / "rough", [60])
     assert scored(log) == scored(calm)
-    assert files(tmp_path / "rough" / "lake") == oracle.files(tmp_path / "calm" / "lake")
+    assert files(tmp_path / "rough" / "lake") == files(tmp_path / "calm" / "lake")
