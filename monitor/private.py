@@ -155,12 +155,13 @@ def _secrets(sketch: Sketch) -> set[int]:
 def _keys(sketch: Sketch) -> Iterator[int]:
     """The texts with what looks like a key: runs of its characters are looked at alone."""
     kinds = sketch.data.translate(_TOKENS) + b"."
-    at = kinds.find(b"x" * 17)
+    text, seen, at = 0, 0, kinds.find(b"x" * 17)
     while at >= 0:
-        end = kinds.find(b".", at)
-        if _key.search(sketch.data, at, end):
-            yield sketch.data.count(b"\0", 0, at)
-        at = kinds.find(b"x" * 17, end)
+        text += sketch.data.count(b"\0", seen, at)
+        seen = kinds.find(b".", at)
+        if _key.search(sketch.data, at, seen):
+            yield text
+        at = kinds.find(b"x" * 17, seen)
 
 
 def _emails(sketch: Sketch) -> set[int]:

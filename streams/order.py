@@ -1,7 +1,8 @@
 """Labels after the replies they are about: after a backlog, feedback (small) would else run far ahead of its events.
 
 Both topics have the same key and as many partitions, so a label's reply is in the partition of the same number, and
-whoever holds the one holds the other. It is a courtesy, not a promise: a label that overtakes is heard again later.
+whoever holds the one holds the other. It is a courtesy: the order in which they are judged is `streams.merge`'s, and
+so little has to wait there.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from uuid import uuid4
 
 import structlog
 
@@ -33,17 +34,18 @@ def profile(worker: Worker, settings: WorkerSettings) -> None:
 
 def passage(worker: Worker, settings: WorkerSettings, outbox: Outbox) -> None:
     """The judge hears how far this worker is."""
+    name = f"{settings.app_id}/{uuid4().hex[:12]}"
 
     async def tell() -> None:
         try:
-            await _tell(worker, settings, outbox)
+            await _tell(worker, name, settings, outbox)
         except Exception:
             log.exception("how far this worker is cannot be told, will be tried again")
 
     worker.app.timer(interval=settings.passed_every_s)(tell)
 
 
-async def _tell(worker: Worker, settings: WorkerSettings, outbox: Outbox) -> None:
+async def _tell(worker: Worker, name: str, settings: WorkerSettings, outbox: Outbox) -> None:
     consumer, generation = worker.app.consumer, worker.app.consumer_generation_id
     mine = [at for at in consumer.assignment() if at.topic in {topic.name for topic in topics.TAKEN_IN}]
     if not mine:
@@ -58,7 +60,7 @@ async def _tell(worker: Worker, settings: WorkerSettings, outbox: Outbox) -> Non
         for at in mine
     }
     counts = {topic.name: consumer.partitions(topic.name) for topic in topics.TAKEN_IN}
-    event = told(settings.app_id, stands, counts, asked_ms, round(settings.clock_skew_s * 1_000))
+    event = told(name, stands, counts, asked_ms, round(settings.clock_skew_s * 1_000))
     await outbox.confirm(outgoing(event, range(consumer.partitions(topics.SCORES.name)), asked_ms))
 
 
