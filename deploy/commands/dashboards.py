@@ -14,7 +14,7 @@ def dashboards() -> None:
     """Grafana dashboards and alert rules as code."""
 
 
-@dashboards.command()
+@dashboards.command(short_help="Write dashboards, alert rules, Prometheus settings to FOLDER.")
 @click.argument("folder", type=click.Path(path_type=Path))
 def export(folder: Path) -> None:
     """Write dashboards, alert rules and a Prometheus configuration to FOLDER."""
@@ -24,7 +24,7 @@ def export(folder: Path) -> None:
         click.echo(str(path))
 
 
-@dashboards.command()
+@dashboards.command(short_help="Put dashboard and alert rules into Grafana.")
 @click.option("--url", required=True, envvar="GRAFANA_URL", help="Grafana's address.")
 @click.option("--token", required=True, envvar="GRAFANA_TOKEN", help="A service account's token.")
 def push(url: str, token: str) -> None:

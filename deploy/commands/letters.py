@@ -14,7 +14,7 @@ def dead_letters() -> None:
     """Events that nobody could read."""
 
 
-@dead_letters.command(name="list")
+@dead_letters.command(name="list", short_help="Each with its place, its time, and why nobody could read it.")
 @click.option("--topic", "topics", multiple=True, help="Only of this topic; may be given several times.")
 @CONFIG
 def dlq_list(topics: tuple[str, ...], config_path: Path | None) -> None:
@@ -27,7 +27,7 @@ def dlq_list(topics: tuple[str, ...], config_path: Path | None) -> None:
     click.echo(f"{len(found)} dead letters", err=True)
 
 
-@dead_letters.command(name="show")
+@dead_letters.command(name="show", short_help="The letter of the record at PLACE, with its value.")
 @click.argument("place")
 @CONFIG
 def dlq_show(place: str, config_path: Path | None) -> None:
@@ -37,7 +37,7 @@ def dlq_show(place: str, config_path: Path | None) -> None:
     click.echo(letters.told(letters.chosen(load(config_path).kafka, [place])[0]))
 
 
-@dead_letters.command(name="replay")
+@dead_letters.command(name="replay", short_help="Put the records at PLACES back into their topics.")
 @click.argument("places", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every letter there is.")
 @CONFIG

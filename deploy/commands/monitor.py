@@ -14,7 +14,7 @@ def monitor() -> None:
     """How often it may be wrong, and what it finds."""
 
 
-@monitor.command()
+@monitor.command(short_help="Share one false-alarm budget over all detectors.")
 @click.option("--days", type=click.FloatRange(0, min_open=True), help="Between false pages. Default: what is set now.")
 @click.option("--events", type=click.FloatRange(0), required=True, help="Replies a day, of one alias.")
 @click.option("--labels", type=click.FloatRange(0), default=0, show_default=True, help="Labels a day, of one alias.")
