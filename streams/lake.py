@@ -11,7 +11,6 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -50,7 +49,8 @@ def schema(kind: type[Event]) -> pa.Schema:
 def rows(kind: type[Event], partition: int, offsets: Sequence[int], events: Sequence[Event]) -> pa.Table:
     """Events as rows; raises pyarrow's errors where a value does not fit its column."""
     fields = list(schema(kind))[:-2]
-    columns = [_column(values, field) for values, field in zip(_values(events, fields), fields, strict=True)]
+    values = zip(*map(msgspec.structs.astuple, events), strict=True) if events else [()] * len(fields)
+    columns = [_column(some, field) for some, field in zip(values, fields, strict=True)]
     places = [pa.array([partition] * len(events), pa.int32()), pa.array(offsets, pa.int64())]
     return pa.Table.from_arrays([*columns, *places], schema=schema(kind))
 
@@ -252,13 +252,6 @@ def _arrow(field: msgspec.structs.FieldInfo) -> pa.DataType:
         return pa.string()
     options = getattr(field.type, "__args__", (field.type,))
     return next((_TYPES[option] for option in options if option in _TYPES), pa.string())
-
-
-def _values(events: Sequence[Event], fields: Sequence[pa.Field]) -> Iterable[Sequence[object]]:
-    """Of each field, in one pass over the events."""
-    if not events:
-        return [()] * len(fields)
-    return zip(*map(attrgetter(*(field.name for field in fields)), events), strict=True)
 
 
 def _column(values: Sequence[object], field: pa.Field) -> pa.Array:
