@@ -37,12 +37,14 @@ def passage(worker: Worker, settings: WorkerSettings, outbox: Outbox) -> None:
     name = f"{settings.app_id}/{uuid4().hex[:12]}"
 
     async def tell() -> None:
-        try:
-            await _tell(worker, name, settings, outbox)
-        except Exception:
-            log.exception("how far this worker is cannot be told, will be tried again")
+        while True:  # a timer would complain where telling takes longer than a round
+            await asyncio.sleep(settings.passed_every_s)
+            try:
+                await _tell(worker, name, settings, outbox)
+            except Exception:
+                log.exception("how far this worker is cannot be told, will be tried again")
 
-    worker.app.timer(interval=settings.passed_every_s)(tell)
+    worker.app.task(tell)
 
 
 async def _tell(worker: Worker, name: str, settings: WorkerSettings, outbox: Outbox) -> None:
