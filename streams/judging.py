@@ -28,8 +28,9 @@ Read = Callable[[int], Iterable[Raw]]  # partition: all that the state topic hol
 
 @dataclass(slots=True)
 class Desk:
-    """What one partition of the scores has: its aliases' memories, and rows that wait for their turn. A chunk is
-    settled at the desk that took it, and at no other: after a rebalance there may be another, which never saw it."""
+    """What one partition of the scores has: its aliases' memories, and rows that wait for their turn. It takes
+    all that is not acknowledged, in order: after a rebalance another does so from the beginning. A chunk is settled at
+    the desk that took it, and at no other."""
 
     shelf: Shelf
     merge: Merge
@@ -68,17 +69,20 @@ class Judging:
         """Takes scores and results. Returns once all that follows from what is in order is confirmed, and then the
         memory, with the chunks that may be acknowledged now, of these and of those before. Taking them again has the
         same effects, under the same ids."""
-        done = []
+        done: list[Chunk] = []
+        desks = self.desks
         for partition in sorted({chunk.partition for chunk in chunks}):
-            mine = [chunk for chunk in chunks if chunk.partition == partition]
-            done += await self._take(partition, await self._desk(partition), mine)
+            desk = await self._desk(desks, partition)
+            if self.desks is not desks:  # taken away meanwhile: a new desk would miss what waited at the one before
+                break
+            done += await self._take(partition, desk, [chunk for chunk in chunks if chunk.partition == partition])
         return done
 
     def forget(self) -> None:
         """Partitions were taken away: others may go on with them, so what was remembered is read again."""
         for partition in self.desks:
             gauges.given_up(partition)
-        self.desks.clear()
+        self.desks = {}
 
     async def _take(self, partition: int, desk: Desk, chunks: Sequence[Chunk]) -> list[Chunk]:
         left_out = desk.merge.left_out
@@ -88,18 +92,19 @@ class Judging:
         desk.merge.let_go(outcome.turn)
         desk.refused.clear()
         self._tell(outcome)
-        gauges.waiting(partition, desk.merge, left_out)
+        if self.desks.get(partition) is desk:
+            gauges.waiting(partition, desk.merge, left_out)
         taken = list(dict.fromkeys([*desk.held, *chunks]))
         done = [each for each in taken if each.topic == RESULTS.name or each.end <= desk.merge.settled]
         desk.held = [each for each in taken if each not in done]
         return done
 
-    async def _desk(self, partition: int) -> Desk:
-        if partition not in self.desks:
+    async def _desk(self, desks: dict[int, Desk], partition: int) -> Desk:
+        if partition not in desks:
             found = await asyncio.to_thread(lambda: shelf(partition, self.read_state(partition)))
             log.info("state read", partition=partition, aliases=sorted(found.records))
-            self.desks[partition] = Desk(found, Merge(self.ordering, self.clock()))
-        return self.desks[partition]
+            desks[partition] = Desk(found, Merge(self.ordering, self.clock()))
+        return desks[partition]
 
     def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]]) -> Outcome:
         outcome = Outcome()

@@ -111,7 +111,8 @@ class Merge:
         return sum(len(each.turns) - each.at for each in self._waiting)
 
     def _move(self, told: PartitionsPassed, now_s: float) -> None:
-        self.partitions |= told.partitions
+        for topic, count in told.partitions.items():  # never fewer: who has not heard of them yet would say none
+            self.partitions[topic] = max(count, self.partitions.get(topic, 1))
         for origin, passed_ms in told.passed_ms.items():
             if passed_ms > self.passed_ms.get(origin, -1):
                 self.passed_ms[origin] = passed_ms

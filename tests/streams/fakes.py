@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from streams import codec
 from streams.events import Event
@@ -19,9 +19,10 @@ class Died(BaseException):
 
 class FakeLog:
     """An outbox whose records can be read back; dies before the confirmation numbered `dies_at`, counted in calls
-    with records."""
+    with records. `asked` is called before each."""
 
-    def __init__(self, dies_at: int | None = None) -> None:
+    def __init__(self, dies_at: int | None = None, asked: Callable[[], None] = lambda: None) -> None:
+        self.asked = asked
         self.records: list[Outgoing] = []
         self.calls: list[list[str]] = []
         self.dies_at = dies_at
@@ -29,6 +30,7 @@ class FakeLog:
     async def confirm(self, records: Sequence[Outgoing]) -> None:
         if not records:
             return
+        self.asked()
         if self.dies_at == len(self.calls):
             self.dies_at = None
             raise Died

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.batch import GIVEN, SERVED, prepare
+from streams.chunks import Chunk
 from streams.events import (
     Event,
     FeedbackGiven,
@@ -21,8 +22,8 @@ from streams.judge import Heard, Place, Rules
 from streams.log import Raw
 from streams.merge import told_by
 from streams.recent import Recent
-from streams.topics import FEEDBACK, INFERENCE, RESULTS, SCORES
-from tests.streams.fakes import raws
+from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, SCORES, WINDOWS
+from tests.streams.fakes import FakeLog, raws
 from tests.streams.traffic import feedback, served
 
 RULES = Rules(
@@ -32,6 +33,7 @@ RULES = Rules(
     profiles=Path("var/profiles"),
     profile_window_ms=3_600_000,
 )
+EFFECTS = (LEDGER, ALARMS, WINDOWS, REQUESTS)
 STEP, EVERY_MS = 50, 100
 HEALTHY, HARMED = 400, 200
 
@@ -91,3 +93,20 @@ def heard(taken: list[tuple[str, Raw]]) -> Iterator[tuple[Heard, Place]]:
         event = told_by(raw) if name == SCORES.name else codec.decode(RetrainReported, raw.value)
         if not isinstance(event, PartitionsPassed):
             yield event, Place(name, raw.partition, raw.offset, raw.timestamp_ms)
+
+
+def chunks(records: Sequence[tuple[str, Raw]]) -> list[Chunk]:
+    """As the consumer delivers them: of each topic one."""
+    found = []
+    for name in dict.fromkeys(name for name, _ in records):
+        raws = [raw for topic, raw in records if topic == name]
+        found.append(Chunk(name, raws[0].partition, raws[0].offset, raws[-1].offset + 1, raws, len(raws), 1))
+    return found
+
+
+def once(log: FakeLog) -> dict[str, list[Event]]:
+    """The effects, each id once."""
+    return {
+        topic.name: list({event.id: event for event in log.events(topic)}.values())  # type: ignore[attr-defined]
+        for topic in EFFECTS
+    }

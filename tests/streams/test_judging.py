@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 import prometheus_client
 import pytest
@@ -9,16 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import codec
-from streams.chunks import Chunk
 from streams.events import AlarmRaised, Event, ScoreBatch
 from streams.judging import Judging
 from streams.log import Raw
 from streams.topics import ALARMS, LEDGER, REQUESTS, SCORES, SCORES_DLQ, STATE, WINDOWS
 from tests.streams import scenario
 from tests.streams.fakes import Died, FakeLog
-from tests.streams.scenario import RULES, records
+from tests.streams.scenario import RULES, chunks, once, records
 
-EFFECTS = (LEDGER, ALARMS, WINDOWS, REQUESTS)
 RECORDS = records()
 CALM = 3  # records at once
 
@@ -26,15 +22,6 @@ CALM = 3  # records at once
 def judging(log: FakeLog, told: list[AlarmRaised] | None = None) -> Judging:
     heard = told if told is not None else []
     return Judging(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, heard.append)
-
-
-def chunks(records: Sequence[tuple[str, Raw]]) -> list[Chunk]:
-    """As the consumer delivers them: of each topic one."""
-    found = []
-    for name in dict.fromkeys(name for name, _ in records):
-        raws = [raw for topic, raw in records if topic == name]
-        found.append(Chunk(name, raws[0].partition, raws[0].offset, raws[-1].offset + 1, raws, len(raws), 1))
-    return found
 
 
 async def lived(log: FakeLog, size: int) -> int:
@@ -48,14 +35,6 @@ async def lived(log: FakeLog, size: int) -> int:
         except Died:
             deaths, worker = deaths + 1, judging(log)
     return deaths
-
-
-def once(log: FakeLog) -> dict[str, list[Event]]:
-    """The effects, each id once."""
-    return {
-        topic.name: list({event.id: event for event in log.events(topic)}.values())  # type: ignore[attr-defined]
-        for topic in EFFECTS
-    }
 
 
 async def test_decisions_are_written_first_then_effects_then_the_memory() -> None:

@@ -175,6 +175,15 @@ def test_of_two_partitions_none_is_forgotten_because_it_was_not_heard_of_yet() -
     assert list(judged(merge_of([REPLY, two]))) == []
 
 
+def test_a_worker_that_has_not_heard_of_the_partitions_yet_lets_nothing_go() -> None:
+    none = msgspec.structs.replace(passed(2_000, ALL[0]), partitions=dict.fromkeys(PARTITIONS, 0))
+    assert list(judged(merge_of([REPLY, none]))) == []
+    assert list(judged(merge_of([passed(2_000, *ALL), LABEL, REPLY, none]))) == [
+        "inference.events/4",
+        "inference.feedback/7",
+    ]
+
+
 def test_a_partition_that_does_not_move_holds_the_others_up_for_a_while() -> None:
     merge = merge_of([REPLY, passed(2_000, ALL[0])], Ordering(patience_s=60))
     assert list(judged(merge, 60.0)) == []
