@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from deploy import ports
 from tests.bench.scrape import total
+from tests.streams.residue import taken_in
 from tests.streams.traffic import Plan, Process
 
 LONGEST_S = 25.0  # from a start to the first event handled
@@ -74,17 +76,24 @@ class Crew:
         """The one that came last ends in order."""
         self.members.pop().process.kill(signal.SIGTERM)
 
-    def strike(self) -> None:
-        """Kills any of them at a random moment after it began to work, and starts it again."""
+    def strike(self, sending: threading.Thread) -> None:
+        """Kills any of them at a random moment after it began to work, or after all that is sent was taken in without
+        it, and starts it again."""
         victim = self.rng.choice(self.members)
-        waited(lambda: victim.consumed > 0)
+        self._busy(victim, sending)
         time.sleep(self.rng.uniform(0.0, 1.2))
         lag, working = victim.lag, victim.consumed > 0
         victim.process.kill(signal.SIGKILL)
         began = time.monotonic()
         victim.process.start()
-        back = waited(lambda: victim.consumed > 0)
+        back = self._busy(victim, sending)
         self.blows.append(Blow(lag, working, back - began if back else None))
+
+    def _busy(self, member: Member, sending: threading.Thread) -> float | None:
+        """When it had handled an event, on the monotonic clock; None where nothing was left for it."""
+        kafka, group = self.plan.kafka, self.plan.settings.app_id
+        waited(lambda: member.consumed > 0 or (not sending.is_alive() and taken_in(kafka, group)))
+        return time.monotonic() if member.consumed > 0 else None
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         while self.members:

@@ -43,6 +43,7 @@ EVENTS, KILLS, SEED = 200_000, 20, 5
 DRAINED_S = 1_800.0
 PAGES_S = 600.0  # pages are made when nobody else wants the processors
 JOINS, LEAVES = 2, 4  # of five kills
+SENDING_S = 6.0  # for each: as long as it takes a worker to come back, so that whoever dies or joins finds work
 
 Effects = dict[str, dict[str, dict[str, Event]]]  # by alias, kind and id
 
@@ -89,11 +90,12 @@ def storm(crew: Crew, items: Sequence[Item], kills: int) -> Run:
     crew.join()
     try:
         for number in range(kills):
-            sending = threading.Thread(target=rough.send, args=(crew.plan.kafka, items[number * size :][:size]))
+            sent = items[number * size :][:size]
+            sending = threading.Thread(target=rough.send, args=(crew.plan.kafka, sent, SENDING_S))
             sending.start()
             if number % 5 == JOINS and len(crew.members) == 1:
                 crew.join()
-            crew.strike()
+            crew.strike(sending)
             sending.join()
             note(f"kill {number + 1} of {kills}: {crew.blows[-1]}")
             if number % 5 == LEAVES and len(crew.members) == 2:

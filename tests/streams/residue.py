@@ -21,7 +21,7 @@ from streams.events import DeadLetter, Event, ScoreBatch
 from streams.log import KafkaSettings, partition_counts, read
 from streams.settings import WorkerSettings
 from streams.spans import start
-from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, SCORES, WINDOWS, Topic
+from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, SCORES, TAKEN_IN, WINDOWS, Topic
 from tests.streams import oracle
 
 K = TypeVar("K", bound=Hashable)
@@ -130,6 +130,11 @@ def drained(kafka: KafkaSettings, group: str) -> bool:
     """Whether the group has acknowledged all there is: what is taken in first, then what was made of it. Workers never
     cease to tell how far they are: of the scores, all that were there at the beginning count."""
     return all(_done(kafka, group, topic, patience_s) for topic, patience_s in WORKED_OFF.items())
+
+
+def taken_in(kafka: KafkaSettings, group: str) -> bool:
+    """Whether the group has acknowledged all replies and labels."""
+    return all(_done(kafka, group, topic, 0.0) for topic in TAKEN_IN)
 
 
 def _done(kafka: KafkaSettings, group: str, topic: Topic, patience_s: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ LABELS = 1 / 3  # of the replies are labelled
 DUPLICATES, LATE, POISON = 0.05, 0.05, 0.01
 NEAR, FAR = 200, 60_000  # places further on; within `recent_offsets` of a partition, for there are four of them
 BEHIND = (600, 1_500)  # places further on: two to five minutes
+PIECES = 50  # in which a stream is sent that is to last
 BAD = (
     b"{",
     b"\xff\xfe",
@@ -77,12 +79,17 @@ def settings(events: int) -> tuple[MonitorSettings, PolicySettings]:
     return MonitorSettings(reference_events=min(2_000, max(200, events // 25))), PolicySettings(min_fresh_labels=40)
 
 
-def send(kafka: KafkaSettings, items: Sequence[Item]) -> None:
-    """Returns once all of them are in the log."""
+def send(kafka: KafkaSettings, items: Sequence[Item], lasts_s: float = 0.0) -> None:
+    """Returns once all of them are in the log, which takes at least so long."""
     producer = KafkaProducer(
         bootstrap_servers=kafka.bootstrap, acks="all", linger_ms=20, enable_idempotence=True, partitioner=ByKey()
     )
-    sent = [producer.send(item.topic.name, key=item.key.encode(), value=item.value) for item in items]
+    sent = []
+    for first in range(0, len(items), size := max(1, -(-len(items) // PIECES))):
+        sent += [
+            producer.send(each.topic.name, key=each.key.encode(), value=each.value) for each in items[first:][:size]
+        ]
+        time.sleep(lasts_s / PIECES)
     producer.flush()
     producer.close()
     assert all(each.succeeded() for each in sent)
