@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from faust.transport.drivers import aiokafka
+from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
@@ -93,8 +94,11 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
                 yield tp, ChunkMessage(tp, self._chunk(tp, taken, generation))
 
     async def perform_seek(self) -> None:
-        """Reading goes on at what is committed, and where nothing is, where it was."""
+        """Reading goes on at what is committed, and where nothing is, at the beginning. (There Faust goes on where it
+        was: what had been fetched, and was dropped because of the rebalance, would be lost.)"""
         await super().perform_seek()
+        if begun := [ensure_aiokafka_TP(tp) for tp in self.assignment() if not self._read_offset[tp]]:
+            await self._thread.seek_to_beginning(*begun)
         known = {tp: offset for tp in self._read_to if (offset := self._read_offset[tp]) is not None}
         self._read_to = known
 
