@@ -88,16 +88,21 @@ class Judging:
         left_out = desk.merge.left_out
         outcome = await asyncio.to_thread(self._judge, desk, _in_order(chunks))
         await self._confirm(desk, outcome)
+        if not self._holds(partition, desk):  # a memory that is written now might hide a newer one of others
+            return []
         await desk.shelf.put(self.outbox, list(outcome.memories.values()), outcome.time_ms)
         desk.merge.let_go(outcome.turn)
         desk.refused.clear()
         self._tell(outcome)
-        if self.desks.get(partition) is desk:
+        if self._holds(partition, desk):
             gauges.waiting(partition, desk.merge, left_out)
         taken = list(dict.fromkeys([*desk.held, *chunks]))
         done = [each for each in taken if each.topic == RESULTS.name or each.end <= desk.merge.settled]
         desk.held = [each for each in taken if each not in done]
         return done
+
+    def _holds(self, partition: int, desk: Desk) -> bool:
+        return self.desks.get(partition) is desk
 
     async def _desk(self, desks: dict[int, Desk], partition: int) -> Desk:
         if partition not in desks:
