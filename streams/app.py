@@ -39,7 +39,7 @@ from streams.settings import WorkerSettings
 log = structlog.get_logger()
 
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
-ROOM = 12_000  # of a partition of the scores, as `streams.chunks.size` counts: 48 MiB at most
+ROOM = 24_000  # of a partition of the scores, as `streams.chunks.size` counts: 96 MiB at most
 FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
 
 

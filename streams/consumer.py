@@ -48,6 +48,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         self._room = room
         self._progress = Progress[TP]()
         self._read_to: dict[TP, int] = {}
+        self._sought: dict[TP, int] = {}  # where a partition was sent back to since the last rebalance
         self._hand: dict[TP, int] = {}
         self._hand_generation = -1
 
@@ -88,9 +89,10 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             return
         generation = self.app.consumer_generation_id
         for tp, taken in records.items():
+            follows = tp in self._read_to or await self._begins(tp, taken[0].offset)
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
-            if (tp in active or tp in self._buffered_partitions) and self._ahead(tp, taken[-1].offset):
+            if follows and (tp in active or tp in self._buffered_partitions) and self._ahead(tp, taken[-1].offset):
                 yield tp, ChunkMessage(tp, self._chunk(tp, taken, generation))
 
     async def perform_seek(self) -> None:
@@ -102,12 +104,19 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         known = {tp: offset for tp in self._read_to if (offset := self._read_offset[tp]) is not None}
         self._read_to = known
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Nothing is delivered before reading goes on at what is committed: where one rebalance follows another, Faust
+        may have let the flow go on in between."""
+        self.stop_flow()
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Whoever holds them next goes on at what is committed."""
         await super().on_partitions_revoked(revoked)
         self._progress.forget(revoked)
         for tp in revoked:
             self._read_to.pop(tp, None)
+            self._sought.pop(tp, None)
 
     def ack(self, message: Any) -> bool:
         """Faust's acknowledgement ends its own bookkeeping, and commits nothing."""
@@ -130,6 +139,19 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             await self.perform_seek()
         except Exception as error:
             self.log.warning(f"exception performing seek when flow not active {error}")
+
+    async def _begins(self, tp: TP, offset: int) -> bool:
+        """Whether what came first after a rebalance is what comes first after what is committed. If not, something was
+        fetched and dropped meanwhile: reading is sent back, once."""
+        due = self._committed_offset.get(tp) or 0
+        if offset > due:
+            due = max(due, (await self.earliest_offsets(tp))[tp])
+        if offset <= due or self._sought.get(tp) == due:
+            return True
+        self.log.warning("%s begins at %s, expected %s: reading goes back", tp, offset, due)
+        self._sought[tp] = due
+        await self._thread.seek_wait({tp: due})
+        return False
 
     def _ahead(self, tp: TP, last: int) -> bool:
         """Faust drops what is behind; that must not count as in hand."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import structlog
 
@@ -35,7 +37,19 @@ class Desk:
     shelf: Shelf
     merge: Merge
     held: list[Chunk] = field(default_factory=list)  # that are not settled
+    done: list[Chunk] = field(default_factory=list)  # that are, and nobody was told
     refused: dict[str, Outgoing] = field(default_factory=dict)  # letters that are not confirmed, by id
+
+    def settle(self, taken: Sequence[Chunk]) -> None:
+        """Of these, some may be acknowledged by now."""
+        done = [each for each in taken if each.topic == RESULTS.name or each.end <= self.merge.settled]
+        self.done += done
+        self.held = [each for each in taken if each not in done]
+
+    def told(self) -> list[Chunk]:
+        """What may be acknowledged, each chunk once."""
+        done, self.done = self.done, []
+        return list(dict.fromkeys(done))
 
 
 @dataclass(slots=True)
@@ -69,14 +83,13 @@ class Judging:
         """Takes scores and results. Returns once all that follows from what is in order is confirmed, and then the
         memory, with the chunks that may be acknowledged now, of these and of those before. Taking them again has the
         same effects, under the same ids."""
-        done: list[Chunk] = []
         desks = self.desks
         for partition in sorted({chunk.partition for chunk in chunks}):
             desk = await self._desk(desks, partition)
             if self.desks is not desks:  # taken away meanwhile: a new desk would miss what waited at the one before
                 break
-            done += await self._take(partition, desk, [chunk for chunk in chunks if chunk.partition == partition])
-        return done
+            await self._take(partition, desk, [chunk for chunk in chunks if chunk.partition == partition])
+        return [chunk for desk in desks.values() for chunk in desk.told()]
 
     def forget(self) -> None:
         """Partitions were taken away: others may go on with them, so what was remembered is read again."""
@@ -84,22 +97,19 @@ class Judging:
             gauges.given_up(partition)
         self.desks = {}
 
-    async def _take(self, partition: int, desk: Desk, chunks: Sequence[Chunk]) -> list[Chunk]:
-        left_out = desk.merge.left_out
-        outcome = await asyncio.to_thread(self._judge, desk, _in_order(chunks))
+    async def _take(self, partition: int, desk: Desk, chunks: Sequence[Chunk]) -> None:
+        left_out, taken = desk.merge.left_out, list(dict.fromkeys([*desk.held, *chunks]))
+        outcome = await asyncio.to_thread(self._judge, desk, _in_order(chunks), _until(taken, self.ordering.room))
         await self._confirm(desk, outcome)
         if not self._holds(partition, desk):  # a memory that is written now might hide a newer one of others
-            return []
+            return
         await desk.shelf.put(self.outbox, list(outcome.memories.values()), outcome.time_ms)
         desk.merge.let_go(outcome.turn)
         desk.refused.clear()
         self._tell(outcome)
         if self._holds(partition, desk):
             gauges.waiting(partition, desk.merge, left_out)
-        taken = list(dict.fromkeys([*desk.held, *chunks]))
-        done = [each for each in taken if each.topic == RESULTS.name or each.end <= desk.merge.settled]
-        desk.held = [each for each in taken if each not in done]
-        return done
+        desk.settle(taken)
 
     def _holds(self, partition: int, desk: Desk) -> bool:
         return self.desks.get(partition) is desk
@@ -111,7 +121,7 @@ class Judging:
             desks[partition] = Desk(found, Merge(self.ordering, self.clock()))
         return desks[partition]
 
-    def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]]) -> Outcome:
+    def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]], until: int) -> Outcome:
         outcome = Outcome()
         for name, raw in records:
             outcome.time_ms = max(outcome.time_ms, raw.timestamp_ms)
@@ -123,7 +133,7 @@ class Judging:
                     self._step(desk.shelf, outcome, codec.decode(RetrainReported, raw.value), place)
             except Exception as error:  # a record that cannot be judged must not stop those after it
                 _refuse(desk, name, raw, error)
-        outcome.turn, pieces = desk.merge.ready(self.clock())
+        outcome.turn, pieces = desk.merge.ready(self.clock(), until)
         for piece in pieces:
             try:
                 self._step(desk.shelf, outcome, piece.scores, _place(piece))
@@ -151,6 +161,17 @@ class Judging:
             gauges.report(effects)
         for memory in outcome.memories.values():
             gauges.gauge(memory)
+
+
+def _until(chunks: Sequence[Chunk], room: int) -> int:
+    """The offset of the scores before which nothing may wait any longer, so that half of what is in hand can be
+    acknowledged; 0 while there is room. Without it, a single row that waits would end the reading of what it waits for.
+    """
+    scores = sorted((each for each in chunks if each.topic == SCORES.name), key=lambda each: each.first)
+    sizes = list(accumulate(each.size for each in scores))
+    if not sizes or sizes[-1] < room:
+        return 0
+    return scores[bisect_left(sizes, sizes[-1] / 2)].end
 
 
 def _place(piece: Piece) -> Place:

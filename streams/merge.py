@@ -6,8 +6,8 @@ their turn (`PartitionsPassed`); a turn is a second of the log's time. Within a 
 lower partitions and offsets before higher ones, and each event once. So what is judged, and how it is cut, depends on
 what the log holds, and on nothing that happened to workers.
 
-Two things let rows go before their time: a partition that has not moved for `patience_s`, and more waiting than there
-is `room` for. Then nothing is lost, but the order is the one in which things came.
+Two things let rows go before their time: a partition that has not moved for `patience_s`, and that there is no `room`
+for more. Then nothing is lost, but the order is the one in which things came.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from monitor.rows import ScoreRows
 from streams import codec
-from streams.chunks import size
 from streams.events import PartitionsPassed, ScoreBatch
 from streams.log import Raw
 from streams.topics import TAKEN_IN
@@ -32,7 +31,8 @@ SOURCES = tuple(topic.name for topic in TAKEN_IN)  # in this order within a turn
 @dataclass(frozen=True, slots=True)
 class Ordering:
     """`turn_ms`: how much of the log's time is one turn. `patience_s`: how long others wait for a partition that does
-    not move. `room`: how much may wait in one partition of the scores, as `streams.chunks.size` counts."""
+    not move. `room`: how much of one partition of the scores may be in hand, as `streams.chunks.size` counts: what
+    waits, and all that came after it, of which nothing can be acknowledged."""
 
     turn_ms: int = 1_000
     patience_s: float = 60.0
@@ -76,6 +76,7 @@ class Merge:
     partitions: dict[str, int] = field(default_factory=dict)  # by topic
     left_out: list[str] = field(default_factory=list)  # that nobody waits for
     _waiting: list[_Waiting] = field(default_factory=list)
+    _reached: dict[tuple[str, str, int], int] = field(default_factory=dict)  # turn, by alias, topic and partition
 
     def add(self, record: Raw, now_s: float) -> None:
         """Takes the next record; one taken before changes nothing. Raises ValueError for what cannot be read."""
@@ -86,12 +87,16 @@ class Merge:
         if isinstance(told, PartitionsPassed):
             self._move(told, now_s)
         elif len(told.rows):
-            self._waiting.append(_Waiting(record, told, turns(told, record, self.ordering.turn_ms)))
+            place = told.alias, told.source_topic, told.partition
+            found = turns(told, record, self.ordering.turn_ms, self._reached.get(place, -1))
+            self._reached[place] = found[-1]
+            self._waiting.append(_Waiting(record, told, found))
 
-    def ready(self, now_s: float) -> tuple[int, list[Piece]]:
+    def ready(self, now_s: float, until: int = 0) -> tuple[int, list[Piece]]:
         """The last turn that may be let go, and the rows up to it as they are to be judged. They wait on until they
-        are `let_go`."""
-        last = max(self._passed(now_s), self._crowded())
+        are `let_go`. Before the offset `until` of the scores nothing may wait any longer."""
+        crowded = max((each.turns[-1] for each in self._waiting if each.record.offset < until), default=-1)
+        last = max(self._passed(now_s), crowded)
         return last, list(_pieces(each for waiting in self._waiting for each in _parts(waiting, last)))
 
     def let_go(self, last: int) -> None:
@@ -126,13 +131,6 @@ class Merge:
         awaited = [self.passed_ms.get(each, 0) for each in origins if each not in self.left_out]
         return min(awaited) // self.ordering.turn_ms - 1 if awaited else self._newest()
 
-    def _crowded(self) -> int:
-        """The turn up to which rows must go so that half of the room is free; before all turns while there is room."""
-        if size(each.record for each in self._waiting) < self.ordering.room:
-            return -1
-        ends = sorted(each.turns[-1] for each in self._waiting)
-        return ends[len(ends) // 2]
-
     def _newest(self) -> int:
         return max((each.turns[-1] for each in self._waiting), default=-1)
 
@@ -153,9 +151,10 @@ def told_by(record: Raw) -> ScoreBatch | PartitionsPassed:
     return scores
 
 
-def turns(scores: ScoreBatch, record: Raw, turn_ms: int) -> list[int]:
-    """The turn of each row; none is before that of an earlier row. Scores that do not say when the log took their
-    events have the time of their own record.
+def turns(scores: ScoreBatch, record: Raw, turn_ms: int, newest: int = -1) -> list[int]:
+    """The turn of each row; none is before that of an earlier row, or before the `newest` of those in earlier records:
+    the judge would take the later row for all up to it. Scores that do not say when the log took their events have the
+    time of their own record.
 
     >>> rows = ScoreRows(offsets=[7, 8], ids=["a", "b"], times_ms=[1, 1], versions=[], arms=[], clients=[])
     >>> scores = ScoreBatch(alias="a", source_topic="inference.events", partition=0, first_offset=7, last_offset=8,
@@ -164,7 +163,7 @@ def turns(scores: ScoreBatch, record: Raw, turn_ms: int) -> list[int]:
     [1, 2]
     """
     logged_ms = scores.rows.logged_ms or [record.timestamp_ms] * len(scores.rows)
-    return [ms // turn_ms for ms in accumulate(logged_ms, max)]
+    return list(accumulate((max(newest, ms // turn_ms) for ms in logged_ms), max))
 
 
 Part = tuple[int, _Waiting, int, int]  # a turn, and the rows of it: from, to before

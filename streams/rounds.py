@@ -62,6 +62,8 @@ async def _tell(worker: Worker, name: str, settings: WorkerSettings, outbox: Out
         for at in mine
     }
     counts = {topic.name: consumer.partitions(topic.name) for topic in topics.TAKEN_IN}
+    if not all(counts.values()):  # not known yet
+        return
     event = told(name, stands, counts, asked_ms, round(settings.clock_skew_s * 1_000))
     await outbox.confirm(outgoing(event, range(consumer.partitions(topics.SCORES.name)), asked_ms))
 

@@ -19,9 +19,15 @@ ASSIGNED = {TP("monitor.scores", partition) for partition in range(3)}
 class Broker:
     """The part of Faust's thread that knows what is committed, and where reading stands."""
 
-    def __init__(self, committed: Mapping[int, int | None], position: int) -> None:
-        self.committed = committed
+    def __init__(self, committed: Mapping[int, int | None], position: int, first: int = 0) -> None:
+        self.committed, self.first = committed, first
         self.at = {tp.partition: position for tp in ASSIGNED}
+
+    async def earliest_offsets(self, *places: TP) -> dict[TP, int]:
+        return dict.fromkeys(places, self.first)
+
+    async def seek_wait(self, places: Mapping[TP, int]) -> None:
+        self.at |= {tp.partition: offset for tp, offset in places.items()}
 
     def assignment(self) -> set[TP]:
         return ASSIGNED
@@ -40,9 +46,40 @@ class Broker:
 async def test_reading_goes_on_at_what_is_committed_and_where_nothing_is_at_the_beginning(
     committed: dict[int, int | None],
 ) -> None:
+    broker = Broker(committed, position=91)
+    await consumer(broker).perform_seek()
+    assert broker.at == {partition: offset or 0 for partition, offset in committed.items()}
+
+
+@pytest.mark.parametrize(
+    ("committed", "first", "fetched", "back_to"),
+    [
+        (40, 0, 40, None),
+        (40, 0, 39, None),  # what was committed meanwhile
+        (40, 0, 91, 40),
+        (None, 0, 0, None),
+        (None, 0, 91, 0),
+        (None, 91, 91, None),  # the log has nothing older
+        (40, 60, 60, None),
+        (40, 60, 91, 60),
+    ],
+)
+async def test_what_was_fetched_and_dropped_in_a_rebalance_is_fetched_again(
+    committed: int | None, first: int, fetched: int, back_to: int | None
+) -> None:
+    place = TP("monitor.scores", 0)
+    broker = Broker(dict.fromkeys(range(3), committed), position=0, first=first)
+    reader = consumer(broker)
+    await reader.perform_seek()
+    broker.at[0] = fetched
+    assert await reader._begins(place, fetched) == (back_to is None)
+    assert broker.at[0] == (fetched if back_to is None else back_to)
+    assert await reader._begins(place, fetched)  # sent back once: the log may have a hole there
+
+
+def consumer(broker: Broker) -> Consumer:
     app = faust.App("test", broker="kafka://nowhere", store="memory://")
     idle: Any = partial(print)
-    consumer = Consumer(app.transport, idle, idle, idle, room={})
-    consumer._thread = broker = Broker(committed, position=91)
-    await consumer.perform_seek()
-    assert broker.at == {partition: offset or 0 for partition, offset in committed.items()}
+    made = Consumer(app.transport, idle, idle, idle, room={})
+    made._thread = broker
+    return made

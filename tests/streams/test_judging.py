@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import codec
+from streams.chunks import Chunk
 from streams.events import AlarmRaised, Event, ScoreBatch
 from streams.judging import Judging
 from streams.log import Raw
+from streams.merge import Ordering, told_by
 from streams.topics import ALARMS, LEDGER, REQUESTS, SCORES, SCORES_DLQ, STATE, WINDOWS
 from tests.streams import scenario
 from tests.streams.fakes import Died, FakeLog
@@ -109,6 +111,38 @@ async def test_what_one_desk_took_is_never_settled_at_another() -> None:
     worker.forget()  # the partition was taken away, and came back
     later = chunks(RECORDS[5:6])
     assert await worker.take(later) == later
+
+
+async def test_one_row_that_waits_does_not_end_the_reading_of_what_it_waits_for() -> None:
+    log, room = FakeLog(), 8
+    worker = Judging(RULES, log, lambda partition: [], lambda alias: False, print, Ordering(room=room))
+    scored = [(name, raw) for name, raw in RECORDS if name == SCORES.name and isinstance(told_by(raw), ScoreBatch)]
+    hand: list[Chunk] = []
+    for record in scored:  # of which nobody says that all partitions have passed it
+        hand += chunks([record])
+        done = await worker.take(hand[-1:])
+        hand = [chunk for chunk in hand if chunk not in done]
+        assert sum(chunk.size for chunk in hand) < room
+    assert 0 < len(hand) < len(scored)
+
+
+async def test_what_is_settled_is_told_though_another_partition_fails() -> None:
+    log = FakeLog()
+    worker, fails = judging(log), [True]
+
+    def read(partition: int) -> list[Raw]:
+        if partition == 1 and fails:
+            fails.clear()
+            raise TimeoutError
+        return []
+
+    worker.read_state = read
+    first, passed = chunks(RECORDS[:2]), chunks(RECORDS[2:3])
+    other = chunks([(SCORES.name, msgspec.structs.replace(RECORDS[2][1], partition=1))])
+    assert await worker.take(first) == []
+    with pytest.raises(TimeoutError):
+        await worker.take([*passed, *other])
+    assert await worker.take([*passed, *other]) == [*first, *passed, *other]
 
 
 async def test_what_failed_half_way_is_taken_again() -> None:

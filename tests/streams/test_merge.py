@@ -153,8 +153,8 @@ REPLY = scored("support", (INFERENCE.name, 0), [4], [1_500])
 LABEL = scored("support", (FEEDBACK.name, 0), [7], [1_200])
 
 
-def judged(merge: Merge, now_s: float = 0.0) -> Iterator[str]:
-    turn, pieces = merge.ready(now_s)
+def judged(merge: Merge, now_s: float = 0.0, until: int = 0) -> Iterator[str]:
+    turn, pieces = merge.ready(now_s, until)
     merge.let_go(turn)
     return (f"{piece.scores.source_topic}/{piece.scores.first_offset}" for piece in pieces)
 
@@ -199,12 +199,18 @@ def test_workers_of_an_earlier_release_who_tell_nothing_are_judged_late() -> Non
     assert list(judged(merge, 61.0)) == ["inference.events/4"]
 
 
-def test_more_than_there_is_room_for_is_judged_as_it_came_and_the_rest_waits() -> None:
+def test_what_there_is_no_room_for_is_judged_as_it_came_and_the_rest_waits() -> None:
     many = [scored("support", (INFERENCE.name, 0), [i], [1_000 * i]) for i in range(10)]
-    merge = merge_of(many, Ordering(room=10))
-    assert len(list(judged(merge))) == 6
-    assert merge.rows == 4
-    assert list(judged(merge)) == []
+    merge = merge_of(many)
+    assert len(list(judged(merge, until=6))) == 6
+    assert (merge.rows, merge.settled) == (4, 6)
+    assert list(judged(merge, until=6)) == []
+
+
+def test_a_clock_of_the_log_that_steps_back_turns_no_order_around() -> None:
+    before, after = (scored("support", (INFERENCE.name, 0), [at], [ms]) for at, ms in ((10, 5_000), (11, 4_999)))
+    _, pieces = merge_of([before, after, passed(9_000, *ALL)]).ready(0.0)
+    assert [piece.scores.rows.offsets for piece in pieces] == [[10, 11]]
 
 
 def test_what_comes_after_its_turn_is_judged_when_it_comes() -> None:
