@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 import structlog
 
 from streams import codec, dlq, gauges, ledger
 from streams.chunks import Chunk
+from streams.desk import Desk
 from streams.events import AlarmRaised, Event, RetrainReported
 from streams.judge import Effects, Heard, Place, Rules, step
 from streams.log import Raw
@@ -26,30 +25,6 @@ log = structlog.get_logger()
 
 TOPICS = {topic.name: topic for topic in (SCORES, RESULTS)}
 Read = Callable[[int], Iterable[Raw]]  # partition: all that the state topic holds for it
-
-
-@dataclass(slots=True)
-class Desk:
-    """What one partition of the scores has: its aliases' memories, and rows that wait for their turn. It takes
-    all that is not acknowledged, in order: after a rebalance another does so from the beginning. A chunk is settled at
-    the desk that took it, and at no other."""
-
-    shelf: Shelf
-    merge: Merge
-    held: list[Chunk] = field(default_factory=list)  # that are not settled
-    done: list[Chunk] = field(default_factory=list)  # that are, and nobody was told
-    refused: dict[str, Outgoing] = field(default_factory=dict)  # letters that are not confirmed, by id
-
-    def settle(self, taken: Sequence[Chunk]) -> None:
-        """Of these, some may be acknowledged by now."""
-        done = [each for each in taken if each.topic == RESULTS.name or each.end <= self.merge.settled]
-        self.done += done
-        self.held = [each for each in taken if each not in done]
-
-    def told(self) -> list[Chunk]:
-        """What may be acknowledged, each chunk once."""
-        done, self.done = self.done, []
-        return list(dict.fromkeys(done))
 
 
 @dataclass(slots=True)
@@ -98,8 +73,9 @@ class Judging:
         self.desks = {}
 
     async def _take(self, partition: int, desk: Desk, chunks: Sequence[Chunk]) -> None:
-        left_out, taken = desk.merge.left_out, list(dict.fromkeys([*desk.held, *chunks]))
-        outcome = await asyncio.to_thread(self._judge, desk, _in_order(chunks), _until(taken, self.ordering.room))
+        left_out = desk.merge.left_out
+        desk.take(chunks)
+        outcome = await asyncio.to_thread(self._judge, desk, _in_order(chunks))
         await self._confirm(desk, outcome)
         if not self._holds(partition, desk):  # a memory that is written now might hide a newer one of others
             return
@@ -109,7 +85,7 @@ class Judging:
         self._tell(outcome)
         if self._holds(partition, desk):
             gauges.waiting(partition, desk.merge, left_out)
-        desk.settle(taken)
+        desk.settle()
 
     def _holds(self, partition: int, desk: Desk) -> bool:
         return self.desks.get(partition) is desk
@@ -121,7 +97,7 @@ class Judging:
             desks[partition] = Desk(found, Merge(self.ordering, self.clock()))
         return desks[partition]
 
-    def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]], until: int) -> Outcome:
+    def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]]) -> Outcome:
         outcome = Outcome()
         for name, raw in records:
             outcome.time_ms = max(outcome.time_ms, raw.timestamp_ms)
@@ -133,7 +109,7 @@ class Judging:
                     self._step(desk.shelf, outcome, codec.decode(RetrainReported, raw.value), place)
             except Exception as error:  # a record that cannot be judged must not stop those after it
                 _refuse(desk, name, raw, error)
-        outcome.turn, pieces = desk.merge.ready(self.clock(), until)
+        outcome.turn, pieces = desk.merge.ready(self.clock(), desk.until(self.ordering.room))
         for piece in pieces:
             try:
                 self._step(desk.shelf, outcome, piece.scores, _place(piece))
@@ -161,17 +137,6 @@ class Judging:
             gauges.report(effects)
         for memory in outcome.memories.values():
             gauges.gauge(memory)
-
-
-def _until(chunks: Sequence[Chunk], room: int) -> int:
-    """The offset of the scores before which nothing may wait any longer, so that half of what is in hand can be
-    acknowledged; 0 while there is room. Without it, a single row that waits would end the reading of what it waits for.
-    """
-    scores = sorted((each for each in chunks if each.topic == SCORES.name), key=lambda each: each.first)
-    sizes = list(accumulate(each.size for each in scores))
-    if not sizes or sizes[-1] < room:
-        return 0
-    return scores[bisect_left(sizes, sizes[-1] / 2)].end
 
 
 def _place(piece: Piece) -> Place:

@@ -91,7 +91,7 @@ def storm(crew: Crew, items: Sequence[Item], kills: int) -> Run:
     try:
         for number in range(kills):
             sent = items[number * size :][:size]
-            sending = threading.Thread(target=rough.send, args=(crew.plan.kafka, sent, SENDING_S))
+            sending = threading.Thread(target=rough.send, args=(crew.plan.kafka, sent, SENDING_S), daemon=True)
             sending.start()
             if number % 5 == JOINS and len(crew.members) == 1:
                 crew.join()
