@@ -74,6 +74,13 @@ def plain(axis: Axes) -> None:
     axis.set_axisbelow(True)
 
 
+def halo() -> list[Any]:
+    """Around words that may lie on a line: they stay readable."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=5, foreground=tone("paper"))]
+
+
 def title(axis: Axes, title: str, note: str) -> None:
     """Above the axis, with a note beside it."""
     options: dict[str, Any] = {"textcoords": "offset points", "xycoords": "axes fraction", "va": "bottom"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from deploy.drawing import plain, svg, title, tone
+from deploy.drawing import halo, plain, svg, title, tone
 from deploy.intervals import Point, wilson
 from deploy.simulator import Outcome
 from streams.events import WindowClosed
@@ -143,6 +143,7 @@ def _draw_levels(axis: Axes, picture: Picture) -> None:
             fontsize=19,
             fontweight="bold",
             color=tone(level.colour),
+            path_effects=halo(),
         )
 
 
