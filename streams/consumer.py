@@ -99,8 +99,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         """Reading goes on at what is committed, and where nothing is, at the beginning. (There Faust goes on where it
         was: what had been fetched, and was dropped because of the rebalance, would be lost.)"""
         await super().perform_seek()
-        if begun := [ensure_aiokafka_TP(tp) for tp in self.assignment() if not self._read_offset[tp]]:
-            await self._thread.seek_to_beginning(*begun)
+        if fresh := [ensure_aiokafka_TP(tp) for tp in self.assignment() if not self._read_offset[tp]]:
+            await self._thread.seek_to_beginning(*fresh)
         known = {tp: offset for tp in self._read_to if (offset := self._read_offset[tp]) is not None}
         self._read_to = known
 
@@ -150,7 +150,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             return True
         self.log.warning("%s begins at %s, expected %s: reading goes back", tp, offset, due)
         self._sought[tp] = due
-        await self._thread.seek_wait({tp: due})
+        await self.seek_wait({tp: due})
         return False
 
     def _ahead(self, tp: TP, last: int) -> bool:

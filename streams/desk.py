@@ -29,13 +29,13 @@ class Desk:
         """Has them in hand; once more changes nothing."""
         self.held = list(dict.fromkeys([*self.held, *chunks]))
 
-    def until(self, room: int) -> int:
+    def until(self) -> int:
         """The offset of the scores before which nothing may wait any longer, so that half of what is in hand can be
         acknowledged; 0 while there is room. Without it, one row that waits would end the reading of what it waits for.
         """
         scores = sorted((each for each in self.held if each.topic == SCORES.name), key=lambda each: each.first)
         sizes = list(accumulate(each.size for each in scores))
-        if not sizes or sizes[-1] < room:
+        if not sizes or sizes[-1] < self.merge.ordering.room:
             return 0
         return scores[bisect_left(sizes, sizes[-1] / 2)].end
 

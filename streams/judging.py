@@ -109,7 +109,7 @@ class Judging:
                     self._step(desk.shelf, outcome, codec.decode(RetrainReported, raw.value), place)
             except Exception as error:  # a record that cannot be judged must not stop those after it
                 _refuse(desk, name, raw, error)
-        outcome.turn, pieces = desk.merge.ready(self.clock(), desk.until(self.ordering.room))
+        outcome.turn, pieces = desk.merge.ready(self.clock(), desk.until())
         for piece in pieces:
             try:
                 self._step(desk.shelf, outcome, piece.scores, _place(piece))

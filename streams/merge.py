@@ -116,7 +116,7 @@ class Merge:
         return sum(len(each.turns) - each.at for each in self._waiting)
 
     def _move(self, told: PartitionsPassed, now_s: float) -> None:
-        for topic, count in told.partitions.items():  # never fewer: who has not heard of them yet would say none
+        for topic, count in told.partitions.items():  # never fewer: a worker may know them from before there were more
             self.partitions[topic] = max(count, self.partitions.get(topic, 1))
         for origin, passed_ms in told.passed_ms.items():
             if passed_ms > self.passed_ms.get(origin, -1):

@@ -93,9 +93,9 @@ def by_alias(log: FakeLog) -> dict[str, list[Event]]:
 
 
 def memories(log: FakeLog) -> list[JudgeRecord]:
-    by_alias = {
+    newest = {
         record.key: codec.decode(JudgeRecord, record.value)
         for record in log.of(STATE)
         if b"@" not in record.key and record.value
     }
-    return list(by_alias.values())
+    return list(newest.values())
