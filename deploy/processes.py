@@ -110,11 +110,8 @@ def names(var: Path) -> list[str]:
 
 
 def alive(child: Child) -> bool:
-    """True while this very process runs (a zombie does not)."""
-    try:
-        return start_time(child.pid) == child.started and psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+    """True while this very process runs, or any thread of it: what it holds, a port say, is free only then."""
+    return start_time(child.pid) == child.started and _runs(child.pid)
 
 
 def stop(child: Child, var: Path) -> bool:
@@ -201,7 +198,16 @@ def _group(child: Child) -> list[psutil.Process]:
     started at another time means that the group is somebody else's."""
     if start_time(child.pid) not in (None, child.started):
         return []
-    return [p for p in psutil.process_iter() if _group_of(p.pid) == child.pid and p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in psutil.process_iter() if _group_of(p.pid) == child.pid and _runs(p.pid)]
+
+
+def _runs(pid: int) -> bool:
+    """A zombie does not, unless only its first thread is one: so is a process of many threads while it dies."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
+    except psutil.Error:
+        return False
 
 
 def _group_of(pid: int) -> int | None:

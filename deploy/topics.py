@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from streams.bootstrap import REFUSED, Client
+from streams.bootstrap import REFUSED
 from streams.log import KafkaSettings
 from streams.topics import TOPICS, Topic
 
@@ -79,12 +79,7 @@ def _admin(settings: KafkaSettings, wait_s: float) -> Iterator[Any]:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            admin = KafkaAdminClient(
-                bootstrap_servers=settings.bootstrap,
-                client_id="homeostat-topics",
-                kafka_client=Client,
-                **settings.options,
-            )
+            admin = KafkaAdminClient(client_id="homeostat-topics", **settings.client)
             break
         except KafkaError as error:
             if isinstance(error, REFUSED) or time.monotonic() > deadline:

@@ -18,6 +18,8 @@ from streams.topics import Topic
 
 E = TypeVar("E", bound=Event)
 
+RECONNECT_MS = 2_000  # upstream waits up to 30 s between two tries: a broker that starts again is back in 12
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
@@ -34,6 +36,16 @@ class KafkaSettings:
         for name in ("sasl_mechanism", *(("sasl_plain_username", "sasl_plain_password") if by_password else ())):
             if not isinstance(self.options.get(name), str):
                 raise ValueError(f"KafkaSettings.options has no {name}, expected one for SASL")
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """What each client of kafka-python is made with."""
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "kafka_client": Client,
+            "reconnect_backoff_max_ms": RECONNECT_MS,
+            **self.options,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +75,12 @@ class Appender:
     def __init__(self, settings: KafkaSettings, source: str) -> None:
         self._source = source
         self._producer = KafkaProducer(
-            bootstrap_servers=settings.bootstrap,
             client_id=source,
             acks="all",
             enable_idempotence=True,
             max_request_size=16 * 1_048_576,
             compression_type="gzip",
-            kafka_client=Client,
-            **settings.options,
+            **settings.client,
         )
 
     def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
@@ -205,13 +215,11 @@ def partition_counts(settings: KafkaSettings, topics: Iterable[Topic]) -> dict[s
 
 def _consumer(settings: KafkaSettings, poll_ms: int) -> KafkaConsumer:
     return KafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
         enable_auto_commit=False,
         fetch_max_wait_ms=poll_ms,
         fetch_max_bytes=64 * 1_048_576,
         max_partition_fetch_bytes=16 * 1_048_576,
-        kafka_client=Client,
-        **settings.options,
+        **settings.client,
     )
 
 

@@ -10,7 +10,6 @@ from kafka import KafkaProducer, codec
 from kafka import errors as kafka_errors
 from kafka.record import default_records
 
-from streams.bootstrap import Client
 from streams.codec import Headers
 from streams.log import KafkaSettings
 from streams.partitions import ByKey
@@ -47,11 +46,9 @@ def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
         "max_block_ms": 5_000,
         "request_timeout_ms": 10_000,
         "delivery_timeout_ms": round(DELIVERY_S * 1_000),
-        "reconnect_backoff_max_ms": 2_000,
         "compression_type": "gzip" if compressed else None,
     }
     return Producer(
-        bootstrap_servers=kafka.bootstrap,
         client_id=source,
         acks="all",
         enable_idempotence=True,
@@ -61,8 +58,7 @@ def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
         max_request_size=16 * 1_048_576,
         allow_auto_create_topics=False,
         metrics_enabled=False,
-        kafka_client=Client,
-        **{**defaults, **kafka.options},
+        **{**defaults, **kafka.client},
     )
 
 

@@ -13,12 +13,20 @@ import msgspec
 import psutil
 import pytest
 
-from deploy import processes
+from deploy import ports, processes
 from deploy.processes import Child, ProcessFailed, Spec
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEPS!r}]); time.sleep(60)"
+
+DYING = """
+import ctypes, socket, threading, time
+held = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=time.sleep, args=(60,)).start()
+print("up", held.getsockname()[1], flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
 
 
 def spec(code: str, var: Path, name: str = "child", **more: Any) -> Spec:
@@ -77,6 +85,17 @@ def test_orphans_of_a_child_that_was_killed_are_cleared_away(tmp_path: Path) -> 
     assert processes.find("child", tmp_path) is None
     assert not processes.stop(child, tmp_path)
     assert eventually(lambda: not below.is_running() or below.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a first thread is not told from its process")
+def test_one_whose_first_thread_alone_is_dead_still_holds_its_port(tmp_path: Path) -> None:
+    child = started(DYING, tmp_path)
+    assert eventually(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    port = int(processes.tail(tmp_path, "child")[-1].split()[1])
+    assert ports.answers(port)
+    assert processes.find("child", tmp_path) == child
+    assert processes.stop(child, tmp_path)
+    assert not ports.answers(port)
 
 
 def test_a_recycled_pid_is_never_killed(tmp_path: Path) -> None:

@@ -196,6 +196,11 @@ def test_trying_again_and_again_leaves_nothing_behind(name: str, caplog: pytest.
     assert counts[-1] <= counts[0]
 
 
+def test_a_broker_that_starts_again_is_found_within_two_seconds_unless_told_otherwise() -> None:
+    assert KafkaSettings().client["reconnect_backoff_max_ms"] == 2_000
+    assert KafkaSettings(options={"reconnect_backoff_max_ms": 9}).client["reconnect_backoff_max_ms"] == 9
+
+
 def test_settings_do_not_show_their_password() -> None:
     config = replace(Config(), kafka=KafkaSettings("b:9092", options()))
     for shown in (repr(config), str(config), repr(config.kafka), f"{config.kafka}"):

@@ -73,7 +73,7 @@ def produce(
     kafka: KafkaSettings, topic: Topic, events: Iterable[Event | bytes], partition: int | None = None
 ) -> list[tuple[int, int]]:
     """Sends events, or any bytes, and gives the partition and offset of each."""
-    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all", linger_ms=5)
+    producer = KafkaProducer(acks="all", linger_ms=5, **kafka.client)
     sent = [
         producer.send(
             topic.name,
