@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import TypeVar
@@ -60,6 +61,15 @@ def headers(event: Event, *, id: str, time_ms: int, source: str) -> Headers:
         ("ce_time", rfc3339(time_ms).encode()),
         ("content-type", b"application/json"),
     ]
+
+
+def claims(headers: Iterable[tuple[str, bytes]], kind: type[Event]) -> bool:
+    """Whether a record says by its headers that it is of this kind, or says nothing.
+
+    >>> claims([("ce_type", b"homeostat.Event")], Event), claims([("ce_type", b"x")], Event), claims([], Event)
+    (True, False, True)
+    """
+    return dict(headers).get("ce_type", _kind(kind)) == _kind(kind)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -155,6 +156,7 @@ def _rows(describe: Describer, table: pa.Table) -> list[list[float]]:
 def main() -> None:
     """What is wanted comes as JSON on standard input."""
     os.nice(10)  # nobody waits for it; the worker beside it is waited for
+    signal.alarm(round(TIMEOUT_S))  # a worker that was killed ends no renderer
     root, events = Path(sys.argv[1]), int(sys.argv[2])
     render(root, msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted), events)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
+import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
@@ -15,6 +16,8 @@ from streams import codec
 from streams.bootstrap import Client
 from streams.events import Event
 from streams.topics import Topic
+
+log = structlog.get_logger()
 
 E = TypeVar("E", bound=Event)
 
@@ -121,12 +124,8 @@ class Writer:
 
 
 def read(settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:
-    """Everything in the topic up to its end as of now, in order within each partition. Undecodable records
-    are left out: they are the dead-letter queue's business."""
-    records: list[Record[E]] = []
-    for record in follow(settings, topic, kind, stop=lambda: False, until_end=True):
-        records.append(record)
-    return records
+    """Everything in the topic up to its end as of now, in order within each partition, as `follow` gives it."""
+    return list(follow(settings, topic, kind, stop=lambda: False, until_end=True))
 
 
 def span(
@@ -173,7 +172,8 @@ def follow(
     """Records from the start (or the end) on, for ever, until `stop()`; `idle()` is called once what was there at the
     beginning is read, and whenever nothing comes for `poll_ms`.
 
-    Reads by assignment, not by group: every follower sees everything."""
+    Reads by assignment, not by group: every follower sees everything. What says that it is of the kind and cannot be
+    read is left out, and a warning names it; what says that it is of another is not ours."""
     consumer = _consumer(settings, poll_ms)
     try:
         partitions = [TopicPartition(topic.name, p) for p in sorted(_partitions(consumer, topic.name))]
@@ -195,13 +195,20 @@ def follow(
                 idle()
             for at, raw in sorted(polled.items()):
                 for record in raw:
-                    try:
-                        event = codec.decode(kind, record.value)
-                    except codec.Undecodable:
-                        continue
-                    yield Record(at.partition, record.offset, record.timestamp, event)
+                    if (event := _decoded(kind, record)) is not None:
+                        yield Record(at.partition, record.offset, record.timestamp, event)
     finally:
         consumer.close()
+
+
+def _decoded(kind: type[E], record: Any) -> E | None:
+    try:
+        return codec.decode(kind, record.value)
+    except codec.Undecodable as error:
+        if codec.claims(record.headers, kind):
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            log.warning("record left out", **place, error=str(error))
+        return None
 
 
 def partition_counts(settings: KafkaSettings, topics: Iterable[Topic]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,13 @@ class Ordered(click.Group):
 
 
 def load(path: Path | None) -> Config:
-    """The configuration at `path`, or where `CONFIG` says."""
+    """The configuration at `path`, or where `CONFIG` says. What is logged from here on goes to stderr: programs read
+    what a command prints."""
+    import structlog
+
     from deploy.config import load as read
 
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     return read(path)
 
 

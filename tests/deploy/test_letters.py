@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_they_are_listed_shown_and_put_back(kafka: KafkaSettings, run: Callable[
     assert "inference.feedback/7 offset 42: still unreadable" in done.stderr
     assert ends(kafka, FEEDBACK) == before + 1
     assert "dlq-cli" in [record.event.id for record in read(kafka, FEEDBACK, FeedbackGiven)]
+
+
+def test_a_letter_that_is_damaged_itself_is_told_beside_the_list(
+    kafka: KafkaSettings, run: Callable[..., Result]
+) -> None:
+    producer = KafkaProducer(**kafka.client)
+    place = producer.send(FEEDBACK_DLQ.name, b"{").get(30)
+    producer.send(FEEDBACK_DLQ.name, b"{", headers=[("ce_type", b"homeostat.Another")]).get(30)
+    producer.close()
+    listed = run("list", "--topic", FEEDBACK.name)
+    assert "left out" not in listed.stdout
+    told = [line for line in listed.stderr.splitlines() if "record left out" in line]
+    assert len(told) == 1
+    for part in (FEEDBACK_DLQ.name, f"offset={place.offset}", "DeadLetter: "):
+        assert part in re.sub(r"\x1b\[[0-9;]*m", "", told[0])
 
 
 def test_what_is_not_there_is_named(run: Callable[..., Result]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import faust
 import pytest
@@ -77,9 +77,29 @@ async def test_what_was_fetched_and_dropped_in_a_rebalance_is_fetched_again(
     assert await reader._begins(place, fetched)  # sent back once: the log may have a hole there
 
 
-def consumer(broker: Broker) -> Consumer:
+async def test_nothing_is_delivered_while_partitions_are_assigned() -> None:
+    """The rebalance before this one let the flow go on; what is fetched now was asked for by the one before."""
+    place, delivered = TP("monitor.scores", 0), []
+
+    async def assigned(_: set[TP], __: int) -> None:
+        delivered.extend([tp async for tp, _ in reader.getmany(1.0)])
+
+    async def fetched(_: float) -> tuple[dict[TP, list[Any]], set[TP]]:
+        return {place: [Mock(offset=91, timestamp=1, key=b"a", value=b"{}")]}, {place}
+
+    reader = consumer(broker := Broker({0: 40}, position=91), assigned)
+    reader._wait_next_records = fetched
+    reader.resume_flow()
+    await reader.on_partitions_assigned({place})
+    assert delivered == []
+    assert broker.at[0] == 40
+
+
+async def _nothing(*_: object) -> None: ...
+
+
+def consumer(broker: Broker, assigned: Callable[[set[TP], int], Awaitable[None]] = _nothing) -> Consumer:
     app = faust.App("test", broker="kafka://nowhere", store="memory://")
-    idle: Any = partial(print)
-    made = Consumer(app.transport, idle, idle, idle, room={})
+    made = Consumer(app.transport, _nothing, _nothing, assigned, room={})
     made._thread = broker
     return made

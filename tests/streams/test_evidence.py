@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -119,6 +123,17 @@ async def test_a_renderer_that_is_killed_is_followed_by_another(root: Path, tmp_
     found[0].kill()
     assert await rendered
     assert "<body>" in path.read_text()
+
+
+def test_a_renderer_whose_worker_is_gone_ends_by_itself(root: Path, tmp_path: Path) -> None:
+    """Its disk answers no more, and nobody is left who would kill it."""
+    (stuck,) = (tmp_path / INFERENCE.name).rglob("*.parquet")
+    stuck.unlink()
+    os.mkfifo(stuck)
+    code = "from streams import evidence; evidence.TIMEOUT_S = 1; evidence.main()"
+    asked = msgspec.json.encode(Wanted(alarm(str(tmp_path / "a.html"))))
+    done = subprocess.run([sys.executable, "-c", code, str(root), "50"], input=asked, timeout=60, check=False)
+    assert done.returncode == -signal.SIGALRM
 
 
 def test_alarms_that_want_no_page_or_have_one_hide_none_that_lacks_it(tmp_path: Path) -> None:
