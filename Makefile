@@ -10,7 +10,7 @@ LITELLM := var/bench/litellm
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
-	@echo "make check   ruff, mypy and the unit tests: one to two minutes"
+	@echo "make check   ruff, mypy and the quick tests: two minutes"
 	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml and overrides.txt"
 	@echo "make clean   remove the environment and everything under var/"
@@ -38,7 +38,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not kafka and not vllm and not loop"
+	$(BIN)/pytest -q -m "not slow and not kafka and not vllm and not loop"
 
 test: setup
 	$(BIN)/ruff check .

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from streams.log import KafkaSettings
 
-STAGES = ("kafka", "vllm", "loop")  # after the unit tests, in this order
+STAGES = ("slow", "kafka", "vllm", "loop")  # after the quick tests, in this order
 FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # whoever asks for the fixture carries the marker
-TIMEOUT_S = {"kafka": 180, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
+TIMEOUT_S = {"slow": 120, "kafka": 180, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
 
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 BEFORE_THE_LOOP: list[Callable[[], object]] = []  # what must make room for it
 

@@ -11,6 +11,8 @@ from dashboards.push import PushFailed, covers, push
 from deploy import ports
 from tests.dashboards.grafana import TOKEN, Grafana, running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def grafana() -> Iterator[Grafana]:

@@ -16,6 +16,8 @@ import pytest
 from deploy import ports, processes
 from deploy.processes import Child, ProcessFailed, Spec
 
+pytestmark = pytest.mark.slow
+
 SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEPS!r}]); time.sleep(60)"

@@ -362,7 +362,7 @@ def _alarms(config: MonitorSettings, batches: Sequence[Batch]) -> list[bytes]:
 
 
 @given(st.lists(st.lists(st.integers(1, 119), max_size=3), min_size=len(STORY), max_size=len(STORY)))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_how_rows_are_cut_into_batches_changes_no_alarm(cuts: list[list[int]]) -> None:
     config = MonitorSettings(reference_events=100, min_reference_labels=20)
     pieces: list[Batch] = []

@@ -55,7 +55,7 @@ def test_the_simulated_formula_is_the_modules() -> None:
 
 
 @given(st.lists(st.floats(-1, 1), max_size=60), st.floats(-0.9, 0.9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_order_and_cuts_change_no_evidence(differences: list[float], margin: float) -> None:
     whole = update(start(), differences)
     parts = update(update(start(), reversed(differences[30:])), differences[:30])
@@ -105,7 +105,7 @@ def test_a_worse_canary_is_noticed_and_an_equal_one_left_alone() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 1.0])), max_size=40), st.integers(0, 40))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_arms_do_not_care_how_outcomes_are_cut(seen: list[tuple[bool, float]], cut: int) -> None:
     whole = paired.update_arms(start_arms(), seen)
     parts = paired.update_arms(paired.update_arms(start_arms(), seen[:cut]), seen[cut:])

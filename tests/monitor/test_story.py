@@ -12,6 +12,8 @@ from monitor.fingerprint import event_print
 from monitor.judge import AliasState, progress
 from tests.monitor.world import VERSION, World, make
 
+pytestmark = pytest.mark.slow
+
 LANGUAGES = [{"language": "de"}, {"language": "en"}, {"language": "fr"}, {"language": "en"}]
 
 

@@ -34,7 +34,7 @@ def test_what_is_learned_and_what_is_judged_on_share_no_question_and_no_near_dup
     assert min(sizes) > 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=8, max_size=60))
 def test_a_split_never_parts_near_duplicates(drawn: list[tuple[int, int]]) -> None:
     fresh = [said(f"{row(base).text}{'!' * ending}", "a", 100 + i) for i, (base, ending) in enumerate(drawn)]

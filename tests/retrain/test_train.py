@@ -14,6 +14,8 @@ from retrain.train import train
 from retrain.weights import build
 from streams.identity import ADAPTER_FILES
 
+pytestmark = pytest.mark.slow
+
 ROWS = [([{"role": "user", "content": f"say {word}"}], word) for word in ("red", "blue", "green", "pink")] * 4
 KNOBS = recipe.find("qlora")
 

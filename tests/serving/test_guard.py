@@ -19,6 +19,8 @@ from serving.rollout.guard import (
     watch_verdict,
 )
 
+pytestmark = pytest.mark.slow
+
 HARMFUL = {
     "errors": {"error": True},
     "slow": {"error": False, "slow": True},

@@ -154,7 +154,7 @@ async def test_a_new_route_is_followed_at_once(place: Place, woken: bool) -> Non
         if woken:
             await asyncio.to_thread(place.ours.wake)
         await place.until(lambda: place.said[-1].versions == {one: d1, two: d2})
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < place.settings.attest_every_s / 2
 
 
 async def test_a_log_that_is_away_keeps_no_engine_from_being_looked_after(place: Place) -> None:
@@ -174,12 +174,12 @@ async def test_a_log_that_answers_late_is_waited_for_only_a_moment(
     monkeypatch.setattr("serving.replica.attester.PATIENCE_S", 0.05)
     (one, d1), (two, d2) = place.adapter("1"), place.adapter("2")
     place.route(1, {one: d1}, one)
-    place.log_takes_s = 0.5
+    place.log_takes_s = 2.0
     await place.ours.reconcile(0.0)
     place.route(2, {two: d2, one: d1}, two, previous=one)
     began = time.monotonic()
     await place.ours.reconcile(0.1)
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 1.5
     assert two in place.engine.names
     await place.until(lambda: bool(place.said) and place.said[-1].versions == {one: d1, two: d2})
 

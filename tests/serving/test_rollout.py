@@ -246,7 +246,7 @@ def test_its_own_route_is_waited_for() -> None:
     assert world.look(GOOD) == Step(world.rollout)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(

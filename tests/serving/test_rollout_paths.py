@@ -12,6 +12,8 @@ from streams.events import Event, RouteWritten
 from streams.topics import Topic
 from tests.serving.rollout_world import HUMAN, NEW, OLD, SETTINGS, RolloutWorld
 
+pytestmark = pytest.mark.slow
+
 MEMBERS = st.sampled_from([0, 1])
 KINDS = st.sampled_from(["good", "good", "failing", "right", "wrong"])
 LONGEST_S = SETTINGS.loading_timeout_s + SETTINGS.canary_timeout_s + 1
@@ -128,9 +130,7 @@ class Paths(RuleBasedStateMachine):
 
 
 TestPaths = Paths.TestCase
-TestPaths.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestPaths.settings = settings(max_examples=150, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 
 
 def grown(world: RolloutWorld, state: State, looks: int = 40) -> RolloutWorld:

@@ -18,6 +18,8 @@ from streams.evidence import WAITING, Reporter, Wanted, missing, render, sides
 from streams.topics import INFERENCE
 from tests.streams.traffic import START_MS, served
 
+pytestmark = pytest.mark.slow
+
 VERSION = "support-0123456789ab"
 ONSET_MS = START_MS + 200 * 60
 

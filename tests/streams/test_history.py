@@ -45,7 +45,7 @@ def test_events_come_back_as_they_were(tmp_path: Path) -> None:
     assert [label for slice in slices for label in slice.labels] == labels
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.integers(0, 3), min_size=1, max_size=120), block=st.integers(1, 50))
 def test_partitions_are_merged_by_time_whatever_their_files(
     tmp_path_factory: object, places: list[int], block: int

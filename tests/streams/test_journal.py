@@ -79,7 +79,7 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(tmp_path: Path) 
     assert len(found) >= len(told) >= 500
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cut=st.integers(1, 400))
 def test_a_torn_end_costs_the_torn_record_only(cut: int) -> None:
     with tempfile.TemporaryDirectory() as name:

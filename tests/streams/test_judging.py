@@ -17,6 +17,8 @@ from tests.streams import scenario
 from tests.streams.fakes import Died, FakeLog
 from tests.streams.scenario import RULES, chunks, once, records
 
+pytestmark = pytest.mark.slow
+
 RECORDS = records()
 CALM = 3  # records at once
 
@@ -175,7 +177,7 @@ async def windows(records: list[tuple[str, Raw]]) -> list[Event]:
     return once(log)[WINDOWS.name]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.data())
 async def test_scores_that_come_again_later_in_any_order_change_nothing(data: st.DataObject) -> None:
     scored = [record for record in RECORDS if record[0] == SCORES.name]

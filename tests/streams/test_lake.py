@@ -33,7 +33,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.sets(st.integers(1, 59)), died_at=st.integers(0, 5), again=st.integers(0, 30))
 def test_how_batches_are_cut_and_a_crash_change_no_file(
     tmp_path_factory: pytest.TempPathFactory, cuts: set[int], died_at: int, again: int

@@ -183,6 +183,7 @@ async def test_the_worker_works_with_the_password(broker: SaslKafka, tmp_path: P
 # what needs no broker
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["read", "ends", "append", "partition_counts"])
 def test_trying_again_and_again_leaves_nothing_behind(name: str, caplog: pytest.LogCaptureFixture) -> None:
     away = KafkaSettings(f"127.0.0.1:{ports.free(1)[0]}", {"bootstrap_timeout_ms": 50})

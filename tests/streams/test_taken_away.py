@@ -19,6 +19,8 @@ from streams.topics import SCORES, STATE
 from tests.streams.fakes import FakeLog
 from tests.streams.scenario import RULES, chunks, once, records
 
+pytestmark = pytest.mark.slow
+
 
 class Shared:
     """A worker and the partitions of the scores it holds: they are taken away when it writes or reads for the

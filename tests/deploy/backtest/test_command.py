@@ -23,6 +23,8 @@ from streams.topics import INFERENCE
 from tests.deploy.backtest.lives import ALIAS, HEALTHY, SECTIONS, Life, life, live, plain, store
 from tests.streams.traffic import served
 
+pytestmark = pytest.mark.slow
+
 LIFE = life("harm")
 LEDGER = live(LIFE, batch_ms=200)  # each reply as it comes: the order is known
 Run = Callable[..., Result]

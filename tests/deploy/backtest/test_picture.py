@@ -14,6 +14,8 @@ from deploy.backtest.truth import Harm, Labels
 from deploy.backtest.witness import Facts
 from tests.deploy.backtest.test_measures import FACTS, HARM, alarm, asked
 
+pytestmark = pytest.mark.slow
+
 QUICK = Outcome(alarms=[alarm("quality", 101_000, 110_000)], retrainings=[asked(101_000, 139_000)])
 
 

@@ -13,6 +13,8 @@ from deploy.cli import main
 from streams import ledger
 from tests.deploy.backtest.lives import life, live, store
 
+pytestmark = pytest.mark.slow
+
 README = (Path(__file__).parents[3] / "README.md").read_text()
 SECTION = README[README.index("## Try a policy on what happened") : README.index("## Limits")]
 BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", SECTION, re.DOTALL))

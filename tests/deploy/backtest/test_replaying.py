@@ -18,6 +18,8 @@ from monitor.settings import PolicySettings
 from streams.history import Stretch, read
 from tests.deploy.backtest.lives import ALIAS, PRESENT, SECTIONS, Life, life, live, store
 
+pytestmark = pytest.mark.slow
+
 KINDS = {"harm": "quality", "drift": "drift", "doubt": "estimated_quality", "failure": "errors"}
 
 

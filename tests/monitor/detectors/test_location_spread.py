@@ -106,7 +106,7 @@ def test_what_was_not_measured_is_no_step_of_its_column() -> None:
 
 
 @given(cuts=st.lists(st.integers(0, 120), max_size=4), seed=st.integers(0, 5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_how_it_is_cut_changes_nothing(cuts: list[int], seed: int) -> None:
     scores, ours = np.random.default_rng(seed).standard_normal((120, 2)), detector(2)
     scores[60:] += 1.0
