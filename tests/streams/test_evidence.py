@@ -112,8 +112,14 @@ def test_the_page_names_the_slice_and_shows_the_examples(root: Path, tmp_path: P
 
 
 def renderers() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [each for each in children if "streams.evidence" in each.cmdline()]
+    return [each for each in psutil.Process().children(recursive=True) if "streams.evidence" in _command(each)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # gone, or a zombie of another test
+        return []
 
 
 @pytest.mark.timeout(600)
