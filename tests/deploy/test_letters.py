@@ -38,7 +38,7 @@ def run(kafka: KafkaSettings, tmp_path: Path) -> Callable[..., Result]:
 @pytest.fixture
 def queued(kafka: KafkaSettings) -> None:
     """One letter that can be read by now, one that never will, and the first one again, as after a crash."""
-    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
+    producer = KafkaProducer(acks="all", **kafka.client)
     for each in (letter(41, READABLE), letter(42, b"\xff{"), letter(41, READABLE)):
         producer.send(FEEDBACK_DLQ.name, codec.encode(each)).get(30)
     producer.close()

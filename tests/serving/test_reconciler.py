@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from serving.settings import ControllerSettings
 from streams.events import Probe, ReplicaAttested
 from streams.identity import adapter_path
 from tests.serving.adapter_files import store, weights
-from tests.serving.replica import EngineFake, Place
+from tests.serving.replica import SETTINGS, EngineFake, Place
 
 WEIGHTS = "adapter_model.safetensors"
 WRONG = {"a": -9.0, "b": -9.0}  # what no adapter's bytes give
@@ -144,7 +145,8 @@ async def test_versions_of_unknown_aliases_are_left_alone(place: Place) -> None:
 
 
 @pytest.mark.parametrize("woken", [True, False])
-async def test_a_new_route_is_followed_at_once(place: Place, woken: bool) -> None:
+async def test_a_new_route_is_followed_at_once(tmp_path: Path, woken: bool) -> None:
+    place = Place(tmp_path, replace(SETTINGS, engine_poll_s=60.0))  # so that only the route makes it look again
     (one, d1), (two, d2) = place.adapter("1"), place.adapter("2")
     place.route(1, {one: d1}, one)
     async with place.running():

@@ -207,7 +207,7 @@ def test_scores_that_come_again_late_and_out_of_order_change_nothing(scene: Scen
 def again(kafka: KafkaSettings, alias: str) -> None:
     """Sends half of the alias's scores a second time, shuffled."""
     raws = [raw for p in range(SCORES.partitions) for raw in span(kafka, SCORES, p) if _of(alias, raw)]
-    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
+    producer = KafkaProducer(acks="all", **kafka.client)
     for raw in random.Random(1).sample(raws, len(raws) // 2):
         producer.send(SCORES.name, key=raw.key, value=raw.value, partition=raw.partition)
     producer.close()
