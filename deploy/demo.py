@@ -16,14 +16,14 @@ from deploy.director import FAST, Director, Story
 from deploy.observer import Observer
 from deploy.plan import Plan, plan
 from deploy.rows import Row, read
-from deploy.run import Events, Expected, FeedbackCounts, Run
+from deploy.run import Expected, FeedbackCounts, Run
 from deploy.simulator import Population
 from deploy.world import world
 from retrain.first import first_adapter
 from serving.rollout import operations
 
 DASH = "\N{EN DASH}"
-SETTLE_S = 60.0  # for the last events to be consumed
+SETTLE_S = 120.0  # for the last events to be consumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ def run(options: Options, console: Console) -> bool:
         bench.wait_served(adapter.version)
         story.mark("ready")
         population = asyncio.run(_serve(console, bench, options, shares, before, after, story, observer))
-        bench.wait_consumed(SETTLE_S)
+        with console.status("Waiting for the last events to be consumed"):
+            story.events = bench.settled(sum(not outcome.failed for outcome in story.outcomes), SETTLE_S)
     except Exception as error:
         story.problem = f"{type(error).__name__}: {error}"
         console.print(f"[bold red]The demo had to stop:[/] {error}")
@@ -163,7 +164,6 @@ def _report(
     observer: Observer | None,
     population: Population | None,
 ) -> report.Report:
-    events = bench.events() if observer else Events()
     if observer:
         observer.close()
     seen = observer.seen if observer else None
@@ -179,7 +179,7 @@ def _report(
         results=seen.results if seen else [],
         routes=seen.routes if seen else [],
         marks=story.marks,
-        events=events,
+        events=story.events,
         feedback=_feedback(population),
         feedback_share=options.feedback_share,
         champion_rows=shares.champion,
@@ -209,6 +209,8 @@ def _tell(console: Console, options: Options, done: report.Report) -> bool:
     console.print(f"  accuracy  before {show(a.before)}   drifted {show(a.drifted)}   after {show(a.after)}")
     r = done.requests
     console.print(f"  requests  {r.sent} sent, {r.failed} failed, {r.misattributed} misattributed")
+    for words in done.shortfalls:
+        console.print(f"  [bold red]not so[/]    {words}")
     console.print(f"  report    {options.report / 'report.html'}")
     console.print(f"  replay    homeostat replay {options.report / 'ledger.jsonl'}")
     return good

@@ -76,14 +76,16 @@ class Bench:
                 raise RuntimeError(f"no replica serves {version} after {timeout_s:.0f} s; see {self.var / 'log'}")
             time.sleep(0.2)
 
-    def wait_consumed(self, timeout_s: float) -> None:
-        """Until the worker has handled every captured event, or the time is up; the report shows what is missing."""
+    def settled(self, replies: int, timeout_s: float, look_s: float = 1.0) -> Events:
+        """What became of so many replies, once all are in the log and the worker has handled each, or the time is up.
+        A reply is in the log a second or more after its client has it."""
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        while True:
             seen = self.events()
-            if seen.consumed + seen.dead_lettered + seen.duplicates >= seen.published:
-                return
-            time.sleep(1.0)
+            done = seen.captured >= replies and seen.handled >= seen.published
+            if done or time.monotonic() > deadline:
+                return seen
+            time.sleep(look_s)
 
     def events(self) -> Events:
         """Captured replies in the log, and what became of them in the lake."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from deploy.observer import Observer
 from deploy.plan import Plan
 from deploy.rows import Row
-from deploy.run import ENDED, Expected
+from deploy.run import ENDED, Events, Expected
 from deploy.simulator import Outcome, Population
 from streams.events import AlarmKind, RetrainStatus
 
@@ -28,6 +28,7 @@ class Story:
 
     outcomes: list[Outcome] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
+    events: Events = field(default_factory=Events)
     problem: str = ""
 
     def mark(self, name: str, at_ms: int | None = None) -> None:

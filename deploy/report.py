@@ -151,17 +151,25 @@ def outcome_of(accuracy: Accuracy, *, retrainings: int, promoted: bool, problem:
 def shortfalls(
     expected: Expected, outcome: Verdict, requests: Requests, events: Events, problem: str = ""
 ) -> list[str]:
-    """What was not as it should be, in words; empty when all was."""
+    """What was not as it should be, in words; empty when all was. After a problem nobody waited for the events."""
     wanted = "recovered" if expected == "retrain" else "nothing"
     found = [(bool(problem), problem), (outcome != wanted, f"expected the outcome {wanted!r}, it was {outcome!r}")]
     found.append((requests.sent == 0, "no request was sent"))
     found.append((requests.failed > 0, f"{requests.failed} of {requests.sent} requests failed"))
     found.append((requests.misattributed > 0, f"{requests.misattributed} answers named the wrong version"))
-    lost = events.published - events.consumed
-    found.append((lost != 0, f"{events.published} events were published, {events.consumed} consumed"))
-    found.append((events.duplicates > 0, f"{events.duplicates} events were counted twice"))
-    found.append((events.dead_lettered > 0, f"{events.dead_lettered} events could not be read"))
+    found += [] if problem else _unsettled(requests, events)
     return [words for holds, words in found if holds]
+
+
+def _unsettled(requests: Requests, events: Events) -> list[tuple[bool, str]]:
+    """A request that failed may have an event or none; each other one has one."""
+    least, most = requests.sent - requests.failed, requests.sent
+    rest = events.captured - events.dead_lettered
+    return [
+        (not least <= events.captured <= most, f"{least} replies were given, {events.captured} are in the log"),
+        (events.consumed != rest, f"{rest} events were to be consumed, {events.consumed} were"),
+        (events.dead_lettered > 0, f"{events.dead_lettered} events could not be read"),
+    ]
 
 
 def succeeded(report: Report, expected: Expected) -> bool:

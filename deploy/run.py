@@ -26,10 +26,20 @@ ENDED = (*VERDICTS, RetrainStatus.FAILED)
 class Events(msgspec.Struct, frozen=True, kw_only=True):
     """How the captured replies fared."""
 
-    published: int = 0
-    consumed: int = 0
-    duplicates: int = 0
+    published: int = 0  # records in the log
+    consumed: int = 0  # events in the lake, each once
+    duplicates: int = 0  # records dropped as repetitions: a shipper that was killed sends its last ones again
     dead_lettered: int = 0
+
+    @property
+    def captured(self) -> int:
+        """Replies in the log, each once."""
+        return self.published - self.duplicates
+
+    @property
+    def handled(self) -> int:
+        """Records of which it is known what became of them; `published` once nothing is on its way."""
+        return self.consumed + self.duplicates + self.dead_lettered
 
 
 class FeedbackCounts(msgspec.Struct, frozen=True, kw_only=True):

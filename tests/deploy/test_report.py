@@ -117,9 +117,11 @@ def test_a_promotion_that_was_rolled_back_is_none() -> None:
     [
         ({"outcomes": [*RUN.outcomes, failed(1, RUN.marks["finished"])]}, "1 of 1992 requests failed"),
         ({"outcomes": [replace(o, model="other") for o in RUN.outcomes[:3]]}, "3 answers named the wrong version"),
-        ({"events": Events(published=10, consumed=9)}, "10 events were published, 9 consumed"),
-        ({"events": Events(published=9, consumed=9, duplicates=1)}, "1 events were counted twice"),
-        ({"events": Events(dead_lettered=2)}, "2 events could not be read"),
+        ({"events": Events(published=1990, consumed=1990)}, "1991 replies were given, 1990 are in the log"),
+        ({"events": Events(published=1992, consumed=1992)}, "1991 replies were given, 1992 are in the log"),
+        ({"events": Events(published=1991, consumed=1990)}, "1991 events were to be consumed, 1990 were"),
+        ({"events": Events(published=1991, consumed=1991, duplicates=1)}, "1990 events were to be consumed, 1991 were"),
+        ({"events": Events(published=1991, consumed=1989, dead_lettered=2)}, "2 events could not be read"),
         ({"problem": "vLLM ended"}, "vLLM ended"),
         ({"outcomes": []}, "no request was sent"),
     ],
@@ -128,6 +130,22 @@ def test_whatever_went_wrong_is_said_and_is_no_success(change: dict[str, object]
     report = summarise(replace(RUN, **change))
     assert words in report.shortfalls
     assert not succeeded(report, "retrain")
+
+
+def test_a_record_that_a_shipper_repeated_and_the_worker_dropped_is_no_shortfall() -> None:
+    repeated = replace(RUN, events=Events(published=1993, consumed=1991, duplicates=2))
+    assert summarise(repeated).shortfalls == []
+
+
+def test_a_request_that_failed_may_have_an_event_or_none() -> None:
+    outcomes = [*RUN.outcomes, failed(1, RUN.marks["finished"])]
+    for events in (Events(published=1991, consumed=1991), Events(published=1992, consumed=1992)):
+        assert summarise(replace(RUN, outcomes=outcomes, events=events)).shortfalls == ["1 of 1992 requests failed"]
+
+
+def test_where_the_demo_had_to_stop_nobody_waited_for_its_events() -> None:
+    assert summarise(replace(RUN, events=Events(), problem="vLLM ended")).shortfalls[0] == "vLLM ended"
+    assert not any("log" in words for words in summarise(replace(RUN, events=Events(), problem="x")).shortfalls)
 
 
 def test_a_run_that_broke_off_at_once_still_has_a_report(tmp_path: Path) -> None:
