@@ -137,7 +137,7 @@ class Place:
             stop.set()
             await task
 
-    async def until(self, holds: Callable[[], bool], within_s: float = 5.0) -> None:
+    async def until(self, holds: Callable[[], bool], within_s: float = 20.0) -> None:
         deadline = time.monotonic() + within_s
         while not (self.said and holds()):
             assert time.monotonic() < deadline

@@ -119,7 +119,7 @@ class Scene:
         return [e for e in await self._until(FeedbackGiven, count) if isinstance(e, FeedbackGiven)]
 
     async def _until(self, kind: type[Event], count: int) -> list[Event]:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while len(found := [e for e in self.events if isinstance(e, kind)]) < count and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.01)  # one too many would come now

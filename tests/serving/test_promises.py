@@ -89,7 +89,7 @@ async def answered(scene: Scene, data: bytes) -> Answer:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -543,7 +543,7 @@ async def test_a_client_waits_no_longer_than_it_said_wherever_the_time_goes(stre
         began = asyncio.get_running_loop().time()
         reply = await scene.post(body={**BODY, "stream": stream}, headers={"x-homeostat-timeout-ms": "100"})
         assert (reply.status, reply.error["code"]) == (504, "engine_timeout")
-        assert asyncio.get_running_loop().time() - began < 1.0
+        assert asyncio.get_running_loop().time() - began < 2.5
         assert [event.status for event in await scene.served(1)] == [504]
 
 
@@ -601,7 +601,7 @@ async def test_an_engine_that_does_not_end_after_its_last_word_is_let_go(more: b
             await visit.writer.drain()
         await visit.gone()
 
-    async with before(script, timeout_s=0.2) as (scene, (engine,)):
+    async with before(script, timeout_s=1.0) as (scene, (engine,)):
         alone(scene)
         assert (await scene.post(body=STREAMED)).data == FIRST + LAST + DONE
         assert [event.status for event in await scene.served(1)] == [200]

@@ -97,7 +97,7 @@ class Place:
         return [request.path for request in self.application.seen]
 
     async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(20):
             while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 

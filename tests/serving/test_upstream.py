@@ -43,7 +43,7 @@ async def streamed(link: Link) -> bytes:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -414,11 +414,11 @@ async def test_a_streams_limit_holds_for_each_piece(pool: Upstream) -> None:
         await visit.request()
         visit.say(chunked(end=b""))
         for _ in range(4):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
             visit.say(b"1\r\nx\r\n")
 
     async with saying(script) as engine:
-        link = await pool.ask(engine.url, PATH, b"{}", 0.15)
+        link = await pool.ask(engine.url, PATH, b"{}", 0.7)
         stream = link.stream()
         assert [await anext(stream) for _ in range(4)] == [b"x"] * 4
         with pytest.raises(TimeoutError):
@@ -432,10 +432,10 @@ async def test_a_slow_client_is_not_its_engines_silence(pool: Upstream) -> None:
         visit.say(chunked(b"x" * 3_000_000))
 
     async with saying(script) as engine:
-        link, taken = await pool.ask(engine.url, PATH, b"{}", 0.2), 0
+        link, taken = await pool.ask(engine.url, PATH, b"{}", 1.0), 0
         async for piece in link.stream():
             if not taken:
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(1.3)
             taken += len(piece)
         link.release()
         assert taken == 3_000_000
@@ -449,7 +449,7 @@ async def test_connecting_counts(pool: Upstream) -> None:
         began = asyncio.get_running_loop().time()
         with pytest.raises(TimeoutError):
             await asked(pool, engine, timeout_s=0.1)
-        assert asyncio.get_running_loop().time() - began < 1.0
+        assert asyncio.get_running_loop().time() - began < 2.5
         pool.connect_timeout_s = 0.1
         with pytest.raises(Unreached):
             await asked(pool, engine)
@@ -463,7 +463,7 @@ async def test_asking_again_does_not_begin_the_time_again(pool: Upstream) -> Non
         if visit.number == 0:
             visit.say(whole(b"a"))
             await visit.request()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(1.0)
             visit.close()
         await visit.gone()
 
@@ -471,8 +471,8 @@ async def test_asking_again_does_not_begin_the_time_again(pool: Upstream) -> Non
         await asked(pool, engine)
         began = asyncio.get_running_loop().time()
         with pytest.raises(TimeoutError):
-            await asked(pool, engine, timeout_s=0.3)
-        assert asyncio.get_running_loop().time() - began < 0.45
+            await asked(pool, engine, timeout_s=1.2)
+        assert asyncio.get_running_loop().time() - began < 2.0
 
 
 @pytest.mark.parametrize("headed", [False, True])
