@@ -18,6 +18,13 @@ from retrain.batches import Encoded
 
 def answer_loss(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:
     """Sum of the loss over the answers' tokens, in nats."""
+    wanted = torch.tensor([token for row in rows for token in row.completion])
+    logits = answer_logits(model, rows, pad, device)
+    return functional.cross_entropy(logits.float(), wanted.to(device), reduction="sum")
+
+
+def answer_logits(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:
+    """What the model expects in place of each of the answers' tokens, given those before: tokens x vocabulary."""
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
@@ -26,10 +33,10 @@ def answer_loss(model: Any, rows: Sequence[Encoded], pad: int, device: torch.dev
         ids[i, : len(row)] = torch.tensor(row.prompt + row.completion)
         mask[i, : len(row)] = 1
         before_answer[i, len(row.prompt) - 1 : len(row) - 1] = True
-    wanted = torch.tensor([token for row in rows for token in row.completion])
     with head_only_at(model, before_answer.to(device)):
-        logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits[0]
-    return functional.cross_entropy(logits.float(), wanted.to(device), reduction="sum")
+        told = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
+    logits: torch.Tensor = told.logits[0]
+    return logits
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Training:
     """How it is learned."""
 
     learning_rate: float
+    warm_learning_rate: float
     warmup_steps: int
     schedule: str
     weight_decay: float
@@ -180,6 +181,7 @@ KNOBS: dict[str, Knob] = {
     "lora.dropout": _SHARE,
     "lora.target_modules": Knob(_modules, '"all-linear" or a list of module names'),
     "training.learning_rate": _POSITIVE,
+    "training.warm_learning_rate": _POSITIVE,
     "training.warmup_steps": _whole(0),
     "training.schedule": _one_of("linear", "constant"),
     "training.weight_decay": _SHARE,

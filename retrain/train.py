@@ -59,6 +59,7 @@ def train(
     Raises ValueError where there is nothing to learn from, OSError where the model cannot be read."""
     began = time.monotonic()
     knobs = recipe.training
+    peak = knobs.learning_rate if warm_start is None else knobs.warm_learning_rate
     workers = Workers.of(os.environ, device, threads)
     torch.manual_seed(knobs.seed)
     tokenizer = load_tokenizer(model_dir)
@@ -68,7 +69,7 @@ def train(
     batches = schedule([len(row) for row in encoded], batch_rows, steps, knobs.seed)
     model = build(model_dir, recipe, workers.device, warm_start)
     weights = list(trainable(model).values())
-    optimizer = torch.optim.AdamW(weights, lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
+    optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=knobs.weight_decay)
     checkpoint = Checkpoint(out / "checkpoint.safetensors", _fingerprint(recipe, encoded, model_dir, warm_start))
     losses = checkpoint.restore(model, optimizer)
     resumed_at = len(losses)
@@ -84,7 +85,7 @@ def train(
         losses.append(workers.gather(weights, total))
         torch.nn.utils.clip_grad_norm_(weights, knobs.max_grad_norm)
         for group in optimizer.param_groups:
-            group["lr"] = knobs.learning_rate * rate(knobs, step, steps)
+            group["lr"] = peak * rate(knobs, step, steps)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if workers.first:

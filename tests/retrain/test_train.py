@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from retrain import recipe
 from retrain.train import train
@@ -77,6 +78,16 @@ def test_it_goes_on_from_a_champion(model_dir: Path, tmp_path: Path) -> None:
         progress=lambda *told: losses.append(told[2]),
     )
     assert losses[0] < 2 * first.loss + 0.3
+
+
+def test_a_warm_start_has_a_rate_of_its_own(model_dir: Path, tmp_path: Path) -> None:
+    still = knobs(warm_learning_rate=1e-12)
+    losses: list[float] = []
+    first = train(ROWS, model_dir, still, tmp_path / "one", threads=1, progress=lambda *told: losses.append(told[2]))
+    assert losses[-1] < losses[0] - 0.2
+    then = train(ROWS, model_dir, still, tmp_path / "two", warm_start=first.folder, threads=1)
+    before, after = (load_file(each.folder / "adapter_model.safetensors") for each in (first, then))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
 
 
 def test_long_rows_are_left_out_and_counted(model_dir: Path, tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""What a retraining forgets: `python -m tests.bench.forgetting STACK [--rate R]... [--seeds N]`.
+
+STACK is the folder of a demo's stack (`var/demo/stack`) whose loop retrained. Its first retraining is done again, from
+the same champion on the same rows, once for each rate and seed; then the champion and each candidate answer the rows
+that the gate judged on. A right answer is one that greedy decoding would give. Prints a table and writes
+`var/bench/forgetting.json`; two minutes a training, and one to look at it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import click
+import torch
+
+from retrain import manifest, recipe
+from retrain.dataset import Dataset
+from retrain.example import Example
+from retrain.job import SPEC
+from retrain.loss import answer_logits
+from retrain.outcome import JobSpec, read
+from retrain.prompting import load_tokenizer
+from retrain.recipe import Recipe
+from retrain.train import encode, train
+from retrain.weights import build
+from streams.identity import adapter_path
+from tests.bench.figures import Figure, tell
+from tests.bench.progress import note
+from tests.bench.scratch import scratch
+
+OUT = Path("var/bench/forgetting.json")
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """One that a demo did."""
+
+    spec: JobSpec
+    dataset: Dataset
+    champion: Path
+
+
+@click.command()
+@click.argument("stack", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--rate", "rates", type=float, multiple=True, default=(1e-3, 5e-4), show_default=True)
+@click.option("--seeds", type=int, default=2, show_default=True)
+def main(stack: Path, rates: Sequence[float], seeds: int) -> None:
+    """Train a demo's candidate again with other learning rates, and see what it forgets."""
+    torch.set_num_threads(1)
+    again = first(stack)
+    figures = compared("champion", again, again.champion)
+    with scratch("forgetting") as folder:
+        for rate in rates:
+            for seed in range(seeds):
+                note(f"training at {rate:g}, seed {seed}")
+                figures += trained(again, rate, seed, folder / f"{rate:g}-{seed}")
+    tell(figures, OUT)
+
+
+def first(stack: Path) -> Retraining:
+    """The oldest retraining that has a dataset."""
+    jobs = sorted((stack / "jobs").glob("*/dataset"), key=lambda note: note.stat().st_mtime)
+    spec = read(jobs[0].parent / SPEC, JobSpec) if jobs else None
+    if spec is None:
+        raise click.ClickException(
+            f"{stack / 'jobs'}: no retraining there; expected the stack of a demo that retrained"
+        )
+    dataset = manifest.load(stack / "datasets", jobs[0].read_text().strip())[1]
+    return Retraining(spec, dataset, adapter_path(stack / "adapters", spec.request.alias, spec.champion_digest))
+
+
+def trained(again: Retraining, rate: float, seed: int, out: Path) -> list[Figure]:
+    """A candidate of that rate and seed, beside the champion."""
+    knobs = recipe.find(again.spec.settings.recipe)
+    training = dataclasses.replace(knobs.training, warm_learning_rate=rate, seed=seed)
+    lessons = [*again.dataset.train * again.spec.settings.fresh_passes, *again.dataset.rehearsal]
+    done = train(
+        [(row.prompt(), row.completion) for row in lessons],
+        again.spec.model_dir,
+        dataclasses.replace(knobs, training=training),
+        out,
+        warm_start=again.champion,
+        threads=1,
+    )
+    return compared(f"candidate at {rate:g}, seed {seed}", again, done.folder)
+
+
+def compared(name: str, again: Retraining, adapter: Path) -> list[Figure]:
+    """Shares of right answers on old rows and on new ones."""
+    parts = {"old rows": again.dataset.regression, "new rows": again.dataset.validation}
+    knobs = recipe.find(again.spec.settings.recipe)
+    return [
+        Figure(
+            f"{name}, {part}", 100 * right(adapter, rows, again.spec.model_dir, knobs), "%", note=f"{len(rows)} rows"
+        )
+        for part, rows in parts.items()
+    ]
+
+
+def right(adapter: Path, rows: Sequence[Example], model_dir: Path, knobs: Recipe) -> float:
+    """The share of rows whose answer's tokens are each the likeliest, given those before."""
+    tokenizer, device = load_tokenizer(model_dir), torch.device("cpu")
+    encoded = encode(tokenizer, [(row.prompt(), row.completion) for row in rows], knobs.training.max_length)
+    model, found = build(model_dir, knobs, device, adapter).eval(), 0
+    for start in range(0, len(encoded), AT_ONCE):
+        part = encoded[start : start + AT_ONCE]
+        with torch.no_grad():
+            likeliest = iter(answer_logits(model, part, tokenizer.pad_token_id, device).argmax(-1).tolist())
+        found += sum(list(islice(likeliest, len(row.completion))) == list(row.completion) for row in part)
+    return found / len(encoded)
+
+
+if __name__ == "__main__":
+    main()
