@@ -29,6 +29,10 @@ class Dataset(msgspec.Struct, frozen=True):
     regression: list[Example]  # rows of the healthy time: is it still good there?
     dropped: dict[str, int]
 
+    def lessons(self, fresh_passes: int = 1) -> list[Example]:
+        """What is trained on: fresh rows so many times, each rehearsed one once."""
+        return [*self.train * fresh_passes, *self.rehearsal]
+
 
 def build(
     settings: RetrainSettings, fresh: Sequence[Example], unseen: Sequence[Example], seen: Sequence[Example]

@@ -44,6 +44,10 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         """The messages as chat templates take them."""
         return [{"role": _role(m.role), "content": m.content} for m in self.messages]
 
+    def lesson(self) -> tuple[list[dict[str, str]], str]:
+        """Messages and answer as a training takes them."""
+        return self.prompt(), self.completion
+
 
 def in_chance_order(rows: Iterable[Example], salt: str) -> list[Example]:
     """An order that depends on the ids and the salt only: a row more or less moves no other."""

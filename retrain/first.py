@@ -45,7 +45,7 @@ def first_adapter(
             run.step(step, steps, loss)
             progress(step, steps, loss)
 
-        pairs = [(row.prompt(), row.completion) for row in dataset.train]
+        pairs = [row.lesson() for row in dataset.lessons()]
         done = train(pairs, model_dir, knobs, Path(scratch), threads=settings.threads or None, progress=tell)
         adapter = commit(done.folder, var / "adapters", alias, base)
         run.metrics({"loss": done.loss, "train_seconds": done.seconds, "train_rows": float(done.rows)})

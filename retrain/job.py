@@ -76,9 +76,8 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
     name = f"{request.alias} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(request.time_ms / 1000))}"
     with tracking.run(spec.var / "mlflow", request.alias, name, parameters, tags, folder / "mlflow_run") as run:
         warm = champion if knobs.training.warm_start == "champion" else None
-        lessons = [*dataset.train * settings.fresh_passes, *dataset.rehearsal]
         trained = train(
-            [(row.prompt(), row.completion) for row in lessons],
+            [row.lesson() for row in dataset.lessons(settings.fresh_passes)],
             spec.model_dir,
             knobs,
             folder / "training",

@@ -40,6 +40,7 @@ class Retraining:
     """One that a demo did."""
 
     spec: JobSpec
+    knobs: Recipe
     dataset: Dataset
     champion: Path
 
@@ -63,25 +64,24 @@ def main(stack: Path, rates: Sequence[float], seeds: int) -> None:
 
 def first(stack: Path) -> Retraining:
     """The oldest retraining that has a dataset."""
-    jobs = sorted((stack / "jobs").glob("*/dataset"), key=lambda note: note.stat().st_mtime)
+    jobs = sorted((stack / "jobs").glob("*/dataset"), key=lambda each: each.stat().st_mtime)
     spec = read(jobs[0].parent / SPEC, JobSpec) if jobs else None
     if spec is None:
         raise click.ClickException(
             f"{stack / 'jobs'}: no retraining there; expected the stack of a demo that retrained"
         )
     dataset = manifest.load(stack / "datasets", jobs[0].read_text().strip())[1]
-    return Retraining(spec, dataset, adapter_path(stack / "adapters", spec.request.alias, spec.champion_digest))
+    champion = adapter_path(stack / "adapters", spec.request.alias, spec.champion_digest)
+    return Retraining(spec, recipe.find(spec.settings.recipe), dataset, champion)
 
 
 def trained(again: Retraining, rate: float, seed: int, out: Path) -> list[Figure]:
     """A candidate of that rate and seed, beside the champion."""
-    knobs = recipe.find(again.spec.settings.recipe)
-    training = dataclasses.replace(knobs.training, warm_learning_rate=rate, seed=seed)
-    lessons = [*again.dataset.train * again.spec.settings.fresh_passes, *again.dataset.rehearsal]
+    training = dataclasses.replace(again.knobs.training, warm_learning_rate=rate, seed=seed)
     done = train(
-        [(row.prompt(), row.completion) for row in lessons],
+        [row.lesson() for row in again.dataset.lessons(again.spec.settings.fresh_passes)],
         again.spec.model_dir,
-        dataclasses.replace(knobs, training=training),
+        dataclasses.replace(again.knobs, training=training),
         out,
         warm_start=again.champion,
         threads=1,
@@ -92,20 +92,17 @@ def trained(again: Retraining, rate: float, seed: int, out: Path) -> list[Figure
 def compared(name: str, again: Retraining, adapter: Path) -> list[Figure]:
     """Shares of right answers on old rows and on new ones."""
     parts = {"old rows": again.dataset.regression, "new rows": again.dataset.validation}
-    knobs = recipe.find(again.spec.settings.recipe)
     return [
-        Figure(
-            f"{name}, {part}", 100 * right(adapter, rows, again.spec.model_dir, knobs), "%", note=f"{len(rows)} rows"
-        )
+        Figure(f"{name}, {part}", 100 * right(again, adapter, rows), "%", note=f"{len(rows)} rows")
         for part, rows in parts.items()
     ]
 
 
-def right(adapter: Path, rows: Sequence[Example], model_dir: Path, knobs: Recipe) -> float:
+def right(again: Retraining, adapter: Path, rows: Sequence[Example]) -> float:
     """The share of rows whose answer's tokens are each the likeliest, given those before."""
-    tokenizer, device = load_tokenizer(model_dir), torch.device("cpu")
-    encoded = encode(tokenizer, [(row.prompt(), row.completion) for row in rows], knobs.training.max_length)
-    model, found = build(model_dir, knobs, device, adapter).eval(), 0
+    tokenizer, device = load_tokenizer(again.spec.model_dir), torch.device("cpu")
+    encoded = encode(tokenizer, [row.lesson() for row in rows], again.knobs.training.max_length)
+    model, found = build(again.spec.model_dir, again.knobs, device, adapter).eval(), 0
     for start in range(0, len(encoded), AT_ONCE):
         part = encoded[start : start + AT_ONCE]
         with torch.no_grad():

@@ -22,6 +22,7 @@ from streams.events import Arm, InferenceServed
 from tests.serving.certificates import Certificates
 from tests.serving.raw_engine import RawEngine, Script, Visit, always, chunked, saying, whole
 from tests.serving.scene import BODY, NEW, NEW_DIGEST, OLD, OLD_DIGEST, Scene
+from tests.serving.waiting import until
 from tests.serving.wire import Answer, asking, wired
 
 CHAT = "/v1/chat/completions"
@@ -86,12 +87,6 @@ async def answered(scene: Scene, data: bytes) -> Answer:
     async with wired(scene.port) as wire:
         wire.send(data)
         return await wire.answer()
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 def events(scene: Scene) -> list[InferenceServed]:

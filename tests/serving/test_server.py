@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -17,6 +17,7 @@ from serving.gateway.connection import PIPELINED, Connection
 from serving.gateway.errors import ApiError, unavailable
 from serving.gateway.request import Request
 from serving.gateway.server import Limits, Server
+from tests.serving.waiting import until
 from tests.serving.wire import Answer, Wire, asking, port_of, wired
 
 LIMITS = Limits(head_bytes=2_000, body_bytes=10_000, head_s=5.0, body_s=5.0, write_s=5.0, idle_s=5.0, connections=50)
@@ -95,11 +96,6 @@ class Place:
     @property
     def paths(self) -> list[str]:
         return [request.path for request in self.application.seen]
-
-    async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
-            while not holds():  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -273,7 +269,7 @@ async def test_other_versions_are_told_which_one_is_spoken(place: Place, version
 async def test_what_was_asked_before_is_answered_first(place: Place) -> None:
     async with wired(place.port) as wire:
         wire.send(asking("/held") + asking("/b") + b"nonsense\r\n\r\n" + TAIL)
-        await place.until(lambda: place.paths)
+        await until(lambda: place.paths)
         place.application.go.set()
         answers = [await wire.answer() for _ in range(3)]
         assert [answer.status for answer in answers] == [200, 200, 400]
@@ -303,7 +299,7 @@ async def test_what_waits_for_its_turn_is_admitted_too(place: Place, sent: int) 
     """Its head may come while another request is answered, and its end when nobody is."""
     async with wired(place.port) as wire:
         wire.send(asking("/held"))
-        await place.until(lambda: place.paths)
+        await until(lambda: place.paths)
         stranger = asking("/b", b"x" * 40, key=None)
         cut = len(stranger) - 40 + sent if sent >= 0 else len(stranger)
         wire.send(stranger[:cut])
@@ -394,7 +390,7 @@ async def test_a_body_of_very_many_chunks_takes_no_more_than_its_bytes() -> None
         for _ in range(100):
             wire.send(b"2\r\nxy\r\n" * 600)
             await asyncio.sleep(0)
-        await place.until(lambda: any(len(c._body) == 120_000 for c in place.server.connections))
+        await until(lambda: any(len(c._body) == 120_000 for c in place.server.connections))
         wire.send(b"0\r\n\r\n")
         assert len((await wire.answer()).json["body"]) == 120_000
 
@@ -429,7 +425,7 @@ async def test_who_asks_nothing_more_is_let_go() -> None:
 async def test_a_request_begun_behind_another_has_its_own_time_and_no_more(limit: str, sent: int) -> None:
     async with serving(**{limit: SOON_S}) as place, wired(place.port) as wire:
         wire.send(asking("/held"))
-        await place.until(lambda: place.paths)
+        await until(lambda: place.paths)
         wire.send(asking("/b")[:sent])
         await asyncio.sleep(1.5 * SOON_S)
         place.application.go.set()
@@ -460,18 +456,18 @@ async def test_who_does_not_read_is_cut_off(path: str, header: str) -> None:
     async with serving(write_s=SOON_S, idle_s=SOON_S) as place, wired(place.port) as wire:
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
         wire.send(asking(path, b"{}", header))
-        await place.until(lambda: place.paths)
+        await until(lambda: place.paths)
         (request,) = place.application.seen
-        await place.until(lambda: not place.server.connections)
+        await until(lambda: not place.server.connections)
         assert buffered(request) < 200_000
-        await place.until(lambda: place.application.gone == (path == "/stream"))
+        await until(lambda: place.application.gone == (path == "/stream"))
 
 
 async def test_refusals_wait_for_who_does_not_read_them() -> None:
     """A refused request costs its sender 20 bytes, its answer a few hundred."""
     async with serving(write_s=SOON_S) as place, wired(place.port) as wire:
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await place.until(lambda: place.server.connections)
+        await until(lambda: place.server.connections)
         (connection,) = place.server.connections
         largest = 0
         while place.server.connections:
@@ -485,7 +481,7 @@ async def test_refusals_wait_for_who_does_not_read_them() -> None:
 async def test_more_pipelined_than_may_wait_ends_the_connection(place: Place) -> None:
     async with wired(place.port) as wire:
         wire.send(asking("/held") + asking("/b") * (PIPELINED + 50))
-        await place.until(lambda: place.paths)
+        await until(lambda: place.paths)
         (connection,) = place.server.connections
         assert len(connection._next) <= PIPELINED
         place.application.go.set()
@@ -498,7 +494,7 @@ async def test_more_pipelined_than_may_wait_ends_the_connection(place: Place) ->
 async def test_what_waits_is_bounded_in_bytes(place: Place) -> None:
     async with wired(place.port) as wire:
         wire.send(asking("/held"))
-        await place.until(lambda: place.paths)
+        await until(lambda: place.paths)
         for _ in range(8):
             wire.send(asking("/b", b"x" * 9_000))
             await asyncio.sleep(0.005)
@@ -518,7 +514,7 @@ async def test_connections_are_bounded() -> None:
             assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "overloaded", "1")
             assert await third.over()
             third.hang_up()
-        await place.until(lambda: not place.server.connections)
+        await until(lambda: not place.server.connections)
         answer, wire = await said(place.port, asking())
         assert (answer.status, len(place.paths)) == (200, 3)
 
@@ -540,11 +536,11 @@ async def test_connections_beyond_the_bound_keep_nothing_for_long() -> None:
 async def test_a_hang_up_is_noticed_at_once(place: Place, path: str, after: bytes) -> None:
     async with wired(place.port) as wire:
         wire.send(asking(path) + after)
-        await place.until(lambda: place.paths)
+        await until(lambda: place.paths)
         wire.hang_up()
-        await place.until(lambda: place.application.gone)
+        await until(lambda: place.application.gone)
     assert place.paths == [path]
-    await place.until(lambda: not place.server.connections)
+    await until(lambda: not place.server.connections)
 
 
 # Expect: 100-continue
@@ -564,7 +560,7 @@ async def test_who_asks_before_it_sends_is_told_to_go_on(place: Place) -> None:
 async def test_no_go_on_is_said_in_the_midst_of_another_answer(place: Place) -> None:
     async with wired(place.port) as wire:
         wire.send(asking("/two") + HEAD + b"expect: 100-continue\r\ncontent-length: 2\r\n\r\n")
-        await place.until(lambda: place.paths)
+        await until(lambda: place.paths)
         await asyncio.sleep(0.02)
         place.application.go.set()
         assert (await wire.answer()).body == b"onetwo"
@@ -582,7 +578,7 @@ async def test_told_to_end_it_answers_what_is_under_way_and_takes_nobody_new() -
         assert (await idle.answer()).status == 200
         busy.send(asking("/held"))
         begun.send(asking("/b")[:-1])
-        await place.until(lambda: "/held" in place.paths)
+        await until(lambda: "/held" in place.paths)
         draining = asyncio.create_task(place.server.drain(4.0))
         assert await idle.over()
         with pytest.raises(ConnectionRefusedError):
@@ -606,7 +602,7 @@ async def test_what_does_not_end_in_time_is_cut_off_with_a_word() -> None:
         whole.send(asking("/held"))
         streamed.send(asking("/two"))
         begun.send(asking("/b")[:-1])
-        await place.until(lambda: len(place.paths) == 2)
+        await until(lambda: len(place.paths) == 2)
         await place.server.drain(0.05)
         assert [(answer := await wire.answer()).code for wire in (whole, begun)] == ["shutting_down"] * 2
         assert answer.status == 503
@@ -631,5 +627,5 @@ async def test_nothing_of_all_this_is_an_error_in_the_log(caplog: pytest.LogCapt
                 async with wired(place.port) as wire:
                     wire.send(data)
                     await asyncio.sleep(0.01)
-            await place.until(lambda: not place.server.connections)
+            await until(lambda: not place.server.connections)
     assert caplog.records == []

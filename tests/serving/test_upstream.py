@@ -14,6 +14,7 @@ from serving.gateway.link import HIGH_WATER, Broken, Link, Unreached
 from serving.gateway.upstream import Upstream
 from tests.serving.certificates import Certificates
 from tests.serving.raw_engine import RawEngine, Visit, always, chunked, saying, whole
+from tests.serving.waiting import until
 
 PATH = "/v1/chat/completions"
 
@@ -40,12 +41,6 @@ async def streamed(link: Link) -> bytes:
         return b"".join([piece async for piece in link.stream()])
     finally:
         link.release()
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 # framings
