@@ -60,32 +60,49 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 def fit(confidences: Sequence[float], correct: Sequence[bool]) -> Calibration | None:
-    """Equal-count bins made monotone by pooling neighbours; None where there are too few labels for two bins.
+    """Return bins of about equal count, made monotone by pooling neighbours. Equal confidences share a bin. None where
+    fewer than two bins of `PER_BIN` labels come about: too few labels, or confidences that hardly differ. A confidence
+    that is NaN was not measured and is left out.
 
     >>> calibration = fit([i / 100 for i in range(100)], [i >= 50 for i in range(100)])
     >>> predict(calibration, [0.1, 0.9]).round(2).tolist()
     [0.01, 0.99]
     """
-    bins = min(BINS, len(confidences) // PER_BIN)
-    if bins < 2:
+    known = np.asarray(confidences, dtype=np.float64)
+    measured = ~np.isnan(known)
+    right = np.asarray(correct, dtype=np.float64)[measured]
+    values, places = np.unique(known[measured], return_inverse=True)
+    counts, hits = np.bincount(places, minlength=len(values)), np.bincount(places, right, minlength=len(values))
+    parts = _parts(counts.tolist(), max(PER_BIN, int(measured.sum()) // BINS))
+    if len(parts) < 2:
         return None
-    order = np.argsort(confidences, kind="stable")
-    parts = np.array_split(order, bins)
-    known, right = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    edges = np.array([known[part[-1]] for part in parts[:-1]])
-    sizes = np.array([len(part) for part in parts], dtype=np.float64)
-    chances, pooled = _rising(np.array([right[part].sum() for part in parts]), sizes)
-    return Calibration(edges, chances, np.sqrt(chances * (1.0 - chances) / pooled))
+    sizes = np.add.reduceat(counts, parts).astype(np.float64)
+    chances, pooled = _rising(np.add.reduceat(hits, parts), sizes)
+    return Calibration(values[np.array(parts[1:]) - 1], chances, np.sqrt(chances * (1.0 - chances) / pooled))
+
+
+def _parts(counts: Sequence[int], wanted: int) -> list[int]:
+    """Return where each bin begins, in values that came `counts` times: a bin ends where it is closest to `wanted`, and
+    holds `PER_BIN` at least; what is left over joins the last one."""
+    starts, held = [0], 0
+    for place, count in enumerate(counts):
+        if held >= PER_BIN and 2 * held + count > 2 * wanted:
+            starts.append(place)
+            held = 0
+        held += count
+    return starts if held >= PER_BIN or len(starts) == 1 else starts[:-1]
 
 
 def predict(calibration: Calibration, confidences: Sequence[float]) -> Floats:
-    """The chance of being right at each confidence."""
-    return calibration.chances[_bins(calibration, confidences)]
+    """Return the chance of being right at each confidence; NaN where that is NaN."""
+    known = np.asarray(confidences, dtype=np.float64)
+    return np.where(np.isnan(known), np.nan, calibration.chances[_bins(calibration, known)])
 
 
 def estimate(calibration: Calibration, confidences: Sequence[float]) -> Estimate:
-    """The accuracy that these confidences promise."""
-    bins = _bins(calibration, confidences)
+    """Return the accuracy that these confidences promise; NaN promises nothing."""
+    known = np.asarray(confidences, dtype=np.float64)
+    bins = _bins(calibration, known[~np.isnan(known)])
     chances, reach = calibration.chances[bins], 1.96 * calibration.errors[bins]
     low, high = np.maximum(chances - reach, 0.0), np.minimum(chances + reach, 1.0)
     return Estimate(len(bins), float(chances.sum()), float(low.sum()), float(high.sum()))
@@ -123,8 +140,8 @@ def _wealth(wealth: tuple[float, ...], gain: float) -> tuple[float, ...]:
     return tuple(min(each * (1.0 + stake * bet), 1e12) for each, stake in zip(wealth, STAKES, strict=True))
 
 
-def _bins(calibration: Calibration, confidences: Sequence[float]) -> NDArray[np.int64]:
-    return np.searchsorted(calibration.edges, np.asarray(confidences, dtype=np.float64), "left").astype(np.int64)
+def _bins(calibration: Calibration, confidences: Floats) -> NDArray[np.int64]:
+    return np.searchsorted(calibration.edges, confidences, "left").astype(np.int64)
 
 
 def _rising(hits: Floats, sizes: Floats) -> tuple[Floats, Floats]:
