@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from monitor.metrics import normalise
-from retrain.duplicates import clusters, pieces, similarity
+from retrain.duplicates import pieces, similarity
 from retrain.example import Example, in_chance_order
+from retrain.likeness import Likeness
 from retrain.settings import RetrainSettings
 
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
@@ -43,13 +44,14 @@ def build(
     Fresh rows are few and new, rehearsed ones many and known: too many of them and the new is not learned within the
     same steps, so there are at most `rehearsal_ratio` to each fresh one."""
     dropped: Counter[str] = Counter()
+    likeness = Likeness.of(fresh, unseen[-NEWEST:], seen)
     fresh = capped(once(fresh, dropped), settings.client_cap, dropped)
-    train, validation = split(fresh, settings)
-    healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped)
-    healthy = apart(healthy, validation, dropped, "twin of a validation row")
+    train, validation = split(fresh, settings, likeness)
+    healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped, likeness)
+    healthy = apart(healthy, validation, likeness, dropped, "twin of a validation row")
     regression = _regression(healthy, {row.id for row in unseen}, settings.regression_rows)
-    train = apart(train, regression, dropped, "twin of a regression row")
-    rest = apart(healthy, regression, Counter(), "")  # its own rows are no loss
+    train = apart(train, regression, likeness, dropped, "twin of a regression row")
+    rest = apart(healthy, regression, likeness, Counter(), "")  # its own rows are no loss
     if not train or not validation:
         raise ValueError(
             f"fresh labelled rows: {len(train)} to train on and {len(validation)} to judge on, expected some of each; "
@@ -93,18 +95,20 @@ def capped(rows: Sequence[Example], share: float, dropped: Counter[str]) -> list
     return kept
 
 
-def still_true(healthy: Sequence[Example], fresh: Sequence[Example], dropped: Counter[str]) -> list[Example]:
+def still_true(
+    healthy: Sequence[Example], fresh: Sequence[Example], dropped: Counter[str], likeness: Likeness
+) -> list[Example]:
     """Without the rows that the fresh ones contradict: the same question with another answer, or a stale label."""
     answers = {row.key: row.label for row in fresh}
     kept = [row for row in healthy if answers.get(row.key, row.label) == row.label]
     dropped["contradicted by a fresh row"] += len(healthy) - len(kept)
-    gone = stale_labels(fresh, kept)
+    gone = stale_labels(fresh, kept, likeness)
     valid = [row for row in kept if row.label not in gone]
     dropped["label is stale"] += len(kept) - len(valid)
     return valid
 
 
-def stale_labels(fresh: Sequence[Example], healthy: Sequence[Example]) -> frozenset[str]:
+def stale_labels(fresh: Sequence[Example], healthy: Sequence[Example], likeness: Likeness) -> frozenset[str]:
     """Answers whose questions still come but are now answered otherwise: their class was renamed, split or merged, and
     rows that teach them would teach the past.
 
@@ -119,34 +123,38 @@ def stale_labels(fresh: Sequence[Example], healthy: Sequence[Example]) -> frozen
     return frozenset(
         label
         for label, rows in suspects.items()
-        if _alike(rows, [known for known in healthy if known.label == label][:COMPARED])
+        if _alike(rows, [known for known in healthy if known.label == label][:COMPARED], likeness)
     )
 
 
-def _alike(rows: Sequence[Example], known: Sequence[Example]) -> bool:
+def _alike(rows: Sequence[Example], known: Sequence[Example], likeness: Likeness) -> bool:
     """Whether half of the rows are as near to a known one as the farther half of the known ones are to each other."""
     if len(known) < STALE_ROWS:
         return False
-    sets = [pieces(row.text) for row in known]
+    sets = [pieces(likeness.differing(row)) for row in known]
     own = sorted(max(similarity(a, b) for b in sets if b is not a) for a in sets)
-    theirs = sorted(max(similarity(pieces(row.text), b) for b in sets) for row in rows)
+    theirs = sorted(max(similarity(pieces(likeness.differing(row)), b) for b in sets) for row in rows)
     return theirs[len(theirs) // 2] >= own[len(own) // 4]
 
 
-def split(fresh: Sequence[Example], settings: RetrainSettings) -> tuple[list[Example], list[Example]]:
+def split(
+    fresh: Sequence[Example], settings: RetrainSettings, likeness: Likeness
+) -> tuple[list[Example], list[Example]]:
     """Training and validation rows: the newest are judged on, near duplicates stay together."""
     rows = sorted(fresh, key=lambda row: (row.time_ms, row.id))
     wanted = min(settings.max_validation, round(settings.validation_share * len(rows)))
     border = len(rows) - wanted
-    numbers = clusters([row.text for row in rows])
+    numbers = likeness.clusters(rows)
     old = set(numbers[:border])
     train = [row for row, number in zip(rows, numbers, strict=True) if number in old]
     return train, [row for row, number in zip(rows, numbers, strict=True) if number not in old]
 
 
-def apart(rows: Sequence[Example], kept: Sequence[Example], dropped: Counter[str], why: str) -> list[Example]:
+def apart(
+    rows: Sequence[Example], kept: Sequence[Example], likeness: Likeness, dropped: Counter[str], why: str
+) -> list[Example]:
     """The rows that have no near duplicate among those kept elsewhere."""
-    numbers = clusters([row.text for row in (*kept, *rows)])
+    numbers = likeness.clusters([*kept, *rows])
     taken = set(numbers[: len(kept)])
     found = [row for row, number in zip(rows, numbers[len(kept) :], strict=True) if number not in taken]
     dropped[why] += len(rows) - len(found)

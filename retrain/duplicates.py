@@ -4,7 +4,7 @@ Broder 1997, "On the resemblance and containment of documents"; the sketches are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from monitor.metrics import normalise
 
@@ -13,25 +13,17 @@ ALIKE = 0.7  # Jaccard similarity of the pieces
 PERMUTATIONS = 64
 
 
-def clusters(texts: Sequence[str]) -> list[int]:
-    """A cluster's number for each text: the index of its first text. Near duplicates, and near duplicates of these,
-    share it.
+def clusters(*views: Sequence[str | None]) -> list[int]:
+    """A cluster's number for each row: the index of its first row. Near duplicates, and near duplicates of these,
+    share it. Each view has a text for each row, or None where it does not compare it; alike in one view is alike.
 
     >>> clusters(["Where is my new card?", "where is my new card", "I lost my phone"])
     [0, 0, 2]
     """
-    from datasketch import MinHash, MinHashLSH
-
-    index = MinHashLSH(threshold=ALIKE, num_perm=PERMUTATIONS)
-    sets = [pieces(text) for text in texts]
-    sketches = MinHash.generator([[p.encode() for p in each] for each in sets], num_perm=PERMUTATIONS, seed=1)
-    parents = list(range(len(texts)))
-    for i, sketch in enumerate(sketches):
-        for j in index.query(sketch):
-            if similarity(sets[i], sets[j]) >= ALIKE:
-                _join(parents, i, j)
-        index.insert(i, sketch)
-    return [_root(parents, i) for i in range(len(texts))]
+    parents = list(range(len(views[0])))
+    for view in views:
+        _join_alike(parents, {i: pieces(text) for i, text in enumerate(view) if text is not None})
+    return [_root(parents, i) for i in range(len(parents))]
 
 
 def pieces(text: str) -> frozenset[str]:
@@ -43,6 +35,19 @@ def pieces(text: str) -> frozenset[str]:
 def similarity(one: frozenset[str], other: frozenset[str]) -> float:
     """Jaccard: what is in both, of what is in either."""
     return len(one & other) / len(one | other)
+
+
+def _join_alike(parents: list[int], sets: Mapping[int, frozenset[str]]) -> None:
+    """Rows that are joined already are not compared again, so that a large cluster costs little."""
+    from datasketch import MinHash, MinHashLSH
+
+    index = MinHashLSH(threshold=ALIKE, num_perm=PERMUTATIONS)
+    sketches = MinHash.generator([[p.encode() for p in each] for each in sets.values()], num_perm=PERMUTATIONS, seed=1)
+    for i, sketch in zip(sets, sketches, strict=True):
+        for j in index.query(sketch):
+            if _root(parents, i) != _root(parents, j) and similarity(sets[i], sets[j]) >= ALIKE:
+                _join(parents, i, j)
+        index.insert(i, sketch)
 
 
 def _root(parents: list[int], i: int) -> int:

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from retrain.dataset import balanced, build, capped, once, split, stale_labels, still_true
 from retrain.duplicates import clusters
 from retrain.example import REHEARSAL, Example
+from retrain.likeness import Likeness
 from retrain.settings import RetrainSettings
 from streams.events import Message
 from tests.retrain.rows import row, rows
 
 SETTINGS = RetrainSettings(regression_rows=20, rehearsal_rows=30)
+PLAIN = Likeness.of()  # nothing is shared
 
 
 def said(text: str, label: str, number: int, **changes: object) -> Example:
@@ -38,19 +40,19 @@ def test_what_is_learned_and_what_is_judged_on_share_no_question_and_no_near_dup
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=8, max_size=60))
 def test_a_split_never_parts_near_duplicates(drawn: list[tuple[int, int]]) -> None:
     fresh = [said(f"{row(base).text}{'!' * ending}", "a", 100 + i) for i, (base, ending) in enumerate(drawn)]
-    train, validation = split(once(fresh, Counter()), SETTINGS)
+    train, validation = split(once(fresh, Counter()), SETTINGS, PLAIN)
     keys = {each.key for each in train}
     assert not [each for each in validation if each.key in keys]
 
 
 def test_the_newest_rows_are_judged_on() -> None:
-    train, validation = split(rows(100), SETTINGS)
+    train, validation = split(rows(100), SETTINGS, PLAIN)
     assert len(validation) == 25
     assert max(each.time_ms for each in train) < min(each.time_ms for each in validation)
 
 
 def test_validation_is_bounded() -> None:
-    _, validation = split(rows(400), RetrainSettings(max_validation=40))
+    _, validation = split(rows(400), RetrainSettings(max_validation=40), PLAIN)
     assert len(validation) == 40
 
 
@@ -76,7 +78,7 @@ def test_the_newest_answer_to_a_question_counts() -> None:
 
 def test_a_fresh_answer_overrules_an_old_one() -> None:
     dropped: Counter[str] = Counter()
-    assert still_true([said("Where is it?", "old", 1)], [said("where is it", "new", 2)], dropped) == []
+    assert still_true([said("Where is it?", "old", 1)], [said("where is it", "new", 2)], dropped, PLAIN) == []
     assert dropped["contradicted by a fresh row"] == 1
 
 
@@ -92,25 +94,25 @@ def renamed(count: int = 8) -> tuple[list[Example], list[Example]]:
 
 def test_a_renamed_label_is_stale() -> None:
     known, fresh = renamed()
-    assert stale_labels(fresh, known) == {"lost"}
+    assert stale_labels(fresh, known, PLAIN) == {"lost"}
 
 
 def test_a_label_that_merely_does_not_occur_now_is_kept() -> None:
     """New questions were taken for it, but they are nothing like its own."""
     known, _ = renamed()
     fresh = [row(i, "brand new", predicted="lost") for i in range(300, 312)]
-    assert stale_labels(fresh, known) == frozenset()
+    assert stale_labels(fresh, known, PLAIN) == frozenset()
 
 
 def test_a_label_that_somebody_still_gives_is_kept() -> None:
     known, fresh = renamed()
     alive = said("my parcel number 99 got lost on the way", "lost", 99, predicted="other")
-    assert stale_labels([*fresh, alive], known) == frozenset()
+    assert stale_labels([*fresh, alive], known, PLAIN) == frozenset()
 
 
 def test_few_contradictions_prove_nothing() -> None:
     known, fresh = renamed(4)
-    assert stale_labels(fresh, known) == frozenset()
+    assert stale_labels(fresh, known, PLAIN) == frozenset()
 
 
 def test_rehearsal_is_balanced_over_labels() -> None:

@@ -1,0 +1,139 @@
+"""What most rows share tells nothing: rows are alike where what differs is alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from retrain import duplicates
+from retrain.dataset import Dataset, build
+from retrain.duplicates import clusters
+from retrain.example import REHEARSAL, Example
+from retrain.likeness import Likeness
+from retrain.settings import RetrainSettings
+from streams.events import Message
+from tests.retrain.rows import row
+
+Wrap = Callable[[int, str], list[Message]]
+
+
+def words(count: int, first: int) -> str:
+    """Made up ones, unlike any others'."""
+    return " ".join(row(first + i).text for i in range(-(-count // 5)))
+
+
+def plain(_: int, question: str) -> list[Message]:
+    return [Message("user", question)]
+
+
+def system_prompt(_: int, question: str) -> list[Message]:
+    return [Message("system", words(40, 10_000)), Message("user", question)]
+
+
+def template(_: int, question: str) -> list[Message]:
+    return [Message("user", f"{words(75, 10_000)}\n\n{question}\n\n{words(75, 20_000)}")]
+
+
+def examples(_: int, question: str) -> list[Message]:
+    shots = [Message(role, words(10, at)) for at, role in enumerate(["user", "assistant"] * 4, 30_000)]
+    return [*shots, Message("user", question)]
+
+
+def several_templates(number: int, question: str) -> list[Message]:
+    return [Message("user", f"{words(60, 10_000 * (1 + number % 3))}: {question}")]
+
+
+def many_tenants(number: int, question: str) -> list[Message]:
+    return [Message("system", words(60, 10_000 * (1 + number % 12))), Message("user", question)]
+
+
+def changed_prompt(number: int, question: str) -> list[Message]:
+    return [Message("system", words(60, 10_000 if number < 200 else 20_000)), Message("user", question)]
+
+
+WRAPS = [plain, system_prompt, template, examples, several_templates, many_tenants, changed_prompt]
+
+
+def asked(wrap: Wrap, first: int, count: int, **changes: object) -> list[Example]:
+    return [row(i, "ab"[i % 2], messages=wrap(i, row(i).text), **changes) for i in range(first, first + count)]
+
+
+def made(wrap: Wrap) -> Dataset:
+    """From 120 fresh rows and 160 of the healthy time: a half of these asks what a fresh one asks, but for a word."""
+    unseen = asked(wrap, 300, 80, source=REHEARSAL)
+    twins = [row(500 + i, "a", messages=wrap(i, row(i).text + " eh"), source=REHEARSAL) for i in range(0, 120, 2)]
+    return build(RetrainSettings(), asked(wrap, 0, 120), [*twins, *unseen], [])
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_a_dataset_can_be_made_behind_any_template(wrap: Wrap) -> None:
+    found = made(wrap)
+    assert len(found.train) + found.dropped["twin of a regression row"] == 90
+    assert len(found.train) >= 60
+    assert len(found.validation) == 30
+    assert len(found.regression) >= 40
+    assert len(found.rehearsal) >= 40
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_twins_are_never_on_both_sides_whatever_all_rows_share(wrap: Wrap) -> None:
+    found = made(wrap)
+    assert found.dropped["twin of a validation row"] == 15
+    parts = ([*found.train, *found.rehearsal], found.validation, found.regression)
+    questions = [{words for each in part for words in question(each)} for part in parts]
+    assert not any(one & other for i, one in enumerate(questions) for other in questions[:i])
+
+
+def question(each: Example) -> set[str]:
+    """The made up words that only the row and its twin have."""
+    number = int(each.id.removeprefix("id-"))
+    return set(row(number - 500 if number >= 500 else number).text.split())
+
+
+def numbers(rows: Sequence[Example]) -> list[int]:
+    return Likeness.of(rows).clusters(rows)
+
+
+def test_one_question_asked_by_many_is_no_template() -> None:
+    flood = [row(i, messages=plain(i, f"where is my new card number {i}, it has not come")) for i in range(40)]
+    found = numbers([*flood, *asked(plain, 100, 60)])
+    assert found == [0] * 40 + list(range(40, 100))
+
+
+def test_exact_repetitions_make_no_template() -> None:
+    same = [row(i, messages=plain(i, row(0).text)) for i in range(200)]
+    assert numbers([*same, *asked(plain, 300, 20)]) == [0] * 200 + list(range(200, 220))
+
+
+def test_short_questions_behind_a_system_prompt_stay_apart() -> None:
+    rows = [row(i, messages=system_prompt(i, f"{i * i} + {i}")) for i in range(40)]
+    assert numbers(rows) == list(range(40))
+
+
+def test_what_is_asked_about_may_be_what_differs() -> None:
+    """The document comes first, the question is always the same."""
+    rows = [
+        row(i, messages=[Message("system", words(80, i * 20)), *plain(i, "Sum this up in a line.")]) for i in range(20)
+    ]
+    assert numbers(rows) == list(range(20))
+
+
+def test_rows_that_are_nothing_but_the_template_are_alike() -> None:
+    rows = [row(i, messages=template(i, "" if i % 2 else row(i).text)) for i in range(20)]
+    assert numbers(rows) == [1 if i % 2 else i for i in range(20)]
+
+
+def test_likeness_costs_no_more_for_each_row_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def counted(one: frozenset[str], other: frozenset[str]) -> float:
+        compared.append(1)
+        return len(one & other) / len(one | other)
+
+    monkeypatch.setattr(duplicates, "similarity", counted)
+    crowd = [f"{row(1).text} {row(2).text} {row(3).text} {i}" for i in range(600)]
+    assert clusters(crowd) == [0] * 600
+    rows = asked(template, 0, 600)
+    assert numbers(rows) == list(range(600))
+    assert len(compared) <= 2 * 600
