@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,27 +38,46 @@ class Checkpoint:
         part.replace(self._path)
 
     def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> list[float]:
-        """The losses of the steps already done; [] when there is nothing to go on from."""
+        """The losses of the steps already done; [] when there is nothing to go on from. All of it or nothing is taken
+        up: a file that is broken, or that holds a number that is none, is no checkpoint."""
+        weights = trainable(model)
         try:
-            with safe_open(str(self._path), framework="pt") as file:
-                about = file.metadata()
-                if about["fingerprint"] != self._fingerprint:
-                    return []
-                with torch.no_grad():
-                    for name, weight in trainable(model).items():
-                        weight.copy_(file.get_tensor(f"weight/{name}"))
-                        optimizer.state[weight] = {
-                            moment: file.get_tensor(f"{moment}/{name}").to("cpu" if moment == "step" else weight.device)
-                            for moment in MOMENTS
-                        }
-                return [float(loss) for loss in json.loads(about["losses"])]
-        except (FileNotFoundError, SafetensorError):
+            losses, tensors = self._read(weights)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return []
+        if not losses:
+            return []
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(tensors[f"weight/{name}"])
+                optimizer.state[weight] = {
+                    moment: tensors[f"{moment}/{name}"].to("cpu" if moment == "step" else weight.device)
+                    for moment in MOMENTS
+                }
+        return losses
+
+    def _read(self, weights: Mapping[str, torch.Tensor]) -> tuple[list[float], dict[str, torch.Tensor]]:
+        with safe_open(str(self._path), framework="pt") as file:
+            about = file.metadata()
+            if about["fingerprint"] != self._fingerprint:
+                return [], {}
+            names = [f"{kind}/{name}" for name in weights for kind in ("weight", *MOMENTS)]
+            tensors = {name: file.get_tensor(name) for name in names}
+        losses = [float(loss) for loss in json.loads(about["losses"])]
+        shaped = all(tensors[f"weight/{name}"].shape == weight.shape for name, weight in weights.items())
+        if not shaped or not_finite(tensors) or not all(map(math.isfinite, losses)):
+            raise ValueError(f"{self._path}: holds other shapes, or numbers that are none")
+        return losses, tensors
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
     """What is learned, by name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def not_finite(tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names of the tensors in which a number is none (NaN) or infinite."""
+    return [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
 
 
 def _sync(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import os
 import sys
 import threading
@@ -24,7 +25,7 @@ from retrain.comparison import compare, summary
 from retrain.dataset import Dataset, build
 from retrain.gate import judge
 from retrain.manifest import Manifest
-from retrain.outcome import JobOutcome, JobSpec, read, write
+from retrain.outcome import JobOutcome, JobSpec, concluded, read, write
 from retrain.train import Trained, train
 from streams.identity import adapter_digest, adapter_path
 
@@ -46,12 +47,12 @@ def main(folder: Path) -> int:
     """Works until there is an outcome; 0 where there is one, a failed retraining included."""
     spec = read(folder / SPEC, JobSpec)
     if spec is None:
-        print(f"{folder / SPEC}: missing; the trainer writes it", file=sys.stderr)
+        print(f"{folder / SPEC}: missing or unreadable; the trainer writes it", file=sys.stderr)
         return 2
     threading.Thread(target=_die_with, args=(spec.parent,), daemon=True).start()
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one that outlived its trainer ends within a second
-        if read(folder / OUTCOME, JobOutcome) is None:
+        if concluded(folder / OUTCOME) is None:
             write(folder / OUTCOME, _outcome(spec, folder))
     return 0
 
@@ -98,7 +99,7 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
         trained_rows=trained.rows,
         dataset_digest=listed.digest,
         mlflow_run=run.id,
-        metrics={name: round(value, 6) for name, value in found.items()},
+        metrics={name: round(value, 6) for name, value in found.items() if math.isfinite(value)},
         gate=gate,
         verdict=verdict,
     )
@@ -107,8 +108,9 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
 def rows(spec: JobSpec, folder: Path, base: str) -> tuple[Manifest, Dataset]:
     """The dataset; a job that is started again takes the one it had."""
     root, note, request = spec.var / "datasets", folder / "dataset", spec.request
-    if note.is_file():
-        return manifest.load(root, note.read_text().strip())
+    known = _made(root, note)
+    if known is not None:
+        return known
     lake = spec.var / "lake"
     dataset = build(
         spec.settings,
@@ -121,6 +123,19 @@ def rows(spec: JobSpec, folder: Path, base: str) -> tuple[Manifest, Dataset]:
     counts = {name: part.rows for name, part in listed.parts.items()}
     log.info("dataset made", digest=listed.digest[:12], **counts, dropped=dataset.dropped)
     return listed, dataset
+
+
+def _made(root: Path, note: Path) -> tuple[Manifest, Dataset] | None:
+    """The dataset that the note names; None where there is none yet, or none that is whole."""
+    try:
+        digest = note.read_text().strip()
+        return manifest.load(root, digest) if digest else None
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        if not isinstance(error, FileNotFoundError):
+            log.warning(
+                "the dataset of an earlier start cannot be read; it is made again", note=str(note), why=str(error)
+            )
+        return None
 
 
 def _champion(spec: JobSpec, base: str) -> Path:

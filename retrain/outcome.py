@@ -51,8 +51,15 @@ def write(path: Path, value: JobSpec | JobOutcome) -> None:
 
 
 def read(path: Path, kind: type[T]) -> T | None:
-    """None where there is no such file."""
+    """None where there is no such file, or none that can be read: whatever a crash or a full disk left there, it is
+    made anew or its reader does without."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=lambda wanted, value: wanted(value))
-    except FileNotFoundError:
+    except (OSError, msgspec.MsgspecError, RecursionError):
         return None
+
+
+def concluded(path: Path) -> JobOutcome | None:
+    """The outcome in a file; None where none can be read, or where it says neither a verdict nor a problem."""
+    found = read(path, JobOutcome)
+    return found if found is not None and (found.problem or (found.verdict and found.gate)) else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from retrain.batches import Encoded, schedule, shares, step_count
-from retrain.checkpoint import Checkpoint, trainable
+from retrain.checkpoint import Checkpoint, not_finite, trainable
 from retrain.loss import answer_loss
 from retrain.prompting import Messages, completion, load_tokenizer, render, token_ids
 from retrain.recipe import Recipe, Training
@@ -37,6 +38,10 @@ class Trained:
     seconds: float
 
 
+class Diverged(ValueError):
+    """A loss, a gradient or a weight is no finite number: what was trained is worth nothing, and is not stored."""
+
+
 def silent(step: int, steps: int, loss: float) -> None:
     """Tells nobody."""
 
@@ -56,7 +61,8 @@ def train(
 
     Deterministic for the same rows, recipe, device and threads. Killed and called again with the same arguments it
     goes on from the last checkpoint in `out`. Under `torchrun` each step's rows are shared among the devices.
-    Raises ValueError where there is nothing to learn from, OSError where the model cannot be read."""
+    Raises ValueError where there is nothing to learn from, Diverged at the first loss or gradient that is no number,
+    OSError where the model cannot be read."""
     began = time.monotonic()
     knobs = recipe.training
     peak = knobs.learning_rate if warm_start is None else knobs.warm_learning_rate
@@ -83,7 +89,8 @@ def train(
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         losses.append(workers.gather(weights, total))
-        torch.nn.utils.clip_grad_norm_(weights, knobs.max_grad_norm)
+        length = torch.nn.utils.clip_grad_norm_(weights, knobs.max_grad_norm)
+        _require_finite(losses[-1], float(length), step, steps)
         for group in optimizer.param_groups:
             group["lr"] = peak * rate(knobs, step, steps)
         optimizer.step()
@@ -92,6 +99,7 @@ def train(
             progress(step + 1, steps, losses[-1])
         if workers.first and (step + 1) % knobs.checkpoint_steps == 0:
             checkpoint.save(model, optimizer, losses)
+    _require_sound(trainable(model))
     if workers.first:
         model.save_pretrained(str(out / "adapter"), safe_serialization=True)
     workers.finish()
@@ -105,6 +113,25 @@ def train(
         loss=sum(tail) / len(tail),
         seconds=time.monotonic() - began,
     )
+
+
+def _require_finite(loss: float, gradient: float, step: int, steps: int) -> None:
+    for name, value in (("loss", loss), ("gradient's length", gradient)):
+        if not math.isfinite(value):
+            raise Diverged(
+                f"step {step + 1} of {steps}: the {name} is {value}, expected a finite number; lower "
+                "training.learning_rate and training.warm_learning_rate, or look for numbers that are none in the "
+                "base model and in the adapter that it began from"
+            )
+
+
+def _require_sound(weights: Mapping[str, torch.Tensor]) -> None:
+    broken = not_finite(weights)
+    if broken:
+        raise Diverged(
+            f"{len(broken)} of {len(weights)} trained tensors hold numbers that are none, {broken[0]} first: nothing "
+            "is stored; lower training.learning_rate"
+        )
 
 
 def encode(tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int) -> list[Encoded]:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+from kafka.errors import KafkaError
 
 from retrain import metrics
 from retrain.claims import owner, pending
 from retrain.inbox import Inbox
 from retrain.job import OUTCOME, PROGRESS, SPEC, Progress
-from retrain.outcome import JobOutcome, JobSpec, read, write
+from retrain.outcome import JobOutcome, JobSpec, concluded, read, write
 from retrain.settings import RetrainSettings
 from streams import ledger
 from streams.codec import deterministic_id
@@ -109,14 +110,23 @@ class Trainer:
         log.info("retraining begins", alias=request.alias, request=request.id, champion=request.champion)
         metrics.BUSY.set(1)
         try:
-            outcome = self._job(request, route, stop)
-            self._conclude(request, outcome)
+            self._conclude(request, self._outcome(request, route, stop))
         except Withdrawn as reason:
             log.warning("retraining given back", alias=request.alias, request=request.id, reason=str(reason))
             if self._mine(request):
                 self._lease(request, 0)
         finally:
             metrics.BUSY.set(0)
+
+    def _outcome(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> JobOutcome:
+        """The job's, or why there is none: what one request meets must not keep the others waiting."""
+        try:
+            return self._job(request, route, stop)
+        except (Withdrawn, KafkaError):
+            raise
+        except Exception as error:  # the request's top: its folder, its route or its files may be anything
+            log.exception("the job could not be run", alias=request.alias, request=request.id)
+            return JobOutcome(problem=f"the job could not be run: {type(error).__name__}: {error}")
 
     def _job(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> JobOutcome:
         """Runs the job to its outcome; Withdrawn where it must not go on."""
@@ -129,8 +139,7 @@ class Trainer:
                 self._watch(process, request, folder, stop)
             finally:
                 _end(process)
-        outcome = read(folder / OUTCOME, JobOutcome)
-        return outcome or JobOutcome(problem=f"the job ended with status {process.returncode}; see {folder / 'log'}")
+        return concluded(folder / OUTCOME) or JobOutcome(problem=_silence(process, folder))
 
     def _watch(
         self, process: subprocess.Popen[bytes], request: RetrainRequested, folder: Path, stop: threading.Event
@@ -226,6 +235,12 @@ class Trainer:
             by=self._me,
             **more,  # type: ignore[arg-type]
         )
+
+
+def _silence(process: subprocess.Popen[bytes], folder: Path) -> str:
+    """Why a job that has ended tells nothing."""
+    unread = f"{folder / OUTCOME} cannot be read, and " if (folder / OUTCOME).exists() else ""
+    return f"{unread}the job ended with status {process.returncode}; see {folder / 'log'}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

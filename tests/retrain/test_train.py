@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from retrain import recipe
-from retrain.train import train
+from retrain.checkpoint import Checkpoint, trainable
+from retrain.first import first_adapter
+from retrain.settings import RetrainSettings
+from retrain.train import Diverged, train
 from retrain.weights import build
 from streams.identity import ADAPTER_FILES
 
@@ -114,3 +118,64 @@ def test_a_champion_of_another_shape_is_refused_and_its_dropout_is_the_recipes(m
     assert model.peft_config["default"].lora_dropout == 0.25
     assert any(isinstance(module, torch.nn.Dropout) and module.p == 0.25 for module in model.modules())
     assert any(weight.requires_grad for weight in model.parameters())
+
+
+def broken(model_dir: Path, folder: Path) -> Path:
+    """A copy of the model with one weight that is no number."""
+    shutil.copytree(model_dir, folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.0.mlp.down_proj.weight"][0, 0] = float("nan")
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def test_a_loss_that_is_no_number_ends_the_training_at_once(model_dir: Path, tmp_path: Path) -> None:
+    told: list[int] = []
+    with pytest.raises(Diverged, match="step 1 of 12: the loss is nan, expected a finite number; lower training"):
+        train(
+            ROWS,
+            broken(model_dir, tmp_path / "broken"),
+            knobs(),
+            tmp_path / "out",
+            threads=1,
+            progress=lambda *at: told.append(at[0]),
+        )
+    assert told == []
+    assert not (tmp_path / "out" / "adapter").exists()
+
+
+def test_a_learning_rate_that_blows_up_stores_nothing(model_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(Diverged):
+        train(ROWS, model_dir, knobs(learning_rate=1e30), tmp_path, threads=1)
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_a_first_adapter_of_no_numbers_is_not_made(model_dir: Path, tmp_path: Path) -> None:
+    """At first it was stored, 28 tensors of 28 without a number, and it was said to serve it."""
+    bad = broken(model_dir, tmp_path / "broken")
+    settings = RetrainSettings(threads=1)
+    rows = [("say red", "red"), ("say blue", "blue")]
+    with pytest.raises(Diverged):
+        first_adapter(rows, alias="support", model_dir=bad, var=tmp_path, settings=settings)
+    assert not list(tmp_path.glob("adapters/support/*"))
+
+
+def test_a_checkpoint_that_is_broken_is_none(model_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    model = build(model_dir, knobs(), torch.device("cpu"))
+    weights = trainable(model)
+    optimizer = torch.optim.AdamW(weights.values())
+    for weight in weights.values():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    for losses, shape in (([float("nan")], None), ([0.5], (3, 3))):
+        checkpoint = Checkpoint(path, "fingerprint")
+        checkpoint.save(model, optimizer, losses)
+        if shape is not None:
+            tensors = load_file(path)
+            name = next(each for each in tensors if each.startswith("weight/"))
+            save_file({**tensors, name: torch.zeros(shape)}, path, {"fingerprint": "fingerprint", "losses": "[0.5]"})
+        assert checkpoint.restore(model, optimizer) == []
+    for left in (b"", b"half of one", b"\0" * 64):
+        path.write_bytes(left)
+        assert checkpoint.restore(model, optimizer) == []

@@ -139,6 +139,51 @@ def test_a_job_that_died_is_reported(scene: Scene) -> None:
     assert "ended with status 9; see" in scene.log.results[-1].reason
 
 
+GARBAGE = [
+    b"",
+    b"{",
+    b"null",
+    b"[1, 2]",
+    b"\xff\xfe\x00",
+    b"[" * 5_000,
+    b'{"step": 3, "steps": 40, "loss": null}',
+    b'{"step": "three", "metrics": {"loss": null}, "candidate": 7}',
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_what_a_crash_left_in_a_jobs_files_ends_its_request_and_nobody_elses(scene: Scene, garbage: bytes) -> None:
+    """At first a loss that is no number became null in the outcome, and the trainer stood for every alias."""
+    other = msgspec.structs.replace(REQUEST, id="r2", alias="sales")
+    scene.log.requests = [REQUEST, other]
+    scene.log.routes["sales"] = route(alias="sales")
+    write(scene.folder / "jobs" / "r2" / "outcome.json", won())
+    folder = scene.folder / "jobs" / "r1"
+    folder.mkdir(parents=True)
+    for name in ("outcome.json", "progress.json", "job.json"):
+        (folder / name).write_bytes(garbage)
+    scene.job("import time; time.sleep(0.1)")
+    scene.turn()
+    scene.turn()
+    ends = {result.request_id: result for result in scene.log.results}
+    assert ends["r1"].status is RetrainStatus.FAILED
+    assert "outcome.json cannot be read" in ends["r1"].reason
+    assert ends["r2"].status is RetrainStatus.PROMOTE
+
+
+def test_a_request_whose_folder_cannot_be_used_keeps_no_other_waiting(scene: Scene) -> None:
+    scene.log.requests = [REQUEST, msgspec.structs.replace(REQUEST, id="r2", alias="sales")]
+    scene.log.routes["sales"] = route(alias="sales", adapters={})
+    (scene.folder / "jobs").mkdir()
+    (scene.folder / "jobs" / "r1").write_text("a file where a folder should be")
+    scene.turn()
+    scene.turn()
+    ends = {result.request_id: result for result in scene.log.results}
+    assert [ends[name].status for name in ("r1", "r2")] == [RetrainStatus.FAILED] * 2
+    assert "FileExistsError" in ends["r1"].reason
+    assert f"KeyError: '{OLD}'" in ends["r2"].reason
+
+
 def test_another_champion_makes_the_request_void(scene: Scene) -> None:
     scene.log.routes = {"support": route(champion="support-eeeeeeeeeeee")}
     scene.turn()
