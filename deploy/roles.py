@@ -187,7 +187,7 @@ def worker(config: Config) -> None:
         while not stop.is_set():
             try:
                 await app.run(config.kafka, settings, config.monitor, config.policy, stop)
-            except RuntimeError as error:
+            except (RuntimeError, LookupError) as error:  # a topic may be away for a while
                 log.error("worker is started again", error=str(error))
                 await asyncio.sleep(RESTART_S)
 

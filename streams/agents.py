@@ -16,6 +16,7 @@ from streams.basket import Basket
 from streams.batch import GIVEN, Prepared, Source
 from streams.chunks import Chunk
 from streams.evidence import Reporter
+from streams.incarnations import TopicIds, TopicMadeAnew
 from streams.ingest import Ingest
 from streams.judging import Judging
 from streams.lag import Measured, Place
@@ -60,12 +61,17 @@ class Worker:
 
 
 def ingest(
-    worker: Worker, source: Source[Any], kafka: KafkaSettings, settings: WorkerSettings, outbox: Outbox
+    worker: Worker,
+    source: Source[Any],
+    kafka: KafkaSettings,
+    settings: WorkerSettings,
+    outbox: Outbox,
+    topic_ids: TopicIds,
 ) -> Ingest[Any]:
     def tail(partition: int, first: int, end: int) -> Sequence[Raw]:
         return span(kafka, source.topic, partition, first, end) if first < end else []
 
-    taken_in = Ingest(source, settings, outbox, tail)
+    taken_in = Ingest(source, settings, outbox, tail, partial(topic_ids, source.topic.name))
 
     async def take(chunks: Sequence[Chunk], finish: Finish) -> None:
         records = [record for chunk in chunks for record in chunk.records]
@@ -135,6 +141,8 @@ async def _handle(worker: Worker, name: str, chunks: Sequence[Chunk], take: Take
         try:
             await take(mine, finish)
             break
+        except TopicMadeAnew:  # trying again changes nothing
+            raise
         except Exception:
             metrics.RETRIES.labels(name).inc()
             log.exception("batch failed, will be tried again", topic=name, chunks=len(mine), wait_s=wait_s)

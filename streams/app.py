@@ -10,7 +10,7 @@ import dataclasses
 import gc
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from typing import Any
 
@@ -21,13 +21,14 @@ import structlog
 from monitor.descriptors import Describer
 from monitor.forbidden import Forbidden
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import agents, rounds, topics
+from streams import agents, incarnations, metrics, rounds, topics
 from streams.agents import Worker
 from streams.batch import GIVEN, SERVED
 from streams.brokers import credentials, urls
 from streams.consumer import Consumer
 from streams.events import AlarmRaised
 from streams.evidence import Reporter, missing
+from streams.incarnations import REMEMBERED, TopicIds
 from streams.judge import Rules
 from streams.judging import Judging
 from streams.log import KafkaSettings, partition_counts, read, span
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
 ROOM = 24_000  # of a partition of the scores, as `streams.chunks.size` counts: 96 MiB at most
+LOOK_AGAIN_S = 2.0  # whether the operator goes on with a topic that was made anew
 FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
 
 
@@ -48,19 +50,34 @@ def build_app(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSe
     return build(kafka, settings, monitor, policy).app
 
 
-def build(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Worker:
+def build(
+    kafka: KafkaSettings,
+    settings: WorkerSettings,
+    monitor: MonitorSettings,
+    policy: PolicySettings,
+    topic_ids: TopicIds | None = None,
+) -> Worker:
     """The worker; nothing is connected yet."""
+    topic_ids = topic_ids or TopicIds(kafka)
     app = _app(kafka, settings)
     outbox = Insistent(_sender(app))
     pauses = Pauses(kafka)
     reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
     rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
     ordering = Ordering(round(settings.turn_s * 1_000), settings.patience_s, 2 * ROOM // 3)
-    judging = Judging(rules, outbox, lambda p: span(kafka, topics.STATE, p), pauses.paused, reporter.ask, ordering)
+    judging = Judging(
+        rules,
+        outbox,
+        lambda p: span(kafka, topics.STATE, p),
+        pauses.paused,
+        reporter.ask,
+        ordering,
+        results_id=partial(topic_ids, topics.RESULTS.name),
+    )
     worker = Worker(app, [], judging, pauses, reporter)
     described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))
     for source in (described, GIVEN):
-        worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox))
+        worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox, topic_ids))
     agents.judge(worker, settings)
     rounds.passage(worker, settings, outbox)
     rounds.profile(worker, settings)
@@ -76,11 +93,32 @@ async def run(
     policy: PolicySettings,
     stop: asyncio.Event,
 ) -> None:
-    """Works until `stop` is set. Raises RuntimeError when Faust gives up, for a supervisor to start it again."""
+    """Works until `stop` is set; takes nothing while a topic is not the one that the lake knows. Raises RuntimeError
+    when Faust gives up, for a supervisor to start it again."""
     await asyncio.to_thread(check, kafka)
     async with _serving_metrics(settings):
-        worker = build(kafka, settings, monitor, policy)
-        await _run(kafka, worker, stop)
+        with closing(TopicIds(kafka)) as topic_ids:
+            await _known(topic_ids, settings, stop)
+            if not stop.is_set():
+                await _run(kafka, build(kafka, settings, monitor, policy, topic_ids), stop)
+
+
+async def _known(topic_ids: TopicIds, settings: WorkerSettings, stop: asyncio.Event) -> None:
+    """Returns once every topic is the one that the lake knows, or `stop` is set."""
+    told: list[str] = []
+    while not stop.is_set():
+        found = await asyncio.to_thread(topic_ids.of, [topic.name for topic in REMEMBERED])
+        refused = incarnations.anew(settings.lake, found)
+        for topic in found:
+            metrics.MADE_ANEW.labels(topic).set(topic in {each.topic for each in refused})
+        for each in refused:
+            if str(each) not in told:
+                log.error("refused", reason=str(each))
+        told = [str(each) for each in refused]
+        if not refused:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_AGAIN_S)
 
 
 def check(kafka: KafkaSettings) -> None:

@@ -71,9 +71,9 @@ class Source(Generic[E]):
     describe: Describer = field(default_factory=Describer)
 
 
-def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw]) -> Prepared:
-    """Takes consecutive records of one partition. Nothing in them makes it fail: what cannot be read, or cannot be
-    scored or stored, becomes a letter. Preparing the same records again gives the same."""
+def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw], topic_id: str = "") -> Prepared:
+    """Takes consecutive records of one partition of the topic with this id. Nothing in them makes it fail: what cannot
+    be read, or cannot be scored or stored, becomes a letter. Preparing the same records again gives the same."""
     entries, letters = _decoded(source, raws)
     fresh = [(offset, event) for offset, event in entries if not recent.repeated(event.id, offset)]
     first, last, partition = raws[0].offset, raws[-1].offset, raws[0].partition
@@ -81,7 +81,7 @@ def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw]) -> Prepared:
     logged_ms = {raw.offset: raw.timestamp_ms for raw in raws}
 
     def build(some: Entries[E]) -> Built:
-        return _built(source, partition, (first, last), some, logged_ms)
+        return _built(source, partition, (first, last), some, logged_ms, topic_id)
 
     try:
         built = build(fresh)
@@ -141,7 +141,12 @@ def _check(event: InferenceServed | FeedbackGiven, raw: Raw) -> None:
 
 
 def _built(
-    source: Source[E], partition: int, covered: tuple[int, int], entries: Entries[E], logged_ms: Mapping[int, int]
+    source: Source[E],
+    partition: int,
+    covered: tuple[int, int],
+    entries: Entries[E],
+    logged_ms: Mapping[int, int],
+    topic_id: str,
 ) -> Built:
     rows, values = source.score(entries, source.describe)
     rows = replace(rows, logged_ms=[logged_ms[offset] for offset in rows.offsets])
@@ -158,6 +163,7 @@ def _built(
             last_offset=covered[1],
             descriptor_names=list(source.describe.names) if source.name == "inference" else [],
             rows=rows if len(places) == 1 else rows.take(chosen),
+            topic_id=topic_id,
         )
         for alias, chosen in places.items()
     ]

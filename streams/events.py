@@ -95,6 +95,7 @@ class ScoreBatch(Event, frozen=True, kw_only=True):
     last_offset: int
     descriptor_names: list[str]
     rows: ScoreRows
+    topic_id: str = ""  # of the source topic: what its offsets count in (`streams.incarnations`); empty: not known
 
 
 class PartitionsPassed(Event, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from typing import Generic
 
 import structlog
 
-from streams import metrics
+from streams import incarnations, metrics
 from streams.batch import E, Prepared, Source, described, identities, prepare
 from streams.dlq import QUEUES, letter_id
 from streams.events import DeadLetter
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 OPENED_AT_ONCE = 4
 Tail = Callable[[int, int, int], Sequence[Raw]]  # partition, first offset, end: what the log holds there
+TopicId = Callable[[], str]  # asks the log; empty where it is not asked
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class Ingest(Generic[E]):
     settings: WorkerSettings
     outbox: Outbox
     tail: Tail
+    topic_id: TopicId = lambda: ""
+    incarnation: int = 0
     partitions: dict[int, Partition] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)  # a batch may outlive the agent that is stopped
     made_up: set[int] = field(default_factory=set)  # partitions whose profiles have all that others left in the lake
@@ -90,11 +93,23 @@ class Ingest(Generic[E]):
 
     def _work(self, batches: dict[int, list[Raw]]) -> list[Prepared]:
         with self.lock:
+            id = self._topic()
             self._open_all({partition: raws[0].offset for partition, raws in batches.items()})
-            return [self._part(self.partitions[partition], raws) for partition, raws in sorted(batches.items())]
+            return [self._part(self.partitions[partition], raws, id) for partition, raws in sorted(batches.items())]
 
-    def _part(self, at: Partition, raws: list[Raw]) -> Prepared:
-        ready = prepare(self.source, at.recent, raws)
+    def _topic(self) -> str:
+        """The id of the topic that the records are of: they were fetched before it is asked for. Raises TopicMadeAnew
+        where their offsets are not those that the lake knows."""
+        if id := self.topic_id():
+            present = incarnations.incarnation(self.settings.lake, self.source.topic.name, id)
+            if present != self.incarnation:
+                self.partitions.clear()
+                self.made_up.clear()
+            self.incarnation = present
+        return id
+
+    def _part(self, at: Partition, raws: list[Raw], topic_id: str) -> Prepared:
+        ready = prepare(self.source, at.recent, raws, topic_id)
         at.next_offset = ready.last_offset + 1
         if ready.events:
             at.writer.add(ready.built.table)
@@ -115,7 +130,7 @@ class Ingest(Generic[E]):
         recent = Recent(settings.recent_offsets)
         older = self.tail(partition, max(0, offset - settings.recent_offsets), offset)
         recent.recall(identities(self.source, older))
-        writer = Writer(settings.lake, self.source.topic, partition, settings.block_offsets)
+        writer = Writer(settings.lake, self.source.topic, partition, settings.block_offsets, self.incarnation)
         profiler = None
         if self.source.name == "inference":
             profiler = self._profiler(partition)
@@ -133,6 +148,7 @@ class Ingest(Generic[E]):
             settings.profile_window_s * 1_000,
             settings.profile_flush_s,
             self.source.describe,
+            self.incarnation,
             flushed_s=time.monotonic(),
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -29,7 +30,7 @@ from streams.events import (
     Severity,
     WindowClosed,
 )
-from streams.state import JudgeRecord
+from streams.state import JudgeRecord, covers, of_topic
 from streams.topics import FEEDBACK
 
 Heard = ScoreBatch | RetrainReported
@@ -62,12 +63,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the log a record stands, and when the log took it."""
+    """Where in the log a record stands, and when the log took it. `topic_id`: what the offset counts in, where that is
+    known."""
 
     topic: str
     partition: int
     offset: int
     time_ms: int
+    topic_id: str = ""
 
     @property
     def source(self) -> str:
@@ -89,8 +92,9 @@ def step(
     rules: Rules, memory: JudgeRecord, heard: Heard, place: Place, *, paused: bool = False
 ) -> tuple[JudgeRecord, Effects]:
     """The memory after this record; one that the memory covers changes nothing."""
-    if place.offset < memory.offsets.get(place.source, 0):
+    if covers(memory, place.topic, place.topic_id, place.source, place.offset):
         return memory, Effects()
+    memory = of_topic(memory, place.topic, place.topic_id, _source(place.topic))
     offsets = memory.offsets | {place.source: place.offset + 1}
     before = after = memory.judge
     findings: list[Finding] = []
@@ -114,9 +118,13 @@ def step(
     return replace(memory, judge=after, policy=decided, offsets=offsets), effects
 
 
+def _source(topic: str) -> Literal["feedback", "inference"]:
+    return "feedback" if topic == FEEDBACK.name else "inference"
+
+
 def _batch(scores: ScoreBatch, place: Place) -> judge.Batch:
     return judge.Batch(
-        source="feedback" if scores.source_topic == FEEDBACK.name else "inference",
+        source=_source(scores.source_topic),
         partition=scores.partition,
         first_offset=scores.first_offset,
         last_offset=scores.last_offset,

@@ -51,6 +51,7 @@ class Judging:
     paused: Callable[[str], bool]
     alarmed: Callable[[AlarmRaised], None]
     ordering: Ordering = field(default_factory=Ordering)
+    results_id: Callable[[], str] = lambda: ""  # the id of the results' topic now
     clock: Callable[[], float] = time.monotonic
     desks: dict[int, Desk] = field(default_factory=dict)
 
@@ -98,6 +99,7 @@ class Judging:
         return desks[partition]
 
     def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]]) -> Outcome:
+        results = self.results_id() if any(name == RESULTS.name for name, _ in records) else ""
         outcome = Outcome()
         for name, raw in records:
             outcome.time_ms = max(outcome.time_ms, raw.timestamp_ms)
@@ -105,7 +107,7 @@ class Judging:
                 if name == SCORES.name:
                     desk.merge.add(raw, self.clock())
                 else:
-                    place = Place(name, raw.partition, raw.offset, raw.timestamp_ms)
+                    place = Place(name, raw.partition, raw.offset, raw.timestamp_ms, results)
                     self._step(desk.shelf, outcome, codec.decode(RetrainReported, raw.value), place)
             except Exception as error:  # a record that cannot be judged must not stop those after it
                 _refuse(desk, name, raw, error)
@@ -141,7 +143,7 @@ class Judging:
 
 def _place(piece: Piece) -> Place:
     scores = piece.scores
-    return Place(scores.source_topic, scores.partition, scores.last_offset, piece.time_ms)
+    return Place(scores.source_topic, scores.partition, scores.last_offset, piece.time_ms, scores.topic_id)
 
 
 def _refuse(desk: Desk, name: str, raw: Raw, error: Exception) -> None:

@@ -3,6 +3,9 @@
 `<root>/<topic>/partition=<p>/<first offset of the block>.parquet` holds the events of one fixed block of offsets.
 The file of a block that still grows is replaced whole, by rename, before its offsets are acknowledged. So how
 batches were cut, and where a worker died, changes no file; and a reader never sees half of one.
+
+A topic made anew counts its offsets from 0 again: the files of its incarnation `n` (`streams.incarnations`) are
+`anew<n>-<first offset of the block>.parquet`, and come after those of the topic before it in the order of names.
 """
 
 from __future__ import annotations
@@ -72,14 +75,15 @@ def read(
     return _once(table)
 
 
-def span(root: Path, topic: Topic, partition: int, first: int, end: int) -> Iterator[pa.Table]:
-    """The rows of one partition from offset `first` to before `end`, block by block."""
-    folder = root / topic.name / f"partition={partition}"
-    paths = sorted(folder.glob("*.parquet"))
-    following = [int(path.stem) for path in paths[1:]]
+def span(root: Path, topic: Topic, partition: int, first: int, end: int, incarnation: int = 0) -> Iterator[pa.Table]:
+    """The rows of one partition of one incarnation from offset `first` to before `end`, block by block."""
+    folder, before = root / topic.name / f"partition={partition}", _prefix(incarnation)
+    paths = sorted(folder.glob(f"{before}[0-9]*.parquet"))
+    starts = [int(path.stem.removeprefix(before)) for path in paths]
+    following = starts[1:]
     inside = (pc.field("offset") >= first) & (pc.field("offset") < end)
     for i, path in enumerate(paths):
-        if int(path.stem) < end and not (i < len(following) and following[i] <= first):
+        if starts[i] < end and not (i < len(following) and following[i] <= first):
             yield _load(path, inside)
 
 
@@ -143,8 +147,8 @@ class Writer:
     """Writes one partition of one topic. Whoever else wrote to the open block in the meantime (a worker that has
     just lost this partition, or one that froze and lives again) is noticed, and its rows are kept."""
 
-    def __init__(self, root: Path, topic: Topic, partition: int, block_offsets: int) -> None:
-        self._folder = root / topic.name / f"partition={partition}"
+    def __init__(self, root: Path, topic: Topic, partition: int, block_offsets: int, incarnation: int = 0) -> None:
+        self._folder, self._prefix = root / topic.name / f"partition={partition}", _prefix(incarnation)
         self._empty = schema(topic.value).empty_table()
         self._size = block_offsets
         self._path: Path | None = None
@@ -155,7 +159,7 @@ class Writer:
         """Returns once the rows are on disk. Adding rows again changes nothing."""
         offsets = table.column("offset").to_numpy()
         for block in sorted(set((offsets // self._size).tolist())):
-            self._open(self._folder / f"{block * self._size:020d}.parquet")
+            self._open(self._folder / f"{self._prefix}{block * self._size:020d}.parquet")
             self._write(table.filter(pa.array(offsets // self._size == block)))
 
     def _open(self, path: Path) -> None:
@@ -172,6 +176,11 @@ class Writer:
         while (written := _replace(self._path, self._table, self._written)) is None:
             self._open(self._path)
         self._written = written
+
+
+def _prefix(incarnation: int) -> str:
+    """What the names of an incarnation's files begin with; after a digit in the order of names."""
+    return f"anew{incarnation:03d}-" if incarnation else ""
 
 
 def _union(known: pa.Table, new: pa.Table) -> pa.Table:

@@ -178,12 +178,12 @@ def _parts(waiting: _Waiting, last: int) -> Iterator[Part]:
 
 
 def _pieces(parts: Iterable[Part]) -> Iterator[Piece]:
-    by_place: dict[tuple[int, int, int, str], list[Part]] = {}
+    by_place: dict[tuple[int, int, int, str, str], list[Part]] = {}
     for part in parts:
         scores = part[1].scores
-        place = part[0], SOURCES.index(scores.source_topic), scores.partition, scores.alias
+        place = part[0], SOURCES.index(scores.source_topic), scores.partition, scores.alias, scores.topic_id
         by_place.setdefault(place, []).append(part)
-    for _, some in sorted(by_place.items(), key=lambda each: each[0]):
+    for _, some in sorted(by_place.items(), key=lambda each: each[0][:-1]):  # a topic made anew after the one before
         yield from map(_bare, _joined(some))
 
 

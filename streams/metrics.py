@@ -18,6 +18,11 @@ BATCH_SECONDS = Histogram(
 RETRIES = Counter(
     "homeostat_batch_retries_total", "Batches tried again, because a part of the system failed.", ["topic"]
 )
+MADE_ANEW = Gauge(
+    "homeostat_topic_made_anew",
+    "1 where the worker takes nothing of a topic: it was deleted and created again, and nobody accepted that.",
+    ["topic"],
+)
 LABELS = Counter("homeostat_labels_total", "Feedback that says right or wrong.", ["alias"])
 ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
 WINDOWS = Counter("homeostat_windows_total", "Windows closed.", ["alias"])

@@ -61,6 +61,7 @@ class Profiler:
     window_ms: int
     flush_s: float
     describe: Describer = field(default_factory=Describer)
+    incarnation: int = 0  # of the topic, whose offsets begin again with each
     next_offset: int = 0
     flushed_s: float = 0.0
     pending: dict[Span, list[Part]] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class Profiler:
         if since is None:
             return
         self.next_offset = since
-        for table in lake.span(self.lake, INFERENCE, self.partition, since, end):
+        for table in lake.span(self.lake, INFERENCE, self.partition, since, end, self.incarnation):
             for low in range(0, table.num_rows, 1_000):
                 self.track(_described(table.slice(low, 1_000), self.describe))
 
@@ -109,18 +110,22 @@ class Profiler:
         from monitor import profile as whylogs
 
         at = folder(self.root, span)
-        known, path = _newest(at, self.partition)
+        known, path = _newest(at, self._name)
         values = np.concatenate([values[offsets >= known] for offsets, values in parts])
         if not len(values) or known >= self.next_offset:
             return
         view = whylogs.profile(self.describe.names, values)
         whole = whylogs.merged([whylogs.read(path), view]) if path else view
-        put(at / f"partition={self.partition}.{self.next_offset:020d}.bin", whylogs.to_bytes(whole))
-        _sweep(at, self.partition)
+        put(at / f"partition={self._name}.{self.next_offset:020d}.bin", whylogs.to_bytes(whole))
+        _sweep(at, self._name)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.partition}-{self.incarnation}" if self.incarnation else str(self.partition)
 
     @property
     def _checkpoint_path(self) -> Path:
-        return self.root / f".partition={self.partition}.next"
+        return self.root / f".partition={self._name}.next"
 
     def _checkpoint(self) -> int | None:
         """The offset up to which everything is written; None for a new place."""
@@ -137,12 +142,12 @@ def _described(table: pa.Table, describe: Describer) -> Described:
     return Described(aliases, versions, times_ms, offsets, describe(lake.replies(table)))
 
 
-def _newest(at: Path, partition: int) -> tuple[int, Path | None]:
+def _newest(at: Path, partition: str) -> tuple[int, Path | None]:
     found = [(int(path.name.split(".")[1]), path) for path in at.glob(f"partition={partition}.*.bin")]
     return max(found, key=lambda each: each[0], default=(0, None))
 
 
-def _sweep(at: Path, partition: int) -> None:
+def _sweep(at: Path, partition: str) -> None:
     """Deletes all but the newest, so that whoever reads the whole folder counts every event once."""
     newest = _newest(at, partition)[1]
     for path in at.glob(f"partition={partition}.*.bin"):
@@ -150,5 +155,5 @@ def _sweep(at: Path, partition: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def _partitions(at: Path) -> Iterable[int]:
-    return sorted({int(path.name.partition("=")[2].partition(".")[0]) for path in at.glob("partition=*.bin")})
+def _partitions(at: Path) -> Iterable[str]:
+    return sorted({path.name.partition("=")[2].partition(".")[0] for path in at.glob("partition=*.bin")})

@@ -28,17 +28,24 @@ References = dict[str, Reference]  # by digest
 
 
 class JudgeRecord(Event, frozen=True, kw_only=True):
-    """Everything the judge remembers of an alias. `offsets` says, for each `topic/partition`, which comes next."""
+    """Everything the judge remembers of an alias. `offsets` says, for each `topic/partition`, which comes next, and
+    `topics` which ids each topic had, oldest first: the offsets are those of the last one."""
 
     alias: str
     judge: AliasState
     policy: PolicyState = PolicyState()
     offsets: dict[str, int] = {}
+    topics: dict[str, list[str]] = {}
 
     @property
     def covered(self) -> int:
-        """How many records it has seen, for comparing two."""
+        """How many records it has seen."""
         return sum(self.offsets.values())
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """For comparing two: one that knows a topic made anew is the younger, whatever it has seen of it."""
+        return sum(map(len, self.topics.values())), self.covered
 
 
 class ReferenceKept(Event, frozen=True, kw_only=True):
@@ -51,6 +58,27 @@ class ReferenceKept(Event, frozen=True, kw_only=True):
 def start(alias: str) -> JudgeRecord:
     """Nothing seen."""
     return JudgeRecord(alias=alias, judge=start_judge(alias))
+
+
+def covers(record: JudgeRecord, topic: str, id: str, source: str, offset: int) -> bool:
+    """Whether an offset of the topic with this id is behind it; all of a topic that was made anew since are."""
+    ids = record.topics.get(topic, [])
+    return id in ids[:-1] or (offset < record.offsets.get(source, 0) and id in ("", *(ids or [id])))
+
+
+def of_topic(record: JudgeRecord, topic: str, id: str, heads: str) -> JudgeRecord:
+    """The record for offsets of the topic with this id: where it knew another, its offsets begin again. `heads`: what
+    the judge calls the topic's partitions."""
+    ids = record.topics.get(topic, [])
+    if not id or id in ids:
+        return record
+    record = replace(record, topics=record.topics | {topic: [*ids, id]})
+    if not ids:
+        return record
+    log.warning("topic was made anew, its offsets are judged from the beginning", alias=record.alias, topic=topic)
+    offsets = {source: next for source, next in record.offsets.items() if source.rpartition("/")[0] != topic}
+    again = {name: replace(h, next_offset=0) for name, h in record.judge.heads.items() if name.startswith(f"{heads}/")}
+    return replace(record, offsets=offsets, judge=replace(record.judge, heads=record.judge.heads | again))
 
 
 def pack(record: JudgeRecord) -> tuple[JudgeRecord, References]:
@@ -123,7 +151,7 @@ def shelf(partition: int, raws: Iterable[Raw]) -> Shelf:
                 made.references.setdefault(alias, {})[digest] = kept
             else:
                 record = codec.decode(JudgeRecord, raw.value)
-                bare[alias] = max(bare.get(alias, record), record, key=lambda each: each.covered)
+                bare[alias] = max(bare.get(alias, record), record, key=lambda each: each.age)
         except codec.Undecodable as error:
             log.error(
                 "state unreadable, left out", alias=alias, partition=partition, offset=raw.offset, error=str(error)
@@ -133,7 +161,7 @@ def shelf(partition: int, raws: Iterable[Raw]) -> Shelf:
 
 
 def _sent(event: JudgeRecord | ReferenceKept, key: str, partition: int, time_ms: int) -> Outgoing:
-    id = codec.deterministic_id("state", key, event.covered if isinstance(event, JudgeRecord) else "")
+    id = codec.deterministic_id("state", key, *(event.age if isinstance(event, JudgeRecord) else ("",)))
     return outgoing(STATE, event, id=id, time_ms=time_ms, partition=partition, key=key)
 
 
