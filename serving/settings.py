@@ -44,7 +44,9 @@ class GatewaySettings:
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
     connect_timeout_s: float = 2.0
     engine_ca: Path | None = None  # PEM: whom certificates of https engines must lead to; None: whom the system trusts
-    tries: int = 3  # replicas asked, one after the other, while the client has seen nothing
+    tries: int = (
+        3  # replicas asked while the client has seen nothing; once more after a connection died with the request
+    )
     avoid_s: float = 1.0  # a replica that could not be reached is asked last for so long; twice as long each time
     prompt_logprobs: bool = False  # whether clients may ask for the prompt's: vLLM with adapters on a CPU ends on them
     drain_delay_s: float = 0.0  # told to end, still accepting: for load balancers to notice

@@ -16,9 +16,10 @@ from monitor.metrics import normalise
 from serving import metrics
 from serving.gateway import question, reply
 from serving.gateway.capture import Capture, Exchange, count
+from serving.gateway.deaths import UNREACHED, Deaths, lost
 from serving.gateway.ejection import Ejection
 from serving.gateway.errors import UNREADABLE, ApiError, cut, unavailable, wrong
-from serving.gateway.link import Broken, Link, Unreached
+from serving.gateway.link import Broken, Died, Link, Unreached
 from serving.gateway.question import PATHS, Asked, Operation
 from serving.gateway.request import Header, Request
 from serving.gateway.shadow import Shadow
@@ -31,6 +32,7 @@ from streams.identity import RequestId, Signer, uuid7
 log = structlog.get_logger()
 
 HUNG_UP = 499
+DEFECT = ((b"x-should-retry", b"false"),)  # an engine's own: the request may be why, also of its end
 TIMEOUT_HEADER = "x-homeostat-timeout-ms"
 PASSED = ("traceparent", "tracestate")  # from the client's headers to the engine
 MOST_EVENT_BYTES = 16_777_216  # of a stream
@@ -48,7 +50,11 @@ class Inference:
     ejection: Ejection
     shadow: Shadow
     load: Counter[str] = field(default_factory=Counter)  # requests under way, by replica
+    deaths: Deaths = field(init=False)
     _turn: int = 0
+
+    def __post_init__(self) -> None:
+        self.deaths = Deaths(self.upstream)
 
     async def serve(self, request: Request, operation: Operation) -> None:
         """Answers the request, whatever happens, once it is captured. Raises ApiError for a body that is wrong and an
@@ -89,19 +95,27 @@ class Inference:
             self._count(choice.replica, -1)
 
     async def _answer(self, request: Request, exchange: Exchange, timeout_s: float) -> None:
-        problem, deadline = "", time.monotonic() + timeout_s
+        problem, died, deadline = "", False, time.monotonic() + timeout_s
         for _ in range(self.settings.tries):
-            choice = self._pick(request, exchange)
+            choice, began_s = self._pick(request, exchange), time.monotonic()
             self.ejection.trying(choice.replica)
             try:
-                await self.ask(request, exchange, choice, max(deadline - time.monotonic(), 0.001))
+                await self.ask(request, exchange, choice, max(deadline - began_s, 0.001))
                 return
             except Unreached as error:
-                problem = str(error)
-                self.ejection.failed(choice.replica)
-                metrics.RETRIES.labels(choice.replica).inc()
-                log.warning("replica not reached", replica=choice.replica, version=choice.version, error=problem)
-        raise unavailable(f"no replica gave an answer; the last one: {problem}", "replica_unreachable")
+                problem = self._failed(choice, error)
+                if isinstance(error, Died):
+                    await self.deaths.check(error, choice.replica, choice.url, began_s, self.load[choice.replica])
+                    if died:
+                        raise lost(f"two replicas gave no answer; the last one: {problem}", UNREACHED) from error
+                    died = True
+        raise unavailable(f"no replica gave an answer; the last one: {problem}", UNREACHED)
+
+    def _failed(self, choice: Choice, error: Unreached) -> str:
+        self.ejection.failed(choice.replica)
+        metrics.RETRIES.labels(choice.replica).inc()
+        log.warning("replica not reached", replica=choice.replica, version=choice.version, error=str(error))
+        return str(error)
 
     def _pick(self, request: Request, exchange: Exchange) -> Choice:
         asked, table = exchange.asked, self.table()
@@ -139,7 +153,8 @@ class Inference:
         digest = self._digest(exchange) if link.status == 200 else ""
         kind = link.headers.get("content-type", "application/json").encode("latin-1")
         self.capture(exchange)
-        request.answer(link.status, data, [(b"content-type", kind), *self._identity(exchange, choice, digest)])
+        stay = DEFECT if link.status == 500 else ()
+        request.answer(link.status, data, [(b"content-type", kind), *self._identity(exchange, choice, digest), *stay])
 
     def _understood(self, exchange: Exchange, link: Link, data: bytes) -> bytes:
         """The body for the client. Raises ApiError where the engine does not know the path, or says nothing that is
@@ -167,6 +182,7 @@ class Inference:
         except TimeoutError:
             self._break(request, exchange, 504, f"no chunk within {self.settings.timeout_s:g} s")
         except Broken as error:
+            self.deaths.note(choice.replica)
             self._break(request, exchange, 502, f"the engine {error}")
 
     async def _pass_on(self, request: Request, exchange: Exchange, link: Link) -> None:

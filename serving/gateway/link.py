@@ -21,6 +21,15 @@ class Unreached(Exception):
     """The engine gave no answer, not even its status."""
 
 
+class Died(Unreached):
+    """The connection ended with the request in it: the request may be why. `again`: for the second time; `gone`: the
+    engine took no new connection afterwards."""
+
+    def __init__(self, message: str, *, again: bool = False, gone: bool = False) -> None:
+        self.again, self.gone = again, gone
+        super().__init__(message)
+
+
 class Broken(Exception):
     """The engine's answer ended before it was whole."""
 
@@ -31,6 +40,7 @@ class Link(asyncio.Protocol):
     def __init__(self, pool: Upstream, url: str, loop: asyncio.AbstractEventLoop) -> None:
         self.url, self.loop, self.idle_since = url, loop, 0.0
         self.closed = self.heard = False  # heard: something of the answer has come
+        self.again = False  # the request in it has ended another connection before
         self.status, self.headers = 0, dict[str, str]()
         self._pool = pool
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -73,13 +83,13 @@ class Link(asyncio.Protocol):
         return self
 
     async def read(self) -> bytes:
-        """The whole body. Raises Unreached where it breaks off: nobody has seen any of it. Or TimeoutError."""
+        """The whole body. Raises Died where it breaks off: nobody has seen any of it. Or TimeoutError."""
         try:
             while not self._whole:
                 await self._news()
             return b"".join(self._parts)
         except Broken as error:
-            raise Unreached(str(error)) from error
+            raise Died(str(error), again=self.again) from error
         finally:
             self.release()
 
@@ -198,7 +208,7 @@ class Link(asyncio.Protocol):
 
     def _break(self, why: str) -> None:
         self.closed = True
-        self._fail(Broken(why) if self._headed else Unreached(why))
+        self._fail(Broken(why) if self._headed else Died(why, again=self.again))
 
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error

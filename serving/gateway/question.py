@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from serving.gateway.coercion import is_off
 from serving.gateway.errors import UNREADABLE, ApiError, missing, wrong
 from streams.events import Message
 
@@ -50,6 +51,8 @@ class Known(msgspec.Struct):
     instructions: Any = None
     echo: Any = None
     prompt_logprobs: Any = None
+    top_logprobs: Any = None
+    logprob_token_ids: Any = None
 
 
 _known = msgspec.json.Decoder(Known)
@@ -72,17 +75,23 @@ class Asked:
     @property
     def strips(self) -> bool:
         """Whether the engine is asked for log-probabilities that the client did not ask for. With `echo` they would be
-        the prompt's too, which cost an engine far more, and some their life (see `asks_of_prompt`)."""
-        echoed = self.operation is Operation.COMPLETION and bool(self.known.echo)
-        return not self.wants_logprobs and not echoed and self.operation in (Operation.CHAT, Operation.COMPLETION)
+        the prompt's too, which cost an engine far more, and some their life (see `asks_of_prompt`). Where the client
+        asks for some that need others, the engine's refusal is the answer."""
+        if self.wants_logprobs or self.operation not in (Operation.CHAT, Operation.COMPLETION):
+            return False
+        known = self.known
+        echoed = self.operation is Operation.COMPLETION and not is_off(known.echo)
+        return not echoed and is_off(known.top_logprobs) and not known.logprob_token_ids
 
     @property
     def asks_of_prompt(self) -> str:
         """The field by which the prompt's own log-probabilities are asked for; empty where they are not. vLLM 0.32 on
-        a CPU ends when it computes them for an adapter beside other requests."""
+        a CPU ends when it computes them for an adapter beside other requests. It takes a chat's `echo` for such a wish
+        whatever else is asked, a completion's with any `logprobs`, false too."""
         if self.known.prompt_logprobs is not None:
             return "prompt_logprobs"
-        return "echo" if self.operation is Operation.COMPLETION and self.known.echo and self.wants_logprobs else ""
+        echoes = self.operation is Operation.CHAT or (self.operation is Operation.COMPLETION and self.wants_logprobs)
+        return "echo" if echoes and not is_off(self.known.echo) else ""
 
     def forwarded(self, version: str) -> bytes:
         """The body for the engine: the version's name, and log-probabilities and usage asked for."""
@@ -125,7 +134,7 @@ def asked(data: bytes, operation: Operation) -> Asked:
         user=known.user or "",
         streamed=bool(known.stream),
         wants_logprobs=_wants_logprobs(known.logprobs, operation),
-        wants_usage=bool((known.stream_options or {}).get("include_usage")),
+        wants_usage=not is_off((known.stream_options or {}).get("include_usage")),
     )
 
 
@@ -174,7 +183,7 @@ _QUESTIONS = {
 
 
 def _wants_logprobs(given: object, operation: Operation) -> bool:
-    return bool(given) if operation is Operation.CHAT else given is not None and given is not False
+    return given is not None and not (operation is Operation.CHAT and is_off(given))
 
 
 def _said(messages: list[Any]) -> list[Message]:

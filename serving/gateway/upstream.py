@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from serving.gateway.link import Link, Unreached
+from serving.gateway.link import Died, Link, Unreached
 
 SENT = b"content-type: application/json\r\naccept-encoding: identity\r\n"
 
@@ -26,7 +26,8 @@ class Upstream:
 
     async def ask(self, url: str, path: str, body: bytes, timeout_s: float, headers: bytes = b"") -> Link:
         """Sends a POST and returns with the answer's status and headers; whoever asks must `release` it. `timeout_s`:
-        from now to the whole answer, unless `Link.stream` says otherwise. Raises Unreached, or TimeoutError."""
+        from now to the whole answer, unless `Link.stream` says otherwise. Raises Unreached (Died where the request may
+        be why; it is sent twice at most), or TimeoutError."""
         place, now = self._places.get(url) or self._place(url), asyncio.get_running_loop().time()
         data = b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-length: %d\r\n\r\n%b" % (
             place.path,
@@ -37,24 +38,41 @@ class Upstream:
             len(body),
             body,
         )
-        while (link := self._take(url, now)) is not None:
+        again = False
+        while not again and (link := self._take(url, now)) is not None:
             try:
                 return await link.ask(data, now + timeout_s, timeout_s)
-            except Unreached:  # closed by the engine while it was idle: that says nothing about the engine
+            except Died:
                 if link.heard:
                     raise
-        link = await self._connect(url, place, now + timeout_s)
+                again = True  # the engine closed it while it was idle, or ended: a new connection tells
+                self._forget(url)
+            except Unreached:  # closed before anything was sent
+                pass
+        link = await self._connected(url, place, now + timeout_s, again=again)
         return await link.ask(data, now + timeout_s, timeout_s)
+
+    async def listens(self, url: str) -> bool:
+        """Return whether the engine takes a connection now."""
+        try:
+            link = await self._connect(url, self._place(url), float("inf"))
+        except Unreached:
+            return False
+        link.abort()
+        return True
 
     def close(self) -> None:
         """Closes what is idle; what is in use ends with its request."""
-        for links in self._idle.values():
-            for link in links:
-                link.abort()
-        self._idle.clear()
+        for url in list(self._idle):
+            self._forget(url)
+
+    def _forget(self, url: str) -> None:
+        for link in self._idle.pop(url, ()):
+            link.abort()
 
     def keep(self, link: Link) -> None:
         now = link.idle_since = link.loop.time()
+        link.again = False
         links = self._idle.get(link.url)
         if links is None:
             links = self._idle[link.url] = deque()
@@ -78,6 +96,17 @@ class Upstream:
         except ValueError as error:
             raise Unreached("its address is none") from error
         return place
+
+    async def _connected(self, url: str, place: Place, deadline: float, *, again: bool) -> Link:
+        """A new connection. `again`: another one has just died with the request in it."""
+        try:
+            link = await self._connect(url, place, deadline)
+        except Unreached as error:
+            if again:
+                raise Died(str(error), gone=True) from error
+            raise
+        link.again = again
+        return link
 
     async def _connect(self, url: str, place: Place, deadline: float) -> Link:
         loop = asyncio.get_running_loop()

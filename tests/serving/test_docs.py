@@ -10,9 +10,9 @@ import pytest
 
 import serving
 
-MODULES = [each.name for each in pkgutil.iter_modules(serving.__path__)]
+MODULES = [each.name for each in pkgutil.walk_packages(serving.__path__, "serving.")]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings_run(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(f"serving.{name}")).failed == 0
+    assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -447,7 +447,8 @@ async def test_what_no_engine_answers_is_told_without_saying_where(script: Scrip
         for hidden in ("127.0.0.1", *(engine.url.rpartition(":")[2] for engine in raw), "Traceback", "(", "secret"):
             assert hidden not in reply.data.decode()
         assert [event.status for event in await scene.served(1)] == [503]
-        assert sum(len(engine.requests) for engine in raw) == scene.settings.tries
+        assert reply.headers["x-should-retry"] == "false"
+        assert sum(len(engine.requests) for engine in raw) == 2
 
 
 @pytest.mark.parametrize("end", [Visit.close, Visit.reset])
