@@ -16,6 +16,8 @@ Status = Literal["promote", "reject", "inconclusive"]
 Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
 
 TARGET, REGRESSION = "target", "regression"
+GROUP_SHARE = 0.1  # of the fresh rows: a group with so many is looked at however few they are
+NAMED = 5  # groups that a reason names
 
 
 class GateInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,11 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     slice_margin: float
     min_slice: int
     alpha: float
+    left_out: dict[str, int] = {}  # why -> rows that neither was asked
+    cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
+    cut_champion: int = 0
+    max_cut: float = 0.1  # share of the answers of either; with more nothing is judged
+    max_left_out: float = 0.5  # share of the rows; with more nothing is judged
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,39 +63,46 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(gate: GateInput) -> Verdict:
-    """Promote: all checks passed. Reject: one has failed for sure. Otherwise inconclusive, which promotes nothing.
+    """Promote: all checks passed. Reject: one has failed for sure. Otherwise inconclusive, which promotes nothing: what
+    there are no rows for, or none that could tell, has not passed.
 
     >>> better, same = [(1.0, 0.0)] * 30, [(1.0, 1.0)] * 100
     >>> asked = dict(candidate="b", champion="a", min_gain=0.05, margin=0.1, slice_margin=0.25, min_slice=30)
     >>> asked |= dict(alpha=0.05)
     >>> [judge(GateInput(target=t, regression=same, **asked)).status for t in (better, [], [(0.0, 1.0)] * 30)]
     ['promote', 'inconclusive', 'reject']
+    >>> judge(GateInput(target=better, regression=[], **asked)).status
+    'inconclusive'
     """
-    checks = [_check(TARGET, gate.target, gate.min_gain, gate.alpha, "better where the harm is")]
-    if gate.regression:
-        checks.append(_check(REGRESSION, gate.regression, -gate.margin, gate.alpha, "not worse on what it could do"))
+    checks = [
+        _check(TARGET, gate.target, gate.min_gain, gate.alpha, "better where the harm is"),
+        _check(REGRESSION, gate.regression, -gate.margin, gate.alpha, "not worse on what it could do"),
+    ]
     for name, scores in sorted(gate.slices.items()):
-        if len(scores) >= gate.min_slice:
+        if _looked_at(gate, scores):
             checks.append(_check(name, scores, -gate.slice_margin, gate.alpha, "not worse for this group"))
-    return Verdict(status=_status(checks), checks=checks, reason=_reason(gate, checks))
+    unfit = _unfit(gate)
+    status: Status = "inconclusive" if unfit else _status(checks)
+    return Verdict(status=status, checks=checks, reason=_reason(gate, checks, unfit))
 
 
-def waits(gate: GateInput) -> bool:
-    """Whether more rows of the healthy time could change the verdict: nothing has failed, and they do not tell yet."""
+def waits(gate: GateInput, part: str = REGRESSION) -> bool:
+    """Whether more rows of a part (TARGET: of the fresh rows, groups included) could change the verdict: nothing has
+    failed, and they do not tell yet."""
     checks = judge(gate).checks
     return all(check.passed is not False for check in checks) and any(
-        check.passed is None for check in checks if check.name == REGRESSION
+        check.passed is None for check in checks if (check.name == REGRESSION) is (part == REGRESSION)
     )
 
 
 def _check(name: str, scores: Scores, needed: float, alpha: float, note: str) -> Check:
-    state = update(start(2 * alpha), [candidate - champion for candidate, champion in scores])
+    state = update(start(2 * alpha), [mine - theirs for mine, theirs in scores if _scored(mine, theirs)])
     low, high = interval(state)
     proof = e_value(state, needed)
     passed = True if proof >= 1 / alpha else False if e_value_against(state, needed) >= 1 / alpha else None
     return Check(
         name=name,
-        passed=passed,
+        passed=None if _silence(name, scores) else passed,
         estimate=round(mean(state), 4),
         low=round(low, 4),
         high=round(high, 4),
@@ -99,17 +113,70 @@ def _check(name: str, scores: Scores, needed: float, alpha: float, note: str) ->
     )
 
 
+def _looked_at(gate: GateInput, scores: Scores) -> bool:
+    return len(scores) >= gate.min_slice or len(scores) >= GROUP_SHARE * len(gate.target) or not scores
+
+
+def _scored(candidate: float, champion: float) -> bool:
+    """Whether both are numbers from 0 to 1."""
+    return 0.0 <= candidate <= 1.0 and 0.0 <= champion <= 1.0
+
+
+def _silence(name: str, scores: Scores) -> str:
+    """Why rows cannot tell anything, however many there are; empty where they can. A group in which neither was ever
+    right is not worse off; where that is so of all rows, it is the measurement that failed."""
+    broken = sum(not _scored(*pair) for pair in scores)
+    if not scores:
+        return "there are no rows to compare on"
+    if broken:
+        return f"{broken} of {len(scores)} rows have a score that is no number from 0 to 1"
+    if name in (TARGET, REGRESSION) and not any(max(pair) > 0 for pair in scores):
+        return f"neither scored on any of {len(scores)} rows"
+    return ""
+
+
+def _unfit(gate: GateInput) -> list[str]:
+    """Why no verdict can be had from these answers."""
+    asked, gone = len(gate.target) + len(gate.regression), sum(gate.left_out.values())
+    found = [
+        f"{count} of {asked} answers of the {side} ended at their limit of tokens, at most {gate.max_cut:.0%} may"
+        for side, count in (("candidate", gate.cut_candidate), ("champion", gate.cut_champion))
+        if count > gate.max_cut * asked
+    ]
+    if gone > gate.max_left_out * (asked + gone):
+        found.append(f"{gone} of {asked + gone} rows could not be asked, at most {gate.max_left_out:.0%} may")
+    return found
+
+
 def _status(checks: list[Check]) -> Status:
     if any(check.passed is False for check in checks):
         return "reject"
     return "promote" if all(check.passed for check in checks) else "inconclusive"
 
 
-def _reason(gate: GateInput, checks: list[Check]) -> str:
+def _reason(gate: GateInput, checks: list[Check], unfit: list[str]) -> str:
     told = [_words(check) for check in checks if not check.passed] or [_words(check) for check in checks]
     if not gate.regression:
         told.append("no rows of the healthy time are left to compare on")
-    return "; ".join(told)
+    scored = {TARGET: gate.target, REGRESSION: gate.regression, **gate.slices}
+    silent = {check.name: _silence(check.name, scored[check.name]) for check in checks if scored[check.name]}
+    told += [f"{name}: {why}" for name, why in silent.items() if why]
+    return "; ".join([*unfit, *told, *_unseen(gate), *_asides(gate)])
+
+
+def _unseen(gate: GateInput) -> list[str]:
+    """Groups about which nothing is known."""
+    small = [f"{name} ({len(rows)})" for name, rows in sorted(gate.slices.items()) if not _looked_at(gate, rows)]
+    more = [f"{len(small) - NAMED} more"] if len(small) > NAMED else []
+    return [f"groups with too few rows to be looked at: {', '.join([*small[:NAMED], *more])}"] if small else []
+
+
+def _asides(gate: GateInput) -> list[str]:
+    """What was not asked, and what was asked in vain."""
+    found = [f"{count} rows left out: {why}" for why, count in sorted(gate.left_out.items()) if count]
+    if gate.cut_candidate or gate.cut_champion:
+        found.append(f"answers cut at their limit: candidate {gate.cut_candidate}, champion {gate.cut_champion}")
+    return found
 
 
 def _words(check: Check) -> str:

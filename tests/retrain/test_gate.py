@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import msgspec
 import pytest
 
-from retrain.gate import GateInput, Scores, judge
+from retrain.gate import GateInput, Scores, Verdict, judge
 from retrain.settings import RetrainSettings
 
 SAME: Scores = [(1.0, 1.0)] * 100
@@ -77,8 +78,59 @@ def test_a_group_that_loses_is_a_rejection() -> None:
     assert "language=de failed" in verdict.reason
 
 
-def test_groups_too_small_are_not_looked_at() -> None:
-    assert len(judge(asked(slices={"language=de": WORSE[:29]})).checks) == 2
+def test_a_group_of_few_among_many_is_not_looked_at_but_named() -> None:
+    many: Scores = [(1.0, 0.0)] * 300
+    verdict = judge(asked(many, slices={"language=de": WORSE[:29], "tenant=a": SAME}))
+    assert [check.name for check in verdict.checks] == ["target", "regression", "tenant=a"]
+    assert verdict.reason.endswith("groups with too few rows to be looked at: language=de (29)")
+
+
+@pytest.mark.parametrize("rows", [WORSE[:29], SAME[:5], []])
+def test_a_tenth_of_the_rows_or_a_group_without_one_holds_back_until_it_tells(rows: Scores) -> None:
+    """At first 29 rows of 50, all of them lost, were too few to be looked at."""
+    assert judge(asked(BETTER, slices={"language=de": rows})).status != "promote"
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("target", [[], [(0.0, 0.0)] * 400, [(NAN, 0.0)] * 400, [*BETTER, (NAN, 1.0)]])
+@pytest.mark.parametrize("regression", [[], [(0.0, 0.0)] * 400, [(1.0, NAN)] * 400, [*SAME, (1.0, 2.0)], SAME])
+def test_nothing_to_judge_on_is_inconclusive(target: Scores, regression: Scores) -> None:
+    verdict = judge(asked(target, regression))
+    assert verdict.status == "inconclusive"
+    assert verdict.checks[0].passed is None
+    msgspec.json.decode(msgspec.json.encode(verdict), type=Verdict)
+
+
+@pytest.mark.parametrize("regression", [[], [(0.0, 0.0)] * 400, [(1.0, NAN)] * 400, [*SAME, (1.0, 2.0)]])
+def test_a_winner_with_nothing_to_lose_it_on_is_inconclusive(regression: Scores) -> None:
+    """At first a candidate was promoted where no rows of the healthy time were left."""
+    verdict = judge(asked(regression=regression))
+    assert verdict.status == "inconclusive"
+    assert verdict.checks[1].passed is None
+    assert "the healthy time are left" in verdict.reason or "regression: " in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"cut_candidate": 16}, "16 of 150 answers of the candidate ended at their limit of tokens, at most 10% may"),
+        ({"cut_champion": 150}, "150 of 150 answers of the champion ended at their limit"),
+        ({"left_out": {"a tool's answer": 151}}, "151 of 301 rows could not be asked, at most 50% may"),
+    ],
+)
+def test_answers_cut_or_rows_left_out_in_number_are_no_ground_for_a_verdict(told: dict[str, Any], why: str) -> None:
+    verdict = judge(asked(**told))
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.startswith(why)
+
+
+def test_a_few_of_them_are_told_with_the_verdict() -> None:
+    verdict = judge(asked(cut_candidate=2, left_out={"the template refuses the role 'tool'": 3}))
+    assert verdict.status == "promote"
+    assert "3 rows left out: the template refuses the role 'tool'" in verdict.reason
+    assert "answers cut at their limit: candidate 2, champion 0" in verdict.reason
 
 
 def test_the_verdict_is_derived_again_bit_for_bit() -> None:
