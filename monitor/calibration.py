@@ -31,6 +31,11 @@ class Calibration:
     chances: Floats  # one for each bin, not falling
     errors: Floats  # their standard errors
 
+    @property
+    def nbytes(self) -> int:
+        """Of its arrays."""
+        return self.edges.nbytes + self.chances.nbytes + self.errors.nbytes
+
 
 class Estimate(msgspec.Struct, frozen=True):
     """Sums over events of the estimated chance of being right, and of its 95 % bounds. An estimate, always."""

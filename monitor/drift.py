@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import attrgetter
 
 import msgspec
 import numpy as np
 
 from monitor.blocks import Block, fill
+from monitor.derived import derived
 from monitor.detectors import mixture
 from monitor.detectors.categories import Categories, learned
 from monitor.detectors.interface import Change, Floats, Moment
@@ -58,6 +58,12 @@ class Drift:
     ready: Scorer
     parts: dict[str, Detector]
     weights: Floats
+
+    @property
+    def nbytes(self) -> int:
+        """Of what it holds beside the scorer, about: fingerprints are the most of it."""
+        texts = self.parts.get(TEXTS)
+        return self.weights.nbytes + (texts.nbytes if isinstance(texts, Texts) else 0)
 
     def start(self) -> State:
         """Nothing seen."""
@@ -106,7 +112,7 @@ class Drift:
         raise AssertionError(f"bet {found.bet}, expected one of {low}")
 
 
-@lru_cache(maxsize=32)
+@derived()
 def detectors(reference: Reference, arl_events: float) -> Drift:
     """For so many events between false alarms, at least."""
     ready = scorer(reference)

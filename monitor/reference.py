@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import NormalDist
 
 import msgspec
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.blocks import averages, choose_length, inflation
+from monitor.derived import derived
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors.location_spread import dead_zone
 from monitor.fingerprint import uniforms
@@ -22,7 +22,7 @@ from monitor.traits import Traits, counted
 Floats = NDArray[np.float64]
 
 
-class Reference(msgspec.Struct, frozen=True):
+class Reference(msgspec.Struct, frozen=True, weakref=True):
     """Healthy events: one row of descriptors and one event fingerprint each. `digest` names the content.
 
     `times_ms`: when they came; without them no rhythm is known. `places`: their places in the stream, where some were
@@ -81,6 +81,14 @@ class Scorer:
     block: int  # events in a block
     inflation: Floats  # of each descriptor: what dependence is left between blocks (`monitor.blocks`)
     confidences: tuple[int, ...]  # columns in which a positive value means: not measured
+    normal: Floats  # scores of the ranks among the events
+    block_normal: Floats  # and among the blocks
+
+    @property
+    def nbytes(self) -> int:
+        """Of its arrays; blocks of one event are scores themselves and are not held."""
+        blocks = self.blocks.nbytes if self.block > 1 else 0
+        return self.events.nbytes + self.calm.nbytes + blocks + self.normal.nbytes + self.block_normal.nbytes
 
     @property
     def size(self) -> float:
@@ -93,7 +101,7 @@ class Scorer:
         return dead_zone(arl_events / self.block, self.size, len(self.events))
 
 
-@lru_cache(maxsize=16)
+@derived()
 def scorer(reference: Reference) -> Scorer:
     """The reference made ready."""
     return ready(
@@ -115,22 +123,25 @@ def ready(
     """Sorts the rows, finds their rhythm, and chooses the block length from what dependence is left."""
     draws = uniforms(prints, matrix.shape[1])
     at = np.asarray(places, dtype=np.int64) if len(places) else np.arange(len(matrix))
-    own = _own_scores(matrix, draws)
+    normal = quantiles(len(matrix) - 1)
+    own = _own_scores(matrix, draws, normal)
     rhythm = find(own, times_ms)
     calm = own[:0]
     if rhythm.waves:
         calm = own - rhythm.expected(times_ms)
-        own = _own_scores(calm, draws)
+        own = _own_scores(calm, draws, normal)
     block = choose_length(own, at)
     means, numbers = averages(own, block, at)
     return Scorer(
         _sorted(matrix),
         rhythm,
         _sorted(calm),
-        _sorted(means),
+        _sorted(means) if block > 1 else np.broadcast_to(normal, matrix.T.shape),
         block,
         inflation(means, numbers, errors=1.0),
         tuple(j for j, name in enumerate(names) if name in CONFIDENCE),
+        quantiles(len(matrix)),
+        quantiles(len(means)),
     )
 
 
@@ -139,15 +150,15 @@ def event_scores(scorer: Scorer, rows: Floats, prints: Sequence[int], times_ms: 
     mapped to a standard normal. Ties are broken at random by the event; what was not measured gets a random rank.
     Where the reference has a rhythm, what it expects at `times_ms` is taken off, and the rest ranked once more."""
     draws = uniforms(prints, rows.shape[1])
-    scores = _scores(scorer.events, rows, draws)
+    scores = _scores(scorer.events, rows, draws, scorer.normal)
     if scorer.rhythm.waves and len(rows):
         if len(times_ms) != len(rows):
             raise ValueError(f"times_ms has {len(times_ms)} values, expected {len(rows)}: the reference has a rhythm")
-        scores = _scores(scorer.calm, scores - scorer.rhythm.expected(times_ms), draws)
+        scores = _scores(scorer.calm, scores - scorer.rhythm.expected(times_ms), draws, scorer.normal)
     for column in scorer.confidences:
         missing = rows[:, column] > 0
         ranks = np.floor(draws[missing, column] * (scorer.events.shape[1] + 1)).astype(np.int64)
-        scores[missing, column] = _quantiles(scorer.events.shape[1])[ranks]
+        scores[missing, column] = scorer.normal[ranks]
     return scores
 
 
@@ -155,36 +166,32 @@ def block_scores(scorer: Scorer, means: Floats, prints: Sequence[int]) -> Floats
     """Normal scores of block averages among the reference's own; with blocks of one event, the means themselves."""
     if scorer.block == 1:
         return means
-    return _scores(scorer.blocks, means, uniforms(prints, means.shape[1]))
+    return _scores(scorer.blocks, means, uniforms(prints, means.shape[1]), scorer.block_normal)
 
 
-def _scores(columns: Floats, rows: Floats, draws: Floats) -> Floats:
-    size = columns.shape[1]
+def quantiles(size: int) -> Floats:
+    """Return the standard normal quantiles of (rank + 0.5) / (size + 1) for the ranks 0 to `size`."""
+    inverse = NormalDist().inv_cdf
+    return np.array([inverse((rank + 0.5) / (size + 1)) for rank in range(size + 1)])
+
+
+def _scores(columns: Floats, rows: Floats, draws: Floats, normal: Floats) -> Floats:
     scores = np.empty_like(rows)
     for j, column in enumerate(columns):
         below = np.searchsorted(column, rows[:, j], "left")
         ties = np.searchsorted(column, rows[:, j], "right") - below
-        scores[:, j] = _quantiles(size)[below + np.floor(draws[:, j] * (ties + 1)).astype(np.int64)]
+        scores[:, j] = normal[below + np.floor(draws[:, j] * (ties + 1)).astype(np.int64)]
     return scores
 
 
-def _own_scores(matrix: Floats, draws: Floats) -> Floats:
+def _own_scores(matrix: Floats, draws: Floats, normal: Floats) -> Floats:
     """The reference's rows among themselves, ties broken by the event."""
     ranks = np.empty(matrix.shape, dtype=np.int64)
     for j in range(matrix.shape[1]):
         ranks[np.lexsort((draws[:, j], matrix[:, j])), j] = np.arange(len(matrix))
-    return _quantiles(len(matrix) - 1)[ranks]
+    return normal[ranks]
 
 
 def _sorted(matrix: Floats) -> Floats:
     """Its columns, ascending."""
     return np.ascontiguousarray(np.sort(matrix, axis=0).T)
-
-
-@lru_cache(maxsize=64)
-def _quantiles(size: int) -> Floats:
-    """Standard normal quantiles of (rank + 0.5) / (size + 1) for the ranks 0 to `size`."""
-    inverse = NormalDist().inv_cdf
-    table = np.array([inverse((rank + 0.5) / (size + 1)) for rank in range(size + 1)])
-    table.flags.writeable = False
-    return table

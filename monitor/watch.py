@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import msgspec
 
 from monitor import burn_rate, calibration, drift, fairness, safety
 from monitor.blocks import Block
+from monitor.derived import derived
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors import risk
 from monitor.detectors.risk import Risk
@@ -115,7 +115,7 @@ def calibrated(watch: Watch) -> calibration.Calibration | None:
     return _fitted(watch.reference, tuple(watch.labels))
 
 
-@lru_cache(maxsize=64)
+@derived()
 def _fitted(reference: Reference, labels: tuple[int, ...]) -> calibration.Calibration | None:
     """Asked with each batch, and answered once for each label that comes."""
     column = reference.names.index(CONFIDENCE[-1])

@@ -17,8 +17,7 @@ would miss two common categories that trade places; these bets are on each of th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -45,6 +44,10 @@ class Categories:
     low: tuple[float, ...]
     high: tuple[float, ...]
     inflation: float = 1.0
+    stakes: Floats = field(init=False, repr=False, compare=False)  # on each bet, shape (limits, bets)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stakes", _stakes(self._limits()) / self.inflation)
 
     @property
     def weights(self) -> Floats:
@@ -81,8 +84,7 @@ class Categories:
     def _logs(self, shares: Floats) -> Floats:
         """Log factors of the bets, where the categories have these shares."""
         losses = np.concatenate((shares, 1.0 - shares), axis=1)
-        stakes = _stakes(self._limits()) / self.inflation
-        factors = 1.0 + stakes[None] * (losses - np.array(self._limits()))[..., None]
+        factors = 1.0 + self.stakes[None] * (losses - np.array(self._limits()))[..., None]
         logs: Floats = np.log(factors).reshape(len(shares), 2 * len(self.names) * BETS)
         return logs
 
@@ -122,7 +124,6 @@ def learned(
     return Categories(arl, names, low, high, inflation)
 
 
-@lru_cache(maxsize=64)
 def _stakes(limits: tuple[float, ...]) -> Floats:
     """Shape (limits, bets): what to bet against each; nothing where no rate could be above it."""
     return np.array([[_stake(limit, rate) for rate in _rates(limit)] for limit in limits])

@@ -175,7 +175,7 @@ def stake(limit: float, excess: float) -> float:
     return (rate - limit) / (limit * (1.0 - limit))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65_536)  # asked for each watch with each batch; 16 MiB at most
 def upper_bound(errors: int, labels: int, confidence: float) -> float:
     """Clopper-Pearson: the error rate that `errors` or fewer of `labels` exclude at `confidence`, one-sided.
 

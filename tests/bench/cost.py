@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from monitor.descriptors import NAMES
@@ -21,6 +22,7 @@ OUT = Path("var/bench/cost.json")
 PICTURE = Path("var/bench/cost.svg")
 SETTINGS = MonitorSettings(reference_events=500)
 WARM, MEASURED, AT_ONCE, TRIES = 1_000, 4_000, 1_000, 3
+WATCHES, PIECE, ROUNDS = (1, 16, 17, 33, 65, 100), 40, 4  # events of a piece; pieces of each watch
 TENFOLD = 12.0  # what may become of ten times as much: close to linear
 FLAT = 1.3
 
@@ -85,6 +87,39 @@ def microseconds(load: Load) -> float:
     return min(_judge(states, waiting[k * each : (k + 1) * each]) for k in range(TRIES))
 
 
+def watches() -> list[tuple[int, float]]:
+    """Milliseconds of a piece of one watch, where so many take turns on one worker: references of the usual size, with
+    a rhythm, categories and texts."""
+    settings = MonitorSettings()
+    waiting = [batch for _, batch in batches(Load(), settings.reference_events, 0, np.random.default_rng(0))]
+    state = start("alias-0")
+    for batch in waiting:
+        state, _ = update(settings, state, batch)
+    return [(n, _piece(settings, [_own(state, place) for place in range(n)])) for n in WATCHES]
+
+
+def _own(state: AliasState, place: int) -> AliasState:
+    """The same with a reference of its own."""
+    replace = msgspec.structs.replace
+    state = msgspec.json.decode(msgspec.json.encode(state), type=AliasState)
+    ((version, watch),) = state.watches.items()
+    assert watch.reference is not None
+    reference = replace(watch.reference, digest=f"{watch.reference.digest}-{place}")
+    return replace(state, watches={version: replace(watch, reference=reference)})
+
+
+def _piece(settings: MonitorSettings, states: list[AliasState]) -> float:
+    rng, low = np.random.default_rng(1), settings.reference_events
+    spent = []
+    for turn in range(1 + ROUNDS):
+        batch = _batch(Load(), low + turn * PIECE, PIECE, rng)
+        began = time.process_time()
+        for place, state in enumerate(states):
+            states[place], _ = update(settings, state, batch)
+        spent.append(time.process_time() - began)
+    return min(spent[1:]) / len(states) * 1e3
+
+
 def _judge(states: dict[int, AliasState], work: Sequence[tuple[int, Batch]]) -> float:
     began = time.process_time()
     for alias, batch in work:
@@ -115,6 +150,14 @@ def figures(found: dict[str, list[tuple[int, float]]]) -> list[Figure]:
     return made
 
 
+def pieces() -> Figure:
+    """What the hundredth watch adds to each piece of the others."""
+    points = watches()
+    note = ", ".join(f"{n}: {cost:.2f} ms" for n, cost in points)
+    worst = max(cost for _, cost in points[1:]) / points[0][1]
+    return Figure(f"cost of a piece, up to {points[-1][0]} watches over one", worst, "x", FLAT, "lower", note=note)
+
+
 def draw(found: dict[str, list[tuple[int, float]]], path: Path) -> None:
     """Cost over size, both logarithmic, with what linear and flat would be."""
     import matplotlib
@@ -140,7 +183,7 @@ def draw(found: dict[str, list[tuple[int, float]]], path: Path) -> None:
 def main() -> None:
     found = curves()
     draw(found, PICTURE)
-    tell(figures(found), OUT)
+    tell([*figures(found), pieces()], OUT)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ QUICK_EVENTS, QUICK_KILLS = 6_000, 4
 
 
 def cost(_: bool) -> list[Figure]:
-    """An event's, as descriptors, slices and aliases grow."""
+    """An event's, as descriptors, slices and aliases grow, and a piece's, as watches do."""
     found = costs.curves()
     costs.draw(found, costs.PICTURE)
-    return costs.figures(found)
+    return [*costs.figures(found), costs.pieces()]
 
 
 def fairness(_: bool) -> list[Figure]:

@@ -210,4 +210,6 @@ def joined(scorers: Sequence[Scorer]) -> Scorer:
         scorers[0].block,
         np.concatenate([each.inflation for each in scorers]),
         (),
+        scorers[0].normal,
+        scorers[0].block_normal,
     )
