@@ -14,7 +14,7 @@ from monitor.metrics import METRICS, exact_match
 from serving.gateway.feedback import LONGEST, RIGHT
 from serving.gateway.masking import Masker
 from streams import codec, lake
-from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
+from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
 from streams.log import Appender, KafkaSettings, read
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 
@@ -46,11 +46,11 @@ def wanted(kafka: KafkaSettings, root: Path, alias: str) -> list[Wanted]:
         if record.event.alias == alias:
             asked |= {id: record.event for id in record.event.evidence.get("label_first", []) if id not in asked}
     rows = _replies(root, alias, asked)
-    told = set(lake.read(root, FEEDBACK, alias=alias)["event_id"].to_pylist()) if rows else set()
+    told = _judged(root, alias) if rows else set()
     return [
         Wanted(id=id, question=lake.question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
         for id, alarm in asked.items()
-        if id in rows and id not in told
+        if id in rows and id not in told and _comparable(rows[id])
     ]
 
 
@@ -90,7 +90,7 @@ def _event(
         by=REVIEWER,
         source=REVIEWER,
         label=label,
-        correct=metric(reply.output, label) >= RIGHT,
+        correct=metric(reply.output, label) >= RIGHT if _comparable(reply) else None,
     )
 
 
@@ -103,6 +103,16 @@ def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:
                 raise ValueError(
                     f"{path}, line {number}: {error}; expected a row as `labels wanted` gives it"
                 ) from error
+
+
+def _judged(root: Path, alias: str) -> set[str]:
+    """The replies of which somebody said what is right or wrong; a thumb, or a label that met no answer, does not."""
+    words = lake.read(root, FEEDBACK, alias=alias)
+    return set(words.filter(words["correct"].is_valid())["event_id"].to_pylist())
+
+
+def _comparable(reply: InferenceServed) -> bool:
+    return reply.status == 200 and comparable(reply.comparable, reply.output)
 
 
 def _replies(root: Path, alias: str, ids: Collection[str]) -> dict[str, InferenceServed]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 Metric = Callable[[str, str], float]
 
+BLANKS = "".join(c for c in map(chr, range(0x10000)) if c.isspace()) + "\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff"
+
 
 def normalise(text: str) -> str:
     """What does not matter, taken away: case, surrounding and doubled blanks, punctuation at the end.
@@ -18,6 +20,15 @@ def normalise(text: str) -> str:
     """
     plain = " ".join(text.casefold().split())
     return plain.rstrip(string.punctuation + " ") or plain
+
+
+def blank(text: str) -> bool:
+    r"""Whether there is nothing to be seen in it.
+
+    >>> blank(" \u200b "), blank("-")
+    (True, False)
+    """
+    return not text.strip(BLANKS)
 
 
 def exact_match(prediction: str, truth: str) -> float:

@@ -9,7 +9,7 @@ import msgspec
 
 from retrain.example import FRESH, REHEARSAL, Example
 from streams import lake
-from streams.events import Arm, Message
+from streams.events import Arm, Message, comparable
 from streams.topics import FEEDBACK, INFERENCE
 
 RANKS = {"reviewer": 2, "downstream": 1}  # whose word counts more; a client's: 0
@@ -51,7 +51,10 @@ def _truths(root: Path, alias: str, since_ms: int | None, until_ms: int | None) 
 
 
 def _whole(reply: dict[str, Any]) -> bool:
-    return bool(reply["status"] == 200 and reply["arm"] != Arm.SHADOW)
+    """Whether a client got it, and a label is about all that was asked and answered: where tools were called or several
+    answers given, neither a lesson nor a proof can be made of it."""
+    given = reply["status"] == 200 and reply["arm"] != Arm.SHADOW
+    return given and comparable(reply["comparable"], reply["output"])
 
 
 def _example(reply: dict[str, Any], truth: str, source: str) -> Example:

@@ -63,6 +63,17 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     streamed: bool = False
     tags: dict[str, str] = {}  # tenant, language, group: from request headers
     mirrors: str = ""  # of a shadow's reply: the event whose question it was asked
+    comparable: bool | None = None  # whether a label can be compared with `output`; None in events from before
+
+
+def comparable(known: bool | None, output: str) -> bool:
+    """Whether a label can be compared with a reply's output: it is one whole text. A tool call, reasoning alone, one of
+    several answers are not, and no label makes them wrong. `known`: what the event says of it.
+
+    >>> comparable(None, "card_arrival"), comparable(None, " "), comparable(False, "Let me look.")
+    (True, False, False)
+    """
+    return bool(output.strip()) if known is None else known
 
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):

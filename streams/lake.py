@@ -66,9 +66,10 @@ def read(
     Columns are the event's fields (messages and tags as JSON text), `partition` and `offset`. No lake, no rows."""
     wanted = _filter(alias, since_ms, until_ms)
     paths = sorted((root / topic.name).glob("partition=*/*.parquet"))
-    tables = [table for path in paths if (table := _load(path, wanted)).num_rows]
+    shape = schema(topic.value)
+    tables = [table for path in paths if (table := _load(path, shape, wanted)).num_rows]
     if not tables:
-        return schema(topic.value).empty_table()
+        return shape.empty_table()
     table = pa.concat_tables(tables).sort_by(
         [("time_ms", "ascending"), ("partition", "ascending"), ("offset", "ascending")]
     )
@@ -84,7 +85,7 @@ def span(root: Path, topic: Topic, partition: int, first: int, end: int, incarna
     inside = (pc.field("offset") >= first) & (pc.field("offset") < end)
     for i, path in enumerate(paths):
         if starts[i] < end and not (i < len(following) and following[i] <= first):
-            yield _load(path, inside)
+            yield _load(path, schema(topic.value), inside)
 
 
 def partitions(root: Path, topic: Topic) -> list[int]:
@@ -105,7 +106,7 @@ def blocks(
     """The rows of one partition in the order of their offsets, file by file; files without any are left out."""
     wanted = _filter(alias, since_ms, until_ms)
     for path in sorted((root / topic.name / f"partition={partition}").glob("*.parquet")):
-        if (table := _load(path, wanted, columns)).num_rows:
+        if (table := _load(path, schema(topic.value), wanted, columns)).num_rows:
             yield table
 
 
@@ -132,11 +133,16 @@ def replies(table: pa.Table) -> list[Reply]:
 
 
 def question(messages: Sequence[Message]) -> str:
-    """What was asked: the last message of the user; all messages where there is none.
+    """What was asked: the last message of the user; all messages where there is none. Of several prompts the first, for
+    it is the first one's answer that is kept.
 
     >>> question([Message("system", "Be kind."), Message("user", "Where is my card?")])
     'Where is my card?'
+    >>> question([Message("text", "one and one is"), Message("text", "two and two is")])
+    'one and one is'
     """
+    if messages and messages[0].role == "text":
+        return messages[0].content
     for message in reversed(messages):
         if message.role in QUESTION_ROLES:
             return message.content
@@ -167,7 +173,7 @@ class Writer:
         if path == self._path and found == self._written:
             return
         mine = self._table if path == self._path else self._empty
-        theirs = _load(path) if found else self._empty
+        theirs = _load(path, self._empty.schema) if found else self._empty
         self._path, self._written, self._table = path, found, _union(theirs, mine)
 
     def _write(self, table: pa.Table) -> None:
@@ -227,10 +233,17 @@ def _signature(path: Path) -> Signature | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _load(path: Path, wanted: pc.Expression | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-    """One file as it was when it was opened; by its name, pyarrow would open it twice, and it may be replaced."""
+def _load(
+    path: Path, shape: pa.Schema, wanted: pc.Expression | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """One file as it was when it was opened; by its name, pyarrow would open it twice, and it may be replaced. Columns
+    that it lacks, because it is older than they are, are null."""
     with pa.OSFile(str(path)) as file:
-        return pq.read_table(file, filters=wanted, columns=None if columns is None else list(columns))
+        table = pq.read_table(file, filters=wanted, columns=None if columns is None else list(columns))
+    for field in shape if columns is None else ():
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table if columns is not None else table.select(shape.names)
 
 
 def _filter(alias: str | None, since_ms: int | None, until_ms: int | None) -> pc.Expression | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from monitor.metrics import blank
 from serving.gateway.question import Fields
 
 
@@ -12,6 +13,8 @@ class Answered:
     """A stream's grows with its chunks."""
 
     parts: list[str] = field(default_factory=list)
+    pieces: int = 0  # that came, of any kind: text, reasoning, calls
+    beyond: bool = False  # there is more than text (a call, a refusal, audio), or the engine gave up
     choices: int = 0
     finish_reason: str = ""
     input_tokens: int = 0
@@ -25,3 +28,8 @@ class Answered:
     def text(self) -> str:
         """The first choice's text."""
         return "".join(self.parts)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one text and nothing else, so that a label can be compared with it."""
+        return self.choices == 1 and not self.beyond and not all(map(blank, self.parts))

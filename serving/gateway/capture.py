@@ -15,6 +15,7 @@ from prometheus_client import Counter, Histogram
 
 from serving import metrics
 from serving.gateway.answered import Answered
+from serving.gateway.coercion import is_off
 from serving.gateway.masking import Masker
 from serving.gateway.question import Asked
 from serving.routing import Choice
@@ -43,7 +44,7 @@ class Exchange:
     began_s: float
     choice: Choice | None = None
     answer: Answered = field(default_factory=Answered)
-    first_s: float | None = None  # a stream's first token
+    first_s: float | None = None  # a stream's first token, be it text, reasoning or a call's
     last_s: float | None = None  # and its last one
     ended_s: float = 0.0
     status: int = 0
@@ -54,6 +55,11 @@ class Exchange:
     @property
     def latency_s(self) -> float:
         return self.ended_s - self.began_s
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a label can be compared with the answer: one text, whole, without the question."""
+        return self.status == 200 and self.answer.plain and is_off(self.asked.known.echo)
 
     @property
     def ttft_s(self) -> float:
@@ -89,7 +95,7 @@ class Capture:
             log.exception("exchange not captured", event_id=exchange.event_id)
 
     def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
-        if exchange.status == 200 and choice.arm is not Arm.SHADOW:
+        if exchange.comparable and choice.arm is not Arm.SHADOW:
             self._recent.add(exchange.event_id, exchange.answer.text)
         client = caller(exchange.client, exchange.asked.user, self._pseudonym)
         event = served(exchange, choice, self._masker, client, now_ms)
@@ -170,6 +176,7 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_
         streamed=asked.streamed,
         tags={name: masker(value) for name, value in exchange.tags.items()},
         mirrors=exchange.mirrors,
+        comparable=exchange.comparable,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.metrics import METRICS, exact_match, normalise
+from monitor.metrics import METRICS, blank, exact_match, normalise
 from serving import metrics
 from serving.gateway.capture import Publish, RecentAnswers
 from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
@@ -88,8 +88,8 @@ class Feedback:
         )
 
     def _correct(self, body: Said, about: RequestId, alias: str) -> bool | None:
-        """Whether the reply was what it should have been; None where the text is not known here, or no text was
-        given: a thumb or a score is an opinion and is kept as one."""
+        """Whether the reply was what it should have been; None where the text is not known here, or there is nothing to
+        compare (a tool call, several answers), or no text was given: a thumb or a score is kept as an opinion."""
         truth = body.label if body.label is not None else body.correction
         if truth is None:
             return None
@@ -129,7 +129,7 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or blank(value):
         raise wrong(name, value, "text")
     if len(value) > LONGEST:
         raise ApiError(400, f"{name} has {len(value)} characters, expected at most {LONGEST}", name)

@@ -206,9 +206,9 @@ class Inference:
 
     def _event(self, event: bytes, exchange: Exchange) -> list[bytes]:
         """The events that the client gets now that the engine sent one more."""
-        before = len(exchange.answer.parts)
+        before = exchange.answer.pieces
         passed = reply.event(event, exchange.asked, exchange.answer)
-        if len(exchange.answer.parts) > before:
+        if exchange.answer.pieces > before:
             exchange.last_s = time.perf_counter()
             exchange.first_s = exchange.first_s or exchange.last_s
         return passed
@@ -268,8 +268,8 @@ class Inference:
         return min(given, self.settings.timeout_s)
 
     def _digest(self, exchange: Exchange) -> str:
-        """Of the answer; none where there is more than one to choose from."""
-        if exchange.answer.choices != 1:
+        """Of the answer; none where a label cannot be compared with it."""
+        if not exchange.comparable:
             return ""
         return self.signer.answer_digest(exchange.event_id, normalise(exchange.answer.text))
 

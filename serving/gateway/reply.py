@@ -5,6 +5,7 @@ then merely not understood."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import msgspec
@@ -18,7 +19,9 @@ DONE = b"[DONE]"
 NULL_TEXT = b"null"
 NULL = msgspec.Raw(NULL_TEXT)
 Choices = list[Fields]
-FARTHEST = 1e9  # a log-probability beyond is none
+LEAST = -1_000.0  # log-probabilities; engines write -9999 and the like where they mean minus infinity
+NO_TEXT = ("tool_calls", "function_call", "content_filter", "abort", "error")  # reasons to end that leave none, or half
+EMPTY = (NULL_TEXT, b'""', b"[]", b"{}")
 
 
 class Token(msgspec.Struct):
@@ -35,9 +38,23 @@ class Logprobs(msgspec.Struct):
 
 
 class Told(msgspec.Struct):
-    """A chat's message or a piece of it."""
+    """A chat's message or a piece of it. What is not text may have any shape: it only counts that it is there."""
 
     content: str | None = None
+    reasoning: msgspec.Raw = NULL
+    reasoning_content: msgspec.Raw = NULL
+    tool_calls: msgspec.Raw = NULL
+    function_call: msgspec.Raw = NULL
+    refusal: msgspec.Raw = NULL
+    audio: msgspec.Raw = NULL
+
+    @property
+    def thinks(self) -> bool:
+        return _holds(self.reasoning) or _holds(self.reasoning_content)
+
+    @property
+    def beyond(self) -> bool:
+        return any(map(_holds, (self.tool_calls, self.function_call, self.refusal, self.audio)))
 
 
 class Choice(msgspec.Struct):
@@ -127,8 +144,8 @@ def _chunk(data: bytes, request: Asked, answer: Answered) -> list[bytes]:
 
 
 def _take(answer: Answered, data: bytes) -> list[Choice] | None:
-    """Adds what a body or a chunk says of the first choice, and of all: how many there are. Returns its choices, None
-    where there are none to be understood."""
+    """Adds what a body or a chunk says of the first choice, and of all: how many there are and whether one goes on.
+    Returns its choices, None where there are none to be understood."""
     try:
         body = _body.decode(data)
     except UNREADABLE:
@@ -138,7 +155,8 @@ def _take(answer: Answered, data: bytes) -> list[Choice] | None:
         answer.input_tokens = max(body.usage.prompt_tokens or 0, 0)
         answer.output_tokens = max(body.usage.completion_tokens or 0, 0)
     for choice in body.choices or ():
-        answer.choices = max(answer.choices, choice.index + 1)
+        answer.choices = max(answer.choices, choice.index + 1, len(body.choices or ()))
+        answer.pieces += _goes_on(choice)
         if choice.index == 0:
             _take_choice(answer, choice)
     return body.choices
@@ -149,15 +167,26 @@ def _take_choice(answer: Answered, choice: Choice) -> None:
     text = choice.text if told is None else told.content
     if text:
         answer.parts.append(text)
+    answer.beyond |= (told is not None and told.beyond) or choice.finish_reason in NO_TEXT
     if choice.finish_reason is not None:
         answer.finish_reason = choice.finish_reason
     if choice.logprobs is not None:
         answer.logprobs += _values(choice.logprobs)
 
 
+def _goes_on(choice: Choice) -> bool:
+    """Whether there is something of an answer in it, be it text or not."""
+    told = choice.message or choice.delta
+    return bool(choice.text) if told is None else bool(told.content) or told.thinks or told.beyond
+
+
+def _holds(value: msgspec.Raw) -> bool:
+    return value is not NULL and bytes(value) not in EMPTY
+
+
 def _values(told: Logprobs) -> Iterator[float]:
     values = [token.logprob for token in told.content] if told.content else told.token_logprobs or ()
-    return (value for value in values if value is not None and -FARTHEST < value < FARTHEST)
+    return (min(value, 0.0) for value in values if value is not None and LEAST < value < math.inf)
 
 
 def _strip(body: Fields) -> bool:

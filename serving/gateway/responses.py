@@ -10,6 +10,9 @@ from serving.gateway.answered import Answered
 from serving.gateway.errors import UNREADABLE
 
 ENDS = ("response.completed", "response.incomplete", "response.failed")
+GIVEN_UP = ("failed", "cancelled")
+PLAIN = ("message", "reasoning")  # items without a call
+PIECE = ".delta"  # how the names of events end that bring a piece of an answer
 
 
 class Content(msgspec.Struct):
@@ -23,6 +26,12 @@ class Item(msgspec.Struct):
 
     type: str = ""
     content: list[Content] | None = None
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it is more than text: a call, or a message with a refusal or another part."""
+        parts = self.content or () if self.type == "message" else ()
+        return self.type not in PLAIN or any(part.text is None for part in parts)
 
 
 class Usage(msgspec.Struct):
@@ -45,6 +54,7 @@ class StreamEvent(msgspec.Struct):
 
     type: str = ""
     delta: msgspec.Raw = msgspec.Raw(b"null")
+    item: Item | None = None
     response: Response | None = None
 
 
@@ -69,6 +79,7 @@ def take_event(answer: Answered, data: bytes) -> None:
     text = data.rpartition(b"\ndata: ")[2].removeprefix(b"data: ")
     with contextlib.suppress(*UNREADABLE):
         told = _event.decode(text)
+        _count(answer, told)
         if told.type == "response.output_text.delta":
             answer.parts.append(msgspec.json.decode(told.delta, type=str))
         elif told.type in ENDS:
@@ -78,8 +89,16 @@ def take_event(answer: Answered, data: bytes) -> None:
                 _take(answer, told.response)
 
 
+def _count(answer: Answered, told: StreamEvent) -> None:
+    """A piece, be it text, reasoning or a call's; a call begins with its name."""
+    called = told.item is not None and told.item.type not in PLAIN
+    answer.beyond |= called
+    answer.pieces += called or (told.type.endswith(PIECE) and bytes(told.delta) not in (b"null", b'""'))
+
+
 def _take(answer: Answered, response: Response) -> None:
     answer.choices, answer.finish_reason = 1, response.status or ""
+    answer.beyond |= response.status in GIVEN_UP or any(item.beyond for item in response.output)
     if response.usage is not None:
         answer.input_tokens = max(response.usage.input_tokens or 0, 0)
         answer.output_tokens = max(response.usage.output_tokens or 0, 0)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -110,6 +111,25 @@ def test_a_wrong_row_is_named_and_nothing_is_given(
     assert said in done.stderr
     assert "line 1" in done.stderr
     assert not [record for record in read(kafka, FEEDBACK, FeedbackGiven) if record.event.alias == alias]
+
+
+def test_a_reply_with_which_no_label_can_be_compared_is_not_asked_for_and_never_wrong(
+    kafka: KafkaSettings, run: Run, alias: str, tmp_path: Path
+) -> None:
+    calls = msgspec.structs.replace(served(alias, 1), output="Let me look.", comparable=False)
+    thumbed, silent = served(alias, 2), msgspec.structs.replace(served(alias, 3), output="")
+    made = [calls, thumbed, silent]
+    lake.Writer(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(3), made))
+    thumb = msgspec.structs.replace(feedback(thumbed, None), label=None, thumb=True)
+    lake.Writer(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [thumb]))
+    produce(kafka, ALARMS, [alarm(alias, 1, [each.id for each in made])])
+    assert [row["id"] for row in rows(run("wanted", alias))] == [thumbed.id], "a thumb is no label"
+    file = tmp_path / "rows.jsonl"
+    unknown = {"question": "", "answer": "", "label": "something else"}
+    file.write_text("".join(json.dumps({"id": each.id, **unknown}) + "\n" for each in made))
+    assert "3 labels given" in run("give", alias, str(file)).stdout
+    given = [record.event for record in read(kafka, FEEDBACK, FeedbackGiven) if record.event.alias == alias]
+    assert {each.event_id: each.correct for each in given} == {calls.id: None, thumbed.id: False, silent.id: None}
 
 
 def test_nobody_asks_for_anything(run: Run) -> None:

@@ -91,6 +91,20 @@ def test_failed_and_shadow_replies_and_other_aliases_are_left_out(root: Path) ->
     assert [row.id for row in harvest.fresh(root, "support", 0)] == ["e4"]
 
 
+def test_replies_with_which_no_label_can_be_compared_are_no_rows(root: Path) -> None:
+    several = [Message("text", "one"), Message("text", "two")]
+    odd = [
+        reply(1, comparable=False),  # several answers, or words beside a call
+        reply(2, output="", finish_reason="tool_calls"),
+        reply(3, comparable=False, operation="completion", input_messages=several),
+        reply(4, comparable=True),
+        reply(5),  # of a gateway that did not say
+    ]
+    put(root, INFERENCE, list[Event](odd))
+    put(root, FEEDBACK, [word(i, "late") for i in range(1, 6)])
+    assert [row.id for row in harvest.fresh(root, "support", 0)] == ["e4", "e5"]
+
+
 def test_the_harms_begin_parts_fresh_from_healthy(root: Path) -> None:
     put(root, INFERENCE, [reply(i) for i in range(1, 7)])
     put(root, FEEDBACK, [word(i, "late") for i in range(1, 7)])

@@ -23,6 +23,8 @@ class FakeEngine:
         self.cancelled = 0
         self.hurry = asyncio.Event()  # ends what is slow
         self.strays: list[str] = []  # paths that no client should ever reach
+        self.script: list[list[dict[str, Any]]] = []  # instead: each chunk's choices; of a whole answer, its first
+        self.output: list[dict[str, Any]] = []  # instead: what a response puts out
         self.mode = ""  # "", "lost", "error", "bad request", "no json", "slow", "break", "stall"
         self._server: TestServer | None = None
 
@@ -67,10 +69,10 @@ class FakeEngine:
         body = await request.json()
         self.bodies.append(body)
         if not body.get("stream"):
-            return web.json_response(response(body))
+            return web.json_response(response(body, self.output))
         reply = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
         await reply.prepare(request)
-        for kind, told in response_events(body):
+        for kind, told in response_events(body, self.output):
             await reply.write(f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}\n\n".encode())
         return reply
 
@@ -85,7 +87,7 @@ class FakeEngine:
                 return refusal
             if body.get("stream"):
                 return await self._stream(request, body, chat)
-            return web.json_response(whole(body, chat))
+            return web.json_response(whole(body, chat) | ({"choices": self.script[0]} if self.script else {}))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -107,7 +109,7 @@ class FakeEngine:
     async def _stream(self, request: web.Request, body: dict[str, Any], chat: bool) -> web.StreamResponse:
         reply = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
         await reply.prepare(request)
-        for i, each in enumerate(chunks(body, chat)):
+        for i, each in enumerate(scripted(body, self.script) or chunks(body, chat)):
             if i == 2 and self.mode == "break":
                 assert request.transport is not None
                 request.transport.close()
@@ -129,9 +131,14 @@ def whole(body: dict[str, Any], chat: bool) -> dict[str, Any]:
     return {"id": "x-1", "object": kind, "created": 1, "model": body["model"], "choices": choices, "usage": USAGE}
 
 
-def response(body: dict[str, Any]) -> dict[str, Any]:
+def scripted(body: dict[str, Any], script: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    base = {"id": "x-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+    return [{**base, "choices": choices} for choices in script]
+
+
+def response(body: dict[str, Any], told: list[dict[str, Any]]) -> dict[str, Any]:
     content = [{"type": "output_text", "text": "".join(WORDS), "annotations": []}]
-    output = [{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}]
+    output: list[dict[str, Any]] = [{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}]
     output.append({"type": "message", "role": "assistant", "content": content})
     usage = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
     return {
@@ -139,7 +146,7 @@ def response(body: dict[str, Any]) -> dict[str, Any]:
         "object": "response",
         "created_at": 1,
         "model": body["model"],
-        "output": output,
+        "output": told or output,
         "parallel_tool_calls": True,
         "status": "completed",
         "tool_choice": "auto",
@@ -148,12 +155,14 @@ def response(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def response_events(body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    begun = {**response(body), "output": [], "usage": None, "status": "in_progress"}
+def response_events(body: dict[str, Any], output: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    begun = {**response(body, output), "output": [], "usage": None, "status": "in_progress"}
     told: list[tuple[str, dict[str, Any]]] = [("response.created", {"response": begun})]
     where = {"item_id": "m", "output_index": 1, "content_index": 0, "logprobs": []}
-    told += [("response.output_text.delta", {"delta": word, **where}) for word in WORDS]
-    told.append(("response.completed", {"response": response(body)}))
+    words = [] if output else WORDS
+    told += [("response.output_item.added", {"item": item, "output_index": i}) for i, item in enumerate(output)]
+    told += [("response.output_text.delta", {"delta": word, **where}) for word in words]
+    told.append(("response.completed", {"response": response(body, output)}))
     return [(kind, {**each, "sequence_number": i}) for i, (kind, each) in enumerate(told)]
 
 

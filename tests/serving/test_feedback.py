@@ -86,6 +86,91 @@ async def test_of_two_choices_nobody_knows_which_was_meant(scene: Scene) -> None
     assert (await say(scene, scene_id, thumb=True)).body["event_id"] == served.id
 
 
+CALL = {"id": "c", "type": "function", "function": {"name": "refund", "arguments": "{}"}}
+NOTHING_TO_COMPARE: list[list[dict[str, Any]]] = [
+    [{"content": None, "tool_calls": [CALL]}],
+    [{"content": "Let me look.", "tool_calls": [CALL]}],
+    [{"content": None, "function_call": CALL["function"]}],
+    [{"content": None, "reasoning": "Hm."}],
+    [{"content": None, "reasoning_content": "Hm."}],
+    [{"content": ""}],
+    [{"content": " \u200b"}],
+    [{"content": None, "refusal": "I cannot do that."}],
+    [{"content": [{"type": "text", "text": "card arrival"}]}],
+    [{"content": "card arrival"}, {"content": "lost card"}],
+]
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "token_f1", "json_validity"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("messages", NOTHING_TO_COMPARE)
+async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_unknown(
+    messages: list[dict[str, Any]], stream: bool, metric: str
+) -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, metrics={"support": metric})
+    async with scene.running():
+        part, end = ("delta" if stream else "message"), {"finish_reason": "stop"}
+        said = [{"index": i, part: message, **({} if stream else end)} for i, message in enumerate(messages)]
+        closing = [{"index": i, "delta": {}, **end} for i in range(len(messages))]
+        for engine in scene.engines:
+            engine.script = [said, closing]
+        assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is None
+        (event,) = await scene.told()
+        (served,) = await scene.served()
+        assert (event.label, event.correct, served.comparable) == ("card arrival", None, False)
+
+
+@pytest.mark.parametrize("more", [{"n": 2}, {"prompt": ["a", "b"], "n": 2}, {"echo": True}])
+async def test_a_completion_of_which_nobody_knows_what_is_meant_is_not_wrong(
+    scene: Scene, more: dict[str, Any]
+) -> None:
+    reply = await scene.post("/v1/completions", {"model": "support", "prompt": "x", **more})
+    told = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
+    assert told.body["correct"] is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "output",
+    [
+        [{"type": "function_call", "name": "refund", "arguments": "{}"}],
+        [
+            {"type": "message", "content": [{"type": "output_text", "text": "Let me look."}]},
+            {"type": "web_search_call", "status": "completed"},
+        ],
+        [{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}],
+        [{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}],
+    ],
+)
+async def test_a_response_that_is_not_all_text_is_not_wrong(
+    scene: Scene, output: list[dict[str, Any]], stream: bool
+) -> None:
+    for engine in scene.engines:
+        engine.output = output
+    reply = await scene.post("/v1/responses", {"model": "support", "input": "x", "stream": stream})
+    (served,) = await scene.served()
+    told = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
+    assert (told.body["correct"], served.comparable) == (None, False)
+
+
+async def test_a_stream_that_its_client_left_is_not_wrong(scene: Scene) -> None:
+    scene.mode("stall")
+    async with scene.http.post(
+        scene.url("/v1/chat/completions"), json={**BODY, "stream": True}, headers={"authorization": "Bearer secret"}
+    ) as reply:
+        await reply.content.readline()
+    (served,) = await scene.served()
+    told = await say(scene, reply.headers["x-homeostat-request-id"], label="lost card")
+    assert (served.status, served.comparable, told.body["correct"]) == (499, False, None)
+
+
+@pytest.mark.parametrize("label", [" ", "\u200b", "\ufeff\u00a0"])
+async def test_a_label_that_nobody_sees_is_none(scene: Scene, label: str) -> None:
+    reply = await scene.post("/v1/feedback", {"request_id": await asked(scene), "label": label})
+    assert (reply.status, reply.error["param"]) == (400, "label")
+
+
 async def test_an_aliass_own_metric_judges() -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, metrics={"support": "token_f1"})

@@ -63,6 +63,61 @@ async def test_parameters_pass_and_the_model_becomes_the_version(scene: Scene) -
     assert body == {**given, "model": OLD, "logprobs": True}
 
 
+def spoken(delta: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    return [{"index": 0, "delta": delta, "finish_reason": None, **more}]
+
+
+CALLED = {"index": 0, "id": "c", "type": "function", "function": {"name": "refund", "arguments": ""}}
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"content": "Card"},
+        {"reasoning": "Hm."},
+        {"reasoning_content": "Hm."},
+        {"tool_calls": [CALLED]},
+        {"function_call": CALLED["function"]},
+        {"refusal": "No."},
+    ],
+)
+async def test_the_first_token_of_any_kind_is_the_first(scene: Scene, first: dict[str, Any]) -> None:
+    for engine in scene.engines:
+        engine.script = [
+            spoken({"role": "assistant", "content": ""}),
+            spoken(first),
+            spoken({}, finish_reason="stop"),
+        ]
+    await scene.post(body={**BODY, "stream": True})
+    (event,) = await scene.served()
+    assert 0 < event.ttft_ms < event.latency_ms
+
+
+async def test_what_comes_before_any_token_is_none(scene: Scene) -> None:
+    for engine in scene.engines:
+        empty: dict[str, Any] = {
+            "role": "assistant",
+            "content": "",
+            "reasoning": None,
+            "tool_calls": [],
+            "refusal": None,
+        }
+        engine.script = [spoken(empty), spoken({}, finish_reason="stop")]
+    await scene.post(body={**BODY, "stream": True})
+    (event,) = await scene.served()
+    assert event.ttft_ms == event.latency_ms
+
+
+async def test_what_an_engine_says_for_minus_infinity_is_not_averaged(scene: Scene) -> None:
+    values = [-0.25, -9999.0, -9999.0, -0.75, -1e30]
+    told = {"content": [{"token": "x", "logprob": value, "top_logprobs": []} for value in values]}
+    for engine in scene.engines:
+        engine.script = [[{"index": 0, "message": {"content": "card"}, "finish_reason": "stop", "logprobs": told}]]
+    await scene.post()
+    (event,) = await scene.served()
+    assert (event.logprob_mean, event.logprob_min) == (-0.5, -0.75)
+
+
 async def test_logprobs_are_for_those_who_asked(scene: Scene) -> None:
     assert (await scene.post()).body["choices"][0]["logprobs"] is None
     asked = await scene.post(body={**BODY, "logprobs": True})

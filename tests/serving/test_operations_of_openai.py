@@ -11,6 +11,8 @@ from typing import Any
 import openai
 import pytest
 
+from serving.gateway import responses
+from serving.gateway.answered import Answered
 from streams.events import InferenceServed
 from tests.serving.scene import BODY, OLD, Scene
 
@@ -47,6 +49,27 @@ async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
     assert (event.output, event.status, event.streamed, event.output_tokens) == (TEXT, 200, True, 3)
     assert event.input_messages[0].content == "Where?"
     assert 0 < event.ttft_ms <= event.latency_ms
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "pieces"),
+    [
+        ("response.output_text.delta", {"delta": "Card"}, 1),
+        ("response.reasoning_text.delta", {"delta": "Hm."}, 1),
+        ("response.reasoning_summary_text.delta", {"delta": "Hm."}, 1),
+        ("response.refusal.delta", {"delta": "No."}, 1),
+        ("response.function_call_arguments.delta", {"delta": "{"}, 1),
+        ("response.output_item.added", {"item": {"type": "function_call", "name": "refund"}}, 1),
+        ("response.output_item.added", {"item": {"type": "message", "content": []}}, 0),
+        ("response.output_text.delta", {"delta": ""}, 0),
+        ("response.output_text.done", {"text": "Card"}, 0),
+        ("response.created", {"response": {"status": "in_progress", "output": []}}, 0),
+    ],
+)
+def test_a_responses_first_token_is_of_any_kind(kind: str, told: dict[str, Any], pieces: int) -> None:
+    answer = Answered()
+    responses.take_event(answer, f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}".encode())
+    assert answer.pieces == pieces
 
 
 async def test_an_endpoint_that_the_engine_lacks_is_told_as_such(scene: Scene) -> None:

@@ -49,6 +49,16 @@ def test_how_batches_are_cut_and_a_crash_change_no_file(
     assert list(files(calm)) == [f"inference.events/partition=0/{first:020d}.parquet" for first in (0, 25, 50)]
 
 
+def test_rows_of_before_a_field_was_there_are_read_and_kept_beside_new_ones(tmp_path: Path) -> None:
+    path = tmp_path / "inference.events" / "partition=0" / f"{0:020d}.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(rows(0, 3).drop_columns(["comparable"]), path)
+    pq.write_table(rows(50, 52), path.with_name(f"{50:020d}.parquet"))
+    assert lake.events(InferenceServed, lake.read(tmp_path, INFERENCE)) == [*EVENTS[:3], *EVENTS[50:52]]
+    writer(tmp_path).add(rows(3, 5))
+    assert lake.read(tmp_path, INFERENCE)["offset"].to_pylist() == [*range(5), 50, 51]
+
+
 def test_rows_of_a_worker_that_lost_the_partition_are_kept(tmp_path: Path) -> None:
     old, new = writer(tmp_path), writer(tmp_path)
     old.add(rows(0, 5))
