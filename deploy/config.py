@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy import ports
 from deploy.parse import load as parse
-from deploy.stack import StackSettings
+from deploy.stack_settings import StackSettings
 from monitor.settings import MonitorSettings, PolicySettings
 from retrain.settings import RetrainSettings
 from serving.settings import ControllerSettings, GatewaySettings

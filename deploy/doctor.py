@@ -11,16 +11,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from rich.table import Table
 from rich.text import Text
 
-from deploy import checks, ports, processes
+from deploy import checks, ports, processes, services
 from deploy.checks import GIB
 from deploy.engine import has_gpu, has_gpu_build
+from deploy.finding import Finding as Finding
 from deploy.kafka import KafkaFailed, java_binary
 from deploy.stack import Stacked, members
 from deploy.stack_settings import StackSettings
@@ -39,20 +39,9 @@ ROLES = {
 EXTRAS = {"gateway": "serving", "worker": "streams", "trainer": "retrain", "embedded stack": "embedded"}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `remedy` is empty where nothing needs to be done; a finding that is not `ok`
-    and not `needed` only makes things slower."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
-    needed: bool = True
-
-
 def examine(config: Stacked) -> list[Finding]:
-    """Everything that `up` and the demo need, looked at without starting or changing anything that lasts."""
+    """Everything that `up` and the demo need, and how brokers, topics and engines are, looked at without starting or
+    changing anything that lasts."""
     return [finding for look in (*machine(), *stack(config)) for finding in look()]
 
 
@@ -87,6 +76,8 @@ def stack(config: Stacked) -> list[Look]:
         lambda: writable("var folder", settings.var),
         lambda: writable("adapters", settings.var / "adapters"),
         lambda: taken_ports(config),
+        lambda: services.brokers(config),
+        lambda: services.engines(config),
     ]
 
 

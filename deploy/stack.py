@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from deploy import checks, ports, processes
+from deploy.broker import reached
 from deploy.cache import cache_folder
 from deploy.engine import Engine, answers_ok, available_cores, device, share, warm_up
 from deploy.kafka import EmbeddedKafka, create_topics
@@ -52,6 +54,8 @@ def up(config: Stacked, config_path: Path | None = None, report: Report = silent
         everyone = members(config, config_path)
         missing = [member.name for member in everyone if processes.find(member.name, settings.var) is None]
         checks.require(settings, [name for name in missing if name.startswith("engine-")])
+        if not settings.embedded_kafka:
+            create_topics(reached(config.kafka))
         return Launch(everyone, settings.var, report).run()
 
 
@@ -63,7 +67,9 @@ def down(config: Stacked, report: Report = silent) -> list[str]:
 
 def status(config: Stacked) -> list[Status]:
     """Every process of the stack, in the order of their start."""
-    return [_status(member, config.stack.var) for member in members(config, None)]
+    asked = members(config, None)
+    with ThreadPoolExecutor(len(asked)) as pool:  # those that hang are waited for at once
+        return list(pool.map(lambda member: _status(member, config.stack.var), asked))
 
 
 def members(config: Stacked, config_path: Path | None) -> list[Member]:

@@ -32,6 +32,46 @@ def create_topics(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wai
         return [*changes, *_repartition(admin, old), *_reconfigure(admin, old)]
 
 
+def faults(admin: Any, topics: Iterable[Topic] = TOPICS) -> list[str]:
+    """What differs from the table, one line each with what was found and expected; nothing is changed."""
+    wanted = {topic.name: topic for topic in topics}
+    present = set(admin.list_topics())
+    missing = [f"{name} does not exist" for name in wanted if name not in present]
+    there = [topic for name, topic in wanted.items() if name in present]
+    return [*missing, *_miscounted(admin, there), *_misconfigured(admin, there)]
+
+
+def _miscounted(admin: Any, topics: list[Topic]) -> list[str]:
+    have = _counts(admin, topics)
+    return [
+        f"{topic.name} has {have[topic.name]} partitions, expected {topic.partitions}"
+        for topic in topics
+        if have[topic.name] != topic.partitions
+    ]
+
+
+def _misconfigured(admin: Any, topics: list[Topic]) -> list[str]:
+    have = _configs(admin, topics)
+    return [
+        f"{topic.name} has {key} = {have[topic.name][key]['value']}, expected {value}"
+        for topic in topics
+        for key, value in _differing(topic, have[topic.name]).items()
+    ]
+
+
+def _counts(admin: Any, topics: list[Topic]) -> dict[str, int]:
+    if not topics:
+        return {}
+    return {each["name"]: len(each["partitions"]) for each in admin.describe_topics([topic.name for topic in topics])}
+
+
+def _configs(admin: Any, topics: list[Topic]) -> Any:
+    if not topics:
+        return {}
+    asked = [ConfigResource("TOPIC", topic.name, list(topic.config)) for topic in topics]
+    return next(iter(admin.describe_configs(asked, config_filter="all").values()))
+
+
 def _create(admin: Any, topics: list[Topic]) -> list[str]:
     if not topics:
         return []
@@ -42,9 +82,7 @@ def _create(admin: Any, topics: list[Topic]) -> list[str]:
 
 
 def _repartition(admin: Any, topics: list[Topic]) -> list[str]:
-    if not topics:
-        return []
-    have = {each["name"]: len(each["partitions"]) for each in admin.describe_topics([topic.name for topic in topics])}
+    have = _counts(admin, topics)
     for topic in topics:
         if have[topic.name] > topic.partitions:
             raise TopicsUnusable(
@@ -58,10 +96,7 @@ def _repartition(admin: Any, topics: list[Topic]) -> list[str]:
 
 
 def _reconfigure(admin: Any, topics: list[Topic]) -> list[str]:
-    if not topics:
-        return []
-    asked = [ConfigResource("TOPIC", topic.name, list(topic.config)) for topic in topics]
-    have = next(iter(admin.describe_configs(asked, config_filter="all").values()))
+    have = _configs(admin, topics)
     changed = {topic.name: _differing(topic, have[topic.name]) for topic in topics}
     changed = {name: config for name, config in changed.items() if config}
     if changed:

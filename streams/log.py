@@ -167,10 +167,13 @@ def follow(
     until_end: bool = False,
     from_end: bool = False,
     poll_ms: int = 200,
+    wait_s: float = 30.0,
     idle: Callable[[], None] = lambda: None,
 ) -> Iterator[Record[E]]:
     """Records from the start (or the end) on, for ever, until `stop()`; `idle()` is called once what was there at the
     beginning is read, and whenever nothing comes for `poll_ms`.
+
+    Raises TimeoutError where the end is wanted and nothing more comes for `wait_s`.
 
     Reads by assignment, not by group: every follower sees everything. What says that it is of the kind and cannot be
     read is left out, and a warning names it; what says that it is of another is not ours."""
@@ -183,7 +186,7 @@ def follow(
             consumer.seek_to_end(*partitions)
         else:
             consumer.seek_to_beginning(*partitions)
-        caught_up = from_end
+        caught_up, deadline = from_end, time.monotonic() + wait_s
         while not stop():
             if not caught_up and all(consumer.position(p) >= ends[p] for p in partitions):
                 if until_end:
@@ -192,7 +195,11 @@ def follow(
                 idle()
             polled = consumer.poll(timeout_ms=poll_ms)
             if not polled:
+                if until_end and time.monotonic() > deadline:
+                    raise TimeoutError(f"{topic.name}: no records for {wait_s:g} s; is the broker well?")
                 idle()
+            else:
+                deadline = time.monotonic() + wait_s
             for at, raw in sorted(polled.items()):
                 for record in raw:
                     if (event := _decoded(kind, record)) is not None:

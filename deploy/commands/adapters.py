@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.group import CONFIG, console, load
+from deploy.commands.group import CONFIG, console, load, load_reached
 
 
 @click.command(short_help="Tune a first adapter for ALIAS on labelled ROWS.")
@@ -21,7 +21,7 @@ def train(alias: str, rows: Path, config_path: Path | None) -> None:
     click.echo(f"{adapter.version}  {adapter.path}\nServe it: homeostat promote {alias} {adapter.version}")
 
 
-@click.command()
+@click.command(short_help="Make VERSION the champion of ALIAS now.")
 @click.argument("alias")
 @click.argument("version")
 @click.option("--drop-previous", is_flag=True, help="Free the slot of the champion before: no rollback without a load.")
@@ -30,7 +30,7 @@ def promote(alias: str, version: str, drop_previous: bool, config_path: Path | N
     """Make VERSION the champion of ALIAS now, without a canary."""
     from deploy import operator
 
-    route = operator.promote(load(config_path), alias, version, keep_previous=not drop_previous)
+    route = operator.promote(load_reached(config_path), alias, version, keep_previous=not drop_previous)
     click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
 
 
@@ -41,7 +41,7 @@ def rollback(alias: str, config_path: Path | None) -> None:
     """Give ALIAS its previous champion back; that one is still loaded."""
     from serving.rollout import operations
 
-    route = operations.rollback(load(config_path).kafka, alias, by="cli")
+    route = operations.rollback(load_reached(config_path).kafka, alias, by="cli")
     click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
 
 
@@ -52,19 +52,19 @@ def pause(alias: str | None, config_path: Path | None) -> None:
     """Stop all automatic retraining and promotion, of ALIAS or of everything."""
     from serving.rollout import operations
 
-    kafka = load(config_path).kafka
+    kafka = load_reached(config_path).kafka
     for route in [operations.pause(kafka, alias, "cli")] if alias else operations.pause_all(kafka, "cli"):
         click.echo(f"{route.alias}: paused; `homeostat resume {route.alias}` lets it go on")
 
 
-@click.command()
+@click.command(short_help="Let ALIAS, or everything, go on again.")
 @click.argument("alias", required=False)
 @CONFIG
 def resume(alias: str | None, config_path: Path | None) -> None:
     """Let ALIAS, or everything, retrain and promote again."""
     from serving.rollout import operations
 
-    kafka = load(config_path).kafka
+    kafka = load_reached(config_path).kafka
     for route in [operations.resume(kafka, alias, "cli")] if alias else operations.resume_all(kafka, "cli"):
         click.echo(f"{route.alias}: goes on")
 
@@ -80,5 +80,5 @@ def shadow(alias: str, version: str | None, off: bool, config_path: Path | None)
 
     if off == (version is not None):
         raise click.UsageError("name a VERSION, or say --off")
-    route = operator.shadow(load(config_path), alias, version)
+    route = operator.shadow(load_reached(config_path), alias, version)
     click.echo(f"{alias}: generation {route.generation}, shadow {route.shadow or 'none'}")

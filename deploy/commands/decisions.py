@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy.commands.group import CONFIG, console, load
+from deploy.commands.group import CONFIG, console, load, load_reached
 
 if TYPE_CHECKING:
     from deploy.config import Config
 
 
-@click.command()
+@click.command(short_help="Export every decision so far to FILE.")
 @click.argument("file", type=click.Path(path_type=Path))
 @CONFIG
 def ledger(file: Path, config_path: Path | None) -> None:
     """Export every decision so far to FILE, one JSON line each."""
     from streams.ledger import export, read
 
-    count = export(read(load(config_path).kafka), file)
+    count = export(read(load_reached(config_path).kafka), file)
     click.echo(f"{count} decisions in {file}")
 
 
@@ -36,7 +36,7 @@ def replay(file: Path | None, alias: str | None, config_path: Path | None) -> No
     from deploy.replay import derived, lines
 
     count = 0
-    for result in derived(lines(file) if file else _ledger(load(config_path)), alias):
+    for result in derived(lines(file) if file else _ledger(load_reached(config_path)), alias):
         count += 1
         if result.difference:
             what = f"decision {result.id} ({result.kind}, {result.summary})"
@@ -61,7 +61,13 @@ def replay(file: Path | None, alias: str | None, config_path: Path | None) -> No
     "--ledger", type=click.Path(path_type=Path), help="What really happened. Default: ledger.jsonl beside LAKE."
 )
 @click.option("--retraining-minutes", type=click.FloatRange(0), help="What one takes. Default: as the ledger has it.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("var/backtest"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("var/backtest"),
+    show_default=True,
+    help="Folder for the page.",
+)
 @CONFIG
 def backtest(policies: tuple[Path, ...], out: Path, config_path: Path | None, **chosen: Any) -> None:
     """Replay recorded history through other policies: what they would have done, when, and at what cost.

@@ -45,12 +45,25 @@ class Ordered(click.Group):
 def load(path: Path | None) -> Config:
     """The configuration at `path`, or where `CONFIG` says. What is logged from here on goes to stderr: programs read
     what a command prints."""
+    import logging
+
     import structlog
 
     from deploy.config import load as read
 
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it says is said again by the command's own error
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     return read(path)
+
+
+def load_reached(path: Path | None) -> Config:
+    """The same for commands that need Kafka: raises KafkaAway, within a second or two, where no broker answers."""
+    from dataclasses import replace
+
+    from deploy.broker import reached
+
+    config = load(path)
+    return replace(config, kafka=reached(config.kafka))
 
 
 def console() -> Console:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from msgspec import json
 
-from deploy.commands.group import CONFIG, Ordered, load
+from deploy.commands.group import CONFIG, Ordered, load_reached
 
 
 @click.group(cls=Ordered)
@@ -27,7 +27,7 @@ def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> Non
     of others."""
     from deploy import labelling
 
-    config = load(config_path)
+    config = load_reached(config_path)
     rows = labelling.wanted(config.kafka, config.stack.var / "lake", alias)
     lines = "".join(f"{json.encode(row).decode()}\n" for row in rows)
     if out is None:
@@ -48,7 +48,7 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     from deploy import labelling
     from serving.gateway.masking import Masker
 
-    config = load(config_path)
+    config = load_reached(config_path)
     answers = labelling.Answers(config.gateway.metrics, Masker(config.gateway.mask))
     given, empty = labelling.give(config.kafka, config.stack.var / "lake", file, alias, answers)
     click.echo(f"{given} labels given, {empty} rows left without")

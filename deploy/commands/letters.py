@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.group import CONFIG, Ordered, load
+from deploy.commands.group import CONFIG, Ordered, load_reached
 
 
 @click.group(name="dlq", cls=Ordered)
@@ -21,7 +21,7 @@ def dlq_list(topics: tuple[str, ...], config_path: Path | None) -> None:
     """Each with its place, when it was written, and why nobody could read it."""
     from deploy import letters
 
-    found = letters.every(load(config_path).kafka, topics)
+    found = letters.every(load_reached(config_path).kafka, topics)
     for letter in found:
         click.echo(letters.line(letter))
     click.echo(f"{len(found)} dead letters", err=True)
@@ -34,7 +34,7 @@ def dlq_show(place: str, config_path: Path | None) -> None:
     """The letter of the record at PLACE, a TOPIC/PARTITION/OFFSET as `list` prints it, with its value."""
     from deploy import letters
 
-    click.echo(letters.told(letters.chosen(load(config_path).kafka, [place])[0]))
+    click.echo(letters.told(letters.chosen(load_reached(config_path).kafka, [place])[0]))
 
 
 @dead_letters.command(name="replay", short_help="Put the records at PLACES back into their topics.")
@@ -49,7 +49,7 @@ def dlq_replay(places: tuple[str, ...], everything: bool, config_path: Path | No
 
     if bool(places) == everything:
         raise click.UsageError("name PLACES, or say --all")
-    kafka = load(config_path).kafka
+    kafka = load_reached(config_path).kafka
     done, refused = letters.put_back(kafka, letters.every(kafka) if everything else letters.chosen(kafka, places))
     for reason in refused:
         click.echo(reason, err=True)

@@ -18,7 +18,7 @@ def monitor() -> None:
 @click.option("--days", type=click.FloatRange(0, min_open=True), help="Between false pages. Default: what is set now.")
 @click.option("--events", type=click.FloatRange(0), required=True, help="Replies a day, of one alias.")
 @click.option("--labels", type=click.FloatRange(0), default=0, show_default=True, help="Labels a day, of one alias.")
-@click.option("--aliases", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--aliases", type=click.IntRange(1), default=1, show_default=True, help="That share the budget.")
 @click.option("--tags", type=click.IntRange(0), default=0, show_default=True, help="Tags that clients name: groups.")
 @click.option(
     "--autocorrelation",

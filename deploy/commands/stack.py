@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deploy.commands.group import CONFIG, console, load
+from deploy.commands.group import CONFIG, console, load, load_reached
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,19 +42,19 @@ def down(config_path: Path | None) -> None:
         click.echo("nothing was running")
 
 
-@click.command()
+@click.command(short_help="What runs, and which version each alias serves.")
 @CONFIG
 def status(config_path: Path | None) -> None:
-    """What runs, and which version each alias serves."""
+    """What runs, and which version each alias serves.
+
+    Exit 1 where no broker answers: nobody knows then who serves what."""
     from deploy import stack
     from deploy.progress import table
 
     config = load(config_path)
-    statuses = stack.status(config)
     shown = console()
-    shown.print(table(statuses))
-    if any(s.name == "kafka" and s.state == "ready" for s in statuses) or not config.stack.embedded_kafka:
-        _show_routes(config, shown)
+    shown.print(table(stack.status(config)))
+    _show_routes(load_reached(config_path), shown)
 
 
 @click.command(short_help="Make an API key for NAME: shown once.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.group import CONFIG, Ordered, load
+from deploy.commands.group import CONFIG, Ordered, load_reached
 
 
 @click.group(cls=Ordered)
@@ -20,7 +20,7 @@ def topics_list(config_path: Path | None) -> None:
     """Each topic that the lake knows, with its id, and whether it was made anew."""
     from deploy import renewal
 
-    for each in renewal.every(load(config_path)):
+    for each in renewal.every(load_reached(config_path)):
         click.echo(each)
 
 
@@ -34,4 +34,4 @@ def topics_accept(topic: str, config_path: Path | None) -> None:
     keeps the old rows, and the new topic is read and judged from its beginning."""
     from deploy import renewal
 
-    click.echo(renewal.accept(load(config_path), topic))
+    click.echo(renewal.accept(load_reached(config_path), topic))

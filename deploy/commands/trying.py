@@ -13,15 +13,27 @@ from deploy.commands.group import CONFIG, console, load
 @click.command(short_help="Show the closed loop on this machine.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with before.jsonl and after.jsonl.")
 @click.option("--model", type=click.Path(path_type=Path), help="A Hugging Face model folder; default Gemma 3 270M.")
-@click.option("--expect", type=click.Choice(["retrain", "nothing"]), default="retrain", show_default=True)
+@click.option(
+    "--expect",
+    type=click.Choice(["retrain", "nothing"]),
+    default="retrain",
+    show_default=True,
+    help="What must come of it.",
+)
 @click.option(
     "--shift",
     type=click.Choice(["new intents", "none", "polite"]),
     help="How the demo's own world changes (without --data).  [default: new intents; none with --expect nothing]",
 )
-@click.option("--report", type=click.Path(path_type=Path), default=Path("var/demo"), show_default=True)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    default=Path("var/demo"),
+    show_default=True,
+    help="Folder for all of it.",
+)
 @click.option("--feedback", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of labelled rows.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn by chance.")
 @click.option("--keep", is_flag=True, help="Leave the stack running afterwards.")
 def demo(
     data: Path | None,
@@ -41,10 +53,16 @@ def demo(
     sys.exit(0 if run(options, console()) else 1)
 
 
-@click.command()
+@click.command(short_help="Write the demo's own world: before.jsonl, after.jsonl.")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--shift", type=click.Choice(["new intents", "none", "polite"]), default="new intents", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--shift",
+    type=click.Choice(["new intents", "none", "polite"]),
+    default="new intents",
+    show_default=True,
+    help="How the world changes.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn by chance.")
 def world(directory: Path, shift: str, seed: int) -> None:
     """Write the demo's own world as before.jsonl and after.jsonl."""
     from deploy.world import write
@@ -61,10 +79,12 @@ def setup() -> None:
     fetch(console())
 
 
-@click.command()
+@click.command(short_help="Check machine, configuration, brokers, topics and engines.")
 @CONFIG
 def doctor(config_path: Path | None) -> None:
-    """Check this machine and the configuration, and say what to do."""
+    """Check this machine, the configuration, and what runs, and say what to do.
+
+    Brokers, topics and engines are looked at, too; none of them need to run."""
     from deploy.doctor import examine, healthy, render
 
     findings = examine(load(config_path))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import socket
-from dataclasses import dataclass, field
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient
 from rich.console import Console
 
-from deploy import doctor
+from deploy import doctor, services
 from deploy.checks import GIB
 from deploy.doctor import Finding
 from deploy.stack_settings import StackSettings
+from deploy.topics import create_topics, faults
+from streams import incarnations
 from streams.log import KafkaSettings
+from streams.topics import FEEDBACK, INFERENCE
 
 
 @dataclass(frozen=True)
@@ -88,3 +96,72 @@ def test_what_only_slows_things_down_is_no_failure() -> None:
     Console(file=out, width=120).print(doctor.render([slow, Finding("disk", False, "0 GiB free", "free some")]))
     assert "-> expect a slow demo" in out.getvalue()
     assert "-> free some" in out.getvalue()
+
+
+def serving(body: bytes, status: int = 200) -> tuple[http.server.ThreadingHTTPServer, int]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, server.server_address[1]
+
+
+def test_engines_are_told_with_address_and_models_or_what_is_wrong(tmp_path: Path) -> None:
+    good, one = serving(b'{"data": [{"id": "base"}, {"id": "support-0123"}]}')
+    odd, two = serving(b"no", 500)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        three = silent.getsockname()[1]
+        began = time.monotonic()
+        found = {f.name: f for f in services.engines(config(tmp_path, engine_ports=(one, two, three, 1)))}
+        assert time.monotonic() - began < 4, "those that hang are waited for at once"
+    for server in (good, odd):
+        server.shutdown()
+        server.server_close()
+    assert found["engine-0"] == Finding("engine-0", True, f"http://127.0.0.1:{one} serves base, support-0123")
+    assert [found[f"engine-{i}"].ok for i in (1, 2, 3)] == [False] * 3
+    assert f"http://127.0.0.1:{two} answers 500" in found["engine-1"].detail
+    assert "does not answer within" in found["engine-2"].detail
+    assert "http://127.0.0.1:1 cannot be reached" in found["engine-3"].detail
+
+
+def test_brokers_that_are_away_are_told_and_only_own_ones_must_be_there(tmp_path: Path) -> None:
+    away = KafkaSettings("127.0.0.1:1")
+    (finding,) = services.brokers(Config(StackSettings(var=tmp_path), away))
+    assert (finding.name, finding.ok, finding.needed) == ("Kafka", False, False)
+    assert "127.0.0.1:1 cannot be reached" in finding.detail
+    assert "homeostat up" in finding.remedy
+    (finding,) = services.brokers(Config(StackSettings(var=tmp_path, embedded_kafka=False), away))
+    assert finding.needed
+
+
+def test_brokers_and_topics_that_are_as_they_must_be(tmp_path: Path, kafka: KafkaSettings) -> None:
+    found = list(services.brokers(Config(StackSettings(var=tmp_path, embedded_kafka=False), kafka)))
+    assert [(f.name, f.ok, f.remedy) for f in found] == [("Kafka", True, ""), ("topics", True, "")]
+
+
+def test_topics_made_anew_are_told(tmp_path: Path, kafka: KafkaSettings) -> None:
+    incarnations.incarnation(tmp_path / "lake", FEEDBACK.name, "another")
+    found = list(services.brokers(Config(StackSettings(var=tmp_path, embedded_kafka=False), kafka)))
+    assert "inference.feedback was made anew" in found[-1].detail
+    assert "homeostat topics accept inference.feedback" in found[-1].remedy
+
+
+def test_topics_that_differ_are_told_with_what_was_expected(kafka: KafkaSettings) -> None:
+    one, other = (replace(INFERENCE, name=f"doctor.test.{i}") for i in (1, 2))
+    create_topics(kafka, [replace(one, partitions=3, retention_h=1)])
+    with closing(KafkaAdminClient(**kafka.client)) as admin:
+        found = faults(admin, [one, other])
+    assert found == [
+        "doctor.test.2 does not exist",
+        "doctor.test.1 has 3 partitions, expected 4",
+        "doctor.test.1 has retention.ms = 3600000, expected 604800000",
+    ]
