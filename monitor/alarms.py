@@ -102,9 +102,8 @@ def unsafe(watch: Watch, found: Unsafe, shown: Sequence[Seen]) -> Alarm:
 
 def unfair(watch: Watch, found: Unfair) -> Alarm:
     """One group is served worse than the rest."""
-    about = f"{found.measure}/{found.key}={found.value}"
     summary = f"{watch.version}: {found.summary}"
-    return _alarm("fairness", watch, found.onset, found.last, found.evidence(), summary, about=about)
+    return _alarm("fairness", watch, found.onset, found.last, found.evidence(), summary, about=found.about)
 
 
 def clock(time_ms: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from monitor.detectors.episode import Over
 from monitor.settings import BurnWindow
 
 BUCKET_S = 10
@@ -47,22 +48,28 @@ class Burn(msgspec.Struct, frozen=True):
     since_ms: int  # start of the first bad bucket in the short window
 
 
-def update(budget: Budget, state: State, bad: Sequence[bool], times_ms: Sequence[int]) -> tuple[State, Burn | None]:
-    """Takes requests in order; tells the first bad one that completes the evidence, once until the burn has fallen."""
+def update(
+    budget: Budget, state: State, bad: Sequence[bool], times_ms: Sequence[int]
+) -> tuple[State, list[Burn | Over]]:
+    """Takes requests in order. Returns each bad one that completes the evidence, once until the burn has fallen, and
+    each one that finds it fallen: the windows forget by themselves, so nothing need be quiet for longer than they."""
     buckets, latest, firing = dict(state.buckets), state.latest, state.firing
-    found: Burn | None = None
+    turns: list[Burn | Over] = []
     for k, (failed, time_ms) in enumerate(zip(bad, times_ms, strict=True)):
         bucket = time_ms // (BUCKET_S * 1_000)
         if bucket > latest:
-            firing = firing and not _fallen(budget, buckets, bucket)
+            fallen = firing and _fallen(budget, buckets, bucket)
+            firing = firing and not fallen
+            turns += [Over(k)] if fallen else []
             latest = bucket
             _forget(budget, buckets, latest)
         total, lost = buckets.get(bucket, (0, 0))
         buckets[bucket] = (total + 1, lost + failed)
         if failed and not firing:
             burn = _burn(budget, buckets, latest, k)
-            firing, found = burn is not None, found or burn
-    return State(buckets, latest, firing), found
+            firing = burn is not None
+            turns += [burn] if burn else []
+    return State(buckets, latest, firing), turns
 
 
 def burning(budget: Budget, state: State) -> float:

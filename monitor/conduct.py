@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from monitor import alarms, burn_rate, fairness, lately, safety
-from monitor.detectors.interface import Floats
-from monitor.fairness import Measure, Outcomes
-from monitor.findings import Alarm, Finding
+from monitor.burn_rate import Burn
+from monitor.detectors.episode import Ended, Over
+from monitor.detectors.interface import Floats, Moment
+from monitor.fairness import Measure, Outcomes, Unfair
+from monitor.findings import Finding, Kind
 from monitor.lately import Seen
+from monitor.open_alarms import closed, opened
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings, Slo
-from monitor.watch import Watch, error_budget, latency_budget, opened
+from monitor.watch import Watch, error_budget, latency_budget
 from monitor.windows import failed
 
 REFUSAL = "output_refusal"
@@ -31,22 +34,35 @@ def burn(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     times = [rows.times_ms[i] for i in answered]
     latency, slowing = burn_rate.update(latency_budget(settings), watch.latency, late, times)
     watch = replace(watch, errors=errors, latency=latency)
+    watch, failed_ = _burnt(watch, "errors", failing, list(zip(rows.ids, rows.times_ms, strict=True)))
+    watch, slow_ = _burnt(watch, "latency", slowing, [(rows.ids[i], rows.times_ms[i]) for i in answered])
+    return watch, [*failed_, *slow_]
+
+
+def _burnt(watch: Watch, kind: Kind, turns: Sequence[Burn | Over], moments: Sequence[Moment]) -> Found:
     findings: list[Finding] = []
-    if failing:
-        last = (rows.ids[failing.step], rows.times_ms[failing.step])
-        findings.append(alarms.burn("errors", watch, failing, last))
-    if slowing:
-        last = (rows.ids[answered[slowing.step]], times[slowing.step])
-        findings.append(alarms.burn("latency", watch, slowing, last))
+    for turn in turns:
+        last = moments[turn.step]
+        if isinstance(turn, Over):
+            watch, found = closed(watch, kind, last, "quiet")
+        else:
+            watch, found = opened(watch, alarms.burn(kind, watch, turn, last))
+        findings += found
     return watch, findings
 
 
 def unsafe(settings: MonitorSettings, watch: Watch, values: Floats, fresh: Sequence[Seen]) -> Found:
     """Flags of answered replies, given as descriptors and as they are kept."""
     moments = [(event.id, event.time_ms) for event in fresh]
-    state, found = safety.update(settings.safety, watch.safety, values, moments)
-    watch = replace(watch, safety=state)
-    return opened(watch, [alarms.unsafe(watch, each, _shown(watch, fresh, each.last[0])) for each in found])
+    state, turns = safety.follow(settings.safety, watch.safety, values, moments, settings.alarm_clear_events)
+    watch, findings = replace(watch, safety=state), list[Finding]()
+    for turn in turns:
+        if isinstance(turn, Ended):
+            watch, found = closed(watch, "safety", turn.last, "quiet", turn.about)
+        else:
+            watch, found = opened(watch, alarms.unsafe(watch, turn, _shown(watch, fresh, turn.last[0])))
+        findings += found
+    return watch, findings
 
 
 def _shown(watch: Watch, fresh: Sequence[Seen], last: str) -> list[Seen]:
@@ -59,14 +75,29 @@ def unfair(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     """Refusals and slow replies of groups, where clients name groups."""
     if not any(rows.tags):
         return watch, []
-    found: list[Alarm] = []
+    findings: list[Finding] = []
     measures: dict[Measure, list[float]] = {"refusals": _refusals(watch, rows), "slow": _slow(settings, rows)}
     for measure, losses in measures.items():
         seen = Outcomes(rows.ids, rows.times_ms, rows.tags, losses)
-        state, told = fairness.update(settings.fairness, watch.fairness, measure, seen)
-        watch = replace(watch, fairness=state)
-        found += [alarms.unfair(watch, each) for each in told]
-    return opened(watch, found)
+        watch, found = compared(settings, watch, measure, seen)
+        findings += found
+    return watch, findings
+
+
+def compared(settings: MonitorSettings, watch: Watch, measure: Measure, seen: Outcomes) -> Found:
+    """Groups by outcomes of one measure."""
+    state, turns = fairness.follow(settings.fairness, watch.fairness, measure, seen, settings.alarm_clear_events)
+    watch, findings = replace(watch, fairness=state), list[Finding]()
+    for turn in turns:
+        watch, found = _compared(watch, turn)
+        findings += found
+    return watch, findings
+
+
+def _compared(watch: Watch, turn: Unfair | Ended) -> Found:
+    if isinstance(turn, Ended):
+        return closed(watch, "fairness", turn.last, "quiet", turn.about)
+    return opened(watch, alarms.unfair(watch, turn))
 
 
 def _refusals(watch: Watch, rows: ScoreRows) -> list[float]:

@@ -17,6 +17,7 @@ from monitor.blocks import Block, fill
 from monitor.derived import derived
 from monitor.detectors import mixture
 from monitor.detectors.categories import Categories, learned
+from monitor.detectors.episode import Over, steps
 from monitor.detectors.interface import Change, Floats, Moment
 from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.mixture import Reached
@@ -74,14 +75,28 @@ class Drift:
         self, state: State, scores: Floats, prints: Sequence[int], traits: Sequence[Traits], moments: Sequence[Moment]
     ) -> tuple[State, Found | None]:
         """Takes events in order: their normal scores, fingerprints, traits, and who they are."""
+        state, turns = self.follow(state, scores, prints, traits, moments)
+        return state, next((turn for turn in turns if isinstance(turn, Found)), None)
+
+    def follow(
+        self,
+        state: State,
+        scores: Floats,
+        prints: Sequence[int],
+        traits: Sequence[Traits],
+        moments: Sequence[Moment],
+        clear_events: int = 0,
+    ) -> tuple[State, list[Found | Over]]:
+        """The same, with each change and each end of one: after so many quiet events; 0: never."""
         block, means, firsts, ends = fill(state.block, self.ready.block, scores, moments)
         full = block_scores(self.ready, means, [prints[end] for end in ends])
         events = [*state.waiting, *traits]
         whole = len(full) * self.ready.block
         witness, gains = self._gains(state.witness, full, events[:whole])
-        bets, found = mixture.advance(self.arl, self.weights, state.bets, gains, firsts)
+        after = steps(clear_events, self.ready.block) if clear_events else 0
+        bets, turns = mixture.advance(self.arl, self.weights, state.bets, gains, firsts, after)
         state = State(bets, witness, block, events[whole:])
-        return state, self._found(found, ends[found.step]) if found else None
+        return state, [self._turn(turn, ends[turn.step]) for turn in turns]
 
     def evidence(self, state: State) -> float:
         """The statistic over the threshold."""
@@ -99,6 +114,9 @@ class Drift:
                 witness, more = part.look(witness, [event.text for event in events], self.ready.block)
                 gains.append(more)
         return witness, np.concatenate(gains, axis=1)
+
+    def _turn(self, turn: Reached | Over, end: int) -> Found | Over:
+        return Over(end) if isinstance(turn, Over) else self._found(turn, end)
 
     def _found(self, found: Reached, end: int) -> Found:
         low = 0

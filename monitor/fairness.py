@@ -27,6 +27,7 @@ from typing import Any, Literal
 import msgspec
 
 from monitor.detectors import risk
+from monitor.detectors.episode import Ended, Over
 from monitor.detectors.interface import Moment
 from monitor.detectors.risk import Harm, Risk
 from monitor.fingerprint import event_print, uniforms
@@ -111,6 +112,11 @@ class Unfair(msgspec.Struct, frozen=True, kw_only=True):
     last: Moment
 
     @property
+    def about(self) -> str:
+        """Names what it is about."""
+        return about(self.measure, self.key, self.value)
+
+    @property
     def summary(self) -> str:
         """For people."""
         return (
@@ -126,14 +132,23 @@ class Unfair(msgspec.Struct, frozen=True, kw_only=True):
 def update(settings: Fairness, state: State, measure: Measure, seen: Outcomes) -> tuple[State, list[Unfair]]:
     """Takes outcomes of one measure in order; how they are cut into calls changes nothing. Of each group and measure
     one alarm is told until it is taken back."""
+    state, turns = follow(settings, state, measure, seen)
+    return state, [each for each in turns if isinstance(each, Unfair)]
+
+
+def follow(
+    settings: Fairness, state: State, measure: Measure, seen: Outcomes, clear_pairs: int = 0
+) -> tuple[State, list[Unfair | Ended]]:
+    """The same, with each end of an alarm: after so many quiet pairs; 0: never."""
     losses = _rounded(seen)
     known = [k for k, loss in enumerate(losses) if not math.isnan(loss)]
-    compared, found = dict(state.measures.get(measure, {})), list[tuple[int, Unfair]]()
+    compared, found = dict(state.measures.get(measure, {})), list[tuple[int, Unfair | Ended]]()
     for key in settings.keys:
         tagged = known if key in compared else _since_tagged(seen, known, key)
         if tagged:
             before = compared.get(key, Compared())
-            compared[key], told = _compare(settings, before, (key, measure), seen, tagged, [losses[k] for k in tagged])
+            values = [losses[k] for k in tagged]
+            compared[key], told = _compare(settings, before, (key, measure), seen, tagged, values, clear_pairs)
             found += told
     ordered = [each for _, each in sorted(found, key=lambda one: one[0])]
     return State({**state.measures, measure: compared}), ordered
@@ -146,20 +161,21 @@ def evidence(settings: Fairness, state: State) -> float:
     return max((detector.evidence(group.risk) for group in groups), default=0.0)
 
 
-def restarted(state: State) -> State:
-    """The state with all alarms taken back and their detectors started over; intervals stay."""
+def restarted(state: State, named: str) -> State:
+    """The state with what is named so (`about`) taken back, and its detector started over; its interval stays."""
     for measure, keys in state.measures.items():
         for key, compared in keys.items():
-            for value, group in compared.groups.items():
-                if group.raised:
-                    state = rearmed(state, measure, key, value)
+            for value in compared.groups:
+                if about(measure, key, value) == named:
+                    return rearmed(state, measure, key, value)
     return state
 
 
 def rearmed(state: State, measure: str, key: str, value: str) -> State:
     """The state with an alarm taken back and its detector started over."""
     compared = state.measures[measure][key]
-    group = msgspec.structs.replace(compared.groups[value], risk=Group().risk, raised=False)
+    before = compared.groups[value]
+    group = msgspec.structs.replace(before, risk=risk.restarted(before.risk), raised=False)
     changed = msgspec.structs.replace(compared, groups={**compared.groups, value: group})
     return State({**state.measures, measure: {**state.measures[measure], key: changed}})
 
@@ -171,32 +187,45 @@ def _compare(
     seen: Outcomes,
     chosen: Sequence[int],
     losses: Sequence[float],
-) -> tuple[Compared, list[tuple[int, Unfair]]]:
+    clear_pairs: int,
+) -> tuple[Compared, list[tuple[int, Unfair | Ended]]]:
     known, members = grouped(before.known, [seen.tags[k].get(name[0], NOBODY) for k in chosen], settings.most)
     pairing, pairs = pair(before.pairing, list(zip(members, losses, strict=True)))
-    groups, found = dict(before.groups), list[tuple[int, Unfair]]()
+    groups, found = dict(before.groups), list[tuple[int, Unfair | Ended]]()
     for value, fresh in pairs.items():
         old, ends = groups.get(value, Group()), [(seen.ids[chosen[k]], seen.times_ms[chosen[k]]) for k, _ in fresh]
-        group, harm = _tested(settings, old, [difference for _, difference in fresh], ends)
-        if harm is not None and not old.raised:
-            group = msgspec.structs.replace(group, raised=True)
-            found.append((chosen[fresh[harm.step][0]], _unfair(settings, (*name, value), harm, ends[harm.step])))
-        groups[value] = group
+        groups[value], turns = _tested(settings, old, [difference for _, difference in fresh], ends, clear_pairs)
+        for turn in turns:
+            place = chosen[fresh[turn.step][0]]
+            found.append((place, _turned(settings, (*name, value), turn, ends[turn.step])))
     return Compared(known, pairing, groups), found
 
 
 def _tested(
-    settings: Fairness, group: Group, differences: Sequence[float], ends: Sequence[Moment]
-) -> tuple[Group, Harm | None]:
+    settings: Fairness, group: Group, differences: Sequence[float], ends: Sequence[Moment], clear_pairs: int
+) -> tuple[Group, list[Harm | Over]]:
     """The first pairs only count for the interval: too few to say anything."""
     times = Counter(group.times)
     silent = max(settings.least - times.total(), 0)
     times.update(f"{difference:.1f}" for difference in differences)
     values = [(difference + 1.0) / 2.0 for difference in differences[silent:]]
-    after, harm = _detector(settings).update(group.risk, values, ends[silent:])
-    if harm is not None:
-        harm = replace(harm, step=harm.step + silent)
-    return msgspec.structs.replace(group, times=dict(times), risk=after), harm
+    after, turns = _detector(settings).follow(group.risk, values, ends[silent:], clear_pairs)
+    tested = msgspec.structs.replace(group, times=dict(times), risk=after, raised=after.episode.open)
+    return tested, [replace(turn, step=turn.step + silent) for turn in turns]
+
+
+def _turned(settings: Fairness, name: tuple[str, Measure, str], turn: Harm | Over, last: Moment) -> Unfair | Ended:
+    key, measure, value = name
+    return Ended(about(measure, key, value), last) if isinstance(turn, Over) else _unfair(settings, name, turn, last)
+
+
+def about(measure: str, key: str, value: str) -> str:
+    """Names what an alarm is about.
+
+    >>> about("quality", "language", "de")
+    'quality/language=de'
+    """
+    return f"{measure}/{key}={value}"
 
 
 def _since_tagged(seen: Outcomes, known: Sequence[int], key: str) -> Sequence[int]:

@@ -11,6 +11,9 @@ from monitor.gaps import Gap
 Json = Any  # a JSON value
 Kind = Literal["quality", "estimated_quality", "drift", "latency", "errors", "fairness", "safety"]
 Severity = Literal["info", "warning", "critical"]
+# why an alarm is over: nothing speaks for it any more, its version serves no longer, nothing is left to test it by, an
+# operator said so, or an operator said that this is normal
+Cause = Literal["quiet", "retired", "untested", "cleared", "accepted"]
 
 SEVERITIES: dict[Kind, Severity] = {
     "quality": "critical",
@@ -41,6 +44,22 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
     def key(self) -> str:
         """Names the alarm: deterministic, for ids."""
         return f"{self.version}/{self.kind}/{self.last_event}" + (f"/{self.about}" if self.about else "")
+
+
+class AlarmCleared(msgspec.Struct, frozen=True, kw_only=True, tag="alarm_cleared"):
+    """An alarm is over; its detector starts from nothing, and may raise another."""
+
+    kind: Kind
+    version: str
+    about: str
+    alarm: str  # the alarm's key
+    raised_ms: int  # event time, as the alarm told it
+    onset_ms: int
+    time_ms: int  # event time of the last event that it took
+    last_event: str  # none where no event ended it
+    cause: Cause
+    by: str  # the operator; none otherwise
+    summary: str
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
@@ -83,4 +102,4 @@ class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted
     reason: str
 
 
-Finding = Alarm | Window | ReferenceFrozen | LabelsWanted
+Finding = Alarm | AlarmCleared | Window | ReferenceFrozen | LabelsWanted

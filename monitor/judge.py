@@ -11,16 +11,17 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from monitor import calibration, gaps, labels, served, tally
+from monitor import calibration, gaps, labels, open_alarms, served, tally
 from monitor.descriptors import CONFIDENCE
 from monitor.findings import Finding, Kind
 from monitor.fingerprint import event_print
 from monitor.gaps import Gap
+from monitor.open_alarms import Answer
 from monitor.reference import scorer
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 from monitor.tally import Tally
-from monitor.watch import Baseline, Label, Raised, Watch, baseline, calibrated, rearmed, with_evidence
+from monitor.watch import Baseline, Label, Raised, Watch, baseline, calibrated, with_evidence
 from monitor.windows import Head, passed_ms
 
 CHAMPION = "champion"
@@ -62,7 +63,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     reference_labels: int
     tested_labels: int
     fresh_labels: int  # since the onset of the open quality alarm
-    raised: dict[Kind, Raised]
+    raised: dict[str, Raised]
     evidence: dict[Kind, float]
     block: int
     estimates_trusted: bool
@@ -85,6 +86,8 @@ def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[
         state, findings = _served(settings, state, rows, batch.descriptor_names)
     else:
         state, findings = _labelled(settings, state, rows)
+    state, gone = _retired(settings, state)
+    findings += gone
     passed = passed_ms(settings, state.heads)
     counts, closed = tally.close(
         settings,
@@ -96,10 +99,14 @@ def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[
     return replace(state, windows=counts), [*findings, *closed]
 
 
-def cleared(settings: MonitorSettings, state: AliasState, version: str, kind: Kind) -> AliasState:
-    """The state with an alarm taken back: its detector starts over and may fire again."""
-    watch = with_evidence(settings, rearmed(settings, state.watches[version], kind))
-    return replace(state, watches=state.watches | {version: watch})
+def answer(settings: MonitorSettings, state: AliasState, said: Answer) -> tuple[AliasState, list[Finding]]:
+    """Takes an operator's word; of a version that is not under watch it changes nothing."""
+    watch = state.watches.get(said.version)
+    if watch is None:
+        return state, []
+    change = open_alarms.accepted if said.verb == "accept" else open_alarms.cleared
+    watch, findings = change(settings, watch, said)
+    return replace(state, watches=state.watches | {said.version: with_evidence(settings, watch)}), findings
 
 
 def progress(state: AliasState) -> dict[str, Progress]:
@@ -140,19 +147,27 @@ def _served(
     findings: list[Finding] = []
     champion = [i for i, arm in enumerate(rows.arms) if arm == CHAMPION]
     for version, places in tally.groups(rows.versions, champion).items():
-        watch = state.watches.get(version)
-        if watch is None or watch.names != names:
-            watch = Watch(version=version, names=names)
-        elif state.champion not in ("", version):
-            watch = _returned(settings, watch)
+        watch, dropped = _watched(settings, state, version, names)
         watch, found = served.serve(settings, watch, rows.take(places))
         state = _kept(settings, state, with_evidence(settings, watch))
-        findings += found
+        findings += [*dropped, *found]
         state, found = _early(settings, state, version)
         findings += found
     counts = tally.served(settings, state.windows, rows, lambda version, some: _estimate(state, version, some, names))
     newest = rows.versions[champion[-1]] if champion else state.champion
     return replace(state, champion=newest, windows=counts), findings
+
+
+def _watched(
+    settings: MonitorSettings, state: AliasState, version: str, names: list[str]
+) -> tuple[Watch, list[Finding]]:
+    """The version's watch; one of other descriptors is given up with its alarms."""
+    fresh, known = Watch(version=version, names=names), state.watches.get(version)
+    if known is None:
+        return fresh, []
+    if known.names == names:
+        return known, []
+    return fresh, open_alarms.ended(settings, known, list(known.raised.values()), ("", known.seen_ms), "untested")[1]
 
 
 def _labelled(settings: MonitorSettings, state: AliasState, rows: ScoreRows) -> tuple[AliasState, list[Finding]]:
@@ -186,11 +201,16 @@ def _heard(
     return replace(state, watches=watches, early=[*state.early, *early][-EARLY_KEPT:]), findings
 
 
-def _returned(settings: MonitorSettings, watch: Watch) -> Watch:
-    """A version that serves again, after another one did, may raise its alarms again."""
-    for kind in list(watch.raised):
-        watch = rearmed(settings, watch, kind)
-    return watch
+def _retired(settings: MonitorSettings, state: AliasState) -> tuple[AliasState, list[Finding]]:
+    """Alarms of versions that serve no longer are over; one that serves again may raise its alarms again."""
+    findings: list[Finding] = []
+    for version, watch in state.watches.items():
+        if watch.raised and state.champion not in ("", version):
+            last = "", state.watches[state.champion].seen_ms if state.champion in state.watches else watch.seen_ms
+            gone, found = open_alarms.ended(settings, watch, list(watch.raised.values()), last, "retired")
+            state = replace(state, watches=state.watches | {version: with_evidence(settings, gone)})
+            findings += found
+    return state, findings
 
 
 def _kept(settings: MonitorSettings, state: AliasState, watch: Watch) -> AliasState:

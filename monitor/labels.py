@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor import alarms, calibration, fairness, lately
+from monitor import alarms, calibration, conduct, lately
+from monitor.detectors.episode import Over
 from monitor.detectors.risk import Risk
 from monitor.fairness import Outcomes
 from monitor.findings import Finding, LabelsWanted
 from monitor.lately import Told
+from monitor.open_alarms import LABELLED_KEPT, closed, opened
 from monitor.settings import MonitorSettings
-from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Raised, Recent, Watch, baseline, opened
+from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Recent, Watch, baseline
 
-LABELLED_KEPT = 4_000
 WAITING_KEPT = 2_000
 
 Heard = tuple[Watch, list[Finding], list[Label]]
@@ -33,9 +34,11 @@ def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> He
         if position is not None:
             watch, found = _settle(settings, watch, position, label)
             findings += found
+        elif label.event_print in repeats or label.event_print in tested:
+            continue
         elif watch.reference is None:
             early.append(label)
-        elif label.event_print not in repeats and label.event_print not in tested:
+        else:
             tested.add(label.event_print)
             watch, found = (_check if label.event_print in asked else _test)(settings, watch, label)
             findings += found
@@ -96,24 +99,25 @@ def _judge(settings: MonitorSettings, watch: Watch, known: Baseline, label: Labe
     assert known.limit is not None
     event = _told(watch, label)
     limit = Risk(known.limit, settings.label_arl)
-    state, harm = limit.update(watch.quality, [event.loss], [(event.id, event.time_ms)])
+    moment = event.id, event.time_ms
+    state, turns = limit.follow(watch.quality, [event.loss], [moment], settings.alarm_clear_events)
     watch, unfair = _fairness(settings, watch, event)
     watch, findings = _trusted(replace(watch, quality=state, told=lately.kept(watch.told, [event])), label)
     findings += unfair
-    if harm is None or "quality" in watch.raised:
-        return watch, findings
-    alarm = alarms.quality(settings, watch, known, harm, event)
-    raised = Raised(alarm.time_ms, alarm.onset_ms, harm.before)
-    return replace(watch, raised=watch.raised | {"quality": raised}), [*findings, alarm]
+    for turn in turns:
+        if isinstance(turn, Over):
+            watch, found = closed(watch, "quality", moment, "quiet")
+        else:
+            watch, found = opened(watch, alarms.quality(settings, watch, known, turn, event), turn.before)
+        findings += found
+    return watch, findings
 
 
 def _fairness(settings: MonitorSettings, watch: Watch, event: Told) -> tuple[Watch, list[Finding]]:
     """Whether one group's answers are wrong more often than the others'."""
     tags = dict(watch.slices[i].split("=", 1) for i in event.slices)
     seen = Outcomes([event.id], [event.time_ms], [tags], [event.loss])
-    state, found = fairness.update(settings.fairness, watch.fairness, "quality", seen)
-    watch = replace(watch, fairness=state)
-    return opened(watch, [alarms.unfair(watch, each) for each in found])
+    return conduct.compared(settings, watch, "quality", seen)
 
 
 def _told(watch: Watch, label: Label) -> Told:
@@ -133,7 +137,8 @@ def _trusted(watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
     if not lost:
         return watch, []
     reason = "labels refute the accuracy estimated from confidence: it is withdrawn, only labels can tell now"
-    return watch, [LabelsWanted(version=watch.version, time_ms=label.time_ms, reason=reason)]
+    watch, over = closed(watch, "estimated_quality", (label.event_id, label.time_ms), "untested")
+    return watch, [*over, LabelsWanted(version=watch.version, time_ms=label.time_ms, reason=reason)]
 
 
 def _outcome(label: Label) -> int:

@@ -27,6 +27,7 @@ import numpy as np
 from monitor.blocks import Block, fill
 from monitor.descriptors import POLICY
 from monitor.detectors import risk
+from monitor.detectors.episode import Ended, Over, steps
 from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.risk import Harm, Risk, upper_bound
 
@@ -130,19 +131,27 @@ def start(
 def update(settings: Safety, state: State, rows: Rows, moments: Sequence[Moment]) -> tuple[State, list[Unsafe]]:
     """Takes rows with the reference's columns, in order; how they are cut into calls changes nothing. Of each flag one
     alarm is told until it is taken back."""
+    state, turns = follow(settings, state, rows, moments)
+    return state, [each for each in turns if isinstance(each, Unsafe)]
+
+
+def follow(
+    settings: Safety, state: State, rows: Rows, moments: Sequence[Moment], clear_events: int = 0
+) -> tuple[State, list[Unsafe | Ended]]:
+    """The same, with each end of an alarm: after so many quiet events; 0: never."""
     if not state.flags:
         return state, []
     block, shares, firsts, ends = fill(state.block, state.length, _hits(state, rows), moments)
-    flags, found = [], []
+    after = steps(clear_events, state.length) if clear_events else 0
+    flags, found = [], list[tuple[int, Unsafe | Ended]]()
     for flag, losses in zip(state.flags, shares.T.tolist(), strict=True):
         detector = _detector(settings, flag, state)
-        after, harm = detector.update(flag.risk, losses, firsts)
-        told = harm is not None and not flag.raised
-        if harm is not None and told:
-            found.append((harm.step, _unsafe(flag, harm, detector, moments[ends[harm.step]], state.length)))
-        flags.append(msgspec.structs.replace(flag, risk=after, raised=flag.raised or told))
-    unsafe = [each for _, each in sorted(found, key=lambda each: each[0])]
-    return msgspec.structs.replace(state, flags=tuple(flags), block=block), unsafe
+        risk_, turns = detector.follow(flag.risk, losses, firsts, after)
+        for turn in turns:
+            found.append((turn.step, _turned(flag, turn, detector, moments[ends[turn.step]], state.length)))
+        flags.append(msgspec.structs.replace(flag, risk=risk_, raised=risk_.episode.open))
+    told = [each for _, each in sorted(found, key=lambda each: each[0])]
+    return msgspec.structs.replace(state, flags=tuple(flags), block=block), told
 
 
 def crossed(state: State, rows: Rows) -> list[tuple[str, ...]]:
@@ -166,23 +175,13 @@ def evidence(settings: Safety, state: State) -> float:
     return max((_detector(settings, flag, state).evidence(flag.risk) for flag in state.flags), default=0.0)
 
 
-def rearmed(settings: Safety, state: State, name: str) -> State:
+def rearmed(state: State, name: str) -> State:
     """The state with a flag's alarm taken back and its detector started over."""
     flags = tuple(
-        msgspec.structs.replace(flag, risk=_detector(settings, flag, state).start(), raised=False)
-        if flag.name == name
-        else flag
+        msgspec.structs.replace(flag, risk=risk.restarted(flag.risk), raised=False) if flag.name == name else flag
         for flag in state.flags
     )
     return msgspec.structs.replace(state, flags=flags)
-
-
-def restarted(settings: Safety, state: State) -> State:
-    """The state with all alarms taken back and their detectors started over."""
-    for flag in state.flags:
-        if flag.raised:
-            state = rearmed(settings, state, flag.name)
-    return state
 
 
 def _flag(settings: Safety, name: str, column: int, values: Sequence[float], length: int, inflation: float) -> Flag:
@@ -195,6 +194,10 @@ def _flag(settings: Safety, name: str, column: int, values: Sequence[float], len
 
 def _detector(settings: Safety, flag: Flag, state: State) -> Risk:
     return Risk(flag.limit, settings.arl / state.length * len(state.flags), EXCESSES, flag.inflation)
+
+
+def _turned(flag: Flag, turn: Harm | Over, detector: Risk, last: Moment, length: int) -> Unsafe | Ended:
+    return Ended(flag.name, last) if isinstance(turn, Over) else _unsafe(flag, turn, detector, last, length)
 
 
 def _unsafe(flag: Flag, harm: Harm, detector: Risk, last: Moment, length: int) -> Unsafe:

@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from monitor import alarms, calibration, conduct, lately, reference, safety
 from monitor.blocks import fill, first_of_bursts
 from monitor.descriptors import CONFIDENCE
+from monitor.detectors.episode import Over, steps
 from monitor.detectors.interface import Floats, Moment
 from monitor.drift import detectors
 from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
 from monitor.lately import Seen
+from monitor.open_alarms import closed, opened
 from monitor.rows import ScoreRows
 from monitor.sample import Sample, gather
 from monitor.settings import MonitorSettings
@@ -30,7 +32,6 @@ from monitor.watch import (
     baseline,
     calibrated,
     doubter,
-    opened,
 )
 
 RECENT_KEPT = 2_000
@@ -150,12 +151,17 @@ def _drift(
 ) -> Found:
     assert watch.reference is not None
     ours = detectors(watch.reference, settings.arl_events)
-    state, found = ours.update(watch.drift, scores, prints, [event.traits for event in fresh], _moments(fresh))
-    watch = replace(watch, drift=state)
-    if found is None or "drift" in watch.raised:
-        return watch, []
-    alarm = alarms.drift(watch, ours, found, lately.kept(watch.lately, fresh[: found.end + 1]))
-    return opened(watch, [alarm])
+    moments, after = _moments(fresh), settings.alarm_clear_events
+    state, turns = ours.follow(watch.drift, scores, prints, [event.traits for event in fresh], moments, after)
+    watch, findings = replace(watch, drift=state), list[Finding]()
+    for turn in turns:
+        if isinstance(turn, Over):
+            watch, found = closed(watch, "drift", moments[turn.step], "quiet")
+        else:
+            shown = lately.kept(watch.lately, fresh[: turn.end + 1])
+            watch, found = opened(watch, alarms.drift(watch, ours, turn, shown))
+        findings += found
+    return watch, findings
 
 
 def _chances(watch: Watch, rows: ScoreRows) -> list[float]:
@@ -178,13 +184,17 @@ def _estimate(settings: MonitorSettings, watch: Watch, fresh: Sequence[Seen]) ->
     length = reference.scorer(watch.reference).block
     block, means, firsts, ends = fill(watch.doubt, length, losses.reshape(len(fresh), 1), _moments(fresh))
     limit = doubter(settings, watch.reference, known.limit)
-    estimated, harm = limit.update(watch.estimated, means[:, 0].tolist(), firsts)
-    watch = replace(watch, estimated=estimated, doubt=block)
-    if harm is None or "estimated_quality" in watch.raised:
-        return watch, []
-    shown = lately.kept(watch.lately, fresh[: ends[harm.step] + 1])
-    alarm = alarms.estimated_quality(limit.arl, watch, known, harm, shown)
-    return opened(watch, [alarm])
+    after = steps(settings.alarm_clear_events, length)
+    estimated, turns = limit.follow(watch.estimated, means[:, 0].tolist(), firsts, after)
+    watch, findings = replace(watch, estimated=estimated, doubt=block), list[Finding]()
+    for turn in turns:
+        shown = lately.kept(watch.lately, fresh[: ends[turn.step] + 1])
+        if isinstance(turn, Over):
+            watch, found = closed(watch, "estimated_quality", (shown[-1].id, shown[-1].time_ms), "quiet")
+        else:
+            watch, found = opened(watch, alarms.estimated_quality(limit.arl, watch, known, turn, shown))
+        findings += found
+    return watch, findings
 
 
 def _moments(events: Sequence[Seen]) -> list[Moment]:

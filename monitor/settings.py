@@ -63,6 +63,9 @@ class MonitorSettings:
     reference_span_s: int = 0  # the time they span at least: a week knows the rhythm of days; never beyond need
     arl_events: int = 10_000  # events between false drift alarms of an alias, at least; one budget for all descriptors
     label_arl: int = 10_000  # labels between false quality alarms at the limit, at least
+    # events (labels, pairs of groups) for which nothing may speak for an open alarm before it is over: as many as prove
+    # a harm of a few points, so that a harm with a pause in it stays one alarm
+    alarm_clear_events: int = 200
     tolerance: float = 0.03  # error rate above the baseline's upper confidence bound that is not yet harm
     baseline_confidence: float = 0.9  # of that bound
     min_reference_labels: int = 30
@@ -81,6 +84,7 @@ class MonitorSettings:
         _require(self, "reference_span_s", self.reference_span_s >= 0, "0 or more seconds")
         _require(self, "arl_events", self.arl_events >= 100, "at least 100")
         _require(self, "label_arl", self.label_arl >= 100, "at least 100")
+        _require(self, "alarm_clear_events", self.alarm_clear_events >= 1, "at least 1")
         _require(self, "tolerance", 0 <= self.tolerance < 0.5, "a share from 0 to below 0.5")
         _require(self, "baseline_confidence", 0.5 <= self.baseline_confidence < 1, "from 0.5 to below 1")
         _require(self, "min_reference_labels", self.min_reference_labels >= 10, "at least 10")

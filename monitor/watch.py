@@ -13,8 +13,7 @@ from monitor.derived import derived
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors import risk
 from monitor.detectors.risk import Risk
-from monitor.findings import Alarm, Finding, Kind
-from monitor.fingerprint import event_print
+from monitor.findings import Kind
 from monitor.lately import Seen, Told
 from monitor.reference import Reference, scorer
 from monitor.sample import Sample
@@ -24,7 +23,6 @@ from monitor.traits import Traits
 
 UNLABELLED, WRONG, RIGHT = -1, 0, 1
 LEAST_EVIDENCE = -6.0
-ASKED_KEPT = 200
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -51,6 +49,9 @@ class Raised(msgspec.Struct, frozen=True):
     time_ms: int
     onset_ms: int
     labels_before: int = 0  # labels tested before the onset
+    key: str = ""  # the alarm's
+    kind: Kind = "quality"
+    about: str = ""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +86,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     fairness: fairness.State = fairness.State()
     errors: burn_rate.State = burn_rate.State()
     latency: burn_rate.State = burn_rate.State()
-    raised: dict[Kind, Raised] = {}
+    raised: dict[str, Raised] = {}  # by what they are about: `place`
     evidence: dict[Kind, float] = {}
 
 
@@ -164,31 +165,6 @@ def _moved(settings: MonitorSettings, watch: Watch) -> float:
     if watch.reference is None:
         return 0.0
     return drift.detectors(watch.reference, settings.arl_events).evidence(watch.drift)
-
-
-def rearmed(settings: MonitorSettings, watch: Watch, kind: Kind) -> Watch:
-    """The watch with one alarm taken back and its detector started over."""
-    raised = {each: when for each, when in watch.raised.items() if each != kind}
-    quality = risk.State() if kind == "quality" else watch.quality
-    estimated, doubt = (risk.State(), Block()) if kind == "estimated_quality" else (watch.estimated, watch.doubt)
-    fair = fairness.restarted(watch.fairness) if kind == "fairness" else watch.fairness
-    safe = safety.restarted(settings.safety, watch.safety) if kind == "safety" else watch.safety
-    watch = msgspec.structs.replace(
-        watch, raised=raised, quality=quality, estimated=estimated, doubt=doubt, fairness=fair, safety=safe
-    )
-    if kind != "drift" or watch.reference is None:
-        return watch
-    return msgspec.structs.replace(watch, drift=drift.detectors(watch.reference, settings.arl_events).start())
-
-
-def opened(watch: Watch, alarms: list[Alarm]) -> tuple[Watch, list[Finding]]:
-    """With the alarms open, and the events that they ask labels for remembered."""
-    asked, raised = list(watch.asked), dict(watch.raised)
-    for alarm in alarms:
-        asked += map(event_print, alarm.evidence.get("label_first", []))
-        raised[alarm.kind] = Raised(alarm.time_ms, alarm.onset_ms)
-    watch = msgspec.structs.replace(watch, asked=asked[-ASKED_KEPT:], raised=raised)
-    return watch, list(alarms)
 
 
 def log10(ratio: float) -> float:

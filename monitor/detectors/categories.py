@@ -66,7 +66,8 @@ class Categories:
         """Takes categories in order; None, or an empty one: not known. Of events that depend on each other, so many in
         a row are one step, with one moment: the bets are on each category's share among them, whose mean is that of
         an event."""
-        state, found = mixture.advance(self.arl, self.weights, state, self.gains(values, length), moments)
+        state, turns = mixture.advance(self.arl, self.weights, state, self.gains(values, length), moments)
+        found = mixture.first(turns)
         return state, self.change(found) if found else None
 
     def gains(self, values: Sequence[str | None], length: int = 1) -> Floats:

@@ -54,7 +54,8 @@ class LocationSpread:
 
     def update(self, state: State, values: Floats, moments: Sequence[Moment]) -> tuple[State, Change | None]:
         """Takes normal scores, steps x descriptors."""
-        state, found = mixture.advance(self.arl, self.weights, state, self.gains(values), moments)
+        state, turns = mixture.advance(self.arl, self.weights, state, self.gains(values), moments)
+        found = mixture.first(turns)
         return state, self.change(found) if found else None
 
     def gains(self, values: Floats) -> Floats:

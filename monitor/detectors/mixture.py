@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.detectors.episode import CAP, FLOOR, QUIET, Episode, Over
 from monitor.detectors.interface import Floats, Moment
 
-CEILING = 1e6  # a statistic never exceeds this many thresholds, so that it can come down again
+CEILING = 1e6  # a bet's statistic never exceeds this many thresholds
 
 
 class State(msgspec.Struct, frozen=True):
@@ -26,6 +27,7 @@ class State(msgspec.Struct, frozen=True):
     starts: list[int] = []
     steps: int = 0
     moments: dict[int, Moment] = {}  # of the steps that `starts` names
+    episode: Episode = Episode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +61,79 @@ def stepped(arl: float, sums: Floats, factors: Floats, made: NDArray[np.bool_] |
     return np.minimum((sums + made) * factors, CEILING * arl)
 
 
+def held(arl: float, weights: Floats, sums: Floats, factors: Floats) -> Floats:
+    """One step of each bet's statistic while an alarm is open."""
+    sums = np.maximum(sums, FLOOR * arl) * factors
+    most = float(weights @ sums) / (CAP * arl)
+    return sums / most if most > 1.0 else sums
+
+
 def advance(
-    arl: float, weights: Floats, state: State, gains: Floats, moments: Sequence[Moment]
-) -> tuple[State, Reached | None]:
+    arl: float, weights: Floats, state: State, gains: Floats, moments: Sequence[Moment], clear_after: int = 0
+) -> tuple[State, list[Reached | Over]]:
     """Takes log factors, shape (steps, bets), in order; NaN: no bet was made, which is no step. The weights add up to
-    one."""
+    one. An alarm is over after `clear_after` quiet steps; 0: never."""
     if not len(gains):
-        return state, None
-    sums, walks = np.array(state.sums), np.array(state.walks)
-    starts = np.array(state.starts, dtype=np.int64)
-    known = {**state.moments, **{state.steps + k: moment for k, moment in enumerate(moments)}}
+        return state, []
+    betting = _Betting(arl, weights, state, moments)
     made = ~np.isnan(gains)
     logs = np.where(made, gains, 0.0)
     factors = np.exp(logs)
     whole = bool(made.all())
-    reached: Reached | None = None
-    already = float(weights @ sums) >= arl
-    for k, row in enumerate(logs):
-        sums = stepped(arl, sums, factors[k], 1.0 if whole else made[k])
-        begun = walks <= 0.0
-        starts[begun if whole else begun & made[k]] = state.steps + k
-        walks = np.maximum(walks, 0.0) + row
-        now = float(weights @ sums)
-        if now >= arl and not already and reached is None:
-            bet = int((weights * sums).argmax())
-            reached = Reached(k, now, known.get(int(starts[bet]), ("", 0)), bet, sums.copy())
-        already = now >= arl
-    kept = {step: known[step] for step in np.unique(starts).tolist() if step in known}
-    return State(sums.tolist(), walks.tolist(), starts.tolist(), state.steps + len(gains), kept), reached
+    turns: list[Reached | Over] = []
+    for k in range(len(logs)):
+        turn = betting.take(k, logs[k], factors[k], None if whole else made[k], clear_after)
+        turns += [turn] if turn else []
+    return betting.state(len(gains)), turns
+
+
+def first(turns: Sequence[Reached | Over]) -> Reached | None:
+    """The first time that the threshold was reached."""
+    return next((each for each in turns if isinstance(each, Reached)), None)
+
+
+class _Betting:
+    """A state while it goes on."""
+
+    def __init__(self, arl: float, weights: Floats, state: State, moments: Sequence[Moment]) -> None:
+        self.arl, self.weights, self.steps = arl, weights, state.steps
+        self.sums, self.walks = np.array(state.sums), np.array(state.walks)
+        self.starts = np.array(state.starts, dtype=np.int64)
+        self.known = {**state.moments, **{state.steps + k: moment for k, moment in enumerate(moments)}}
+        self.open, self.quiet = state.episode.open, state.episode.quiet
+
+    def take(
+        self, k: int, logs: Floats, factors: Floats, made: NDArray[np.bool_] | None, clear_after: int
+    ) -> Reached | Over | None:
+        """One more step; `made`: which bets were made, None: all."""
+        if self.open:
+            self.sums = held(self.arl, self.weights, self.sums, factors)
+        else:
+            self.sums = stepped(self.arl, self.sums, factors, 1.0 if made is None else made)
+        begun = self.walks <= 0.0
+        self.starts[begun if made is None else begun & made] = self.steps + k
+        self.walks = np.maximum(self.walks, 0.0) + logs
+        now = float(self.weights @ self.sums)
+        if self.open:
+            return self._quiet(k, now, made is None or bool(made.any()), clear_after)
+        return self._reached(k, now) if now >= self.arl else None
+
+    def state(self, steps: int) -> State:
+        """As it is now, so many steps on."""
+        kept = {step: self.known[step] for step in np.unique(self.starts).tolist() if step in self.known}
+        episode = Episode(self.open, self.quiet)
+        values = self.sums.tolist(), self.walks.tolist(), self.starts.tolist()
+        return State(*values, self.steps + steps, kept, episode)
+
+    def _reached(self, k: int, now: float) -> Reached:
+        bet = int((self.weights * self.sums).argmax())
+        self.open = True
+        return Reached(k, now, self.known.get(int(self.starts[bet]), ("", 0)), bet, self.sums.copy())
+
+    def _quiet(self, k: int, now: float, judged: bool, clear_after: int) -> Over | None:
+        self.quiet = self.quiet + judged if now < QUIET * self.arl else 0
+        if not clear_after or self.quiet < clear_after:
+            return None
+        self.sums, self.walks = np.zeros_like(self.sums), np.zeros_like(self.walks)
+        self.open, self.quiet = False, 0
+        return Over(k)

@@ -23,6 +23,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
+from monitor.detectors.episode import CAP, FLOOR, QUIET, Episode, Over
 from monitor.detectors.interface import Change, Floats, Moment
 from monitor.detectors.mixture import CEILING
 
@@ -46,6 +47,7 @@ class State(msgspec.Struct, frozen=True):
     walks: tuple[Walk, ...] = tuple(Walk() for _ in EXCESSES)
     count: int = 0
     losses: float = 0.0
+    episode: Episode = Episode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,15 @@ class Risk:
 
     def update(self, state: State, values: Sequence[float], moments: Sequence[Moment]) -> tuple[State, Harm | None]:
         """Takes losses in [0, 1] in order; NaN: not judged."""
-        harm: Harm | None = None
-        walking, below = _Walking(self, state), self.evidence(state) < 1.0
-        rested = 0
+        state, turns = self.follow(state, values, moments)
+        return state, next((each for each in turns if isinstance(each, Harm)), None)
+
+    def follow(
+        self, state: State, values: Sequence[float], moments: Sequence[Moment], clear_after: int = 0
+    ) -> tuple[State, list[Harm | Over]]:
+        """The same, with each harm and each end of one: after `clear_after` quiet losses; 0: never."""
+        turns: list[Harm | Over] = []
+        walking, rested = _Walking(self, state), 0
         for k, loss in enumerate(values):
             if k < rested or math.isnan(loss):
                 continue
@@ -84,10 +92,13 @@ class Risk:
                 rested = next((i for i in range(k, len(values)) if values[i] != 0.0), len(values))
                 walking.rest(k, rested)
                 continue
-            was_below, below = below, walking.take(k, loss) < 1.0
-            if was_below and not below and harm is None:
-                harm = self._harm(k, walking.state(moments))
-        return walking.state(moments), harm
+            evidence = walking.take(k, loss)
+            if walking.open:
+                turns += [Over(k)] if walking.over(evidence, clear_after) else []
+            elif evidence >= 1.0:
+                turns.append(self._harm(k, walking.state(moments)))
+                walking.open = True
+        return walking.state(moments), turns
 
     def evidence(self, state: State) -> float:
         """The average of the bets' statistics over the threshold."""
@@ -117,6 +128,7 @@ class _Walking:
         self.wealths = [walk.wealth for walk in state.walks]
         self.began: list[tuple[int | Moment, int, float]] = [(w.since, w.count, w.losses) for w in state.walks]
         self.count, self.losses = state.count, state.losses
+        self.open, self.quiet = state.episode.open, state.episode.quiet
         self.steps: dict[float, list[tuple[int, float, float]]] = {}
 
     def take(self, k: int, loss: float) -> float:
@@ -125,8 +137,10 @@ class _Walking:
         if steps is None:
             steps = self.steps[loss] = self._steps(k, loss)
         totals, wealths, ceiling = self.totals, self.wealths, CEILING * self.detector.arl
+        floor, added = (FLOOR * self.detector.arl, 0.0) if self.open else (0.0, 1.0)
         for i, factor, gain in steps:
-            total = (totals[i] + 1.0) * factor
+            total = totals[i] + added
+            total = (total if total > floor else floor) * factor
             totals[i] = total if total < ceiling else ceiling
             wealth = wealths[i]
             if wealth <= 0.0:
@@ -136,10 +150,25 @@ class _Walking:
                 wealths[i] = wealth + gain
         self.count += 1
         self.losses += loss
-        return sum(totals) / len(totals) / self.detector.arl
+        evidence = sum(totals) / len(totals) / self.detector.arl
+        if self.open and evidence > CAP:
+            self.totals = [total * (CAP / evidence) for total in totals]
+            return CAP
+        return evidence
+
+    def over(self, evidence: float, clear_after: int) -> bool:
+        """Whether an open alarm has been quiet for long enough, with this evidence; if so it starts over."""
+        self.quiet = self.quiet + 1 if evidence < QUIET else 0
+        if not clear_after or self.quiet < clear_after:
+            return False
+        self.totals, self.wealths = [0.0] * len(self.totals), [0.0] * len(self.wealths)
+        self.open, self.quiet = False, 0
+        return True
 
     def still(self, k: int) -> bool:
         """Whether losses of 0 change no statistic any more: each is as low as it gets, to the last bit."""
+        if self.open:
+            return False
         steps = self.steps.get(0.0) or self._steps(k, 0.0)
         lowest = all((self.totals[i] + 1.0) * factor == self.totals[i] for i, factor, _ in steps)
         return lowest and max(self.wealths) <= 0.0
@@ -154,7 +183,8 @@ class _Walking:
         """As it is now."""
         starts = [(moments[since] if isinstance(since, int) else since, n, lost) for since, n, lost in self.began]
         walks = zip(self.totals, self.wealths, starts, strict=True)
-        return State(tuple(Walk(total, wealth, *start) for total, wealth, start in walks), self.count, self.losses)
+        bets = tuple(Walk(total, wealth, *start) for total, wealth, start in walks)
+        return State(bets, self.count, self.losses, Episode(self.open, self.quiet))
 
     def _steps(self, k: int, loss: float) -> list[tuple[int, float, float]]:
         """Of each bet: its place, its factor, and the factor's logarithm."""
@@ -162,6 +192,11 @@ class _Walking:
             raise ValueError(f"loss of step {k} is {loss}, expected 0 to 1, or NaN: not judged")
         factors = [1.0 + each * (loss - self.detector.rate) for each in self.stakes]
         return [(i, factor, math.log(factor)) for i, factor in enumerate(factors)]
+
+
+def restarted(state: State) -> State:
+    """The state with its bets as at the start; what was counted stays."""
+    return State(tuple(Walk() for _ in state.walks), state.count, state.losses)
 
 
 def statistic(state: State) -> float:

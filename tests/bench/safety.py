@@ -45,7 +45,7 @@ def between(settings: Safety, rate: float, *, seed: int, events: int = 20_000) -
         state, found = update(settings, state, rows(rng, 500, limits), [("", first)] * 500)
         alarms += len(found)
         for each in found:
-            state = rearmed(settings, state, each.flag)
+            state = rearmed(state, each.flag)
     return alarms
 
 

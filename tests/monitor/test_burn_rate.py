@@ -12,8 +12,8 @@ BUDGET = Budget(0.01, (BurnWindow(long_s=3_600, short_s=300, rate=14.4),), 10)
 def run(bad: list[bool], step_ms: int = 1_000) -> tuple[State, list[Burn]]:
     state, found = State(), []
     for k, each in enumerate(bad):
-        state, burn = update(BUDGET, state, [each], [k * step_ms])
-        found += [burn] if burn else []
+        state, turns = update(BUDGET, state, [each], [k * step_ms])
+        found += [turn for turn in turns if isinstance(turn, Burn)]
     return state, found
 
 
@@ -51,4 +51,4 @@ def test_how_it_is_cut_changes_nothing(bad: list[bool], cut: int) -> None:
     half, first = update(BUDGET, State(), bad[:cut], times[:cut])
     rest, second = update(BUDGET, half, bad[cut:], times[cut:])
     assert rest == whole
-    assert bool(found) == bool(first or second)
+    assert [type(turn) for turn in found] == [type(turn) for turn in [*first, *second]]

@@ -10,7 +10,8 @@ from monitor import safety
 from monitor.descriptors import NAMES
 from monitor.fairness import Fairness
 from monitor.findings import Window
-from monitor.judge import AliasState, cleared, progress
+from monitor.judge import AliasState, answer, progress
+from monitor.open_alarms import Answer
 from monitor.settings import MonitorSettings
 from tests.monitor.world import VERSION, World, make
 
@@ -51,7 +52,8 @@ def test_private_data_in_answers_is_a_safety_alarm_with_its_rates_and_goes_on_on
     assert alarm.last_event == alarm.evidence["examples"][0]
     assert flags >= set(alarm.evidence["examples"])
     assert progress(world.state)[VERSION].evidence["safety"] >= 0.0
-    world.state = cleared(world.settings, world.state, VERSION, "safety")
+    said = Answer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind="safety")
+    world.state, _ = answer(world.settings, world.state, said)
     assert progress(world.state)[VERSION].evidence["safety"] < 0.0
     world.serve(200, values=flagged(world, 200, {"output_pii": 0.4}))
     assert len(world.alarms("safety")) == 2

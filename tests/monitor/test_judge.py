@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from monitor.descriptors import MISSING, NAMES
 from monitor.findings import SEVERITIES, LabelsWanted, ReferenceFrozen, Window
-from monitor.judge import AliasState, Batch, cleared, fresh_labels, known_baseline, progress, start, update
+from monitor.judge import AliasState, Batch, answer, fresh_labels, known_baseline, progress, start, update
+from monitor.open_alarms import Answer
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 from tests.monitor.world import VERSION, World, make
@@ -98,7 +99,8 @@ def test_an_alarm_is_raised_once_and_labels_go_on_counting() -> None:
     world.label(world.serve(200), 0.3)
     assert len(world.alarms("quality")) == 1
     assert fresh_labels(world.state, VERSION) == before + 200
-    world.state = cleared(world.settings, world.state, VERSION, "quality")
+    said = Answer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms)
+    world.state, _ = answer(world.settings, world.state, said)
     assert fresh_labels(world.state, VERSION) == 0
     world.label(world.serve(100), 0.3)
     assert len(world.alarms("quality")) == 2

@@ -49,7 +49,7 @@ def test_each_flag_has_its_own_alarm_once_until_it_is_taken_back() -> None:
     assert [each.last[1] for each in found] == sorted(each.last[1] for each in found)
     state, again = update(SETTINGS, state, rows(rng, 100, *worse), moments(100))
     assert again == []
-    _, anew = update(SETTINGS, rearmed(SETTINGS, state, "output_pii"), rows(rng, 100, *worse), moments(100))
+    _, anew = update(SETTINGS, rearmed(state, "output_pii"), rows(rng, 100, *worse), moments(100))
     assert [each.flag for each in anew] == ["output_pii"]
 
 

@@ -41,7 +41,7 @@ def test_all_that_is_wrong_in_all_files_is_told_at_once(tmp_path: Path) -> None:
         candidates(NOW, [one, tmp_path / "none.toml", file(tmp_path, "= 3", "bad.toml"), two])
     told = str(caught.value)
     for words in (
-        f"{one}: monitor.mood: unknown key; expected one of arl_events",
+        f"{one}: monitor.mood: unknown key; expected one of alarm_clear_events, arl_events",
         f"{one}: gateway: unknown key; expected one of monitor, policy",
         "tolerance is 0.9, expected a share from 0 to below 0.5",
         f"{tmp_path / 'none.toml'}: cannot be read: No such file or directory\n",
