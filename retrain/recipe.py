@@ -10,6 +10,7 @@ from typing import Any
 
 QLORA = Path(__file__).with_name("recipes") / "qlora.toml"
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what an engine can be told to hold
+HEADS = ("lm_head", "embed_out", "embed_in", "embed_tokens", "word_embeddings", "wte", "wpe")  # usual names of them
 
 Table = Mapping[str, Any]
 Problem = str
@@ -163,7 +164,11 @@ def _number(holds: Callable[[float], bool], expected: str) -> Knob:
 
 
 def _modules(value: Any) -> bool:
-    return value == "all-linear" or (isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value))
+    return value == "all-linear" or (isinstance(value, list) and bool(value) and all(map(_layer, value)))
+
+
+def _layer(name: Any) -> bool:
+    return isinstance(name, str) and bool(name) and name.rpartition(".")[2] not in HEADS
 
 
 _FLAG = Knob(lambda value: isinstance(value, bool), "true or false")
@@ -179,7 +184,10 @@ KNOBS: dict[str, Knob] = {
     "lora.r": Knob(lambda value: type(value) is int and 1 <= value <= RANKS[-1], f"a whole number, 1 to {RANKS[-1]}"),
     "lora.alpha": _whole(1),
     "lora.dropout": _SHARE,
-    "lora.target_modules": Knob(_modules, '"all-linear" or a list of module names'),
+    "lora.target_modules": Knob(
+        _modules,
+        '"all-linear" or a list of linear layers\' names; no head and no embeddings: engines load no such part',
+    ),
     "training.learning_rate": _POSITIVE,
     "training.warm_learning_rate": _POSITIVE,
     "training.warmup_steps": _whole(0),

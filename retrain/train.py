@@ -17,7 +17,7 @@ import torch
 from retrain.batches import Encoded, schedule, shares, step_count
 from retrain.checkpoint import Checkpoint, not_finite, trainable
 from retrain.loss import answer_loss
-from retrain.prompting import Messages, completion, load_tokenizer, render, token_ids
+from retrain.prompting import Messages, answer_ids, load_tokenizer, render, token_ids
 from retrain.recipe import Recipe, Training
 from retrain.weights import build
 from retrain.workers import Workers
@@ -137,8 +137,7 @@ def _require_sound(weights: Mapping[str, torch.Tensor]) -> None:
 def encode(tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int) -> list[Encoded]:
     """Rows in tokens, without those longer than `max_length`; ValueError where none is left."""
     encoded = [
-        Encoded(token_ids(tokenizer, render(tokenizer, m)), token_ids(tokenizer, completion(tokenizer, m, answer)))
-        for m, answer in rows
+        Encoded(token_ids(tokenizer, render(tokenizer, m)), answer_ids(tokenizer, m, answer)) for m, answer in rows
     ]
     fitting = [row for row in encoded if len(row) <= max_length]
     if not fitting:

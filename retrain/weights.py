@@ -8,33 +8,31 @@ from typing import Any
 
 import torch
 
-from retrain.recipe import Lora, Quantisation, Recipe
+from retrain import targets
+from retrain.recipe import Quantisation, Recipe
 
 
 def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Path | None = None) -> Any:
     """The model, ready to train: new adapters, or a copy of the one in the folder `warm_start`.
 
-    Raises ValueError where that adapter has another rank or scale than the recipe's; the dropout is the recipe's."""
+    Raises ValueError where the layers cannot be had, or where that adapter has others, another rank or another scale
+    than the recipe's; the dropout is the recipe's."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of faster kernels that are not needed
     from peft import PeftConfig, PeftModel, get_peft_model
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # seconds of it, in the midst of ours
 
+    targets.check(model_dir, recipe.lora, warm_start)
     base = _base(model_dir, recipe, device)
     if recipe.training.gradient_checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
         base.enable_input_require_grads()
     if warm_start is None:
-        return get_peft_model(base, _shape(recipe.lora)).train()
-    shape = PeftConfig.from_pretrained(str(warm_start))
-    for knob, given, found in (("r", recipe.lora.r, shape.r), ("alpha", recipe.lora.alpha, shape.lora_alpha)):
-        if given != found:
-            raise ValueError(
-                f'lora.{knob} = {given}, but {warm_start} has {found}: set it so, or training.warm_start = "base"'
-            )
-    shape.lora_dropout = recipe.lora.dropout
-    return PeftModel.from_pretrained(base, str(warm_start), config=shape, is_trainable=True).train()
+        return get_peft_model(base, targets.shape(recipe.lora)).train()
+    config = PeftConfig.from_pretrained(str(warm_start))
+    config.lora_dropout = recipe.lora.dropout
+    return PeftModel.from_pretrained(base, str(warm_start), config=config, is_trainable=True).train()
 
 
 def compute_dtype(quantisation: Quantisation, device: torch.device) -> torch.dtype:
@@ -61,15 +59,3 @@ def _base(model_dir: Path, recipe: Recipe, device: torch.device) -> Any:
     )
     model.config.use_cache = False
     return model.requires_grad_(False)
-
-
-def _shape(lora: Lora) -> Any:
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
-        task_type="CAUSAL_LM",
-    )
