@@ -131,6 +131,7 @@ def test_a_model_of_ones_own_is_taken_as_it_is(tmp_path: Path) -> None:
     for name, text in (("config.json", json.dumps({"model_type": "llama"})), ("tokenizer.json", "{}")):
         (tmp_path / name).write_text(text)
     (tmp_path / "tokenizer_config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
+    header = json.dumps({"x": {"dtype": "U8", "shape": [900], "data_offsets": [0, 900]}}).encode().ljust(92)
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"x" * 900)
     assert stack.model_folder(StackSettings(model=tmp_path)) == tmp_path
     assert checks.weights_bytes(tmp_path) == 1000
