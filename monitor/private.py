@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from string import ascii_letters, digits
 
-DOUBTS = 500  # lookalikes in one text that are looked at closely; where there are more, all count as the real thing
+DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
+
+
+@dataclass(slots=True)
+class Doubts:
+    """How many lookalikes may still be looked at closely: texts that come together share it."""
+
+    left: int = DOUBTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +32,22 @@ class Pattern:
     suspects: Callable[[Sketch], Set[int]]
     real: Callable[[str], int] = len
 
-    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+    def spans(self, text: str, doubts: Doubts | None = None) -> Iterator[tuple[int, int]]:
         """Where it is, first to last."""
-        at, doubts = 0, 0
+        at, doubts = 0, doubts or Doubts()
         while found := self.regex.search(text, at):
-            size = self.real(found.group()) if doubts < DOUBTS else len(found.group())
+            size = self.real(found.group()) if doubts.left > 0 else len(found.group())
             at = found.start() + (size or 1)
-            doubts += not size
+            doubts.left -= not size
             if size:
                 yield found.start(), at
 
-    def replaced(self, text: str, by: str) -> str:
+    def replaced(self, text: str, by: str, doubts: Doubts | None = None) -> str:
         """The text with `by` in all these places."""
         if not self.suspects(Sketch([text])):
             return text
         parts, at = [], 0
-        for start, end in self.spans(text):
+        for start, end in self.spans(text, doubts):
             parts += [text[at:start], by]
             at = end
         return "".join([*parts, text[at:]]) if parts else text

@@ -41,6 +41,12 @@ class GatewaySettings:
     idle_timeout_s: float = 75.0  # between two requests of a connection
     max_connections: int = 10_000
     max_in_flight: int = 4_096  # requests; more are told to come back
+    max_messages: int = 2_048  # of one request
+    max_texts: int = 2_048  # of one request: prompts, inputs, parts of messages
+    max_tools: int = 256  # of one request
+    max_answers: int = 128  # of one request: its prompts times its n or best_of
+    max_tokens: int = 131_072  # that one answer may be asked to have
+    capture_chars: int = 131_072  # of a question, and of an answer, that an event holds: begins and ends of long texts
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
     connect_timeout_s: float = 2.0
     engine_ca: Path | None = None  # PEM: whom certificates of https engines must lead to; None: whom the system trusts
@@ -63,8 +69,10 @@ class GatewaySettings:
 
     def __post_init__(self) -> None:
         whole = ("body_limit_bytes", "spool_bytes", "max_connections", "max_in_flight", "tries", "shadow_in_flight")
-        for name in whole:
+        asked = ("max_messages", "max_texts", "max_tools", "max_answers", "max_tokens")
+        for name in (*whole, *asked):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
+        _require(self, "capture_chars", self.capture_chars >= 1_024, "at least 1024")
         _require(self, "head_limit_bytes", self.head_limit_bytes >= 1_024, "at least 1024")
         seconds = ("head_timeout_s", "body_timeout_s", "write_timeout_s", "idle_timeout_s", "timeout_s")
         for name in (*seconds, "connect_timeout_s"):

@@ -69,7 +69,7 @@ class Gateway:
         self.upstream = Upstream(settings.connect_timeout_s, _trusting(settings.engine_ca))
         self.limits = _limits(settings)
         masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers)
-        capture = Capture(publish, masker, recent, signer.pseudonym)
+        capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars)
         self._shadow = Shadow(settings, table, capture)
         ejection = Ejection(settings.avoid_s, time.monotonic)
         inference = Inference(settings, table, self.upstream, signer, capture, ejection, self._shadow)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple, Protocol
 
 import structlog
 from prometheus_client import Counter, Histogram
 
+from monitor.private import Doubts
 from serving import metrics
 from serving.gateway.answered import Answered
 from serving.gateway.coercion import is_off
+from serving.gateway.excerpt import excerpts, fits
 from serving.gateway.masking import Masker
 from serving.gateway.question import Asked
 from serving.routing import Choice
@@ -24,6 +26,7 @@ from streams.topics import INFERENCE, Topic
 
 log = structlog.get_logger()
 
+LONGEST_ROLE = 64
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "text"})  # others are a client's own words
 
 
@@ -80,9 +83,11 @@ class Capture:
     journal, whatever happens to this process then. Nothing here can fail a request."""
 
     def __init__(
-        self, publish: Publish, masker: Masker, recent: RecentAnswers, pseudonym: Callable[[str], str]
+        self, publish: Publish, masker: Masker, recent: RecentAnswers, pseudonym: Callable[[str], str], chars: int
     ) -> None:
+        """`chars`: of a question, and of an answer, that an event holds."""
         self._publish, self._masker, self._recent, self._pseudonym = publish, masker, recent, pseudonym
+        self._chars = chars
 
     def __call__(self, exchange: Exchange) -> None:
         """Nothing happens the second time."""
@@ -98,7 +103,7 @@ class Capture:
         if exchange.comparable and choice.arm is not Arm.SHADOW:
             self._recent.add(exchange.event_id, exchange.answer.text)
         client = caller(exchange.client, exchange.asked.user, self._pseudonym)
-        event = served(exchange, choice, self._masker, client, now_ms)
+        event = served(exchange, choice, self._masker, client, now_ms, self._chars)
         self._publish(INFERENCE, event, event.id, now_ms)
 
 
@@ -150,9 +155,11 @@ class RecentAnswers:
         return self._answers.get(event_id)
 
 
-def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_ms: int) -> InferenceServed:
-    """The event, with what is private masked."""
+def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_ms: int, chars: int) -> InferenceServed:
+    """The event, with what is private masked and `chars` characters of question and answer at most."""
     asked, answer = exchange.asked, exchange.answer
+    messages, mask = asked.messages(), partial(masker, doubts=Doubts())
+    whole = fits([answer.text], chars) and fits([message.content for message in messages], chars)
     return InferenceServed(
         id=exchange.event_id,
         time_ms=now_ms,
@@ -162,8 +169,8 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_
         arm=choice.arm,
         operation=asked.operation.value,
         client=client,
-        input_messages=[_masked(message, masker) for message in asked.messages()],
-        output=masker(answer.text),
+        input_messages=_masked(messages, chars, mask),
+        output=excerpts([answer.text], chars, mask)[0] or "",
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
         ttft_ms=_ms(exchange.ttft_s),
@@ -174,9 +181,9 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_
         logprob_min=_finite(min(answer.logprobs)) if answer.logprobs else None,
         status=exchange.status,
         streamed=asked.streamed,
-        tags={name: masker(value) for name, value in exchange.tags.items()},
+        tags={name: mask(value) for name, value in exchange.tags.items()},
         mirrors=exchange.mirrors,
-        comparable=exchange.comparable,
+        comparable=exchange.comparable and whole,
     )
 
 
@@ -189,9 +196,17 @@ def caller(key_id: str, user: str, pseudonym: Callable[[str], str]) -> str:
     return f"{key_id}/{pseudonym(user)}" if user else key_id
 
 
-def _masked(message: Message, masker: Masker) -> Message:
-    role = message.role if message.role in ROLES else masker(message.role)
-    return Message(role, masker(message.content))
+def _masked(messages: Sequence[Message], chars: int, mask: Callable[[str], str]) -> list[Message]:
+    contents = excerpts([message.content for message in messages], chars, mask)
+    found = zip(messages, contents, strict=True)
+    kept = [Message(_role(each.role, mask), content) for each, content in found if content is not None]
+    if left := len(messages) - len(kept):
+        kept.insert(1, Message("text", f"[{left} messages left out]"))
+    return kept
+
+
+def _role(role: str, mask: Callable[[str], str]) -> str:
+    return role if role in ROLES else mask(role[:LONGEST_ROLE])
 
 
 def _ms(seconds: float) -> float:

@@ -14,7 +14,7 @@ import structlog
 
 from monitor.metrics import normalise
 from serving import metrics
-from serving.gateway import question, reply
+from serving.gateway import bounds, question, reply
 from serving.gateway.capture import Capture, Exchange, count
 from serving.gateway.deaths import UNREACHED, Deaths, lost
 from serving.gateway.ejection import Ejection
@@ -65,6 +65,7 @@ class Inference:
         if asked.alias not in table.routes:
             raise unknown(asked.alias, table)
         self._check_prompt(asked)
+        bounds.check(asked, self.settings)
         exchange = Exchange(uuid7(), asked, request.key.id, self._tags(request), began_s)
         timeout_s = self._timeout_s(request)
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitor.private import PATTERNS, PLACEHOLDERS
+from monitor.private import PATTERNS, PLACEHOLDERS, Doubts
 
 
 class Masker:
@@ -22,7 +22,8 @@ class Masker:
             raise KeyError(f"mask: {', '.join(sorted(strange))}; expected kinds among {', '.join(PATTERNS)}")
         self._patterns = [(PLACEHOLDERS[kind], pattern) for kind, pattern in PATTERNS.items() if kind in wanted]
 
-    def __call__(self, text: str) -> str:
+    def __call__(self, text: str, doubts: Doubts | None = None) -> str:
+        """`doubts`: those that the texts of one event share, so that many texts take no longer than one."""
         for name, pattern in self._patterns:
-            text = pattern.replaced(text, name)
+            text = pattern.replaced(text, name, doubts)
         return text

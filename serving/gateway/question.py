@@ -4,6 +4,7 @@ Whatever is not understood here passes byte for byte: it is the engine's busines
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ from streams.events import Message
 
 Fields = dict[str, msgspec.Raw]
 _fields = msgspec.json.Decoder(Fields)
+LARGE_BYTES = 65_536
 TRUE, FALSE, ZERO = msgspec.Raw(b"true"), msgspec.Raw(b"false"), msgspec.Raw(b"0")
 
 
@@ -53,6 +55,12 @@ class Known(msgspec.Struct):
     prompt_logprobs: Any = None
     top_logprobs: Any = None
     logprob_token_ids: Any = None
+    n: Any = None
+    best_of: Any = None
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+    min_tokens: Any = None
 
 
 _known = msgspec.json.Decoder(Known)
@@ -110,15 +118,23 @@ class Asked:
         if self.operation is Operation.RESPONSE:
             told = [Message("system", known.instructions)] if isinstance(known.instructions, str) else []
             return [*told, *(_said(known.input) if isinstance(known.input, list) else [Message("user", known.input)])]
-        given = known.prompt if self.operation is Operation.COMPLETION else known.input
-        texts = [given] if isinstance(given, str) else given if isinstance(given, list) else []
-        return [Message("text", text if isinstance(text, str) else "[tokens]") for text in texts]
+        return [Message("text", _given(each)) for each in self._prompts()]
+
+    @property
+    def prompts(self) -> int:
+        """How many are completed or embedded."""
+        return 1 if self.operation in (Operation.CHAT, Operation.RESPONSE) else len(self._prompts())
+
+    def _prompts(self) -> list[Any]:
+        """Each a text or a list of tokens; a list of tokens alone is one."""
+        given = self.known.prompt if self.operation is Operation.COMPLETION else self.known.input
+        return given if isinstance(given, list) and given and not isinstance(given[0], int | float) else [given]
 
 
 def asked(data: bytes, operation: Operation) -> Asked:
     """Raises ApiError naming the field that is wrong."""
     try:
-        fields, known = _fields.decode(data), _known.decode(data)
+        fields, known = _read(data)
         options = _fields.decode(fields["stream_options"]) if isinstance(known.stream_options, dict) else {}
     except msgspec.ValidationError as error:
         raise ApiError(400, _unusable(data, error)) from error
@@ -136,6 +152,17 @@ def asked(data: bytes, operation: Operation) -> Asked:
         wants_logprobs=_wants_logprobs(known.logprobs, operation),
         wants_usage=not is_off((known.stream_options or {}).get("include_usage")),
     )
+
+
+def _read(data: bytes) -> tuple[Fields, Known]:
+    """The collector would look through all that a large body makes again and again while it grows."""
+    if len(data) < LARGE_BYTES or not gc.isenabled():
+        return _fields.decode(data), _known.decode(data)
+    gc.disable()
+    try:
+        return _fields.decode(data), _known.decode(data)
+    finally:
+        gc.enable()
 
 
 def _check(known: Known, operation: Operation) -> None:
@@ -196,6 +223,13 @@ def _text(content: object) -> str:
         return content
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     return "\n".join(_part(part) for part in parts)
+
+
+def _given(prompt: object) -> str:
+    """A prompt as text; tokens as how many there are."""
+    if isinstance(prompt, str):
+        return prompt
+    return f"[{len(prompt)} tokens]" if isinstance(prompt, list) else "[tokens]"
 
 
 def _part(part: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ class FakeEngine:
 def whole(body: dict[str, Any], chat: bool) -> dict[str, Any]:
     text = "".join(WORDS)
     choices = []
-    for index in range(body.get("n", 1)):
+    for index in range(int(body.get("n") or 1)):
         shape: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         choices.append({"index": index, **shape, "logprobs": logprobs(body, WORDS, chat), "finish_reason": "stop"})
     kind = "chat.completion" if chat else "text_completion"

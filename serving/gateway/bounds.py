@@ -1,0 +1,82 @@
+"""How much work one request may ask for: of the engine, and of the loop that all requests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from serving.gateway.coercion import whole_number
+from serving.gateway.errors import UNREADABLE, ApiError
+from serving.gateway.question import Asked, Operation
+from serving.settings import GatewaySettings
+
+LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens")
+COUNTS = ("n", "best_of")
+GENERATING = (Operation.CHAT, Operation.COMPLETION)
+BEYOND = 10**12
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def check(asked: Asked, settings: GatewaySettings) -> None:
+    """Raise ApiError naming the field that asks for more than the operator allows, what it asks for, and the bound."""
+    for name in LENGTHS:
+        _at_most(name, "tokens", _number(asked, name), "max_tokens", settings.max_tokens)
+    _check_question(asked, settings)
+    _at_most("tools", "tools", _listed(asked, "tools"), "max_tools", settings.max_tools)
+    if asked.operation in GENERATING:
+        _check_answers(asked, settings)
+
+
+def _check_question(asked: Asked, settings: GatewaySettings) -> None:
+    name, known = _FIELDS[asked.operation], asked.known
+    given = getattr(known, name)
+    if not isinstance(given, list):
+        return
+    if asked.operation in (Operation.CHAT, Operation.RESPONSE):
+        _at_most(name, "messages", len(given), "max_messages", settings.max_messages)
+        _at_most(name, "texts", sum(_parts(each) for each in given), "max_texts", settings.max_texts)
+    else:
+        _at_most(name, "texts", asked.prompts, "max_texts", settings.max_texts)
+
+
+def _check_answers(asked: Asked, settings: GatewaySettings) -> None:
+    prompts = max(asked.prompts, 1) + _listed(asked, "prompt_embeds")
+    for name in COUNTS:
+        each = max(_number(asked, name), 1)
+        _at_most(name if each > 1 else "prompt", "answers", prompts * each, "max_answers", settings.max_answers)
+
+
+def _at_most(name: str, unit: str, found: int, setting: str, most: int) -> None:
+    if found > most:
+        message = f"{name} asks for {found} {unit}, expected at most {most} (gateway.{setting})"
+        raise ApiError(400, message, name, "too_much")
+
+
+def _number(asked: Asked, name: str) -> int:
+    """As the engine reads it; 0 where it is none, and no more than can be shown."""
+    return min(whole_number(getattr(asked.known, name)) or 0, BEYOND)
+
+
+def _listed(asked: Asked, name: str) -> int:
+    """How many items the field has; 0 where it is no list."""
+    raw = asked.fields.get(name)
+    if raw is None:
+        return 0
+    try:
+        return len(_items.decode(raw))
+    except UNREADABLE:
+        return 0
+
+
+def _parts(message: Any) -> int:
+    content = message.get("content") if isinstance(message, dict) else None
+    return len(content) if isinstance(content, list) else 1
+
+
+_FIELDS = {
+    Operation.CHAT: "messages",
+    Operation.COMPLETION: "prompt",
+    Operation.RESPONSE: "input",
+    Operation.EMBEDDING: "input",
+}
