@@ -13,6 +13,7 @@ from pathlib import Path
 ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
 VERSION = re.compile(rf"(?P<alias>{ALIAS.pattern})-(?P<digest>[0-9a-f]{{12}})")
 EVALUATION = "evaluation-"  # before a version: a candidate's name while it is evaluated, no client's business
+ANSWER_DIGITS = 18  # of an answer's digest; those of 16 are of answers that were normalised in another way
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -80,7 +81,7 @@ class Signer:
 
     def answer_digest(self, event_id: str, normalised: str) -> str:
         """Keyed by the event too, so equal answers do not have equal digests."""
-        return self._mac("answer", f"{event_id}\0{normalised}")[:16]
+        return self._mac("answer", f"{event_id}\0{normalised}")[:ANSWER_DIGITS]
 
     def pseudonym(self, name: str) -> str:
         """Tells users apart without naming them; without the key nobody can try out who it is."""

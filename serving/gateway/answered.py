@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from monitor.metrics import blank
+from monitor.characters import blank
 from serving.gateway.question import Fields
 
 

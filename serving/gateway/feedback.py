@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from monitor.metrics import METRICS, blank, exact_match, normalise
+from monitor.characters import blank
+from monitor.metrics import METRICS, exact_match, normalise
 from serving import metrics
 from serving.gateway.capture import Publish, RecentAnswers
 from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
@@ -19,7 +20,7 @@ from serving.gateway.request import Request
 from serving.settings import GatewaySettings
 from streams.codec import deterministic_id
 from streams.events import Arm, FeedbackGiven
-from streams.identity import VERSION, ForgedRequestId, RequestId, Signer
+from streams.identity import ANSWER_DIGITS, VERSION, ForgedRequestId, RequestId, Signer
 from streams.topics import FEEDBACK
 
 FIELDS = ("label", "correction", "score", "thumb")
@@ -94,7 +95,7 @@ class Feedback:
         if truth is None:
             return None
         metric = METRICS[self.settings.metrics.get(alias, exact_match.__name__)]
-        if metric is exact_match and about.answer:
+        if metric is exact_match and len(about.answer) == ANSWER_DIGITS:
             return hmac.compare_digest(self.signer.answer_digest(about.event_id, normalise(truth)), about.answer)
         answer = self.recent.get(about.event_id)
         return None if answer is None else metric(answer, truth) >= RIGHT
