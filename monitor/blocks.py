@@ -1,8 +1,8 @@
 """Dependence between events, taken out before any test sees it.
 
-A test that takes dependent events for independent ones fires far too often: bursts of three near-identical messages
-bring 10,000 events between false alarms down to 219, an autocorrelation of 0.2 to 2,460. So a client's burst counts
-once, and scores are averaged over blocks long enough that neighbouring averages hardly depend on each other.
+A test that takes dependent events for independent ones fires far too often: an autocorrelation of 0.2 brings 10,000
+events between false alarms down to 2,460. So scores are averaged over blocks long enough that neighbouring averages
+hardly depend on each other (and a sender's burst counts once: `monitor.bursts`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detectors.interface import Moment
-from monitor.fingerprint import near
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,26 +22,6 @@ Ints = NDArray[np.int64]
 LENGTHS = (1, 2, 5, 10, 20, 50)
 TOLERATED = 1.2  # inflation that blocks need not take out; what is left is taken off the bets
 FEWEST_BLOCKS = 30  # a reference of fewer block averages says too little
-CLIENTS_KEPT = 512
-
-Clients = dict[str, int]  # a client's last text fingerprint
-
-
-def first_of_bursts(clients: Sequence[str], texts: Sequence[int], last: Clients) -> tuple[list[bool], Clients]:
-    """Which events start a burst or stand alone; the others repeat their client's previous message.
-
-    `last` is what each client said before; the clients heard last are kept. Without fingerprints nothing is a burst."""
-    if not texts:
-        return [True] * len(clients), last
-    seen = dict(last)
-    fresh = []
-    for client, text in zip(clients, texts, strict=True):
-        before = seen.pop(client, None)
-        seen[client] = text
-        fresh.append(before is None or not near(before, text))
-        if len(seen) > CLIENTS_KEPT:
-            del seen[next(iter(seen))]
-    return fresh, seen
 
 
 class Block(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor import private
-from monitor.fingerprint import text_prints, word_sums
+from monitor.fingerprint import sum_sketches, text_prints, word_sums
 from monitor.forbidden import Forbidden
 from monitor.toxic import toxic
 from monitor.words import LONGEST, Words, words
@@ -77,15 +77,16 @@ class Describer:
         """Descriptors, shape (len(replies), len(names)); always finite, 4 decimals."""
         return self.read(replies)[0]
 
-    def read(self, replies: Sequence[Reply]) -> tuple[Floats, list[int]]:
-        """Descriptors and `fingerprints` at once: splitting the prompts and counting their words serves both."""
+    def read(self, replies: Sequence[Reply]) -> tuple[Floats, list[int], list[bytes]]:
+        """Return descriptors, `fingerprints` and sketches of the prompts (`fingerprint.sum_sketches`) at once:
+        splitting the prompts and counting their words serves all three."""
         if not replies:
-            return np.empty((0, len(self.names))), []
+            return np.empty((0, len(self.names))), [], []
         hits = self.forbidden.hits([reply.output for reply in replies])
         asked = words([reply.prompt for reply in replies])
         sums = word_sums(asked)
         values = np.column_stack([*_columns(replies, asked, sums), *hits]).astype(np.float64).round(4)
-        return values, text_prints(sums)
+        return values, text_prints(sums), sum_sketches(sums)
 
 
 def describe(replies: Sequence[Reply]) -> Floats:

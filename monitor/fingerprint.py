@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.words import Words
 
-NEAR = 8  # bits in which near-identical texts may differ, of 64; unrelated ones differ in about 32
+SUMMED = 32  # of the 64 sums that stand for a text's words: enough to tell how many words differ, to a quarter
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -68,9 +68,11 @@ def text_prints(sums: NDArray[np.int64]) -> list[int]:
     return [int.from_bytes(row.tobytes(), "big") for row in bits]
 
 
-def near(one: int, other: int) -> bool:
-    """Whether two text fingerprints are of near-identical texts."""
-    return (one ^ other).bit_count() <= NEAR
+def sum_sketches(sums: NDArray[np.int64]) -> list[bytes]:
+    """Return the first of each text's summed word signs, two bytes each: the squared distance of two texts is about
+    `SUMMED` times the number of words in which they differ, however many they share."""
+    held = np.ascontiguousarray(np.clip(sums[:, :SUMMED], -32_768, 32_767).astype("<i2"))
+    return [row.tobytes() for row in held]
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

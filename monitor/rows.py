@@ -23,7 +23,8 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: list[float] = []
     descriptors: list[list[float]] = []  # rows x descriptors, finite
     correct: list[bool | None] = []
-    fingerprints: list[int] = []  # of the prompts (`descriptors.fingerprints`); a client's burst then counts once
+    fingerprints: list[int] = []  # of the prompts (`descriptors.fingerprints`)
+    sums: list[bytes] = []  # of the prompts' words (`fingerprint.sum_sketches`): how many words differ between two
     finish_reasons: list[str] = []
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them

@@ -11,7 +11,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from monitor import alarms, calibration, conduct, lately, reference, safety
-from monitor.blocks import fill, first_of_bursts
+from monitor.blocks import fill
+from monitor.bursts import first_of_bursts, sketches
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors.episode import Over, steps
 from monitor.detectors.interface import Floats, Moment
@@ -60,14 +61,14 @@ def _healthy(rows: ScoreRows) -> ScoreRows:
 
 
 def _singled(watch: Watch, rows: ScoreRows) -> tuple[Watch, ScoreRows]:
-    """The rows without those that only repeat their client's message."""
-    fresh, clients = first_of_bursts(rows.clients, rows.fingerprints, watch.clients)
+    """The rows without those that only repeat their sender's message."""
+    fresh, bursts = first_of_bursts(watch.bursts, rows.clients, rows.times_ms, sketches(rows))
     if all(fresh):
-        return replace(watch, clients=clients), rows
+        return replace(watch, bursts=bursts), rows
     repeated = [event_print(rows.ids[i]) for i, first in enumerate(fresh) if not first]
     repeats = [*watch.repeats, *repeated][-REPEATS_KEPT:]
     kept = rows.take([i for i, first in enumerate(fresh) if first])
-    return replace(watch, clients=clients, repeats=repeats), kept
+    return replace(watch, bursts=bursts, repeats=repeats), kept
 
 
 def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> tuple[Watch, list[Finding], ScoreRows]:

@@ -9,6 +9,7 @@ import msgspec
 
 from monitor import burn_rate, calibration, drift, fairness, safety
 from monitor.blocks import Block
+from monitor.bursts import Bursts
 from monitor.derived import derived
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors import risk
@@ -60,7 +61,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     names: list[str]
     seen_ms: int = 0
-    clients: dict[str, int] = {}  # last text of each client
+    bursts: Bursts = Bursts()
     rows: list[list[float]] = []  # the reference while it grows
     prints: list[int] = []
     labels: list[int] = []  # of the reference's events, in their order
@@ -71,7 +72,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     adopted: list[int] = []  # later labels that had to serve as baseline
     waiting: list[Label] = []  # labels that came before there was a baseline
     labelled: list[int] = []  # events whose label was tested, newest last
-    repeats: list[int] = []  # events that only repeated their client's message
+    repeats: list[int] = []  # events that only repeated their sender's message
     recent: dict[int, Recent] = {}
     slices: list[str] = []  # by name, in the order in which they came
     lately: list[Seen] = []

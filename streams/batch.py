@@ -202,7 +202,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
     """Replies as the judge's rows, and their descriptors."""
     events = [event for _, event in entries]
     replies = [reply(event) for event in events]
-    values, prints = describe.read(replies)
+    values, prints, sums = describe.read(replies)
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
         ids=[event.id for event in events],
@@ -216,6 +216,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         latency_ms=[event.latency_ms for event in events],
         descriptors=values.tolist(),
         fingerprints=prints,
+        sums=sums,
         finish_reasons=[event.finish_reason for event in events],
         answers=[answer(event.output) for event in events],
         tags=[event.tags for event in events],

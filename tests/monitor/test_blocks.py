@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from monitor import blocks
-from monitor.blocks import Block, averages, choose_length, fill, first_of_bursts, inflation, length_for
+from monitor.blocks import Block, averages, choose_length, fill, inflation, length_for
 
 
 def dependent(rho: float, events: int = 2_000, columns: int = 3) -> NDArray[np.float64]:
@@ -78,26 +77,6 @@ def test_blocks_are_filled_alike_however_events_are_cut(cuts: list[int]) -> None
     assert (block, means, firsts, ends) == (whole[0], whole[1].tolist(), whole[2], whole[3])
     assert len(means) == 41 // 5
     assert means[1] == pytest.approx(rows[[5, 6, 8, 9, 10]].mean(axis=0))
-
-
-def test_a_burst_counts_once_however_it_is_cut() -> None:
-    clients, texts = ["a", "a", "b", "a", "a"], [7, 7, 7, 6, 2**64 - 1]
-    fresh, _ = first_of_bursts(clients, texts, {})
-    assert fresh == [True, False, True, False, True]
-    first, seen = first_of_bursts(clients[:1], texts[:1], {})
-    assert first + first_of_bursts(clients[1:], texts[1:], seen)[0] == [True, False, True, False, True]
-
-
-def test_clients_heard_last_are_kept() -> None:
-    names = [f"c{i}" for i in range(blocks.CLIENTS_KEPT + 5)]
-    _, few = first_of_bursts(names[:300], list(range(300)), {})
-    assert list(few) == names[:300]
-    _, seen = first_of_bursts(names, list(range(len(names))), {})
-    assert list(seen) == names[5:]
-
-
-def test_without_fingerprints_nothing_is_a_burst() -> None:
-    assert first_of_bursts(["a", "a"], [], {}) == ([True, True], {})
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.2, 0.6])

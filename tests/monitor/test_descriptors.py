@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.descriptors import MISSING, NAMES, Describer, Reply, describe, fingerprints
-from monitor.fingerprint import near
 from monitor.forbidden import Forbidden
 
 texts = st.text(max_size=80)
@@ -77,5 +76,4 @@ def test_fingerprints_tell_near_identical_texts_from_others() -> None:
     first, again, other = fingerprints(
         [reply(said), reply(said + " !"), reply("how do I order a new passport for my little daughter")]
     )
-    assert near(first, again)
-    assert not near(first, other)
+    assert (first ^ again).bit_count() <= 8 < 20 < (first ^ other).bit_count()

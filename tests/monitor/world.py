@@ -52,6 +52,8 @@ class World:
         fingerprints: list[int] | None = None,
         tags: list[dict[str, str]] | None = None,
         answers: list[str] | None = None,
+        sums: list[bytes] | None = None,
+        clients: list[str] | None = None,
     ) -> list[str]:
         """Serves `count` replies whose first descriptor is shifted; returns their event ids."""
         if values is None:
@@ -65,7 +67,7 @@ class World:
             times_ms=[self.now_ms + self.step_ms * (i + 1) for i in range(count)],
             versions=[version] * count,
             arms=[arm] * count,
-            clients=["client"] * count,
+            clients=clients or ["client"] * count,
             statuses=[status] * count,
             ttft_ms=[latency_ms] * count,
             tpot_ms=[0.0] * count,
@@ -74,6 +76,7 @@ class World:
             fingerprints=fingerprints or [],
             tags=tags or [],
             answers=answers or [],
+            sums=sums or [],
         )
         self.sent += count
         self.now_ms += self.step_ms * count

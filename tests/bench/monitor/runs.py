@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.blocks import Clients, averages, first_of_bursts
+from monitor.blocks import averages
+from monitor.bursts import FINGERPRINT, Bursts, first_of_bursts
 from monitor.detectors import mixture
 from monitor.detectors.location_spread import ALTERNATIVES, log_ratios
 from monitor.reference import Scorer, block_scores, event_scores, ready
@@ -93,11 +94,12 @@ class Feed:
 
     def __init__(self, world: World) -> None:
         self.world, self.told = world, 0
-        self.clients: Clients = {}
+        self.bursts = Bursts()
 
     def take(self, events: int = CHUNK) -> tuple[Stretch, list[int]]:
         stretch = self.world.take(events)
-        fresh, self.clients = first_of_bursts(stretch.clients, stretch.texts, self.clients)
+        texts = [text.to_bytes(FINGERPRINT, "big") for text in stretch.texts]
+        fresh, self.bursts = first_of_bursts(self.bursts, stretch.clients, stretch.times_ms, texts)
         if stretch.clients:
             at = np.flatnonzero(fresh)
             stretch = Stretch(stretch.values[at], [stretch.times_ms[i] for i in at.tolist()])
