@@ -54,6 +54,7 @@ class GatewaySettings:
         3  # replicas asked while the client has seen nothing; once more after a connection died with the request
     )
     avoid_s: float = 1.0  # a replica that could not be reached is asked last for so long; twice as long each time
+    silent_s: float = 30.0  # a replica that lets requests end unanswered and has answered nobody for so long hangs
     prompt_logprobs: bool = False  # whether clients may ask for the prompt's: vLLM with adapters on a CPU ends on them
     drain_delay_s: float = 0.0  # told to end, still accepting: for load balancers to notice
     drain_s: float = 10.0  # for requests under way when the gateway is told to end
@@ -75,7 +76,7 @@ class GatewaySettings:
         _require(self, "capture_chars", self.capture_chars >= 1_024, "at least 1024")
         _require(self, "head_limit_bytes", self.head_limit_bytes >= 1_024, "at least 1024")
         seconds = ("head_timeout_s", "body_timeout_s", "write_timeout_s", "idle_timeout_s", "timeout_s")
-        for name in (*seconds, "connect_timeout_s"):
+        for name in (*seconds, "connect_timeout_s", "silent_s"):
             _require(self, name, getattr(self, name) > 0, "a positive number of seconds")
         for name in ("avoid_s", "drain_delay_s", "drain_s", "ship_every_s"):
             _require(self, name, getattr(self, name) >= 0, "0 or more seconds")

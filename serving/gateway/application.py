@@ -71,8 +71,8 @@ class Gateway:
         masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers)
         capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars)
         self._shadow = Shadow(settings, table, capture)
-        ejection = Ejection(settings.avoid_s, time.monotonic)
-        inference = Inference(settings, table, self.upstream, signer, capture, ejection, self._shadow)
+        self.ejection = Ejection(settings.avoid_s, time.monotonic, settings.silent_s)
+        inference = Inference(settings, table, self.upstream, signer, capture, self.ejection, self._shadow)
         feedback = Feedback(settings, signer, publish, recent, masker)
         self._endpoints = {
             **{

@@ -1,6 +1,6 @@
-"""Replicas that failed lately: they are asked last, for longer each time, until one of their answers comes.
-
-Attestations say as much, but seconds later; until then no client should pay for each request anew."""
+"""What a gateway's own connections show of the replicas: those that failed lately are asked last, for longer each time,
+until one of their answers comes. Attestations say as much, but seconds later, or not at all where whoever attests is
+gone; until then no client should pay for each request anew."""
 
 from __future__ import annotations
 
@@ -9,42 +9,67 @@ from dataclasses import dataclass
 
 LONGEST_S = 30.0
 DOUBLINGS = 60  # more than it takes from any pause to the longest
+NEVER = float("-inf")
 NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Failing:
-    """How often in a row, and until when it is left alone."""
+    """How often in a row, and until when it is left alone. `trial`: a request is on its way that will tell."""
 
     times: int
     until_s: float
+    trial: bool = False
 
 
 class Ejection:
-    """`avoid_s`: for the first failure; 0 avoids nobody."""
+    """`avoid_s`: for the first failure; 0 avoids nobody. `silent_s`: a replica that leaves requests without an answer
+    and has given none to anybody for so long has failed, however little time each of its clients had."""
 
-    def __init__(self, avoid_s: float, clock: Callable[[], float]) -> None:
-        self._avoid_s, self._clock = avoid_s, clock
+    def __init__(self, avoid_s: float, clock: Callable[[], float], silent_s: float = LONGEST_S) -> None:
+        self._avoid_s, self._clock, self._silent_s = avoid_s, clock, silent_s
         self._failing: dict[str, Failing] = {}
+        self._heard: dict[str, float] = {}
+        self._silent: dict[str, float] = {}  # since when
 
     def failed(self, replica: str) -> None:
         times = self._failing[replica].times + 1 if replica in self._failing else 1
         pause_s = min(self._avoid_s * 2.0 ** min(times - 1, DOUBLINGS), LONGEST_S)
         self._failing[replica] = Failing(times, self._clock() + pause_s)
 
+    def heard(self, replica: str) -> None:
+        """Something of an answer has come, to whatever request."""
+        self._heard[replica] = self._clock()
+
     def answered(self, replica: str) -> None:
         if self._failing:
             self._failing.pop(replica, None)
+
+    def unheard(self, replica: str, began_s: float) -> bool:
+        """A request that began then ended without its answer: its client had no more time. Return whether the replica
+        has failed: one client's short time alone says nothing about it."""
+        now, heard = self._clock(), self._heard.get(replica, NEVER)
+        since = self._silent.get(replica, NEVER)
+        since = self._silent[replica] = since if since > heard else max(began_s, heard)
+        if now - since >= self._silent_s:
+            self.failed(replica)
+            return True
+        self.undecided(replica)
+        return False
+
+    def undecided(self, replica: str) -> None:
+        """A trial told nothing: the next request is one."""
+        if replica in self._failing:
+            self._failing[replica].trial = False
 
     def avoided(self) -> frozenset[str]:
         """Who should be asked last now."""
         if not self._failing:
             return NOBODY
         now = self._clock()
-        return frozenset(replica for replica, failing in self._failing.items() if failing.until_s > now)
+        return frozenset(name for name, failing in self._failing.items() if failing.trial or failing.until_s > now)
 
     def trying(self, replica: str) -> None:
         """A request is its trial: until it has shown something the others go elsewhere."""
         if self._failing and replica in self._failing:
-            failing = self._failing[replica]
-            failing.until_s = max(failing.until_s, self._clock() + self._avoid_s)
+            self._failing[replica].trial = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,8 +17,9 @@ from serving.gateway import bounds, question, reply
 from serving.gateway.capture import Capture, Exchange, count
 from serving.gateway.deaths import UNREACHED, Deaths, lost
 from serving.gateway.ejection import Ejection
-from serving.gateway.errors import UNREADABLE, ApiError, cut, unavailable, wrong
+from serving.gateway.errors import UNREADABLE, ApiError, cut, unavailable
 from serving.gateway.link import Broken, Died, Link, Unreached
+from serving.gateway.patience import Patience
 from serving.gateway.question import PATHS, Asked, Operation
 from serving.gateway.request import Header, Request
 from serving.gateway.shadow import Shadow
@@ -32,8 +32,8 @@ from streams.identity import RequestId, Signer, uuid7
 log = structlog.get_logger()
 
 HUNG_UP = 499
+NEARLY = 0.99  # of the time: timers and clocks differ
 DEFECT = ((b"x-should-retry", b"false"),)  # an engine's own: the request may be why, also of its end
-TIMEOUT_HEADER = "x-homeostat-timeout-ms"
 PASSED = ("traceparent", "tracestate")  # from the client's headers to the engine
 MOST_EVENT_BYTES = 16_777_216  # of a stream
 
@@ -67,9 +67,9 @@ class Inference:
         self._check_prompt(asked)
         bounds.check(asked, self.settings)
         exchange = Exchange(uuid7(), asked, request.key.id, self._tags(request), began_s)
-        timeout_s = self._timeout_s(request)
+        patience = Patience.of(request.headers, self.settings.timeout_s)
         try:
-            await self._answer(request, exchange, timeout_s)
+            await self._answer(request, exchange, patience)
         except asyncio.CancelledError:
             self._cut_off(request, exchange)
         except ApiError as error:
@@ -85,23 +85,38 @@ class Inference:
         if exchange.status == 200 and not request.gone:
             self.shadow.mirror(asked, exchange, self)
 
-    async def ask(self, request: Request, exchange: Exchange, choice: Choice, timeout_s: float) -> None:
+    async def ask(self, request: Request, exchange: Exchange, choice: Choice, patience: Patience) -> None:
         """One try with one replica. Raises Unreached where the client has seen nothing yet, ApiError."""
-        exchange.choice = choice
+        exchange.choice, began_s = choice, time.monotonic()
         self._count(choice.replica, 1)
         try:
-            await self._forward(request, exchange, choice, timeout_s)
-            self.ejection.answered(choice.replica)
+            await self._forward(request, exchange, choice, patience)
+        except TimeoutError as error:
+            self._unheard(choice, began_s)
+            raise ApiError(504, f"no answer within {patience}", code="engine_timeout") from error
+        except asyncio.CancelledError:
+            if not request.started:
+                self._unheard(choice, began_s)
+            raise
         finally:
+            self.ejection.undecided(choice.replica)
             self._count(choice.replica, -1)
 
-    async def _answer(self, request: Request, exchange: Exchange, timeout_s: float) -> None:
-        problem, died, deadline = "", False, time.monotonic() + timeout_s
+    def _unheard(self, choice: Choice, began_s: float) -> None:
+        """The time was up, the client's or the operator's. The latter is long enough for any answer."""
+        if time.monotonic() - began_s >= NEARLY * self.settings.timeout_s:
+            self.ejection.failed(choice.replica)
+        elif not self.ejection.unheard(choice.replica, began_s):
+            return
+        log.warning("replica does not answer", replica=choice.replica, version=choice.version)
+
+    async def _answer(self, request: Request, exchange: Exchange, patience: Patience) -> None:
+        problem, died, deadline = "", False, time.monotonic() + patience.limit_s
         for _ in range(self.settings.tries):
             choice, began_s = self._pick(request, exchange), time.monotonic()
             self.ejection.trying(choice.replica)
             try:
-                await self.ask(request, exchange, choice, max(deadline - began_s, 0.001))
+                await self.ask(request, exchange, choice, patience.with_left(deadline - began_s))
                 return
             except Unreached as error:
                 problem = self._failed(choice, error)
@@ -130,20 +145,18 @@ class Inference:
             exchange.choice = Choice(asked.alias, error.version, Arm.CHAMPION, "", "")
             raise unavailable(str(error)) from error
 
-    async def _forward(self, request: Request, exchange: Exchange, choice: Choice, timeout_s: float) -> None:
+    async def _forward(self, request: Request, exchange: Exchange, choice: Choice, patience: Patience) -> None:
         asked = exchange.asked
         body, passed = asked.forwarded(choice.version), _passed(request)
+        link = await self.upstream.ask(choice.url, PATHS[asked.operation], body, patience.left_s, passed)
+        self.ejection.heard(choice.replica)
         try:
-            link = await self.upstream.ask(choice.url, PATHS[asked.operation], body, timeout_s, passed)
-            try:
-                if asked.streamed and link.status == 200 and not _json(link):
-                    await self._stream(request, exchange, choice, link)
-                else:
-                    await self._whole(request, exchange, choice, link)
-            finally:
-                link.release()
-        except TimeoutError as error:
-            raise ApiError(504, f"no answer within {timeout_s:.3g} s", code="engine_timeout") from error
+            if asked.streamed and link.status == 200 and not _json(link):
+                await self._stream(request, exchange, choice, link, patience)
+            else:
+                await self._whole(request, exchange, choice, link)
+        finally:
+            link.release()
 
     async def _whole(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
         data = await link.read()
@@ -155,6 +168,7 @@ class Inference:
         kind = link.headers.get("content-type", "application/json").encode("latin-1")
         self.capture(exchange)
         stay = DEFECT if link.status == 500 else ()
+        self.ejection.answered(choice.replica)
         request.answer(link.status, data, [(b"content-type", kind), *self._identity(exchange, choice, digest), *stay])
 
     def _understood(self, exchange: Exchange, link: Link, data: bytes) -> bytes:
@@ -173,23 +187,29 @@ class Inference:
             raise ApiError(404, f"the engine does not serve {path} for this model", code="not_supported")
         raise ApiError(502, f"the engine's answer (status {link.status}) is no JSON object", code="engine_failed")
 
-    async def _stream(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
+    async def _stream(
+        self, request: Request, exchange: Exchange, choice: Choice, link: Link, patience: Patience
+    ) -> None:
         exchange.status = 200
         kind = link.headers.get("content-type", "text/event-stream; charset=utf-8").encode("latin-1")
         told = [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._identity(exchange, choice, "")]
         request.start(200, told, at_once=not link.waiting)
         try:
-            await self._pass_on(request, exchange, link)
+            await self._pass_on(request, exchange, choice, link)
+            self.ejection.answered(choice.replica)
         except TimeoutError:
-            self._break(request, exchange, 504, f"no chunk within {self.settings.timeout_s:g} s")
+            self._unheard(choice, time.monotonic() - patience.left_s)
+            self._break(request, exchange, 504, f"no chunk within {patience}")
         except Broken as error:
             self.deaths.note(choice.replica)
+            self.ejection.failed(choice.replica)
             self._break(request, exchange, 502, f"the engine {error}")
 
-    async def _pass_on(self, request: Request, exchange: Exchange, link: Link) -> None:
+    async def _pass_on(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
         """Passes the stream's events on; Broken where it ends before its last one."""
         rest, answer = b"", exchange.answer
         async for piece in link.stream():
+            self.ejection.heard(choice.replica)
             if exchange.complete or len(rest) > MOST_EVENT_BYTES:
                 break  # the client has all it gets, and the engine says more; or it never ends what it says
             *events, rest = (rest + piece).split(b"\n\n")
@@ -254,19 +274,6 @@ class Inference:
     def _tags(self, request: Request) -> dict[str, str]:
         headers = request.headers
         return {tag: headers[name] for name, tag in self.settings.tag_headers.items() if name in headers}
-
-    def _timeout_s(self, request: Request) -> float:
-        """The operator's, or less, where the client has less time."""
-        asked = request.headers.get(TIMEOUT_HEADER)
-        if asked is None:
-            return self.settings.timeout_s
-        try:
-            given = float(asked) / 1_000
-        except ValueError:
-            given = math.nan
-        if not 0 < given < math.inf:
-            raise wrong(TIMEOUT_HEADER, asked, "a positive number of milliseconds")
-        return min(given, self.settings.timeout_s)
 
     def _digest(self, exchange: Exchange) -> str:
         """Of the answer; none where a label cannot be compared with it."""

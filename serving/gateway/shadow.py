@@ -15,6 +15,7 @@ from serving import metrics
 from serving.gateway.capture import Capture, Exchange, count
 from serving.gateway.errors import ApiError
 from serving.gateway.link import Unreached
+from serving.gateway.patience import Patience
 from serving.gateway.question import Asked
 from serving.gateway.request import Header, Request
 from serving.routing import Choice, RouteTable, pick_shadow
@@ -65,7 +66,7 @@ class Shadow:
         exchange = Exchange(uuid7(), asked, served.client, served.tags, time.perf_counter(), mirrors=served.event_id)
         exchange.choice = choice
         try:
-            await by.ask(Unheard(), exchange, choice, self.settings.timeout_s)
+            await by.ask(Unheard(), exchange, choice, Patience.of({}, self.settings.timeout_s))
         except ApiError as error:
             exchange.status = error.status
         except asyncio.CancelledError:
