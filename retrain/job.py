@@ -20,7 +20,7 @@ import structlog
 
 from retrain import harvest, manifest, recipe, tracking
 from retrain.adapters import Adapter, commit
-from retrain.base_model import base_model_id, check_model
+from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.comparison import compare, summary
 from retrain.dataset import Dataset, build
 from retrain.gate import judge
@@ -70,8 +70,8 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
     request, settings = spec.request, spec.settings
     check_model(spec.model_dir)
     knobs = recipe.find(settings.recipe)
-    base = base_model_id(spec.model_dir)
-    champion = _champion(spec, base)
+    base = base_model_id(spec.model_dir, spec.var / "digests")
+    champion = stored_champion(spec, base)
     listed, dataset = rows(spec, folder, base)
     parameters = {"dataset": listed.digest, "base_model": base, "champion": request.champion, **_flat(asdict(knobs))}
     tags = {"request": request.id, "alarm": request.alarm_id, "reason": request.reason}
@@ -139,11 +139,11 @@ def _made(root: Path, note: Path) -> tuple[Manifest, Dataset] | None:
         return None
 
 
-def _champion(spec: JobSpec, base: str) -> Path:
+def stored_champion(spec: JobSpec, base: str) -> Path:
     """Its folder, once its bytes are what its name says. Raises ValueError, FileNotFoundError."""
     path = adapter_path(spec.var / "adapters", spec.request.alias, spec.champion_digest)
     found = adapter_digest(path, base)
-    if found != spec.champion_digest:
+    if spec.champion_digest not in (found, adapter_digest(path, former_base_model_id(spec.model_dir))):
         raise ValueError(
             f"{path}: digest is {found}, expected {spec.champion_digest}: altered, or another base model's"
         )

@@ -46,6 +46,7 @@ def _compare(lora: Lora, wanted: frozenset[str], model_dir: Path, warm_start: Pa
     from peft import PeftConfig
 
     found = PeftConfig.from_pretrained(str(warm_start))
+    found.base_model_name_or_path = None  # else PEFT warns that ours is called otherwise
     for name in BEYOND:
         if (value := getattr(found, name, None)) and value != "none":
             raise _other(f"no recipe has {name}", warm_start, f"{name} = {value!r}")

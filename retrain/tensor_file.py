@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 POINTER = b"version https://git-lfs"  # how a file begins that Git LFS has not fetched yet
 LENGTH = 8  # bytes that give the header's
+METADATA = "__metadata__"
+
+
+class _Tensor(msgspec.Struct, frozen=True):
+    """One, as the header has it; offsets count from the header's end."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the file a tensor's bytes lie, and what they are."""
+
+    dtype: str
+    shape: list[int]
+    first: int
+    end: int
+
+    @property
+    def element(self) -> float:
+        """Bytes of one element."""
+        return (self.end - self.first) / max(1, math.prod(self.shape))
 
 
 def is_pointer(path: Path) -> bool:
@@ -16,9 +42,9 @@ def is_pointer(path: Path) -> bool:
         return file.read(len(POINTER)) == POINTER
 
 
-def header(path: Path) -> dict[str, Any]:
-    """Name -> dtype, shape and place of each tensor, and `__metadata__`. Raises ValueError where the file is not whole:
-    a Git LFS pointer, cut off, or no safetensors file."""
+def contents(path: Path) -> dict[str, Place]:
+    """The place of each tensor, by its name. Raises ValueError where the file is not whole: a Git LFS pointer, cut off,
+    or no safetensors file."""
     if is_pointer(path):
         raise ValueError(f"{path}: a Git LFS pointer, not the weights; fetch them with `git lfs pull`")
     size = path.stat().st_size
@@ -26,27 +52,21 @@ def header(path: Path) -> dict[str, Any]:
         length = int.from_bytes(file.read(LENGTH), "little")
         if size < LENGTH or length > size - LENGTH:
             raise ValueError(f"{path}: {size} bytes are too few for its header; cut off, or no safetensors file")
-        found = _parsed(path, file.read(length))
-    wanted = LENGTH + length + max((end for _, end in map(_place, _tensors(found))), default=0)
+        tensors = _tensors(path, file.read(length))
+    start = LENGTH + length
+    found = {
+        name: Place(each.dtype, each.shape, *(start + offset for offset in each.data_offsets))
+        for name, each in tensors.items()
+    }
+    wanted = max((place.end for place in found.values()), default=start)
     if size != wanted:
         raise ValueError(f"{path}: {size} bytes, expected {wanted} by its header: cut off or damaged; fetch it again")
     return found
 
 
-def _parsed(path: Path, raw: bytes) -> dict[str, Any]:
+def _tensors(path: Path, raw: bytes) -> dict[str, _Tensor]:
     try:
-        found = json.loads(raw)
-        if not isinstance(found, dict) or not all(map(_place, _tensors(found))):
-            raise ValueError("expected tensors by name")
-    except (ValueError, TypeError, KeyError) as error:
+        found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        return {name: msgspec.json.decode(value, type=_Tensor) for name, value in found.items() if name != METADATA}
+    except msgspec.MsgspecError as error:
         raise ValueError(f"{path}: its header cannot be read, no safetensors file: {error}") from error
-    return found
-
-
-def _tensors(found: dict[str, Any]) -> list[Any]:
-    return [value for name, value in found.items() if name != "__metadata__"]
-
-
-def _place(tensor: Any) -> tuple[int, int]:
-    first, end = tensor["data_offsets"]
-    return int(first), int(end)

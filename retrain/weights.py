@@ -32,6 +32,7 @@ def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Pat
         return get_peft_model(base, targets.shape(recipe.lora)).train()
     config = PeftConfig.from_pretrained(str(warm_start))
     config.lora_dropout = recipe.lora.dropout
+    config.base_model_name_or_path = str(model_dir)  # the store has its id, which is looked for on a hub
     return PeftModel.from_pretrained(base, str(warm_start), config=config, is_trainable=True).train()
 
 

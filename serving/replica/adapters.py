@@ -27,11 +27,13 @@ class Unfit(ValueError):
 
 @dataclass(slots=True)
 class Adapters:
-    """`base_model` is the id that digests were made with. A verdict on the bytes holds until a file changes."""
+    """`base_model` is the id that digests are made with, `former_base_model` the one of earlier releases. A verdict on
+    the bytes holds until a file changes."""
 
     root: Path
     base_model: str
     max_rank: int
+    former_base_model: str = ""
     _known: dict[str, tuple[Stamp, str]] = field(default_factory=dict)  # digest -> its files' stamps, what is wrong
 
     def verified(self, each: Wanted) -> Path:
@@ -61,6 +63,8 @@ class Adapters:
         except Unfit as error:
             return str(error)
         found = adapter_digest(path, self.base_model)
+        if self.former_base_model and adapter_digest(path, self.former_base_model) == digest:
+            return ""
         return "" if found == digest else f"{path}: digest is {found}, expected {digest}: altered, or of another base"
 
 

@@ -27,7 +27,7 @@ LOOK_S = 0.1  # how soon a new route is noticed where nobody wakes us
 
 @dataclass(slots=True)
 class Reconciler:
-    """`base_model` is the id that adapters' digests were made with."""
+    """`base_model` is the id that adapters' digests are made with, `former_base_model` the one of earlier releases."""
 
     settings: ControllerSettings
     replica: Replica
@@ -36,6 +36,7 @@ class Reconciler:
     append: Append
     adapter_root: Path
     base_model: str
+    former_base_model: str = ""
     _fingerprints: Fingerprints = field(init=False)
     _loader: Loader = field(init=False)
     _rounds: Rounds = field(init=False)
@@ -46,7 +47,8 @@ class Reconciler:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        name, adapters = self.replica.name, Adapters(self.adapter_root, self.base_model, self.settings.max_lora_rank)
+        name, rank = self.replica.name, self.settings.max_lora_rank
+        adapters = Adapters(self.adapter_root, self.base_model, rank, self.former_base_model)
         self._fingerprints = Fingerprints(self.settings, name, lambda: self.table())
         self._loader = Loader(self.settings, name, self.engine, adapters, self._fingerprints)
         self._rounds = Rounds(name, self._fingerprints)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from retrain.adapters import commit
 
+MODULES = ["q_proj", "v_proj", "o_proj", "up_proj"]
 
-def made(folder: Path, weights: str = "weights") -> Path:
+
+def made(folder: Path, weight: float = 1.0, metadata: dict[str, str] | None = None, **config: object) -> Path:
+    """An adapter as PEFT leaves it, in a folder with more."""
     folder.mkdir()
-    (folder / "adapter_config.json").write_text("{}")
-    (folder / "adapter_model.safetensors").write_text(weights)
+    about = {"peft_type": "LORA", "r": 8, "target_modules": MODULES, "base_model_name_or_path": "/home/me/model"}
+    (folder / "adapter_config.json").write_bytes(msgspec.json.encode({**about, **config}))
+    tensors = {f"layer.{i}.lora_{side}.weight": np.full((8, 4), weight + i) for i in range(5) for side in "AB"}
+    save_file(tensors | {"halves": np.full(3, weight, np.float16)}, folder / "adapter_model.safetensors", metadata)
     (folder / "optimizer.pt").write_text("pickled things stay behind")
     return folder
 
@@ -35,7 +44,7 @@ def test_other_bytes_or_another_base_model_are_another(tmp_path: Path) -> None:
     digests = {
         commit(source, tmp_path / "store", "support", "base").digest,
         commit(source, tmp_path / "store", "support", "other base").digest,
-        commit(made(tmp_path / "two", "altered"), tmp_path / "store", "support", "base").digest,
+        commit(made(tmp_path / "two", 2.0), tmp_path / "store", "support", "base").digest,
     }
     assert len(digests) == 3
 
@@ -45,3 +54,64 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (source / "adapter_config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"adapter_config\.json: missing"):
         commit(source, tmp_path / "store", "support", "base")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target_modules": MODULES[::-1]},
+        {"base_model_name_or_path": "/tmp/elsewhere"},
+        {"peft_version": "9.0"},
+        {"metadata": {"format": "pt", "run": "7", "host": "here", "by": "me"}},
+    ],
+)
+def test_equal_weights_have_one_name_however_they_were_written(tmp_path: Path, changes: dict[str, Any]) -> None:
+    one = commit(made(tmp_path / "one"), tmp_path / "store", "support", "base")
+    assert commit(made(tmp_path / "two", **changes), tmp_path / "store", "support", "base") == one
+
+
+@pytest.mark.parametrize("changes", [{"r": 16}, {"target_modules": MODULES[:3]}, {"weight": 1.5}])
+def test_what_changes_an_answer_changes_the_name(tmp_path: Path, changes: dict[str, Any]) -> None:
+    one = commit(made(tmp_path / "one"), tmp_path / "store", "support", "base")
+    assert commit(made(tmp_path / "two", **changes), tmp_path / "store", "support", "base") != one
+
+
+def test_the_order_of_tensors_in_the_file_says_nothing(tmp_path: Path) -> None:
+    source = made(tmp_path / "one")
+    adapter = commit(source, tmp_path / "store", "support", "base")
+    again = made(tmp_path / "two")
+    shuffle(again / "adapter_model.safetensors")
+    assert (again / "adapter_model.safetensors").read_bytes() != (source / "adapter_model.safetensors").read_bytes()
+    assert commit(again, tmp_path / "store", "support", "base") == adapter
+
+
+def shuffle(path: Path) -> None:
+    """Writes the tensors in the reverse order."""
+    raw = path.read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header, data = msgspec.json.decode(raw[8:start]), b""
+    for name in sorted(set(header) - {"__metadata__"}, reverse=True):
+        first, end = header[name]["data_offsets"]
+        header[name]["data_offsets"] = [len(data), len(data) + end - first]
+        data += raw[start + first : start + end]
+    told = msgspec.json.encode(header)
+    path.write_bytes(len(told).to_bytes(8, "little") + told + data)
+
+
+def test_the_store_has_the_very_weights_and_no_path_of_this_machine(tmp_path: Path) -> None:
+    source = made(tmp_path / "one")
+    adapter = commit(source, tmp_path / "store", "support", "llama@0123")
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (source, adapter.path))
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    config = msgspec.json.decode((adapter.path / "adapter_config.json").read_bytes())
+    assert (config["base_model_name_or_path"], config["target_modules"]) == ("llama@0123", sorted(MODULES))
+
+
+def test_weights_that_are_cut_off_are_not_stored(tmp_path: Path) -> None:
+    source = made(tmp_path / "one")
+    weights = source / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="cut off"):
+        commit(source, tmp_path / "store", "support", "base")
+    assert list((tmp_path / "store" / "support").iterdir()) == []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from retrain.base_model import check_model
+from retrain.base_model import base_model_id, check_model
 
 POINTER = (
     b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32\nsize 1073\n"
@@ -67,3 +68,51 @@ def test_a_shard_that_lacks_is_named(folder: Path) -> None:
     (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": shards}))
     with pytest.raises(FileNotFoundError, match=r"model-00002-of-00002\.safetensors missing, which"):
         check_model(folder)
+
+
+def same_size(path: Path) -> None:
+    """Another weight in a file of the same size and header."""
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+
+def moved(folder: Path) -> Path:
+    return folder.rename(folder.with_name("elsewhere"))
+
+
+def test_a_model_is_named_by_what_it_is_and_not_by_where_it_lies(folder: Path) -> None:
+    before = base_model_id(folder)
+    (folder / "trainer_state.json").write_text('{"stray": true}')
+    (folder / "README.md").write_text("hello")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "_name_or_path": "/home/me/model"}))
+    assert base_model_id(moved(folder)) == before
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "tokenizer.json", "config.json", "chat_template.jinja"])
+def test_other_content_is_another_model(folder: Path, name: str) -> None:
+    before, path = base_model_id(folder), folder / name
+    if name == WEIGHTS:
+        same_size(path)
+    elif name == "config.json":
+        path.write_text(json.dumps({**json.loads(path.read_text()), "rope_theta": 5.0}))
+    else:
+        path.write_text((path.read_text() if path.is_file() else "") + " ")
+    assert base_model_id(folder) != before
+
+
+def test_a_digest_is_noted_until_the_file_changes(folder: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    first = base_model_id(folder, notes)
+    assert base_model_id(folder, notes) == first == base_model_id(folder)
+    about = (folder / WEIGHTS).stat()
+    same_size(folder / WEIGHTS)
+    os.utime(folder / WEIGHTS, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert base_model_id(folder, notes) == base_model_id(folder) != first
+
+
+def test_a_noted_digest_is_not_made_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = base_model_id(folder, tmp_path / "notes")
+    monkeypatch.setattr("hashlib.file_digest", None)
+    assert base_model_id(folder, tmp_path / "notes") == first

@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from retrain import recipe
+from retrain.adapters import commit
+from retrain.base_model import base_model_id
 from retrain.checkpoint import Checkpoint, trainable
 from retrain.first import first_adapter
 from retrain.settings import RetrainSettings
@@ -179,3 +181,22 @@ def test_a_checkpoint_that_is_broken_is_none(model_dir: Path, tmp_path: Path) ->
     for left in (b"", b"half of one", b"\0" * 64):
         path.write_bytes(left)
         assert checkpoint.restore(model, optimizer) == []
+
+
+def test_the_same_training_has_one_name_wherever_it_runs(model_dir: Path, tmp_path: Path) -> None:
+    versions = set()
+    for name in ("here", "there"):
+        folder = shutil.copytree(model_dir, tmp_path / name / "model")
+        done = train(ROWS, folder, knobs(min_steps=2, max_steps=2), tmp_path / name, threads=1)
+        versions.add(commit(done.folder, tmp_path / "store", "support", base_model_id(folder)).version)
+    assert len(versions) == 1
+
+
+def test_a_stored_adapter_is_gone_on_from(model_dir: Path, tmp_path: Path) -> None:
+    first = train(ROWS, model_dir, knobs(), tmp_path / "one", threads=1)
+    stored = commit(first.folder, tmp_path / "store", "support", base_model_id(model_dir)).path
+    one, two = (
+        train(ROWS, model_dir, knobs(), tmp_path / name, warm_start=warm, threads=1)
+        for name, warm in (("two", first.folder), ("three", stored))
+    )
+    assert one.loss == two.loss

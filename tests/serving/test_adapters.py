@@ -34,6 +34,13 @@ def test_whole_right_and_harmless_is_taken(root: Path) -> None:
     assert rank(path) == 8
 
 
+def test_an_adapter_of_an_earlier_release_is_known_by_the_base_models_former_name(root: Path) -> None:
+    each, path = stored(root)
+    assert Adapters(root, "llama@0123", 16, former_base_model=BASE).verified(each) == path
+    with pytest.raises(Unfit, match="altered, or of another base"):
+        Adapters(root, "llama@0123", 16, former_base_model="another").verified(each)
+
+
 def spoil(name: str, content: bytes) -> Callable[[Path], None]:
     def harm(path: Path) -> None:
         (path / name).write_bytes(content)
