@@ -32,7 +32,9 @@ def quality(settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm
         f"{watch.version} is right in {accuracy:.0%} of the {harm.count} labelled answers since "
         f"{clock(harm.since[1])}; it was {_share(known)} in the reference"
     )
-    evidence = _harm_evidence(settings.label_arl, known, harm) | {"accuracy_since_onset": round(accuracy, 4)}
+    evidence = _harm_evidence(settings.label_arl / known.block, known, harm) | {
+        "accuracy_since_onset": round(accuracy, 4)
+    }
     return _alarm(
         "quality", watch, harm.since, (last.id, last.time_ms), evidence | _shown(told), summary + _where(told)
     )

@@ -18,7 +18,7 @@ from monitor.fingerprint import event_print
 from monitor.gaps import Gap
 from monitor.open_alarms import Answer
 from monitor.reference import scorer
-from monitor.rows import ScoreRows
+from monitor.rows import ScoreRows, turns_of
 from monitor.settings import MonitorSettings
 from monitor.tally import Tally
 from monitor.watch import Baseline, Label, Raised, Watch, baseline, calibrated, with_evidence
@@ -26,13 +26,15 @@ from monitor.windows import Head, passed_ms
 
 CHAMPION = "champion"
 EARLY_KEPT = 1_000
+TURN_KEPT = 4_000
 
 Source = Literal["inference", "feedback"]
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What offsets `first_offset..last_offset` of one partition held for this alias. `time_ms` is when the log took
-    the record; the judge knows no other clock."""
+    the record; the judge knows no other clock. `ends_turn`: no more rows of this source follow in the turn (a second of
+    the log's time); what one person sent in a turn is judged as one."""
 
     source: Source
     partition: int
@@ -41,6 +43,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     descriptor_names: list[str]
     rows: ScoreRows
     time_ms: int
+    ends_turn: bool = True
 
 
 class AliasState(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +55,7 @@ class AliasState(msgspec.Struct, frozen=True, kw_only=True):
     watches: dict[str, Watch] = {}  # by version; the one seen last is last
     windows: Tally = Tally()
     early: list[Label] = []  # labels that came before their event
+    turn: list[Label] = []  # labels of the turn that is not over
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +89,7 @@ def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[
     if batch.source == "inference":
         state, findings = _served(settings, state, rows, batch.descriptor_names)
     else:
-        state, findings = _labelled(settings, state, rows)
+        state, findings = _labelled(settings, state, rows, batch)
     state, gone = _retired(settings, state)
     findings += gone
     passed = passed_ms(settings, state.heads)
@@ -170,11 +174,17 @@ def _watched(
     return fresh, open_alarms.ended(settings, known, list(known.raised.values()), ("", known.seen_ms), "untested")[1]
 
 
-def _labelled(settings: MonitorSettings, state: AliasState, rows: ScoreRows) -> tuple[AliasState, list[Finding]]:
+def _labelled(
+    settings: MonitorSettings, state: AliasState, rows: ScoreRows, batch: Batch
+) -> tuple[AliasState, list[Finding]]:
+    """Labels wait until their turn is over: before, nobody knows in which order they belong."""
     places = [i for i, correct in enumerate(rows.correct) if correct is not None]
     state = replace(state, windows=tally.labelled(settings, state.windows, rows.take(places)))
-    given = [_label(rows, i) for i in places if rows.arms[i] == CHAMPION]
-    findings: list[Finding] = []
+    turns = turns_of(rows, batch.time_ms)
+    given = [*state.turn, *(_label(rows, i, turns[i]) for i in places if rows.arms[i] == CHAMPION)]
+    if not batch.ends_turn and len(given) < TURN_KEPT:
+        return replace(state, turn=given), []
+    state, findings = replace(state, turn=[]), list[Finding]()
     for version, chosen in tally.groups([label.version for label in given], range(len(given))).items():
         state, found = _heard(settings, state, version, [given[i] for i in chosen])
         findings += found
@@ -240,5 +250,6 @@ def _gaps(settings: MonitorSettings, state: AliasState, version: str) -> list[Ga
     return gaps.report(settings.fairness, watch.fairness) if watch else []
 
 
-def _label(rows: ScoreRows, i: int) -> Label:
-    return Label(rows.versions[i], rows.ids[i], event_print(rows.ids[i]), bool(rows.correct[i]), rows.times_ms[i])
+def _label(rows: ScoreRows, i: int, turn: int) -> Label:
+    id = rows.ids[i]
+    return Label(rows.versions[i], id, event_print(id), bool(rows.correct[i]), rows.times_ms[i], turn)

@@ -1,22 +1,26 @@
-"""Labels of one version: the reference's make the baseline, all later ones test it. One loss per event.
+"""Labels of one version: the reference's make the baseline, all later ones test it. One label per event, and one step
+of the test for all that one person's replies were labelled in a turn.
 
 Labels of events that an alarm chose (`monitor.lately`) check the estimate only: they are no fair sample."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from monitor import alarms, calibration, conduct, lately
-from monitor.detectors.episode import Over
-from monitor.detectors.risk import Risk
+from monitor.dependence import added
+from monitor.detectors.episode import Over, steps
+from monitor.detectors.risk import Harm
 from monitor.fairness import Outcomes
 from monitor.findings import Finding, LabelsWanted
 from monitor.lately import Told
 from monitor.open_alarms import LABELLED_KEPT, closed, opened
+from monitor.people import UNKNOWN, together
 from monitor.settings import MonitorSettings
-from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Recent, Watch, baseline
+from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Recent, Watch, baseline, measured, tester
 
 WAITING_KEPT = 2_000
 
@@ -24,25 +28,15 @@ Heard = tuple[Watch, list[Finding], list[Label]]
 
 
 def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> Heard:
-    """Takes labels in order. The third value are those that came before their event, to be heard again."""
-    positions = {one: i for i, one in enumerate(watch.reference.prints if watch.reference else watch.prints)}
-    repeats, tested, asked = set(watch.repeats), set(watch.labelled), set(watch.asked)
-    findings: list[Finding] = []
-    early: list[Label] = []
-    for label in labels:
-        position = positions.get(label.event_print)
-        if position is not None:
-            watch, found = _settle(settings, watch, position, label)
-            findings += found
-        elif label.event_print in repeats or label.event_print in tested:
-            continue
-        elif watch.reference is None:
-            early.append(label)
-        else:
-            tested.add(label.event_print)
-            watch, found = (_check if label.event_print in asked else _test)(settings, watch, label)
-            findings += found
-    return watch, findings, early
+    """Takes labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
+    file is no episode. The third value are those that came before their event, to be heard again."""
+    watch, others = _settle(settings, watch, sorted(labels, key=_order))
+    if watch.reference is None:
+        passed = {*watch.repeats, *watch.labelled}
+        return watch, [], [label for label in others if label.event_print not in passed]
+    watch, findings = _take(settings, watch, others)
+    watch, found = _release(settings, _adopt(settings, watch))
+    return watch, [*findings, *found], []
 
 
 def since_onset(watch: Watch) -> int:
@@ -51,19 +45,42 @@ def since_onset(watch: Watch) -> int:
     return watch.quality.count - raised.labels_before if raised else 0
 
 
-def _settle(settings: MonitorSettings, watch: Watch, position: int, label: Label) -> tuple[Watch, list[Finding]]:
-    """A label of the reference: the first one counts, for a bounded time."""
-    late = watch.reference is not None and label.time_ms > watch.frozen_ms + settings.late_labels_s * 1_000
-    if watch.labels[position] != UNLABELLED or late:
-        return watch, []
-    settled = [*watch.labels[:position], _outcome(label), *watch.labels[position + 1 :]]
-    return _release(settings, replace(watch, labels=settled))
+def _settle(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> tuple[Watch, list[Label]]:
+    """Labels of the reference: the first one counts, for a bounded time. Gives the others back."""
+    positions = {one: i for i, one in enumerate(watch.reference.prints if watch.reference else watch.prints)}
+    until_ms = math.inf if watch.reference is None else watch.frozen_ms + settings.late_labels_s * 1_000
+    settled, turns = list(watch.labels), watch.turns or [0] * len(watch.labels)
+    turns, others = list(turns), list[Label]()
+    for label in labels:
+        position = positions.get(label.event_print)
+        if position is None:
+            others.append(label)
+        elif settled[position] == UNLABELLED and label.time_ms <= until_ms:
+            settled[position], turns[position] = _outcome(label), label.turn
+    if settled == watch.labels:
+        return watch, others
+    return _measured(replace(watch, labels=settled, turns=turns)), others
 
 
-def _test(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
-    labelled = [*watch.labelled, label.event_print][-LABELLED_KEPT:]
-    watch = _adopt(settings, replace(watch, labelled=labelled, waiting=[*watch.waiting, label][-WAITING_KEPT:]))
-    return _release(settings, watch)
+def _measured(watch: Watch) -> Watch:
+    return replace(watch, known=measured(watch))
+
+
+def _take(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> tuple[Watch, list[Finding]]:
+    """Later labels, each event's first: they wait for a baseline, if there is none."""
+    passed, asked = {*watch.repeats, *watch.labelled}, set(watch.asked)
+    findings: list[Finding] = []
+    for label in labels:
+        if label.event_print in passed:
+            continue
+        passed.add(label.event_print)
+        if label.event_print in asked:
+            watch, found = _check(settings, watch, label)
+            findings += found
+        else:
+            labelled = [*watch.labelled, label.event_print][-LABELLED_KEPT:]
+            watch = replace(watch, labelled=labelled, waiting=[*watch.waiting, label])
+    return watch, findings
 
 
 def _check(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
@@ -74,42 +91,74 @@ def _check(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch
 def _adopt(settings: MonitorSettings, watch: Watch) -> Watch:
     """Once the reference's own labels can no longer come, the first later ones must serve as baseline."""
     known = baseline(settings, watch)
-    over = watch.waiting[-1].time_ms > watch.frozen_ms + settings.late_labels_s * 1_000
-    if known.limit is not None or not over:
+    newest_ms = max((label.time_ms for label in watch.waiting), default=0)
+    if known.limit is not None or newest_ms <= watch.frozen_ms + settings.late_labels_s * 1_000:
         return watch
     lacking = settings.min_reference_labels - known.labelled
-    adopted = [*watch.adopted, *map(_outcome, watch.waiting[:lacking])]
-    return replace(watch, adopted=adopted, waiting=watch.waiting[lacking:])
+    chosen, waiting = watch.waiting[:lacking], watch.waiting[lacking:]
+    first = len(watch.adopted)
+    steps = {k: first + i for i, group in enumerate(_steps(watch, chosen)) for k in group}
+    adopted_steps = [*watch.adopted_steps, *(steps[k] for k in range(len(chosen)))]
+    adopted = [*watch.adopted, *map(_outcome, chosen)]
+    return _measured(replace(watch, adopted=adopted, adopted_steps=adopted_steps, waiting=waiting))
 
 
 def _release(settings: MonitorSettings, watch: Watch) -> tuple[Watch, list[Finding]]:
     """Tests the labels that waited for a baseline, if there is one now."""
     known = baseline(settings, watch)
-    if watch.reference is None or known.limit is None:
-        return watch, []
+    if known.limit is None:
+        return replace(watch, waiting=watch.waiting[-WAITING_KEPT:]), []
     findings: list[Finding] = []
     waiting, watch = watch.waiting, replace(watch, waiting=[])
-    for label in waiting:
-        watch, found = _judge(settings, watch, known, label)
+    for step in _steps(watch, waiting):
+        watch, found = _judge(settings, watch, known, [waiting[k] for k in step])
         findings += found
     return watch, findings
 
 
-def _judge(settings: MonitorSettings, watch: Watch, known: Baseline, label: Label) -> tuple[Watch, list[Finding]]:
-    assert known.limit is not None
-    event = _told(watch, label)
-    limit = Risk(known.limit, settings.label_arl)
-    moment = event.id, event.time_ms
-    state, turns = limit.follow(watch.quality, [event.loss], [moment], settings.alarm_clear_events)
-    watch, unfair = _fairness(settings, watch, event)
-    watch, findings = _trusted(replace(watch, quality=state, told=lately.kept(watch.told, [event])), label)
-    findings += unfair
+def _steps(watch: Watch, labels: Sequence[Label]) -> list[list[int]]:
+    """The places of those that are one step: a person's of one turn, or one reply's where nobody is known."""
+    people = [recent.person if (recent := watch.recent.get(label.event_print)) else UNKNOWN for label in labels]
+    return together([(label.turn, who or -1 - k) for k, (label, who) in enumerate(zip(labels, people, strict=True))])
+
+
+def _judge(
+    settings: MonitorSettings, watch: Watch, known: Baseline, step: Sequence[Label]
+) -> tuple[Watch, list[Finding]]:
+    """One step: the mean of its labels' losses."""
+    events = [_told(watch, label) for label in step]
+    watch, findings = _noted(settings, watch, step, events)
+    watch, turns = _tested(settings, watch, known, events)
     for turn in turns:
         if isinstance(turn, Over):
-            watch, found = closed(watch, "quality", moment, "quiet")
+            watch, found = closed(watch, "quality", (events[-1].id, events[-1].time_ms), "quiet")
         else:
-            watch, found = opened(watch, alarms.quality(settings, watch, known, turn, event), turn.before)
+            watch, found = opened(watch, alarms.quality(settings, watch, known, turn, events[-1]), turn.before)
         findings += found
+    return watch, findings
+
+
+def _tested(
+    settings: MonitorSettings, watch: Watch, known: Baseline, events: Sequence[Told]
+) -> tuple[Watch, list[Harm | Over]]:
+    loss, first = sum(event.loss for event in events) / len(events), events[0]
+    block, full = added(watch.unfinished, known.block, loss, len(events), (first.id, first.time_ms))
+    if full is None:
+        return replace(watch, unfinished=block), []
+    test, after = tester(settings, known), steps(settings.alarm_clear_events, known.block)
+    state, turns = test.follow(watch.quality, [full.loss], [full.first], after, [full.labels])
+    return replace(watch, unfinished=block, quality=state), turns
+
+
+def _noted(
+    settings: MonitorSettings, watch: Watch, step: Sequence[Label], events: Sequence[Told]
+) -> tuple[Watch, list[Finding]]:
+    """What each label says of groups and of the estimate."""
+    findings: list[Finding] = []
+    for label, event in zip(step, events, strict=True):
+        watch, unfair = _fairness(settings, watch, event)
+        watch, found = _trusted(replace(watch, told=lately.kept(watch.told, [event])), label)
+        findings += [*found, *unfair]
     return watch, findings
 
 
@@ -143,3 +192,7 @@ def _trusted(watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
 
 def _outcome(label: Label) -> int:
     return RIGHT if label.correct else WRONG
+
+
+def _order(label: Label) -> tuple[int, int]:
+    return label.turn, label.event_print

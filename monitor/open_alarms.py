@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from monitor import burn_rate, drift, fairness, safety
 from monitor.blocks import Block
+from monitor.dependence import Open
 from monitor.detectors import risk
 from monitor.detectors.interface import Moment
 from monitor.findings import Alarm, AlarmCleared, Cause, Finding, Kind
@@ -130,7 +131,7 @@ def accepted(settings: MonitorSettings, watch: Watch, said: Answer) -> Found:
 def rearmed(settings: MonitorSettings, watch: Watch, kind: Kind, about: str = "") -> Watch:
     """With the detector of this started over."""
     if kind == "quality":
-        return replace(watch, quality=risk.restarted(watch.quality))
+        return replace(watch, quality=risk.restarted(watch.quality), unfinished=Open())
     if kind == "estimated_quality":
         return replace(watch, estimated=risk.restarted(watch.estimated), doubt=Block())
     if kind == "drift":

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+TURN_MS = 1_000  # of the log's time
+
 
 class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     """Columns of equal length. Served replies fill everything but `correct`; feedback fills ids, versions,
@@ -28,7 +30,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     finish_reasons: list[str] = []
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
-    logged_ms: list[int] = []  # when the log took each; empty once rows are in their final order
+    logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -59,3 +61,8 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
 
     def _columns(self) -> list[tuple[str, list[object]]]:
         return [(name, getattr(self, name)) for name in self.__struct_fields__]
+
+
+def turns_of(rows: ScoreRows, time_ms: int) -> list[int]:
+    """The turn of each row, equal for those of one; that of `time_ms` for all where they do not say when they came."""
+    return [ms // TURN_MS for ms in rows.logged_ms] or [time_ms // TURN_MS] * len(rows)

@@ -21,6 +21,7 @@ from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
 from monitor.lately import Seen
 from monitor.open_alarms import closed, opened
+from monitor.people import UNKNOWN, person
 from monitor.rows import ScoreRows
 from monitor.sample import Sample, gather
 from monitor.settings import MonitorSettings
@@ -87,6 +88,9 @@ def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> tuple[W
         rows=of(watch.rows, taken.descriptors),
         prints=of(watch.prints, [event_print(id) for id in taken.ids]),
         labels=of(watch.labels, [UNLABELLED] * len(taken)),
+        turns=of(watch.turns or [0] * len(watch.labels), [0] * len(taken)),
+        people=of(watch.people or [UNKNOWN] * len(watch.labels), [person(client) for client in taken.clients]),
+        known=None,
         traits=of(watch.traits, traits(taken)),
     )
     if not grown.complete:
@@ -140,7 +144,8 @@ def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     watch, unsafe = conduct.unsafe(settings, watch, values, fresh)
     watch, unfair = conduct.unfair(settings, watch, rows)
     recent = watch.recent | {
-        one: Recent(event.time_ms, event.chance, event.slices) for one, event in zip(prints, fresh, strict=True)
+        one: Recent(event.time_ms, event.chance, event.slices, person(client))
+        for one, event, client in zip(prints, fresh, rows.clients, strict=True)
     }
     for oldest in list(islice(recent, max(0, len(recent) - RECENT_KEPT))):
         del recent[oldest]

@@ -10,6 +10,7 @@ import msgspec
 from monitor import burn_rate, calibration, drift, fairness, safety
 from monitor.blocks import Block
 from monitor.bursts import Bursts
+from monitor.dependence import Known, Open, known_of
 from monitor.derived import derived
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors import risk
@@ -34,6 +35,7 @@ class Label(msgspec.Struct, frozen=True):
     event_print: int
     correct: bool
     time_ms: int
+    turn: int = 0  # in which the log took it
 
 
 class Recent(msgspec.Struct, frozen=True, array_like=True):
@@ -42,6 +44,7 @@ class Recent(msgspec.Struct, frozen=True, array_like=True):
     time_ms: int
     chance: float
     slices: Member = ()
+    person: int = 0  # who asked (`monitor.people`)
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -65,11 +68,15 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[list[float]] = []  # the reference while it grows
     prints: list[int] = []
     labels: list[int] = []  # of the reference's events, in their order
+    turns: list[int] = []  # in which these labels came
+    people: list[int] = []  # who asked for the reference's events
     traits: list[Traits] = []
     sample: Sample = Sample()
     reference: Reference | None = None
     frozen_ms: int = 0
     adopted: list[int] = []  # later labels that had to serve as baseline
+    adopted_steps: list[int] = []  # equal for those that are one step
+    known: Known | None = None  # what the labels of the reference say, and the adopted ones
     waiting: list[Label] = []  # labels that came before there was a baseline
     labelled: list[int] = []  # events whose label was tested, newest last
     repeats: list[int] = []  # events that only repeated their sender's message
@@ -80,6 +87,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     asked: list[int] = []  # events chosen for a label, newest last: no fair sample
     drift: drift.State = drift.State()
     quality: risk.State = risk.State()
+    unfinished: Open = Open()  # tested labels since the last full block
     estimated: risk.State = risk.State()
     doubt: Block = Block()  # estimated losses of the unfinished block
     trust: calibration.Trust = calibration.Trust()
@@ -98,16 +106,34 @@ class Baseline:
     labelled: int
     errors: int
     limit: float | None  # of the error rate; None while too few are labelled
+    block: int = 1  # steps that are judged as one, because they depend on each other
+    inflation: float = 1.0  # of sums of them, by what dependence that leaves
 
 
 def baseline(settings: MonitorSettings, watch: Watch) -> Baseline:
     """What the reference's labels say, and the error rate that is still accepted."""
-    errors = watch.labels.count(WRONG) + watch.adopted.count(WRONG)
-    labelled = errors + watch.labels.count(RIGHT) + watch.adopted.count(RIGHT)
+    known = watch.known or measured(watch)
+    labelled, errors = known.labelled, known.errors
     if labelled < settings.min_reference_labels:
         return Baseline(labelled, errors, None)
-    bound = risk.upper_bound(errors, labelled, settings.baseline_confidence)
-    return Baseline(labelled, errors, min(bound + settings.tolerance, 0.99))
+    bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, settings.baseline_confidence)
+    return Baseline(labelled, errors, min(bound + settings.tolerance, 0.99), known.block, known.inflation)
+
+
+def measured(watch: Watch) -> Known:
+    """What the labels of the reference say, and the adopted ones, in the order of their replies."""
+    places = [i for i, label in enumerate(watch.labels) if label != UNLABELLED]
+    people, turns = watch.people or [0] * len(watch.labels), watch.turns or [0] * len(watch.labels)
+    steps = [(people[i] or -1 - i, turns[i]) for i in places]
+    adopted = watch.adopted_steps or range(len(watch.adopted))
+    losses = [float(label == WRONG) for label in (*(watch.labels[i] for i in places), *watch.adopted)]
+    return known_of(losses, [*steps, *((step, -1) for step in adopted)])
+
+
+def tester(settings: MonitorSettings, known: Baseline) -> Risk:
+    """Tests labels, in blocks of as many steps as the reference asks for."""
+    assert known.limit is not None
+    return Risk(known.limit, settings.label_arl / known.block, inflation=known.inflation)
 
 
 def calibrated(watch: Watch) -> calibration.Calibration | None:
@@ -131,8 +157,11 @@ def _fitted(reference: Reference, labels: tuple[int, ...]) -> calibration.Calibr
 
 def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
     """The watch with each detector's log10 of statistic over threshold brought up to date."""
+    if watch.reference is not None and watch.known is None:
+        watch = msgspec.structs.replace(watch, known=measured(watch))
+    block = watch.known.block if watch.known else 1
     ratios: dict[Kind, float] = {
-        "quality": risk.statistic(watch.quality) / settings.label_arl,
+        "quality": risk.statistic(watch.quality) * block / settings.label_arl,
         "estimated_quality": _feared(settings, watch),
         "drift": _moved(settings, watch),
         "errors": burn_rate.burning(error_budget(settings), watch.errors),

@@ -48,7 +48,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     replica: str
     arm: Arm
     operation: str  # chat, completion, response or embedding
-    client: str  # the API key's id, never the key
+    client: str  # the API key's id, never the key; "/" and a pseudonym of its user, else its conversation, if named
     input_messages: list[Message]
     output: str
     input_tokens: int

@@ -64,13 +64,14 @@ class Rules:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where in the log a record stands, and when the log took it. `topic_id`: what the offset counts in, where that is
-    known."""
+    known. `ends_turn`: as `streams.merge.Piece` has it."""
 
     topic: str
     partition: int
     offset: int
     time_ms: int
     topic_id: str = ""
+    ends_turn: bool = True
 
     @property
     def source(self) -> str:
@@ -131,6 +132,7 @@ def _batch(scores: ScoreBatch, place: Place) -> judge.Batch:
         descriptor_names=scores.descriptor_names,
         rows=scores.rows,
         time_ms=place.time_ms,
+        ends_turn=place.ends_turn,
     )
 
 

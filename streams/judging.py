@@ -143,7 +143,8 @@ class Judging:
 
 def _place(piece: Piece) -> Place:
     scores = piece.scores
-    return Place(scores.source_topic, scores.partition, scores.last_offset, piece.time_ms, scores.topic_id)
+    at = scores.source_topic, scores.partition, scores.last_offset, piece.time_ms
+    return Place(*at, topic_id=scores.topic_id, ends_turn=piece.ends_turn)
 
 
 def _refuse(desk: Desk, name: str, raw: Raw, error: Exception) -> None:

@@ -51,6 +51,7 @@ class Piece:
     scores: ScoreBatch
     time_ms: int  # when the log took the last of them
     records: tuple[Raw, ...]
+    ends_turn: bool = True  # no more of the alias's replies, or of its labels, follow in the turn
 
 
 @dataclass(slots=True)
@@ -183,8 +184,16 @@ def _pieces(parts: Iterable[Part]) -> Iterator[Piece]:
         scores = part[1].scores
         place = part[0], SOURCES.index(scores.source_topic), scores.partition, scores.alias, scores.topic_id
         by_place.setdefault(place, []).append(part)
-    for _, some in sorted(by_place.items(), key=lambda each: each[0][:-1]):  # a topic made anew after the one before
-        yield from map(_bare, _joined(some))
+    found = sorted(by_place.items(), key=lambda each: each[0][:-1])  # a topic made anew after the one before
+    yield from _ended(
+        [((turn, source, alias), piece) for (turn, source, _, alias, _), some in found for piece in _joined(some)]
+    )
+
+
+def _ended(pieces: list[tuple[tuple[int, int, str], Piece]]) -> list[Piece]:
+    """In their order, those that are the last of their turn, source and alias marked."""
+    last = {key: i for i, (key, _) in enumerate(pieces)}
+    return [_bare(piece, ends_turn=last[key] == i) for i, (key, piece) in enumerate(pieces)]
 
 
 def _joined(parts: list[Part]) -> list[Piece]:
@@ -217,7 +226,7 @@ def _piece(scores: ScoreBatch, rows: ScoreRows, records: tuple[Raw, ...]) -> Pie
     return Piece(told, time_ms, records)
 
 
-def _bare(piece: Piece) -> Piece:
+def _bare(piece: Piece, *, ends_turn: bool) -> Piece:
     """Without the times that gave it its place: it goes into the ledger, where it decides something."""
     rows = replace(piece.scores.rows, logged_ms=[])
-    return Piece(replace(piece.scores, rows=rows), piece.time_ms, piece.records)
+    return Piece(replace(piece.scores, rows=rows), piece.time_ms, piece.records, ends_turn)

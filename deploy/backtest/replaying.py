@@ -18,6 +18,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from deploy.backtest.candidates import Candidate
 from deploy.backtest.outcome import Ended, Outcome, told
 from monitor.descriptors import Describer
@@ -154,7 +156,8 @@ def _waiting(policy: PolicySettings) -> PolicySettings:
 def _batches(replay: Replay, chunk: Chunk) -> Iterator[tuple[int, Heard]]:
     for source, scored in _parts(chunk):
         if len(scored.rows):
-            yield chunk.end_ms, _batch(replay.memory.alias, source, scored.rows, chunk.names)
+            rows = structs.replace(scored.rows, logged_ms=list(scored.taken_ms))
+            yield chunk.end_ms, _batch(replay.memory.alias, source, rows, chunk.names)
 
 
 def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended]) -> Iterator[tuple[int, Heard]]:

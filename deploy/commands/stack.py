@@ -74,6 +74,8 @@ def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max
 
     from serving.gateway.keys import USUAL, Key, digest, entry
 
+    if "/" in name:
+        raise click.BadParameter(f"{name!r} contains '/', expected another sign: events part key and user by it")
     made = secrets.token_urlsafe(32)
     written = Key(name, digest(made), frozenset(scopes or USUAL), requests_per_minute, max_in_flight)
     click.echo(f"key: {made}\n\n{entry(written)}", nl=False)

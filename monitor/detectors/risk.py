@@ -37,8 +37,8 @@ class Walk(msgspec.Struct, frozen=True):
     total: float = 0.0
     wealth: float = 0.0
     since: Moment = ("", 0)
-    count: int = 0  # losses taken before the run
-    losses: float = 0.0  # their sum
+    count: int = 0  # observations before the run
+    losses: float = 0.0  # the sum of their losses
 
 
 class State(msgspec.Struct, frozen=True):
@@ -54,9 +54,9 @@ class State(msgspec.Struct, frozen=True):
 class Harm(Change):
     """The evidence is complete: since when, and what was seen since then."""
 
-    count: int = 0  # losses since the onset
-    losses: float = 0.0  # their sum
-    before: int = 0  # losses before the onset
+    count: int = 0  # observations since the onset
+    losses: float = 0.0  # the sum of their losses
+    before: int = 0  # observations before the onset
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +74,25 @@ class Risk:
         """Nothing seen."""
         return State(tuple(Walk() for _ in self.excesses))
 
-    def update(self, state: State, values: Sequence[float], moments: Sequence[Moment]) -> tuple[State, Harm | None]:
-        """Takes losses in [0, 1] in order; NaN: not judged."""
-        state, turns = self.follow(state, values, moments)
+    def update(
+        self, state: State, values: Sequence[float], moments: Sequence[Moment], weights: Sequence[int] = ()
+    ) -> tuple[State, Harm | None]:
+        """Takes losses in [0, 1] in order; NaN: not judged. `weights`: of how many observations each is the mean, 1
+        where it is not given; that is counted, and changes no statistic."""
+        state, turns = self.follow(state, values, moments, weights=weights)
         return state, next((each for each in turns if isinstance(each, Harm)), None)
 
     def follow(
-        self, state: State, values: Sequence[float], moments: Sequence[Moment], clear_after: int = 0
+        self,
+        state: State,
+        values: Sequence[float],
+        moments: Sequence[Moment],
+        clear_after: int = 0,
+        weights: Sequence[int] = (),
     ) -> tuple[State, list[Harm | Over]]:
         """The same, with each harm and each end of one: after `clear_after` quiet losses; 0: never."""
         turns: list[Harm | Over] = []
-        walking, rested = _Walking(self, state), 0
+        walking, rested = _Walking(self, state, weights), 0
         for k, loss in enumerate(values):
             if k < rested or math.isnan(loss):
                 continue
@@ -121,8 +129,8 @@ class _Walking:
     """A state while it goes on. Its steps are the monitor's most frequent ones, so they are written for speed: lists
     rather than objects, factors and logarithms once for each loss that comes."""
 
-    def __init__(self, detector: Risk, state: State) -> None:
-        self.detector = detector
+    def __init__(self, detector: Risk, state: State, weights: Sequence[int]) -> None:
+        self.detector, self.weights = detector, weights
         self.stakes = [stake(detector.rate, excess) / detector.inflation for excess in detector.excesses]
         self.totals = [walk.total for walk in state.walks]
         self.wealths = [walk.wealth for walk in state.walks]
@@ -148,8 +156,9 @@ class _Walking:
                 wealths[i] = gain
             else:
                 wealths[i] = wealth + gain
-        self.count += 1
-        self.losses += loss
+        weight = self.weights[k] if self.weights else 1
+        self.count += weight
+        self.losses += loss * weight
         evidence = sum(totals) / len(totals) / self.detector.arl
         if self.open and evidence > CAP:
             self.totals = [total * (CAP / evidence) for total in totals]
@@ -176,8 +185,9 @@ class _Walking:
     def rest(self, first: int, end: int) -> None:
         """Takes the losses from `first` to before `end`, all of them 0, in a state that is `still`."""
         self.wealths = [gain for _, _, gain in self._steps(first, 0.0)]
-        self.count += end - first
-        self.began = [(end - 1, self.count - 1, self.losses)] * len(self.began)
+        weights = self.weights[first:end] if self.weights else [1] * (end - first)
+        self.count += sum(weights)
+        self.began = [(end - 1, self.count - weights[-1], self.losses)] * len(self.began)
 
     def state(self, moments: Sequence[Moment]) -> State:
         """As it is now."""

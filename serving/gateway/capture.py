@@ -54,6 +54,7 @@ class Exchange:
     complete: bool = False  # everything is on its way to the client, who may close now
     captured: bool = False
     mirrors: str = ""  # the event whose question this shadow was asked
+    conversation: str = ""  # as the client named it
 
     @property
     def latency_s(self) -> float:
@@ -102,7 +103,7 @@ class Capture:
     def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
         if exchange.comparable and choice.arm is not Arm.SHADOW:
             self._recent.add(exchange.event_id, exchange.answer.text)
-        client = caller(exchange.client, exchange.asked.user, self._pseudonym)
+        client = caller(exchange.client, exchange.asked.user, exchange.conversation, self._pseudonym)
         event = served(exchange, choice, self._masker, client, now_ms, self._chars)
         self._publish(INFERENCE, event, event.id, now_ms)
 
@@ -187,13 +188,17 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_
     )
 
 
-def caller(key_id: str, user: str, pseudonym: Callable[[str], str]) -> str:
-    """Who asked: the key's id, and what tells its users apart without naming them.
+def caller(key_id: str, user: str, conversation: str, pseudonym: Callable[[str], str]) -> str:
+    """Who asked: the key's id, and what tells its users apart without naming them; conversations, where no user is
+    known.
 
-    >>> caller("app", "", hex), caller("app", "ann", lambda user: "3fa9")
+    >>> caller("app", "", "", hex), caller("app", "ann", "chat-1", {"ann": "3fa9"}.__getitem__)
     ('app', 'app/3fa9')
+    >>> caller("app", "", "chat-1", {"conversation chat-1": "77c0"}.__getitem__)
+    'app/77c0'
     """
-    return f"{key_id}/{pseudonym(user)}" if user else key_id
+    person = user or (f"conversation {conversation}" if conversation else "")
+    return f"{key_id}/{pseudonym(person)}" if person else key_id
 
 
 def _masked(messages: Sequence[Message], chars: int, mask: Callable[[str], str]) -> list[Message]:

@@ -67,6 +67,7 @@ class Inference:
         self._check_prompt(asked)
         bounds.check(asked, self.settings)
         exchange = Exchange(uuid7(), asked, request.key.id, self._tags(request), began_s)
+        exchange.conversation = request.headers.get("x-session-id", "")
         patience = Patience.of(request.headers, self.settings.timeout_s)
         try:
             await self._answer(request, exchange, patience)
@@ -135,7 +136,7 @@ class Inference:
 
     def _pick(self, request: Request, exchange: Exchange) -> Choice:
         asked, table = exchange.asked, self.table()
-        sticky = request.headers.get("x-session-id") or asked.user or exchange.event_id
+        sticky = exchange.conversation or asked.user or exchange.event_id
         self._turn += 1
         try:
             return pick(table, asked.alias, sticky, self.load, self.ejection.avoided(), self._turn)

@@ -137,6 +137,8 @@ def _key(path: Path, name: str, table: object) -> Key:
     if not isinstance(table, dict) or (strange := sorted(table.keys() - {"sha256", "scopes", *BOUNDS})):
         found = "no table" if not isinstance(table, dict) else f"unknown {', '.join(strange)}"
         raise KeysError(f"{where}: {found}; expected {expected}")
+    if "/" in name:
+        raise KeysError(f"{where}: the key's id contains '/', expected another sign: events part key and user by it")
     known, scopes = table.get("sha256"), table.get("scopes", list(USUAL))
     if not isinstance(known, str) or not DIGEST.fullmatch(known):
         raise KeysError(f"{where}: sha256 is not 64 hexadecimal digits in lower case; `homeostat key` prints them")

@@ -64,7 +64,7 @@ class Shadow:
 
     async def _ask(self, asked: Asked, served: Exchange, choice: Choice, by: Inference) -> None:
         exchange = Exchange(uuid7(), asked, served.client, served.tags, time.perf_counter(), mirrors=served.event_id)
-        exchange.choice = choice
+        exchange.choice, exchange.conversation = choice, served.conversation
         try:
             await by.ask(Unheard(), exchange, choice, Patience.of({}, self.settings.timeout_s))
         except ApiError as error:

@@ -166,12 +166,13 @@ def test_how_it_is_cut_changes_no_end(life: Life) -> None:
 
 def halves(batch: Batch) -> list[Batch]:
     middle = len(batch.rows) // 3
-    parts = [batch.rows.take(range(middle)), batch.rows.take(range(middle, len(batch.rows)))]
-    return [
+    both = [batch.rows.take(range(middle)), batch.rows.take(range(middle, len(batch.rows)))]
+    parts = [
         msgspec.structs.replace(batch, rows=part, first_offset=part.offsets[0], last_offset=part.offsets[-1])
-        for part in parts
+        for part in both
         if len(part)
     ]
+    return [msgspec.structs.replace(part, ends_turn=part is parts[-1]) for part in parts]
 
 
 def test_two_sigma_alarm_again_after_twenty_thousand_healthy_events() -> None:

@@ -370,7 +370,8 @@ def test_how_rows_are_cut_into_batches_changes_no_alarm(cuts: list[list[int]]) -
     pieces: list[Batch] = []
     for batch, places in zip(STORY, cuts, strict=True):
         edges = sorted({0, len(batch.rows), *(place for place in places if place < len(batch.rows))})
-        pieces += [_cut(batch, low, high) for low, high in pairwise(edges)]
+        parts = [_cut(batch, low, high) for low, high in pairwise(edges)]
+        pieces += [msgspec.structs.replace(part, ends_turn=part is parts[-1]) for part in parts]
     whole = _alarms(config, STORY)
     assert _alarms(config, pieces) == whole
     assert len([each for each in whole if b'"type":"alarm"' in each]) >= 3

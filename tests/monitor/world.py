@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,9 +85,15 @@ class World:
         return ids
 
     def label(
-        self, ids: list[str], accuracy: float | list[bool], *, version: str = VERSION, arm: str = "champion"
+        self,
+        ids: list[str],
+        accuracy: float | list[bool],
+        *,
+        version: str = VERSION,
+        arm: str = "champion",
+        ends_turn: bool = True,
     ) -> list[Finding]:
-        """Labels these events, right with probability `accuracy` or as told."""
+        """Labels these events in one turn, right with probability `accuracy` or as told."""
         right = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
         rows = ScoreRows(
             offsets=list(range(self.told, self.told + len(ids))),
@@ -98,7 +105,8 @@ class World:
             correct=list(right),
         )
         self.told += len(ids)
-        return self.take(_batch("feedback", rows, self.now_ms))
+        batch = _batch("feedback", rows, self.now_ms)
+        return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
 
     def alarms(self, kind: str | None = None) -> list[Alarm]:
         return [each for each in self.findings if isinstance(each, Alarm) and kind in (None, each.kind)]

@@ -165,6 +165,17 @@ async def test_an_event_says_what_was_asked_and_answered(scene: Scene) -> None:
     assert (event.alias, event.version, event.arm, event.streamed) == ("support", OLD, Arm.CHAMPION, False)
 
 
+async def test_an_event_tells_people_apart_by_user_else_by_conversation(scene: Scene) -> None:
+    """A key alone is nobody: behind it may be one person or all of an application's."""
+    for headers, named in (({}, {}), ({"x-session-id": "1"}, {}), ({"x-session-id": "1"}, {"user": "ann"})):
+        await scene.post(body={**BODY, **named}, headers=headers)
+    await scene.post(body={**BODY, "user": "ann"})
+    nobody, talk, ann, again = [event.client for event in await scene.served(4)]
+    assert nobody == "app"
+    assert talk.startswith("app/")
+    assert ann == again != talk
+
+
 async def test_a_streams_times_are_measured(scene: Scene) -> None:
     await events(scene, BODY)
     (event,) = await scene.served()

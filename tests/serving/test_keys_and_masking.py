@@ -67,6 +67,7 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
     [
         ("[app", "not TOML"),
         ("app = 1", r"\[app\]: no table"),
+        (f"['app/ann']\nsha256 = '{'0' * 64}'", "the key's id contains '/'"),
         ("[app]\nsha256 = 'x'", "64 hexadecimal digits"),
         (f"[app]\nsha256 = '{'0' * 64}'\nscopes = ['root']", "expected a list of infer, feedback, admin"),
         (f"[app]\nsha256 = '{'0' * 64}'\nsecret = 'x'", "unknown secret"),

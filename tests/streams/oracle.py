@@ -31,18 +31,17 @@ def judged(kafka: KafkaSettings, rules: Rules, alias: str) -> tuple[JudgeRecord,
     """The memory and the effects, by kind and id, of judging the scores in the order of the log's time."""
     memory = start(alias)
     found: dict[str, dict[str, Event]] = {"decisions": {}, "alarms": {}, "windows": {}, "requests": {}}
-    for scores, time_ms in in_order(
-        each.event for each in read(kafka, SCORES, ScoreBatch) if each.event.alias == alias
-    ):
-        place = Place(scores.source_topic, scores.partition, scores.last_offset, time_ms)
+    mine = [each.event for each in read(kafka, SCORES, ScoreBatch) if each.event.alias == alias]
+    for scores, time_ms, ends_turn in in_order(mine):
+        place = Place(scores.source_topic, scores.partition, scores.last_offset, time_ms, ends_turn=ends_turn)
         memory, effects = step(rules, memory, scores, place)
         _add(found, effects)
     return memory, found
 
 
-def in_order(told: Iterable[ScoreBatch], turn_ms: int = 1_000) -> Iterator[tuple[ScoreBatch, int]]:
-    """All that one alias has, each event once, as it is to be judged: by second, source, partition and offset; and when
-    the log took the last of it."""
+def in_order(told: Iterable[ScoreBatch], turn_ms: int = 1_000) -> Iterator[tuple[ScoreBatch, int, bool]]:
+    """All that one alias has, each event once, as it is to be judged: by second, source, partition and offset; when the
+    log took the last of it, and whether it is the last of its second and source."""
     known: dict[tuple[bool, int, int], tuple[ScoreBatch, int]] = {}
     for scores in told:
         for i, offset in enumerate(scores.rows.offsets):
@@ -52,8 +51,11 @@ def in_order(told: Iterable[ScoreBatch], turn_ms: int = 1_000) -> Iterator[tuple
         (late, partition, _), (scores, i) = event
         return scores.rows.logged_ms[i] // turn_ms, late, partition
 
-    for _, events in itertools.groupby(sorted(known.items(), key=lambda each: (turn(each), each[0])), turn):
-        yield _together([event for _, event in events])
+    ordered = sorted(known.items(), key=lambda each: (turn(each), each[0]))
+    found = [(place, list(events)) for place, events in itertools.groupby(ordered, turn)]
+    following = [place[:2] for place, _ in found[1:]] + [(-1, False)]
+    for (place, events), after in zip(found, following, strict=True):
+        yield *_together([event for _, event in events]), place[:2] != after
 
 
 def _together(events: list[tuple[ScoreBatch, int]]) -> tuple[ScoreBatch, int]:

@@ -21,7 +21,7 @@ ALIASES = ("support", "search")
 PARTITIONS = {INFERENCE.name: 2, FEEDBACK.name: 2}
 ORIGINS = [(topic, p) for topic, count in PARTITIONS.items() for p in range(count)]
 Origin = tuple[str, int]
-Judged = tuple[str, int, list[int], int]  # topic, partition, offsets, and the log's time
+Judged = tuple[str, int, list[int], int, bool]  # topic, partition, offsets, the log's time, and whether a turn ends
 
 
 @dataclass(slots=True)
@@ -107,14 +107,16 @@ class Judge:
             place = scores.alias, scores.source_topic, scores.partition
             rows = scores.rows.after(self.heads.get(place, 0))
             if len(rows) and scores.last_offset >= self.heads.get(place, 0):
-                self.judged.setdefault(scores.alias, []).append((*place[1:], rows.offsets, piece.time_ms))
+                self.judged.setdefault(scores.alias, []).append(
+                    (*place[1:], rows.offsets, piece.time_ms, piece.ends_turn)
+                )
                 self.heads[place] = scores.last_offset + 1
         merge.let_go(turn)
 
 
 def expected(world: World, alias: str) -> list[Judged]:
     mine = [each for each in world.scores if isinstance(each, ScoreBatch) and each.alias == alias]
-    return [(each.source_topic, each.partition, each.rows.offsets, ms) for each, ms in in_order(mine)]
+    return [(each.source_topic, each.partition, each.rows.offsets, ms, ends) for each, ms, ends in in_order(mine)]
 
 
 @settings(max_examples=200)
@@ -161,6 +163,16 @@ def judged(merge: Merge, now_s: float = 0.0, until: int = 0) -> Iterator[str]:
 
 def test_replies_come_before_labels_of_their_second() -> None:
     assert list(judged(merge_of([LABEL, REPLY, passed(2_000, *ALL)]))) == ["inference.events/4", "inference.feedback/7"]
+
+
+def test_the_last_labels_of_a_turn_say_so_whatever_partitions_it_lies_in() -> None:
+    """One person's labels may lie in several: what belongs together is known before it is judged."""
+    other = scored("support", (FEEDBACK.name, 1), [3], [1_900])
+    later = scored("support", (FEEDBACK.name, 0), [8], [2_100])
+    two = msgspec.structs.replace(passed(3_000, *ALL, "inference.feedback/1"), partitions={FEEDBACK.name: 2})
+    _, pieces = merge_of([other, LABEL, later, REPLY, two]).ready(0.0)
+    found = [(piece.scores.source_topic, piece.scores.first_offset, piece.ends_turn) for piece in pieces]
+    assert [(at, ends) for _, at, ends in found] == [(4, True), (7, False), (3, True), (8, True)]
 
 
 @pytest.mark.parametrize("told", [passed(1_999, *ALL), passed(2_000, ALL[0]), passed(2_000, ALL[1])])

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from tests.bench.figures import Figure
-from tests.bench.monitor import budgets, delay, dependence, harm, null, others, peers, pure
+from tests.bench.monitor import budgets, delay, dependence, harm, labels, null, others, peers, pure
 from tests.bench.parts import options, run
 
 OUT = Path("var/bench/monitor.json")
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "budget": budgets.measured,
     "delay": delay.measured,
     "harm": harm.measured,
+    "labels": labels.measured,
     "peers": peers.measured,
     "fairness": others.fairness,
     "safety": others.safety,
