@@ -63,6 +63,8 @@ class GatewaySettings:
     tag_headers: dict[str, str] = field(default_factory=lambda: dict(TAG_HEADERS))  # header -> tag in the event
     metrics: dict[str, str] = field(default_factory=dict)  # alias -> how a label judges its answers; exact_match
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
+    feedback_per_minute: int = 6_000  # of each key, from each gateway process
+    feedback_bytes_per_minute: int = 16 * 1_048_576
     recent_answers: int = 10_000  # kept in memory, to judge labels that a digest cannot
     spool_bytes: int = 256 * 1_048_576  # events on disk that Kafka has not taken
     ship_every_s: float = 1.0  # how long events gather for Kafka: every shipment costs those who are answered meanwhile
@@ -71,7 +73,7 @@ class GatewaySettings:
     def __post_init__(self) -> None:
         whole = ("body_limit_bytes", "spool_bytes", "max_connections", "max_in_flight", "tries", "shadow_in_flight")
         asked = ("max_messages", "max_texts", "max_tools", "max_answers", "max_tokens")
-        for name in (*whole, *asked):
+        for name in (*whole, *asked, "feedback_per_minute", "feedback_bytes_per_minute"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         _require(self, "capture_chars", self.capture_chars >= 1_024, "at least 1024")
         _require(self, "head_limit_bytes", self.head_limit_bytes >= 1_024, "at least 1024")

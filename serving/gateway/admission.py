@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serving.gateway.errors import busy
 from serving.gateway.keys import Key
@@ -16,6 +16,34 @@ class Bucket:
 
     permits: float
     at_s: float
+
+    def fill(self, per_minute: float, now_s: float) -> None:
+        self.permits = min(per_minute, self.permits + (now_s - self.at_s) * per_minute / 60)
+        self.at_s = now_s
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How much feedback each key may send to this process: pieces and bytes of a minute at will, then evenly."""
+
+    per_minute: int
+    bytes_per_minute: int
+    clock: Callable[[], float]
+    _left: dict[str, tuple[Bucket, Bucket]] = field(default_factory=dict)
+
+    def spend(self, key: Key, size: int) -> None:
+        """Takes one piece of so many bytes. Raises ApiError 429 with Retry-After, and takes nothing."""
+        now, many, much = self.clock(), self.per_minute, self.bytes_per_minute
+        pieces, volume = self._left.setdefault(key.id, (Bucket(many, now), Bucket(much, now)))
+        pieces.fill(many, now)
+        volume.fill(much, now)
+        size = min(size, much)
+        wait = max((1 - pieces.permits) * 60 / many, (size - volume.permits) * 60 / much)
+        if wait > 0:
+            found = f"the API key {key.id} may give feedback {many} times and with {much} bytes a minute"
+            raise busy(found, "rate_limited", wait)
+        pieces.permits -= 1
+        volume.permits -= size
 
 
 class Admission:
@@ -52,8 +80,7 @@ class Admission:
     def _spend(self, key: Key, rate: int) -> None:
         now = self._clock()
         bucket = self._buckets.setdefault(key.id, Bucket(rate, now))
-        bucket.permits = min(rate, bucket.permits + (now - bucket.at_s) * rate / 60)
-        bucket.at_s = now
+        bucket.fill(rate, now)
         if bucket.permits < 1:
             found = f"the API key {key.id} may ask {rate} times a minute"
             raise busy(found, "rate_limited", (1 - bucket.permits) * 60 / rate)

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from serving import metrics
-from serving.gateway.admission import Admission
+from serving.gateway.admission import Admission, Volume
 from serving.gateway.capture import Capture, Publish, RecentAnswers
 from serving.gateway.ejection import Ejection
 from serving.gateway.errors import ApiError, cut
@@ -73,7 +73,7 @@ class Gateway:
         self._shadow = Shadow(settings, table, capture)
         self.ejection = Ejection(settings.avoid_s, time.monotonic, settings.silent_s)
         inference = Inference(settings, table, self.upstream, signer, capture, self.ejection, self._shadow)
-        feedback = Feedback(settings, signer, publish, recent, masker)
+        feedback = Feedback(settings, signer, publish, recent, masker, _volume(settings))
         self._endpoints = {
             **{
                 path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)
@@ -147,6 +147,10 @@ class Gateway:
 
 def _count(error: ApiError) -> None:
     metrics.REJECTED.labels(str(error.status), error.code or "").inc()
+
+
+def _volume(settings: GatewaySettings) -> Volume:
+    return Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
 
 
 def _trusting(ca: Path | None) -> ssl.SSLContext | None:

@@ -13,8 +13,10 @@ import msgspec
 from monitor.characters import blank
 from monitor.metrics import METRICS, exact_match, normalise
 from serving import metrics
+from serving.gateway.admission import Volume
 from serving.gateway.capture import Publish, RecentAnswers
 from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
+from serving.gateway.keys import Key
 from serving.gateway.masking import Masker
 from serving.gateway.request import Request
 from serving.settings import GatewaySettings
@@ -24,7 +26,8 @@ from streams.identity import ANSWER_DIGITS, VERSION, ForgedRequestId, RequestId,
 from streams.topics import FEEDBACK
 
 FIELDS = ("label", "correction", "score", "thumb")
-SOURCES = ("client", "reviewer", "downstream")
+SOURCES = {"client": "feedback", "reviewer": "review", "downstream": "downstream"}  # and the scope that each needs
+CLIENT = "client"
 RIGHT = 0.5  # of a metric that is not yes or no
 LONGEST = 20_000  # characters of a label or a correction
 
@@ -50,10 +53,14 @@ class Feedback:
     publish: Publish
     recent: RecentAnswers
     masker: Masker
+    volume: Volume
 
     async def serve(self, request: Request) -> None:
-        """Answers 202 with what was understood, once the event is kept. Raises ApiError, 503 where it cannot be."""
+        """Answers 202 with what was understood, once the event is kept. Raises ApiError: 429 where the key sends too
+        much, 403 where it has not the authority that the source claims, 503 where the event cannot be kept."""
+        self.volume.spend(request.key, len(request.body))
         body = said(request.body)
+        _authorise(request.key, body.source)
         try:
             about = self.signer.read(body.request_id)
         except ForgedRequestId as error:
@@ -99,6 +106,16 @@ class Feedback:
             return hmac.compare_digest(self.signer.answer_digest(about.event_id, normalise(truth)), about.answer)
         answer = self.recent.get(about.event_id)
         return None if answer is None else metric(answer, truth) >= RIGHT
+
+
+def _authorise(key: Key, source: str) -> None:
+    if not key.may(SOURCES[source]):
+        message = (
+            f"source {source!r} needs a key with the scope {SOURCES[source]}, and the key {key.id} has "
+            f"{', '.join(sorted(key.scopes))}; leave source out, or use a key of `homeostat key NAME --scope "
+            f"{SOURCES[source]}`"
+        )
+        raise ApiError(403, message, "source", "missing_scope")
 
 
 def said(data: bytes) -> Said:
@@ -154,7 +171,7 @@ def _thumb(body: Mapping[str, Any]) -> bool | None:
 
 
 def _source(body: Mapping[str, Any]) -> str:
-    value = body.get("source", SOURCES[0])
-    if value not in SOURCES:
+    value = body.get("source", CLIENT)
+    if not isinstance(value, str) or value not in SOURCES:
         raise wrong("source", value, f"one of {', '.join(SOURCES)}")
     return str(value)

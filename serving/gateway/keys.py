@@ -7,6 +7,9 @@ A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and 
     scopes = ["infer", "feedback"]
     requests_per_minute = 600     # these two at will, for each gateway process
     max_in_flight = 32
+
+`infer` asks, `feedback` says what was right as a client does; `review` and `downstream` say it with an authority before
+which a client's word gives way; `admin` is for the admin port.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ from serving.gateway.errors import ApiError
 
 log = structlog.get_logger()
 
-SCOPES = ("infer", "feedback", "admin")
+SCOPES = ("infer", "feedback", "review", "downstream", "admin")
+ABOVE = {"feedback": frozenset({"review", "downstream"})}  # scopes that hold another one
 USUAL = ("infer", "feedback")  # of a key that says nothing
 BOUNDS = ("requests_per_minute", "max_in_flight")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -46,6 +50,14 @@ class Key:
     scopes: frozenset[str] = frozenset(USUAL)
     requests_per_minute: int | None = None
     max_in_flight: int | None = None
+
+    def may(self, scope: str) -> bool:
+        """Whether it has the scope, or one that holds it.
+
+        >>> Key("team", "00", frozenset({"review"})).may("feedback"), Key("app", "00").may("review")
+        (True, False)
+        """
+        return scope in self.scopes or not self.scopes.isdisjoint(ABOVE.get(scope, ()))
 
     @classmethod
     def of(cls, id: str, secret: str, scopes: Iterable[str] = USUAL, **bounds: int) -> Key:
@@ -102,7 +114,7 @@ class KeyRing:
         key = self._known.get(digest(secret.strip()))
         if key is None:
             raise ApiError(401, "the API key is not known", code="invalid_api_key")
-        if scope not in key.scopes:
+        if not key.may(scope):
             raise ApiError(403, f"the API key {key.id} lacks the scope {scope}", code="missing_scope")
         return key
 

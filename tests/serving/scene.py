@@ -41,6 +41,7 @@ class Scene:
         self.port = 0  # chosen when it runs
         self.generation = 0
         self.keys = [Key.of("app", "secret"), Key.of("reader", "only-infer", ["infer"])]
+        self.keys += [Key.of("team", "reviews", ["review"]), Key.of("crm", "follows", ["downstream"])]
         self.full = False  # the journal
         self.on_event: Callable[[], object] = lambda: None  # just before it is kept
         self.tls: ssl.SSLContext | None = None

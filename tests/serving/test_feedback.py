@@ -189,6 +189,66 @@ async def test_an_answer_forgotten_is_not_guessed() -> None:
         assert (await say(scene, first, label="card arrival")).body["correct"] is None
 
 
+@pytest.mark.parametrize(
+    ("key", "source", "lacking"),
+    [
+        ("secret", "reviewer", "review"),
+        ("secret", "downstream", "downstream"),
+        ("reviews", "downstream", "downstream"),
+        ("follows", "reviewer", "review"),
+    ],
+)
+async def test_nobody_has_an_authority_by_claiming_it(scene: Scene, key: str, source: str, lacking: str) -> None:
+    words = {"request_id": await asked(scene), "label": "card arrival", "source": source}
+    reply = await scene.post("/v1/feedback", words, key=key)
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (403, "missing_scope", "source")
+    assert f"a key with the scope {lacking}" in reply.error["message"]
+    assert f"homeostat key NAME --scope {lacking}" in reply.error["message"]
+    await scene.told(0)
+
+
+@pytest.mark.parametrize(
+    ("key", "words", "source", "by"),
+    [
+        ("reviews", {"source": "reviewer"}, "reviewer", "team"),
+        ("follows", {"source": "downstream"}, "downstream", "crm"),
+        ("reviews", {}, "client", "team"),
+        ("secret", {"source": "client"}, "client", "app"),
+    ],
+)
+async def test_a_keys_scope_gives_authority(
+    scene: Scene, key: str, words: dict[str, str], source: str, by: str
+) -> None:
+    reply = await scene.post("/v1/feedback", {"request_id": await asked(scene), "label": "x", **words}, key=key)
+    assert reply.status == 202
+    (event,) = await scene.told()
+    assert (event.source, event.by) == (source, by)
+
+
+@pytest.mark.parametrize("bound", [{"feedback_per_minute": 3}, {"feedback_bytes_per_minute": 1_300}])
+async def test_a_key_cannot_flood_with_feedback(bound: dict[str, int]) -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, **bound)  # type: ignore[arg-type]
+    async with scene.running():
+        words = {"request_id": await asked(scene), "correction": "x" * 200}
+        replies = [await scene.post("/v1/feedback", words) for _ in range(5)]
+        assert [reply.status for reply in replies] == [202, 202, 202, 429, 429]
+        assert replies[-1].error["code"] == "rate_limited"
+        assert "the API key app may give feedback" in replies[-1].error["message"]
+        assert 1 <= int(replies[-1].headers["retry-after"]) <= 60
+        assert (await scene.post("/v1/feedback", words, key="reviews")).status == 202
+        assert (await scene.post()).status == 200
+        await scene.told(4)
+
+
+async def test_one_piece_larger_than_a_minutes_bytes_waits_and_then_passes() -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, feedback_bytes_per_minute=100)
+    async with scene.running():
+        words = {"request_id": await asked(scene), "correction": "x" * 2_000}
+        assert [(await scene.post("/v1/feedback", words)).status for _ in range(2)] == [202, 429]
+
+
 async def test_an_id_tells_nothing_that_is_masked(scene: Scene) -> None:
     request_id = await asked(scene)
     ids = [(await say(scene, request_id, label=f"{who}@example.org")).body["id"] for who in ("ann", "bob")]

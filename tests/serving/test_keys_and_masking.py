@@ -69,7 +69,10 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
         ("app = 1", r"\[app\]: no table"),
         (f"['app/ann']\nsha256 = '{'0' * 64}'", "the key's id contains '/'"),
         ("[app]\nsha256 = 'x'", "64 hexadecimal digits"),
-        (f"[app]\nsha256 = '{'0' * 64}'\nscopes = ['root']", "expected a list of infer, feedback, admin"),
+        (
+            f"[app]\nsha256 = '{'0' * 64}'\nscopes = ['root']",
+            "expected a list of infer, feedback, review, downstream, admin",
+        ),
         (f"[app]\nsha256 = '{'0' * 64}'\nsecret = 'x'", "unknown secret"),
         (f"[app]\nsha256 = '{'0' * 64}'\nmax_in_flight = 0", "max_in_flight is 0, expected a whole number from 1"),
     ],
