@@ -55,6 +55,11 @@ class Slo:
         _require(self, "burn_windows", len(self.burn_windows) > 0, "at least one window")
 
 
+STATE_BYTES = 15_000_000  # of the judge's memory of an alias; the log takes 16 MiB
+EVENT_BYTES = 200  # of a reference that is gathered, for each event; 175 measured
+PATTERN_BYTES = 8  # more for each policy pattern
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorSettings:
     """How an alias is watched."""
@@ -94,6 +99,14 @@ class MonitorSettings:
         _require(self, "idle_s", self.idle_s >= 1, "at least 1 second")
         _require(self, "versions_kept", self.versions_kept >= 2, "at least 2: champion and previous")
         Forbidden(self.policy_patterns)
+        most = self._most_reference_events()
+        expected = f"at most {most}: the judge's memory of an alias must fit into one Kafka record"
+        _require(self, "reference_events", self.reference_events <= most, expected)
+
+    def _most_reference_events(self) -> int:
+        """As many as all versions kept may gather at once, twice as many where they must span some time."""
+        event_bytes = EVENT_BYTES + PATTERN_BYTES * len(self.policy_patterns)
+        return STATE_BYTES // (event_bytes * self.versions_kept * (2 if self.reference_span_s else 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

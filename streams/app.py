@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import gc
 import importlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from monitor.forbidden import Forbidden
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import agents, incarnations, metrics, rounds, topics
 from streams.agents import Worker
+from streams.aside import Aside
 from streams.batch import GIVEN, SERVED
 from streams.brokers import credentials, urls
 from streams.consumer import Consumer
@@ -60,7 +61,7 @@ def build(
     """The worker; nothing is connected yet."""
     topic_ids = topic_ids or TopicIds(kafka)
     app = _app(kafka, settings)
-    outbox = Insistent(_sender(app))
+    outbox = Insistent(_sender(app), aside=Aside(settings.lake.parent / "aside"))
     pauses = Pauses(kafka)
     reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
     rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
@@ -122,14 +123,17 @@ async def _known(topic_ids: TopicIds, settings: WorkerSettings, stop: asyncio.Ev
 
 
 def check(kafka: KafkaSettings) -> None:
-    """Raises LookupError for a missing topic, ValueError where the judge's two sources are cut differently."""
+    """Raises LookupError for a missing topic, ValueError where topics that belong together are cut differently."""
     counts = partition_counts(kafka, topics.TOPICS)
-    scores, results = counts[topics.SCORES.name], counts[topics.RESULTS.name]
-    if scores != results:
-        raise ValueError(
-            f"{topics.SCORES.name} has {scores} partitions and {topics.RESULTS.name} {results}, expected as many: "
-            "the judge of an alias reads both"
-        )
+    if wrong := [told for names, why in topics.FITTING if (told := _misfit(counts, names, why))]:
+        raise ValueError("; ".join(wrong))
+
+
+def _misfit(counts: Mapping[str, int], fitting: Sequence[topics.Topic], why: str) -> str:
+    if len({counts[topic.name] for topic in fitting}) == 1:
+        return ""
+    found = ", ".join(f"{topic.name} has {counts[topic.name]} partitions" for topic in fitting)
+    return f"{found}, expected as many of each: {why}; add partitions to those that have fewer"
 
 
 async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> None:
@@ -175,9 +179,16 @@ async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:
 
 
 async def _ask_again(kafka: KafkaSettings, worker: Worker, assigned: asyncio.Event) -> None:
-    """Asks for missing reports after each rebalance: whoever was to render them may have died. Never ends by itself."""
+    """After each rebalance: ends the worker where topics do not fit any more, and asks for missing reports: whoever was
+    to render them may have died. Never ends by itself."""
     while await assigned.wait():
         assigned.clear()
+        try:
+            await asyncio.to_thread(check, kafka)  # there may be more partitions now
+        except ValueError as error:
+            await worker.app.crash(error)
+        except Exception:
+            log.exception("topics cannot be looked at")
         try:
             alarms = await asyncio.to_thread(read, kafka, topics.ALARMS, AlarmRaised)
         except Exception:

@@ -30,6 +30,7 @@ Entries = list[tuple[int, E]]  # offset and event
 Floats = NDArray[np.float64]
 
 LONGEST_VERSION = 128
+MOST_ROWS = 10_000  # in one record of the scores: some 300 bytes each, and it takes 16 MiB
 LONGEST_ANSWER = 48
 AHEAD_MS = 86_400_000  # an event this far after its record was written has a broken clock
 
@@ -159,15 +160,32 @@ def _built(
             alias=alias,
             source_topic=source.topic.name,
             partition=partition,
-            first_offset=covered[0],
-            last_offset=covered[1],
+            first_offset=first,
+            last_offset=last,
             descriptor_names=list(source.describe.names) if source.name == "inference" else [],
-            rows=rows if len(places) == 1 else rows.take(chosen),
+            rows=rows if len(part) == len(entries) else rows.take(part),
             topic_id=topic_id,
         )
         for alias, chosen in places.items()
+        for first, last, part in _parts(rows.offsets, chosen, covered)
     ]
     return Built(table, [_outgoing(each) for each in scores], rows, values)
+
+
+def _parts(
+    offsets: Sequence[int], chosen: Sequence[int], covered: tuple[int, int]
+) -> Iterator[tuple[int, int, Sequence[int]]]:
+    """The chosen rows in parts that fit into a record, each with the offsets that it covers: all of them together.
+
+    >>> list(_parts([3, 4, 7], [0, 2], (2, 9)))
+    [(2, 9, [0, 2])]
+    """
+    first = covered[0]
+    for at in range(0, len(chosen), MOST_ROWS):
+        part = chosen[at : at + MOST_ROWS]
+        last = covered[1] if at + MOST_ROWS >= len(chosen) else offsets[part[-1]]
+        yield first, last, part
+        first = last + 1
 
 
 def _outgoing(scores: ScoreBatch) -> Outgoing:

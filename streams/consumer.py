@@ -12,13 +12,17 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
+import structlog
 from faust.transport.drivers import aiokafka
 from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from streams import metrics
 from streams.chunks import Chunk, Progress, size
 from streams.log import Raw
+
+log = structlog.get_logger()
 
 LOOK_AGAIN_S = 0.05  # while a partition has no room
 
@@ -90,8 +94,10 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         generation = self.app.consumer_generation_id
         for tp, taken in records.items():
             follows = tp in self._read_to or await self._begins(tp, taken[0].offset)
+            begins = await self._first_left(tp, taken[0].offset)
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
+            self._skip(tp, begins)
             if follows and (tp in active or tp in self._buffered_partitions) and self._ahead(tp, taken[-1].offset):
                 yield tp, ChunkMessage(tp, self._chunk(tp, taken, generation))
 
@@ -101,8 +107,10 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         await super().perform_seek()
         if fresh := [ensure_aiokafka_TP(tp) for tp in self.assignment() if not self._read_offset[tp]]:
             await self._thread.seek_to_beginning(*fresh)
-        known = {tp: offset for tp in self._read_to if (offset := self._read_offset[tp]) is not None}
+        known = {tp: offset for tp in self.assignment() if (offset := self._read_offset[tp]) is not None}
         self._read_to = known
+        for tp, first in (await self.earliest_offsets(*known)).items() if known else ():
+            self._skip(TP(tp.topic, tp.partition), first)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Nothing is delivered before reading goes on at what is committed: where one rebalance follows another, Faust
@@ -132,6 +140,27 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             return {}
         found: Mapping[TP, Sequence[Any]] = await super()._getmany(wanted, LOOK_AGAIN_S if full else timeout)
         return found
+
+    async def _first_left(self, tp: TP, offset: int) -> int:
+        """Where the log begins, if it has nothing any more between what was read and this offset; else 0."""
+        if offset <= self._read_to.get(tp, offset):
+            return 0
+        return min(offset, int((await self.earliest_offsets(tp))[tp]))
+
+    def _skip(self, tp: TP, first: int) -> None:
+        """Reading goes on at the log's first record: what it deleted unread before that is told, and done with."""
+        due = max(self._read_to.get(tp, first), self._progress.reached(tp) or 0)
+        if first <= due:
+            return
+        metrics.DELETED_UNREAD.labels(tp.topic).inc(first - due)
+        log.error(
+            "deleted unread: the log keeps records for less time than the worker lags behind",
+            **{"topic": tp.topic, "partition": tp.partition, "records": first - due, "from": due, "to": first - 1},
+            remedy="raise the topic's retention.ms, or add workers",
+        )
+        self._progress.begin(tp, due)
+        self._progress.done(tp, due, first)
+        self._read_to[tp] = first
 
     async def _seek_back(self) -> None:
         """As Faust does with what came while the flow was stopped."""

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from kafka import errors as kafka_errors
 
+from streams.aside import Aside, Kept
 from streams.frames import Record
 from streams.producers import DELIVERY_S, Make
 
@@ -39,10 +40,10 @@ class Settled:
 
 class Delivery:
     """One connection, made when it is first needed and again after trouble. `tell` is called while the broker keeps
-    us waiting."""
+    us waiting. What the broker refuses for good is kept aside."""
 
-    def __init__(self, make: Make, tell: Callable[[], None]) -> None:
-        self._make, self._tell = make, tell
+    def __init__(self, make: Make, tell: Callable[[], None], aside: Aside) -> None:
+        self._make, self._tell, self._aside = make, tell, aside
         self._producer: Any = None
         self.error = ""  # the last trouble, while it lasts
 
@@ -90,14 +91,14 @@ class Delivery:
 
     def _narrow(self, records: Sequence[Record], failed: dict[int, BaseException], settled: Settled) -> list[list[int]]:
         """A refusal takes others down with it: only what is refused alone is sure to be its own fault. Halves, in
-        order, of several; one alone is dropped."""
+        order, of several; one alone is kept aside."""
         group = list(failed)
         if len(group) > 1:
             return [group[: len(group) // 2], group[len(group) // 2 :]]
         record, error = records[group[0]], failed[group[0]]
         reason = "too_large" if isinstance(error, TOO_LARGE) else "refused"
         settled.dropped[record.topic, reason] += 1
-        log.error("event lost", topic=record.topic, reason=reason, bytes=len(record.value), error=repr(error))
+        self._aside.keep(Kept(record.topic, record.key, record.value, record.headers), error)
         return []
 
     def _wait(

@@ -11,7 +11,11 @@ from streams import cursor
 from streams.backlog import waiting_bytes
 
 PUBLISHED = Counter("homeostat_publisher_published_total", "Events confirmed by the broker.", ["topic"])
-DROPPED = Counter("homeostat_publisher_dropped_total", "Events lost.", ["topic", "reason"])
+DROPPED = Counter(
+    "homeostat_publisher_dropped_total",
+    "Events that are not in the log; those refused are kept aside.",
+    ["topic", "reason"],
+)
 DAMAGED = Counter("homeostat_publisher_damaged_bytes_total", "Bytes of the journal that could not be read.")
 SPOOL_BYTES = Gauge("homeostat_publisher_spool_bytes", "Bytes in the journal that are not confirmed yet.")
 

@@ -23,6 +23,14 @@ MADE_ANEW = Gauge(
     "1 where the worker takes nothing of a topic: it was deleted and created again, and nobody accepted that.",
     ["topic"],
 )
+TOO_LARGE = Counter(
+    "homeostat_records_too_large_total", "Records that no broker takes: kept aside, while the rest goes on.", ["topic"]
+)
+DELETED_UNREAD = Counter(
+    "homeostat_events_deleted_unread_total",
+    "Records that the log deleted before the worker read them: it keeps them for less time than the worker lags.",
+    ["topic"],
+)
 LABELS = Counter("homeostat_labels_total", "Feedback that says right or wrong.", ["alias"])
 ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
 WINDOWS = Counter("homeostat_windows_total", "Windows closed.", ["alias"])

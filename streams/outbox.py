@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from streams import codec
+from streams import codec, metrics
+from streams.aside import Aside, Kept, too_large
 from streams.events import Event
 from streams.topics import Topic
 
@@ -43,7 +44,8 @@ class Outbox(Protocol):
     """Where confirmed records go."""
 
     async def confirm(self, records: Sequence[Outgoing]) -> None:
-        """Returns once all in-sync replicas have every record; tries until then. Their order is not promised."""
+        """Returns once all in-sync replicas have every record; tries until then. Their order is not promised. What is
+        too large for the broker is kept aside."""
 
 
 Send = Callable[[Outgoing], Awaitable[Awaitable[Any]]]
@@ -55,6 +57,7 @@ class Insistent:
 
     send: Send
     first_wait_s: float = 0.2
+    aside: Aside | None = None
 
     async def confirm(self, records: Sequence[Outgoing]) -> None:
         left, wait_s = list(records), self.first_wait_s
@@ -66,9 +69,24 @@ class Insistent:
         """Those that did not arrive."""
         answers = await asyncio.gather(*(self._sent(record) for record in records), return_exceptions=True)
         failed = [(r, a) for r, a in zip(records, answers, strict=True) if isinstance(a, BaseException)]
-        if failed:
+        if failed := [(r, a) for r, a in failed if not (too_large(a) and await self._hopeless(r))]:
             log.warning("not confirmed, will be sent again", records=len(failed), error=repr(failed[0][1]))
         return [record for record, _ in failed]
+
+    async def _hopeless(self, record: Outgoing) -> bool:
+        """Sends it alone, for one takes others of its batch down with it: whether it is done with, and how."""
+        try:
+            await self._sent(record)
+        except Exception as error:
+            if not too_large(error):
+                return False
+            metrics.TOO_LARGE.labels(record.topic.name).inc()
+            kept = Kept(record.topic.name, record.key, record.value or b"", record.headers)
+            if self.aside is None:
+                log.error("record lost: no broker takes it", topic=kept.topic, bytes=len(kept.value), error=repr(error))
+            else:
+                await asyncio.to_thread(self.aside.keep, kept, error)
+        return True
 
     async def _sent(self, record: Outgoing) -> None:
         await (await self.send(record))

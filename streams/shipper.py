@@ -14,6 +14,7 @@ from typing import IO, Literal
 import structlog
 
 from streams import cursor, segments, status
+from streams.aside import Aside
 from streams.backlog import Backlog, waiting_bytes
 from streams.cursor import Cursor, CursorFile, moved
 from streams.delivery import Delivery
@@ -61,7 +62,7 @@ class Shipper:
     ) -> None:
         self._folder, self._settings = folder, settings
         make = make or (lambda: producer(kafka, source, settings.compression == "gzip"))
-        self._delivery = Delivery(make, tell=lambda: self._tell(TELL_S))
+        self._delivery = Delivery(make, lambda: self._tell(TELL_S), Aside(folder / "aside"))
         self._cursor = Cursor()
         self._told_at = float("-inf")
         self._hurried = threading.Event()

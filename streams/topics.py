@@ -67,6 +67,11 @@ RESULTS_DLQ = Topic("retrain.results.dlq", e.DeadLetter, "source_topic", max_byt
 
 TAKEN_IN = (INFERENCE, FEEDBACK)  # by workers: what is stored, scored and judged
 
+FITTING = (
+    ((INFERENCE, FEEDBACK), "a label is taken in by whoever takes in its reply"),
+    ((SCORES, RESULTS, STATE), "the judge of an alias reads all of them under one number"),
+)
+
 TOPICS: tuple[Topic, ...] = (
     INFERENCE,
     FEEDBACK,

@@ -11,6 +11,9 @@ from monitor.settings import BurnWindow, MonitorSettings, PolicySettings, Slo
     ("make", "words"),
     [
         (lambda: MonitorSettings(reference_events=3), ("MonitorSettings.reference_events", "3", "at least 50")),
+        (lambda: MonitorSettings(reference_events=25_001), ("reference_events", "25001", "at most 25000", "record")),
+        (lambda: MonitorSettings(reference_events=12_501, reference_span_s=1), ("12501", "at most 12500")),
+        (lambda: MonitorSettings(reference_events=12_501, versions_kept=6), ("12501", "at most 12500")),
         (lambda: MonitorSettings(tolerance=0.7), ("tolerance", "0.7", "0.5")),
         (lambda: MonitorSettings(policy_patterns={"x": "(a+)+b"}), ("policy_patterns.x", "(a+)+b", "4000")),
         (lambda: PolicySettings(label_growth=1.0), ("label_growth", "1.0", "above 1")),

@@ -124,3 +124,13 @@ def test_sift_finds_exactly_the_poison(items: list[int]) -> None:
     sound, poisoned = sift(lambda some: [1 / x for x in some], items)
     assert sound == [x for x in items if x]
     assert [x for x, _ in poisoned] == [x for x in items if not x]
+
+
+def test_many_rows_are_several_records_that_cover_every_offset_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = raws([*(served("support", i) for i in range(25)), b"poison"], first=7)
+    (whole,) = prepare(SERVED, Recent(10), log).built.scores
+    monkeypatch.setattr("streams.batch.MOST_ROWS", 10)
+    parts = [codec.decode(ScoreBatch, each.value) for each in prepare(SERVED, Recent(10), log).built.scores]
+    assert [(each.first_offset, each.last_offset) for each in parts] == [(7, 16), (17, 26), (27, 32)]
+    ids = [id for each in parts for id in each.rows.ids]
+    assert ids == codec.decode(ScoreBatch, whole.value).rows.ids

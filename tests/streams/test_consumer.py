@@ -10,7 +10,9 @@ import faust
 import pytest
 from aiokafka import TopicPartition
 from faust.types import TP
+from structlog.testing import capture_logs
 
+from streams import metrics
 from streams.consumer import Consumer
 
 ASSIGNED = {TP("monitor.scores", partition) for partition in range(3)}
@@ -93,6 +95,38 @@ async def test_nothing_is_delivered_while_partitions_are_assigned() -> None:
     await reader.on_partitions_assigned({place})
     assert delivered == []
     assert broker.at[0] == 40
+
+
+def unread() -> float:
+    return float(metrics.DELETED_UNREAD.labels("monitor.scores")._value.get())
+
+
+@pytest.mark.parametrize(
+    ("committed", "first", "deleted"), [(40, 60, 20), (40, 40, 0), (40, 0, 0), (0, 5, 5), (None, 60, 0)]
+)
+async def test_what_the_log_deleted_before_it_was_read_is_told_with_its_number(
+    committed: int | None, first: int, deleted: int
+) -> None:
+    reader, before = consumer(Broker({0: committed, 1: None, 2: None}, position=0, first=first)), unread()
+    with capture_logs() as said:
+        await reader.perform_seek()
+        await reader.perform_seek()  # another rebalance tells nothing twice
+    assert unread() - before == deleted
+    told = [(each["topic"], each["partition"], each["records"]) for each in said if "deleted unread" in each["event"]]
+    assert told == ([("monitor.scores", 0, deleted)] if deleted else [])
+    assert reader._new_offset(TP("monitor.scores", 0)) == (first if deleted else None)
+
+
+async def test_what_is_deleted_while_the_worker_lags_behind_is_told_too() -> None:
+    place, before = TP("monitor.scores", 0), unread()
+    broker = Broker({0: 40, 1: None, 2: None}, position=0, first=0)
+    reader = consumer(broker)
+    await reader.perform_seek()
+    broker.first = 55
+    reader._skip(place, await reader._first_left(place, 70))
+    reader._skip(place, await reader._first_left(place, 70))
+    assert unread() - before == 15
+    assert await reader._first_left(place, 55) == 0
 
 
 async def _nothing(*_: object) -> None: ...

@@ -1,7 +1,10 @@
-"""Topics deleted and created again under a real worker: it says so, takes nothing, and goes on when told to."""
+"""Topics that change under a real worker: deleted and created again, cut differently, shortened before it read them.
+It says so by name; nothing is taken for what it is not."""
 
 from __future__ import annotations
 
+import re
+import signal
 import tempfile
 import urllib.request
 import uuid
@@ -11,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 
 from deploy import ports, renewal
 from deploy.cache import cache_folder
@@ -20,9 +23,9 @@ from deploy.kafka import EmbeddedKafka
 from deploy.stack_settings import StackSettings
 from deploy.topics import create_topics
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import lake
+from streams import app, lake
 from streams.log import KafkaSettings
-from streams.topics import INFERENCE
+from streams.topics import FEEDBACK, INFERENCE, STATE
 from tests.streams import oracle
 from tests.streams.traffic import Plan, Process, produce, served, small
 
@@ -55,6 +58,53 @@ def metrics(port: int) -> str:
             return str(answer.read().decode())
     except OSError:
         return ""
+
+
+def test_topics_that_do_not_fit_are_refused_by_name_with_their_counts(broker: KafkaSettings) -> None:
+    app.check(broker)
+    with closing(KafkaAdminClient(**broker.client)) as admin:
+        admin.create_partitions({FEEDBACK.name: 6, STATE.name: 3})
+        oracle.wait(lambda: _refused(broker) is not None, what="the partitions")
+    assert re.fullmatch(
+        r"inference\.events has 4 partitions, inference\.feedback has 6 partitions, expected as many.*; "
+        r"monitor\.scores has 2 partitions, retrain\.results has 2 partitions, monitor\.state has 3 partitions, .*",
+        _refused(broker) or "",
+    )
+
+
+def _refused(broker: KafkaSettings) -> str | None:
+    try:
+        app.check(broker)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def test_records_deleted_before_they_were_read_are_told_and_the_rest_is_taken(
+    broker: KafkaSettings, tmp_path: Path
+) -> None:
+    """The log's retention is shorter than the worker was away."""
+    alias, port = f"t-{uuid.uuid4().hex[:8]}", ports.free(1)[0]
+    settings = replace(small(tmp_path, "lagging"), metrics_port=port)
+    plan = Plan(broker, settings, MonitorSettings(reference_events=50), PolicySettings())
+    worker = Process(plan, tmp_path / "worker.log")
+    try:
+        worker.start()
+        read = produce(broker, INFERENCE, [served(alias, i) for i in range(20)], partition=1)
+        oracle.wait(lambda: oracle.caught_up(broker, alias, oracle.ends("inference", read)), what="the judge")
+        worker.kill(signal.SIGTERM)
+        produce(broker, INFERENCE, [served(alias, i) for i in range(20, 50)], partition=1)
+        left = produce(broker, INFERENCE, [served(alias, i) for i in range(50, 60)], partition=1)
+        with closing(KafkaAdminClient(**broker.client)) as admin:
+            admin.delete_records({TopicPartition(INFERENCE.name, 1): 50})
+        worker.start()
+        oracle.wait(lambda: oracle.caught_up(broker, alias, oracle.ends("inference", left)), what="the judge")
+        assert 'homeostat_events_deleted_unread_total{topic="inference.events"} 30.0' in metrics(port)
+        (line,) = [line for line in (tmp_path / "worker.log").read_text().splitlines() if "deleted unread" in line]
+        assert "records=30" in line
+        assert oracle.rows(settings.lake, INFERENCE, alias) == 30
+    finally:
+        worker.kill()
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["while no worker runs", "under a running worker"])

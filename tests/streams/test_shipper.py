@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import pytest
 from kafka import errors as kafka_errors
 from structlog.testing import capture_logs
 
 from streams import cursor, status
 from streams import journal_metrics as metrics
+from streams.aside import Kept
 from streams.backlog import waiting_bytes
 from streams.cursor import Cursor, CursorFile, moved
 from streams.events import FeedbackGiven
@@ -167,7 +169,11 @@ def test_what_is_hopeless_is_counted_and_holds_nobody_up(
     assert broker.ids == [id for id in numbers(30) if id not in ("3", "7", "21")]
     done = cursor.read(tmp_path)
     assert (done.published, done.dropped) == ({FEEDBACK.name: 27}, {FEEDBACK.name: {reason: 3}})
-    assert [each["topic"] for each in logs if each["event"] == "event lost"] == [FEEDBACK.name] * 3
+    kept = [each for each in logs if each["event"].startswith("record kept aside")]
+    assert [each["topic"] for each in kept] == [FEEDBACK.name] * 3
+    assert {Path(each["path"]).parent for each in kept} == {tmp_path / "aside"}
+    found = [msgspec.json.decode(Path(each["path"]).read_bytes(), type=Kept) for each in kept]
+    assert len({each.value for each in found}) == 3
 
 
 def test_the_next_shipper_goes_on_where_the_last_one_was_confirmed(tmp_path: Path, broker: Broker) -> None:

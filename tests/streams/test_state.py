@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import random
+
 from msgspec.structs import replace
 
+from monitor.descriptors import Describer
+from monitor.forbidden import Forbidden
 from monitor.judge import Batch, update
-from monitor.settings import MonitorSettings
+from monitor.settings import EVENT_BYTES, PATTERN_BYTES, STATE_BYTES, MonitorSettings
 from streams import codec
 from streams.batch import SERVED, prepare
-from streams.events import ScoreBatch
+from streams.events import InferenceServed, Message, ScoreBatch
 from streams.recent import Recent
 from streams.state import JudgeRecord, pack, shelf, start, unpack
 from streams.topics import STATE
@@ -24,7 +29,12 @@ def grown(events: int, version: str = "", memory: JudgeRecord | None = None) -> 
         SERVED, Recent(10), raws([served("support", done + i, version=version) for i in range(events)], 0, done)
     )
     scores = codec.decode(ScoreBatch, prepared.built.scores[0].value)
-    batch = Batch(
+    state, _ = update(SETTINGS, memory.judge, batch_of(scores))
+    return replace(memory, judge=state, offsets={"monitor.scores/0": done + events})
+
+
+def batch_of(scores: ScoreBatch) -> Batch:
+    return Batch(
         source="inference",
         partition=0,
         first_offset=scores.first_offset,
@@ -33,8 +43,6 @@ def grown(events: int, version: str = "", memory: JudgeRecord | None = None) -> 
         rows=scores.rows,
         time_ms=1,
     )
-    state, _ = update(SETTINGS, memory.judge, batch)
-    return replace(memory, judge=state, offsets={"monitor.scores/0": done + events})
 
 
 async def test_what_was_put_is_there_again() -> None:
@@ -44,6 +52,39 @@ async def test_what_was_put_is_there_again() -> None:
     assert found.get("support") == memory
     assert found.get("billing") == start("billing")
     assert found.get("never-seen") == start("never-seen")
+
+
+def test_a_memory_of_as_many_events_as_may_be_gathered_fits_into_a_record() -> None:
+    """All versions at once, each with answers and questions of its own."""
+    kept, patterns, events = 3, {f"p{i}": f"word{i}" for i in range(9)}, 1_500
+    per_event = EVENT_BYTES + PATTERN_BYTES * len(patterns)
+    source = dataclasses.replace(SERVED, describe=Describer(Forbidden(patterns)))
+    rng, state = random.Random(0), start("support").judge
+    settings = MonitorSettings(reference_events=events + 1, versions_kept=kept, policy_patterns=patterns)
+    for version in range(kept):
+        replies = [varied(rng, version * events + i, f"support-{version:012d}") for i in range(events)]
+        prepared = prepare(source, Recent(10), raws(replies, 0, version * events))
+        scores = codec.decode(ScoreBatch, prepared.built.scores[0].value)
+        state, _ = update(settings, state, replace(batch_of(scores), time_ms=max(scores.rows.times_ms)))
+    assert [len(watch.rows) for watch in state.watches.values()] == [events] * kept
+    size = len(codec.encode(replace(start("support"), judge=state)))
+    assert size < kept * events * per_event
+    assert STATE.max_bytes > STATE_BYTES
+
+
+def varied(rng: random.Random, number: int, version: str) -> InferenceServed:
+    def text(words: int) -> str:
+        return " ".join("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 12))) for _ in range(words))
+
+    return replace(
+        served("support", number, version=version),
+        input_messages=[Message("user", text(40))],
+        output=text(30),
+        logprob_mean=-rng.random(),
+        logprob_min=-7 * rng.random(),
+        latency_ms=1e4 * rng.random(),
+        client=f"client-{rng.random()}",
+    )
 
 
 def test_a_packed_record_is_small_and_whole_again() -> None:
