@@ -315,7 +315,17 @@ def _retrainings(run: Run) -> list[dict[str, Any]]:
 
 
 def _verdict(result: RetrainReported) -> dict[str, Any]:
-    names = ("status", "candidate", "trained_rows", "time_ms", "mlflow_run", "dataset_digest", "checks", "reason")
+    names = (
+        "status",
+        "candidate",
+        "trained_rows",
+        "time_ms",
+        "mlflow_run",
+        "dataset_digest",
+        "checks",
+        "metrics",
+        "reason",
+    )
     return {name: msgspec.to_builtins(getattr(result, name)) for name in names}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from streams.events import RetrainReported, RetrainRequested, RetrainStatus
 
 ENDED = (RetrainStatus.PROMOTE, RetrainStatus.REJECT, RetrainStatus.INCONCLUSIVE, RetrainStatus.FAILED)
+JUDGED = ENDED[:3]
 HELD = (RetrainStatus.CLAIMED, RetrainStatus.TRAINING)
 
 
@@ -49,3 +50,9 @@ def pending(
         if request.id not in ended and owner(results, request.id, now_ms) in (None, me):
             found.setdefault(request.id, request)
     return list(found.values())
+
+
+def attempt(request: RetrainRequested, requests: Iterable[RetrainRequested], results: Iterable[RetrainReported]) -> int:
+    """Which verdict about the same alarm this one is, from 1: each that was sought before had its chance to err."""
+    same = {each.id for each in requests if each.alarm_id == request.alarm_id and each.id != request.id}
+    return 1 + len({each.request_id for each in results if each.request_id in same and each.status in JUDGED})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -11,12 +12,15 @@ import msgspec
 
 from monitor.metrics import METRICS
 from retrain.dataset import Dataset
-from retrain.evaluate import answers, loaded, scores
-from retrain.example import Example
-from retrain.gate import GateInput, Scores, waits
+from retrain.evaluate import Metric, answers, context, loaded, scores
+from retrain.example import Example, in_chance_order
+from retrain.gate import REGRESSION, TARGET, GateInput, Scores, waits
+from retrain.limits import Limits, by_bytes
 from retrain.settings import RetrainSettings
 
 PATIENCE_S = 600.0  # for one answer; the engine may be busy with clients
+TOO_LONG = "prompt and label do not fit the model's context"
+REFUSED = "the engine refused the question"
 
 
 async def compare(
@@ -26,45 +30,120 @@ async def compare(
     metric: str,
     candidate: tuple[str, Path],
     champion: tuple[str, Path],
+    *,
+    limits: Limits | None = None,
+    later: Callable[[], Sequence[Example]] = list,
+    alpha: float | None = None,
+    evaluation: str | None = None,
+    untaught: Mapping[str, int] | None = None,
 ) -> GateInput:
-    """Both answer the validation rows, then regression rows, a step at a time, until the verdict does not wait for
-    them any more; that is allowed because the gate's tests may be looked at after every row. Each side is a version
+    """Both answer validation rows, then regression rows, a step at a time, until the verdict does not wait for them
+    any more; that is allowed because the gate's tests may be looked at after every step. Where the validation rows do
+    not tell, those that came `later`, labelled while the candidate was trained, are asked too. Each side is a version
     and its adapter's folder. Raises `evaluate.EngineRefused` or aiohttp.ClientError: then nothing was judged."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        loaded(session, engine, sides) as names,
+        loaded(session, engine, sides, evaluation=evaluation, stale_s=settings.timeout_s) as names,
     ):
-
-        async def pairs(rows: Sequence[Example]) -> Scores:
-            given = [
-                await answers(
-                    session, engine, name, rows, max_tokens=settings.max_tokens, concurrency=settings.concurrency
-                )
-                for name in (names[0], names[-1])
-            ]
-            return list(zip(*(scores(each, rows, METRICS[metric]) for each in given), strict=True))
-
-        target = await pairs(dataset.validation)
-        gate = GateInput(
-            candidate=candidate[0],
-            champion=champion[0],
-            target=target,
-            regression=[],
-            slices=slices(dataset.validation, target),
-            min_gain=settings.min_gain,
-            margin=settings.margin,
-            slice_margin=settings.slice_margin,
-            min_slice=settings.min_slice,
-            alpha=settings.alpha,
-        )
-        for first in range(0, len(dataset.regression), settings.step_rows):
-            if gate.regression and not waits(gate):
-                break
-            step = dataset.regression[first : first + settings.step_rows]
-            gate = msgspec.structs.replace(gate, regression=[*gate.regression, *await pairs(step)])
+        known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
+        bounded = replace(known, context=await context(session, engine) or known.context)
+        asking = Asking(session, engine, (names[0], names[-1]), bounded, METRICS[metric], settings.concurrency)
+        gate, step = start(settings, candidate[0], champion[0], alpha, untaught or {}), settings.step_rows
+        gate = await asked(gate, TARGET, in_chance_order(dataset.validation, "validation"), asking, step)
+        gate = await asked(gate, REGRESSION, dataset.regression, asking, step)
+        if waits(gate, TARGET):
+            gate = await asked(gate, TARGET, in_chance_order(later(), "later"), asking, step)
     return gate
+
+
+def start(
+    settings: RetrainSettings, candidate: str, champion: str, alpha: float | None, untaught: Mapping[str, int]
+) -> GateInput:
+    """What is to be proven; no row was asked yet."""
+    return GateInput(
+        candidate=candidate,
+        champion=champion,
+        target=[],
+        regression=[],
+        min_gain=settings.min_gain,
+        margin=settings.margin,
+        slice_margin=settings.slice_margin,
+        min_slice=settings.min_slice,
+        alpha=settings.alpha if alpha is None else alpha,
+        untaught=dict(untaught),
+        max_cut=settings.max_cut,
+        max_left_out=settings.max_left_out,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Rows that both sides answered, with their scores, and what became of the others."""
+
+    rows: list[Example]
+    pairs: Scores
+    cut: tuple[int, int]  # candidate's and champion's answers that ended at their limit
+    left_out: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How both sides are asked."""
+
+    session: aiohttp.ClientSession
+    engine: str
+    names: tuple[str, str]  # the engine's, of candidate and champion
+    limits: Limits
+    metric: Metric
+    concurrency: int
+
+    async def both(self, rows: Sequence[Example]) -> Answered:
+        """The same rows to both, with the same limits."""
+        bounds = [self.limits.of(row) for row in rows]
+        fitting = [(row, limit) for row, limit in zip(rows, bounds, strict=True) if limit > 0]
+        taken, limits = [row for row, _ in fitting], [limit for _, limit in fitting]
+        mine, theirs = [
+            await answers(self.session, self.engine, name, taken, limits=limits, concurrency=self.concurrency)
+            for name in self.names
+        ]
+        whole = [each for each in zip(taken, mine, theirs, strict=True) if not each[1].refusal and not each[2].refusal]
+        left_out = Counter({TOO_LONG: len(rows) - len(taken), REFUSED: len(taken) - len(whole)})
+        kept = [row for row, _, _ in whole]
+        return Answered(
+            rows=kept,
+            pairs=list(
+                zip(*(scores([e[side].text for e in whole], kept, self.metric) for side in (1, 2)), strict=True)
+            ),
+            cut=(sum(each.cut for each in mine), sum(each.cut for each in theirs)),
+            left_out=+left_out,
+        )
+
+
+async def asked(gate: GateInput, part: str, rows: Sequence[Example], asking: Asking, step_rows: int) -> GateInput:
+    """A step at a time, at least one, until this part tells or something has failed."""
+    for first in range(0, len(rows), step_rows):
+        if first and not waits(gate, part):
+            break
+        gate = grown(gate, part, await asking.both(rows[first : first + step_rows]))
+    return gate
+
+
+def grown(gate: GateInput, part: str, found: Answered) -> GateInput:
+    """With what was just answered."""
+    groups = dict(gate.slices)
+    if part == TARGET:
+        for name, pairs in slices(found.rows, found.pairs).items():
+            groups[name] = [*groups.get(name, []), *pairs]
+    return msgspec.structs.replace(
+        gate,
+        **{part: [*getattr(gate, part), *found.pairs]},
+        slices=groups,
+        left_out=dict(Counter(gate.left_out) + found.left_out),
+        cut_candidate=gate.cut_candidate + found.cut[0],
+        cut_champion=gate.cut_champion + found.cut[1],
+    )
 
 
 def slices(rows: Sequence[Example], pairs: Scores) -> dict[str, Scores]:
@@ -77,10 +156,17 @@ def slices(rows: Sequence[Example], pairs: Scores) -> dict[str, Scores]:
 
 
 def summary(gate: GateInput) -> dict[str, float]:
-    """Mean scores of both sides on both parts."""
+    """Mean scores of both sides on both parts, and the shares of rows left out and of answers cut."""
+    asked = len(gate.target) + len(gate.regression)
+    gone = sum(gate.left_out.values())
+    shares = {
+        "judged_left_out_share": gone / max(1, asked + gone),
+        "cut_candidate_share": gate.cut_candidate / max(1, asked),
+        "cut_champion_share": gate.cut_champion / max(1, asked),
+    }
     parts = {"target": gate.target, "regression": gate.regression}
     sides = ("candidate", "champion")
-    return {
+    return shares | {
         f"{part}_{side}": sum(pair[i] for pair in pairs) / len(pairs)
         for part, pairs in parts.items()
         if pairs

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from monitor.metrics import normalise
+from monitor.metrics import Metric, exact_match, normalise
 from retrain.duplicates import pieces, similarity
 from retrain.example import Example, in_chance_order
 from retrain.likeness import Likeness
 from retrain.settings import RetrainSettings
+from retrain.shares import harm, judged
 
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
 NEWEST = 4_000  # rows of the healthy time that are looked at
@@ -36,7 +37,11 @@ class Dataset(msgspec.Struct, frozen=True):
 
 
 def build(
-    settings: RetrainSettings, fresh: Sequence[Example], unseen: Sequence[Example], seen: Sequence[Example]
+    settings: RetrainSettings,
+    fresh: Sequence[Example],
+    unseen: Sequence[Example],
+    seen: Sequence[Example],
+    metric: Metric = exact_match,
 ) -> Dataset:
     """`fresh`: labelled rows since the harm began; `unseen`: labelled rows before, in the order of their time; `seen`:
     what the champion was trained on. Raises ValueError where too little is left to train and to judge on.
@@ -46,7 +51,7 @@ def build(
     dropped: Counter[str] = Counter()
     likeness = Likeness.of(fresh, unseen[-NEWEST:], seen)
     fresh = capped(once(fresh, dropped), settings.client_cap, dropped)
-    train, validation = split(fresh, settings, likeness)
+    train, validation = split(fresh, settings, likeness, harm(fresh, metric))
     healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped, likeness)
     healthy = apart(healthy, validation, likeness, dropped, "twin of a validation row")
     regression = _regression(healthy, {row.id for row in unseen}, settings.regression_rows)
@@ -138,12 +143,12 @@ def _alike(rows: Sequence[Example], known: Sequence[Example], likeness: Likeness
 
 
 def split(
-    fresh: Sequence[Example], settings: RetrainSettings, likeness: Likeness
+    fresh: Sequence[Example], settings: RetrainSettings, likeness: Likeness, wrong: float = 1.0
 ) -> tuple[list[Example], list[Example]]:
-    """Training and validation rows: the newest are judged on, near duplicates stay together."""
+    """Training and validation rows: the newest are judged on, near duplicates stay together. `wrong`: the share of
+    the fresh rows that the champion got wrong."""
     rows = sorted(fresh, key=lambda row: (row.time_ms, row.id))
-    wanted = min(settings.max_validation, round(settings.validation_share * len(rows)))
-    border = len(rows) - wanted
+    border = len(rows) - judged(len(rows), wrong, settings)
     numbers = likeness.clusters(rows)
     old = set(numbers[:border])
     train = [row for row, number in zip(rows, numbers, strict=True) if number in old]

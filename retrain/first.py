@@ -46,9 +46,18 @@ def first_adapter(
             progress(step, steps, loss)
 
         pairs = [row.lesson() for row in dataset.lessons()]
-        done = train(pairs, model_dir, knobs, Path(scratch), threads=settings.threads or None, progress=tell)
+        done = train(
+            pairs,
+            model_dir,
+            knobs,
+            Path(scratch),
+            threads=settings.threads or None,
+            progress=tell,
+            max_left_out=settings.max_left_out,
+        )
         adapter = commit(done.folder, var / "adapters", alias, base)
         run.metrics({"loss": done.loss, "train_seconds": done.seconds, "train_rows": float(done.rows)})
+        run.metrics({"left_out_rows": float(done.left_out), "left_out_share": done.left_out / len(dataset.train)})
         run.artifacts(adapter.path, "adapter")
     manifest.remember(var / "datasets", adapter.version, listed.digest)
     return adapter

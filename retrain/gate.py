@@ -34,6 +34,7 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     min_slice: int
     alpha: float
     left_out: dict[str, int] = {}  # why -> rows that neither was asked
+    untaught: dict[str, int] = {}  # why -> fresh rows that the candidate could not be taught
     cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
     cut_champion: int = 0
     max_cut: float = 0.1  # share of the answers of either; with more nothing is judged
@@ -174,6 +175,7 @@ def _unseen(gate: GateInput) -> list[str]:
 def _asides(gate: GateInput) -> list[str]:
     """What was not asked, and what was asked in vain."""
     found = [f"{count} rows left out: {why}" for why, count in sorted(gate.left_out.items()) if count]
+    found += [f"{count} rows not learned from: {why}" for why, count in sorted(gate.untaught.items()) if count]
     if gate.cut_candidate or gate.cut_champion:
         found.append(f"answers cut at their limit: candidate {gate.cut_candidate}, champion {gate.cut_champion}")
     return found

@@ -12,21 +12,32 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
+from monitor.metrics import METRICS
 from retrain import harvest, manifest, recipe, tracking
 from retrain.adapters import Adapter, commit
 from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.comparison import compare, summary
-from retrain.dataset import Dataset, build
+from retrain.dataset import Dataset, apart, build, capped, once
+from retrain.example import Example
 from retrain.gate import judge
+from retrain.likeness import Likeness
+from retrain.limits import context_of, limits
 from retrain.manifest import Manifest
+from retrain.objections import usable
 from retrain.outcome import JobOutcome, JobSpec, concluded, read, write
-from retrain.train import Trained, train
+from retrain.prompting import load_tokenizer
+from retrain.train import Trained, lessons, train
 from streams.identity import adapter_digest, adapter_path
 
 log = structlog.get_logger()
@@ -71,8 +82,10 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
     check_model(spec.model_dir)
     knobs = recipe.find(settings.recipe)
     base = base_model_id(spec.model_dir, spec.var / "digests")
-    champion = stored_champion(spec, base)
-    listed, dataset = rows(spec, folder, base)
+    champion, tokenizer = stored_champion(spec, base), load_tokenizer(spec.model_dir)
+    listed, dataset = rows(spec, folder, base, tokenizer)
+    taught = [row.lesson() for row in dataset.train]
+    untaught = lessons(tokenizer, taught, knobs.training.max_length, settings.max_left_out).left_out
     parameters = {"dataset": listed.digest, "base_model": base, "champion": request.champion, **_flat(asdict(knobs))}
     tags = {"request": request.id, "alarm": request.alarm_id, "reason": request.reason}
     name = f"{request.alias} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(request.time_ms / 1000))}"
@@ -86,13 +99,33 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
             warm_start=warm,
             threads=settings.threads or max(1, (os.cpu_count() or 2) // 2),
             progress=_teller(folder, run),
+            max_left_out=settings.max_left_out,
         )
         adapter = commit(trained.folder, spec.var / "adapters", request.alias, base)
         manifest.remember(spec.var / "datasets", adapter.version, listed.digest)
         sides = ((adapter.version, adapter.path), (request.champion, champion))
-        gate = asyncio.run(compare(settings, spec.engine, dataset, spec.metric, *sides))
+        gate = asyncio.run(
+            compare(
+                settings,
+                spec.engine,
+                dataset,
+                spec.metric,
+                *sides,
+                limits=limits(tokenizer, _all(dataset), settings.max_tokens, context_of(spec.model_dir)),
+                later=partial(later, spec, listed, dataset, tokenizer),
+                alpha=settings.alpha / 2 ** (spec.attempt - 1),
+                evaluation=request.id,
+                untaught=untaught,
+            )
+        )
         verdict = judge(gate)
-        found = {"loss": trained.loss, "train_seconds": trained.seconds, **summary(gate)}
+        found = {
+            "loss": trained.loss,
+            "train_seconds": trained.seconds,
+            "untaught_share": sum(untaught.values()) / len(dataset.train),
+            **_shares(trained, listed),
+            **summary(gate),
+        }
         _keep(run, spec, listed, adapter, trained, found)
     return JobOutcome(
         candidate=adapter.version,
@@ -106,24 +139,79 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
     )
 
 
-def rows(spec: JobSpec, folder: Path, base: str) -> tuple[Manifest, Dataset]:
-    """The dataset; a job that is started again takes the one it had."""
+def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manifest, Dataset]:
+    """The dataset, of rows that the chat template takes; a job that is started again takes the one it had. Raises
+    ValueError where too many of the fresh rows cannot be used."""
     root, note, request = spec.var / "datasets", folder / "dataset", spec.request
     known = _made(root, note)
     if known is not None:
         return known
     lake = spec.var / "lake"
+    dropped: Counter[str] = Counter()
+    found = harvest.fresh(lake, request.alias, request.since_ms)
+    fresh = usable(tokenizer, found, dropped)
+    _require_most(len(fresh), len(found), dropped, spec.settings.max_left_out)
     dataset = build(
         spec.settings,
-        harvest.fresh(lake, request.alias, request.since_ms),
-        harvest.healthy(lake, request.alias, request.since_ms),
-        manifest.trained_on(root, request.champion),
+        fresh,
+        usable(tokenizer, harvest.healthy(lake, request.alias, request.since_ms), dropped),
+        usable(tokenizer, manifest.trained_on(root, request.champion), dropped),
+        METRICS[spec.metric],
     )
+    dataset = replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
     listed = manifest.store(root, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
     note.write_text(listed.digest)
     counts = {name: part.rows for name, part in listed.parts.items()}
     log.info("dataset made", digest=listed.digest[:12], **counts, dropped=dataset.dropped)
     return listed, dataset
+
+
+def later(spec: JobSpec, listed: Manifest, dataset: Dataset, tokenizer: Any) -> list[Example]:
+    """Fresh rows that were labelled since the dataset was made: neither side has seen them, nor one like them. They
+    are kept as a dataset of their own."""
+    dropped: Counter[str] = Counter()
+    known = _all(dataset)
+    ids = {row.id for row in known}
+    found = harvest.fresh(spec.var / "lake", spec.request.alias, spec.request.since_ms)
+    fresh = usable(tokenizer, [row for row in found if row.id not in ids], dropped)
+    fresh = capped(once(fresh, dropped), spec.settings.client_cap, dropped)
+    fresh = apart(fresh, known, Likeness.of(fresh, known), dropped, "twin of a row of the dataset")
+    kept = manifest.store(
+        spec.var / "datasets",
+        Dataset([], [], fresh, [], dict(dropped)),
+        alias=listed.alias,
+        base_model=listed.base_model,
+        since_ms=listed.since_ms,
+    )
+    log.info(
+        "rows labelled meanwhile are judged on too", rows=len(fresh), digest=kept.digest[:12], dropped=kept.dropped
+    )
+    return fresh
+
+
+def _all(dataset: Dataset) -> list[Example]:
+    return [*dataset.train, *dataset.rehearsal, *dataset.validation, *dataset.regression]
+
+
+def _require_most(kept: int, found: int, dropped: Mapping[str, int], share: float) -> None:
+    if found - kept > share * found:
+        why = "; ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
+        raise ValueError(
+            f"fresh labelled rows: {found - kept} of {found} cannot be used, at most {share:.0%} may "
+            f"(retrain.max_left_out): {why}"
+        )
+
+
+def _shares(trained: Trained, listed: Manifest) -> dict[str, float]:
+    """What the training did without."""
+    filtered = sum(listed.dropped.values())
+    kept = sum(part.rows for part in listed.parts.values())
+    return {
+        "left_out_rows": float(trained.left_out),
+        "left_out_share": trained.left_out / max(1, trained.left_out + trained.rows),
+        "filtered_rows": float(filtered),
+        "filtered_share": filtered / max(1, filtered + kept),
+    }
 
 
 def _made(root: Path, note: Path) -> tuple[Manifest, Dataset] | None:

@@ -25,6 +25,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     var: Path  # lake, adapters, datasets, mlflow lie beneath
     engine: str  # the address of the replica that answers the evaluation's questions
     metric: str  # how an answer is scored, see `monitor.metrics`
+    attempt: int = 1  # verdicts that were sought for the same harm, this one included
     parent: int  # the trainer's process; the job ends when that does
 
 

@@ -7,20 +7,28 @@ import json
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 import torch
 
 from retrain.batches import Encoded, schedule, shares, step_count
 from retrain.checkpoint import Checkpoint, not_finite, trainable
 from retrain.loss import answer_loss
+from retrain.objections import objection
 from retrain.prompting import Messages, answer_ids, load_tokenizer, render, token_ids
 from retrain.recipe import Recipe, Training
 from retrain.weights import build
 from retrain.workers import Workers
+
+log = structlog.get_logger()
+
+MAX_LEFT_OUT = 0.5  # share of the rows that a training may do without
+TOO_LONG = "longer than the recipe's training.max_length"
 
 Progress = Callable[[int, int, float], None]  # step, steps, loss in nats a token
 
@@ -31,7 +39,8 @@ class Trained:
 
     folder: Path
     rows: int  # different ones
-    left_out: int  # of the rows given, longer than the recipe's max_length
+    left_out: int  # of the different rows given: longer than the recipe's max_length, or not for the chat template
+    reasons: dict[str, int]  # why -> how many of them
     steps: int
     resumed_at: int  # steps that an earlier, killed run had done
     loss: float  # nats a token, mean of the last tenth of the steps
@@ -56,20 +65,24 @@ def train(
     threads: int | None = None,
     device: str | None = None,
     progress: Progress = silent,
+    max_left_out: float = MAX_LEFT_OUT,
 ) -> Trained:
     """Trains an adapter on (messages, answer) rows and writes it to `out/adapter`.
 
     Deterministic for the same rows, recipe, device and threads. Killed and called again with the same arguments it
     goes on from the last checkpoint in `out`. Under `torchrun` each step's rows are shared among the devices.
-    Raises ValueError where there is nothing to learn from, Diverged at the first loss or gradient that is no number,
-    OSError where the model cannot be read."""
+    Raises ValueError where there is nothing to learn from, or more than the share `max_left_out` cannot be learned
+    from; Diverged at the first loss or gradient that is no number; OSError where the model cannot be read."""
     began = time.monotonic()
     knobs = recipe.training
     peak = knobs.learning_rate if warm_start is None else knobs.warm_learning_rate
     workers = Workers.of(os.environ, device, threads)
     torch.manual_seed(knobs.seed)
     tokenizer = load_tokenizer(model_dir)
-    encoded = encode(tokenizer, rows, knobs.max_length)
+    taught = lessons(tokenizer, rows, knobs.max_length, max_left_out)
+    encoded = taught.rows
+    if taught.left_out:
+        log.warning("rows left out of the training", rows=sum(taught.left_out.values()), why=taught.left_out)
     batch_rows = knobs.batch_size * knobs.gradient_accumulation
     steps = step_count(len(encoded), batch_rows, knobs.epochs, knobs.min_steps, knobs.max_steps)
     batches = schedule([len(row) for row in encoded], batch_rows, steps, knobs.seed)
@@ -107,7 +120,8 @@ def train(
     return Trained(
         folder=out / "adapter",
         rows=len({(*row.prompt, -1, *row.completion) for row in encoded}),
-        left_out=len(rows) - len(encoded),
+        left_out=sum(taught.left_out.values()),
+        reasons=taught.left_out,
         steps=steps,
         resumed_at=resumed_at,
         loss=sum(tail) / len(tail),
@@ -134,18 +148,51 @@ def _require_sound(weights: Mapping[str, torch.Tensor]) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """Rows in tokens, and what was left out of them: why -> different rows."""
+
+    rows: list[Encoded]
+    left_out: dict[str, int]
+
+
+def lessons(
+    tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int, max_left_out: float = MAX_LEFT_OUT
+) -> Lessons:
+    """Rows in tokens, without those that the chat template does not take and those longer than `max_length`. Raises
+    ValueError where none is left, or where more than the share `max_left_out` is gone."""
+    known: dict[str, Encoded | str] = {}
+    keys = [json.dumps([list(map(dict, messages)), answer]) for messages, answer in rows]
+    for key, (messages, answer) in zip(keys, rows, strict=True):
+        if key not in known:
+            known[key] = _lesson(tokenizer, messages, answer, max_length)
+    left_out = Counter(each for each in known.values() if isinstance(each, str))
+    if (left_out and left_out.total() > max_left_out * len(known)) or left_out.total() == len(known):
+        raise ValueError(_too_few(len(known), max_length, left_out, max_left_out))
+    found = [known[key] for key in keys]
+    return Lessons([each for each in found if isinstance(each, Encoded)], dict(left_out))
+
+
 def encode(tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int) -> list[Encoded]:
-    """Rows in tokens, without those longer than `max_length`; ValueError where none is left."""
-    encoded = [
-        Encoded(token_ids(tokenizer, render(tokenizer, m)), answer_ids(tokenizer, m, answer)) for m, answer in rows
-    ]
-    fitting = [row for row in encoded if len(row) <= max_length]
-    if not fitting:
-        raise ValueError(
-            f"rows: {len(rows)}, none of at most {max_length} tokens; expected labelled rows, or raise "
-            "training.max_length"
-        )
-    return fitting
+    """As `lessons`, however many are left out, as long as there is one."""
+    return lessons(tokenizer, rows, max_length, max_left_out=1.0).rows
+
+
+def _lesson(tokenizer: Any, messages: Messages, answer: str, max_length: int) -> Encoded | str:
+    """The row in tokens, or why it is left out."""
+    if why := objection(tokenizer, messages, answer):
+        return why
+    row = Encoded(token_ids(tokenizer, render(tokenizer, messages)), answer_ids(tokenizer, messages, answer))
+    return row if len(row) <= max_length else TOO_LONG
+
+
+def _too_few(rows: int, max_length: int, left_out: Mapping[str, int], share: float) -> str:
+    why = "; ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
+    if sum(left_out.values()) == rows:
+        told = f"rows: {rows}, none of at most {max_length} tokens that the chat template takes"
+    else:
+        told = f"rows: {sum(left_out.values())} of {rows} left out, at most {share:.0%} may be (retrain.max_left_out)"
+    return f"{told}{f' ({why})' if why else ''}; expected labelled rows, or raise training.max_length ({max_length})"
 
 
 def rate(knobs: Training, step: int, steps: int) -> float:

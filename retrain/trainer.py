@@ -18,7 +18,7 @@ import structlog
 from kafka.errors import KafkaError
 
 from retrain import metrics
-from retrain.claims import owner, pending
+from retrain.claims import attempt, owner, pending
 from retrain.inbox import Inbox
 from retrain.job import OUTCOME, PROGRESS, SPEC, Progress
 from retrain.outcome import JobOutcome, JobSpec, concluded, read, write
@@ -179,6 +179,7 @@ class Trainer:
             var=self._place.var.resolve(),
             engine=self._place.engine,
             metric=self._place.metrics.get(request.alias, "exact_match"),
+            attempt=attempt(request, self._inbox.requests, self._inbox.results),
             parent=os.getpid(),
         )
 

@@ -29,6 +29,7 @@ def test_a_recovered_run_is_summed_up() -> None:
     assert REPORT.sentence.startswith("Recovered: when the world changed, right answers fell from 96 % to 36 %;")
     assert REPORT.requests.sent == len(RUN.outcomes)
     assert [verdict["status"] for verdict in REPORT.verdicts] == ["promote"]
+    assert REPORT.verdicts[0]["metrics"] == {"left_out_share": 0.1}
     assert [retraining["status"] for retraining in REPORT.retrainings] == ["promote"]
     assert REPORT.seconds.onset_to_alarm == 6.5
     assert REPORT.seconds.alarm_to_candidate == 169.5

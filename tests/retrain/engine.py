@@ -11,17 +11,22 @@ from aiohttp.test_utils import TestServer
 
 
 class Engine:
-    """Keeps what vLLM promises of adapters. Answers `a` under a folder whose name has `good` in it or that is not the
-    champion's, and else the question."""
+    """Keeps what vLLM promises of adapters; its tokens are words. Answers `a` under a folder whose name has `good` in
+    it or that is not the champion's, and else the question."""
 
     def __init__(self, champion: str = "") -> None:
         self.names = {"base": "/base"}
         self.calls: list[str] = []
         self.status = 200
         self.champion = champion
+        self.refused: set[str] = set()  # questions that get a 400
+        self.spoken: dict[str, str] = {}  # question -> answer of every adapter, instead
+        self.context = 0
+        self.asked: list[dict[str, Any]] = []
 
     async def models(self, _: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": name} for name in self.names]})
+        more = {"max_model_len": self.context} if self.context else {}
+        return web.json_response({"data": [{"id": name, **more} for name in self.names]})
 
     async def load(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -38,10 +43,17 @@ class Engine:
     async def chat(self, request: web.Request) -> web.Response:
         body: dict[str, Any] = await request.json()
         assert body["temperature"] == 0
+        self.asked.append(body)
+        question = body["messages"][-1]["content"]
+        if question in self.refused:
+            return web.json_response({"error": {"message": "Conversation roles must alternate"}}, status=400)
         path = self.names[body["model"]]
         good = path.endswith("good") or (self.champion and not path.endswith(self.champion))
-        answer = "a" if good else body["messages"][0]["content"]
-        return web.json_response({"choices": [{"message": {"content": answer}}]}, status=self.status)
+        words = self.spoken.get(question, "a" if good else body["messages"][0]["content"]).split(" ")
+        finish = "length" if len(words) > body["max_tokens"] else "stop"
+        answer = " ".join(words[: body["max_tokens"]])
+        choice = {"message": {"content": answer}, "finish_reason": finish}
+        return web.json_response({"choices": [choice]}, status=self.status)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:

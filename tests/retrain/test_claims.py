@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrain.claims import owner, pending
+from retrain.claims import attempt, owner, pending
 from streams.events import RetrainReported, RetrainRequested, RetrainStatus
 
 
@@ -65,3 +65,16 @@ def test_there_is_never_more_than_one_owner(drawn: list[tuple[str, int, int]]) -
     workers = [me for me in "abc" if owner(log, "r", at) == me]
     assert len(workers) <= 1
     assert all(pending([request()], log, me, at) == [] for me in "abc" if workers and me not in workers)
+
+
+def test_each_verdict_sought_before_for_the_same_harm_counts_as_an_attempt() -> None:
+    asked = [request("r1"), request("r2"), request("r3"), request("r4")]
+    results = [
+        ended(RetrainStatus.INCONCLUSIVE, "r1"),
+        ended(RetrainStatus.INCONCLUSIVE, "r1"),
+        ended(RetrainStatus.FAILED, "r2"),
+        ended(RetrainStatus.REJECT, "r3"),
+        ended(RetrainStatus.REJECT, "another alarm's"),
+    ]
+    assert attempt(asked[-1], asked, results) == 3
+    assert attempt(asked[0], asked[:1], []) == 1

@@ -14,6 +14,7 @@ from retrain.duplicates import clusters
 from retrain.example import REHEARSAL, Example
 from retrain.likeness import Likeness
 from retrain.settings import RetrainSettings
+from retrain.shares import judged
 from streams.events import Message
 from tests.retrain.rows import row, rows
 
@@ -47,13 +48,17 @@ def test_a_split_never_parts_near_duplicates(drawn: list[tuple[int, int]]) -> No
 
 def test_the_newest_rows_are_judged_on() -> None:
     train, validation = split(rows(100), SETTINGS, PLAIN)
-    assert len(validation) == 25
+    assert len(validation) == 36
     assert max(each.time_ms for each in train) < min(each.time_ms for each in validation)
 
 
-def test_validation_is_bounded() -> None:
-    _, validation = split(rows(400), RetrainSettings(max_validation=40), PLAIN)
-    assert len(validation) == 40
+@pytest.mark.parametrize(("wrong", "judges"), [(1.0, 200), (0.62, 200), (0.29, 326), (0.2, 400), (0.0, 400)])
+def test_the_less_there_is_to_gain_the_more_rows_are_judged_on(wrong: float, judges: int) -> None:
+    """At first 80 at most, in which a candidate that was truly 10 points better passed in 4 of 100."""
+    assert judged(800, wrong, RetrainSettings()) == judges
+    fresh = [row(i, predicted="" if i < 800 * wrong else "refund") for i in range(800)]
+    built = build(RetrainSettings(), fresh, [], [])
+    assert (len(built.train), len(built.validation)) == (800 - judges, judges)
 
 
 def test_a_flooding_client_is_capped_where_there_are_others() -> None:
@@ -142,7 +147,7 @@ def test_regression_rows_are_filled_up_with_ones_it_was_and_leave_half_to_rehear
 
 def test_there_is_no_more_rehearsal_than_news() -> None:
     found = build(RetrainSettings(rehearsal_ratio=1.0), rows(40), rows(300, first=300), [])
-    assert len(found.rehearsal) == len(found.train) == 30
+    assert len(found.rehearsal) == len(found.train) == 20
 
 
 def test_the_same_rows_make_the_same_dataset() -> None:

@@ -1,0 +1,190 @@
+"""One retraining from the lake to its verdict: a real (small) training, only the engine that answers is a fake."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrain import manifest
+from retrain.adapters import Adapter
+from retrain.first import first_adapter
+from retrain.job import _outcome, work
+from retrain.outcome import JobOutcome, JobSpec, concluded, write
+from retrain.recipe import QLORA
+from retrain.settings import RetrainSettings
+from streams import lake
+from streams.events import Event, InferenceServed, Message, RetrainRequested
+from streams.topics import FEEDBACK, INFERENCE, Topic
+from tests.retrain.engine import Engine
+from tests.retrain.test_harvest import reply, word
+
+pytestmark = pytest.mark.slow
+
+ONSET = 200
+TOOL = [Message("user", "how warm is it?"), Message("tool", "17 degrees")]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "quick.toml"
+    text = QLORA.read_text()
+    for old, new in (
+        ("enabled = true ", "enabled = false "),
+        ("min_steps = 40 ", "min_steps = 2 "),
+        ("max_steps = 2000 ", "max_steps = 2 "),
+        ("max_length = 512 ", "max_length = 128 "),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+def served(number: int, **changes: object) -> InferenceServed:
+    letters = "".join(chr(97 + (number * k) % 26) for k in (1, 3, 5, 7, 11, 17))
+    return reply(number, input_messages=[Message("user", f"{letters} {number}")], **changes)
+
+
+class World:
+    """A champion, its lake, and a request to retrain it."""
+
+    def __init__(self, var: Path, model: Path, recipe: Path) -> None:
+        self.var, self.model = var, model
+        self.settings = RetrainSettings(recipe=str(recipe), threads=1)
+        rows = [("question one", "refund"), ("question two", "late")] * 4
+        self.champion: Adapter = first_adapter(rows, alias="support", model_dir=model, var=var, settings=self.settings)
+        self._parts: dict[Topic, int] = {}
+
+    def put(self, topic: Topic, events: Sequence[Event]) -> None:
+        first = self._parts.get(topic, 0)
+        self._parts[topic] = first + len(events)
+        offsets = list(range(first, first + len(events)))
+        lake.Writer(self.var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, offsets, list(events)))
+
+    def labelled(self, replies: Sequence[InferenceServed]) -> None:
+        """Replies with what the answer should have been: `a`, always."""
+        self.put(INFERENCE, replies)
+        self.put(FEEDBACK, [word(int(each.id[1:]), "a") for each in replies])
+
+    def spec(self, engine: str, **changes: Any) -> JobSpec:
+        request = RetrainRequested(
+            id="r1",
+            alias="support",
+            champion=self.champion.version,
+            time_ms=0,
+            alarm_id="a1",
+            since_ms=ONSET * 1_000,
+            reason="labels prove harm",
+        )
+        given: dict[str, Any] = {
+            "request": request,
+            "settings": self.settings,
+            "champion_digest": self.champion.digest,
+            "model_dir": self.model,
+            "var": self.var,
+            "engine": engine,
+            "metric": "exact_match",
+            "parent": os.getpid(),
+        }
+        return JobSpec(**{**given, **changes})
+
+    async def job(self, **changes: Any) -> JobOutcome:
+        """Its outcome, as the trainer reads it."""
+        folder = self.var / "jobs" / "r1"
+        folder.mkdir(parents=True, exist_ok=True)
+        async with Engine(self.champion.digest).serving() as url:
+            outcome = await asyncio.to_thread(_outcome, self.spec(url, **changes), folder)
+        write(folder / "outcome.json", outcome)
+        found = concluded(folder / "outcome.json")
+        assert found == outcome
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path, model_dir: Path, recipe: Path) -> World:
+    return World(tmp_path, model_dir, recipe)
+
+
+async def test_rows_that_cannot_be_used_are_set_aside_and_told(world: World) -> None:
+    world.labelled([served(number) for number in range(1, ONSET)])
+    odd = [
+        reply(ONSET + 100, input_messages=TOOL),
+        reply(ONSET + 101, input_messages=[Message("text", "the sky is")], operation="completion"),
+    ]
+    long = [reply(ONSET + 110, input_messages=[Message("user", "zyx " * 50)])]
+    world.labelled([*[served(number) for number in range(ONSET, ONSET + 80)], *odd, *long])
+    outcome = await world.job()
+    assert outcome.verdict is not None, outcome.problem
+    assert outcome.verdict.status == "promote", outcome.verdict.reason
+    dropped = manifest.load(world.var / "datasets", outcome.dataset_digest)[0].dropped
+    assert dropped["a tool's answer, whose call is not kept"] == 1
+    assert dropped["prompts of /v1/completions, which were served without a chat template"] == 1
+    assert outcome.metrics["filtered_rows"] == sum(dropped.values())
+    told = outcome.metrics
+    assert {"left_out_share", "untaught_share", "judged_left_out_share", "cut_candidate_share"} <= told.keys()
+    assert (
+        logged(world, outcome).items() >= {name: pytest.approx(value, abs=1e-5) for name, value in told.items()}.items()
+    )
+
+
+async def test_a_retraining_without_most_of_its_fresh_rows_is_refused(world: World) -> None:
+    """At first 151 of 167 rows were left out for their length, and the candidate was promoted."""
+    world.labelled([served(number) for number in range(1, ONSET)])
+    short = [served(number) for number in range(ONSET, ONSET + 20)]
+    long = [
+        reply(number, input_messages=[Message("user", f"{number * 7919} " * 30)])
+        for number in range(ONSET + 20, ONSET + 170)
+    ]
+    world.labelled([*short, *long])
+    outcome = await world.job()
+    assert outcome.verdict is None
+    assert "left out, at most 50% may be (retrain.max_left_out)" in outcome.problem
+    assert "longer than the recipe's training.max_length" in outcome.problem
+
+
+async def test_a_retraining_of_completions_only_is_refused_and_says_so(world: World) -> None:
+    world.labelled(
+        [reply(n, input_messages=[Message("text", f"once {n}")]) for n in range(ONSET, ONSET + 80)],
+    )
+    outcome = await world.job()
+    assert outcome.problem == (
+        "ValueError: fresh labelled rows: 80 of 80 cannot be used, at most 50% may (retrain.max_left_out): "
+        "80 prompts of /v1/completions, which were served without a chat template"
+    )
+
+
+async def test_a_further_attempt_at_the_same_harm_has_half_the_level(world: World) -> None:
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    outcome = await world.job(attempt=3)
+    assert outcome.gate is not None, outcome.problem
+    assert outcome.gate.alpha == world.settings.alpha / 4
+
+
+async def test_rows_labelled_during_the_training_are_judged_on(world: World) -> None:
+    world.labelled([served(number) for number in range(1, ONSET)])
+    world.labelled([served(number) for number in range(ONSET, ONSET + 12)])
+    folder = world.var / "jobs" / "r1"
+    folder.mkdir(parents=True)
+    async with Engine(world.champion.digest).serving() as url:
+        few = await asyncio.to_thread(work, world.spec(url), folder)
+        assert few.gate is not None
+        assert len(few.gate.target) == 6
+        world.labelled([served(number) for number in range(ONSET + 12, ONSET + 60)])
+        more = await asyncio.to_thread(work, world.spec(url), folder)
+    assert more.gate is not None
+    assert more.dataset_digest == few.dataset_digest
+    assert 6 < len(more.gate.target) <= 54
+    assert (few.verdict and few.verdict.status, more.verdict and more.verdict.status) == ("inconclusive", "promote")
+
+
+def logged(world: World, outcome: JobOutcome) -> dict[str, float]:
+    """What MLflow has."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{world.var / 'mlflow' / 'mlflow.db'}")
+    return dict(client.get_run(outcome.mlflow_run).data.metrics)
