@@ -117,7 +117,7 @@ def accepted(settings: MonitorSettings, watch: Watch, said: Answer) -> Found:
         version=watch.version,
         names=watch.names,
         seen_ms=watch.seen_ms,
-        clients=watch.clients,
+        bursts=watch.bursts,
         repeats=watch.repeats,
         labelled=list(dict.fromkeys(before))[-LABELLED_KEPT:],
         slices=watch.slices,
