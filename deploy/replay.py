@@ -35,6 +35,7 @@ class Function:
 
 FUNCTIONS: dict[str, Function] = {
     "judge.update": Function("monitor.judge", "update", part=1),  # the findings; the state follows from them
+    "judge.answer": Function("monitor.judge", "answer", part=1),
     "policy.decide": Function("monitor.policy", "decide", part=1),
     "gate.judge": Function("retrain.gate", "judge"),
     "rollout.step": Function("serving.rollout.rollout", "step"),

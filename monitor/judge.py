@@ -12,11 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from monitor import calibration, gaps, labels, open_alarms, served, tally
+from monitor.answer import Answer
 from monitor.descriptors import CONFIDENCE
 from monitor.findings import Finding, Kind
 from monitor.fingerprint import event_print
 from monitor.gaps import Gap
-from monitor.open_alarms import Answer
 from monitor.reference import scorer
 from monitor.rows import ScoreRows, turns_of
 from monitor.settings import MonitorSettings

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from monitor import burn_rate, drift, fairness, safety
+from monitor.answer import Answer
 from monitor.blocks import Block
 from monitor.dependence import Open
 from monitor.detectors import risk
@@ -29,24 +28,9 @@ WHY: dict[Cause, str] = {
     "accepted": "an operator takes what comes now for normal: a new reference begins",
 }
 
-Verb = Literal["clear", "accept"]
 PROMISED = ("errors", "latency")
 
 Found = tuple[Watch, list[Finding]]
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator says of a version's alarms. `clear`: the open ones of this kind, about this, are over; None:
-    of any. `accept`: what comes now is normal, a new reference begins. Budgets of errors and of slow replies were
-    promised to clients, so those alarms are not a matter of what is normal: `accept` leaves them open."""
-
-    version: str
-    verb: Verb
-    by: str
-    time_ms: int
-    kind: Kind | None = None
-    about: str | None = None
-    reason: str = ""
 
 
 def place(kind: Kind, about: str = "") -> str:

@@ -1,6 +1,10 @@
 """From findings to decisions: when is it worth training again? Pure, so that `replay` can ask it again.
 
 Only harm that labels prove leads to a retraining. Drift and estimated harm are annotated and ask for labels.
+
+A case ends with its alarm: what is over needs no better version, and labels are counted since the onset of an alarm
+that is open. A retraining that is under way goes on, for its candidate has to prove itself in any case; if it does not,
+the case ends with it. Where the harm comes back meanwhile, the case is that of the new alarm.
 """
 
 from __future__ import annotations
@@ -47,6 +51,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     champion: str
     time_ms: int
     alarms: list[Raised] = []
+    cleared: list[str] = []  # ids of alarms that are over
     fresh_labels: int = 0
     result: Result | None = None
     paused: bool = False  # an operator's switch: keeps the books, asks for nothing
@@ -64,6 +69,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     asked_ms: int = 0
     labels_asked: int = 0  # labels when it was asked for
     promoting: bool = False  # a candidate won; the rollout has it now
+    cleared: bool = False  # its alarm is over; it waits for the retraining under way
 
 
 class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,9 +119,11 @@ def decide(
     """The next state and what to do; the same arguments always give the same answer."""
     state, superseded = _leave(settings, state, observation)
     state, resulted = _settle(settings, state, observation)
+    state, over = _clear(state, observation)
     state, raised = _open(settings, state, observation)
+    state, over_at_once = _clear(state, observation)
     state, asked = _ask(settings, state, observation)
-    return state, [*superseded, *resulted, *raised, *asked]
+    return state, [*superseded, *resulted, *over, *raised, *over_at_once, *asked]
 
 
 def request_id(alarm_id: str, attempt: int) -> str:
@@ -155,6 +163,10 @@ def _again(
     settings: PolicySettings, state: PolicyState, case: Case, status: Status, time_ms: int
 ) -> tuple[PolicyState, Sequence[Decision]]:
     """Back to collecting: an inconclusive or lost comparison needs more labels, all but the inconclusive a rest."""
+    if case.cleared:
+        rest = max(state.rest_until_ms, time_ms + settings.cool_down_s * 1_000)
+        note = _note(case, f"retraining {case.attempt} ended {status}, and the alarm is over: closed")
+        return replace(state, case=None, rest_until_ms=rest), [note]
     more = math.ceil(case.labels_asked * settings.label_growth)
     wanted = case.labels_wanted if status == "failed" else max(more, case.labels_wanted)
     rest = state.rest_until_ms if status == "inconclusive" else time_ms + settings.cool_down_s * 1_000
@@ -164,6 +176,17 @@ def _again(
     return replace(state, case=case, rest_until_ms=max(rest, state.rest_until_ms)), [asked]
 
 
+def _clear(state: PolicyState, observation: Observation) -> tuple[PolicyState, Sequence[Decision]]:
+    """A case ends with its alarm, unless a retraining is under way."""
+    case = state.case
+    if case is None or case.cleared or case.alarm_id not in observation.cleared:
+        return state, []
+    if case.request_id:
+        reason = f"the alarm is over: retraining {case.attempt}, under way, is the last"
+        return replace(state, case=replace(case, cleared=True)), [_note(case, reason)]
+    return replace(state, case=None), [_note(case, "the alarm is over: closed")]
+
+
 def _open(
     settings: PolicySettings, state: PolicyState, observation: Observation
 ) -> tuple[PolicyState, Sequence[Decision]]:
@@ -171,18 +194,26 @@ def _open(
     decisions: list[Decision] = []
     for alarm in observation.alarms:
         harm = alarm.kind == "quality" and alarm.version == observation.champion
-        if harm and state.case is None:
-            case = Case(
-                alarm_id=alarm.alarm_id,
-                version=alarm.version,
-                onset_ms=alarm.onset_ms,
-                labels_wanted=settings.min_fresh_labels,
-            )
+        if harm and (state.case is None or state.case.cleared):
+            case = _case(settings, state.case, alarm)
             state = replace(state, case=case)
             decisions += _short(case, observation.fresh_labels)
         else:
             decisions += _mentioned(settings, alarm)
     return state, decisions
+
+
+def _case(settings: PolicySettings, under_way: Case | None, alarm: Raised) -> Case:
+    """The alarm's case, with the retraining of the case before it where one is under way."""
+    case = under_way or Case(alarm_id="", version="", onset_ms=0, labels_wanted=0)
+    return replace(
+        case,
+        alarm_id=alarm.alarm_id,
+        version=alarm.version,
+        onset_ms=alarm.onset_ms,
+        labels_wanted=settings.min_fresh_labels,
+        cleared=False,
+    )
 
 
 def _short(case: Case, fresh: int) -> list[Decision]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.answer import Answer
 from monitor.gaps import Gap
 from monitor.rows import ScoreRows
 
@@ -174,6 +175,34 @@ class AlarmRaised(Event, frozen=True, kw_only=True):
     summary: str  # one sentence for a human
     report: str | None = None  # path of the Evidently report
     runbook: str = ""
+
+
+class AlarmCleared(Event, frozen=True, kw_only=True):
+    """An alarm is over (topic `monitor.alarms` too, key `alias`; its header `ce_type` tells the two apart). One `id`
+    per alarm."""
+
+    id: str
+    alias: str
+    version: str
+    kind: AlarmKind
+    alarm_id: str
+    about: str  # which flag or group
+    time_ms: int  # event time of the last event that it took, or when the operator said so
+    raised_ms: int
+    onset_ms: int
+    cause: str  # quiet, retired, untested, cleared or accepted
+    by: str  # the operator, where one said so
+    summary: str
+
+
+class AlarmAnswered(Event, frozen=True, kw_only=True):
+    """What an operator says of a version's alarms (topic `monitor.scores`, key `alias`: whoever judges the alias
+    takes it in its turn)."""
+
+    id: str
+    alias: str
+    time_ms: int
+    answer: Answer
 
 
 class RetrainRequested(Event, frozen=True, kw_only=True):

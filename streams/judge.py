@@ -14,11 +14,13 @@ from typing import Literal
 from msgspec.structs import replace
 
 from monitor import judge, policy
-from monitor.findings import Alarm, Finding, LabelsWanted, ReferenceFrozen, Window
+from monitor.answer import Answer
+from monitor.findings import Alarm, AlarmCleared, Finding, LabelsWanted, ReferenceFrozen, Window
 from monitor.policy import AskRetraining, Decision, Observation
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import codec, ledger, spans
+from streams import codec, events, ledger, spans
 from streams.events import (
+    AlarmAnswered,
     AlarmKind,
     AlarmRaised,
     DecisionKind,
@@ -30,10 +32,10 @@ from streams.events import (
     Severity,
     WindowClosed,
 )
-from streams.state import JudgeRecord, covers, of_topic
+from streams.state import JudgeRecord, answered, covers, of_topic
 from streams.topics import FEEDBACK
 
-Heard = ScoreBatch | RetrainReported
+Heard = ScoreBatch | AlarmAnswered | RetrainReported
 
 RESULTS: dict[RetrainStatus, policy.Status] = {
     RetrainStatus.PROMOTE: "promote",
@@ -84,6 +86,7 @@ class Effects:
 
     decisions: list[DecisionRecorded] = field(default_factory=list)
     alarms: list[AlarmRaised] = field(default_factory=list)
+    cleared: list[events.AlarmCleared] = field(default_factory=list)
     windows: list[WindowClosed] = field(default_factory=list)
     requests: list[RetrainRequested] = field(default_factory=list)
     notes: list[ReferenceFrozen | LabelsWanted] = field(default_factory=list)  # for the log only
@@ -93,30 +96,59 @@ def step(
     rules: Rules, memory: JudgeRecord, heard: Heard, place: Place, *, paused: bool = False
 ) -> tuple[JudgeRecord, Effects]:
     """The memory after this record; one that the memory covers changes nothing."""
-    if covers(memory, place.topic, place.topic_id, place.source, place.offset):
+    if _covers(memory, heard, place):
         return memory, Effects()
-    memory = of_topic(memory, place.topic, place.topic_id, _source(place.topic))
-    offsets = memory.offsets | {place.source: place.offset + 1}
-    before = after = memory.judge
-    findings: list[Finding] = []
-    batch = None
-    if isinstance(heard, ScoreBatch):
-        batch = _batch(heard, place)
-        after, findings = judge.update(rules.monitor, before, batch)
+    memory = _covering(memory, heard, place)
+    judged = _judge(rules, memory, heard, place)
+    after, findings = judged.after, judged.findings
     alarms = [_alarm(rules, memory.alias, each) for each in findings if isinstance(each, Alarm)]
-    observation = _observe(after, alarms, heard, place, paused)
+    cleared = [_cleared(memory.alias, each) for each in findings if isinstance(each, AlarmCleared)]
+    observation = _observe(after, alarms, cleared, heard, place, paused)
     decided, decisions = policy.decide(rules.policy, memory.policy, observation)
     effects = Effects(
         decisions=[
-            *_judged(rules, before, batch, findings, alarms, place),
+            *_recorded(rules, memory.judge, judged, [*alarms, *cleared], place),
             *_decided(rules, memory, observation, decisions, place),
         ],
         alarms=alarms,
+        cleared=cleared,
         windows=[_window(rules, memory.alias, each) for each in findings if isinstance(each, Window)],
         requests=[_request(memory.alias, d, place) for d in decisions if isinstance(d, AskRetraining)],
         notes=[each for each in findings if isinstance(each, ReferenceFrozen | LabelsWanted)],
     )
-    return replace(memory, judge=after, policy=decided, offsets=offsets), effects
+    return replace(memory, judge=after, policy=decided), effects
+
+
+def _covers(memory: JudgeRecord, heard: Heard, place: Place) -> bool:
+    if isinstance(heard, AlarmAnswered):
+        return heard.id in memory.answered
+    return covers(memory, place.topic, place.topic_id, place.source, place.offset)
+
+
+def _covering(memory: JudgeRecord, heard: Heard, place: Place) -> JudgeRecord:
+    """The memory as it covers this record too."""
+    if isinstance(heard, AlarmAnswered):
+        return answered(memory, heard.id, place.source, place.offset)
+    memory = of_topic(memory, place.topic, place.topic_id, _source(place.topic))
+    return replace(memory, offsets=memory.offsets | {place.source: place.offset + 1})
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the judge made of a record; `said` is what it was given, None: nothing."""
+
+    after: judge.AliasState
+    findings: list[Finding]
+    said: judge.Batch | Answer | None
+
+
+def _judge(rules: Rules, memory: JudgeRecord, heard: Heard, place: Place) -> _Judged:
+    if isinstance(heard, ScoreBatch):
+        batch = _batch(heard, place)
+        return _Judged(*judge.update(rules.monitor, memory.judge, batch), batch)
+    if isinstance(heard, AlarmAnswered):
+        return _Judged(*judge.answer(rules.monitor, memory.judge, heard.answer), heard.answer)
+    return _Judged(memory.judge, [], None)
 
 
 def _source(topic: str) -> Literal["feedback", "inference"]:
@@ -137,7 +169,12 @@ def _batch(scores: ScoreBatch, place: Place) -> judge.Batch:
 
 
 def _observe(
-    state: judge.AliasState, alarms: Sequence[AlarmRaised], heard: Heard, place: Place, paused: bool
+    state: judge.AliasState,
+    alarms: Sequence[AlarmRaised],
+    cleared: Sequence[events.AlarmCleared],
+    heard: Heard,
+    place: Place,
+    paused: bool,
 ) -> Observation:
     result = None
     if isinstance(heard, RetrainReported) and heard.status in RESULTS:
@@ -156,35 +193,44 @@ def _observe(
         champion=state.champion,
         time_ms=place.time_ms,
         alarms=raised,
+        cleared=[each.alarm_id for each in cleared],
         fresh_labels=judge.fresh_labels(state, state.champion),
         result=result,
         paused=paused,
     )
 
 
-def _judged(
+def _recorded(
     rules: Rules,
     before: judge.AliasState,
-    batch: judge.Batch | None,
-    findings: Sequence[Finding],
-    alarms: Sequence[AlarmRaised],
+    judged: _Judged,
+    told: Sequence[AlarmRaised | events.AlarmCleared],
     place: Place,
 ) -> list[DecisionRecorded]:
-    if not alarms:
+    """What an operator said is recorded whatever it led to."""
+    summary = "; ".join(each.summary for each in told)
+    by_operator = isinstance(judged.said, Answer)
+    if not told and not by_operator:
         return []
+    said = {"said": judged.said} if by_operator else {"batch": judged.said}
     return [
         ledger.entry(
-            DecisionKind.ALARM,
-            "judge.update",
+            DecisionKind.OPERATOR if by_operator else DecisionKind.ALARM,
+            "judge.answer" if by_operator else "judge.update",
             alias=before.alias,
             place=f"{place.source}/{place.offset}",
             time_ms=place.time_ms,
-            inputs={"settings": rules.monitor, "state": before, "batch": batch},
-            output=findings,
-            cause=alarms[0].id,
-            summary="; ".join(each.summary for each in alarms),
+            inputs={"settings": rules.monitor, "state": before, **said},
+            output=judged.findings,
+            cause=told[0].id if told else "",
+            summary=_by(judged.said, summary) if isinstance(judged.said, Answer) else summary,
         )
     ]
+
+
+def _by(said: Answer, summary: str) -> str:
+    told = summary or f"{said.version}: no alarm was open"
+    return f"{said.by}: {said.verb}: {told}" + (f" ({said.reason})" if said.reason else "")
 
 
 def _decided(
@@ -223,6 +269,24 @@ def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
         evidence=found.evidence,
         summary=found.summary,
         report=str(rules.reports / f"{id}.html") if kind in REPORTED else None,
+    )
+
+
+def _cleared(alias: str, found: AlarmCleared) -> events.AlarmCleared:
+    alarm_id = codec.deterministic_id("alarm", alias, found.alarm)
+    return events.AlarmCleared(
+        id=codec.deterministic_id("alarm over", alarm_id),
+        alias=alias,
+        version=found.version,
+        kind=AlarmKind(found.kind),
+        alarm_id=alarm_id,
+        about=found.about,
+        time_ms=found.time_ms,
+        raised_ms=found.raised_ms,
+        onset_ms=found.onset_ms,
+        cause=found.cause,
+        by=found.by,
+        summary=found.summary,
     )
 
 

@@ -16,7 +16,7 @@ from streams.desk import Desk
 from streams.events import AlarmRaised, Event, RetrainReported
 from streams.judge import Effects, Heard, Place, Rules, step
 from streams.log import Raw
-from streams.merge import Merge, Ordering, Piece
+from streams.merge import Merge, Ordering, Piece, Said
 from streams.outbox import Outbox, Outgoing, outgoing
 from streams.state import JudgeRecord, Shelf, shelf
 from streams.topics import ALARMS, REQUESTS, RESULTS, SCORES, WINDOWS
@@ -113,10 +113,11 @@ class Judging:
                 _refuse(desk, name, raw, error)
         outcome.turn, pieces = desk.merge.ready(self.clock(), desk.until())
         for piece in pieces:
+            heard, place, raws = _turned(piece)
             try:
-                self._step(desk.shelf, outcome, piece.scores, _place(piece))
+                self._step(desk.shelf, outcome, heard, place)
             except Exception as error:
-                for raw in piece.records:
+                for raw in raws:
                     _refuse(desk, SCORES.name, raw, error)
         return outcome
 
@@ -141,10 +142,14 @@ class Judging:
             gauges.gauge(memory)
 
 
-def _place(piece: Piece) -> Place:
+def _turned(piece: Piece | Said) -> tuple[Heard, Place, Sequence[Raw]]:
+    """What came to its turn, its place, and the records of the scores that it came in."""
+    if isinstance(piece, Said):
+        raw = piece.record
+        return piece.answered, Place(SCORES.name, raw.partition, raw.offset, raw.timestamp_ms), [raw]
     scores = piece.scores
     at = scores.source_topic, scores.partition, scores.last_offset, piece.time_ms
-    return Place(*at, topic_id=scores.topic_id, ends_turn=piece.ends_turn)
+    return scores, Place(*at, topic_id=scores.topic_id, ends_turn=piece.ends_turn), piece.records
 
 
 def _refuse(desk: Desk, name: str, raw: Raw, error: Exception) -> None:
@@ -157,6 +162,7 @@ def _refuse(desk: Desk, name: str, raw: Raw, error: Exception) -> None:
 def _records(effects: Effects) -> list[Outgoing]:
     return [
         *(outgoing(ALARMS, each, id=each.id, time_ms=each.time_ms) for each in effects.alarms),
+        *(outgoing(ALARMS, each, id=each.id, time_ms=each.time_ms) for each in effects.cleared),
         *(outgoing(WINDOWS, each, id=each.id, time_ms=each.end_ms) for each in effects.windows),
         *(outgoing(REQUESTS, each, id=each.id, time_ms=each.time_ms) for each in effects.requests),
     ]

@@ -3,8 +3,8 @@
 Replies and labels lie in several partitions, which workers take in at their own pace, die over, and take in again.
 If they were judged as they come, alarms would depend on that. Here rows wait until every partition is known to be past
 their turn (`PartitionsPassed`); a turn is a second of the log's time. Within a turn replies come before labels, then
-lower partitions and offsets before higher ones, and each event once. So what is judged, and how it is cut, depends on
-what the log holds, and on nothing that happened to workers.
+lower partitions and offsets before higher ones, and each event once; what operators say comes last. So what is judged,
+and how it is cut, depends on what the log holds, and on nothing that happened to workers.
 
 Two things let rows go before their time: a partition that has not moved for `patience_s`, and that there is no `room`
 for more. Then nothing is lost, but the order is the one in which things came.
@@ -14,17 +14,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import itemgetter
 
 from msgspec.structs import replace
 
 from monitor.rows import ScoreRows
 from streams import codec
-from streams.events import PartitionsPassed, ScoreBatch
+from streams.events import AlarmAnswered, PartitionsPassed, ScoreBatch
 from streams.log import Raw
 from streams.topics import TAKEN_IN
 
+MOST_AHEAD_MS = 10_000  # what an operator says waits so long at most
 SOURCES = tuple(topic.name for topic in TAKEN_IN)  # in this order within a turn
 
 
@@ -54,6 +57,15 @@ class Piece:
     ends_turn: bool = True  # no more of the alias's replies, or of its labels, follow in the turn
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an operator says of an alias's alarms, its record, and the turn that it ends."""
+
+    answered: AlarmAnswered
+    record: Raw
+    turn: int
+
+
 @dataclass(slots=True)
 class _Waiting:
     """A record of the scores, of which the rows before `at` were let go."""
@@ -77,6 +89,7 @@ class Merge:
     partitions: dict[str, int] = field(default_factory=dict)  # by topic
     left_out: list[str] = field(default_factory=list)  # that nobody waits for
     _waiting: list[_Waiting] = field(default_factory=list)
+    _said: list[Said] = field(default_factory=list)
     _reached: dict[tuple[str, str, int], int] = field(default_factory=dict)  # turn, by alias, topic and partition
 
     def add(self, record: Raw, now_s: float) -> None:
@@ -87,34 +100,49 @@ class Merge:
         told = told_by(record)
         if isinstance(told, PartitionsPassed):
             self._move(told, now_s)
+        elif isinstance(told, AlarmAnswered):
+            self._said.append(Said(told, record, self._turn_of(told)))
         elif len(told.rows):
             place = told.alias, told.source_topic, told.partition
             found = turns(told, record, self.ordering.turn_ms, self._reached.get(place, -1))
             self._reached[place] = found[-1]
             self._waiting.append(_Waiting(record, told, found))
 
-    def ready(self, now_s: float, until: int = 0) -> tuple[int, list[Piece]]:
-        """The last turn that may be let go, and the rows up to it as they are to be judged. They wait on until they
-        are `let_go`. Before the offset `until` of the scores nothing may wait any longer."""
-        crowded = max((each.turns[-1] for each in self._waiting if each.record.offset < until), default=-1)
-        last = max(self._passed(now_s), crowded)
-        return last, list(_pieces(each for waiting in self._waiting for each in _parts(waiting, last)))
+    def ready(self, now_s: float, until: int = 0) -> tuple[int, list[Piece | Said]]:
+        """The last turn that may be let go, and what there is up to it as it is to be judged. It waits on until it is
+        `let_go`. Before the offset `until` of the scores nothing may wait any longer."""
+        newest = [(each.record.offset, each.turns[-1]) for each in self._waiting]
+        newest += [(each.record.offset, each.turn) for each in self._said]
+        last = max(self._passed(now_s), max((turn for offset, turn in newest if offset < until), default=-1))
+        parts = [each for waiting in self._waiting for each in _parts(waiting, last)]
+        return last, list(_pieces(parts, [each for each in self._said if each.turn <= last]))
 
     def let_go(self, last: int) -> None:
         """Rows up to that turn are judged, and the judge's memory of it is confirmed."""
         for each in self._waiting:
             each.at = max(each.at, bisect_right(each.turns, last))
         self._waiting = [each for each in self._waiting if each.at < len(each.turns)]
+        self._said = [each for each in self._said if each.turn > last]
 
     @property
     def settled(self) -> int:
         """The offset of the scores before which nothing waits: what may be acknowledged."""
-        return min((each.record.offset for each in self._waiting), default=self.read_to)
+        waiting = [each.record.offset for each in self._waiting] + [each.record.offset for each in self._said]
+        return min(waiting, default=self.read_to)
 
     @property
     def rows(self) -> int:
         """How many wait."""
         return sum(len(each.turns) - each.at for each in self._waiting)
+
+    def _turn_of(self, told: AlarmAnswered) -> int:
+        """Not before the turns that all partitions had passed by then: those may be judged already. Nor long after
+        them, whatever the operator's clock says. What the records of the scores before it say is the same for whoever
+        reads them again, and so is its turn."""
+        origins = [f"{topic}/{p}" for topic in SOURCES for p in range(self.partitions.get(topic, 1))]
+        passed_ms = min(self.passed_ms.get(each, 0) for each in origins)
+        said_ms = min(told.time_ms, passed_ms + MOST_AHEAD_MS) if passed_ms else told.time_ms
+        return max(said_ms // self.ordering.turn_ms, passed_ms // self.ordering.turn_ms - 1)
 
     def _move(self, told: PartitionsPassed, now_s: float) -> None:
         for topic, count in told.partitions.items():  # never fewer: a worker may know them from before there were more
@@ -136,15 +164,16 @@ class Merge:
         return max((each.turns[-1] for each in self._waiting), default=-1)
 
 
-def told_by(record: Raw) -> ScoreBatch | PartitionsPassed:
+def told_by(record: Raw) -> ScoreBatch | PartitionsPassed | AlarmAnswered:
     """What a record of the scores says. Raises ValueError naming what was expected."""
     try:
         scores = codec.decode(ScoreBatch, record.value)
     except codec.Undecodable as error:
-        try:
+        with suppress(codec.Undecodable):
             return codec.decode(PartitionsPassed, record.value)
-        except codec.Undecodable:
-            raise error from None
+        with suppress(codec.Undecodable):
+            return codec.decode(AlarmAnswered, record.value)
+        raise error from None
     if odd := scores.rows.odd():
         raise ValueError(f"rows.{odd[0]} has not as many values as rows.offsets, expected one for each event")
     if scores.source_topic not in SOURCES:
@@ -178,22 +207,24 @@ def _parts(waiting: _Waiting, last: int) -> Iterator[Part]:
         at = end
 
 
-def _pieces(parts: Iterable[Part]) -> Iterator[Piece]:
+def _pieces(parts: Iterable[Part], said: Iterable[Said]) -> Iterator[Piece | Said]:
+    """Turn by turn; of a topic that was made anew, what it had before comes first."""
     by_place: dict[tuple[int, int, int, str, str], list[Part]] = {}
     for part in parts:
         scores = part[1].scores
         place = part[0], SOURCES.index(scores.source_topic), scores.partition, scores.alias, scores.topic_id
         by_place.setdefault(place, []).append(part)
     found = sorted(by_place.items(), key=lambda each: each[0][:-1])  # a topic made anew after the one before
-    yield from _ended(
-        [((turn, source, alias), piece) for (turn, source, _, alias, _), some in found for piece in _joined(some)]
-    )
+    pieces = [((turn, source, alias), piece) for (turn, source, _, alias, _), some in found for piece in _joined(some)]
+    turns: list[tuple[int, Piece | Said]] = [(key[0], each) for key, each in _ended(pieces)]
+    turns += [(each.turn, each) for each in said]
+    yield from (each for _, each in sorted(turns, key=itemgetter(0)))  # it keeps the order within a turn
 
 
-def _ended(pieces: list[tuple[tuple[int, int, str], Piece]]) -> list[Piece]:
+def _ended(pieces: list[tuple[tuple[int, int, str], Piece]]) -> list[tuple[tuple[int, int, str], Piece]]:
     """In their order, those that are the last of their turn, source and alias marked."""
     last = {key: i for i, (key, _) in enumerate(pieces)}
-    return [_bare(piece, ends_turn=last[key] == i) for i, (key, piece) in enumerate(pieces)]
+    return [(key, _bare(piece, ends_turn=last[key] == i)) for i, (key, piece) in enumerate(pieces)]
 
 
 def _joined(parts: list[Part]) -> list[Piece]:

@@ -25,17 +25,20 @@ from streams.topics import STATE
 log = structlog.get_logger()
 
 References = dict[str, Reference]  # by digest
+ANSWERED_KEPT = 100
 
 
 class JudgeRecord(Event, frozen=True, kw_only=True):
     """Everything the judge remembers of an alias. `offsets` says, for each `topic/partition`, which comes next, and
-    `topics` which ids each topic had, oldest first: the offsets are those of the last one."""
+    `topics` which ids each topic had, oldest first: the offsets are those of the last one. `answered`: what operators
+    said last, by id."""
 
     alias: str
     judge: AliasState
     policy: PolicyState = PolicyState()
     offsets: dict[str, int] = {}
     topics: dict[str, list[str]] = {}
+    answered: list[str] = []
 
     @property
     def covered(self) -> int:
@@ -79,6 +82,14 @@ def of_topic(record: JudgeRecord, topic: str, id: str, heads: str) -> JudgeRecor
     offsets = {source: next for source, next in record.offsets.items() if source.rpartition("/")[0] != topic}
     again = {name: replace(h, next_offset=0) for name, h in record.judge.heads.items() if name.startswith(f"{heads}/")}
     return replace(record, offsets=offsets, judge=replace(record.judge, heads=record.judge.heads | again))
+
+
+def answered(record: JudgeRecord, id: str, source: str, offset: int) -> JudgeRecord:
+    """The record once it took what an operator said, at this offset of the scores. The scores have no order of their
+    own to hold on to, so that is known by its id; and the record covers more than before, whatever the offset."""
+    next = max(record.offsets.get(source, 0), offset) + 1
+    kept = [*record.answered, id][-ANSWERED_KEPT:]
+    return replace(record, answered=kept, offsets=record.offsets | {source: next})
 
 
 def pack(record: JudgeRecord) -> tuple[JudgeRecord, References]:

@@ -77,7 +77,10 @@ def test_decisions_are_read_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (entry("policy.guess"), "function is 'policy.guess', expected one of judge.update, policy.decide"),
+        (
+            entry("policy.guess"),
+            "function is 'policy.guess', expected one of judge.update, judge.answer, policy.decide",
+        ),
         (entry(inputs={"settings": {}}), "state is missing, observation is missing"),
         (entry(inputs=entry().inputs | {"mood": 1}), "mood is not known"),
         (entry(inputs=entry().inputs | {"state": {"rest_until_ms": "soon"}}), "inputs.state: Expected `int`"),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from monitor import safety
+from monitor.answer import Answer
 from monitor.descriptors import NAMES
 from monitor.fairness import Fairness
 from monitor.findings import Window
 from monitor.judge import AliasState, answer, progress
-from monitor.open_alarms import Answer
 from monitor.settings import MonitorSettings
 from tests.monitor.world import VERSION, World, make
 

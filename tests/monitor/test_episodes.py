@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from monitor.answer import Answer
 from monitor.descriptors import NAMES
 from monitor.detectors.episode import Over
 from monitor.detectors.risk import Harm, Risk
 from monitor.findings import Alarm, AlarmCleared, Kind, ReferenceFrozen
 from monitor.judge import AliasState, Batch, answer, fresh_labels, progress, start, update
-from monitor.open_alarms import Answer
 from monitor.settings import MonitorSettings
 from tests.monitor.world import VERSION, World, make
 

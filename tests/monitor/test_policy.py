@@ -41,12 +41,17 @@ class Desk:
         result: tuple[int, Status] | None = None,
         after_ms: int = 1_000,
         paused: bool = False,
+        cleared: str = "",
+        number: int = 1,
     ) -> list[Decision]:
         self.now_ms += after_ms
         seen = Observation(
             champion=champion,
             time_ms=self.now_ms,
-            alarms=[Raised(alarm_id=f"{kind}-1", kind=kind, version="v1", onset_ms=5) for kind in kinds],
+            alarms=[
+                Raised(alarm_id=f"{kind}-{number}", kind=kind, version="v1", onset_ms=5 * number) for kind in kinds
+            ],
+            cleared=[cleared] if cleared else [],
             fresh_labels=fresh,
             result=Result(request_id=request_id("quality-1", result[0]), status=result[1]) if result else None,
             paused=paused,
@@ -185,6 +190,69 @@ def test_paused_asks_for_nothing_until_it_is_over() -> None:
     assert len(desk.asked()) == 1
 
 
+def test_a_case_ends_with_its_alarm_and_the_next_alarm_opens_another() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=30)
+    (note,) = desk.see(cleared="quality-1")
+    assert isinstance(note, Annotate)
+    assert note.reason == "the alarm is over: closed"
+    assert desk.state.case is None
+    desk.see(fresh=500)
+    assert desk.asked() == []
+    desk.see("quality", fresh=100, number=2)
+    assert [(each.alarm_id, each.attempt, each.since_ms) for each in desk.asked()] == [("quality-2", 1, 10)]
+
+
+def test_the_end_of_another_alarm_ends_no_case() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=30)
+    assert desk.see(cleared="drift-1") == []
+    desk.see(fresh=100)
+    assert len(desk.asked()) == 1
+
+
+@pytest.mark.parametrize("status", ["inconclusive", "reject", "failed"])
+def test_a_retraining_under_way_is_the_last_once_its_alarm_is_over(status: Status) -> None:
+    desk = Desk()
+    desk.see("quality", fresh=100)
+    desk.see(cleared="quality-1")
+    assert desk.state.case is not None
+    (note,) = desk.see(result=(1, status))
+    assert isinstance(note, Annotate)
+    assert desk.state.case is None
+    desk.see(fresh=1_000, after_ms=DAY_MS)
+    assert len(desk.asked()) == 1
+
+
+def test_a_candidate_that_won_is_rolled_out_though_the_alarm_is_over() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=100)
+    desk.see(cleared="quality-1")
+    desk.see(result=(1, "promote"))
+    assert desk.state.case is not None
+    assert desk.state.case.promoting
+    desk.see(champion="v2")
+    assert desk.state.case is None
+
+
+def test_harm_that_comes_back_during_the_retraining_is_the_same_case_of_the_new_alarm() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=100)
+    desk.see(cleared="quality-1")
+    desk.see("quality", fresh=20, number=2)
+    assert len(desk.asked()) == 1
+    desk.see(fresh=400, result=(1, "failed"))
+    desk.see(fresh=400, after_ms=2 * HOUR_MS)
+    assert [(each.alarm_id, each.attempt) for each in desk.asked()] == [("quality-1", 1), ("quality-2", 2)]
+
+
+def test_an_alarm_that_is_over_as_soon_as_it_is_raised_opens_no_case() -> None:
+    desk = Desk()
+    desk.see("quality", fresh=100, cleared="quality-1")
+    assert desk.asked() == []
+    assert desk.state.case is None
+
+
 observations = st.builds(
     Observation,
     champion=st.sampled_from(["", "v1", "v2"]),
@@ -199,6 +267,7 @@ observations = st.builds(
         ),
         max_size=2,
     ),
+    cleared=st.lists(st.sampled_from(["a", "b"]), max_size=2),
     fresh_labels=st.integers(0, 400),
     result=st.none()
     | st.builds(

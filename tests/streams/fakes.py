@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from streams import codec
-from streams.events import Event
+from streams.events import AlarmCleared, Event
 from streams.log import Raw
 from streams.outbox import Outgoing
-from streams.topics import Topic
+from streams.topics import ALARMS, Topic
 
 LOGGED_MS = 1_760_000_000_000  # when the log took offset 0
 
@@ -41,10 +41,15 @@ class FakeLog:
         return [record for record in self.records if record.topic == topic]
 
     def events(self, topic: Topic) -> list[Event]:
-        return [codec.decode(topic.value, record.value) for record in self.of(topic)]
+        return [_event(topic, record) for record in self.of(topic)]
 
     def raws(self, topic: Topic, partition: int = 0) -> list[Raw]:
         return [Raw(partition, i, 1_000 * i, r.key, r.value) for i, r in enumerate(self.of(topic))]
+
+
+def _event(topic: Topic, record: Outgoing) -> Event:
+    over = topic == ALARMS and codec.claims(record.headers, AlarmCleared)
+    return codec.decode(AlarmCleared if over else topic.value, record.value)
 
 
 def raws(

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.answer import Answer
 from monitor.rows import ScoreRows
 from streams import codec
-from streams.events import Event, PartitionsPassed, ScoreBatch
+from streams.events import AlarmAnswered, Event, PartitionsPassed, ScoreBatch
 from streams.log import Raw
-from streams.merge import Merge, Ordering
+from streams.merge import Merge, Ordering, Piece, Said
 from streams.topics import FEEDBACK, INFERENCE
 from tests.streams.oracle import in_order
 
@@ -103,6 +104,7 @@ class Judge:
     def take(self, merge: Merge) -> None:
         turn, pieces = merge.ready(0.0)
         for piece in pieces:
+            assert isinstance(piece, Piece)
             scores = piece.scores
             place = scores.alias, scores.source_topic, scores.partition
             rows = scores.rows.after(self.heads.get(place, 0))
@@ -158,7 +160,51 @@ LABEL = scored("support", (FEEDBACK.name, 0), [7], [1_200])
 def judged(merge: Merge, now_s: float = 0.0, until: int = 0) -> Iterator[str]:
     turn, pieces = merge.ready(now_s, until)
     merge.let_go(turn)
-    return (f"{piece.scores.source_topic}/{piece.scores.first_offset}" for piece in pieces)
+    return (
+        f"said/{piece.record.offset}"
+        if isinstance(piece, Said)
+        else f"{piece.scores.source_topic}/{piece.scores.first_offset}"
+        for piece in pieces
+    )
+
+
+def said(time_ms: int) -> AlarmAnswered:
+    answer = Answer(version="v1", verb="clear", by="cli", time_ms=time_ms)
+    return AlarmAnswered(id=f"said-{time_ms}", alias="support", time_ms=time_ms, answer=answer)
+
+
+def test_what_an_operator_says_ends_its_second() -> None:
+    """The next second's replies are judged after it, however they came."""
+    later = scored("support", (INFERENCE.name, 0), [5], [2_000])
+    merge = merge_of([said(1_100), LABEL, REPLY, later])
+    assert (list(judged(merge)), merge.settled) == ([], 0)
+    merge.add(msgspec.structs.replace(log([passed(3_000, *ALL)])[0], offset=4), 0.0)
+    order = [f"{INFERENCE.name}/4", f"{FEEDBACK.name}/7", "said/0", f"{INFERENCE.name}/5"]
+    assert list(judged(merge)) == order
+    assert merge.settled == 5
+
+
+def test_what_an_operator_says_comes_after_what_was_judged_whoever_reads_it_again() -> None:
+    records = log([REPLY, passed(6_000, *ALL), said(1_100), passed(7_000, *ALL)])
+    one, other = Merge(Ordering(), 0.0), Merge(Ordering(), 0.0)
+    one.add(records[0], 0.0)
+    one.add(records[1], 0.0)
+    assert list(judged(one)) == [f"{INFERENCE.name}/4"]
+    one.add(records[2], 0.0)
+    assert list(judged(one)) == ["said/2"]
+    for record in records:
+        other.add(record, 0.0)
+    assert list(judged(other)) == [f"{INFERENCE.name}/4", "said/2"]
+
+
+def test_a_clock_that_is_ahead_does_not_silence_an_operator() -> None:
+    merge = merge_of([passed(3_000, *ALL), said(900_000), passed(20_000, *ALL)])
+    assert list(judged(merge)) == ["said/1"]
+
+
+def test_what_waits_for_too_long_takes_what_an_operator_said_with_it() -> None:
+    merge = merge_of([REPLY, said(1_600), LABEL])
+    assert list(judged(merge, until=2)) == [f"{INFERENCE.name}/4", f"{FEEDBACK.name}/7", "said/1"]
 
 
 def test_replies_come_before_labels_of_their_second() -> None:
@@ -171,7 +217,11 @@ def test_the_last_labels_of_a_turn_say_so_whatever_partitions_it_lies_in() -> No
     later = scored("support", (FEEDBACK.name, 0), [8], [2_100])
     two = msgspec.structs.replace(passed(3_000, *ALL, "inference.feedback/1"), partitions={FEEDBACK.name: 2})
     _, pieces = merge_of([other, LABEL, later, REPLY, two]).ready(0.0)
-    found = [(piece.scores.source_topic, piece.scores.first_offset, piece.ends_turn) for piece in pieces]
+    found = [
+        (piece.scores.source_topic, piece.scores.first_offset, piece.ends_turn)
+        for piece in pieces
+        if isinstance(piece, Piece)
+    ]
     assert [(at, ends) for _, at, ends in found] == [(4, True), (7, False), (3, True), (8, True)]
 
 
@@ -222,7 +272,7 @@ def test_what_there_is_no_room_for_is_judged_as_it_came_and_the_rest_waits() -> 
 def test_a_clock_of_the_log_that_steps_back_turns_no_order_around() -> None:
     before, after = (scored("support", (INFERENCE.name, 0), [at], [ms]) for at, ms in ((10, 5_000), (11, 4_999)))
     _, pieces = merge_of([before, after, passed(9_000, *ALL)]).ready(0.0)
-    assert [piece.scores.rows.offsets for piece in pieces] == [[10, 11]]
+    assert [piece.scores.rows.offsets for piece in pieces if isinstance(piece, Piece)] == [[10, 11]]
 
 
 def test_what_comes_after_its_turn_is_judged_when_it_comes() -> None:
