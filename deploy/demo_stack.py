@@ -27,6 +27,7 @@ from deploy.run import Events, Machine
 from deploy.toml import dump
 from streams import lake
 from streams.log import KafkaSettings, ends
+from streams.private_files import private_folder
 from streams.topics import INFERENCE, INFERENCE_DLQ
 
 ALIAS = "support"
@@ -131,7 +132,7 @@ def prepare(var: Path, model: Path | None, shares: Plan, rows: Sequence[Row]) ->
         end = f"homeostat down --config {var / 'homeostat.toml'}"
         raise RuntimeError(f"{var}: a demo already runs here ({', '.join(running)}); `{end}` ends it")
     shutil.rmtree(var, ignore_errors=True)
-    var.mkdir(parents=True)
+    private_folder(var)
     path = var / "homeostat.toml"
     path.write_text(dump(tables(var, model, shares)))
     config = configuration.load(path, {})

@@ -12,6 +12,7 @@ from deploy.meter import meter
 from deploy.stack import model_folder
 from retrain.adapters import Adapter
 from streams.identity import adapter_path, version_name
+from streams.private_files import private_folder
 
 
 def tune(config: Config, alias: str, rows: Path, console: Console) -> Adapter:
@@ -21,7 +22,7 @@ def tune(config: Config, alias: str, rows: Path, console: Console) -> Adapter:
 
     version_name(alias, "0" * 64)  # an alias that cannot be one is told before anything expensive
     told = files.read_file(rows)
-    config.stack.var.mkdir(parents=True, exist_ok=True)
+    private_folder(config.stack.var)
     with meter(console, "training") as progress:
         return first_adapter(
             [(row.text, row.label) for row in told],

@@ -18,6 +18,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from streams.private_files import UMASK, private_folder, private_opener
+
 # The processes of a stack import the same libraries, gigabytes of them: what one has compiled the next need not.
 SHARED_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 
@@ -52,8 +54,8 @@ class Child(msgspec.Struct, frozen=True):
 def start(spec: Spec, var: Path) -> Child:
     """Starts it in a session of its own, detached from the terminal. It may not be ready yet."""
     log = log_file(var, spec.name)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    private_folder(log.parent)
+    with open(log, "ab", opener=private_opener) as output:
         process = subprocess.Popen(
             spec.command,
             stdin=subprocess.DEVNULL,
@@ -62,6 +64,7 @@ def start(spec: Spec, var: Path) -> Child:
             cwd=spec.folder,
             env={**os.environ, **SHARED_BYTECODE, **spec.environment},
             start_new_session=True,
+            umask=UMASK,
         )
     child = Child(spec.name, process.pid, start_time(process.pid) or 0.0, spec.command, spec.grace_s)
     _write(state_file(var, spec.name), child)

@@ -26,6 +26,7 @@ import structlog
 from deploy import secrets
 from deploy.config import Config
 from deploy.ports import HOST
+from streams.private_files import UMASK, private_folder
 
 if TYPE_CHECKING:
     from serving.follower import Follower
@@ -47,6 +48,8 @@ RESTART_S = 2.0
 def run(role: str, config: Config, config_path: Path | None = None, name: str = "") -> None:
     """Works until SIGTERM or SIGINT. `name` tells processes of one role apart."""
     set_up_logs()
+    os.umask(UMASK)
+    private_folder(config.stack.var)
     if role == "gateway":
         gateway(config, config_path, name or role)
     elif role == "shipper":
@@ -149,6 +152,8 @@ def journal_folder(config: Config, name: str) -> Path:
 def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
     if settings.tls_cert is None:
         return None
+    if settings.tls_key is not None:
+        secrets.check_closed(settings.tls_key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(settings.tls_cert, settings.tls_key)
     return context

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.config import Config
 
+LEAST = 43  # characters: 256 bits as `token_urlsafe` writes them
+EVERYBODY = stat.S_IRWXO
+
+
+class SecretError(ValueError):
+    """A file that should hold a secret and holds none that may be believed; the message says what to do."""
+
 
 def secret(path: Path) -> str:
-    """The secret at `path`; made (mode 0600) when there is none yet."""
+    """Return the secret at `path`; made (mode 0600) when there is none yet. Raise SecretError where the file holds
+    less than a secret, something else, or lies open to everybody."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:  # made by another process just now
-            return path.read_text().strip()
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-    return path.read_text().strip()
+        _make(path)
+    return _checked(path, _read(path))
 
 
 def signing_key(config: Config) -> bytes:
@@ -34,3 +38,48 @@ def api_key(config: Config) -> str:
 
 def api_key_file(config: Config) -> Path:
     return config.stack.var / "secrets" / "api.key"
+
+
+def check_closed(path: Path, *, to: int = EVERYBODY) -> None:
+    """Raise SecretError where others than owner and group may do with the file what `to` says (mode bits)."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & to:
+        raise SecretError(f"{path} lies open to everybody (mode {mode:04o}), expected mode 0600: chmod 600 {path}")
+
+
+def _make(path: Path) -> None:
+    """Whole or not at all: another process that looks just now must not find half a secret."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(part, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(secrets.token_urlsafe(32))
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):  # made by another process just now
+        os.link(part, path)
+    part.unlink()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except UnicodeDecodeError as error:
+        raise SecretError(f"{path} holds something else than a secret, {_expected(path)}") from error
+    except OSError as error:
+        raise SecretError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _checked(path: Path, text: str) -> str:
+    check_closed(path)
+    if len(text) < LEAST:
+        raise SecretError(f"{path} has {len(text)} characters, {_expected(path)}")
+    if not text.isprintable() or " " in text:
+        raise SecretError(f"{path} has more than one word, {_expected(path)}")
+    return text
+
+
+def _expected(path: Path) -> str:
+    return (
+        f"expected one word of at least {LEAST} characters: put back the one that was there, "
+        f"or delete {path} for a new one (what was signed with the old one is then refused)"
+    )

@@ -15,6 +15,7 @@ import structlog
 from serving.routing import RouteTable
 from streams.events import Event, ReplicaAttested, RouteWritten
 from streams.log import KafkaSettings, Record, follow
+from streams.private_files import private_folder, write_private
 from streams.topics import ATTESTATIONS, ROUTES, Topic
 
 log = structlog.get_logger()
@@ -181,7 +182,7 @@ def _load(path: Path) -> Snapshot:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
+    write_private(part, data)
     part.replace(path)

@@ -66,6 +66,7 @@ class GatewaySettings:
     feedback_per_minute: int = 6_000  # of each key, from each gateway process
     feedback_bytes_per_minute: int = 16 * 1_048_576
     recent_answers: int = 10_000  # kept in memory, to judge labels that a digest cannot
+    recent_answers_bytes: int = 64 * 1_048_576  # of memory that they take at most
     spool_bytes: int = 256 * 1_048_576  # events on disk that Kafka has not taken
     ship_every_s: float = 1.0  # how long events gather for Kafka: every shipment costs those who are answered meanwhile
     fsync: Literal["always", "interval", "never"] = "interval"  # what a power cut may take: nothing, a second, more
@@ -83,7 +84,8 @@ class GatewaySettings:
         for name in ("avoid_s", "drain_delay_s", "drain_s", "ship_every_s"):
             _require(self, name, getattr(self, name) >= 0, "0 or more seconds")
         _require(self, "shadow_share", 0 <= self.shadow_share <= 1, "a share from 0 to 1")
-        _require(self, "recent_answers", self.recent_answers >= 0, "0 or more")
+        for name in ("recent_answers", "recent_answers_bytes"):
+            _require(self, name, getattr(self, name) >= 0, "0 or more")
         known = ", ".join(METRICS)
         _require(self, "metrics", all(m in METRICS for m in self.metrics.values()), f"metrics among {known}")
         _require(self, "mask", all(kind in PATTERNS for kind in self.mask), f"kinds among {', '.join(PATTERNS)}")

@@ -250,7 +250,7 @@ async def _serving_metrics(settings: WorkerSettings) -> AsyncIterator[None]:
     if settings.metrics_port is None:
         yield
         return
-    server, thread = prometheus_client.start_http_server(settings.metrics_port)
+    server, thread = prometheus_client.start_http_server(settings.metrics_port, addr=settings.metrics_host)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.frames import bodies, frame
+from streams.private_files import FILE
 from streams.segments import Place
 
 NAME = "cursor"
@@ -74,7 +75,7 @@ class CursorFile:
     the other would be sent to the disk each time.)"""
 
     def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder / NAME, os.O_CREAT | os.O_WRONLY, 0o644)
+        self._fd = os.open(folder / NAME, os.O_CREAT | os.O_WRONLY, FILE)
 
     def write(self, cursor: Cursor) -> None:
         """Raises OSError."""

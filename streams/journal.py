@@ -16,6 +16,7 @@ import structlog
 from streams import codec, cursor, frames, segments
 from streams import journal_metrics as metrics
 from streams.events import Event
+from streams.private_files import FILE, private_folder
 from streams.syncer import Syncer, force_folder
 from streams.topics import Topic
 
@@ -64,7 +65,7 @@ class Journal:
         self, folder: Path, settings: JournalSettings, source: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._folder, self._settings, self._source, self._clock = folder, settings, source, clock
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._lock = _lock(folder)
         there = segments.sizes(folder)
         self._number = max([cursor.read(folder).segment, *there])
@@ -151,7 +152,7 @@ class Journal:
     def _open(self) -> int:
         self._number += 1
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
-        self._fd, self._written = os.open(segments.path(self._folder, self._number), flags, 0o644), 0
+        self._fd, self._written = os.open(segments.path(self._folder, self._number), flags, FILE), 0
         if self._syncer is not None:
             self._syncer.follow(self._fd)
         elif self._settings.fsync is Fsync.ALWAYS:

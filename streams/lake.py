@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from monitor.descriptors import Reply
 from streams.events import Event, Message
+from streams.private_files import private_folder, private_opener
 from streams.syncer import force_folder
 from streams.topics import Topic
 
@@ -200,9 +201,9 @@ def _union(known: pa.Table, new: pa.Table) -> pa.Table:
 def _replace(path: Path, table: pa.Table, known: Signature | None) -> Signature | None:
     """All of it or nothing, also after a power cut; the new file's signature. None, and nothing done, where the file
     is no longer the `known` one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     part = path.with_name(f".{path.name}.{uuid4().hex}")  # two machines may have a process of the same number
-    with part.open("wb") as file:
+    with open(part, "wb", opener=private_opener) as file:
         pq.write_table(table.combine_chunks(), file, compression="zstd")
         file.flush()
         os.fsync(file.fileno())
@@ -220,7 +221,7 @@ def _replace(path: Path, table: pa.Table, known: Signature | None) -> Signature 
 def _alone(folder: Path) -> Iterator[None]:
     """Between the look at a file and its replacement nobody else may replace it: a worker that freezes there, and
     wakes when another has its partition, would undo the other's rows."""
-    with (folder / ".lock").open("w") as file:
+    with open(folder / ".lock", "w", opener=private_opener) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from streams.private_files import FILE
+
 SUFFIX = ".journal"
 WRITER, SHIPPER = "writer.lock", "shipper.lock"
 
@@ -49,6 +51,7 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 def locked(folder: Path, name: str) -> IO[bytes] | None:
     """The lock, held until the file is closed or the process ends in whatever way; None where another has it."""
+    (folder / name).touch(mode=FILE)
     file = (folder / name).open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

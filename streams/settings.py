@@ -20,6 +20,7 @@ class WorkerSettings:
     profiles: Path = Path("var/profiles")
     reports: Path = Path("var/reports")
     metrics_port: int | None = 9103  # None: no metrics are served
+    metrics_host: str = "127.0.0.1"  # where they are served: to whoever reaches it
     batch_events: int = 8_000  # events of all partitions handled at once; as many of each may wait
     within_s: float = 0.5  # how long a batch waits for more
     recent_offsets: int = 20_000  # an id seen again within so many offsets of its partition is a duplicate

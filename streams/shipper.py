@@ -19,6 +19,7 @@ from streams.backlog import Backlog, waiting_bytes
 from streams.cursor import Cursor, CursorFile, moved
 from streams.delivery import Delivery
 from streams.log import KafkaSettings
+from streams.private_files import private_folder
 from streams.producers import MOST_BYTES, Make, producer
 from streams.status import Status
 
@@ -70,7 +71,7 @@ class Shipper:
     def run(self, stop: threading.Event) -> None:
         """Ships until `stop` is set; what the broker does not confirm just then is sent again by the next shipper.
         Whoever wants nothing left waits for `drained` first. Raises OSError where the folder cannot be written."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         if (lock := self._lock(stop)) is None:
             return
         with lock:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from streams.private_files import write_private
+
 NAME = "status.json"
 
 
@@ -24,7 +26,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def write(folder: Path, status: Status) -> None:
     """Replaces the file as a whole; raises OSError."""
     part = folder / f"{NAME}.part"
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(status)))
+    write_private(part, msgspec.json.format(msgspec.json.encode(status)))
     part.replace(folder / NAME)
 
 

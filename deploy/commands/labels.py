@@ -26,6 +26,7 @@ def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> Non
     labels check the accuracy estimated from the model's confidence and are learned from; harm is proven by the labels
     of others."""
     from deploy import labelling
+    from streams.private_files import write_private
 
     config = load_reached(config_path)
     rows = labelling.wanted(config.kafka, config.stack.var / "lake", alias)
@@ -33,7 +34,7 @@ def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> Non
     if out is None:
         click.echo(lines, nl=False)
     else:
-        out.write_text(lines)
+        write_private(out, lines.encode())
     click.echo(f"{len(rows)} replies of {alias} want a label", err=True)
 
 

@@ -68,7 +68,7 @@ class Gateway:
         self.admission = Admission(settings.max_in_flight, time.monotonic)
         self.upstream = Upstream(settings.connect_timeout_s, _trusting(settings.engine_ca))
         self.limits = _limits(settings)
-        masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers)
+        masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)
         capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars)
         self._shadow = Shadow(settings, table, capture)
         self.ejection = Ejection(settings.avoid_s, time.monotonic, settings.silent_s)

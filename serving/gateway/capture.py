@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -141,16 +142,18 @@ def _counted(alias: str, version: str, arm: str, status: int) -> _Counted:
 
 
 class RecentAnswers:
-    """The last answers by event id, as many as fit: a label on a stream is judged here."""
+    """The last answers by event id, as many as fit, and as many bytes: a label on a stream is judged here."""
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    def __init__(self, capacity: int, most_bytes: int) -> None:
+        self._capacity, self._most_bytes, self._bytes = capacity, most_bytes, 0
         self._answers: OrderedDict[str, str] = OrderedDict()
 
     def add(self, event_id: str, answer: str) -> None:
         self._answers[event_id] = answer
-        while len(self._answers) > self._capacity:
-            self._answers.popitem(last=False)
+        self._bytes += sys.getsizeof(answer)
+        while self._answers and (len(self._answers) > self._capacity or self._bytes > self._most_bytes):
+            _, oldest = self._answers.popitem(last=False)
+            self._bytes -= sys.getsizeof(oldest)
 
     def get(self, event_id: str) -> str | None:
         return self._answers.get(event_id)

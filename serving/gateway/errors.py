@@ -38,7 +38,8 @@ class ApiError(Exception):
 
     def body(self) -> bytes:
         """The JSON that the client gets."""
-        told = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        message = self.message.encode(errors="replace").decode()  # half a character is none to JSON
+        told = {"message": message, "type": self.kind, "param": self.param, "code": self.code}
         return msgspec.json.encode({"error": told})
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import stat
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -66,17 +67,21 @@ class Key:
 
 def digest(secret: str) -> str:
     """What is kept of a key."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def read(path: Path) -> list[Key]:
     """The keys in a file; KeysError names the first problem."""
     try:
+        if path.stat().st_mode & stat.S_IWOTH:
+            raise KeysError(f"{path}: anybody may write a key into it, expected mode 0640 or less: chmod 640 {path}")
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise KeysError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KeysError(f"{path}: is not TOML: {error}") from error
+    if not tables:
+        raise KeysError(f"{path}: holds no key, expected a table for each; `homeostat key NAME` prints one")
     return [_key(path, name, table) for name, table in tables.items()]
 
 

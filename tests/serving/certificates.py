@@ -27,6 +27,7 @@ class Certificates:
         signed = _builder("engine", "ca.pem", mine).add_extension(names, critical=False).sign(key, hashes.SHA256())
         self.cert, self.key = folder / "cert.pem", folder / "key.pem"
         self.cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        self.key.touch(mode=0o600)
         self.key.write_bytes(
             mine.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
