@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor import private
+from monitor.characters import folded
 from monitor.fingerprint import sum_sketches, text_prints, word_sums
 from monitor.forbidden import Forbidden
 from monitor.toxic import toxic
@@ -44,6 +45,7 @@ POLICY = "output_policy_"  # and a pattern's name: 1 where the operator's patter
 
 _CONTENT = 3
 _LEAST_LOGPROB = -50.0
+_REFUSED = 300  # characters within which a refusal begins
 _REFUSAL = re.compile(
     r"\b(i'?m sorry,? but|i can(?:no|')t (?:help|assist|do|provide|answer|comply)|i am (?:unable|not able) to"
     r"|i'?m (?:unable|not able) to|as an ai\b|i must decline|i won'?t be able to)",
@@ -110,7 +112,7 @@ def _columns(replies: Sequence[Reply], asked: Words, sums: NDArray[np.int64]) ->
         _flags(toxic(asked)),
         *_projections(sums, asked),
         _log_lengths([reply.output for reply in replies]),
-        _flags(bool(_REFUSAL.search(output, 0, 300)) for output in outputs),
+        _flags(bool(_REFUSAL.search(folded(output[:_REFUSED]))) for output in outputs),
         _flags(private.found(outputs)),
         _flags(toxic(words(outputs))),
         _confidences([reply.logprob_mean for reply in replies]),

@@ -13,28 +13,37 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from string import ascii_letters, digits
 
+from monitor.lookalikes import ALL, MOMENTS, blurred
+
 DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
 
 
 @dataclass(slots=True)
 class Doubts:
-    """How many lookalikes may still be looked at closely: texts that come together share it."""
+    """How many lookalikes, and characters around them, may still be looked at closely: texts that come together share
+    it."""
 
     left: int = DOUBTS
+    characters: int = 64 * DOUBTS
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`suspects`: of many texts, quick to tell; nothing matches in any other. `real` sorts out lookalikes: how many
-    characters of what was found are it, from the first on; 0 for none."""
+    """`suspects`: of many texts, quick to tell; nothing matches in any other. `unlike`: what is blurred first, for it
+    only looks alike. `real` sorts out other lookalikes: how many characters of what was found are it, from the first
+    on; 0 for none."""
 
     regex: re.Pattern[str]
     suspects: Callable[[Sketch], Set[int]]
     real: Callable[[str], int] = len
+    unlike: tuple[re.Pattern[str], ...] = ()
 
     def spans(self, text: str, doubts: Doubts | None = None) -> Iterator[tuple[int, int]]:
         """Where it is, first to last."""
         at, doubts = 0, doubts or Doubts()
+        if self.unlike:
+            text, looked_at = blurred(text, self.regex, self.unlike, doubts.characters)
+            doubts.characters -= looked_at
         while found := self.regex.search(text, at):
             size = self.real(found.group()) if doubts.left > 0 else len(found.group())
             at = found.start() + (size or 1)
@@ -194,8 +203,8 @@ PATTERNS: dict[str, Pattern] = {  # in the order of their use
     "secret": Pattern(re.compile(SECRETS, re.DOTALL), _secrets),
     "email": Pattern(re.compile(rf"(?<![\w.+%-]){_EMAIL}(?:[.+%]{_EMAIL})*"), _emails),
     "iban": Pattern(re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b"), _ibans, iban),
-    "card": Pattern(re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"), _cards, card),
-    "phone": Pattern(re.compile(_PHONE), _phones),
+    "card": Pattern(re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"), _cards, card, MOMENTS),
+    "phone": Pattern(re.compile(_PHONE), _phones, len, ALL),
 }
 PLACEHOLDERS = {kind: f"[{kind}]" for kind in PATTERNS}
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence, Set
 
+from monitor.characters import folded
 from monitor.words import Words
 
 _LIST = """
@@ -68,7 +69,7 @@ def toxic(texts: Words) -> list[bool]:
 
 
 def _says(words: Sequence[str]) -> bool:
-    return PHRASES.search(" ".join(words).replace("\u2019", "'")) is not None
+    return PHRASES.search(folded(" ".join(words))) is not None
 
 
 def _odd(words: Set[str]) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,39 @@ def test_text_shape() -> None:
     assert row["prompt_digits"] == round(10 / 21, 4)
     assert row["prompt_uppercase"] == round(3 / 21, 4)
     assert one(reply("där"))["prompt_non_ascii"] == round(1 / 3, 4)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "I can't help with that.",
+        "I can\u2019t help with that.",
+        "I can\u2018t help with that.",
+        "I can\u02bct assist you.",
+        "I can\u2032t provide that.",
+        "I can`t answer that.",
+        "I can\u00b4t comply.",
+        "I\u2019m sorry, but no.",
+        "I\u2019m unable to do so.",
+        "I won\u2019t be able to do so.",
+        "I can\u200b\u2019t help with that.",
+        "\uff29 \uff43\uff41\uff4e\uff07\uff54 help.",
+        "\u201cI cannot help.\u201d",
+        "I\u00a0can\u2019t\u202fhelp.",
+    ],
+)
+def test_a_refusal_is_seen_however_its_characters_are_written(refusal: str) -> None:
+    assert one(reply(output=refusal))["output_refusal"] == 1.0
+
+
+@pytest.mark.parametrize("answer", ["You can\u2019t miss it.", "I can help you.", "\u2019t"])
+def test_other_answers_are_no_refusals(answer: str) -> None:
+    assert one(reply(output=answer))["output_refusal"] == 0.0
+
+
+def test_a_date_is_no_personal_data() -> None:
+    row = one(reply("on 01.05.2026 12:30?", "from 2026-05-01 09:00 to 05.05.2026 17:00"))
+    assert (row["prompt_pii"], row["output_pii"]) == (0.0, 0.0)
 
 
 def test_private_and_toxic_texts_are_flagged_where_they_are() -> None:

@@ -1,0 +1,89 @@
+"""Dates, times, prices, addresses and numbers of things: digits that look like a phone or a card and are none.
+
+They are blurred: each character becomes one that no pattern knows, so that what is left stands where it stood."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+BLUR = "\1"
+NEAR = 40  # characters before and after
+
+_DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)[0-9][0-9]"
+_HOUR, _SIXTY = r"(?:[01]?[0-9]|2[0-4])", r"[0-5][0-9]"
+_BEGIN = r"(?<!\w)(?<![0-9][./-])"
+_END = r"(?![0-9]|[./-][0-9])"
+_TO = r" ?[/\u2010-\u2015-] ?"
+_ZONE = r"(?: ?(?:UTC|GMT)?[+-](?:0[0-9]|1[0-4]):?[0-5][0-9](?![ ./-]?[0-9])|Z\b)?"
+_TIME = rf"{_HOUR}[:h]{_SIXTY}(?::{_SIXTY}(?:[.,][0-9]{{1,9}})?)?{_ZONE}"
+_DATES = (
+    *(rf"{_YEAR}{sep}{_MONTH}{sep}{_DAY}" for sep in (r"\.", "/", "-")),
+    *(rf"{_DAY}{sep} ?{_MONTH}{sep} ?(?:{_YEAR}|[0-9][0-9])" for sep in (r"\.", "/", "-")),
+    *(rf"{_MONTH}{sep} ?{_DAY}{sep} ?(?:{_YEAR}|[0-9][0-9])" for sep in ("/", "-")),
+    rf"{_MONTH}[./-]{_YEAR}",
+)
+_DATE = rf"(?:{'|'.join(_DATES)})(?![0-9])"
+_FROM = rf"(?:{_DAY}[./-]?(?:{_MONTH}\.?)?{_TO})?"  # the half of a date in front of a whole one
+_MOMENT = rf"{_BEGIN}{_FROM}{_DATE}(?:{_TO}{_DATE}){{0,2}}(?:[ T,/-]{{1,2}}{_TIME})?{_END}|{_BEGIN}{_TIME}(?![0-9])"
+_CLOCK = rf"{_HOUR}\.{_SIXTY}"
+_OCTET = r"(?:[01][0-9][0-9]|2[0-4][0-9]|25[0-5])"
+_MONEY = r"(?:[\u20ac$\u00a3\u00a5%]|\b(?:EUR|USD|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|INR)\b)"
+_AMOUNT = r"[+-]?[0-9]{1,3}(?:[.,' ][0-9]{3}(?![0-9]))*(?:[.,][0-9]{1,2})?"
+_THING = (
+    r"(?:order|ticket|invoice|case|ref(?:erence)?|serial|item|article|sku|isbn|ean|gtin|upc|tracking|transaction"
+    r"|contract|booking|reservation|confirmation|parcel|shipment|batch|build|version|commande|facture|pedido|factura"
+    r"|bestell(?:ung)?|auftrag|rechnung|vertrag|sendung|artikel)"
+)
+_NUMBER = r"(?:number|num|no\.?|nr\.?|nummer|code|id|#)"
+_SHAPES = (
+    rf"{_BEGIN}{_CLOCK}{_TO}{_CLOCK}{_END}",
+    rf"{_BEGIN}[0-9]{{1,3}}\.[0-9]{{1,2}}(?: [0-9]{{1,3}}\.[0-9]{{1,2}}){{1,99}}{_END}",  # a list of them, or of prices
+    rf"{_BEGIN}{_OCTET}(?:\.{_OCTET}){{3}}{_END}",
+    rf"{_BEGIN}[0-9]{{2}}(?:-[0-9]{{2}}){{5}}{_END}",  # a network card
+    rf"{_MONEY} ?{_AMOUNT}(?![0-9])",
+    rf"(?<![\w.-]){_AMOUNT} ?{_MONEY}",
+    r"(?<![\w.-])[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+",
+    r"\+(?:0\.[0-9]+|[0-9]{1,3}\.[0-9]{4,7})(?![ ()./-]{0,2}[0-9])",  # coordinates and other signed decimals
+)
+_NAMED = (
+    rf"(?:\b(?:{_THING}[ -]?s?{_NUMBER}?|(?:kunden|customer ){_NUMBER})|#)"
+    r"[ :=#]{0,3}[0-9]+(?:-[0-9]+){0,9}(?![ ./-]?[0-9]|\w)"
+)
+MOMENTS = (re.compile(_MOMENT),)
+ALL = (*MOMENTS, re.compile("|".join(_SHAPES)), re.compile(_NAMED, re.IGNORECASE))
+
+
+def blurred(text: str, around: re.Pattern[str], rules: Iterable[re.Pattern[str]], most: int) -> tuple[str, int]:
+    """The text without what the rules find near what `around` finds, and how many characters were looked at: `most` at
+    most. What is farther on stays as it is.
+
+    >>> phone = re.compile("0[0-9 .]{8,}[0-9]")
+    >>> blurred("0171 2345678, on 01.05.2026 12:30", phone, MOMENTS, 999)[0].replace(BLUR, "_")
+    '0171 2345678, on ________________'
+    """
+    windows = list(_windows(text, around, most))
+    for rule in rules:
+        places = [found.span() for start, end in windows for found in rule.finditer(text, start, end)]
+        text = _replaced(text, places)
+    return text, sum(end - start for start, end in windows)
+
+
+def _windows(text: str, around: re.Pattern[str], most: int) -> Iterator[tuple[int, int]]:
+    """Places one after the other, none within another."""
+    at = 0
+    for found in around.finditer(text):
+        start, end = max(at, found.start() - NEAR), min(found.end() + NEAR, len(text))
+        if end - start > most:
+            return
+        if start < end:
+            yield start, end
+            at, most = end, most - (end - start)
+
+
+def _replaced(text: str, places: Iterable[tuple[int, int]]) -> str:
+    parts, at = [], 0
+    for start, end in places:
+        parts += [text[at:start], BLUR * (end - start)]
+        at = end
+    return "".join([*parts, text[at:]]) if parts else text
