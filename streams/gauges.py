@@ -6,12 +6,9 @@ from contextlib import suppress
 
 import structlog
 
-from monitor.judge import progress
 from streams import metrics
-from streams.events import WindowClosed
 from streams.judge import Effects
 from streams.merge import Merge
-from streams.state import JudgeRecord
 
 log = structlog.get_logger()
 
@@ -23,6 +20,9 @@ def report(effects: Effects) -> None:
         log.warning(
             "alarm", alias=alarm.alias, version=alarm.version, kind=alarm.kind.value, id=alarm.id, what=alarm.summary
         )
+    for over in effects.cleared:
+        metrics.CLEARED.labels(over.alias, over.kind.value, over.cause).inc()
+        log.info("alarm is over", alias=over.alias, version=over.version, id=over.alarm_id, what=over.summary)
     for request in effects.requests:
         metrics.RETRAINING_REQUESTS.labels(request.alias).inc()
         log.warning(
@@ -30,19 +30,8 @@ def report(effects: Effects) -> None:
         )
     for window in effects.windows:
         metrics.WINDOWS.labels(window.alias).inc()
-        _accuracy(window)
-        _gaps(window)
     for note in effects.notes:
         log.info(type(note).__name__, version=note.version, note=str(note))
-
-
-def gauge(memory: JudgeRecord) -> None:
-    """How an alias stands."""
-    metrics.LATE.labels(memory.alias).set(memory.judge.windows.late)
-    for version, each in progress(memory.judge).items():
-        metrics.REFERENCE_EVENTS.labels(memory.alias, version).set(each.reference_events)
-        for detector, log10 in each.evidence.items():
-            metrics.EVIDENCE.labels(memory.alias, version, detector).set(10.0**log10)
 
 
 def waiting(partition: int, merge: Merge, left_out: list[str]) -> None:
@@ -62,17 +51,3 @@ def given_up(partition: int) -> None:
     for metric in (metrics.WAITING, metrics.LEFT_OUT):
         with suppress(KeyError):
             metric.remove(str(partition))
-
-
-def _accuracy(window: WindowClosed) -> None:
-    if window.labelled:
-        metrics.ACCURACY.labels(window.alias, window.version).set(window.correct / window.labelled)
-    if window.estimated_accuracy is not None:
-        metrics.ESTIMATED_ACCURACY.labels(window.alias, window.version).set(window.estimated_accuracy)
-
-
-def _gaps(window: WindowClosed) -> None:
-    for gap in window.gaps:
-        labels = (window.alias, window.version, gap.key, gap.value, gap.measure)
-        metrics.GAP.labels(*labels).set(gap.mean)
-        metrics.GAP_LOW.labels(*labels).set(gap.low)

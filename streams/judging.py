@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from streams import codec, dlq, gauges, ledger
+from streams.board import Board
 from streams.chunks import Chunk
 from streams.desk import Desk
 from streams.events import AlarmRaised, Event, RetrainReported
@@ -54,6 +55,7 @@ class Judging:
     results_id: Callable[[], str] = lambda: ""  # the id of the results' topic now
     clock: Callable[[], float] = time.monotonic
     desks: dict[int, Desk] = field(default_factory=dict)
+    board: Board = field(default_factory=Board)
 
     async def take(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Takes scores and results. Returns once all that follows from what is in order is confirmed, and then the
@@ -72,6 +74,7 @@ class Judging:
         for partition in self.desks:
             gauges.given_up(partition)
         self.desks = {}
+        self.board.take_away(list(self.board.shown))
 
     async def _take(self, partition: int, desk: Desk, chunks: Sequence[Chunk]) -> None:
         left_out = desk.merge.left_out
@@ -85,6 +88,7 @@ class Judging:
         desk.refused.clear()
         self._tell(outcome)
         if self._holds(partition, desk):
+            self._show(outcome)
             gauges.waiting(partition, desk.merge, left_out)
         desk.settle()
 
@@ -96,6 +100,9 @@ class Judging:
             found = await asyncio.to_thread(lambda: shelf(partition, self.read_state(partition)))
             log.info("state read", partition=partition, aliases=sorted(found.records))
             desks[partition] = Desk(found, Merge(self.ordering, self.clock()))
+            if self.desks is desks:
+                for memory in found.records.values():
+                    self.board.show(memory)
         return desks[partition]
 
     def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]]) -> Outcome:
@@ -138,8 +145,11 @@ class Judging:
             for alarm in effects.alarms:
                 self.alarmed(alarm)
             gauges.report(effects)
-        for memory in outcome.memories.values():
-            gauges.gauge(memory)
+
+    def _show(self, outcome: Outcome) -> None:
+        for alias, memory in outcome.memories.items():
+            windows = [each for effects in outcome.effects for each in effects.windows if each.alias == alias]
+            self.board.show(memory, windows)
 
 
 def _turned(piece: Piece | Said) -> tuple[Heard, Place, Sequence[Raw]]:

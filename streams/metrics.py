@@ -33,6 +33,17 @@ DELETED_UNREAD = Counter(
 )
 LABELS = Counter("homeostat_labels_total", "Feedback that says right or wrong.", ["alias"])
 ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
+CLEARED = Counter("homeostat_alarms_cleared_total", "Alarms that are over.", ["alias", "kind", "cause"])
+ALARM_OPEN = Gauge(
+    "homeostat_alarm_open",
+    "1 while an alarm of this kind is open for the version that serves, 0 while none is.",
+    ["alias", "version", "kind"],
+)
+ALARM_ONSET = Gauge(
+    "homeostat_alarm_onset_seconds",
+    "When what the open alarm is about began, as far as is known: Unix time; of several the first.",
+    ["alias", "version", "kind"],
+)
 WINDOWS = Counter("homeostat_windows_total", "Windows closed.", ["alias"])
 LATE = Gauge(
     "homeostat_window_late_events",

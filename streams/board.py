@@ -1,0 +1,93 @@
+"""How the aliases of a worker stand, for Prometheus. A series goes with its version, and with the partition: what no
+longer serves hides nothing that does, and of two workers never both tell of one alias."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import get_args
+
+from prometheus_client import Gauge
+
+from monitor.findings import Kind
+from monitor.judge import Progress, progress
+from streams import metrics
+from streams.events import WindowClosed
+from streams.state import JudgeRecord
+
+OF_VERSIONS: tuple[Gauge, ...] = (
+    metrics.ALARM_OPEN,
+    metrics.ALARM_ONSET,
+    metrics.EVIDENCE,
+    metrics.REFERENCE_EVENTS,
+    metrics.ACCURACY,
+    metrics.ESTIMATED_ACCURACY,
+    metrics.GAP,
+    metrics.GAP_LOW,
+)
+UNUSED_MS = 600_000  # of event time: a version that was no champion, and answered nothing for so long, has gone
+
+
+@dataclass(slots=True)
+class Board:
+    """What is shown: by alias, its versions and when each answered last. The versions of the judge's memory serve, or
+    served, as champion; others are candidates, of which only windows tell."""
+
+    shown: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def show(self, memory: JudgeRecord, windows: Iterable[WindowClosed] = ()) -> None:
+        """The alias as its memory says, and these windows of it."""
+        alias, champion = memory.alias, memory.judge.champion
+        versions = self.shown.setdefault(alias, {})
+        metrics.LATE.labels(alias).set(memory.judge.windows.late)
+        for version, stands in progress(memory.judge).items():
+            if champion in ("", version):
+                versions.setdefault(version, 0)
+                _stands(alias, version, stands)
+        for window in windows:
+            if window.version == champion or (window.requests and window.version not in memory.judge.watches):
+                versions[window.version] = max(versions.get(window.version, 0), window.end_ms)
+                _window(window)
+        self._retire(memory)
+
+    def take_away(self, aliases: Iterable[str]) -> None:
+        """Others tell of these aliases now."""
+        for alias in aliases:
+            self.shown.pop(alias, None)
+            for metric in (metrics.LATE, *OF_VERSIONS):
+                metric.remove_by_labels({"alias": alias})
+
+    def _retire(self, memory: JudgeRecord) -> None:
+        versions, champion = self.shown[memory.alias], memory.judge.champion
+        newest_ms = max(versions.values(), default=0)
+        for version, answered_ms in list(versions.items()):
+            gone = version in memory.judge.watches or newest_ms - answered_ms > UNUSED_MS
+            if champion not in ("", version) and gone:
+                del versions[version]
+                for metric in OF_VERSIONS:
+                    metric.remove_by_labels({"alias": memory.alias, "version": version})
+
+
+def _stands(alias: str, version: str, stands: Progress) -> None:
+    metrics.REFERENCE_EVENTS.labels(alias, version).set(stands.reference_events)
+    for detector, log10 in stands.evidence.items():
+        metrics.EVIDENCE.labels(alias, version, detector).set(10.0**log10)
+    for kind in get_args(Kind):
+        onsets_ms = [raised.onset_ms for raised in stands.raised.values() if raised.kind == kind]
+        metrics.ALARM_OPEN.labels(alias, version, kind).set(bool(onsets_ms))
+        if onsets_ms:
+            metrics.ALARM_ONSET.labels(alias, version, kind).set(min(onsets_ms) / 1_000)
+        else:
+            metrics.ALARM_ONSET.remove_by_labels({"alias": alias, "version": version, "kind": kind})
+
+
+def _window(window: WindowClosed) -> None:
+    place = window.alias, window.version
+    if window.labelled:
+        metrics.ACCURACY.labels(*place).set(window.correct / window.labelled)
+    if window.estimated_accuracy is not None:
+        metrics.ESTIMATED_ACCURACY.labels(*place).set(window.estimated_accuracy)
+    for gap in window.gaps:
+        labels = (*place, gap.key, gap.value, gap.measure)
+        metrics.GAP.labels(*labels).set(gap.mean)
+        metrics.GAP_LOW.labels(*labels).set(gap.low)

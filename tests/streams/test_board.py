@@ -1,0 +1,138 @@
+"""What Prometheus sees of alarms: kept from the log, gone with the version and with the partition."""
+
+from __future__ import annotations
+
+import prometheus_client
+import pytest
+from msgspec.structs import replace
+
+from monitor.judge import AliasState
+from streams import codec
+from streams.board import UNUSED_MS, Board
+from streams.events import WindowClosed
+from streams.judging import Judging
+from streams.log import Raw
+from streams.state import JudgeRecord, start
+from streams.topics import SCORES, STATE
+from tests.streams import scenario
+from tests.streams.fakes import FakeLog
+from tests.streams.scenario import RULES, chunks
+from tests.streams.test_answers import ALARMED, VERSION, life, lived, said
+
+ALIAS = "support"
+
+
+def value(name: str, version: str = VERSION, **labels: str) -> float | None:
+    found = {"alias": ALIAS, "version": version} | labels
+    return prometheus_client.REGISTRY.get_sample_value(f"homeostat_{name}", found)
+
+
+def series(version: str) -> list[str]:
+    return [
+        sample.name
+        for metric in prometheus_client.REGISTRY.collect()
+        for sample in metric.samples
+        if sample.labels.get("version") == version and sample.labels.get("alias") == ALIAS
+    ]
+
+
+@pytest.fixture(autouse=True)
+def clean() -> None:
+    Board().take_away([ALIAS])
+
+
+def judging(log: FakeLog) -> Judging:
+    return Judging(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, lambda alarm: None)
+
+
+async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
+    worker, taken = judging(FakeLog()), life(said())
+    await worker.take(chunks(taken[: ALARMED - 6]))
+    assert value("alarm_open", kind="quality") == 0.0
+    assert value("alarm_onset_seconds", kind="quality") is None
+    await worker.take(chunks(taken[ALARMED - 6 : ALARMED]))
+    (raised,) = worker.desks[0].shelf.get(ALIAS).judge.watches[VERSION].raised.values()
+    assert value("alarm_open", kind="quality") == 1.0
+    assert value("alarm_open", kind="drift") == 0.0
+    assert value("alarm_onset_seconds", kind="quality") == raised.onset_ms / 1_000
+    await worker.take(chunks(taken[ALARMED : ALARMED + 1]))
+    assert value("alarm_open", kind="quality") == 0.0
+    assert value("alarm_onset_seconds", kind="quality") is None
+
+
+async def test_a_worker_that_takes_a_partition_over_shows_what_is_open_at_once() -> None:
+    log, taken = FakeLog(), life()
+    mine = judging(log)
+    await mine.take(chunks(taken[:ALARMED]))
+    mine.forget()
+    assert series(VERSION) == []
+    other = judging(log)
+    nothing_new = Raw(0, ALARMED, 0, b"", codec.encode(scenario.passed(1)))
+    await other.take(chunks([(SCORES.name, nothing_new)]))
+    assert value("alarm_open", kind="quality") == 1.0
+    assert value("alarm_onset_seconds", kind="quality") is not None
+    other.forget()
+    assert series(VERSION) == []
+
+
+async def test_a_worker_whose_partition_went_while_it_wrote_shows_nothing() -> None:
+    worker: Judging
+
+    def rebalanced() -> None:
+        worker.forget()
+
+    log = FakeLog(asked=rebalanced)
+    worker = judging(log)
+    await worker.take(chunks(life()[:ALARMED]))
+    assert series(VERSION) == []
+
+
+def window(version: str, end_ms: int, requests: int = 10) -> WindowClosed:
+    return WindowClosed(
+        id=f"{version}-{end_ms}",
+        alias=ALIAS,
+        version=version,
+        start_ms=end_ms - 1_000,
+        end_ms=end_ms,
+        requests=requests,
+        errors=0,
+        labelled=10,
+        correct=9,
+        estimated_accuracy=0.5,
+        latency_p50_ms=1.0,
+        latency_p95_ms=1.0,
+        evidence={},
+    )
+
+
+def served_by(memory: JudgeRecord, version: str) -> JudgeRecord:
+    watches = memory.judge.watches | {version: replace(memory.judge.watches[VERSION], version=version, raised={})}
+    return replace(memory, judge=replace(memory.judge, champion=version, watches=watches))
+
+
+def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
+    board, (memory, _) = Board(), lived()
+    board.show(memory, [window(VERSION, 1_000)])
+    assert value("accuracy_ratio") == 0.9
+    assert value("evidence_ratio", detector="quality") is not None
+    after = served_by(memory, "support-new")
+    board.show(after, [window("support-new", 2_000), window(VERSION, 2_000)])
+    assert series(VERSION) == []
+    assert value("accuracy_ratio", "support-new") == 0.9
+    assert value("alarm_open", "support-new", kind="quality") == 0.0
+
+
+def test_a_candidate_is_shown_while_it_answers() -> None:
+    board, (memory, _) = Board(), lived()
+    board.show(memory, [window(VERSION, 1_000), window("support-canary", 1_000)])
+    assert value("accuracy_ratio", "support-canary") == 0.9
+    assert value("alarm_open", "support-canary", kind="quality") is None
+    board.show(memory, [window("support-canary", 2_000 + UNUSED_MS, requests=0), window(VERSION, 2_000 + UNUSED_MS)])
+    assert series("support-canary") == []
+
+
+def test_an_alias_without_a_champion_shows_nothing() -> None:
+    board = Board()
+    board.show(start(ALIAS))
+    assert series(VERSION) == []
+    assert AliasState(alias=ALIAS).champion == ""
