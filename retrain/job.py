@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -242,8 +243,9 @@ def _teller(folder: Path, run: tracking.Run) -> tracking.Step:
     def tell(step: int, steps: int, loss: float) -> None:
         run.step(step, steps, loss)
         part = folder / f".{PROGRESS}"
-        part.write_bytes(msgspec.json.encode(Progress(step, steps, loss)))
-        part.replace(folder / PROGRESS)
+        with suppress(OSError):  # how far it is, is only shown
+            part.write_bytes(msgspec.json.encode(Progress(step, steps, loss)))
+            part.replace(folder / PROGRESS)
 
     return tell
 
