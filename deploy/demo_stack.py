@@ -93,7 +93,7 @@ class Bench:
         worker = self.config.stack.worker_metrics_port
         return Events(
             published=ends(self.kafka, INFERENCE),
-            consumed=lake.read(self.var / "lake", INFERENCE, alias=ALIAS).num_rows,
+            consumed=lake.count(self.var / "lake", INFERENCE, ALIAS),
             duplicates=counter(worker, "homeostat_events_duplicate_total", topic=INFERENCE.name),
             dead_lettered=ends(self.kafka, INFERENCE_DLQ),
         )

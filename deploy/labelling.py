@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from monitor.metrics import METRICS, exact_match
 from serving.gateway.feedback import LONGEST, RIGHT
@@ -46,7 +47,7 @@ def wanted(kafka: KafkaSettings, root: Path, alias: str) -> list[Wanted]:
         if record.event.alias == alias:
             asked |= {id: record.event for id in record.event.evidence.get("label_first", []) if id not in asked}
     rows = _replies(root, alias, asked)
-    told = _judged(root, alias) if rows else set()
+    told = _judged(root, alias, rows) if rows else set()
     return [
         Wanted(id=id, question=lake.question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
         for id, alarm in asked.items()
@@ -105,10 +106,11 @@ def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:
                 ) from error
 
 
-def _judged(root: Path, alias: str) -> set[str]:
-    """The replies of which somebody said what is right or wrong; a thumb, or a label that met no answer, does not."""
-    words = lake.read(root, FEEDBACK, alias=alias)
-    return set(words.filter(words["correct"].is_valid())["event_id"].to_pylist())
+def _judged(root: Path, alias: str, ids: Iterable[str]) -> set[str]:
+    """Those replies of which somebody said what is right or wrong; a thumb, or a label that met no answer, does not."""
+    about = lake.Among("event_id", pa.array(list(ids), pa.string()))
+    words = lake.scan(root, FEEDBACK, alias=alias, columns=("event_id", "correct"), among=about)
+    return {id for some in words for id in some.filter(some["correct"].is_valid())["event_id"].to_pylist()}
 
 
 def _comparable(reply: InferenceServed) -> bool:
@@ -116,4 +118,5 @@ def _comparable(reply: InferenceServed) -> bool:
 
 
 def _replies(root: Path, alias: str, ids: Collection[str]) -> dict[str, InferenceServed]:
-    return lake.by_id(InferenceServed, lake.read(root, INFERENCE, alias=alias), ids) if ids else {}
+    rows = lake.chosen(root, INFERENCE, ids, alias=alias)
+    return {event.id: event for event in lake.events(InferenceServed, rows)}

@@ -15,6 +15,9 @@ from streams.topics import FEEDBACK, INFERENCE
 RANKS = {"reviewer": 2, "downstream": 1}  # whose word counts more; a client's: 0
 LABEL_WAIT_MS = 86_400_000  # labels that come later than this after their reply are not looked for
 
+SAID = ("event_id", "label", "correction", "source", "time_ms", "partition", "offset")
+Weight = tuple[int, int, int, int]  # rank, then place in time
+
 _messages = msgspec.json.Decoder(list[Message])
 _tags = msgspec.json.Decoder(dict[str, str])
 
@@ -23,10 +26,8 @@ def labelled(root: Path, alias: str, since_ms: int | None, until_ms: int | None,
     """Replies of that time that somebody labelled or corrected, in the order of their time. Where several did, a
     reviewer's word goes before a client's, and the last before the first."""
     truths = _truths(root, alias, since_ms, until_ms)
-    replies = lake.read(root, INFERENCE, alias=alias, since_ms=since_ms, until_ms=until_ms).to_pylist()
-    return [
-        _example(reply, truths[reply["id"]], source) for reply in replies if reply["id"] in truths and _whole(reply)
-    ]
+    replies = lake.chosen(root, INFERENCE, truths, alias=alias, since_ms=since_ms, until_ms=until_ms)
+    return [_example(reply, truths[reply["id"]], source) for reply in replies.to_pylist() if _whole(reply)]
 
 
 def fresh(root: Path, alias: str, since_ms: int) -> list[Example]:
@@ -42,12 +43,18 @@ def healthy(root: Path, alias: str, until_ms: int) -> list[Example]:
 def _truths(root: Path, alias: str, since_ms: int | None, until_ms: int | None) -> dict[str, str]:
     """Event id -> what the answer should have been."""
     latest = None if until_ms is None else until_ms + LABEL_WAIT_MS
-    found: dict[str, tuple[int, str]] = {}
-    for said in lake.read(root, FEEDBACK, alias=alias, since_ms=since_ms, until_ms=latest).to_pylist():
-        truth, rank = said["label"] or said["correction"], RANKS.get(said["source"], 0)
-        if truth and rank >= found.get(said["event_id"], (0, ""))[0]:
-            found[said["event_id"]] = (rank, truth)
+    found: dict[str, tuple[Weight, str]] = {}
+    for table in lake.scan(root, FEEDBACK, alias=alias, since_ms=since_ms, until_ms=latest, columns=SAID):
+        for said in table.to_pylist():
+            truth, weight = said["label"] or said["correction"], _weight(said)
+            if truth and weight >= found.get(said["event_id"], (weight, ""))[0]:
+                found[said["event_id"]] = (weight, truth)
     return {event_id: truth for event_id, (_, truth) in found.items()}
+
+
+def _weight(said: dict[str, Any]) -> Weight:
+    """Of several words on one reply the heaviest counts."""
+    return RANKS.get(said["source"], 0), said["time_ms"], said["partition"], said["offset"]
 
 
 def _whole(reply: dict[str, Any]) -> bool:

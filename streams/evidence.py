@@ -111,19 +111,27 @@ def render(root: Path, wanted: Wanted, events: int) -> Path:
     alarm, describe = wanted.alarm, Describer(Forbidden(wanted.policy_patterns))
     if alarm.report is None:
         raise ValueError(f"alarm {alarm.id} of kind {alarm.kind.value} has no report")
-    table = lake.read(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1)
-    before, since = sides(table, alarm, events)
-    shown, path = examples(table, alarm), Path(alarm.report)
+    before, since = gathered(lake.scan(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1), alarm, events)
+    shown, path = examples(root, alarm), Path(alarm.report)
     put(path.with_suffix(".examples.jsonl"), exhibit.lines(shown))
     return report.write(
         describe.names, _rows(describe, before), _rows(describe, since), path, exhibit.page(alarm, shown)
     )
 
 
-def examples(table: pa.Table, alarm: AlarmRaised) -> list[Example]:
+def gathered(tables: Iterable[pa.Table], alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:
+    """The sides of rows that come a part at a time, in any order; no more of them is held than the sides and a part."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held = list(sides(lake.in_order(INFERENCE, [*held, table]), alarm, events))
+    return sides(lake.in_order(INFERENCE, held), alarm, events)
+
+
+def examples(root: Path, alarm: AlarmRaised) -> list[Example]:
     """The replies that the alarm names, in its order; those that the lake lacks are left out."""
     named = [str(id) for id in alarm.evidence.get("examples", [])]
-    found = lake.by_id(InferenceServed, table, named)
+    rows = lake.chosen(root, INFERENCE, named, alias=alarm.alias, until_ms=alarm.time_ms + 1)
+    found = {event.id: event for event in lake.events(InferenceServed, rows)}
     return [
         Example(
             id=id,

@@ -14,6 +14,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -29,6 +30,8 @@ from streams.private_files import private_folder, private_opener
 from streams.syncer import force_folder
 from streams.topics import Topic
 
+BATCH_ROWS = 2_000  # of a file in memory at once
+FILTERED = ("alias", "time_ms")
 JSON = frozenset({"input_messages", "tags"})  # columns that hold JSON text
 QUESTION_ROLES = ("user", "text")
 
@@ -62,19 +65,61 @@ def rows(kind: type[Event], partition: int, offsets: Sequence[int], events: Sequ
 def read(
     root: Path, topic: Topic, *, alias: str | None = None, since_ms: int | None = None, until_ms: int | None = None
 ) -> pa.Table:
-    """The topic's events in the order of their time, each id once; `since_ms` is included, `until_ms` is not.
+    """The topic's events in the order of their time, each id once; `since_ms` is included, `until_ms` is not. All of
+    them are in memory at once: `scan` and `chosen` are for lakes that grow.
 
     Columns are the event's fields (messages and tags as JSON text), `partition` and `offset`. No lake, no rows."""
-    wanted = _filter(alias, since_ms, until_ms)
-    paths = sorted((root / topic.name).glob("partition=*/*.parquet"))
-    shape = schema(topic.value)
-    tables = [table for path in paths if (table := _load(path, shape, wanted)).num_rows]
-    if not tables:
-        return shape.empty_table()
-    table = pa.concat_tables(tables).sort_by(
-        [("time_ms", "ascending"), ("partition", "ascending"), ("offset", "ascending")]
-    )
-    return _once(table)
+    return in_order(topic, scan(root, topic, alias=alias, since_ms=since_ms, until_ms=until_ms))
+
+
+def chosen(
+    root: Path,
+    topic: Topic,
+    ids: Iterable[str],
+    *,
+    alias: str | None = None,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+) -> pa.Table:
+    """Those of the topic's events that have one of these ids, as `read` gives them. Nothing else is kept in memory."""
+    few = Among("id", pa.array(list(ids), pa.string()))
+    return in_order(topic, scan(root, topic, alias=alias, since_ms=since_ms, until_ms=until_ms, among=few))
+
+
+def count(root: Path, topic: Topic, alias: str) -> int:
+    """How many events of an alias there are, each id once."""
+    return len({id for table in scan(root, topic, alias=alias, columns=("id",)) for id in table["id"].to_pylist()})
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Rows whose column has one of these values."""
+
+    column: str
+    values: pa.Array
+
+
+def scan(
+    root: Path,
+    topic: Topic,
+    *,
+    alias: str | None = None,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    columns: Sequence[str] | None = None,
+    among: Among | None = None,
+) -> Iterator[pa.Table]:
+    """The topic's rows, BATCH_ROWS of a file at a time, in no order of time; an id may come twice. `columns`: only
+    these. Tables without rows are left out."""
+    wanted, shape = _filter(alias, since_ms, until_ms), schema(topic.value)
+    for path in sorted((root / topic.name).glob("partition=*/*.parquet")):
+        yield from _batches(path, shape, wanted, shape.names if columns is None else columns, among)
+
+
+def in_order(topic: Topic, tables: Iterable[pa.Table]) -> pa.Table:
+    """Whole rows of a topic in the order of their time, each id once."""
+    table = pa.concat_tables([schema(topic.value).empty_table(), *tables])
+    return _once(table.sort_by([("time_ms", "ascending"), ("partition", "ascending"), ("offset", "ascending")]))
 
 
 def span(root: Path, topic: Topic, partition: int, first: int, end: int, incarnation: int = 0) -> Iterator[pa.Table]:
@@ -118,12 +163,6 @@ def events(kind: type[E], table: pa.Table) -> list[E]:
         for row in found:
             row[name] = msgspec.json.decode(row[name])
     return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
-
-
-def by_id(kind: type[E], table: pa.Table, ids: Iterable[str]) -> dict[str, E]:
-    """Those events of the table that have one of these ids."""
-    chosen = table.filter(pc.is_in(table["id"], value_set=pa.array(list(ids), pa.string())))
-    return dict(zip(chosen["id"].to_pylist(), events(kind, chosen), strict=True))
 
 
 def replies(table: pa.Table) -> list[Reply]:
@@ -241,10 +280,37 @@ def _load(
     that it lacks, because it is older than they are, are null."""
     with pa.OSFile(str(path)) as file:
         table = pq.read_table(file, filters=wanted, columns=None if columns is None else list(columns))
-    for field in shape if columns is None else ():
-        if field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-    return table if columns is not None else table.select(shape.names)
+    return table if columns is not None else _shaped(table, shape, shape.names)
+
+
+def _batches(
+    path: Path, shape: pa.Schema, wanted: pc.Expression | None, names: Sequence[str], among: Among | None
+) -> Iterator[pa.Table]:
+    """A file's rows, a part at a time; of one without any that are wanted only the columns that tell are read."""
+
+    def some(table: pa.Table) -> pa.Table:
+        if among is not None:
+            table = table.filter(pc.is_in(table[among.column], value_set=among.values))
+        return table if wanted is None else table.filter(wanted)
+
+    telling = {*FILTERED, *((among.column,) if among else ())}
+    with pa.OSFile(str(path)) as file:
+        parquet = pq.ParquetFile(file)
+        there = set(parquet.schema_arrow.names)
+        first_look = parquet.iter_batches(BATCH_ROWS, columns=[*telling]) if among is not None else ()
+        if among is not None and not any(some(pa.table(each)).num_rows for each in first_look):
+            return
+        for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(there & {*names, *telling})):
+            if (table := some(pa.table(batch))).num_rows:
+                yield _shaped(table, shape, names)
+
+
+def _shaped(table: pa.Table, shape: pa.Schema, names: Sequence[str]) -> pa.Table:
+    """These columns; those that the file lacks, because it is older than they are, are null."""
+    for name in names:
+        if name not in table.column_names:
+            table = table.append_column(shape.field(name), pa.nulls(table.num_rows, shape.field(name).type))
+    return table.select(list(names))
 
 
 def _filter(alias: str | None, since_ms: int | None, until_ms: int | None) -> pc.Expression | None:
