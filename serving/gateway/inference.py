@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -23,6 +24,7 @@ from serving.gateway.patience import Patience
 from serving.gateway.question import PATHS, Asked, Operation
 from serving.gateway.request import Header, Request
 from serving.gateway.shadow import Shadow
+from serving.gateway.sse import BLANK, Events
 from serving.gateway.upstream import Upstream
 from serving.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
 from serving.settings import GatewaySettings
@@ -34,6 +36,7 @@ log = structlog.get_logger()
 HUNG_UP = 499
 NEARLY = 0.99  # of the time: timers and clocks differ
 DEFECT = ((b"x-should-retry", b"false"),)  # an engine's own: the request may be why, also of its end
+PASSED_BACK = ("retry-after", "retry-after-ms", "x-request-id")  # from the engine's headers to the client
 PASSED = ("traceparent", "tracestate")  # from the client's headers to the engine
 MOST_EVENT_BYTES = 16_777_216  # of a stream
 
@@ -169,8 +172,9 @@ class Inference:
         kind = link.headers.get("content-type", "application/json").encode("latin-1")
         self.capture(exchange)
         stay = DEFECT if link.status == 500 else ()
+        told = [(b"content-type", kind), *self._identity(exchange, choice, digest), *_passed_back(link), *stay]
         self.ejection.answered(choice.replica)
-        request.answer(link.status, data, [(b"content-type", kind), *self._identity(exchange, choice, digest), *stay])
+        request.answer(link.status, data, told)
 
     def _understood(self, exchange: Exchange, link: Link, data: bytes) -> bytes:
         """The body for the client. Raises ApiError where the engine does not know the path, or says nothing that is
@@ -186,15 +190,17 @@ class Inference:
         if link.status == 404:
             path = PATHS[exchange.asked.operation]
             raise ApiError(404, f"the engine does not serve {path} for this model", code="not_supported")
-        raise ApiError(502, f"the engine's answer (status {link.status}) is no JSON object", code="engine_failed")
+        told = {name: link.headers[name] for name in PASSED_BACK if name in link.headers}
+        message = f"the engine's answer (status {link.status}) is no JSON object"
+        raise ApiError(502, message, code="engine_failed", headers=told)
 
     async def _stream(
         self, request: Request, exchange: Exchange, choice: Choice, link: Link, patience: Patience
     ) -> None:
         exchange.status = 200
         kind = link.headers.get("content-type", "text/event-stream; charset=utf-8").encode("latin-1")
-        told = [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._identity(exchange, choice, "")]
-        request.start(200, told, at_once=not link.waiting)
+        own = [(b"content-type", kind), (b"cache-control", b"no-cache"), *self._identity(exchange, choice, "")]
+        request.start(200, [*own, *_passed_back(link)], at_once=not link.waiting)
         try:
             await self._pass_on(request, exchange, choice, link)
             self.ejection.answered(choice.replica)
@@ -208,23 +214,29 @@ class Inference:
 
     async def _pass_on(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
         """Passes the stream's events on; Broken where it ends before its last one."""
-        rest, answer = b"", exchange.answer
+        cut = Events()
         async for piece in link.stream():
             self.ejection.heard(choice.replica)
-            if exchange.complete or len(rest) > MOST_EVENT_BYTES:
+            if exchange.complete or len(cut.rest) > MOST_EVENT_BYTES:
                 break  # the client has all it gets, and the engine says more; or it never ends what it says
-            *events, rest = (rest + piece).split(b"\n\n")
-            passed = b"".join(
-                part for event in events for each in self._event(event, exchange) for part in (each, b"\n\n")
-            )
-            if answer.complete:  # the connection may be used again once the engine's answer is over
-                exchange.complete, exchange.status = True, 500 if answer.failed else 200
-                self.capture(exchange)
-                request.end(passed)
-            elif passed:
+            if passed := self._passed_on(cut.feed(piece), request, exchange):
                 await request.chunk(passed)
+        last = cut.end() if not exchange.complete and reply.is_event(cut.rest) else []
+        if passed := self._passed_on(last, request, exchange) if last else b"":
+            await request.chunk(passed)
         if not exchange.complete:
             raise Broken("ended its answer early")
+
+    def _passed_on(self, events: list[bytes], request: Request, exchange: Exchange) -> bytes:
+        """What the client gets of these events; all of it is sent, and nothing returned, where they are the last."""
+        passed = b"".join(part for event in events for each in self._event(event, exchange) for part in (each, BLANK))
+        if not exchange.answer.complete:
+            return passed
+        # the connection may be used again once the engine's answer is over
+        exchange.complete, exchange.status = True, 500 if exchange.answer.failed else 200
+        self.capture(exchange)
+        request.end(passed)
+        return b""
 
     def _event(self, event: bytes, exchange: Exchange) -> list[bytes]:
         """The events that the client gets now that the engine sent one more."""
@@ -243,7 +255,7 @@ class Inference:
         self.capture(exchange)
         log.warning("stream broken", event_id=exchange.event_id, status=status, error=message)
         error = b"data: " + ApiError(status, message, code="engine_failed").body()
-        request.end(b"".join(each + b"\n\n" for each in (*reply.rest(exchange.answer), error)))
+        request.end(b"".join(each + BLANK for each in (*reply.rest(exchange.answer), error)))
 
     def _cut_off(self, request: Request, exchange: Exchange) -> None:
         """The client is gone, or the gateway has to end before the answer is there."""
@@ -274,7 +286,7 @@ class Inference:
 
     def _tags(self, request: Request) -> dict[str, str]:
         headers = request.headers
-        return {tag: headers[name] for name, tag in self.settings.tag_headers.items() if name in headers}
+        return {tag: _text(headers[name]) for name, tag in self.settings.tag_headers.items() if name in headers}
 
     def _digest(self, exchange: Exchange) -> str:
         """Of the answer; none where a label cannot be compared with it."""
@@ -290,6 +302,19 @@ class Inference:
 def _json(link: Link) -> bool:
     """Whether an engine that was asked for a stream gives one piece."""
     return link.headers.get("content-type", "").startswith("application/json")
+
+
+def _passed_back(link: Link) -> list[Header]:
+    return [(name.encode(), link.headers[name].encode("latin-1")) for name in PASSED_BACK if name in link.headers]
+
+
+def _text(value: str) -> str:
+    """A header's value, which comes as Latin-1 and is mostly meant as UTF-8."""
+    if value.isascii():
+        return value
+    with suppress(UnicodeDecodeError):
+        return value.encode("latin-1").decode()
+    return value
 
 
 def _passed(request: Request) -> bytes:

@@ -14,6 +14,7 @@ from serving.gateway import responses
 from serving.gateway.answered import Answered
 from serving.gateway.errors import UNREADABLE
 from serving.gateway.question import Asked, Fields, Operation
+from serving.gateway.sse import payload, with_payload
 
 DONE = b"[DONE]"
 NULL_TEXT = b"null"
@@ -105,12 +106,20 @@ def event(data: bytes, request: Asked, answer: Answered) -> list[bytes]:
     if request.operation is Operation.RESPONSE:
         responses.take_event(answer, data)
         return [data]
-    if not data.startswith(b"data: "):
-        return [*rest(answer), data]
-    if data.endswith(DONE):
+    told = payload(data)
+    if told.strip() == DONE:
         answer.complete = True
         return [*rest(answer), data]
-    return _chunk(data, request, answer)
+    return _chunk(data, told, request, answer) if told else [*rest(answer), data]
+
+
+def is_event(data: bytes) -> bool:
+    """Return whether an event is whole, though no blank line ends it."""
+    told = payload(data.strip(b"\n"))
+    try:
+        return told.strip() == DONE or bool(_fields.decode(told))
+    except UNREADABLE:
+        return False
 
 
 def rest(answer: Answered, fingerprint: msgspec.Raw | None = None) -> list[bytes]:
@@ -120,15 +129,15 @@ def rest(answer: Answered, fingerprint: msgspec.Raw | None = None) -> list[bytes
     return [b"data: " + msgspec.json.encode({**body, **told}) for body in held]
 
 
-def _chunk(data: bytes, request: Asked, answer: Answered) -> list[bytes]:
+def _chunk(data: bytes, told: bytes, request: Asked, answer: Answered) -> list[bytes]:
     """An engine that is asked for usage names itself (`system_fingerprint`) in the usage's chunk, otherwise in the
     closing one of each choice: where only we asked, the closing chunks wait for the usage's, which the engine sends
     with the last."""
     try:
-        body = _fields.decode(data[6:])
+        body = _fields.decode(told)
     except UNREADABLE:
         return [*rest(answer), data]
-    choices = _take(answer, data[6:])
+    choices = _take(answer, told)
     changed = request.strips and _strip(body)
     if not request.wants_usage:
         usage = body.get("usage")
@@ -140,7 +149,7 @@ def _chunk(data: bytes, request: Asked, answer: Answered) -> list[bytes]:
         if any(choice.finish_reason is not None for choice in choices or ()):
             answer.held.append(_owned(body))
             return []
-    return [b"data: " + msgspec.json.encode(body) if changed else data]
+    return [with_payload(data, msgspec.json.encode(body)) if changed else data]
 
 
 def _take(answer: Answered, data: bytes) -> list[Choice] | None:

@@ -125,7 +125,7 @@ def failure(error: ApiError, *, keep_alive: bool) -> bytes:
 
 
 def _told(error: ApiError) -> list[Header]:
-    return [JSON, *((name.encode(), value.encode()) for name, value in error.headers.items())]
+    return [JSON, *((name.encode(), value.encode("latin-1")) for name, value in error.headers.items())]
 
 
 def _head(status: int, headers: Iterable[Header], keep_alive: bool) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 
 from serving.gateway.answered import Answered
 from serving.gateway.errors import UNREADABLE
+from serving.gateway.sse import payload
 
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 GIVEN_UP = ("failed", "cancelled")
@@ -76,7 +77,7 @@ def take_whole(answer: Answered, data: bytes) -> None:
 
 def take_event(answer: Answered, data: bytes) -> None:
     """`data`: one event's lines."""
-    text = data.rpartition(b"\ndata: ")[2].removeprefix(b"data: ")
+    text = payload(data)
     with contextlib.suppress(*UNREADABLE):
         told = _event.decode(text)
         _count(answer, told)
