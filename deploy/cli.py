@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deploy.commands import adapters, dashboards, decisions, labels, letters, monitor, stack, topics, trying
+from deploy.commands import adapters, alarms, dashboards, decisions, labels, letters, monitor, stack, topics, trying
 from deploy.commands.group import Ordered
 
 
@@ -26,7 +26,7 @@ for command in (
     *(stack.up, stack.down, stack.status),
     *(adapters.train, adapters.promote, adapters.rollback, adapters.pause, adapters.resume, adapters.shadow),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest),
-    *(letters.dead_letters, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
+    *(alarms.alarms, letters.dead_letters, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
     stack.run,
 ):
     main.add_command(command)
