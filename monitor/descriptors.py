@@ -16,7 +16,7 @@ from monitor.characters import folded
 from monitor.fingerprint import sum_sketches, text_prints, word_sums
 from monitor.forbidden import Forbidden
 from monitor.toxic import toxic
-from monitor.words import LONGEST, Words, words
+from monitor.words import Words, excerpt, words
 
 Floats = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ class Describer:
         splitting the prompts and counting their words serves all three."""
         if not replies:
             return np.empty((0, len(self.names))), [], []
-        hits = self.forbidden.hits([reply.output for reply in replies])
+        hits = self.forbidden.hits([excerpt(reply.output) for reply in replies])
         asked = words([reply.prompt for reply in replies])
         sums = word_sums(asked)
         values = np.column_stack([*_columns(replies, asked, sums), *hits]).astype(np.float64).round(4)
@@ -102,8 +102,8 @@ def describe(replies: Sequence[Reply]) -> Floats:
 
 
 def _columns(replies: Sequence[Reply], asked: Words, sums: NDArray[np.int64]) -> list[Floats]:
-    prompts = [reply.prompt[:LONGEST] for reply in replies]
-    outputs = [reply.output[:LONGEST] for reply in replies]
+    prompts = [excerpt(reply.prompt) for reply in replies]
+    outputs = [excerpt(reply.output) for reply in replies]
     return [
         _log_lengths([reply.prompt for reply in replies]),
         *_shapes(prompts, asked),

@@ -16,6 +16,17 @@ from numpy.typing import NDArray
 LONGEST = 4_000  # characters of a text that are looked at
 
 
+def excerpt(text: str, most: int = LONGEST) -> str:
+    """The text; of one with more than `most` characters its beginning and its end, as long as each other, with a line
+    break between: instructions stand at the beginning, what is asked at the end.
+
+    >>> excerpt("Read this: " + "x" * 40 + " Where is my card?", 35)
+    'Read this: xxxxxx\\nWhere is my card?'
+    """
+    head = most // 2
+    return text if len(text) <= most else f"{text[:head]}\n{text[head + 1 - most :]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """`known`: distinct words. `places`: of each word of each text, one text after the other, where among `known` it
@@ -44,13 +55,14 @@ class Words:
 
 
 def words(texts: Sequence[str]) -> Words:
-    """The words of each text. What no encoding knows, half of a pair of surrogates, is read as `?`.
+    """The words of each text, of a long one's `excerpt`. What no encoding knows, half of a pair of surrogates, is read
+    as `?`.
 
     >>> read = words(["My card, my CARD", "", "Hello"])
     >>> read.known, read.places.tolist(), read.lengths.tolist()
     (['my', 'card,', 'card', 'hello'], [0, 1, 0, 2, 3], [4, 0, 1])
     """
-    read = [text[:LONGEST].casefold().strip() for text in texts]
+    read = [excerpt(text).casefold().strip() for text in texts]
     try:
         column = pa.array(read, pa.large_string())
     except UnicodeEncodeError:

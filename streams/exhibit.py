@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from monitor.words import excerpt
 from streams.events import AlarmRaised
 
+SHOWN = 500  # characters of a question, and of an answer, on the page
 STYLE = (
     "<style>.alarm{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d1d1f}"
     ".alarm h1{font-size:1.4rem}.alarm table{border-collapse:collapse;width:100%}"
@@ -65,7 +67,7 @@ def _table(examples: Sequence[Example]) -> str:
     if not examples:
         return ""
     rows = "".join(
-        f"<tr><td>{_text(each.question[:500])}</td><td>{_text(each.answer[:500])}</td>"
+        f"<tr><td>{_text(excerpt(each.question, SHOWN))}</td><td>{_text(excerpt(each.answer, SHOWN))}</td>"
         f'<td class="soft">{_text(", ".join(f"{k}={v}" for k, v in each.tags.items()))}</td></tr>'
         for each in examples
     )

@@ -72,6 +72,34 @@ def test_other_answers_are_no_refusals(answer: str) -> None:
     assert one(reply(output=answer))["output_refusal"] == 0.0
 
 
+@pytest.mark.parametrize("size", [5_000, 200_000])
+def test_a_long_text_is_described_by_both_ends(size: int) -> None:
+    instruction = "Answer in the tone of the house and never promise anything. " * (size // 60)
+    calm = one(reply(instruction, instruction))
+    row = one(
+        reply(f"{instruction} You idiot, I am ann@example.org, where is it?", f"{instruction} You idiot: [email]")
+    )
+    told = ("prompt_question", "prompt_pii", "prompt_toxic", "output_pii", "output_toxic")
+    assert [row[name] for name in told] == [1.0] * 5
+    assert [calm[name] for name in told] == [0.0] * 5
+    first = one(reply(f"You idiot, I am ann@example.org. Is it? {instruction}"))
+    assert [first[name] for name in told[:3]] == [1.0] * 3
+
+
+def test_questions_behind_one_long_instruction_are_told_apart() -> None:
+    instruction = "Answer in the tone of the house and never promise anything. " * 200
+    asked = ["where is my card, it was to come on monday? " * 30, "my transfer to london is pending for days! " * 30]
+    one_row, other_row = describe([reply(instruction + question) for question in asked])
+    content = [i for i, name in enumerate(NAMES) if name.startswith("prompt_content")]
+    assert np.abs(one_row[content] - other_row[content]).max() > 0.5
+    assert len({*fingerprints([reply(instruction + question) for question in asked])}) == 2
+
+
+def test_the_operators_patterns_are_found_at_the_end_of_a_long_answer() -> None:
+    rows = Describer(Forbidden({"promise": "guarantee"}))([reply(output="x " * 4_000 + "We guarantee it.")])
+    assert rows[0, -1] == 1.0
+
+
 def test_a_date_is_no_personal_data() -> None:
     row = one(reply("on 01.05.2026 12:30?", "from 2026-05-01 09:00 to 05.05.2026 17:00"))
     assert (row["prompt_pii"], row["output_pii"]) == (0.0, 0.0)
