@@ -5,7 +5,7 @@ Validation and regression rows are real, labelled by people, and have no twin am
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -18,6 +18,7 @@ from retrain.shares import harm, judged
 
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
 NEWEST = 4_000  # rows of the healthy time that are looked at
+FAMILIAR = "not judged on: the champion has met it"
 COMPARED = 200  # rows of one label that are compared with
 FEW_CLIENTS = 5  # a cap on clients makes no sense with fewer
 
@@ -42,19 +43,25 @@ def build(
     unseen: Sequence[Example],
     seen: Sequence[Example],
     metric: Metric = exact_match,
+    familiar: Sequence[Example] = (),
 ) -> Dataset:
     """`fresh`: labelled rows since the harm began; `unseen`: labelled rows before, in the order of their time; `seen`:
-    what the champion was trained on. Raises ValueError where too little is left to train and to judge on.
+    what the champion was trained on; `familiar`: what it or an ancestor was trained or judged on, which proves nothing
+    in its favour or against it. Raises ValueError where too little is left to train and to judge on.
 
     Fresh rows are few and new, rehearsed ones many and known: too many of them and the new is not learned within the
     same steps, so there are at most `rehearsal_ratio` to each fresh one."""
     dropped: Counter[str] = Counter()
-    likeness = Likeness.of(fresh, unseen[-NEWEST:], seen)
+    likeness = Likeness.of(fresh, unseen[-NEWEST:], seen, familiar)
     fresh = capped(once(fresh, dropped), settings.client_cap, dropped)
-    train, validation = split(fresh, settings, likeness, harm(fresh, metric))
+    known = [*familiar, *seen]
+    met = {row.id for row in fresh} - {row.id for row in apart(fresh, known, likeness, dropped, FAMILIAR)}
+    train, validation = split(fresh, settings, likeness, harm(fresh, metric), met)
     healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped, likeness)
     healthy = apart(healthy, validation, likeness, dropped, "twin of a validation row")
-    regression = _regression(healthy, {row.id for row in unseen}, settings.regression_rows)
+    new = {row.id for row in unseen}
+    unmet = apart([row for row in healthy if row.id in new], known, likeness, dropped, FAMILIAR)
+    regression = in_chance_order(unmet, "regression")[: min(settings.regression_rows, len(healthy) // 2)]
     train = apart(train, regression, likeness, dropped, "twin of a regression row")
     rest = apart(healthy, regression, likeness, Counter(), "")  # its own rows are no loss
     if not train or not validation:
@@ -65,12 +72,6 @@ def build(
     taught = Counter(row.label for row in train * settings.fresh_passes)
     rehearsal = balanced(rest, min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train))), taught)
     return Dataset(train, rehearsal, validation, regression, dict(dropped))
-
-
-def _regression(healthy: Sequence[Example], unseen: set[str], count: int) -> list[Example]:
-    """Rows that the champion was not trained on come first; at most half of all, the others are for rehearsal."""
-    mixed = sorted(in_chance_order(healthy, "regression"), key=lambda row: row.id not in unseen)
-    return mixed[: min(count, len(healthy) // 2)]
 
 
 def once(rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:
@@ -143,12 +144,16 @@ def _alike(rows: Sequence[Example], known: Sequence[Example], likeness: Likeness
 
 
 def split(
-    fresh: Sequence[Example], settings: RetrainSettings, likeness: Likeness, wrong: float = 1.0
+    fresh: Sequence[Example],
+    settings: RetrainSettings,
+    likeness: Likeness,
+    wrong: float = 1.0,
+    met: Set[str] = frozenset(),
 ) -> tuple[list[Example], list[Example]]:
-    """Training and validation rows: the newest are judged on, near duplicates stay together. `wrong`: the share of
-    the fresh rows that the champion got wrong."""
-    rows = sorted(fresh, key=lambda row: (row.time_ms, row.id))
-    border = len(rows) - judged(len(rows), wrong, settings)
+    """Training and validation rows: the newest that the champion has not `met` are judged on, near duplicates stay
+    together. `wrong`: the share of the fresh rows that the champion got wrong."""
+    rows = sorted(fresh, key=lambda row: (row.id not in met, row.time_ms, row.id))
+    border = max(len(met), len(rows) - judged(len(rows), wrong, settings))
     numbers = likeness.clusters(rows)
     old = set(numbers[:border])
     train = [row for row, number in zip(rows, numbers, strict=True) if number in old]

@@ -10,7 +10,7 @@ from monitor.metrics import normalise
 
 PIECE = 4  # characters
 ALIKE = 0.7  # Jaccard similarity of the pieces
-PERMUTATIONS = 64
+BANDS, WIDTH = 25, 5  # of a sketch: of pairs just alike enough 99 in 100 share a band, and are compared
 
 
 def clusters(*views: Sequence[str | None]) -> list[int]:
@@ -41,8 +41,9 @@ def _join_alike(parents: list[int], sets: Mapping[int, frozenset[str]]) -> None:
     """Rows that are joined already are not compared again, so that a large cluster costs little."""
     from datasketch import MinHash, MinHashLSH
 
-    index = MinHashLSH(threshold=ALIKE, num_perm=PERMUTATIONS)
-    sketches = MinHash.generator([[p.encode() for p in each] for each in sets.values()], num_perm=PERMUTATIONS, seed=1)
+    size = BANDS * WIDTH
+    index = MinHashLSH(num_perm=size, params=(BANDS, WIDTH))
+    sketches = MinHash.generator([[p.encode() for p in each] for each in sets.values()], num_perm=size, seed=1)
     for i, sketch in zip(sets, sketches, strict=True):
         for j in index.query(sketch):
             if _root(parents, i) != _root(parents, j) and similarity(sets[i], sets[j]) >= ALIKE:

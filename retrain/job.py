@@ -103,7 +103,7 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
             max_left_out=settings.max_left_out,
         )
         adapter = commit(trained.folder, spec.var / "adapters", request.alias, base)
-        manifest.remember(spec.var / "datasets", adapter.version, listed.digest)
+        manifest.remember(spec.var / "datasets", adapter.version, listed.digest, request.champion if warm else "")
         sides = ((adapter.version, adapter.path), (request.champion, champion))
         gate = asyncio.run(
             compare(
@@ -158,6 +158,7 @@ def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manife
         usable(tokenizer, harvest.healthy(lake, request.alias, request.since_ms), dropped),
         usable(tokenizer, manifest.trained_on(root, request.champion), dropped),
         METRICS[spec.metric],
+        manifest.familiar(root, request.alias, request.champion, request.since_ms),
     )
     dataset = replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
     listed = manifest.store(root, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
@@ -168,17 +169,18 @@ def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manife
 
 
 def later(spec: JobSpec, listed: Manifest, dataset: Dataset, tokenizer: Any) -> list[Example]:
-    """Fresh rows that were labelled since the dataset was made: neither side has seen them, nor one like them. They
+    """Fresh rows that were labelled since the dataset was made: neither side has met them, nor one like them. They
     are kept as a dataset of their own."""
     dropped: Counter[str] = Counter()
-    known = _all(dataset)
+    root, request = spec.var / "datasets", spec.request
+    known = [*_all(dataset), *manifest.familiar(root, request.alias, request.champion, request.since_ms)]
     ids = {row.id for row in known}
-    found = harvest.fresh(spec.var / "lake", spec.request.alias, spec.request.since_ms)
+    found = harvest.fresh(spec.var / "lake", request.alias, request.since_ms)
     fresh = usable(tokenizer, [row for row in found if row.id not in ids], dropped)
     fresh = capped(once(fresh, dropped), spec.settings.client_cap, dropped)
-    fresh = apart(fresh, known, Likeness.of(fresh, known), dropped, "twin of a row of the dataset")
+    fresh = apart(fresh, known, Likeness.of(fresh, known), dropped, "twin of a known row")
     kept = manifest.store(
-        spec.var / "datasets",
+        root,
         Dataset([], [], fresh, [], dict(dropped)),
         alias=listed.alias,
         base_model=listed.base_model,

@@ -59,23 +59,67 @@ def load(root: Path, digest: str) -> tuple[Manifest, Dataset]:
     return manifest, Dataset(**parts, dropped=manifest.dropped)
 
 
-def remember(root: Path, version: str, digest: str) -> None:
-    """Notes which dataset a version was trained on."""
+def remember(root: Path, version: str, digest: str, parent: str = "") -> None:
+    """Notes which dataset a version was trained on, and which version's weights it began from; "": the base model's."""
     path = root / "versions" / version
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(digest)
+    part.write_text(f"{digest}\n{parent}")
     part.replace(path)
 
 
 def trained_on(root: Path, version: str) -> list[Example]:
     """The rows that a version was trained on; none where it was made elsewhere."""
     try:
-        digest = (root / "versions" / version).read_text().strip()
-        dataset = load(root, digest)[1]
+        dataset = load(root, _noted(root, version)[0])[1]
         return [*dataset.train, *dataset.rehearsal]
     except OSError:
         return []
+
+
+def familiar(root: Path, alias: str, version: str, before_ms: int) -> list[Example]:
+    """Each question that the version, or one that its weights come from, was trained or judged on, in datasets of
+    harms that began before that time; those of an ancestor's harm that were only judged on are among them. Notes of
+    earlier releases name no parent: then every dataset of the alias may have been one's."""
+    listed = {each.digest: each for each in _listed(root) if each.alias == alias and each.since_ms < before_ms}
+    line = _line(root, version)
+    times = {listed[digest].since_ms for digest in (listed if line is None else line) if digest in listed}
+    met = [digest for digest, each in listed.items() if each.since_ms in times]
+    return list({row.key: row for digest in met for row in _rows_of(root, digest)}.values())
+
+
+def _line(root: Path, version: str) -> list[str] | None:
+    """The datasets of the version and its ancestors; None where a note does not say what it began from."""
+    digests: dict[str, str] = {}
+    while version and version not in digests:
+        try:
+            digest, parent = _noted(root, version)
+        except OSError:  # made elsewhere
+            break
+        if parent is None:
+            return None
+        digests[version] = digest
+        version = parent
+    return list(digests.values())
+
+
+def _noted(root: Path, version: str) -> tuple[str, str | None]:
+    """The version's dataset and parent; None where the note says nothing of one. Raises OSError where there is none."""
+    digest, told, parent = (root / "versions" / version).read_text().partition("\n")
+    return digest.strip(), parent.strip() if told else None
+
+
+def _listed(root: Path) -> list[Manifest]:
+    return [msgspec.json.decode(path.read_bytes(), type=Manifest) for path in sorted(root.glob("*/manifest.json"))]
+
+
+def _rows_of(root: Path, digest: str) -> list[Example]:
+    """Every row of a dataset, in whichever part; none where it is gone."""
+    try:
+        dataset = load(root, digest)[1]
+    except OSError:
+        return []
+    return [row for name in PARTS for row in getattr(dataset, name)]
 
 
 def _part(rows: Sequence[Example]) -> Part:

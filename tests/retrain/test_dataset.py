@@ -137,12 +137,40 @@ def test_regression_rows_are_ones_the_champion_was_not_trained_on() -> None:
     assert {each.id for each in found.rehearsal} & {each.id for each in seen}
 
 
-def test_regression_rows_are_filled_up_with_ones_it_was_and_leave_half_to_rehearsal() -> None:
+def test_what_the_champion_was_trained_on_is_no_regression_row_however_few_there_are() -> None:
     unseen, seen = rows(4, first=300, source=REHEARSAL), rows(26, first=600, source=REHEARSAL)
     found = build(SETTINGS, rows(60), unseen, seen)
-    assert len(found.regression) == 15
-    assert {each.id for each in unseen} < {each.id for each in found.regression}
-    assert len(found.rehearsal) == 15
+    assert {each.id for each in found.regression} == {each.id for each in unseen}
+    assert len(found.rehearsal) == 26
+
+
+def test_half_of_the_healthy_time_is_left_to_rehearsal() -> None:
+    found = build(SETTINGS, rows(60), rows(30, first=300, source=REHEARSAL), [])
+    assert (len(found.regression), len(found.rehearsal)) == (15, 15)
+
+
+def twins(of: list[Example]) -> list[Example]:
+    """The same questions in other dress."""
+    return [said(f"{each.text} eh", each.completion, 10_000 + each.time_ms) for each in of]
+
+
+def test_rows_that_the_champion_or_an_ancestor_has_met_prove_nothing() -> None:
+    fresh, unseen = rows(80), rows(60, first=300, source=REHEARSAL)
+    familiar = [*twins(fresh[70:]), fresh[0], *twins(unseen[:25]), *unseen[25:30]]
+    found = build(SETTINGS, fresh, unseen, [], familiar=familiar)
+    met = clusters([each.text for each in [*familiar, *found.validation, *found.regression]])
+    assert not set(met[: len(familiar)]) & set(met[len(familiar) :])
+    assert {each.id for each in fresh[70:]} <= {each.id for each in found.train}
+    assert (len(found.validation), len(found.regression)) == (36, 20)
+    assert found.dropped["not judged on: the champion has met it"] == 11 + 30
+
+
+def test_where_the_champion_has_met_all_there_is_nothing_to_judge_on() -> None:
+    unseen = rows(60, first=300, source=REHEARSAL)
+    found = build(SETTINGS, rows(60), unseen, [], familiar=twins(unseen))
+    assert (found.regression, len(found.rehearsal)) == ([], 30)
+    with pytest.raises(ValueError, match="60 to train on and 0 to judge on"):
+        build(SETTINGS, rows(60), unseen, [], familiar=twins(rows(60)))
 
 
 def test_there_is_no_more_rehearsal_than_news() -> None:

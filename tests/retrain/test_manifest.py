@@ -54,3 +54,54 @@ def test_a_version_remembers_its_rows(tmp_path: Path) -> None:
     manifest.remember(tmp_path, "support-0123456789ab", store(tmp_path).digest)
     assert manifest.trained_on(tmp_path, "support-0123456789ab") == [*rows(10), *rows(6, first=30)]
     assert manifest.trained_on(tmp_path, "support-ffffffffffff") == []
+
+
+def lineage(root: Path, *, parents: bool) -> None:
+    """Three generations with 23 rows of their own each, and a candidate that nothing came of."""
+    versions = ["support-00000000000a", "support-00000000000b", "support-00000000000c"]
+    for at, version in enumerate(versions):
+        train, rehearsal, judged, old = (rows(n, first=1000 * at + 100 * i) for i, n in enumerate((10, 6, 4, 3)))
+        made = Dataset(train, rehearsal, judged, old, {})
+        listed = manifest.store(root, made, alias="support", base_model="base", since_ms=at)
+        parent = versions[at - 1] if at else ""
+        manifest.remember(root, version, listed.digest, parent)
+        if not parents:
+            (root / "versions" / version).write_text(listed.digest)
+    refused = Dataset(rows(5, first=9000), [], [], [], {})
+    listed = manifest.store(root, refused, alias="support", base_model="base", since_ms=3)
+    manifest.remember(root, "support-0000000000ff", listed.digest, versions[-1])
+
+
+def test_what_any_ancestor_was_trained_or_judged_on_is_familiar(tmp_path: Path) -> None:
+    lineage(tmp_path, parents=True)
+    found = {row.id for row in manifest.familiar(tmp_path, "support", "support-00000000000c", 10)}
+    parts = [*zip((10, 6, 4, 3), (0, 100, 200, 300), strict=True)]
+    assert found == {f"id-{1000 * at + first + i}" for at in range(3) for count, first in parts for i in range(count)}
+    assert len(manifest.familiar(tmp_path, "support", "support-00000000000a", 10)) == 23
+    assert manifest.familiar(tmp_path, "support", "support-eeeeeeeeeeee", 10) == []
+
+
+def test_rows_that_were_labelled_meanwhile_and_judged_on_are_familiar_too(tmp_path: Path) -> None:
+    lineage(tmp_path, parents=True)
+    meanwhile = Dataset([], [], rows(7, first=8000), [], {})
+    manifest.store(tmp_path, meanwhile, alias="support", base_model="base", since_ms=1)
+    assert len(manifest.familiar(tmp_path, "support", "support-00000000000c", 10)) == 3 * 23 + 7
+
+
+def test_where_no_parent_was_noted_all_of_the_alias_is_familiar(tmp_path: Path) -> None:
+    lineage(tmp_path, parents=False)
+    other = Dataset(rows(5, first=20_000), [], [], [], {})
+    manifest.store(tmp_path, other, alias="other", base_model="base", since_ms=0)
+    assert len(manifest.familiar(tmp_path, "support", "support-00000000000c", 10)) == 3 * 23 + 5
+    assert len(manifest.trained_on(tmp_path, "support-00000000000c")) == 16
+
+
+@pytest.mark.parametrize("parents", [True, False])
+def test_an_earlier_attempt_at_the_same_harm_makes_nothing_familiar(tmp_path: Path, parents: bool) -> None:
+    lineage(tmp_path, parents=parents)
+    assert len(manifest.familiar(tmp_path, "support", "support-00000000000c", 3)) == 3 * 23
+
+
+def test_a_version_that_began_from_itself_ends_the_search(tmp_path: Path) -> None:
+    manifest.remember(tmp_path, "support-0123456789ab", store(tmp_path).digest, "support-0123456789ab")
+    assert len(manifest.familiar(tmp_path, "support", "support-0123456789ab", 10)) == 23
