@@ -26,6 +26,7 @@ from streams.log import KafkaSettings, Writer
 from streams.log import read as read_log
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES, Topic
 from tests.retrain.engine import Engine
+from tests.retrain.rows import row
 from tests.retrain.test_harvest import reply, word
 
 ALIAS = "killed"
@@ -54,7 +55,8 @@ def put(var: Path, topic: Topic, events: list[Event]) -> None:
 
 def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainRequested:
     """Labelled traffic in the lake, a route and a request in the log."""
-    put(var, INFERENCE, [reply(i, alias=ALIAS, version=champion.version) for i in range(1, 121)])
+    asked = {i: row(i).messages for i in range(1, 121)}
+    put(var, INFERENCE, [reply(i, alias=ALIAS, version=champion.version, input_messages=asked[i]) for i in asked])
     put(var, FEEDBACK, [word(i, "a", alias=ALIAS) for i in range(1, 121)])
     request = RetrainRequested(
         id="killed-1",
