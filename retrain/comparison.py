@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 import msgspec
@@ -50,11 +51,22 @@ async def compare(
         known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
         bounded = replace(known, context=await context(session, engine) or known.context)
         asking = Asking(session, engine, (names[0], names[-1]), bounded, METRICS[metric], settings.concurrency)
-        gate, step = start(settings, candidate[0], champion[0], alpha, untaught or {}), settings.step_rows
-        gate = await asked(gate, TARGET, in_chance_order(dataset.validation, "validation"), asking, step)
-        gate = await asked(gate, REGRESSION, dataset.regression, asking, step)
-        if waits(gate, TARGET):
-            gate = await asked(gate, TARGET, in_chance_order(later(), "later"), asking, step)
+        gate = start(settings, candidate[0], champion[0], alpha, untaught or {})
+        return await judged(gate, dataset, asking, settings.step_rows, later)
+
+
+async def judged(
+    gate: GateInput,
+    dataset: Dataset,
+    asking: Both,
+    step_rows: int,
+    later: Callable[[], Sequence[Example]] = list,
+) -> GateInput:
+    """With the answers to as many rows as it takes. Rows come in chance order: each step is a fair sample."""
+    gate = await asked(gate, TARGET, in_chance_order(dataset.validation, "validation"), asking, step_rows)
+    gate = await asked(gate, REGRESSION, dataset.regression, asking, step_rows)
+    if waits(gate, TARGET):
+        gate = await asked(gate, TARGET, in_chance_order(later(), "later"), asking, step_rows)
     return gate
 
 
@@ -88,6 +100,13 @@ class Answered:
     left_out: Counter[str]
 
 
+class Both(Protocol):
+    """Whoever has candidate and champion answer."""
+
+    async def both(self, rows: Sequence[Example]) -> Answered:
+        """What both answered to these rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """How both sides are asked."""
@@ -111,17 +130,17 @@ class Asking:
         whole = [each for each in zip(taken, mine, theirs, strict=True) if not each[1].refusal and not each[2].refusal]
         left_out = Counter({TOO_LONG: len(rows) - len(taken), REFUSED: len(taken) - len(whole)})
         kept = [row for row, _, _ in whole]
+        mine, theirs = [each for _, each, _ in whole], [each for _, _, each in whole]
+        points = [scores([each.text for each in side], kept, self.metric) for side in (mine, theirs)]
         return Answered(
             rows=kept,
-            pairs=list(
-                zip(*(scores([e[side].text for e in whole], kept, self.metric) for side in (1, 2)), strict=True)
-            ),
+            pairs=list(zip(*points, strict=True)),
             cut=(sum(each.cut for each in mine), sum(each.cut for each in theirs)),
             left_out=+left_out,
         )
 
 
-async def asked(gate: GateInput, part: str, rows: Sequence[Example], asking: Asking, step_rows: int) -> GateInput:
+async def asked(gate: GateInput, part: str, rows: Sequence[Example], asking: Both, step_rows: int) -> GateInput:
     """A step at a time, at least one, until this part tells or something has failed."""
     for first in range(0, len(rows), step_rows):
         if first and not waits(gate, part):

@@ -23,8 +23,8 @@ def judged(count: int, wrong: float, settings: RetrainSettings) -> int:
     """How many of `count` fresh rows are judged on, where the champion got the share `wrong` of them wrong. The more
     there is to gain, the fewer tell.
 
-    >>> [judged(n, 0.62, RetrainSettings()) for n in (62, 204, 800)], judged(800, 0.29, RetrainSettings())
-    ([31, 73, 200], 326)
+    >>> [judged(n, 0.62, RetrainSettings()) for n in (62, 204, 800)], judged(800, 0.2, RetrainSettings())
+    ([31, 59, 200], 376)
     """
     gain = MENDED * wrong
     beyond = gain - settings.min_gain

@@ -124,12 +124,12 @@ async def test_rows_that_came_while_the_candidate_was_trained_are_asked_where_th
     made, url = engine
     everything = rows(400, "a")
     made.spoken = {each.text: "a" for number, each in enumerate(everything) if number % 7}
-    dataset = Dataset([], [], everything[:60], rows(300, "a", first=700), {})
+    dataset = Dataset([], [], everything[:40], rows(300, "a", first=700), {})
     alone = await compare(RetrainSettings(), url, dataset, "exact_match", *WON)
     assert judge(alone).status == "inconclusive"
-    gate = await compare(RetrainSettings(), url, dataset, "exact_match", *WON, later=lambda: everything[60:])
+    gate = await compare(RetrainSettings(), url, dataset, "exact_match", *WON, later=lambda: everything[40:])
     assert judge(gate).status == "promote"
-    assert 60 < len(gate.target) <= 400
+    assert 40 < len(gate.target) <= 400
 
 
 LONG = " ".join(f"word{i}" for i in range(90))
