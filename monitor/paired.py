@@ -54,6 +54,16 @@ def update(state: Paired, differences: Iterable[float]) -> Paired:
     return Paired(state.alpha, count, times, max(state.lower, lower), min(state.upper, upper))
 
 
+def counted(differences: Iterable[float]) -> Paired:
+    """As `update(start(), differences)` for those who ask for e-values only: the interval takes most of the time.
+
+    >>> e_value(counted([1.0, 0.5])) == e_value(update(start(), [1.0, 0.5]))
+    True
+    """
+    times = Counter(_key(difference) for difference in differences)
+    return Paired(count=times.total(), times=dict(times))
+
+
 def e_value(state: Paired, margin: float = 0.0) -> float:
     """Evidence against `mean difference <= margin`; at least `1 / alpha` proves the opposite at level `alpha`.
 

@@ -6,11 +6,11 @@ should fail, so no correction for their number is needed (an intersection-union 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from monitor.paired import e_value, e_value_against, interval, mean, start, update
+from monitor.paired import Paired, counted, e_value, e_value_against, interval, mean, start, update
 
 Status = Literal["promote", "reject", "inconclusive"]
 Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
@@ -75,13 +75,7 @@ def judge(gate: GateInput) -> Verdict:
     >>> judge(GateInput(target=better, regression=[], **asked)).status
     'inconclusive'
     """
-    checks = [
-        _check(TARGET, gate.target, gate.min_gain, gate.alpha, "better where the harm is"),
-        _check(REGRESSION, gate.regression, -gate.margin, gate.alpha, "not worse on what it could do"),
-    ]
-    for name, scores in sorted(gate.slices.items()):
-        if _looked_at(gate, scores):
-            checks.append(_check(name, scores, -gate.slice_margin, gate.alpha, "not worse for this group"))
+    checks = [_check(question, gate.alpha) for question in _questions(gate)]
     unfit = _unfit(gate)
     status: Status = "inconclusive" if unfit else _status(checks)
     return Verdict(status=status, checks=checks, reason=_reason(gate, checks, unfit))
@@ -90,27 +84,54 @@ def judge(gate: GateInput) -> Verdict:
 def waits(gate: GateInput, part: str = REGRESSION) -> bool:
     """Whether more rows of a part (TARGET: of the fresh rows, groups included) could change the verdict: nothing has
     failed, and they do not tell yet."""
-    checks = judge(gate).checks
-    return all(check.passed is not False for check in checks) and any(
-        check.passed is None for check in checks if (check.name == REGRESSION) is (part == REGRESSION)
-    )
+    passed = {each.name: _passed(each, gate.alpha, counted(_differences(each))) for each in _questions(gate)}
+    open_ = [name for name, told in passed.items() if told is None]
+    return False not in passed.values() and any((name == REGRESSION) is (part == REGRESSION) for name in open_)
 
 
-def _check(name: str, scores: Scores, needed: float, alpha: float, note: str) -> Check:
-    state = update(start(2 * alpha), [mine - theirs for mine, theirs in scores if _scored(mine, theirs)])
+class _Question(NamedTuple):
+    name: str
+    scores: Scores
+    needed: float
+    note: str
+
+
+def _questions(gate: GateInput) -> list[_Question]:
+    groups = [(name, scores) for name, scores in sorted(gate.slices.items()) if _looked_at(gate, scores)]
+    return [
+        _Question(TARGET, gate.target, gate.min_gain, "better where the harm is"),
+        _Question(REGRESSION, gate.regression, -gate.margin, "not worse on what it could do"),
+        *(_Question(name, scores, -gate.slice_margin, "not worse for this group") for name, scores in groups),
+    ]
+
+
+def _differences(asked: _Question) -> list[float]:
+    return [mine - theirs for mine, theirs in asked.scores if _scored(mine, theirs)]
+
+
+def _passed(asked: _Question, alpha: float, state: Paired) -> bool | None:
+    """None while the rows cannot tell."""
+    if _silence(asked.name, asked.scores):
+        return None
+    if e_value(state, asked.needed) >= 1 / alpha:
+        return True
+    return False if e_value_against(state, asked.needed) >= 1 / alpha else None
+
+
+def _check(asked: _Question, alpha: float) -> Check:
+    state = update(start(2 * alpha), _differences(asked))
     low, high = interval(state)
-    proof = e_value(state, needed)
-    passed = True if proof >= 1 / alpha else False if e_value_against(state, needed) >= 1 / alpha else None
+    proof = e_value(state, asked.needed)
     return Check(
-        name=name,
-        passed=None if _silence(name, scores) else passed,
+        name=asked.name,
+        passed=_passed(asked, alpha, state),
         estimate=round(mean(state), 4),
         low=round(low, 4),
         high=round(high, 4),
-        needed=needed,
-        rows=len(scores),
+        needed=asked.needed,
+        rows=len(asked.scores),
         e_value=float(f"{proof:.6g}") if math.isfinite(proof) else 1e300,
-        note=note,
+        note=asked.note,
     )
 
 
