@@ -11,7 +11,9 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from monitor.characters import blank
 from monitor.metrics import METRICS, exact_match
+from monitor.private import PLACEHOLDERS
 from serving.gateway.feedback import LONGEST, RIGHT
 from serving.gateway.masking import Masker
 from streams import codec, lake
@@ -60,8 +62,8 @@ def give(kafka: KafkaSettings, root: Path, path: Path, alias: str, answers: Answ
     that is wrong, before anything is sent; giving the same labels again changes nothing."""
     filled, empty = [], 0
     for number, row in _rows(path):
-        empty += not row.label.strip()
-        if row.label.strip():
+        empty += blank(row.label)
+        if not blank(row.label):
             filled.append((number, row))
     rows = _replies(root, alias, [row.id for _, row in filled])
     events = [_event(path, number, row, rows, answers) for number, row in filled]
@@ -91,8 +93,14 @@ def _event(
         by=REVIEWER,
         source=REVIEWER,
         label=label,
-        correct=metric(reply.output, label) >= RIGHT if _comparable(reply) else None,
+        correct=_correct(reply, metric(reply.output, label) >= RIGHT),
     )
+
+
+def _correct(reply: InferenceServed, right: bool) -> bool | None:
+    """Two answers that are masked alike need not have been the same: of those only what differs is known."""
+    masked = any(place in reply.output for place in PLACEHOLDERS.values())
+    return None if not _comparable(reply) or (right and masked) else right
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:

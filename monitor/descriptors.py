@@ -47,8 +47,8 @@ _CONTENT = 3
 _LEAST_LOGPROB = -50.0
 _REFUSED = 300  # characters within which a refusal begins
 _REFUSAL = re.compile(
-    r"\b(i'?m sorry,? but|i can(?:no|')t (?:help|assist|do|provide|answer|comply)|i am (?:unable|not able) to"
-    r"|i'?m (?:unable|not able) to|as an ai\b|i must decline|i won'?t be able to)",
+    r"\b(i(?:'?m| am) sorry,? but|i can(?: ?not|'t) (?:help|assist|do|provide|answer|comply)"
+    r"|i(?:'?m| am) (?:unable|not able) to|as an ai\b|i must decline|i won'?t be able to)",
     re.IGNORECASE,
 )
 

@@ -64,21 +64,22 @@ def blurred(text: str, around: re.Pattern[str], rules: Iterable[re.Pattern[str]]
     """
     windows = list(_windows(text, around, most))
     for rule in rules:
-        places = [found.span() for start, end in windows for found in rule.finditer(text, start, end)]
-        text = _replaced(text, places)
+        if around.search(text):
+            text = _replaced(text, [at.span() for window in windows for at in rule.finditer(text, *window)])
     return text, sum(end - start for start, end in windows)
 
 
 def _windows(text: str, around: re.Pattern[str], most: int) -> Iterator[tuple[int, int]]:
-    """Places one after the other, none within another."""
-    at = 0
+    """Places one after the other, with a gap between, of so many characters at most."""
+    start = end = 0
     for found in around.finditer(text):
-        start, end = max(at, found.start() - NEAR), min(found.end() + NEAR, len(text))
-        if end - start > most:
-            return
-        if start < end:
+        if found.start() - NEAR > end:
             yield start, end
-            at, most = end, most - (end - start)
+            most, start = most - (end - start), found.start() - NEAR
+        if min(found.end() + NEAR, len(text)) - start > most:
+            break
+        end = min(found.end() + NEAR, len(text))
+    yield start, max(start, end)
 
 
 def _replaced(text: str, places: Iterable[tuple[int, int]]) -> str:

@@ -15,6 +15,11 @@ from string import ascii_letters, digits
 
 from monitor.lookalikes import ALL, MOMENTS, blurred
 
+_PLAIN = (  # one for one: blanks that break no line, dashes, full-width forms
+    *((blank, " ") for blank in "\u00a0\u2007\u2009\u202f\u3000"),
+    *((dash, "-") for dash in "\u2010\u2011\u2012\u2013\u2212"),
+    *((chr(ord(plain) + 0xFEE0), plain) for plain in "+()-./@0123456789"),
+)
 DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
 
 
@@ -40,7 +45,7 @@ class Pattern:
 
     def spans(self, text: str, doubts: Doubts | None = None) -> Iterator[tuple[int, int]]:
         """Where it is, first to last."""
-        at, doubts = 0, doubts or Doubts()
+        text, at, doubts = _plain(text), 0, doubts or Doubts()
         if self.unlike:
             text, looked_at = blurred(text, self.regex, self.unlike, doubts.characters)
             doubts.characters -= looked_at
@@ -60,6 +65,14 @@ class Pattern:
             parts += [text[at:start], by]
             at = end
         return "".join([*parts, text[at:]]) if parts else text
+
+
+def _plain(text: str) -> str:
+    """The text as the patterns know it, as long as it was."""
+    if not text.isascii():
+        for odd, plain in _PLAIN:
+            text = text.replace(odd, plain)
+    return text
 
 
 def card(text: str) -> int:
@@ -107,7 +120,7 @@ SECRETS = (
     r"|(?<![\w-])(?=[\w-]*eyJ)[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
     r"|(?i:\bbearer\s+)[\w.~+/-]{16,}=*"
 )
-_EMAIL = r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"
+_EMAIL = r"[\w.+%\u0300-\u036f-]+@[\w-]+(?:\.[\w-]+)+"
 _PHONE = (
     r"(?<![\w.-])(?:(?:\+|00|\(?0)\d(?:[ ()./-]{0,2}\d){7,13}"
     r"|(?:1[ .-])?(?:\d{3}[.-]|\(\d{3}\) ?)\d{3}[ .-]\d{4})(?![\w-])"
@@ -119,7 +132,7 @@ class Sketch:
     through as anything can be here."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self.texts = texts
+        self.texts = texts = [_plain(text) for text in texts]
         whole = "\0".join(texts)
         if whole.count("\0") >= max(len(texts), 1):  # no pattern knows zero bytes: any other will do
             whole = "\0".join(text.replace("\0", "\1") for text in texts)
@@ -201,7 +214,7 @@ def _phones(sketch: Sketch) -> set[int]:
 
 PATTERNS: dict[str, Pattern] = {  # in the order of their use
     "secret": Pattern(re.compile(SECRETS, re.DOTALL), _secrets),
-    "email": Pattern(re.compile(rf"(?<![\w.+%-]){_EMAIL}(?:[.+%]{_EMAIL})*"), _emails),
+    "email": Pattern(re.compile(rf"(?<![\w.+%\u0300-\u036f-]){_EMAIL}(?:[.+%]{_EMAIL})*"), _emails),
     "iban": Pattern(re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b"), _ibans, iban),
     "card": Pattern(re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"), _cards, card, MOMENTS),
     "phone": Pattern(re.compile(_PHONE), _phones, len, ALL),

@@ -118,18 +118,26 @@ def test_a_reply_with_which_no_label_can_be_compared_is_not_asked_for_and_never_
 ) -> None:
     calls = msgspec.structs.replace(served(alias, 1), output="Let me look.", comparable=False)
     thumbed, silent = served(alias, 2), msgspec.structs.replace(served(alias, 3), output="")
-    made = [calls, thumbed, silent]
-    lake.Writer(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(3), made))
+    masked = msgspec.structs.replace(served(alias, 4), output="[email]")
+    made = [calls, thumbed, silent, masked]
+    lake.Writer(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(4), made))
     thumb = msgspec.structs.replace(feedback(thumbed, None), label=None, thumb=True)
     lake.Writer(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [thumb]))
     produce(kafka, ALARMS, [alarm(alias, 1, [each.id for each in made])])
-    assert [row["id"] for row in rows(run("wanted", alias))] == [thumbed.id], "a thumb is no label"
+    assert [row["id"] for row in rows(run("wanted", alias))] == [thumbed.id, masked.id], "a thumb is no label"
     file = tmp_path / "rows.jsonl"
-    unknown = {"question": "", "answer": "", "label": "something else"}
-    file.write_text("".join(json.dumps({"id": each.id, **unknown}) + "\n" for each in made))
-    assert "3 labels given" in run("give", alias, str(file)).stdout
+    labels = ["something else", "something else", "something else", "ann@example.org"]
+    told = [
+        {"id": each.id, "question": "", "answer": "", "label": label} for each, label in zip(made, labels, strict=True)
+    ]
+    told.append({**told[1], "label": "\u200b"})
+    file.write_text("".join(json.dumps(row) + "\n" for row in told))
+    assert "4 labels given, 1 rows" in run("give", alias, str(file)).stdout
     given = [record.event for record in read(kafka, FEEDBACK, FeedbackGiven) if record.event.alias == alias]
-    assert {each.event_id: each.correct for each in given} == {calls.id: None, thumbed.id: False, silent.id: None}
+    assert {each.event_id: each.correct for each in given if each.event_id != thumbed.id} == dict.fromkeys(
+        [calls.id, silent.id, masked.id]
+    )
+    assert [each.correct for each in given if each.event_id == thumbed.id] == [False]
 
 
 def test_nobody_asks_for_anything(run: Run) -> None:

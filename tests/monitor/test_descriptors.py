@@ -56,6 +56,8 @@ def test_text_shape() -> None:
         "I can\u00b4t comply.",
         "I\u2019m sorry, but no.",
         "I\u2019m unable to do so.",
+        "I can not do that.",
+        "I am sorry, but no.",
         "I won\u2019t be able to do so.",
         "I can\u200b\u2019t help with that.",
         "\uff29 \uff43\uff41\uff4e\uff07\uff54 help.",

@@ -108,6 +108,11 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         ("key sk-abcdefghijklmnop1234", "key [secret]"),
         ("Authorization: Bearer abcdefghijklmnopqrst", "Authorization: [secret]"),
         ("AKIAABCDEFGHIJKLMNOP", "[secret]"),
+        ("ring +49\u00a030\u202f1234567!", "ring [phone]!"),
+        ("0171\u20112345678 or 0171\u20132345678", "[phone] or [phone]"),
+        ("\uff0b\uff14\uff19 \uff13\uff10 \uff11\uff12\uff13\uff14\uff15\uff16\uff17", "[phone]"),
+        ("4111\u00a01111\u00a01111\u00a01111", "[card]"),
+        ("mu\u0308ller@example.org, ann\uff20example.org", "[email], [email]"),
     ],
 )
 def test_what_is_private_is_masked(text: str, masked: str) -> None:
