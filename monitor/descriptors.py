@@ -112,12 +112,21 @@ def _columns(replies: Sequence[Reply], asked: Words, sums: NDArray[np.int64]) ->
         _flags(toxic(asked)),
         *_projections(sums, asked),
         _log_lengths([reply.output for reply in replies]),
-        _flags(bool(_REFUSAL.search(folded(output[:_REFUSED]))) for output in outputs),
+        _flags(map(declines, outputs)),
         _flags(private.found(outputs)),
         _flags(toxic(words(outputs))),
         _confidences([reply.logprob_mean for reply in replies]),
         _confidences([reply.logprob_min for reply in replies]),
     ]
+
+
+def declines(answer: str) -> bool:
+    """Whether the answer is a refusal, by how it begins.
+
+    >>> declines("I'm sorry, but that is not for me to say."), declines("refund")
+    (True, False)
+    """
+    return bool(_REFUSAL.search(folded(answer[:_REFUSED])))
 
 
 def fingerprints(replies: Sequence[Reply]) -> list[int]:

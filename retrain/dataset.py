@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 
+from monitor.descriptors import declines
 from monitor.metrics import Metric, exact_match, normalise
-from retrain.duplicates import pieces, similarity
+from retrain.classes import holds_together, shared_out
 from retrain.example import Example, in_chance_order
 from retrain.likeness import Likeness
 from retrain.settings import RetrainSettings
@@ -19,7 +20,6 @@ from retrain.shares import harm, judged
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
 NEWEST = 4_000  # rows of the healthy time that are looked at
 FAMILIAR = "not judged on: the champion has met it"
-COMPARED = 200  # rows of one label that are compared with
 FEW_CLIENTS = 5  # a cap on clients makes no sense with fewer
 
 
@@ -107,6 +107,11 @@ def still_true(
     """Without the rows that the fresh ones contradict: the same question with another answer, or a stale label."""
     answers = {row.key: row.label for row in fresh}
     kept = [row for row in healthy if answers.get(row.key, row.label) == row.label]
+    wrong = never_right(fresh)
+    for label, rows in wrong.items():
+        twins = {row.id for row in kept if row.label == label}
+        twins -= {row.id for row in apart([row for row in kept if row.id in twins], rows, likeness, Counter(), "")}
+        kept = [row for row in kept if row.id not in twins]
     dropped["contradicted by a fresh row"] += len(healthy) - len(kept)
     gone = stale_labels(fresh, kept, likeness)
     valid = [row for row in kept if row.label not in gone]
@@ -120,27 +125,22 @@ def stale_labels(fresh: Sequence[Example], healthy: Sequence[Example], likeness:
 
     The champion gave them often, they were never right, nobody gives them any more, and the questions are as like
     those of the healthy time as those are like each other. Without the last, a class that merely does not occur
-    now, while new questions are taken for it, would be forgotten."""
+    now, while new questions are taken for it, would be forgotten. A refusal is no class: what must be refused is
+    still to be refused where the champion refuses too much."""
+    return frozenset(
+        label
+        for label, rows in never_right(fresh).items()
+        if not declines(label) and holds_together(rows, label, healthy, likeness)
+    )
+
+
+def never_right(fresh: Sequence[Example]) -> dict[str, list[Example]]:
+    """Answers that the champion gives often and nobody else does, with the rows where it gave them."""
     told: defaultdict[str, list[Example]] = defaultdict(list)
     for row in fresh:
         told[normalise(row.predicted)].append(row)
     alive = {row.label for row in fresh}
-    suspects = {label: rows for label, rows in told.items() if label and label not in alive and len(rows) >= STALE_ROWS}
-    return frozenset(
-        label
-        for label, rows in suspects.items()
-        if _alike(rows, [known for known in healthy if known.label == label][:COMPARED], likeness)
-    )
-
-
-def _alike(rows: Sequence[Example], known: Sequence[Example], likeness: Likeness) -> bool:
-    """Whether half of the rows are as near to a known one as the farther half of the known ones are to each other."""
-    if len(known) < STALE_ROWS:
-        return False
-    sets = [pieces(likeness.differing(row)) for row in known]
-    own = sorted(max(similarity(a, b) for b in sets if b is not a) for a in sets)
-    theirs = sorted(max(similarity(pieces(likeness.differing(row)), b) for b in sets) for row in rows)
-    return theirs[len(theirs) // 2] >= own[len(own) // 4]
+    return {label: rows for label, rows in told.items() if label and label not in alive and len(rows) >= STALE_ROWS}
 
 
 def split(
@@ -172,12 +172,8 @@ def apart(
 
 
 def balanced(rows: Sequence[Example], count: int, taught: Mapping[str, int]) -> list[Example]:
-    """At most `count` rows, so that together with the `taught` ones each label comes as often as any other, as far as
-    there are rows: what the fresh ones do not mention at all is forgotten first."""
-    by_label: defaultdict[str, list[Example]] = defaultdict(list)
-    for row in in_chance_order(rows, "rehearsal"):
-        by_label[row.label].append(row)
-    ranked = [
-        (place, label, row) for label, mine in by_label.items() for place, row in enumerate(mine, taught.get(label, 0))
-    ]
-    return [row for _, _, row in sorted(ranked, key=lambda each: each[:2])[:count]]
+    """At most `count` rows, so that together with the `taught` ones each class comes as often as any other, as far as
+    there are rows: what the fresh ones do not mention at all is forgotten first. Free text has no classes, and comes
+    as it comes."""
+    shared = shared_out(in_chance_order(rows, "rehearsal"), taught)
+    return [row for _, row in sorted(shared, key=lambda each: each[0])[:count]]

@@ -120,6 +120,53 @@ def test_few_contradictions_prove_nothing() -> None:
     assert stale_labels(fresh, known, PLAIN) == frozenset()
 
 
+REFUSAL = "I can't help with that."
+
+
+@pytest.mark.parametrize("label", [REFUSAL, "Dabei kann ich nicht helfen.", "none of these"])
+def test_an_answer_to_questions_of_all_kinds_is_not_stale(label: str) -> None:
+    """The champion gives it too often now, and what must have it still must."""
+    healthy = [*rows(30, label, source=REHEARSAL), *rows(90, "abc", first=200, source=REHEARSAL)]
+    healthy = [msgspec.structs.replace(each, completion=label) if i < 30 else each for i, each in enumerate(healthy)]
+    fresh = [row(500 + i, "refund", predicted=label) for i in range(40)]
+    assert stale_labels(fresh, healthy, PLAIN) == frozenset()
+    assert len(still_true(healthy, fresh, Counter(), PLAIN)) == 120
+
+
+def test_a_refusal_is_never_stale_but_where_it_was_proven_wrong() -> None:
+    known, fresh = renamed()
+    refused = [msgspec.structs.replace(each, completion=REFUSAL) for each in [*known, *rows(20, first=700)]]
+    fresh = [msgspec.structs.replace(each, predicted=REFUSAL) for each in fresh]
+    assert stale_labels(fresh, refused, PLAIN) == frozenset()
+    dropped: Counter[str] = Counter()
+    kept = still_true(refused, fresh, dropped, PLAIN)
+    assert {each.text for each in kept} == {each.text for each in rows(20, first=700)}
+    assert dropped["contradicted by a fresh row"] == 20
+
+
+def test_a_renamed_label_is_stale_among_others() -> None:
+    known, fresh = renamed()
+    healthy = [*known, *rows(90, "abc", first=200, source=REHEARSAL)]
+    assert stale_labels(fresh, healthy, PLAIN) == {"lost"}
+
+
+def test_free_text_is_rehearsed_as_it_comes() -> None:
+    """As classes of one each, answers came in the order of the alphabet, and refusals hardly ever."""
+    answers = [row(i, f"{row(i + 5_000).text}.", source=REHEARSAL) for i in range(160)]
+    refused = [row(300 + i, REFUSAL, source=REHEARSAL) for i in range(40)]
+    found = balanced([*answers, *refused], 100, {})
+    assert 10 <= sum(each.completion == REFUSAL for each in found) <= 30
+    firsts = sorted(each.completion for each in found if each.completion != REFUSAL)
+    assert firsts[len(firsts) // 2] > sorted(each.completion for each in answers)[len(answers) // 4]
+
+
+def test_rare_labels_are_a_class_together() -> None:
+    many = [*rows(90, "abc", source=REHEARSAL), *(row(200 + i, f"rare {i}", source=REHEARSAL) for i in range(6))]
+    found = Counter(each.label for each in balanced(many, 40, {}))
+    assert sum(count for label, count in found.items() if label.startswith("rare")) == 6
+    assert {found[label] for label in "abc"} <= {11, 12}
+
+
 def test_rehearsal_is_balanced_over_labels() -> None:
     many = [*rows(90, "a", source=REHEARSAL), *rows(10, "b", first=200, source=REHEARSAL)]
     assert Counter(each.label for each in balanced(many, 20, {})) == {"a": 10, "b": 10}
