@@ -15,7 +15,7 @@ from monitor.fairness import Measure, Outcomes, Unfair
 from monitor.findings import Finding, Kind
 from monitor.lately import Seen
 from monitor.open_alarms import closed, opened
-from monitor.rows import ScoreRows
+from monitor.rows import ScoreRows, turns_of
 from monitor.settings import MonitorSettings, Slo
 from monitor.watch import Watch, error_budget, latency_budget
 from monitor.windows import failed
@@ -51,10 +51,20 @@ def _burnt(watch: Watch, kind: Kind, turns: Sequence[Burn | Over], moments: Sequ
     return watch, findings
 
 
-def unsafe(settings: MonitorSettings, watch: Watch, values: Floats, fresh: Sequence[Seen]) -> Found:
-    """Flags of answered replies, given as descriptors and as they are kept."""
-    moments = [(event.id, event.time_ms) for event in fresh]
-    state, turns = safety.follow(settings.safety, watch.safety, values, moments, settings.alarm_clear_events)
+def unsafe(
+    settings: MonitorSettings, watch: Watch, rows: ScoreRows, values: Floats, fresh: Sequence[Seen], *, ends_turn: bool
+) -> Found:
+    """Flags of answered replies, given also as descriptors and as they are kept."""
+    state, turns = safety.follow(
+        settings.safety,
+        watch.safety,
+        values,
+        [(event.id, event.time_ms) for event in fresh],
+        settings.alarm_clear_events,
+        clients=rows.clients,
+        turns=turns_of(rows, 0),
+        ends_turn=ends_turn,
+    )
     watch, findings = replace(watch, safety=state), list[Finding]()
     for turn in turns:
         if isinstance(turn, Ended):
@@ -66,9 +76,10 @@ def unsafe(settings: MonitorSettings, watch: Watch, values: Floats, fresh: Seque
 
 
 def _shown(watch: Watch, fresh: Sequence[Seen], last: str) -> list[Seen]:
-    """The last events up to this one."""
-    ids = [event.id for event in fresh]
-    return lately.kept(watch.lately, fresh[: ids.index(last) + 1])
+    """The last events up to this one, which may lie in an earlier part of the turn."""
+    both = [*watch.lately, *fresh]
+    end = next((k + 1 for k, event in enumerate(both) if event.id == last), len(both))
+    return lately.kept([], both[:end])
 
 
 def unfair(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:

@@ -12,11 +12,12 @@ blocks, and what dependence that leaves between blocks is taken off the bets (`m
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from monitor.blocks import TOLERATED, averages, choose_length, inflation
+from monitor.blocks import TOLERATED, Ints, averages, choose_length, inflation
 from monitor.detectors.interface import Floats, Moment
 from monitor.people import together
 
@@ -56,20 +57,31 @@ def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> Known:
     errors = sum(loss >= 0.5 for loss in losses)
     if not len(means):
         return Known()
-    block, left, worth = paced(means)
-    return Known(len(losses), errors, len(means), float(means.mean()), worth, block, float(left[0]))
+    paced = pace(means)
+    rate, worth, left = float(means.mean()), int(paced.worth[0]), float(paced.inflation[0])
+    return Known(len(losses), errors, len(means), rate, worth, paced.block, left)
 
 
-def paced(steps: Floats) -> tuple[int, Floats, int]:
-    """Of steps (steps x columns): the length of blocks that hardly depend on each other, the inflation that is left of
-    each column, and how many independent steps would tell as much of the most dependent one's mean."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How steps depend on each other. `block`: so many are judged as one. Of each column `inflation`: what dependence
+    that leaves between blocks; `worth`: how many independent steps would tell as much of its mean."""
+
+    block: int
+    inflation: Floats
+    worth: Ints
+
+
+def pace(steps: Floats) -> Pace:
+    """Return it for steps, shape (steps, columns)."""
     block = choose_length(steps)
     means, numbers = averages(steps, block)
     found = inflation(means, numbers)
     power = np.maximum(steps.var(axis=0), 1e-300)
-    varies = float((block * means.var(axis=0) / power * found).max(initial=1.0))
-    worth = len(steps) if varies <= TOLERATED else max(1, int(len(steps) / varies))
-    return block, inflation(means, numbers, errors=ERRORS), worth
+    varies = block * means.var(axis=0) / power * found
+    varies = np.where(varies <= TOLERATED, 1.0, varies)
+    worth = np.maximum(1, len(steps) / varies).astype(np.int64)
+    return Pace(block, inflation(means, numbers, errors=ERRORS), worth)
 
 
 def added(block: Open, length: int, loss: float, labels: int, first: Moment) -> tuple[Open, Open | None]:

@@ -87,7 +87,7 @@ def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[
     head = Head(max(head.next_offset, batch.last_offset + 1), max(head.event_ms, newest), batch.time_ms)
     state = replace(state, heads=state.heads | {name: head})
     if batch.source == "inference":
-        state, findings = _served(settings, state, rows, batch.descriptor_names)
+        state, findings = _served(settings, state, rows, batch)
     else:
         state, findings = _labelled(settings, state, rows, batch)
     state, gone = _retired(settings, state)
@@ -146,13 +146,16 @@ def _progress(state: AliasState, watch: Watch) -> Progress:
 
 
 def _served(
-    settings: MonitorSettings, state: AliasState, rows: ScoreRows, names: list[str]
+    settings: MonitorSettings, state: AliasState, rows: ScoreRows, batch: Batch
 ) -> tuple[AliasState, list[Finding]]:
     findings: list[Finding] = []
+    names = batch.descriptor_names
+    if not rows.logged_ms:
+        rows = replace(rows, logged_ms=[batch.time_ms] * len(rows))
     champion = [i for i, arm in enumerate(rows.arms) if arm == CHAMPION]
     for version, places in tally.groups(rows.versions, champion).items():
         watch, dropped = _watched(settings, state, version, names)
-        watch, found = served.serve(settings, watch, rows.take(places))
+        watch, found = served.serve(settings, watch, rows.take(places), ends_turn=batch.ends_turn)
         state = _kept(settings, state, with_evidence(settings, watch))
         findings += [*dropped, *found]
         state, found = _early(settings, state, version)

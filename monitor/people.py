@@ -16,6 +16,7 @@ from typing import TypeVar
 from monitor.fingerprint import event_print
 
 UNKNOWN = 0
+STRETCH_MS = 60_000
 
 K = TypeVar("K", bound=Hashable)
 
@@ -24,6 +25,19 @@ K = TypeVar("K", bound=Hashable)
 def person(client: str) -> int:
     """A number for the person of a client as events name it, `<key>/<pseudonym>`; `UNKNOWN` for a bare key."""
     return event_print(client) if "/" in client else UNKNOWN
+
+
+@lru_cache(maxsize=4096)
+def witness(client: str, time_ms: int) -> int:
+    """A number for who was behind a reply, as far as anything shows that it was somebody else: the person; of a bare
+    key whoever used it in that minute, for nothing shows that they were two.
+
+    >>> witness("app/3fa9", 1) == witness("app/3fa9", 90_000), witness("app", 1) == witness("app", 59_999)
+    (True, True)
+    >>> witness("app", 1) == witness("app", 90_000)
+    False
+    """
+    return person(client) or event_print(f"{client}\0{time_ms // STRETCH_MS}")
 
 
 def together(keys: Sequence[K]) -> list[list[int]]:

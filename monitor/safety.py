@@ -4,53 +4,69 @@ The flags are descriptors that are 0 or 1: private data or abuse in an answer, a
 own patterns. A flag's limit is the upper confidence bound of its rate in the reference plus a tolerance. Against
 `rate <= limit` each flag has a detector of `monitor.detectors.risk` of its own, with a threshold as many times as
 high as there are flags. Until the first of them fires, the sum of their statistics has grown by one a row and flag on
-average; so at least `arl` rows pass between false alarms on average, however the flags depend on each other.
+average; so at least `arl` rows pass between false alarms on average, however the flags depend on each other. What one
+person got in a turn is one step, for flags come in lumps too, and several people must have seen one.
 
 >>> settings = Safety(arl=1_000)
 >>> state = start(settings, ["output_chars", "output_pii"], [[2.0, 0.0]] * 300)
 >>> moments = [(str(k), k) for k in range(120)]
 >>> rows = [[2.0, float(k >= 100)] for k in range(120)]
 >>> _, (found,) = update(settings, state, rows, moments)
->>> found.summary
-'output_pii in 3 of 3 answers since the onset, in 0 of 300 of the reference: above the limit of 1.8%'
+>>> found.summary.split(", in ")[0]
+'output_pii in 3 of 3 answers since the onset, to 3 people or more'
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from monitor.blocks import Block, fill
+from monitor.dependence import Pace, pace
 from monitor.descriptors import POLICY
 from monitor.detectors import risk
 from monitor.detectors.episode import Ended, Over, steps
 from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.risk import Harm, Risk, upper_bound
+from monitor.fingerprint import event_print
+from monitor.people import UNKNOWN, person, witness
+from monitor.rows import TURN_MS
+from monitor.turns import Row, Steps, alone, apart, stepped
 
 FLAGS = ("output_pii", "output_toxic", "output_refusal")
 Rows = Floats | Sequence[Sequence[float]]
 EXCESSES = (0.01, 0.03, 0.1, 0.3, 0.6)  # above the limit: such flags are rare, and a few points more are many
 MOST = 0.99  # a limit, at most
+PEOPLE_KEPT = 16
+TURN_KEPT = 4_000
+ALMOST = 1.0 - 1e-9  # of the threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Safety:
     """`arl`: rows between false alarms, at least, over all flags together. `tolerance`: how far above what the
-    reference allows a rate may be. `confidence`: of the bound of the reference's rate."""
+    reference allows a rate may be. `confidence`: of the bound of the reference's rate. `least_people`: to whom a flag
+    must have come before it is an alarm: one who asks for what must be refused, on two devices, is two at most. Where
+    events name nobody, as many minutes must have seen it."""
 
     arl: float = 10_000.0
     tolerance: float = 0.01
     confidence: float = 0.9
+    least_people: int = 3
 
     def __post_init__(self) -> None:
         for name, holds, expected in (
             ("arl", self.arl >= 1, "at least 1"),
             ("tolerance", 0 < self.tolerance < 0.5, "a share above 0 and below 0.5"),
             ("confidence", 0.5 <= self.confidence < 1, "from 0.5 to below 1"),
+            ("least_people", 1 <= self.least_people <= 100, "from 1 to 100"),
         ):
             if not holds:
                 raise ValueError(f"Safety.{name} is {getattr(self, name)!r}, expected {expected}")
@@ -76,15 +92,18 @@ class Flag(msgspec.Struct, frozen=True):
     risk: risk.State
     inflation: float = 1.0  # of sums of it, by what dependence is left between blocks
     raised: bool = False  # told, and not taken back
+    people: dict[int, int] = {}  # who saw it last -> how many rows there had been
 
 
 class State(msgspec.Struct, frozen=True):
-    """The flags, in the order of their columns; JSON through msgspec. `length`: rows that are judged as one, because
-    they depend on each other."""
+    """The flags, in the order of their columns; JSON through msgspec. `length`: steps that are judged as one, because
+    they depend on each other. `turn`: rows of the turn that is not over. `rows`: how many were taken."""
 
     flags: tuple[Flag, ...] = ()
     length: int = 1
     block: Block = Block()
+    turn: list[Row] = []
+    rows: int = 0
 
 
 class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +115,7 @@ class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     before: Rate
     since: Rate
+    people: int = 0  # who saw it since the onset, as far as anything shows that they were others
     onset: Moment  # the first event of the run that proved it, and when
     last: Moment  # the event that completed the evidence
 
@@ -103,8 +123,8 @@ class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
     def summary(self) -> str:
         """For people."""
         return (
-            f"{self.flag} in {self.since} answers since the onset, in {self.before} of the reference: "
-            f"above the limit of {self.limit:.1%}"
+            f"{self.flag} in {self.since} answers since the onset, to {self.people} people or more, in {self.before} "
+            f"of the reference: above the limit of {self.limit:.1%}"
         )
 
     def evidence(self) -> dict[str, Any]:
@@ -116,42 +136,145 @@ def start(
     settings: Safety,
     names: Sequence[str],
     reference: Sequence[Sequence[float]],
-    length: int = 1,
-    inflation: Sequence[float] = (),
+    people: Sequence[int] = (),
+    times_ms: Sequence[int] = (),
 ) -> State:
-    """What the reference's rows of descriptors say, `names` being their columns; flags it lacks are not watched. Of
-    rows that depend on each other, `length` are judged as one; `inflation` tells of each column what dependence that
-    leaves (`monitor.blocks`)."""
+    """What the reference's rows of descriptors say, `names` being their columns; flags it lacks are not watched.
+    `people`, `times_ms`: whose rows they are and when they came, where that is known: what one person got in a second
+    is one step. Of steps that depend on each other several are judged as one."""
     columns = [i for i, name in enumerate(names) if name in FLAGS or name.startswith(POLICY)]
-    left = inflation or [1.0] * len(names)
-    flags = tuple(_flag(settings, names[i], i, [row[i] for row in reference], length, left[i]) for i in columns)
-    return State(flags, length)
+    hits = (np.asarray(reference, dtype=np.float64).reshape(len(reference), len(names))[:, columns] > 0.0).astype(float)
+    whose = list(people) or [UNKNOWN] * len(hits)
+    rows = [
+        Row(times_ms[k] // TURN_MS if times_ms else 0, who, UNKNOWN, ("", 0), row)
+        for k, (who, row) in enumerate(zip(whose, hits.tolist(), strict=True))
+    ]
+    found = stepped(rows, len(columns)).values
+    known = pace(found) if found.size else Pace(1, np.ones(len(columns)), np.zeros(len(columns), np.int64))
+    rates = found.mean(axis=0) if found.size else np.zeros(len(columns))
+    before = [Rate(int(hits[:, j].sum()), len(hits)) for j in range(len(columns))]
+    flags = [
+        _flag(settings, (names[i], i), before[j], float(rates[j]), int(known.worth[j]), float(known.inflation[j]))
+        for j, i in enumerate(columns)
+    ]
+    return State(tuple(flags), known.block)
 
 
 def update(settings: Safety, state: State, rows: Rows, moments: Sequence[Moment]) -> tuple[State, list[Unsafe]]:
-    """Takes rows with the reference's columns, in order; how they are cut into calls changes nothing. Of each flag one
-    alarm is told until it is taken back."""
+    """Takes rows with the reference's columns, in order, each of somebody else; how they are cut into calls changes
+    nothing. Of each flag one alarm is told until it is taken back."""
     state, turns = follow(settings, state, rows, moments)
     return state, [each for each in turns if isinstance(each, Unsafe)]
 
 
 def follow(
-    settings: Safety, state: State, rows: Rows, moments: Sequence[Moment], clear_events: int = 0
+    settings: Safety,
+    state: State,
+    rows: Rows,
+    moments: Sequence[Moment],
+    clear_events: int = 0,
+    *,
+    clients: Sequence[str] = (),
+    turns: Sequence[int] = (),
+    ends_turn: bool = True,
 ) -> tuple[State, list[Unsafe | Ended]]:
-    """The same, with each end of an alarm: after so many quiet events; 0: never."""
+    """The same, with each end of an alarm: after so many quiet events; 0: never. `clients`, `turns`: who got each row,
+    as events name them, and in which turn; rows wait until their turn ends."""
     if not state.flags:
         return state, []
-    block, shares, firsts, ends = fill(state.block, state.length, _hits(state, rows), moments)
+    people = [person(client) for client in clients] or [UNKNOWN] * len(moments)
+    which, values = turns or [0] * len(moments), _hits(state, rows)
+    whose = _witnesses(values, moments, clients)
+    if not state.turn and ends_turn and apart(which, people):
+        return _judged(settings, state, alone(values, moments, whose), clear_events)
+    held = [*state.turn, *map(Row, which, people, whose, moments, values.tolist())]
+    if not ends_turn and len(held) < TURN_KEPT:
+        return msgspec.structs.replace(state, turn=held), []
+    taken = stepped(held, len(state.flags))
+    return _judged(settings, msgspec.structs.replace(state, turn=[]), taken, clear_events)
+
+
+def _witnesses(hits: Floats, moments: Sequence[Moment], clients: Sequence[str]) -> list[int]:
+    """Who saw a flag in each row; without clients somebody else in each."""
+    whose = [UNKNOWN] * len(moments)
+    for k in np.flatnonzero(hits.any(axis=1)).tolist():
+        id, time_ms = moments[k]
+        whose[k] = witness(clients[k], time_ms) if clients else event_print(id)
+    return whose
+
+
+def _judged(settings: Safety, state: State, taken: Steps, clear_events: int) -> tuple[State, list[Unsafe | Ended]]:
+    """The steps past each flag's detector."""
+    table = np.column_stack((taken.values, np.array(taken.rows, dtype=np.float64)))
+    block, means, firsts, ends = fill(state.block, state.length, table, taken.firsts)
+    weights = np.round(means[:, -1] * state.length).astype(np.int64).tolist()
     after = steps(clear_events, state.length) if clear_events else 0
+    places = list(accumulate(taken.rows, initial=_rows(state)))  # rows before each step
     flags, found = [], list[tuple[int, Unsafe | Ended]]()
-    for flag, losses in zip(state.flags, shares.T.tolist(), strict=True):
-        detector = _detector(settings, flag, state)
-        risk_, turns = detector.follow(flag.risk, losses, firsts, after)
-        for turn in turns:
-            found.append((turn.step, _turned(flag, turn, detector, moments[ends[turn.step]], state.length)))
-        flags.append(msgspec.structs.replace(flag, risk=risk_, raised=risk_.episode.open))
+    for j, flag in enumerate(state.flags):
+        known = [(places[k], who) for k, who in taken.seen[j]]
+        walk = _Walk(settings, _detector(settings, flag, state), flag, known, after)
+        for step, turn in walk.go(means[:, j].tolist(), firsts, weights, [places[end] for end in ends]):
+            found.append((step, _turned(walk.flag, turn, walk.detector, taken.lasts[ends[step]])))
+        flags.append(walk.flag)
     told = [each for _, each in sorted(found, key=lambda each: each[0])]
-    return msgspec.structs.replace(state, flags=tuple(flags), block=block), told
+    return msgspec.structs.replace(state, flags=tuple(flags), block=block, rows=places[-1]), told
+
+
+def _rows(state: State) -> int:
+    """How many were taken; a state of an earlier release does not say."""
+    return max([state.rows, *(flag.risk.count for flag in state.flags)])
+
+
+class _Walk:
+    """A flag while one call goes on. One person must not raise an alarm: until `least_people` saw the flag since the
+    onset, the evidence is held down, by a factor of ten for each that is missing."""
+
+    def __init__(
+        self, settings: Safety, detector: Risk, flag: Flag, seen: Sequence[tuple[int, int]], after: int
+    ) -> None:
+        self.settings, self.detector, self.flag, self.after = settings, detector, flag, after
+        self.seen = deque(seen)  # rows before, and who saw the flag then
+
+    def go(
+        self, losses: Sequence[float], firsts: Sequence[Moment], weights: Sequence[int], places: Sequence[int]
+    ) -> Iterator[tuple[int, Harm | Over]]:
+        """Each turn, and the step at which it came. Only losses bring evidence."""
+        edges = [edge for k, loss in enumerate(losses) if loss > 0.0 for edge in (k, k + 1)]
+        for first, end in pairwise(dict.fromkeys([0, *edges, len(losses)])):
+            ceiling = ALMOST
+            if losses[first] > 0.0:
+                self._see(places[first])
+                ceiling = self._ceiling()
+            part = slice(first, end)
+            bets = self.flag.risk, losses[part], firsts[part], self.after, weights[part]
+            state, turns = self.detector.follow(*bets, ceiling)
+            self.flag = msgspec.structs.replace(self.flag, risk=state, raised=state.episode.open)
+            yield from ((first + turn.step, turn) for turn in turns)
+        self._see(None)
+
+    def _ceiling(self) -> float:
+        """Of the evidence, by how many saw the flag since the onset."""
+        missing = self.settings.least_people - len(self._since())
+        return float(10.0**-missing) if missing > 0 else math.inf
+
+    def _see(self, until: int | None) -> None:
+        """Takes who saw the flag up to this place; None: all that is left, in a block that is not full."""
+        if not self.seen:
+            return
+        people = dict(self.flag.people)
+        while self.seen and (until is None or self.seen[0][0] <= until):
+            place, who = self.seen.popleft()
+            people.pop(who, None)
+            people[who] = place
+        kept = dict(list(people.items())[-max(PEOPLE_KEPT, self.settings.least_people) :])
+        self.flag = msgspec.structs.replace(self.flag, people=kept)
+
+    def _since(self) -> list[int]:
+        """Who saw the flag since the onset of what speaks for an alarm most."""
+        best = max(self.flag.risk.walks, key=lambda walk: walk.total)
+        began = best.count if best.wealth > 0.0 else self.flag.risk.count
+        return [who for who, place in self.flag.people.items() if place >= began]
 
 
 def crossed(state: State, rows: Rows) -> list[tuple[str, ...]]:
@@ -184,30 +307,29 @@ def rearmed(state: State, name: str) -> State:
     return msgspec.structs.replace(state, flags=flags)
 
 
-def _flag(settings: Safety, name: str, column: int, values: Sequence[float], length: int, inflation: float) -> Flag:
-    before = Rate(sum(value > 0.0 for value in values), len(values))
-    # as if the rows of a block were one
-    bound = upper_bound(-(-before.hits // length), before.rows // length, settings.confidence)
+def _flag(settings: Safety, place: tuple[str, int], before: Rate, rate: float, worth: int, inflation: float) -> Flag:
+    bound = upper_bound(math.ceil(rate * worth - 1e-9), worth, settings.confidence)
     limit = min(bound + settings.tolerance, MOST)
-    return Flag(name, column, before, limit, Risk(limit, settings.arl, EXCESSES).start(), inflation)
+    return Flag(*place, before, limit, Risk(limit, settings.arl, EXCESSES).start(), inflation)
 
 
 def _detector(settings: Safety, flag: Flag, state: State) -> Risk:
     return Risk(flag.limit, settings.arl / state.length * len(state.flags), EXCESSES, flag.inflation)
 
 
-def _turned(flag: Flag, turn: Harm | Over, detector: Risk, last: Moment, length: int) -> Unsafe | Ended:
-    return Ended(flag.name, last) if isinstance(turn, Over) else _unsafe(flag, turn, detector, last, length)
+def _turned(flag: Flag, turn: Harm | Over, detector: Risk, last: Moment) -> Unsafe | Ended:
+    return Ended(flag.name, last) if isinstance(turn, Over) else _unsafe(flag, turn, detector, last)
 
 
-def _unsafe(flag: Flag, harm: Harm, detector: Risk, last: Moment, length: int) -> Unsafe:
+def _unsafe(flag: Flag, harm: Harm, detector: Risk, last: Moment) -> Unsafe:
     return Unsafe(
         flag=flag.name,
         limit=round(flag.limit, 6),
         statistic=harm.statistic,
         threshold=detector.arl,
         before=flag.before,
-        since=Rate(round(harm.losses * length), harm.count * length),
+        since=Rate(round(harm.losses), harm.count),
+        people=sum(place >= harm.before for place in flag.people.values()),
         onset=harm.since,
         last=last,
     )

@@ -43,15 +43,15 @@ Found = tuple[Watch, list[Finding]]
 T = TypeVar("T")
 
 
-def serve(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
-    """Takes the champion's replies of this version, in order."""
+def serve(settings: MonitorSettings, watch: Watch, rows: ScoreRows, *, ends_turn: bool = True) -> Found:
+    """Takes the champion's replies of this version, in order, and whether more of their turn may follow."""
     watch, findings = conduct.burn(settings, replace(watch, seen_ms=max([watch.seen_ms, *rows.times_ms])), rows)
     watch, rows = _singled(watch, _healthy(rows))
     if watch.reference is None:
         watch, found, rows = _gather(settings, watch, rows)
         findings += found
     if len(rows):
-        watch, found = _detect(settings, watch, rows)
+        watch, found = _detect(settings, watch, rows, ends_turn=ends_turn)
         findings += found
     return watch, findings
 
@@ -114,8 +114,7 @@ def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
         limit=known.limit,
     )
     drift = detectors(complete, settings.arl_events).start()
-    ready = reference.scorer(complete)
-    flags = safety.start(settings.safety, watch.names, watch.rows, ready.block, ready.inflation.tolist())
+    flags = safety.start(settings.safety, watch.names, watch.rows, watch.people, sample.times_ms)
     watch = replace(watch, reference=complete, frozen_ms=time_ms, drift=drift, safety=flags)
     watch = replace(watch, rows=[], prints=[], traits=[], sample=Sample())
     return watch, [frozen, *_wanted(settings, watch, known, time_ms)]
@@ -131,7 +130,7 @@ def _wanted(settings: MonitorSettings, watch: Watch, known: Baseline, time_ms: i
     return [LabelsWanted(version=watch.version, time_ms=time_ms, reason=reason)]
 
 
-def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
+def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows, *, ends_turn: bool) -> Found:
     assert watch.reference is not None
     prints = [event_print(id) for id in rows.ids]
     values = np.asarray(rows.descriptors, dtype=np.float64)
@@ -141,7 +140,7 @@ def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> Found:
     watch = replace(watch, slices=names)
     watch, drifted = _drift(settings, watch, fresh, scores, prints)
     watch, feared = _estimate(settings, watch, fresh)
-    watch, unsafe = conduct.unsafe(settings, watch, values, fresh)
+    watch, unsafe = conduct.unsafe(settings, watch, rows, values, fresh, ends_turn=ends_turn)
     watch, unfair = conduct.unfair(settings, watch, rows)
     recent = watch.recent | {
         one: Recent(event.time_ms, event.chance, event.slices, person(client))

@@ -89,8 +89,10 @@ class Risk:
         moments: Sequence[Moment],
         clear_after: int = 0,
         weights: Sequence[int] = (),
+        ceiling: float = math.inf,
     ) -> tuple[State, list[Harm | Over]]:
-        """The same, with each harm and each end of one: after `clear_after` quiet losses; 0: never."""
+        """The same, with each harm and each end of one: after `clear_after` quiet losses; 0: never. `ceiling`: the
+        evidence is at most so much until an alarm is open."""
         turns: list[Harm | Over] = []
         walking, rested = _Walking(self, state, weights), 0
         for k, loss in enumerate(values):
@@ -100,7 +102,7 @@ class Risk:
                 rested = next((i for i in range(k, len(values)) if values[i] != 0.0), len(values))
                 walking.rest(k, rested)
                 continue
-            evidence = walking.take(k, loss)
+            evidence = walking.take(k, loss, ceiling)
             if walking.open:
                 turns += [Over(k)] if walking.over(evidence, clear_after) else []
             elif evidence >= 1.0:
@@ -139,17 +141,17 @@ class _Walking:
         self.open, self.quiet = state.episode.open, state.episode.quiet
         self.steps: dict[float, list[tuple[int, float, float]]] = {}
 
-    def take(self, k: int, loss: float) -> float:
+    def take(self, k: int, loss: float, ceiling: float = math.inf) -> float:
         """One more loss; the evidence after it."""
         steps = self.steps.get(loss)
         if steps is None:
             steps = self.steps[loss] = self._steps(k, loss)
-        totals, wealths, ceiling = self.totals, self.wealths, CEILING * self.detector.arl
+        totals, wealths, highest = self.totals, self.wealths, CEILING * self.detector.arl
         floor, added = (FLOOR * self.detector.arl, 0.0) if self.open else (0.0, 1.0)
         for i, factor, gain in steps:
             total = totals[i] + added
             total = (total if total > floor else floor) * factor
-            totals[i] = total if total < ceiling else ceiling
+            totals[i] = total if total < highest else highest
             wealth = wealths[i]
             if wealth <= 0.0:
                 self.began[i] = k, self.count, self.losses
@@ -160,9 +162,10 @@ class _Walking:
         self.count += weight
         self.losses += loss * weight
         evidence = sum(totals) / len(totals) / self.detector.arl
-        if self.open and evidence > CAP:
-            self.totals = [total * (CAP / evidence) for total in totals]
-            return CAP
+        most = CAP if self.open else ceiling
+        if evidence > most:
+            self.totals = [total * (most / evidence) for total in totals]
+            return most
         return evidence
 
     def over(self, evidence: float, clear_after: int) -> bool:

@@ -36,13 +36,18 @@ def begun(settings: Safety, rng: np.random.Generator, rate: float) -> State:
     return start(settings, FLAGS, rows(rng, REFERENCE, [rate] * len(FLAGS)))
 
 
+def moments(count: int, first: int = 0) -> list[tuple[str, int]]:
+    """Events of as many people."""
+    return [(str(first + k), first + k) for k in range(count)]
+
+
 def between(settings: Safety, rate: float, *, seed: int, events: int = 20_000) -> int:
     """False alarms with all flags exactly at their limits; each is taken back at once."""
     rng = np.random.default_rng(seed)
     state, alarms = begun(settings, rng, rate), 0
     limits = [flag.limit for flag in state.flags]
     for first in range(0, events, 500):
-        state, found = update(settings, state, rows(rng, 500, limits), [("", first)] * 500)
+        state, found = update(settings, state, rows(rng, 500, limits), moments(500, first))
         alarms += len(found)
         for each in found:
             state = rearmed(state, each.flag)
@@ -53,10 +58,10 @@ def delay(settings: Safety, rate: float, later: float, *, seed: int) -> int:
     """Rows from where one flag rises, after 1,000 healthy ones."""
     rng = np.random.default_rng(seed)
     state = begun(settings, rng, rate)
-    state, _ = update(settings, state, rows(rng, 1_000, [rate] * len(FLAGS)), [("", 0)] * 1_000)
+    state, _ = update(settings, state, rows(rng, 1_000, [rate] * len(FLAGS)), moments(1_000))
     most = 20_000
     worse = rows(rng, most, [later, *[rate] * (len(FLAGS) - 1)])
-    _, found = update(settings, state, worse, [("", k) for k in range(most)])
+    _, found = update(settings, state, worse, moments(most))
     return next((each.last[1] + 1 for each in found if each.flag == FLAGS[0]), most)
 
 
@@ -67,6 +72,22 @@ def alarms(runs: int = 20) -> list[Figure]:
         counts = [between(settings, rate, seed=seed, events=5_000) for seed in range(runs)]
         name = f"rows per false alarm, 1000 asked, all flags at their limits, {rate:.0%} in the reference"
         figures.append(Figure(name, 5_000 * runs / max(sum(counts), 1), "rows", 1_000, "higher"))
+    return figures
+
+
+def lumps(runs: int = 20) -> list[Figure]:
+    """One answer in fifty has the flag, so many in a row, each to somebody else; in the reference too."""
+    settings, figures = Safety(arl=2_000), []
+    for size in (1, 3, 5, 10):
+        raised = 0
+        for seed in range(runs):
+            rng = np.random.default_rng(seed)
+            made = np.repeat(rng.random(6_000 // size + 1) < 0.02, size)[:6_000]
+            table = [[float(hit), 0.0, 0.0, 0.0] for hit in made]
+            state = start(settings, FLAGS, table[:REFERENCE])
+            raised += bool(update(settings, state, table[REFERENCE:], moments(4_000))[1])
+        name = f"healthy runs of 4,000 rows with an alarm, flags in lumps of {size}, 2,000 asked"
+        figures.append(Figure(name, raised / runs, "share", 0.25))
     return figures
 
 
@@ -104,7 +125,7 @@ def _cpu_us(work: Callable[[], object], events: int = 1_000) -> float:
 
 def figures() -> list[Figure]:
     """All of them; about a minute."""
-    return [*cost(), *alarms(), *delays()]
+    return [*cost(), *alarms(), *lumps(), *delays()]
 
 
 def main() -> None:

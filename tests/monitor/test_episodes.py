@@ -16,7 +16,7 @@ from monitor.detectors.risk import Harm, Risk
 from monitor.findings import Alarm, AlarmCleared, Kind, ReferenceFrozen
 from monitor.judge import AliasState, Batch, answer, fresh_labels, progress, start, update
 from monitor.settings import MonitorSettings
-from tests.monitor.world import VERSION, World, make
+from tests.monitor.world import VERSION, World, make, people
 
 PII, REFUSAL = NAMES.index("output_pii"), NAMES.index("output_refusal")
 
@@ -66,7 +66,7 @@ def answers(world: World, count: int, harmed: bool) -> None:
 
 
 def leaks(world: World, count: int, harmed: bool) -> None:
-    world.serve(count, values=described(world, count, PII, 0.3 if harmed else 0.01))
+    world.serve(count, values=described(world, count, PII, 0.3 if harmed else 0.01), clients=people(count))
 
 
 def refuses(world: World, count: int, harmed: bool) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.safety import Safety, State, Unsafe, evidence, rearmed, start, update
+from monitor.safety import Safety, State, Unsafe, evidence, follow, rearmed, start, update
 
 NAMES = ["output_chars", "output_refusal", "output_pii", "output_toxic", "output_policy_acme"]
 SETTINGS = Safety(arl=2_000)
@@ -94,7 +94,100 @@ def test_how_rows_are_cut_changes_nothing(some: list[list[float]], cut: int) -> 
     assert msgspec.json.decode(msgspec.json.encode(found), type=list[Unsafe]) == found
 
 
-@pytest.mark.parametrize(("name", "value"), [("arl", 0), ("tolerance", 0.0), ("confidence", 1.0)])
+@pytest.mark.parametrize(("name", "value"), [("arl", 0), ("tolerance", 0.0), ("confidence", 1.0), ("least_people", 0)])
 def test_settings_name_what_is_wrong(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"Safety.{name} is {value!r}, expected"):
-        Safety(**{name: value})
+        Safety(**{name: value})  # type: ignore[arg-type]
+
+
+REFUSED = [3.0, 1.0, 0.0, 0.0, 0.0]
+FINE = [3.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def asked(state: State, some: list[list[float]], clients: list[str], apart_ms: int = 2_000) -> list[Unsafe]:
+    """What is found in rows of these clients, each in a turn of its own."""
+    moments = [(f"e{k}", apart_ms * k) for k in range(len(some))]
+    turns = list(range(len(some)))
+    return [
+        each
+        for each in follow(SETTINGS, state, some, moments, clients=clients, turns=turns)[1]
+        if isinstance(each, Unsafe)
+    ]
+
+
+def calm() -> State:
+    """One answer in fifty was a refusal, now and then."""
+    hits = np.random.default_rng(5).random(1_000) < 0.02
+    return start(SETTINGS, NAMES, [REFUSED if hit else FINE for hit in hits])
+
+
+@pytest.mark.parametrize("client", ["app/ann", "app"])
+@pytest.mark.parametrize("times", [4, 50])
+def test_one_persons_refused_prompts_in_a_row_are_no_alarm(client: str, times: int) -> None:
+    """Nor are those of a bare key within a minute: nothing shows that they were two. Others go on as ever."""
+    others = [FINE] * 30 + [REFUSED] + [FINE] * 60
+    clients = [*[client] * times, *(f"app/{k}" for k in range(len(others)))]
+    assert asked(calm(), [*[REFUSED] * times, *others], clients, apart_ms=1_000 if times < 60 else 1) == []
+
+
+def test_the_same_to_several_people_is_an_alarm_that_says_to_how_many() -> None:
+    (found,) = asked(calm(), [REFUSED] * 12, [f"app/{k}" for k in range(12)])
+    assert found.flag == "output_refusal"
+    assert found.people >= SETTINGS.least_people
+    assert "people" in found.summary
+
+
+def test_a_bare_key_raises_it_once_it_goes_on_for_minutes() -> None:
+    """An application that names nobody must not be unwatched."""
+    (found,) = asked(calm(), [REFUSED] * 60, ["app"] * 60, apart_ms=10_000)
+    assert 120_000 <= found.last[1] <= 200_000
+
+
+def test_what_one_person_gets_in_a_turn_is_one_step_whatever_partitions_it_lies_in() -> None:
+    some, clients = [REFUSED, FINE] * 6, [f"app/{k % 3}" for k in range(12)]
+    whole, _ = follow(SETTINGS, calm(), some, moments(12), clients=clients, turns=[0] * 12)
+    part, found = follow(SETTINGS, calm(), some[:5], moments(5), clients=clients[:5], turns=[0] * 5, ends_turn=False)
+    part = msgspec.json.decode(msgspec.json.encode(part), type=State)
+    assert found == []
+    parts, _ = follow(SETTINGS, part, some[5:], moments(7, 5), clients=clients[5:], turns=[0] * 7)
+    assert parts == whole
+    assert whole.flags[0].risk.count == 12
+
+
+def lumps(rng: np.random.Generator, count: int, size: int) -> list[list[float]]:
+    """One answer in fifty has the flag, so many in a row."""
+    hits = np.repeat(rng.random(-(-count // size)) < 0.02, size)[:count]
+    return [REFUSED if hit else FINE for hit in hits]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 3, 5, 10])
+def test_clustered_flags_keep_the_stated_run_length(size: int) -> None:
+    """Each flag came to somebody else. 2,000 are asked; before, lumps of 3, 5 and 10 fired after some hundreds."""
+    runs, found = 20, 0
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        state = start(SETTINGS, NAMES, lumps(rng, 2_000, size))
+        some = lumps(rng, 4_000, size)
+        found += bool(update(SETTINGS, state, some, moments(len(some)))[1])
+    assert found <= runs // 4
+
+
+def test_the_reference_says_how_flags_depend_on_each_other_and_whose_they_are() -> None:
+    rng = np.random.default_rng(0)
+    clustered = lumps(rng, 2_000, 5)
+    alone = start(SETTINGS, NAMES, clustered)
+    assert alone.length >= 5
+    one = start(
+        SETTINGS, NAMES, clustered, [1 + k // 5 for k in range(2_000)], [1_000 * (k // 5) for k in range(2_000)]
+    )
+    assert one.length == 1
+
+
+def test_a_state_of_an_earlier_release_goes_on() -> None:
+    state, _ = update(SETTINGS, calm(), [FINE] * 50, moments(50))
+    old = msgspec.to_builtins(state)
+    del old["turn"], old["rows"]
+    for flag in old["flags"]:
+        del flag["people"]
+    assert asked(msgspec.convert(old, State), [REFUSED] * 12, [f"app/{k}" for k in range(12)])

@@ -112,6 +112,11 @@ class World:
         return [each for each in self.findings if isinstance(each, Alarm) and kind in (None, each.kind)]
 
 
+def people(count: int) -> list[str]:
+    """Clients of one key, each another person."""
+    return [f"app/{k}" for k in range(count)]
+
+
 def make(seed: int = 0, **changes: int | float) -> World:
     """A world with a reference of 300 events, unless told otherwise."""
     return World(MonitorSettings(**({"reference_events": 300} | changes)), seed)  # type: ignore[arg-type]
