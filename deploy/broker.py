@@ -6,19 +6,17 @@ Whoever answers the first question that a client may ask (ApiVersions, before an
 from __future__ import annotations
 
 import queue
-import socket
 import ssl
-import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from streams.log import KafkaSettings
+from streams.presence import asked
 
 ANSWER_S = 1.2
 CONNECT_MS = 3_000  # of the clients that are made then
-ASKED = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions, version 0, number 1, no client id
 REMEDY = "start it with `homeostat up`, or set kafka.bootstrap to brokers that run"
 
 
@@ -55,25 +53,10 @@ def _first(told: queue.Queue[str], servers: int, wait_s: float) -> str:
 def _told(server: str, secured: bool, wait_s: float, tell: Callable[[str], None]) -> None:
     """Tells why a server cannot be used; nothing where it answers."""
     try:
-        tell("" if _asked(server, secured, wait_s) else "hangs up without an answer")
+        tell("" if asked(server, secured, wait_s) else "hangs up without an answer")
     except ssl.SSLError:  # somebody is there; what it wants is for the client to show that is made then
         tell("")
     except TimeoutError:
         tell(f"does not answer within {wait_s:g} s")
     except (OSError, ValueError) as error:
         tell(f"cannot be reached ({getattr(error, 'strerror', None) or error})")
-
-
-def _asked(server: str, secured: bool, wait_s: float) -> bool:
-    host, _, port = server.rpartition(":")
-    plain = socket.create_connection((host.strip("[]"), int(port)), timeout=wait_s)
-    with plain, _wrapped(plain, host) if secured else plain as connection:
-        connection.sendall(struct.pack(">i", len(ASKED)) + ASKED)
-        return bool(connection.recv(4))
-
-
-def _wrapped(plain: socket.socket, host: str) -> ssl.SSLSocket:
-    """Whether its certificate is good is for the client to say that is made then."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(plain, server_hostname=host)

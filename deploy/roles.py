@@ -60,6 +60,7 @@ def run(role: str, config: Config, config_path: Path | None = None, name: str = 
 
 def gateway(config: Config, config_path: Path | None, name: str) -> None:
     """Clients' door: HTTP server, capture, and the admin port."""
+    from serving.attested import stale_after_s
     from serving.follower import Follower
     from serving.gateway.application import Gateway
     from serving.gateway.keys import Key, KeyRing
@@ -76,11 +77,12 @@ def gateway(config: Config, config_path: Path | None, name: str) -> None:
         fsync=Fsync(settings.fsync),
     )
     journal = Journal(journal_folder(config, name), kept, f"{name}/{socket.gethostname()}")
-    follower = Follower(config.kafka, var / "routes" / f"{name}.json")
+    follower = Follower(config.kafka, var / "routes" / f"{name}.json", "gateway", stale_after_s(config.controller))
     follower.start()
     follower.wait(CAUGHT_UP_S)
     try:
-        acting = Gateway(settings, follower.table, keys, Signer(secrets.signing_key(config)), journal.publish)
+        signer = Signer(secrets.signing_key(config))
+        acting = Gateway(settings, follower.table, keys, signer, journal.publish, follower.stale)
         _loop(_gateway(config, config_path, name, acting, keys, journal, follower))
     finally:
         follower.close()
@@ -105,11 +107,11 @@ async def _gateway(
     stack, settings, stop = config.stack, config.gateway, asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     server = Server(acting, acting.limits)
-    shipped = Shipped(journal_folder(config, name))
+    shipped = Shipped(journal_folder(config, name), lambda: follower.presence.connected)
     admin = partial(serving_admin, HOST, stack.gateways()[name], follower.table, keys, config.kafka)
     async with (
         shipping(name, config_path),
-        admin(ready=lambda: not stop.is_set(), limits=limits(config), refresh=shipped.show),
+        admin(ready=lambda: not stop.is_set(), limits=limits(config), refresh=shipped.show, standing=acting.standing),
     ):
         shared = bool(stack.more_gateway_admin_ports)
         await server.start(settings.host, stack.gateway_port, _tls(settings), share_port=shared)
@@ -176,6 +178,7 @@ def _settle_memory() -> None:
 def worker(config: Config) -> None:
     """Faust: ingest and judge. Started again where Faust gives up: what was not acknowledged comes again."""
     from streams import app
+    from streams.presence import Presence
 
     var = config.stack.var
     settings = replace(
@@ -196,7 +199,8 @@ def worker(config: Config) -> None:
                 log.error("worker is started again", error=str(error))
                 await asyncio.sleep(RESTART_S)
 
-    asyncio.run(work())
+    with Presence(config.kafka, "worker"):
+        asyncio.run(work())
 
 
 def controller(config: Config) -> None:
@@ -206,7 +210,7 @@ def controller(config: Config) -> None:
     from serving.follower import Follower
     from serving.rollout.controller import Controller
 
-    follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json")
+    follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json", "controller")
     follower.start()
     settings = _controlled(config)
     acting = Controller(config.kafka, settings, follower, f"controller/{socket.gethostname()}", _adapter_root(config))

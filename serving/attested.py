@@ -11,9 +11,14 @@ STALE_PERIODS = 3  # an attestation older than this many periods says nothing ab
 STALE_AT_LEAST_S = 15.0
 
 
+def stale_after_s(settings: ControllerSettings) -> float:
+    """How old an attestation may be."""
+    return max(STALE_PERIODS * settings.attest_every_s, STALE_AT_LEAST_S)
+
+
 def fresh(settings: ControllerSettings, replicas: Iterable[ReplicaAttested], now_ms: int) -> list[ReplicaAttested]:
     """The replicas that lately said they are well."""
-    oldest = now_ms - 1000 * max(STALE_PERIODS * settings.attest_every_s, STALE_AT_LEAST_S)
+    oldest = now_ms - 1000 * stale_after_s(settings)
     return [replica for replica in replicas if replica.healthy and replica.time_ms >= oldest]
 
 

@@ -12,9 +12,12 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from serving.attestation_age import Arrivals, Staleness
+from serving.attested import STALE_AT_LEAST_S
 from serving.routing import RouteTable
 from streams.events import Event, ReplicaAttested, RouteWritten
 from streams.log import KafkaSettings, Record, follow
+from streams.presence import Presence
 from streams.private_files import private_folder, write_private
 from streams.topics import ATTESTATIONS, ROUTES, Topic
 
@@ -39,13 +42,21 @@ class Follower:
     Until the log's end was reached once it is the snapshot's; from then on the log's. After trouble the log is read
     again from the start, and the old table serves until its end is reached."""
 
-    def __init__(self, kafka: KafkaSettings, snapshot: Path) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, snapshot: Path, client: str = "gateway", stale_after_s: float = STALE_AT_LEAST_S
+    ) -> None:
+        """`client`: whose metric says that Kafka answers. `stale_after_s`: a replica that attests no more is."""
         self._kafka, self._path = kafka, snapshot
+        self._trouble = set[str]()  # what cannot be followed just now
+        self.presence = Presence(kafka, client, lambda: not self._trouble)
+        self._arrivals = Arrivals()
+        self.stale = Staleness(self._arrivals, self._answering_since, stale_after_s)
         self._lock = threading.Lock()
         known = _load(snapshot)
         self._routes = {route.alias: route for route in known.routes}
         self._attestations = {one.replica: one for one in known.attestations}
         self._table = _table(known.routes, known.attestations)
+        self._arrivals.note(known.attestations, live=False)
         self._stop, self._caught_up = threading.Event(), threading.Event()
         self._dirty, self._saved_at = False, 0.0
         self._listeners: list[Callable[[], None]] = []
@@ -59,6 +70,7 @@ class Follower:
         self._listeners.append(changed)
 
     def start(self) -> None:
+        self.presence.start()
         for thread in self._threads:
             thread.start()
 
@@ -72,10 +84,14 @@ class Follower:
 
     def close(self) -> None:
         self._stop.set()
+        self.presence.close()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(5)
         self._save()
+
+    def _answering_since(self) -> float | None:
+        return self.presence.since_s if self.presence.connected else None
 
     def _follow_routes(self, healthy: Callable[[], None]) -> None:
         fresh: dict[str, RouteWritten] = {}
@@ -106,12 +122,14 @@ class Follower:
             healthy()
             if not live and fresh:
                 live = True
+                self._arrivals.note(fresh.values(), live=False)
                 self._replace(attestations=dict(fresh))
             self._save_if_due()
 
         for record in self._records(ATTESTATIONS, ReplicaAttested, caught_up):
             fresh[record.event.replica] = record.event
             if live:
+                self._arrivals.note(fresh.values(), live=True)
                 self._replace(attestations=dict(fresh))
 
     def _records(self, topic: Topic, kind: type[E], idle: Callable[[], None]) -> Iterator[Record[E]]:
@@ -152,11 +170,13 @@ class Follower:
         def healthy() -> None:
             nonlocal wait_s
             wait_s = BACK_OFF_S[0]
+            self._trouble.discard(name)
 
         while not self._stop.is_set():
             try:
                 task(healthy)
             except Exception as error:  # the loop's top: the broker may do anything
+                self._trouble.add(name)
                 log.warning("cannot follow the log; the last known state serves", what=name, error=repr(error))
             self._stop.wait(wait_s)
             wait_s = min(2 * wait_s, BACK_OFF_S[1])

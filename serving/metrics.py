@@ -28,7 +28,7 @@ SHADOWS_LEFT_OUT = Counter("homeostat_shadows_left_out_total", "Requests that no
 FEEDBACK = Counter("homeostat_feedback_total", "Feedback taken.", ["alias", "correct"])
 GENERATION = Gauge("homeostat_route_generation", "Generation of the route in force.", ["alias"])
 WEIGHT = Gauge("homeostat_canary_weight_ratio", "The canary's share of the requests.", ["alias"])
-HEALTHY = Gauge("homeostat_replica_healthy", "1 where the replica said last that it is well.", ["replica"])
+HEALTHY = Gauge("homeostat_replica_healthy", "1 where the replica attests that it is well, and answers.", ["replica"])
 ROLLOUT = Gauge("homeostat_rollout_state_info", "1 for the state that the alias's rollout is in.", ["alias", "state"])
 ROLLOUTS = Counter("homeostat_rollouts_total", "Rollouts by what became of them.", ["alias", "outcome"])
 

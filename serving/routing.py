@@ -35,6 +35,18 @@ class Choice:
     url: str
 
 
+class Doubts:
+    """Replicas that should not be asked: that fail, that no longer attest, and that do both."""
+
+    __slots__ = ("dead", "failing", "stale")
+
+    def __init__(self, failing: frozenset[str] = frozenset(), stale: frozenset[str] = frozenset()) -> None:
+        self.failing, self.stale, self.dead = failing, stale, failing & stale
+
+
+NO_DOUBTS = Doubts()
+
+
 @dataclass(frozen=True, slots=True)
 class RouteTable:
     """Routes by alias and attestations by replica; never changed, only replaced."""
@@ -72,21 +84,23 @@ def pick(
     load: Mapping[str, int],
     avoid: frozenset[str] = frozenset(),
     turn: int = 0,
+    stale: frozenset[str] = frozenset(),
 ) -> Choice:
     """The version that the sticky key is assigned to, on the least loaded healthy replica that attests its very
     bytes; the champion, where none attests the canary, and the previous one, where none attests the champion yet.
-    Replicas in `avoid` come last, equals take turns.
+    Replicas in `avoid` come last, those in `stale` too, those in both are not asked; equals take turns.
 
     `load`: requests under way, by replica. Raises UnknownAlias, NoReplica."""
     route = table.routes.get(alias)
     if route is None:
         raise UnknownAlias(alias)
+    doubts = Doubts(avoid, stale)
     if route.canary is not None and is_canary(alias, sticky_key, route.weight):
-        found = _choice(table, route, route.canary, Arm.CANARY, load, avoid, turn)
+        found = _choice(table, route, route.canary, Arm.CANARY, load, doubts, turn)
         if found is not None:
             return found
     for version in champions(route):
-        found = _choice(table, route, version, Arm.CHAMPION, load, avoid, turn)
+        found = _choice(table, route, version, Arm.CHAMPION, load, doubts, turn)
         if found is not None:
             return found
     raise NoReplica(f"no healthy replica serves {route.champion} now", route.champion)
@@ -104,10 +118,11 @@ def is_canary(alias: str, sticky_key: str, weight: float) -> bool:
     return int.from_bytes(digest, "big") / SPAN < weight
 
 
-def served(table: RouteTable, alias: str) -> bool:
-    """Whether the alias's clients can be answered by some replica."""
+def served(table: RouteTable, alias: str, dead: frozenset[str] = frozenset()) -> bool:
+    """Whether the alias's clients can be answered by some replica that is not among the dead."""
     route = table.routes[alias]
-    return any(table.serving(version, route.adapters.get(version)) for version in champions(route))
+    fitting = (each for version in champions(route) for each in table.serving(version, route.adapters.get(version)))
+    return any(each.replica not in dead for each in fitting)
 
 
 def pick_shadow(table: RouteTable, alias: str, load: Mapping[str, int], turn: int = 0) -> Choice | None:
@@ -115,7 +130,7 @@ def pick_shadow(table: RouteTable, alias: str, load: Mapping[str, int], turn: in
     route = table.routes[alias]
     if route.shadow is None:
         return None
-    return _choice(table, route, route.shadow, Arm.SHADOW, load, frozenset(), turn)
+    return _choice(table, route, route.shadow, Arm.SHADOW, load, NO_DOUBTS, turn)
 
 
 def _choice(
@@ -124,16 +139,21 @@ def _choice(
     version: str,
     arm: Arm,
     load: Mapping[str, int],
-    avoid: frozenset[str],
+    doubts: Doubts,
     turn: int,
 ) -> Choice | None:
     fitting = table.serving(version, route.adapters.get(version))
+    if doubts.dead:
+        fitting = tuple(each for each in fitting if each.replica not in doubts.dead)
     if not fitting:
         return None
     best = fitting[0]
     if len(fitting) > 1:
-        at = turn % len(fitting)
-        best = min((*fitting[at:], *fitting[:at]), key=lambda a: (a.replica in avoid, load.get(a.replica, 0)))
+        at, avoid, stale = turn % len(fitting), doubts.failing, doubts.stale
+        best = min(
+            (*fitting[at:], *fitting[:at]),
+            key=lambda a: (a.replica in avoid, a.replica in stale, load.get(a.replica, 0)),
+        )
     return Choice(route.alias, version, arm, best.replica, best.url)
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from serving import metrics
 from serving.gateway.operators import Keys, Operators, answering
+from serving.gateway.standing import Standing
 from serving.rollout.changes import Limits
 from serving.routing import RouteTable, served
 from streams.log import KafkaSettings
@@ -27,12 +28,13 @@ async def serving_admin(
     ready: Callable[[], bool] = lambda: True,
     limits: Limits | None = None,
     refresh: Callable[[], None] = lambda: None,
+    standing: Standing | None = None,
 ) -> AsyncIterator[None]:
     """Serves /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
     entered; with keys and Kafka also /v1, see `serving.gateway.operators`. `limits`: what the engines have room for.
-    `refresh`: brings metrics up to date that others keep."""
+    `refresh`: brings metrics up to date that others keep. `standing`: of the replicas with this gateway."""
     app = web.Application(middlewares=[answering], client_max_size=BODY_LIMIT_BYTES)
-    app.add_routes(_probes(table, ready, refresh))
+    app.add_routes(_probes(table, ready, refresh, standing))
     if keys is not None and kafka is not None:
         app.add_routes(Operators(table, keys, kafka, limits).routes())
     runner = web.AppRunner(app, access_log=None)
@@ -45,7 +47,10 @@ async def serving_admin(
 
 
 def _probes(
-    table: Callable[[], RouteTable], ready: Callable[[], bool], refresh: Callable[[], None]
+    table: Callable[[], RouteTable],
+    ready: Callable[[], bool],
+    refresh: Callable[[], None],
+    standing: Standing | None,
 ) -> list[web.RouteDef]:
     """Open to everyone who reaches the port."""
 
@@ -53,11 +58,11 @@ def _probes(
         return web.Response(text="ok\n")
 
     async def readiness(_: web.Request) -> web.Response:
-        lacking = unready(table()) if ready() else "told to end\n"
+        lacking = unready(table(), standing) if ready() else "told to end\n"
         return web.Response(text=lacking or "ready\n", status=503 if lacking else 200)
 
     async def scrape(_: web.Request) -> web.Response:
-        show(table())
+        show(table(), standing)
         refresh()
         kind = {"content-type": prometheus_client.CONTENT_TYPE_LATEST}
         return web.Response(body=prometheus_client.generate_latest(), headers=kind)
@@ -65,18 +70,20 @@ def _probes(
     return [web.get("/healthz", health), web.get("/readyz", readiness), web.get("/metrics", scrape)]
 
 
-def unready(table: RouteTable) -> str:
+def unready(table: RouteTable, standing: Standing | None = None) -> str:
     """What is lacking, in words; empty where nothing is."""
     if not table.routes:
         return "no route yet; homeostat promote writes the first\n"
-    missing = sorted(alias for alias in table.routes if not served(table, alias))
+    dead = standing.dead() if standing else frozenset()
+    missing = sorted(alias for alias in table.routes if not served(table, alias, dead))
     return f"no healthy replica serves {', '.join(missing)}\n" if missing else ""
 
 
-def show(table: RouteTable) -> None:
+def show(table: RouteTable, standing: Standing | None = None) -> None:
     """Brings the gauges up to date."""
     for alias, route in table.routes.items():
         metrics.GENERATION.labels(alias).set(route.generation)
         metrics.WEIGHT.labels(alias).set(route.weight if route.canary else 0.0)
     for replica, attestation in table.attestations.items():
-        metrics.HEALTHY.labels(replica).set(attestation.healthy)
+        well = standing is None or standing.well(replica)
+        metrics.HEALTHY.labels(replica).set(attestation.healthy and well)

@@ -31,6 +31,7 @@ from serving.gateway.question import PATHS
 from serving.gateway.request import Request
 from serving.gateway.server import Limits
 from serving.gateway.shadow import Shadow
+from serving.gateway.standing import NONE_STALE, Standing
 from serving.gateway.upstream import Upstream
 from serving.routing import RouteTable
 from serving.settings import GatewaySettings
@@ -63,7 +64,9 @@ class Gateway:
         keys: KeyRing,
         signer: Signer,
         publish: Publish,
+        stale: Callable[[], frozenset[str]] = NONE_STALE,
     ) -> None:
+        """`stale`: replicas that no longer attest, see `serving.gateway.standing`."""
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic)
         self.upstream = Upstream(settings.connect_timeout_s, _trusting(settings.engine_ca))
@@ -72,7 +75,10 @@ class Gateway:
         capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars)
         self._shadow = Shadow(settings, table, capture)
         self.ejection = Ejection(settings.avoid_s, time.monotonic, settings.silent_s)
-        inference = Inference(settings, table, self.upstream, signer, capture, self.ejection, self._shadow)
+        self.standing = Standing(self.ejection, stale)
+        inference = Inference(
+            settings, table, self.upstream, signer, capture, self.ejection, self._shadow, self.standing
+        )
         feedback = Feedback(settings, signer, publish, recent, masker, _volume(settings))
         self._endpoints = {
             **{

@@ -69,6 +69,10 @@ class Ejection:
         now = self._clock()
         return frozenset(name for name, failing in self._failing.items() if failing.trial or failing.until_s > now)
 
+    def failing(self, replica: str) -> bool:
+        """Whether it failed last, and has not answered since."""
+        return replica in self._failing
+
     def trying(self, replica: str) -> None:
         """A request is its trial: until it has shown something the others go elsewhere."""
         if self._failing and replica in self._failing:

@@ -25,6 +25,7 @@ from serving.gateway.question import PATHS, Asked, Operation
 from serving.gateway.request import Header, Request
 from serving.gateway.shadow import Shadow
 from serving.gateway.sse import BLANK, Events
+from serving.gateway.standing import Standing
 from serving.gateway.upstream import Upstream
 from serving.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
 from serving.settings import GatewaySettings
@@ -52,6 +53,7 @@ class Inference:
     capture: Capture
     ejection: Ejection
     shadow: Shadow
+    standing: Standing
     load: Counter[str] = field(default_factory=Counter)  # requests under way, by replica
     deaths: Deaths = field(init=False)
     _turn: int = 0
@@ -142,7 +144,9 @@ class Inference:
         sticky = exchange.conversation or asked.user or exchange.event_id
         self._turn += 1
         try:
-            return pick(table, asked.alias, sticky, self.load, self.ejection.avoided(), self._turn)
+            return pick(
+                table, asked.alias, sticky, self.load, self.ejection.avoided(), self._turn, self.standing.stale()
+            )
         except UnknownAlias as error:
             raise unknown(asked.alias, table) from error
         except NoReplica as error:

@@ -44,11 +44,14 @@ class Scene:
         self.keys += [Key.of("team", "reviews", ["review"]), Key.of("crm", "follows", ["downstream"])]
         self.full = False  # the journal
         self.on_event: Callable[[], object] = lambda: None  # just before it is kept
+        self.stale: Callable[[], frozenset[str]] = frozenset  # replicas that no longer attest
         self.tls: ssl.SSLContext | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
-        self.gateway = gateway = Gateway(self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish)
+        self.gateway = gateway = Gateway(
+            self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish, lambda: self.stale()
+        )
         self.server = Server(gateway, gateway.limits)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:
             self.route()
