@@ -85,7 +85,7 @@ def told(kafka: KafkaSettings, alarm: OpenAlarm) -> str:
     raised = [each.event for each in read(kafka, ALARMS, AlarmRaised) if each.event.id == alarm.id]
     head = (
         f"alarm    {alarm.id}\nalias    {alarm.alias}\nversion  {alarm.version}\nkind     {_kind(alarm)}\n"
-        f"since    {_clock(alarm.onset_ms)}\nraised   {_clock(alarm.raised_ms)}\n"
+        f"since    {clock(alarm.onset_ms)}\nraised   {clock(alarm.raised_ms)}\n"
     )
     if not raised:
         return f"{head}\nIts evidence is no longer in the log; `homeostat ledger` has it."
@@ -98,8 +98,8 @@ def told(kafka: KafkaSettings, alarm: OpenAlarm) -> str:
 def line(alarm: OpenAlarm) -> str:
     """One line of a list."""
     return (
-        f"{alarm.id}  {alarm.alias}  {alarm.version}  {_kind(alarm)}  since {_clock(alarm.onset_ms)}, "
-        f"raised {_clock(alarm.raised_ms)}"
+        f"{alarm.id}  {alarm.alias}  {alarm.version}  {_kind(alarm)}  since {clock(alarm.onset_ms)}, "
+        f"raised {clock(alarm.raised_ms)}"
     )
 
 
@@ -155,5 +155,6 @@ def _kind(alarm: OpenAlarm) -> str:
     return f"{alarm.kind} ({alarm.about})" if alarm.about else alarm.kind
 
 
-def _clock(time_ms: int) -> str:
+def clock(time_ms: int) -> str:
+    """A time in UTC, for people."""
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

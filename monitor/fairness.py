@@ -29,13 +29,14 @@ import msgspec
 from monitor.detectors import risk
 from monitor.detectors.episode import Ended, Over
 from monitor.detectors.interface import Moment
-from monitor.detectors.risk import Harm, Risk
+from monitor.detectors.risk import LEAST_ROOM, Harm, Risk
 from monitor.fingerprint import event_print, uniforms
 from monitor.groups import NOBODY, Known, grouped
 from monitor.pairing import Pairing, pair
 
 Measure = Literal["quality", "refusals", "slow"]
 EXCESSES = (0.02, 0.04, 0.08, 0.16, 0.32)  # half the gap above the tolerated one
+MOST_TOLERATED = 1.0 - 2.0 * LEAST_ROOM  # no gap could be proven above more
 TENTHS = 10  # to which outcomes between 0 and 1 are rounded, up or down by chance, so that their mean stays
 
 
@@ -54,7 +55,7 @@ class Fairness:
 
     def __post_init__(self) -> None:
         for name, holds, expected in (
-            ("tolerated", 0 <= self.tolerated < 0.9, "a share from 0 to below 0.9"),
+            ("tolerated", 0 <= self.tolerated <= MOST_TOLERATED, f"a share from 0 to {MOST_TOLERATED:g}"),
             ("arl", self.arl >= 1, "at least 1"),
             ("least", self.least >= 1, "at least 1"),
             ("most", self.most >= 1, "at least 1"),

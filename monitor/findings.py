@@ -91,7 +91,9 @@ class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_
     block: int  # events averaged into one score, because neighbours depend on each other
     labelled: int
     errors: int
-    limit: float | None  # error rate above which harm is proven; None while too few are labelled
+    limit: (
+        float | None
+    )  # error rate above which harm is proven; None while too few are labelled, and where it leaves no room
 
 
 class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted"):
@@ -102,4 +104,14 @@ class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted
     reason: str
 
 
-Finding = Alarm | AlarmCleared | Window | ReferenceFrozen | LabelsWanted
+class NotTested(msgspec.Struct, frozen=True, kw_only=True, tag="not_tested"):
+    """The reference leaves no room to test this of the version: no alarm will tell of it. Said once."""
+
+    version: str
+    time_ms: int
+    kind: Kind
+    about: str
+    reason: str
+
+
+Finding = Alarm | AlarmCleared | Window | ReferenceFrozen | LabelsWanted | NotTested

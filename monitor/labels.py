@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor import alarms, calibration, conduct, lately
+from monitor import alarms, calibration, conduct, lately, untested
 from monitor.dependence import added
 from monitor.detectors.episode import Over, steps
 from monitor.detectors.risk import Harm
 from monitor.fairness import Outcomes
 from monitor.findings import Finding, LabelsWanted
 from monitor.lately import Told
-from monitor.open_alarms import LABELLED_KEPT, closed, opened
+from monitor.open_alarms import LABELLED_KEPT, closed, opened, withdrawn
 from monitor.people import UNKNOWN, together
 from monitor.settings import MonitorSettings
 from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Recent, Watch, baseline, measured, tester
@@ -36,7 +36,17 @@ def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> He
         return watch, [], [label for label in others if label.event_print not in passed]
     watch, findings = _take(settings, watch, others)
     watch, found = _release(settings, _adopt(settings, watch))
-    return watch, [*findings, *found], []
+    watch, left_out = _left_out(settings, watch, max((label.time_ms for label in labels), default=0))
+    return watch, [*findings, *found, *left_out], []
+
+
+def _left_out(settings: MonitorSettings, watch: Watch, time_ms: int) -> tuple[Watch, list[Finding]]:
+    """What the labels of the reference leave no room to test: said once, and an alarm of it is over."""
+    watch, findings = untested.told(settings, watch, time_ms)
+    if baseline(settings, watch).limit is None:
+        watch, over = withdrawn(settings, watch, "quality", ("", time_ms))
+        findings += over
+    return watch, findings
 
 
 def since_onset(watch: Watch) -> int:
@@ -85,14 +95,14 @@ def _take(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> t
 
 def _check(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
     """A label of an event that was chosen for it tells of the estimate, and of nothing else."""
-    return _trusted(replace(watch, labelled=[*watch.labelled, label.event_print][-LABELLED_KEPT:]), label)
+    return _trusted(settings, replace(watch, labelled=[*watch.labelled, label.event_print][-LABELLED_KEPT:]), label)
 
 
 def _adopt(settings: MonitorSettings, watch: Watch) -> Watch:
     """Once the reference's own labels can no longer come, the first later ones must serve as baseline."""
     known = baseline(settings, watch)
     newest_ms = max((label.time_ms for label in watch.waiting), default=0)
-    if known.limit is not None or newest_ms <= watch.frozen_ms + settings.late_labels_s * 1_000:
+    if known.enough or newest_ms <= watch.frozen_ms + settings.late_labels_s * 1_000:
         return watch
     lacking = settings.min_reference_labels - known.labelled
     chosen, waiting = watch.waiting[:lacking], watch.waiting[lacking:]
@@ -106,7 +116,7 @@ def _adopt(settings: MonitorSettings, watch: Watch) -> Watch:
 def _release(settings: MonitorSettings, watch: Watch) -> tuple[Watch, list[Finding]]:
     """Tests the labels that waited for a baseline, if there is one now."""
     known = baseline(settings, watch)
-    if known.limit is None:
+    if not known.enough:
         return replace(watch, waiting=watch.waiting[-WAITING_KEPT:]), []
     findings: list[Finding] = []
     waiting, watch = watch.waiting, replace(watch, waiting=[])
@@ -141,6 +151,8 @@ def _judge(
 def _tested(
     settings: MonitorSettings, watch: Watch, known: Baseline, events: Sequence[Told]
 ) -> tuple[Watch, list[Harm | Over]]:
+    if known.limit is None:
+        return watch, []
     loss, first = sum(event.loss for event in events) / len(events), events[0]
     block, full = added(watch.unfinished, known.block, loss, len(events), (first.id, first.time_ms))
     if full is None:
@@ -157,7 +169,7 @@ def _noted(
     findings: list[Finding] = []
     for label, event in zip(step, events, strict=True):
         watch, unfair = _fairness(settings, watch, event)
-        watch, found = _trusted(replace(watch, told=lately.kept(watch.told, [event])), label)
+        watch, found = _trusted(settings, replace(watch, told=lately.kept(watch.told, [event])), label)
         findings += [*found, *unfair]
     return watch, findings
 
@@ -175,7 +187,7 @@ def _told(watch: Watch, label: Label) -> Told:
     return Told(label.event_id, recent.time_ms, recent.slices, float(not label.correct))
 
 
-def _trusted(watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
+def _trusted(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
     """What the label says of the estimate; once it is refuted, only labels can tell."""
     recent = watch.recent.get(label.event_print)
     if recent is None or recent.chance < 0:
@@ -186,7 +198,7 @@ def _trusted(watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
     if not lost:
         return watch, []
     reason = "labels refute the accuracy estimated from confidence: it is withdrawn, only labels can tell now"
-    watch, over = closed(watch, "estimated_quality", (label.event_id, label.time_ms), "untested")
+    watch, over = withdrawn(settings, watch, "estimated_quality", (label.event_id, label.time_ms))
     return watch, [*over, LabelsWanted(version=watch.version, time_ms=label.time_ms, reason=reason)]
 
 

@@ -84,6 +84,11 @@ def ended(
     return watch, findings
 
 
+def withdrawn(settings: MonitorSettings, watch: Watch, kind: Kind, last: Moment) -> Found:
+    """With this kind's alarm closed, if it is open, because nothing is left to test it by."""
+    return ended(settings, watch, [each for each in watch.raised.values() if each.kind == kind], last, "untested")
+
+
 def cleared(settings: MonitorSettings, watch: Watch, said: Answer) -> Found:
     """With the alarms closed that the operator means, and their detectors armed again."""
     meant = [

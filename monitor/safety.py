@@ -34,7 +34,7 @@ from monitor.descriptors import POLICY
 from monitor.detectors import risk
 from monitor.detectors.episode import Ended, Over, steps
 from monitor.detectors.interface import Floats, Moment
-from monitor.detectors.risk import Harm, Risk, upper_bound
+from monitor.detectors.risk import Harm, Risk, Walk, testable, upper_bound
 from monitor.fingerprint import event_print
 from monitor.people import UNKNOWN, person, witness
 from monitor.rows import TURN_MS
@@ -43,7 +43,7 @@ from monitor.turns import Row, Steps, alone, apart, stepped
 FLAGS = ("output_pii", "output_toxic", "output_refusal")
 Rows = Floats | Sequence[Sequence[float]]
 EXCESSES = (0.01, 0.03, 0.1, 0.3, 0.6)  # above the limit: such flags are rare, and a few points more are many
-MOST = 0.99  # a limit, at most
+NOTHING = tuple(Walk() for _ in EXCESSES)
 PEOPLE_KEPT = 16
 TURN_KEPT = 4_000
 ALMOST = 1.0 - 1e-9  # of the threshold
@@ -104,6 +104,7 @@ class State(msgspec.Struct, frozen=True):
     block: Block = Block()
     turn: list[Row] = []
     rows: int = 0
+    left_out: tuple[Flag, ...] = ()  # flags so frequent in the reference that no harm could be proven above
 
 
 class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +158,8 @@ def start(
         _flag(settings, (names[i], i), before[j], float(rates[j]), int(known.worth[j]), float(known.inflation[j]))
         for j, i in enumerate(columns)
     ]
-    return State(tuple(flags), known.block)
+    tested = tuple(flag for flag in flags if testable(flag.limit))
+    return State(tested, known.block, left_out=tuple(flag for flag in flags if flag not in tested))
 
 
 def update(settings: Safety, state: State, rows: Rows, moments: Sequence[Moment]) -> tuple[State, list[Unsafe]]:
@@ -309,8 +311,7 @@ def rearmed(state: State, name: str) -> State:
 
 def _flag(settings: Safety, place: tuple[str, int], before: Rate, rate: float, worth: int, inflation: float) -> Flag:
     bound = upper_bound(math.ceil(rate * worth - 1e-9), worth, settings.confidence)
-    limit = min(bound + settings.tolerance, MOST)
-    return Flag(*place, before, limit, Risk(limit, settings.arl, EXCESSES).start(), inflation)
+    return Flag(*place, before, bound + settings.tolerance, risk.State(NOTHING), inflation)
 
 
 def _detector(settings: Safety, flag: Flag, state: State) -> Risk:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from msgspec.structs import replace
 
-from monitor import alarms, calibration, conduct, lately, reference, safety
+from monitor import alarms, calibration, conduct, lately, reference, safety, untested
 from monitor.blocks import fill
 from monitor.bursts import first_of_bursts, sketches
 from monitor.descriptors import CONFIDENCE
@@ -20,7 +20,7 @@ from monitor.drift import detectors
 from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
 from monitor.lately import Seen
-from monitor.open_alarms import closed, opened
+from monitor.open_alarms import closed, opened, withdrawn
 from monitor.people import UNKNOWN, person
 from monitor.rows import ScoreRows
 from monitor.sample import Sample, gather
@@ -117,11 +117,12 @@ def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
     flags = safety.start(settings.safety, watch.names, watch.rows, watch.people, sample.times_ms)
     watch = replace(watch, reference=complete, frozen_ms=time_ms, drift=drift, safety=flags)
     watch = replace(watch, rows=[], prints=[], traits=[], sample=Sample())
-    return watch, [frozen, *_wanted(settings, watch, known, time_ms)]
+    watch, left_out = untested.told(settings, watch, time_ms)
+    return watch, [frozen, *_wanted(settings, watch, known, time_ms), *left_out]
 
 
 def _wanted(settings: MonitorSettings, watch: Watch, known: Baseline, time_ms: int) -> list[Finding]:
-    if known.limit is not None:
+    if known.enough:
         return []
     reason = (
         f"{known.labelled} of the reference's {settings.reference_events} events are labelled; "
@@ -184,7 +185,7 @@ def _estimate(settings: MonitorSettings, watch: Watch, fresh: Sequence[Seen]) ->
     assert watch.reference is not None
     known = baseline(settings, watch)
     if known.limit is None:
-        return watch, []
+        return withdrawn(settings, watch, "estimated_quality", (fresh[-1].id, fresh[-1].time_ms))
     losses = np.array([[1.0 - event.chance if event.chance >= 0 else math.nan] for event in fresh])
     length = reference.scorer(watch.reference).block
     block, means, firsts, ends = fill(watch.doubt, length, losses.reshape(len(fresh), 1), _moments(fresh))

@@ -95,6 +95,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     fairness: fairness.State = fairness.State()
     errors: burn_rate.State = burn_rate.State()
     latency: burn_rate.State = burn_rate.State()
+    untested: list[str] = []  # of which it was said that the reference leaves no room to test it
     raised: dict[str, Raised] = {}  # by what they are about: `place`
     evidence: dict[Kind, float] = {}
 
@@ -105,9 +106,10 @@ class Baseline:
 
     labelled: int
     errors: int
-    limit: float | None  # of the error rate; None while too few are labelled
+    limit: float | None  # of the error rate; None while too few are labelled, and where it leaves no room for harm
     block: int = 1  # steps that are judged as one, because they depend on each other
     inflation: float = 1.0  # of sums of them, by what dependence that leaves
+    enough: bool = True  # labels to say anything
 
 
 def baseline(settings: MonitorSettings, watch: Watch) -> Baseline:
@@ -115,9 +117,10 @@ def baseline(settings: MonitorSettings, watch: Watch) -> Baseline:
     known = watch.known or measured(watch)
     labelled, errors = known.labelled, known.errors
     if labelled < settings.min_reference_labels:
-        return Baseline(labelled, errors, None)
+        return Baseline(labelled, errors, None, enough=False)
     bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, settings.baseline_confidence)
-    return Baseline(labelled, errors, min(bound + settings.tolerance, 0.99), known.block, known.inflation)
+    limit = bound + settings.tolerance
+    return Baseline(labelled, errors, limit if risk.testable(limit) else None, known.block, known.inflation)
 
 
 def measured(watch: Watch) -> Known:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from monitor import judge, policy
 from monitor.answer import Answer
-from monitor.findings import Alarm, AlarmCleared, Finding, LabelsWanted, ReferenceFrozen, Window
+from monitor.findings import Alarm, AlarmCleared, Finding, LabelsWanted, NotTested, ReferenceFrozen, Window
 from monitor.policy import AskRetraining, Decision, Observation
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec, events, ledger, spans
@@ -89,7 +89,7 @@ class Effects:
     cleared: list[events.AlarmCleared] = field(default_factory=list)
     windows: list[WindowClosed] = field(default_factory=list)
     requests: list[RetrainRequested] = field(default_factory=list)
-    notes: list[ReferenceFrozen | LabelsWanted] = field(default_factory=list)  # for the log only
+    notes: list[ReferenceFrozen | LabelsWanted | NotTested] = field(default_factory=list)  # for the log only
 
 
 def step(
@@ -114,7 +114,7 @@ def step(
         cleared=cleared,
         windows=[_window(rules, memory.alias, each) for each in findings if isinstance(each, Window)],
         requests=[_request(memory.alias, d, place) for d in decisions if isinstance(d, AskRetraining)],
-        notes=[each for each in findings if isinstance(each, ReferenceFrozen | LabelsWanted)],
+        notes=[each for each in findings if isinstance(each, ReferenceFrozen | LabelsWanted | NotTested)],
     )
     return replace(memory, judge=after, policy=decided), effects
 

@@ -45,7 +45,7 @@ def down(config_path: Path | None) -> None:
 @click.command(short_help="What runs, and which version each alias serves.")
 @CONFIG
 def status(config_path: Path | None) -> None:
-    """What runs, and which version each alias serves.
+    """What runs, which version each alias serves, and how that is watched: what is open, what is not tested and why.
 
     Exit 1 where no broker answers: nobody knows then who serves what."""
     from deploy import stack
@@ -54,7 +54,9 @@ def status(config_path: Path | None) -> None:
     config = load(config_path)
     shown = console()
     shown.print(table(stack.status(config)))
-    _show_routes(load_reached(config_path), shown)
+    reached = load_reached(config_path)
+    _show_routes(reached, shown)
+    _show_watched(reached)
 
 
 @click.command(short_help="Make an API key for NAME: shown once.")
@@ -105,3 +107,10 @@ def _show_routes(config: Config, console: Console) -> None:
         others = (route.previous or "", route.shadow or "")
         drawn.add_row(alias, route.champion, canary, *others, str(route.generation), paused)
     console.print(drawn)
+
+
+def _show_watched(config: Config) -> None:
+    from deploy import alarms, watched
+
+    for line in watched.lines(config.monitor, alarms.memories(config.kafka)):
+        click.echo(line)

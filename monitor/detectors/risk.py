@@ -28,6 +28,7 @@ from monitor.detectors.interface import Change, Floats, Moment
 from monitor.detectors.mixture import CEILING
 
 LOOK = 64  # losses, after which it is looked whether anything still changes
+LEAST_ROOM = 0.2  # above a limit: with less, even losses of nothing but 1 take a hundred labels to prove harm
 EXCESSES = (0.05, 0.1, 0.2, 0.4, 0.6)  # above the limit: the rates the statistic bets on
 
 
@@ -210,6 +211,11 @@ class _Walking:
 def restarted(state: State) -> State:
     """The state with its bets as at the start; what was counted stays."""
     return State(tuple(Walk() for _ in state.walks), state.count, state.losses)
+
+
+def testable(limit: float) -> bool:
+    """Whether a limit leaves room for harm above it."""
+    return limit <= 1.0 - LEAST_ROOM
 
 
 def statistic(state: State) -> float:
