@@ -5,12 +5,13 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.homeostat
 LITELLM := var/bench/litellm
 
-.PHONY: help setup demo check test bench bench-serving bench-journal bench-monitor bench-peers lock clean
+.PHONY: help setup demo check test test-system bench bench-serving bench-journal bench-monitor bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
 	@echo "make check   ruff, mypy and the quick tests: two minutes"
+	@echo "make test-system   tests that need Debian packages: prometheus (for promtool)"
 	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml and overrides.txt"
 	@echo "make clean   remove the environment and everything under var/"
@@ -38,13 +39,17 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not slow and not kafka and not vllm and not loop"
+	$(BIN)/pytest -q -m "not slow and not kafka and not vllm and not loop and not system"
 
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q
+
+test-system: setup
+	@command -v promtool >/dev/null || { echo "promtool is missing (on Debian: apt install prometheus)"; exit 1; }
+	$(BIN)/pytest -q -m system
 
 bench: bench-serving bench-journal bench-monitor
 

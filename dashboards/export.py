@@ -8,11 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from dashboards import alerts, fleet
+from dashboards import alerts, fleet, pages, prometheus_rules
 from dashboards.panels import Json
 from dashboards.push import FOLDER_TITLE
 
-DATASOURCE = "homeostat-prometheus"
+DATASOURCE = "homeostat-prometheus"  # its name too: a Grafana may have a "Prometheus" and a default of its own
+RULES_FILE = "homeostat.rules.yml"
 DASHBOARDS = "/var/lib/grafana/dashboards/homeostat"  # where Grafana finds grafana/dashboards
 TARGETS: Mapping[str, str] = {
     "gateway": "127.0.0.1:9101",
@@ -22,16 +23,25 @@ TARGETS: Mapping[str, str] = {
 }
 
 
+GRAFANA = "http://127.0.0.1:3000"
+
+
 def export(
-    folder: Path, targets: Mapping[str, str] = TARGETS, prometheus_url: str = "http://127.0.0.1:9090"
+    folder: Path,
+    targets: Mapping[str, str] = TARGETS,
+    prometheus_url: str = "http://127.0.0.1:9090",
+    grafana_url: str = GRAFANA,
 ) -> list[Path]:
-    """Writes everything under `folder` and returns the files. `targets`: process name to host:port of its metrics."""
+    """Write everything under `folder` and return the files. `targets`: process name to host:port of its metrics.
+    `grafana_url`: where people open the runbooks that pages link to."""
     files: dict[str, str] = {
         "grafana/dashboards/homeostat.json": json.dumps(fleet.dashboard(), indent=2) + "\n",
+        "grafana/dashboards/homeostat-runbooks.json": json.dumps(pages.dashboard(), indent=2) + "\n",
         "grafana/provisioning/dashboards/homeostat.yaml": _yaml(_provider()),
         "grafana/provisioning/datasources/homeostat.yaml": _yaml(_datasource(prometheus_url)),
-        "grafana/provisioning/alerting/homeostat.yaml": _yaml(_rules()),
+        "grafana/provisioning/alerting/homeostat.yaml": _yaml(_rules(grafana_url)),
         "prometheus/prometheus.yml": _yaml(_scrape(targets)),
+        f"prometheus/{RULES_FILE}": _yaml(prometheus_rules.groups(grafana_url)),
     }
     return [_write(folder / name, text) for name, text in files.items()]
 
@@ -50,27 +60,28 @@ def _provider() -> Json:
 
 def _datasource(url: str) -> Json:
     source = {
-        "name": "Prometheus",
+        "name": DATASOURCE,
         "uid": DATASOURCE,
         "type": "prometheus",
         "access": "proxy",
         "url": url,
-        "isDefault": True,
+        "isDefault": False,
         "jsonData": {"timeInterval": "5s", "httpMethod": "POST"},
     }
     return {"apiVersion": 1, "datasources": [source]}
 
 
-def _rules() -> Json:
+def _rules(grafana_url: str) -> Json:
     outside = {"folderUID", "ruleGroup", "orgID"}  # the group says these
-    rules = [{k: v for k, v in rule.items() if k not in outside} for rule in alerts.group(DATASOURCE)]
+    rules = [{k: v for k, v in rule.items() if k not in outside} for rule in alerts.group(DATASOURCE, grafana_url)]
     group = {"orgId": 1, "name": alerts.GROUP, "folder": FOLDER_TITLE, "interval": f"{alerts.EVERY_S}s", "rules": rules}
     return {"apiVersion": 1, "groups": [group]}
 
 
 def _scrape(targets: Mapping[str, str]) -> Json:
     jobs = [{"job_name": f"homeostat-{name}", "static_configs": [{"targets": [at]}]} for name, at in targets.items()]
-    return {"global": {"scrape_interval": "5s", "evaluation_interval": "15s"}, "scrape_configs": jobs}
+    every = {"scrape_interval": "5s", "evaluation_interval": prometheus_rules.EVERY}
+    return {"global": every, "rule_files": [RULES_FILE], "scrape_configs": jobs}
 
 
 def _yaml(value: Json) -> str:

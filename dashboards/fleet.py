@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashboards.panels import Json, Panel, Query, Row, layout
+from dashboards.promql import newly
 
 UID = "homeostat-fleet"
 TITLE = "Homeostat: the fleet"
@@ -14,8 +15,8 @@ def _rate(counter: str, by: str, matching: str = "") -> str:
     return f"sum by ({by}) (rate({counter}{{{matching}}}{RATE}))"
 
 
-def _rise(counter: str, by: str, matching: str = "") -> str:
-    return f"sum by ({by}) (increase({counter}{{{matching}}}{RATE}))"
+def _rise(counter: str, by: str) -> str:
+    return newly(counter, by, "$__rate_interval")
 
 
 def _largest(gauge: str, by: str, matching: str = PICKED) -> str:
@@ -36,12 +37,14 @@ def _quantiles(histogram: str) -> tuple[Query, ...]:
 
 
 REQUESTS = "homeostat_requests_total"
-LABELLED = Query(f"homeostat_accuracy_ratio{{{PICKED}}}", "{{version}}, labelled")
-ESTIMATED = Query(f"homeostat_estimated_accuracy_ratio{{{PICKED}}}", "{{version}}, estimated")
+LABELLED = Query(f"max by (version) (homeostat_accuracy_ratio{{{PICKED}}})", "{{version}}, labelled")
+ESTIMATED = Query(f"max by (version) (homeostat_estimated_accuracy_ratio{{{PICKED}}})", "{{version}}, estimated")
+OPEN = Query(f"sum by (alias) ({_largest('homeostat_alarm_open', 'alias, version, kind')})", "{{alias}}")
 HARM = Query(_largest("homeostat_evidence_ratio", "alias", f'{PICKED}, detector="quality"'), "{{alias}}")
 
 NOW = (
     Panel("Accuracy (labels)", (LABELLED,), "percentunit", "stat", high=1.0, text="Right over labelled, last window."),
+    Panel("Open alarms", (OPEN,), kind="stat", line=1.0, text="Each until its evidence is gone or somebody clears it."),
     Panel("Evidence of harm", (HARM,), kind="stat", line=1.0, text="The labelled-harm test; an alarm is raised at 1."),
     Panel("Requests a second", (Query(_rate(REQUESTS, "alias", PICKED), "{{alias}}"),), "reqps", "stat"),
     Panel("Errors", (Query(_share("5..", "alias"), "{{alias}}"),), "percentunit", "stat", line=0.01, text="5xx."),
@@ -54,8 +57,8 @@ NOW = (
     Panel(
         "Healthy replicas",
         (
-            Query(f"sum({_largest('homeostat_replica_healthy', 'replica', '')})", "healthy"),
-            Query(f"count({_largest('homeostat_replica_healthy', 'replica', '')})", "all"),
+            Query("sum(min by (replica) (homeostat_replica_healthy))", "healthy"),
+            Query("count(min by (replica) (homeostat_replica_healthy))", "all"),
         ),
         kind="stat",
     ),
@@ -70,14 +73,22 @@ QUALITY = (
     ),
     Panel(
         "Evidence against its threshold",
-        (Query(f"homeostat_evidence_ratio{{{PICKED}}}", "{{version}} {{detector}}"),),
+        (Query(_largest("homeostat_evidence_ratio", "version, detector"), "{{version}} {{detector}}"),),
         line=1.0,
+        low=1e-4,
+        log=True,
         text="Each detector's statistic over its threshold. It fires at 1, the dashed line.",
     ),
     Panel(
         "Alarms",
-        (Query(_rise("homeostat_alarms_total", "alias, kind", PICKED), "{{alias}} {{kind}}"),),
-        text="Only quality alarms, proven by labels, lead to a retraining.",
+        (Query(_largest("homeostat_alarm_open", "alias, version, kind"), "{{alias}} {{version}} {{kind}}"),),
+        high=1.0,
+        text="1 while open. Only quality alarms, proven by labels, lead to a retraining.",
+    ),
+    Panel(
+        "Labels wanted",
+        (Query(_largest("homeostat_labels_wanted", "alias"), "{{alias}}"),),
+        text="So many labels are missing to tell whether it does harm, or to train on.",
     ),
     Panel(
         "Groups beside the rest",
@@ -134,6 +145,12 @@ CHANGE = (
     ),
 )
 LOG = (
+    Panel(
+        "Kafka answers",
+        (Query("min by (job, instance) (homeostat_kafka_connected)", "{{job}} {{instance}}"),),
+        high=1.0,
+        text="0: this process gets no answer. Clients are served all the same.",
+    ),
     Panel(
         "Consumer lag",
         (Query("sum by (topic) (homeostat_consumer_lag_events)", "{{topic}}"),),

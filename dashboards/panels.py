@@ -30,6 +30,7 @@ class Panel:
     line: float | None = None
     low: float | None = 0.0
     high: float | None = None
+    log: bool = False  # a logarithmic axis; `low` is then above zero
     text: str = ""  # what a newcomer should see in it
 
 
@@ -92,7 +93,8 @@ def _defaults(panel: Panel) -> Json:
         steps.append({"color": "red", "value": panel.line})
         custom = {"thresholdsStyle": {"mode": "dashed"}}
     if panel.kind == "timeseries":
-        custom = {"fillOpacity": 8, "showPoints": "never", "spanNulls": True, **custom}
+        scale: Json = {"scaleDistribution": {"type": "log", "log": 10}} if panel.log else {}
+        custom = {"fillOpacity": 8, "showPoints": "never", "spanNulls": True, **scale, **custom}
     limits = {key: value for key, value in (("min", panel.low), ("max", panel.high)) if value is not None}
     return {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}, "custom": custom, **limits}
 

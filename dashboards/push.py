@@ -1,32 +1,46 @@
-"""Brings a Grafana to what the code says: folder, dashboard, alert rules. A second push changes nothing."""
+"""Brings a Grafana to what the code says: folder, dashboards, alert rules. A second push changes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from grafana_client import GrafanaApi
 from grafana_client.client import GrafanaClientError, GrafanaException
 
-from dashboards import alerts, fleet
+from dashboards import alerts, fleet, pages
 from dashboards.panels import Json
+from dashboards.rules import RULES
 
 FOLDER_TITLE = "Homeostat"
-NOT_FOUND = 404
+NOT_FOUND, REFUSED = 404, (401, 403)
+ROLE = "it needs a service account token with role Editor (Grafana 11 or newer) or Admin"
+LISTING = "listing data sources takes role Admin; with --datasource UID role Editor will do (Grafana 11 or newer)"
 
 
 class PushFailed(RuntimeError):
     """Grafana did not take it; the message says what it answered and what to do."""
 
 
-def push(url: str, token: str, *, datasource: str | None = None, timeout_s: float = 10.0) -> list[str]:
-    """What was changed, one line each: nothing when Grafana has it all. `datasource` is the uid of a Prometheus data
-    source; None takes the default one, else the first. Raises PushFailed."""
-    api = GrafanaApi.from_url(url, credential=token, timeout=timeout_s)
+def push(
+    url: str, token: str, *, datasource: str | None = None, folder: str = alerts.FOLDER, timeout_s: float = 10.0
+) -> list[str]:
+    """Return what was changed, one line each: nothing when Grafana has it all. Raises PushFailed.
+
+    `datasource` is the uid of a Prometheus data source; None takes the default one, else the only one. `folder` is the
+    uid of a folder, which is made where it is missing."""
+    api = GrafanaApi.from_url(_address(url), credential=token, timeout=timeout_s)
     try:
-        source = datasource or _prometheus(api)
-        return [*_folder(api), *_dashboard(api), *_rules(api, source), *_prune(api)]
+        rules = alerts.group(_source(api, datasource), url, folder)
+        return [
+            *_folder(api, folder),
+            *_told(_dashboard(api, each, folder) for each in (fleet.dashboard(), pages.dashboard())),
+            *_told(_rule(api, rule) for rule in rules),
+            *_prune(api, folder),
+        ]
     except GrafanaException as error:
-        raise PushFailed(_complaint(url, error)) from error
+        raise PushFailed(_complaint(url, error, ROLE)) from error
     except OSError as error:
         raise PushFailed(f"Grafana at {url} cannot be reached: {error}") from error
 
@@ -41,33 +55,59 @@ def covers(theirs: Any, ours: Any) -> bool:
     return bool(theirs == ours)
 
 
+def _address(url: str) -> str:
+    """Return the address as the client wants it: it puts a path directly before its own `api`."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PushFailed(f"Grafana's address is {url!r}, expected one like https://grafana.example.com/path")
+    path = parts.path.strip("/")
+    return parts._replace(path=f"/{path}/" if path else "").geturl()
+
+
+def _source(api: GrafanaApi, uid: str | None) -> str:
+    if uid is None:
+        return _prometheus(api)
+    try:
+        if _found(api.datasource.get_datasource_by_uid, uid) is None:
+            raise PushFailed(f"Grafana has no data source with uid {uid!r}; its page under Connections has the uid")
+    except GrafanaClientError as error:
+        if error.status_code not in REFUSED:
+            raise
+    return uid
+
+
 def _prometheus(api: GrafanaApi) -> str:
-    sources = [each for each in api.datasource.list_datasources() if each["type"] == "prometheus"]
-    if not sources:
+    try:
+        sources = [each for each in api.datasource.list_datasources() if each["type"] == "prometheus"]
+    except GrafanaClientError as error:
+        if error.status_code != 403:
+            raise
+        raise PushFailed(f"Grafana refuses the token ({error.message}): {LISTING}") from error
+    chosen = [each for each in sources if each.get("isDefault")] or sources
+    if not chosen:
         raise PushFailed("Grafana has no Prometheus data source; add one under Connections, then push again")
-    return str(next((each for each in sources if each.get("isDefault")), sources[0])["uid"])
+    if len(chosen) > 1:
+        names = ", ".join(f"{each['uid']} ({each.get('name', 'no name')})" for each in chosen)
+        raise PushFailed(f"Grafana has {len(chosen)} Prometheus data sources: name one with --datasource: {names}")
+    return str(chosen[0]["uid"])
 
 
-def _folder(api: GrafanaApi) -> list[str]:
-    if _found(api.folder.get_folder, alerts.FOLDER) is not None:
+def _folder(api: GrafanaApi, uid: str) -> list[str]:
+    if _found(api.folder.get_folder, uid) is not None:
         return []
-    api.folder.create_folder(FOLDER_TITLE, uid=alerts.FOLDER)
-    return [f"created folder {FOLDER_TITLE}"]
+    title = FOLDER_TITLE if uid == alerts.FOLDER else uid
+    api.folder.create_folder(title, uid=uid)
+    return [f"created folder {title}"]
 
 
-def _dashboard(api: GrafanaApi) -> list[str]:
-    ours = fleet.dashboard()
-    theirs = _found(api.dashboard.get_dashboard, fleet.UID)
-    if theirs is not None and covers(theirs["dashboard"], ours) and theirs["meta"].get("folderUid") == alerts.FOLDER:
-        return []
+def _dashboard(api: GrafanaApi, ours: Json, folder: str) -> str:
+    theirs = _found(api.dashboard.get_dashboard, ours["uid"])
+    if theirs is not None and covers(theirs["dashboard"], ours) and theirs["meta"].get("folderUid") == folder:
+        return ""
     api.dashboard.update_dashboard(
-        {"dashboard": {**ours, "id": None}, "folderUid": alerts.FOLDER, "overwrite": True, "message": "homeostat push"}
+        {"dashboard": {**ours, "id": None}, "folderUid": folder, "overwrite": True, "message": "homeostat push"}
     )
-    return [f"{'updated' if theirs else 'created'} dashboard {fleet.TITLE}"]
-
-
-def _rules(api: GrafanaApi, datasource: str) -> list[str]:
-    return [told for rule in alerts.group(datasource) if (told := _rule(api, rule))]
+    return f"{'updated' if theirs else 'created'} dashboard {ours['title']}"
 
 
 def _rule(api: GrafanaApi, ours: Json) -> str:
@@ -81,14 +121,18 @@ def _rule(api: GrafanaApi, ours: Json) -> str:
     return f"updated rule {ours['title']}"
 
 
-def _prune(api: GrafanaApi) -> list[str]:
-    """Removes rules of our group that the code does not have any more."""
-    known = {rule.uid for rule in alerts.RULES}
-    group = api.alertingprovisioning.get_rule_group(alerts.FOLDER, alerts.GROUP)
+def _prune(api: GrafanaApi, folder: str) -> list[str]:
+    """Remove rules of our group that the code does not have any more."""
+    known = {rule.uid for rule in RULES}
+    group = api.alertingprovisioning.get_rule_group(folder, alerts.GROUP)
     old = [rule for rule in group["rules"] if rule["uid"] not in known]
     for rule in old:
         api.alertingprovisioning.delete_alertrule(rule["uid"])
     return [f"removed rule {rule['title']}" for rule in old]
+
+
+def _told(lines: Iterable[str]) -> list[str]:
+    return [line for line in lines if line]
 
 
 def _found(get: Any, uid: str) -> Any:
@@ -100,9 +144,7 @@ def _found(get: Any, uid: str) -> Any:
         raise
 
 
-def _complaint(url: str, error: GrafanaException) -> str:
-    if error.status_code in (401, 403):
-        return (
-            f"Grafana at {url} refuses the token ({error.message}); it needs a service account token with role Editor"
-        )
+def _complaint(url: str, error: GrafanaException, needed: str) -> str:
+    if error.status_code in REFUSED:
+        return f"Grafana at {url} refuses the token ({error.message}); {needed}"
     return f"Grafana at {url}: {error.message}"

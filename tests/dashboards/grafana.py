@@ -11,30 +11,40 @@ from typing import Any
 
 Json = dict[str, Any]
 Answer = tuple[int, Any]
-TOKEN = "glsa_test"
+TOKEN, EDITOR = "glsa_admin", "glsa_editor"
 MISSING: Answer = (404, {"message": "not found"})
 
 
 class Grafana:
-    """The state; `writes` counts what changed it."""
+    """The state; `writes` counts what changed it. `path`: below which it is served, as behind a proxy."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "") -> None:
         self.url = ""
+        self.path = path
         self.folders: dict[str, Json] = {}
         self.dashboards: dict[str, Json] = {}
         self.rules: dict[str, Json] = {}
         self.sources: list[Json] = [
-            {"uid": "loki", "type": "loki", "isDefault": True},
-            {"uid": "prom", "type": "prometheus", "isDefault": False},
+            {"uid": "loki", "name": "Loki", "type": "loki", "isDefault": True},
+            {"uid": "prom", "name": "Prometheus", "type": "prometheus", "isDefault": False},
         ]
         self.writes: list[str] = []
 
-    def answer(self, method: str, path: str, body: Json) -> Answer:
+    def answer(self, method: str, path: str, body: Json, token: str = TOKEN) -> Answer:
+        if token not in (TOKEN, EDITOR):
+            return 401, {"message": "no"}
+        if not path.startswith(f"{self.path}/api/"):
+            return MISSING
+        path = path.removeprefix(f"{self.path}/api/")
+        if path.startswith("datasources") and token == EDITOR:
+            return 403, {"message": "datasources:read is needed"}
         if method != "GET":
             self.writes.append(f"{method} {path}")
-        match [method, *path.removeprefix("/api/").split("/")]:
+        match [method, *path.split("/")]:
             case ["GET", "datasources"]:
                 return 200, self.sources
+            case ["GET", "datasources", "uid", uid]:
+                return next(((200, each) for each in self.sources if each["uid"] == uid), MISSING)
             case ["GET", "folders", uid]:
                 return (200, self.folders[uid]) if uid in self.folders else MISSING
             case ["POST", "folders"]:
@@ -82,8 +92,8 @@ def running(grafana: Grafana) -> Iterator[Grafana]:
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"{}")
-            allowed = self.headers.get("Authorization") == f"Bearer {TOKEN}"
-            status, value = grafana.answer(self.command, self.path, body) if allowed else (401, {"message": "no"})
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            status, value = grafana.answer(self.command, self.path, body, token)
             sent = b"" if value is None else json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -98,7 +108,7 @@ def running(grafana: Grafana) -> Iterator[Grafana]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    grafana.url = f"http://127.0.0.1:{server.server_address[1]}"
+    grafana.url = f"http://127.0.0.1:{server.server_address[1]}{grafana.path}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield grafana

@@ -7,18 +7,34 @@ from pathlib import Path
 
 import yaml
 
-from dashboards import alerts, fleet
+from dashboards import fleet, pages
 from dashboards.export import DATASOURCE, TARGETS, export
+from dashboards.rules import RULES
 
 
 def test_every_file_is_written_and_readable(tmp_path: Path) -> None:
     files = {path.relative_to(tmp_path).as_posix(): path for path in export(tmp_path)}
     assert json.loads(files["grafana/dashboards/homeostat.json"].read_text()) == fleet.dashboard()
     (group,) = yaml.safe_load(files["grafana/provisioning/alerting/homeostat.yaml"].read_text())["groups"]
-    assert [rule["uid"] for rule in group["rules"]] == [rule.uid for rule in alerts.RULES]
+    assert [rule["uid"] for rule in group["rules"]] == [rule.uid for rule in RULES]
     assert {rule["data"][0]["datasourceUid"] for rule in group["rules"]} == {DATASOURCE}
     (source,) = yaml.safe_load(files["grafana/provisioning/datasources/homeostat.yaml"].read_text())["datasources"]
-    assert source["uid"] == DATASOURCE
+    assert (source["uid"], source["name"], source["isDefault"]) == (DATASOURCE, DATASOURCE, False)
+
+
+def test_a_grafana_that_has_a_prometheus_keeps_it(tmp_path: Path) -> None:
+    export(tmp_path)
+    sources = yaml.safe_load((tmp_path / "grafana/provisioning/datasources/homeostat.yaml").read_text())["datasources"]
+    assert not any(source["isDefault"] or source["name"] == "Prometheus" for source in sources)
+
+
+def test_rules_link_to_runbooks_of_the_grafana_that_people_use(tmp_path: Path) -> None:
+    export(tmp_path, grafana_url="https://ops.example.com/grafana/")
+    (group,) = yaml.safe_load((tmp_path / "prometheus/homeostat.rules.yml").read_text())["groups"]
+    links = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in group["rules"]}
+    assert links["homeostat-harm"] == f"https://ops.example.com/grafana/d/{pages.UID}?viewPanel=1"
+    shown = json.loads((tmp_path / "grafana/dashboards/homeostat-runbooks.json").read_text())["panels"]
+    assert [panel["id"] for panel in shown] == [int(link.rsplit("=")[-1]) for link in links.values()]
 
 
 def test_prometheus_scrapes_every_process_given(tmp_path: Path) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 
+import click
 import pytest
 
-from dashboards import alerts, fleet
+from dashboards import alerts, fleet, pages
 from dashboards.panels import COLUMNS, Json
+from dashboards.rules import RULES, Rule
+from deploy.cli import main
+
+HEADINGS = ["## What it means", "## Look", "## Do", "## Stop"]
 
 
 def panels() -> list[Json]:
@@ -47,16 +53,54 @@ def test_it_is_json_and_the_same_each_time() -> None:
     assert json.dumps(fleet.dashboard()) == json.dumps(fleet.dashboard())
 
 
-@pytest.mark.parametrize("rule", alerts.RULES, ids=lambda rule: rule.uid)
-def test_a_rule_has_one_condition_and_says_what_to_do(rule: alerts.Rule) -> None:
+def test_evidence_stands_on_a_log_axis() -> None:
+    (evidence,) = [panel for panel in panels() if panel["title"] == "Evidence against its threshold"]
+    drawn = evidence["fieldConfig"]["defaults"]
+    assert drawn["custom"]["scaleDistribution"] == {"type": "log", "log": 10}
+    assert drawn["min"] > 0
+
+
+def test_what_is_counted_shows_at_its_first() -> None:
+    """A counter's first sample is no rise to `increase`: panels of rare things must not rest on it alone."""
+    queries = [target["expr"] for panel in panels() for target in panel["targets"] if "_dropped_" in target["expr"]]
+    assert queries
+    assert all("unless homeostat_publisher_dropped_total offset" in query for query in queries)
+    (alarms,) = [panel for panel in panels() if panel["title"] == "Alarms"]
+    assert "homeostat_alarm_open" in alarms["targets"][0]["expr"]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.uid)
+def test_a_rule_has_one_condition_and_says_what_how_much_since_when_and_what_to_do(rule: Rule) -> None:
     made = alerts.rule_json(rule, "prom")
-    assert [query["refId"] for query in made["data"]] == ["A", "B"]
+    refids = [query["refId"] for query in made["data"]]
+    assert refids[:2] == ["A", "B"]
     assert made["condition"] == "B"
-    assert rule.severity in {"critical", "warning"}
-    assert len(rule.runbook) > 40
+    told = " ".join(made["annotations"].values())
+    assert all(f"$labels.{label}" in told for label in rule.by)
+    assert "$values.D.Value | humanizeTimestamp" in told
+    assert set(re.findall(r"\$values\.(\w)", told)) <= {*refids}
+    assert "<" not in told
+    assert "`homeostat " in rule.do or "log" in rule.do
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.uid)
+def test_a_rule_has_a_page_whose_commands_there_are(rule: Rule) -> None:
+    text = pages.path(rule.uid).read_text()
+    assert re.findall(r"^#+ .*", text, re.M) == [f"# {rule.title}", *HEADINGS]
+    for command in re.findall(r"`homeostat ([^`]+)`", text + rule.do):
+        group: click.Command = main
+        for word in command.split():
+            if not isinstance(group, click.Group):
+                break
+            assert word in group.commands, f"homeostat {command}"
+            group = group.commands[word]
+
+
+def test_every_page_belongs_to_a_rule() -> None:
+    assert {path.stem for path in pages.FOLDER.glob("*.md")} == {rule.uid for rule in RULES}
 
 
 def test_rules_have_uids_of_their_own_that_grafana_takes() -> None:
-    uids = [rule.uid for rule in alerts.RULES]
+    uids = [rule.uid for rule in RULES]
     assert len(set(uids)) == len(uids)
     assert all(len(uid) <= 40 for uid in uids)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from dashboards import alerts, fleet
+from dashboards import alerts, fleet, pages
 from dashboards.push import PushFailed, covers, push
+from dashboards.rules import RULES
 from deploy import ports
-from tests.dashboards.grafana import TOKEN, Grafana, running
+from tests.dashboards.grafana import EDITOR, TOKEN, Grafana, running
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +23,9 @@ def grafana() -> Iterator[Grafana]:
 
 def test_everything_is_created_and_a_second_push_changes_nothing(grafana: Grafana) -> None:
     told = push(grafana.url, TOKEN)
-    assert len(told) == 2 + len(alerts.RULES)
-    assert set(grafana.dashboards) == {fleet.UID}
-    assert set(grafana.rules) == {rule.uid for rule in alerts.RULES}
+    assert len(told) == 3 + len(RULES)
+    assert set(grafana.dashboards) == {fleet.UID, pages.UID}
+    assert set(grafana.rules) == {rule.uid for rule in RULES}
     assert {rule["data"][0]["datasourceUid"] for rule in grafana.rules.values()} == {"prom"}
     grafana.writes.clear()
     assert push(grafana.url, TOKEN) == []
@@ -33,7 +34,7 @@ def test_everything_is_created_and_a_second_push_changes_nothing(grafana: Grafan
 
 def test_what_somebody_changed_is_put_right_and_only_that(grafana: Grafana) -> None:
     push(grafana.url, TOKEN)
-    rule = alerts.RULES[0]
+    rule = RULES[0]
     grafana.rules[rule.uid]["for"] = "3h"
     grafana.dashboards[fleet.UID]["dashboard"]["panels"].pop()
     assert push(grafana.url, TOKEN) == [f"updated dashboard {fleet.TITLE}", f"updated rule {rule.title}"]
@@ -49,9 +50,46 @@ def test_a_rule_the_code_no_longer_has_goes(grafana: Grafana) -> None:
     assert "mine" in grafana.rules
 
 
-def test_a_named_data_source_is_used(grafana: Grafana) -> None:
-    push(grafana.url, TOKEN, datasource="other")
+def test_a_named_data_source_is_used_by_an_editor_who_may_not_list_them(grafana: Grafana) -> None:
+    push(grafana.url, EDITOR, datasource="other")
     assert {rule["data"][0]["datasourceUid"] for rule in grafana.rules.values()} == {"other"}
+    grafana.writes.clear()
+    with pytest.raises(PushFailed, match=r"datasources:read is needed.*role Admin; with --datasource UID role Editor"):
+        push(grafana.url, EDITOR)
+    assert grafana.writes == []
+
+
+def test_a_data_source_that_is_not_there_and_a_choice_of_two_are_no_guess(grafana: Grafana) -> None:
+    with pytest.raises(PushFailed, match="no data source with uid 'other'"):
+        push(grafana.url, TOKEN, datasource="other")
+    grafana.sources.append({"uid": "mimir", "name": "Mimir", "type": "prometheus", "isDefault": False})
+    with pytest.raises(PushFailed, match=r"2 Prometheus data sources: .*--datasource: prom \(Prometheus\), mimir"):
+        push(grafana.url, TOKEN)
+    assert grafana.writes == []
+
+
+def test_a_folder_of_the_operators_is_made_or_used(grafana: Grafana) -> None:
+    grafana.folders["team"] = {"uid": "team", "title": "The team"}
+    assert "created folder" not in " ".join(push(grafana.url, TOKEN, folder="team"))
+    assert {rule["folderUID"] for rule in grafana.rules.values()} == {"team"}
+    assert push(grafana.url, TOKEN, folder="other")[0] == "created folder other"
+    assert {board["meta"]["folderUid"] for board in grafana.dashboards.values()} == {"other"}
+    assert push(grafana.url, TOKEN, folder="other") == []
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_grafana_below_a_path_is_reached_and_linked_to(slash: str) -> None:
+    with running(Grafana("/tools/grafana")) as grafana:
+        push(grafana.url + slash, TOKEN)
+        assert push(grafana.url + slash, TOKEN) == []
+        (link, *_) = {rule["annotations"]["runbook_url"] for rule in grafana.rules.values()}
+    assert link.startswith(f"{grafana.url}/d/{pages.UID}?viewPanel=")
+
+
+@pytest.mark.parametrize("url", ["grafana.example.com", "ftp://grafana", "http://", ""])
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(PushFailed, match="expected one like https://"):
+        push(url, TOKEN)
 
 
 def test_without_prometheus_it_says_what_to_do(grafana: Grafana) -> None:

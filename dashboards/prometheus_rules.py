@@ -1,0 +1,52 @@
+"""The rules as Prometheus reads them, for those who page by Alertmanager."""
+
+from __future__ import annotations
+
+import re
+
+from dashboards import pages
+from dashboards.panels import Json
+from dashboards.rules import RULES, Figure, Rule
+
+EVERY = "15s"
+
+
+def groups(grafana: str) -> Json:
+    """Return the rules file. `grafana`: the address of the pages that the rules link to."""
+    return {"groups": [{"name": "homeostat", "interval": EVERY, "rules": [_rule(rule, grafana) for rule in RULES]}]}
+
+
+def _rule(rule: Rule, grafana: str) -> Json:
+    return {
+        "alert": rule.uid,
+        "expr": f"({rule.expression}) > 0",
+        "for": rule.for_,
+        "labels": {"severity": rule.severity, "product": "homeostat"},
+        "annotations": {
+            "title": rule.title,
+            "summary": written(rule, rule.summary),
+            "description": written(rule, f"Since <since>. {rule.do}"),
+            "runbook_url": pages.link(grafana, rule.uid),
+        },
+    }
+
+
+def written(rule: Rule, text: str) -> str:
+    """Return the text as a template of Prometheus'."""
+    figures = {"amount": rule.amount, "since": rule.since}
+
+    def put(found: re.Match[str]) -> str:
+        name = found.group(1)
+        return _looked_up(figures[name], rule.by) if name in figures else f"{{{{ $labels.{name} }}}}"
+
+    return re.sub(r"<(\w+)>", put, text)
+
+
+def _looked_up(figure: Figure, by: tuple[str, ...]) -> str:
+    """Ask for the figure's series with the alert's own labels."""
+    if not figure.expression:
+        return f"{{{{ $value | {figure.form} }}}}"
+    same = [f"(eq .Labels.{label} $labels.{label})" for label in by]
+    shown = f"{{{{ .Value | {figure.form} }}}}"
+    matching = f"{{{{ if and true {' '.join(same)} }}}}{shown}{{{{ end }}}}"
+    return f"{{{{ range query `{figure.expression}` }}}}{matching}{{{{ end }}}}"

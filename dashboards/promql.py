@@ -1,0 +1,53 @@
+"""What several rules and panels ask Prometheus in the same way."""
+
+from __future__ import annotations
+
+HELD = "1d"  # how long an open alarm stays open whose worker is gone and has no successor
+
+
+def newly(counter: str, by: str, window: str, started: str = "") -> str:
+    """Return how far a counter rose in the window.
+
+    `increase` alone misses a series that begins inside the window, and one of a process that began anew with the
+    number its predecessor had. `started` is the window in seconds, where a process's start is to count as well."""
+    born = f"({counter} unless {counter} offset {window})"
+    restarted = f"({counter} and on (job, instance) process_start_time_seconds > time() - {started})"
+    parts = [born, *([restarted] if started else []), f"increase({counter}[{window}])"]
+    return f"sum by ({by}) ({' or '.join(parts)})"
+
+
+def alarm_open(kind: str) -> str:
+    """Return 1 for each alias and version with an open alarm of this kind.
+
+    A worker that hands an alias over leaves a gap of seconds, one that is gone leaves nothing: the alarm stays open
+    until some worker speaks of the alias again."""
+    live = _latest("alias, version", f'homeostat_alarm_open{{kind="{kind}"}}', "2m")
+    held = _latest("alias, version", f'homeostat_alarm_open{{kind="{kind}"}}', HELD)
+    spoken = _latest("alias", "homeostat_alarm_open", "2m")
+    return f"({live} > 0) or ({held} > 0 unless on (alias) {spoken})"
+
+
+def alarm_onset(kind: str) -> str:
+    """Return when the harm of each open alarm began, in seconds since 1970."""
+    return _latest("alias, version", f'homeostat_alarm_onset_seconds{{kind="{kind}"}}', HELD)
+
+
+def alarm_harm(kind: str) -> str:
+    """Return the share of bad replies that each alarm of this kind was raised for."""
+    return _latest("alias, version", f'homeostat_alarm_harm_ratio{{kind="{kind}"}}', HELD)
+
+
+def first_seen(expression: str) -> str:
+    """Return when the expression was above zero first, in the last six hours."""
+    return f"min_over_time(timestamp(({expression}) > 0)[6h:5m]) or timestamp(({expression}) > 0)"
+
+
+def burning(window: str, burn: float) -> str:
+    """Return the share of 5xx where it is above `burn`. A shadow's answers reach no client."""
+    every = 'homeostat_requests_total{arm!="shadow"%s}'
+    failed, asked = (f"sum by (alias, version) (rate({every % m}[{window}]))" for m in (', status=~"5.."', ""))
+    return f"({failed} / {asked} > {burn:g})"
+
+
+def _latest(by: str, series: str, window: str) -> str:
+    return f"max by ({by}) (last_over_time({series}[{window}]))"
