@@ -235,6 +235,35 @@ THE_LOG = (
         "Bring Kafka back (`homeostat doctor` looks at it), or give the gateways more room (`gateway.spool_bytes`).",
     ),
     Rule(
+        "homeostat-unread",
+        "Events were deleted unread",
+        newly("homeostat_events_deleted_unread_total", "topic", "15m", "900"),
+        ("topic",),
+        "critical",
+        "<topic> deleted <amount> events before a worker read them: it keeps them for less time than the worker lags.",
+        "They are lost to the monitor and to later trainings. Raise the topic's retention, add workers or partitions; "
+        "`homeostat doctor` looks at the topics.",
+    ),
+    Rule(
+        "homeostat-too-large",
+        "Records are too large",
+        newly("homeostat_records_too_large_total", "topic", "15m", "900"),
+        ("topic",),
+        "warning",
+        "<amount> records for <topic> were larger than a broker takes, and were kept aside.",
+        "The log of the process that sent them names each with its size and where it lies. Raise the topic's "
+        "`max.message.bytes`, or lower what makes them large; `homeostat doctor` looks at the topics.",
+    ),
+    Rule(
+        "homeostat-made-anew",
+        "A topic was made anew",
+        "max by (topic) (homeostat_topic_made_anew)",
+        ("topic",),
+        "critical",
+        "<topic> was deleted and created again: the worker takes nothing of it, so nothing of it is judged.",
+        "If that was meant: `homeostat topics accept <topic>` keeps the old rows and goes on with the new topic.",
+    ),
+    Rule(
         "homeostat-unreadable",
         "Events nobody could read",
         newly("homeostat_events_dead_lettered_total", "topic", "15m", "900"),

@@ -35,8 +35,9 @@ def quality(settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm
     evidence = _harm_evidence(settings.label_arl / known.block, known, harm) | {
         "accuracy_since_onset": round(accuracy, 4)
     }
+    last_seen = (last.id, last.time_ms)
     return _alarm(
-        "quality", watch, harm.since, (last.id, last.time_ms), evidence | _shown(told), summary + _where(told)
+        "quality", watch, harm.since, last_seen, evidence | _shown(told), summary + _where(told), harm=1.0 - accuracy
     )
 
 
@@ -51,7 +52,8 @@ def estimated_quality(threshold: float, watch: Watch, known: Baseline, harm: Har
     )
     evidence = _harm_evidence(threshold, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
     evidence |= _interval(watch, harm.since[1], shown) | _shown(told) | _asked(watch, shown)
-    return _alarm("estimated_quality", watch, harm.since, _last(shown), evidence, summary + _where(told))
+    summary += _where(told)
+    return _alarm("estimated_quality", watch, harm.since, _last(shown), evidence, summary, harm=1.0 - accuracy)
 
 
 def drift(watch: Watch, detectors: Drift, found: Found, shown: Sequence[Seen]) -> Alarm:
@@ -90,7 +92,7 @@ def burn(kind: Kind, watch: Watch, found: Burn, last: Moment) -> Alarm:
         "requests": found.requests,
         "bad": found.bad,
     }
-    return _alarm(kind, watch, ("", found.since_ms), last, evidence, summary)
+    return _alarm(kind, watch, ("", found.since_ms), last, evidence, summary, harm=found.bad / found.requests)
 
 
 def unsafe(watch: Watch, found: Unsafe, shown: Sequence[Seen]) -> Alarm:
@@ -99,13 +101,14 @@ def unsafe(watch: Watch, found: Unsafe, shown: Sequence[Seen]) -> Alarm:
     told = story(watch.slices, shown, hits, since_ms=found.onset[1], measure=f"share with {found.flag}")
     summary = f"{watch.version}: {found.summary}{_where(told)}"
     evidence = found.evidence() | _shown(told)
-    return _alarm("safety", watch, found.onset, found.last, evidence, summary, about=found.flag)
+    share = found.since.hits / found.since.rows
+    return _alarm("safety", watch, found.onset, found.last, evidence, summary, found.flag, share)
 
 
 def unfair(watch: Watch, found: Unfair) -> Alarm:
     """One group is served worse than the rest."""
     summary = f"{watch.version}: {found.summary}"
-    return _alarm("fairness", watch, found.onset, found.last, found.evidence(), summary, about=found.about)
+    return _alarm("fairness", watch, found.onset, found.last, found.evidence(), summary, found.about, found.mean)
 
 
 def clock(time_ms: int) -> str:
@@ -167,9 +170,11 @@ def _alarm(
     evidence: dict[str, Json],
     summary: str,
     about: str = "",
+    harm: float = 0.0,
 ) -> Alarm:
     return Alarm(
         about=about,
+        harm=round(harm, 4),
         kind=kind,
         severity=SEVERITIES[kind],
         version=watch.version,

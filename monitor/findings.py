@@ -39,6 +39,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
     evidence: dict[str, Json]  # statistic, threshold, and what a reader needs to judge them
     summary: str
     about: str = ""  # which of several that the same event may complete: a flag, a group
+    harm: float = 0.0  # share of bad replies since the onset, or how much worse off a group is; 0 where none is known
 
     @property
     def key(self) -> str:

@@ -45,7 +45,7 @@ def place(kind: Kind, about: str = "") -> str:
 def opened(watch: Watch, alarm: Alarm, labels_before: int = 0) -> Found:
     """With the alarm open, and the events that it asks labels for remembered."""
     asked = [*watch.asked, *map(event_print, alarm.evidence.get("label_first", []))]
-    raised = Raised(alarm.time_ms, alarm.onset_ms, labels_before, alarm.key, alarm.kind, alarm.about)
+    raised = Raised(alarm.time_ms, alarm.onset_ms, labels_before, alarm.key, alarm.kind, alarm.about, alarm.harm)
     opened = watch.raised | {place(alarm.kind, alarm.about): raised}
     return replace(watch, asked=asked[-ASKED_KEPT:], raised=opened), [alarm]
 

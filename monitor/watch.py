@@ -56,6 +56,7 @@ class Raised(msgspec.Struct, frozen=True):
     key: str = ""  # the alarm's
     kind: Kind = "quality"
     about: str = ""
+    harm: float = 0.0  # as the alarm said
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):

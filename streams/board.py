@@ -11,12 +11,15 @@ from prometheus_client import Gauge
 
 from monitor.findings import Kind
 from monitor.judge import Progress, progress
+from monitor.settings import MonitorSettings
+from monitor.wanted import labels_wanted
 from streams import metrics
 from streams.events import WindowClosed
 from streams.state import JudgeRecord
 
 OF_VERSIONS: tuple[Gauge, ...] = (
     metrics.ALARM_OPEN,
+    metrics.ALARM_HARM,
     metrics.ALARM_ONSET,
     metrics.EVIDENCE,
     metrics.REFERENCE_EVENTS,
@@ -33,6 +36,7 @@ class Board:
     """What is shown: by alias, its versions and when each answered last. The versions of the judge's memory serve, or
     served, as champion; others are candidates, of which only windows tell."""
 
+    settings: MonitorSettings
     shown: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def show(self, memory: JudgeRecord, windows: Iterable[WindowClosed] = ()) -> None:
@@ -40,6 +44,7 @@ class Board:
         alias, champion = memory.alias, memory.judge.champion
         versions = self.shown.setdefault(alias, {})
         metrics.LATE.labels(alias).set(memory.judge.windows.late)
+        metrics.LABELS_WANTED.labels(alias).set(labels_wanted(self.settings, memory.judge, memory.policy))
         for version, stands in progress(memory.judge).items():
             if champion in ("", version):
                 versions.setdefault(version, 0)
@@ -54,7 +59,7 @@ class Board:
         """Others tell of these aliases now."""
         for alias in aliases:
             self.shown.pop(alias, None)
-            for metric in (metrics.LATE, *OF_VERSIONS):
+            for metric in (metrics.LATE, metrics.LABELS_WANTED, *OF_VERSIONS):
                 metric.remove_by_labels({"alias": alias})
 
     def _retire(self, memory: JudgeRecord) -> None:
@@ -73,12 +78,14 @@ def _stands(alias: str, version: str, stands: Progress) -> None:
     for detector, log10 in stands.evidence.items():
         metrics.EVIDENCE.labels(alias, version, detector).set(10.0**log10)
     for kind in get_args(Kind):
-        onsets_ms = [raised.onset_ms for raised in stands.raised.values() if raised.kind == kind]
-        metrics.ALARM_OPEN.labels(alias, version, kind).set(bool(onsets_ms))
-        if onsets_ms:
-            metrics.ALARM_ONSET.labels(alias, version, kind).set(min(onsets_ms) / 1_000)
+        raised = [each for each in stands.raised.values() if each.kind == kind]
+        metrics.ALARM_OPEN.labels(alias, version, kind).set(bool(raised))
+        if raised:
+            metrics.ALARM_ONSET.labels(alias, version, kind).set(min(each.onset_ms for each in raised) / 1_000)
+            metrics.ALARM_HARM.labels(alias, version, kind).set(max(each.harm for each in raised))
         else:
-            metrics.ALARM_ONSET.remove_by_labels({"alias": alias, "version": version, "kind": kind})
+            for metric in (metrics.ALARM_ONSET, metrics.ALARM_HARM):
+                metric.remove_by_labels({"alias": alias, "version": version, "kind": kind})
 
 
 def _window(window: WindowClosed) -> None:

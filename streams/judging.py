@@ -55,7 +55,10 @@ class Judging:
     results_id: Callable[[], str] = lambda: ""  # the id of the results' topic now
     clock: Callable[[], float] = time.monotonic
     desks: dict[int, Desk] = field(default_factory=dict)
-    board: Board = field(default_factory=Board)
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.board = Board(self.rules.monitor)
 
     async def take(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Takes scores and results. Returns once all that follows from what is in order is confirmed, and then the

@@ -39,6 +39,14 @@ ALARM_OPEN = Gauge(
     "1 while an alarm of this kind is open for the version that serves, 0 while none is.",
     ["alias", "version", "kind"],
 )
+ALARM_HARM = Gauge(
+    "homeostat_alarm_harm_ratio",
+    "Share of bad replies that the open alarm was raised for, or how much worse off a group is; of several the most.",
+    ["alias", "version", "kind"],
+)
+LABELS_WANTED = Gauge(
+    "homeostat_labels_wanted", "Labels that are missing to tell whether there is harm, or to train.", ["alias"]
+)
 ALARM_ONSET = Gauge(
     "homeostat_alarm_onset_seconds",
     "When what the open alarm is about began, as far as is known: Unix time; of several the first.",

@@ -56,6 +56,10 @@ def kind_of(rule: str) -> str:
 
 
 ALARMS = ["homeostat-harm", "homeostat-safety", "homeostat-fairness", "homeostat-estimated", "homeostat-latency"]
+COUNTED = [
+    ("homeostat-unread", "homeostat_events_deleted_unread_total"),
+    ("homeostat-too-large", "homeostat_records_too_large_total"),
+]
 CASES = [
     *(Case(rule, "an open alarm pages", alarm(kind_of(rule), "1x120"), PAGED, figures=SAID) for rule in ALARMS),
     *(Case(rule, "a cleared one does not", alarm(kind_of(rule), "1x30 0x90")) for rule in ALARMS),
@@ -129,6 +133,12 @@ CASES = [
           f"process_start_time_seconds{{{WORKERS[0]}}}": "0x56 3420x60"},
          {"topic": "t", "reason": "full"}, figures={"amount": "7", "since": DAWN.format("00:00:00")}),
     Case("homeostat-lost", "long ago", {'homeostat_publisher_dropped_total{topic="t", reason="full"}': "7x120"}),
+    *(Case(rule, "the first ones", {f'{counter}{{topic="t"}}': "_x55 3x60"},
+           {"topic": "t"}, figures={"amount": "3", "since": DAWN.format("00:55:00")}) for rule, counter in COUNTED),
+    *(Case(rule, "long ago", {f'{counter}{{topic="t"}}': "3x120"}) for rule, counter in COUNTED),
+    Case("homeostat-made-anew", "at once", {'homeostat_topic_made_anew{topic="t"}': "0x55 1x60"},
+         {"topic": "t"}, figures={"since": DAWN.format("01:00:00")}),
+    Case("homeostat-made-anew", "accepted", {'homeostat_topic_made_anew{topic="t"}': "1x55 0x60"}),
     Case("homeostat-unreadable", "the first one", {'homeostat_events_dead_lettered_total{topic="t"}': "_x55 1x60"},
          {"topic": "t"}, figures={"amount": "1", "since": DAWN.format("00:55:00")}),
     Case("homeostat-unreadable", "long ago", {'homeostat_events_dead_lettered_total{topic="t"}': "1x120"}),

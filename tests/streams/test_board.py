@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_settings
+
 import prometheus_client
 import pytest
 from msgspec.structs import replace
@@ -38,7 +40,7 @@ def series(version: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def clean() -> None:
-    Board().take_away([ALIAS])
+    Board(RULES.monitor).take_away([ALIAS])
 
 
 def judging(log: FakeLog) -> Judging:
@@ -55,9 +57,11 @@ async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
     assert value("alarm_open", kind="quality") == 1.0
     assert value("alarm_open", kind="drift") == 0.0
     assert value("alarm_onset_seconds", kind="quality") == raised.onset_ms / 1_000
+    assert value("alarm_harm_ratio", kind="quality") == raised.harm > 0.3
     await worker.take(chunks(taken[ALARMED : ALARMED + 1]))
     assert value("alarm_open", kind="quality") == 0.0
     assert value("alarm_onset_seconds", kind="quality") is None
+    assert value("alarm_harm_ratio", kind="quality") is None
 
 
 async def test_a_worker_that_takes_a_partition_over_shows_what_is_open_at_once() -> None:
@@ -111,7 +115,7 @@ def served_by(memory: JudgeRecord, version: str) -> JudgeRecord:
 
 
 def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
-    board, (memory, _) = Board(), lived()
+    board, (memory, _) = Board(RULES.monitor), lived()
     board.show(memory, [window(VERSION, 1_000)])
     assert value("accuracy_ratio") == 0.9
     assert value("evidence_ratio", detector="quality") is not None
@@ -123,7 +127,7 @@ def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
 
 
 def test_a_candidate_is_shown_while_it_answers() -> None:
-    board, (memory, _) = Board(), lived()
+    board, (memory, _) = Board(RULES.monitor), lived()
     board.show(memory, [window(VERSION, 1_000), window("support-canary", 1_000)])
     assert value("accuracy_ratio", "support-canary") == 0.9
     assert value("alarm_open", "support-canary", kind="quality") is None
@@ -131,8 +135,18 @@ def test_a_candidate_is_shown_while_it_answers() -> None:
     assert series("support-canary") == []
 
 
+def test_labels_that_are_missing_are_shown_until_the_partition_goes() -> None:
+    board, (memory, _) = Board(replace_settings(RULES.monitor, min_reference_labels=10_000)), lived()
+    board.show(memory)
+    labelled = memory.judge.watches[VERSION].labels
+    shown = prometheus_client.REGISTRY.get_sample_value("homeostat_labels_wanted", {"alias": ALIAS})
+    assert shown == 10_000 - sum(label >= 0 for label in labelled)
+    board.take_away([ALIAS])
+    assert prometheus_client.REGISTRY.get_sample_value("homeostat_labels_wanted", {"alias": ALIAS}) is None
+
+
 def test_an_alias_without_a_champion_shows_nothing() -> None:
-    board = Board()
+    board = Board(RULES.monitor)
     board.show(start(ALIAS))
     assert series(VERSION) == []
     assert AliasState(alias=ALIAS).champion == ""
