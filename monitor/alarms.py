@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from monitor import calibration
+from monitor import calibration, earlier
 from monitor.burn_rate import Burn
 from monitor.detectors.interface import Moment
 from monitor.detectors.risk import Harm
@@ -27,7 +27,8 @@ def quality(settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm
     """Labels prove that more answers are wrong than the limit accepts."""
     accuracy = 1.0 - harm.losses / harm.count
     losses = [event.loss for event in watch.told]
-    told = story(watch.slices, watch.told, losses, since_ms=harm.since[1], measure="share of wrong answers")
+    before = earlier.losses(watch)
+    told = story(watch.slices, watch.told, losses, before, since_ms=harm.since[1], measure="share of wrong answers")
     summary = (
         f"{watch.version} is right in {accuracy:.0%} of the {harm.count} labelled answers since "
         f"{clock(harm.since[1])}; it was {_share(known)} in the reference"
@@ -44,8 +45,10 @@ def quality(settings: MonitorSettings, watch: Watch, known: Baseline, harm: Harm
 def estimated_quality(threshold: float, watch: Watch, known: Baseline, harm: Harm, shown: Sequence[Seen]) -> Alarm:
     """The model's own confidence promises fewer right answers than the limit accepts."""
     accuracy = 1.0 - harm.losses / harm.count
-    values = [1.0 - event.chance if event.chance >= 0 else 0.0 for event in shown]
-    told = story(watch.slices, shown, values, since_ms=harm.since[1], measure="estimated share of wrong answers")
+    values, measure = _doubts(shown), "estimated share of wrong answers"
+    known_before = earlier.events(watch)
+    before = earlier.valued(known_before, _doubts(known_before))
+    told = story(watch.slices, shown, values, before, since_ms=harm.since[1], measure=measure)
     summary = (
         f"{watch.version} seems right in only {accuracy:.0%} of the answers since {clock(harm.since[1])}, by its own "
         f"confidence; it was {_share(known)} in the reference. An estimate: labels must tell"
@@ -60,7 +63,9 @@ def drift(watch: Watch, detectors: Drift, found: Found, shown: Sequence[Seen]) -
     """The events look different from the reference; whether that does harm is another question."""
     change = found.change
     values, measure = speaking(found, watch.names, shown)
-    told = story(watch.slices, shown, values, since_ms=change.since[1], measure=measure)
+    known = earlier.events(watch)
+    before = earlier.valued(known, speaking(found, watch.names, known, shown)[0])
+    told = story(watch.slices, shown, values, before, since_ms=change.since[1], measure=measure)
     most = sorted(found.each, key=lambda each: -each[1])[:MOST_MOVED]
     moved: list[Json] = [{"name": name, "log10_evidence": log10(value / detectors.arl)} for name, value in most]
     evidence: dict[str, Json] = {
@@ -98,7 +103,9 @@ def burn(kind: Kind, watch: Watch, found: Burn, last: Moment) -> Alarm:
 def unsafe(watch: Watch, found: Unsafe, shown: Sequence[Seen]) -> Alarm:
     """Answers cross a line more often than they did."""
     hits = [float(found.flag in event.flags) for event in shown]
-    told = story(watch.slices, shown, hits, since_ms=found.onset[1], measure=f"share with {found.flag}")
+    known = earlier.events(watch)
+    before = earlier.valued(known, [float(found.flag in event.flags) for event in known])
+    told = story(watch.slices, shown, hits, before, since_ms=found.onset[1], measure=f"share with {found.flag}")
     summary = f"{watch.version}: {found.summary}{_where(told)}"
     evidence = found.evidence() | _shown(told)
     share = found.since.hits / found.since.rows
@@ -122,11 +129,17 @@ def clock(time_ms: int) -> str:
 
 def _shown(told: Story) -> dict[str, Json]:
     found = {**msgspec.structs.asdict(told.slice), "measure": told.measure} if told.slice else None
-    return {"slice": found, "examples": told.examples}
+    return {"slice": found, "slices_unknown": told.unknown, "examples": told.examples}
 
 
 def _where(told: Story) -> str:
-    return f". Mostly where {told.slice.name} ({told.slice.share:.0%} of the events since)" if told.slice else ""
+    blamed = f". Mostly where {told.slice.name} ({told.slice.share:.0%} of the events since)" if told.slice else ""
+    unknown = f". Of {', '.join(told.unknown)} the reference holds too little to tell" if told.unknown else ""
+    return blamed + unknown
+
+
+def _doubts(events: Sequence[Seen]) -> list[float]:
+    return [1.0 - event.chance if event.chance >= 0 else 0.0 for event in events]
 
 
 def _asked(watch: Watch, shown: Sequence[Seen]) -> dict[str, Json]:

@@ -21,7 +21,7 @@ import numpy as np
 from monitor.detectors.interface import Change, Floats
 from monitor.drift import DESCRIPTORS, TEXTS, Found
 from monitor.rows import ScoreRows
-from monitor.slices import Explanation, Member, explaining, named
+from monitor.slices import Explanation, Member, Valued, explaining, named
 from monitor.traits import Traits
 
 KEPT = 256
@@ -59,6 +59,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of an alarm: the slice that explains it, of which measure, and examples, the clearest first."""
 
     slice: Explanation | None
+    unknown: list[str]  # slices that stand out, and that the reference hardly knows
     measure: str
     examples: list[str]
 
@@ -85,21 +86,34 @@ def kept(older: Sequence[E], newer: Iterable[E]) -> list[E]:
     return both[-KEPT:]
 
 
-def story(names: Sequence[str], events: Sequence[E], values: Sequence[float], *, since_ms: int, measure: str) -> Story:
-    """Of the events since the onset, by a value that is high where the alarm is right."""
+def story(
+    names: Sequence[str],
+    events: Sequence[E],
+    values: Sequence[float],
+    before: Valued,
+    *,
+    since_ms: int,
+    measure: str,
+) -> Story:
+    """Of the events since the onset, by a value that is high where the alarm is right. `before`: of the reference."""
     chosen = [k for k, event in enumerate(events) if event.time_ms >= since_ms]
-    best = explaining(names, [events[k].slices for k in chosen], [values[k] for k in chosen])
+    found = explaining(names, Valued([events[k].slices for k in chosen], [values[k] for k in chosen]), before)
+    best = found.best
     inside = [k for k in chosen if best is None or names.index(best.name) in events[k].slices]
     ranked = sorted(inside, key=lambda k: (-values[k], -k))[:EXAMPLES]
-    return Story(slice=best, measure=measure, examples=[events[k].id for k in ranked if values[k] > 0])
+    examples = [events[k].id for k in ranked if values[k] > 0]
+    return Story(slice=best, unknown=found.unknown, measure=measure, examples=examples)
 
 
-def speaking(found: Found, names: Sequence[str], events: Sequence[Seen]) -> tuple[list[float], str]:
-    """How far each event speaks for a drift, and what that measures. `names`: of the descriptors."""
+def speaking(
+    found: Found, names: Sequence[str], events: Sequence[Seen], now: Sequence[Seen] | None = None
+) -> tuple[list[float], str]:
+    """How far each event speaks for a drift, and what that measures. `names`: of the descriptors. `now`: the events of
+    this time, where these are of another."""
     if found.part == DESCRIPTORS:
         return _moved(found.change, names[found.change.column], events)
     if found.part == TEXTS:
-        return _alike(events), "likeness to the texts of this time"
+        return _alike(events, now or events), "likeness to the texts of this time"
     category = found.each[found.change.column][0].partition("=")[2]
     known = {name.partition("=")[2] for name, _ in found.each}
     hits = [_is(event.traits.category(found.part), category, known) for event in events]
@@ -116,11 +130,15 @@ def _moved(change: Change, name: str, events: Sequence[Seen]) -> tuple[list[floa
     return [sign * score for score in scores], f"score of {name}" + (", turned round" if sign < 0 else "")
 
 
-def _alike(events: Sequence[Seen]) -> list[float]:
-    """Share of the fingerprint's bits in which each text is as most of these are."""
-    bits = np.array([[event.traits.text >> bit & 1 for bit in range(64)] for event in events])
-    likeness: list[float] = (bits == (bits.mean(axis=0) >= 0.5)).mean(axis=1).tolist()
+def _alike(events: Sequence[Seen], now: Sequence[Seen]) -> list[float]:
+    """Share of the fingerprint's bits in which each text is as most of this time are."""
+    likeness: list[float] = (_bits(events) == (_bits(now).mean(axis=0) >= 0.5)).mean(axis=1).tolist()
     return likeness
+
+
+def _bits(events: Sequence[Seen]) -> Floats:
+    bits = [[event.traits.text >> bit & 1 for bit in range(64)] for event in events]
+    return np.array(bits, dtype=np.float64).reshape(len(events), 64)
 
 
 def _is(value: str, category: str, known: Collection[str]) -> float:

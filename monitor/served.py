@@ -25,7 +25,8 @@ from monitor.people import UNKNOWN, person
 from monitor.rows import ScoreRows
 from monitor.sample import Sample, gather
 from monitor.settings import MonitorSettings
-from monitor.traits import traits
+from monitor.slices import named
+from monitor.traits import kept, traits
 from monitor.watch import (
     UNLABELLED,
     Baseline,
@@ -77,6 +78,7 @@ def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> tuple[W
     wanted, span_ms = settings.reference_events, settings.reference_span_s * 1_000
     grown = gather(watch.sample, rows.times_ms, wanted=wanted, span_ms=span_ms)
     taken = rows.take(range(grown.taken))
+    names, members = named(watch.slices, taken.tags or [{}] * len(taken))
 
     def of(older: Sequence[T], newer: Sequence[T]) -> list[T]:
         both = [*older, *newer]
@@ -90,6 +92,8 @@ def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> tuple[W
         labels=of(watch.labels, [UNLABELLED] * len(taken)),
         turns=of(watch.turns or [0] * len(watch.labels), [0] * len(taken)),
         people=of(watch.people or [UNKNOWN] * len(watch.labels), [person(client) for client in taken.clients]),
+        members=of(watch.members or [()] * len(watch.labels), members),
+        slices=names,
         known=None,
         traits=of(watch.traits, traits(taken)),
     )
@@ -116,8 +120,8 @@ def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
     drift = detectors(complete, settings.arl_events).start()
     flags = safety.start(settings.safety, watch.names, watch.rows, watch.people, sample.times_ms)
     watch = replace(watch, reference=complete, frozen_ms=time_ms, drift=drift, safety=flags)
-    watch = replace(watch, rows=[], prints=[], traits=[], sample=Sample())
-    watch, left_out = untested.told(settings, watch, time_ms)
+    watch = replace(watch, rows=[], prints=[], traits=[kept(each, complete.categories) for each in watch.traits])
+    watch, left_out = untested.told(settings, replace(watch, sample=Sample()), time_ms)
     return watch, [frozen, *_wanted(settings, watch, known, time_ms), *left_out]
 
 

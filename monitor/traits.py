@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -35,6 +35,11 @@ def traits(rows: ScoreRows) -> list[Traits]:
     languages = [tags.get("language", "")[:LONGEST] for tags in rows.tags] if rows.tags else nothing
     columns = (rows.fingerprints or [0] * len(rows), rows.answers or nothing, rows.finish_reasons or nothing, languages)
     return [Traits(*values) for values in zip(*columns, strict=True)]
+
+
+def kept(event: Traits, columns: Collection[str]) -> Traits:
+    """Return the categories in these columns only, and no text."""
+    return Traits(0, *(event.category(column) if column in columns else "" for column in COLUMNS))
 
 
 def counted(events: Sequence[Traits]) -> dict[str, dict[str, int]]:

@@ -71,7 +71,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[int] = []  # of the reference's events, in their order
     turns: list[int] = []  # in which these labels came
     people: list[int] = []  # who asked for the reference's events
-    traits: list[Traits] = []
+    members: list[Member] = []  # their slices
+    traits: list[Traits] = []  # and their categories
     sample: Sample = Sample()
     reference: Reference | None = None
     frozen_ms: int = 0

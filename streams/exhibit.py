@@ -60,6 +60,8 @@ def _slice(found: Mapping[str, Any] | None) -> str:
         f"{found['name']} differs most from the rest: {found['measure']} {found['mean']:.2f} in "
         f"{found['events']} events, {found['elsewhere']:.2f} elsewhere ({found['errors']:.0f} standard errors)."
     )
+    if "before" in found:
+        said += f" In the reference it was {found['before']:.2f}, and {found['elsewhere_before']:.2f} elsewhere."
     return f"<p>{_text(said)}</p>"
 
 

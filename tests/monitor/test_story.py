@@ -71,6 +71,62 @@ def test_harm_names_the_slice_whose_answers_are_wrong() -> None:
     assert german(alarm)
 
 
+def test_a_language_that_was_always_worse_is_not_blamed_where_all_got_worse() -> None:
+    """German answers were wrong more often than others from the start; now all are, by as much."""
+    blamed = []
+    for seed in range(10):
+        world = make(seed)
+        rates = np.array([0.3 if each["language"] == "de" else 0.05 for each in tags(300)])
+        world.label(world.serve(300, tags=tags(300)), (world.rng.random(300) > rates).tolist())
+        for _ in range(60):
+            later = np.array([0.6 if each["language"] == "de" else 0.35 for each in tags(8)])
+            world.label(world.serve(8, tags=tags(8)), (world.rng.random(8) > later).tolist())
+        (alarm,) = world.alarms("quality")
+        blamed += [alarm.evidence["slice"]["name"]] if alarm.evidence["slice"] else []
+    assert blamed == []
+
+
+def test_long_questions_of_one_tenant_are_no_reason_where_all_became_longer() -> None:
+    """So it is with drift, flags and confidence: what always differed explains nothing."""
+    blamed = []
+    for seed in range(5):
+        world = make(seed)
+        usual = np.where(np.arange(300) % 4 == 0, 2.5, 0.0)
+        before, now = values(world, 300), values(world, 300)
+        before[:, 0] += usual
+        now[:, 0] += usual + 2.0
+        world.serve(300, values=before, tags=tags(300))
+        world.serve(300, values=now, tags=tags(300))
+        (alarm,) = world.alarms("drift")
+        blamed += [alarm.evidence["slice"]["name"]] if alarm.evidence["slice"] else []
+    assert blamed == []
+
+
+def test_a_tenant_that_is_new_is_named_as_unknown() -> None:
+    world = started(5)
+    made = values(world, 400)
+    made[::4, 0] += 3.0
+    named = [LANGUAGES[k // 4 % 4] | ({"tenant": "new"} if k % 4 == 0 else {}) for k in range(400)]
+    world.serve(400, values=made, tags=named)
+    (alarm,) = world.alarms("drift")
+    assert alarm.evidence["slice"] is None
+    assert alarm.evidence["slices_unknown"] == ["tenant=new"]
+    assert "Of tenant=new the reference holds too little to tell" in alarm.summary
+
+
+def test_a_state_of_an_earlier_release_blames_nobody() -> None:
+    world = started(2)
+    old = msgspec.to_builtins(world.state)
+    old["watches"][VERSION]["members"] = []
+    old["watches"][VERSION]["traits"] = []
+    world.state = msgspec.convert(old, AliasState)
+    made = values(world, 400)
+    made[::4, 0] += 3.0
+    world.serve(400, values=made, tags=tags(400))
+    (alarm,) = world.alarms("drift")
+    assert (alarm.evidence["slice"], alarm.evidence["slices_unknown"]) == (None, ["language=de"])
+
+
 def unsure(world: World, count: int) -> list[str]:
     """Replies whose confidence fell: half of them about as low as where wrong answers were."""
     made = values(world, count)

@@ -101,11 +101,13 @@ def test_the_page_compares_the_sides(root: Path, tmp_path: Path, monkeypatch: py
 
 def test_the_page_names_the_slice_and_shows_the_examples(root: Path, tmp_path: Path) -> None:
     slice = {"name": "language=<de>", "events": 9, "share": 0.5, "mean": 2.5, "elsewhere": 0.1, "errors": 7.0}
+    slice |= {"before": 0.3, "elsewhere_before": 0.2}
     told = {"slice": {**slice, "measure": "score of prompt_chars"}, "examples": [served("support", 70).id, "lost"]}
     raised = msgspec.structs.replace(alarm(str(tmp_path / "a.html")), evidence=told, summary="It changed")
     text = render(root, Wanted(raised), 50).read_text()
     assert "<h1>It changed</h1>" in text
     assert "language=&lt;de&gt; differs most from the rest: score of prompt_chars 2.50 in 9 events" in text
+    assert "In the reference it was 0.30, and 0.20 elsewhere." in text
     assert served("support", 70).input_messages[-1].content in text
     (line,) = (tmp_path / "a.examples.jsonl").read_text().splitlines()
     assert served("support", 70).id in line
