@@ -27,6 +27,11 @@ class Function:
     name: str
     part: int | None = None
 
+    @property
+    def edition(self) -> int:
+        """The edition of this release."""
+        return int(importlib.import_module(self.module).EDITION)
+
     def load(self) -> Callable[..., Any]:
         """The function itself."""
         found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.name)
@@ -44,13 +49,15 @@ FUNCTIONS: dict[str, Function] = {
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One decision, derived again. `same` is None where nothing is to be derived."""
+    """One decision, derived again. `same` is None where nothing is to be derived. `other`: which edition of the
+    function made it, where that is another than this release's, which would say nothing of it."""
 
     id: str
     kind: str
     summary: str
     same: bool | None
     difference: str = ""  # the first place that differs, with both values
+    other: str = ""
 
 
 class LedgerError(ValueError):
@@ -99,9 +106,17 @@ def derive(entry: DecisionRecorded) -> Replayed:
     if entry.function not in FUNCTIONS:
         known = ", ".join([*FUNCTIONS, OPERATOR])
         raise LedgerError(f"function is {entry.function!r}, expected one of {known}: written by another release?")
-    derived = plain(_call(FUNCTIONS[entry.function], entry.inputs))
-    found = difference(plain(entry.output), derived, "output")
+    function = FUNCTIONS[entry.function]
+    if entry.edition != function.edition:
+        made = f"{entry.function} of edition {entry.edition or 'unknown'}, this release has {function.edition}"
+        return Replayed(*told, same=None, other=made)
+    found = difference(plain(entry.output), again(entry), "output")
     return Replayed(*told, same=found is None, difference=found or "")
+
+
+def again(entry: DecisionRecorded) -> Any:
+    """What this release's function decides on the recorded inputs. Raises LedgerError where they are not its own."""
+    return plain(_call(FUNCTIONS[entry.function], entry.inputs))
 
 
 def difference(recorded: Any, derived: Any, at: str) -> str | None:

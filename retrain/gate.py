@@ -12,6 +12,7 @@ import msgspec
 
 from monitor.paired import Paired, counted, e_value, e_value_against, interval, mean, start, update
 
+EDITION = 1  # of `judge`: raise it with whatever makes it judge the same input otherwise
 Status = Literal["promote", "reject", "inconclusive"]
 Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 from kafka.errors import KafkaError
 
-from retrain import metrics
+from retrain import gate, metrics
 from retrain.claims import attempt, owner, pending
 from retrain.inbox import Inbox
 from retrain.job import OUTCOME, PROGRESS, SPEC, Progress
@@ -195,6 +195,7 @@ class Trainer:
             time_ms=now_ms,
             kind=DecisionKind.VERDICT,
             function="gate.judge",
+            edition=gate.EDITION,
             inputs={"gate": ledger.plain(outcome.gate)},
             output=ledger.plain(verdict),
             cause=request.id,

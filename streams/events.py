@@ -308,6 +308,7 @@ class DecisionRecorded(Event, frozen=True, kw_only=True):
     time_ms: int
     kind: DecisionKind
     function: str
+    edition: int = 0  # of the function: it decides alike as long as that stays; 0: from before there were editions
     inputs: dict[str, Json]
     output: Json
     cause: str = ""  # id of the decision or alarm that led here

@@ -217,6 +217,7 @@ def _recorded(
         ledger.entry(
             DecisionKind.OPERATOR if by_operator else DecisionKind.ALARM,
             "judge.answer" if by_operator else "judge.update",
+            judge.EDITION,
             alias=before.alias,
             place=f"{place.source}/{place.offset}",
             time_ms=place.time_ms,
@@ -242,6 +243,7 @@ def _decided(
         ledger.entry(
             DecisionKind.POLICY,
             "policy.decide",
+            policy.EDITION,
             alias=memory.alias,
             place=f"{place.source}/{place.offset}",
             time_ms=place.time_ms,

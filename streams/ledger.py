@@ -18,6 +18,7 @@ from streams.topics import LEDGER
 def entry(
     kind: DecisionKind,
     function: str,
+    edition: int,
     *,
     alias: str,
     place: str,
@@ -35,6 +36,7 @@ def entry(
         time_ms=time_ms,
         kind=kind,
         function=function,
+        edition=edition,
         inputs={name: plain(value) for name, value in inputs.items()},
         output=plain(output),
         cause=cause,

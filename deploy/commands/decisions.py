@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,18 +31,24 @@ def ledger(file: Path, config_path: Path | None) -> None:
 @click.option("--alias", help="Only this one's decisions.")
 @CONFIG
 def replay(file: Path | None, alias: str | None, config_path: Path | None) -> None:
-    """Derive each decision again from its recorded inputs; exit 1 at the first that differs.
+    """Derive each decision again from its recorded inputs; exit 1 at the first that differs, 2 where another edition of
+    the function decided: this release can say nothing of it.
 
     FILE is a ledger as `homeostat ledger` writes it; without one the ledger in Kafka is read."""
     from deploy.replay import derived, lines
 
-    count = 0
+    count, others = 0, Counter[str]()
     for result in derived(lines(file) if file else _ledger(load_reached(config_path)), alias):
-        count += 1
+        count += not result.other
+        others.update([result.other] if result.other else [])
         if result.difference:
             what = f"decision {result.id} ({result.kind}, {result.summary})"
             raise click.ClickException(f"{what} differs: {result.difference}")
     click.echo(f"{count} decisions, all derived again bit for bit")
+    for made, times in sorted(others.items()):
+        click.echo(f"{times} decisions by {made}: not derived; replay them with the release that made them", err=True)
+    if others:
+        raise SystemExit(2)
 
 
 @click.command(short_help="Replay recorded history through other policies.")

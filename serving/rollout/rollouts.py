@@ -20,7 +20,7 @@ from serving.rollout.guard import Outcome
 from serving.rollout.operations import in_force
 from serving.rollout.outcomes import outcomes
 from serving.rollout.recollection import recollect, reign
-from serving.rollout.rollout import step
+from serving.rollout.rollout import EDITION, step
 from serving.routing import RouteTable
 from serving.settings import ControllerSettings
 from serving.slots import versions
@@ -227,6 +227,7 @@ class Rollouts:
             time_ms=now_ms,
             kind=DecisionKind.ROLLOUT,
             function=FUNCTION,
+            edition=EDITION,
             inputs={
                 "settings": ledger.plain(self._settings),
                 "rollout": ledger.plain(rollout),

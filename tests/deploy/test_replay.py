@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from deploy.cli import main
 from deploy.replay import FUNCTIONS, LedgerError, Replayed, difference, plain, replay
 from monitor.policy import Observation, PolicyState, Raised, decide
 from monitor.settings import PolicySettings
@@ -24,6 +26,7 @@ def entry(function: str = "policy.decide", inputs: Any = None, output: Any = Non
         time_ms=5_000,
         kind=more.get("kind", DecisionKind.POLICY),
         function=function,
+        edition=more.get("edition", 1),
         inputs=given if inputs is None else inputs,
         output=plain(decide(settings, state, observation)[1]) if output is None else output,
         summary="a retraining is asked for",
@@ -94,6 +97,27 @@ def test_what_cannot_be_replayed_is_named(tmp_path: Path, broken: DecisionRecord
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(("edition", "named"), [(0, "unknown"), (2, "2")])
+def test_what_another_edition_decided_is_not_derived_but_said(tmp_path: Path, edition: int, named: str) -> None:
+    """An altered output shows that nothing is compared: it might well be what that edition decided."""
+    other = entry(output=[], edition=edition)
+    one, two = replay(ledger(tmp_path, entry(), other))
+    assert (one.same, one.other) == (True, "")
+    assert (two.same, two.difference) == (None, "")
+    assert two.other == f"policy.decide of edition {named}, this release has 1"
+    done = CliRunner().invoke(main, ["replay", str(tmp_path / "ledger.jsonl")])
+    assert done.exit_code == 2
+    assert done.stdout == "1 decisions, all derived again bit for bit\n"
+    assert f"1 decisions by policy.decide of edition {named}, this release has 1: not derived" in done.stderr
+
+
+def test_an_entry_from_before_editions_has_none(tmp_path: Path) -> None:
+    old = msgspec.json.decode(encode(entry()))
+    del old["edition"]
+    (found,) = replay(ledger(tmp_path, msgspec.json.encode(old)))
+    assert found.other.startswith("policy.decide of edition unknown")
+
+
 def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=r"nowhere\.jsonl: cannot be read: No such file"):
         list(replay(tmp_path / "nowhere.jsonl"))
@@ -101,7 +125,7 @@ def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
 
 def test_an_earlier_releases_rollouts_are_derived_the_same() -> None:
     """Recorded before a rollout knew of slots, fingerprints and other controllers."""
-    found = list(replay(Path(__file__).parent / "ledgers" / "rollouts-before-slots.jsonl"))
+    found = list(replay(Path(__file__).parent / "ledgers" / "rollout.step-1.jsonl"))
     assert [(each.summary, each.difference) for each in found if not each.same] == []
     ends = {"promoted -> promoted", "promoted -> rolled_back", "canary -> aborted", "loading -> aborted"}
     assert ends <= {each.summary.split(": ")[1] for each in found}

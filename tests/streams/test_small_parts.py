@@ -32,6 +32,7 @@ def decided(function: str = "policy.decide", place: str = "monitor.scores/0/7") 
     return ledger.entry(
         DecisionKind.POLICY,
         function,
+        1,
         alias="support",
         place=place,
         time_ms=5,
