@@ -32,7 +32,7 @@ _MONEY = r"(?:[\u20ac$\u00a3\u00a5%]|\b(?:EUR|USD|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DK
 _AMOUNT = r"[+-]?[0-9]{1,3}(?:[.,' ][0-9]{3}(?![0-9]))*(?:[.,][0-9]{1,2})?"
 _THING = (
     r"(?:order|ticket|invoice|case|ref(?:erence)?|serial|item|article|sku|isbn|ean|gtin|upc|tracking|transaction"
-    r"|contract|booking|reservation|confirmation|parcel|shipment|batch|build|version|commande|facture|pedido|factura"
+    r"|contract|booking|reservation|confirmation|parcel|shipment|batch|build|version|part|model|product|asset|device|commande|facture|pedido|factura"
     r"|bestell(?:ung)?|auftrag|rechnung|vertrag|sendung|artikel)"
 )
 _NUMBER = r"(?:number|num|no\.?|nr\.?|nummer|code|id|#)"
@@ -44,6 +44,7 @@ _SHAPES = (
     rf"{_MONEY} ?{_AMOUNT}(?![0-9])",
     rf"(?<![\w.-]){_AMOUNT} ?{_MONEY}",
     r"(?<![\w.-])[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+",
+    r"\+[0-9]{1,3}(?:[. ][0-9]{3}){0,4}(?:[. ]000){2}(?![ ()./-]{0,2}[0-9])",
     r"\+(?:0\.[0-9]+|[0-9]{1,3}\.[0-9]{4,7})(?![ ()./-]{0,2}[0-9])",  # coordinates and other signed decimals
 )
 _NAMED = (
