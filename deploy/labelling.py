@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from monitor.characters import blank
+from monitor.files import utf8
 from monitor.metrics import METRICS, exact_match
 from monitor.private import PLACEHOLDERS
 from serving.gateway.feedback import LONGEST, RIGHT
@@ -104,11 +105,15 @@ def _correct(reply: InferenceServed, right: bool) -> bool | None:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    try:
+        lines = utf8(path.read_bytes()).replace("\r\n", "\n").split("\n")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 yield number, msgspec.json.decode(line, type=Wanted)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except msgspec.DecodeError as error:
                 raise ValueError(
                     f"{path}, line {number}: {error}; expected a row as `labels wanted` gives it"
                 ) from error

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+
+from monitor.files import utf8
 
 T = TypeVar("T")
 Table = dict[str, Any]
 PREFIX = "HOMEOSTAT__"
+NOTHING = ("", "none", "null")
 SECRET = re.compile(r"kafka$|options|password|secret|token")  # keys whose values no message shows
 
 
@@ -30,21 +35,89 @@ def load(kind: type[T], path: Path | None, environment: Mapping[str, str] = os.e
     """`kind` from the TOML file at `path` (None: defaults only), overridden by `HOMEOSTAT__SECTION__KEY`.
 
     Raises ConfigError with all problems found: unknown keys, wrong types, values out of range."""
-    source = str(path) if path else "configuration"
+    return build(kind, given(kind, path, environment), source(path))
+
+
+def source(path: Path | None) -> str:
+    """What errors are said to be of."""
+    return str(path) if path else "configuration"
+
+
+def given(kind: type[Any], path: Path | None, environment: Mapping[str, str] = os.environ) -> Table:
+    """What file and environment say, as one table. Raises ConfigError."""
     table = read_toml(path) if path else {}
-    for keys, value in overrides(environment):
-        if not _put(table, keys, value):
-            raise ConfigError(source, [f"{PREFIX}{'__'.join(keys).upper()}: a part of it is a value already"])
-    return build(kind, table, source)
+    for keys, text in overrides(environment):
+        try:
+            _put(table, keys, value(kind, keys, text))
+        except ValueError as error:
+            raise ConfigError(source(path), [f"{PREFIX}{'__'.join(keys).upper()}: {error}"]) from error
+    return table
+
+
+def value(kind: Any, keys: list[str], text: str) -> Any:
+    """A variable's text as its setting has it: lists as JSON or with commas between their values, tables as JSON,
+    nothing for a setting that may be none. Raises ValueError.
+
+    >>> @dataclasses.dataclass
+    ... class Example:
+    ...     ports: tuple[int, ...] = ()
+    ...     file: Path | None = None
+    >>> value(Example, ["ports"], "8001, 8002"), value(Example, ["file"], "none")
+    (['8001', '8002'], None)
+    """
+    wanted = _hint(kind, keys)
+    kinds = {get_origin(each) or each for each in (get_args(wanted) if _either(wanted) else (wanted,))}
+    if NoneType in kinds and text.strip().lower() in NOTHING:
+        return None
+    if kinds & {tuple, list} and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kinds & {tuple, list, dict} or any(map(dataclasses.is_dataclass, kinds)):
+        return _json(text, "a list" if kinds & {tuple, list} else "a table")
+    if wanted is Any and not SECRET.search(keys[-1]):
+        return _word(text)
+    return text
+
+
+def _hint(kind: Any, keys: list[str]) -> Any:
+    """The type of a setting; a text's for one that is not known, which is told later."""
+    for key in keys:
+        if dataclasses.is_dataclass(kind):
+            kind = get_type_hints(kind).get(key, str)
+        else:
+            kind = get_args(kind)[1] if get_origin(kind) is dict else str
+    return kind
+
+
+def _either(wanted: Any) -> bool:
+    return get_origin(wanted) in (Union, UnionType)
+
+
+def _json(text: str, expected: str) -> Any:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"is not JSON ({error}), expected {expected}") from error
+    if not isinstance(found, list if expected == "a list" else dict):
+        raise ValueError(f"is {text}, expected {expected}")
+    return found
+
+
+def _word(text: str) -> Any:
+    """A switch or a number, where the text is one in JSON; the text itself otherwise."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return found if isinstance(found, bool | int | float | None) else text
 
 
 def read_toml(path: Path, advice: str = "; without --config the defaults hold") -> Table:
     """The file as a table; ConfigError when it is missing, unreadable or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(utf8(path.read_bytes()))
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}{advice}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from error
 
 
@@ -91,11 +164,11 @@ def overrides(environment: Mapping[str, str]) -> list[tuple[list[str], str]]:
     ]
 
 
-def _put(table: Table, keys: list[str], value: str) -> bool:
-    """Whether there is a place for it."""
+def _put(table: Table, keys: list[str], value: Any) -> None:
+    """Raises ValueError where there is no place for it. A table goes over what is there already."""
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
-            return False
-    table[keys[-1]] = value
-    return True
+            raise ValueError("a part of it is a value already")
+    known = table.get(keys[-1])
+    table[keys[-1]] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value

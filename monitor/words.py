@@ -9,8 +9,6 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 LONGEST = 4_000  # characters of a text that are looked at
@@ -62,6 +60,9 @@ def words(texts: Sequence[str]) -> Words:
     >>> read.known, read.places.tolist(), read.lengths.tolist()
     (['my', 'card,', 'card', 'hello'], [0, 1, 0, 2, 3], [4, 0, 1])
     """
+    import pyarrow as pa  # only where texts are described: the gateway has no need of it
+    import pyarrow.compute as pc
+
     read = [excerpt(text).casefold().strip() for text in texts]
     try:
         column = pa.array(read, pa.large_string())

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monitor.files import utf8
+
 QLORA = Path(__file__).with_name("recipes") / "qlora.toml"
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what an engine can be told to hold
 HEADS = ("lm_head", "embed_out", "embed_in", "embed_tokens", "word_embeddings", "wte", "wpe")  # usual names of them
@@ -93,12 +95,12 @@ def find(name: str) -> Recipe:
 def load(path: Path = QLORA) -> Recipe:
     """The recipe in a TOML file; RecipeError names every problem with field, value and expectation."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(utf8(path.read_bytes()))
     except OSError as error:
         raise RecipeError(
             str(path), [f"cannot be read: {error.strerror}; expected a recipe like {QLORA.name}"]
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise RecipeError(str(path), [f"is not TOML: {error}"]) from error
     return parse(table, str(path))
 

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import structlog
 
+from monitor.files import utf8
 from serving.gateway.errors import ApiError
 
 log = structlog.get_logger()
@@ -75,10 +76,10 @@ def read(path: Path) -> list[Key]:
     try:
         if path.stat().st_mode & stat.S_IWOTH:
             raise KeysError(f"{path}: anybody may write a key into it, expected mode 0640 or less: chmod 640 {path}")
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(utf8(path.read_bytes()))
     except OSError as error:
         raise KeysError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise KeysError(f"{path}: is not TOML: {error}") from error
     if not tables:
         raise KeysError(f"{path}: holds no key, expected a table for each; `homeostat key NAME` prints one")
