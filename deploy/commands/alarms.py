@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.group import CONFIG, Ordered, load
+from deploy.commands.group import CONFIG, Ordered, load_reached
 
 REASON = click.option("--reason", default="", help="Why, for the ledger.")
 BY = "cli"
 
 
-@click.group(cls=Ordered)
+@click.group(cls=Ordered, short_help="Alarms that are open: list, show, clear, accept.")
 def alarms() -> None:
     """Alarms that are open, and what you say of them.
 
@@ -27,7 +27,7 @@ def alarms_list(alias: str | None, config_path: Path | None) -> None:
     """Those that are open, the oldest first: id, alias, version, kind, since when."""
     from deploy import alarms
 
-    found = alarms.still_open(load(config_path).kafka, alias)
+    found = alarms.still_open(load_reached(config_path).kafka, alias)
     for alarm in found:
         click.echo(alarms.line(alarm))
     click.echo(f"{len(found)} open", err=True)
@@ -40,7 +40,7 @@ def alarms_show(id: str, config_path: Path | None) -> None:
     """The open alarm ID, as `list` prints it or how it begins, with its evidence and its report."""
     from deploy import alarms
 
-    kafka = load(config_path).kafka
+    kafka = load_reached(config_path).kafka
     click.echo(alarms.told(kafka, alarms.chosen(kafka, [id])[0]))
 
 
@@ -54,7 +54,7 @@ def alarms_clear(ids: tuple[str, ...], reason: str, config_path: Path | None) ->
     Exit 1 where no worker took it in time; it stands in the log, and is taken as soon as one runs."""
     from deploy import alarms
 
-    kafka = load(config_path).kafka
+    kafka = load_reached(config_path).kafka
     taken = [(alarm, alarms.clear(kafka, alarm, BY, reason)) for alarm in alarms.chosen(kafka, ids)]
     for alarm, done in taken:
         _told(f"{alarm.id} ({alarm.kind} of {alarm.version}): cleared", done)
@@ -74,7 +74,7 @@ def alarms_accept(alias: str, version: str | None, reason: str, config_path: Pat
     complete the version is watched for nothing else. Exit 1 as `clear`."""
     from deploy import alarms
 
-    named, done = alarms.accept(load(config_path).kafka, alias, version, BY, reason)
+    named, done = alarms.accept(load_reached(config_path).kafka, alias, version, BY, reason)
     _told(f"{named}: accepted, a new reference begins", done)
     if not done:
         raise SystemExit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import socket
 import subprocess
@@ -34,6 +35,10 @@ ASKING = (
     ["dlq", "show", "inference.events/0/0"],
     ["dlq", "replay", "--all"],
     ["labels", "wanted", "support"],
+    ["alarms", "list"],
+    ["alarms", "show", "id"],
+    ["alarms", "clear", "id"],
+    ["alarms", "accept", "support"],
     ["topics", "list"],
     ["topics", "accept", "inference.events"],
 )
@@ -115,6 +120,12 @@ def test_one_broker_of_several_is_enough() -> None:
 def test_an_address_that_is_none_is_named(bootstrap: str) -> None:
     with pytest.raises(broker.KafkaAway, match=f"Kafka at {bootstrap} "):
         broker.reached(KafkaSettings(bootstrap))
+
+
+def test_no_command_takes_the_brokers_for_granted() -> None:
+    folder = Path(__file__).parents[2] / "deploy" / "commands"
+    modules = {path.name: path.read_text() for path in folder.glob("*.py")}
+    assert [name for name, text in modules.items() if re.search(r"\bload\(config_path\)\.kafka", text)] == []
 
 
 def commands(group: click.Group) -> Iterator[click.Command]:
