@@ -18,6 +18,7 @@ from retrain.example import Example, in_chance_order
 from retrain.gate import REGRESSION, TARGET, GateInput, Scores, waits
 from retrain.limits import Limits, by_bytes
 from retrain.settings import RetrainSettings
+from retrain.shares import MOST_ROWS
 
 PATIENCE_S = 600.0  # for one answer; the engine may be busy with clients
 TOO_LONG = "prompt and label do not fit the model's context"
@@ -142,6 +143,7 @@ class Asking:
 
 async def asked(gate: GateInput, part: str, rows: Sequence[Example], asking: Both, step_rows: int) -> GateInput:
     """A step at a time, at least one, until this part tells or something has failed."""
+    rows = rows[: max(0, MOST_ROWS - len(getattr(gate, part)))]
     for first in range(0, len(rows), step_rows):
         if first and not waits(gate, part):
             break

@@ -11,6 +11,7 @@ from retrain.settings import RetrainSettings
 
 MENDED = 0.5  # of what the champion gets wrong: a candidate that does so is to be told from one that does not
 LOST = 0.05  # of the rows may go the other way meanwhile
+MOST_ROWS = 4_000  # of either part: more tell nothing new, and all scores are in one entry of the ledger
 EFFORT = 12.0  # rows x gain^2 / variance that four of five paired tests at 5 % end within
 
 
@@ -31,4 +32,4 @@ def judged(count: int, wrong: float, settings: RetrainSettings) -> int:
     variance = gain + 2 * LOST
     needed = math.ceil(EFFORT * variance / beyond**2) if beyond > 0 else count
     least, most = (round(share * count) for share in (settings.validation_share, settings.max_validation_share))
-    return max(least, min(most, needed))
+    return min(MOST_ROWS, max(least, min(most, needed)))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from retrain.comparison import start
 from retrain.settings import RetrainSettings
+from retrain.shares import judged
 from tests.bench.gate import passes
 
 pytestmark = pytest.mark.slow
@@ -30,3 +33,14 @@ def test_a_candidate_that_is_no_better_seldom_passes_however_often_one_looks() -
 def test_further_attempts_at_one_harm_err_no_more_than_twice_as_often_together() -> None:
     settings = RetrainSettings()
     assert passes(settings.min_gain, 100, 50, RUNS, seed=1, attempts=4) <= 2 * settings.alpha + 0.03
+
+
+def test_a_verdict_on_all_the_rows_there_can_be_fits_an_entry_of_the_ledger() -> None:
+    """A record of more than a megabyte would be refused, and tried for ever."""
+    settings = RetrainSettings()
+    judges = judged(1_000_000, 0.0, settings)
+    groups = {f"tag-{i}=value-{i}": [(0.3333, 0.6667)] * judges for i in range(3)}
+    rows = [(0.3333, 0.6667)] * judges
+    gate = start(settings, "candidate", "champion", None, {})
+    full = msgspec.structs.replace(gate, target=rows, regression=rows, slices=groups)
+    assert len(msgspec.json.encode(full)) < 700_000
