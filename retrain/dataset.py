@@ -20,7 +20,6 @@ from retrain.shares import harm, judged
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
 NEWEST = 4_000  # rows of the healthy time that are looked at
 FAMILIAR = "not judged on: the champion has met it"
-FEW_CLIENTS = 5  # a cap on clients makes no sense with fewer
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -53,7 +52,7 @@ def build(
     same steps, so there are at most `rehearsal_ratio` to each fresh one."""
     dropped: Counter[str] = Counter()
     likeness = Likeness.of(fresh, unseen[-NEWEST:], seen, familiar)
-    fresh = capped(once(fresh, dropped), settings.client_cap, dropped)
+    fresh = capped(once(fresh, dropped), settings.client_cap, likeness, dropped)
     known = [*familiar, *seen]
     met = {row.id for row in fresh} - {row.id for row in apart(fresh, known, likeness, dropped, FAMILIAR)}
     train, validation = split(fresh, settings, likeness, harm(fresh, metric), met)
@@ -86,19 +85,28 @@ def once(rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:
     return list(found.values())
 
 
-def capped(rows: Sequence[Example], share: float, dropped: Counter[str]) -> list[Example]:
-    """No client gives more than the share of the rows: one that floods, or poisons, must not teach alone."""
-    if len({row.client for row in rows}) <= FEW_CLIENTS:
+def capped(rows: Sequence[Example], share: float, likeness: Likeness, dropped: Counter[str]) -> list[Example]:
+    """No client gives more than the share, or an even one where clients are few: one that floods, or poisons, must not
+    teach alone. The share is of the different questions, so that asking one in many ways gains nothing, and a client's
+    repetitions go first."""
+    clients = len({row.client for row in rows})
+    if clients < 2:
         return list(rows)
-    most = max(1, int(share * len(rows)))
-    counts: Counter[str] = Counter()
+    numbers = likeness.clusters(rows)
+    most = max(1, int(max(share, 1 / clients) * len(set(numbers))))
+    asked: Counter[tuple[str, int]] = Counter()
+    given: Counter[str] = Counter()
+    places = []
+    for place, (row, number) in enumerate(zip(rows, numbers, strict=True)):
+        places.append((asked[row.client, number], place))
+        asked[row.client, number] += 1
     kept = []
-    for row in rows:
-        counts[row.client] += 1
-        if counts[row.client] <= most:
-            kept.append(row)
+    for _, place in sorted(places):
+        given[rows[place].client] += 1
+        if given[rows[place].client] <= most:
+            kept.append(place)
     dropped["client over its cap"] += len(rows) - len(kept)
-    return kept
+    return [rows[place] for place in sorted(kept)]
 
 
 def still_true(

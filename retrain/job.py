@@ -177,8 +177,9 @@ def later(spec: JobSpec, listed: Manifest, dataset: Dataset, tokenizer: Any) -> 
     ids = {row.id for row in known}
     found = harvest.fresh(spec.var / "lake", request.alias, request.since_ms)
     fresh = usable(tokenizer, [row for row in found if row.id not in ids], dropped)
-    fresh = capped(once(fresh, dropped), spec.settings.client_cap, dropped)
-    fresh = apart(fresh, known, Likeness.of(fresh, known), dropped, "twin of a known row")
+    likeness = Likeness.of(fresh, known)
+    fresh = capped(once(fresh, dropped), spec.settings.client_cap, likeness, dropped)
+    fresh = apart(fresh, known, likeness, dropped, "twin of a known row")
     kept = manifest.store(
         root,
         Dataset([], [], fresh, [], dict(dropped)),

@@ -17,7 +17,7 @@ class RetrainSettings:
     rehearsal_rows: int = 250  # rows of the healthy time that are trained on again, against forgetting; at most
     rehearsal_ratio: float = 1.5  # of them to each fresh row; at most
     fresh_passes: int = 2  # times that a fresh row is seen where a rehearsed one is seen once
-    client_cap: float = 0.2  # largest share of the fresh rows from one client, where there are more than five
+    client_cap: float = 0.2  # largest share of the fresh questions from one client; an even share where there are few
     min_gain: float = 0.02  # points that a candidate is to be proven better by on the fresh rows, more than that
     margin: float = 0.10  # points that it may be worse by on the healthy time's
     slice_margin: float = 0.25  # and on a tag's group

@@ -65,13 +65,32 @@ def test_a_flooding_client_is_capped_where_there_are_others() -> None:
     flood = [row(i, client="mallory") for i in range(100)]
     others = rows(50, first=200)
     dropped: Counter[str] = Counter()
-    kept = capped([*flood, *others], 0.2, dropped)
+    kept = capped([*flood, *others], 0.2, PLAIN, dropped)
     assert sum(each.client == "mallory" for each in kept) == 30
     assert dropped["client over its cap"] == 70
 
 
+@pytest.mark.parametrize(("clients", "kept"), [(2, 75), (3, 50), (5, 30)])
+def test_a_flooding_client_is_capped_among_few_too(clients: int, kept: int) -> None:
+    flood = [row(i, client="mallory") for i in range(120)]
+    others = [row(200 + i, client=f"app-{i % (clients - 1)}") for i in range(30)]
+    found = capped([*flood, *others], 0.2, PLAIN, Counter())
+    assert sum(each.client == "mallory" for each in found) == kept
+    assert len(found) == kept + 30
+
+
+def test_one_question_in_many_ways_gains_a_client_nothing() -> None:
+    flood = [said(f"where is my new card number {i}, it has not come", "lost", i, client="mallory") for i in range(90)]
+    own = [row(300 + i, client="mallory") for i in range(4)]
+    others = rows(45, first=200)
+    found = capped([*flood, *own, *others], 0.2, PLAIN, Counter())
+    hers = [each for each in found if each.client == "mallory"]
+    assert len(hers) == 10
+    assert {each.id for each in own} < {each.id for each in hers}
+
+
 def test_a_single_client_is_not_capped() -> None:
-    assert len(capped([row(i, client="app") for i in range(100)], 0.2, Counter())) == 100
+    assert len(capped([row(i, client="app") for i in range(100)], 0.2, PLAIN, Counter())) == 100
 
 
 def test_the_newest_answer_to_a_question_counts() -> None:
