@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from retrain.classes import classes
 from retrain.dataset import Dataset
 from retrain.example import Example
 
@@ -23,7 +24,7 @@ class Part(msgspec.Struct, frozen=True):
     sha256: str
     rows: int
     sources: dict[str, int]
-    labels: dict[str, int]
+    labels: dict[str, int]  # none where answers are free text
     groups: dict[str, int]  # "tag=value"
     clients: int
 
@@ -128,10 +129,15 @@ def _part(rows: Sequence[Example]) -> Part:
         sha256=content,
         rows=len(rows),
         sources=dict(Counter(row.source for row in rows)),
-        labels=dict(Counter(row.completion for row in rows)),
+        labels=_labels(rows),
         groups=dict(Counter(f"{tag}={value}" for row in rows for tag, value in row.tags.items())),
         clients=len({row.client for row in rows}),
     )
+
+
+def _labels(rows: Sequence[Example]) -> dict[str, int]:
+    counts = Counter(row.completion for row in rows)
+    return dict(counts) if classes(counts, {}) else {}
 
 
 def _write(root: Path, dataset: Dataset, manifest: Manifest) -> None:

@@ -9,7 +9,7 @@ import pytest
 from retrain import manifest
 from retrain.dataset import Dataset
 from retrain.manifest import Manifest
-from tests.retrain.rows import rows
+from tests.retrain.rows import row, rows
 
 
 def dataset(labels: str = "ab") -> Dataset:
@@ -38,6 +38,12 @@ def test_the_same_rows_are_the_same_dataset(tmp_path: Path) -> None:
     assert store(tmp_path) == store(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     assert store(tmp_path, "ac").digest != store(tmp_path).digest
+
+
+def test_free_text_is_not_listed_as_labels(tmp_path: Path) -> None:
+    made = Dataset([row(i, f"answer {i}") for i in range(10)], [], [], [], {})
+    listed = manifest.store(tmp_path, made, alias="support", base_model="base", since_ms=5)
+    assert (listed.parts["train"].rows, listed.parts["train"].labels) == (10, {})
 
 
 def test_there_is_never_half_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
