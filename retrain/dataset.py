@@ -66,7 +66,7 @@ def build(
     if not train or not validation:
         raise ValueError(
             f"fresh labelled rows: {len(train)} to train on and {len(validation)} to judge on, expected some of each; "
-            "more feedback is needed"
+            f"more feedback is needed{''.join(f'; {count} {why}' for why, count in dropped.items() if count)}"
         )
     taught = Counter(row.label for row in train * settings.fresh_passes)
     rehearsal = balanced(rest, min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train))), taught)
