@@ -13,6 +13,8 @@ from serving.settings import GatewaySettings
 
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens")
 COUNTS = ("n", "best_of")
+ANSWERS = frozenset({*COUNTS, "prompt_embeds"})
+BOUNDED = frozenset({*LENGTHS, *ANSWERS, "tools"})
 GENERATING = (Operation.CHAT, Operation.COMPLETION)
 BEYOND = 10**12
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -20,18 +22,26 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 def check(asked: Asked, settings: GatewaySettings) -> None:
     """Raise ApiError naming the field that asks for more than the operator allows, what it asks for, and the bound."""
-    for name in LENGTHS:
-        _at_most(name, "tokens", _number(asked, name), "max_tokens", settings.max_tokens)
     _check_question(asked, settings)
-    _at_most("tools", "tools", _listed(asked, "tools"), "max_tools", settings.max_tools)
-    if asked.operation in GENERATING:
+    if asked.operation is Operation.COMPLETION or not BOUNDED.isdisjoint(asked.fields):
+        _check_numbers(asked, settings)
+
+
+def _check_numbers(asked: Asked, settings: GatewaySettings) -> None:
+    fields = asked.fields
+    for name in LENGTHS:
+        if name in fields:
+            _at_most(name, "tokens", _number(asked, name), "max_tokens", settings.max_tokens)
+    if "tools" in fields:
+        _at_most("tools", "tools", _listed(asked, "tools"), "max_tools", settings.max_tools)
+    if asked.operation is Operation.COMPLETION or not ANSWERS.isdisjoint(fields):
         _check_answers(asked, settings)
 
 
 def _check_question(asked: Asked, settings: GatewaySettings) -> None:
     name, known = _FIELDS[asked.operation], asked.known
     given = getattr(known, name)
-    if not isinstance(given, list):
+    if not isinstance(given, list) or _is_small(asked, name, min(settings.max_messages, settings.max_texts)):
         return
     if asked.operation in (Operation.CHAT, Operation.RESPONSE):
         _at_most(name, "messages", len(given), "max_messages", settings.max_messages)
@@ -40,7 +50,15 @@ def _check_question(asked: Asked, settings: GatewaySettings) -> None:
         _at_most(name, "texts", asked.prompts, "max_texts", settings.max_texts)
 
 
+def _is_small(asked: Asked, name: str, most: int) -> bool:
+    """Whether there are too few bytes for so many items, of two bytes at least: nearly always."""
+    raw = asked.fields.get(name)
+    return raw is not None and memoryview(raw).nbytes < 2 * most
+
+
 def _check_answers(asked: Asked, settings: GatewaySettings) -> None:
+    if asked.operation not in GENERATING:
+        return
     prompts = max(asked.prompts, 1) + _listed(asked, "prompt_embeds")
     for name in COUNTS:
         each = max(_number(asked, name), 1)

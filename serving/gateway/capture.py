@@ -162,8 +162,8 @@ class RecentAnswers:
 def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_ms: int, chars: int) -> InferenceServed:
     """The event, with what is private masked and `chars` characters of question and answer at most."""
     asked, answer = exchange.asked, exchange.answer
-    messages, mask = asked.messages(), partial(masker, doubts=Doubts())
-    whole = fits([answer.text], chars) and fits([message.content for message in messages], chars)
+    text, messages, mask = answer.text, asked.messages(), partial(masker, doubts=Doubts())
+    whole = len(text) <= chars and fits([message.content for message in messages], chars)
     return InferenceServed(
         id=exchange.event_id,
         time_ms=now_ms,
@@ -173,8 +173,8 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_
         arm=choice.arm,
         operation=asked.operation.value,
         client=client,
-        input_messages=_masked(messages, chars, mask),
-        output=excerpts([answer.text], chars, mask)[0] or "",
+        input_messages=_masked(messages, mask) if whole else _excerpted(messages, chars, mask),
+        output=mask(text) if whole else excerpts([text], chars, mask)[0] or "",
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
         ttft_ms=_ms(exchange.ttft_s),
@@ -204,7 +204,11 @@ def caller(key_id: str, user: str, conversation: str, pseudonym: Callable[[str],
     return f"{key_id}/{pseudonym(person)}" if person else key_id
 
 
-def _masked(messages: Sequence[Message], chars: int, mask: Callable[[str], str]) -> list[Message]:
+def _masked(messages: Sequence[Message], mask: Callable[[str], str]) -> list[Message]:
+    return [Message(_role(each.role, mask), mask(each.content)) for each in messages]
+
+
+def _excerpted(messages: Sequence[Message], chars: int, mask: Callable[[str], str]) -> list[Message]:
     contents = excerpts([message.content for message in messages], chars, mask)
     found = zip(messages, contents, strict=True)
     kept = [Message(_role(each.role, mask), content) for each, content in found if content is not None]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitor.private import PATTERNS, PLACEHOLDERS, Doubts
+from monitor.private import PATTERNS, PLACEHOLDERS, Doubts, Sketch
 
 
 class Masker:
@@ -24,6 +24,9 @@ class Masker:
 
     def __call__(self, text: str, doubts: Doubts | None = None) -> str:
         """`doubts`: those that the texts of one event share, so that many texts take no longer than one."""
+        sketch = Sketch([text])
         for name, pattern in self._patterns:
-            text = pattern.replaced(text, name, doubts)
+            if pattern.suspects(sketch):
+                before, text = text, pattern.replaced(text, name, doubts)
+                sketch = sketch if text == before else Sketch([text])
         return text
