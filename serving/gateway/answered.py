@@ -14,7 +14,7 @@ class Answered:
 
     parts: list[str] = field(default_factory=list)
     pieces: int = 0  # that came, of any kind: text, reasoning, calls
-    beyond: bool = False  # there is more than text (a call, a refusal, audio), or the engine gave up
+    beyond: bool = False  # there is more than understood text: a call, a refusal, audio; or the engine gave up
     choices: int = 0
     finish_reason: str = ""
     input_tokens: int = 0

@@ -136,6 +136,7 @@ def _chunk(data: bytes, told: bytes, request: Asked, answer: Answered) -> list[b
     try:
         body = _fields.decode(told)
     except UNREADABLE:
+        answer.beyond = True
         return [*rest(answer), data]
     choices = _take(answer, told)
     changed = request.strips and _strip(body)
@@ -158,6 +159,7 @@ def _take(answer: Answered, data: bytes) -> list[Choice] | None:
     try:
         body = _body.decode(data)
     except UNREADABLE:
+        answer.beyond = True
         return None
     answer.failed |= body.error is not NULL and bytes(body.error) != NULL_TEXT
     if body.usage is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import msgspec
 
 from serving.gateway.answered import Answered
@@ -77,17 +75,22 @@ def take_whole(answer: Answered, data: bytes) -> None:
 
 def take_event(answer: Answered, data: bytes) -> None:
     """`data`: one event's lines."""
-    text = payload(data)
-    with contextlib.suppress(*UNREADABLE):
-        told = _event.decode(text)
-        _count(answer, told)
-        if told.type == "response.output_text.delta":
-            answer.parts.append(msgspec.json.decode(told.delta, type=str))
-        elif told.type in ENDS:
-            answer.complete = True
-            answer.failed = told.type == "response.failed"
-            if told.response is not None:
-                _take(answer, told.response)
+    if text := payload(data):
+        try:
+            _take_told(answer, _event.decode(text))
+        except UNREADABLE:
+            answer.beyond = True
+
+
+def _take_told(answer: Answered, told: StreamEvent) -> None:
+    _count(answer, told)
+    if told.type == "response.output_text.delta":
+        answer.parts.append(msgspec.json.decode(told.delta, type=str))
+    elif told.type in ENDS:
+        answer.complete = True
+        answer.failed = told.type == "response.failed"
+        if told.response is not None:
+            _take(answer, told.response)
 
 
 def _count(answer: Answered, told: StreamEvent) -> None:

@@ -121,6 +121,15 @@ async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_u
         assert (event.label, event.correct, served.comparable) == ("card arrival", None, False)
 
 
+async def test_a_stream_of_which_a_piece_is_not_understood_is_not_wrong(scene: Scene) -> None:
+    odd = {"content": [{"type": "text", "text": " arrival"}]}
+    for engine in scene.engines:
+        pieces: list[dict[str, Any]] = [{"content": "card"}, odd, {"content": "."}]
+        engine.script = [[{"index": 0, "delta": piece}] for piece in pieces]
+        engine.script.append([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    assert (await say(scene, await asked(scene, stream=True), label="card arrival")).body["correct"] is None
+
+
 @pytest.mark.parametrize("more", [{"n": 2}, {"prompt": ["a", "b"], "n": 2}, {"echo": True}])
 async def test_a_completion_of_which_nobody_knows_what_is_meant_is_not_wrong(
     scene: Scene, more: dict[str, Any]
