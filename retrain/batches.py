@@ -44,13 +44,14 @@ def schedule(lengths: Sequence[int], batch_rows: int, steps: int, seed: int) -> 
 
 
 def shares(batch: Sequence[int], size: int, rank: int, world: int) -> list[list[int]]:
-    """What device `rank` of `world` does of one optimiser step, in pieces of at most `size` rows.
+    """What device `rank` of `world` does of one optimiser step, in pieces of at most `size` rows: as many rows as any
+    other device, give or take one.
 
     >>> shares([1, 2, 3, 4, 5], size=2, rank=0, world=2), shares([1, 2, 3, 4, 5], size=2, rank=1, world=2)
-    ([[1, 2], [5]], [[3, 4]])
+    ([[1, 3], [5]], [[2, 4]])
     """
-    pieces = [list(batch[i : i + size]) for i in range(0, len(batch), size)]
-    return pieces[rank::world]
+    mine = batch[rank::world]
+    return [list(mine[i : i + size]) for i in range(0, len(mine), size)]
 
 
 def _epoch(lengths: Sequence[int], batch_rows: int, rng: random.Random) -> list[list[int]]:

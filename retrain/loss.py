@@ -33,10 +33,17 @@ def answer_logits(model: Any, rows: Sequence[Encoded], pad: int, device: torch.d
         ids[i, : len(row)] = torch.tensor(row.prompt + row.completion)
         mask[i, : len(row)] = 1
         before_answer[i, len(row.prompt) - 1 : len(row) - 1] = True
-    with head_only_at(model, before_answer.to(device)):
+    with head_only_at(model, before_answer.to(device)), calculating(model, device):
         told = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
     logits: torch.Tensor = told.logits[0]
     return logits
+
+
+def calculating(model: Any, device: torch.device) -> torch.autocast:
+    """Within it adapters, whose weights are float32, calculate in the model's own type where that is a short one.
+    Else PEFT keeps a float32 copy of each adapter's input for the backward pass: 19 GiB for 8B parameters."""
+    dtype = model.get_input_embeddings().weight.dtype
+    return torch.autocast(device.type, dtype, enabled=dtype in (torch.bfloat16, torch.float16))
 
 
 @contextmanager

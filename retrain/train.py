@@ -84,6 +84,7 @@ def train(
     if taught.left_out:
         log.warning("rows left out of the training", rows=sum(taught.left_out.values()), why=taught.left_out)
     batch_rows = knobs.batch_size * knobs.gradient_accumulation
+    _require_rows(knobs, min(batch_rows, len(encoded)), workers.count)
     steps = step_count(len(encoded), batch_rows, knobs.epochs, knobs.min_steps, knobs.max_steps)
     batches = schedule([len(row) for row in encoded], batch_rows, steps, knobs.seed)
     model = build(model_dir, recipe, workers.device, warm_start)
@@ -127,6 +128,16 @@ def train(
         loss=sum(tail) / len(tail),
         seconds=time.monotonic() - began,
     )
+
+
+def _require_rows(knobs: Training, rows: int, devices: int) -> None:
+    """A device without rows would hold the model and do nothing."""
+    if rows < devices:
+        raise ValueError(
+            f"training.batch_size = {knobs.batch_size} and training.gradient_accumulation = "
+            f"{knobs.gradient_accumulation} give {rows} rows a step for {devices} devices, expected a row for each: "
+            "raise them, give more rows, or start fewer processes"
+        )
 
 
 def _require_finite(loss: float, gradient: float, step: int, steps: int) -> None:

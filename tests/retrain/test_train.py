@@ -16,8 +16,10 @@ from retrain.adapters import commit
 from retrain.base_model import base_model_id
 from retrain.checkpoint import Checkpoint, trainable
 from retrain.first import first_adapter
+from retrain.loss import answer_loss
+from retrain.prompting import load_tokenizer
 from retrain.settings import RetrainSettings
-from retrain.train import Diverged, train
+from retrain.train import Diverged, encode, train
 from retrain.weights import build
 from streams.identity import ADAPTER_FILES
 
@@ -200,3 +202,32 @@ def test_a_stored_adapter_is_gone_on_from(model_dir: Path, tmp_path: Path) -> No
         for name, warm in (("two", first.folder), ("three", stored))
     )
     assert one.loss == two.loss
+
+
+def test_adapters_calculate_in_the_models_own_type(model_dir: Path, tmp_path: Path) -> None:
+    """In float32 beside a bfloat16 model, each adapter's input is kept in float32 as well."""
+    short = dataclasses.replace(
+        knobs(), quantisation=dataclasses.replace(knobs().quantisation, enabled=False, compute_dtype="bfloat16")
+    )
+    model = build(model_dir, short, torch.device("cpu"))
+    tokenizer = load_tokenizer(model_dir)
+    found: set[torch.dtype] = set()
+    adapters = [module for name, module in model.named_modules() if name.endswith(("lora_A.default", "lora_B.default"))]
+    for module in adapters:
+        module.register_forward_hook(lambda _module, _given, told: found.add(told.dtype))
+    kept: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda each: kept.append(each) or each, lambda each: each):  # type: ignore[func-returns-value]
+        loss = answer_loss(model, encode(tokenizer, ROWS, 64), tokenizer.pad_token_id, torch.device("cpu"))
+    assert (len(adapters), found) == (28, {torch.bfloat16})
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert all(weight.grad is not None and weight.dtype == torch.float32 for weight in trainable(model).values())
+    inputs = [each for each in kept if each.dtype == torch.float32 and each.shape[-1:] == (64,) and each.requires_grad]
+    assert len(inputs) <= 2 * (2 * 2 + 1)  # of the norms, which calculate in float32
+
+
+def test_it_learns_in_bfloat16(model_dir: Path, tmp_path: Path) -> None:
+    short = knobs(min_steps=20, max_steps=20)
+    short = dataclasses.replace(short, quantisation=dataclasses.replace(short.quantisation, compute_dtype="bfloat16"))
+    losses: list[float] = []
+    train(ROWS, model_dir, short, tmp_path, threads=1, progress=lambda *told: losses.append(told[2]))
+    assert losses[-1] < losses[0] - 0.2
