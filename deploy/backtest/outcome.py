@@ -8,7 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from deploy.replay import LedgerError
-from monitor.findings import Alarm, Finding
+from monitor.answer import Answer
+from monitor.findings import Alarm, AlarmCleared, Finding
 from monitor.policy import AskLabels, AskRetraining, Decision
 from streams.events import DecisionRecorded
 
@@ -30,6 +31,16 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> tuple[str, str, str, int]:
         """The same alarm has the same key."""
         return self.version, self.kind, self.last_event, self.onset_ms
+
+
+class Cleared(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm that was over. `cleared_ms`: when the judge could know."""
+
+    kind: str
+    version: str
+    cleared_ms: int
+    cause: str
+    summary: str
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,20 +72,30 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator said of alarms, as recorded."""
+
+    id: str
+    time_ms: int
+    answer: Answer
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one policy did, in the order in which it did it."""
 
     alarms: list[Raised] = []
+    cleared: list[Cleared] = []
     retrainings: list[Asked] = []
     labels_wanted: list[Wanted] = []
 
 
 def told(outcome: Outcome, entry: DecisionRecorded) -> Outcome:
     """The outcome with what one decision of the ledger adds. Raises LedgerError where another release wrote it."""
-    if entry.function == "judge.update":
+    if entry.function in ("judge.update", "judge.answer"):
         findings = read(entry, entry.output, list[Finding])
         alarms = [_raised(each, entry.time_ms) for each in findings if isinstance(each, Alarm)]
-        return replace(outcome, alarms=[*outcome.alarms, *alarms])
+        cleared = [_cleared(each, entry.time_ms) for each in findings if isinstance(each, AlarmCleared)]
+        return replace(outcome, alarms=[*outcome.alarms, *alarms], cleared=[*outcome.cleared, *cleared])
     if entry.function == "policy.decide":
         decisions = read(entry, entry.output, list[Decision])
         asked = [_asked(each, entry.time_ms) for each in decisions if isinstance(each, AskRetraining)]
@@ -107,6 +128,10 @@ def _raised(alarm: Alarm, raised_ms: int) -> Raised:
         summary=alarm.summary,
         label_first=alarm.evidence.get("label_first", []),
     )
+
+
+def _cleared(over: AlarmCleared, cleared_ms: int) -> Cleared:
+    return Cleared(kind=over.kind, version=over.version, cleared_ms=cleared_ms, cause=over.cause, summary=over.summary)
 
 
 def _asked(each: AskRetraining, time_ms: int) -> Asked:

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from deploy.backtest.candidates import Sections
-from deploy.backtest.outcome import Ended, Outcome, read, told
+from deploy.backtest.outcome import Ended, Outcome, Said, read, told
 from deploy.replay import entries
+from monitor.answer import Answer
 from monitor.policy import Observation
 from streams.events import DecisionRecorded
 
@@ -23,6 +24,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
     outcome: Outcome = Outcome()
     ended: list[Ended] = []
+    said: list[Said] = []
     settings: Sections | None = None
 
     @property
@@ -48,6 +50,7 @@ def recorded(decisions: Iterable[DecisionRecorded]) -> Recorded:
     """What decisions say, each once. Raises LedgerError where another release wrote them."""
     outcome, seen = Outcome(), set[str]()
     ended: dict[str, Ended] = {}
+    said: list[Said] = []
     settings: dict[str, Any] = {}
     for entry in decisions:
         if entry.id in seen:
@@ -58,7 +61,10 @@ def recorded(decisions: Iterable[DecisionRecorded]) -> Recorded:
             settings[NAMES[entry.function]] = entry.inputs["settings"]
         if entry.function == "policy.decide" and (found := _ended(entry)):
             ended.setdefault(found.request_id, found)
-    return Recorded(outcome=outcome, ended=list(ended.values()), settings=_sections(settings))
+        if entry.function == "judge.answer":
+            answer = read(entry, entry.inputs["said"], Answer)
+            said.append(Said(id=entry.id, time_ms=entry.time_ms, answer=answer))
+    return Recorded(outcome=outcome, ended=list(ended.values()), said=said, settings=_sections(settings))
 
 
 NAMES = {"judge.update": "monitor", "policy.decide": "policy"}

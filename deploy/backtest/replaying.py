@@ -5,8 +5,9 @@ clock is the time at which the log took an event, as far as the events' own time
 heard many at once, because each costs; what leads to a decision is heard again one by one, for the exact moment.
 
 The recorded replies are those of the recorded versions: what a retraining would have come to cannot be replayed. One
-that the ledger knows ends as it ended then. Any other is taken to be under way until the recorded champion changes,
-which closes the case: no second one is asked for as if the first had failed.
+that the ledger knows ends as it ended then, and what operators said of alarms is said again at its time. Any other
+retraining is taken to be under way until the recorded champion changes, which closes the case: no second one is asked
+for as if the first had failed.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from typing import Any
 from msgspec import structs
 
 from deploy.backtest.candidates import Candidate
-from deploy.backtest.outcome import Ended, Outcome, told
+from deploy.backtest.outcome import Ended, Outcome, Said, told
 from monitor.descriptors import Describer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
 from streams.batch import GIVEN, SERVED, Source
-from streams.events import RetrainReported, RetrainStatus, ScoreBatch
+from streams.events import AlarmAnswered, RetrainReported, RetrainStatus, ScoreBatch
 from streams.history import Slice
 from streams.judge import Heard, Place, Rules, step
 from streams.state import JudgeRecord, start
@@ -69,20 +70,22 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A candidate in the middle of a history. `ended`: recorded ends of retrainings that are still to come."""
+    """A candidate in the middle of a history. `ended`: recorded ends of retrainings that are still to come; `said`:
+    likewise what operators said."""
 
     candidate: Candidate
     memory: JudgeRecord
     ended: Mapping[str, Ended]
     known: frozenset[str]
     outcome: Outcome
+    said: tuple[Said, ...] = ()
     count: int = 0  # records heard
 
 
-def begin(candidate: Candidate, alias: str, ended: Sequence[Ended] = ()) -> Replay:
+def begin(candidate: Candidate, alias: str, ended: Sequence[Ended] = (), said: Sequence[Said] = ()) -> Replay:
     """Nothing heard."""
     ends = {each.request_id: each for each in ended}
-    return Replay(candidate, start(alias), ends, frozenset(ends), Outcome())
+    return Replay(candidate, start(alias), ends, frozenset(ends), Outcome(), tuple(said))
 
 
 @dataclass(slots=True)
@@ -116,7 +119,8 @@ def cut(whole: Chunk) -> Iterator[Chunk]:
 
 def hear(replay: Replay, chunk: Chunk) -> Replay:
     """The replay after this chunk."""
-    due = [each for each in replay.ended.values() if each.time_ms <= chunk.end_ms]
+    known: list[Ended | Said] = [*replay.ended.values(), *replay.said]
+    due = [each for each in known if each.time_ms <= chunk.end_ms]
     after = _all_heard(replay, _batches(replay, chunk))
     if not due and after.outcome == replay.outcome:
         return after
@@ -130,16 +134,18 @@ def _all_heard(replay: Replay, records: Iterator[tuple[int, Heard]]) -> Replay:
 
 
 def _heard(replay: Replay, heard: Heard, time_ms: int) -> Replay:
-    ended = replay.ended
+    ended, said = replay.ended, replay.said
     if isinstance(heard, RetrainReported):
         ended = {id: each for id, each in ended.items() if id != heard.request_id}
+    if isinstance(heard, AlarmAnswered):
+        said = tuple(each for each in said if each.id != heard.id)
     topic = RESULTS if isinstance(heard, RetrainReported) else SCORES
     place = Place(topic.name, 0, replay.count, time_ms)
     memory, effects = step(_rules(replay), replay.memory, heard, place)
     outcome = replay.outcome
     for entry in effects.decisions:
         outcome = told(outcome, entry)
-    return Replay(replay.candidate, memory, ended, replay.known, outcome, replay.count + 1)
+    return Replay(replay.candidate, memory, ended, replay.known, outcome, said, replay.count + 1)
 
 
 def _rules(replay: Replay) -> Rules:
@@ -160,15 +166,15 @@ def _batches(replay: Replay, chunk: Chunk) -> Iterator[tuple[int, Heard]]:
             yield chunk.end_ms, _batch(replay.memory.alias, source, rows, chunk.names)
 
 
-def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended]) -> Iterator[tuple[int, Heard]]:
-    """Of one moment: replies, labels, then results."""
+def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended | Said]) -> Iterator[tuple[int, Heard]]:
+    """Of one moment: replies, labels, then results and what operators said."""
     alias = replay.memory.alias
     found: list[tuple[int, int, Heard]] = [
         (time_ms, turn, _batch(alias, source, scored.rows.take([i]), chunk.names))
         for turn, (source, scored) in enumerate(_parts(chunk))
         for i, time_ms in enumerate(scored.taken_ms)
     ]
-    found += [(each.time_ms, 2, _reported(alias, each)) for each in due]
+    found += [(each.time_ms, 2, _due(alias, each)) for each in due]
     for time_ms, _, heard in sorted(found, key=itemgetter(0, 1)):
         yield time_ms, heard
 
@@ -189,7 +195,9 @@ def _batch(alias: str, source: Source[Any], rows: ScoreRows, names: Sequence[str
     )
 
 
-def _reported(alias: str, ended: Ended) -> RetrainReported:
+def _due(alias: str, ended: Ended | Said) -> Heard:
+    if isinstance(ended, Said):
+        return AlarmAnswered(id=ended.id, alias=alias, time_ms=ended.time_ms, answer=ended.answer)
     return RetrainReported(
         request_id=ended.request_id,
         alias=alias,

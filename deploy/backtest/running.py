@@ -54,7 +54,8 @@ def run(options: Options, extent: Extent, advance: Advance = lambda _: None) -> 
     assert alias is not None
     since_ms, until_ms = extent.first_ms, options.stretch.until_ms
     recorded = ledgers.load(options.ledger, alias, since_ms, until_ms) if options.ledger else None
-    replays = [begin(candidate, alias, recorded.ended if recorded else ()) for candidate in options.candidates]
+    ended, said = (recorded.ended, recorded.said) if recorded else ([], [])
+    replays = [begin(candidate, alias, ended, said) for candidate in options.candidates]
     scorers, witness = {_patterns(each): Scorer(describer(each)) for each in options.candidates}, Witness()
     for slice in read(options.lake, options.stretch):
         witness.see(slice)

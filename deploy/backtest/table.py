@@ -64,6 +64,7 @@ def story(outcome: Outcome) -> list[tuple[int, str]]:
     found = [
         (alarm.raised_ms, 0, f"alarm ({alarm.kind.replace('_', ' ')}): {alarm.summary}") for alarm in outcome.alarms
     ]
+    found += [(each.cleared_ms, 0, each.summary) for each in outcome.cleared]
     found += [(each.time_ms, 1, f"asks for {each.wanted} labels: {each.reason}") for each in outcome.labels_wanted]
     found += [(each.time_ms, 2, f"asks for a retraining: {each.reason}") for each in outcome.retrainings]
     return [(time_ms, f"{moment(time_ms)}  {words}") for time_ms, _, words in sorted(found)]

@@ -10,9 +10,10 @@ import pytest
 
 from deploy.backtest import recorded, replaying
 from deploy.backtest.candidates import Candidate, Sections
-from deploy.backtest.outcome import Ended, Outcome
+from deploy.backtest.outcome import Ended, Outcome, Said
 from deploy.backtest.replaying import Chunk, Scored, Scorer, begin, cut, hear
 from deploy.backtest.running import describer
+from monitor.answer import Answer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
 from streams.history import Stretch, read
@@ -23,8 +24,10 @@ pytestmark = pytest.mark.slow
 KINDS = {"harm": "quality", "drift": "drift", "doubt": "estimated_quality", "failure": "errors"}
 
 
-def replayed(root: Path, candidate: Candidate = PRESENT, ended: tuple[Ended, ...] = ()) -> Outcome:
-    replay, scorer = begin(candidate, ALIAS, ended), Scorer(describer(candidate))
+def replayed(
+    root: Path, candidate: Candidate = PRESENT, ended: tuple[Ended, ...] = (), said: tuple[Said, ...] = ()
+) -> Outcome:
+    replay, scorer = begin(candidate, ALIAS, ended, said), Scorer(describer(candidate))
     for slice in read(root, Stretch(ALIAS)):
         for chunk in scorer.score(slice):
             replay = hear(replay, chunk)
@@ -107,6 +110,19 @@ def test_one_that_the_ledger_knows_ends_as_it_did(tmp_path: Path) -> None:
     assert [each.reason.partition(":")[0] for each in now.labels_wanted if "ended" in each.reason] == [
         f"retraining {attempt} ended reject" for attempt in range(1, len(told.ended) + 1)
     ]
+
+
+def test_what_an_operator_said_is_said_again_at_its_time(tmp_path: Path) -> None:
+    root = store(tmp_path, kept("harm"))
+    first = next(alarm for alarm in replayed(root).alarms if alarm.kind == "quality")
+    at_ms = first.raised_ms + 1_000
+    answer = Answer(version=first.version, verb="clear", by="cli", time_ms=at_ms, kind="quality")
+    again = replayed(root, said=(Said(id="said", time_ms=at_ms, answer=answer),))
+    one, other = (alarm for alarm in again.alarms if alarm.kind == "quality")
+    assert one == first
+    assert other.raised_ms > at_ms
+    (over,) = (each for each in again.cleared if each.kind == "quality")
+    assert (over.cause, over.cleared_ms) == ("cleared", at_ms)
 
 
 def test_chunks_hold_everything_once_in_order_and_are_bounded() -> None:
