@@ -12,6 +12,7 @@ from streams.events import DecisionKind, DecisionRecorded, Json
 from streams.log import KafkaSettings, partition_counts, scan
 from streams.log import read as read_log
 from streams.outbox import Outgoing, outgoing
+from streams.private_files import write_private
 from streams.topics import LEDGER
 
 
@@ -83,7 +84,7 @@ def export(decisions: Iterable[DecisionRecorded], path: Path) -> int:
     """Writes one JSON object a line; returns how many."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [codec.encode(each) + b"\n" for each in decisions]
-    path.write_bytes(b"".join(lines))
+    write_private(path, b"".join(lines))
     return len(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from deploy import ports, secrets
+from deploy import ports, processes, secrets
 from deploy.config import load
 from deploy.roles import _tls
 from deploy.toml import dump
@@ -225,3 +226,15 @@ def test_a_certificates_key_that_lies_open_is_refused(tmp_path: Path) -> None:
     made.key.chmod(0o644)
     with pytest.raises(secrets.SecretError, match="chmod 600"):
         _tls(settings)
+
+
+def test_what_a_process_of_the_stack_writes_is_its_owners_alone(tmp_path: Path) -> None:
+    made = tmp_path / "made by it"
+    command = (sys.executable, "-c", f"import time; open({str(made)!r}, 'w'); time.sleep(60)")
+    child = processes.start(processes.Spec("writer", command, made.exists), tmp_path)
+    try:
+        processes.wait_ready(processes.Spec("writer", command, made.exists), child, tmp_path)
+        log = processes.log_file(tmp_path, "writer")
+        assert (mode(made), mode(log), mode(log.parent)) == (0o600, 0o600, 0o700)
+    finally:
+        processes.stop(child, tmp_path)
