@@ -10,15 +10,18 @@ from typing import Protocol
 
 import aiohttp
 import msgspec
+import structlog
 
 from monitor.metrics import METRICS
 from retrain.dataset import Dataset
-from retrain.evaluate import Metric, answers, context, loaded, scores
+from retrain.evaluate import Answer, Metric, answers, context, loaded, scores
 from retrain.example import Example, in_chance_order
 from retrain.gate import REGRESSION, TARGET, GateInput, Scores, waits
 from retrain.limits import Limits, by_bytes
 from retrain.settings import RetrainSettings
 from retrain.shares import MOST_ROWS
+
+log = structlog.get_logger()
 
 PATIENCE_S = 600.0  # for one answer; the engine may be busy with clients
 TOO_LONG = "prompt and label do not fit the model's context"
@@ -130,6 +133,8 @@ class Asking:
         ]
         whole = [each for each in zip(taken, mine, theirs, strict=True) if not each[1].refusal and not each[2].refusal]
         left_out = Counter({TOO_LONG: len(rows) - len(taken), REFUSED: len(taken) - len(whole)})
+        if len(whole) < len(taken):
+            log.warning("the engine refused questions", rows=len(taken) - len(whole), why=_refusal([*mine, *theirs]))
         kept = [row for row, _, _ in whole]
         mine, theirs = [each for _, each, _ in whole], [each for _, _, each in whole]
         points = [scores([each.text for each in side], kept, self.metric) for side in (mine, theirs)]
@@ -139,6 +144,10 @@ class Asking:
             cut=(sum(each.cut for each in mine), sum(each.cut for each in theirs)),
             left_out=+left_out,
         )
+
+
+def _refusal(given: Sequence[Answer]) -> str:
+    return next(each.refusal for each in given if each.refusal)
 
 
 async def asked(gate: GateInput, part: str, rows: Sequence[Example], asking: Both, step_rows: int) -> GateInput:

@@ -29,7 +29,7 @@ from retrain import harvest, manifest, recipe, tracking
 from retrain.adapters import Adapter, commit
 from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.comparison import compare, summary
-from retrain.dataset import Dataset, apart, build, capped, once
+from retrain.dataset import NEWEST, Dataset, apart, build, capped, once
 from retrain.example import Example
 from retrain.gate import judge
 from retrain.likeness import Likeness
@@ -155,7 +155,7 @@ def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manife
     dataset = build(
         spec.settings,
         fresh,
-        usable(tokenizer, harvest.healthy(lake, request.alias, request.since_ms), dropped),
+        usable(tokenizer, harvest.healthy(lake, request.alias, request.since_ms)[-NEWEST:], dropped),
         usable(tokenizer, manifest.trained_on(root, request.champion), dropped),
         METRICS[spec.metric],
         manifest.familiar(root, request.alias, request.champion, request.since_ms),
@@ -169,8 +169,8 @@ def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manife
 
 
 def later(spec: JobSpec, listed: Manifest, dataset: Dataset, tokenizer: Any) -> list[Example]:
-    """Fresh rows that were labelled since the dataset was made: neither side has met them, nor one like them. They
-    are kept as a dataset of their own."""
+    """Fresh rows that the dataset has not, most of them labelled since it was made: neither side has met them, nor one
+    like them. They are kept as a dataset of their own."""
     dropped: Counter[str] = Counter()
     root, request = spec.var / "datasets", spec.request
     known = [*_all(dataset), *manifest.familiar(root, request.alias, request.champion, request.since_ms)]
