@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from monitor.characters import blank
 from serving.gateway.question import Fields
 
+ENDED = ("stop", "completed")  # as chats and completions say it, and as responses do
+
 
 @dataclass(slots=True)
 class Answered:
@@ -15,6 +17,7 @@ class Answered:
     parts: list[str] = field(default_factory=list)
     pieces: int = 0  # that came, of any kind: text, reasoning, calls
     beyond: bool = False  # there is more than understood text: a call, a refusal, audio; or the engine gave up
+    thinks: bool = False  # there is reasoning
     choices: int = 0
     finish_reason: str = ""
     input_tokens: int = 0
@@ -31,5 +34,12 @@ class Answered:
 
     @property
     def plain(self) -> bool:
-        """Whether it is one text and nothing else, so that a label can be compared with it."""
-        return self.choices == 1 and not self.beyond and not all(map(blank, self.parts))
+        """Whether it is one text and nothing else, so that a label can be compared with it. A model that had nothing to
+        say and ended by itself gave an empty text; one that reasoned, or was cut off, did not come to it."""
+        empty = all(map(blank, self.parts))
+        return self.choices == 1 and not self.beyond and (not empty or (not self.thinks and self.ended))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model ended by itself."""
+        return self.finish_reason in ENDED

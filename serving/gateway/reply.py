@@ -178,6 +178,7 @@ def _take_choice(answer: Answered, choice: Choice) -> None:
     text = choice.text if told is None else told.content
     if text:
         answer.parts.append(text)
+    answer.thinks |= told is not None and told.thinks
     answer.beyond |= (told is not None and told.beyond) or choice.finish_reason in NO_TEXT
     if choice.finish_reason is not None:
         answer.finish_reason = choice.finish_reason

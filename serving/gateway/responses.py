@@ -102,6 +102,7 @@ def _count(answer: Answered, told: StreamEvent) -> None:
 
 def _take(answer: Answered, response: Response) -> None:
     answer.choices, answer.finish_reason = 1, response.status or ""
+    answer.thinks |= any(item.type == "reasoning" for item in response.output)
     answer.beyond |= response.status in GIVEN_UP or any(item.beyond for item in response.output)
     if response.usage is not None:
         answer.input_tokens = max(response.usage.input_tokens or 0, 0)

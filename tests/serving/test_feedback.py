@@ -93,8 +93,7 @@ NOTHING_TO_COMPARE: list[list[dict[str, Any]]] = [
     [{"content": None, "function_call": CALL["function"]}],
     [{"content": None, "reasoning": "Hm."}],
     [{"content": None, "reasoning_content": "Hm."}],
-    [{"content": ""}],
-    [{"content": " \u200b"}],
+    [{"content": " \n", "reasoning": "Hm."}],
     [{"content": None, "refusal": "I cannot do that."}],
     [{"content": [{"type": "text", "text": "card arrival"}]}],
     [{"content": "card arrival"}, {"content": "lost card"}],
@@ -119,6 +118,28 @@ async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_u
         (event,) = await scene.told()
         (served,) = await scene.served()
         assert (event.label, event.correct, served.comparable) == ("card arrival", None, False)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("content", ["", " \u200b", None])
+async def test_a_model_that_says_nothing_is_wrong(content: str | None, stream: bool) -> None:
+    """An adapter that collapsed ends at once: labels must be able to prove it."""
+    async with Scene().running() as scene:
+        said = [{"index": 0, "delta" if stream else "message": {"content": content}, "finish_reason": "stop"}]
+        for engine in scene.engines:
+            engine.script = [said]
+        assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is False
+        (served,) = await scene.served()
+        assert (served.comparable, served.output.strip(" \u200b")) == (True, "")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_that_was_cut_off_before_it_said_anything_is_not_wrong(stream: bool) -> None:
+    async with Scene().running() as scene:
+        said = [{"index": 0, "delta" if stream else "message": {"content": ""}, "finish_reason": "length"}]
+        for engine in scene.engines:
+            engine.script = [said]
+        assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is None
 
 
 async def test_a_stream_of_which_a_piece_is_not_understood_is_not_wrong(scene: Scene) -> None:
