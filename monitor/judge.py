@@ -18,7 +18,7 @@ from monitor.findings import Finding, Kind
 from monitor.fingerprint import event_print
 from monitor.gaps import Gap
 from monitor.reference import scorer
-from monitor.rows import ScoreRows, turns_of
+from monitor.rows import TURN_MS, ScoreRows, turns_of
 from monitor.settings import MonitorSettings
 from monitor.tally import Tally
 from monitor.watch import Baseline, Label, Raised, Watch, baseline, calibrated, with_evidence
@@ -157,8 +157,9 @@ def _served(
     for version, places in tally.groups(rows.versions, champion).items():
         watch, dropped = _watched(settings, state, version, names)
         watch, found = served.serve(settings, watch, rows.take(places), ends_turn=batch.ends_turn)
+        watch, late = labels.rest(settings, watch, batch.time_ms // TURN_MS)
         state = _kept(settings, state, with_evidence(settings, watch))
-        findings += [*dropped, *found]
+        findings += [*dropped, *found, *late]
         state, found = _early(settings, state, version)
         findings += found
     counts = tally.served(settings, state.windows, rows, lambda version, some: _estimate(state, version, some, names))

@@ -23,6 +23,8 @@ from monitor.settings import MonitorSettings
 from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Recent, Watch, baseline, measured, tester
 
 WAITING_KEPT = 2_000
+FILE = 10  # labels of the reference in a turn: they come from a file, not from people who use the answers
+FILE_TURNS = 2  # after which nothing more of a file is expected
 
 Heard = tuple[Watch, list[Finding], list[Label]]
 
@@ -31,13 +33,22 @@ def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> He
     """Takes labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
     file is no episode. The third value are those that came before their event, to be heard again."""
     watch, others = _settle(settings, watch, sorted(labels, key=_order))
+    turn = max((label.turn for label in labels), default=0)
+    goes_on = watch.file_turn and turn <= watch.file_turn + FILE_TURNS and len(labels) >= FILE
+    if goes_on or len(labels) - len(others) >= FILE:
+        watch = replace(watch, file_turn=max(turn, watch.file_turn))
     if watch.reference is None:
         passed = {*watch.repeats, *watch.labelled}
         return watch, [], [label for label in others if label.event_print not in passed]
     watch, findings = _take(settings, watch, others)
-    watch, found = _release(settings, _adopt(settings, watch))
+    watch, found = _release(settings, _adopt(settings, watch), turn)
     watch, left_out = _left_out(settings, watch, max((label.time_ms for label in labels), default=0))
     return watch, [*findings, *found, *left_out], []
+
+
+def rest(settings: MonitorSettings, watch: Watch, turn: int) -> tuple[Watch, list[Finding]]:
+    """Tests what waited for the rest of a file, once that is over."""
+    return _release(settings, watch, turn) if watch.reference and watch.waiting and watch.file_turn else (watch, [])
 
 
 def _left_out(settings: MonitorSettings, watch: Watch, time_ms: int) -> tuple[Watch, list[Finding]]:
@@ -113,8 +124,13 @@ def _adopt(settings: MonitorSettings, watch: Watch) -> Watch:
     return _measured(replace(watch, adopted=adopted, adopted_steps=adopted_steps, waiting=waiting))
 
 
-def _release(settings: MonitorSettings, watch: Watch) -> tuple[Watch, list[Finding]]:
-    """Tests the labels that waited for a baseline, if there is one now."""
+def _release(settings: MonitorSettings, watch: Watch, turn: int) -> tuple[Watch, list[Finding]]:
+    """Tests the labels that waited for a baseline, if there is one now. While a file labels the reference, its other
+    labels wait until all of it is there: it may be sorted by verdict, and take many turns."""
+    if watch.file_turn and turn < watch.file_turn + FILE_TURNS and len(watch.waiting) < WAITING_KEPT:
+        return watch, []
+    if watch.file_turn:
+        watch = replace(watch, file_turn=0, waiting=sorted(watch.waiting, key=lambda label: label.event_print))
     known = baseline(settings, watch)
     if not known.enough:
         return replace(watch, waiting=watch.waiting[-WAITING_KEPT:]), []

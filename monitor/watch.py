@@ -79,7 +79,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     adopted: list[int] = []  # later labels that had to serve as baseline
     adopted_steps: list[int] = []  # equal for those that are one step
     known: Known | None = None  # what the labels of the reference say, and the adopted ones
-    waiting: list[Label] = []  # labels that came before there was a baseline
+    waiting: list[Label] = []  # labels that came before there was a baseline, or with a file that is not over
+    file_turn: int = 0  # in which a file of labels told of the reference last; 0 where none is coming
     labelled: list[int] = []  # events whose label was tested, newest last
     repeats: list[int] = []  # events that only repeated their sender's message
     recent: dict[int, Recent] = {}

@@ -143,6 +143,7 @@ def test_late_labels_of_the_reference_make_the_baseline() -> None:
     world.label(ids[300:], 1.0)
     assert progress(world.state)[VERSION].tested_labels == 0
     world.label(ids[:100], 0.95)
+    world.serve(4)
     known = known_baseline(world.settings, world.state, VERSION)
     assert known.labelled == 100
     assert known.limit is not None

@@ -81,6 +81,32 @@ def test_a_sorted_file_of_the_first_day_builds_no_false_baseline(first: bool) ->
         assert world.alarms("quality") == []
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_nor_does_one_that_takes_many_turns(first: bool) -> None:
+    """What it tells of later replies waits until it has told all of the reference."""
+    for seed in range(3):
+        world = make(seed)
+        ids = world.serve(600)
+        right = (world.rng.random(600) < 0.85).tolist()
+        ordered = sorted(range(600), key=lambda k: (right[k] != first, k))
+        for low in range(0, 600, 60):
+            some = ordered[low : low + 60]
+            world.label([ids[k] for k in some], [right[k] for k in some])
+            world.now_ms += 1_000
+        world.serve(10)
+        assert world.alarms("quality") == []
+        assert progress(world.state)[VERSION].tested_labels == 300
+
+
+def test_harm_in_the_first_file_is_found_once_it_is_over() -> None:
+    world = make(0)
+    ids = world.serve(400)
+    world.label(ids, [*(world.rng.random(300) < 0.95).tolist(), *(world.rng.random(100) < 0.3).tolist()])
+    assert world.alarms("quality") == []
+    world.serve(4)
+    assert len(world.alarms("quality")) == 1
+
+
 def test_a_healthy_file_hides_no_harm_of_its_end() -> None:
     world = labelled(0)
     world.label(world.serve(100), 0.95)
