@@ -45,7 +45,7 @@ class GatewaySettings:
     max_texts: int = 2_048  # of one request: prompts, inputs, parts of messages
     max_tools: int = 256  # of one request
     max_answers: int = 128  # of one request: its prompts times its n or best_of
-    max_tokens: int = 131_072  # that one answer may be asked to have
+    max_tokens: int = 262_144  # that one request may ask for, in all its answers together
     capture_chars: int = 131_072  # of a question, and of an answer, that an event holds: begins and ends of long texts
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
     connect_timeout_s: float = 2.0

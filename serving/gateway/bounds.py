@@ -28,14 +28,15 @@ def check(asked: Asked, settings: GatewaySettings) -> None:
 
 
 def _check_numbers(asked: Asked, settings: GatewaySettings) -> None:
-    fields = asked.fields
-    for name in LENGTHS:
-        if name in fields:
-            _at_most(name, "tokens", _number(asked, name), "max_tokens", settings.max_tokens)
+    fields, answers = asked.fields, 1
     if "tools" in fields:
         _at_most("tools", "tools", _listed(asked, "tools"), "max_tools", settings.max_tools)
     if asked.operation is Operation.COMPLETION or not ANSWERS.isdisjoint(fields):
-        _check_answers(asked, settings)
+        answers = _answers(asked, settings)
+    unit = "tokens" if answers == 1 else f"tokens in {answers} answers"
+    for name in LENGTHS:
+        if name in fields:
+            _at_most(name, unit, answers * _number(asked, name), "max_tokens", settings.max_tokens)
 
 
 def _check_question(asked: Asked, settings: GatewaySettings) -> None:
@@ -56,13 +57,16 @@ def _is_small(asked: Asked, name: str, most: int) -> bool:
     return raw is not None and memoryview(raw).nbytes < 2 * most
 
 
-def _check_answers(asked: Asked, settings: GatewaySettings) -> None:
+def _answers(asked: Asked, settings: GatewaySettings) -> int:
+    """How many are asked for, each once it is generated."""
     if asked.operation not in GENERATING:
-        return
-    prompts = max(asked.prompts, 1) + _listed(asked, "prompt_embeds")
+        return 1
+    prompts, most = max(asked.prompts, 1) + _listed(asked, "prompt_embeds"), 1
     for name in COUNTS:
         each = max(_number(asked, name), 1)
         _at_most(name if each > 1 else "prompt", "answers", prompts * each, "max_answers", settings.max_answers)
+        most = max(most, prompts * each)
+    return most
 
 
 def _at_most(name: str, unit: str, found: int, setting: str, most: int) -> None:

@@ -52,6 +52,8 @@ LONGEST_S = 0.4  # of a loop that others wait for; measured 0.07 on 2 busy cores
         (CHAT, {**BODY, "max_tokens": 101}, "max_tokens", 101, "max_tokens"),
         (CHAT, {**BODY, "max_completion_tokens": " 101 "}, "max_completion_tokens", 101, "max_tokens"),
         (CHAT, {**BODY, "min_tokens": 101.0}, "min_tokens", 101, "max_tokens"),
+        (CHAT, {**BODY, "max_tokens": 51, "n": 2}, "max_tokens", 102, "max_tokens"),
+        (COMPLETION, {**PROMPT, "prompt": ["x"] * 3, "max_tokens": 34}, "max_tokens", 102, "max_tokens"),
         (COMPLETION, {**PROMPT, "prompt": ["x"] * 6}, "prompt", 6, "max_texts"),
         (COMPLETION, {**PROMPT, "prompt": ["x"] * 4, "n": 2}, "n", 8, "max_answers"),
         (COMPLETION, {**PROMPT, "prompt": [[1], [2], [3]], "best_of": 3}, "best_of", 9, "max_answers"),
@@ -78,7 +80,7 @@ async def test_what_asks_for_too_much_work_is_told_which_field_and_which_bound(
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        (CHAT, {**BODY, "messages": [MESSAGE] * 4, "tools": [TOOL] * 2, "n": 6, "max_tokens": 100}),
+        (CHAT, {**BODY, "messages": [MESSAGE] * 4, "tools": [TOOL] * 2, "n": 5, "max_tokens": 20}),
         (CHAT, {**BODY, "n": None, "max_tokens": None, "tools": None}),
         (CHAT, {**BODY, "messages": [{"role": "user", "content": "x" * 100_000}]}),
         (COMPLETION, {**PROMPT, "prompt": [[1] * 50_000] * 3, "n": 2}),
