@@ -135,7 +135,7 @@ def smallest_drift(arl_events: float, events: float, stream: Stream) -> float | 
 
     >>> calm, dependent = Stream(descriptors=15, reference=2_000), Stream(descriptors=15, reference=2_000, waves=2)
     >>> [round(smallest_drift(10_000, 200, each) or 0.0, 2) for each in (calm, dependent)]
-    [0.37, 0.42]
+    [0.37, 0.43]
     """
     block, sigma = length_for(stream.autocorrelation, stream.reference)
     size = stream.reference / block / (1 + 2 * stream.waves)

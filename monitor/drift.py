@@ -136,9 +136,7 @@ def detectors(reference: Reference, arl_events: float) -> Drift:
     ready = scorer(reference)
     arl, names = arl_events / ready.block, tuple(reference.names)
     most = float(ready.inflation.max(initial=1.0))
-    parts: dict[str, Detector] = {
-        DESCRIPTORS: LocationSpread(arl, ready.dead_zone(arl_events), names, tuple(ready.inflation.tolist()))
-    }
+    parts: dict[str, Detector] = {DESCRIPTORS: located(ready, names, arl_events)}
     for name, counts in reference.categories.items():
         parts[name] = learned(counts, arl=arl, block=ready.block, inflation=most)
     if len(set(reference.texts)) > 1:
@@ -146,6 +144,13 @@ def detectors(reference: Reference, arl_events: float) -> Drift:
     shares = np.array([SHARES[name] for name in parts])
     weights = [share * part.weights for share, part in zip(shares / shares.sum(), parts.values(), strict=True)]
     return Drift(arl, ready, parts, np.concatenate(weights))
+
+
+def located(ready: Scorer, names: Sequence[str], arl_events: float) -> LocationSpread:
+    """Return the detector of the descriptors, its bets made smaller by what dependence the reference shows."""
+    inflation, spreading = (ready.inflation * ready.wildness).tolist(), ready.spreading.tolist()
+    zone = ready.dead_zone(arl_events)
+    return LocationSpread(arl_events / ready.block, zone, tuple(names), tuple(inflation), tuple(spreading))
 
 
 def _names(name: str, part: Detector) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.blocks import averages, choose_length, inflation
+from monitor.blocks import ERRORS, SQUARES_ERRORS, averages, choose_length, inflation, wildness
 from monitor.derived import derived
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors.location_spread import dead_zone
@@ -80,6 +80,8 @@ class Scorer:
     blocks: Floats  # descriptors x blocks: averages of the reference's own scores
     block: int  # events in a block
     inflation: Floats  # of each descriptor: what dependence is left between blocks (`monitor.blocks`)
+    spreading: Floats  # the same between their squares
+    wildness: Floats  # how many times more blocks vary in wild times
     confidences: tuple[int, ...]  # columns in which a positive value means: not measured
     normal: Floats  # scores of the ranks among the events
     block_normal: Floats  # and among the blocks
@@ -132,13 +134,16 @@ def ready(
         own = _own_scores(calm, draws, normal)
     block = choose_length(own, at)
     means, numbers = averages(own, block, at)
+    scores = quantiles(len(means) - 1)[means.argsort(axis=0).argsort(axis=0)]
     return Scorer(
         _sorted(matrix),
         rhythm,
         _sorted(calm),
         _sorted(means) if block > 1 else np.broadcast_to(normal, matrix.T.shape),
         block,
-        inflation(means, numbers, errors=1.0),
+        inflation(means, numbers, errors=ERRORS),
+        inflation(scores**2, numbers, errors=SQUARES_ERRORS),
+        wildness(scores),
         tuple(j for j, name in enumerate(names) if name in CONFIDENCE),
         quantiles(len(matrix)),
         quantiles(len(means)),

@@ -36,12 +36,13 @@ ALTERNATIVES = (*(f"mean {shift:+g} sigma" for shift in SHIFTS), *(f"spread x{sp
 class LocationSpread:
     """`arl`: steps between false alarms, at least. `dead_zone`: what a finite reference makes uncertain, in sigmas.
     `names`: of the descriptors. `inflation`: how many times more each one's sums vary than those of independent scores
-    (`monitor.blocks.inflation`)."""
+    (`monitor.blocks.inflation`, times `wildness`); `spreading`: the same of the sums of its squares."""
 
     arl: float
     dead_zone: float
     names: tuple[str, ...]
     inflation: tuple[float, ...] = ()
+    spreading: tuple[float, ...] = ()
 
     @property
     def weights(self) -> Floats:
@@ -61,7 +62,7 @@ class LocationSpread:
     def gains(self, values: Floats) -> Floats:
         """Log factors of the bets on normal scores, shape (steps, bets). ValueError for a score that is infinite."""
         finite(values, "score")
-        ratios = log_ratios(self.dead_zone, values, np.array(self.inflation or 1.0))
+        ratios = log_ratios(self.dead_zone, values, np.array(self.inflation or 1.0), np.array(self.spreading or 1.0))
         return ratios.reshape(len(values), len(self.weights))
 
     def change(self, found: Reached) -> Change:
@@ -94,15 +95,18 @@ def dead_zone(arl: float, size: float, descriptors: int) -> float:
     return min(max(0.0, needed), enough) / math.sqrt(size)
 
 
-def log_ratios(dead_zone: float, scores: Floats, inflation: Floats | float = 1.0) -> Floats:
+def log_ratios(
+    dead_zone: float, scores: Floats, inflation: Floats | float = 1.0, spreading: Floats | float = 1.0
+) -> Floats:
     """Log-likelihood ratios of each alternative to a standard normal, shape (*scores.shape, alternatives), made
-    smaller by what the estimated reference could have added.
+    smaller by what the estimated reference could have added. Scores, and the excess of their squares, are divided by
+    the root of what dependence makes of the variance of their sums.
 
     The reference's mean is uncertain by 1/sqrt(n), its variance by sqrt(2/n): the dead zone takes each alternative's
     sensitivity to those."""
-    z = scores[..., None]
+    squares = (1.0 + (scores * scores - 1.0) / np.sqrt(spreading))[..., None]
     shifted = _SHIFTS * (scores / np.sqrt(inflation))[..., None] - (_SHIFTS**2 / 2 + np.abs(_SHIFTS) * dead_zone)
-    spread = _CURVES * z * z - (_LOG_SPREADS + _SENSITIVITIES * dead_zone)
+    spread = _CURVES * squares - (_LOG_SPREADS + _SENSITIVITIES * dead_zone)
     return np.concatenate((shifted, spread), axis=-1)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from monitor.blocks import Block, fill
-from monitor.detectors.location_spread import LocationSpread
+from monitor.drift import located
 from monitor.reference import block_scores, event_scores
 from tests.bench.figures import Figure
 from tests.bench.monitor import __main__ as bench
 from tests.bench.monitor import rivals
 from tests.bench.monitor.runs import Change, Feed, Watched, changed, references, run_lengths
-from tests.bench.monitor.worlds import DAY_MS, GAUSSIAN, Make, Wave, autocorrelated, bursts, daily
+from tests.bench.monitor.worlds import DAY_MS, GAUSSIAN, SPREADS, Make, Wave, autocorrelated, bursts, daily, garch
 from tests.bench.parts import keep
 
 RUNS, HORIZON, CHANGE = 3, 4_000, Change(700, 0.6)
@@ -26,8 +26,7 @@ def shipped(make: Make, watched: Watched, run: int) -> int | None:
     feed = Feed(make(np.random.default_rng(0), RUNS * watched.columns))
     ready = references(feed, watched)[run]
     columns = slice(run * watched.columns, (run + 1) * watched.columns)
-    names, inflation = tuple("abcd"[: watched.columns]), tuple(ready.inflation.tolist())
-    detector = LocationSpread(watched.arl / ready.block, ready.dead_zone(watched.arl), names, inflation)
+    detector = located(ready, "abcd"[: watched.columns], watched.arl)
     state, block, seen = detector.start(), Block(), 0
     while seen < HORIZON:
         stretch, prints = feed.take()
@@ -50,13 +49,21 @@ def shipped(make: Make, watched: Watched, run: int) -> int | None:
         (autocorrelated(0.5), Watched(2_000, 600)),
         (bursts(3), Watched(2_000, 300)),
         (daily(Wave(0.8), 400), Watched(2_000, 900, span_ms=2 * DAY_MS)),
+        (garch(0.2, 0.75), Watched(2_000, 600, 2)),
     ],
-    ids=["independent", "autocorrelated", "bursts", "daily"],
+    ids=["independent", "autocorrelated", "bursts", "daily", "spread"],
 )
 def test_it_fires_where_the_shipped_detector_does(make: Make, watched: Watched) -> None:
     many = run_lengths(make, watched, runs=RUNS, horizon=HORIZON, change=CHANGE)
     assert many.fired.all()
     assert many.events.tolist() == [shipped(make, watched, run) for run in range(RUNS)]
+
+
+@pytest.mark.parametrize("name", SPREADS)
+def test_dependence_in_spread_and_over_hundreds_of_events_keeps_the_run_length(name: str) -> None:
+    """Of 24 runs with 10,000 events between false alarms, 5 stop within 2,500; taken for independent, all of them."""
+    healthy = run_lengths(SPREADS[name], Watched(10_000, 2_000), runs=24, horizon=2_500)
+    assert healthy.fired.sum() <= 13
 
 
 def test_runs_that_were_cut_off_count_as_long_as_they_were_watched() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from monitor.blocks import Block, averages, choose_length, fill, inflation, length_for
+from monitor.blocks import FOR_SPREAD, Block, averages, choose_length, fill, inflation, length_for, wildness
 
 
 def dependent(rho: float, events: int = 2_000, columns: int = 3) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def test_the_block_is_long_enough_for_the_dependence(rho: float) -> None:
     length = choose_length(series)
     assert length > 1
     left = inflation(averages(dependent(rho, 20_000), length)[0])
-    assert (left < 1.6).all()
+    assert (left < 1.75).all()
 
 
 @pytest.mark.parametrize(("rho", "expected"), [(0.0, 1.0), (0.2, 1.5), (0.5, 3.0)])
@@ -45,6 +45,27 @@ def test_slow_dependence_under_much_noise_is_seen() -> None:
     assert choose_length(series) > 1
 
 
+def test_how_much_events_vary_may_depend_where_their_level_does_not() -> None:
+    """Short blocks are chosen for it: long ones would find a shift too late."""
+    noise = np.random.default_rng(2).standard_normal((4_000, 1))
+    quiet = noise * np.where(np.arange(4_000) % 500 < 250, 1.0, 0.4)[:, None]
+    assert inflation(quiet)[0] < 1.5 < 4.0 < inflation(quiet**2)[0]
+    assert (choose_length(noise), choose_length(quiet)) == (1, FOR_SPREAD)
+    scores = quiet / quiet.std()
+    assert wildness(noise)[0] < 1.15 < 1.4 < wildness(scores)[0] < 2.0
+
+
+def test_weak_dependence_over_hundreds_of_events_is_seen() -> None:
+    """Ten clients at a time with levels of their own, 0.5 sigma: neighbours correlate by 0.02."""
+    rng = np.random.default_rng(3)
+    levels, series = 0.5 * rng.standard_normal(10), np.empty((4_000, 1))
+    for k, client in enumerate(rng.integers(0, 10, 4_000)):
+        series[k] = levels[client] + rng.standard_normal()
+        if rng.random() < 1 / 30:
+            levels[client] = 0.5 * rng.standard_normal()
+    assert inflation(series)[0] > 2.0
+
+
 def test_what_was_left_out_is_no_neighbour() -> None:
     series = dependent(0.6, 20_000, 1)
     places = np.flatnonzero(np.arange(len(series)) // 40 % 5 == 0)
@@ -52,7 +73,7 @@ def test_what_was_left_out_is_no_neighbour() -> None:
     means, numbers = averages(kept, 10, places)
     assert len(means) == len(kept) // 10
     assert set(np.unique(np.diff(numbers)).tolist()) == {1, 17}
-    assert inflation(kept, places) == pytest.approx(inflation(series), rel=0.15)
+    assert inflation(kept, places) == pytest.approx(inflation(series), rel=0.25)
     assert choose_length(kept, places) > 1
 
 

@@ -1,11 +1,13 @@
-"""The same promise where events depend on each other: autocorrelation, bursts of one client, the rhythm of the day."""
+"""The same promise where events depend on each other: autocorrelation, bursts of one client, the rhythm of the day,
+times in which they vary more."""
 
 from __future__ import annotations
 
 from tests.bench.figures import Figure
 from tests.bench.monitor import null
 from tests.bench.monitor.runs import Watched, run_lengths
-from tests.bench.monitor.worlds import BURSTS, DAY_MS, DEPENDENT, Wave, daily
+from tests.bench.monitor.worlds import BURSTS, DAY_MS, DEPENDENT, SPREADS, Wave, daily
+from tests.bench.progress import note
 
 A_DAY = 500  # events
 SINE = "daily rhythm of 0.7 sigma"
@@ -18,7 +20,18 @@ def measured(quick: bool) -> list[Figure]:
     for name, make in (DEPENDENT | BURSTS).items():
         figures += null.table(name, make, quick)
     figures += null.table(SINE, RHYTHMS[SINE], quick, 2 * DAY_MS, null.RUNS // 2)
-    return [*figures, *edges(quick)]
+    return [*figures, *edges(quick), *spreads(quick)]
+
+
+def spreads(quick: bool) -> list[Figure]:
+    """Worlds whose spread depends, and clients with levels of their own: against the usual reference."""
+    figures: list[Figure] = []
+    watched = Watched(10_000, 2_000)
+    for name, make in SPREADS.items():
+        healthy = run_lengths(make, watched, runs=24 if quick else 200, horizon=int(null.HORIZON * watched.arl))
+        figures += null.told(name, watched, healthy, goals="levels" not in name)
+        note(name)
+    return figures
 
 
 def edges(quick: bool) -> list[Figure]:

@@ -160,7 +160,8 @@ class Group:
         began = seen - len(self.waiting)
         steps, ends = self._blocks(scores, prints)
         shape = (len(self.runs), self.columns)
-        gains = log_ratios(self.dead_zone, steps.reshape(-1, *shape), self.scorer.inflation.reshape(shape))
+        inflation = (self.scorer.inflation * self.scorer.wildness).reshape(shape)
+        gains = log_ratios(self.dead_zone, steps.reshape(-1, *shape), inflation, self.scorer.spreading.reshape(shape))
         return self._advance(np.exp(gains), [began + end for end in ends])
 
     def _blocks(self, scores: Floats, prints: Sequence[int]) -> tuple[Floats, list[int]]:
@@ -211,6 +212,8 @@ def joined(scorers: Sequence[Scorer]) -> Scorer:
         np.concatenate([each.blocks for each in scorers]),
         scorers[0].block,
         np.concatenate([each.inflation for each in scorers]),
+        np.concatenate([each.spreading for each in scorers]),
+        np.concatenate([each.wildness for each in scorers]),
         (),
         scorers[0].normal,
         scorers[0].block_normal,

@@ -83,6 +83,75 @@ class Bursts:
         return Stretch(values, times, [f"client-{one}" for one in clients], nearly)
 
 
+class Garch:
+    """GARCH(1, 1) with variance one: large moves follow large ones, of either sign; no level depends on another."""
+
+    def __init__(self, reaction: float, persistence: float, rng: Generator, copies: int) -> None:
+        self.reaction, self.persistence, self.rng, self.told = reaction, persistence, rng, 0
+        self.variance, self.last = np.ones(copies), rng.standard_normal(copies)
+        self.take(500)  # far from where it began
+
+    def take(self, events: int) -> Stretch:
+        values = self.rng.standard_normal((events, len(self.last)))
+        rest = 1.0 - self.reaction - self.persistence
+        for row in values:
+            self.variance = rest + self.reaction * self.last**2 + self.persistence * self.variance
+            row *= np.sqrt(self.variance)
+            self.last = row
+        self.last = self.last.copy()
+        self.told += events
+        return Stretch(values, list(range(self.told - events, self.told)))
+
+
+class Regimes:
+    """Calm and wild times by turns, each of them so many events on average."""
+
+    def __init__(self, wild: float, length: float, rng: Generator, copies: int) -> None:
+        self.wild, self.length, self.rng, self.told = wild, length, rng, 0
+        self.now = rng.random(copies) < 0.5
+
+    def take(self, events: int) -> Stretch:
+        turns = self.rng.random((events, len(self.now))) < 1.0 / self.length
+        wild = np.logical_xor.accumulate(np.concatenate((self.now[None], turns)))[1:]
+        self.now = wild[-1]
+        self.told += events
+        values = self.rng.standard_normal(wild.shape) * np.where(wild, self.wild, 1.0)
+        return Stretch(values, list(range(self.told - events, self.told)))
+
+
+class QuietNights:
+    """Half of each day varies less; the mean never moves."""
+
+    def __init__(self, quiet: float, a_day: int, rng: Generator, copies: int) -> None:
+        self.quiet, self.a_day, self.rng, self.copies, self.told = quiet, a_day, rng, copies, 0
+
+    def take(self, events: int) -> Stretch:
+        days = np.arange(self.told, self.told + events) / self.a_day
+        self.told += events
+        values = self.rng.standard_normal((events, self.copies)) * np.where(days % 1.0 < 0.5, 1.0, self.quiet)[:, None]
+        return Stretch(values, (days * DAY_MS).astype(np.int64).tolist())
+
+
+class Sessions:
+    """So many clients at a time, each with a level of its own for as long as it stays: so many events on average."""
+
+    def __init__(self, spread: float, clients: int, length: float, rng: Generator, copies: int) -> None:
+        self.spread, self.length, self.rng, self.told = spread, length, rng, 0
+        self.levels = spread * rng.standard_normal((clients, copies))
+
+    def take(self, events: int) -> Stretch:
+        clients, copies = self.levels.shape
+        speaks = self.rng.integers(0, clients, events)
+        leaves = self.rng.random(events) < 1.0 / self.length
+        values = self.rng.standard_normal((events, copies))
+        for row, client, leaving in zip(values, speaks.tolist(), leaves.tolist(), strict=True):
+            row += self.levels[client]
+            if leaving:
+                self.levels[client] = self.spread * self.rng.standard_normal(copies)
+        self.told += events
+        return Stretch(values, list(range(self.told - events, self.told)))
+
+
 @dataclass(frozen=True, slots=True)
 class Wave:
     """A day's rhythm: how far the mean moves, in sigmas, at a share of the day."""
@@ -126,6 +195,22 @@ def daily(wave: Wave, a_day: int) -> Make:
     return lambda rng, copies: Daily(wave, a_day, rng, copies)
 
 
+def garch(reaction: float, persistence: float) -> Make:
+    return lambda rng, copies: Garch(reaction, persistence, rng, copies)
+
+
+def regimes(wild: float, length: float) -> Make:
+    return lambda rng, copies: Regimes(wild, length, rng, copies)
+
+
+def quiet_nights(quiet: float, a_day: int) -> Make:
+    return lambda rng, copies: QuietNights(quiet, a_day, rng, copies)
+
+
+def sessions(spread: float, clients: int, length: float) -> Make:
+    return lambda rng, copies: Sessions(spread, clients, length, rng, copies)
+
+
 def correlated(columns: int, rho: float) -> Make:
     """Copies in groups of so many columns with this correlation between any two of a group."""
 
@@ -147,3 +232,13 @@ NULLS: dict[str, Make] = {
 }
 DEPENDENT: dict[str, Make] = {f"AR(1) {rho}": autocorrelated(rho) for rho in (0.2, 0.4, 0.6)}
 BURSTS: dict[str, Make] = {f"bursts of {size}": bursts(size) for size in (3, 10)}
+SPREADS: dict[str, Make] = {
+    "GARCH(0.1, 0.85)": garch(0.1, 0.85),
+    "GARCH(0.2, 0.75)": garch(0.2, 0.75),
+    "regimes of 100, x2": regimes(2.0, 100.0),
+    "regimes of 300, x1.5": regimes(1.5, 300.0),
+    "quiet nights, x0.5, 500 a day": quiet_nights(0.5, 500),
+    "quiet nights, x0.7, 1,000 a day": quiet_nights(0.7, 1_000),
+    "clients with levels, 0.5 sigma, 10 of 30": sessions(0.5, 10, 30.0),
+    "clients with levels, 1 sigma, 20 of 20": sessions(1.0, 20, 20.0),
+}
