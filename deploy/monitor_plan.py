@@ -117,7 +117,8 @@ def _found(settings: MonitorSettings, traffic: Traffic, part: Part, dependence: 
             share=SHARES[DESCRIPTORS],
         )
         shift = budget.smallest_drift(part.arl, steps, stream)
-        return f"shift of {shift:.2f} sigma" if shift is not None else "nothing"
+        found = f"shift of {shift:.2f} sigma" if shift is not None else "nothing"
+        return found + ("; nothing of categories and texts that follow the rhythm" if dependence.waves else "")
     if part.kind == "fairness":
         return _gap(settings.fairness, part.arl, traffic.events / HOURS * EXAMPLE_GROUP)
     if part.kind == "safety":

@@ -23,9 +23,9 @@ from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.mixture import Reached
 from monitor.detectors.texts import Texts, Witness
 from monitor.reference import Reference, Scorer, block_scores, scorer
-from monitor.traits import COLUMNS, Traits
+from monitor.traits import COLUMNS, TEXT, Traits
 
-DESCRIPTORS, TEXTS = "descriptors", "texts"
+DESCRIPTORS, TEXTS = "descriptors", TEXT
 SHARES: Mapping[str, float] = {DESCRIPTORS: 0.6, **dict.fromkeys(COLUMNS, 0.2 / len(COLUMNS)), TEXTS: 0.2}
 
 Detector = LocationSpread | Categories | Texts
@@ -132,14 +132,16 @@ class Drift:
 
 @derived()
 def detectors(reference: Reference, arl_events: float) -> Drift:
-    """For so many events between false alarms, at least."""
+    """For so many events between false alarms, at least; none for what swings with day or week (`monitor.swings`)."""
     ready = scorer(reference)
     arl, names = arl_events / ready.block, tuple(reference.names)
     most = float(ready.inflation.max(initial=1.0))
     parts: dict[str, Detector] = {DESCRIPTORS: located(ready, names, arl_events)}
     for name, counts in reference.categories.items():
+        if name in reference.swinging:
+            continue
         parts[name] = learned(counts, arl=arl, block=ready.block, inflation=most)
-    if len(set(reference.texts)) > 1:
+    if len(set(reference.texts)) > 1 and TEXTS not in reference.swinging:
         parts[TEXTS] = Texts(arl, tuple(reference.texts), ready.block, most)
     shares = np.array([SHARES[name] for name in parts])
     weights = [share * part.weights for share, part in zip(shares / shares.sum(), parts.values(), strict=True)]

@@ -92,9 +92,8 @@ class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_
     block: int  # events averaged into one score, because neighbours depend on each other
     labelled: int
     errors: int
-    limit: (
-        float | None
-    )  # error rate above which harm is proven; None while too few are labelled, and where it leaves no room
+    limit: float | None  # error rate above which harm is proven; None with too few labels, or where it leaves no room
+    unwatched: list[str] = []  # categories, texts: they swing with day or week, and no drift of them is looked for
 
 
 class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted"):

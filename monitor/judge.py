@@ -72,6 +72,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[Kind, float]
     block: int
     estimates_trusted: bool
+    unwatched: list[str]  # what swings with day or week, so that no drift of it is looked for
 
 
 def start(alias: str) -> AliasState:
@@ -143,6 +144,7 @@ def _progress(state: AliasState, watch: Watch) -> Progress:
         evidence=watch.evidence,
         block=scorer(ready).block if ready else 1,
         estimates_trusted=not watch.trust.lost,
+        unwatched=ready.swinging if ready else [],
     )
 
 

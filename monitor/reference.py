@@ -17,6 +17,7 @@ from monitor.descriptors import CONFIDENCE
 from monitor.detectors.location_spread import dead_zone
 from monitor.fingerprint import uniforms
 from monitor.rhythm import Rhythm, find
+from monitor.swings import swinging
 from monitor.traits import Traits, counted
 
 Floats = NDArray[np.float64]
@@ -36,6 +37,7 @@ class Reference(msgspec.Struct, frozen=True, weakref=True):
     places: list[int] = []
     categories: dict[str, dict[str, int]] = {}  # column -> category -> events (`monitor.traits`)
     texts: list[int] = []  # fingerprints of the prompts
+    swinging: list[str] = []  # columns of categories, and texts, that follow day or week: not watched
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -66,6 +68,7 @@ def freeze(
         list(places),
         counted(traits),
         [event.text for event in traits],
+        swinging(traits, times_ms),
     )
 
 

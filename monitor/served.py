@@ -116,6 +116,7 @@ def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
         labelled=known.labelled,
         errors=known.errors,
         limit=known.limit,
+        unwatched=complete.swinging,
     )
     drift = detectors(complete, settings.arl_events).start()
     flags = safety.start(settings.safety, watch.names, watch.rows, watch.people, sample.times_ms)

@@ -10,6 +10,7 @@ import msgspec
 from monitor.rows import ScoreRows
 
 COLUMNS = ("answer", "finish_reason", "language")
+TEXT = "texts"
 MOST = 60  # kinds of a column; more of them are no categories but free text
 COVERED = 0.95  # of the reference's events must have a value for it to be a column of categories
 LONGEST = 48

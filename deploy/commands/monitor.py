@@ -32,7 +32,8 @@ def monitor() -> None:
     type=click.IntRange(0, 13),
     default=0,
     show_default=True,
-    help="Of day and week that the reference shows: what a rhythm costs.",
+    help="Of day and week that the reference shows: what a rhythm costs. What follows it of categories and texts is "
+    "not watched.",
 )
 @CONFIG
 def plan(
