@@ -70,7 +70,7 @@ def _added(block: Block, row: list[float], moment: Moment) -> Block:
 def choose_length(scores: Floats, places: Ints | None = None) -> int:
     """The shortest block (of `LENGTHS`) whose averages depend little on each other in `scores` (events x descriptors),
     and up to `FOR_SPREAD` their squares: for the most dependent descriptor, the inflation is at most `TOLERATED` plus
-    two standard errors of its estimate.
+    two standard errors of its estimate (three where many neighbours are looked at).
 
     `places` are the events' places in the stream, rising, where some were left out in between."""
     at = np.arange(len(scores)) if places is None else places
@@ -86,10 +86,11 @@ def choose_length(scores: Floats, places: Ints | None = None) -> int:
 
 def _depend(steps: Floats, numbers: Ints) -> bool:
     """Whether a column's sums vary more than what is tolerated, beyond what chance explains: over a few neighbours,
-    which are known best, or over many."""
+    which are known best, or over many, where chance makes more of the most of many columns."""
+    looks = ((_few(len(numbers)), 2.0), (_many(len(numbers)), 3.0))
     return any(
-        float(_inflated(steps, numbers, lags).max(initial=1.0)) > _passing(lags, len(numbers))
-        for lags in (_few(len(numbers)), _many(len(numbers)))
+        float(_inflated(steps, numbers, lags).max(initial=1.0)) > _passing(lags, len(numbers), errors)
+        for lags, errors in looks
     )
 
 
@@ -142,9 +143,9 @@ def _many(steps: int) -> int:
     return min(max(0, steps - 1), math.isqrt(steps))
 
 
-def _passing(lags: int, steps: int) -> float:
+def _passing(lags: int, steps: int, errors: float = 2.0) -> float:
     """The estimate up to which so many steps pass for independent enough."""
-    return TOLERATED + 2.0 * _error(lags, steps)
+    return TOLERATED + errors * _error(lags, steps)
 
 
 def _error(lags: int, steps: int) -> float:
