@@ -106,8 +106,8 @@ def test_free_text_is_no_category() -> None:
 
 def test_an_alarm_says_which_answer_and_in_which_slice() -> None:
     world = make(7)
-    world.label(world.serve(300, answers=[ANSWERS[k % 4] for k in range(300)])[::2], 0.95)
     tags = [{"language": "de" if k % 3 else "en"} for k in range(300)]
+    world.label(world.serve(300, answers=[ANSWERS[k % 4] for k in range(300)], tags=tags)[::2], 0.95)
     answers = ["card" if k % 3 == 0 else ANSWERS[k % 4] for k in range(300)]
     world.serve(300, answers=answers, tags=tags)
     (alarm,) = world.alarms("drift")
