@@ -16,13 +16,15 @@ from deploy import processes
 from deploy.broker import REMEDY, KafkaAway, reached
 from deploy.finding import Finding
 from deploy.stack import Stacked, members
-from deploy.topics import faults
+from deploy.topics import Faults, faults
 from streams import incarnations
 from streams.incarnations import REMEMBERED, TopicIds
 from streams.log import KafkaSettings
 
 ANSWER_S = 1.5
-CREATES = "`homeostat up` creates topics and sets what differs"
+CREATES = "`homeostat up` creates topics that are missing"
+SETS = "`homeostat up` sets what differs"
+OWN = "set it with your brokers' tools where you have no reason for it"
 
 
 class _Model(msgspec.Struct, frozen=True):
@@ -60,13 +62,16 @@ def engines(config: Stacked) -> Iterator[Finding]:
                 yield Finding(name, True, f"{url} serves {', '.join(told) or 'nothing'}")
 
 
-def _topics(config: Stacked, kafka: KafkaSettings, wrong: list[str]) -> Iterator[Finding]:
-    missing = any("does not exist" in each for each in wrong)
-    anew = [] if missing else _anew(config, kafka)
+def _topics(config: Stacked, kafka: KafkaSettings, wrong: Faults) -> Iterator[Finding]:
+    anew = [] if wrong.missing else _anew(config, kafka)
     if not wrong and not anew:
         yield Finding("topics", True, "all there, with the partitions and settings they must have")
-    for each in wrong:
-        yield _away(config, "topics", each, CREATES) if missing else Finding("topics", False, each, CREATES)
+    for each in wrong.missing:
+        yield _away(config, "topics", each, CREATES)
+    for each in wrong.misfits:
+        yield Finding("topics", False, each.rpartition("; ")[0], each.rpartition("; ")[2])
+    for each in wrong.differing:
+        yield Finding("topics", False, each, SETS if config.stack.embedded_kafka else OWN, needed=False)
     for error in anew:
         told, _, remedy = str(error).rpartition(". ")
         yield Finding("topics", False, told, remedy)
@@ -74,10 +79,11 @@ def _topics(config: Stacked, kafka: KafkaSettings, wrong: list[str]) -> Iterator
 
 def _anew(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicMadeAnew]:
     root = config.stack.var / "lake"
-    known = incarnations.known(root)
+    names = [topic.name for topic in REMEMBERED if topic.name in incarnations.known(root)]
+    if not names:
+        return []
     with closing(TopicIds(kafka)) as topic_ids:
-        found = topic_ids.of([topic.name for topic in REMEMBERED if topic.name in known])
-    return incarnations.anew(root, found)
+        return incarnations.anew(root, topic_ids.of(names))
 
 
 def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:

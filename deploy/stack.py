@@ -17,6 +17,7 @@ from deploy.kafka import EmbeddedKafka, create_topics
 from deploy.launch import Launch, Member, Report, alone, bring_down, silent
 from deploy.processes import Spec
 from deploy.stack_settings import StackSettings as StackSettings
+from deploy.topics import create_missing
 from retrain.base_model import check_model, prepare
 from streams.log import KafkaSettings
 
@@ -55,7 +56,7 @@ def up(config: Stacked, config_path: Path | None = None, report: Report = silent
         missing = [member.name for member in everyone if processes.find(member.name, settings.var) is None]
         checks.require(settings, [name for name in missing if name.startswith("engine-")])
         if not settings.embedded_kafka:
-            create_topics(reached(config.kafka))
+            create_missing(reached(config.kafka))
         return Launch(everyone, settings.var, report).run()
 
 

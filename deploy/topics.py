@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -13,11 +14,18 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from streams.bootstrap import REFUSED
 from streams.log import KafkaSettings
-from streams.topics import TOPICS, Topic
+from streams.topics import TOPICS, Topic, misfits
 
 
 class TopicsUnusable(RuntimeError):
     """The broker has a topic in a shape that cannot be brought to the table's; the message says what to do."""
+
+
+def create_missing(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wait_s: float = 30.0) -> list[str]:
+    """Creates what is missing, and leaves what is there as its owner made it. Returns and raises as `create_topics`."""
+    with _admin(settings, wait_s) as admin:
+        present = set(admin.list_topics())
+        return _create(admin, [topic for topic in topics if topic.name not in present])
 
 
 def create_topics(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wait_s: float = 30.0) -> list[str]:
@@ -32,21 +40,33 @@ def create_topics(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wai
         return [*changes, *_repartition(admin, old), *_reconfigure(admin, old)]
 
 
-def faults(admin: Any, topics: Iterable[Topic] = TOPICS) -> list[str]:
-    """What differs from the table, one line each with what was found and expected; nothing is changed."""
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What is wrong with topics, one line each with what was found and expected."""
+
+    missing: list[str]
+    misfits: list[str]  # counts of partitions with which the worker does not start
+    differing: list[str]  # from the table, in counts and settings
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.misfits or self.differing)
+
+
+def faults(admin: Any, topics: Iterable[Topic] = TOPICS) -> Faults:
+    """What differs from the table; nothing is changed."""
     wanted = {topic.name: topic for topic in topics}
     present = set(admin.list_topics())
     missing = [f"{name} does not exist" for name in wanted if name not in present]
     there = [topic for name, topic in wanted.items() if name in present]
-    return [*missing, *_miscounted(admin, there), *_misconfigured(admin, there)]
+    counts = _counts(admin, there)
+    return Faults(missing, misfits(counts), [*_miscounted(counts, there), *_misconfigured(admin, there)])
 
 
-def _miscounted(admin: Any, topics: list[Topic]) -> list[str]:
-    have = _counts(admin, topics)
+def _miscounted(counts: Mapping[str, int], topics: list[Topic]) -> list[str]:
     return [
-        f"{topic.name} has {have[topic.name]} partitions, expected {topic.partitions}"
+        f"{topic.name} has {counts[topic.name]} partitions, expected {topic.partitions}"
         for topic in topics
-        if have[topic.name] != topic.partitions
+        if counts[topic.name] != topic.partitions
     ]
 
 

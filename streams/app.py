@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import gc
 import importlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from typing import Any
@@ -124,16 +124,8 @@ async def _known(topic_ids: TopicIds, settings: WorkerSettings, stop: asyncio.Ev
 
 def check(kafka: KafkaSettings) -> None:
     """Raises LookupError for a missing topic, ValueError where topics that belong together are cut differently."""
-    counts = partition_counts(kafka, topics.TOPICS)
-    if wrong := [told for names, why in topics.FITTING if (told := _misfit(counts, names, why))]:
+    if wrong := topics.misfits(partition_counts(kafka, topics.TOPICS)):
         raise ValueError("; ".join(wrong))
-
-
-def _misfit(counts: Mapping[str, int], fitting: Sequence[topics.Topic], why: str) -> str:
-    if len({counts[topic.name] for topic in fitting}) == 1:
-        return ""
-    found = ", ".join(f"{topic.name} has {counts[topic.name]} partitions" for topic in fitting)
-    return f"{found}, expected as many of each: {why}; add partitions to those that have fewer"
 
 
 async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> None:

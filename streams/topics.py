@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streams import events as e
@@ -71,6 +72,23 @@ FITTING = (
     ((INFERENCE, FEEDBACK), "a label is taken in by whoever takes in its reply"),
     ((SCORES, RESULTS, STATE), "the judge of an alias reads all of them under one number"),
 )
+
+
+def misfits(counts: Mapping[str, int]) -> list[str]:
+    """Topics that belong together and are cut differently, by their counts of partitions; those without one are left
+    out.
+
+    >>> misfits({"inference.events": 4, "inference.feedback": 2})[0].partition(": ")[0]
+    'inference.events has 4 partitions, inference.feedback has 2 partitions, expected as many of each'
+    """
+    wrong = []
+    for fitting, why in FITTING:
+        found = {topic.name: counts[topic.name] for topic in fitting if topic.name in counts}
+        if len(set(found.values())) > 1:
+            told = ", ".join(f"{name} has {count} partitions" for name, count in found.items())
+            wrong.append(f"{told}, expected as many of each: {why}; add partitions to those that have fewer")
+    return wrong
+
 
 TOPICS: tuple[Topic, ...] = (
     INFERENCE,

@@ -19,8 +19,8 @@ from deploy import doctor, services
 from deploy.checks import GIB
 from deploy.doctor import Finding
 from deploy.stack_settings import StackSettings
-from deploy.topics import create_topics, faults
-from streams import incarnations
+from deploy.topics import Faults, create_missing, create_topics, faults
+from streams import incarnations, topics
 from streams.log import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE
 
@@ -160,8 +160,20 @@ def test_topics_that_differ_are_told_with_what_was_expected(kafka: KafkaSettings
     create_topics(kafka, [replace(one, partitions=3, retention_h=1)])
     with closing(KafkaAdminClient(**kafka.client)) as admin:
         found = faults(admin, [one, other])
-    assert found == [
-        "doctor.test.2 does not exist",
+    assert found.missing == ["doctor.test.2 does not exist"]
+    assert found.differing == [
         "doctor.test.1 has 3 partitions, expected 4",
         "doctor.test.1 has retention.ms = 3600000, expected 604800000",
     ]
+    assert create_missing(kafka, [one, other]) == ["created doctor.test.2 with 4 partition(s)"]
+    with closing(KafkaAdminClient(**kafka.client)) as admin:
+        assert faults(admin, [one, other]).differing == found.differing, "what is there is left as it is"
+
+
+def test_topics_that_do_not_fit_keep_from_starting_and_what_only_differs_does_not(tmp_path: Path) -> None:
+    given = Config(StackSettings(var=tmp_path, embedded_kafka=False), KafkaSettings("127.0.0.1:1"))
+    misfits = topics.misfits({FEEDBACK.name: 6, INFERENCE.name: 4})
+    found = list(services._topics(given, given.kafka, Faults([], misfits, ["x has y = 1, expected 2"])))[:2]
+    assert [(f.ok, f.needed, bool(f.remedy)) for f in found] == [(False, True, True), (False, False, True)]
+    assert "inference.events has 4 partitions, inference.feedback has 6" in found[0].detail
+    assert "add partitions" in found[0].remedy
