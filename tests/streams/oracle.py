@@ -33,7 +33,9 @@ def judged(kafka: KafkaSettings, rules: Rules, alias: str) -> tuple[JudgeRecord,
     found: dict[str, dict[str, Event]] = {"decisions": {}, "alarms": {}, "windows": {}, "requests": {}}
     mine = [each.event for each in read(kafka, SCORES, ScoreBatch) if each.event.alias == alias]
     for scores, time_ms, ends_turn in in_order(mine):
-        place = Place(scores.source_topic, scores.partition, scores.last_offset, time_ms, ends_turn=ends_turn)
+        place = Place(
+            *(scores.source_topic, scores.partition, scores.last_offset, time_ms), scores.topic_id, ends_turn=ends_turn
+        )
         memory, effects = step(rules, memory, scores, place)
         _add(found, effects)
     return memory, found
