@@ -73,7 +73,7 @@ def build(
         pauses.paused,
         reporter.ask,
         ordering,
-        results_id=partial(topic_ids, topics.RESULTS.name),
+        topic_id=topic_ids,
     )
     worker = Worker(app, [], judging, pauses, reporter)
     described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))

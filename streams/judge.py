@@ -33,7 +33,7 @@ from streams.events import (
     WindowClosed,
 )
 from streams.state import JudgeRecord, answered, covers, of_topic
-from streams.topics import FEEDBACK
+from streams.topics import FEEDBACK, TAKEN_IN
 
 Heard = ScoreBatch | AlarmAnswered | RetrainReported
 
@@ -129,7 +129,7 @@ def _covering(memory: JudgeRecord, heard: Heard, place: Place) -> JudgeRecord:
     """The memory as it covers this record too."""
     if isinstance(heard, AlarmAnswered):
         return answered(memory, heard.id, place.source, place.offset)
-    memory = of_topic(memory, place.topic, place.topic_id, _source(place.topic))
+    memory = of_topic(memory, place.topic, place.topic_id, HEADS.get(place.topic, ""))
     return replace(memory, offsets=memory.offsets | {place.source: place.offset + 1})
 
 
@@ -153,6 +153,9 @@ def _judge(rules: Rules, memory: JudgeRecord, heard: Heard, place: Place) -> _Ju
 
 def _source(topic: str) -> Literal["feedback", "inference"]:
     return "feedback" if topic == FEEDBACK.name else "inference"
+
+
+HEADS = {topic.name: _source(topic.name) for topic in TAKEN_IN}  # what the judge calls their partitions
 
 
 def _batch(scores: ScoreBatch, place: Place) -> judge.Batch:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -52,7 +52,7 @@ class Judging:
     paused: Callable[[str], bool]
     alarmed: Callable[[AlarmRaised], None]
     ordering: Ordering = field(default_factory=Ordering)
-    results_id: Callable[[], str] = lambda: ""  # the id of the results' topic now
+    topic_id: Callable[[str], str] = lambda topic: ""  # asks the log for the id that a topic has now
     clock: Callable[[], float] = time.monotonic
     desks: dict[int, Desk] = field(default_factory=dict)
     board: Board = field(init=False)
@@ -109,7 +109,7 @@ class Judging:
         return desks[partition]
 
     def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]]) -> Outcome:
-        results = self.results_id() if any(name == RESULTS.name for name, _ in records) else ""
+        results = self.topic_id(RESULTS.name) if any(name == RESULTS.name for name, _ in records) else ""
         outcome = Outcome()
         for name, raw in records:
             outcome.time_ms = max(outcome.time_ms, raw.timestamp_ms)
@@ -124,6 +124,8 @@ class Judging:
         outcome.turn, pieces = desk.merge.ready(self.clock(), desk.until())
         for piece in pieces:
             heard, place, raws = _turned(piece)
+            if isinstance(piece, Said):  # seldom: an operator's word
+                place = replace(place, topic_id=self.topic_id(SCORES.name))
             try:
                 self._step(desk.shelf, outcome, heard, place)
             except Exception as error:

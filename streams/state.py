@@ -71,7 +71,7 @@ def covers(record: JudgeRecord, topic: str, id: str, source: str, offset: int) -
 
 def of_topic(record: JudgeRecord, topic: str, id: str, heads: str) -> JudgeRecord:
     """The record for offsets of the topic with this id: where it knew another, its offsets begin again. `heads`: what
-    the judge calls the topic's partitions."""
+    the judge calls the topic's partitions; empty for a topic of which it counts none."""
     ids = record.topics.get(topic, [])
     if not id or id in ids:
         return record
@@ -80,7 +80,8 @@ def of_topic(record: JudgeRecord, topic: str, id: str, heads: str) -> JudgeRecor
         return record
     log.warning("topic was made anew, its offsets are judged from the beginning", alias=record.alias, topic=topic)
     offsets = {source: next for source, next in record.offsets.items() if source.rpartition("/")[0] != topic}
-    again = {name: replace(h, next_offset=0) for name, h in record.judge.heads.items() if name.startswith(f"{heads}/")}
+    mine = {name: head for name, head in record.judge.heads.items() if heads and name.startswith(f"{heads}/")}
+    again = {name: replace(head, next_offset=0) for name, head in mine.items()}
     return replace(record, offsets=offsets, judge=replace(record.judge, heads=record.judge.heads | again))
 
 

@@ -20,8 +20,9 @@ from streams.judge import Effects, Place, Rules, step
 from streams.log import Raw
 from streams.profiles import load
 from streams.state import JudgeRecord, shelf, start
-from streams.topics import INFERENCE, SCORES, STATE
+from streams.topics import INFERENCE, RESULTS, SCORES, STATE
 from tests.streams.fakes import FakeLog, raws
+from tests.streams.scenario import rejected
 from tests.streams.traffic import served, small
 
 OLD, NEW = [served("support", i) for i in range(60)], [served("support", 100 + i) for i in range(40)]
@@ -109,6 +110,16 @@ async def test_the_judge_takes_the_new_topic_from_its_beginning_and_the_old_one_
     assert after.judge.heads["inference/0"].next_offset == len(NEW)
     assert after.judge.watches != before, "what the new topic holds was not judged"
     assert [step(RULES, after, *each) for each in (*old, *new)] == [(after, Effects())] * 2
+
+
+async def test_results_made_anew_are_heard_again_and_change_nothing_of_the_replies(tmp_path: Path) -> None:
+    memory = judged(start("support"), await scored(tmp_path / "a", OLD, "first"))
+    for id in ("one", "two"):
+        told = rejected("support", f"request-{id}")
+        memory, _ = step(RULES, memory, told, Place(RESULTS.name, 0, 0, 1, id))
+    assert memory.topics[RESULTS.name] == ["one", "two"]
+    assert memory.offsets == {f"{INFERENCE.name}/0": len(OLD), f"{RESULTS.name}/0": 1}
+    assert memory.judge.heads["inference/0"].next_offset == len(OLD)
 
 
 async def test_the_younger_memory_wins_though_it_covers_less(tmp_path: Path) -> None:
