@@ -75,4 +75,5 @@ def blank(text: str) -> bool:
     >>> blank(" \u200b "), blank("-")
     (True, False)
     """
-    return all(character.isspace() or character in _UNSEEN for character in text)
+    rest = text.strip()
+    return all(character.isspace() or character in _UNSEEN for character in rest)

@@ -102,10 +102,11 @@ class Capture:
             log.exception("exchange not captured", event_id=exchange.event_id)
 
     def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
-        if exchange.comparable and choice.arm is not Arm.SHADOW:
+        comparable = exchange.comparable
+        if comparable and choice.arm is not Arm.SHADOW:
             self._recent.add(exchange.event_id, exchange.answer.text)
         client = caller(exchange.client, exchange.asked.user, exchange.conversation, self._pseudonym)
-        event = served(exchange, choice, self._masker, client, now_ms, self._chars)
+        event = served(exchange, choice, self._masker, client, now_ms, self._chars, comparable=comparable)
         self._publish(INFERENCE, event, event.id, now_ms)
 
 
@@ -159,7 +160,16 @@ class RecentAnswers:
         return self._answers.get(event_id)
 
 
-def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_ms: int, chars: int) -> InferenceServed:
+def served(
+    exchange: Exchange,
+    choice: Choice,
+    masker: Masker,
+    client: str,
+    now_ms: int,
+    chars: int,
+    *,
+    comparable: bool,
+) -> InferenceServed:
     """The event, with what is private masked and `chars` characters of question and answer at most."""
     asked, answer = exchange.asked, exchange.answer
     text, messages, mask = answer.text, asked.messages(), partial(masker, doubts=Doubts())
@@ -187,7 +197,7 @@ def served(exchange: Exchange, choice: Choice, masker: Masker, client: str, now_
         streamed=asked.streamed,
         tags={name: mask(value) for name, value in exchange.tags.items()},
         mirrors=exchange.mirrors,
-        comparable=exchange.comparable and whole,
+        comparable=comparable and whole,
     )
 
 

@@ -16,9 +16,11 @@ def is_off(value: object) -> bool:
     >>> [is_off(value) for value in (None, False, 0, 0.0, "Off", True, 1, "yes", [], "")]
     [True, True, True, True, True, False, False, False, False, False]
     """
+    if value is None or value is False:  # nearly always
+        return True
     if isinstance(value, str):
         return value.lower() in FALSE_WORDS
-    return value is None or (isinstance(value, int | float) and value == 0)
+    return isinstance(value, int | float) and value == 0
 
 
 def whole_number(value: object) -> int | None:

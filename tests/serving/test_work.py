@@ -162,7 +162,9 @@ def kept(operation: Operation, body: bytes) -> InferenceServed | None:
         return None
     asked.forwarded("s-abc")
     choice = Choice("s", "s-abc", Arm.CHAMPION, "r", "u")
-    return served(Exchange("e", asked, "c", {}, 0.0), choice, Masker(PATTERNS), "c", 1, settings.capture_chars)
+    return served(
+        Exchange("e", asked, "c", {}, 0.0), choice, Masker(PATTERNS), "c", 1, settings.capture_chars, comparable=True
+    )
 
 
 @pytest.mark.parametrize("name", WORST)
