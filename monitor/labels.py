@@ -126,8 +126,10 @@ def _adopt(settings: MonitorSettings, watch: Watch) -> Watch:
 
 def _release(settings: MonitorSettings, watch: Watch, turn: int) -> tuple[Watch, list[Finding]]:
     """Tests the labels that waited for a baseline, if there is one now. While a file labels the reference, its other
-    labels wait until all of it is there: it may be sorted by verdict, and take many turns."""
-    if watch.file_turn and turn < watch.file_turn + FILE_TURNS and len(watch.waiting) < WAITING_KEPT:
+    labels wait until all of it is there: it may be sorted by verdict, and take many turns. Where people label so much
+    all the time, no more of them wait than the reference has."""
+    most = min(WAITING_KEPT, len(watch.labels))
+    if watch.file_turn and turn < watch.file_turn + FILE_TURNS and len(watch.waiting) < most:
         return watch, []
     if watch.file_turn:
         watch = replace(watch, file_turn=0, waiting=sorted(watch.waiting, key=lambda label: label.event_print))
