@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from monitor.blocks import Block, fill
 from monitor.dependence import Pace, pace
@@ -191,9 +192,9 @@ def follow(
         return _judged(settings, state, alone(values, moments, whose), clear_events)
     held = [*state.turn, *map(Row, which, people, whose, moments, values.tolist())]
     if not ends_turn and len(held) < TURN_KEPT:
-        return msgspec.structs.replace(state, turn=held), []
+        return replace(state, turn=held), []
     taken = stepped(held, len(state.flags))
-    return _judged(settings, msgspec.structs.replace(state, turn=[]), taken, clear_events)
+    return _judged(settings, replace(state, turn=[]), taken, clear_events)
 
 
 def _witnesses(hits: Floats, moments: Sequence[Moment], clients: Sequence[str]) -> list[int]:
@@ -215,12 +216,15 @@ def _judged(settings: Safety, state: State, taken: Steps, clear_events: int) -> 
     flags, found = [], list[tuple[int, Unsafe | Ended]]()
     for j, flag in enumerate(state.flags):
         known = [(places[k], who) for k, who in taken.seen[j]]
-        walk = _Walk(settings, _detector(settings, flag, state), flag, known, after)
-        for step, turn in walk.go(means[:, j].tolist(), firsts, weights, [places[end] for end in ends]):
-            found.append((step, _turned(walk.flag, turn, walk.detector, taken.lasts[ends[step]])))
-        flags.append(walk.flag)
+        seers = _Seers(flag, settings.least_people, known, [places[end] for end in ends])
+        detector = _detector(settings, flag, state)
+        walking = detector.walking(flag.risk, weights)
+        for turn in detector.walk(walking, means[:, j].tolist(), firsts, after, seers.most):
+            found.append((turn.step, _turned(flag, turn, detector, seers, taken.lasts[ends[turn.step]])))
+        seers.see()
+        flags.append(replace(flag, risk=walking.state(firsts), raised=walking.open, people=seers.people))
     told = [each for _, each in sorted(found, key=lambda each: each[0])]
-    return msgspec.structs.replace(state, flags=tuple(flags), block=block, rows=places[-1]), told
+    return replace(state, flags=tuple(flags), block=block, rows=places[-1]), told
 
 
 def _rows(state: State) -> int:
@@ -228,55 +232,35 @@ def _rows(state: State) -> int:
     return max([state.rows, *(flag.risk.count for flag in state.flags)])
 
 
-class _Walk:
-    """A flag while one call goes on. One person must not raise an alarm: until `least_people` saw the flag since the
-    onset, the evidence is held down, by a factor of ten for each that is missing."""
+class _Seers:
+    """Who saw a flag, while one call goes on. One person must not raise an alarm: until `least` saw it since the onset,
+    the evidence is held down, by a factor of ten for each that is missing."""
 
-    def __init__(
-        self, settings: Safety, detector: Risk, flag: Flag, seen: Sequence[tuple[int, int]], after: int
-    ) -> None:
-        self.settings, self.detector, self.flag, self.after = settings, detector, flag, after
-        self.seen = deque(seen)  # rows before, and who saw the flag then
+    def __init__(self, flag: Flag, least: int, seen: Sequence[tuple[int, int]], places: Sequence[int]) -> None:
+        """`seen`: rows before, and who saw the flag then. `places`: rows up to the end of each step."""
+        self.people, self.least, self.places = dict(flag.people), least, places
+        self.seen = deque(seen)
 
-    def go(
-        self, losses: Sequence[float], firsts: Sequence[Moment], weights: Sequence[int], places: Sequence[int]
-    ) -> Iterator[tuple[int, Harm | Over]]:
-        """Each turn, and the step at which it came. Only losses bring evidence."""
-        edges = [edge for k, loss in enumerate(losses) if loss > 0.0 for edge in (k, k + 1)]
-        for first, end in pairwise(dict.fromkeys([0, *edges, len(losses)])):
-            ceiling = ALMOST
-            if losses[first] > 0.0:
-                self._see(places[first])
-                ceiling = self._ceiling()
-            part = slice(first, end)
-            bets = self.flag.risk, losses[part], firsts[part], self.after, weights[part]
-            state, turns = self.detector.follow(*bets, ceiling)
-            self.flag = msgspec.structs.replace(self.flag, risk=state, raised=state.episode.open)
-            yield from ((first + turn.step, turn) for turn in turns)
-        self._see(None)
-
-    def _ceiling(self) -> float:
-        """Of the evidence, by how many saw the flag since the onset."""
-        missing = self.settings.least_people - len(self._since())
+    def most(self, k: int, loss: float, began: Callable[[], int]) -> float:
+        """What the evidence is at most at this step. Only losses bring evidence."""
+        if loss <= 0.0:
+            return ALMOST
+        self.see(self.places[k])
+        missing = self.least - self.since(began())
         return float(10.0**-missing) if missing > 0 else math.inf
 
-    def _see(self, until: int | None) -> None:
-        """Takes who saw the flag up to this place; None: all that is left, in a block that is not full."""
-        if not self.seen:
-            return
-        people = dict(self.flag.people)
+    def see(self, until: int | None = None) -> None:
+        """Take who saw the flag up to this place; None: all that is left, in a block that is not full."""
         while self.seen and (until is None or self.seen[0][0] <= until):
             place, who = self.seen.popleft()
-            people.pop(who, None)
-            people[who] = place
-        kept = dict(list(people.items())[-max(PEOPLE_KEPT, self.settings.least_people) :])
-        self.flag = msgspec.structs.replace(self.flag, people=kept)
+            self.people.pop(who, None)
+            self.people[who] = place
+            if len(self.people) > max(PEOPLE_KEPT, self.least):
+                del self.people[next(iter(self.people))]
 
-    def _since(self) -> list[int]:
-        """Who saw the flag since the onset of what speaks for an alarm most."""
-        best = max(self.flag.risk.walks, key=lambda walk: walk.total)
-        began = best.count if best.wealth > 0.0 else self.flag.risk.count
-        return [who for who, place in self.flag.people.items() if place >= began]
+    def since(self, place: int) -> int:
+        """Return how many saw the flag since then."""
+        return sum(at >= place for at in self.people.values())
 
 
 def crossed(state: State, rows: Rows) -> list[tuple[str, ...]]:
@@ -303,10 +287,10 @@ def evidence(settings: Safety, state: State) -> float:
 def rearmed(state: State, name: str) -> State:
     """The state with a flag's alarm taken back and its detector started over."""
     flags = tuple(
-        msgspec.structs.replace(flag, risk=risk.restarted(flag.risk), raised=False) if flag.name == name else flag
+        replace(flag, risk=risk.restarted(flag.risk), raised=False) if flag.name == name else flag
         for flag in state.flags
     )
-    return msgspec.structs.replace(state, flags=flags)
+    return replace(state, flags=flags)
 
 
 def _flag(settings: Safety, place: tuple[str, int], before: Rate, rate: float, worth: int, inflation: float) -> Flag:
@@ -318,19 +302,17 @@ def _detector(settings: Safety, flag: Flag, state: State) -> Risk:
     return Risk(flag.limit, settings.arl / state.length * len(state.flags), EXCESSES, flag.inflation)
 
 
-def _turned(flag: Flag, turn: Harm | Over, detector: Risk, last: Moment) -> Unsafe | Ended:
-    return Ended(flag.name, last) if isinstance(turn, Over) else _unsafe(flag, turn, detector, last)
-
-
-def _unsafe(flag: Flag, harm: Harm, detector: Risk, last: Moment) -> Unsafe:
+def _turned(flag: Flag, turn: Harm | Over, detector: Risk, seers: _Seers, last: Moment) -> Unsafe | Ended:
+    if isinstance(turn, Over):
+        return Ended(flag.name, last)
     return Unsafe(
         flag=flag.name,
         limit=round(flag.limit, 6),
-        statistic=harm.statistic,
+        statistic=turn.statistic,
         threshold=detector.arl,
         before=flag.before,
-        since=Rate(round(harm.losses), harm.count),
-        people=sum(place >= harm.before for place in flag.people.values()),
-        onset=harm.since,
+        since=Rate(round(turn.losses), turn.count),
+        people=seers.since(turn.before),
+        onset=turn.since,
         last=last,
     )

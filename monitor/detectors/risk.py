@@ -16,7 +16,7 @@ depend on each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,6 +30,9 @@ from monitor.detectors.mixture import CEILING
 LOOK = 64  # losses, after which it is looked whether anything still changes
 LEAST_ROOM = 0.2  # above a limit: with less, even losses of nothing but 1 take a hundred labels to prove harm
 EXCESSES = (0.05, 0.1, 0.2, 0.4, 0.6)  # above the limit: the rates the statistic bets on
+
+
+Most = Callable[[int, float, Callable[[], int]], float]
 
 
 class Walk(msgspec.Struct, frozen=True):
@@ -90,12 +93,27 @@ class Risk:
         moments: Sequence[Moment],
         clear_after: int = 0,
         weights: Sequence[int] = (),
-        ceiling: float = math.inf,
     ) -> tuple[State, list[Harm | Over]]:
-        """The same, with each harm and each end of one: after `clear_after` quiet losses; 0: never. `ceiling`: the
-        evidence is at most so much until an alarm is open."""
-        turns: list[Harm | Over] = []
-        walking, rested = _Walking(self, state, weights), 0
+        """The same, with each harm and each end of one: after `clear_after` quiet losses; 0: never."""
+        walking = self.walking(state, weights)
+        turns = list(self.walk(walking, values, moments, clear_after))
+        return walking.state(moments), turns
+
+    def walking(self, state: State, weights: Sequence[int] = ()) -> Walking:
+        """Return the state as something that `walk` moves on."""
+        return Walking(self, state, weights)
+
+    def walk(
+        self,
+        walking: Walking,
+        values: Sequence[float],
+        moments: Sequence[Moment],
+        clear_after: int = 0,
+        most: Most | None = None,
+    ) -> Iterator[Harm | Over]:
+        """Yield each harm and each end of one as it comes. `most`: what the evidence is at most while no alarm is open,
+        for a loss at a place, where so many observations came before what speaks for harm."""
+        rested = 0
         for k, loss in enumerate(values):
             if k < rested or math.isnan(loss):
                 continue
@@ -103,13 +121,13 @@ class Risk:
                 rested = next((i for i in range(k, len(values)) if values[i] != 0.0), len(values))
                 walking.rest(k, rested)
                 continue
-            evidence = walking.take(k, loss, ceiling)
+            evidence = walking.take(k, loss, most(k, loss, walking.began_after) if most else math.inf)
             if walking.open:
-                turns += [Over(k)] if walking.over(evidence, clear_after) else []
+                if walking.over(evidence, clear_after):
+                    yield Over(k)
             elif evidence >= 1.0:
-                turns.append(self._harm(k, walking.state(moments)))
+                yield self._harm(k, walking.state(moments))
                 walking.open = True
-        return walking.state(moments), turns
 
     def evidence(self, state: State) -> float:
         """The average of the bets' statistics over the threshold."""
@@ -128,7 +146,7 @@ class Risk:
         )
 
 
-class _Walking:
+class Walking:
     """A state while it goes on. Its steps are the monitor's most frequent ones, so they are written for speed: lists
     rather than objects, factors and logarithms once for each loss that comes."""
 
@@ -168,6 +186,11 @@ class _Walking:
             self.totals = [total * (most / evidence) for total in totals]
             return most
         return evidence
+
+    def began_after(self) -> int:
+        """How many observations came before what speaks for harm most; all of them where nothing does."""
+        best = max(range(len(self.totals)), key=self.totals.__getitem__)
+        return self.began[best][1] if self.wealths[best] > 0.0 else self.count
 
     def over(self, evidence: float, clear_after: int) -> bool:
         """Whether an open alarm has been quiet for long enough, with this evidence; if so it starts over."""
