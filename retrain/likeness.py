@@ -18,9 +18,9 @@ from retrain.example import Example, in_chance_order
 RUN = 20  # characters in a row by which a shared text is known
 FEW = 8  # rows: what fewer of them share is their own
 ALWAYS = 0.9  # share of the rows that a template is in, whatever it leaves of them
-OFTEN = 0.2  # and one template among several, where it leaves enough to tell rows apart by
+OFTEN = 0.02  # and one template among several, where it leaves enough to tell rows apart by
 TELLING = 16  # characters that are enough
-SEEDS, SAMPLE = 60, 500  # rows that templates are looked for in, and that they are counted in
+SEEDS, SAMPLE = 200, 500  # rows that templates are looked for in, and that they are counted in
 CHARACTERS = 2_000_000  # of them, at most
 
 
@@ -37,7 +37,7 @@ class Likeness:
         """Looks at each part by itself: a prompt that changed is what most rows share on either side of the change."""
         messages = frozenset[str]().union(*map(_messages, parts))
         texts = [[_text(row, messages) for row in in_chance_order(part, "likeness")] for part in parts]
-        counts = [_runs(list(dict.fromkeys(each))) for each in texts]
+        counts = _with_all([_runs(list(dict.fromkeys(each))) for each in texts])
         always, often = (_common(counts, share) for share in (ALWAYS, OFTEN))
         return cls(messages, always, often)
 
@@ -71,6 +71,14 @@ def _runs(texts: Sequence[str]) -> tuple[Counter[str], int]:
     candidates = {run for run, count in seen.items() if count > 1}
     sample = list(_bounded(texts, SAMPLE))
     return Counter(run for text in sample for run in _of(text) & candidates), len(sample)
+
+
+def _with_all(counts: Sequence[tuple[Counter[str], int]]) -> list[tuple[Counter[str], int]]:
+    """The parts and, as one more, all of them together: a document that few rows of each ask about."""
+    together = Counter[str]()
+    for found, _ in counts:
+        together.update(found)
+    return [*counts, (together, sum(of for _, of in counts))]
 
 
 def _common(counts: Sequence[tuple[Counter[str], int]], share: float) -> frozenset[str]:

@@ -44,6 +44,16 @@ def several_templates(number: int, question: str) -> list[Message]:
     return [Message("user", f"{words(60, 10_000 * (1 + number % 3))}: {question}")]
 
 
+def templates_of_ten_teams(number: int, question: str) -> list[Message]:
+    return [Message("user", f"{words(150, 10_000 * (1 + number % 10))}\n\n{question}")]
+
+
+def documents(number: int, question: str) -> list[Message]:
+    """An answer is looked for in one of twenty."""
+    found = words(180, 10_000 * (1 + number * 7 % 20))
+    return [Message("user", f"Answer from this document:\n{found}\nQuestion: {question}")]
+
+
 def many_tenants(number: int, question: str) -> list[Message]:
     return [Message("system", words(60, 10_000 * (1 + number % 12))), Message("user", question)]
 
@@ -52,7 +62,17 @@ def changed_prompt(number: int, question: str) -> list[Message]:
     return [Message("system", words(60, 10_000 if number < 200 else 20_000)), Message("user", question)]
 
 
-WRAPS = [plain, system_prompt, template, examples, several_templates, many_tenants, changed_prompt]
+WRAPS = [
+    plain,
+    system_prompt,
+    template,
+    examples,
+    several_templates,
+    templates_of_ten_teams,
+    documents,
+    many_tenants,
+    changed_prompt,
+]
 
 
 def asked(wrap: Wrap, first: int, count: int, **changes: object) -> list[Example]:
