@@ -213,6 +213,9 @@ def _heard(
     watch = state.watches.get(version)
     if watch is None:
         return replace(state, early=[*state.early, *given][-EARLY_KEPT:]), []
+    if watch.reference is not None and state.champion not in ("", version):
+        noted = with_evidence(settings, labels.note(settings, watch, given))
+        return replace(state, watches=state.watches | {version: noted}), []
     watch, findings, early = labels.hear(settings, watch, given)
     watches = state.watches | {version: with_evidence(settings, watch)}
     return replace(state, watches=watches, early=[*state.early, *early][-EARLY_KEPT:]), findings

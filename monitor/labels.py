@@ -14,17 +14,22 @@ from monitor import alarms, calibration, conduct, lately, untested
 from monitor.dependence import added
 from monitor.detectors.episode import Over, steps
 from monitor.detectors.risk import Harm
+from monitor.event_times import made_ms
 from monitor.fairness import Outcomes
 from monitor.findings import Finding, LabelsWanted
 from monitor.lately import Told
 from monitor.open_alarms import LABELLED_KEPT, closed, opened, withdrawn
 from monitor.people import UNKNOWN, together
+from monitor.served import RECENT_KEPT
 from monitor.settings import MonitorSettings
 from monitor.watch import RIGHT, UNLABELLED, WRONG, Baseline, Label, Recent, Watch, baseline, measured, tester
 
 WAITING_KEPT = 2_000
 FILE = 10  # labels of the reference in a turn: they come from a file, not from people who use the answers
+OLD_FILE = 3  # labels of old replies in a turn, which come from a file too
+OLD_MS = 900_000  # since a reply was served: people who use the answers have told what they tell of it
 FILE_TURNS = 2  # after which nothing more of a file is expected
+FILE_KEPT = 4_000  # labels of old replies that wait for the rest of their file
 
 Heard = tuple[Watch, list[Finding], list[Label]]
 
@@ -33,22 +38,33 @@ def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> He
     """Takes labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
     file is no episode. The third value are those that came before their event, to be heard again."""
     watch, others = _settle(settings, watch, sorted(labels, key=_order))
-    turn = max((label.turn for label in labels), default=0)
+    turn, filed = max((label.turn for label in labels), default=0), _old(watch, labels) >= OLD_FILE
     goes_on = watch.file_turn and turn <= watch.file_turn + FILE_TURNS and len(labels) >= FILE
-    if goes_on or len(labels) - len(others) >= FILE:
+    if filed or goes_on or len(labels) - len(others) >= FILE:
         watch = replace(watch, file_turn=max(turn, watch.file_turn))
     if watch.reference is None:
         passed = {*watch.repeats, *watch.labelled}
         return watch, [], [label for label in others if label.event_print not in passed]
     watch, findings = _take(settings, watch, others)
-    watch, found = _release(settings, _adopt(settings, watch), turn)
+    most = FILE_KEPT if filed else min(WAITING_KEPT, len(watch.labels))
+    watch, found = _release(settings, _adopt(settings, watch), turn, most)
     watch, left_out = _left_out(settings, watch, max((label.time_ms for label in labels), default=0))
     return watch, [*findings, *found, *left_out], []
 
 
+def note(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> Watch:
+    """Takes labels of a version that serves no longer. Those of its reference are kept, should it serve again; no
+    others are tested, now or then: there is nobody left whom they could warn of it."""
+    watch, others = _settle(settings, watch, sorted(labels, key=_order))
+    heard = dict.fromkeys([*watch.labelled, *(label.event_print for label in others)])
+    return replace(watch, labelled=list(heard)[-LABELLED_KEPT:])
+
+
 def rest(settings: MonitorSettings, watch: Watch, turn: int) -> tuple[Watch, list[Finding]]:
     """Tests what waited for the rest of a file, once that is over."""
-    return _release(settings, watch, turn) if watch.reference and watch.waiting and watch.file_turn else (watch, [])
+    if not (watch.reference and watch.waiting and watch.file_turn):
+        return watch, []
+    return _release(settings, watch, turn, FILE_KEPT)
 
 
 def _left_out(settings: MonitorSettings, watch: Watch, time_ms: int) -> tuple[Watch, list[Finding]]:
@@ -92,7 +108,7 @@ def _take(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> t
     passed, asked = {*watch.repeats, *watch.labelled}, set(watch.asked)
     findings: list[Finding] = []
     for label in labels:
-        if label.event_print in passed:
+        if label.event_print in passed or _before_accepted(watch, label):
             continue
         passed.add(label.event_print)
         if label.event_print in asked:
@@ -102,6 +118,14 @@ def _take(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> t
             labelled = [*watch.labelled, label.event_print][-LABELLED_KEPT:]
             watch = replace(watch, labelled=labelled, waiting=[*watch.waiting, label])
     return watch, findings
+
+
+def _before_accepted(watch: Watch, label: Label) -> bool:
+    """Whether it is of a reply that came before an operator accepted what is normal now."""
+    if not watch.accepted_ms or label.event_print in watch.recent:
+        return False
+    made = made_ms(label.event_id)
+    return len(watch.recent) < RECENT_KEPT if made is None else made <= watch.accepted_ms
 
 
 def _check(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Watch, list[Finding]]:
@@ -124,11 +148,10 @@ def _adopt(settings: MonitorSettings, watch: Watch) -> Watch:
     return _measured(replace(watch, adopted=adopted, adopted_steps=adopted_steps, waiting=waiting))
 
 
-def _release(settings: MonitorSettings, watch: Watch, turn: int) -> tuple[Watch, list[Finding]]:
-    """Tests the labels that waited for a baseline, if there is one now. While a file labels the reference, its other
-    labels wait until all of it is there: it may be sorted by verdict, and take many turns. Where people label so much
-    all the time, no more of them wait than the reference has."""
-    most = min(WAITING_KEPT, len(watch.labels))
+def _release(settings: MonitorSettings, watch: Watch, turn: int, most: int) -> tuple[Watch, list[Finding]]:
+    """Tests the labels that waited for a baseline, if there is one now. While a file comes, its labels wait until all
+    of it is there: it may be sorted by verdict, and take many turns. Where people label so much all the time, no more
+    of them wait than the reference has."""
     if watch.file_turn and turn < watch.file_turn + FILE_TURNS and len(watch.waiting) < most:
         return watch, []
     if watch.file_turn:
@@ -218,6 +241,16 @@ def _trusted(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Wat
     reason = "labels refute the accuracy estimated from confidence: it is withdrawn, only labels can tell now"
     watch, over = withdrawn(settings, watch, "estimated_quality", (label.event_id, label.time_ms))
     return watch, [*over, LabelsWanted(version=watch.version, time_ms=label.time_ms, reason=reason)]
+
+
+def _old(watch: Watch, labels: Sequence[Label]) -> int:
+    """How many are of replies that were served long before, as far as that is known."""
+    return sum(label.time_ms - (_served_ms(watch, label) or label.time_ms) >= OLD_MS for label in labels)
+
+
+def _served_ms(watch: Watch, label: Label) -> int | None:
+    recent = watch.recent.get(label.event_print)
+    return recent.time_ms if recent else made_ms(label.event_id)
 
 
 def _outcome(label: Label) -> int:

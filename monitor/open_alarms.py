@@ -106,6 +106,7 @@ def accepted(settings: MonitorSettings, watch: Watch, said: Answer) -> Found:
         version=watch.version,
         names=watch.names,
         seen_ms=watch.seen_ms,
+        accepted_ms=watch.seen_ms,
         bursts=watch.bursts,
         repeats=watch.repeats,
         labelled=list(dict.fromkeys(before))[-LABELLED_KEPT:],

@@ -9,6 +9,7 @@ a person sent in one turn as one step.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import TypeVar
@@ -38,6 +39,22 @@ def witness(client: str, time_ms: int) -> int:
     False
     """
     return person(client) or event_print(f"{client}\0{time_ms // STRETCH_MS}")
+
+
+def crowd(people: Sequence[int]) -> int:
+    """Return who is behind more than half of these replies, `UNKNOWN` where nobody is. Such a one is no person: an
+    application names itself, or its only tenant, in the place of its users.
+
+    >>> crowd([7, 7, 8]), crowd([7, 7, 8, 9]), crowd([UNKNOWN, UNKNOWN, 7])
+    (7, 0, 0)
+    """
+    most, times = Counter(people).most_common(1)[0] if people else (UNKNOWN, 0)
+    return most if 2 * times > len(people) else UNKNOWN
+
+
+def bare(client: str) -> str:
+    """Return the key of a client alone."""
+    return client.partition("/")[0]
 
 
 def together(keys: Sequence[K]) -> list[list[int]]:

@@ -21,7 +21,7 @@ from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
 from monitor.lately import Seen
 from monitor.open_alarms import closed, opened, withdrawn
-from monitor.people import UNKNOWN, person
+from monitor.people import UNKNOWN, bare, crowd, person
 from monitor.rows import ScoreRows
 from monitor.sample import Sample, gather
 from monitor.settings import MonitorSettings
@@ -104,7 +104,9 @@ def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> tuple[W
 
 
 def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
-    sample = watch.sample
+    sample, many = watch.sample, crowd(watch.people)
+    people = [UNKNOWN if who == many else who for who in watch.people]
+    watch = replace(watch, people=people, crowd=many)
     complete = reference.freeze(watch.names, watch.rows, watch.prints, sample.times_ms, sample.places, watch.traits)
     known = baseline(settings, watch)
     frozen = ReferenceFrozen(
@@ -138,6 +140,7 @@ def _wanted(settings: MonitorSettings, watch: Watch, known: Baseline, time_ms: i
 
 def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows, *, ends_turn: bool) -> Found:
     assert watch.reference is not None
+    rows = _of_people(watch, rows)
     prints = [event_print(id) for id in rows.ids]
     values = np.asarray(rows.descriptors, dtype=np.float64)
     scores = reference.event_scores(reference.scorer(watch.reference), values, prints, rows.times_ms)
@@ -155,6 +158,13 @@ def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows, *, ends_tu
     for oldest in list(islice(recent, max(0, len(recent) - RECENT_KEPT))):
         del recent[oldest]
     return replace(watch, recent=recent, lately=lately.kept(watch.lately, fresh)), [*drifted, *feared, *unsafe, *unfair]
+
+
+def _of_people(watch: Watch, rows: ScoreRows) -> ScoreRows:
+    """The rows, of nobody known where one stands for many."""
+    if watch.crowd == UNKNOWN:
+        return rows
+    return replace(rows, clients=[bare(each) if person(each) == watch.crowd else each for each in rows.clients])
 
 
 def _drift(

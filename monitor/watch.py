@@ -71,11 +71,13 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[int] = []  # of the reference's events, in their order
     turns: list[int] = []  # in which these labels came
     people: list[int] = []  # who asked for the reference's events
+    crowd: int = 0  # who is no person but stands for many (`monitor.people.crowd`)
     members: list[Member] = []  # their slices
     traits: list[Traits] = []  # and their categories
     sample: Sample = Sample()
     reference: Reference | None = None
     frozen_ms: int = 0
+    accepted_ms: int = 0  # up to which replies came before an operator accepted what is normal now
     adopted: list[int] = []  # later labels that had to serve as baseline
     adopted_steps: list[int] = []  # equal for those that are one step
     known: Known | None = None  # what the labels of the reference say, and the adopted ones

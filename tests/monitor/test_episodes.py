@@ -198,6 +198,14 @@ def test_labels_count_from_the_onset_of_the_alarm_that_is_open() -> None:
     assert 50 < fresh_labels(world.state, VERSION) < 130
 
 
+def test_leaks_to_an_application_that_names_itself_as_its_only_user_are_told() -> None:
+    world = make(1)
+    for _ in range(5):
+        values = described(world, 120, PII, 0.5 if world.sent >= 300 else 0.01)
+        world.serve(120, values=values, clients=["app/app"] * 120)
+    assert told(world, "safety") == ["raised"]
+
+
 def test_a_pause_of_a_few_events_ends_no_alarm() -> None:
     world = make(1)
     world.serve(300)
@@ -216,6 +224,21 @@ def test_alarms_of_a_version_that_serves_no_longer_are_over() -> None:
     world.serve(20)
     go(world, LIVES["quality"], 200, True)
     assert told(world, "quality") == ["raised", "retired", "raised"]
+
+
+def test_labels_of_a_version_that_serves_no_longer_raise_nothing() -> None:
+    """They come at night, and tell of answers that nobody gets any more. Nor are they tested if it serves again."""
+    world = started(LIVES["quality"])
+    before = world.serve(600, values=described(world, 600))
+    world.serve(20, version="support-new")
+    for low in range(0, 600, 60):
+        world.now_ms += 1_000
+        world.label(before[low : low + 60], 0.4)
+    world.serve(20)
+    world.label(before, 0.4)
+    assert told(world, "quality") == []
+    go(world, LIVES["quality"], 200, True)
+    assert told(world, "quality") == ["raised"]
 
 
 def test_an_operator_clears_what_is_meant_and_its_detector_starts_over() -> None:
@@ -261,6 +284,26 @@ def test_what_is_accepted_is_the_new_normal() -> None:
     assert told(world, "drift") == ["raised"]
     world.serve(100)
     assert told(world, "drift") == ["raised", "raised"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_labels_of_what_came_long_before_it_was_accepted_test_nothing(named: bool) -> None:
+    """More replies than are remembered: their ids tell when they came, or too few have come since."""
+    world = make(1)
+    world.label(world.serve(300), 0.95)
+    before = world.serve(2_600)
+    if named:
+        before = [f"{(world.now_ms - 1_000 << 80) + (7 << 76) + (2 << 62) + k:032x}" for k in range(600)]
+    world.state, _ = answer(
+        world.settings, world.state, Answer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
+    )
+    world.label(world.serve(300), 0.95)
+    world.serve(2_100 if named else 100)
+    world.label(before[:600], 0.0)
+    assert world.alarms("quality") == []
+    assert progress(world.state)[VERSION].tested_labels == 0
+    go(world, LIVES["quality"], 200, True)
+    assert len(world.alarms("quality")) == 1
 
 
 def test_a_broken_promise_to_clients_is_not_accepted_away() -> None:

@@ -57,6 +57,17 @@ def test_a_persons_next_turn_is_another_step() -> None:
     assert len(world.alarms("quality")) == 1
 
 
+def test_a_name_that_all_replies_carry_is_no_person() -> None:
+    """An application that names itself as its only user: its files would be one step each, and nothing were tested."""
+    world = make(0)
+    world.label(world.serve(300, clients=by(*["app"] * 300)), 0.95)
+    world.label(world.serve(300, clients=by(*["app"] * 300)), 0.95)
+    assert known_baseline(world.settings, world.state, VERSION).limit is not None
+    assert world.alarms("quality") == []
+    world.label(world.serve(60, clients=by(*["app"] * 60)), 0.3)
+    assert len(world.alarms("quality")) == 1
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_a_file_sorted_by_verdict_is_no_episode(first: bool) -> None:
     """One answer in ten is wrong, before and after; the file holds the right ones first, or the wrong ones."""
@@ -96,6 +107,29 @@ def test_nor_does_one_that_takes_many_turns(first: bool) -> None:
         world.serve(10)
         assert world.alarms("quality") == []
         assert progress(world.state)[VERSION].tested_labels == 300
+
+
+def nightly(world: World, accuracy: float, *, first: bool, a_turn: int = 50) -> None:
+    """A file of a day's labels, an hour after its last reply and sorted by verdict, sent in many turns."""
+    ids = world.serve(1_000)
+    world.now_ms += 3_600_000
+    right = sorted((world.rng.random(1_000) < accuracy).tolist(), reverse=first)
+    for low in range(0, 1_000, a_turn):
+        world.label(ids[low : low + a_turn], right[low : low + a_turn])
+        world.now_ms += 1_000
+    world.serve(4)
+
+
+@pytest.mark.parametrize("a_turn", [4, 50])
+@pytest.mark.parametrize("first", [True, False])
+def test_sorted_files_of_later_days_are_no_episodes(first: bool, a_turn: int) -> None:
+    world = labelled(0)
+    for day in range(3):
+        nightly(world, 0.95, first=first, a_turn=a_turn)
+        assert progress(world.state)[VERSION].tested_labels == (day + 1) * 1_000
+    assert world.alarms("quality") == []
+    nightly(world, 0.7, first=first, a_turn=a_turn)
+    assert len(world.alarms("quality")) == 1
 
 
 def test_harm_in_the_first_file_is_found_once_it_is_over() -> None:
