@@ -8,6 +8,7 @@ from monitor.characters import blank
 from serving.gateway.question import Fields
 
 ENDED = ("stop", "completed")  # as chats and completions say it, and as responses do
+THOUGHT, ANSWER = "<think>", "</think>"  # around reasoning that no parser of the engine took out
 
 
 @dataclass(slots=True)
@@ -37,7 +38,14 @@ class Answered:
         """Whether it is one text and nothing else, so that a label can be compared with it. A model that had nothing to
         say and ended by itself gave an empty text; one that reasoned, or was cut off, did not come to it."""
         empty = all(map(blank, self.parts))
-        return self.choices == 1 and not self.beyond and (not empty or (not self.thinks and self.ended))
+        if self.choices != 1 or self.beyond:
+            return False
+        return not self.thinks and self.ended if empty else not self._thinks_aloud
+
+    @property
+    def _thinks_aloud(self) -> bool:
+        text = self.text
+        return ANSWER in text or text.lstrip().startswith(THOUGHT)
 
     @property
     def ended(self) -> bool:

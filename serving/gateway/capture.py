@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import structlog
 from prometheus_client import Counter, Histogram
 
+from monitor.characters import blank
 from monitor.private import Doubts
 from serving import metrics
 from serving.gateway.answered import Answered
@@ -64,7 +65,13 @@ class Exchange:
     @property
     def comparable(self) -> bool:
         """Whether a label can be compared with the answer: one text, whole, without the question."""
-        return self.status == 200 and self.answer.plain and is_off(self.asked.known.echo)
+        return self.status == 200 and self.answer.plain and is_off(self.asked.known.echo) and not self._hides
+
+    @property
+    def _hides(self) -> bool:
+        """Whether all of an empty answer may be reasoning, which the client did not want to see."""
+        asked = self.asked.known.include_reasoning
+        return asked is not None and is_off(asked) and blank(self.answer.text)
 
     @property
     def ttft_s(self) -> float:

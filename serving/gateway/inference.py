@@ -24,7 +24,7 @@ from serving.gateway.patience import Patience
 from serving.gateway.question import PATHS, Asked, Operation
 from serving.gateway.request import Header, Request
 from serving.gateway.shadow import Shadow
-from serving.gateway.sse import BLANK, Events
+from serving.gateway.sse import BLANK, MARK, Events
 from serving.gateway.standing import Standing
 from serving.gateway.upstream import Upstream
 from serving.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
@@ -167,7 +167,7 @@ class Inference:
             link.release()
 
     async def _whole(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
-        data = await link.read()
+        data = (await link.read()).removeprefix(MARK)
         if link.status == 404 and choice.version.encode() in data:
             raise Unreached(f"it lost {choice.version}")
         data = self._understood(exchange, link, data)
@@ -305,7 +305,7 @@ class Inference:
 
 def _json(link: Link) -> bool:
     """Whether an engine that was asked for a stream gives one piece."""
-    return link.headers.get("content-type", "").startswith("application/json")
+    return link.headers.get("content-type", "").lower().startswith("application/json")
 
 
 def _passed_back(link: Link) -> list[Header]:

@@ -61,6 +61,7 @@ class Known(msgspec.Struct):
     max_completion_tokens: Any = None
     max_output_tokens: Any = None
     min_tokens: Any = None
+    include_reasoning: Any = None
 
 
 _known = msgspec.json.Decoder(Known)

@@ -44,18 +44,29 @@ class Told(msgspec.Struct):
     content: str | None = None
     reasoning: msgspec.Raw = NULL
     reasoning_content: msgspec.Raw = NULL
+    reasoning_details: msgspec.Raw = NULL
+    thinking: msgspec.Raw = NULL
+    thinking_blocks: msgspec.Raw = NULL
     tool_calls: msgspec.Raw = NULL
     function_call: msgspec.Raw = NULL
     refusal: msgspec.Raw = NULL
     audio: msgspec.Raw = NULL
+    images: msgspec.Raw = NULL
 
     @property
     def thinks(self) -> bool:
-        return _holds(self.reasoning) or _holds(self.reasoning_content)
+        told = (
+            self.reasoning,
+            self.reasoning_content,
+            self.reasoning_details,
+            self.thinking,
+            self.thinking_blocks,
+        )
+        return any(map(_holds, told))
 
     @property
     def beyond(self) -> bool:
-        return any(map(_holds, (self.tool_calls, self.function_call, self.refusal, self.audio)))
+        return any(map(_holds, (self.tool_calls, self.function_call, self.refusal, self.audio, self.images)))
 
 
 class Choice(msgspec.Struct):

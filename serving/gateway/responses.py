@@ -11,6 +11,8 @@ from serving.gateway.sse import payload
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 GIVEN_UP = ("failed", "cancelled")
 PLAIN = ("message", "reasoning")  # items without a call
+DONE = b"[DONE]"  # which some engines send at a stream's end
+TEXT = "response.output_text.delta"
 PIECE = ".delta"  # how the names of events end that bring a piece of an answer
 
 
@@ -68,14 +70,12 @@ def take_whole(answer: Answered, data: bytes) -> None:
     except msgspec.ValidationError:
         msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         return
-    texts = [part.text for item in response.output if item.type == "message" for part in item.content or ()]
-    answer.parts += [text for text in texts if text]
     _take(answer, response)
 
 
 def take_event(answer: Answered, data: bytes) -> None:
     """`data`: one event's lines."""
-    if text := payload(data):
+    if (text := payload(data)) and text.strip() != DONE:
         try:
             _take_told(answer, _event.decode(text))
         except UNREADABLE:
@@ -84,7 +84,7 @@ def take_event(answer: Answered, data: bytes) -> None:
 
 def _take_told(answer: Answered, told: StreamEvent) -> None:
     _count(answer, told)
-    if told.type == "response.output_text.delta":
+    if told.type == TEXT:
         answer.parts.append(msgspec.json.decode(told.delta, type=str))
     elif told.type in ENDS:
         answer.complete = True
@@ -97,13 +97,17 @@ def _count(answer: Answered, told: StreamEvent) -> None:
     """A piece, be it text, reasoning or a call's; a call begins with its name."""
     called = told.item is not None and told.item.type not in PLAIN
     answer.beyond |= called
+    answer.thinks |= told.type.endswith(PIECE) and told.type != TEXT
     answer.pieces += called or (told.type.endswith(PIECE) and bytes(told.delta) not in (b"null", b'""'))
 
 
 def _take(answer: Answered, response: Response) -> None:
     answer.choices, answer.finish_reason = 1, response.status or ""
     answer.thinks |= any(item.type == "reasoning" for item in response.output)
-    answer.beyond |= response.status in GIVEN_UP or any(item.beyond for item in response.output)
+    messages = [item for item in response.output if item.type == "message"]
+    answer.beyond |= response.status in GIVEN_UP or len(messages) > 1 or any(item.beyond for item in response.output)
+    if not answer.parts:  # not streamed, or not piece by piece
+        answer.parts += [part.text for item in messages for part in item.content or () if part.text]
     if response.usage is not None:
         answer.input_tokens = max(response.usage.input_tokens or 0, 0)
         answer.output_tokens = max(response.usage.output_tokens or 0, 0)

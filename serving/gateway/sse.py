@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BLANK = b"\n\n"
 DATA = b"data:"
+MARK = b"\xef\xbb\xbf"  # of byte order, which a stream may begin with
 
 
 class Events:
@@ -14,17 +15,21 @@ class Events:
     ([b'data: 1'], [b'data: 2'], [b'data: 3'])
     """
 
-    __slots__ = ("_returned", "rest")
+    __slots__ = ("_begun", "_returned", "rest")
 
     def __init__(self) -> None:
         self.rest = b""
+        self._begun = False  # as many bytes as a mark has were there
         self._returned = False  # the last piece ended with a carriage return: a line feed may belong to it
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the events that are whole now, without the blank line that ends each."""
         if self._returned or b"\r" in piece:
             piece = self._plain(piece)
-        *events, self.rest = (self.rest + piece).split(BLANK)
+        whole = self.rest + piece
+        if not self._begun:
+            self._begun, whole = len(whole) >= len(MARK), whole.removeprefix(MARK)
+        *events, self.rest = whole.split(BLANK)
         return [each for event in events if (each := event.strip(b"\n"))]
 
     def end(self) -> list[bytes]:

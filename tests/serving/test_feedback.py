@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.serving.raw_engine import always, chunked, saying
 from tests.serving.scene import BODY, OLD, Reply, Scene
 
 WRONG = [
@@ -94,6 +96,13 @@ NOTHING_TO_COMPARE: list[list[dict[str, Any]]] = [
     [{"content": None, "reasoning": "Hm."}],
     [{"content": None, "reasoning_content": "Hm."}],
     [{"content": " \n", "reasoning": "Hm."}],
+    [{"content": None, "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]}],
+    [{"content": "", "thinking": "Hm."}],
+    [{"content": "", "thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]}],
+    [{"content": "<think>It is on its way, so"}],
+    [{"content": "<think>Hm.</think>\n\ncard arrival"}],
+    [{"content": "Hm.</think>\n\ncard arrival"}],
+    [{"content": "", "images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}]}],
     [{"content": None, "refusal": "I cannot do that."}],
     [{"content": [{"type": "text", "text": "card arrival"}]}],
     [{"content": "card arrival"}, {"content": "lost card"}],
@@ -171,6 +180,7 @@ async def test_a_completion_of_which_nobody_knows_what_is_meant_is_not_wrong(
         ],
         [{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}],
         [{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}],
+        [{"type": "message", "content": [{"type": "output_text", "text": text}]} for text in ("Let me see.", "Lost.")],
     ],
 )
 async def test_a_response_that_is_not_all_text_is_not_wrong(
@@ -182,6 +192,47 @@ async def test_a_response_that_is_not_all_text_is_not_wrong(
     (served,) = await scene.served()
     told = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
     assert (told.body["correct"], served.comparable) == (None, False)
+
+
+REASONED = {"type": "response.reasoning_text.delta", "delta": "Hm."}
+REFUSED = {"type": "response.refusal.delta", "delta": "No."}
+SAID = {"type": "response.output_text.delta", "delta": "card arrival"}
+MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "card arrival"}]}
+
+
+@pytest.mark.parametrize(
+    ("events", "output", "right"),
+    [
+        ([REASONED], [], None),
+        ([REFUSED], [], None),
+        ([], [MESSAGE], True),
+        ([SAID], [], True),
+        ([REASONED, SAID], [{"type": "reasoning"}, MESSAGE], True),
+    ],
+)
+@pytest.mark.parametrize("end", [b"", b"data: [DONE]\n\n"])
+async def test_a_streamed_response_is_what_its_pieces_or_its_end_say(
+    events: list[dict[str, Any]], output: list[dict[str, Any]], right: bool | None, end: bytes
+) -> None:
+    told = [*events, {"type": "response.completed", "response": {"status": "completed", "output": output}}]
+    data = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in told) + end
+    scene = Scene()
+    async with saying(always(chunked(data, headers=("content-type: text/event-stream",)))) as engine, scene.running():
+        for i in range(2):
+            scene.attest(i, url=engine.url)
+        reply = await scene.post("/v1/responses", {"model": "support", "input": "x", "stream": True})
+        words = await say(scene, reply.headers["x-homeostat-request-id"], label="card arrival")
+        assert words.body["correct"] is right
+
+
+@pytest.mark.parametrize(("asked_for", "right"), [(False, None), ("off", None), (True, False), (None, False)])
+async def test_an_empty_answer_of_a_model_that_may_have_reasoned_unseen_is_not_wrong(
+    scene: Scene, asked_for: Any, right: bool | None
+) -> None:
+    for engine in scene.engines:
+        engine.script = [[{"index": 0, "message": {"content": None}, "finish_reason": "stop"}]]
+    request_id = await asked(scene, include_reasoning=asked_for)
+    assert (await say(scene, request_id, label="card arrival")).body["correct"] is right
 
 
 async def test_a_stream_that_its_client_left_is_not_wrong(scene: Scene) -> None:

@@ -95,6 +95,8 @@ STREAMS = {
     "no blank after the colon": told("\n", "\n\n", "data:"),
     "named events": told("\n", "\n\n", "event: message\nid: 7\ndata: "),
     "comments in events": told("\r\n", "\r\n", ": still here\r\ndata: "),
+    "a byte order mark": b"\xef\xbb\xbf" + told("\n", "\n\n"),
+    "a byte order mark and returns": b"\xef\xbb\xbf" + told("\r\n", "\r\n\r\n"),
     "more blank lines": told("\n\n\n", "\n\n\n\n"),
 }
 
@@ -121,6 +123,18 @@ async def test_a_stream_is_understood_whatever_its_lines_end_with(name: str, siz
             (200, "Card", "stop")
         ] * 2
         assert len(engine.visits) == 1
+
+
+@pytest.mark.parametrize("body", [BODY, STREAMED])
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; Charset=UTF-8"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+async def test_an_answer_in_one_piece_is_understood_however_it_is_named_and_begun(
+    body: dict[str, Any], kind: str, mark: bytes
+) -> None:
+    async with before(always(whole(mark + SAID, f"Content-Type: {kind}"))) as (scene, _):
+        reply = await scene.post(body=body)
+        assert (reply.status, reply.body["choices"][0]["message"]["content"]) == (200, "Card")
+        assert [(event.output, event.comparable) for event in await scene.served(1)] == [("Card", True)]
 
 
 async def test_a_stream_that_was_cut_in_an_event_is_not_whole() -> None:
