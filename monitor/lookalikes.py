@@ -29,7 +29,7 @@ _MOMENT = rf"{_BEGIN}{_FROM}{_DATE}(?:{_TO}{_DATE}){{0,2}}(?:[ T,/-]{{1,2}}{_TIM
 _CLOCK = rf"{_HOUR}\.{_SIXTY}"
 _OCTET = r"(?:[01][0-9][0-9]|2[0-4][0-9]|25[0-5])"
 _MONEY = r"(?:[\u20ac$\u00a3\u00a5%]|\b(?:EUR|USD|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|INR)\b)"
-_AMOUNT = r"[+-]?[0-9]{1,3}(?:[.,' ][0-9]{3}(?![0-9]))*(?:[.,][0-9]{1,2})?"
+_AMOUNT = r"(?!(?:0|\+)[0-9]+ )[+-]?[0-9]{1,3}(?:[.,' ][0-9]{3}(?![0-9]))*(?:[.,][0-9]{1,2})?"
 _THING = (
     r"(?:order|ticket|invoice|case|ref(?:erence)?|serial|item|article|sku|isbn|ean|gtin|upc|tracking|transaction"
     r"|contract|booking|reservation|confirmation|parcel|shipment|batch|build|version|part|model|product|asset|device|commande|facture|pedido|factura"
@@ -41,7 +41,8 @@ _SHAPES = (
     rf"{_BEGIN}[0-9]{{1,3}}\.[0-9]{{1,2}}(?: [0-9]{{1,3}}\.[0-9]{{1,2}}){{1,99}}{_END}",  # a list of them, or of prices
     rf"{_BEGIN}{_OCTET}(?:\.{_OCTET}){{3}}{_END}",
     rf"{_BEGIN}[0-9]{{2}}(?:-[0-9]{{2}}){{5}}{_END}",  # a network card
-    rf"{_MONEY} ?{_AMOUNT}(?![0-9])",
+    r"\b[A-Z]{2} 0[0-9]{4}-[0-9]{4}(?![0-9]|[ ./-][0-9])",  # a postal code behind its state
+    rf"{_MONEY} ?{_AMOUNT}(?![ ./-]?[0-9])",
     rf"(?<![\w.-]){_AMOUNT} ?{_MONEY}",
     r"(?<![\w.-])[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+",
     r"\+[0-9]{1,3}(?:[. ][0-9]{3}){0,4}(?:[. ]000){2}(?![ ()./-]{0,2}[0-9])",
