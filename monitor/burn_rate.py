@@ -57,14 +57,14 @@ def update(
     turns: list[Burn | Over] = []
     for k, (failed, time_ms) in enumerate(zip(bad, times_ms, strict=True)):
         bucket = time_ms // (BUCKET_S * 1_000)
-        if bucket > latest:
-            fallen = firing and _fallen(budget, buckets, bucket)
-            firing = firing and not fallen
-            turns += [Over(k)] if fallen else []
-            latest = bucket
+        newer, latest = bucket > latest, max(bucket, latest)
+        if newer:
             _forget(budget, buckets, latest)
         total, lost = buckets.get(bucket, (0, 0))
         buckets[bucket] = (total + 1, lost + failed)
+        if newer and firing and _fallen(budget, buckets, latest):
+            firing = False
+            turns.append(Over(k))
         if failed and not firing:
             burn = _burn(budget, buckets, latest, k)
             firing = burn is not None
@@ -95,7 +95,7 @@ def _ratio(budget: Budget, window: BurnWindow, buckets: dict[int, tuple[int, int
     if short_bad < budget.min_bad:
         return 0.0
     share = min(long_bad / long_total, short_bad / short_total)
-    return share / min(1.0, budget.share * window.rate)
+    return share / _share(budget, window)
 
 
 def _counts(buckets: dict[int, tuple[int, int]], latest: int, span_s: int) -> tuple[int, int]:
@@ -113,7 +113,12 @@ def _fallen(budget: Budget, buckets: dict[int, tuple[int, int]], latest: int) ->
 
 def _short_ratio(budget: Budget, window: BurnWindow, buckets: dict[int, tuple[int, int]], latest: int) -> float:
     total, bad = _counts(buckets, latest, window.short_s)
-    return (bad / total if total else 0.0) / (budget.share * window.rate)
+    return (bad / total if total else 0.0) / _share(budget, window)
+
+
+def _share(budget: Budget, window: BurnWindow) -> float:
+    """Of bad requests at which the window fires: a generous budget burns no faster than with all of them bad."""
+    return min(1.0, budget.share * window.rate)
 
 
 def _forget(budget: Budget, buckets: dict[int, tuple[int, int]], latest: int) -> None:

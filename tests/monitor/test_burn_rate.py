@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.burn_rate import Budget, Burn, State, burning, update
-from monitor.settings import BurnWindow
+from monitor.detectors.episode import Over
+from monitor.settings import BurnWindow, Slo
 
 BUDGET = Budget(0.01, (BurnWindow(long_s=3_600, short_s=300, rate=14.4),), 10)
 
@@ -52,3 +54,22 @@ def test_how_it_is_cut_changes_nothing(bad: list[bool], cut: int) -> None:
     rest, second = update(BUDGET, half, bad[cut:], times[cut:])
     assert rest == whole
     assert [type(turn) for turn in found] == [type(turn) for turn in [*first, *second]]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6])
+def test_a_generous_budget_burns_while_all_is_bad(share: float) -> None:
+    """It can burn no faster than that: compared with more, the alarm ended every ten seconds."""
+    generous = Budget(share, Slo().burn_windows, 10)
+    _, turns = update(generous, State(), [True] * 2_000, [k * 1_000 for k in range(2_000)])
+    assert len(turns) == 1
+    _, turns = update(generous, State(), [True] * 400 + [False] * 4_000, [k * 1_000 for k in range(4_400)])
+    assert [type(turn) for turn in turns] == [Burn, Over]
+
+
+def test_a_quiet_night_in_which_all_requests_fail_ends_nothing() -> None:
+    """A request every ten minutes: between two of them the short window is empty, and says nothing."""
+    day, night = [k * 1_000 for k in range(400)], [400_000 + k * 600_000 for k in range(1, 40)]
+    state, turns = update(BUDGET, State(), [True] * (len(day) + len(night)), [*day, *night])
+    assert [type(turn) for turn in turns] == [Burn]
+    _, turns = update(BUDGET, state, [False], [night[-1] + 600_000])
+    assert [type(turn) for turn in turns] == [Over]
