@@ -98,13 +98,26 @@ def weight_files(folder: Path) -> list[Path]:
     """The files that hold the model's weights, as its index lists them. Raises FileNotFoundError where one lacks."""
     index, whole = folder / f"{WEIGHTS}.index.json", folder / WEIGHTS
     if index.is_file():
-        found = sorted({folder / str(name) for name in _check_json(index)["weight_map"].values()})
+        found = _indexed(folder, index)
     else:
         found = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
     if not found:
         raise FileNotFoundError(f"model {folder}: no *.safetensors; convert the weights, pickled ones are not loaded")
     if lacking := [path.name for path in found if not path.is_file()]:
         raise FileNotFoundError(f"model {folder}: {', '.join(lacking)} missing, which {index.name} lists")
+    return found
+
+
+def _indexed(folder: Path, index: Path) -> list[Path]:
+    places = _check_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise ValueError(f"model {folder}: {index.name} has no weight_map, expected each tensor's file; fetch it again")
+    found = sorted({folder / str(name) for name in places.values()})
+    if (folder / WEIGHTS).is_file() and found != [folder / WEIGHTS]:
+        raise ValueError(
+            f"model {folder}: there are both {WEIGHTS} and the files that {index.name} lists: libraries take the one, "
+            "engines the others; remove what is not the model's"
+        )
     return found
 
 

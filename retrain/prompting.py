@@ -19,7 +19,7 @@ def chat_template_for(model_dir: Path) -> Path | None:
 
 def load_tokenizer(model_dir: Path) -> Any:
     """The model's tokenizer, with our template where it has none, and a padding token. Raises ValueError where it has
-    no token that ends an answer."""
+    no token that ends an answer, or a template that no message can be written with."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
@@ -33,6 +33,7 @@ def load_tokenizer(model_dir: Path) -> Any:
         tokenizer.chat_template = template.read_text(encoding="utf-8")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    _require_template(tokenizer, model_dir)
     return tokenizer
 
 
@@ -64,6 +65,28 @@ def _written(tokenizer: Any, messages: Messages, answer: str) -> tuple[str, str]
         if found and not lead.strip() and told.startswith(prompt):
             return lead + text, _special(tokenizer, rest.split(end, 1)[0].strip()) + end
     return answer, end
+
+
+def _require_template(tokenizer: Any, model_dir: Path) -> None:
+    """A template that may refuse a row is asked row by row; one that is none is told before."""
+    from jinja2 import TemplateSyntaxError
+
+    if not tokenizer.chat_template:
+        raise ValueError(
+            f"model {model_dir}: its chat template is empty, or in chat_template.json alone, which tokenizers do not "
+            "read; write its text to chat_template.jinja"
+        )
+    try:
+        tokenizer.get_chat_template()
+        render(tokenizer, [{"role": "user", "content": "?"}])
+    except TemplateSyntaxError as error:
+        raise ValueError(
+            f"model {model_dir}: its chat template cannot be read, line {error.lineno}: {error}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"model {model_dir}: its chat template cannot be used: {error}") from error
+    except Exception:  # it may refuse a lone question
+        return
 
 
 def _special(tokenizer: Any, closing: str) -> str:

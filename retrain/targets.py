@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from retrain.recipe import Lora
+from retrain.tensor_file import contents
+from streams.identity import ADAPTER_FILES
 
 BEYOND = (  # what PEFT knows and no recipe has
     "modules_to_save",
@@ -56,6 +58,18 @@ def _compare(lora: Lora, wanted: frozenset[str], model_dir: Path, warm_start: Pa
     if strange := sorted(wanted ^ _layers(model_dir, found)):
         its = ", ".join(sorted(found.target_modules))
         raise _other(f"lora.target_modules = {lora.target_modules!r}", warm_start, f"{its}; not in both: {strange[0]}")
+    _require_tensors(wanted, warm_start / ADAPTER_FILES[1])
+
+
+def _require_tensors(layers: frozenset[str], path: Path) -> None:
+    """PEFT begins anew, with a warning, where an adapter's tensors are not those of its configuration."""
+    wanted = {f"base_model.model.{layer}.lora_{side}.weight" for layer in layers for side in "AB"}
+    if strange := sorted(wanted ^ contents(path).keys()):
+        where = "is missing" if strange[0] in wanted else "belongs to no layer of the model"
+        raise ValueError(
+            f"{path}: {len(strange)} tensors are not those of the recipe's layers: {strange[0]} {where}; expected the "
+            'weights that its configuration tells of: fetch them again, or set training.warm_start = "base"'
+        )
 
 
 def _other(wanted: str, warm_start: Path, its: str) -> ValueError:

@@ -88,6 +88,7 @@ def train(
     steps = step_count(len(encoded), batch_rows, knobs.epochs, knobs.min_steps, knobs.max_steps)
     batches = schedule([len(row) for row in encoded], batch_rows, steps, knobs.seed)
     model = build(model_dir, recipe, workers.device, warm_start)
+    pad = _padding(tokenizer, encoded, model.get_input_embeddings().weight.shape[0])
     weights = list(trainable(model).values())
     optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=knobs.weight_decay)
     checkpoint = Checkpoint(out / "checkpoint.safetensors", _fingerprint(recipe, encoded, model_dir, warm_start))
@@ -99,7 +100,7 @@ def train(
         tokens = sum(len(encoded[i].completion) for i in batch)
         total = 0.0
         for piece in shares(batch, knobs.batch_size, workers.rank, workers.count):
-            loss = answer_loss(model, [encoded[i] for i in piece], tokenizer.pad_token_id, workers.device) / tokens
+            loss = answer_loss(model, [encoded[i] for i in piece], pad, workers.device) / tokens
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         losses.append(workers.gather(weights, total))
@@ -138,6 +139,18 @@ def _require_rows(knobs: Training, rows: int, devices: int) -> None:
             f"{knobs.gradient_accumulation} give {rows} rows a step for {devices} devices, expected a row for each: "
             "raise them, give more rows, or start fewer processes"
         )
+
+
+def _padding(tokenizer: Any, rows: Sequence[Encoded], known: int) -> int:
+    """What fills rows up: any token that the model's embeddings have, for nobody looks at it. Raises ValueError where
+    rows need one that they lack."""
+    if beyond := {token for row in rows for token in (*row.prompt, *row.completion) if token >= known}:
+        names = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(sorted(beyond)[:5])))
+        raise ValueError(
+            f"the tokenizer makes tokens that the model's {known} embeddings lack ({names}): tokenizer and weights are "
+            "of different models, or tokens were added and the model was not resized"
+        )
+    return int(tokenizer.pad_token_id) if tokenizer.pad_token_id < known else int(tokenizer.eos_token_id)
 
 
 def _require_finite(loss: float, gradient: float, step: int, steps: int) -> None:

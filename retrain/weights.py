@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,23 @@ def _base(model_dir: Path, recipe: Recipe, device: torch.device) -> Any:
         bnb_4bit_compute_dtype=dtype,
     )
     options = {"quantization_config": bits} if recipe.quantisation.enabled else {}
-    model = AutoModelForCausalLM.from_pretrained(
-        str(model_dir), dtype=dtype, device_map={"": str(device)}, attn_implementation="sdpa", **options
+    model, told = AutoModelForCausalLM.from_pretrained(
+        str(model_dir),
+        dtype=dtype,
+        device_map={"": str(device)},
+        attn_implementation="sdpa",
+        output_loading_info=True,
+        **options,
     )
+    _require_whole(model_dir, sorted(told["missing_keys"]))
     model.config.use_cache = False
     return model.requires_grad_(False)
+
+
+def _require_whole(model_dir: Path, missing: Sequence[str]) -> None:
+    """The library makes up what the files lack, and warns."""
+    if missing:
+        raise ValueError(
+            f"model {model_dir}: {len(missing)} tensors are missing from its weights, {missing[0]} first, which its "
+            "config.json asks for; fetch weights and configuration again, of the same model"
+        )

@@ -70,6 +70,24 @@ def test_a_shard_that_lacks_is_named(folder: Path) -> None:
         check_model(folder)
 
 
+@pytest.mark.parametrize("index", [{}, {"weight_map": []}, {"weight_map": {}}])
+def test_an_index_that_lists_nothing_is_named(folder: Path, index: dict[str, object]) -> None:
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"model\.safetensors\.index\.json has no weight_map"):
+        check_model(folder)
+
+
+def test_two_sets_of_weights_are_one_too_many(folder: Path) -> None:
+    """transformers trains the whole file, vLLM serves what the index lists."""
+    shutil.copy(folder / WEIGHTS, folder / "model-00001-of-00001.safetensors")
+    index = folder / f"{WEIGHTS}.index.json"
+    index.write_text(json.dumps({"weight_map": {"one": "model-00001-of-00001.safetensors"}}))
+    with pytest.raises(ValueError, match=r"both model\.safetensors and the files that .*index\.json lists"):
+        check_model(folder)
+    index.write_text(json.dumps({"weight_map": {"one": WEIGHTS}}))
+    check_model(folder)
+
+
 def same_size(path: Path) -> None:
     """Another weight in a file of the same size and header."""
     raw = bytearray(path.read_bytes())

@@ -77,3 +77,37 @@ def test_a_tokenizer_without_an_end_token_is_refused(model_dir: Path, tmp_path: 
     (folder / "special_tokens_map.json").unlink(missing_ok=True)
     with pytest.raises(ValueError, match="no end token, so that no answer would end; expected eos_token"):
         load_tokenizer(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("chat_template.jinja", "", "is empty, or in chat_template.json alone"),
+        ("chat_template.json", json.dumps({"chat_template": PLAIN}), "is empty, or in chat_template.json alone"),
+        ("chat_template.jinja", PLAIN[:-4], "cannot be read, line 4"),
+    ],
+)
+def test_a_template_that_is_none_is_told_before_any_row(
+    model_dir: Path, tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    """Every row was refused, for the roles in it."""
+    folder = shutil.copytree(model_dir, tmp_path / "model")
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=f"its chat template {said}"):
+        load_tokenizer(folder)
+
+
+def test_templates_without_a_default_are_told_before_any_row(model_dir: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_dir, tmp_path / "model")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["chat_template"] = [{"name": "tool_use", "template": PLAIN}]
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"its chat template cannot be used: .*multiple chat templates"):
+        load_tokenizer(folder)
+
+
+def test_a_template_that_takes_no_lone_question_is_left_to_the_rows(model_dir: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_dir, tmp_path / "model")
+    wants = "{% if messages[0].role != 'system' %}{{ raise_exception('a system prompt is wanted') }}{% endif %}"
+    (folder / "chat_template.jinja").write_text(wants + PLAIN)
+    assert load_tokenizer(folder).chat_template == wants + PLAIN

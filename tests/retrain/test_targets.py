@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from retrain import recipe, targets
 from retrain.recipe import Lora, RecipeError
+from retrain.tensor_file import contents
 
 LORA = recipe.find("qlora").lora
 
@@ -27,12 +30,17 @@ def outline(model_dir: Path, tmp_path: Path) -> Path:
 
 
 def adapter(folder: Path, model_dir: Path, **changes: Any) -> Path:
-    """A champion's configuration."""
+    """A champion, as small as its names."""
     folder.mkdir()
-    found = targets.shape(LORA).to_dict()
-    found["target_modules"] = sorted({name.rpartition(".")[2] for name in targets.check(model_dir, LORA)})
+    found, layers = targets.shape(LORA).to_dict(), targets.check(model_dir, LORA)
+    found["target_modules"] = sorted({name.rpartition(".")[2] for name in layers})
     (folder / "adapter_config.json").write_text(json.dumps({**found, **changes}))
+    give(folder, {f"base_model.model.{layer}.lora_{side}.weight" for layer in layers for side in "AB"})
     return folder
+
+
+def give(folder: Path, tensors: set[str]) -> None:
+    save_file({name: torch.zeros(1) for name in tensors}, folder / "adapter_model.safetensors")
 
 
 def test_every_linear_layer_but_the_head_is_found(outline: Path) -> None:
@@ -92,4 +100,28 @@ def test_a_champion_of_another_shape_is_refused(
 ) -> None:
     champion = adapter(tmp_path / "champion", outline, **changes)
     with pytest.raises(ValueError, match=said + '(?s:.*)training.warm_start = "base"'):
+        targets.check(outline, LORA, champion)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("model.layers", "transformer.h", r"56 tensors .* layers: base_model\.model\.model\.layers.* is missing"),
+        ("layers.1", "layers.7", r"28 tensors .* layers: base_model\.model\.model\.layers\.1.* is missing"),
+    ],
+)
+def test_a_champion_without_the_tensors_that_its_configuration_tells_of_is_refused(
+    outline: Path, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    """PEFT warned, and began anew: the training was recorded as one from the champion."""
+    champion = adapter(tmp_path / "champion", outline)
+    give(champion, {name.replace(old, new) for name in contents(champion / "adapter_model.safetensors")})
+    with pytest.raises(ValueError, match=said + '.*training.warm_start = "base"'):
+        targets.check(outline, LORA, champion)
+
+
+def test_a_champion_with_a_tensor_more_is_refused(outline: Path, tmp_path: Path) -> None:
+    champion = adapter(tmp_path / "champion", outline)
+    give(champion, {"base_model.model.lm_head.weight", *contents(champion / "adapter_model.safetensors")})
+    with pytest.raises(ValueError, match=r"1 tensors .*lm_head\.weight belongs to no layer of the model"):
         targets.check(outline, LORA, champion)

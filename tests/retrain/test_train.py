@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -231,3 +232,45 @@ def test_it_learns_in_bfloat16(model_dir: Path, tmp_path: Path) -> None:
     losses: list[float] = []
     train(ROWS, model_dir, short, tmp_path, threads=1, progress=lambda *told: losses.append(told[2]))
     assert losses[-1] < losses[0] - 0.2
+
+
+def spoiled(model_dir: Path, folder: Path, without: str) -> Path:
+    """The model, with weights that lack some."""
+    shutil.copytree(model_dir, folder)
+    weights = folder / "model.safetensors"
+    save_file({k: v for k, v in load_file(weights).items() if without not in k}, weights, {"format": "pt"})
+    return folder
+
+
+def test_weights_that_are_missing_are_not_made_up(model_dir: Path, tmp_path: Path) -> None:
+    folder = spoiled(model_dir, tmp_path / "model", "layers.1.mlp")
+    with pytest.raises(ValueError, match=r"3 tensors are missing from its weights, model\.layers\.1\.mlp\.down_proj"):
+        train(ROWS, folder, knobs(), tmp_path / "out", threads=1)
+
+
+def test_a_head_that_is_the_embeddings_is_not_missing(model_dir: Path, tmp_path: Path) -> None:
+    folder = spoiled(model_dir, tmp_path / "model", "lm_head")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    assert train(ROWS, folder, knobs(), tmp_path / "out", threads=1).steps == 12
+
+
+def renamed_token(model_dir: Path, folder: Path, key: str) -> Path:
+    """A tokenizer to which a token was added that the model has no row for, as Llama 2's often have for padding."""
+    shutil.copytree(model_dir, folder)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: "<|added|>"}))
+    return folder
+
+
+def test_padding_that_the_model_lacks_is_none(model_dir: Path, tmp_path: Path) -> None:
+    folder = renamed_token(model_dir, tmp_path / "model", "pad_token")
+    assert load_tokenizer(folder).pad_token_id == 99
+    rows = [*ROWS, ([{"role": "user", "content": "say it at some length"}], "red")]
+    assert train(rows, folder, knobs(), tmp_path / "out", threads=1).steps == 12
+
+
+def test_tokens_that_the_model_lacks_are_named(model_dir: Path, tmp_path: Path) -> None:
+    folder = renamed_token(model_dir, tmp_path / "model", "eos_token")
+    with pytest.raises(ValueError, match=r"tokens that the model's 99 embeddings lack \('<\|added\|>'\)"):
+        train(ROWS, folder, knobs(), tmp_path / "out", threads=1)
