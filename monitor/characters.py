@@ -6,10 +6,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_SINGLE = "`\u00b4\u02b9\u02bb\u02bc\u02bd\u05f3\u2018\u2019\u201a\u201b\u2032\u2035\u2039\u203a\uff07\uff40"
+_SINGLE = (
+    "`\u00b4\u02b9\u02bb\u02bc\u02bd\u02c8\u055a\u05f3\u07f4\u07f5\u1fbf\u2018\u2019\u201a\u201b\u2032\u2035\u2039\u203a"
+    "\u275b\u275c\ua78c\uff07\uff40"
+)
 _DOUBLE = "\u00ab\u00bb\u02ba\u02ee\u05f4\u201c\u201d\u201e\u201f\u2033\u2036\u300c\u300d\u300e\u300f\u301d\u301e\u301f"
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _SLASHES = "\u2044\u2215"
+_ARABIC = {"\u066a": "%", "\u066b": ".", "\u066c": ",", "\u0640": ""}  # the last makes a word longer, no more
+_BLANK = "\u2800"  # Braille without a dot
 _SPANS = (  # zero-width marks, directions, variation selectors; not the tags that tell flags apart
     *(
         (0xAD, 0xAD),
@@ -31,10 +36,14 @@ _FORMS = {
     **dict.fromkeys(_DASHES, "-"),
     **dict.fromkeys(_SLASHES, "/"),
     **dict.fromkeys(_UNSEEN, ""),
+    **_ARABIC,
+    _BLANK: " ",
 }
 _SMALL = frozenset(map(chr, (0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE, *range(0x2070, 0x208F), *range(0x2150, 0x218A))))
 _RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070\u2071\u2074-\u207f]+")
 _LOWERED = re.compile("(?<=[0-9])[\u2080-\u208e]+|[\u2080-\u208e]+(?=[0-9])")
+_DIGIT = re.compile(r"(?![0-9])\d")
+_DOTTED = re.compile("i\u0307+")
 _FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215f\u2189])")
 
 
@@ -54,12 +63,14 @@ def folded(text: str) -> str:
 
 
 def caseless(text: str) -> str:
-    """The text folded, letters of either case as one.
+    """The text folded, letters of either case as one, digits of every script as ours.
 
-    >>> caseless("STRASSE") == caseless("Stra\u00dfe")
-    True
+    >>> caseless("STRASSE") == caseless("Stra\u00dfe"), caseless("\u0665\u0660"), caseless("\u0130zmir")
+    (True, '50', 'izmir')
     """
-    plain = folded(text).casefold()
+    if not text.isascii():
+        text = _DIGIT.sub(lambda digit: str(int(digit.group())), text)
+    plain = _DOTTED.sub("i", folded(text).casefold())
     return plain if plain.isascii() else unicodedata.normalize("NFKC", plain)
 
 
@@ -76,4 +87,4 @@ def blank(text: str) -> bool:
     (True, False)
     """
     rest = text.strip()
-    return all(character.isspace() or character in _UNSEEN for character in rest)
+    return all(character.isspace() or character in _UNSEEN or character == _BLANK for character in rest)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from html import unescape
 
 import msgspec
 import numpy as np
@@ -45,9 +46,10 @@ POLICY = "output_policy_"  # and a pattern's name: 1 where the operator's patter
 
 _CONTENT = 3
 _LEAST_LOGPROB = -50.0
+_MISREAD = "\u2019".encode().decode("cp1252")
 _REFUSED = 300  # characters within which a refusal begins
 _REFUSAL = re.compile(
-    r"\b(i(?:'?m| am) sorry,? but|i can(?: ?not|'t) (?:help|assist|do|provide|answer|comply)"
+    r"\b(i(?:'?m| am) sorry,? but|i (?:can(?: ?not| ?\\?'+t)|ca n't) (?:help|assist|do|provide|answer|comply)"
     r"|i(?:'?m| am) (?:unable|not able) to|as an ai\b|i must decline|i won'?t be able to)",
     re.IGNORECASE,
 )
@@ -126,7 +128,14 @@ def declines(answer: str) -> bool:
     >>> declines("I'm sorry, but that is not for me to say."), declines("refund")
     (True, False)
     """
-    return bool(_REFUSAL.search(folded(answer[:_REFUSED])))
+    return bool(_REFUSAL.search(_unmarked(answer[:_REFUSED])))
+
+
+def _unmarked(text: str) -> str:
+    """The words, whatever they are written with: emphasis, breaks of lines, HTML, UTF-8 that was read as Windows'."""
+    if "&" in text:
+        text = unescape(text)
+    return " ".join(folded(text.replace(_MISREAD, "'").replace("*", "").replace("_", "")).split())
 
 
 def fingerprints(replies: Sequence[Reply]) -> list[int]:

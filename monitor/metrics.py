@@ -11,15 +11,20 @@ from monitor.characters import caseless
 
 Metric = Callable[[str, str], float]
 
-ENDS = (  # of sentences
-    " .!?,;\u2026\u203d\u055c\u055e\u0589\u060c\u061b\u061f\u06d4\u0964\u0965\u104a\u104b\u1362\u17d4\u17d5\u3001\u3002"
+BEGINS = " \u00a1\u00bf"  # of sentences
+ENDS = (
+    " .!?,;\u2026\u203d\u055c\u055e\u0589\u060c\u061b\u061f\u06d4\u0964\u0965"
+    "\u0f0d\u0f0e\u104a\u104b\u1362\u1367\u17d4\u17d5\u1803\u1809\u2e2e\u3001\u3002"
 )
-_SIGNS = "%\u2030\u00b0\u20ac$\u00a3\u00a5"
-_UNIT = re.compile(rf"(?<=\d) (?=[{_SIGNS}])")
+_MONEY = "$\u00a2-\u00a5\u20a0-\u20c0"
+_SIGN = re.compile(rf"[%\u2030\u00b0{_MONEY}]")
+_UNIT = re.compile(rf"(?<=\d) (?={_SIGN.pattern})")
+_PRICE = re.compile(rf"(^|\D )([{_MONEY}]) (?=\d)")
 _FACTORIAL = re.compile(r"[^ ]*\d!+")
 _UNSPACED = (  # scripts that put no blanks between words
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+    "\u3100-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+    "\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\ua000-\ua4cf\ua980-\ua9df"
 )
 _MARKS = (  # that belong to the character before
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u0f90-\u0fbc"
@@ -30,17 +35,18 @@ _TOKEN = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|[^\s{_UNSPACED}]+")
 
 def normalise(text: str) -> str:
     """What does not matter, taken away: case, how a character is written (`monitor.characters`), surrounding and
-    doubled blanks, a sentence's punctuation at the end. Symbols stay: `C++` is not `C`, `-5` not `5`.
+    doubled blanks, a sentence's punctuation at its ends. Symbols stay: `C++` is not `C`, `-5` not `5`.
 
     >>> normalise("  Card  Arrival. "), normalise("A+"), normalise("I can\u2019t!")
     ('card arrival', 'a+', "i can't")
     """
     plain = " ".join(caseless(text).split())
-    return _bare(_UNIT.sub("", plain) if any(sign in plain for sign in _SIGNS) else plain)
+    return _bare(_PRICE.sub(r"\1\2", _UNIT.sub("", plain)) if _SIGN.search(plain) else plain)
 
 
 def _bare(text: str) -> str:
-    """Without punctuation at the end; where there is nothing else it stays, and `5!` is a number."""
+    """Without a sentence's punctuation; where there is nothing else it stays, and `5!` is a number."""
+    text = text.lstrip(BEGINS) or text
     plain = text.rstrip(ENDS)
     number = _FACTORIAL.match(text) if text.startswith("!", len(plain)) else None
     return number.group() if number else plain or text
@@ -53,7 +59,7 @@ def _tokens(text: str) -> list[str]:
     (['\u6771', '\u4eac', 'tower', 'please'], ['?'])
     """
     plain = normalise(text)
-    words = [_bare(word) for word in _TOKEN.findall(plain) if word.strip(ENDS)]
+    words = [_bare(word) for word in _TOKEN.findall(plain) if word.strip(BEGINS + ENDS)]
     return words or ([plain] if plain else [])
 
 
