@@ -31,13 +31,18 @@ OF_VERSIONS: tuple[Gauge, ...] = (
 UNUSED_MS = 600_000  # of event time: a version that was no champion, and answered nothing for so long, has gone
 
 
+Place = tuple[str, str]  # alias, version
+Group = tuple[str, str, str]  # key, value, measure
+
+
 @dataclass(slots=True)
 class Board:
-    """What is shown: by alias, its versions and when each answered last. The versions of the judge's memory serve, or
-    served, as champion; others are candidates, of which only windows tell."""
+    """What is shown: by alias, its versions and when each answered last; of each the groups that are compared. The
+    versions of the judge's memory serve, or served, as champion; others are candidates, of which only windows tell."""
 
     settings: MonitorSettings
     shown: dict[str, dict[str, int]] = field(default_factory=dict)
+    gaps: dict[Place, set[Group]] = field(default_factory=dict)
 
     def show(self, memory: JudgeRecord, windows: Iterable[WindowClosed] = ()) -> None:
         """The alias as its memory says, and these windows of it."""
@@ -53,14 +58,29 @@ class Board:
             if window.version == champion or (window.requests and window.version not in memory.judge.watches):
                 versions[window.version] = max(versions.get(window.version, 0), window.end_ms)
                 _window(window)
+                self._gaps(window)
         self._retire(memory)
 
     def take_away(self, aliases: Iterable[str]) -> None:
         """Others tell of these aliases now."""
         for alias in aliases:
-            self.shown.pop(alias, None)
+            for version in self.shown.pop(alias, {}):
+                self.gaps.pop((alias, version), None)
             for metric in (metrics.LATE, metrics.LABELS_WANTED, *OF_VERSIONS):
                 metric.remove_by_labels({"alias": alias})
+
+    def _gaps(self, window: WindowClosed) -> None:
+        """A window tells of all groups that can be compared; of others there is nothing to show any more."""
+        place = window.alias, window.version
+        groups = {(gap.key, gap.value, gap.measure): gap for gap in window.gaps}
+        for key, value, measure in self.gaps.get(place, set()) - set(groups):
+            gone = {"alias": window.alias, "version": window.version, "tag": key, "group": value, "measure": measure}
+            for metric in (metrics.GAP, metrics.GAP_LOW):
+                metric.remove_by_labels(gone)
+        for group, gap in groups.items():
+            metrics.GAP.labels(*place, *group).set(gap.mean)
+            metrics.GAP_LOW.labels(*place, *group).set(gap.low)
+        self.gaps[place] = set(groups)
 
     def _retire(self, memory: JudgeRecord) -> None:
         versions, champion = self.shown[memory.alias], memory.judge.champion
@@ -69,6 +89,7 @@ class Board:
             gone = version in memory.judge.watches or newest_ms - answered_ms > UNUSED_MS
             if champion not in ("", version) and gone:
                 del versions[version]
+                self.gaps.pop((memory.alias, version), None)
                 for metric in OF_VERSIONS:
                     metric.remove_by_labels({"alias": memory.alias, "version": version})
 
@@ -94,7 +115,5 @@ def _window(window: WindowClosed) -> None:
         metrics.ACCURACY.labels(*place).set(window.correct / window.labelled)
     if window.estimated_accuracy is not None:
         metrics.ESTIMATED_ACCURACY.labels(*place).set(window.estimated_accuracy)
-    for gap in window.gaps:
-        labels = (*place, gap.key, gap.value, gap.measure)
-        metrics.GAP.labels(*labels).set(gap.mean)
-        metrics.GAP_LOW.labels(*labels).set(gap.low)
+    elif window.requests:  # answered, and nothing is promised any more
+        metrics.ESTIMATED_ACCURACY.remove_by_labels({"alias": window.alias, "version": window.version})

@@ -8,6 +8,7 @@ import prometheus_client
 import pytest
 from msgspec.structs import replace
 
+from monitor.gaps import Gap
 from monitor.judge import AliasState
 from streams import codec
 from streams.board import UNUSED_MS, Board
@@ -133,6 +134,35 @@ def test_a_candidate_is_shown_while_it_answers() -> None:
     assert value("alarm_open", "support-canary", kind="quality") is None
     board.show(memory, [window("support-canary", 2_000 + UNUSED_MS, requests=0), window(VERSION, 2_000 + UNUSED_MS)])
     assert series("support-canary") == []
+
+
+def test_an_estimate_that_was_withdrawn_is_shown_no_longer() -> None:
+    """A minute without requests withdraws nothing."""
+    board, (memory, _) = Board(RULES.monitor), lived()
+    board.show(memory, [window(VERSION, 1_000)])
+    board.show(memory, [replace(window(VERSION, 2_000, requests=0), estimated_accuracy=None)])
+    assert value("estimated_accuracy_ratio") == 0.5
+    board.show(memory, [replace(window(VERSION, 3_000), estimated_accuracy=None)])
+    assert value("estimated_accuracy_ratio") is None
+
+
+def test_a_group_that_cannot_be_compared_any_more_is_shown_no_longer() -> None:
+    """As after an operator accepted what is normal now: all groups begin again."""
+    board, (memory, _) = Board(RULES.monitor), lived()
+    gaps = [
+        Gap(key="language", value=each, measure="quality", pairs=40, mean=0.2, low=0.1, high=0.3, raised=True)
+        for each in ("de", "fr")
+    ]
+    of_german = {"tag": "language", "group": "de", "measure": "quality"}
+    board.show(memory, [replace(window(VERSION, 1_000), gaps=gaps)])
+    assert value("group_gap_ratio", **of_german) == 0.2
+    board.show(memory, [replace(window(VERSION, 2_000), gaps=gaps[1:])])
+    assert value("group_gap_ratio", **of_german) is None
+    assert value("group_gap_ratio", **of_german | {"group": "fr"}) == 0.2
+    board.show(memory, [window(VERSION, 3_000)])
+    assert "homeostat_group_gap_ratio" not in series(VERSION)
+    board.take_away([ALIAS])
+    assert board.gaps == {}
 
 
 def test_labels_that_are_missing_are_shown_until_the_partition_goes() -> None:
