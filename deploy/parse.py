@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -128,9 +129,22 @@ def build(kind: type[T], table: Table, source: str) -> T:
         built = TypeAdapter(kind).validate_python(table)
     except ValidationError as error:
         problems += [describe(dict(e)) for e in error.errors()]
+    else:
+        problems += [f"{key} = {number}: expected a finite number" for key, number in _endless(built)]
     if problems:
         raise ConfigError(source, problems)
     return built
+
+
+def _endless(built: Any, at: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers that are none, or have no end: JSON, in jobs and ledger, has no word for them."""
+    if isinstance(built, float) and not math.isfinite(built):
+        yield at, built
+    parts = built if isinstance(built, dict) else {}
+    if dataclasses.is_dataclass(built):
+        parts = {each.name: getattr(built, each.name) for each in dataclasses.fields(built)}
+    for name, part in parts.items():
+        yield from _endless(part, f"{at}.{name}" if at else str(name))
 
 
 def describe(error: Table) -> str:

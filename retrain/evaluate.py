@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 Metric = Callable[[str, str], float]
 ROWS_OWN_FAULT = (400, 413, 422)  # what an engine says of a question that it does not take
+BROKEN_OFF = ("abort", "error")  # why an engine ends answers that are no version's fault
 SHOWN = 300  # characters of an engine's word
 
 
@@ -118,6 +119,10 @@ async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, obje
         choice = msgspec.json.decode(told, type=_Reply).choices[0]
     except (msgspec.MsgspecError, IndexError) as error:
         raise EngineRefused(f"POST {url}: no chat completion with a choice ({error}): {told[:SHOWN]}") from error
+    if choice.finish_reason in BROKEN_OFF:
+        raise EngineRefused(
+            f"POST {url}: the answer ended with {choice.finish_reason!r}, not by itself: {told[:SHOWN]}"
+        )
     return Answer(choice.message.content or "", cut=choice.finish_reason == "length")
 
 

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from retrain.classes import classes
 from retrain.dataset import Dataset
 from retrain.example import Example
+
+log = structlog.get_logger()
 
 PARTS = ("train", "rehearsal", "validation", "regression")
 
@@ -47,7 +50,7 @@ def store(root: Path, dataset: Dataset, *, alias: str, base_model: str, since_ms
     together = "".join(f"{name}:{part.sha256}\n" for name, part in parts.items())
     digest = hashlib.sha256(f"{alias}\0{base_model}\0{together}".encode()).hexdigest()
     manifest = Manifest(digest, alias, base_model, since_ms, parts, dataset.dropped)
-    if not (root / digest).is_dir():
+    if _whole(root, digest) is None:
         _write(root, dataset, manifest)
     return manifest
 
@@ -72,10 +75,11 @@ def remember(root: Path, version: str, digest: str, parent: str = "") -> None:
 def trained_on(root: Path, version: str) -> list[Example]:
     """The rows that a version was trained on; none where it was made elsewhere."""
     try:
-        dataset = load(root, _noted(root, version)[0])[1]
-        return [*dataset.train, *dataset.rehearsal]
+        digest = _noted(root, version)[0]
     except OSError:
         return []
+    dataset = _whole(root, digest)
+    return [*dataset.train, *dataset.rehearsal] if dataset else []
 
 
 def familiar(root: Path, alias: str, version: str, before_ms: int) -> list[Example]:
@@ -111,16 +115,30 @@ def _noted(root: Path, version: str) -> tuple[str, str | None]:
 
 
 def _listed(root: Path) -> list[Manifest]:
-    return [msgspec.json.decode(path.read_bytes(), type=Manifest) for path in sorted(root.glob("*/manifest.json"))]
+    """Those that can be read: one that a crash left half written ends no other alias's retraining."""
+    found = []
+    for path in sorted(root.glob("*/manifest.json")):
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=Manifest))
+        except (OSError, msgspec.MsgspecError) as error:
+            log.warning("a dataset's manifest cannot be read; it is left out", path=str(path), why=str(error))
+    return found
 
 
 def _rows_of(root: Path, digest: str) -> list[Example]:
     """Every row of a dataset, in whichever part; none where it is gone."""
+    dataset = _whole(root, digest)
+    return [row for name in PARTS for row in getattr(dataset, name)] if dataset else []
+
+
+def _whole(root: Path, digest: str) -> Dataset | None:
+    """What a dataset holds; None where there is none, or where a crash left what cannot be read."""
     try:
-        dataset = load(root, digest)[1]
-    except OSError:
-        return []
-    return [row for name in PARTS for row in getattr(dataset, name)]
+        return load(root, digest)[1]
+    except (OSError, ValueError, KeyError, msgspec.MsgspecError) as error:
+        if not isinstance(error, FileNotFoundError):
+            log.warning("a dataset cannot be read; it is left out", digest=digest, why=str(error))
+        return None
 
 
 def _part(rows: Sequence[Example]) -> Part:
@@ -151,6 +169,8 @@ def _write(root: Path, dataset: Dataset, manifest: Manifest) -> None:
         pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), scratch / f"{name}.parquet")
     (scratch / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
     scratch.chmod(0o755)
+    if _whole(root, manifest.digest) is None:
+        shutil.rmtree(root / manifest.digest, ignore_errors=True)  # what a crash left
     try:
         scratch.rename(root / manifest.digest)
     except OSError:  # somebody else was quicker with the same rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,8 @@ from retrain.prompting import Messages, answer_ids, render
 COMPLETIONS = "prompts of /v1/completions, which were served without a chat template"
 NOTHING = "no messages"
 TOOLS = "a tool's answer, whose call is not kept"
+PARTS = "a picture, a sound or a file, which is not kept"
+PART = re.compile(r"^\[(?:(?:image|audio|video)_url|input_(?:image|audio|video|file)|image|audio|video|file)\]$", re.M)
 
 
 def usable(tokenizer: Any, rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:
@@ -35,6 +38,8 @@ def objection(tokenizer: Any, messages: Messages, answer: str) -> str:
         return COMPLETIONS
     if {"tool", "function"} & set(roles):
         return TOOLS
+    if any(PART.search(message["content"]) for message in messages):
+        return PARTS
     try:
         answer_ids(tokenizer, messages, answer)
         silent = _silent(tokenizer, messages)

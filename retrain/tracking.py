@@ -41,11 +41,15 @@ class Run:
             self._keep("a step's loss", lambda run: self.client().log_metric(run, "train_loss_nats", loss, step=step))
 
     def metrics(self, values: Mapping[str, float]) -> None:
-        from mlflow.entities import Metric
-
         now_ms = time.time_ns() // 1_000_000
-        found = [Metric(name, value, now_ms, 0) for name, value in values.items()]
-        self._keep("metrics", lambda run: self.client().log_batch(run, metrics=found))
+
+        def write(run: str) -> None:
+            from mlflow.entities import Metric
+
+            found = [Metric(name, value, now_ms, 0) for name, value in values.items()]
+            self.client().log_batch(run, metrics=found)
+
+        self._keep("metrics", write)
 
     def artifacts(self, folder: Path, name: str) -> None:
         self._keep(name, lambda run: self.client().log_artifacts(run, str(folder), name))
@@ -127,11 +131,6 @@ def _experiment(client: Any, alias: str, place: str | None) -> str:
         if found.lifecycle_stage == "active":
             return str(found.experiment_id)
     raise AssertionError("count ends")
-
-
-def _resumed(active: Run, resume: Path | None, told: Mapping[str, str]) -> bool:
-    """Whether it goes on in an earlier run."""
-    return resume is not None and resume.is_file() and _tried("the earlier run", lambda: _go_on(active, resume, told))
 
 
 def _go_on(active: Run, resume: Path, told: Mapping[str, str]) -> None:

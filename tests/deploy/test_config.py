@@ -89,3 +89,18 @@ READ = frozenset(name for names in read().values() for name in names)
 @pytest.mark.parametrize("key", [key for key, _ in every(Config)])
 def test_every_setting_is_read_by_some_part(key: str) -> None:
     assert key.rpartition(".")[2] in READ
+
+
+def floating() -> Iterator[str]:
+    for key, kind in every(Config):
+        hint = get_type_hints(kind)[key.rpartition(".")[2]]
+        if float in (hint, *get_args(hint)):
+            yield key
+
+
+@pytest.mark.parametrize("key", floating())
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan"])
+def test_a_number_without_end_is_refused_by_its_name(key: str, number: str) -> None:
+    """In a job's file it became null, and every retraining ended unread; a lease without end stopped the trainer."""
+    with pytest.raises(ConfigError, match=key.rpartition(".")[2]):
+        load(None, {"HOMEOSTAT__" + key.replace(".", "__").upper(): number})

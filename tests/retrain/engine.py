@@ -21,6 +21,7 @@ class Engine:
         self.champion = champion
         self.refused: set[str] = set()  # questions that get a 400
         self.spoken: dict[str, str] = {}  # question -> answer of every adapter, instead
+        self.broken_off: dict[str, str] = {}  # question -> why its answer ends
         self.context = 0
         self.asked: list[dict[str, Any]] = []
 
@@ -52,7 +53,7 @@ class Engine:
         words = self.spoken.get(question, "a" if good else body["messages"][0]["content"]).split(" ")
         finish = "length" if len(words) > body["max_tokens"] else "stop"
         answer = " ".join(words[: body["max_tokens"]])
-        choice = {"message": {"content": answer}, "finish_reason": finish}
+        choice = {"message": {"content": answer}, "finish_reason": self.broken_off.get(question, finish)}
         return web.json_response({"choices": [choice]}, status=self.status)
 
     @asynccontextmanager

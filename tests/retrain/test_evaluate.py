@@ -59,6 +59,16 @@ async def test_an_error_is_no_wrong_answer(engine: tuple[Engine, str]) -> None:
             await answers(http, url, "m", rows(2), limits=[8, 8], concurrency=1)
 
 
+@pytest.mark.parametrize("reason", ["abort", "error"])
+async def test_an_answer_that_the_engine_broke_off_is_no_wrong_one(engine: tuple[Engine, str], reason: str) -> None:
+    made, url = engine
+    asked, made.names["m"] = rows(3), "/bad"
+    made.broken_off[asked[1].text] = reason
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(EngineRefused, match=f"the answer ended with '{reason}', not by itself"):
+            await answers(http, url, "m", asked, limits=[8] * 3, concurrency=1)
+
+
 async def test_both_sides_answer_the_same_rows(engine: tuple[Engine, str]) -> None:
     _, url = engine
     dataset = Dataset([], [], rows(6, "a"), rows(4, "b", first=50), {})

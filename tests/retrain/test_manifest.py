@@ -111,3 +111,19 @@ def test_an_earlier_attempt_at_the_same_harm_makes_nothing_familiar(tmp_path: Pa
 def test_a_version_that_began_from_itself_ends_the_search(tmp_path: Path) -> None:
     manifest.remember(tmp_path, "support-0123456789ab", store(tmp_path).digest, "support-0123456789ab")
     assert len(manifest.familiar(tmp_path, "support", "support-0123456789ab", 10)) == 23
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "train.parquet"])
+@pytest.mark.parametrize("left", [0, 20])
+def test_what_a_crash_left_of_a_dataset_ends_no_retraining(tmp_path: Path, name: str, left: int) -> None:
+    """A power cut leaves files that are there and empty: every later retraining of every alias failed."""
+    lineage(tmp_path, parents=True)
+    listed = store(tmp_path)
+    manifest.remember(tmp_path, "support-0000000000aa", listed.digest)
+    spoiled = tmp_path / listed.digest / name
+    spoiled.write_bytes(spoiled.read_bytes()[:left])
+    assert manifest.trained_on(tmp_path, "support-0000000000aa") == []
+    assert manifest.familiar(tmp_path, "support", "support-0000000000aa", 10) == []
+    assert len(manifest.familiar(tmp_path, "support", "support-00000000000c", 10)) == 3 * 23
+    assert store(tmp_path) == listed
+    assert manifest.load(tmp_path, listed.digest) == (listed, dataset())

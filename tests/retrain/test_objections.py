@@ -6,11 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from retrain.objections import COMPLETIONS, NOTHING, TOOLS, usable
+from retrain.objections import COMPLETIONS, NOTHING, PARTS, TOOLS, usable
 from retrain.prompting import load_tokenizer
 from retrain.train import lessons
+from serving.gateway.question import Operation, asked
 from streams.events import Message
 from tests.retrain.rows import row
 
@@ -29,6 +31,13 @@ TEMPLATES = {
 }
 USER, SYSTEM, ASSISTANT = Message("user", "where is it?"), Message("system", "be brief"), Message("assistant", "which?")
 TOOL, TEXT, DEVELOPER = Message("tool", "17 degrees"), Message("text", "the sky is"), Message("developer", "be kind")
+
+
+def pictured(kind: str) -> list[Message]:
+    """What an event keeps of a question with a part of that kind."""
+    parts = [{"type": "text", "text": "what is this?"}, {"type": kind, kind: "data:image/png;base64,iVBORw0KGgo="}]
+    body = {"model": "support", "messages": [{"role": "user", "content": parts}]}
+    return asked(msgspec.json.encode(body), Operation.CHAT).messages()
 
 
 @pytest.fixture
@@ -52,6 +61,10 @@ def tokenizer(model_dir: Path) -> Any:
         ("alternates", [USER, USER], "the chat template refuses the roles user in their order"),
         ("alternates", [ASSISTANT, USER], "the chat template refuses the roles assistant, user in their order"),
         ("takes all", [], NOTHING),
+        ("takes all", pictured("image_url"), PARTS),
+        ("takes all", pictured("input_audio"), PARTS),
+        ("takes all", pictured("text"), ""),
+        ("takes all", [Message("user", "what is [image_url] in my request?")], ""),
     ],
 )
 def test_rows_that_a_template_does_not_take_are_set_aside_and_counted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,10 @@ def test_a_store_that_is_away_costs_a_training_no_more_than_a_warning(
         active.artifacts(tmp_path, "adapter")
     assert active.id == ""
     assert time.monotonic() - began < 60
+
+
+def test_an_mlflow_that_cannot_be_imported_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an update of a library that it needs."""
+    for name in ("mlflow", "mlflow.entities"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert train(tmp_path) == ""
