@@ -140,9 +140,11 @@ def _endless(built: Any, at: str = "") -> Iterator[tuple[str, float]]:
     """Numbers that are none, or have no end: JSON, in jobs and ledger, has no word for them."""
     if isinstance(built, float) and not math.isfinite(built):
         yield at, built
-    parts = built if isinstance(built, dict) else {}
+    parts: dict[Any, Any] = built if isinstance(built, dict) else {}
     if dataclasses.is_dataclass(built):
         parts = {each.name: getattr(built, each.name) for each in dataclasses.fields(built)}
+    if isinstance(built, list | tuple):
+        parts = dict(enumerate(built))
     for name, part in parts.items():
         yield from _endless(part, f"{at}.{name}" if at else str(name))
 
