@@ -14,7 +14,8 @@ from serving.settings import GatewaySettings
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens")
 COUNTS = ("n", "best_of")
 ANSWERS = frozenset({*COUNTS, "prompt_embeds"})
-BOUNDED = frozenset({*LENGTHS, *ANSWERS, "tools"})
+ENDS = ("stop", "bad_words")  # which an engine looks for at each token
+BOUNDED = frozenset({*LENGTHS, *ANSWERS, *ENDS, "tools"})
 GENERATING = (Operation.CHAT, Operation.COMPLETION)
 BEYOND = 10**12
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -33,6 +34,9 @@ def _check_numbers(asked: Asked, settings: GatewaySettings) -> None:
         _at_most("tools", "tools", _listed(asked, "tools"), "max_tools", settings.max_tools)
     if asked.operation is Operation.COMPLETION or not ANSWERS.isdisjoint(fields):
         answers = _answers(asked, settings)
+    for name in ENDS:
+        if name in fields:
+            _at_most(name, "texts", _listed(asked, name), "max_texts", settings.max_texts)
     unit = "tokens" if answers == 1 else f"tokens in {answers} answers"
     for name in LENGTHS:
         if name in fields:
