@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.config import Config
 
 LEAST = 43  # characters: 256 bits as `token_urlsafe` writes them
+LEAST_DIFFERENT = 9  # characters: a random word has them all but surely
 EVERYBODY = stat.S_IRWXO
 
 
@@ -75,6 +76,8 @@ def _checked(path: Path, text: str) -> str:
         raise SecretError(f"{path} has {len(text)} characters, {_expected(path)}")
     if not text.isprintable() or " " in text:
         raise SecretError(f"{path} has more than one word, {_expected(path)}")
+    if (found := len(set(text))) < LEAST_DIFFERENT:
+        raise SecretError(f"{path} has {found} different characters, which anybody may guess, {_expected(path)}")
     return text
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import structlog
 
 from monitor.files import utf8
-from serving.gateway.errors import ApiError
+from serving.gateway.errors import ApiError, cut
 
 log = structlog.get_logger()
 
@@ -37,6 +37,7 @@ USUAL = ("infer", "feedback")  # of a key that says nothing
 BOUNDS = ("requests_per_minute", "max_in_flight")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LOOK_EVERY_S = 1.0
+MOST = 10**9  # of a bound
 
 
 class KeysError(ValueError):
@@ -83,7 +84,9 @@ def read(path: Path) -> list[Key]:
         raise KeysError(f"{path}: is not TOML: {error}") from error
     if not tables:
         raise KeysError(f"{path}: holds no key, expected a table for each; `homeostat key NAME` prints one")
-    return [_key(path, name, table) for name, table in tables.items()]
+    keys = [_key(path, name, table) for name, table in tables.items()]
+    _check_apart(path, keys)
+    return keys
 
 
 def entry(key: Key) -> str:
@@ -149,6 +152,14 @@ class KeyRing:
         return {key.sha256: key for key in [*keys, *self._given]}
 
 
+def _check_apart(path: Path, keys: Iterable[Key]) -> None:
+    """Raise KeysError where one key is told twice: nobody knows whose it is, nor what it may."""
+    owners: dict[str, str] = {}
+    for key in keys:
+        if (other := owners.setdefault(key.sha256, key.id)) != key.id:
+            raise KeysError(f"{path}: [{key.id}]: sha256 is that of [{other}] too, expected a key for each")
+
+
 def _key(path: Path, name: str, table: object) -> Key:
     where = f"{path}: [{name}]"
     expected = f"sha256, scopes, {', '.join(BOUNDS)}"
@@ -157,6 +168,8 @@ def _key(path: Path, name: str, table: object) -> Key:
         raise KeysError(f"{where}: {found}; expected {expected}")
     if "/" in name:
         raise KeysError(f"{where}: the key's id contains '/', expected another sign: events part key and user by it")
+    if not name.strip() or not name.isprintable():
+        raise KeysError(f"{where}: the key's id is {name!r}, expected printable text: events and errors name it")
     known, scopes = table.get("sha256"), table.get("scopes", list(USUAL))
     if not isinstance(known, str) or not DIGEST.fullmatch(known):
         raise KeysError(f"{where}: sha256 is not 64 hexadecimal digits in lower case; `homeostat key` prints them")
@@ -167,6 +180,6 @@ def _key(path: Path, name: str, table: object) -> Key:
 
 
 def _bound(where: str, name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise KeysError(f"{where}: {name} is {value!r}, expected a whole number from 1 on")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+        raise KeysError(f"{where}: {name} is {cut(repr(value))}, expected a whole number from 1 on, up to {MOST}")
     return value

@@ -74,6 +74,13 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
             "expected a list of infer, feedback, review, downstream, admin",
         ),
         (f"[app]\nsha256 = '{'0' * 64}'\nsecret = 'x'", "unknown secret"),
+        (
+            f"[a]\nsha256 = '{'0' * 64}'\n[b]\nsha256 = '{'0' * 64}'\nscopes = ['admin']",
+            r"\[b\]: sha256 is that of \[a\]",
+        ),
+        (f"['']\nsha256 = '{'0' * 64}'", "the key's id is '', expected printable text"),
+        (f'["a\\nb"]\nsha256 = "{"0" * 64}"', "the key's id is 'a.nb', expected printable text"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nmax_in_flight = {10**400}", r"from 1 on, up to 1000000000"),
         (f"[app]\nsha256 = '{'0' * 64}'\nmax_in_flight = 0", "max_in_flight is 0, expected a whole number from 1"),
     ],
 )

@@ -57,6 +57,8 @@ def usual_umask() -> Any:
         (GOOD.encode() + b"\n" + GOOD.encode(), 0o600, "more than one word"),
         (b"\xff" * 60, 0o600, "something else"),
         (b"\0" * 60, 0o600, "more than one word"),
+        (b"0" * 64, 0o600, "has 1 different characters"),
+        (b"changeme-" * 5, 0o600, "has 8 different characters"),
         (GOOD.encode(), 0o644, "lies open to everybody (mode 0644)"),
         (GOOD.encode(), 0o602, "lies open to everybody (mode 0602)"),
     ],
