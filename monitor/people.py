@@ -18,6 +18,7 @@ from monitor.fingerprint import event_print
 
 UNKNOWN = 0
 STRETCH_MS = 60_000
+FEWEST = 3  # people who use an application
 
 K = TypeVar("K", bound=Hashable)
 
@@ -41,15 +42,18 @@ def witness(client: str, time_ms: int) -> int:
     return person(client) or event_print(f"{client}\0{time_ms // STRETCH_MS}")
 
 
-def crowd(people: Sequence[int]) -> int:
-    """Return who is behind more than half of these replies, `UNKNOWN` where nobody is. Such a one is no person: an
-    application names itself, or its only tenant, in the place of its users.
+def crowds(people: Sequence[int]) -> list[int]:
+    """Return who of those behind these replies is no person: who is behind more than half of them, and all where they
+    are fewer than `FEWEST`. An application names itself, or its tenants, in the place of its users.
 
-    >>> crowd([7, 7, 8]), crowd([7, 7, 8, 9]), crowd([UNKNOWN, UNKNOWN, 7])
-    (7, 0, 0)
+    >>> crowds([7, 7, 8, UNKNOWN]), crowds([7, 7, 7, 8, 9]), crowds([7, 8]), crowds([UNKNOWN, UNKNOWN, 7])
+    ([], [7], [7, 8], [])
     """
-    most, times = Counter(people).most_common(1)[0] if people else (UNKNOWN, 0)
-    return most if 2 * times > len(people) else UNKNOWN
+    counts = Counter(people)
+    named = [who for who in counts if who != UNKNOWN]
+    if len(named) == len(counts) < FEWEST:
+        return named
+    return [who for who in named if 2 * counts[who] > len(people)]
 
 
 def bare(client: str) -> str:

@@ -21,7 +21,7 @@ from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.fingerprint import event_print
 from monitor.lately import Seen
 from monitor.open_alarms import closed, opened, withdrawn
-from monitor.people import UNKNOWN, bare, crowd, person
+from monitor.people import UNKNOWN, bare, crowds, person
 from monitor.rows import ScoreRows
 from monitor.sample import Sample, gather
 from monitor.settings import MonitorSettings
@@ -104,9 +104,9 @@ def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> tuple[W
 
 
 def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
-    sample, many = watch.sample, crowd(watch.people)
-    people = [UNKNOWN if who == many else who for who in watch.people]
-    watch = replace(watch, people=people, crowd=many)
+    sample, many = watch.sample, crowds(watch.people)
+    people = [UNKNOWN if who in many else who for who in watch.people]
+    watch = replace(watch, people=people, crowds=many)
     complete = reference.freeze(watch.names, watch.rows, watch.prints, sample.times_ms, sample.places, watch.traits)
     known = baseline(settings, watch)
     frozen = ReferenceFrozen(
@@ -162,9 +162,9 @@ def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows, *, ends_tu
 
 def _of_people(watch: Watch, rows: ScoreRows) -> ScoreRows:
     """The rows, of nobody known where one stands for many."""
-    if watch.crowd == UNKNOWN:
+    if not watch.crowds:
         return rows
-    return replace(rows, clients=[bare(each) if person(each) == watch.crowd else each for each in rows.clients])
+    return replace(rows, clients=[bare(each) if person(each) in watch.crowds else each for each in rows.clients])
 
 
 def _drift(

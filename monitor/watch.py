@@ -71,7 +71,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[int] = []  # of the reference's events, in their order
     turns: list[int] = []  # in which these labels came
     people: list[int] = []  # who asked for the reference's events
-    crowd: int = 0  # who is no person but stands for many (`monitor.people.crowd`)
+    crowds: list[int] = []  # who is no person but stands for many (`monitor.people.crowds`)
     members: list[Member] = []  # their slices
     traits: list[Traits] = []  # and their categories
     sample: Sample = Sample()

@@ -198,11 +198,12 @@ def test_labels_count_from_the_onset_of_the_alarm_that_is_open() -> None:
     assert 50 < fresh_labels(world.state, VERSION) < 130
 
 
-def test_leaks_to_an_application_that_names_itself_as_its_only_user_are_told() -> None:
+@pytest.mark.parametrize("tenants", [1, 2])
+def test_leaks_to_an_application_that_names_itself_or_its_tenants_as_users_are_told(tenants: int) -> None:
     world = make(1)
     for _ in range(5):
         values = described(world, 120, PII, 0.5 if world.sent >= 300 else 0.01)
-        world.serve(120, values=values, clients=["app/app"] * 120)
+        world.serve(120, values=values, clients=[f"app/{k % tenants}" for k in range(120)])
     assert told(world, "safety") == ["raised"]
 
 

@@ -57,14 +57,15 @@ def test_a_persons_next_turn_is_another_step() -> None:
     assert len(world.alarms("quality")) == 1
 
 
-def test_a_name_that_all_replies_carry_is_no_person() -> None:
+@pytest.mark.parametrize("names", [["app"], ["one", "two"]])
+def test_names_that_all_replies_carry_are_no_people(names: list[str]) -> None:
     """An application that names itself as its only user: its files would be one step each, and nothing were tested."""
     world = make(0)
-    world.label(world.serve(300, clients=by(*["app"] * 300)), 0.95)
-    world.label(world.serve(300, clients=by(*["app"] * 300)), 0.95)
+    world.label(world.serve(300, clients=by(*(names * 300)[:300])), 0.95)
+    world.label(world.serve(300, clients=by(*(names * 300)[:300])), 0.95)
     assert known_baseline(world.settings, world.state, VERSION).limit is not None
     assert world.alarms("quality") == []
-    world.label(world.serve(60, clients=by(*["app"] * 60)), 0.3)
+    world.label(world.serve(60, clients=by(*(names * 60)[:60])), 0.3)
     assert len(world.alarms("quality")) == 1
 
 
