@@ -38,7 +38,7 @@ class Ejection:
         self._failing[replica] = Failing(times, self._clock() + pause_s)
 
     def heard(self, replica: str) -> None:
-        """Something of an answer has come, to whatever request."""
+        """Something of an answer has come, more than its head, to whatever request."""
         self._heard[replica] = self._clock()
 
     def answered(self, replica: str) -> None:

@@ -101,7 +101,7 @@ class Inference:
             self._unheard(choice, began_s)
             raise ApiError(504, f"no answer within {patience}", code="engine_timeout") from error
         except asyncio.CancelledError:
-            if not request.started:
+            if not request.done and exchange.first_s is None:  # a stream's head alone is no answer
                 self._unheard(choice, began_s)
             raise
         finally:
@@ -157,7 +157,6 @@ class Inference:
         asked = exchange.asked
         body, passed = asked.forwarded(choice.version), _passed(request)
         link = await self.upstream.ask(choice.url, PATHS[asked.operation], body, patience.left_s, passed)
-        self.ejection.heard(choice.replica)
         try:
             if asked.streamed and link.status == 200 and not _json(link):
                 await self._stream(request, exchange, choice, link, patience)
@@ -168,6 +167,7 @@ class Inference:
 
     async def _whole(self, request: Request, exchange: Exchange, choice: Choice, link: Link) -> None:
         data = (await link.read()).removeprefix(MARK)
+        self.ejection.heard(choice.replica)
         if link.status == 404 and choice.version.encode() in data:
             raise Unreached(f"it lost {choice.version}")
         data = self._understood(exchange, link, data)

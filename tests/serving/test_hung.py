@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -109,6 +110,29 @@ async def test_a_stream_that_stalls_counts_as_well() -> None:
         for _ in range(6):
             await scene.post(body={**BODY, "stream": True})
         assert len(engine.requests) == 1
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_replica_that_begins_each_stream_and_says_nothing_hangs(leaves: bool) -> None:
+    """An engine whose device hangs: its server still sends the heads. Its clients have little time, or leave."""
+
+    async def begins(visit: Visit) -> None:
+        await visit.request()
+        visit.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: text/event-stream\r\n\r\n")
+        await visit.gone()
+
+    more: dict[str, Any] = (
+        {"timeout": aiohttp.ClientTimeout(total=0.06)} if leaves else {"headers": {"x-homeostat-timeout-ms": "60"}}
+    )
+    scene = Scene()
+    scene.settings = replace(scene.settings, silent_s=0.3, avoid_s=30.0)
+    async with scene.running(), saying(begins) as engine:
+        scene.attest(0, url=engine.url)
+        for _ in range(24):
+            with contextlib.suppress(TimeoutError):
+                await scene.post(body={**BODY, "stream": True}, **more)
+        assert scene.gateway.ejection.avoided() == {"engine-0"}
+        assert len(engine.requests) < 14
 
 
 @pytest.mark.parametrize(
