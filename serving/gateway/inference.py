@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import structlog
@@ -35,6 +36,7 @@ from streams.identity import RequestId, Signer, uuid7
 log = structlog.get_logger()
 
 HUNG_UP = 499
+LONGEST_REASON = 2_000  # characters of why an engine refused
 NEARLY = 0.99  # of the time: timers and clocks differ
 DEFECT = ((b"x-should-retry", b"false"),)  # an engine's own: the request may be why, also of its end
 PASSED_BACK = ("retry-after", "retry-after-ms", "x-request-id")  # from the engine's headers to the client
@@ -187,16 +189,17 @@ class Inference:
             if link.status == 200:
                 data, exchange.answer = reply.whole(data, exchange.asked)
                 return data
-            if "error" in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
+            if "error" in (said := msgspec.json.decode(data, type=dict[str, Any])):
                 return data
+            if 400 <= link.status < 500 and link.status != 404 and (why := said.get("message") or said.get("detail")):
+                raise ApiError(link.status, _sentence(why), code="engine_refused", headers=_told_by(link))
         except UNREADABLE:
             pass
         if link.status == 404:
             path = PATHS[exchange.asked.operation]
             raise ApiError(404, f"the engine does not serve {path} for this model", code="not_supported")
-        told = {name: link.headers[name] for name in PASSED_BACK if name in link.headers}
         message = f"the engine's answer (status {link.status}) is no JSON object"
-        raise ApiError(502, message, code="engine_failed", headers=told)
+        raise ApiError(502, message, code="engine_failed", headers=_told_by(link))
 
     async def _stream(
         self, request: Request, exchange: Exchange, choice: Choice, link: Link, patience: Patience
@@ -308,8 +311,18 @@ def _json(link: Link) -> bool:
     return link.headers.get("content-type", "").lower().startswith("application/json")
 
 
+def _told_by(link: Link) -> dict[str, str]:
+    return {name: link.headers[name] for name in PASSED_BACK if name in link.headers}
+
+
 def _passed_back(link: Link) -> list[Header]:
-    return [(name.encode(), link.headers[name].encode("latin-1")) for name in PASSED_BACK if name in link.headers]
+    return [(name.encode(), value.encode("latin-1")) for name, value in _told_by(link).items()]
+
+
+def _sentence(why: object) -> str:
+    """An engine's reason for a refusal, as text: pydantic's are lists."""
+    text = why if isinstance(why, str) else msgspec.json.encode(why).decode()
+    return text[:LONGEST_REASON]
 
 
 def _text(value: str) -> str:

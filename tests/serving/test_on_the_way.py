@@ -44,6 +44,29 @@ async def test_an_engines_word_when_to_come_back_and_its_own_id_pass(status: str
         assert reply.headers["x-request-id"].startswith("r-")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [400, 401, 413, 422, 429])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"object": "error", "message": "the prompt is too long", "type": "BadRequestError", "param": None, "code": 400},
+        {"detail": "the prompt is too long"},
+        {"detail": [{"loc": ["body", "stop"], "msg": "the prompt is too long"}]},
+    ],
+)
+async def test_a_refusal_is_one_whatever_shape_an_engine_gives_it(
+    body: dict[str, Any], status: int, stream: bool
+) -> None:
+    """Older engines have no `error` around it, and their framework has a `detail`."""
+    answer = whole(json.dumps(body).encode(), "content-type: application/json", "retry-after: 7", status=f"{status} No")
+    async with before(always(answer)) as (scene, _):
+        reply = await scene.post(body={**BODY, "stream": stream})
+        assert (reply.status, reply.headers["retry-after"]) == (status, "7")
+        assert "the prompt is too long" in reply.error["message"]
+        assert reply.error["code"] == "engine_refused"
+        assert [event.status for event in await scene.served(1)] == [status]
+
+
 async def test_they_pass_with_a_stream_and_with_words_that_are_no_json_too() -> None:
     async with before(always(chunked(told("\n", "\n\n"), headers=SSE))) as (scene, _):
         assert (await scene.post(body=STREAMED)).headers["x-request-id"] == "r-1"
