@@ -20,6 +20,7 @@ from streams.log import KafkaSettings
 CONNECTED = Gauge("homeostat_kafka_connected", "1 where Kafka answers this client, 0 where it does not.", ["client"])
 ANSWER_S = 2.0
 EVERY_S = 5.0
+HEAD, LONGEST = 8, 1 << 20  # bytes of an answer's begin, and of the longest one to it
 ASKED = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions, version 0, number 1, no client id
 
 
@@ -84,12 +85,29 @@ def _answers(server: str, secured: bool, wait_s: float) -> bool:
 
 
 def asked(server: str, secured: bool, wait_s: float) -> bool:
-    """Return whether it says anything to the question. Raise OSError, TimeoutError, ssl.SSLError, ValueError."""
+    """Return whether it answers, rather than hang up. Raise OSError, TimeoutError, ssl.SSLError; ValueError where it
+    says what no broker says."""
     host, _, port = server.rpartition(":")
     plain = socket.create_connection((host.strip("[]"), int(port)), timeout=wait_s)
     with plain, _wrapped(plain, host) if secured else plain as connection:
         connection.sendall(struct.pack(">i", len(ASKED)) + ASKED)
-        return bool(connection.recv(4))
+        return _understood(_head(connection))
+
+
+def _head(connection: socket.socket) -> bytes:
+    """How long the answer is and which question it is to; less where that is all."""
+    told = b""
+    while len(told) < HEAD and (more := connection.recv(HEAD - len(told))):
+        told += more
+    return told
+
+
+def _understood(head: bytes) -> bool:
+    if not head:
+        return False
+    if len(head) < HEAD or head[4:] != ASKED[4:8] or not 6 <= int.from_bytes(head[:4]) <= LONGEST:
+        raise ValueError("it answers, but not as Kafka does: another server, or one that wants TLS")
+    return True
 
 
 def _wrapped(plain: socket.socket, host: str) -> ssl.SSLSocket:

@@ -22,6 +22,7 @@ CONFIG = click.option(
     envvar="HOMEOSTAT_CONFIG",
     help="homeostat.toml; without it ./homeostat.toml if there is one, else the built-in defaults.",
 )
+BROKERS = "deploy.brokers"  # of click's context: their address
 EXPECTED_ERRORS = (ConfigError, LookupError, ValueError, OSError, RuntimeError)
 
 
@@ -40,6 +41,19 @@ class Ordered(click.Group):
             if ctx.params.get("debug"):
                 raise
             raise click.ClickException(str(error) or type(error).__name__) from error
+        except Exception as error:
+            if ctx.params.get("debug") or not type(error).__module__.startswith("kafka."):
+                raise
+            raise click.ClickException(_refused(error, ctx.meta.get(BROKERS, ""))) from error
+
+
+def _refused(error: Exception, bootstrap: str) -> str:
+    """In one line: a broker answered before, and its client got no further."""
+    why = " ".join(str(error).split()) or type(error).__name__
+    return (
+        f"Kafka at {bootstrap} answers, but cannot be used ({why}): look at kafka.options (security_protocol, "
+        "password) and at the addresses that the brokers advertise; `homeostat doctor` tells more"
+    )
 
 
 def load(path: Path | None) -> Config:
@@ -63,6 +77,7 @@ def load_reached(path: Path | None) -> Config:
     from deploy.broker import reached
 
     config = load(path)
+    click.get_current_context().meta[BROKERS] = config.kafka.bootstrap
     return replace(config, kafka=reached(config.kafka))
 
 

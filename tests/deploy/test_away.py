@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 from deploy import broker
 from deploy.cli import main
 from deploy.toml import dump
+from streams import presence
 from streams.log import KafkaSettings
 
 ASKING = (
@@ -66,6 +68,61 @@ def _hang_up(server: socket.socket) -> None:
                     return
 
     threading.Thread(target=work, daemon=True).start()
+
+
+NO_BROKERS = {
+    "HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "wants TLS": b"\x15\x03\x03\0\2\2\x28",
+    "other": b"\xff" * 40,
+    "half an answer": b"\0\0\0\x40\0\0",
+}
+
+
+@contextmanager
+def saying(told: bytes, *, hangs_up: bool) -> Iterator[str]:
+    """The address of a server that says so to whoever asks it anything."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        held = []
+
+        def work() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                held.append(connection)
+                connection.recv(1_000)
+                connection.sendall(told)
+                if hangs_up:
+                    connection.close()
+
+        threading.Thread(target=work, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        for each in held:
+            each.close()
+
+
+@pytest.mark.parametrize("told", NO_BROKERS.values(), ids=NO_BROKERS)
+def test_a_server_that_is_no_broker_is_told_from_one(told: bytes, tmp_path: Path) -> None:
+    """Kafka's client tried it for three seconds, and a hundred lines of traceback said that it timed out."""
+    began = time.monotonic()
+    with saying(told, hangs_up=True) as address:
+        done = CliRunner().invoke(main, ["pause", "--config", str(written(tmp_path, address))])
+        assert not presence.answers(KafkaSettings(address))
+    assert time.monotonic() - began < 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: Kafka at {address} cannot be reached (it answers, but not as Kafka does")
+
+
+def test_a_broker_that_lets_nobody_in_is_told_in_one_line(tmp_path: Path) -> None:
+    with saying(b"\0\0\0\x0a\0\0\0\1\0\0\0\0\0\0", hangs_up=False) as address:
+        done = CliRunner().invoke(main, ["pause", "--config", str(written(tmp_path, address))])
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: Kafka at {address} answers, but cannot be used (")
+    assert "kafka.options" in line
 
 
 def written(folder: Path, address: str) -> Path:
