@@ -8,7 +8,8 @@ from monitor.characters import blank
 from serving.gateway.question import Fields
 
 ENDED = ("stop", "completed")  # as chats and completions say it, and as responses do
-THOUGHT, ANSWER = "<think>", "</think>"  # around reasoning that no parser of the engine took out
+THOUGHT = ("<think>", "<thinking>", "[THINK]", "<seed:think>")  # before reasoning that no parser of the engine took out
+ANSWER = ("</think>", "</thinking>", "[/THINK]", "</seed:think>")  # and behind it
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Answered:
     @property
     def _thinks_aloud(self) -> bool:
         text = self.text
-        return ANSWER in text or text.lstrip().startswith(THOUGHT)
+        return text.lstrip().startswith(THOUGHT) or any(mark in text for mark in ANSWER)
 
     @property
     def ended(self) -> bool:

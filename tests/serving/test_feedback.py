@@ -102,6 +102,8 @@ NOTHING_TO_COMPARE: list[list[dict[str, Any]]] = [
     [{"content": "<think>It is on its way, so"}],
     [{"content": "<think>Hm.</think>\n\ncard arrival"}],
     [{"content": "Hm.</think>\n\ncard arrival"}],
+    [{"content": "\n[THINK]Hm.[/THINK]card arrival"}],
+    [{"content": "<thinking>Hm.</thinking>card arrival"}],
     [{"content": "", "images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}]}],
     [{"content": None, "refusal": "I cannot do that."}],
     [{"content": [{"type": "text", "text": "card arrival"}]}],
