@@ -23,6 +23,8 @@ PREFIX = "HOMEOSTAT__"
 NOTHING = ("", "none", "null")
 SECRET = re.compile(r"kafka$|options|password|secret|token")  # keys whose values no message shows
 
+NAMES = re.compile(r"user|(?:^|_)(?:name|id)$")  # keys whose values are texts, digits or not
+
 
 class ConfigError(ValueError):
     """The configuration cannot be used; the message lists everything that is wrong with it."""
@@ -74,7 +76,7 @@ def value(kind: Any, keys: list[str], text: str) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     if kinds & {tuple, list, dict} or any(map(dataclasses.is_dataclass, kinds)):
         return _json(text, "a list" if kinds & {tuple, list} else "a table")
-    if wanted is Any and not SECRET.search(keys[-1]):
+    if wanted is Any and not SECRET.search(keys[-1]) and not NAMES.search(keys[-1]):
         return _word(text)
     return text
 
@@ -125,6 +127,7 @@ def read_toml(path: Path, advice: str = "; without --config the defaults hold") 
 def build(kind: type[T], table: Table, source: str) -> T:
     """`kind` from a table; ConfigError naming every unknown key and every unusable value."""
     problems = [f"{key}: unknown key; expected one of {', '.join(known)}" for key, known in unknown(kind, table)]
+    problems += [f"{key} = {said!r}: {expected}" for key, said, expected in _no_paths(kind, table)]
     try:
         built = TypeAdapter(kind).validate_python(table)
     except ValidationError as error:
@@ -134,6 +137,20 @@ def build(kind: type[T], table: Table, source: str) -> T:
     if problems:
         raise ConfigError(source, problems)
     return built
+
+
+def _no_paths(kind: Any, table: Table, at: str = "") -> Iterator[tuple[str, str, str]]:
+    """Paths that would be taken for the folder a process happens to be in, or for one called `~` there."""
+    hints = get_type_hints(kind)
+    for key, said in table.items():
+        wanted = hints.get(key)
+        if isinstance(said, dict) and dataclasses.is_dataclass(wanted):
+            yield from _no_paths(wanted, said, f"{at}{key}.")
+        elif isinstance(said, str) and Path in (wanted, *get_args(wanted)):
+            if not said.strip():
+                yield f"{at}{key}", said, "is empty, expected a path"
+            elif said.startswith("~"):
+                yield f"{at}{key}", said, "only shells know what ~ is, expected the path written out"
 
 
 def _endless(built: Any, at: str = "") -> Iterator[tuple[str, float]]:

@@ -149,3 +149,27 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 def test_broken_toml_names_line_and_column(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"not TOML: .*line 1"):
         load(Outer, written(tmp_path, "= 3"), {})
+
+
+@pytest.mark.parametrize(
+    ("said", "why"), [("", "is empty, expected a path"), (" ", "is empty"), ("~/var", "expected the path written out")]
+)
+@pytest.mark.parametrize("key", ["stack.var", "worker.lake"])
+def test_what_is_no_path_is_refused(tmp_path: Path, key: str, said: str, why: str) -> None:
+    """An empty one was the folder that a process was started in, and in that one called ~ was made."""
+    section, name = key.split(".")
+    path = tmp_path / "homeostat.toml"
+    path.write_text(f"[{section}]\n{name} = '{said}'\n")
+    with pytest.raises(ConfigError, match=f"{key} = '{said}': .*{why}"):
+        load(Config, path, {})
+    with pytest.raises(ConfigError, match=f"{key} = '{said}': .*{why}"):
+        load(Config, None, {f"HOMEOSTAT__{section}__{name}".upper(): said})
+
+
+def test_a_name_of_digits_is_a_text() -> None:
+    told = {f"HOMEOSTAT__KAFKA__OPTIONS__{name}": "4711" for name in ("SASL_PLAIN_USERNAME", "CLIENT_ID")}
+    assert load(Config, None, told | {"HOMEOSTAT__KAFKA__OPTIONS__RETRIES": "3"}).kafka.options == {
+        "sasl_plain_username": "4711",
+        "client_id": "4711",
+        "retries": 3,
+    }
