@@ -27,6 +27,7 @@ from monitor.windows import Head, passed_ms
 EDITION = 1  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
 CHAMPION = "champion"
 EARLY_KEPT = 1_000
+HANDOVER_MS = 5_000  # between replies of two versions: both serve, for gateways do not change over in one moment
 TURN_KEPT = 4_000
 
 Source = Literal["inference", "feedback"]
@@ -213,7 +214,7 @@ def _heard(
     watch = state.watches.get(version)
     if watch is None:
         return replace(state, early=[*state.early, *given][-EARLY_KEPT:]), []
-    if watch.reference is not None and state.champion not in ("", version):
+    if watch.reference is not None and not _serves(state, watch):
         noted = with_evidence(settings, labels.note(settings, watch, given))
         return replace(state, watches=state.watches | {version: noted}), []
     watch, findings, early = labels.hear(settings, watch, given)
@@ -225,12 +226,20 @@ def _retired(settings: MonitorSettings, state: AliasState) -> tuple[AliasState, 
     """Alarms of versions that serve no longer are over; one that serves again may raise its alarms again."""
     findings: list[Finding] = []
     for version, watch in state.watches.items():
-        if watch.raised and state.champion not in ("", version):
+        if watch.raised and not _serves(state, watch):
             last = "", state.watches[state.champion].seen_ms if state.champion in state.watches else watch.seen_ms
             gone, found = open_alarms.ended(settings, watch, list(watch.raised.values()), last, "retired")
             state = replace(state, watches=state.watches | {version: with_evidence(settings, gone)})
             findings += found
     return state, findings
+
+
+def _serves(state: AliasState, watch: Watch) -> bool:
+    """Whether it is the champion, or answered as such just before the champion's last reply."""
+    if state.champion in ("", watch.version):
+        return True
+    newest = state.watches.get(state.champion)
+    return newest is not None and newest.seen_ms - watch.seen_ms < HANDOVER_MS
 
 
 def _kept(settings: MonitorSettings, state: AliasState, watch: Watch) -> AliasState:

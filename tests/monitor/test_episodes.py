@@ -227,6 +227,21 @@ def test_alarms_of_a_version_that_serves_no_longer_are_over() -> None:
     assert told(world, "quality") == ["raised", "retired", "raised"]
 
 
+@pytest.mark.parametrize("last", [VERSION, "support-new"])
+def test_two_versions_that_serve_side_by_side_are_both_watched(last: str) -> None:
+    """A gateway that hears nothing of routes goes on with the one before: its alarm began anew with each batch."""
+    world = started(LIVES["quality"])
+    new = world.serve(320, version="support-new", values=described(world, 320))
+    world.label(new, 0.95, version="support-new")
+    for _ in range(60):
+        for version in sorted([VERSION, "support-new"], key=last.__eq__):
+            ids = world.serve(4, version=version, values=described(world, 4))
+            world.label(ids, 0.3 if version == VERSION else 0.95, version=version)
+    assert told(world, "quality") == ["raised"]
+    world.serve(20, version="support-new", values=described(world, 20))
+    assert told(world, "quality") == ["raised", "retired"]
+
+
 def test_labels_of_a_version_that_serves_no_longer_raise_nothing() -> None:
     """They come at night, and tell of answers that nobody gets any more. Nor are they tested if it serves again."""
     world = started(LIVES["quality"])
