@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 
-from monitor.descriptors import declines
 from monitor.metrics import Metric, exact_match, normalise
 from retrain.classes import holds_together, shared_out
 from retrain.example import Example, in_chance_order
 from retrain.likeness import Likeness
+from retrain.refusals import refuses
 from retrain.settings import RetrainSettings
 from retrain.shares import harm, judged
 
@@ -138,7 +138,7 @@ def stale_labels(fresh: Sequence[Example], healthy: Sequence[Example], likeness:
     return frozenset(
         label
         for label, rows in never_right(fresh).items()
-        if not declines(label) and holds_together(rows, label, healthy, likeness)
+        if not refuses(label) and holds_together(rows, label, healthy, likeness)
     )
 
 

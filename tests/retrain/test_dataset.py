@@ -152,10 +152,15 @@ def test_an_answer_to_questions_of_all_kinds_is_not_stale(label: str) -> None:
     assert len(still_true(healthy, fresh, Counter(), PLAIN)) == 120
 
 
-def test_a_refusal_is_never_stale_but_where_it_was_proven_wrong() -> None:
+REFUSALS = [REFUSAL, "Dabei kann ich Ihnen nicht helfen.", "Je ne peux pas vous aider.", "Lo siento, no puedo."]
+REFUSALS += ["抱歉我无法回答这个问题。", "申し訳ありませんが、お答えできません。", "Извините, я не могу помочь."]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_is_never_stale_but_where_it_was_proven_wrong(refusal: str) -> None:
     known, fresh = renamed()
-    refused = [msgspec.structs.replace(each, completion=REFUSAL) for each in [*known, *rows(20, first=700)]]
-    fresh = [msgspec.structs.replace(each, predicted=REFUSAL) for each in fresh]
+    refused = [msgspec.structs.replace(each, completion=refusal) for each in [*known, *rows(20, first=700)]]
+    fresh = [msgspec.structs.replace(each, predicted=refusal) for each in fresh]
     assert stale_labels(fresh, refused, PLAIN) == frozenset()
     dropped: Counter[str] = Counter()
     kept = still_true(refused, fresh, dropped, PLAIN)
