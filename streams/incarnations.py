@@ -61,13 +61,14 @@ def incarnation(root: Path, topic: str, id: str) -> int:
 
 
 def accept(root: Path, topic: str, id: str) -> bool:
-    """Makes the id the present one of its topic; whether it was another."""
+    """Makes the id the present one of its topic; whether it was another. One that it had before, as after a failover
+    and back, is a new incarnation: no earlier one has its files written to again."""
     with _alone(root):
         ids = known(root)
         mine = ids.get(topic, [])
         if mine[-1:] == [id]:
             return False
-        _write(root, ids | {topic: [*(each for each in mine if each != id), id]})
+        _write(root, ids | {topic: [*mine, id]})
         return True
 
 

@@ -67,6 +67,19 @@ async def test_once_accepted_its_rows_stand_after_the_old_ones(tmp_path: Path) -
     assert sum(counts) == len(OLD) + len(NEW)
 
 
+async def test_going_back_to_an_earlier_topic_overwrites_nothing(tmp_path: Path) -> None:
+    """As after a failover to another cluster and back: its rows took the place of those of the cluster between."""
+    root = tmp_path / "lake"
+    back = [served("support", 200 + i) for i in range(40)]
+    for id, events in (("first", OLD), ("second", NEW), ("first", back)):
+        incarnations.accept(root, INFERENCE.name, id)
+        there = ingest(FakeLog(), tmp_path, id)
+        await there.take(raws(events))
+        await there.close()
+    assert incarnations.incarnation(root, INFERENCE.name, "first") == 2
+    assert sorted(ids(tmp_path)) == sorted(event.id for event in (*OLD, *NEW, *back))
+
+
 async def test_a_worker_that_froze_with_the_old_topic_changes_nothing_of_the_new(tmp_path: Path) -> None:
     frozen = ingest(FakeLog(), tmp_path, "first")
     await frozen.take(raws(OLD[:50]))
