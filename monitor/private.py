@@ -15,12 +15,15 @@ from string import ascii_letters, digits
 
 from monitor.lookalikes import ALL, MOMENTS, blurred
 
-_PLAIN = (  # one for one: blanks that break no line, dashes, full-width forms
-    *((blank, " ") for blank in "\u00a0\u2007\u2009\u202f\u3000"),
-    *((dash, "-") for dash in "\u2010\u2011\u2012\u2013\u2212"),
+_PLAIN = (  # one for one: blanks that break no line, dashes, full-width and small forms
+    *((blank, " ") for blank in (*map(chr, range(0x2000, 0x200B)), *"\u00a0\u202f\u205f\u3000")),
+    *((dash, "-") for dash in "\u00ad\u2010\u2011\u2012\u2013\u2212\u30fc\ufe63\uff70"),
+    *((slash, "/") for slash in "\u2044\u2215"),
+    *(("\ufe62", "+"), ("\ufe6b", "@")),
     *((chr(ord(plain) + 0xFEE0), plain) for plain in "+()-./@0123456789"),
 )
 MOMENTS_BEGIN = frozenset({"15", "16", "17", "18", "20"})  # seconds since 1970 from 2017 to 2030, and years
+_ODD = re.compile(f"[{''.join(odd for odd, _ in _PLAIN)}]")
 DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
 
 
@@ -70,7 +73,7 @@ class Pattern:
 
 def _plain(text: str) -> str:
     """The text as the patterns know it, as long as it was."""
-    if not text.isascii():
+    if not text.isascii() and _ODD.search(text):
         for odd, plain in _PLAIN:
             text = text.replace(odd, plain)
     return text

@@ -119,6 +119,13 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         ("0171\u20112345678 or 0171\u20132345678", "[phone] or [phone]"),
         ("\uff0b\uff14\uff19 \uff13\uff10 \uff11\uff12\uff13\uff14\uff15\uff16\uff17", "[phone]"),
         ("4111\u00a01111\u00a01111\u00a01111", "[card]"),
+        ("4111\u20021111\u20051111\u200a1111", "[card]"),
+        ("4111\ufe631111\u00ad1111\u20121111", "[card]"),
+        ("090\u30fc1234\u30fc5678, 090\uff701234\uff705678", "[phone], [phone]"),
+        ("\u2022 0171 2345678, \u20220171 2345678, \u30fb03-1234-5678", "\u2022 [phone], \u2022[phone], \u30fb[phone]"),
+        ("call\u20140171 2345678", "call\u2014[phone]"),
+        ("\ufe6249\u2003171 2345678, ann\ufe6bexample\uff0eorg", "[phone], [email]"),
+        ("0171\u22152345678", "[phone]"),
         ("mu\u0308ller@example.org, ann\uff20example.org", "[email], [email]"),
     ],
 )
