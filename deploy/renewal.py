@@ -25,7 +25,8 @@ def every(config: Config) -> list[str]:
 
 def accept(config: Config, topic: str) -> str:
     """Goes on with the topic as it is now: what was acknowledged of the one before is forgotten, then the lake takes
-    the id. Raises LookupError for a topic that is not known, RuntimeError while a worker still reads it."""
+    the id. Raises LookupError for a topic that is not known, ValueError for one that was left before, RuntimeError
+    while a worker still reads it."""
     if topic not in NAMES:
         raise LookupError(f"topic is {topic!r}, expected one of {', '.join(NAMES)}")
     root = config.stack.var / "lake"
@@ -33,6 +34,7 @@ def accept(config: Config, topic: str) -> str:
         id = topic_ids(topic)
     if incarnations.known(root).get(topic, [id])[-1] == id:
         return f"{topic} is the topic that the lake knows: nothing to do"
+    incarnations.require_new(root, topic, id)
     forget_acknowledged(config.kafka, config.worker.app_id, topic)
     incarnations.accept(root, topic, id)
     return f"{topic} is read from its beginning; rows of the topic before it stay in the lake"

@@ -61,15 +61,26 @@ def incarnation(root: Path, topic: str, id: str) -> int:
 
 
 def accept(root: Path, topic: str, id: str) -> bool:
-    """Makes the id the present one of its topic; whether it was another. One that it had before, as after a failover
-    and back, is a new incarnation: no earlier one has its files written to again."""
+    """Makes the id the present one of its topic; whether it was another. Raises ValueError for one that it had before
+    and left: lake and judge have taken what was there for past, and would overwrite it or drop it."""
     with _alone(root):
         ids = known(root)
         mine = ids.get(topic, [])
         if mine[-1:] == [id]:
             return False
+        require_new(root, topic, id)
         _write(root, ids | {topic: [*mine, id]})
         return True
+
+
+def require_new(root: Path, topic: str, id: str) -> None:
+    """Raises ValueError for an id that the topic had and left."""
+    mine = known(root).get(topic, [])
+    if id in mine[:-1]:
+        raise ValueError(
+            f"topic {topic}: its id is {id}, which was left for {mine[-1]}: going back would overwrite rows and "
+            "leave new ones unjudged; delete the topic, create it again, and accept that one"
+        )
 
 
 def anew(root: Path, found: Mapping[str, str]) -> list[TopicMadeAnew]:
