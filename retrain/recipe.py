@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ def _whole(least: int) -> Knob:
 
 
 def _number(holds: Callable[[float], bool], expected: str) -> Knob:
-    return Knob(lambda value: type(value) in (int, float) and holds(value), expected)
+    return Knob(lambda value: type(value) in (int, float) and math.isfinite(value) and holds(value), expected)
 
 
 def _modules(value: Any) -> bool:

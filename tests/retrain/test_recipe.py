@@ -49,3 +49,13 @@ def test_an_unknown_knob_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.toml"):
         find(str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize("knob", ["epochs", "learning_rate", "max_grad_norm"])
+@pytest.mark.parametrize("number", ["inf", "nan"])
+def test_a_knob_without_end_is_refused(tmp_path: Path, knob: str, number: str) -> None:
+    path = tmp_path / "mine.toml"
+    lines = QLORA.read_text().splitlines()
+    path.write_text("\n".join(f"{knob} = {number}" if line.startswith(f"{knob} ") else line for line in lines))
+    with pytest.raises(RecipeError, match=rf"training\.{knob} = {number}; expected a number above 0"):
+        load(path)
