@@ -27,6 +27,7 @@ from deploy.kafka import EmbeddedKafka, create_topics
 from streams.events import AlarmRaised, Event, ScoreBatch, WindowClosed
 from streams.log import KafkaSettings, read
 from streams.settings import WorkerSettings
+from streams.state import JudgeRecord
 from streams.topics import ALARMS, SCORES
 from tests.bench.crew import Crew, waited
 from tests.bench.figures import Figure, tell
@@ -187,19 +188,24 @@ def _against_judge(run: Run) -> list[Figure]:
 
 
 def _effects(run: Run, calm: Run) -> list[Figure]:
-    """What was found beside the calm worker, bit for bit but for the folders of reports and profiles; and how much
-    there was to lose."""
+    """What was found beside the calm worker, bit for bit but for the folders of reports and profiles and the ids of the
+    topics, which each run has of its own; and how much there was to lose."""
     mine, theirs = run.effects(), calm.effects()
     counts = {kind: sum(len(kinds[kind]) for kinds in mine.values()) for kind in EFFECTS}
     memories = {name: [oracle.remembered(each.kafka, name) for each in (run, calm)] for name in ALIASES}
+    other = sum(_idless(one) != _idless(another) for one, another in memories.values())
     late = sum(pair[0].judge.windows.late for pair in memories.values() if pair[0])
     return [
         *(_none(f"{kind} that differ from a calm worker's", _differing(mine, theirs, kind), kind) for kind in EFFECTS),
-        _none("memories that differ from a calm worker's", sum(a != b for a, b in memories.values()), "aliases"),
+        _none("memories that differ from a calm worker's", other, "aliases"),
         _none("alarms without their page", len(_missing(run.kafka)), "alarms"),
         *(Figure(f"{kind} in all", count, kind) for kind, count in counts.items()),
         Figure("events judged after their window was closed", late, "events"),
     ]
+
+
+def _idless(memory: JudgeRecord | None) -> JudgeRecord | None:
+    return replace(memory, topics={}) if memory else None
 
 
 def _differing(mine: Effects, theirs: Effects, kind: str) -> int:
