@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -11,6 +12,9 @@ from deploy.config import Config
 from streams import incarnations
 from streams.incarnations import REMEMBERED, TopicIds
 from streams.log import KafkaSettings
+
+SLACK_S = 5.0
+LOOK_AGAIN_S = 0.5
 
 NAMES = [topic.name for topic in REMEMBERED]
 
@@ -35,25 +39,33 @@ def accept(config: Config, topic: str) -> str:
     if incarnations.known(root).get(topic, [id])[-1] == id:
         return f"{topic} is the topic that the lake knows: nothing to do"
     incarnations.require_new(root, topic, id)
-    forget_acknowledged(config.kafka, config.worker.app_id, topic)
+    let_go_s = config.worker.session_timeout_s + SLACK_S  # a worker that was killed is a member for so long
+    forget_acknowledged(config.kafka, config.worker.app_id, topic, time.monotonic() + let_go_s)
     incarnations.accept(root, topic, id)
     return f"{topic} is read from its beginning; rows of the topic before it stay in the lake"
 
 
-def forget_acknowledged(kafka: KafkaSettings, group: str, topic: str) -> None:
-    """Deletes what the group committed of a topic. Raises RuntimeError where a member of the group reads it."""
+def forget_acknowledged(kafka: KafkaSettings, group: str, topic: str, until: float = 0.0) -> None:
+    """Deletes what the group committed of a topic. Raises RuntimeError where a member of the group still reads it at
+    `until`, of the monotonic clock."""
     with closing(KafkaAdminClient(client_id="homeostat-renewal", **kafka.client)) as admin:
         (described,) = admin.describe_topics([topic])
         places = [TopicPartition(topic, each["partition_index"]) for each in described["partitions"]]
-        try:
-            done = admin.delete_group_offsets(group, places)
-        except GroupIdNotFoundError:
-            return
-        except KafkaError as error:
-            raise RuntimeError(f"a worker of group {group} still reads {topic}: stop it first ({error})") from error
-    failed = sorted({each.__name__ for each in done.values() if each is not NoError})
-    if failed:
-        raise RuntimeError(f"a worker of group {group} still reads {topic}: stop it first ({', '.join(failed)})")
+        while refused := _refused(admin, group, places):
+            if time.monotonic() >= until:
+                raise RuntimeError(f"a worker of group {group} still reads {topic}: stop it first ({refused})")
+            time.sleep(LOOK_AGAIN_S)
+
+
+def _refused(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> str:
+    """Why the group's offsets cannot be deleted; empty once they are."""
+    try:
+        done = admin.delete_group_offsets(group, places)
+    except GroupIdNotFoundError:
+        return ""
+    except KafkaError as error:
+        return str(error)
+    return ", ".join(sorted({each.__name__ for each in done.values() if each is not NoError}))
 
 
 def _line(topic: str, id: str, known: list[str]) -> str:

@@ -43,6 +43,7 @@ log = structlog.get_logger()
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
 ROOM = 24_000  # of a partition of the scores, as `streams.chunks.size` counts: 96 MiB at most
 LOOK_AGAIN_S = 2.0  # whether the operator goes on with a topic that was made anew
+METADATA_MS = 30_000  # a topic that was deleted and created again is seen within so long; Kafka's own is five minutes
 FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
 
 
@@ -209,6 +210,7 @@ def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
         consumer_auto_offset_reset="earliest",
         broker_max_poll_records=settings.batch_events,
         consumer_max_fetch_size=FETCHED_AT_ONCE,
+        consumer_metadata_max_age_ms=METADATA_MS,
         producer_acks=-1,
         producer_max_request_size=2 * topics.BIG,
         key_serializer="raw",
