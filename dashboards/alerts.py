@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
-from dashboards import pages
 from dashboards.panels import Json
 from dashboards.rules import RULES, Figure, Rule
+from dashboards.texts import texts
 
 FOLDER = "homeostat"  # uid of the folder the rules live in
 GROUP = "homeostat"
 EVERY_S = 60
+FIGURES = {"amount": "C", "since": "D"}  # refids of the queries for a text's figures
 SAMPLING: Json = {"intervalMs": 1000, "maxDataPoints": 43200}  # Grafana's own defaults, said so that a push compares
 
 
@@ -21,7 +20,8 @@ def group(datasource: str, grafana: str, folder: str = FOLDER) -> list[Json]:
 
 def rule_json(rule: Rule, datasource: str, grafana: str = "", folder: str = FOLDER) -> Json:
     """Return one rule. B is its condition, A its expression, the others are figures of its text."""
-    figures = [_query(refid, f.expression, datasource) for refid, f in _figures(rule).items() if f.expression]
+    asked = {FIGURES["amount"]: rule.amount.expression, FIGURES["since"]: rule.since.expression}
+    figures = [_query(refid, expression, datasource) for refid, expression in asked.items() if expression]
     return {
         "uid": rule.uid,
         "title": rule.title,
@@ -35,33 +35,12 @@ def rule_json(rule: Rule, datasource: str, grafana: str = "", folder: str = FOLD
         "execErrState": "Error",
         "isPaused": False,
         "labels": {"severity": rule.severity, "product": "homeostat"},
-        "annotations": {
-            "summary": written(rule, rule.summary),
-            "description": written(rule, f"Since <since>. {rule.do}"),
-            "runbook_url": pages.link(grafana, rule.uid),
-        },
+        "annotations": texts(rule, grafana, _shown),
     }
 
 
-def written(rule: Rule, text: str) -> str:
-    """Return the text as a template of Grafana's."""
-    figures = {name: (refid, figure) for (refid, figure), name in zip(_figures(rule).items(), NAMES, strict=True)}
-
-    def put(found: re.Match[str]) -> str:
-        name = found.group(1)
-        if name not in figures:
-            return f"{{{{ $labels.{name} }}}}"
-        refid, figure = figures[name]
-        return f"{{{{ $values.{refid if figure.expression else 'A'}.Value | {figure.form} }}}}"
-
-    return re.sub(r"<(\w+)>", put, text)
-
-
-NAMES = ("amount", "since")
-
-
-def _figures(rule: Rule) -> dict[str, Figure]:
-    return {"C": rule.amount, "D": rule.since}
+def _shown(name: str, figure: Figure) -> str:
+    return f"{{{{ $values.{FIGURES[name] if figure.expression else 'A'}.Value | {figure.form} }}}}"
 
 
 def _query(refid: str, expression: str, datasource: str) -> Json:

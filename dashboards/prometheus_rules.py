@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
-from dashboards import pages
 from dashboards.panels import Json
 from dashboards.rules import RULES, Figure, Rule
+from dashboards.texts import texts
 
 EVERY = "15s"
 
@@ -24,22 +22,9 @@ def _rule(rule: Rule, grafana: str) -> Json:
         "labels": {"severity": rule.severity, "product": "homeostat"},
         "annotations": {
             "title": rule.title,
-            "summary": written(rule, rule.summary),
-            "description": written(rule, f"Since <since>. {rule.do}"),
-            "runbook_url": pages.link(grafana, rule.uid),
+            **texts(rule, grafana, lambda _, figure: _looked_up(figure, rule.by)),
         },
     }
-
-
-def written(rule: Rule, text: str) -> str:
-    """Return the text as a template of Prometheus'."""
-    figures = {"amount": rule.amount, "since": rule.since}
-
-    def put(found: re.Match[str]) -> str:
-        name = found.group(1)
-        return _looked_up(figures[name], rule.by) if name in figures else f"{{{{ $labels.{name} }}}}"
-
-    return re.sub(r"<(\w+)>", put, text)
 
 
 def _looked_up(figure: Figure, by: tuple[str, ...]) -> str:

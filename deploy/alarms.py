@@ -60,7 +60,7 @@ def of(memory: JudgeRecord) -> list[OpenAlarm]:
     """The alias's open alarms."""
     return [
         OpenAlarm(
-            id=codec.deterministic_id("alarm", memory.alias, raised.key),
+            id=codec.alarm_id(memory.alias, raised.key),
             alias=memory.alias,
             version=version,
             kind=raised.kind,

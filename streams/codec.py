@@ -100,3 +100,8 @@ def deterministic_id(*parts: object) -> str:
     True
     """
     return str(uuid.uuid5(NAMESPACE, "\x1f".join(map(str, parts))))
+
+
+def alarm_id(alias: str, key: str) -> str:
+    """Return the id by which the log, the ledger and operators know the alarm that the judge names `key`."""
+    return deterministic_id("alarm", alias, key)

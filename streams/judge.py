@@ -259,7 +259,7 @@ def _decided(
 
 
 def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
-    id = codec.deterministic_id("alarm", alias, found.key)
+    id = codec.alarm_id(alias, found.key)
     kind = AlarmKind(found.kind)
     return AlarmRaised(
         id=id,
@@ -278,7 +278,7 @@ def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
 
 
 def _cleared(alias: str, found: AlarmCleared) -> events.AlarmCleared:
-    alarm_id = codec.deterministic_id("alarm", alias, found.alarm)
+    alarm_id = codec.alarm_id(alias, found.alarm)
     return events.AlarmCleared(
         id=codec.deterministic_id("alarm over", alarm_id),
         alias=alias,
