@@ -16,9 +16,10 @@ HEALTHY, HARMED = 1_600, 800
 
 
 def life(alias: str) -> tuple[list[InferenceServed], list[FeedbackGiven]]:
-    """Replies and their labels: right nine times in ten, at last one time in two."""
+    """Replies and their labels: right nine times in ten, at last one time in ten. All of them may come within one turn
+    of the log's time, where they are judged in the order of their hashes: they must be harm then as well."""
     replies = [served(alias, i) for i in range(HEALTHY + HARMED)]
-    right = [i % 10 != 0 if i < HEALTHY else i % 2 == 0 for i in range(len(replies))]
+    right = [(i % 10 != 0) == (i < HEALTHY) for i in range(len(replies))]
     return replies, [feedback(reply, ok) for reply, ok in zip(replies, right, strict=True)]
 
 

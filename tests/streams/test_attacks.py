@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -70,7 +71,14 @@ class Scene:
     workers: list[Process] = field(default_factory=list)
 
     def serve(self, share: slice = slice(None)) -> None:
-        produce(self.kafka, INFERENCE, self.replies[share])
+        """The first share begins with the reference: it is in the log for a turn before anything else comes, for
+        replies of one turn have no order among their partitions."""
+        replies = self.replies[share]
+        if not share.start:
+            produce(self.kafka, INFERENCE, replies[: MONITOR.reference_events])
+            time.sleep(self.plan.settings.turn_s)
+            replies = replies[MONITOR.reference_events :]
+        produce(self.kafka, INFERENCE, replies)
         produce(self.kafka, FEEDBACK, self.labels[share])
 
     def start(self, spot: Spot | None = None) -> Process:
