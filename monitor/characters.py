@@ -29,13 +29,13 @@ _SPANS = (  # zero-width marks, directions, variation selectors; not the tags th
     ),
     *((0x2060, 0x206F), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xE0100, 0xE01EF)),
 )
-_UNSEEN = frozenset(chr(code) for first, last in _SPANS for code in range(first, last + 1))
+UNSEEN = frozenset(chr(code) for first, last in _SPANS for code in range(first, last + 1))
 _FORMS = {
     **dict.fromkeys(_SINGLE, "'"),
     **dict.fromkeys(_DOUBLE, '"'),
     **dict.fromkeys(_DASHES, "-"),
     **dict.fromkeys(_SLASHES, "/"),
-    **dict.fromkeys(_UNSEEN, ""),
+    **dict.fromkeys(UNSEEN, ""),
     **_ARABIC,
     _BLANK: " ",
 }
@@ -87,4 +87,4 @@ def blank(text: str) -> bool:
     (True, False)
     """
     rest = text.strip()
-    return all(character.isspace() or character in _UNSEEN or character == _BLANK for character in rest)
+    return all(character.isspace() or character in UNSEEN or character == _BLANK for character in rest)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from string import ascii_letters, digits
 
+from monitor.characters import UNSEEN
 from monitor.lookalikes import ALL, MOMENTS, blurred
 
 _PLAIN = (  # one for one: blanks that break no line, dashes, full-width and small forms
@@ -24,6 +25,9 @@ _PLAIN = (  # one for one: blanks that break no line, dashes, full-width and sma
 )
 MOMENTS_BEGIN = frozenset({"15", "16", "17", "18", "20"})  # seconds since 1970 from 2017 to 2030, and years
 _ODD = re.compile(f"[{''.join(odd for odd, _ in _PLAIN)}]")
+_WITHIN = re.compile(
+    f"(?<=[!-~ ])[{''.join(sorted(UNSEEN - {chr(0xAD)}))}]+(?=[!-~ ])"
+)  # emoji and scripts need theirs
 DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
 
 
@@ -69,6 +73,15 @@ class Pattern:
             parts += [text[at:start], by]
             at = end
         return "".join([*parts, text[at:]]) if parts else text
+
+
+def seen(text: str) -> str:
+    """The text without the marks of no width that hide what is private, as in an address copied from a page.
+
+    >>> seen("4111\u200b1111\u200b1111\u200b1111")
+    '4111111111111111'
+    """
+    return text if text.isascii() else _WITHIN.sub("", text)
 
 
 def _plain(text: str) -> str:
@@ -240,6 +253,7 @@ def mask(text: str) -> str:
     >>> mask("alias is 'ann@example.org'")
     "alias is '[email]'"
     """
+    text = seen(text)
     for kind, pattern in PATTERNS.items():
         text = pattern.replaced(text, PLACEHOLDERS[kind])
     return text
@@ -251,6 +265,7 @@ def found(texts: Sequence[str]) -> list[bool]:
     >>> found(["Where is my card?", "I am ann@example.org", "I am [email]"])
     [False, True, True]
     """
+    texts = [seen(text) for text in texts]
     sketch = Sketch(texts)
     marked = {i for place in PLACEHOLDERS.values() for i in sketch.holding(place.encode())}
     for pattern in PATTERNS.values():

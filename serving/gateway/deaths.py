@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from serving.gateway.errors import ApiError
+from serving.gateway.errors import STAY, ApiError
 from serving.gateway.link import Died
 from serving.gateway.upstream import Upstream
 
 UNREACHED = "replica_unreachable"
-STAY = {"x-should-retry": "false"}  # OpenAI's clients try 5xx again by themselves, unless they are told not to
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ UNREADABLE = (
     UnicodeDecodeError,
     RecursionError,
 )  # what bytes that are no JSON, or too deep, raise
+STAY = {"x-should-retry": "false"}  # OpenAI's clients try 5xx again by themselves, unless they are told not to
 LONGEST_SHOWN = 80
 _short = reprlib.Repr()
 _short.maxstring = _short.maxlong = _short.maxother = 2 * LONGEST_SHOWN

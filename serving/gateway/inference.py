@@ -101,7 +101,9 @@ class Inference:
             await self._forward(request, exchange, choice, patience)
         except TimeoutError as error:
             self._unheard(choice, began_s)
-            raise ApiError(504, f"no answer within {patience}", code="engine_timeout") from error
+            raise ApiError(
+                504, f"no answer within {patience}", code="engine_timeout", headers=patience.spent
+            ) from error
         except asyncio.CancelledError:
             if not request.done and exchange.first_s is None:  # a stream's head alone is no answer
                 self._unheard(choice, began_s)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitor.private import PATTERNS, PLACEHOLDERS, Doubts, Sketch
+from monitor.private import PATTERNS, PLACEHOLDERS, Doubts, Sketch, seen
 
 
 class Masker:
@@ -24,6 +24,7 @@ class Masker:
 
     def __call__(self, text: str, doubts: Doubts | None = None) -> str:
         """`doubts`: those that the texts of one event share, so that many texts take no longer than one."""
+        text = seen(text)
         sketch = Sketch([text])
         for name, pattern in self._patterns:
             if pattern.suspects(sketch):

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from serving.gateway.errors import wrong
+from serving.gateway.errors import STAY, wrong
 
 TIMEOUT_HEADER = "x-homeostat-timeout-ms"
+OPERATORS = "gateway.timeout_s"
 SHORTEST_S = 0.001
 
 
@@ -24,7 +25,7 @@ class Patience:
 
     limit_s: float
     left_s: float
-    name: str = "gateway.timeout_s"
+    name: str = OPERATORS
 
     @classmethod
     def of(cls, headers: Mapping[str, str], most_s: float) -> Patience:
@@ -40,6 +41,12 @@ class Patience:
     def with_left(self, left_s: float) -> Patience:
         """Return it with so much left, at least a moment."""
         return Patience(self.limit_s, max(left_s, SHORTEST_S), self.name)
+
+    @property
+    def spent(self) -> Mapping[str, str]:
+        """Headers of the answer that nothing came in time. What took all that the operator gives would take as long
+        of the next replica: a client's library is not to send it again by itself."""
+        return STAY if self.name == OPERATORS else {}
 
     def __str__(self) -> str:
         return f"{self.limit_s:.3g} s ({self.name})"

@@ -231,6 +231,7 @@ async def test_a_slow_engine_is_a_gateway_timeout() -> None:
         scene.mode("slow")
         reply = await scene.post()
         assert (reply.status, reply.error["code"]) == (504, "engine_timeout")
+        assert reply.headers["x-should-retry"] == "false"  # it would hang the other replicas as well
         assert [event.status for event in await scene.served()] == [504]
 
 

@@ -289,7 +289,35 @@ def test_no_text_of_lookalikes_keeps_the_gateway_from_its_work(piece: str) -> No
     assert MASK(piece * (1_000_000 // len(piece))) is not None
 
 
-@pytest.mark.parametrize("piece", ["a", "1 ", "4111 ", "+4", "a@", "eyJaaaaaaaa-", "AB12 ", "bearer ", "0(", "é"])
+@pytest.mark.parametrize("mark", ["\u200b", "\u200d", "\u2060", "\ufeff", "\u202c", "\u200b\u200b"])
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("4111 1111 1111 1111", "card"),
+        ("ann@example.org", "email"),
+        ("BE68 5390 0754 7034", "iban"),
+        ("+49 170 1234567", "phone"),
+        ("sk-abcdefghijklmnop1234", "secret"),
+    ],
+)
+def test_marks_that_nobody_sees_hide_nothing(text: str, kind: str, mark: str) -> None:
+    hidden = mark.join(text)
+    assert MASK(f"it is {hidden}") == f"it is [{kind}]"
+    assert found([hidden]) == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\U0001f468\u200d\U0001f469\u200d\U0001f467 ok", "\u0645\u06cc\u200c\u062e\u0648\u0627", "\ufeff", "❤\ufe0f 5"],
+)
+def test_marks_that_a_script_needs_stay(text: str) -> None:
+    assert MASK(text) == text
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "1 ", "4111 ", "+4", "a@", "eyJaaaaaaaa-", "AB12 ", "bearer ", "0(", "é", "\u200b", "é\u200b", "1\u200b"],
+)
 @pytest.mark.parametrize("end", [" @", " 1", ""])
 def test_no_text_keeps_the_gateway_from_its_work(piece: str, end: str) -> None:
     """As long as a request may be; in time that grows with its square this would take hours."""
