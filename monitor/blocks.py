@@ -148,6 +148,12 @@ def _passing(lags: int, steps: int, errors: float = 2.0) -> float:
     return TOLERATED + errors * _error(lags, steps)
 
 
+def many_errors(steps: int, errors: float) -> float:
+    """The inflation of so many independent steps that chance exceeds by as many standard errors, and what is
+    tolerated."""
+    return _passing(_many(steps), steps, errors)
+
+
 def _error(lags: int, steps: int) -> float:
     """Standard error of the inflation where steps are independent."""
     return math.sqrt(4.0 * lags / (3.0 * max(1, steps)))

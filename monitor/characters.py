@@ -13,6 +13,7 @@ _SINGLE = (
 _DOUBLE = "\u00ab\u00bb\u02ba\u02ee\u05f4\u201c\u201d\u201e\u201f\u2033\u2036\u300c\u300d\u300e\u300f\u301d\u301e\u301f"
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _SLASHES = "\u2044\u2215"
+_TILDES = "\u223c\u301c\uff5e"  # Shift JIS' wave is one or the other, as who decoded it has it
 _ARABIC = {"\u066a": "%", "\u066b": ".", "\u066c": ",", "\u0640": ""}  # the last makes a word longer, no more
 _BLANK = "\u2800"  # Braille without a dot
 _SPANS = (  # zero-width marks, directions, variation selectors; not the tags that tell flags apart
@@ -35,6 +36,7 @@ _FORMS = {
     **dict.fromkeys(_DOUBLE, '"'),
     **dict.fromkeys(_DASHES, "-"),
     **dict.fromkeys(_SLASHES, "/"),
+    **dict.fromkeys(_TILDES, "~"),
     **dict.fromkeys(UNSEEN, ""),
     **_ARABIC,
     _BLANK: " ",

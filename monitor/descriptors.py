@@ -46,11 +46,14 @@ POLICY = "output_policy_"  # and a pattern's name: 1 where the operator's patter
 
 _CONTENT = 3
 _LEAST_LOGPROB = -50.0
-_MISREAD = "\u2019".encode().decode("cp1252")
+_APOSTROPHE = "\u2019".encode()
+_MISREAD = (_APOSTROPHE.decode("cp1252"), _APOSTROPHE.decode("latin-1"), "\\u2019", "\x92", "\ufffd")
 _REFUSED = 300  # characters within which a refusal begins
 _REFUSAL = re.compile(
-    r"\b(i(?:'?m| am) sorry,? but|i (?:can(?: ?not| ?\\?'+t)|ca n't) (?:help|assist|do|provide|answer|comply)"
-    r"|i(?:'?m| am) (?:unable|not able) to|as an ai\b|i must decline|i won'?t be able to)",
+    r"\b(i(?:'?m| am) (?:(?:very|so|really|truly) )?sorry,? but|i (?:can(?: ?not| ?\\?'+t)|ca n't) (?:really )?"
+    r"(?:help|assist|do|provide|answer|comply|create|fulfil|generate|write|discuss|share|engage|satisfy|participate)"
+    r"|i(?:'?m| am) (?:currently )?(?:unable|not able) to|as an ai\b|i must (?:respectfully )?decline"
+    r"|i won'?t (?:be able to|help|assist|provide))",
     re.IGNORECASE,
 )
 
@@ -132,10 +135,13 @@ def declines(answer: str) -> bool:
 
 
 def _unmarked(text: str) -> str:
-    """The words, whatever they are written with: emphasis, breaks of lines, HTML, UTF-8 that was read as Windows'."""
-    if "&" in text:
-        text = unescape(text)
-    return " ".join(folded(text.replace(_MISREAD, "'").replace("*", "").replace("_", "")).split())
+    """The words, whatever they are written with: emphasis, breaks of lines, HTML, once or twice, apostrophes that were
+    read as what they are not: UTF-8 as Windows' or Latin-1, either as the other, JSON as text."""
+    for _ in range(2):
+        text = unescape(text) if "&" in text else text
+    for misread in _MISREAD:
+        text = text.replace(misread, "'")
+    return " ".join(folded(text.replace("*", "").replace("_", "")).split())
 
 
 def fingerprints(replies: Sequence[Reply]) -> list[int]:

@@ -6,6 +6,7 @@ several of them adds up. Events that depend on their neighbours are judged in bl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -27,6 +28,7 @@ from monitor.traits import COLUMNS, TEXT, Traits
 
 DESCRIPTORS, TEXTS = "descriptors", TEXT
 SHARES: Mapping[str, float] = {DESCRIPTORS: 0.6, **dict.fromkeys(COLUMNS, 0.2 / len(COLUMNS)), TEXTS: 0.2}
+FOLLOWED = 4.0  # times as long lumps of texts count: a witness that saw one begin knows how it goes on
 
 Detector = LocationSpread | Categories | Texts
 
@@ -135,17 +137,26 @@ def detectors(reference: Reference, arl_events: float) -> Drift:
     """For so many events between false alarms, at least; none for what swings with day or week (`monitor.swings`)."""
     ready = scorer(reference)
     arl, names = arl_events / ready.block, tuple(reference.names)
-    most = float(ready.inflation.max(initial=1.0))
     parts: dict[str, Detector] = {DESCRIPTORS: located(ready, names, arl_events)}
     for name, counts in reference.categories.items():
         if name in reference.swinging:
             continue
-        parts[name] = learned(counts, arl=arl, block=ready.block, inflation=most)
+        block, left = _lumped(reference, name)
+        parts[name] = learned(counts, arl=arl, block=block, inflation=left)
     if len(set(reference.texts)) > 1 and TEXTS not in reference.swinging:
-        parts[TEXTS] = Texts(arl, tuple(reference.texts), ready.block, most)
+        parts[TEXTS] = Texts(arl, tuple(reference.texts), *_lumped(reference, TEXTS, FOLLOWED))
     shares = np.array([SHARES[name] for name in parts])
     weights = [share * part.weights for share, part in zip(shares / shares.sum(), parts.values(), strict=True)]
     return Drift(arl, ready, parts, np.concatenate(weights))
+
+
+def _lumped(reference: Reference, name: str, times: float = 1.0) -> tuple[int, float]:
+    """As how many events one of this part's counts, and what dependence is left between the blocks they are judged in:
+    its own, where that is more than what descriptors show."""
+    ready = scorer(reference)
+    together = reference.lumps[name] * times if name in reference.lumps else 1.0
+    left = float(ready.inflation.max(initial=1.0))
+    return max(ready.block, math.ceil(together)), max(left, together / ready.block)
 
 
 def located(ready: Scorer, names: Sequence[str], arl_events: float) -> LocationSpread:

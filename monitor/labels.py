@@ -28,6 +28,7 @@ WAITING_KEPT = 2_000
 FILE = 10  # labels of the reference in a turn: they come from a file, not from people who use the answers
 OLD_FILE = 3  # labels of old replies in a turn, which come from a file too
 OLD_MS = 900_000  # since a reply was served: people who use the answers have told what they tell of it
+BATCH_MS = 150_000  # since replies were served of which `FILE` are told at once: somebody has gathered what is told
 FILE_TURNS = 2  # after which nothing more of a file is expected
 FILE_KEPT = 4_000  # labels of old replies that wait for the rest of their file
 
@@ -38,9 +39,10 @@ def hear(settings: MonitorSettings, watch: Watch, labels: Sequence[Label]) -> He
     """Takes labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
     file is no episode. The third value are those that came before their event, to be heard again."""
     watch, others = _settle(settings, watch, sorted(labels, key=_order))
-    turn, filed = max((label.turn for label in labels), default=0), _old(watch, labels) >= OLD_FILE
+    turn, filed = max((label.turn for label in labels), default=0), _old(watch, labels, OLD_MS) >= OLD_FILE
+    batch = _old(watch, labels, BATCH_MS) >= FILE
     goes_on = watch.file_turn and turn <= watch.file_turn + FILE_TURNS and len(labels) >= FILE
-    if filed or goes_on or len(labels) - len(others) >= FILE:
+    if filed or batch or goes_on or len(labels) - len(others) >= FILE:
         watch = replace(watch, file_turn=max(turn, watch.file_turn))
     if watch.reference is None:
         passed = {*watch.repeats, *watch.labelled}
@@ -243,9 +245,9 @@ def _trusted(settings: MonitorSettings, watch: Watch, label: Label) -> tuple[Wat
     return watch, [*over, LabelsWanted(version=watch.version, time_ms=label.time_ms, reason=reason)]
 
 
-def _old(watch: Watch, labels: Sequence[Label]) -> int:
-    """How many are of replies that were served long before, as far as that is known."""
-    return sum(label.time_ms - (_served_ms(watch, label) or label.time_ms) >= OLD_MS for label in labels)
+def _old(watch: Watch, labels: Sequence[Label], age_ms: int) -> int:
+    """How many are of replies that were served so long before, as far as that is known."""
+    return sum(label.time_ms - (_served_ms(watch, label) or label.time_ms) >= age_ms for label in labels)
 
 
 def _served_ms(watch: Watch, label: Label) -> int | None:

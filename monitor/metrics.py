@@ -20,6 +20,8 @@ _MONEY = "$\u00a2-\u00a5\u20a0-\u20c0"
 _SIGN = re.compile(rf"[%\u2030\u00b0{_MONEY}]")
 _UNIT = re.compile(rf"(?<=\d) (?={_SIGN.pattern})")
 _PRICE = re.compile(rf"(^|\D )([{_MONEY}]) (?=\d)")
+_QUOTED = re.compile(r"(?<![^\s(])[\u00ab\u2039]\s+|\s+[\u00bb\u203a](?!\w)")  # as French sets them
+_AROUND = '"()[]{}'  # words
 _FACTORIAL = re.compile(r"[^ ]*\d!+")
 _UNSPACED = (  # scripts that put no blanks between words
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
@@ -40,7 +42,8 @@ def normalise(text: str) -> str:
     >>> normalise("  Card  Arrival. "), normalise("A+"), normalise("I can\u2019t!")
     ('card arrival', 'a+', "i can't")
     """
-    plain = " ".join(caseless(text).split())
+    quoted = text if text.isascii() else _QUOTED.sub(lambda found: found.group().strip(), text)
+    plain = " ".join(caseless(quoted).split())
     return _bare(_PRICE.sub(r"\1\2", _UNIT.sub("", plain)) if _SIGN.search(plain) else plain)
 
 
@@ -59,7 +62,8 @@ def _tokens(text: str) -> list[str]:
     (['\u6771', '\u4eac', 'tower', 'please'], ['?'])
     """
     plain = normalise(text)
-    words = [_bare(word) for word in _TOKEN.findall(plain) if word.strip(BEGINS + ENDS)]
+    found = (word.strip(_AROUND) for word in _TOKEN.findall(plain) if word.strip(BEGINS + ENDS + _AROUND))
+    words = [_bare(word).strip(_AROUND) for word in found]
     return words or ([plain] if plain else [])
 
 

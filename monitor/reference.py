@@ -16,6 +16,7 @@ from monitor.derived import derived
 from monitor.descriptors import CONFIDENCE
 from monitor.detectors.location_spread import dead_zone
 from monitor.fingerprint import uniforms
+from monitor.lumps import lumps
 from monitor.rhythm import Rhythm, find
 from monitor.swings import swinging
 from monitor.traits import Traits, counted
@@ -38,6 +39,7 @@ class Reference(msgspec.Struct, frozen=True, weakref=True):
     categories: dict[str, dict[str, int]] = {}  # column -> category -> events (`monitor.traits`)
     texts: list[int] = []  # fingerprints of the prompts
     swinging: list[str] = []  # columns of categories, and texts, that follow day or week: not watched
+    lumps: dict[str, float] = {}  # column, or texts -> how many events count for one (`monitor.lumps`)
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -69,6 +71,7 @@ def freeze(
         counted(traits),
         [event.text for event in traits],
         swinging(traits, times_ms),
+        lumps(traits, places),
     )
 
 

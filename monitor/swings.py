@@ -28,9 +28,16 @@ def swinging(events: Sequence[Traits], times_ms: Sequence[int]) -> list[str]:
     """Return which of the events' `COLUMNS`, and whether their texts, show a rhythm of day or week."""
     if not events or len(events) != len(times_ms):
         return []
-    of_each = {name: _indicators(events, name, counts) for name, counts in counted(events).items()}
-    of_each[TEXT] = _directions([event.text for event in events])
+    of_each = indicators(events)
     return [name for name in (*COLUMNS, TEXT) if name in of_each and find(of_each[name], times_ms).waves]
+
+
+def indicators(events: Sequence[Traits]) -> dict[str, Floats]:
+    """Return what is looked at of each of the events' columns, and of their texts, one row for each event."""
+    if not events:
+        return {}
+    found = {name: _indicators(events, name, counts) for name, counts in counted(events).items()}
+    return found | {TEXT: _directions([event.text for event in events])}
 
 
 def _indicators(events: Sequence[Traits], name: str, counts: dict[str, int]) -> Floats:

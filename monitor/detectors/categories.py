@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from monitor.blocks import TOLERATED
 from monitor.detectors import mixture
 from monitor.detectors.interface import Change, Floats, Moment
 from monitor.detectors.mixture import Reached, State
@@ -47,7 +48,10 @@ class Categories:
     stakes: Floats = field(init=False, repr=False, compare=False)  # on each bet, shape (limits, bets)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stakes", _stakes(self._limits()) / self.inflation)
+        stakes = _stakes(self._limits()) / self.inflation
+        if self.inflation > TOLERATED:  # a category that comes in runs must not win a fortune in the longest of them
+            stakes = np.minimum(stakes, 1.0 / (self.inflation - 1.0))
+        object.__setattr__(self, "stakes", stakes)
 
     @property
     def weights(self) -> Floats:

@@ -8,8 +8,14 @@ from monitor.characters import blank
 from serving.gateway.question import Fields
 
 ENDED = ("stop", "completed")  # as chats and completions say it, and as responses do
-THOUGHT = ("<think>", "<thinking>", "[THINK]", "<seed:think>")  # before reasoning that no parser of the engine took out
-ANSWER = ("</think>", "</thinking>", "[/THINK]", "</seed:think>")  # and behind it
+THOUGHT = (  # before reasoning that no parser of the engine took out
+    *("<think>", "<thinking>", "[THINK]", "<seed:think>", "<thought>", "<reasoning>", "<scratchpad>"),
+    *("<|begin_of_thought|>", "<|START_THINKING|>", "\u25c1think\u25b7", "<|channel|>analysis", "<unused94>thought"),
+)
+ANSWER = (  # and behind it
+    *("</think>", "</thinking>", "[/THINK]", "</seed:think>", "</thought>", "</reasoning>", "</scratchpad>"),
+    *("<|end_of_thought|>", "<|END_THINKING|>", "\u25c1/think\u25b7", "<|channel|>final", "<unused95>"),
+)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from numpy.random import Generator
 
 from monitor.descriptors import NAMES
 from monitor.drift import SHARES, Drift, Found, State, detectors
+from monitor.lumps import lumps
 from monitor.reference import event_scores, freeze
 from monitor.traits import Traits, counted
 from tests.monitor.world import make
@@ -131,3 +132,46 @@ def test_a_reference_may_be_asked_to_span_a_time() -> None:
     assert 300 <= len(watch.reference.rows) <= 600
     assert watch.rows == []
     assert len(watch.labels) == len(watch.reference.rows)
+
+
+def _in_runs(rng: np.random.Generator, events: int, mean: float) -> np.ndarray:
+    """One of eight kinds for a while, then another."""
+    kinds = rng.integers(0, 8, events)
+    begins = np.flatnonzero(np.append(True, rng.random(events - 1) < 1.0 / mean))
+    return np.repeat(kinds[: len(begins)], np.diff(np.append(begins, events)))
+
+
+@pytest.mark.parametrize(("part", "mean"), [("answer", 2.0), ("answer", 5.0), ("language", 20.0), ("texts", 5.0)])
+def test_conversations_are_no_drift_though_descriptors_show_nothing_of_them(part: str, mean: float) -> None:
+    """One conversation after the other, each of one kind: taken for independent, all raise an alarm within 1,000."""
+    stopped = 0
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        topics = rng.random((8, 64)) < 0.5
+        kinds = _in_runs(rng, 4_000, mean)
+        noise = rng.random((4_000, 64)) < 0.5
+        bits = np.where(noise, rng.random((4_000, 64)) < 0.5, topics[kinds if part == "texts" else 0])
+        prints = [int.from_bytes(row.tobytes(), "big") for row in np.packbits(bits, axis=1)]
+        of_each = {"answer": "card", "language": "en"}
+        events = [
+            Traits(text, **(of_each | ({part: f"kind {kind}"} if part in of_each else {})))
+            for text, kind in zip(prints, kinds.tolist(), strict=True)
+        ]
+        rows = rng.standard_normal((4_000, 1))
+        reference = freeze(["x"], rows[:2_000].tolist(), list(range(2_000)), traits=events[:2_000])
+        ours = detectors(reference, 10_000)
+        assert set(reference.lumps) == {part}
+        assert (ours.ready.block, part in ours.parts) == (1, True)
+        after = list(range(2_000, 4_000))
+        scores = event_scores(ours.ready, rows[2_000:], after)
+        moments = [(str(k), k) for k in after]
+        stopped += ours.update(ours.start(), scores, after, events[2_000:], moments)[1] is not None
+    assert stopped <= 1
+
+
+def test_what_comes_alone_has_no_lumps() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        texts = rng.integers(0, 1 << 63, 2_000).tolist()
+        events = [Traits(text, f"kind {rng.integers(6)}", "stop") for text in texts]
+        assert lumps(events) == {}

@@ -133,6 +133,21 @@ def test_sorted_files_of_later_days_are_no_episodes(first: bool, a_turn: int) ->
     assert len(world.alarms("quality")) == 1
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_sorted_batches_of_the_last_minutes_are_no_episodes(first: bool) -> None:
+    """Every five minutes a job sends what it gathered, the right ones first or the wrong ones, in many turns."""
+    world = labelled(0)
+    for accuracy, alarms in ((0.95, 0), (0.95, 0), (0.6, 1)):
+        ids = world.serve(280)
+        world.now_ms += 300_000
+        right = sorted((world.rng.random(280) < accuracy).tolist(), reverse=first)
+        for low in range(0, 280, 20):
+            world.label(ids[low : low + 20], right[low : low + 20])
+            world.now_ms += 1_000
+        world.serve(4)
+        assert len(world.alarms("quality")) == alarms
+
+
 def test_harm_in_the_first_file_is_found_once_it_is_over() -> None:
     world = make(0)
     ids = world.serve(400)
