@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -15,25 +15,25 @@ from dashboards.push import FOLDER_TITLE
 DATASOURCE = "homeostat-prometheus"  # its name too: a Grafana may have a "Prometheus" and a default of its own
 RULES_FILE = "homeostat.rules.yml"
 DASHBOARDS = "/var/lib/grafana/dashboards/homeostat"  # where Grafana finds grafana/dashboards
-TARGETS: Mapping[str, str] = {
-    "gateway": "127.0.0.1:9101",
-    "controller": "127.0.0.1:9102",
-    "worker": "127.0.0.1:9103",
-    "trainer": "127.0.0.1:9104",
+Targets = Mapping[str, Sequence[str]]  # by kind of process: host:port of the metrics of each
+TARGETS: Targets = {
+    "gateway": ("127.0.0.1:9101",),
+    "controller": ("127.0.0.1:9102",),
+    "worker": ("127.0.0.1:9103",),
+    "trainer": ("127.0.0.1:9104",),
 }
-
 
 GRAFANA = "http://127.0.0.1:3000"
 
 
 def export(
     folder: Path,
-    targets: Mapping[str, str] = TARGETS,
+    targets: Targets = TARGETS,
     prometheus_url: str = "http://127.0.0.1:9090",
     grafana_url: str = GRAFANA,
 ) -> list[Path]:
-    """Write everything under `folder` and return the files. `targets`: process name to host:port of its metrics.
-    `grafana_url`: where people open the runbooks that pages link to."""
+    """Write everything under `folder` and return the files. `targets`: who is scraped. `grafana_url`: where people
+    open the runbooks that pages link to."""
     files: dict[str, str] = {
         "grafana/dashboards/homeostat.json": json.dumps(fleet.dashboard(), indent=2) + "\n",
         "grafana/dashboards/homeostat-runbooks.json": json.dumps(pages.dashboard(), indent=2) + "\n",
@@ -78,8 +78,8 @@ def _rules(grafana_url: str) -> Json:
     return {"apiVersion": 1, "groups": [group]}
 
 
-def _scrape(targets: Mapping[str, str]) -> Json:
-    jobs = [{"job_name": f"homeostat-{name}", "static_configs": [{"targets": [at]}]} for name, at in targets.items()]
+def _scrape(targets: Targets) -> Json:
+    jobs = [{"job_name": f"homeostat-{name}", "static_configs": [{"targets": [*at]}]} for name, at in targets.items()]
     every = {"scrape_interval": "5s", "evaluation_interval": prometheus_rules.EVERY}
     return {"global": every, "rule_files": [RULES_FILE], "scrape_configs": jobs}
 

@@ -39,7 +39,7 @@ def _quantiles(histogram: str) -> tuple[Query, ...]:
 REQUESTS = "homeostat_requests_total"
 LABELLED = Query(f"max by (version) (homeostat_accuracy_ratio{{{PICKED}}})", "{{version}}, labelled")
 ESTIMATED = Query(f"max by (version) (homeostat_estimated_accuracy_ratio{{{PICKED}}})", "{{version}}, estimated")
-OPEN = Query(f"sum by (alias) ({_largest('homeostat_alarm_open', 'alias, version, kind')})", "{{alias}}")
+OPEN = Query(f"sum by (alias) ({_largest('homeostat_alarm_open', 'alias, version, kind, about')})", "{{alias}}")
 HARM = Query(_largest("homeostat_evidence_ratio", "alias", f'{PICKED}, detector="quality"'), "{{alias}}")
 
 NOW = (
@@ -81,7 +81,12 @@ QUALITY = (
     ),
     Panel(
         "Alarms",
-        (Query(_largest("homeostat_alarm_open", "alias, version, kind"), "{{alias}} {{version}} {{kind}}"),),
+        (
+            Query(
+                _largest("homeostat_alarm_open", "alias, version, kind, about"),
+                "{{alias}} {{version}} {{kind}} {{about}}",
+            ),
+        ),
         high=1.0,
         text="1 while open. Only quality alarms, proven by labels, lead to a retraining.",
     ),

@@ -16,30 +16,33 @@ def newly(counter: str, by: str, window: str, started: str = "") -> str:
     return f"sum by ({by}) ({' or '.join(parts)})"
 
 
-def alarm_open(kind: str) -> str:
-    """Return 1 for each alias and version with an open alarm of this kind.
+def alarm_open(kind: str, by: str = "alias, version") -> str:
+    """Return 1 for each alias and version with an open alarm of this kind; `by` these labels.
 
     A worker that hands an alias over leaves a gap of seconds, one that is gone leaves nothing: the alarm stays open
     until some worker speaks of the alias again."""
-    live = _latest("alias, version", f'homeostat_alarm_open{{kind="{kind}"}}', "2m")
-    held = _latest("alias, version", f'homeostat_alarm_open{{kind="{kind}"}}', HELD)
+    live = _latest(by, f'homeostat_alarm_open{{kind="{kind}"}}', "2m")
+    held = _latest(by, f'homeostat_alarm_open{{kind="{kind}"}}', HELD)
     spoken = _latest("alias", "homeostat_alarm_open", "2m")
     return f"({live} > 0) or ({held} > 0 unless on (alias) {spoken})"
 
 
-def alarm_onset(kind: str) -> str:
+def alarm_onset(kind: str, by: str = "alias, version") -> str:
     """Return when the harm of each open alarm began, in seconds since 1970."""
-    return _latest("alias, version", f'homeostat_alarm_onset_seconds{{kind="{kind}"}}', HELD)
+    return _latest(by, f'homeostat_alarm_onset_seconds{{kind="{kind}"}}', HELD)
 
 
-def alarm_harm(kind: str) -> str:
+def alarm_harm(kind: str, by: str = "alias, version") -> str:
     """Return the share of bad replies that each alarm of this kind was raised for."""
-    return _latest("alias, version", f'homeostat_alarm_harm_ratio{{kind="{kind}"}}', HELD)
+    return _latest(by, f'homeostat_alarm_harm_ratio{{kind="{kind}"}}', HELD)
 
 
 def first_seen(expression: str) -> str:
-    """Return when the expression was above zero first, in the last six hours."""
-    return f"min_over_time(timestamp(({expression}) > 0)[6h:5m]) or timestamp(({expression}) > 0)"
+    """Return when the expression began to be above zero, after five minutes in which it was not; where that is longer
+    ago than six hours, these."""
+    before = f"max_over_time(({expression})[5m:1m] offset 1m) > 0"
+    began = f"max_over_time(timestamp((({expression}) > 0) unless ({before}))[6h:1m])"
+    return f"{began} or min_over_time(timestamp(({expression}) > 0)[6h:5m]) or timestamp(({expression}) > 0)"
 
 
 def burning(window: str, burn: float) -> str:

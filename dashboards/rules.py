@@ -48,14 +48,18 @@ class Rule:
 
 
 VERSION = ("alias", "version")
+SUBJECT = (*VERSION, "about")  # a flag, a group: each has alarms of its own, and pages of its own
 SHARE = "humanizePercentage"
 
 
-def _alarm(kind: str, title: str, severity: Severity, summary: str, do: str, uid: str = "") -> Rule:
+def _alarm(
+    kind: str, title: str, severity: Severity, summary: str, do: str, uid: str = "", by: tuple[str, ...] = VERSION
+) -> Rule:
     """A page that stays while the alarm is open."""
-    shown = Figure(alarm_harm(kind), SHARE)
-    uid = f"homeostat-{uid or kind}"
-    return Rule(uid, title, alarm_open(kind), VERSION, severity, summary, do, amount=shown, onset=alarm_onset(kind))
+    named = ", ".join(by)
+    shown = Figure(alarm_harm(kind, named), SHARE)
+    onset, uid = alarm_onset(kind, named), f"homeostat-{uid or kind}"
+    return Rule(uid, title, alarm_open(kind, named), by, severity, summary, do, amount=shown, onset=onset)
 
 
 ALARMS = (
@@ -73,16 +77,17 @@ ALARMS = (
         "Answers cross a line",
         "critical",
         "<alias> <version> gives answers with private data, abuse, refusals or what policy forbids more often than it "
-        "did; <amount> of the answers.",
-        "`homeostat alarms list` says which. Where this version is the cause: `homeostat rollback <alias>`.",
+        "did (<about>); <amount> of the answers.",
+        "`homeostat alarms list` says more. Where this version is the cause: `homeostat rollback <alias>`.",
+        by=SUBJECT,
     ),
     _alarm(
         "fairness",
         "A group is served worse",
         "warning",
-        "<alias> <version> serves one group of its clients worse than the rest, by <amount>.",
-        "`homeostat alarms list` says which group and in what. Where this version is the cause: "
-        "`homeostat rollback <alias>`.",
+        "<alias> <version> serves one group of its clients (<about>) worse than the rest, by <amount>.",
+        "`homeostat alarms list` says in what. Where this version is the cause: `homeostat rollback <alias>`.",
+        by=SUBJECT,
     ),
     _alarm(
         "estimated_quality",

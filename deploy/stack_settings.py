@@ -68,6 +68,16 @@ class StackSettings:
         more = {f"gateway-{i}": port for i, port in enumerate(self.more_gateway_admin_ports, 1)}
         return {"gateway": self.gateway_admin_port, **more}
 
+    def metrics_addresses(self) -> dict[str, list[str]]:
+        """Where Prometheus finds the metrics, by kind of process."""
+        ports = {
+            "gateway": list(self.gateways().values()),
+            "controller": [self.controller_metrics_port],
+            "worker": [self.worker_metrics_port],
+            "trainer": [self.trainer_metrics_port],
+        }
+        return {name: [f"127.0.0.1:{port}" for port in each] for name, each in ports.items()}
+
     def engine_urls(self) -> dict[str, str]:
         """Replica name to address, as the controller and the gateway reach it."""
         return {f"engine-{replica}": f"http://127.0.0.1:{port}" for replica, port in enumerate(self.engine_ports)}

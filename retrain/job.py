@@ -155,7 +155,7 @@ def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manife
     dataset = build(
         spec.settings,
         fresh,
-        usable(tokenizer, harvest.healthy(lake, request.alias, request.since_ms)[-NEWEST:], dropped),
+        usable(tokenizer, harvest.healthy(lake, request.alias, request.since_ms, NEWEST), dropped),
         usable(tokenizer, manifest.trained_on(root, request.champion), dropped),
         METRICS[spec.metric],
         manifest.familiar(root, request.alias, request.champion, request.since_ms),

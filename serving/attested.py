@@ -9,6 +9,7 @@ from streams.events import ReplicaAttested
 
 STALE_PERIODS = 3  # an attestation older than this many periods says nothing about now
 STALE_AT_LEAST_S = 15.0
+GONE_AFTER_S = 86_400.0  # of silence while others speak: it was taken away
 
 
 def stale_after_s(settings: ControllerSettings) -> float:
@@ -20,6 +21,14 @@ def fresh(settings: ControllerSettings, replicas: Iterable[ReplicaAttested], now
     """The replicas that lately said they are well."""
     oldest = now_ms - 1000 * stale_after_s(settings)
     return [replica for replica in replicas if replica.healthy and replica.time_ms >= oldest]
+
+
+def present(replicas: Iterable[ReplicaAttested]) -> list[ReplicaAttested]:
+    """Those that are not gone for good: the log keeps the last word of each replica for ever, and one that was taken
+    away has no other. A day in which nobody spoke takes nobody away."""
+    known = list(replicas)
+    latest_ms = max((replica.time_ms for replica in known), default=0)
+    return [replica for replica in known if latest_ms - replica.time_ms <= 1000 * GONE_AFTER_S]
 
 
 def everywhere(replicas: Iterable[ReplicaAttested], version: str, digest: str) -> bool:

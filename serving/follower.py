@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from serving.attestation_age import Arrivals, Staleness
-from serving.attested import STALE_AT_LEAST_S
+from serving.attested import STALE_AT_LEAST_S, present
 from serving.routing import RouteTable
 from streams.events import Event, ReplicaAttested, RouteWritten
 from streams.log import KafkaSettings, Record, follow
@@ -186,7 +186,7 @@ def _table(routes: Iterable[RouteWritten], attestations: Iterable[ReplicaAtteste
     table = RouteTable()
     for route in routes:
         table = table.with_route(route)
-    for attestation in attestations:
+    for attestation in present(attestations):
         table = table.with_attestation(attestation)
     return table
 

@@ -13,6 +13,7 @@ from monitor.findings import Kind
 from monitor.judge import Progress, progress
 from monitor.settings import MonitorSettings
 from monitor.wanted import labels_wanted
+from monitor.watch import Raised
 from streams import metrics
 from streams.events import WindowClosed
 from streams.state import JudgeRecord
@@ -33,6 +34,7 @@ UNUSED_MS = 600_000  # of event time: a version that was no champion, and answer
 
 Place = tuple[str, str]  # alias, version
 Group = tuple[str, str, str]  # key, value, measure
+Subject = tuple[Kind, str]  # of alarms: their kind, and the flag or group that they are about
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Board:
     settings: MonitorSettings
     shown: dict[str, dict[str, int]] = field(default_factory=dict)
     gaps: dict[Place, set[Group]] = field(default_factory=dict)
+    subjects: dict[Place, set[Subject]] = field(default_factory=dict)  # whose alarms were open
 
     def show(self, memory: JudgeRecord, windows: Iterable[WindowClosed] = ()) -> None:
         """The alias as its memory says, and these windows of it."""
@@ -54,6 +57,7 @@ class Board:
             if champion in ("", version):
                 versions.setdefault(version, 0)
                 _stands(alias, version, stands)
+                self._alarms((alias, version), stands)
         for window in windows:
             if window.version == champion or (window.requests and window.version not in memory.judge.watches):
                 versions[window.version] = max(versions.get(window.version, 0), window.end_ms)
@@ -65,9 +69,29 @@ class Board:
         """Others tell of these aliases now."""
         for alias in aliases:
             for version in self.shown.pop(alias, {}):
-                self.gaps.pop((alias, version), None)
+                self._forget((alias, version))
             for metric in (metrics.LATE, metrics.LABELS_WANTED, *OF_VERSIONS):
                 metric.remove_by_labels({"alias": alias})
+
+    def _forget(self, place: Place) -> None:
+        self.gaps.pop(place, None)
+        self.subjects.pop(place, None)
+
+    def _alarms(self, place: Place, stands: Progress) -> None:
+        """Each by what it is about: one that is open must not hide the next."""
+        raised: dict[Subject, Raised] = {(each.kind, each.about): each for each in stands.raised.values()}
+        known = self.subjects.setdefault(place, {(kind, "") for kind in get_args(Kind)})
+        known.update(raised)
+        for kind, about in known:
+            each = raised.get((kind, about))
+            metrics.ALARM_OPEN.labels(*place, kind, about).set(each is not None)
+            if each is not None:
+                metrics.ALARM_ONSET.labels(*place, kind, about).set(each.onset_ms / 1_000)
+                metrics.ALARM_HARM.labels(*place, kind, about).set(each.harm)
+            else:
+                gone = {"alias": place[0], "version": place[1], "kind": kind, "about": about}
+                for metric in (metrics.ALARM_ONSET, metrics.ALARM_HARM):
+                    metric.remove_by_labels(gone)
 
     def _gaps(self, window: WindowClosed) -> None:
         """A window tells of all groups that can be compared; of others there is nothing to show any more."""
@@ -89,7 +113,7 @@ class Board:
             gone = version in memory.judge.watches or newest_ms - answered_ms > UNUSED_MS
             if champion not in ("", version) and gone:
                 del versions[version]
-                self.gaps.pop((memory.alias, version), None)
+                self._forget((memory.alias, version))
                 for metric in OF_VERSIONS:
                     metric.remove_by_labels({"alias": memory.alias, "version": version})
 
@@ -98,15 +122,6 @@ def _stands(alias: str, version: str, stands: Progress) -> None:
     metrics.REFERENCE_EVENTS.labels(alias, version).set(stands.reference_events)
     for detector, log10 in stands.evidence.items():
         metrics.EVIDENCE.labels(alias, version, detector).set(10.0**log10)
-    for kind in get_args(Kind):
-        raised = [each for each in stands.raised.values() if each.kind == kind]
-        metrics.ALARM_OPEN.labels(alias, version, kind).set(bool(raised))
-        if raised:
-            metrics.ALARM_ONSET.labels(alias, version, kind).set(min(each.onset_ms for each in raised) / 1_000)
-            metrics.ALARM_HARM.labels(alias, version, kind).set(max(each.harm for each in raised))
-        else:
-            for metric in (metrics.ALARM_ONSET, metrics.ALARM_HARM):
-                metric.remove_by_labels({"alias": alias, "version": version, "kind": kind})
 
 
 def _window(window: WindowClosed) -> None:

@@ -36,21 +36,21 @@ ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
 CLEARED = Counter("homeostat_alarms_cleared_total", "Alarms that are over.", ["alias", "kind", "cause"])
 ALARM_OPEN = Gauge(
     "homeostat_alarm_open",
-    "1 while an alarm of this kind is open for the version that serves, 0 while none is.",
-    ["alias", "version", "kind"],
+    "1 while an alarm of this kind about this flag or group is open for the version that serves, 0 while none is.",
+    ["alias", "version", "kind", "about"],
 )
 ALARM_HARM = Gauge(
     "homeostat_alarm_harm_ratio",
-    "Share of bad replies that the open alarm was raised for, or how much worse off a group is; of several the most.",
-    ["alias", "version", "kind"],
+    "Share of bad replies that the open alarm was raised for, or how much worse off a group is.",
+    ["alias", "version", "kind", "about"],
 )
 LABELS_WANTED = Gauge(
     "homeostat_labels_wanted", "Labels that are missing to tell whether there is harm, or to train.", ["alias"]
 )
 ALARM_ONSET = Gauge(
     "homeostat_alarm_onset_seconds",
-    "When what the open alarm is about began, as far as is known: Unix time; of several the first.",
-    ["alias", "version", "kind"],
+    "When what the open alarm is about began, as far as is known: Unix time.",
+    ["alias", "version", "kind", "about"],
 )
 WINDOWS = Counter("homeostat_windows_total", "Windows closed.", ["alias"])
 LATE = Gauge(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy.commands.group import Ordered
+from deploy.commands.group import CONFIG, Ordered, load
 
 
 @click.group(cls=Ordered)
@@ -19,12 +19,15 @@ def dashboards() -> None:
 @click.option(
     "--grafana", default=None, envvar="GRAFANA_URL", help="Where people open the runbooks that pages link to."
 )
-def export(folder: Path, grafana: str | None) -> None:
-    """Write dashboards, runbooks, alert rules (Grafana's and Prometheus') and a Prometheus configuration to FOLDER."""
+@CONFIG
+def export(folder: Path, grafana: str | None, config_path: Path | None) -> None:
+    """Write dashboards, runbooks, alert rules (Grafana's and Prometheus') and a Prometheus configuration to FOLDER.
+
+    Prometheus asks every process of the stack, at the ports that it is configured with."""
     from dashboards.export import GRAFANA
     from dashboards.export import export as write
 
-    for path in write(folder, grafana_url=grafana or GRAFANA):
+    for path in write(folder, load(config_path).stack.metrics_addresses(), grafana_url=grafana or GRAFANA):
         click.echo(str(path))
 
 

@@ -84,6 +84,7 @@ def show(table: RouteTable, standing: Standing | None = None) -> None:
     for alias, route in table.routes.items():
         metrics.GENERATION.labels(alias).set(route.generation)
         metrics.WEIGHT.labels(alias).set(route.weight if route.canary else 0.0)
+    metrics.HEALTHY.clear()  # of replicas that are gone
     for replica, attestation in table.attestations.items():
         well = standing is None or standing.well(replica)
         metrics.HEALTHY.labels(replica).set(attestation.healthy and well)

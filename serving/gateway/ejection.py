@@ -9,16 +9,19 @@ from dataclasses import dataclass
 
 LONGEST_S = 30.0
 DOUBLINGS = 60  # more than it takes from any pause to the longest
+MOST_ELSEWHERE = 64
 NEVER = float("-inf")
 NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Failing:
-    """How often in a row, and until when it is left alone. `trial`: a request is on its way that will tell."""
+    """How often in a row, and until when it is left alone. `elsewhere`: how many requests go to others before it is
+    tried again, however long that takes. `trial`: a request is on its way that will tell."""
 
     times: int
     until_s: float
+    elsewhere: int = 0
     trial: bool = False
 
 
@@ -32,10 +35,13 @@ class Ejection:
         self._heard: dict[str, float] = {}
         self._silent: dict[str, float] = {}  # since when
 
-    def failed(self, replica: str) -> None:
+    def failed(self, replica: str, *, silent: bool = False) -> None:
+        """`silent`: it let a request's time run out. Each trial costs a client its answer then, and where few come a
+        pause is over before the next: so only a share of them are trials, half as many after each."""
         times = self._failing[replica].times + 1 if replica in self._failing else 1
         pause_s = min(self._avoid_s * 2.0 ** min(times - 1, DOUBLINGS), LONGEST_S)
-        self._failing[replica] = Failing(times, self._clock() + pause_s)
+        elsewhere = min(2 ** min(times, DOUBLINGS), MOST_ELSEWHERE) if silent and self._avoid_s else 0
+        self._failing[replica] = Failing(times, self._clock() + pause_s, elsewhere)
 
     def heard(self, replica: str) -> None:
         """Something of an answer has come, more than its head, to whatever request."""
@@ -52,7 +58,7 @@ class Ejection:
         since = self._silent.get(replica, NEVER)
         since = self._silent[replica] = since if since > heard else max(began_s, heard)
         if now - since >= self._silent_s:
-            self.failed(replica)
+            self.failed(replica, silent=True)
             return True
         self.undecided(replica)
         return False
@@ -67,13 +73,21 @@ class Ejection:
         if not self._failing:
             return NOBODY
         now = self._clock()
-        return frozenset(name for name, failing in self._failing.items() if failing.trial or failing.until_s > now)
+        return frozenset(
+            name
+            for name, failing in self._failing.items()
+            if failing.trial or failing.elsewhere > 0 or failing.until_s > now
+        )
 
     def failing(self, replica: str) -> bool:
         """Whether it failed last, and has not answered since."""
         return replica in self._failing
 
     def trying(self, replica: str) -> None:
-        """A request is its trial: until it has shown something the others go elsewhere."""
-        if self._failing and replica in self._failing:
-            self._failing[replica].trial = True
+        """A request goes there. Where it failed last that is its trial: until it has shown something the others go
+        elsewhere."""
+        for name, failing in self._failing.items():
+            if name == replica:
+                failing.trial = True
+            else:
+                failing.elsewhere -= 1

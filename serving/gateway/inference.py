@@ -19,7 +19,7 @@ from serving.gateway import bounds, question, reply
 from serving.gateway.capture import Capture, Exchange, count
 from serving.gateway.deaths import UNREACHED, Deaths, lost
 from serving.gateway.ejection import Ejection
-from serving.gateway.errors import UNREADABLE, ApiError, cut, unavailable
+from serving.gateway.errors import STAY, UNREADABLE, ApiError, cut, unavailable
 from serving.gateway.link import Broken, Died, Link, Unreached
 from serving.gateway.patience import Patience
 from serving.gateway.question import PATHS, Asked, Operation
@@ -115,7 +115,7 @@ class Inference:
     def _unheard(self, choice: Choice, began_s: float) -> None:
         """The time was up, the client's or the operator's. The latter is long enough for any answer."""
         if time.monotonic() - began_s >= NEARLY * self.settings.timeout_s:
-            self.ejection.failed(choice.replica)
+            self.ejection.failed(choice.replica, silent=True)
         elif not self.ejection.unheard(choice.replica, began_s):
             return
         log.warning("replica does not answer", replica=choice.replica, version=choice.version)
@@ -187,21 +187,27 @@ class Inference:
     def _understood(self, exchange: Exchange, link: Link, data: bytes) -> bytes:
         """The body for the client. Raises ApiError where the engine does not know the path, or says nothing that is
         meant for a client."""
+        refused, headers = 400 <= link.status < 500 and link.status != 404, _told_by(link)
+        if link.status == 500:
+            headers |= STAY
         try:
             if link.status == 200:
                 data, exchange.answer = reply.whole(data, exchange.asked)
                 return data
             if "error" in (said := msgspec.json.decode(data, type=dict[str, Any])):
                 return data
-            if 400 <= link.status < 500 and link.status != 404 and (why := said.get("message") or said.get("detail")):
-                raise ApiError(link.status, _sentence(why), code="engine_refused", headers=_told_by(link))
+            if (refused or link.status >= 500) and (why := said.get("message") or said.get("detail")):
+                code = "engine_refused" if refused else "engine_failed"
+                raise ApiError(link.status, _sentence(why), code=code, headers=headers)
         except UNREADABLE:
             pass
         if link.status == 404:
             path = PATHS[exchange.asked.operation]
             raise ApiError(404, f"the engine does not serve {path} for this model", code="not_supported")
-        message = f"the engine's answer (status {link.status}) is no JSON object"
-        raise ApiError(502, message, code="engine_failed", headers=_told_by(link))
+        if refused:  # also by what stands before an engine
+            raise ApiError(link.status, _plain(link, data), code="engine_refused", headers=headers)
+        message = f"the engine's answer (status {link.status}) is not understood"
+        raise ApiError(502, message, code="engine_failed", headers=headers)
 
     async def _stream(
         self, request: Request, exchange: Exchange, choice: Choice, link: Link, patience: Patience
@@ -325,6 +331,13 @@ def _sentence(why: object) -> str:
     """An engine's reason for a refusal, as text: pydantic's are lists."""
     text = why if isinstance(why, str) else msgspec.json.encode(why).decode()
     return text[:LONGEST_REASON]
+
+
+def _plain(link: Link, data: bytes) -> str:
+    """A refusal that is no JSON, as far as it is words."""
+    worded = link.headers.get("content-type", "").lower().startswith("text/plain")
+    text = data.decode(errors="replace").strip()[:LONGEST_REASON] if worded else ""
+    return text or f"the engine refused the request with status {link.status} and does not say why"
 
 
 def _text(value: str) -> str:

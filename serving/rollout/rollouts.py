@@ -83,7 +83,7 @@ class Rollouts:
         self._offered: set[str] = set()
         self._reigns: dict[str, tuple[str, int]] = {}  # alias -> its champion, and since when
         self._outcomes: dict[str, list[Outcome]] = defaultdict(list)
-        self._watermarks: dict[tuple[str, str, int], int] = {}
+        self._watermarks: dict[tuple[str, str, str, int], int] = {}
 
     @property
     def active(self) -> dict[str, Rollout]:
@@ -116,12 +116,13 @@ class Rollouts:
                 self._waiting[result.alias] = result
 
     def score(self, record: Record[ScoreBatch]) -> None:
-        """Replies and labels of an alias whose rollout is watched; offsets seen before are left out."""
+        """Replies and labels of an alias whose rollout is watched; offsets seen before are left out. Those of a topic
+        made anew count from 0 again."""
         batch = record.event
         rollout = self._active.get(batch.alias)
         if rollout is None or record.timestamp_ms < rollout.begun_ms:
             return
-        at = (batch.alias, batch.source_topic, batch.partition)
+        at = (batch.alias, batch.source_topic, batch.topic_id, batch.partition)
         found = outcomes(batch, rollout, self._settings.latency_slo_ms, self._watermarks.get(at, 0))
         with self._lock:
             self._watermarks[at] = max(self._watermarks.get(at, 0), batch.last_offset + 1)

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import yaml
+from click.testing import CliRunner
 
 from dashboards import fleet, pages
 from dashboards.export import DATASOURCE, TARGETS, export
 from dashboards.rules import RULES
+from deploy.cli import main
 
 
 def test_every_file_is_written_and_readable(tmp_path: Path) -> None:
@@ -38,11 +40,36 @@ def test_rules_link_to_runbooks_of_the_grafana_that_people_use(tmp_path: Path) -
 
 
 def test_prometheus_scrapes_every_process_given(tmp_path: Path) -> None:
-    export(tmp_path, {**TARGETS, "worker": "worker:9103"})
+    export(tmp_path, {**TARGETS, "worker": ["worker:9103"]})
     scraped = yaml.safe_load((tmp_path / "prometheus/prometheus.yml").read_text())["scrape_configs"]
     found = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped}
     assert found["homeostat-worker"] == ["worker:9103"]
     assert len(found) == 4
+
+
+def test_prometheus_scrapes_the_stack_as_it_is_configured(tmp_path: Path) -> None:
+    """A gateway that nobody scrapes may end without a page."""
+    config = tmp_path / "homeostat.toml"
+    config.write_text(
+        "[stack]\ngateway_admin_port = 9201\nmore_gateway_admin_ports = [9211, 9221]\nworker_metrics_port = 9203\n"
+    )
+    for words, expected in (
+        ([], {name: list(at) for name, at in TARGETS.items()}),
+        (
+            ["--config", str(config)],
+            {
+                "gateway": ["127.0.0.1:9201", "127.0.0.1:9211", "127.0.0.1:9221"],
+                "controller": ["127.0.0.1:9102"],
+                "worker": ["127.0.0.1:9203"],
+                "trainer": ["127.0.0.1:9104"],
+            },
+        ),
+    ):
+        done = CliRunner().invoke(main, ["dashboards", "export", str(tmp_path / "out"), *words])
+        assert done.exit_code == 0, done.output
+        scraped = yaml.safe_load((tmp_path / "out/prometheus/prometheus.yml").read_text())["scrape_configs"]
+        found = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped}
+        assert found == {f"homeostat-{name}": at for name, at in expected.items()}
 
 
 def test_a_second_export_writes_the_same(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ class Case:
 
 
 def alarm(kind: str, values: str, version: str = V1, worker: str = WORKERS[0], onset: str = "600") -> dict[str, str]:
-    labels = f'{version}, kind="{kind}", {worker}'
+    about = f', about="{ABOUT[kind]}"' if kind in ABOUT else ""
+    labels = f'{version}, kind="{kind}"{about}, {worker}'
     times = re.sub(r"[01](?=x)", onset, values)
     return {
         f"homeostat_alarm_open{{{labels}}}": values,
@@ -47,6 +48,7 @@ def alarm(kind: str, values: str, version: str = V1, worker: str = WORKERS[0], o
 
 
 PAGED = {"alias": "support", "version": "v1"}
+ABOUT = {"safety": "output_pii", "fairness": "language=de"}
 SAID = {"amount": "37%", "since": DAWN.format("00:10:00")}
 GONE = "1x30 _x90"  # reports for half an hour, then nothing
 
@@ -55,13 +57,17 @@ def kind_of(rule: str) -> str:
     return {"homeostat-harm": "quality", "homeostat-estimated": "estimated_quality"}.get(rule, rule[10:])
 
 
+def paged(rule: str) -> dict[str, str]:
+    return PAGED | ({"about": ABOUT[kind_of(rule)]} if kind_of(rule) in ABOUT else {})
+
+
 ALARMS = ["homeostat-harm", "homeostat-safety", "homeostat-fairness", "homeostat-estimated", "homeostat-latency"]
 COUNTED = [
     ("homeostat-unread", "homeostat_events_deleted_unread_total"),
     ("homeostat-too-large", "homeostat_records_too_large_total"),
 ]
 CASES = [
-    *(Case(rule, "an open alarm pages", alarm(kind_of(rule), "1x120"), PAGED, figures=SAID) for rule in ALARMS),
+    *(Case(rule, "an open alarm pages", alarm(kind_of(rule), "1x120"), paged(rule), figures=SAID) for rule in ALARMS),
     *(Case(rule, "a cleared one does not", alarm(kind_of(rule), "1x30 0x90")) for rule in ALARMS),
     Case("homeostat-harm", "at the first moment", alarm("quality", "_x59 1x60"), PAGED, figures=SAID),
     Case("homeostat-harm", "once more within 15 minutes of a restart",
@@ -80,7 +86,7 @@ CASES = [
     Case("homeostat-errors", "both windows burn",
          {f'homeostat_requests_total{{{V1}, arm="champion", status="200"}}': "0+60x120",
           f'homeostat_requests_total{{{V1}, arm="champion", status="502"}}': "0+20x120"},
-         PAGED, figures={"amount": "25%", "since": DAWN.format("00:05:00")}),
+         PAGED, figures={"amount": "25%", "since": DAWN.format("00:01:00")}),
     Case("homeostat-errors", "a shadow's errors reach nobody",
          {f'homeostat_requests_total{{{V1}, arm="champion", status="200"}}': "0+60x120",
           f'homeostat_requests_total{{{V1}, arm="shadow", status="502"}}': "0+60x120"}),
@@ -105,15 +111,18 @@ CASES = [
     Case("homeostat-absent", "all well", EVERYBODY),
     Case("homeostat-fewer", "one of two gateways vanished",
          EVERYBODY | {'up{job="homeostat-gateway", instance="gateway:2"}': "1x50 _x60"},
-         {"job": "homeostat-gateway"}, at=70, figures={"amount": "1", "since": DAWN.format("01:00:00")}),
+         {"job": "homeostat-gateway"}, at=70, figures={"amount": "1", "since": DAWN.format("00:56:00")}),
     Case("homeostat-fewer", "pods of a rollout replaced",
          EVERYBODY | {'up{job="homeostat-gateway", instance="gateway:2"}': "1x50 _x60",
                       'up{job="homeostat-gateway", instance="gateway:3"}': "_x49 1x60"}),
     Case("homeostat-replica", "unhealthy", {'homeostat_replica_healthy{replica="e1"}': "1x50 0x60"},
-         {"replica": "e1"}, figures={"since": DAWN.format("00:55:00")}),
+         {"replica": "e1"}, figures={"since": DAWN.format("00:51:00")}),
     Case("homeostat-replica", "healthy", {'homeostat_replica_healthy{replica="e1"}': "1x120"}),
     Case("homeostat-kafka", "away for two minutes", {f"homeostat_kafka_connected{{{WORKERS[0]}}}": "1x57 0x60"},
-         {"job": "homeostat-worker", "instance": "worker-1:9103"}, figures={"since": DAWN.format("01:00:00")}),
+         {"job": "homeostat-worker", "instance": "worker-1:9103"}, figures={"since": DAWN.format("00:58:00")}),
+    Case("homeostat-kafka", "once more, after an hour in which all was well",
+         {f"homeostat_kafka_connected{{{WORKERS[0]}}}": "1x9 0x5 1x60 0x60"},
+         {"job": "homeostat-worker", "instance": "worker-1:9103"}, at=80, figures={"since": DAWN.format("01:17:00")}),
     Case("homeostat-kafka", "there", {f"homeostat_kafka_connected{{{WORKERS[0]}}}": "1x120"}),
     Case("homeostat-stalled", "two partitions",
          {'homeostat_consumer_stalled_partitions{topic="inference.events"}': "2x90"},
@@ -131,13 +140,13 @@ CASES = [
     Case("homeostat-lost", "by a process that began anew, as many as its predecessor",
          {f'homeostat_publisher_dropped_total{{topic="t", reason="full", {WORKERS[0]}}}': "7x56 _x2 7x60",
           f"process_start_time_seconds{{{WORKERS[0]}}}": "0x56 3420x60"},
-         {"topic": "t", "reason": "full"}, figures={"amount": "7", "since": DAWN.format("00:00:00")}),
+         {"topic": "t", "reason": "full"}, figures={"amount": "7", "since": DAWN.format("00:57:00")}),
     Case("homeostat-lost", "long ago", {'homeostat_publisher_dropped_total{topic="t", reason="full"}': "7x120"}),
     *(Case(rule, "the first ones", {f'{counter}{{topic="t"}}': "_x55 3x60"},
            {"topic": "t"}, figures={"amount": "3", "since": DAWN.format("00:55:00")}) for rule, counter in COUNTED),
     *(Case(rule, "long ago", {f'{counter}{{topic="t"}}': "3x120"}) for rule, counter in COUNTED),
     Case("homeostat-made-anew", "at once", {'homeostat_topic_made_anew{topic="t"}': "0x55 1x60"},
-         {"topic": "t"}, figures={"since": DAWN.format("01:00:00")}),
+         {"topic": "t"}, figures={"since": DAWN.format("00:56:00")}),
     Case("homeostat-made-anew", "accepted", {'homeostat_topic_made_anew{topic="t"}': "1x55 0x60"}),
     Case("homeostat-unreadable", "the first one", {'homeostat_events_dead_lettered_total{topic="t"}': "_x55 1x60"},
          {"topic": "t"}, figures={"amount": "1", "since": DAWN.format("00:55:00")}),

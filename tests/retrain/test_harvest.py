@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +112,21 @@ def test_the_harms_begin_parts_fresh_from_healthy(root: Path) -> None:
     put(root, FEEDBACK, [word(i, "late") for i in range(1, 7)])
     assert [row.id for row in harvest.fresh(root, "support", 4_000)] == ["e4", "e5", "e6"]
     assert [row.id for row in harvest.healthy(root, "support", 4_000)] == ["e1", "e2", "e3"]
+
+
+def test_of_a_long_history_only_the_newest_rows_are_held(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a downstream system labels everything, history grows by most of a gigabyte a day."""
+    put(root, INFERENCE, [reply(i, status=499 if i == 6 else 200) for i in (5, 3, 1, 2, 6, 4)])
+    put(root, FEEDBACK, [word(i, "late") for i in range(1, 7)])
+    held, chosen = list[str](), lake.chosen
+
+    def spy(root: Path, topic: Topic, ids: Iterable[str], **more: Any) -> Any:
+        held.extend(ids := list(ids))
+        return chosen(root, topic, ids, **more)
+
+    monkeypatch.setattr(lake, "chosen", spy)
+    assert [row.id for row in harvest.healthy(root, "support", 10_000, 2)] == ["e4", "e5"] == held
+    assert len(harvest.healthy(root, "support", 10_000, 6)) == 5
 
 
 def test_no_lake_no_rows(root: Path) -> None:

@@ -80,6 +80,17 @@ async def test_who_hangs_up_on_it_tells_as_much() -> None:
         assert await statuses(scene, 6) == [200] * 6
 
 
+async def test_where_few_ask_most_of_them_are_no_trial_of_a_hung_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pause is over before the next request: every second one was a trial, and lost."""
+    monkeypatch.setattr("serving.gateway.ejection.LONGEST_S", 0.0)
+    async with hanging(timeout_s=0.1, avoid_s=0.01) as scene:
+        found = await statuses(scene, 60)
+        assert 1 <= found.count(504) <= 6
+        scene.attest(0)  # another process under its name answers
+        await statuses(scene, 70)
+        assert not scene.gateway.ejection.failing("engine-0")
+
+
 async def test_a_clients_own_short_time_alone_says_nothing_about_a_replica() -> None:
     async def slow(visit: Visit) -> None:
         while True:

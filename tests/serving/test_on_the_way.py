@@ -67,6 +67,39 @@ async def test_a_refusal_is_one_whatever_shape_an_engine_gives_it(
         assert [event.status for event in await scene.served(1)] == [status]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "told"),
+    [
+        ("400 Bad", "text/plain", b"the prompt is too long", "the prompt is too long"),
+        ("413 Too Large", "text/html", b"<html><h1>413</h1></html>", "status 413"),
+        ("429 Too Many", "text/plain; charset=utf-8", b"Too many requests", "Too many requests"),
+        ("503 No", "application/json", b'{"detail":"scaling"}', "scaling"),
+        ("500 No", "application/json", b'{"object":"error","message":"engine dead"}', "engine dead"),
+    ],
+)
+async def test_a_status_is_kept_though_its_words_are_no_openai_error(
+    status: str, kind: str, body: bytes, told: str, stream: bool
+) -> None:
+    """Of proxies before an engine, and of older ones. A refusal as 502 would be sent again, twice, by a client."""
+    answer = whole(body, f"content-type: {kind}", "retry-after: 7", status=status)
+    async with before(always(answer)) as (scene, _):
+        reply = await scene.post(body={**BODY, "stream": stream})
+        assert (reply.status, reply.headers["retry-after"]) == (int(status[:3]), "7")
+        assert told in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"Internal Server Error", b'{"detail":"boom"}', b'{"object":"error","message":"boom","code":500}']
+)
+async def test_a_request_that_an_engine_failed_at_is_not_sent_again_whatever_its_words(body: bytes) -> None:
+    async with before(always(whole(body, status="500 No"))) as (scene, engine):
+        async with openai.AsyncOpenAI(base_url=scene.url("/v1"), api_key="secret", max_retries=2) as client:
+            with pytest.raises(openai.APIStatusError):
+                await client.chat.completions.create(**BODY)
+        assert len(engine.requests) == 1
+
+
 async def test_they_pass_with_a_stream_and_with_words_that_are_no_json_too() -> None:
     async with before(always(chunked(told("\n", "\n\n"), headers=SSE))) as (scene, _):
         assert (await scene.post(body=STREAMED)).headers["x-request-id"] == "r-1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from serving.rollout.rollouts import Rollouts
 from serving.settings import ControllerSettings
 from streams.events import Event, RetrainStatus, RouteWritten
 from streams.identity import adapter_path
-from streams.log import KafkaSettings
+from streams.log import KafkaSettings, Record
 from streams.topics import Topic
 from tests.serving.adapter_files import store
 from tests.serving.rollout_world import ALIAS, FIRST, NEW, OLD, OTHER, OTHER_DIGEST, Member, RolloutWorld
@@ -142,6 +143,19 @@ def test_scores_that_come_twice_count_once(world: RolloutWorld) -> None:
     guard = member(world).rollouts.active[ALIAS].guard
     assert guard is not None
     assert guard.replies == 2
+
+
+def test_offsets_of_a_topic_made_anew_count_from_0_again(world: RolloutWorld) -> None:
+    to(world, State.CANARY)
+    for id, first in (("known", 900_000), ("anew", 0)):
+        world.offsets = itertools.count(first)
+        record = world.batch("good", 2)
+        told = msgspec.structs.replace(record.event, topic_id=id)
+        member(world).rollouts.score(Record(record.partition, record.offset, record.timestamp_ms, told))
+    member(world).look()
+    guard = member(world).rollouts.active[ALIAS].guard
+    assert guard is not None
+    assert guard.replies == 4
 
 
 def test_a_score_of_before_the_canary_counts_nothing(world: RolloutWorld) -> None:

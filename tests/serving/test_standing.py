@@ -7,15 +7,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import prometheus_client
 import pytest
 
 from deploy import ports
 from serving.attestation_age import Arrivals, Staleness
-from serving.gateway.admin import serving_admin
+from serving.attested import present
+from serving.follower import Follower, Snapshot
+from serving.gateway.admin import serving_admin, show
 from serving.routing import NoReplica, RouteTable, pick, served
 from streams.events import Arm, ReplicaAttested, RouteWritten
 from streams.journal_metrics import well
@@ -77,6 +81,20 @@ def test_what_is_read_of_the_past_is_as_old_as_it_says() -> None:
     clocks = Clocks()
     clocks.attest("r", age_s=3_600, live=False)
     assert clocks.stale() == {"r"}
+
+
+def test_a_replica_that_was_taken_away_is_forgotten_after_a_day_of_silence(tmp_path: Path) -> None:
+    """Its last word stays in the log for ever: it would be unhealthy for ever."""
+    day_ms = 86_400_000
+    known = [attested("r1", 8 * day_ms), attested("r2", 7 * day_ms), attested("gone", 7 * day_ms - 1)]
+    snapshot = tmp_path / "routes.json"
+    snapshot.write_bytes(msgspec.json.encode(Snapshot(attestations=known)))
+    show(table(*known))
+    show(Follower(KafkaSettings(), snapshot).table())
+    found = {name: prometheus_client.REGISTRY.get_sample_value("homeostat_replica_healthy", {"replica": name})
+             for name in ("r1", "r2", "gone")}  # fmt: skip
+    assert found == {"r1": 1.0, "r2": 1.0, "gone": None}
+    assert present(known[1:]) == known[1:]  # nobody spoke since: all of them may be down
 
 
 def test_nobody_is_stale_while_kafka_is_away_nor_just_after() -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from monitor.gaps import Gap
 from monitor.judge import AliasState
+from monitor.watch import Raised
 from streams import codec
 from streams.board import UNUSED_MS, Board
 from streams.events import WindowClosed
@@ -26,7 +27,7 @@ ALIAS = "support"
 
 
 def value(name: str, version: str = VERSION, **labels: str) -> float | None:
-    found = {"alias": ALIAS, "version": version} | labels
+    found = {"alias": ALIAS, "version": version} | ({"about": ""} if name.startswith("alarm_") else {}) | labels
     return prometheus_client.REGISTRY.get_sample_value(f"homeostat_{name}", found)
 
 
@@ -63,6 +64,25 @@ async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
     assert value("alarm_open", kind="quality") == 0.0
     assert value("alarm_onset_seconds", kind="quality") is None
     assert value("alarm_harm_ratio", kind="quality") is None
+
+
+def test_an_open_alarm_hides_no_other_of_its_kind() -> None:
+    """Refusals that somebody looks into already, and then private data: that is a page of its own."""
+    board, (memory, _) = Board(RULES.monitor), lived()
+    watch, raised = memory.judge.watches[VERSION], {}
+    for about, onset_ms, harm in (("refusal", 1_000, 0.5), ("output_pii", 2_000, 0.1)):
+        raised[f"safety/{about}"] = Raised(onset_ms, onset_ms, kind="safety", about=about, harm=harm)
+        board.show(replace(memory, judge=replace(memory.judge, watches={VERSION: replace(watch, raised=raised)})))
+        of_it = {"kind": "safety", "about": about}
+        assert value("alarm_open", **of_it) == 1.0
+        assert (value("alarm_onset_seconds", **of_it), value("alarm_harm_ratio", **of_it)) == (onset_ms / 1_000, harm)
+    del raised["safety/refusal"]
+    board.show(replace(memory, judge=replace(memory.judge, watches={VERSION: replace(watch, raised=raised)})))
+    assert value("alarm_open", kind="safety", about="refusal") == 0.0
+    assert value("alarm_onset_seconds", kind="safety", about="refusal") is None
+    assert value("alarm_open", kind="safety", about="output_pii") == 1.0
+    board.take_away([ALIAS])
+    assert (series(VERSION), board.subjects) == ([], {})
 
 
 async def test_a_worker_that_takes_a_partition_over_shows_what_is_open_at_once() -> None:
