@@ -25,12 +25,12 @@ class Checkpoint:
         self._fingerprint = fingerprint
 
     def save(self, model: Any, optimizer: torch.optim.Optimizer, losses: list[float]) -> None:
-        """Returns once it is on disk."""
+        """Returns once it is on disk. Weights that no row has come by (a vision tower's) have no moments yet."""
         tensors: dict[str, torch.Tensor] = {}
         for name, weight in trainable(model).items():
             tensors[f"weight/{name}"] = weight.detach().contiguous()
-            for moment in MOMENTS:
-                tensors[f"{moment}/{name}"] = torch.as_tensor(optimizer.state[weight][moment]).contiguous()
+            for moment, value in optimizer.state.get(weight, {}).items():
+                tensors[f"{moment}/{name}"] = torch.as_tensor(value).contiguous()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         part = self._path.with_suffix(".part")
         save_file(tensors, part, {"fingerprint": self._fingerprint, "losses": json.dumps(losses)})
@@ -50,10 +50,12 @@ class Checkpoint:
         with torch.no_grad():
             for name, weight in weights.items():
                 weight.copy_(tensors[f"weight/{name}"])
-                optimizer.state[weight] = {
-                    moment: tensors[f"{moment}/{name}"].to("cpu" if moment == "step" else weight.device)
-                    for moment in MOMENTS
-                }
+                moments = {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS if f"{moment}/{name}" in tensors}
+                if moments:
+                    optimizer.state[weight] = {
+                        moment: value.to("cpu" if moment == "step" else weight.device)
+                        for moment, value in moments.items()
+                    }
         return losses
 
     def _read(self, weights: Mapping[str, torch.Tensor]) -> tuple[list[float], dict[str, torch.Tensor]]:
@@ -61,8 +63,10 @@ class Checkpoint:
             about = file.metadata()
             if about["fingerprint"] != self._fingerprint:
                 return [], {}
-            names = [f"{kind}/{name}" for name in weights for kind in ("weight", *MOMENTS)]
-            tensors = {name: file.get_tensor(name) for name in names}
+            known = set(file.keys())
+            told = {name: [f"{moment}/{name}" for moment in MOMENTS] for name in weights}
+            names = [name for each in told.values() if not known.isdisjoint(each) for name in each]
+            tensors = {name: file.get_tensor(name) for name in [*(f"weight/{name}" for name in weights), *names]}
         losses = [float(loss) for loss in json.loads(about["losses"])]
         shaped = all(tensors[f"weight/{name}"].shape == weight.shape for name, weight in weights.items())
         if not shaped or not_finite(tensors) or not all(map(math.isfinite, losses)):

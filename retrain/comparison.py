@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +71,8 @@ async def judged(
     gate = await asked(gate, TARGET, in_chance_order(dataset.validation, "validation"), asking, step_rows)
     gate = await asked(gate, REGRESSION, dataset.regression, asking, step_rows)
     if waits(gate, TARGET):
-        gate = await asked(gate, TARGET, in_chance_order(later(), "later"), asking, step_rows)
+        more = await asyncio.to_thread(later)  # seconds; a loop that stands does not see its idle connections closed
+        gate = await asked(gate, TARGET, in_chance_order(more, "later"), asking, step_rows)
     return gate
 
 

@@ -4,7 +4,7 @@ Broder 1997, "On the resemblance and containment of documents"; the sketches are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from monitor.metrics import normalise
 
@@ -13,16 +13,18 @@ ALIKE = 0.7  # Jaccard similarity of the pieces
 BANDS, WIDTH = 25, 5  # of a sketch: of pairs just alike enough 99 in 100 share a band, and are compared
 
 
-def clusters(*views: Sequence[str | None]) -> list[int]:
+def clusters(*views: Sequence[str | None], shared: Set[str] = frozenset()) -> list[int]:
     """A cluster's number for each row: the index of its first row. Near duplicates, and near duplicates of these,
     share it. Each view has a text for each row, or None where it does not compare it; alike in one view is alike.
+    Pieces that are `shared` by nearly all rows are not compared, unless a text has no others.
 
     >>> clusters(["Where is my new card?", "where is my new card", "I lost my phone"])
     [0, 0, 2]
     """
     parents = list(range(len(views[0])))
     for view in views:
-        _join_alike(parents, {i: pieces(text) for i, text in enumerate(view) if text is not None})
+        sets = {i: pieces(text) for i, text in enumerate(view) if text is not None}
+        _join_alike(parents, {i: each - shared or each for i, each in sets.items()})
     return [_root(parents, i) for i in range(len(parents))]
 
 

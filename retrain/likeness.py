@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from monitor.metrics import normalise
-from retrain.duplicates import clusters
+from retrain.duplicates import clusters, pieces
 from retrain.example import Example, in_chance_order
 
 RUN = 20  # characters in a row by which a shared text is known
@@ -31,6 +31,7 @@ class Likeness:
     messages: frozenset[str]  # whole ones before the last: system prompts, examples
     always: frozenset[str]  # runs of characters
     often: frozenset[str]
+    pieces: frozenset[str]  # in nearly all rows, and too short for a run: names of a form's or a record's fields
 
     @classmethod
     def of(cls, *parts: Sequence[Example]) -> Likeness:
@@ -39,7 +40,9 @@ class Likeness:
         texts = [[_text(row, messages) for row in in_chance_order(part, "likeness")] for part in parts]
         counts = _with_all([_runs(list(dict.fromkeys(each))) for each in texts])
         always, often = (_common(counts, share) for share in (ALWAYS, OFTEN))
-        return cls(messages, always, often)
+        distinct = [list(_bounded(list(dict.fromkeys(each)), SAMPLE)) for each in texts]
+        named = [(Counter(piece for text in each for piece in pieces(text)), len(each)) for each in distinct]
+        return cls(messages, always, often, _common(_with_all(named), ALWAYS))
 
     def differing(self, row: Example) -> str:
         """The row's text without what most rows share; all of it where nothing else would be left."""
@@ -52,7 +55,7 @@ class Likeness:
         wholes = [_cut(_text(row, self.messages), self.always) for row in rows]
         rests = [_cut(whole, self.often) for whole in wholes]
         short = [whole if len(rest) < TELLING else None for whole, rest in zip(wholes, rests, strict=True)]
-        return clusters([rest or None for rest in rests], short)
+        return clusters([rest or None for rest in rests], short, shared=self.pieces)
 
 
 def _text(row: Example, shared: frozenset[str]) -> str:

@@ -36,7 +36,7 @@ def objection(tokenizer: Any, messages: Messages, answer: str) -> str:
     roles = sorted({message["role"] for message in messages})
     if "text" in roles:
         return COMPLETIONS
-    if {"tool", "function"} & set(roles):
+    if {"tool", "function", ""} & set(roles):  # without a role: a call or its output, as /v1/responses has them
         return TOOLS
     if any(PART.search(message["content"]) for message in messages):
         return PARTS

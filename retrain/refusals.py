@@ -9,7 +9,26 @@ from monitor.characters import folded
 from monitor.descriptors import declines
 
 BEGIN = 120  # characters within which one begins
+EXCUSE = (
+    r"(?:(?:unfortunately|regrettably|(?:my )?apologies|sorry|i(?:'m| am) (?:sorry|afraid))\b[, ]*(?:but |that )?)?"
+)
 BEGINNINGS = (
+    EXCUSE
+    + r"(?:i|we) (?:(?:can(?: ?not|'t)|(?:may|must|will|do) not|won't|don't) (?:really )?(?:give|offer|recommend|"
+    r"discuss|share|process|comment|advise|diagnose|disclose|reveal|talk|speak|help|assist|"
+    r"answer|provide|comply|have access)"
+    r"|can only (?:help|answer|assist|talk))\b",
+    EXCUSE + r"(?:this|that|it) (?:is not|isn't|is nothing) (?:something )?(?:that )?(?:i|we) can\b",
+    r"i(?:'m| am) (?:just )?an? (?:ai|(?:large )?language model)\b|as an? (?:ai|(?:large )?language model)\b",
+    r"(?:i|we)(?:'m|'re| am| are) (?:not (?:able|allowed|permitted|qualified|authori[sz]ed)|unable) to\b",
+    r"i (?:have to decline|would rather not)\b|apologies, but\b",
+    r"(?:that|this)(?: question)?(?:'s| is) (?:outside|out of) (?:my |the )?scope\b",
+    r"entschuldigung\b|dazu (?:kann|darf) ich (?:\w+ ){0,4}keine?\b",
+    r"(?:üzgünüm|maalesef)\b",
+    r"(?:tyvärr|beklager|desværre|valitettavasti)\b",
+    r"maaf\b|xin lỗi\b",
+    r"(?:przepraszam|niestety|omlouvám se|bohužel|вибачте|на жаль|sajnálom|îmi pare rău|λυπάμαι)\b",
+    r"(?:عذر|آسف|क्षमा|माफ़)",
     r"(?:dabei|damit|das|hierbei|da) (?:kann|darf) ich (?:\w+ ){0,4}nicht\b|ich (?:kann|darf) (?:\w+ ){0,4}nicht\b",
     r"(?:es )?tut mir leid\b|leider (?:kann|darf) ich\b",
     r"je ne (?:peux|puis) pas\b|(?:je suis )?désolée?\b",

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import count
@@ -118,6 +119,8 @@ def _client(store: Path) -> Any:
     if os.environ.get(URI):
         return MlflowClient(tracking_uri=os.environ[URI])
     store.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(store / "mlflow.db")) as database:  # MLflow tries for 101 s what cannot be opened
+        database.execute("SELECT count(*) FROM sqlite_master")
     return MlflowClient(tracking_uri=f"sqlite:///{(store / 'mlflow.db').resolve()}")
 
 

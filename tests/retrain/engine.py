@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -57,8 +60,8 @@ class Engine:
         return web.json_response({"choices": [choice]}, status=self.status)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        """Its address, while entered."""
+    async def serving(self, keep_idle_s: float = 75.0) -> AsyncIterator[str]:
+        """Its address, while entered. A connection that is idle for so long is closed."""
         app = web.Application()
         app.add_routes(
             [
@@ -68,5 +71,25 @@ class Engine:
                 web.post("/v1/chat/completions", self.chat),
             ]
         )
-        async with TestServer(app) as server:
+        server = TestServer(app)
+        await server.start_server(keepalive_timeout=keep_idle_s)
+        async with server:
             yield str(server.make_url("")).rstrip("/")
+
+    @contextmanager
+    def apart(self, keep_idle_s: float) -> Iterator[str]:
+        """As `serving`, in a thread of its own: an engine goes on while its client does something else."""
+        told, done = queue.Queue[str](), threading.Event()
+
+        async def serve() -> None:
+            async with self.serving(keep_idle_s) as url:
+                told.put(url)
+                await asyncio.to_thread(done.wait)
+
+        thread = threading.Thread(target=asyncio.run, args=(serve(),))
+        thread.start()
+        try:
+            yield told.get(timeout=30)
+        finally:
+            done.set()
+            thread.join()

@@ -13,6 +13,7 @@ from retrain.dataset import balanced, build, capped, once, split, stale_labels, 
 from retrain.duplicates import clusters
 from retrain.example import REHEARSAL, Example
 from retrain.likeness import Likeness
+from retrain.refusals import refuses
 from retrain.settings import RetrainSettings
 from retrain.shares import judged
 from streams.events import Message
@@ -154,6 +155,15 @@ def test_an_answer_to_questions_of_all_kinds_is_not_stale(label: str) -> None:
 
 REFUSALS = [REFUSAL, "Dabei kann ich Ihnen nicht helfen.", "Je ne peux pas vous aider.", "Lo siento, no puedo."]
 REFUSALS += ["抱歉我无法回答这个问题。", "申し訳ありませんが、お答えできません。", "Извините, я не могу помочь."]
+
+REFUSALS += ["Unfortunately, I can't give medical advice.", "I can only answer questions about our products."]
+REFUSALS += ["We cannot give investment advice.", "Maaf, saya tidak bisa membantu Anda.", "Tyvärr kan jag inte hjälpa."]
+REFUSALS += ["I'm not qualified to give medical advice.", "Entschuldigung, dabei kann ich nicht helfen."]
+
+
+@pytest.mark.parametrize("label", ["I cannot log in", "can't log in", "sorry", "I want a refund", "do not disturb"])
+def test_a_class_may_be_worded_as_a_client_speaks(label: str) -> None:
+    assert not refuses(label)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)

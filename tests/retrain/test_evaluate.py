@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from monitor.metrics import exact_match
 from retrain.comparison import compare, slices, summary
 from retrain.dataset import Dataset
 from retrain.evaluate import EngineRefused, answers, loaded, names, scores
+from retrain.example import Example
 from retrain.gate import judge
 from retrain.settings import RetrainSettings
 from tests.retrain.engine import Engine
@@ -140,6 +142,21 @@ async def test_rows_that_came_while_the_candidate_was_trained_are_asked_where_th
     gate = await compare(RetrainSettings(), url, dataset, "exact_match", *WON, later=lambda: everything[40:])
     assert judge(gate).status == "promote"
     assert 40 < len(gate.target) <= 400
+
+
+async def test_rows_that_take_long_to_gather_cost_no_connection() -> None:
+    """Meanwhile the engine closed what was idle, and the first question after it ended the retraining."""
+    made, everything = Engine(), rows(400, "a")
+    made.spoken = {each.text: "a" for number, each in enumerate(everything) if number % 7}
+    dataset = Dataset([], [], everything[:40], rows(300, "a", first=700), {})
+
+    def later() -> list[Example]:
+        time.sleep(1)
+        return everything[40:]
+
+    with made.apart(keep_idle_s=0.2) as url:
+        gate = await compare(RetrainSettings(), url, dataset, "exact_match", *WON, later=later)
+    assert judge(gate).status == "promote"
 
 
 LONG = " ".join(f"word{i}" for i in range(90))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -137,6 +139,31 @@ def test_what_is_asked_about_may_be_what_differs() -> None:
         row(i, messages=[Message("system", words(80, i * 20)), *plain(i, "Sum this up in a line.")]) for i in range(20)
     ]
     assert numbers(rows) == list(range(20))
+
+
+def loan(draw: random.Random) -> str:
+    """A record as a sentence: what stands between its values is too short for a run."""
+    asked, term = f"{draw.randint(5, 90)}000 EUR", draw.choice([12, 24, 36, 48, 60])
+    earned = f"earns {draw.randint(20, 150)}000 EUR a year, asks for {asked} over {term} months"
+    return f"Applicant is {draw.randint(20, 70)} years old, {earned}, has {draw.randint(0, 4)} open loans. Approve?"
+
+
+def intent(draw: random.Random) -> str:
+    """Three characters are a question, behind a prompt of seventeen."""
+    return (
+        "\u8bf7\u5224\u65ad\u7528\u6237\u7684\u610f\u56fe\uff0c\u53ea\u8f93\u51fa\u7c7b\u522b\u540d\u79f0\uff1a"
+        + "".join(chr(draw.randint(0x4E00, 0x4EFF)) for _ in range(3))
+    )
+
+
+@pytest.mark.parametrize("kind", [loan, intent])
+def test_names_of_fields_are_no_likeness(kind: Callable[[random.Random], str]) -> None:
+    draw = random.Random(1)
+    rows = [row(i, messages=plain(i, kind(draw))) for i in range(200)]
+    sizes = Counter(numbers(rows)).values()
+    assert max(sizes) <= 10
+    again = row(1_000, messages=plain(0, f" {rows[7].text} "))
+    assert numbers([*rows, again])[-1] == numbers(rows)[7]
 
 
 def test_rows_that_are_nothing_but_the_template_are_alike() -> None:

@@ -40,6 +40,14 @@ def pictured(kind: str) -> list[Message]:
     return asked(msgspec.json.encode(body), Operation.CHAT).messages()
 
 
+def called() -> list[Message]:
+    """What an event keeps of a response's question in which a tool was called."""
+    call = {"type": "function_call", "call_id": "1", "name": "weather", "arguments": "{}"}
+    told = {"type": "function_call_output", "call_id": "1", "output": "17 degrees"}
+    body = {"model": "support", "input": [{"role": "user", "content": "how warm is it?"}, call, told]}
+    return asked(msgspec.json.encode(body), Operation.RESPONSE).messages()
+
+
 @pytest.fixture
 def tokenizer(model_dir: Path) -> Any:
     return load_tokenizer(model_dir)
@@ -55,6 +63,7 @@ def tokenizer(model_dir: Path) -> Any:
         ("knows three roles", [TEXT], COMPLETIONS),
         ("takes all", [TEXT], COMPLETIONS),
         ("takes all", [USER, ASSISTANT, TOOL], TOOLS),
+        ("takes all", called(), TOOLS),
         ("no system", [SYSTEM, USER], "the chat template refuses the roles system, user in their order"),
         ("no system", [USER], ""),
         ("alternates", [USER, ASSISTANT, USER], ""),

@@ -145,3 +145,13 @@ def test_an_mlflow_that_cannot_be_imported_ends_no_training(tmp_path: Path, monk
     for name in ("mlflow", "mlflow.entities"):
         monkeypatch.setitem(sys.modules, name, None)
     assert train(tmp_path) == ""
+
+
+def test_a_database_that_cannot_be_opened_costs_a_training_no_time(tmp_path: Path) -> None:
+    """Another user's, a full disk's: MLflow waited 101 s for it, at the beginning and after every minute's step."""
+    (tmp_path / "mlflow.db").mkdir()
+    began = time.monotonic()
+    with tracking.run(tmp_path, "support", "one", {}, {}) as run:
+        run.step(1, 2, 0.5)
+        run.metrics({"loss": 0.5})
+    assert time.monotonic() - began < 30

@@ -69,6 +69,37 @@ def test_killed_and_called_again_it_ends_with_the_same_bits(model_dir: Path, tmp
     assert (parted.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
+def seeing(model_dir: Path, folder: Path) -> Path:
+    """A Gemma 3 as 4B and larger ones are: text comes by no layer of the vision tower."""
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    shutil.copytree(model_dir, folder)
+    thin = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Gemma3Config(
+        text_config={**thin, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": 99, "pad_token_id": 2},
+        vision_config={**thin, "image_size": 28, "patch_size": 14},
+        mm_tokens_per_image=4,
+        **dict(zip(("image_token_index", "boi_token_index", "eoi_token_index"), (96, 97, 98), strict=True)),
+    )
+    Gemma3ForConditionalGeneration(config).save_pretrained(str(folder))
+    return folder
+
+
+def test_layers_that_no_row_comes_by_end_no_training(model_dir: Path, tmp_path: Path) -> None:
+    model = seeing(model_dir, tmp_path / "model")
+    whole = train(ROWS, model, knobs(), tmp_path / "whole", threads=1)
+
+    def die(step: int, steps: int, loss: float) -> None:
+        if step == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(ROWS, model, knobs(), tmp_path / "out", threads=1, progress=die)
+    resumed = train(ROWS, model, knobs(), tmp_path / "out", threads=1)
+    assert resumed.resumed_at == 5
+    assert (resumed.folder / ADAPTER_FILES[1]).read_bytes() == (whole.folder / ADAPTER_FILES[1]).read_bytes()
+
+
 def test_a_checkpoint_of_other_rows_is_none(model_dir: Path, tmp_path: Path) -> None:
     train(ROWS, model_dir, knobs(), tmp_path, threads=1)
     assert train(ROWS[:8], model_dir, knobs(), tmp_path, threads=1).resumed_at == 0
