@@ -114,7 +114,8 @@ class _Looking:
         if len(self.held) > SENDERS_KEPT:
             del self.held[next(iter(self.held))]
         self.window.append(place)
-        del self.window[:-RECENT_KEPT]
+        if len(self.window) > RECENT_KEPT:
+            del self.window[0]
         self.kept += 1
         return True
 

@@ -89,4 +89,7 @@ def blank(text: str) -> bool:
     (True, False)
     """
     rest = text.strip()
-    return all(character.isspace() or character in UNSEEN or character == _BLANK for character in rest)
+    return not rest or (
+        not rest.isascii()
+        and all(character.isspace() or character in UNSEEN or character == _BLANK for character in rest)
+    )

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html import unescape
 
 import msgspec
@@ -131,7 +132,13 @@ def declines(answer: str) -> bool:
     >>> declines("I'm sorry, but that is not for me to say."), declines("refund")
     (True, False)
     """
-    return bool(_REFUSAL.search(_unmarked(answer[:_REFUSED])))
+    return _begins_as_refusal(answer[:_REFUSED])
+
+
+@lru_cache(maxsize=4096)
+def _begins_as_refusal(text: str) -> bool:
+    """Kept, for many answers are one of a few."""
+    return bool(_REFUSAL.search(_unmarked(text)))
 
 
 def _unmarked(text: str) -> str:

@@ -6,11 +6,13 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from monitor.characters import caseless
 
 Metric = Callable[[str, str], float]
 
+SHORT = 100  # characters of an answer that may be one of a few
 BEGINS = " \u00a1\u00bf"  # of sentences
 ENDS = (
     " .!?,;\u2026\u203d\u055c\u055e\u0589\u060c\u061b\u061f\u06d4\u0964\u0965"
@@ -42,9 +44,16 @@ def normalise(text: str) -> str:
     >>> normalise("  Card  Arrival. "), normalise("A+"), normalise("I can\u2019t!")
     ('card arrival', 'a+', "i can't")
     """
+    return _kept(text) if len(text) <= SHORT else _normalised(text)
+
+
+def _normalised(text: str) -> str:
     quoted = text if text.isascii() else _QUOTED.sub(lambda found: found.group().strip(), text)
     plain = " ".join(caseless(quoted).split())
     return _bare(_PRICE.sub(r"\1\2", _UNIT.sub("", plain)) if _SIGN.search(plain) else plain)
+
+
+_kept = lru_cache(maxsize=4096)(_normalised)  # many answers are one of a few
 
 
 def _bare(text: str) -> str:

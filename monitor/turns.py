@@ -55,17 +55,20 @@ def alone(values: Floats, moments: Sequence[Moment], witnesses: Sequence[int]) -
 
 def stepped(rows: Sequence[Row], columns: int) -> Steps:
     """Return rows as steps: those of a person in a turn are one, of others each is one."""
-    keys = [(row.turn, row.person if row.person != UNKNOWN else -1 - k) for k, row in enumerate(rows)]
-    groups = [[rows[k] for k in places] for places in together(keys)]
-    means = [np.mean([row.values for row in group], axis=0) for group in groups]
-    seen = [
-        [(i, row.witness) for i, group in enumerate(groups) for row in group if row.values[j] > 0.0]
-        for j in range(columns)
-    ]
+    values = np.array([row.values for row in rows]).reshape(len(rows), columns)
+    if apart([row.turn for row in rows], [row.person for row in rows]):
+        return alone(values, [row.moment for row in rows], [row.witness for row in rows])
+    groups = together([(row.turn, row.person if row.person != UNKNOWN else -1 - k) for k, row in enumerate(rows)])
+    sizes, order = [len(places) for places in groups], [k for places in groups for k in places]
+    ordered, steps = values[order], np.repeat(np.arange(len(groups)), sizes).tolist()
+    sums = np.add.reduceat(ordered, np.cumsum([0, *sizes[:-1]]), axis=0)
     return Steps(
-        np.array(means).reshape(len(groups), columns),
-        [len(group) for group in groups],
-        [group[0].moment for group in groups],
-        [group[-1].moment for group in groups],
-        seen,
+        sums / np.array(sizes)[:, None],
+        sizes,
+        [rows[places[0]].moment for places in groups],
+        [rows[places[-1]].moment for places in groups],
+        [
+            [(steps[at], rows[order[at]].witness) for at in np.flatnonzero(column > 0.0).tolist()]
+            for column in ordered.T
+        ],
     )

@@ -143,10 +143,10 @@ class Texts:
 
     def _told(self, witness: Floats) -> Floats:
         """What the witness says of each text of the reference: of each octet all 256 answers are worked out once."""
-        tables = (_PATTERNS[None] * witness.reshape(8, 1, 8)).sum(axis=2)
-        told: Floats = tables[0][self.octets[0]]
+        tables = np.einsum("pk,ok->op", _PATTERNS, witness.reshape(8, 8))
+        told: Floats = tables[0].take(self.octets[0])
         for table, octets in zip(tables[1:], self.octets[1:], strict=True):
-            told = told + table[octets]
+            told += table.take(octets)
         return told
 
 

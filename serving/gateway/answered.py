@@ -16,6 +16,7 @@ ANSWER = (  # and behind it
     *("</think>", "</thinking>", "[/THINK]", "</seed:think>", "</thought>", "</reasoning>", "</scratchpad>"),
     *("<|end_of_thought|>", "<|END_THINKING|>", "\u25c1/think\u25b7", "<|channel|>final", "<unused95>"),
 )
+BRACKETS = ("<", "[", "\u25c1")  # with which all of them begin
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class Answered:
     @property
     def _thinks_aloud(self) -> bool:
         text = self.text
+        if not any(bracket in text for bracket in BRACKETS):
+            return False
         return text.lstrip().startswith(THOUGHT) or any(mark in text for mark in ANSWER)
 
     @property

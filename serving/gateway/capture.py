@@ -57,6 +57,7 @@ class Exchange:
     captured: bool = False
     mirrors: str = ""  # the event whose question this shadow was asked
     conversation: str = ""  # as the client named it
+    _plain: bool | None = None  # once it was asked
 
     @property
     def latency_s(self) -> float:
@@ -64,8 +65,11 @@ class Exchange:
 
     @property
     def comparable(self) -> bool:
-        """Whether a label can be compared with the answer: one text, whole, without the question."""
-        return self.status == 200 and self.answer.plain and is_off(self.asked.known.echo) and not self._hides
+        """Whether a label can be compared with the answer: one text, whole, without the question. To be asked once the
+        answer is there."""
+        if self._plain is None:
+            self._plain = self.answer.plain and is_off(self.asked.known.echo) and not self._hides
+        return self.status == 200 and self._plain
 
     @property
     def _hides(self) -> bool:
