@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -72,14 +71,7 @@ def first_of_bursts(
     return fresh, looking.bursts()
 
 
-@dataclass(slots=True)
-class _Held:
-    """A sender's last message while one call works: its place among the vectors."""
-
-    time_ms: int
-    place: int
-    began: int
-    messages: int
+_Held = tuple[int, int, int, int]  # while one call works: as `Last`, with the sketch's place among the vectors
 
 
 class _Looking:
@@ -91,8 +83,8 @@ class _Looking:
     ) -> None:
         size = len(sketches[0])
         recent = [one for one in bursts.recent if len(one) == size]
-        known = {name: bursts.senders[name] for name in dict.fromkeys(senders) if name in bursts.senders}
-        known = {name: last for name, last in known.items() if len(last.sketch) == size}
+        before = ((name, bursts.senders.get(name)) for name in dict.fromkeys(senders))
+        known = {name: last for name, last in before if last is not None and len(last.sketch) == size}
         self.senders, self.times_ms = senders, times_ms
         self.near, self.few = (NEAR_BITS, math.inf) if size == FINGERPRINT else (NEAR, float(FEW_WORDS * SUMMED))
         self.sketches = [*recent, *(last.sketch for last in known.values()), *sketches]
@@ -100,17 +92,18 @@ class _Looking:
         self.window, self.kept = list(range(len(recent))), bursts.kept
         self.held: dict[str, Last | _Held] = dict(bursts.senders)
         for place, (name, last) in enumerate(known.items(), len(recent)):
-            self.held[name] = _Held(last.time_ms, place, last.began, last.messages)
+            self.held[name] = last.time_ms, place, last.began, last.messages
         self.near_last = self._near_last(known)
 
     def take(self, i: int) -> bool:
         """Whether message `i` is not a repetition."""
         place, sender = self.offset + i, self.senders[i]
-        last = self.held.pop(sender, None)
-        if isinstance(last, _Held) and self.near_last[i] >= 0.0 and self._repeats(place, last, self.near_last[i]):
-            self.held[sender] = _Held(self.times_ms[i], place, last.began, last.messages + 1)
+        last, near = self.held.pop(sender, None), self.near_last[i]
+        if near >= 0.0 and isinstance(last, tuple) and self._repeats(place, last, near):
+            _, _, began, messages = last
+            self.held[sender] = self.times_ms[i], place, began, messages + 1
             return False
-        self.held[sender] = _Held(self.times_ms[i], place, self.kept, 1)
+        self.held[sender] = self.times_ms[i], place, self.kept, 1
         if len(self.held) > SENDERS_KEPT:
             del self.held[next(iter(self.held))]
         self.window.append(place)
@@ -121,11 +114,11 @@ class _Looking:
 
     def bursts(self) -> Bursts:
         """As it is now."""
-        senders = {name: self._last(one) if isinstance(one, _Held) else one for name, one in self.held.items()}
+        senders = {name: self._last(*one) if isinstance(one, tuple) else one for name, one in self.held.items()}
         return Bursts(senders, [self.sketches[place] for place in self.window], self.kept)
 
-    def _last(self, held: _Held) -> Last:
-        return Last(held.time_ms, self.sketches[held.place], held.began, held.messages)
+    def _last(self, time_ms: int, place: int, began: int, messages: int) -> Last:
+        return Last(time_ms, self.sketches[place], began, messages)
 
     def _near_last(self, known: dict[str, Last]) -> list[float]:
         """The squared distance of each message to its sender's last one; -1 where that is far in words or time."""
@@ -144,10 +137,11 @@ class _Looking:
         return near
 
     def _repeats(self, place: int, last: _Held, apart: float) -> bool:
-        if last.messages >= MOST:
+        _, _, began, messages = last
+        if messages >= MOST:
             return False
         first = self.kept - len(self.window)
-        others = [at for number, at in enumerate(self.window, first) if number != last.began]
+        others = [at for number, at in enumerate(self.window, first) if number != began]
         if not others:
             return True
         distances = ((self.vectors[others] - self.vectors[place]) ** 2).sum(axis=1)

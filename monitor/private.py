@@ -25,9 +25,7 @@ _PLAIN = (  # one for one: blanks that break no line, dashes, full-width and sma
 )
 MOMENTS_BEGIN = frozenset({"15", "16", "17", "18", "20"})  # seconds since 1970 from 2017 to 2030, and years
 _ODD = re.compile(f"[{''.join(odd for odd, _ in _PLAIN)}]")
-_WITHIN = re.compile(
-    f"(?<=[!-~ ])[{''.join(sorted(UNSEEN - {chr(0xAD)}))}]+(?=[!-~ ])"
-)  # emoji and scripts need theirs
+_HIDING = re.compile(f"[{''.join(sorted(UNSEEN - {chr(0xAD)}))}]+")
 DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
 
 
@@ -81,7 +79,14 @@ def seen(text: str) -> str:
     >>> seen("4111\u200b1111\u200b1111\u200b1111")
     '4111111111111111'
     """
-    return text if text.isascii() else _WITHIN.sub("", text)
+    return text if text.isascii() or UNSEEN.isdisjoint(text) else _HIDING.sub(_kept, text)
+
+
+def _kept(marks: re.Match[str]) -> str:
+    """Nothing of marks between two characters of ASCII; emoji and scripts need theirs."""
+    text, (start, end) = marks.string, marks.span()
+    within = start > 0 and end < len(text) and text[start - 1].isascii() and text[end].isascii()
+    return "" if within else marks.group()
 
 
 def _plain(text: str) -> str:
