@@ -131,8 +131,8 @@ class _Looking:
                 before[i] = place
             times[sender] = time_ms, self.offset + i
         mine, theirs = self.vectors[self.offset :], self.vectors[before]
-        apart = ((mine - theirs) ** 2).sum(axis=1)
-        most = np.minimum(self.near * ((mine**2).sum(axis=1) + (theirs**2).sum(axis=1)), self.few)
+        apart = _squares(mine - theirs)
+        most = np.minimum(self.near * (_squares(mine) + _squares(theirs)), self.few)
         near: list[float] = np.where((before >= 0) & (apart <= most), apart, -1.0).tolist()
         return near
 
@@ -144,10 +144,16 @@ class _Looking:
         others = [at for number, at in enumerate(self.window, first) if number != began]
         if not others:
             return True
-        distances = ((self.vectors[others] - self.vectors[place]) ** 2).sum(axis=1)
+        distances = _squares(self.vectors[others] - self.vectors[place])
         rank = len(others) // USUAL if "/" in self.senders[place - self.offset] else 0
         usual = float(np.partition(distances, rank)[rank])
         return usual > 0.0 and apart <= self.near * usual
+
+
+def _squares(rows: Floats) -> Floats:
+    """The squared length of each; of whole numbers, so that no order of the sum matters."""
+    lengths: Floats = np.einsum("ij,ij->i", rows, rows)
+    return lengths
 
 
 def _vectors(sketches: Sequence[bytes]) -> Floats:

@@ -41,21 +41,21 @@ def pair(state: Pairing, outcomes: Sequence[tuple[str, float]]) -> tuple[Pairing
     taken = {name: each.taken for name, each in state.groups.items()}
     waiting = {name: deque(each.waiting, LATELY) for name, each in state.groups.items()}
     lately, pairs = deque(state.lately, LATELY), dict[str, list[tuple[int, float]]]()
-    alike = _alike(state.lately)
+    alike, latest = _alike(state.lately), state.lately[-1][0] if state.lately else None
     for place, (group, outcome) in enumerate(outcomes, state.count):
         for name, mine in waiting.items():
             if mine and name != group:
                 pairs.setdefault(name, []).append((place - state.count, mine.pop() - outcome))
                 taken[name] = place
         if group:
-            back = alike + 1 if lately and lately[-1][0] == group else 1  # steps to the latest outcome of others
+            back = alike + 1 if group == latest else 1  # steps to the latest outcome of others
             mine = waiting.setdefault(group, deque(maxlen=LATELY))
             if place - back <= taken.setdefault(group, -1) or back > len(lately):
                 mine.append(outcome)
             else:
                 pairs.setdefault(group, []).append((place - state.count, outcome - lately[-back][1]))
                 taken[group] = place - back
-        alike = alike + 1 if lately and lately[-1][0] == group else 1
+        alike, latest = alike + 1 if group == latest else 1, group
         lately.append((group, outcome))
     groups = {name: Stand(tuple(waiting[name]), last) for name, last in taken.items()}
     return Pairing(state.count + len(outcomes), tuple(lately), groups), pairs

@@ -58,7 +58,9 @@ def statistic(state: State, weights: Floats) -> float:
 
 def stepped(arl: float, sums: Floats, factors: Floats, made: NDArray[np.bool_] | float = 1.0) -> Floats:
     """One step of each bet's statistic, for arrays of any one shape; `made`: which bets were made."""
-    return np.minimum((sums + made) * factors, CEILING * arl)
+    sums = sums + made
+    sums *= factors
+    return np.minimum(sums, CEILING * arl, sums)
 
 
 def held(arl: float, weights: Floats, sums: Floats, factors: Floats) -> Floats:
@@ -111,9 +113,10 @@ class _Betting:
         else:
             self.sums = stepped(self.arl, self.sums, factors, 1.0 if made is None else made)
         begun = self.walks <= 0.0
-        self.starts[begun if made is None else begun & made] = self.steps + k
-        self.walks = np.maximum(self.walks, 0.0) + logs
-        now = float(self.weights @ self.sums)
+        np.putmask(self.starts, begun if made is None else begun & made, self.steps + k)
+        np.maximum(self.walks, 0.0, self.walks)  # in place: half of the time was new arrays
+        self.walks += logs
+        now = float(self.weights.dot(self.sums))
         if self.open:
             return self._quiet(k, now, made is None or bool(made.any()), clear_after)
         return self._reached(k, now) if now >= self.arl else None

@@ -19,6 +19,7 @@ at least `arl` of them pass on average between false alarms (`monitor.detectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -63,20 +64,21 @@ class Texts:
     reference: tuple[int, ...]
     block: int = 1
     inflation: float = 1.0
-    octets: NDArray[np.uint8] = field(init=False, repr=False, compare=False)  # the reference's, eight rows
+    places: NDArray[np.intp] = field(init=False, repr=False, compare=False)  # of its octets in `_told`, eight rows
     centre: Floats = field(init=False, repr=False, compare=False)  # mean of its signs
 
     def __post_init__(self) -> None:
         if len(self.reference) < 2:
             raise ValueError(f"reference has {len(self.reference)} texts, expected at least 2")
         _check(self.reference)
-        object.__setattr__(self, "octets", np.ascontiguousarray(_octets(self.reference).T))
+        octets = _octets(self.reference).T.astype(np.intp)
+        object.__setattr__(self, "places", np.ascontiguousarray(octets + 256 * np.arange(8)[:, None]))
         object.__setattr__(self, "centre", _signs(self.reference).mean(axis=0))
 
     @property
     def nbytes(self) -> int:
-        """Of the reference, as numbers and as octets."""
-        return len(self.reference) * (8 + 32) + self.octets.nbytes + self.centre.nbytes
+        """Of the reference, as numbers and as places of octets."""
+        return len(self.reference) * (8 + 32) + self.places.nbytes + self.centre.nbytes
 
     @property
     def weights(self) -> Floats:
@@ -130,11 +132,12 @@ class Texts:
     def _gains(self, witness: Floats, signs: Floats, known: NDArray[np.bool_]) -> Floats:
         """Log factors of steps that meet one and the same direction; NaN where there is none, or a step no text."""
         told = self._told(witness)
-        middle, spread = float(told.mean()), float(told.std())
+        middle, spread = _mean_spread(told)
         if spread == 0.0:
             return np.full((len(known), len(STAKES)), np.nan)
         usual = np.clip((told - middle) / (REACH * spread), -1.0, 1.0)
-        allowed = float(usual.mean()) + DEAD_ZONE * float(usual.std()) * np.sqrt(self.block / len(usual))
+        center, width = _mean_spread(usual)
+        allowed = center + DEAD_ZONE * width * math.sqrt(self.block / len(usual))
         each = np.clip(((signs * witness).sum(axis=1) - middle) / (REACH * spread), -1.0, 1.0)
         # over 1 + allowed, so that no stake below one can lose everything
         payoffs = (_means(each, known) - allowed) / (1.0 + abs(allowed))
@@ -144,10 +147,15 @@ class Texts:
     def _told(self, witness: Floats) -> Floats:
         """What the witness says of each text of the reference: of each octet all 256 answers are worked out once."""
         tables = np.einsum("pk,ok->op", _PATTERNS, witness.reshape(8, 8))
-        told: Floats = tables[0].take(self.octets[0])
-        for table, octets in zip(tables[1:], self.octets[1:], strict=True):
-            told += table.take(octets)
+        told: Floats = tables.ravel().take(self.places).sum(axis=0)
         return told
+
+
+def _mean_spread(values: Floats) -> tuple[float, float]:
+    """The mean and the standard deviation."""
+    middle = float(values.mean())
+    off = values - middle
+    return middle, math.sqrt(float(np.einsum("i,i->", off, off)) / len(values))
 
 
 def _seen(witness: Witness, signs: Floats, steps: int) -> Witness:
