@@ -21,8 +21,10 @@ def excerpt(text: str, most: int = LONGEST) -> str:
     >>> excerpt("Read this: " + "x" * 40 + " Where is my card?", 35)
     'Read this: xxxxxx\\nWhere is my card?'
     """
+    if len(text) <= most:
+        return text
     head = most // 2
-    return text if len(text) <= most else f"{text[:head]}\n{text[head + 1 - most :]}"
+    return f"{text[:head]}\n{text[head + 1 - most :]}"
 
 
 @dataclass(frozen=True, slots=True)
