@@ -99,7 +99,7 @@ class _Betting:
 
     def __init__(self, arl: float, weights: Floats, state: State, moments: Sequence[Moment]) -> None:
         self.arl, self.weights, self.steps = arl, weights, state.steps
-        self.sums, self.walks = np.array(state.sums), np.array(state.walks)
+        self.sums, self.walks = np.array(state.sums), np.array(state.walks, dtype=np.float64)
         self.starts = np.array(state.starts, dtype=np.int64)
         self.known = {**state.moments, **{state.steps + k: moment for k, moment in enumerate(moments)}}
         self.open, self.quiet = state.episode.open, state.episode.quiet
@@ -114,7 +114,7 @@ class _Betting:
             self.sums = stepped(self.arl, self.sums, factors, 1.0 if made is None else made)
         begun = self.walks <= 0.0
         np.putmask(self.starts, begun if made is None else begun & made, self.steps + k)
-        np.maximum(self.walks, 0.0, self.walks)  # in place: half of the time was new arrays
+        np.maximum(self.walks, 0.0, self.walks)  # in place: this is the judge's most frequent step
         self.walks += logs
         now = float(self.weights.dot(self.sums))
         if self.open:
