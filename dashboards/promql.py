@@ -16,8 +16,8 @@ def newly(counter: str, by: str, window: str, started: str = "") -> str:
     return f"sum by ({by}) ({' or '.join(parts)})"
 
 
-def alarm_open(kind: str, by: str = "alias, version") -> str:
-    """Return 1 for each alias and version with an open alarm of this kind; `by` these labels.
+def alarm_open(kind: str, by: str) -> str:
+    """Return 1 for each open alarm of this kind, told apart `by` these labels.
 
     A worker that hands an alias over leaves a gap of seconds, one that is gone leaves nothing: the alarm stays open
     until some worker speaks of the alias again."""
@@ -27,12 +27,12 @@ def alarm_open(kind: str, by: str = "alias, version") -> str:
     return f"({live} > 0) or ({held} > 0 unless on (alias) {spoken})"
 
 
-def alarm_onset(kind: str, by: str = "alias, version") -> str:
+def alarm_onset(kind: str, by: str) -> str:
     """Return when the harm of each open alarm began, in seconds since 1970."""
     return _latest(by, f'homeostat_alarm_onset_seconds{{kind="{kind}"}}', HELD)
 
 
-def alarm_harm(kind: str, by: str = "alias, version") -> str:
+def alarm_harm(kind: str, by: str) -> str:
     """Return the share of bad replies that each alarm of this kind was raised for."""
     return _latest(by, f'homeostat_alarm_harm_ratio{{kind="{kind}"}}', HELD)
 

@@ -187,9 +187,7 @@ class Inference:
     def _understood(self, exchange: Exchange, link: Link, data: bytes) -> bytes:
         """The body for the client. Raises ApiError where the engine does not know the path, or says nothing that is
         meant for a client."""
-        refused, headers = 400 <= link.status < 500 and link.status != 404, _told_by(link)
-        if link.status == 500:
-            headers |= STAY
+        refused = 400 <= link.status < 500 and link.status != 404
         try:
             if link.status == 200:
                 data, exchange.answer = reply.whole(data, exchange.asked)
@@ -198,16 +196,16 @@ class Inference:
                 return data
             if (refused or link.status >= 500) and (why := said.get("message") or said.get("detail")):
                 code = "engine_refused" if refused else "engine_failed"
-                raise ApiError(link.status, _sentence(why), code=code, headers=headers)
+                raise ApiError(link.status, _sentence(why), code=code, headers=_of_failure(link))
         except UNREADABLE:
             pass
         if link.status == 404:
             path = PATHS[exchange.asked.operation]
             raise ApiError(404, f"the engine does not serve {path} for this model", code="not_supported")
         if refused:  # also by what stands before an engine
-            raise ApiError(link.status, _plain(link, data), code="engine_refused", headers=headers)
+            raise ApiError(link.status, _plain(link, data), code="engine_refused", headers=_of_failure(link))
         message = f"the engine's answer (status {link.status}) is not understood"
-        raise ApiError(502, message, code="engine_failed", headers=headers)
+        raise ApiError(502, message, code="engine_failed", headers=_of_failure(link))
 
     async def _stream(
         self, request: Request, exchange: Exchange, choice: Choice, link: Link, patience: Patience
@@ -321,6 +319,11 @@ def _json(link: Link) -> bool:
 
 def _told_by(link: Link) -> dict[str, str]:
     return {name: link.headers[name] for name in PASSED_BACK if name in link.headers}
+
+
+def _of_failure(link: Link) -> dict[str, str]:
+    """The same, and of an engine's own failure that the request is not to be sent again: it may be why."""
+    return _told_by(link) | (STAY if link.status == 500 else {})
 
 
 def _passed_back(link: Link) -> list[Header]:

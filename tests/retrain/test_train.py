@@ -54,7 +54,8 @@ class Killed(Exception):
     pass
 
 
-def test_killed_and_called_again_it_ends_with_the_same_bits(model_dir: Path, tmp_path: Path) -> None:
+def ends_with_the_same_bits(model_dir: Path, tmp_path: Path) -> None:
+    """Killed in the midst and called again, as if it had never been."""
     whole = train(ROWS, model_dir, knobs(), tmp_path / "whole", threads=1)
 
     def die(step: int, steps: int, loss: float) -> None:
@@ -67,6 +68,10 @@ def test_killed_and_called_again_it_ends_with_the_same_bits(model_dir: Path, tmp
     assert parted.resumed_at == 5
     name = "adapter_model.safetensors"
     assert (parted.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_killed_and_called_again_it_ends_with_the_same_bits(model_dir: Path, tmp_path: Path) -> None:
+    ends_with_the_same_bits(model_dir, tmp_path)
 
 
 def seeing(model_dir: Path, folder: Path) -> Path:
@@ -86,18 +91,7 @@ def seeing(model_dir: Path, folder: Path) -> Path:
 
 
 def test_layers_that_no_row_comes_by_end_no_training(model_dir: Path, tmp_path: Path) -> None:
-    model = seeing(model_dir, tmp_path / "model")
-    whole = train(ROWS, model, knobs(), tmp_path / "whole", threads=1)
-
-    def die(step: int, steps: int, loss: float) -> None:
-        if step == 8:
-            raise Killed
-
-    with pytest.raises(Killed):
-        train(ROWS, model, knobs(), tmp_path / "out", threads=1, progress=die)
-    resumed = train(ROWS, model, knobs(), tmp_path / "out", threads=1)
-    assert resumed.resumed_at == 5
-    assert (resumed.folder / ADAPTER_FILES[1]).read_bytes() == (whole.folder / ADAPTER_FILES[1]).read_bytes()
+    ends_with_the_same_bits(seeing(model_dir, tmp_path / "model"), tmp_path)
 
 
 def test_a_checkpoint_of_other_rows_is_none(model_dir: Path, tmp_path: Path) -> None:
