@@ -38,7 +38,6 @@ log = structlog.get_logger()
 HUNG_UP = 499
 LONGEST_REASON = 2_000  # characters of why an engine refused
 NEARLY = 0.99  # of the time: timers and clocks differ
-DEFECT = ((b"x-should-retry", b"false"),)  # an engine's own: the request may be why, also of its end
 PASSED_BACK = ("retry-after", "retry-after-ms", "x-request-id")  # from the engine's headers to the client
 PASSED = ("traceparent", "tracestate")  # from the client's headers to the engine
 MOST_EVENT_BYTES = 16_777_216  # of a stream
@@ -179,8 +178,7 @@ class Inference:
         digest = self._digest(exchange) if link.status == 200 else ""
         kind = link.headers.get("content-type", "application/json").encode("latin-1")
         self.capture(exchange)
-        stay = DEFECT if link.status == 500 else ()
-        told = [(b"content-type", kind), *self._identity(exchange, choice, digest), *_passed_back(link), *stay]
+        told = [(b"content-type", kind), *self._identity(exchange, choice, digest), *_passed_back(link)]
         self.ejection.answered(choice.replica)
         request.answer(link.status, data, told)
 
@@ -196,16 +194,16 @@ class Inference:
                 return data
             if (refused or link.status >= 500) and (why := said.get("message") or said.get("detail")):
                 code = "engine_refused" if refused else "engine_failed"
-                raise ApiError(link.status, _sentence(why), code=code, headers=_of_failure(link))
+                raise ApiError(link.status, _sentence(why), code=code, headers=_told_by(link))
         except UNREADABLE:
             pass
         if link.status == 404:
             path = PATHS[exchange.asked.operation]
             raise ApiError(404, f"the engine does not serve {path} for this model", code="not_supported")
         if refused:  # also by what stands before an engine
-            raise ApiError(link.status, _plain(link, data), code="engine_refused", headers=_of_failure(link))
+            raise ApiError(link.status, _plain(link, data), code="engine_refused", headers=_told_by(link))
         message = f"the engine's answer (status {link.status}) is not understood"
-        raise ApiError(502, message, code="engine_failed", headers=_of_failure(link))
+        raise ApiError(502, message, code="engine_failed", headers=_told_by(link))
 
     async def _stream(
         self, request: Request, exchange: Exchange, choice: Choice, link: Link, patience: Patience
@@ -318,12 +316,9 @@ def _json(link: Link) -> bool:
 
 
 def _told_by(link: Link) -> dict[str, str]:
-    return {name: link.headers[name] for name in PASSED_BACK if name in link.headers}
-
-
-def _of_failure(link: Link) -> dict[str, str]:
-    """The same, and of an engine's own failure that the request is not to be sent again: it may be why."""
-    return _told_by(link) | (STAY if link.status == 500 else {})
+    """Headers for the client. Of an engine's own failure, that the request is not to be sent again: it may be why."""
+    told = {name: link.headers[name] for name in PASSED_BACK if name in link.headers}
+    return told | STAY if link.status == 500 else told
 
 
 def _passed_back(link: Link) -> list[Header]:
