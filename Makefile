@@ -63,11 +63,11 @@ bench-peers: setup
 	$(LITELLM)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'litellm[proxy]==1.106.0'
 
 bench-journal: setup
-	$(BIN)/python -m tests.bench.journal
+	$(BIN)/python -m tests.bench.serving.journal
 
 bench-monitor: setup
 	$(BIN)/python -m tests.bench.monitor
-	$(BIN)/python -m tests.bench.backtest
+	$(BIN)/python -m tests.bench.monitor.backtest
 
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --override overrides.txt --universal --python-version 3.11 \

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from deploy.commands import adapters, alarms, dashboards, decisions, labels, letters, monitor, stack, topics, trying
+from deploy.commands import adapters, alarms, dashboards, decisions, labels, monitor, stack, topics
+from deploy.commands import dead_letters as letters
+from deploy.commands import demo as trying
 from deploy.commands.group import Ordered
 
 

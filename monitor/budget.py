@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from monitor.blocks import length_for
+from monitor.detectors.blocks import length_for
 from monitor.detectors.location_spread import ALTERNATIVES, SHIFTS, dead_zone
 from monitor.detectors.risk import EXCESSES, stake
 
@@ -113,7 +113,7 @@ def smallest_shift(arl: float, steps: float, *, descriptors: int, dead_zone: flo
 class Stream:
     """What the events of an alias are like, for the drift detector. `reference`: events that define normal.
     `autocorrelation`: of neighbouring events. `waves`: of the rhythm of day and week that the reference shows.
-    `share`: of all bets' weight, the descriptors' (`monitor.drift`)."""
+    `share`: of all bets' weight, the descriptors' (`monitor.signals.drift`)."""
 
     descriptors: int
     reference: int

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from monitor.gaps import Gap
+from monitor.signals.gaps import Gap
 
 Json = Any  # a JSON value
 Kind = Literal["quality", "estimated_quality", "drift", "latency", "errors", "fairness", "safety"]

@@ -11,17 +11,20 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from monitor import calibration, gaps, labels, open_alarms, served, tally
-from monitor.answer import Answer
-from monitor.descriptors import CONFIDENCE
+from monitor import tally
+from monitor.describe.descriptors import CONFIDENCE
+from monitor.describe.fingerprint import event_print
 from monitor.findings import Finding, Kind
-from monitor.fingerprint import event_print
-from monitor.gaps import Gap
-from monitor.reference import scorer
+from monitor.operator_answer import Answer
+from monitor.reference.frozen import scorer
 from monitor.rows import TURN_MS, ScoreRows, turns_of
 from monitor.settings import MonitorSettings
+from monitor.signals import calibration, gaps
+from monitor.signals.gaps import Gap
 from monitor.tally import Tally
-from monitor.watch import Baseline, Label, Raised, Watch, baseline, calibrated, with_evidence
+from monitor.watch import labels, open_alarms
+from monitor.watch import replies as served
+from monitor.watch.version import Baseline, Label, Raised, Watch, baseline, calibrated, with_evidence
 from monitor.windows import Head, passed_ms
 
 EDITION = 1  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs

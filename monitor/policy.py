@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from monitor.alarms import clock
+from monitor.explain.alarm import clock
 from monitor.findings import Kind
 from monitor.settings import PolicySettings
 

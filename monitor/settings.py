@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from monitor.fairness import Fairness
-from monitor.forbidden import Forbidden
-from monitor.safety import Safety
+from monitor.describe.patterns import Forbidden
+from monitor.signals.fairness import Fairness
+from monitor.signals.safety import Safety
 
 
 def _require(owner: object, name: str, holds: bool, expected: str) -> None:

@@ -8,11 +8,11 @@ from typing import TypeVar
 import msgspec
 
 from monitor import windows
-from monitor.calibration import Estimate
 from monitor.findings import Window
-from monitor.gaps import Gap
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
+from monitor.signals.calibration import Estimate
+from monitor.signals.gaps import Gap
 from monitor.windows import Counts
 
 K = TypeVar("K", bound=Hashable)

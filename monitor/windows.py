@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from monitor.calibration import Estimate
 from monitor.findings import Window
-from monitor.gaps import Gap
 from monitor.settings import MonitorSettings
+from monitor.signals.calibration import Estimate
+from monitor.signals.gaps import Gap
 
 RESOLUTION = math.log(1.02)  # of the latency sketch: bins 2 % wide (DDSketch, Masson et al. 2019)
 

@@ -25,20 +25,22 @@ import structlog
 from msgspec.structs import replace
 
 from monitor.metrics import METRICS
-from retrain import harvest, manifest, recipe, tracking
 from retrain.adapters import Adapter, commit
 from retrain.base_model import base_model_id, check_model, former_base_model_id
-from retrain.comparison import compare, summary
-from retrain.dataset import NEWEST, Dataset, apart, build, capped, once
-from retrain.example import Example
-from retrain.gate import judge
-from retrain.likeness import Likeness
-from retrain.limits import context_of, limits
-from retrain.manifest import Manifest
-from retrain.objections import usable
-from retrain.outcome import JobOutcome, JobSpec, concluded, read, write
-from retrain.prompting import load_tokenizer
-from retrain.train import Trained, lessons, train
+from retrain.data import labelled as harvest
+from retrain.data import manifest
+from retrain.data.dataset import NEWEST, Dataset, apart, build, capped, once
+from retrain.data.example import Example
+from retrain.data.likeness import Likeness
+from retrain.data.manifest import Manifest
+from retrain.evaluation.comparison import compare, summary
+from retrain.evaluation.gate import judge
+from retrain.evaluation.limits import context_of, limits
+from retrain.job_files import JobOutcome, JobSpec, concluded, read, write
+from retrain.training import recipe, tracking
+from retrain.training.prompting import load_tokenizer
+from retrain.training.teachable import usable
+from retrain.training.train import Trained, lessons, train
 from streams.identity import adapter_digest, adapter_path
 
 log = structlog.get_logger()

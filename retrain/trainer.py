@@ -17,11 +17,12 @@ from pathlib import Path
 import structlog
 from kafka.errors import KafkaError
 
-from retrain import gate, metrics
+from retrain import metrics
 from retrain.claims import attempt, owner, pending
-from retrain.inbox import Inbox
+from retrain.evaluation import gate
 from retrain.job import OUTCOME, PROGRESS, SPEC, Progress
-from retrain.outcome import JobOutcome, JobSpec, concluded, read, write
+from retrain.job_files import JobOutcome, JobSpec, concluded, read, write
+from retrain.requests import Inbox
 from retrain.settings import RetrainSettings
 from streams import ledger
 from streams.codec import deterministic_id
@@ -33,7 +34,7 @@ from streams.events import (
     RetrainStatus,
     RouteWritten,
 )
-from streams.log import KafkaSettings, Writer
+from streams.log.read import KafkaSettings, Writer
 from streams.topics import LEDGER, RESULTS
 
 log = structlog.get_logger()

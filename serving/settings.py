@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from monitor.describe.pii import PATTERNS
 from monitor.metrics import METRICS
-from monitor.private import PATTERNS
 
 TAG_HEADERS = {
     "x-homeostat-tenant": "tenant",
@@ -32,7 +32,7 @@ class GatewaySettings:
     host: str = "127.0.0.1"
     tls_cert: Path | None = None  # PEM, with its chain; with it the gateway speaks HTTPS and nothing else
     tls_key: Path | None = None
-    keys_file: Path | None = None  # API keys (see `serving.gateway.keys`), beside the one that `homeostat up` makes
+    keys_file: Path | None = None  # API keys (`serving.gateway.access.keys`), beside the one that `homeostat up` makes
     head_limit_bytes: int = 16_384
     body_limit_bytes: int = 1_048_576
     head_timeout_s: float = 10.0  # for a client to send its request's head

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from monitor.answer import Answer
-from monitor.gaps import Gap
+from monitor.operator_answer import Answer
 from monitor.rows import ScoreRows
+from monitor.signals.gaps import Gap
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
 
@@ -107,7 +107,7 @@ class ScoreBatch(Event, frozen=True, kw_only=True):
     last_offset: int
     descriptor_names: list[str]
     rows: ScoreRows
-    topic_id: str = ""  # of the source topic: what its offsets count in (`streams.incarnations`); empty: not known
+    topic_id: str = ""  # of the source topic: what its offsets count in (`streams.log.topic_ids`); empty: not known
 
 
 class PartitionsPassed(Event, frozen=True, kw_only=True):
@@ -301,7 +301,7 @@ class DecisionRecorded(Event, frozen=True, kw_only=True):
     """One decision with everything needed to derive it again (topic `loop.ledger`, key `alias`).
 
     Written and confirmed before the decision takes effect. `function` names the pure function in
-    `deploy.replay`'s table; `replay` calls it with `inputs` and compares with `output`."""
+    `deploy.operator.replay`'s table; `replay` calls it with `inputs` and compares with `output`."""
 
     id: str
     alias: str

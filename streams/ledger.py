@@ -9,9 +9,9 @@ import msgspec
 
 from streams import codec
 from streams.events import DecisionKind, DecisionRecorded, Json
-from streams.log import KafkaSettings, partition_counts, scan
-from streams.log import read as read_log
-from streams.outbox import Outgoing, outgoing
+from streams.log.outbox import Outgoing, outgoing
+from streams.log.read import KafkaSettings, partition_counts, scan
+from streams.log.read import read as read_log
 from streams.private_files import write_private
 from streams.topics import LEDGER
 

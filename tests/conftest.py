@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from streams.log import KafkaSettings
+from streams.log.read import KafkaSettings
 
 STAGES = ("slow", "kafka", "vllm", "loop")  # after the quick tests, in this order
 FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # whoever asks for the fixture carries the marker
@@ -56,9 +56,9 @@ def _stage(item: pytest.Item) -> int:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaSettings]:
     """A broker of this session's own, with every topic of the table. Tests share it: use names of your own."""
-    from deploy import ports
-    from deploy.cache import cache_folder
-    from deploy.kafka import EmbeddedKafka, create_topics
+    from deploy.stack import ports
+    from deploy.stack.cache import cache_folder
+    from deploy.stack.kafka import EmbeddedKafka, create_topics
 
     with tempfile.TemporaryDirectory(prefix="homeostat-kafka-", ignore_cleanup_errors=True) as folder:
         broker = EmbeddedKafka(Path(folder), ports.free(1)[0], cache_folder())
@@ -74,12 +74,12 @@ def kafka() -> Iterator[KafkaSettings]:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """One vLLM over the demo's base model with LoRA; loading takes about a minute. Adapters' names are shared:
     load your own and unload them again."""
-    from deploy import engine as vllm
-    from deploy import ports, processes
-    from deploy.stack import model_folder
-    from deploy.stack_settings import StackSettings
+    from deploy.stack import engine as vllm
+    from deploy.stack import ports, processes
+    from deploy.stack.lifecycle import model_folder
+    from deploy.stack.settings import StackSettings
     from retrain.base_model import base_model_id
-    from retrain.prompting import chat_template_for
+    from retrain.training.prompting import chat_template_for
 
     var = tmp_path_factory.mktemp("engine")
     settings = StackSettings(engine_ports=(ports.free(1)[0],))

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from deploy.backtest import page, recorded, running, table
-from deploy.backtest.candidates import Candidate
+from deploy.backtest import page, recorded, table
+from deploy.backtest import run as running
+from deploy.backtest.policies import Candidate
 from deploy.backtest.report import Report, verdict
-from deploy.backtest.running import Advance, Options, moment
-from streams.history import Stretch
+from deploy.backtest.run import Advance, Options, moment
+from streams.lake.history import Stretch
 
 
 def options(

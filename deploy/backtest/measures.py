@@ -18,9 +18,9 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from deploy.backtest.harms import Harm, Ints
+from deploy.backtest.observed import Facts
 from deploy.backtest.outcome import Asked, Outcome, Raised
-from deploy.backtest.truth import Harm, Ints
-from deploy.backtest.witness import Facts
 
 SAYING_HARM = ("quality", "estimated_quality")
 

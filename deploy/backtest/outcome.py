@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from deploy.replay import LedgerError
-from monitor.answer import Answer
+from deploy.operator.replay import LedgerError
 from monitor.findings import Alarm, AlarmCleared, Finding
+from monitor.operator_answer import Answer
 from monitor.policy import AskLabels, AskRetraining, Decision
 from streams.events import DecisionRecorded
 

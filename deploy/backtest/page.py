@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 
 from deploy.backtest import table
+from deploy.backtest.observed import Facts
 from deploy.backtest.picture import draw, moment
 from deploy.backtest.report import Report, asked, span, verdict
-from deploy.backtest.witness import Facts
 
 TOLD = 200  # lines of each story; backtest.json has them all
 
@@ -28,7 +28,7 @@ def render(report: Report, svg: str) -> str:
     """The page."""
     import jinja2
 
-    loader = jinja2.FileSystemLoader(Path(__file__).parents[1])
+    loader = jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "show"])
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"moment": moment, "span": span}
     return environment.get_template("backtest.html.jinja").render(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deploy.backtest.harms import Harm, Labels
 from deploy.backtest.measures import SAYING_HARM, Cost, meant
+from deploy.backtest.observed import Facts
 from deploy.backtest.outcome import Raised
 from deploy.backtest.report import Report, Told, span
-from deploy.backtest.truth import Harm, Labels
-from deploy.backtest.witness import Facts
-from deploy.drawing import plain, svg, title, tone
-from deploy.intervals import Point, wilson
+from deploy.show.drawing import plain, svg, title, tone
+from deploy.show.intervals import Point, wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from deploy.backtest.candidates import Sections
 from deploy.backtest.outcome import Ended, Outcome, Said, read, told
-from deploy.replay import entries
-from monitor.answer import Answer
+from deploy.backtest.policies import Sections
+from deploy.operator.replay import entries
+from monitor.operator_answer import Answer
 from monitor.policy import Observation
 from streams.events import DecisionRecorded
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from deploy.backtest.candidates import PRESENT, Candidate, changes
+from deploy.backtest.harms import Harm
 from deploy.backtest.measures import Measures, measure
+from deploy.backtest.observed import Facts, Witness
 from deploy.backtest.outcome import Outcome
+from deploy.backtest.policies import PRESENT, Candidate, changes
 from deploy.backtest.recorded import Recorded
-from deploy.backtest.replaying import Replay
-from deploy.backtest.truth import Harm
-from deploy.backtest.witness import Facts, Witness
-from streams.history import Extent
+from deploy.backtest.replay import Replay
+from streams.lake.history import Extent
 
 HAPPENED = "what happened"
 FEW_LABELS = 30

@@ -15,7 +15,7 @@ from deploy.commands.group import CONFIG, console, load, load_reached
 @CONFIG
 def train(alias: str, rows: Path, config_path: Path | None) -> None:
     """Tune a first adapter for ALIAS on ROWS (JSON lines with text and label). `promote` then serves it."""
-    from deploy.first import tune
+    from deploy.operator.first_adapter import tune
 
     adapter = tune(load(config_path), alias, rows, console())
     click.echo(f"{adapter.version}  {adapter.path}\nServe it: homeostat promote {alias} {adapter.version}")
@@ -28,7 +28,7 @@ def train(alias: str, rows: Path, config_path: Path | None) -> None:
 @CONFIG
 def promote(alias: str, version: str, drop_previous: bool, config_path: Path | None) -> None:
     """Make VERSION the champion of ALIAS now, without a canary."""
-    from deploy import operator
+    from deploy.operator import versions as operator
 
     route = operator.promote(load_reached(config_path), alias, version, keep_previous=not drop_previous)
     click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
@@ -76,7 +76,7 @@ def resume(alias: str | None, config_path: Path | None) -> None:
 @CONFIG
 def shadow(alias: str, version: str | None, off: bool, config_path: Path | None) -> None:
     """Mirror ALIAS's requests to VERSION: its answers are watched, and nobody gets them."""
-    from deploy import operator
+    from deploy.operator import versions as operator
 
     if off == (version is not None):
         raise click.UsageError("name a VERSION, or say --off")

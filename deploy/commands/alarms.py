@@ -25,7 +25,7 @@ def alarms() -> None:
 @CONFIG
 def alarms_list(alias: str | None, config_path: Path | None) -> None:
     """Those that are open, the oldest first: id, alias, version, kind, since when."""
-    from deploy import alarms
+    from deploy.operator import alarms
 
     found = alarms.still_open(load_reached(config_path).kafka, alias)
     for alarm in found:
@@ -38,7 +38,7 @@ def alarms_list(alias: str | None, config_path: Path | None) -> None:
 @CONFIG
 def alarms_show(id: str, config_path: Path | None) -> None:
     """The open alarm ID, as `list` prints it or how it begins, with its evidence and its report."""
-    from deploy import alarms
+    from deploy.operator import alarms
 
     kafka = load_reached(config_path).kafka
     click.echo(alarms.told(kafka, alarms.chosen(kafka, [id])[0]))
@@ -52,7 +52,7 @@ def alarms_clear(ids: tuple[str, ...], reason: str, config_path: Path | None) ->
     """Say that the alarms IDS are over. Their detectors start from nothing: what goes on harming is alarmed anew.
 
     Exit 1 where no worker took it in time; it stands in the log, and is taken as soon as one runs."""
-    from deploy import alarms
+    from deploy.operator import alarms
 
     kafka = load_reached(config_path).kafka
     taken = [(alarm, alarms.clear(kafka, alarm, BY, reason)) for alarm in alarms.chosen(kafka, ids)]
@@ -72,7 +72,7 @@ def alarms_accept(alias: str, version: str | None, reason: str, config_path: Pat
 
     Its open alarms are over, but those of errors and latency: these were promised to clients. Until the reference is
     complete the version is watched for nothing else. Exit 1 as `clear`."""
-    from deploy import alarms
+    from deploy.operator import alarms
 
     named, done = alarms.accept(load_reached(config_path).kafka, alias, version, BY, reason)
     _told(f"{named}: accepted, a new reference begins", done)

@@ -12,7 +12,7 @@ import click
 from deploy.commands.group import CONFIG, console, load, load_reached
 
 if TYPE_CHECKING:
-    from deploy.config import Config
+    from deploy.config.settings import Config
 
 
 @click.command(short_help="Export every decision so far to FILE.")
@@ -35,7 +35,7 @@ def replay(file: Path | None, alias: str | None, config_path: Path | None) -> No
     the function decided: this release can say nothing of it.
 
     FILE is a ledger as `homeostat ledger` writes it; without one the ledger in Kafka is read."""
-    from deploy.replay import derived, lines
+    from deploy.operator.replay import derived, lines
 
     count, others = 0, Counter[str]()
     for result in derived(lines(file) if file else _ledger(load_reached(config_path)), alias):
@@ -85,7 +85,8 @@ def backtest(policies: tuple[Path, ...], out: Path, config_path: Path | None, **
     have come to cannot be replayed.
 
     Writes backtest.html and backtest.json."""
-    from deploy.backtest import candidates, command
+    from deploy.backtest import command
+    from deploy.backtest import policies as candidates
 
     config = load(config_path)
     present = candidates.Sections(config.monitor, config.policy)

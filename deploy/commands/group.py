@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy.parse import ConfigError
+from deploy.config.parse import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deploy.config import Config
+    from deploy.config.settings import Config
 
 CONFIG = click.option(
     "--config",
@@ -63,7 +63,7 @@ def load(path: Path | None) -> Config:
 
     import structlog
 
-    from deploy.config import load as read
+    from deploy.config.settings import load as read
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it says is said again by the command's own error
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
@@ -74,7 +74,7 @@ def load_reached(path: Path | None) -> Config:
     """The same for commands that need Kafka: raises KafkaAway, within a second or two, where no broker answers."""
     from dataclasses import replace
 
-    from deploy.broker import reached
+    from deploy.stack.broker import reached
 
     config = load(path)
     click.get_current_context().meta[BROKERS] = config.kafka.bootstrap

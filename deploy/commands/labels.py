@@ -25,7 +25,7 @@ def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> Non
     Of ALIAS, one JSON object a line; fill in `label`. They are the unsure and the strange ones, no fair sample: their
     labels check the accuracy estimated from the model's confidence and are learned from; harm is proven by the labels
     of others."""
-    from deploy import labelling
+    from deploy.operator import labels as labelling
     from streams.private_files import write_private
 
     config = load_reached(config_path)
@@ -46,7 +46,7 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     """Send the labels that were filled in.
 
     FILE is as `wanted` wrote it. Rows without a label are left for later."""
-    from deploy import labelling
+    from deploy.operator import labels as labelling
     from serving.gateway.masking import Masker
 
     config = load_reached(config_path)

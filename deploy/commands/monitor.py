@@ -49,7 +49,7 @@ def plan(
     """Share one false-alarm budget over all detectors, and show what each still finds within an hour.
 
     The budget holds however aliases, segments and descriptors depend on each other."""
-    from deploy import monitor_plan as plans
+    from deploy.operator import budget as plans
     from monitor.budget import Traffic
 
     settings = load(config_path).monitor

@@ -12,15 +12,16 @@ from deploy.commands.group import CONFIG, console, load, load_reached
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deploy.config import Config
+    from deploy.config.settings import Config
 
 
 @click.command(short_help="Start Kafka, vLLM, gateway, worker, controller, trainer.")
 @CONFIG
 def up(config_path: Path | None) -> None:
     """Start the stack: Kafka, vLLM, gateway, worker, controller, trainer."""
-    from deploy import secrets, stack
-    from deploy.progress import shown
+    from deploy.config import secrets
+    from deploy.show.progress import shown
+    from deploy.stack import lifecycle as stack
 
     config = load(config_path)
     with shown(console()) as report:
@@ -33,8 +34,8 @@ def up(config_path: Path | None) -> None:
 @CONFIG
 def down(config_path: Path | None) -> None:
     """Stop everything that `up` started."""
-    from deploy import stack
-    from deploy.progress import shown
+    from deploy.show.progress import shown
+    from deploy.stack import lifecycle as stack
 
     with shown(console()) as report:
         stopped = stack.down(load(config_path), report)
@@ -48,8 +49,8 @@ def status(config_path: Path | None) -> None:
     """What runs, which version each alias serves, and how that is watched: what is open, what is not tested and why.
 
     Exit 1 where no broker answers: nobody knows then who serves what."""
-    from deploy import stack
-    from deploy.progress import table
+    from deploy.show.progress import table
+    from deploy.stack import lifecycle as stack
 
     config = load(config_path)
     shown = console()
@@ -74,7 +75,7 @@ def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max
     """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
     import secrets
 
-    from serving.gateway.keys import USUAL, Key, digest, entry
+    from serving.gateway.access.keys import USUAL, Key, digest, entry
 
     if "/" in name:
         raise click.BadParameter(f"{name!r} contains '/', expected another sign: events part key and user by it")
@@ -89,7 +90,7 @@ def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max
 @CONFIG
 def run(role: str, name: str, config_path: Path | None) -> None:
     """One process of the stack, in the foreground."""
-    from deploy.roles import run as start
+    from deploy.roles.run import run as start
 
     start(role, load(config_path), config_path, name)
 
@@ -110,7 +111,8 @@ def _show_routes(config: Config, console: Console) -> None:
 
 
 def _show_watched(config: Config) -> None:
-    from deploy import alarms, watched
+    from deploy.operator import alarms
+    from deploy.operator import status as watched
 
     for line in watched.lines(config.monitor, alarms.memories(config.kafka)):
         click.echo(line)

@@ -18,7 +18,7 @@ def topics() -> None:
 @CONFIG
 def topics_list(config_path: Path | None) -> None:
     """Each topic that the lake knows, with its id, and whether it was made anew."""
-    from deploy import renewal
+    from deploy.operator import topic_renewal as renewal
 
     for each in renewal.every(load_reached(config_path)):
         click.echo(each)
@@ -32,6 +32,6 @@ def topics_accept(topic: str, config_path: Path | None) -> None:
 
     Until then the worker takes nothing: offsets of the new topic would be taken for those of the old one. The lake
     keeps the old rows, and the new topic is read and judged from its beginning."""
-    from deploy import renewal
+    from deploy.operator import topic_renewal as renewal
 
     click.echo(renewal.accept(load_reached(config_path), topic))

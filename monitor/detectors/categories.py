@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor.blocks import TOLERATED
 from monitor.detectors import mixture
+from monitor.detectors.blocks import TOLERATED
 from monitor.detectors.interface import Change, Floats, Moment
 from monitor.detectors.mixture import Reached, State
 from monitor.detectors.risk import stake, upper_bound
@@ -38,7 +38,7 @@ MOST = 24  # categories watched by name; the rest of them are OTHER
 class Categories:
     """`arl`: steps between false alarms, at least. `names`: the last one is OTHER. `low`, `high`: bounds of each
     one's share. `inflation`: how many times more sums of them vary than those of independent ones
-    (`monitor.blocks.inflation`): as many times less is bet."""
+    (`monitor.detectors.blocks.inflation`): as many times less is bet."""
 
     arl: float
     names: tuple[str, ...]

@@ -1,8 +1,8 @@
 """Did the descriptors move? A mixture of bets on shifts of each one's mean and on other spreads.
 
-Takes normal scores (`monitor.reference`): standard normal while nothing changes, up to what a finite reference leaves
-uncertain, which the dead zone takes off every bet. At least `arl` steps pass on average between false alarms, over all
-descriptors together and however they depend on each other (`monitor.detectors.mixture`).
+Takes normal scores (`monitor.reference.frozen`): standard normal while nothing changes, up to what a finite reference
+leaves uncertain, which the dead zone takes off every bet. At least `arl` steps pass on average between false alarms,
+over all descriptors together and however they depend on each other (`monitor.detectors.mixture`).
 
 >>> scores = np.random.default_rng(0).standard_normal((300, 3))
 >>> scores[200:, 1] += 1.0
@@ -36,7 +36,7 @@ ALTERNATIVES = (*(f"mean {shift:+g} sigma" for shift in SHIFTS), *(f"spread x{sp
 class LocationSpread:
     """`arl`: steps between false alarms, at least. `dead_zone`: what a finite reference makes uncertain, in sigmas.
     `names`: of the descriptors. `inflation`: how many times more each one's sums vary than those of independent scores
-    (`monitor.blocks.inflation`, times `wildness`); `spreading`: the same of the sums of its squares."""
+    (`monitor.detectors.blocks.inflation`, times `wildness`); `spreading`: the same of the sums of its squares."""
 
     arl: float
     dead_zone: float

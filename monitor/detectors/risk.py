@@ -67,7 +67,7 @@ class Harm(Change):
 class Risk:
     """`rate`: the mean loss that is still accepted. `arl`: losses between false alarms, at least. `excesses`: how far
     above `rate` the rates are that it bets on. `inflation`: how many times more a sum of losses varies than one of
-    independent ones (`monitor.blocks.inflation`): as many times less is bet."""
+    independent ones (`monitor.detectors.blocks.inflation`): as many times less is bet."""
 
     rate: float
     arl: float

@@ -1,11 +1,11 @@
 """Do the texts come from elsewhere than the reference's? A two-sample test by betting, on their fingerprints.
 
-A text is the 64 signs of its SimHash (`monitor.fingerprint`): texts of like words have like signs. A witness, the
-direction in which lately seen texts lie from the reference, is fixed before each bet; the bet is that the next text
-lies in that direction too (Shekhar and Ramdas 2023, "Nonparametric two-sample testing by betting", here with a
-linear kernel). What the witness says of the reference's own texts, plus the dead zone of their finite number, is what
-it may say of the next one: so each bet has mean at most one while the texts come from where the reference's did, and
-at least `arl` of them pass on average between false alarms (`monitor.detectors.mixture`).
+A text is the 64 signs of its SimHash (`monitor.describe.fingerprint`): texts of like words have like signs. A witness,
+the direction in which lately seen texts lie from the reference, is fixed before each bet; the bet is that the next text
+lies in that direction too (Shekhar and Ramdas 2023, "Nonparametric two-sample testing by betting", here with a linear
+kernel). What the witness says of the reference's own texts, plus the dead zone of their finite number, is what it may
+say of the next one: so each bet has mean at most one while the texts come from where the reference's did, and at least
+`arl` of them pass on average between false alarms (`monitor.detectors.mixture`).
 
 >>> rng = np.random.default_rng(0)
 >>> def texts(count, bias=0.5):
@@ -57,8 +57,8 @@ class State(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Texts:
     """`arl`: texts between false alarms, at least. `reference`: fingerprints of at least two healthy texts. `block`: as
-    many of them count for one, because they depend on each other; `inflation` (`monitor.blocks`): what dependence that
-    leaves; as many times less is bet."""
+    many of them count for one, because they depend on each other; `inflation` (`monitor.detectors.blocks`): what
+    dependence that leaves; as many times less is bet."""
 
     arl: float
     reference: tuple[int, ...]

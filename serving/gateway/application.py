@@ -1,4 +1,4 @@
-"""The OpenAI-compatible gateway in front of the engines: an application for `serving.gateway.server`.
+"""The OpenAI-compatible gateway in front of the engines: an application for `serving.gateway.http.server`.
 
     gateway = Gateway(settings, table, keys, signer, publish)
     server = Server(gateway, gateway.limits)
@@ -19,21 +19,21 @@ import msgspec
 import structlog
 
 from serving import metrics
-from serving.gateway.admission import Admission, Volume
+from serving.gateway.access.admission import Admission, Volume
+from serving.gateway.access.keys import KeyRing
 from serving.gateway.capture import Capture, Publish, RecentAnswers
-from serving.gateway.ejection import Ejection
+from serving.gateway.engines.ejection import Ejection
+from serving.gateway.engines.health import NONE_STALE, Standing
+from serving.gateway.engines.pool import Upstream
 from serving.gateway.errors import ApiError, cut
 from serving.gateway.feedback import Feedback
+from serving.gateway.http.request import Request
+from serving.gateway.http.server import Limits
 from serving.gateway.inference import Inference, model_card, unknown
-from serving.gateway.keys import KeyRing
 from serving.gateway.masking import Masker
-from serving.gateway.question import PATHS
-from serving.gateway.request import Request
-from serving.gateway.server import Limits
+from serving.gateway.openai.request_body import PATHS
 from serving.gateway.shadow import Shadow
-from serving.gateway.standing import NONE_STALE, Standing
-from serving.gateway.upstream import Upstream
-from serving.routing import RouteTable
+from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.identity import Signer
 
@@ -66,7 +66,7 @@ class Gateway:
         publish: Publish,
         stale: Callable[[], frozenset[str]] = NONE_STALE,
     ) -> None:
-        """`stale`: replicas that no longer attest, see `serving.gateway.standing`."""
+        """`stale`: replicas that no longer attest, see `serving.gateway.engines.health`."""
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic)
         self.upstream = Upstream(settings.connect_timeout_s, _trusting(settings.engine_ca))

@@ -15,14 +15,14 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from monitor.characters import blank
-from monitor.private import Doubts
+from monitor.describe.pii import Doubts
 from serving import metrics
-from serving.gateway.answered import Answered
-from serving.gateway.coercion import is_off
 from serving.gateway.excerpt import excerpts, fits
 from serving.gateway.masking import Masker
-from serving.gateway.question import Asked
-from serving.routing import Choice
+from serving.gateway.openai.answer import Answered
+from serving.gateway.openai.coercion import is_off
+from serving.gateway.openai.request_body import Asked
+from serving.routes.routing import Choice
 from streams.events import Arm, Event, InferenceServed, Message
 from streams.topics import INFERENCE, Topic
 
@@ -33,7 +33,7 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "text"}) 
 
 
 class Publish(Protocol):
-    """`streams.journal.Journal.publish`: never waits for Kafka, never raises; whether it is kept."""
+    """`streams.journal.writer.Journal.publish`: never waits for Kafka, never raises; whether it is kept."""
 
     def __call__(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool: ...
 

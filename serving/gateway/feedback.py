@@ -13,12 +13,12 @@ import msgspec
 from monitor.characters import blank
 from monitor.metrics import METRICS, exact_match, normalise
 from serving import metrics
-from serving.gateway.admission import Volume
+from serving.gateway.access.admission import Volume
+from serving.gateway.access.keys import Key
 from serving.gateway.capture import Publish, RecentAnswers
 from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
-from serving.gateway.keys import Key
+from serving.gateway.http.request import Request
 from serving.gateway.masking import Masker
-from serving.gateway.request import Request
 from serving.settings import GatewaySettings
 from streams.codec import deterministic_id
 from streams.events import Arm, FeedbackGiven

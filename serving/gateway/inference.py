@@ -15,20 +15,22 @@ import structlog
 
 from monitor.metrics import normalise
 from serving import metrics
-from serving.gateway import bounds, question, reply
 from serving.gateway.capture import Capture, Exchange, count
-from serving.gateway.deaths import UNREACHED, Deaths, lost
-from serving.gateway.ejection import Ejection
+from serving.gateway.engines.ejection import Ejection
+from serving.gateway.engines.health import Standing
+from serving.gateway.engines.link import Broken, Died, Link, Unreached
+from serving.gateway.engines.pool import Upstream
+from serving.gateway.engines.retry import UNREACHED, Deaths, lost
 from serving.gateway.errors import STAY, UNREADABLE, ApiError, cut, unavailable
-from serving.gateway.link import Broken, Died, Link, Unreached
+from serving.gateway.http.request import Header, Request
+from serving.gateway.openai import bounds
+from serving.gateway.openai import reply_body as reply
+from serving.gateway.openai import request_body as question
+from serving.gateway.openai.request_body import PATHS, Asked, Operation
+from serving.gateway.openai.sse import BLANK, MARK, Events
 from serving.gateway.patience import Patience
-from serving.gateway.question import PATHS, Asked, Operation
-from serving.gateway.request import Header, Request
 from serving.gateway.shadow import Shadow
-from serving.gateway.sse import BLANK, MARK, Events
-from serving.gateway.standing import Standing
-from serving.gateway.upstream import Upstream
-from serving.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
+from serving.routes.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
 from serving.settings import GatewaySettings
 from streams.events import Arm
 from streams.identity import RequestId, Signer, uuid7

@@ -1,12 +1,12 @@
 """Personal data and secrets, taken out of texts before they leave the process.
 
-What `monitor.private` finds is replaced by its kind, so that a reader still sees that something was there."""
+What `monitor.describe.pii` finds is replaced by its kind, so that a reader still sees that something was there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitor.private import PATTERNS, PLACEHOLDERS, Doubts, Sketch, seen
+from monitor.describe.pii import PATTERNS, PLACEHOLDERS, Doubts, Sketch, seen
 
 
 class Masker:

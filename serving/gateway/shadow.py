@@ -13,12 +13,12 @@ import structlog
 
 from serving import metrics
 from serving.gateway.capture import Capture, Exchange, count
+from serving.gateway.engines.link import Unreached
 from serving.gateway.errors import ApiError
-from serving.gateway.link import Unreached
+from serving.gateway.http.request import Header, Request
+from serving.gateway.openai.request_body import Asked
 from serving.gateway.patience import Patience
-from serving.gateway.question import Asked
-from serving.gateway.request import Header, Request
-from serving.routing import Choice, RouteTable, pick_shadow
+from serving.routes.routing import Choice, RouteTable, pick_shadow
 from serving.settings import GatewaySettings
 from streams.identity import uuid7
 

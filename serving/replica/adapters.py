@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving.slots import Wanted, too_high
+from serving.routes.slots import Wanted, too_high
 from streams.identity import ADAPTER_FILES, adapter_digest, adapter_path
 
 CONFIG, WEIGHTS = ADAPTER_FILES

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import structlog
 
-from serving.attested import fresh
 from serving.replica.probe import Measured, Vote, distance, elected, others, own, remembered
-from serving.routing import RouteTable
+from serving.routes.attestations import fresh
+from serving.routes.routing import RouteTable
+from serving.routes.slots import Wanted
 from serving.settings import ControllerSettings
-from serving.slots import Wanted
 from streams.events import Probe
 
 log = structlog.get_logger()

@@ -14,8 +14,8 @@ import structlog
 from serving.replica.adapters import Adapters
 from serving.replica.fingerprints import Doubt, Fingerprints
 from serving.replica.probe import Measured
+from serving.routes.slots import Wanted
 from serving.settings import ControllerSettings
-from serving.slots import Wanted
 from streams.events import RouteWritten
 from streams.identity import EVALUATION, VERSION
 

@@ -14,10 +14,10 @@ from serving.replica.adapters import Adapters
 from serving.replica.attester import Append, Attester, State
 from serving.replica.fingerprints import Fingerprints
 from serving.replica.loader import Engine, Loader
-from serving.replica.rounds import Rounds
-from serving.routing import RouteTable
+from serving.replica.reprobe import Rounds
+from serving.routes.routing import RouteTable
+from serving.routes.slots import Wanted, wanted
 from serving.settings import ControllerSettings, Replica
-from serving.slots import Wanted, wanted
 from streams.events import RouteWritten
 
 log = structlog.get_logger()

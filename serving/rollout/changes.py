@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from serving.routing import UnknownAlias
-from serving.slots import excess, too_high, versions
+from serving.routes.routing import UnknownAlias
+from serving.routes.slots import excess, too_high, versions
 from streams.events import RouteWritten
 from streams.identity import version_name
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import structlog
 
-from serving.follower import Follower
 from serving.replica import adapters
-from serving.rollout.rollouts import FUNCTION, Rollouts
+from serving.rollout.runner import FUNCTION, Rollouts
+from serving.routes.follower import Follower
+from serving.routes.slots import too_high
 from serving.settings import ControllerSettings
-from serving.slots import too_high
 from streams import ledger
 from streams.events import DecisionRecorded, RetrainReported, RouteWritten, ScoreBatch
 from streams.identity import adapter_path
-from streams.log import KafkaSettings, Writer, follow, read
+from streams.log.read import KafkaSettings, Writer, follow, read
 from streams.topics import LEDGER, RESULTS, ROUTES, SCORES
 
 log = structlog.get_logger()

@@ -1,7 +1,7 @@
 """Is the canary doing harm? Errors, slow replies and labelled wrongness, canary against champion, at any time.
 
-Each is an e-process (`monitor.paired`): a fair bet against "worse by at most `delta`". Their mean is one too, so a
-harmless canary is ever called harmful with probability at most `alpha`, however often one looks and for all three
+Each is an e-process (`monitor.detectors.paired`): a fair bet against "worse by at most `delta`". Their mean is one too,
+so a harmless canary is ever called harmful with probability at most `alpha`, however often one looks and for all three
 together."""
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from monitor.detectors.paired import Arms, Paired, e_value, e_worse, start, start_arms, update, update_arms
 from monitor.detectors.risk import upper_bound
-from monitor.paired import Arms, Paired, e_value, e_worse, start, start_arms, update, update_arms
 
 HARMS = ("errors", "slow", "wrong")
 

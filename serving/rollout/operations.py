@@ -13,7 +13,7 @@ from serving.rollout.changes import Change, Limits, Named, Pause, Promote, Rollb
 from streams import ledger
 from streams.events import DecisionKind, DecisionRecorded, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
-from streams.log import Appender, KafkaSettings, read
+from streams.log.read import Appender, KafkaSettings, read
 from streams.topics import LEDGER, RESULTS, ROUTES
 
 ATTEMPTS = 10

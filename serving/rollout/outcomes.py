@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from serving.rollout.candidacy import Rollout
 from serving.rollout.guard import Outcome
+from serving.rollout.state import Rollout
 from streams.events import Arm, ScoreBatch
 from streams.topics import INFERENCE
 

@@ -9,8 +9,8 @@ import pytest
 from dashboards import alerts, fleet, pages
 from dashboards.push import PushFailed, covers, push
 from dashboards.rules import RULES
-from deploy import ports
-from tests.dashboards.grafana import EDITOR, TOKEN, Grafana, running
+from deploy.stack import ports
+from tests.dashboards.support.grafana import EDITOR, TOKEN, Grafana, running
 
 pytestmark = pytest.mark.slow
 

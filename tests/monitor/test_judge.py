@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from monitor.answer import Answer
-from monitor.descriptors import MISSING, NAMES
+from monitor.describe.descriptors import MISSING, NAMES
 from monitor.findings import SEVERITIES, LabelsWanted, ReferenceFrozen, Window
 from monitor.judge import AliasState, Batch, answer, fresh_labels, known_baseline, progress, start, update
+from monitor.operator_answer import Answer
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
-from tests.monitor.world import VERSION, World, make
+from tests.monitor.support.world import VERSION, World, make
 
 
 def healthy(world: World, events: int = 300, accuracy: float = 0.95, version: str = VERSION) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from retrain.base_model import base_model_id, former_base_model_id
 from retrain.job import stored_champion
-from retrain.outcome import JobSpec
+from retrain.job_files import JobSpec
 from retrain.settings import RetrainSettings
 from streams.events import RetrainRequested
 from streams.identity import adapter_digest, adapter_path

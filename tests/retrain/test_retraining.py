@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from retrain import manifest
 from retrain.adapters import Adapter
-from retrain.first import first_adapter
+from retrain.data import manifest
+from retrain.first_adapter import first_adapter
 from retrain.job import _outcome, work
-from retrain.outcome import JobOutcome, JobSpec, concluded, write
-from retrain.recipe import QLORA
+from retrain.job_files import JobOutcome, JobSpec, concluded, write
 from retrain.settings import RetrainSettings
-from streams import lake
+from retrain.training.recipe import QLORA
 from streams.events import Event, InferenceServed, Message, RetrainRequested
+from streams.lake import table as lake
 from streams.topics import FEEDBACK, INFERENCE, Topic
-from tests.retrain.engine import Engine
-from tests.retrain.test_harvest import reply, word
+from tests.retrain.data.test_labelled import reply, word
+from tests.retrain.support.engine import Engine
 
 pytestmark = pytest.mark.slow
 

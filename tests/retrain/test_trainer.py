@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from retrain import trainer as module
-from retrain.gate import GateInput, judge
-from retrain.outcome import JobOutcome, JobSpec, read, write
+from retrain.evaluation.gate import GateInput, judge
+from retrain.job_files import JobOutcome, JobSpec, read, write
 from retrain.settings import RetrainSettings
 from retrain.trainer import Trainer, Workplace
 from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RetrainStatus, RouteWritten
-from streams.log import KafkaSettings
+from streams.log.read import KafkaSettings
 from streams.topics import Topic
 
 OLD, DIGEST = "support-0123456789ab", "0123456789ab" + "0" * 52

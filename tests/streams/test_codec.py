@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from streams import codec
 from streams.events import FeedbackGiven, InferenceServed, Message
 from streams.topics import TOPICS, Topic
-from tests.streams.traffic import feedback, served
+from tests.streams.support.traffic import feedback, served
 
 
 @given(

@@ -12,20 +12,21 @@ from aiokafka.errors import MessageSizeTooLargeError
 from structlog.testing import capture_logs
 
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import codec, dlq, ledger, metrics
-from streams.app import build
-from streams.aside import Aside, Kept
-from streams.brokers import credentials, urls
+from streams import codec, ledger, metrics
+from streams import dead_letters as dlq
 from streams.events import AlarmRaised, DeadLetter, DecisionKind, DecisionRecorded, InferenceServed, RouteWritten
-from streams.evidence import Reporter
-from streams.lag import Measured, Place, Watchdog
-from streams.log import KafkaSettings, Raw
-from streams.outbox import Insistent, Outgoing, outgoing
-from streams.pauses import Pauses
+from streams.judge.paused import Pauses
+from streams.log.outbox import Insistent, Outgoing, outgoing
+from streams.log.read import KafkaSettings, Raw
+from streams.log.rejects import Aside, Kept
+from streams.reports.reporter import Reporter
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, RESULTS, ROUTES, SCORES, TOPICS
-from tests.streams.fakes import raws
-from tests.streams.traffic import served
+from streams.worker.app import build
+from streams.worker.faust_broker import credentials, urls
+from streams.worker.lag import Measured, Place, Watchdog
+from tests.streams.support.fakes import raws
+from tests.streams.support.traffic import served
 
 
 def decided(function: str = "policy.decide", place: str = "monitor.scores/0/7") -> DecisionRecorded:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from tests.bench.figures import Figure
 from tests.bench.monitor import budgets, delay, dependence, harm, labels, null, others, peers, pure
-from tests.bench.parts import options, run
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.parts import options, run
 
 OUT = Path("var/bench/monitor.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.bench.figures import Figure
 from tests.bench.monitor import null
 from tests.bench.monitor.runs import Watched, run_lengths
 from tests.bench.monitor.worlds import correlated
-from tests.bench.progress import note
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
 
 STREAMS, ARL, REFERENCE, RUNS = 40, 1_000, 2_000, 500
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from river.drift import ADWIN, PageHinkley
 
-from tests.bench.figures import Figure
 from tests.bench.monitor import rivals
 from tests.bench.monitor.rivals import FastKswin
 from tests.bench.monitor.runs import Change, Lengths, Watched, run_lengths
 from tests.bench.monitor.worlds import DEPENDENT, GAUSSIAN, Floats, Make
-from tests.bench.progress import note
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
 
 ARL, REFERENCE, HEALTHY = 10_000, 2_000, 1_000
 HORIZON, AFTER = 4 * ARL, 8_000  # events, healthy and after a change

@@ -3,11 +3,11 @@ times in which they vary more."""
 
 from __future__ import annotations
 
-from tests.bench.figures import Figure
 from tests.bench.monitor import null
 from tests.bench.monitor.runs import Watched, run_lengths
 from tests.bench.monitor.worlds import BURSTS, DAY_MS, DEPENDENT, SPREADS, Wave, daily
-from tests.bench.progress import note
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
 
 A_DAY = 500  # events
 SINE = "daily rhythm of 0.7 sigma"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from monitor.detectors.risk import Risk
-from tests.bench.figures import Figure
-from tests.monitor.world import make
+from tests.bench.tools.figures import Figure
+from tests.monitor.support.world import make
 
 ARL = 10_000
 HORIZON = 4 * ARL

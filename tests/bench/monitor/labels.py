@@ -12,14 +12,14 @@ from functools import partial
 import numpy as np
 from numpy.random import Generator
 
-from monitor.dependence import Known, known_of
 from monitor.detectors.risk import Risk
+from monitor.reference.dependence import Known, known_of
 from monitor.settings import MonitorSettings
-from monitor.watch import Watch, baseline, tester
-from tests.bench.figures import Figure
+from monitor.watch.version import Watch, baseline, tester
 from tests.bench.monitor.worlds import Floats
-from tests.bench.progress import note
-from tests.monitor.world import VERSION, make
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
+from tests.monitor.support.world import VERSION, make
 
 EPISODES = (1, 5, 10, 20)
 MEAN, BAD, CALM = 0.08, 0.8, 0.02  # error rates: of all labels, in an episode, outside of one

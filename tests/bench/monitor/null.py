@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.bench.figures import Figure
 from tests.bench.monitor.runs import Lengths, Watched, run_lengths
 from tests.bench.monitor.worlds import GAUSSIAN, NULLS, Make
-from tests.bench.progress import note
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
 
 REFERENCES = (500, 2_000, 10_000)
 ARLS = (1_000, 10_000)

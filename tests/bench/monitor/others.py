@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.bench import cost as costs
-from tests.bench import fairness as groups
-from tests.bench import kills as killing
-from tests.bench import safety as flags
-from tests.bench.figures import Figure
+from tests.bench.monitor import cost as costs
+from tests.bench.monitor import fairness as groups
+from tests.bench.monitor import safety as flags
+from tests.bench.streams import kills as killing
 from tests.bench.streams.__main__ import measured as worker
+from tests.bench.tools.figures import Figure
 
 WORKER = ("throughput", "workers", "memory", "restart")
 QUICK_EVENTS, QUICK_KILLS = 6_000, 4

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.bench.figures import Figure
 from tests.bench.monitor import rivals
 from tests.bench.monitor.dependence import RHYTHMS, SINE
 from tests.bench.monitor.null import HORIZON, RUNS
 from tests.bench.monitor.rivals import RIVALS
 from tests.bench.monitor.runs import Watched, run_lengths
 from tests.bench.monitor.worlds import BURSTS, DAY_MS, DEPENDENT, NULLS, Make
-from tests.bench.progress import note
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
 
 ARL, REFERENCE = 10_000, 2_000
 PEER_RUNS = {"ADWIN": 100, "Page-Hinkley": 100, "KSWIN": 10}  # KSWIN takes 0.3 ms an event

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from monitor.descriptors import NAMES, Reply, describe, fingerprints
-from tests.bench.figures import Figure
-from tests.monitor.world import VERSION, make
+from monitor.describe.descriptors import NAMES, Reply, describe, fingerprints
+from tests.bench.tools.figures import Figure
+from tests.monitor.support.world import VERSION, make
 
 
 def measured(quick: bool) -> list[Figure]:

@@ -1,7 +1,7 @@
 """Many runs of the shipped detector at once: a reference of its own for each, then events until it fires.
 
 Scores, block lengths, averages, rhythm, dead zone and the statistics' step are the functions that ship; only the loop
-over runs is this module's. tests/bench/test_monitor.py asks that it fires where `LocationSpread.update` does."""
+over runs is this module's. tests/bench/monitor/test_runs.py asks that it fires where `LocationSpread.update` does."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.blocks import averages
-from monitor.bursts import FINGERPRINT, Bursts, first_of_bursts
 from monitor.detectors import mixture
+from monitor.detectors.blocks import averages
 from monitor.detectors.location_spread import ALTERNATIVES, log_ratios
-from monitor.reference import Scorer, block_scores, event_scores, ready
-from monitor.rhythm import Rhythm
-from monitor.sample import Sample, gather
+from monitor.reference.frozen import Scorer, block_scores, event_scores, ready
+from monitor.reference.sample import Sample, gather
+from monitor.reference.seasonality import Rhythm
+from monitor.watch.bursts import FINGERPRINT, Bursts, first_of_bursts
 from tests.bench.monitor.worlds import Floats, Make, Stretch, World
 
 Ints = NDArray[np.int64]

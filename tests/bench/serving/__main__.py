@@ -10,9 +10,10 @@ from pathlib import Path
 
 import click
 
-from tests.bench.figures import Figure
-from tests.bench.parts import options, run
-from tests.bench.serving import engine_kills, kills, latency, malformed, memory, streaming, swaps
+from tests.bench.serving import engine_kills, kills, latency, memory, streaming, swaps
+from tests.bench.serving import ten_thousand as malformed
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.parts import options, run
 
 OUT = Path("var/bench/serving.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {

@@ -6,17 +6,17 @@ import random
 import statistics
 import time
 
-from deploy.processes import ProcessFailed
-from tests.bench.blows import first
-from tests.bench.captured import captured
-from tests.bench.figures import Figure
-from tests.bench.pair import ENGINES, Pair, attests, pair
-from tests.bench.place import until
-from tests.bench.progress import note
-from tests.bench.scratch import scratch
+from deploy.stack.processes import ProcessFailed
+from tests.bench.serving.blows import first
+from tests.bench.serving.captured import captured
 from tests.bench.serving.kills import KILLS
+from tests.bench.serving.pair import ENGINES, Pair, attests, pair
+from tests.bench.serving.stack import until
 from tests.bench.serving.swaps import misattributed
-from tests.bench.traffic import Attempt, Traffic
+from tests.bench.serving.traffic import Attempt, Traffic
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
+from tests.bench.tools.scratch import scratch
 
 CLIENTS, PAUSE_S = 4, 0.1
 BACK_WITHIN_S = 60.0

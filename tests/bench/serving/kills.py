@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.bench.blows import Blow, first, strike, unexplained
-from tests.bench.captured import captured
-from tests.bench.figures import Figure
-from tests.bench.load import request
-from tests.bench.place import Place, instant
-from tests.bench.progress import note
-from tests.bench.records import ALIAS, VERSIONS
-from tests.bench.scratch import scratch
+from tests.bench.serving.blows import Blow, first, strike, unexplained
+from tests.bench.serving.captured import captured
+from tests.bench.serving.load import request
+from tests.bench.serving.log_records import ALIAS, VERSIONS
+from tests.bench.serving.stack import Place, instant
+from tests.bench.serving.traffic import Attempt, Traffic
 from tests.bench.serving.ways import BODY
-from tests.bench.traffic import Attempt, Traffic
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
+from tests.bench.tools.scratch import scratch
 
 KILLS = 10
 CLIENTS, PAUSE_S = 8, 0.002

@@ -8,17 +8,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy.roles import journal_folder
-from streams.backlog import waiting_bytes
-from streams.log import ends
+from deploy.roles.run import journal_folder
+from streams.journal.reader import waiting_bytes
+from streams.log.read import ends
 from streams.topics import INFERENCE
-from tests.bench.figures import Figure
-from tests.bench.place import Place, instant
-from tests.bench.progress import note
-from tests.bench.scratch import scratch
 from tests.bench.serving import litellm
+from tests.bench.serving.stack import Place, instant
 from tests.bench.serving.ways import ENGINE, GATEWAY, PASSING, Ways, passing
-from tests.bench.usage import usage
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
+from tests.bench.tools.scratch import scratch
+from tests.bench.tools.usage import usage
 
 PACE_MS = 1  # between a stream's chunks, so that the first one is not the last one too
 TOLD = (

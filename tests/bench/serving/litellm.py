@@ -6,15 +6,15 @@ import secrets
 import shutil
 from pathlib import Path
 
-from deploy import ports, processes
-from deploy.engine import answers_ok
-from deploy.launch import Member
-from tests.bench.figures import NOT_MEASURED, Figure
-from tests.bench.load import Sample
-from tests.bench.place import Place
-from tests.bench.progress import note
-from tests.bench.records import ALIAS, VERSIONS
+from deploy.stack import ports, processes
+from deploy.stack.engine import answers_ok
+from deploy.stack.launch import Member
+from tests.bench.serving.load import Sample
+from tests.bench.serving.log_records import ALIAS, VERSIONS
+from tests.bench.serving.stack import Place
 from tests.bench.serving.ways import ENGINE, GATEWAY, Ways
+from tests.bench.tools.figures import NOT_MEASURED, Figure
+from tests.bench.tools.progress import note
 
 OWN = Path("var/bench/litellm/bin/litellm")
 NAME = "LiteLLM"

@@ -9,11 +9,11 @@ from functools import partial
 
 import uvloop
 
-from deploy import ports, processes
-from deploy.launch import Member
-from tests.bench.load import Sample, request, run
-from tests.bench.place import Place
-from tests.bench.records import ALIAS, VERSIONS
+from deploy.stack import ports, processes
+from deploy.stack.launch import Member
+from tests.bench.serving.load import Sample, request, run
+from tests.bench.serving.log_records import ALIAS, VERSIONS
+from tests.bench.serving.stack import Place
 
 ENGINE, PASSING, GATEWAY = "engine", "pass-through", "gateway"
 ENGINE_ITSELF = (ENGINE, PASSING)  # they know no alias and must be asked for the version
@@ -53,7 +53,7 @@ class Ways:
 def passing(place: Place, ways: Ways) -> Iterator[None]:
     """The bare pass-through, while entered."""
     port = ports.free(1)[0]
-    command = (sys.executable, "-m", "tests.bench.passing", str(port), f"http://127.0.0.1:{ways.ports[ENGINE]}")
+    command = (sys.executable, "-m", "tests.bench.serving.passing", str(port), f"http://127.0.0.1:{ways.ports[ENGINE]}")
     spec = processes.Spec(PASSING, command, partial(ports.answers, port))
     place.members[PASSING] = Member(PASSING, lambda: spec, spec.ready)
     place.start(PASSING)

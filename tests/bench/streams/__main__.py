@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from tests.bench.figures import Figure
-from tests.bench.parts import attempted, keep, options, stopped_in_order
 from tests.bench.streams import history, pace, throughput
 from tests.bench.streams.place import Place, place
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.parts import attempted, keep, options, stopped_in_order
 
 OUT = Path("var/bench/streams.json")
 PARTS: dict[str, Callable[[Place, bool], list[Figure]]] = {

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from streams import codec
 from streams.events import InferenceServed, Message
-from streams.log import KafkaSettings
+from streams.log.read import KafkaSettings
 from streams.topics import INFERENCE
-from tests.streams.traffic import served
+from tests.streams.support.traffic import served
 
 ALIASES = ("alpha", "beta", "epsilon", "zeta")  # two in each partition of the scores: an alias is judged in one place
 BATCH_BYTES = 900_000  # as the shipper's

@@ -7,9 +7,9 @@ import signal
 import statistics
 import time
 
-from tests.bench.figures import Figure
-from tests.bench.progress import note
 from tests.bench.streams.place import Place, Worker, consumed, until, until_drained
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
 
 EVENTS, QUICK = 1_000_000, 100_000
 WARM = 0.2  # of the events: caches, references and the allocator's own pools are filled then

@@ -7,14 +7,14 @@ import time
 
 from streams import codec
 from streams.events import ScoreBatch
-from streams.log import read, span
-from streams.state import pack
+from streams.judge.memory import pack
+from streams.log.read import read, span
 from streams.topics import FEEDBACK, INFERENCE, SCORES
-from tests.bench.figures import Figure
 from tests.bench.streams.events import ALIASES, event
 from tests.bench.streams.place import Place, until_drained
-from tests.streams.oracle import remembered
-from tests.streams.traffic import feedback, produce
+from tests.bench.tools.figures import Figure
+from tests.streams.support.oracle import remembered
+from tests.streams.support.traffic import feedback, produce
 
 LABELS, QUICK = 10_000, 2_000
 TRICKLE, PER_S = 100, 20

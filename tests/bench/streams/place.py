@@ -10,18 +10,18 @@ from pathlib import Path
 
 import psutil
 
-from deploy import ports
-from deploy.cache import cache_folder
-from deploy.kafka import EmbeddedKafka, create_topics
+from deploy.stack import ports
+from deploy.stack.cache import cache_folder
+from deploy.stack.kafka import EmbeddedKafka, create_topics
 from monitor.settings import MonitorSettings, PolicySettings
-from streams.log import KafkaSettings
+from streams.log.read import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import SCORES
-from tests.bench.progress import note
-from tests.bench.scratch import scratch
 from tests.bench.streams.events import pour
-from tests.bench.usage import MIB
-from tests.streams.traffic import Plan, Process
+from tests.bench.tools.progress import note
+from tests.bench.tools.scratch import scratch
+from tests.bench.tools.usage import MIB
+from tests.streams.support.traffic import Plan, Process
 
 LOOK_S = 0.25
 CONSUMED = 'homeostat_events_consumed_total{topic="inference.events"}'

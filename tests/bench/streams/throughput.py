@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.bench.figures import Figure
-from tests.bench.progress import note
 from tests.bench.streams.place import Place, Worker, consumed, cpu_s, until, until_drained
+from tests.bench.tools.figures import Figure
+from tests.bench.tools.progress import note
 
 EVENTS, QUICK = 200_000, 40_000
 LONG = 2  # times as many for the rate itself: the last ones wait two or three seconds for their turn, however many

@@ -15,13 +15,14 @@ from msgspec.structs import replace
 
 from deploy.backtest.recorded import recorded
 from deploy.cli import main
-from deploy.drawing import COLOURS
-from deploy.toml import dump
-from streams import lake, ledger
+from deploy.config.toml import dump
+from deploy.show.drawing import COLOURS
+from streams import ledger
 from streams.events import InferenceServed
+from streams.lake import table as lake
 from streams.topics import INFERENCE
-from tests.deploy.backtest.lives import ALIAS, HEALTHY, SECTIONS, Life, life, live, plain, store
-from tests.streams.traffic import served
+from tests.deploy.support.lives import ALIAS, HEALTHY, SECTIONS, Life, life, live, plain, store
+from tests.streams.support.traffic import served
 
 pytestmark = pytest.mark.slow
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from deploy.backtest.harms import Harm, Labels
 from deploy.backtest.measures import Cost, Measures, measure
+from deploy.backtest.observed import Facts
 from deploy.backtest.outcome import Asked, Outcome, Raised, Wanted
-from deploy.backtest.truth import Harm, Labels
-from deploy.backtest.witness import Facts
 
 HARM = Harm(version="v1", onset_ms=100_000, end_ms=200_000, error_rate=0.5, usual_rate=0.05, labels=50)
 SECONDS = 1_000 * np.arange(300)

@@ -6,12 +6,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from deploy.backtest.harms import Harm, Labels
 from deploy.backtest.measures import measure
+from deploy.backtest.observed import Facts
 from deploy.backtest.outcome import Outcome
 from deploy.backtest.picture import FEWEST_LABELS, draw, points, scale, worst
 from deploy.backtest.report import Report, Told, verdict
-from deploy.backtest.truth import Harm, Labels
-from deploy.backtest.witness import Facts
 from tests.deploy.backtest.test_measures import FACTS, HARM, alarm, asked
 
 pytestmark = pytest.mark.slow

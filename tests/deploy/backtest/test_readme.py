@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from deploy.cli import main
 from streams import ledger
-from tests.deploy.backtest.lives import life, live, store
+from tests.deploy.support.lives import life, live, store
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from deploy.backtest.recorded import find, load, recorded
-from deploy.replay import LedgerError
+from deploy.operator.replay import LedgerError
 from streams import ledger
 from streams.events import DecisionKind, DecisionRecorded
-from tests.deploy.backtest.lives import ALIAS, SECTIONS, life, live
+from tests.deploy.support.lives import ALIAS, SECTIONS, life, live
 
 LEDGER = live(life("harm"), rejected_after_ms=3_000)
 

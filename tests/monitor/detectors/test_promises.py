@@ -13,12 +13,12 @@ import pytest
 from numpy.random import Generator
 
 from monitor.detectors.categories import learned
-from monitor.detectors.cusum import Cusum
 from monitor.detectors.interface import Detector
 from monitor.detectors.location_spread import LocationSpread
-from monitor.detectors.page_hinkley import PageHinkley
 from monitor.detectors.risk import Risk
 from monitor.detectors.texts import Texts
+from tests.bench.monitor.cusum import Cusum
+from tests.bench.monitor.page_hinkley import PageHinkley
 
 ARL = 500
 Values = Any

@@ -1,0 +1,78 @@
+"""The policies that are compared: the present settings, and what each file changes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.config.parse import ConfigError, Table, build, read_toml
+from monitor.settings import MonitorSettings, PolicySettings
+
+PRESENT = "present settings"
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """What a policy file may hold, as in `homeostat.toml`."""
+
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A policy with a name; `changes`: where it differs from the present settings, for people."""
+
+    name: str
+    sections: Sections
+    changes: list[str] = field(default_factory=list)
+
+
+def candidates(present: Sections, paths: Sequence[Path]) -> list[Candidate]:
+    """The present settings, then one for each file. ConfigError with all that is wrong in all files."""
+    found, problems = [Candidate(PRESENT, present)], []
+    for path, name in zip(paths, _names(paths), strict=True):
+        try:
+            sections = build(Sections, _over(asdict(present), read_toml(path, advice="")), str(path))
+            found.append(Candidate(name, sections, changes(present, sections)))
+        except ConfigError as error:
+            problems += [f"{path}: {problem}" for problem in error.problems]
+    if problems:
+        raise ConfigError("policies", problems)
+    return found
+
+
+def changes(present: Sections, other: Sections) -> list[str]:
+    """What another policy sets differently.
+
+    >>> changes(Sections(), Sections(policy=PolicySettings(min_fresh_labels=50)))
+    ['policy.min_fresh_labels: 200 -> 50']
+    """
+    before, after = _flat(asdict(present)), _flat(asdict(other))
+    keys = [key for key in dict.fromkeys([*before, *after]) if before.get(key, NOTHING) != after.get(key, NOTHING)]
+    return [f"{key}: {before.get(key, NOTHING)} -> {after.get(key, NOTHING)}" for key in keys]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Files' stems; their paths where two have the same one or that of the present settings."""
+    stems = [path.stem for path in paths]
+    return [path.stem if stems.count(path.stem) == 1 and path.stem != PRESENT else str(path) for path in paths]
+
+
+def _over(below: Table, above: Table) -> Table:
+    """Tables merged key by key; what is above holds."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _over(merged[key], value) if both else value
+    return merged
+
+
+def _flat(table: Table, at: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
+    return found

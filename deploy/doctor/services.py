@@ -1,0 +1,107 @@
+"""How brokers, topics and engines are, for the doctor. Nothing is changed, and nobody is waited for long."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import msgspec
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from deploy.doctor.finding import Finding
+from deploy.stack import processes
+from deploy.stack.broker import REMEDY, KafkaAway, reached
+from deploy.stack.lifecycle import Stacked, members
+from deploy.stack.topics import Faults, faults
+from streams.log import topic_ids as incarnations
+from streams.log.read import KafkaSettings
+from streams.log.topic_ids import REMEMBERED, TopicIds
+
+ANSWER_S = 1.5
+CREATES = "`homeostat up` creates topics that are missing"
+SETS = "`homeostat up` sets what differs"
+OWN = "set it with your brokers' tools where you have no reason for it"
+
+
+class _Model(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Models(msgspec.Struct, frozen=True):
+    data: list[_Model]
+
+
+def brokers(config: Stacked) -> Iterator[Finding]:
+    """Whether a broker answers, and whether its topics are as they must be."""
+    try:
+        kafka = reached(config.kafka)
+    except KafkaAway as error:
+        yield _away(config, "Kafka", str(error).removesuffix(f": {REMEDY}"), REMEDY)
+        return
+    try:
+        with closing(KafkaAdminClient(client_id="homeostat-doctor", **kafka.client)) as admin:
+            wrong = faults(admin)
+        yield Finding("Kafka", True, f"{config.kafka.bootstrap} answers")
+        yield from _topics(config, kafka, wrong)
+    except (KafkaError, OSError, LookupError, ValueError) as error:
+        yield Finding("Kafka", False, f"{config.kafka.bootstrap}: {error}", "mend the brokers, or see [kafka]")
+
+
+def engines(config: Stacked) -> Iterator[Finding]:
+    """Whether each engine answers, and what it serves."""
+    urls = config.stack.engine_urls()
+    with ThreadPoolExecutor(len(urls)) as pool:
+        for (name, url), told in zip(urls.items(), pool.map(_models, urls.values()), strict=True):
+            if isinstance(told, str):
+                yield _away(config, name, f"{url} {told}", f"`homeostat up` starts it; its log is {name}.log")
+            else:
+                yield Finding(name, True, f"{url} serves {', '.join(told) or 'nothing'}")
+
+
+def _topics(config: Stacked, kafka: KafkaSettings, wrong: Faults) -> Iterator[Finding]:
+    anew = [] if wrong.missing else _anew(config, kafka)
+    if not wrong and not anew:
+        yield Finding("topics", True, "all there, with the partitions and settings they must have")
+    for each in wrong.missing:
+        yield _away(config, "topics", each, CREATES)
+    for each in wrong.misfits:
+        yield Finding("topics", False, each.rpartition("; ")[0], each.rpartition("; ")[2])
+    for each in wrong.differing:
+        yield Finding("topics", False, each, SETS if config.stack.embedded_kafka else OWN, needed=False)
+    for error in anew:
+        told, _, remedy = str(error).rpartition(". ")
+        yield Finding("topics", False, told, remedy)
+
+
+def _anew(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicMadeAnew]:
+    root = config.stack.var / "lake"
+    names = [topic.name for topic in REMEMBERED if topic.name in incarnations.known(root)]
+    if not names:
+        return []
+    with closing(TopicIds(kafka)) as topic_ids:
+        return incarnations.anew(root, topic_ids.of(names))
+
+
+def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:
+    """Nothing needs to run before `up`; once something of the stack does, all of it must."""
+    running = any(processes.find(member.name, config.stack.var) for member in members(config, None))
+    own = name == "Kafka" and not config.stack.embedded_kafka
+    return Finding(name, False, detail, remedy, needed=running or own)
+
+
+def _models(url: str) -> list[str] | str:
+    """The names of its models, or what is wrong."""
+    try:
+        with urllib.request.urlopen(f"{url}/v1/models", timeout=ANSWER_S) as answer:  # noqa: S310 - our own address
+            return [model.id for model in msgspec.json.decode(answer.read(), type=_Models).data]
+    except urllib.error.HTTPError as error:
+        return f"answers {error.code} when asked for its models"
+    except TimeoutError:
+        return f"does not answer within {ANSWER_S:g} s"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return f"cannot be reached ({getattr(reason, 'strerror', None) or reason})"

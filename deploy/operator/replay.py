@@ -1,0 +1,206 @@
+"""Derives every decision of a ledger again, from its recorded inputs, and compares."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from streams.codec import Undecodable, decode
+from streams.events import DecisionRecorded
+
+Line = tuple[str, bytes]  # where it stands, and one decision's JSON
+OPERATOR = "operator"  # a human decided: recorded, not derived
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A pure function that decides. `part`: which element of its result is recorded; None: all of it."""
+
+    module: str
+    name: str
+    part: int | None = None
+
+    @property
+    def edition(self) -> int:
+        """The edition of this release."""
+        return int(importlib.import_module(self.module).EDITION)
+
+    def load(self) -> Callable[..., Any]:
+        """The function itself."""
+        found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.name)
+        return found
+
+
+FUNCTIONS: dict[str, Function] = {
+    "judge.update": Function("monitor.judge", "update", part=1),  # the findings; the state follows from them
+    "judge.answer": Function("monitor.judge", "answer", part=1),
+    "policy.decide": Function("monitor.policy", "decide", part=1),
+    "gate.judge": Function("retrain.evaluation.gate", "judge"),
+    "rollout.step": Function("serving.rollout.machine", "step"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One decision, derived again. `same` is None where nothing is to be derived. `other`: which edition of the
+    function made it, where that is another than this release's, which would say nothing of it."""
+
+    id: str
+    kind: str
+    summary: str
+    same: bool | None
+    difference: str = ""  # the first place that differs, with both values
+    other: str = ""
+
+
+class LedgerError(ValueError):
+    """The ledger cannot be read or replayed; the message names file, line and what was expected."""
+
+
+def replay(path: Path, alias: str | None = None) -> Iterator[Replayed]:
+    """Each decision of a ledger file (one JSON object a line), in its order, read as it goes. Raises LedgerError."""
+    return derived(lines(path), alias)
+
+
+def derived(records: Iterable[Line], alias: str | None = None) -> Iterator[Replayed]:
+    """Each decision derived again, repetitions after a crash too. `alias`: only of this one. Raises LedgerError
+    naming the place."""
+    for place, entry in _decoded(records):
+        if alias not in (None, entry.alias):
+            continue
+        try:
+            found = derive(entry)
+        except LedgerError as error:
+            raise LedgerError(f"{place}: {error}") from error
+        yield found
+
+
+def entries(path: Path) -> Iterator[tuple[str, DecisionRecorded]]:
+    """Each decision of a ledger file with its place, read as it goes. Raises LedgerError."""
+    return _decoded(lines(path))
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """A ledger file's lines that are not blank. Raises LedgerError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield f"{path}, line {number}", line
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {error.strerror}; expected a ledger.jsonl") from error
+
+
+def derive(entry: DecisionRecorded) -> Replayed:
+    """The decision made again from its inputs, beside the recorded one. Raises LedgerError where it can't be."""
+    told = (entry.id, entry.kind.value, entry.summary)
+    if entry.function == OPERATOR:
+        return Replayed(*told, same=None)
+    if entry.function not in FUNCTIONS:
+        known = ", ".join([*FUNCTIONS, OPERATOR])
+        raise LedgerError(f"function is {entry.function!r}, expected one of {known}: written by another release?")
+    function = FUNCTIONS[entry.function]
+    if entry.edition != function.edition:
+        made = f"{entry.function} of edition {entry.edition or 'unknown'}, this release has {function.edition}"
+        return Replayed(*told, same=None, other=made)
+    found = difference(plain(entry.output), again(entry), "output")
+    return Replayed(*told, same=found is None, difference=found or "")
+
+
+def again(entry: DecisionRecorded) -> Any:
+    """What this release's function decides on the recorded inputs. Raises LedgerError where they are not its own."""
+    return plain(_call(FUNCTIONS[entry.function], entry.inputs))
+
+
+def difference(recorded: Any, derived: Any, at: str) -> str | None:
+    """The first place where two JSON values differ; None where they are equal to the last bit.
+
+    >>> difference({"a": [1.0, 2.0]}, {"a": [1.0, 3.0]}, "output")
+    'output.a[1]: recorded 2.0, derived 3.0'
+    """
+    if isinstance(recorded, dict) and isinstance(derived, dict):
+        keys = dict.fromkeys([*recorded, *derived])
+        pairs = [(f"{at}.{key}", recorded.get(key, ABSENT), derived.get(key, ABSENT)) for key in keys]
+    elif isinstance(recorded, list) and isinstance(derived, list):
+        longer = range(max(len(recorded), len(derived)))
+        pairs = [(f"{at}[{i}]", _nth(recorded, i), _nth(derived, i)) for i in longer]
+    else:
+        return None if _equal(recorded, derived) else f"{at}: recorded {_short(recorded)}, derived {_short(derived)}"
+    return next((found for place, one, other in pairs if (found := difference(one, other, place))), None)
+
+
+def plain(value: object) -> Any:
+    """What a reader of the JSON sees.
+
+    >>> plain({1: (2, 3)})
+    {'1': [2, 3]}
+    """
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+ABSENT = _Absent()
+
+
+def _call(function: Function, inputs: dict[str, Any]) -> object:
+    call = function.load()
+    hints, names = _signature(function)
+    missing, strange = [n for n in names if n not in inputs], [n for n in inputs if n not in hints]
+    if missing or strange:
+        problems = [f"{name} is missing" for name in missing] + [f"{name} is not known" for name in strange]
+        raise LedgerError(f"inputs of {function.module}.{function.name}: {', '.join(problems)}")
+    result = call(**{name: _convert(name, value, hints[name]) for name, value in inputs.items()})
+    return result if function.part is None else result[function.part]
+
+
+@cache
+def _signature(function: Function) -> tuple[dict[str, Any], list[str]]:
+    """Types of the arguments, and the names of those that have no default."""
+    call = function.load()
+    hints = get_type_hints(call)
+    hints.pop("return", None)
+    needed = [name for name, p in inspect.signature(call).parameters.items() if p.default is inspect.Parameter.empty]
+    return hints, needed
+
+
+def _convert(name: str, value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value), type=kind)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise LedgerError(f"inputs.{name}: {error}") from error
+
+
+def _decoded(records: Iterable[Line]) -> Iterator[tuple[str, DecisionRecorded]]:
+    for place, value in records:
+        try:
+            entry = decode(DecisionRecorded, value)
+        except Undecodable as error:
+            raise LedgerError(f"{place}: {error}") from error
+        yield place, entry
+
+
+def _nth(values: list[Any], i: int) -> Any:
+    return values[i] if i < len(values) else ABSENT
+
+
+def _equal(recorded: Any, derived: Any) -> bool:
+    """JSON knows one kind of number; true and 1 are not the same."""
+    if isinstance(recorded, bool) or isinstance(derived, bool):
+        return recorded is derived
+    return bool(recorded == derived)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,76 @@
+"""What an operator does about a topic that was deleted and created again."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import GroupIdNotFoundError, KafkaError, NoError
+
+from deploy.config.settings import Config
+from streams.log import topic_ids as incarnations
+from streams.log.read import KafkaSettings
+from streams.log.topic_ids import REMEMBERED, TopicIds
+
+SLACK_S = 5.0
+LOOK_AGAIN_S = 0.5
+
+NAMES = [topic.name for topic in REMEMBERED]
+
+
+def every(config: Config) -> list[str]:
+    """One line for each topic whose offsets the worker builds on."""
+    with closing(TopicIds(config.kafka)) as topic_ids:
+        found = topic_ids.of(NAMES)
+    known = incarnations.known(config.stack.var / "lake")
+    return [_line(topic, id, known.get(topic, [])) for topic, id in found.items()]
+
+
+def accept(config: Config, topic: str) -> str:
+    """Goes on with the topic as it is now: what was acknowledged of the one before is forgotten, then the lake takes
+    the id. Raises LookupError for a topic that is not known, ValueError for one that was left before, RuntimeError
+    while a worker still reads it."""
+    if topic not in NAMES:
+        raise LookupError(f"topic is {topic!r}, expected one of {', '.join(NAMES)}")
+    root = config.stack.var / "lake"
+    with closing(TopicIds(config.kafka)) as topic_ids:
+        id = topic_ids(topic)
+    if incarnations.known(root).get(topic, [id])[-1] == id:
+        return f"{topic} is the topic that the lake knows: nothing to do"
+    incarnations.require_new(root, topic, id)
+    let_go_s = config.worker.session_timeout_s + SLACK_S  # a worker that was killed is a member for so long
+    forget_acknowledged(config.kafka, config.worker.app_id, topic, time.monotonic() + let_go_s)
+    incarnations.accept(root, topic, id)
+    return f"{topic} is read from its beginning; rows of the topic before it stay in the lake"
+
+
+def forget_acknowledged(kafka: KafkaSettings, group: str, topic: str, until: float = 0.0) -> None:
+    """Deletes what the group committed of a topic. Raises RuntimeError where a member of the group still reads it at
+    `until`, of the monotonic clock."""
+    with closing(KafkaAdminClient(client_id="homeostat-renewal", **kafka.client)) as admin:
+        (described,) = admin.describe_topics([topic])
+        places = [TopicPartition(topic, each["partition_index"]) for each in described["partitions"]]
+        while refused := _refused(admin, group, places):
+            if time.monotonic() >= until:
+                raise RuntimeError(f"a worker of group {group} still reads {topic}: stop it first ({refused})")
+            time.sleep(LOOK_AGAIN_S)
+
+
+def _refused(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> str:
+    """Why the group's offsets cannot be deleted; empty once they are."""
+    try:
+        done = admin.delete_group_offsets(group, places)
+    except GroupIdNotFoundError:
+        return ""
+    except KafkaError as error:
+        return str(error)
+    return ", ".join(sorted({each.__name__ for each in done.values() if each is not NoError}))
+
+
+def _line(topic: str, id: str, known: list[str]) -> str:
+    if not known:
+        return f"{topic}  {id}  not taken yet"
+    if known[-1] != id:
+        return f"{topic}  {id}  was made anew: `homeostat topics accept {topic}` goes on with it"
+    return f"{topic}  {id}  known" + (f", after {len(known) - 1} before it" if len(known) > 1 else "")

@@ -1,0 +1,43 @@
+"""Operators' commands that name a version: its files are looked at before anything is written."""
+
+from __future__ import annotations
+
+from deploy.config.settings import Config
+from deploy.operator.first_adapter import digest_of
+from serving.replica import adapters
+from serving.rollout import operations
+from serving.rollout.changes import Limits
+from streams.events import RouteWritten
+from streams.identity import adapter_path
+
+BY = "cli"
+
+
+def promote(config: Config, alias: str, version: str, *, keep_previous: bool = True) -> RouteWritten:
+    """Makes the version the champion at once. Raises LookupError where it is not in the store, ValueError where no
+    engine may read it or has room for it; nothing is written then."""
+    digest, rank = found(config, alias, version)
+    return operations.promote(
+        config.kafka, alias, version, digest, BY, limits=limits(config), rank=rank, keep_previous=keep_previous
+    )
+
+
+def shadow(config: Config, alias: str, version: str | None) -> RouteWritten:
+    """Mirrors the alias's requests to the version, None: to nobody. Raises as `promote`."""
+    if version is None:
+        return operations.shadow(config.kafka, alias, None, BY)
+    digest, rank = found(config, alias, version)
+    return operations.shadow(config.kafka, alias, version, BY, digest=digest, limits=limits(config), rank=rank)
+
+
+def limits(config: Config) -> Limits:
+    """What the stack's engines have room for."""
+    return Limits(config.stack.max_loras, config.stack.max_lora_rank)
+
+
+def found(config: Config, alias: str, version: str) -> tuple[str, int]:
+    """Digest and rank of a version in the store."""
+    digest, root = digest_of(config, alias, version), config.stack.var / "adapters"
+    folder = adapter_path(root, alias, digest)
+    adapters.check(folder, root)
+    return digest, adapters.rank(folder)

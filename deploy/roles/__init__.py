@@ -1,0 +1,1 @@
+"""The five processes: gateway, shipper, worker, controller, trainer."""

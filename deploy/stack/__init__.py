@@ -1,0 +1,1 @@
+"""The stack on this machine: processes, ports, Kafka, topics and engines, started and stopped."""

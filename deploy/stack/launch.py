@@ -1,0 +1,153 @@
+"""Brings a set of processes up in the order of their needs, in parallel where they need nothing from each other."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from deploy.stack import ports, processes
+from deploy.stack.processes import Child, ProcessFailed, Spec
+
+
+class Progress(StrEnum):
+    """What `Report` is told about a process."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    RUNNING = "already running"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+Report = Callable[[str, Progress, str], None]  # name, what happened, detail
+
+
+def silent(name: str, progress: Progress, detail: str) -> None:
+    """A report for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of a stack. `prepare` makes its Spec when its turn comes (it may fetch, format or unpack);
+    `then` runs once it is ready, before whoever needs it starts."""
+
+    name: str
+    prepare: Callable[[], Spec]
+    ready: Callable[[], bool]
+    ports: tuple[tuple[str, int], ...] = ()  # configuration key and port
+    after: tuple[str, ...] = ()
+    timeout_s: float = 60.0
+    then: Callable[[], object] = lambda: None
+
+
+@dataclass(slots=True)
+class _Going:
+    child: Child
+    spec: Spec
+    since: float
+
+
+class Launch:
+    """One `up`: starts what is missing, waits for all; on any failure stops what this launch has started."""
+
+    def __init__(self, members: Sequence[Member], var: Path, report: Report = silent) -> None:
+        self._members = {member.name: member for member in members}
+        self._var = var
+        self._report = report
+        self._going: dict[str, _Going] = {}
+        self._done: set[str] = set()
+        self.started: list[Child] = []
+
+    def run(self, poll_s: float = 0.1) -> list[str]:
+        """The names of the processes that it started. Raises what the first failure raised."""
+        try:
+            self._check_ports()
+            while len(self._done) < len(self._members):
+                self._step()
+                time.sleep(poll_s)
+        except BaseException:
+            self._undo()
+            raise
+        return [child.name for child in self.started]
+
+    def _check_ports(self) -> None:
+        for member in self._members.values():
+            self._report(member.name, Progress.WAITING, "")
+            if processes.find(member.name, self._var) is None:
+                for key, port in member.ports:
+                    ports.check(port, key)
+
+    def _step(self) -> None:
+        for name, member in self._members.items():
+            if name in self._done:
+                continue
+            if name in self._going:
+                self._watch(member, self._going[name])
+            elif self._done.issuperset(member.after):
+                self._begin(member)
+
+    def _begin(self, member: Member) -> None:
+        child = processes.find(member.name, self._var)
+        if child is not None:
+            spec = Spec(member.name, child.command, member.ready, member.timeout_s)
+            self._going[member.name] = _Going(child, spec, time.monotonic())
+            return
+        self._report(member.name, Progress.STARTING, "")
+        began = time.monotonic()
+        spec = member.prepare()
+        child = processes.start(spec, self._var)
+        self.started.append(child)
+        self._going[member.name] = _Going(child, spec, began)
+
+    def _watch(self, member: Member, going: _Going) -> None:
+        waited = time.monotonic() - going.since
+        try:
+            if not processes.is_ready(going.spec, going.child, self._var, waited):
+                return
+        except ProcessFailed as failure:
+            self._report(member.name, Progress.FAILED, str(failure).partition("\n")[0])
+            raise
+        member.then()
+        self._done.add(member.name)
+        if going.child in self.started:
+            self._report(member.name, Progress.READY, f"in {time.monotonic() - going.since:.1f} s")
+        else:
+            self._report(member.name, Progress.RUNNING, f"pid {going.child.pid}")
+
+    def _undo(self) -> None:
+        for child in reversed(self.started):
+            processes.stop(child, self._var)
+            self._report(child.name, Progress.STOPPED, "")
+
+
+def bring_down(order: Sequence[str], var: Path, report: Report = silent) -> list[str]:
+    """Stops every process that has a state file: those of `order` last to first, before them what else is there.
+    Returns the names of those that were running."""
+    known = processes.names(var)
+    others = [name for name in known if name not in order]
+    stopped = []
+    for name in [*others, *(name for name in reversed(order) if name in known)]:
+        child = processes.remembered(name, var)
+        if child is not None and processes.stop(child, var):
+            stopped.append(name)
+            report(name, Progress.STOPPED, "")
+    return stopped
+
+
+@contextmanager
+def alone(var: Path) -> Iterator[None]:
+    """Only one `up` or `down` at a time; RuntimeError when another one is at work."""
+    path = var / "run" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(f"another `homeostat up` or `down` is at work in {var}; wait for it") from error
+        yield

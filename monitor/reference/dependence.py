@@ -1,0 +1,91 @@
+"""What losses of a reference say of later ones: their rate, and how much they depend on each other.
+
+Wrong answers come in episodes: of one user, of one kind of question. A test that takes them for independent fires far
+too often, although their rate is below the limit. So what one person says in a turn is one step, steps are judged in
+blocks, and what dependence that leaves between blocks is taken off the bets (`monitor.detectors.blocks`).
+
+>>> known = known_of([1.0, 1.0, 0.0] * 40, [k // 2 for k in range(120)])
+>>> known.labelled, known.errors, known.steps
+(120, 80, 60)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from monitor.describe.people import together
+from monitor.detectors.blocks import TOLERATED, Ints, averages, choose_length, inflation
+from monitor.detectors.interface import Floats, Moment
+
+ERRORS = 2.0  # standard errors of the inflation that are added to it: few labels say little of dependence
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Labelled events, and the steps that they are."""
+
+    labelled: int = 0
+    errors: int = 0
+    steps: int = 0
+    rate: float = 0.0  # mean loss of a step
+    worth: int = 0  # independent steps that would tell as much of the rate
+    block: int = 1
+    inflation: float = 1.0  # of sums of blocks
+
+
+class Open(msgspec.Struct, frozen=True, array_like=True):
+    """Steps since the last full block."""
+
+    losses: float = 0.0  # their sum
+    steps: int = 0
+    labels: int = 0
+    first: Moment = ("", 0)
+
+    @property
+    def loss(self) -> float:
+        """The block's."""
+        return self.losses / self.steps
+
+
+def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> Known:
+    """What losses say, in the order of their events. `steps`: equal for those that are one step."""
+    groups = together(steps)
+    means = np.array([np.mean([losses[i] for i in group]) for group in groups]).reshape(-1, 1)
+    errors = sum(loss >= 0.5 for loss in losses)
+    if not len(means):
+        return Known()
+    paced = pace(means)
+    rate, worth, left = float(means.mean()), int(paced.worth[0]), float(paced.inflation[0])
+    return Known(len(losses), errors, len(means), rate, worth, paced.block, left)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How steps depend on each other. `block`: so many are judged as one. Of each column `inflation`: what dependence
+    that leaves between blocks; `worth`: how many independent steps would tell as much of its mean."""
+
+    block: int
+    inflation: Floats
+    worth: Ints
+
+
+def pace(steps: Floats) -> Pace:
+    """Return it for steps, shape (steps, columns)."""
+    block = choose_length(steps)
+    means, numbers = averages(steps, block)
+    found = inflation(means, numbers)
+    power = np.maximum(steps.var(axis=0), 1e-300)
+    varies = block * means.var(axis=0) / power * found
+    varies = np.where(varies <= TOLERATED, 1.0, varies)
+    worth = np.maximum(1, len(steps) / varies).astype(np.int64)
+    return Pace(block, inflation(means, numbers, errors=ERRORS), worth)
+
+
+def added(block: Open, length: int, loss: float, labels: int, first: Moment) -> tuple[Open, Open | None]:
+    """The unfinished block with one more step; and, where that completes it, the full one instead."""
+    began = block.first if block.steps else first
+    block = Open(block.losses + loss, block.steps + 1, block.labels + labels, began)
+    return (Open(), block) if block.steps >= length else (block, None)

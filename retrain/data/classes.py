@@ -1,0 +1,74 @@
+"""Which answers are classes: those that come again and again. Free text is none, and a refusal is not what its
+questions have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from retrain.data.duplicates import pieces, similarity
+from retrain.data.example import Example, in_chance_order
+from retrain.data.likeness import Likeness
+
+REPEATS = 3  # rows with one answer, for it to be a class
+ROWS = 5  # that tell something about a class's questions
+COMPARED = 200  # at most
+OWN = 2 / 3  # of a class's questions: more like each other than like any others, else nothing holds it together
+
+
+def classes(labels: Mapping[str, int], taught: Mapping[str, int]) -> frozenset[str]:
+    """The answers that are classes, by how many rows have each here and among the taught ones; none where most rows
+    have an answer of their own: then answers are texts.
+
+    >>> classes({"refund": 40, "late": 9, "lost": 1}, {}) == {"refund", "late"}
+    True
+    >>> classes({"refund": 4, "Your parcel is on its way.": 1, "It was sent today.": 1, "No.": 1, "Yes.": 2}, {})
+    frozenset()
+    """
+    found = frozenset(label for label, count in labels.items() if count + taught.get(label, 0) >= REPEATS)
+    return found if 2 * sum(labels[label] for label in found) >= sum(labels.values()) else frozenset()
+
+
+def holds_together(rows: Sequence[Example], label: str, healthy: Sequence[Example], likeness: Likeness) -> bool:
+    """Whether the rows ask what the label's own questions ask. These must be like each other, more than like others:
+    refusals and "none of these" are given to questions of all kinds, and any question is as like those."""
+    known = _sets([row for row in healthy if row.label == label], likeness)
+    others = _sets(in_chance_order((row for row in healthy if row.label != label), "others"), likeness)[: len(known)]
+    if len(known) < ROWS:
+        return False
+    asked = _sets(rows, likeness)
+    own = sorted(_nearest(each, known) for each in known)
+    theirs = sorted(_nearest(each, known) for each in asked)
+    if theirs[len(theirs) // 2] < own[len(own) // 4]:
+        return False
+    return len(others) < ROWS or min(_nearer(known, known, others), _nearer(asked, known, others)) >= OWN
+
+
+def _sets(rows: Sequence[Example], likeness: Likeness) -> list[frozenset[str]]:
+    return [pieces(likeness.differing(row)) for row in rows[:COMPARED]]
+
+
+def _nearest(one: frozenset[str], among: Sequence[frozenset[str]]) -> float:
+    return max((similarity(one, other) for other in among if other is not one), default=0.0)
+
+
+def _nearer(
+    asked: Sequence[frozenset[str]], known: Sequence[frozenset[str]], others: Sequence[frozenset[str]]
+) -> float:
+    """The share of the questions that are more like one of the known than like any other."""
+    return sum(_nearest(each, known) > _nearest(each, others) for each in asked) / len(asked)
+
+
+def shared_out(rows: Sequence[Example], taught: Mapping[str, int]) -> list[tuple[int, Example]]:
+    """Each row with how many rows of its class come before it, the taught ones included. Answers that
+    are no class are one together."""
+    labels = Counter(row.label for row in rows)
+    found = classes(labels, taught)
+    rest = sum(taught.get(label, 0) for label in labels if label not in found) if found else 0
+    places = Counter({label: taught.get(label, 0) for label in found} | {"": rest})
+    shared = []
+    for row in rows:
+        name = row.label if row.label in found else ""
+        shared.append((places[name], row))
+        places[name] += 1
+    return shared

@@ -1,0 +1,111 @@
+"""What tells rows apart: their text without what most rows share.
+
+Behind a system prompt, a template around the question or a block of examples all rows look alike. What many rows share
+word for word is such a text, and says nothing about likeness. The cost grows with the rows' characters, not with their
+pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from monitor.metrics import normalise
+from retrain.data.duplicates import clusters, pieces
+from retrain.data.example import Example, in_chance_order
+
+RUN = 20  # characters in a row by which a shared text is known
+FEW = 8  # rows: what fewer of them share is their own
+ALWAYS = 0.9  # share of the rows that a template is in, whatever it leaves of them
+OFTEN = 0.02  # and one template among several, where it leaves enough to tell rows apart by
+TELLING = 16  # characters that are enough
+SEEDS, SAMPLE = 200, 500  # rows that templates are looked for in, and that they are counted in
+CHARACTERS = 2_000_000  # of them, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What rows of a dataset share."""
+
+    messages: frozenset[str]  # whole ones before the last: system prompts, examples
+    always: frozenset[str]  # runs of characters
+    often: frozenset[str]
+    pieces: frozenset[str]  # in nearly all rows, and too short for a run: names of a form's or a record's fields
+
+    @classmethod
+    def of(cls, *parts: Sequence[Example]) -> Likeness:
+        """Looks at each part by itself: a prompt that changed is what most rows share on either side of the change."""
+        messages = frozenset[str]().union(*map(_messages, parts))
+        texts = [[_text(row, messages) for row in in_chance_order(part, "likeness")] for part in parts]
+        counts = _with_all([_runs(list(dict.fromkeys(each))) for each in texts])
+        always, often = (_common(counts, share) for share in (ALWAYS, OFTEN))
+        distinct = [list(_bounded(list(dict.fromkeys(each)), SAMPLE)) for each in texts]
+        named = [(Counter(piece for text in each for piece in pieces(text)), len(each)) for each in distinct]
+        return cls(messages, always, often, _common(_with_all(named), ALWAYS))
+
+    def differing(self, row: Example) -> str:
+        """The row's text without what most rows share; all of it where nothing else would be left."""
+        own = _text(row, self.messages)
+        return _cut(own, self.often) or _cut(own, self.always) or own
+
+    def clusters(self, rows: Sequence[Example]) -> list[int]:
+        """As `duplicates.clusters`, by what differs. Rows of which one template among several leaves next to nothing
+        are compared with it as well: they may be one question, asked often."""
+        wholes = [_cut(_text(row, self.messages), self.always) for row in rows]
+        rests = [_cut(whole, self.often) for whole in wholes]
+        short = [whole if len(rest) < TELLING else None for whole, rest in zip(wholes, rests, strict=True)]
+        return clusters([rest or None for rest in rests], short, shared=self.pieces)
+
+
+def _text(row: Example, shared: frozenset[str]) -> str:
+    *before, last = [normalise(message.content) for message in row.messages] or [""]
+    return normalise(" ".join([*(message for message in before if message not in shared), last]))
+
+
+def _messages(rows: Sequence[Example]) -> frozenset[str]:
+    counts = Counter(text for row in rows for text in {normalise(message.content) for message in row.messages[:-1]})
+    return frozenset(text for text, count in counts.items() if count >= FEW)
+
+
+def _runs(texts: Sequence[str]) -> tuple[Counter[str], int]:
+    """In how many of the sampled texts each run is that two of the first texts share, and how many were sampled."""
+    seen = Counter(run for text in _bounded(texts, SEEDS) for run in _of(text))
+    candidates = {run for run, count in seen.items() if count > 1}
+    sample = list(_bounded(texts, SAMPLE))
+    return Counter(run for text in sample for run in _of(text) & candidates), len(sample)
+
+
+def _with_all(counts: Sequence[tuple[Counter[str], int]]) -> list[tuple[Counter[str], int]]:
+    """The parts and, as one more, all of them together: a document that few rows of each ask about."""
+    together = Counter[str]()
+    for found, _ in counts:
+        together.update(found)
+    return [*counts, (together, sum(of for _, of in counts))]
+
+
+def _common(counts: Sequence[tuple[Counter[str], int]], share: float) -> frozenset[str]:
+    return frozenset(run for found, of in counts for run, count in found.items() if count >= max(FEW, share * of))
+
+
+def _bounded(texts: Sequence[str], count: int) -> Iterator[str]:
+    budget = CHARACTERS
+    for text in islice(texts, count):
+        yield text[:budget]
+        budget -= len(text)
+        if budget <= 0:
+            return
+
+
+def _of(text: str) -> set[str]:
+    return {text[i : i + RUN] for i in range(len(text) - RUN + 1)}
+
+
+def _cut(text: str, runs: frozenset[str]) -> str:
+    """The text without the characters that lie in one of the runs."""
+    kept, free = [], 0  # from `free` on nothing is cut yet
+    for i in range(len(text) - RUN + 1 if runs else 0):
+        if text[i : i + RUN] in runs:
+            kept.append(text[free:i])
+            free = i + RUN
+    return normalise(" ".join([*kept, text[free:]]))

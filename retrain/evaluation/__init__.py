@@ -1,0 +1,4 @@
+"""Candidate and champion on the same rows through the serving engine, and the gate that judges the pairs.
+
+`gate` is pure; `evaluate` asks the engine.
+"""

@@ -1,0 +1,206 @@
+"""Candidate and champion on the same rows, through the engine that serves: what the gate judges on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+import msgspec
+import structlog
+
+from monitor.metrics import METRICS
+from retrain.data.dataset import Dataset
+from retrain.data.example import Example, in_chance_order
+from retrain.data.shares import MOST_ROWS
+from retrain.evaluation.evaluate import Answer, Metric, answers, context, loaded, scores
+from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, Scores, waits
+from retrain.evaluation.limits import Limits, by_bytes
+from retrain.settings import RetrainSettings
+
+log = structlog.get_logger()
+
+PATIENCE_S = 600.0  # for one answer; the engine may be busy with clients
+TOO_LONG = "prompt and label do not fit the model's context"
+REFUSED = "the engine refused the question"
+
+
+async def compare(
+    settings: RetrainSettings,
+    engine: str,
+    dataset: Dataset,
+    metric: str,
+    candidate: tuple[str, Path],
+    champion: tuple[str, Path],
+    *,
+    limits: Limits | None = None,
+    later: Callable[[], Sequence[Example]] = list,
+    alpha: float | None = None,
+    evaluation: str | None = None,
+    untaught: Mapping[str, int] | None = None,
+) -> GateInput:
+    """Both answer validation rows, then regression rows, a step at a time, until the verdict does not wait for them
+    any more; that is allowed because the gate's tests may be looked at after every step. Where the validation rows do
+    not tell, those that came `later`, labelled while the candidate was trained, are asked too. Each side is a version
+    and its adapter's folder. Raises `evaluate.EngineRefused` or aiohttp.ClientError: then nothing was judged."""
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
+    sides = dict((candidate, champion))
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        loaded(session, engine, sides, evaluation=evaluation, stale_s=settings.timeout_s) as names,
+    ):
+        known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
+        bounded = replace(known, context=await context(session, engine) or known.context)
+        asking = Asking(session, engine, (names[0], names[-1]), bounded, METRICS[metric], settings.concurrency)
+        gate = start(settings, candidate[0], champion[0], alpha, untaught or {})
+        return await judged(gate, dataset, asking, settings.step_rows, later)
+
+
+async def judged(
+    gate: GateInput,
+    dataset: Dataset,
+    asking: Both,
+    step_rows: int,
+    later: Callable[[], Sequence[Example]] = list,
+) -> GateInput:
+    """With the answers to as many rows as it takes. Rows come in chance order: each step is a fair sample."""
+    gate = await asked(gate, TARGET, in_chance_order(dataset.validation, "validation"), asking, step_rows)
+    gate = await asked(gate, REGRESSION, dataset.regression, asking, step_rows)
+    if waits(gate, TARGET):
+        more = await asyncio.to_thread(later)  # seconds; a loop that stands does not see its idle connections closed
+        gate = await asked(gate, TARGET, in_chance_order(more, "later"), asking, step_rows)
+    return gate
+
+
+def start(
+    settings: RetrainSettings, candidate: str, champion: str, alpha: float | None, untaught: Mapping[str, int]
+) -> GateInput:
+    """What is to be proven; no row was asked yet."""
+    return GateInput(
+        candidate=candidate,
+        champion=champion,
+        target=[],
+        regression=[],
+        min_gain=settings.min_gain,
+        margin=settings.margin,
+        slice_margin=settings.slice_margin,
+        min_slice=settings.min_slice,
+        alpha=settings.alpha if alpha is None else alpha,
+        untaught=dict(untaught),
+        max_cut=settings.max_cut,
+        max_left_out=settings.max_left_out,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Rows that both sides answered, with their scores, and what became of the others."""
+
+    rows: list[Example]
+    pairs: Scores
+    cut: tuple[int, int]  # candidate's and champion's answers that ended at their limit
+    left_out: Counter[str]
+
+
+class Both(Protocol):
+    """Whoever has candidate and champion answer."""
+
+    async def both(self, rows: Sequence[Example]) -> Answered:
+        """What both answered to these rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How both sides are asked."""
+
+    session: aiohttp.ClientSession
+    engine: str
+    names: tuple[str, str]  # the engine's, of candidate and champion
+    limits: Limits
+    metric: Metric
+    concurrency: int
+
+    async def both(self, rows: Sequence[Example]) -> Answered:
+        """The same rows to both, with the same limits."""
+        bounds = [self.limits.of(row) for row in rows]
+        fitting = [(row, limit) for row, limit in zip(rows, bounds, strict=True) if limit > 0]
+        taken, limits = [row for row, _ in fitting], [limit for _, limit in fitting]
+        mine, theirs = [
+            await answers(self.session, self.engine, name, taken, limits=limits, concurrency=self.concurrency)
+            for name in self.names
+        ]
+        whole = [each for each in zip(taken, mine, theirs, strict=True) if not each[1].refusal and not each[2].refusal]
+        left_out = Counter({TOO_LONG: len(rows) - len(taken), REFUSED: len(taken) - len(whole)})
+        if len(whole) < len(taken):
+            log.warning("the engine refused questions", rows=len(taken) - len(whole), why=_refusal([*mine, *theirs]))
+        kept = [row for row, _, _ in whole]
+        mine, theirs = [each for _, each, _ in whole], [each for _, _, each in whole]
+        points = [scores([each.text for each in side], kept, self.metric) for side in (mine, theirs)]
+        return Answered(
+            rows=kept,
+            pairs=list(zip(*points, strict=True)),
+            cut=(sum(each.cut for each in mine), sum(each.cut for each in theirs)),
+            left_out=+left_out,
+        )
+
+
+def _refusal(given: Sequence[Answer]) -> str:
+    return next(each.refusal for each in given if each.refusal)
+
+
+async def asked(gate: GateInput, part: str, rows: Sequence[Example], asking: Both, step_rows: int) -> GateInput:
+    """A step at a time, at least one, until this part tells or something has failed."""
+    rows = rows[: max(0, MOST_ROWS - len(getattr(gate, part)))]
+    for first in range(0, len(rows), step_rows):
+        if first and not waits(gate, part):
+            break
+        gate = grown(gate, part, await asking.both(rows[first : first + step_rows]))
+    return gate
+
+
+def grown(gate: GateInput, part: str, found: Answered) -> GateInput:
+    """With what was just answered."""
+    groups = dict(gate.slices)
+    if part == TARGET:
+        for name, pairs in slices(found.rows, found.pairs).items():
+            groups[name] = [*groups.get(name, []), *pairs]
+    return msgspec.structs.replace(
+        gate,
+        **{part: [*getattr(gate, part), *found.pairs]},
+        slices=groups,
+        left_out=dict(Counter(gate.left_out) + found.left_out),
+        cut_candidate=gate.cut_candidate + found.cut[0],
+        cut_champion=gate.cut_champion + found.cut[1],
+    )
+
+
+def slices(rows: Sequence[Example], pairs: Scores) -> dict[str, Scores]:
+    """The pairs of each tag's groups."""
+    found: defaultdict[str, Scores] = defaultdict(list)
+    for row, pair in zip(rows, pairs, strict=True):
+        for tag, value in row.tags.items():
+            found[f"{tag}={value}"].append(pair)
+    return dict(found)
+
+
+def summary(gate: GateInput) -> dict[str, float]:
+    """Mean scores of both sides on both parts, and the shares of rows left out and of answers cut."""
+    asked = len(gate.target) + len(gate.regression)
+    gone = sum(gate.left_out.values())
+    shares = {
+        "judged_left_out_share": gone / max(1, asked + gone),
+        "cut_candidate_share": gate.cut_candidate / max(1, asked),
+        "cut_champion_share": gate.cut_champion / max(1, asked),
+    }
+    parts = {"target": gate.target, "regression": gate.regression}
+    sides = ("candidate", "champion")
+    return shares | {
+        f"{part}_{side}": sum(pair[i] for pair in pairs) / len(pairs)
+        for part, pairs in parts.items()
+        if pairs
+        for i, side in enumerate(sides)
+    }

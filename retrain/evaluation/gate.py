@@ -1,0 +1,209 @@
+"""May the candidate replace the champion? Paired sequential tests on the same rows; pure, so that `replay` can ask.
+
+Every check must pass, each at level `alpha`: promoting a bad candidate needs a wrong pass of the very check that it
+should fail, so no correction for their number is needed (an intersection-union test, Berger 1982)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from monitor.detectors.paired import Paired, counted, e_value, e_value_against, interval, mean, start, update
+
+EDITION = 1  # of `judge`: raise it with whatever makes it judge the same input otherwise
+Status = Literal["promote", "reject", "inconclusive"]
+Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
+
+TARGET, REGRESSION = "target", "regression"
+GROUP_SHARE = 0.1  # of the fresh rows: a group with so many is looked at however few they are
+NAMED = 5  # groups that a reason names
+
+
+class GateInput(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the verdict depends on."""
+
+    candidate: str
+    champion: str
+    target: Scores  # fresh rows: must be better
+    regression: Scores  # rows of the healthy time: must not be worse
+    slices: dict[str, Scores] = {}  # "tag=value" -> its fresh rows: must not be worse
+    min_gain: float
+    margin: float
+    slice_margin: float
+    min_slice: int
+    alpha: float
+    left_out: dict[str, int] = {}  # why -> rows that neither was asked
+    untaught: dict[str, int] = {}  # why -> fresh rows that the candidate could not be taught
+    cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
+    cut_champion: int = 0
+    max_cut: float = 0.1  # share of the answers of either; with more nothing is judged
+    max_left_out: float = 0.5  # share of the rows; with more nothing is judged
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison. `passed` is None while the rows cannot tell."""
+
+    name: str
+    passed: bool | None
+    estimate: float  # candidate minus champion, in points of the metric
+    low: float
+    high: float  # of the confidence sequence; each bound at level alpha, so `low` is above `needed` where it passed
+    needed: float  # what the difference must be more than
+    rows: int
+    e_value: float  # evidence for it; 1 / alpha passes
+    note: str
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows, from all checks."""
+
+    status: Status
+    checks: list[Check]
+    reason: str
+
+
+def judge(gate: GateInput) -> Verdict:
+    """Promote: all checks passed. Reject: one has failed for sure. Otherwise inconclusive, which promotes nothing: what
+    there are no rows for, or none that could tell, has not passed.
+
+    >>> better, same = [(1.0, 0.0)] * 30, [(1.0, 1.0)] * 100
+    >>> asked = dict(candidate="b", champion="a", min_gain=0.05, margin=0.1, slice_margin=0.25, min_slice=30)
+    >>> asked |= dict(alpha=0.05)
+    >>> [judge(GateInput(target=t, regression=same, **asked)).status for t in (better, [], [(0.0, 1.0)] * 30)]
+    ['promote', 'inconclusive', 'reject']
+    >>> judge(GateInput(target=better, regression=[], **asked)).status
+    'inconclusive'
+    """
+    checks = [_check(question, gate.alpha) for question in _questions(gate)]
+    unfit = _unfit(gate)
+    status: Status = "inconclusive" if unfit else _status(checks)
+    return Verdict(status=status, checks=checks, reason=_reason(gate, checks, unfit))
+
+
+def waits(gate: GateInput, part: str = REGRESSION) -> bool:
+    """Whether more rows of a part (TARGET: of the fresh rows, groups included) could change the verdict: nothing has
+    failed, and they do not tell yet."""
+    passed = {each.name: _passed(each, gate.alpha, counted(_differences(each))) for each in _questions(gate)}
+    open_ = [name for name, told in passed.items() if told is None]
+    return False not in passed.values() and any((name == REGRESSION) is (part == REGRESSION) for name in open_)
+
+
+class _Question(NamedTuple):
+    name: str
+    scores: Scores
+    needed: float
+    note: str
+
+
+def _questions(gate: GateInput) -> list[_Question]:
+    groups = [(name, scores) for name, scores in sorted(gate.slices.items()) if _looked_at(gate, scores)]
+    return [
+        _Question(TARGET, gate.target, gate.min_gain, "better where the harm is"),
+        _Question(REGRESSION, gate.regression, -gate.margin, "not worse on what it could do"),
+        *(_Question(name, scores, -gate.slice_margin, "not worse for this group") for name, scores in groups),
+    ]
+
+
+def _differences(asked: _Question) -> list[float]:
+    return [mine - theirs for mine, theirs in asked.scores if _scored(mine, theirs)]
+
+
+def _passed(asked: _Question, alpha: float, state: Paired) -> bool | None:
+    """None while the rows cannot tell."""
+    if _silence(asked.name, asked.scores):
+        return None
+    if e_value(state, asked.needed) >= 1 / alpha:
+        return True
+    return False if e_value_against(state, asked.needed) >= 1 / alpha else None
+
+
+def _check(asked: _Question, alpha: float) -> Check:
+    state = update(start(2 * alpha), _differences(asked))
+    low, high = interval(state)
+    proof = e_value(state, asked.needed)
+    return Check(
+        name=asked.name,
+        passed=_passed(asked, alpha, state),
+        estimate=round(mean(state), 4),
+        low=round(low, 4),
+        high=round(high, 4),
+        needed=asked.needed,
+        rows=len(asked.scores),
+        e_value=float(f"{proof:.6g}") if math.isfinite(proof) else 1e300,
+        note=asked.note,
+    )
+
+
+def _looked_at(gate: GateInput, scores: Scores) -> bool:
+    return len(scores) >= gate.min_slice or len(scores) >= GROUP_SHARE * len(gate.target) or not scores
+
+
+def _scored(candidate: float, champion: float) -> bool:
+    """Whether both are numbers from 0 to 1."""
+    return 0.0 <= candidate <= 1.0 and 0.0 <= champion <= 1.0
+
+
+def _silence(name: str, scores: Scores) -> str:
+    """Why rows cannot tell anything, however many there are; empty where they can. A group in which neither was ever
+    right is not worse off; where that is so of all rows, it is the measurement that failed."""
+    broken = sum(not _scored(*pair) for pair in scores)
+    if not scores:
+        return "there are no rows to compare on"
+    if broken:
+        return f"{broken} of {len(scores)} rows have a score that is no number from 0 to 1"
+    if name in (TARGET, REGRESSION) and not any(max(pair) > 0 for pair in scores):
+        return f"neither scored on any of {len(scores)} rows"
+    return ""
+
+
+def _unfit(gate: GateInput) -> list[str]:
+    """Why no verdict can be had from these answers."""
+    asked, gone = len(gate.target) + len(gate.regression), sum(gate.left_out.values())
+    found = [
+        f"{count} of {asked} answers of the {side} ended at their limit of tokens, at most {gate.max_cut:.0%} may"
+        for side, count in (("candidate", gate.cut_candidate), ("champion", gate.cut_champion))
+        if count > gate.max_cut * asked
+    ]
+    if gone > gate.max_left_out * (asked + gone):
+        found.append(f"{gone} of {asked + gone} rows could not be asked, at most {gate.max_left_out:.0%} may")
+    return found
+
+
+def _status(checks: list[Check]) -> Status:
+    if any(check.passed is False for check in checks):
+        return "reject"
+    return "promote" if all(check.passed for check in checks) else "inconclusive"
+
+
+def _reason(gate: GateInput, checks: list[Check], unfit: list[str]) -> str:
+    told = [_words(check) for check in checks if not check.passed] or [_words(check) for check in checks]
+    if not gate.regression:
+        told.append("no rows of the healthy time are left to compare on")
+    scored = {TARGET: gate.target, REGRESSION: gate.regression, **gate.slices}
+    silent = {check.name: _silence(check.name, scored[check.name]) for check in checks if scored[check.name]}
+    told += [f"{name}: {why}" for name, why in silent.items() if why]
+    return "; ".join([*unfit, *told, *_unseen(gate), *_asides(gate)])
+
+
+def _unseen(gate: GateInput) -> list[str]:
+    """Groups about which nothing is known."""
+    small = [f"{name} ({len(rows)})" for name, rows in sorted(gate.slices.items()) if not _looked_at(gate, rows)]
+    more = [f"{len(small) - NAMED} more"] if len(small) > NAMED else []
+    return [f"groups with too few rows to be looked at: {', '.join([*small[:NAMED], *more])}"] if small else []
+
+
+def _asides(gate: GateInput) -> list[str]:
+    """What was not asked, and what was asked in vain."""
+    found = [f"{count} rows left out: {why}" for why, count in sorted(gate.left_out.items()) if count]
+    found += [f"{count} rows not learned from: {why}" for why, count in sorted(gate.untaught.items()) if count]
+    if gate.cut_candidate or gate.cut_champion:
+        found.append(f"answers cut at their limit: candidate {gate.cut_candidate}, champion {gate.cut_champion}")
+    return found
+
+
+def _words(check: Check) -> str:
+    word = {True: "passed", False: "failed", None: "undecided"}[check.passed]
+    found = f"{100 * check.estimate:+.1f} points on {check.rows} rows"
+    return f"{check.name} {word}: {found}, needs more than {100 * check.needed:+.0f}"

@@ -1,0 +1,79 @@
+"""A first adapter, from rows that somebody labelled: the champion that everything later is compared with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from retrain.adapters import Adapter, commit
+from retrain.base_model import base_model_id, check_model
+from retrain.data import manifest
+from retrain.data.dataset import Dataset, once
+from retrain.data.example import FIRST, Example
+from retrain.settings import RetrainSettings
+from retrain.training import recipe, tracking
+from retrain.training.train import Progress, silent, train
+from streams.codec import deterministic_id
+from streams.events import Message
+
+
+def first_adapter(
+    rows: Sequence[tuple[str, str]],
+    *,
+    alias: str,
+    model_dir: Path,
+    var: Path,
+    settings: RetrainSettings,
+    progress: Progress = silent,
+) -> Adapter:
+    """Trains on (text, label) rows and puts the adapter into `<var>/adapters`, its rows into `<var>/datasets`, where a
+    later retraining finds them again. Raises ValueError or OSError for a model or rows that cannot be used."""
+    check_model(model_dir)
+    knobs = recipe.find(settings.recipe)
+    base = base_model_id(model_dir, var / "digests")
+    dataset = examples(rows)
+    listed = manifest.store(var / "datasets", dataset, alias=alias, base_model=base, since_ms=0)
+    parameters = {"dataset": listed.digest, "base_model": base, "recipe": knobs.name, **asdict(knobs.training)}
+    with (
+        tempfile.TemporaryDirectory(dir=var, prefix=".first-") as scratch,
+        tracking.run(var / "mlflow", alias, f"{alias} first", parameters, {"rows": str(len(dataset.train))}) as run,
+    ):
+
+        def tell(step: int, steps: int, loss: float) -> None:
+            run.step(step, steps, loss)
+            progress(step, steps, loss)
+
+        pairs = [row.lesson() for row in dataset.lessons()]
+        done = train(
+            pairs,
+            model_dir,
+            knobs,
+            Path(scratch),
+            threads=settings.threads or None,
+            progress=tell,
+            max_left_out=settings.max_left_out,
+        )
+        adapter = commit(done.folder, var / "adapters", alias, base)
+        run.metrics({"loss": done.loss, "train_seconds": done.seconds, "train_rows": float(done.rows)})
+        run.metrics({"left_out_rows": float(done.left_out), "left_out_share": done.left_out / len(dataset.train)})
+        run.artifacts(adapter.path, "adapter")
+    manifest.remember(var / "datasets", adapter.version, listed.digest)
+    return adapter
+
+
+def examples(rows: Sequence[tuple[str, str]]) -> Dataset:
+    """Rows for training only, each question once."""
+    dropped: Counter[str] = Counter()
+    made = [
+        Example(
+            id=deterministic_id("first", text, label),
+            messages=[Message("user", text)],
+            completion=label,
+            source=FIRST,
+        )
+        for text, label in rows
+    ]
+    return Dataset(once(made, dropped), [], [], [], dict(dropped))

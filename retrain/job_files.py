@@ -1,0 +1,66 @@
+"""What a trainer hands to its job, and what the job hands back; both are files in the job's folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from retrain.evaluation.gate import GateInput, Verdict
+from retrain.settings import RetrainSettings
+from streams.events import RetrainRequested
+
+T = TypeVar("T")
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a job needs to know. Paths are absolute."""
+
+    request: RetrainRequested
+    settings: RetrainSettings
+    champion_digest: str
+    model_dir: Path
+    var: Path  # lake, adapters, datasets, mlflow lie beneath
+    engine: str  # the address of the replica that answers the evaluation's questions
+    metric: str  # how an answer is scored, see `monitor.metrics`
+    attempt: int = 1  # verdicts that were sought for the same harm, this one included
+    parent: int  # the trainer's process; the job ends when that does
+
+
+class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How it went. `problem`: why it failed; nothing else is there then but what was known before."""
+
+    candidate: str = ""
+    digest: str = ""
+    trained_rows: int = 0
+    dataset_digest: str = ""
+    mlflow_run: str = ""
+    metrics: dict[str, float] = {}
+    gate: GateInput | None = None
+    verdict: Verdict | None = None
+    problem: str = ""
+
+
+def write(path: Path, value: JobSpec | JobOutcome) -> None:
+    """All of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
+    part.replace(path)
+
+
+def read(path: Path, kind: type[T]) -> T | None:
+    """None where there is no such file, or none that can be read: whatever a crash or a full disk left there, it is
+    made anew or its reader does without."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=lambda wanted, value: wanted(value))
+    except (OSError, msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def concluded(path: Path) -> JobOutcome | None:
+    """The outcome in a file; None where none can be read, or where it says neither a verdict nor a problem."""
+    found = read(path, JobOutcome)
+    return found if found is not None and (found.problem or (found.verdict and found.gate)) else None

@@ -1,0 +1,166 @@
+"""MLflow: one run a training, in a local SQLite store unless `MLFLOW_TRACKING_URI` says otherwise.
+
+It is book-keeping: whatever MLflow does or does not do, the training goes on, and a warning says what is not kept."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+Step = Callable[[int, int, float], None]  # step, steps, loss in nats a token
+
+URI = "MLFLOW_TRACKING_URI"
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # unless an operator says more
+REST_S = 60.0  # after trouble, until the next step is written
+
+
+@dataclass(slots=True)
+class Run:
+    """One MLflow run. Where it cannot be written to (deleted, or its server was away), a new one takes its place."""
+
+    client: Callable[[], Any]  # made when first needed
+    begin: Callable[[], str]  # a new run's id
+    id: str = ""  # empty where there is none
+    later_s: float = 0.0  # steps before this are not written; on the monotonic clock
+
+    def step(self, step: int, steps: int, loss: float) -> None:
+        """Fits `retrain.training.train.Progress`."""
+        if time.monotonic() >= self.later_s:
+            self._keep("a step's loss", lambda run: self.client().log_metric(run, "train_loss_nats", loss, step=step))
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        now_ms = time.time_ns() // 1_000_000
+
+        def write(run: str) -> None:
+            from mlflow.entities import Metric
+
+            found = [Metric(name, value, now_ms, 0) for name, value in values.items()]
+            self.client().log_batch(run, metrics=found)
+
+        self._keep("metrics", write)
+
+    def artifacts(self, folder: Path, name: str) -> None:
+        self._keep(name, lambda run: self.client().log_artifacts(run, str(folder), name))
+
+    def end(self, status: str) -> None:
+        if self.id:
+            _tried("how the run ended", lambda: self.client().set_terminated(self.id, status))
+
+    def _keep(self, what: str, write: Callable[[str], None]) -> None:
+        """Written to this run, else to a new one, else not at all."""
+        if self.id and _tried(what, lambda: write(self.id)):
+            return
+        _tried("a new run", self._begin_again)
+        if not self.id or not _tried(what, lambda: write(self.id)):
+            self.later_s = time.monotonic() + REST_S
+
+    def _begin_again(self) -> None:
+        self.id = ""
+        self.id = self.begin()
+
+
+@contextmanager
+def run(
+    store: Path,
+    alias: str,
+    name: str,
+    parameters: Mapping[str, object],
+    tags: Mapping[str, str],
+    resume: Path | None = None,
+) -> Iterator[Run]:
+    """An open run in the experiment `alias`. It ends as FAILED when the block raises. The file `resume` keeps the
+    run's id: who was killed goes on in the same run, as long as that is there and has the same parameters."""
+    client = cache(partial(_client, store))
+    place = None if os.environ.get(URI) else (store / "artifacts").resolve().as_uri()
+    told = {key: str(value) for key, value in parameters.items()}
+
+    def begin() -> str:
+        made = client().create_run(_experiment(client(), alias, place), run_name=name, tags=dict(tags))
+        _describe(client(), made.info.run_id, told)
+        if resume is not None:
+            _tried("the run's id", lambda: resume.write_text(made.info.run_id))
+        return str(made.info.run_id)
+
+    active = Run(client, begin)
+    if not (
+        resume is not None and resume.is_file() and _tried("the earlier run", lambda: _go_on(active, resume, told))
+    ):
+        _tried("a new run", active._begin_again)
+    try:
+        yield active
+    except Exception:
+        active.end("FAILED")
+        raise
+    active.end("FINISHED")
+
+
+def _client(store: Path) -> Any:
+    """Of the store that the environment names, else of the local one. Nothing is asked of it yet."""
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    for key, value in PATIENCE.items():
+        os.environ.setdefault(key, value)
+    from mlflow import MlflowClient
+
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if os.environ.get(URI):
+        return MlflowClient(tracking_uri=os.environ[URI])
+    store.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(store / "mlflow.db")) as database:  # MLflow tries for 101 s what cannot be opened
+        database.execute("SELECT count(*) FROM sqlite_master")
+    return MlflowClient(tracking_uri=f"sqlite:///{(store / 'mlflow.db').resolve()}")
+
+
+def _experiment(client: Any, alias: str, place: str | None) -> str:
+    """The id of the alias's experiment; a deleted one is left alone, and another named after it is made."""
+    for number in count(1):
+        name = alias if number == 1 else f"{alias} ({number})"
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            return str(client.create_experiment(name, artifact_location=place))
+        if found.lifecycle_stage == "active":
+            return str(found.experiment_id)
+    raise AssertionError("count ends")
+
+
+def _go_on(active: Run, resume: Path, told: Mapping[str, str]) -> None:
+    """In the run that an earlier start began. Raises ValueError where that is deleted, or of another recipe."""
+    known = resume.read_text().strip()
+    found = active.client().get_run(known)
+    if found.info.lifecycle_stage != "active":
+        raise ValueError(f"run {known} was deleted")
+    other = {key for key in told if found.data.params.get(key, told[key]) != told[key]}
+    if other:
+        raise ValueError(f"run {known} had another {', '.join(sorted(other))}")
+    _describe(active.client(), known, told)
+    active.client().update_run(known, status="RUNNING")
+    active.id = known
+
+
+def _describe(client: Any, run_id: str, told: Mapping[str, str]) -> None:
+    from mlflow.entities import Param
+
+    client.log_batch(run_id, params=[Param(key, value) for key, value in told.items()])
+
+
+def _tried(what: str, write: Callable[[], object]) -> bool:
+    """Whether it went well. MLflow raises what its store, its server and its libraries do."""
+    try:
+        write()
+        return True
+    except Exception as error:  # book-keeping's top: no training ends for it
+        log.warning("MLflow did not take it", what=what, error=f"{type(error).__name__}: {str(error)[:300]}")
+        return False

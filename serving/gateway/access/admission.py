@@ -1,0 +1,87 @@
+"""Who may ask now: a bound on all requests under way, and bounds of each key."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from serving.gateway.access.keys import Key
+from serving.gateway.errors import busy
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Permits that a key has left; they come back evenly, a minute's worth at most."""
+
+    permits: float
+    at_s: float
+
+    def fill(self, per_minute: float, now_s: float) -> None:
+        self.permits = min(per_minute, self.permits + (now_s - self.at_s) * per_minute / 60)
+        self.at_s = now_s
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How much feedback each key may send to this process: pieces and bytes of a minute at will, then evenly."""
+
+    per_minute: int
+    bytes_per_minute: int
+    clock: Callable[[], float]
+    _left: dict[str, tuple[Bucket, Bucket]] = field(default_factory=dict)
+
+    def spend(self, key: Key, size: int) -> None:
+        """Takes one piece of so many bytes. Raises ApiError 429 with Retry-After, and takes nothing."""
+        now, many, much = self.clock(), self.per_minute, self.bytes_per_minute
+        pieces, volume = self._left.setdefault(key.id, (Bucket(many, now), Bucket(much, now)))
+        pieces.fill(many, now)
+        volume.fill(much, now)
+        size = min(size, much)
+        wait = max((1 - pieces.permits) * 60 / many, (size - volume.permits) * 60 / much)
+        if wait > 0:
+            found = f"the API key {key.id} may give feedback {many} times and with {much} bytes a minute"
+            raise busy(found, "rate_limited", wait)
+        pieces.permits -= 1
+        volume.permits -= size
+
+
+class Admission:
+    """Counts of this process: beside `n` gateways a key has `n` times its bounds."""
+
+    def __init__(self, max_in_flight: int, clock: Callable[[], float]) -> None:
+        """`clock`: in seconds, only goes forward."""
+        self._max, self._clock = max_in_flight, clock
+        self._all = 0
+        self._mine: Counter[str] = Counter()
+        self._buckets: dict[str, Bucket] = {}
+
+    @property
+    def in_flight(self) -> int:
+        return self._all
+
+    def enter(self, key: Key) -> Callable[[], None]:
+        """Returns what is to be called once the request is over. Raises ApiError 429 with Retry-After."""
+        if self._all >= self._max:
+            raise busy(f"{self._all} requests are under way, expected less than {self._max}", "overloaded", 1.0)
+        if key.max_in_flight is not None and self._mine[key.id] >= key.max_in_flight:
+            found = f"the API key {key.id} has {key.max_in_flight} requests under way, as many as it may"
+            raise busy(found, "too_many_in_flight", 1.0)
+        if key.requests_per_minute is not None:
+            self._spend(key, key.requests_per_minute)
+        self._all += 1
+        self._mine[key.id] += 1
+        return lambda: self._leave(key.id)
+
+    def _leave(self, key_id: str) -> None:
+        self._all -= 1
+        self._mine[key_id] -= 1
+
+    def _spend(self, key: Key, rate: int) -> None:
+        now = self._clock()
+        bucket = self._buckets.setdefault(key.id, Bucket(rate, now))
+        bucket.fill(rate, now)
+        if bucket.permits < 1:
+            found = f"the API key {key.id} may ask {rate} times a minute"
+            raise busy(found, "rate_limited", (1 - bucket.permits) * 60 / rate)
+        bucket.permits -= 1

@@ -1,0 +1,185 @@
+"""Who may call: API keys, kept as sha256 digests with an id and scopes.
+
+A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and prints its entry.
+
+    [app-a]
+    sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+    scopes = ["infer", "feedback"]
+    requests_per_minute = 600     # these two at will, for each gateway process
+    max_in_flight = 32
+
+`infer` asks, `feedback` says what was right as a client does; `review` and `downstream` say it with an authority before
+which a client's word gives way; `admin` is for the admin port.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import stat
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from serving.gateway.errors import ApiError, cut
+from streams.files import utf8
+
+log = structlog.get_logger()
+
+SCOPES = ("infer", "feedback", "review", "downstream", "admin")
+ABOVE = {"feedback": frozenset({"review", "downstream"})}  # scopes that hold another one
+USUAL = ("infer", "feedback")  # of a key that says nothing
+BOUNDS = ("requests_per_minute", "max_in_flight")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+LOOK_EVERY_S = 1.0
+MOST = 10**9  # of a bound
+
+
+class KeysError(ValueError):
+    """The keys file cannot be used; the message names file, key and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One caller."""
+
+    id: str
+    sha256: str
+    scopes: frozenset[str] = frozenset(USUAL)
+    requests_per_minute: int | None = None
+    max_in_flight: int | None = None
+
+    def may(self, scope: str) -> bool:
+        """Whether it has the scope, or one that holds it.
+
+        >>> Key("team", "00", frozenset({"review"})).may("feedback"), Key("app", "00").may("review")
+        (True, False)
+        """
+        return scope in self.scopes or not self.scopes.isdisjoint(ABOVE.get(scope, ()))
+
+    @classmethod
+    def of(cls, id: str, secret: str, scopes: Iterable[str] = USUAL, **bounds: int) -> Key:
+        return cls(id, digest(secret), frozenset(scopes), **bounds)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a key."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def read(path: Path) -> list[Key]:
+    """The keys in a file; KeysError names the first problem."""
+    try:
+        if path.stat().st_mode & stat.S_IWOTH:
+            raise KeysError(f"{path}: anybody may write a key into it, expected mode 0640 or less: chmod 640 {path}")
+        tables = tomllib.loads(utf8(path.read_bytes()))
+    except OSError as error:
+        raise KeysError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        raise KeysError(f"{path}: is not TOML: {error}") from error
+    if not tables:
+        raise KeysError(f"{path}: holds no key, expected a table for each; `homeostat key NAME` prints one")
+    keys = [_key(path, name, table) for name, table in tables.items()]
+    _check_apart(path, keys)
+    return keys
+
+
+def entry(key: Key) -> str:
+    """The key's table in a keys file.
+
+    >>> print(entry(Key("app", "00", frozenset({"infer"}))), end="")
+    ["app"]
+    sha256 = "00"
+    scopes = ["infer"]
+    """
+    told: dict[str, object] = {"sha256": key.sha256, "scopes": sorted(key.scopes)}
+    told |= {name: value for name in BOUNDS if (value := getattr(key, name)) is not None}
+    return f"[{json.dumps(key.id)}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items())
+
+
+class KeyRing:
+    """The keys given, and those of a file: it is read again when it changes; a broken one changes nothing."""
+
+    def __init__(
+        self, keys: Iterable[Key] = (), path: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Raises KeysError where the file cannot be used at the start."""
+        self._given, self._path, self._clock = list(keys), path, clock
+        self._stamp = self._stamped()
+        self._known = self._indexed(read(path) if path else [])
+        self._looked_at = clock()
+
+    def authorise(self, header: str, scope: str) -> Key:
+        """The caller's key, from an Authorization header. Raises ApiError 401 or 403."""
+        scheme, _, secret = header.partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
+            raise ApiError(401, "no API key; expected the header Authorization: Bearer <key>", code="missing_api_key")
+        self._look()
+        key = self._known.get(digest(secret.strip()))
+        if key is None:
+            raise ApiError(401, "the API key is not known", code="invalid_api_key")
+        if not key.may(scope):
+            raise ApiError(403, f"the API key {key.id} lacks the scope {scope}", code="missing_scope")
+        return key
+
+    def _look(self) -> None:
+        if self._path is None or self._clock() - self._looked_at < LOOK_EVERY_S:
+            return
+        self._looked_at = self._clock()
+        stamp = self._stamped()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._known = self._indexed(read(self._path))
+            log.info("keys read again", path=str(self._path), keys=len(self._known))
+        except KeysError as error:
+            log.error("keys stay as they were", error=str(error))
+
+    def _stamped(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
+
+    def _indexed(self, keys: list[Key]) -> Mapping[str, Key]:
+        return {key.sha256: key for key in [*keys, *self._given]}
+
+
+def _check_apart(path: Path, keys: Iterable[Key]) -> None:
+    """Raise KeysError where one key is told twice: nobody knows whose it is, nor what it may."""
+    owners: dict[str, str] = {}
+    for key in keys:
+        if (other := owners.setdefault(key.sha256, key.id)) != key.id:
+            raise KeysError(f"{path}: [{key.id}]: sha256 is that of [{other}] too, expected a key for each")
+
+
+def _key(path: Path, name: str, table: object) -> Key:
+    where = f"{path}: [{name}]"
+    expected = f"sha256, scopes, {', '.join(BOUNDS)}"
+    if not isinstance(table, dict) or (strange := sorted(table.keys() - {"sha256", "scopes", *BOUNDS})):
+        found = "no table" if not isinstance(table, dict) else f"unknown {', '.join(strange)}"
+        raise KeysError(f"{where}: {found}; expected {expected}")
+    if "/" in name:
+        raise KeysError(f"{where}: the key's id contains '/', expected another sign: events part key and user by it")
+    if not name.strip() or not name.isprintable():
+        raise KeysError(f"{where}: the key's id is {name!r}, expected printable text: events and errors name it")
+    known, scopes = table.get("sha256"), table.get("scopes", list(USUAL))
+    if not isinstance(known, str) or not DIGEST.fullmatch(known):
+        raise KeysError(f"{where}: sha256 is not 64 hexadecimal digits in lower case; `homeostat key` prints them")
+    if not isinstance(scopes, list) or not set(map(str, scopes)) <= set(SCOPES):
+        raise KeysError(f"{where}: scopes is {scopes!r}, expected a list of {', '.join(SCOPES)}")
+    bounds = {bound: _bound(where, bound, table[bound]) for bound in BOUNDS if bound in table}
+    return Key(name, known, frozenset(map(str, scopes)), **bounds)
+
+
+def _bound(where: str, name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+        raise KeysError(f"{where}: {name} is {cut(repr(value))}, expected a whole number from 1 on, up to {MOST}")
+    return value

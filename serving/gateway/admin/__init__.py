@@ -1,0 +1,1 @@
+"""The operators' port: health, readiness, metrics and what operators do to routes."""

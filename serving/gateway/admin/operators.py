@@ -1,0 +1,177 @@
+"""What operators may ask over HTTP, with a key of the scope `admin`; errors look as the gateway's do.
+
+    GET    /v1/routes                     every alias's route
+    GET    /v1/replicas                   what each replica attested last
+    POST   /v1/aliases/{alias}/pause      and /resume, /rollback
+    PUT    /v1/aliases/{alias}/shadow     {"version": ...}, with its "digest" where the log never heard of it
+    DELETE /v1/aliases/{alias}/shadow
+    POST   /v1/pause                      every alias; and /v1/resume
+
+Answers come once the log has the change; `by` in the ledger is admin/<key id>."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+
+import msgspec
+import structlog
+from aiohttp import web
+from kafka.errors import KafkaError
+
+from serving.gateway.errors import ApiError, unavailable, wrong
+from serving.rollout import operations
+from serving.rollout.changes import Limits, NothingBefore
+from serving.rollout.operations import UnknownVersion
+from serving.routes.routing import RouteTable, UnknownAlias
+from streams.events import RouteWritten
+from streams.log.read import KafkaSettings
+
+log = structlog.get_logger()
+
+CONNECT_MS = 3_000  # to a broker, before a caller is told that there is none
+ANSWER_S = 20.0
+
+
+class Caller(Protocol):
+    """Who a key belongs to."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Keys(Protocol):
+    """The part of `serving.gateway.access.keys.KeyRing` that is needed here."""
+
+    def authorise(self, header: str, scope: str) -> Caller:
+        """Raises ApiError 401 or 403."""
+        ...
+
+
+class ShadowAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of PUT .../shadow."""
+
+    version: str
+    digest: str | None = None
+
+
+@web.middleware
+async def answering(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Errors as JSON."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _refusal(ApiError(error.status, f"{request.method} {request.path}: {error.reason}"))
+    except ApiError as error:
+        return _refusal(error)
+    except Exception:  # the request's top: the caller gets an answer of the usual shape
+        log.exception("admin request failed", method=request.method, path=request.path)
+        return _refusal(ApiError(500, f"{request.method} {request.path}: something went wrong; see the log"))
+
+
+class Operators:
+    """The handlers. `table` is what this gateway follows; changes go to the log itself."""
+
+    def __init__(
+        self, table: Callable[[], RouteTable], keys: Keys, kafka: KafkaSettings, limits: Limits | None
+    ) -> None:
+        self._table, self._keys, self._limits = table, keys, limits
+        self._kafka = replace(kafka, options={"bootstrap_timeout_ms": CONNECT_MS, **kafka.options})
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and handlers."""
+        alias = "/v1/aliases/{alias}"
+        return [
+            web.get("/v1/routes", self._routes),
+            web.get("/v1/replicas", self._replicas),
+            web.post("/v1/pause", self._everywhere(operations.pause_all)),
+            web.post("/v1/resume", self._everywhere(operations.resume_all)),
+            web.post(f"{alias}/pause", self._one(operations.pause)),
+            web.post(f"{alias}/resume", self._one(operations.resume)),
+            web.post(f"{alias}/rollback", self._one(operations.rollback)),
+            web.put(f"{alias}/shadow", self._shadow),
+            web.delete(f"{alias}/shadow", self._unshadow),
+        ]
+
+    async def _routes(self, request: web.Request) -> web.Response:
+        self._caller(request)
+        found = self._table().routes
+        return _json({"routes": [found[alias] for alias in sorted(found)]})
+
+    async def _replicas(self, request: web.Request) -> web.Response:
+        self._caller(request)
+        found = self._table().attestations
+        return _json({"replicas": [found[name] for name in sorted(found)]})
+
+    def _one(self, change: Callable[[KafkaSettings, str, str], RouteWritten]) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            by, alias = self._caller(request), request.match_info["alias"]
+            return _json(await _written(lambda: change(self._kafka, alias, by)))
+
+        return handle
+
+    def _everywhere(self, change: Callable[[KafkaSettings, str], list[RouteWritten]]) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            by = self._caller(request)
+            return _json({"routes": await _written(lambda: change(self._kafka, by))})
+
+        return handle
+
+    async def _shadow(self, request: web.Request) -> web.Response:
+        by, alias = self._caller(request), request.match_info["alias"]
+        asked = _asked(await request.read())
+        limits = self._limits
+        return _json(
+            await _written(
+                lambda: operations.shadow(self._kafka, alias, asked.version, by, digest=asked.digest, limits=limits)
+            )
+        )
+
+    async def _unshadow(self, request: web.Request) -> web.Response:
+        by, alias = self._caller(request), request.match_info["alias"]
+        return _json(await _written(lambda: operations.shadow(self._kafka, alias, None, by)))
+
+    def _caller(self, request: web.Request) -> str:
+        caller = self._keys.authorise(request.headers.get("authorization", ""), "admin")
+        log.info("admin request", by=caller.id, method=request.method, path=request.path)
+        return f"admin/{caller.id}"
+
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+async def _written(change: Callable[[], object]) -> object:
+    """What the change made, in a thread of its own; ApiError for what may go wrong with it."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(change), ANSWER_S)
+    except UnknownAlias as error:
+        raise ApiError(404, str(error), "alias", "unknown_alias") from error
+    except UnknownVersion as error:
+        raise ApiError(404, str(error), "version", "unknown_version") from error
+    except ValueError as error:
+        raise ApiError(400, str(error), "version") from error
+    except (NothingBefore, RuntimeError) as error:
+        raise ApiError(409, str(error), "alias", "conflict") from error
+    except (KafkaError, LookupError, TimeoutError, OSError) as error:
+        raise unavailable(f"the log does not take it now, it may have it already: {error!r}", "log_away") from error
+
+
+def _asked(body: bytes) -> ShadowAsked:
+    try:
+        return msgspec.json.decode(body, type=ShadowAsked)
+    except msgspec.DecodeError as error:
+        raise wrong("body", body[:200].decode(errors="replace"), f'{{"version": ...}}: {error}') from error
+
+
+def _json(told: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(told), content_type="application/json")
+
+
+def _refusal(error: ApiError) -> web.Response:
+    return web.Response(
+        body=error.body(), status=error.status, content_type="application/json", headers=dict(error.headers)
+    )

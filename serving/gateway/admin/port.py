@@ -1,0 +1,90 @@
+"""A gateway's other port, not for clients: is it alive, is it ready, its metrics, and what operators may do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import prometheus_client
+from aiohttp import web
+
+from serving import metrics
+from serving.gateway.admin.operators import Keys, Operators, answering
+from serving.gateway.engines.health import Standing
+from serving.rollout.changes import Limits
+from serving.routes.routing import RouteTable, served
+from streams.log.read import KafkaSettings
+
+BODY_LIMIT_BYTES = 65_536
+
+
+@asynccontextmanager
+async def serving_admin(
+    host: str,
+    port: int,
+    table: Callable[[], RouteTable],
+    keys: Keys | None = None,
+    kafka: KafkaSettings | None = None,
+    ready: Callable[[], bool] = lambda: True,
+    limits: Limits | None = None,
+    refresh: Callable[[], None] = lambda: None,
+    standing: Standing | None = None,
+) -> AsyncIterator[None]:
+    """Serves /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
+    entered; with keys and Kafka also /v1, see `serving.gateway.admin.operators`. `limits`: what the engines have room
+    for. `refresh`: brings metrics up to date that others keep. `standing`: of the replicas with this gateway."""
+    app = web.Application(middlewares=[answering], client_max_size=BODY_LIMIT_BYTES)
+    app.add_routes(_probes(table, ready, refresh, standing))
+    if keys is not None and kafka is not None:
+        app.add_routes(Operators(table, keys, kafka, limits).routes())
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _probes(
+    table: Callable[[], RouteTable],
+    ready: Callable[[], bool],
+    refresh: Callable[[], None],
+    standing: Standing | None,
+) -> list[web.RouteDef]:
+    """Open to everyone who reaches the port."""
+
+    async def health(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readiness(_: web.Request) -> web.Response:
+        lacking = unready(table(), standing) if ready() else "told to end\n"
+        return web.Response(text=lacking or "ready\n", status=503 if lacking else 200)
+
+    async def scrape(_: web.Request) -> web.Response:
+        show(table(), standing)
+        refresh()
+        kind = {"content-type": prometheus_client.CONTENT_TYPE_LATEST}
+        return web.Response(body=prometheus_client.generate_latest(), headers=kind)
+
+    return [web.get("/healthz", health), web.get("/readyz", readiness), web.get("/metrics", scrape)]
+
+
+def unready(table: RouteTable, standing: Standing | None = None) -> str:
+    """What is lacking, in words; empty where nothing is."""
+    if not table.routes:
+        return "no route yet; homeostat promote writes the first\n"
+    dead = standing.dead() if standing else frozenset()
+    missing = sorted(alias for alias in table.routes if not served(table, alias, dead))
+    return f"no healthy replica serves {', '.join(missing)}\n" if missing else ""
+
+
+def show(table: RouteTable, standing: Standing | None = None) -> None:
+    """Brings the gauges up to date."""
+    for alias, route in table.routes.items():
+        metrics.GENERATION.labels(alias).set(route.generation)
+        metrics.WEIGHT.labels(alias).set(route.weight if route.canary else 0.0)
+    metrics.HEALTHY.clear()  # of replicas that are gone
+    for replica, attestation in table.attestations.items():
+        well = standing is None or standing.well(replica)
+        metrics.HEALTHY.labels(replica).set(attestation.healthy and well)

@@ -1,0 +1,146 @@
+"""Connections to engines: HTTP/1.1 over asyncio's protocols, kept alive, one request at a time on each.
+
+Its own for the same reason as the server is: aiohttp's client takes more time than the whole gateway may add."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from serving.gateway.engines.link import Died, Link, Unreached
+
+SENT = b"content-type: application/json\r\naccept-encoding: identity\r\n"
+
+
+@dataclass(slots=True)
+class Upstream:
+    """A pool; its connections live in the loop that asks. `tls`: whom to trust, None: whom the system does."""
+
+    connect_timeout_s: float = 2.0
+    tls: ssl.SSLContext | None = None
+    _idle: dict[str, deque[Link]] = field(default_factory=dict)
+    _places: dict[str, Place] = field(default_factory=dict)
+
+    async def ask(self, url: str, path: str, body: bytes, timeout_s: float, headers: bytes = b"") -> Link:
+        """Sends a POST and returns with the answer's status and headers; whoever asks must `release` it. `timeout_s`:
+        from now to the whole answer, unless `Link.stream` says otherwise. Raises Unreached (Died where the request may
+        be why; it is sent twice at most), or TimeoutError."""
+        place, now = self._places.get(url) or self._place(url), asyncio.get_running_loop().time()
+        data = b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-length: %d\r\n\r\n%b" % (
+            place.path,
+            path.encode(),
+            place.netloc,
+            SENT,
+            headers,
+            len(body),
+            body,
+        )
+        again = False
+        while not again and (link := self._take(url, now)) is not None:
+            try:
+                return await link.ask(data, now + timeout_s, timeout_s)
+            except Died:
+                if link.heard:
+                    raise
+                again = True  # the engine closed it while it was idle, or ended: a new connection tells
+                self._forget(url)
+            except Unreached:  # closed before anything was sent
+                pass
+        link = await self._connected(url, place, now + timeout_s, again=again)
+        return await link.ask(data, now + timeout_s, timeout_s)
+
+    async def listens(self, url: str) -> bool:
+        """Return whether the engine takes a connection now."""
+        try:
+            link = await self._connect(url, self._place(url), float("inf"))
+        except Unreached:
+            return False
+        link.abort()
+        return True
+
+    def close(self) -> None:
+        """Closes what is idle; what is in use ends with its request."""
+        for url in list(self._idle):
+            self._forget(url)
+
+    def _forget(self, url: str) -> None:
+        for link in self._idle.pop(url, ()):
+            link.abort()
+
+    def keep(self, link: Link) -> None:
+        now = link.idle_since = link.loop.time()
+        link.again = False
+        links = self._idle.get(link.url)
+        if links is None:
+            links = self._idle[link.url] = deque()
+        while links and not links[0].usable(now):  # those of a busier time
+            links.popleft().abort()
+        links.append(link)
+
+    def _take(self, url: str, now: float) -> Link | None:
+        """The one used last, if the engine has not closed it nor will in a moment."""
+        links = self._idle.get(url)
+        while links:
+            link = links.pop()
+            if link.usable(now):
+                return link
+            link.abort()
+        return None
+
+    def _place(self, url: str) -> Place:
+        try:
+            place = self._places[url] = Place.of(url, self.tls)
+        except ValueError as error:
+            raise Unreached("its address is none") from error
+        return place
+
+    async def _connected(self, url: str, place: Place, deadline: float, *, again: bool) -> Link:
+        """A new connection. `again`: another one has just died with the request in it."""
+        try:
+            link = await self._connect(url, place, deadline)
+        except Unreached as error:
+            if again:
+                raise Died(str(error), gone=True) from error
+            raise
+        link.again = again
+        return link
+
+    async def _connect(self, url: str, place: Place, deadline: float) -> Link:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.connect_timeout_s
+        try:
+            async with asyncio.timeout_at(min(until, deadline)):
+                _, link = await loop.create_connection(
+                    lambda: Link(self, url, loop), place.host, place.port, ssl=place.tls
+                )
+        except TimeoutError as error:
+            if deadline < until:
+                raise
+            raise Unreached(f"no connection within {self.connect_timeout_s:g} s") from error
+        except (OSError, ValueError) as error:  # ValueError: a name that no host can have
+            raise Unreached(f"no connection: {type(error).__name__}") from error
+        return link
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an engine listens."""
+
+    host: str
+    port: int
+    netloc: bytes
+    path: bytes  # before that of a request
+    tls: ssl.SSLContext | None
+
+    @classmethod
+    def of(cls, url: str, tls: ssl.SSLContext | None = None) -> Place:
+        """`tls`: for https, None: as the system does. ValueError for what is no http or https address."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"engine address {url!r}: expected http://host:port or https://host:port")
+        tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
+        port, netloc = parts.port or (443 if tls else 80), parts.netloc.rpartition("@")[2]
+        return cls(parts.hostname, port, netloc.encode(), parts.path.rstrip("/").encode(), tls)

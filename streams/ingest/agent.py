@@ -1,0 +1,216 @@
+"""The ingest agent's work on one batch: decode, drop duplicates, describe, profile, store, score. Then acknowledge.
+
+What it remembers of a partition (recent ids, the open block of the lake, unwritten profiles) is valid as long as
+offsets follow one another; after any jump (a rebalance, a restart) it is made anew from the log and the lake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic
+
+import structlog
+
+from streams import metrics
+from streams.dead_letters import QUEUES, letter_id
+from streams.events import DeadLetter
+from streams.ingest.duplicates import Recent
+from streams.ingest.prepare import E, Prepared, Source, described, identities, prepare
+from streams.lake.profiles import Described, Profiler
+from streams.lake.table import Writer
+from streams.log import topic_ids as incarnations
+from streams.log.outbox import Outbox, Outgoing, outgoing
+from streams.log.read import Raw
+from streams.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+OPENED_AT_ONCE = 4
+Tail = Callable[[int, int, int], Sequence[Raw]]  # partition, first offset, end: what the log holds there
+TopicId = Callable[[], str]  # asks the log; empty where it is not asked
+
+
+@dataclass(slots=True)
+class Partition:
+    """What is remembered of one partition."""
+
+    recent: Recent
+    writer: Writer
+    profiler: Profiler | None
+    next_offset: int
+    counted: int = 0  # offsets before this one are in the metrics
+
+
+@dataclass(slots=True)
+class Ingest(Generic[E]):
+    """Takes batches of one topic; one at a time."""
+
+    source: Source[E]
+    settings: WorkerSettings
+    outbox: Outbox
+    tail: Tail
+    topic_id: TopicId = lambda: ""
+    incarnation: int = 0
+    partitions: dict[int, Partition] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)  # a batch may outlive the agent that is stopped
+    made_up: set[int] = field(default_factory=set)  # partitions whose profiles have all that others left in the lake
+
+    async def take(self, raws: Sequence[Raw]) -> None:
+        """Returns once everything that follows from these records is stored or confirmed: then they may be
+        acknowledged. Taking records again changes nothing but the log, which may hold their scores twice (the
+        judge drops what it has seen)."""
+        await self.send(await self.prepare(raws))
+
+    async def prepare(self, raws: Sequence[Raw]) -> list[Prepared]:
+        """The first half: rows are in the lake and tracked for the profiles. One call at a time; the next batch may be
+        prepared while this one is sent."""
+        prepared: list[Prepared] = await asyncio.to_thread(self._work, by_partition(raws))
+        return prepared
+
+    async def send(self, prepared: Sequence[Prepared]) -> None:
+        """The second half: returns once scores and letters are confirmed. Batches are sent one after the other."""
+        await self.outbox.confirm([record for each in prepared for record in _records(self.source, each)])
+        for each in prepared:
+            self._count(each)
+
+    async def write_profiles(self, partitions: Collection[int]) -> None:
+        """Writes what is not written yet of these partitions: what was taken, and once after each rebalance what a
+        worker that died put into the lake, though no event may ever follow there."""
+        if self.source.name == "inference":
+            await asyncio.to_thread(self._write_profiles, partitions)
+
+    def forget(self) -> None:
+        """Partitions were taken away: others may put rows into the lake, and die before they profile them."""
+        self.made_up.clear()
+
+    async def close(self) -> None:
+        """Writes what is not written yet."""
+        await asyncio.to_thread(self._flush, 0.0)
+
+    def _work(self, batches: dict[int, list[Raw]]) -> list[Prepared]:
+        with self.lock:
+            id = self._topic()
+            self._open_all({partition: raws[0].offset for partition, raws in batches.items()})
+            return [self._part(self.partitions[partition], raws, id) for partition, raws in sorted(batches.items())]
+
+    def _topic(self) -> str:
+        """The id of the topic that the records are of: they were fetched before it is asked for. Raises TopicMadeAnew
+        where their offsets are not those that the lake knows."""
+        if id := self.topic_id():
+            present = incarnations.incarnation(self.settings.lake, self.source.topic.name, id)
+            if present != self.incarnation:
+                self.partitions.clear()
+                self.made_up.clear()
+            self.incarnation = present
+        return id
+
+    def _part(self, at: Partition, raws: list[Raw], topic_id: str) -> Prepared:
+        ready = prepare(self.source, at.recent, raws, topic_id)
+        at.next_offset = ready.last_offset + 1
+        if ready.events:
+            at.writer.add(ready.built.table)
+            if at.profiler and (rows := described(ready.built)):
+                self._profile(at.profiler, rows)
+        return ready
+
+    def _open_all(self, firsts: dict[int, int]) -> None:
+        """Opens, side by side, the partitions whose offsets do not follow what is remembered."""
+        known = self.partitions
+        jumps = {p: first for p, first in firsts.items() if p not in known or known[p].next_offset != first}
+        if jumps:
+            with ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
+                known.update(zip(jumps, pool.map(self._open, jumps, jumps.values()), strict=True))
+
+    def _open(self, partition: int, offset: int) -> Partition:
+        settings = self.settings
+        recent = Recent(settings.recent_offsets)
+        older = self.tail(partition, max(0, offset - settings.recent_offsets), offset)
+        recent.recall(identities(self.source, older))
+        writer = Writer(settings.lake, self.source.topic, partition, settings.block_offsets, self.incarnation)
+        profiler = None
+        if self.source.name == "inference":
+            profiler = self._profiler(partition)
+            profiler.resume(offset)
+        log.info("partition opened", topic=self.source.topic.name, partition=partition, offset=offset, ids=len(recent))
+        known = self.partitions.get(partition)
+        return Partition(recent, writer, profiler, offset, known.counted if known else 0)
+
+    def _profiler(self, partition: int) -> Profiler:
+        settings = self.settings
+        return Profiler(
+            settings.profiles,
+            settings.lake,
+            partition,
+            settings.profile_window_s * 1_000,
+            settings.profile_flush_s,
+            self.source.describe,
+            self.incarnation,
+            flushed_s=time.monotonic(),
+        )
+
+    def _write_profiles(self, partitions: Collection[int]) -> None:
+        with self.lock:
+            for partition in partitions:
+                at = self.partitions.get(partition)
+                if at and at.profiler:  # first, or what it holds would be described again from the lake
+                    at.profiler.flush(time.monotonic())
+                if partition not in self.made_up:
+                    fresh = self._profiler(partition)
+                    fresh.make_up()
+                    if fresh.pending:
+                        fresh.flush(time.monotonic())
+                    self.made_up.add(partition)
+
+    def _profile(self, profiler: Profiler, rows: Described) -> None:
+        profiler.track(rows)
+        if profiler.due(time.monotonic()):
+            profiler.flush(time.monotonic())
+
+    def _flush(self, now_s: float) -> None:
+        with self.lock:
+            for at in self.partitions.values():
+                if at.profiler:
+                    at.profiler.flush(now_s)
+
+    def _count(self, each: Prepared) -> None:
+        at = self.partitions[each.partition]
+        if each.last_offset < at.counted:
+            return
+        at.counted = each.last_offset + 1
+        topic = self.source.topic.name
+        metrics.CONSUMED.labels(topic).inc(each.events)
+        metrics.DUPLICATES.labels(topic).inc(each.duplicates)
+        metrics.DEAD_LETTERED.labels(topic).inc(len(each.letters))
+        if self.source.name == "feedback":
+            _count_labels(each)
+
+
+def by_partition(raws: Sequence[Raw]) -> dict[int, list[Raw]]:
+    """Records of each partition in the order of their offsets, each once: around a rebalance they may come twice."""
+    found: dict[int, dict[int, Raw]] = {}
+    for raw in raws:
+        found.setdefault(raw.partition, {})[raw.offset] = raw
+    return {partition: [each[offset] for offset in sorted(each)] for partition, each in found.items()}
+
+
+def _records(source: Source[E], prepared: Prepared) -> list[Outgoing]:
+    queue = QUEUES[source.topic.name]
+    lost: list[DeadLetter] = prepared.letters
+    letters: list[Outgoing] = [outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms) for each in lost]
+    for each in lost:
+        log.warning(
+            "dead letter", topic=each.source_topic, partition=each.partition, offset=each.offset, reason=each.reason
+        )
+    return [*prepared.built.scores, *letters]
+
+
+def _count_labels(each: Prepared) -> None:
+    table = each.built.table
+    for alias, correct in zip(table["alias"].to_pylist(), table["correct"].to_pylist(), strict=True):
+        if correct is not None:
+            metrics.LABELS.labels(alias).inc()

@@ -1,0 +1,281 @@
+"""From bytes to what the loop needs of them: rows for the lake, scores for the judge, letters for the dead. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from monitor.describe.descriptors import Describer, Reply
+from monitor.metrics import normalise
+from monitor.rows import ScoreRows
+from streams import codec
+from streams.dead_letters import letter
+from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
+from streams.identity import ALIAS
+from streams.ingest.duplicates import Recent
+from streams.lake import table as lake
+from streams.lake.profiles import Described
+from streams.log.outbox import Outgoing, outgoing
+from streams.log.read import Raw
+from streams.topics import FEEDBACK, INFERENCE, SCORES, Topic
+
+E = TypeVar("E", InferenceServed, FeedbackGiven)
+T = TypeVar("T")
+Entries = list[tuple[int, E]]  # offset and event
+Floats = NDArray[np.float64]
+
+LONGEST_VERSION = 128
+MOST_ROWS = 10_000  # in one record of the scores: some 300 bytes each, and it takes 16 MiB
+LONGEST_ANSWER = 48
+AHEAD_MS = 86_400_000  # an event this far after its record was written has a broken clock
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the fresh events of one partition became. `values` are their descriptors, empty for feedback."""
+
+    table: pa.Table
+    scores: list[Outgoing]
+    rows: ScoreRows
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One partition's part of a batch. Every offset is in the table, a duplicate, or a letter."""
+
+    partition: int
+    first_offset: int
+    last_offset: int
+    built: Built
+    letters: list[DeadLetter]
+    duplicates: int
+
+    @property
+    def events(self) -> int:
+        return int(self.built.table.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Generic[E]):
+    """A topic that is taken in: what it holds, and its events as the judge's rows."""
+
+    topic: Topic
+    kind: type[E]
+    name: Literal["inference", "feedback"]
+    score: Callable[[Entries[E], Describer], tuple[ScoreRows, Floats]]
+    describe: Describer = field(default_factory=Describer)
+
+
+def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw], topic_id: str = "") -> Prepared:
+    """Takes consecutive records of one partition of the topic with this id. Nothing in them makes it fail: what cannot
+    be read, or cannot be scored or stored, becomes a letter. Preparing the same records again gives the same."""
+    entries, letters = _decoded(source, raws)
+    fresh = [(offset, event) for offset, event in entries if not recent.repeated(event.id, offset)]
+    first, last, partition = raws[0].offset, raws[-1].offset, raws[0].partition
+
+    logged_ms = {raw.offset: raw.timestamp_ms for raw in raws}
+
+    def build(some: Entries[E]) -> Built:
+        return _built(source, partition, (first, last), some, logged_ms, topic_id)
+
+    try:
+        built = build(fresh)
+    except Exception:
+        sound, poisoned = sift(build, fresh)
+        built = build(sound)
+        by_offset = {raw.offset: raw for raw in raws}
+        letters += [letter(source.topic, by_offset[at], f"cannot be handled: {error}") for (at, _), error in poisoned]
+    return Prepared(partition, first, last, built, letters, len(entries) - len(fresh))
+
+
+def sift(work: Callable[[list[T]], object], items: list[T]) -> tuple[list[T], list[tuple[T, Exception]]]:
+    """Parts the items with which `work` succeeds from those, each alone, that make it fail.
+
+    >>> sift(lambda some: [1 / x for x in some], [4, 0, 2])
+    ([4, 2], [(0, ZeroDivisionError('division by zero'))])
+    """
+    if not items:
+        return [], []
+    try:
+        work(items)
+    except Exception as error:
+        if len(items) == 1:
+            return [], [(items[0], error)]
+        half = len(items) // 2
+        (sound, bad), (more, worse) = sift(work, items[:half]), sift(work, items[half:])
+        return [*sound, *more], [*bad, *worse]
+    return items, []
+
+
+def _decoded(source: Source[E], raws: Sequence[Raw]) -> tuple[Entries[E], list[DeadLetter]]:
+    entries: Entries[E] = []
+    letters: list[DeadLetter] = []
+    for raw in raws:
+        try:
+            event = codec.decode(source.kind, raw.value)
+            _check(event, raw)
+            entries.append((raw.offset, event))
+        except ValueError as error:
+            letters.append(letter(source.topic, raw, str(error)))
+    return entries, letters
+
+
+def _check(event: InferenceServed | FeedbackGiven, raw: Raw) -> None:
+    """What the types do not say; raises ValueError."""
+    if not ALIAS.fullmatch(event.alias):
+        raise ValueError(f"alias is {event.alias!r}, expected lower-case letters, digits, '-' and '_', 1 to 48 of them")
+    if not event.id:
+        raise ValueError("id is empty, expected the event's id")
+    if len(event.version) > LONGEST_VERSION:
+        raise ValueError(f"version has {len(event.version)} characters, expected at most {LONGEST_VERSION}")
+    if not 0 <= event.time_ms <= raw.timestamp_ms + AHEAD_MS:
+        raise ValueError(
+            f"time_ms is {event.time_ms}, expected milliseconds since the epoch, at most a day after the record was "
+            f"written ({raw.timestamp_ms}): set the sender's clock"
+        )
+
+
+def _built(
+    source: Source[E],
+    partition: int,
+    covered: tuple[int, int],
+    entries: Entries[E],
+    logged_ms: Mapping[int, int],
+    topic_id: str,
+) -> Built:
+    rows, values = source.score(entries, source.describe)
+    rows = replace(rows, logged_ms=[logged_ms[offset] for offset in rows.offsets])
+    table = lake.rows(source.kind, partition, rows.offsets, [event for _, event in entries])
+    places: dict[str, list[int]] = {}
+    for i, (_, event) in enumerate(entries):
+        places.setdefault(event.alias, []).append(i)
+    scores = [
+        ScoreBatch(
+            alias=alias,
+            source_topic=source.topic.name,
+            partition=partition,
+            first_offset=first,
+            last_offset=last,
+            descriptor_names=list(source.describe.names) if source.name == "inference" else [],
+            rows=rows if len(part) == len(entries) else rows.take(part),
+            topic_id=topic_id,
+        )
+        for alias, chosen in places.items()
+        for first, last, part in _parts(rows.offsets, chosen, covered)
+    ]
+    return Built(table, [_outgoing(each) for each in scores], rows, values)
+
+
+def _parts(
+    offsets: Sequence[int], chosen: Sequence[int], covered: tuple[int, int]
+) -> Iterator[tuple[int, int, Sequence[int]]]:
+    """The chosen rows in parts that fit into a record, each with the offsets that it covers: all of them together.
+
+    >>> list(_parts([3, 4, 7], [0, 2], (2, 9)))
+    [(2, 9, [0, 2])]
+    """
+    first = covered[0]
+    for at in range(0, len(chosen), MOST_ROWS):
+        part = chosen[at : at + MOST_ROWS]
+        last = covered[1] if at + MOST_ROWS >= len(chosen) else offsets[part[-1]]
+        yield first, last, part
+        first = last + 1
+
+
+def _outgoing(scores: ScoreBatch) -> Outgoing:
+    id = codec.deterministic_id(
+        "scores", scores.source_topic, scores.partition, scores.first_offset, scores.last_offset, scores.alias
+    )
+    return outgoing(SCORES, scores, id=id, time_ms=max(scores.rows.times_ms))
+
+
+def reply(event: InferenceServed) -> Reply:
+    """What the descriptors read of an event."""
+    return Reply(
+        lake.question(event.input_messages),
+        event.output,
+        event.input_tokens,
+        event.output_tokens,
+        event.logprob_mean,
+        event.logprob_min,
+    )
+
+
+def answer(output: str) -> str:
+    """An answer that may be one of a few: short, and without what does not matter. Empty for a text.
+
+    >>> answer(" Card_Arrival. "), answer("Thank you for asking. " * 9)
+    ('card_arrival', '')
+    """
+    return normalise(output) if len(output) <= LONGEST_ANSWER else ""
+
+
+def score_served(entries: Entries[InferenceServed], describe: Describer) -> tuple[ScoreRows, Floats]:
+    """Replies as the judge's rows, and their descriptors."""
+    events = [event for _, event in entries]
+    replies = [reply(event) for event in events]
+    values, prints, sums = describe.read(replies)
+    rows = ScoreRows(
+        offsets=[offset for offset, _ in entries],
+        ids=[event.id for event in events],
+        times_ms=[event.time_ms for event in events],
+        versions=[event.version for event in events],
+        arms=[event.arm.value for event in events],
+        clients=[event.client for event in events],
+        statuses=[event.status for event in events],
+        ttft_ms=[event.ttft_ms for event in events],
+        tpot_ms=[event.tpot_ms for event in events],
+        latency_ms=[event.latency_ms for event in events],
+        descriptors=values.tolist(),
+        fingerprints=prints,
+        sums=sums,
+        finish_reasons=[event.finish_reason for event in events],
+        answers=[answer(event.output) for event in events],
+        tags=[event.tags for event in events],
+    )
+    return rows, values
+
+
+def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[ScoreRows, Floats]:
+    """Feedback as the judge's rows; `ids` are those of the replies it is about."""
+    events = [event for _, event in entries]
+    rows = ScoreRows(
+        offsets=[offset for offset, _ in entries],
+        ids=[event.event_id for event in events],
+        times_ms=[event.time_ms for event in events],
+        versions=[event.version for event in events],
+        arms=[event.arm.value for event in events],
+        clients=[event.by for event in events],
+        correct=[event.correct for event in events],
+    )
+    return rows, np.empty((len(events), 0))
+
+
+def described(built: Built) -> Described | None:
+    """What the profiles take; None for feedback."""
+    if not built.values.shape[1]:
+        return None
+    aliases = built.table["alias"].to_pylist()
+    return Described(aliases, built.rows.versions, built.rows.times_ms, built.rows.offsets, built.values)
+
+
+def identities(source: Source[E], raws: Sequence[Raw]) -> Iterator[tuple[str, int]]:
+    """Id and offset of the events in older records; what is unreadable has none."""
+    for raw in raws:
+        try:
+            event = codec.decode(source.kind, raw.value)
+            _check(event, raw)
+        except ValueError:
+            continue
+        yield event.id, raw.offset
+
+
+SERVED: Source[InferenceServed] = Source(INFERENCE, InferenceServed, "inference", score_served)
+GIVEN: Source[FeedbackGiven] = Source(FEEDBACK, FeedbackGiven, "feedback", score_feedback)

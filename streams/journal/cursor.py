@@ -1,0 +1,85 @@
+"""How far a journal was shipped, and what became of it: one small record, so that place and counts always agree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from streams.journal.frames import bodies, frame
+from streams.journal.segments import Place
+from streams.private_files import FILE
+
+NAME = "cursor"
+TRIES = 3
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything before `offset` of segment `segment` is confirmed or dropped; counts are of all time."""
+
+    segment: int = 0
+    offset: int = 0
+    published: dict[str, int] = {}  # by topic
+    dropped: dict[str, dict[str, int]] = {}  # by topic and reason
+    damaged_bytes: int = 0
+
+    @property
+    def place(self) -> Place:
+        return Place(self.segment, self.offset)
+
+
+def moved(
+    done: Cursor,
+    to: Place,
+    published: Mapping[str, int] | None = None,
+    dropped: Mapping[tuple[str, str], int] | None = None,
+    damaged_bytes: int = 0,
+) -> Cursor:
+    """The cursor at that place, with what happened on the way there counted.
+
+    >>> moved(Cursor(published={"a": 1}), Place(2, 10), {"a": 2}, {("b", "too_large"): 1}).dropped
+    {'b': {'too_large': 1}}
+    """
+    lost = {topic: dict(reasons) for topic, reasons in done.dropped.items()}
+    for (topic, reason), count in (dropped or {}).items():
+        lost.setdefault(topic, {})[reason] = lost.get(topic, {}).get(reason, 0) + count
+    kept = {topic: done.published.get(topic, 0) + count for topic, count in (published or {}).items()}
+    return replace(
+        done,
+        segment=to.segment,
+        offset=to.offset,
+        published={**done.published, **kept},
+        dropped=lost,
+        damaged_bytes=done.damaged_bytes + damaged_bytes,
+    )
+
+
+def read(folder: Path) -> Cursor:
+    """As last written; from the beginning where there is none or a power cut tore it: events are then sent again."""
+    for _ in range(TRIES):
+        try:
+            body, _ = next(bodies((folder / NAME).read_bytes()))
+            return msgspec.json.decode(body, type=Cursor)
+        except FileNotFoundError:
+            break
+        except (StopIteration, msgspec.DecodeError):  # perhaps it was just being written
+            continue
+    return Cursor()
+
+
+class CursorFile:
+    """Writes the cursor in place, in one go: a killed process leaves the old one or the new one. (A file renamed over
+    the other would be sent to the disk each time.)"""
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder / NAME, os.O_CREAT | os.O_WRONLY, FILE)
+
+    def write(self, cursor: Cursor) -> None:
+        """Raises OSError."""
+        os.pwrite(self._fd, frame(msgspec.json.encode(cursor)), 0)
+
+    def close(self) -> None:
+        os.close(self._fd)

@@ -1,0 +1,172 @@
+"""From the journal to Kafka, in a process of its own: nothing is lost, order stays within a partition.
+
+What was sent but not yet noted in the cursor when the shipper is killed is sent again with the same key and id, so that
+the worker drops it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import structlog
+
+from streams.journal import cursor, segments, status
+from streams.journal.cursor import Cursor, CursorFile, moved
+from streams.journal.delivery import Delivery
+from streams.journal.producer import MOST_BYTES, Make, producer
+from streams.journal.reader import Backlog, waiting_bytes
+from streams.journal.status import Status
+from streams.log.read import KafkaSettings
+from streams.log.rejects import Aside
+from streams.private_files import private_folder
+
+log = structlog.get_logger()
+
+POLL_S = (0.005, 0.05)  # shortest and longest wait for more
+TELL_S = 1.0  # between two status files
+LOCK_S = 0.2  # between two looks whether the other shipper is gone
+TROUBLE_S = 1.0  # after a turn that failed
+PLENTY_BYTES = MOST_BYTES // 2  # that wait already: there is no need to wait for more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipperSettings:
+    """How events are gathered before they are sent."""
+
+    batch_records: int = 2_000
+    linger_s: float = 1.0  # for more to come, after each batch that left little behind
+    compression: Literal["gzip", "none"] = "gzip"  # a quarter of the bytes; the worker can read no other
+
+    def __post_init__(self) -> None:
+        if self.batch_records < 1:
+            raise ValueError(f"ShipperSettings.batch_records is {self.batch_records}, expected at least 1")
+        if self.linger_s < 0:
+            raise ValueError(f"ShipperSettings.linger_s is {self.linger_s}, expected 0 or more seconds")
+
+
+DEFAULTS = ShipperSettings()
+
+
+class Shipper:
+    """One for each journal; a second one waits until the first is gone. `make` is the tests' way in."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        folder: Path,
+        source: str,
+        settings: ShipperSettings = DEFAULTS,
+        make: Make | None = None,
+    ) -> None:
+        self._folder, self._settings = folder, settings
+        make = make or (lambda: producer(kafka, source, settings.compression == "gzip"))
+        self._delivery = Delivery(make, lambda: self._tell(TELL_S), Aside(folder / "aside"))
+        self._cursor = Cursor()
+        self._told_at = float("-inf")
+        self._hurried = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Ships until `stop` is set; what the broker does not confirm just then is sent again by the next shipper.
+        Whoever wants nothing left waits for `drained` first. Raises OSError where the folder cannot be written."""
+        private_folder(self._folder)
+        if (lock := self._lock(stop)) is None:
+            return
+        with lock:
+            self._cursor = cursor.read(self._folder)
+            self._file = CursorFile(self._folder)
+            try:
+                self._file.write(self._cursor)  # takes its room on the disk before anything is sent
+                self._work(stop)
+            finally:
+                self._delivery.close()
+                self._tell()
+                self._file.close()
+
+    def hurry(self) -> None:
+        """From now on it does not wait for more to come. From any thread."""
+        self._hurried.set()
+
+    def drained(self) -> bool:
+        """Whether everything journaled is confirmed (or dropped and counted)."""
+        return waiting_bytes(self._folder) == 0
+
+    def _lock(self, stop: threading.Event) -> IO[bytes] | None:
+        while not stop.is_set():
+            if (held := segments.locked(self._folder, segments.SHIPPER)) is not None:
+                return held
+            stop.wait(LOCK_S)
+        return None
+
+    def _work(self, stop: threading.Event) -> None:
+        """Begins again at the cursor after whatever goes wrong."""
+        while not stop.is_set():
+            backlog = Backlog(self._folder, self._cursor.place)
+            try:
+                backlog.forget(self._cursor.segment)
+                self._follow(backlog, stop)
+            except Exception:  # the loop's top: a disk that fails, or a defect
+                log.exception("shipping failed, will be tried again", folder=str(self._folder), wait_s=TROUBLE_S)
+                self._delivery.close()
+                stop.wait(TROUBLE_S)
+            finally:
+                backlog.close()
+
+    def _follow(self, backlog: Backlog, stop: threading.Event) -> None:
+        wait_s = POLL_S[0]
+        while not stop.is_set():
+            shipped = self._turn(backlog, stop)
+            self._tell(TELL_S)
+            if not shipped:
+                stop.wait(wait_s)
+            elif waiting_bytes(self._folder) < PLENTY_BYTES:
+                self._hurried.wait(self._settings.linger_s)
+            wait_s = POLL_S[0] if shipped else min(2 * wait_s, POLL_S[1])
+
+    def _turn(self, backlog: Backlog, stop: threading.Event) -> int:
+        """How many records were taken."""
+        taken = backlog.take(self._settings.batch_records, MOST_BYTES)
+        damaged, backlog.damaged_bytes = backlog.damaged_bytes, 0
+        if taken is None:
+            if backlog.at != self._cursor.place:
+                self._note(moved(self._cursor, backlog.at, damaged_bytes=damaged), backlog)
+            return 0
+        settled = self._delivery.settle(taken.records, stop)
+        if settled.count:
+            to = taken.ends[settled.count - 1]
+            self._note(moved(self._cursor, to, settled.published, settled.dropped, damaged), backlog)
+        return len(taken.records)
+
+    def _note(self, done: Cursor, backlog: Backlog) -> None:
+        """It is done, whether that can be written down or not: then the next shipper does it again."""
+        before, self._cursor = self._cursor, done
+        try:
+            self._file.write(done)
+        except OSError as error:
+            log.error("cursor cannot be written", folder=str(self._folder), error=str(error))
+        if done.segment > before.segment:
+            backlog.forget(done.segment)
+
+    def _tell(self, every_s: float = 0.0) -> None:
+        """Writes the status file, where the last one is older."""
+        if (now := time.monotonic()) < self._told_at + every_s:
+            return
+        self._told_at = now
+        try:
+            status.write(self._folder, self._status())
+        except OSError as error:
+            log.error("status cannot be written", folder=str(self._folder), error=str(error))
+
+    def _status(self) -> Status:
+        done = self._cursor
+        return Status(
+            time_ms=time.time_ns() // 1_000_000,
+            connected=self._delivery.connected,
+            lag_bytes=waiting_bytes(self._folder),
+            published=done.published,
+            dropped=done.dropped,
+            damaged_bytes=done.damaged_bytes,
+            error=self._delivery.error,
+        )

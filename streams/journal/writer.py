@@ -1,0 +1,201 @@
+"""Events on their way to Kafka while somebody else is being served: appended to a file at once, shipped by another
+process (`streams.journal.shipper`)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from streams import codec
+from streams.events import Event
+from streams.journal import cursor, frames, metrics, segments
+from streams.journal.fsync import Syncer, force_folder
+from streams.private_files import FILE, private_folder
+from streams.topics import Topic
+
+log = structlog.get_logger()
+
+LOOK_S = 0.1  # between two looks at what the shipper has deleted, while there is no room
+TELL_S = 1.0  # between two complaints
+TRIES, TRY_S = 5, 0.02  # for the lock: a shipper may hold it for a moment, to see whether it is free
+
+
+class Fsync(StrEnum):
+    """When bytes are forced to the disk. A killed process loses nothing either way; a power cut may."""
+
+    ALWAYS = "always"  # before `publish` returns: whoever publishes waits for the disk
+    INTERVAL = "interval"  # every `fsync_s`, by a thread
+    NEVER = "never"  # when the system likes: up to half a minute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """`max_bytes` wait on disk at most, in files of about `segment_bytes`, which go away as a whole."""
+
+    max_bytes: int = 256 * 1_048_576
+    segment_bytes: int = 4 * 1_048_576
+    fsync: Fsync = Fsync.INTERVAL
+    fsync_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.segment_bytes <= self.max_bytes // 2:
+            raise ValueError(
+                f"JournalSettings.segment_bytes is {self.segment_bytes}, "
+                f"expected 1 to half of max_bytes ({self.max_bytes})"
+            )
+        if self.fsync_s <= 0:
+            raise ValueError(f"JournalSettings.fsync_s is {self.fsync_s}, expected a positive number of seconds")
+
+
+class Journal:
+    """A folder that one process appends to and one shipper takes from; RuntimeError where another process writes.
+
+    What `publish` returned True for survives a `kill -9` of this process: it is the system's, not ours. What a power
+    cut or a crash of the system loses is set by `fsync`: nothing with `always`; with `interval` about the last
+    `fsync_s`; with `never` what the system has not written yet. Not thread-safe: one thread publishes."""
+
+    def __init__(
+        self, folder: Path, settings: JournalSettings, source: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder, self._settings, self._source, self._clock = folder, settings, source, clock
+        private_folder(folder)
+        self._lock = _lock(folder)
+        there = segments.sizes(folder)
+        self._number = max([cursor.read(folder).segment, *there])
+        self._kept_bytes = sum(there.values()) - (_repair(segments.path(folder, max(there))) if there else 0)
+        self._fd: int | None = None
+        self._written = 0  # bytes in the open segment
+        self._syncer = Syncer(folder, settings.fsync_s) if settings.fsync is Fsync.INTERVAL else None
+        self._closed = False
+        self._looked_at = self._told_at = float("-inf")
+        self._untold = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What waits on disk, as far as known: what the shipper has deleted lately may still count."""
+        return self._kept_bytes + self._written
+
+    def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
+        """Whether the event is kept, which is its last word: it is shipped, or dropped and counted. Never raises."""
+        try:
+            data = self._framed(topic, event, id, time_ms)
+        except Exception as error:  # whatever the event holds, the rest must go on
+            return self._lose(topic, "unencodable", repr(error))
+        if self._closed:
+            return self._lose(topic, "closed", "")
+        try:
+            if not self._room(len(data)):
+                return self._lose(topic, "journal_full", f"{self.size_bytes} bytes wait")
+            self._write(data)
+        except OSError as error:
+            return self._lose(topic, "disk", str(error))
+        return True
+
+    def close(self) -> None:
+        """What waits stays for the shipper; events published from now on are dropped."""
+        if not self._closed:
+            self._closed = True
+            self._seal()
+            if self._syncer is not None:
+                self._syncer.close()
+            self._lock.close()
+
+    def _framed(self, topic: Topic, event: Event, id: str, time_ms: int) -> bytes:
+        headers = codec.headers(event, id=id, time_ms=time_ms, source=self._source)
+        key = str(getattr(event, topic.key)).encode()
+        return frames.pack(frames.Record(topic.name, key, codec.encode(event), headers))
+
+    def _room(self, size: int) -> bool:
+        """Goes on to the next segment where this one is full; whether all of them leave room."""
+        if self._written and self._written + size > self._settings.segment_bytes:
+            self._seal()
+            self._look()
+        if self.size_bytes + size > self._settings.max_bytes and self._clock() >= self._looked_at + LOOK_S:
+            self._look()
+        return self.size_bytes + size <= self._settings.max_bytes
+
+    def _look(self) -> None:
+        """Learns which segments the shipper has deleted."""
+        self._looked_at = self._clock()
+        there = segments.sizes(self._folder)
+        if self._fd is not None:
+            there.pop(self._number, None)
+        self._kept_bytes = sum(there.values())
+
+    def _write(self, data: bytes) -> None:
+        """All of it, or nothing and an OSError."""
+        fd = self._fd if self._fd is not None else self._open()
+        try:
+            if (count := os.write(fd, data)) != len(data):
+                raise OSError(f"{count} of {len(data)} bytes written; is the disk full?")
+            if self._settings.fsync is Fsync.ALWAYS:
+                os.fsync(fd)
+        except OSError:
+            self._undo(fd)
+            raise
+        self._written += len(data)
+
+    def _undo(self, fd: int) -> None:
+        try:
+            os.ftruncate(fd, self._written)
+        except OSError:
+            self._written = os.fstat(fd).st_size
+            self._seal()  # the shipper skips a torn end once there is a next segment
+
+    def _open(self) -> int:
+        self._number += 1
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
+        self._fd, self._written = os.open(segments.path(self._folder, self._number), flags, FILE), 0
+        if self._syncer is not None:
+            self._syncer.follow(self._fd)
+        elif self._settings.fsync is Fsync.ALWAYS:
+            force_folder(self._folder)
+        return self._fd
+
+    def _seal(self) -> None:
+        if self._fd is None:
+            return
+        if self._syncer is not None:
+            self._syncer.follow(None)
+        else:
+            os.close(self._fd)
+        self._kept_bytes += self._written
+        self._fd, self._written = None, 0
+
+    def _lose(self, topic: Topic, reason: str, error: str) -> bool:
+        """Counts it, and says so now and then."""
+        metrics.DROPPED.labels(topic.name, reason).inc()
+        self._untold += 1
+        if (now := self._clock()) >= self._told_at + TELL_S:
+            log.error("events lost", topic=topic.name, reason=reason, error=error, events=self._untold)
+            self._told_at, self._untold = now, 0
+        return False
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    for _ in range(TRIES):
+        if (held := segments.locked(folder, segments.WRITER)) is not None:
+            return held
+        time.sleep(TRY_S)
+    raise RuntimeError(f"journal {folder}: another process writes to it; give each process a folder of its own")
+
+
+def _repair(path: Path) -> int:
+    """Cuts off what a killed writer left unfinished; how many bytes. Other damage is the shipper's to count."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:  # just shipped and deleted
+        return 0
+    whole = max((end for _, end in frames.bodies(data)), default=0)
+    if not frames.torn(data[whole:], len(data) - whole):
+        return 0
+    log.warning("journal ends in a torn record, cut off", path=str(path), bytes=len(data) - whole)
+    os.truncate(path, whole)
+    return len(data) - whole

@@ -1,0 +1,134 @@
+"""How the aliases of a worker stand, for Prometheus. A series goes with its version, and with the partition: what no
+longer serves hides nothing that does, and of two workers never both tell of one alias."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import get_args
+
+from prometheus_client import Gauge
+
+from monitor.findings import Kind
+from monitor.judge import Progress, progress
+from monitor.missing_labels import labels_wanted
+from monitor.settings import MonitorSettings
+from monitor.watch.version import Raised
+from streams import metrics
+from streams.events import WindowClosed
+from streams.judge.memory import JudgeRecord
+
+OF_VERSIONS: tuple[Gauge, ...] = (
+    metrics.ALARM_OPEN,
+    metrics.ALARM_HARM,
+    metrics.ALARM_ONSET,
+    metrics.EVIDENCE,
+    metrics.REFERENCE_EVENTS,
+    metrics.ACCURACY,
+    metrics.ESTIMATED_ACCURACY,
+    metrics.GAP,
+    metrics.GAP_LOW,
+)
+UNUSED_MS = 600_000  # of event time: a version that was no champion, and answered nothing for so long, has gone
+
+
+Place = tuple[str, str]  # alias, version
+Group = tuple[str, str, str]  # key, value, measure
+Subject = tuple[Kind, str]  # of alarms: their kind, and the flag or group that they are about
+
+
+@dataclass(slots=True)
+class Board:
+    """What is shown: by alias, its versions and when each answered last; of each the groups that are compared. The
+    versions of the judge's memory serve, or served, as champion; others are candidates, of which only windows tell."""
+
+    settings: MonitorSettings
+    shown: dict[str, dict[str, int]] = field(default_factory=dict)
+    gaps: dict[Place, set[Group]] = field(default_factory=dict)
+    subjects: dict[Place, set[Subject]] = field(default_factory=dict)  # whose alarms were open
+
+    def show(self, memory: JudgeRecord, windows: Iterable[WindowClosed] = ()) -> None:
+        """The alias as its memory says, and these windows of it."""
+        alias, champion = memory.alias, memory.judge.champion
+        versions = self.shown.setdefault(alias, {})
+        metrics.LATE.labels(alias).set(memory.judge.windows.late)
+        metrics.LABELS_WANTED.labels(alias).set(labels_wanted(self.settings, memory.judge, memory.policy))
+        for version, stands in progress(memory.judge).items():
+            if champion in ("", version):
+                versions.setdefault(version, 0)
+                _stands(alias, version, stands)
+                self._alarms((alias, version), stands)
+        for window in windows:
+            if window.version == champion or (window.requests and window.version not in memory.judge.watches):
+                versions[window.version] = max(versions.get(window.version, 0), window.end_ms)
+                _window(window)
+                self._gaps(window)
+        self._retire(memory)
+
+    def take_away(self, aliases: Iterable[str]) -> None:
+        """Others tell of these aliases now."""
+        for alias in aliases:
+            for version in self.shown.pop(alias, {}):
+                self._forget((alias, version))
+            for metric in (metrics.LATE, metrics.LABELS_WANTED, *OF_VERSIONS):
+                metric.remove_by_labels({"alias": alias})
+
+    def _forget(self, place: Place) -> None:
+        self.gaps.pop(place, None)
+        self.subjects.pop(place, None)
+
+    def _alarms(self, place: Place, stands: Progress) -> None:
+        """Each by what it is about: one that is open must not hide the next."""
+        raised: dict[Subject, Raised] = {(each.kind, each.about): each for each in stands.raised.values()}
+        known = self.subjects.setdefault(place, {(kind, "") for kind in get_args(Kind)})
+        known.update(raised)
+        for kind, about in known:
+            each = raised.get((kind, about))
+            metrics.ALARM_OPEN.labels(*place, kind, about).set(each is not None)
+            if each is not None:
+                metrics.ALARM_ONSET.labels(*place, kind, about).set(each.onset_ms / 1_000)
+                metrics.ALARM_HARM.labels(*place, kind, about).set(each.harm)
+            else:
+                gone = {"alias": place[0], "version": place[1], "kind": kind, "about": about}
+                for metric in (metrics.ALARM_ONSET, metrics.ALARM_HARM):
+                    metric.remove_by_labels(gone)
+
+    def _gaps(self, window: WindowClosed) -> None:
+        """A window tells of all groups that can be compared; of others there is nothing to show any more."""
+        place = window.alias, window.version
+        groups = {(gap.key, gap.value, gap.measure): gap for gap in window.gaps}
+        for key, value, measure in self.gaps.get(place, set()) - set(groups):
+            gone = {"alias": window.alias, "version": window.version, "tag": key, "group": value, "measure": measure}
+            for metric in (metrics.GAP, metrics.GAP_LOW):
+                metric.remove_by_labels(gone)
+        for group, gap in groups.items():
+            metrics.GAP.labels(*place, *group).set(gap.mean)
+            metrics.GAP_LOW.labels(*place, *group).set(gap.low)
+        self.gaps[place] = set(groups)
+
+    def _retire(self, memory: JudgeRecord) -> None:
+        versions, champion = self.shown[memory.alias], memory.judge.champion
+        newest_ms = max(versions.values(), default=0)
+        for version, answered_ms in list(versions.items()):
+            gone = version in memory.judge.watches or newest_ms - answered_ms > UNUSED_MS
+            if champion not in ("", version) and gone:
+                del versions[version]
+                self._forget((memory.alias, version))
+                for metric in OF_VERSIONS:
+                    metric.remove_by_labels({"alias": memory.alias, "version": version})
+
+
+def _stands(alias: str, version: str, stands: Progress) -> None:
+    metrics.REFERENCE_EVENTS.labels(alias, version).set(stands.reference_events)
+    for detector, log10 in stands.evidence.items():
+        metrics.EVIDENCE.labels(alias, version, detector).set(10.0**log10)
+
+
+def _window(window: WindowClosed) -> None:
+    place = window.alias, window.version
+    if window.labelled:
+        metrics.ACCURACY.labels(*place).set(window.correct / window.labelled)
+    if window.estimated_accuracy is not None:
+        metrics.ESTIMATED_ACCURACY.labels(*place).set(window.estimated_accuracy)
+    elif window.requests:  # answered, and nothing is promised any more
+        metrics.ESTIMATED_ACCURACY.remove_by_labels({"alias": window.alias, "version": window.version})

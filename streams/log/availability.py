@@ -1,0 +1,117 @@
+"""Whether Kafka answers, asked now and then: its clients hold on to a broker that is gone for half a minute, and say
+nothing meanwhile.
+
+Whoever answers the first question that a client may ask (ApiVersions, before any password) is a broker that works."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+from prometheus_client import Gauge
+
+from streams.log.read import KafkaSettings
+
+CONNECTED = Gauge("homeostat_kafka_connected", "1 where Kafka answers this client, 0 where it does not.", ["client"])
+ANSWER_S = 2.0
+EVERY_S = 5.0
+HEAD, LONGEST = 8, 1 << 20  # bytes of an answer's begin, and of the longest one to it
+ASKED = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions, version 0, number 1, no client id
+
+
+class Presence:
+    """A thread of its own; `answers` is cheap. `client`: whose metric it is; `well`: whether it has no trouble of its
+    own with what it reads or writes there."""
+
+    def __init__(
+        self, kafka: KafkaSettings, client: str, well: Callable[[], bool] = lambda: True, every_s: float = EVERY_S
+    ) -> None:
+        self._kafka, self._client, self._well, self._every_s = kafka, client, well, every_s
+        self.answers, self.since_s = False, float("inf")  # since when, by the clock that only goes forward
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="presence", daemon=True)
+
+    def start(self) -> None:
+        CONNECTED.labels(self._client).set_function(lambda: float(self.connected))
+        self._thread.start()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a broker answers and its client is well."""
+        return self.answers and self._well()
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * ANSWER_S)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            self._note(answers(self._kafka))
+            self._stop.wait(self._every_s)
+
+    def _note(self, answering: bool) -> None:
+        if answering and not self.answers:
+            self.since_s = time.monotonic()
+        self.answers = answering
+
+
+def answers(kafka: KafkaSettings, wait_s: float = ANSWER_S) -> bool:
+    """Return whether one of the brokers answers within the time that each has."""
+    servers = [server.strip() for server in kafka.bootstrap.split(",") if server.strip()]
+    secured = str(kafka.options.get("security_protocol", "")).endswith("SSL")
+    return any(_answers(server, secured, wait_s) for server in servers)
+
+
+def _answers(server: str, secured: bool, wait_s: float) -> bool:
+    try:
+        return asked(server, secured, wait_s)
+    except ssl.SSLError:  # somebody is there; what it wants is its clients' affair
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def asked(server: str, secured: bool, wait_s: float) -> bool:
+    """Return whether it answers, rather than hang up. Raise OSError, TimeoutError, ssl.SSLError; ValueError where it
+    says what no broker says."""
+    host, _, port = server.rpartition(":")
+    plain = socket.create_connection((host.strip("[]"), int(port)), timeout=wait_s)
+    with plain, _wrapped(plain, host) if secured else plain as connection:
+        connection.sendall(struct.pack(">i", len(ASKED)) + ASKED)
+        return _understood(_head(connection))
+
+
+def _head(connection: socket.socket) -> bytes:
+    """How long the answer is and which question it is to; less where that is all."""
+    told = b""
+    while len(told) < HEAD and (more := connection.recv(HEAD - len(told))):
+        told += more
+    return told
+
+
+def _understood(head: bytes) -> bool:
+    if not head:
+        return False
+    if len(head) < HEAD or head[4:] != ASKED[4:8] or not 6 <= int.from_bytes(head[:4]) <= LONGEST:
+        raise ValueError("it answers, but not as Kafka does: another server, or one that wants TLS")
+    return True
+
+
+def _wrapped(plain: socket.socket, host: str) -> ssl.SSLSocket:
+    """Whether its certificate is good is for the client to say that is made then."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(plain, server_hostname=host)

@@ -1,0 +1,175 @@
+"""An alarm's report: the lake's rows from before its onset beside those since. Rendered in a process of its own,
+after the alarm is out; a report that fails harms nobody and can be made again: `python -m streams.reports.reporter`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+
+from monitor.describe.descriptors import Describer
+from monitor.describe.patterns import Forbidden
+from streams import metrics
+from streams.events import AlarmRaised, Arm, InferenceServed
+from streams.files import put
+from streams.lake import table as lake
+from streams.reports import page as exhibit
+from streams.reports.page import Example
+from streams.topics import INFERENCE
+
+log = structlog.get_logger()
+
+TIMEOUT_S = 300.0
+TRIES = 3  # a renderer may be killed; and rows of a partition that another worker has may still be on their way
+WAIT_S = 2.0
+WAITING = 20  # alarms whose report is still to come; more are left out
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the process that renders is told, as JSON on its standard input."""
+
+    alarm: AlarmRaised
+    policy_patterns: dict[str, str] = {}
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Renders one report after another, in the background."""
+
+    lake: Path
+    events: int
+    policy_patterns: Mapping[str, str] = field(default_factory=dict)
+    queue: asyncio.Queue[AlarmRaised] = field(default_factory=lambda: asyncio.Queue(WAITING))
+    asked: set[str] = field(default_factory=set)  # alarms that wait or are being rendered
+
+    def ask(self, alarm: AlarmRaised) -> None:
+        """Returns at once; an alarm without a report path, or with one that is there or on its way, is left alone."""
+        if alarm.report is None or Path(alarm.report).exists() or alarm.id in self.asked:
+            return
+        if self.queue.full():
+            log.warning("report left out, too many are waiting", alarm=alarm.id)
+        else:
+            self.asked.add(alarm.id)
+            self.queue.put_nowait(alarm)
+
+    async def run(self) -> None:
+        """Never ends by itself."""
+        while True:
+            alarm = await self.queue.get()
+            outcome = "rendered" if await self.rendered(alarm) else "failed"
+            metrics.REPORTS.labels(outcome).inc()
+            self.asked.discard(alarm.id)
+
+    async def rendered(self, alarm: AlarmRaised) -> bool:
+        """Whether one of a few tries made the report."""
+        for left in reversed(range(TRIES)):
+            try:
+                await self._render(alarm)
+                return True
+            except Exception as error:
+                log.error("report failed", alarm=alarm.id, error=str(error), tries_left=left)
+                await asyncio.sleep(WAIT_S if left else 0)
+        return False
+
+    async def _render(self, alarm: AlarmRaised) -> None:
+        wanted = msgspec.json.encode(Wanted(alarm, dict(self.policy_patterns)))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "streams.reports.reporter", str(self.lake), str(self.events)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, said = await asyncio.wait_for(process.communicate(wanted), TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+        if process.returncode:
+            raise RuntimeError(said.decode(errors="replace").strip()[-500:] or f"exit {process.returncode}")
+        log.info("report rendered", alarm=alarm.id, path=alarm.report)
+
+
+def missing(alarms: Iterable[AlarmRaised]) -> list[AlarmRaised]:
+    """The newest alarms whose report should be there and is not, as many as may well be asked for at once."""
+    lacking = [alarm for alarm in alarms if alarm.report is not None and not Path(alarm.report).exists()]
+    return lacking[-WAITING // 2 :]
+
+
+def render(root: Path, wanted: Wanted, events: int) -> Path:
+    """Writes the alarm's report, last of its files. Raises ValueError where the alarm wants none or the lake lacks one
+    of the sides."""
+    from streams.reports import evidently_report as report
+
+    alarm, describe = wanted.alarm, Describer(Forbidden(wanted.policy_patterns))
+    if alarm.report is None:
+        raise ValueError(f"alarm {alarm.id} of kind {alarm.kind.value} has no report")
+    before, since = gathered(lake.scan(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1), alarm, events)
+    shown, path = examples(root, alarm), Path(alarm.report)
+    put(path.with_suffix(".examples.jsonl"), exhibit.lines(shown))
+    return report.write(
+        describe.names, _rows(describe, before), _rows(describe, since), path, exhibit.page(alarm, shown)
+    )
+
+
+def gathered(tables: Iterable[pa.Table], alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:
+    """The sides of rows that come a part at a time, in any order; no more of them is held than the sides and a part."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held = list(sides(lake.in_order(INFERENCE, [*held, table]), alarm, events))
+    return sides(lake.in_order(INFERENCE, held), alarm, events)
+
+
+def examples(root: Path, alarm: AlarmRaised) -> list[Example]:
+    """The replies that the alarm names, in its order; those that the lake lacks are left out."""
+    named = [str(id) for id in alarm.evidence.get("examples", [])]
+    rows = lake.chosen(root, INFERENCE, named, alias=alarm.alias, until_ms=alarm.time_ms + 1)
+    found = {event.id: event for event in lake.events(InferenceServed, rows)}
+    return [
+        Example(
+            id=id,
+            time_ms=found[id].time_ms,
+            question=lake.question(found[id].input_messages),
+            answer=found[id].output,
+            tags=found[id].tags,
+        )
+        for id in named
+        if id in found
+    ]
+
+
+def sides(table: pa.Table, alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:
+    """The version's first `events` answers before the onset, and its last ones since. Events come out of order, so the
+    onset may be younger than the event that completed the evidence: that one is on the side of what changed."""
+    onset_ms = min(alarm.onset_ms, alarm.time_ms)
+    mine = (
+        (pc.field("version") == alarm.version) & (pc.field("arm") == Arm.CHAMPION.value) & (pc.field("status") == 200)
+    )
+    before = table.filter(mine & (pc.field("time_ms") < onset_ms))
+    since = table.filter(mine & (pc.field("time_ms") >= onset_ms))
+    return before.slice(0, events), since.slice(max(0, since.num_rows - events))
+
+
+def _rows(describe: Describer, table: pa.Table) -> list[list[float]]:
+    return describe(lake.replies(table)).tolist()  # type: ignore[no-any-return]
+
+
+def main() -> None:
+    """What is wanted comes as JSON on standard input."""
+    os.nice(10)  # nobody waits for it; the worker beside it is waited for
+    signal.alarm(round(TIMEOUT_S))  # a worker that was killed ends no renderer
+    root, events = Path(sys.argv[1]), int(sys.argv[2])
+    render(root, msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted), events)
+
+
+if __name__ == "__main__":
+    main()

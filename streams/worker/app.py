@@ -1,0 +1,255 @@
+"""The Faust worker: agents that take batches, hand them on, and acknowledge them once all that follows is confirmed.
+
+await run(kafka, WorkerSettings(), MonitorSettings(), PolicySettings(), stop)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+import importlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
+from typing import Any
+
+import faust
+import prometheus_client
+import structlog
+
+from monitor.describe.descriptors import Describer
+from monitor.describe.patterns import Forbidden
+from monitor.settings import MonitorSettings, PolicySettings
+from streams import metrics, topics
+from streams.events import AlarmRaised
+from streams.ingest.prepare import GIVEN, SERVED
+from streams.judge.agent import Judging
+from streams.judge.ordering import Ordering
+from streams.judge.paused import Pauses
+from streams.judge.step import Rules
+from streams.log import topic_ids as incarnations
+from streams.log.outbox import Insistent, Outgoing
+from streams.log.read import KafkaSettings, partition_counts, read, span
+from streams.log.rejects import Aside
+from streams.log.topic_ids import REMEMBERED, TopicIds
+from streams.reports.reporter import Reporter, missing
+from streams.settings import WorkerSettings
+from streams.worker import agents
+from streams.worker import timers as rounds
+from streams.worker.agents import Worker
+from streams.worker.consumer import Consumer
+from streams.worker.faust_broker import credentials, urls
+
+log = structlog.get_logger()
+
+COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
+ROOM = 24_000  # of a partition of the scores, as `streams.log.chunks.size` counts: 96 MiB at most
+LOOK_AGAIN_S = 2.0  # whether the operator goes on with a topic that was made anew
+METADATA_MS = 30_000  # a topic that was deleted and created again is seen within so long; Kafka's own is five minutes
+FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
+
+
+def build_app(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Any:
+    """The Faust app alone, for those who run it themselves: `await app.start()` in a running loop."""
+    return build(kafka, settings, monitor, policy).app
+
+
+def build(
+    kafka: KafkaSettings,
+    settings: WorkerSettings,
+    monitor: MonitorSettings,
+    policy: PolicySettings,
+    topic_ids: TopicIds | None = None,
+) -> Worker:
+    """The worker; nothing is connected yet."""
+    topic_ids = topic_ids or TopicIds(kafka)
+    app = _app(kafka, settings)
+    outbox = Insistent(_sender(app), aside=Aside(settings.lake.parent / "aside"))
+    pauses = Pauses(kafka)
+    reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
+    rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
+    ordering = Ordering(round(settings.turn_s * 1_000), settings.patience_s, 2 * ROOM // 3)
+    judging = Judging(
+        rules,
+        outbox,
+        lambda p: span(kafka, topics.STATE, p),
+        pauses.paused,
+        reporter.ask,
+        ordering,
+        topic_id=topic_ids,
+    )
+    worker = Worker(app, [], judging, pauses, reporter)
+    described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))
+    for source in (described, GIVEN):
+        worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox, topic_ids))
+    agents.judge(worker, settings)
+    rounds.passage(worker, settings, outbox)
+    rounds.profile(worker, settings)
+    rounds.watch(worker, settings)
+    app.on_partitions_revoked.connect(agents.forgetter(worker), weak=False)
+    return worker
+
+
+async def run(
+    kafka: KafkaSettings,
+    settings: WorkerSettings,
+    monitor: MonitorSettings,
+    policy: PolicySettings,
+    stop: asyncio.Event,
+) -> None:
+    """Works until `stop` is set; takes nothing while a topic is not the one that the lake knows. Raises RuntimeError
+    when Faust gives up, for a supervisor to start it again."""
+    await asyncio.to_thread(check, kafka)
+    async with _serving_metrics(settings):
+        with closing(TopicIds(kafka)) as topic_ids:
+            await _known(topic_ids, settings, stop)
+            if not stop.is_set():
+                await _run(kafka, build(kafka, settings, monitor, policy, topic_ids), stop)
+
+
+async def _known(topic_ids: TopicIds, settings: WorkerSettings, stop: asyncio.Event) -> None:
+    """Returns once every topic is the one that the lake knows, or `stop` is set."""
+    told: list[str] = []
+    while not stop.is_set():
+        found = await asyncio.to_thread(topic_ids.of, [topic.name for topic in REMEMBERED])
+        refused = incarnations.anew(settings.lake, found)
+        for topic in found:
+            metrics.MADE_ANEW.labels(topic).set(topic in {each.topic for each in refused})
+        for each in refused:
+            if str(each) not in told:
+                log.error("refused", reason=str(each))
+        told = [str(each) for each in refused]
+        if not refused:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_AGAIN_S)
+
+
+def check(kafka: KafkaSettings) -> None:
+    """Raises LookupError for a missing topic, ValueError where topics that belong together are cut differently."""
+    if wrong := topics.misfits(partition_counts(kafka, topics.TOPICS)):
+        raise ValueError("; ".join(wrong))
+
+
+async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> None:
+    worker.pauses.start()
+    assigned = asyncio.Event()
+    worker.app.on_partitions_assigned.connect(_setter(assigned), weak=False)
+    tasks: list[asyncio.Task[Any]] = [
+        asyncio.create_task(worker.reporter.run()),
+        asyncio.create_task(_ask_again(kafka, worker, assigned)),
+    ]
+    try:
+        await worker.app.start()
+        log.info("worker started", app_id=worker.app.conf.id)
+        tasks.append(asyncio.create_task(_settle(worker)))
+        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.app.wait_until_stopped())]
+        tasks += ends
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        crashed = worker.app.crash_reason
+        await _close(worker, tasks)
+    if crashed is not None:
+        raise RuntimeError(f"the worker gave up: {crashed!r}") from crashed
+
+
+async def _settle(worker: Worker) -> None:
+    """Once there is something to do and it was begun: what is loaded by then stays, so the collector need not look at
+    it again, and not after each 700 objects. It took a fifth of all time, for next to no cycles."""
+    await worker.begun.wait()
+    await asyncio.to_thread(importlib.import_module, "streams.lake.whylogs_format")  # takes seconds
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
+
+
+async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:
+    for task in [*tasks, *worker.sending.values()]:
+        task.cancel()
+    await worker.app.stop()
+    await asyncio.gather(*(ingest.close() for ingest in worker.ingests))
+    await asyncio.to_thread(worker.pauses.close)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    log.info("worker stopped", app_id=worker.app.conf.id)
+
+
+async def _ask_again(kafka: KafkaSettings, worker: Worker, assigned: asyncio.Event) -> None:
+    """After each rebalance: ends the worker where topics do not fit any more, and asks for missing reports: whoever was
+    to render them may have died. Never ends by itself."""
+    while await assigned.wait():
+        assigned.clear()
+        try:
+            await asyncio.to_thread(check, kafka)  # there may be more partitions now
+        except ValueError as error:
+            await worker.app.crash(error)
+        except Exception:
+            log.exception("topics cannot be looked at")
+        try:
+            alarms = await asyncio.to_thread(read, kafka, topics.ALARMS, AlarmRaised)
+        except Exception:
+            log.exception("missing reports cannot be looked for")
+            continue
+        for alarm in missing(record.event for record in alarms):
+            worker.reporter.ask(alarm)
+
+
+def _setter(event: asyncio.Event) -> Callable[..., Awaitable[None]]:
+    async def on(*_: object, **__: object) -> None:
+        event.set()
+
+    return on
+
+
+def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
+    app = faust.App(
+        settings.app_id,
+        broker=urls(kafka),
+        broker_credentials=credentials(kafka),
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.heartbeat_s,
+        broker_rebalance_timeout=settings.rebalance_timeout_s,
+        broker_commit_interval=settings.commit_s,
+        consumer_auto_offset_reset="earliest",
+        broker_max_poll_records=settings.batch_events,
+        consumer_max_fetch_size=FETCHED_AT_ONCE,
+        consumer_metadata_max_age_ms=METADATA_MS,
+        producer_acks=-1,
+        producer_max_request_size=2 * topics.BIG,
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        store="memory://",
+        datadir=str(settings.lake.parent / "faust"),
+    )
+    room = dict.fromkeys((topic.name for topic in topics.TAKEN_IN), settings.batch_events)
+    room |= {topics.SCORES.name: ROOM, topics.RESULTS.name: settings.batch_events}
+    app.transport.Consumer = partial(Consumer, room=room)
+    return app
+
+
+def _sender(app: Any) -> Callable[[Outgoing], Awaitable[Awaitable[Any]]]:
+    async def send(record: Outgoing) -> Awaitable[Any]:
+        producer = await app.maybe_start_producer()
+        sent: Awaitable[Any] = await producer.send(
+            record.topic.name, record.key, record.value, record.partition, None, record.headers
+        )
+        return sent
+
+    return send
+
+
+@asynccontextmanager
+async def _serving_metrics(settings: WorkerSettings) -> AsyncIterator[None]:
+    if settings.metrics_port is None:
+        yield
+        return
+    server, thread = prometheus_client.start_http_server(settings.metrics_port, addr=settings.metrics_host)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join(timeout=5)

@@ -1,0 +1,116 @@
+"""What a retraining forgets: `python -m tests.bench.retrain.forgetting STACK [--rate R]... [--seeds N]`.
+
+STACK is the folder of a demo's stack (`var/demo/stack`) whose loop retrained. Its first retraining is done again, from
+the same champion on the same rows, once for each rate and seed; then the champion and each candidate answer the rows
+that the gate judged on. A right answer is one that greedy decoding would give. Prints a table and writes
+`var/bench/forgetting.json`; two minutes a training, and one to look at it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import click
+import torch
+
+from retrain.data import manifest
+from retrain.data.dataset import Dataset
+from retrain.data.example import Example
+from retrain.job import SPEC
+from retrain.job_files import JobSpec, read
+from retrain.training import recipe
+from retrain.training.loss import answer_logits
+from retrain.training.model import build
+from retrain.training.prompting import load_tokenizer
+from retrain.training.recipe import Recipe
+from retrain.training.train import encode, train
+from streams.identity import adapter_path
+from tests.bench.tools.figures import Figure, tell
+from tests.bench.tools.progress import note
+from tests.bench.tools.scratch import scratch
+
+OUT = Path("var/bench/forgetting.json")
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """One that a demo did."""
+
+    spec: JobSpec
+    knobs: Recipe
+    dataset: Dataset
+    champion: Path
+
+
+@click.command()
+@click.argument("stack", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--rate", "rates", type=float, multiple=True, default=(1e-3, 5e-4), show_default=True)
+@click.option("--seeds", type=int, default=2, show_default=True)
+def main(stack: Path, rates: Sequence[float], seeds: int) -> None:
+    """Train a demo's candidate again with other learning rates, and see what it forgets."""
+    torch.set_num_threads(1)
+    again = first(stack)
+    figures = compared("champion", again, again.champion)
+    with scratch("forgetting") as folder:
+        for rate in rates:
+            for seed in range(seeds):
+                note(f"training at {rate:g}, seed {seed}")
+                figures += trained(again, rate, seed, folder / f"{rate:g}-{seed}")
+    tell(figures, OUT)
+
+
+def first(stack: Path) -> Retraining:
+    """The oldest retraining that has a dataset."""
+    jobs = sorted((stack / "jobs").glob("*/dataset"), key=lambda each: each.stat().st_mtime)
+    spec = read(jobs[0].parent / SPEC, JobSpec) if jobs else None
+    if spec is None:
+        raise click.ClickException(
+            f"{stack / 'jobs'}: no retraining there; expected the stack of a demo that retrained"
+        )
+    dataset = manifest.load(stack / "datasets", jobs[0].read_text().strip())[1]
+    champion = adapter_path(stack / "adapters", spec.request.alias, spec.champion_digest)
+    return Retraining(spec, recipe.find(spec.settings.recipe), dataset, champion)
+
+
+def trained(again: Retraining, rate: float, seed: int, out: Path) -> list[Figure]:
+    """A candidate of that rate and seed, beside the champion."""
+    training = dataclasses.replace(again.knobs.training, warm_learning_rate=rate, seed=seed)
+    done = train(
+        [row.lesson() for row in again.dataset.lessons(again.spec.settings.fresh_passes)],
+        again.spec.model_dir,
+        dataclasses.replace(again.knobs, training=training),
+        out,
+        warm_start=again.champion,
+        threads=1,
+    )
+    return compared(f"candidate at {rate:g}, seed {seed}", again, done.folder)
+
+
+def compared(name: str, again: Retraining, adapter: Path) -> list[Figure]:
+    """Shares of right answers on old rows and on new ones."""
+    parts = {"old rows": again.dataset.regression, "new rows": again.dataset.validation}
+    return [
+        Figure(f"{name}, {part}", 100 * right(again, adapter, rows), "%", note=f"{len(rows)} rows")
+        for part, rows in parts.items()
+    ]
+
+
+def right(again: Retraining, adapter: Path, rows: Sequence[Example]) -> float:
+    """The share of rows whose answer's tokens are each the likeliest, given those before."""
+    tokenizer, device = load_tokenizer(again.spec.model_dir), torch.device("cpu")
+    encoded = encode(tokenizer, [row.lesson() for row in rows], again.knobs.training.max_length)
+    model, found = build(again.spec.model_dir, again.knobs, device, adapter).eval(), 0
+    for start in range(0, len(encoded), AT_ONCE):
+        part = encoded[start : start + AT_ONCE]
+        with torch.no_grad():
+            likeliest = iter(answer_logits(model, part, tokenizer.pad_token_id, device).argmax(-1).tolist())
+        found += sum(list(islice(likeliest, len(row.completion))) == list(row.completion) for row in part)
+    return found / len(encoded)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deploy.backtest.harms import Harm, Labels, harms, stretch
+
+
+def labels(*parts: tuple[int, float], seed: int = 0) -> Labels:
+    """Labels a second apart: so many, with so large a share wrong."""
+    rng = np.random.default_rng(seed)
+    wrong = np.concatenate([rng.random(count) < rate for count, rate in parts]).astype(np.int64)
+    return Labels(1_000 * np.arange(len(wrong)), wrong)
+
+
+def found(*parts: tuple[int, float], tolerance: float = 0.03, seed: int = 0) -> list[Harm]:
+    return harms("v1", labels(*parts, seed=seed), tolerance)
+
+
+def test_chance_is_rarely_taken_for_harm() -> None:
+    """Asked for: at most 1 in 100 healthy histories."""
+    assert sum(bool(found((400, 0.1), seed=seed)) for seed in range(200)) <= 4
+
+
+def test_harm_is_found_where_it_began_and_ended() -> None:
+    (harm,) = found((600, 0.05), (200, 0.5), (600, 0.05))
+    assert harm.onset_ms == pytest.approx(600_000, abs=10_000)
+    assert harm.end_ms == pytest.approx(800_000, abs=10_000)
+    assert harm.error_rate == pytest.approx(0.5, abs=0.1)
+    assert harm.usual_rate == pytest.approx(0.05, abs=0.02)
+
+
+def test_harm_that_goes_on_ends_with_the_last_label() -> None:
+    (harm,) = found((600, 0.05), (200, 0.5))
+    assert harm.end_ms >= 795_000
+
+
+def test_two_harms_are_two() -> None:
+    onsets = [each.onset_ms for each in found((500, 0.05), (150, 0.6), (500, 0.05), (150, 0.6), (500, 0.05))]
+    assert onsets == pytest.approx([500_000, 1_150_000], abs=10_000)
+
+
+def test_what_the_tolerance_allows_is_no_harm() -> None:
+    parts = (4_000, 0.05), (4_000, 0.10)
+    assert len(found(*parts)) == 1
+    assert found(*parts, tolerance=0.2) == []
+
+
+def test_improvement_is_no_harm() -> None:
+    """The worse time before it is."""
+    (harm,) = found((200, 0.5), (600, 0.05))
+    assert harm.onset_ms < 10_000
+
+
+def test_the_grid_finds_what_every_pair_of_labels_would() -> None:
+    wrong = labels((900, 0.05), (300, 0.3), (900, 0.05)).wrong
+    best = max((ratio(wrong, first, end), first, end) for first in range(800, 1_000) for end in range(1_100, 1_300))
+    first, end, value = stretch(wrong) or (0, 0, 0.0)
+    assert value == pytest.approx(best[0], abs=0.5)
+    assert abs(first - best[1]) <= 14
+    assert abs(end - best[2]) <= 14
+
+
+def ratio(wrong: np.ndarray, first: int, end: int) -> float:
+    def fit(part: np.ndarray) -> float:
+        bad, many = part.sum(), len(part)
+        share = min(max(bad / many, 1e-12), 1 - 1e-12)
+        return float(bad * np.log(share) + (many - bad) * np.log1p(-share))
+
+    return fit(wrong[first:end]) + fit(np.concatenate([wrong[:first], wrong[end:]])) - fit(wrong)
+
+
+@pytest.mark.parametrize("parts", [[], [(9, 1.0)], [(50, 0.0)], [(50, 1.0)]])
+def test_little_or_uniform_history_shows_no_harm(parts: list[tuple[int, float]]) -> None:
+    assert harms("v1", labels(*parts) if parts else Labels(np.empty(0, np.int64), np.empty(0, np.int64)), 0.03) == []

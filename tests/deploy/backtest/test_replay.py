@@ -1,0 +1,149 @@
+"""With the settings that a run had, its very alarms and decisions are found again."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from deploy.backtest import recorded
+from deploy.backtest import replay as replaying
+from deploy.backtest.outcome import Ended, Outcome, Said
+from deploy.backtest.policies import Candidate, Sections
+from deploy.backtest.replay import Chunk, Scored, Scorer, begin, cut, hear
+from deploy.backtest.run import describer
+from monitor.operator_answer import Answer
+from monitor.rows import ScoreRows
+from monitor.settings import PolicySettings
+from streams.lake.history import Stretch, read
+from tests.deploy.support.lives import ALIAS, PRESENT, SECTIONS, Life, life, live, store
+
+pytestmark = pytest.mark.slow
+
+KINDS = {"harm": "quality", "drift": "drift", "doubt": "estimated_quality", "failure": "errors"}
+
+
+def replayed(
+    root: Path, candidate: Candidate = PRESENT, ended: tuple[Ended, ...] = (), said: tuple[Said, ...] = ()
+) -> Outcome:
+    replay, scorer = begin(candidate, ALIAS, ended, said), Scorer(describer(candidate))
+    for slice in read(root, Stretch(ALIAS)):
+        for chunk in scorer.score(slice):
+            replay = hear(replay, chunk)
+    return replay.outcome
+
+
+@cache
+def kept(kind: str) -> Life:
+    return life(kind)
+
+
+def happened(lived: Life, **options: int) -> Outcome:
+    return recorded.recorded(live(lived, **options)).outcome  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_runs_very_alarms_are_found_again(tmp_path: Path, kind: str) -> None:
+    """Of a worker that takes each reply as it comes. In larger batches, which label came before which reply is not
+    known; it matters to labels of replies that an alarm has just asked for."""
+    lived = kept(kind)
+    then, now = happened(lived, batch_ms=200), replayed(store(tmp_path, lived))
+    assert KINDS[kind] in [alarm.kind for alarm in then.alarms]
+    assert sorted(alarm.key for alarm in now.alarms) == sorted(alarm.key for alarm in then.alarms)
+    assert [each.since_ms for each in now.retrainings] == [each.since_ms for each in then.retrainings]
+    assert [each.request_id for each in now.retrainings] == [each.request_id for each in then.retrainings]
+
+
+def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
+    lived = kept("nothing")
+    assert happened(lived) == replayed(store(tmp_path, lived)) == Outcome()
+
+
+@pytest.mark.parametrize("kind", ["harm", "drift"])
+def test_of_several_partitions_the_same_alarms_within_some_batches(tmp_path: Path, kind: str) -> None:
+    """The worker took two seconds of each partition by turns; which event of these came last is not known."""
+    lived, batch_ms = kept(kind), 2_000
+    then = happened(lived, partitions=3, batch_ms=batch_ms)
+    now = replayed(store(tmp_path, lived, partitions=3))
+    then_by, now_by = ({alarm.kind: alarm for alarm in each.alarms} for each in (then, now))
+    assert KINDS[kind] in then_by
+    assert set(now_by) == set(then_by)
+    for name, alarm in now_by.items():
+        assert abs(alarm.time_ms - then_by[name].time_ms) <= 3 * batch_ms
+        assert abs(alarm.onset_ms - then_by[name].onset_ms) <= 3 * batch_ms
+
+
+def test_decisions_have_the_moment_of_the_label_that_made_them(tmp_path: Path) -> None:
+    """Not of the chunk in which it came."""
+    lived = kept("harm")
+    found = replayed(store(tmp_path, lived))
+    given = {label.time_ms for label in lived.labels}
+    assert {each.time_ms for each in found.retrainings} <= given
+    quality = next(alarm for alarm in found.alarms if alarm.kind == "quality")
+    assert quality.raised_ms == next(label.time_ms for label in lived.labels if label.event_id == quality.last_event)
+
+
+def test_another_policy_acts_at_another_time(tmp_path: Path) -> None:
+    root = store(tmp_path, kept("harm"))
+    eager = dataclasses.replace(SECTIONS, policy=PolicySettings(min_fresh_labels=20))
+    (early,), (usual,) = (replayed(root, each).retrainings for each in (Candidate("eager", eager), PRESENT))
+    assert early.fresh_labels < usual.fresh_labels == 50
+    assert early.time_ms < usual.time_ms
+
+
+def test_a_retraining_that_nobody_knows_of_is_under_way_until_the_champion_changes(tmp_path: Path) -> None:
+    """Without that, its silence would count as failure and more would be asked for."""
+    root = store(tmp_path, kept("harm"))
+    short = PolicySettings(min_fresh_labels=20, retraining_timeout_s=5, cool_down_s=0)
+    candidate = Candidate("short", Sections(SECTIONS.monitor, short))
+    assert [each.attempt for each in replayed(root, candidate).retrainings] == [1]
+
+
+def test_one_that_the_ledger_knows_ends_as_it_did(tmp_path: Path) -> None:
+    lived = kept("harm")
+    told = recorded.recorded(live(lived, batch_ms=200, rejected_after_ms=2_000))
+    assert [each.status for each in told.ended][:1] == ["reject"]
+    assert len(told.outcome.retrainings) > 1
+    now = replayed(store(tmp_path, lived), ended=tuple(told.ended))
+    assert [each.request_id for each in now.retrainings] == [each.request_id for each in told.outcome.retrainings]
+    assert [each.reason.partition(":")[0] for each in now.labels_wanted if "ended" in each.reason] == [
+        f"retraining {attempt} ended reject" for attempt in range(1, len(told.ended) + 1)
+    ]
+
+
+def test_what_an_operator_said_is_said_again_at_its_time(tmp_path: Path) -> None:
+    root = store(tmp_path, kept("harm"))
+    first = next(alarm for alarm in replayed(root).alarms if alarm.kind == "quality")
+    at_ms = first.raised_ms + 1_000
+    answer = Answer(version=first.version, verb="clear", by="cli", time_ms=at_ms, kind="quality")
+    again = replayed(root, said=(Said(id="said", time_ms=at_ms, answer=answer),))
+    one, other = (alarm for alarm in again.alarms if alarm.kind == "quality")
+    assert one == first
+    assert other.raised_ms > at_ms
+    (over,) = (each for each in again.cleared if each.kind == "quality")
+    assert (over.cause, over.cleared_ms) == ("cleared", at_ms)
+
+
+def test_chunks_hold_everything_once_in_order_and_are_bounded() -> None:
+    times = [0] * 10 + [i * 1_000 for i in range(700)] + [90_000_000]
+    replies = Scored(_rows(len(times)), times)
+    labels = Scored(_rows(300), [i * 2_000 for i in range(300)])
+    chunks = list(cut(Chunk(replies, labels, ())))
+    assert [at for each in chunks for at in each.replies.rows.offsets] == list(range(len(times)))
+    assert [at for each in chunks for at in each.labels.rows.offsets] == list(range(300))
+    assert max(each.rows for each in chunks) <= replaying.MOST_ROWS
+    ends = [each.end_ms for each in chunks]
+    assert ends == sorted(ends)
+    assert len(chunks[-1].replies.rows) == 1, "a day later is not the same moment"
+
+
+def test_more_than_a_chunk_at_one_moment_stays_together() -> None:
+    many = Scored(_rows(1_000), [5] * 1_000)
+    assert [each.rows for each in cut(Chunk(many, Scored(_rows(0), []), ()))] == [1_000]
+
+
+def _rows(count: int) -> ScoreRows:
+    offsets = list(range(count))
+    return ScoreRows(offsets=offsets, ids=[""] * count, times_ms=offsets, versions=[], arms=[], clients=[])

@@ -1,0 +1,113 @@
+"""Settings that are taken have an effect: those that another one decides are refused, and each is read somewhere."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from deploy.config.parse import ConfigError
+from deploy.config.settings import Config, load
+from monitor.settings import BurnWindow
+
+ROOT = Path(__file__).parents[3]
+ROOMS = ("monitor", "streams", "serving", "retrain", "deploy")
+DECIDED = {
+    "worker.lake": ("'elsewhere'", "stack.var"),
+    "worker.profiles": ("'elsewhere'", "stack.var"),
+    "worker.reports": ("'elsewhere'", "stack.var"),
+    "worker.metrics_port": ("9999", "stack.worker_metrics_port"),
+    "controller.max_loras": ("9", "stack.max_loras"),
+    "controller.max_lora_rank": ("64", "stack.max_lora_rank"),
+    "kafka.bootstrap": ("'broker:9092'", "stack.embedded_kafka"),
+}
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "homeostat.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("key", DECIDED)
+def test_a_setting_that_another_one_decides_is_refused_with_that_one(key: str, tmp_path: Path) -> None:
+    value, remedy = DECIDED[key]
+    section, _, name = key.partition(".")
+    with pytest.raises(ConfigError, match=f"{key} = .*has no effect.*{remedy}"):
+        load(written(tmp_path, f"[{section}]\n{name} = {value}\n"), {})
+    with pytest.raises(ConfigError, match=f"{key} = .*has no effect.*{remedy}"):
+        load(written(tmp_path, ""), {f"HOMEOSTAT__{section}__{name}".upper(): value.strip("'")})
+
+
+def test_all_of_them_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(written(tmp_path, "[worker]\nlake = 'x'\n[controller]\nmax_loras = 9\n"), {})
+    assert len(raised.value.problems) == 2
+
+
+def test_one_that_says_what_holds_anyway_is_taken(tmp_path: Path) -> None:
+    stack = "[stack]\nkafka_port = 9095\nmax_loras = 6\n"
+    same = "[kafka]\nbootstrap = '127.0.0.1:9095'\n[controller]\nmax_loras = 6\n"
+    assert load(written(tmp_path, stack + same), {}).kafka.bootstrap == "127.0.0.1:9095"
+
+
+def test_beside_own_brokers_the_embedded_ones_port_is_refused(tmp_path: Path) -> None:
+    own = "[stack]\nembedded_kafka = false\n"
+    assert load(written(tmp_path, own + "[kafka]\nbootstrap = 'b:9092'\n"), {}).kafka.bootstrap == "b:9092"
+    with pytest.raises(ConfigError, match=r"stack\.kafka_port = .*kafka\.bootstrap"):
+        load(written(tmp_path, own + "kafka_port = 9093\n"), {})
+
+
+def every(kind: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting's key, and the class that has it."""
+    for name, hint in get_type_hints(kind).items():
+        inner = [each for each in (hint, *get_args(hint)) if dataclasses.is_dataclass(each)]
+        if inner:
+            yield from every(inner[0], f"{at}{name}.")
+        else:
+            yield f"{at}{name}", kind
+
+
+def read() -> dict[str, set[str]]:
+    """The attributes that each module's functions read, but for those in which settings check themselves."""
+    found = {}
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        checks = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "__post_init__"]
+        own = {id(inner) for check in checks for inner in ast.walk(check)}
+        nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)]
+        found[str(path)] = {n.attr for n in nodes if id(n) not in own}
+    return found
+
+
+READ = frozenset(name for names in read().values() for name in names)
+
+
+@pytest.mark.parametrize("key", [key for key, _ in every(Config)])
+def test_every_setting_is_read_by_some_part(key: str) -> None:
+    assert key.rpartition(".")[2] in READ
+
+
+def floating() -> Iterator[str]:
+    for key, kind in every(Config):
+        hint = get_type_hints(kind)[key.rpartition(".")[2]]
+        if float in (hint, *get_args(hint)) and kind is not BurnWindow:
+            yield key
+
+
+@pytest.mark.parametrize("key", floating())
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan"])
+def test_a_number_without_end_is_refused_by_its_name(key: str, number: str) -> None:
+    """In a job's file it became null, and every retraining ended unread; a lease without end stopped the trainer."""
+    with pytest.raises(ConfigError, match=f"{key.rpartition('.')[2]}|session_timeout_s .* heartbeat"):
+        load(None, {"HOMEOSTAT__" + key.replace(".", "__").upper(): number})
+
+
+def test_a_number_without_end_is_refused_in_a_list(tmp_path: Path) -> None:
+    windows = "[[monitor.slo.burn_windows]]\nlong_s = 60\nshort_s = 6\nrate = inf\n"
+    with pytest.raises(ConfigError, match=r"monitor\.slo\.burn_windows\.0\.rate = inf: expected a finite number"):
+        load(written(tmp_path, windows), {})

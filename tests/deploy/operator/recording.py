@@ -1,0 +1,146 @@
+"""What each edition of a function that decides made of fixed inputs, recorded:
+
+    python -m tests.deploy.operator.recording judge.update
+
+writes the ledger of this release's edition. A function that decides otherwise on the same inputs is another edition:
+raise its constant first, and let the ledgers of editions before go: nothing can derive them any more."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.operator.replay import FUNCTIONS
+from monitor import judge, policy
+from monitor.describe.descriptors import NAMES
+from monitor.findings import Alarm, AlarmCleared, Kind
+from monitor.operator_answer import Answer
+from monitor.settings import MonitorSettings, PolicySettings
+from retrain.evaluation import gate
+from streams import codec, ledger
+from streams.events import DecisionKind, DecisionRecorded
+from tests.monitor.support.world import VERSION, World
+
+LEDGERS = Path(__file__).parent / "ledgers"
+MONITOR = MonitorSettings(reference_events=60, alarm_clear_events=20)
+POLICY = PolicySettings(min_fresh_labels=20)
+
+
+def path(function: str) -> Path:
+    """Of this release's edition."""
+    name = f"{function}-{FUNCTIONS[function].edition}.jsonl"
+    return LEDGERS / (f"{name}.gz" if function in RECORDED else name)
+
+
+def lines(at: Path) -> Iterator[tuple[str, bytes]]:
+    """As `homeostat replay` takes them."""
+    whole = gzip.decompress(at.read_bytes()) if at.suffix == ".gz" else at.read_bytes()
+    yield from ((f"{at.name}, line {number}", line) for number, line in enumerate(whole.splitlines(), 1))
+
+
+def record(function: str) -> list[DecisionRecorded]:
+    """Decisions on fixed inputs."""
+    return list(RECORDED[function]())
+
+
+def _entry(
+    kind: DecisionKind, function: str, number: int, inputs: dict[str, object], output: object
+) -> DecisionRecorded:
+    place, edition = f"recorded/0/{number}", FUNCTIONS[function].edition
+    return ledger.entry(
+        kind, function, edition, alias="support", place=place, time_ms=number, inputs=inputs, output=output
+    )
+
+
+def _updates() -> Iterator[DecisionRecorded]:
+    """Alarms of labels, looks, flags and failures, and their ends."""
+    world = World(MONITOR, 4)
+    world.label(_plain(world, 60), 0.9)
+    for step in range(40):
+        before, batches = world.state, len(world.batches)
+        harmed = step // 4 % 3 == 1
+        ids = _plain(world, 15, 2.5 if harmed else 0.0, 503 if step % 10 == 5 else 200)
+        world.label(ids, 0.2 if harmed else 0.95)
+        for number, batch in enumerate(world.batches[batches:], batches):
+            after, found = judge.update(MONITOR, before, batch)
+            if any(isinstance(each, Alarm | AlarmCleared) for each in found):
+                inputs: dict[str, object] = {"settings": MONITOR, "state": before, "batch": batch}
+                yield _entry(DecisionKind.ALARM, "judge.update", number, inputs, found)
+            before = after
+
+
+def _plain(world: World, count: int, shift: float = 0.0, status: int = 200) -> list[str]:
+    values = world.rng.standard_normal((count, len(NAMES)))
+    values[:, 0] += shift
+    values[:, -2:] = -abs(values[:, -2:])
+    return world.serve(count, values=values, status=status)
+
+
+def _answers() -> Iterator[DecisionRecorded]:
+    world = World(MONITOR, 4)
+    world.label(_plain(world, 60), 0.9)
+    world.label(_plain(world, 60, 2.5), 0.2)
+    for number, verb in enumerate(("clear", "accept")):
+        said = Answer(version=VERSION, verb="clear" if verb == "clear" else "accept", by="cli", time_ms=number)
+        inputs: dict[str, object] = {"settings": MONITOR, "state": world.state, "said": said}
+        yield _entry(DecisionKind.OPERATOR, "judge.answer", number, inputs, judge.answer(MONITOR, world.state, said)[1])
+
+
+def _decisions() -> Iterator[DecisionRecorded]:
+    """A case from its alarm over a lost and a failed retraining to its end, and one of a drift."""
+    lost = policy.Result(request_id=policy.request_id("quality", 1), status="inconclusive")
+    broken = policy.Result(request_id=policy.request_id("quality", 2), status="failed")
+    story: list[dict[str, object]] = [
+        {"alarms": [_raised("drift"), _raised("quality")], "fresh_labels": 5},
+        {"fresh_labels": 20},
+        {"fresh_labels": 25, "result": lost},
+        {"fresh_labels": 30},
+        {"fresh_labels": 30, "result": broken},
+        {"cleared": ["quality"]},
+    ]
+    state = policy.PolicyState()
+    for number, seen in enumerate(story):
+        observation = policy.Observation(champion=VERSION, time_ms=1_000 * number, **seen)  # type: ignore[arg-type]
+        after, decided = policy.decide(POLICY, state, observation)
+        inputs: dict[str, object] = {"settings": POLICY, "state": state, "observation": observation}
+        yield _entry(DecisionKind.POLICY, "policy.decide", number, inputs, decided)
+        state = after
+
+
+def _raised(kind: Kind) -> policy.Raised:
+    return policy.Raised(alarm_id=kind, kind=kind, version=VERSION, onset_ms=7, label_first=["a", "b"])
+
+
+def _verdicts() -> Iterator[DecisionRecorded]:
+    """Promoted, rejected, undecided, and for want of rows."""
+    won, even, lost = [(1.0, 0.0)] * 40, [(1.0, 1.0)] * 80, [(0.0, 1.0)] * 40
+    for number, (target, regression) in enumerate(((won, even), (won, lost), (won[:3], even), (won, []), (even, even))):
+        given = gate.GateInput(
+            candidate="new",
+            champion="old",
+            target=target,
+            regression=regression,
+            slices={"language=de": target[:30]},
+            min_gain=0.05,
+            margin=0.1,
+            slice_margin=0.25,
+            min_slice=30,
+            alpha=0.05,
+        )
+        yield _entry(DecisionKind.VERDICT, "gate.judge", number, {"gate": given}, gate.judge(given))
+
+
+RECORDED = {"judge.update": _updates, "judge.answer": _answers, "policy.decide": _decisions, "gate.judge": _verdicts}
+
+
+def main() -> None:
+    for function in sys.argv[1:] or RECORDED:
+        whole = b"".join(codec.encode(each) + b"\n" for each in record(function))
+        path(function).write_bytes(gzip.compress(whole, mtime=0))
+        print(f"{path(function).name}: {path(function).stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import doctest
+import tomllib
+
+from click.testing import CliRunner
+
+from deploy.cli import main
+from deploy.operator import budget as monitor_plan
+from deploy.operator.budget import Dependence
+from monitor import budget
+from monitor.budget import Traffic
+from monitor.settings import MonitorSettings
+from monitor.signals.fairness import Fairness
+from monitor.signals.safety import Safety
+
+
+def run(*words: str) -> str:
+    done = CliRunner().invoke(main, ["monitor", "plan", *words])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_what_it_prints_is_a_valid_configuration_that_keeps_the_budget() -> None:
+    shown = run("--days", "30", "--events", "50000", "--labels", "500", "--aliases", "3", "--tags", "2")
+    assert "At least 30 days pass between false pages, on average, of all 3 aliases together" in shown
+    made = tomllib.loads(shown[shown.index("[monitor]") :])["monitor"]
+    safety, fairness = Safety(**made.pop("safety")), Fairness(**made.pop("fairness"))
+    settings = MonitorSettings(**made, safety=safety, fairness=fairness)
+    traffic = Traffic(events=50_000, labels=500, aliases=3, tags=2)
+    assert monitor_plan.present(settings, traffic).days >= 30
+
+
+def test_what_takes_no_steps_is_left_as_it_is() -> None:
+    shown = run("--days", "30", "--events", "50000")
+    made = tomllib.loads(shown[shown.index("[monitor]") :])["monitor"]
+    assert set(made) == {"arl_events", "safety"}
+    assert set(made["safety"]) == {"arl"}
+
+
+def test_without_days_it_says_what_is_set() -> None:
+    shown = run("--events", "50000")
+    assert "At least 1.6 hours pass" in shown
+    assert "nothing: no steps" in shown
+    assert "[monitor]" not in shown
+
+
+def test_dependent_events_tell_less() -> None:
+    traffic = Traffic(events=5_000, labels=0)
+    found = [
+        monitor_plan.present(MonitorSettings(), traffic, Dependence(*each)).found["drift"]
+        for each in ((0.0, 0), (0.0, 3), (0.2, 3), (0.6, 3))
+    ]
+    assert found == sorted(set(found))
+
+
+def test_each_kind_says_what_it_finds() -> None:
+    plan = monitor_plan.present(MonitorSettings(), Traffic(events=50_000, labels=5_000, tags=1))
+    assert plan.found["safety"].startswith("a flag in ")
+    assert plan.found["fairness"].startswith("gap of ")
+    assert set(plan.found) == set(budget.SHARES)
+
+
+def test_wrong_numbers_are_refused() -> None:
+    assert CliRunner().invoke(main, ["monitor", "plan", "--events", "1", "--days", "0"]).exit_code == 2
+
+
+def test_docstrings_run() -> None:
+    assert doctest.testmod(monitor_plan).failed == 0

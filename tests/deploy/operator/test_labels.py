@@ -1,0 +1,146 @@
+"""Labels that alarms ask for are listed and given with the command, against a real broker and a lake."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from deploy.cli import main
+from deploy.config.toml import dump
+from streams.events import AlarmKind, AlarmRaised, FeedbackGiven, InferenceServed, Severity
+from streams.lake import table as lake
+from streams.log.read import KafkaSettings, read
+from streams.topics import ALARMS, FEEDBACK, INFERENCE
+from tests.streams.support.traffic import feedback, produce, served
+
+pytestmark = pytest.mark.kafka
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def alias() -> str:
+    return f"l-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def run(kafka: KafkaSettings, tmp_path: Path) -> Run:
+    config = tmp_path / "homeostat.toml"
+    stack = {"var": str(tmp_path), "embedded_kafka": False}
+    config.write_text(dump({"stack": stack, "kafka": {"bootstrap": kafka.bootstrap}}))
+    return lambda *words: CliRunner().invoke(main, ["labels", *words, "--config", str(config)])
+
+
+def alarm(alias: str, number: int, first: list[str]) -> AlarmRaised:
+    return AlarmRaised(
+        id=f"{alias}-alarm-{number}",
+        alias=alias,
+        version=f"{alias}-0123456789ab",
+        kind=AlarmKind.DRIFT,
+        severity=Severity.INFO,
+        time_ms=number,
+        first_event="",
+        last_event="",
+        onset_ms=number,
+        evidence={"label_first": first},
+        summary=f"changed {number}",
+    )
+
+
+@pytest.fixture
+def replies(kafka: KafkaSettings, alias: str, tmp_path: Path) -> list[InferenceServed]:
+    """Ten replies; two alarms ask for four of them, the first of which has a label, and for one that is lost."""
+    made = [served(alias, i) for i in range(10)]
+    lake.Writer(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(10), made))
+    label = feedback(made[1], True)
+    lake.Writer(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [label]))
+    older, newer = [made[1].id, made[2].id, "lost"], [made[5].id, made[2].id, made[7].id]
+    produce(kafka, ALARMS, [alarm(alias, 1, older), alarm(alias, 2, newer)])
+    return made
+
+
+def rows(told: Result) -> list[dict[str, str]]:
+    return [json.loads(line) for line in told.stdout.splitlines()]
+
+
+def test_what_is_asked_for_is_listed_filled_in_and_given(
+    kafka: KafkaSettings, run: Run, alias: str, replies: list[InferenceServed], tmp_path: Path
+) -> None:
+    listed = rows(run("wanted", alias))
+    assert [row["id"] for row in listed] == [replies[5].id, replies[2].id, replies[7].id]
+    assert listed[0]["question"] == replies[5].input_messages[-1].content
+    assert (listed[0]["answer"], listed[0]["alarm"], listed[0]["label"]) == (replies[5].output, "changed 2", "")
+    filled = [{**listed[0], "label": replies[5].output.upper()}, {**listed[1], "label": "ann@example.org"}, listed[2]]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in filled))
+    for _ in range(2):
+        done = run("give", alias, str(file))
+        assert done.exit_code == 0, done.output
+        assert "2 labels given, 1 rows left without" in done.stdout
+    given = [record.event for record in read(kafka, FEEDBACK, FeedbackGiven) if record.event.alias == alias]
+    assert len(given) == 4
+    assert len({each.id for each in given}) == 2, "given again, they are the same events"
+    assert {(each.event_id, each.correct, each.label, each.source) for each in given} == {
+        (replies[5].id, True, replies[5].output.upper(), "reviewer"),
+        (replies[2].id, False, "[email]", "reviewer"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"{", "line 1"),
+        (b'{"id": "strange", "question": "", "answer": "", "label": "x"}', "id is 'strange'"),
+        (b'{"id": 5, "question": "", "answer": "", "label": "x"}', "Expected `str`"),
+    ],
+)
+@pytest.mark.usefixtures("replies")
+def test_a_wrong_row_is_named_and_nothing_is_given(
+    kafka: KafkaSettings, run: Run, alias: str, tmp_path: Path, line: bytes, said: str
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(line)
+    done = run("give", alias, str(file))
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert "line 1" in done.stderr
+    assert not [record for record in read(kafka, FEEDBACK, FeedbackGiven) if record.event.alias == alias]
+
+
+def test_a_reply_with_which_no_label_can_be_compared_is_not_asked_for_and_never_wrong(
+    kafka: KafkaSettings, run: Run, alias: str, tmp_path: Path
+) -> None:
+    calls = msgspec.structs.replace(served(alias, 1), output="Let me look.", comparable=False)
+    thumbed, silent = served(alias, 2), msgspec.structs.replace(served(alias, 3), output="")
+    masked = msgspec.structs.replace(served(alias, 4), output="[email]")
+    made = [calls, thumbed, silent, masked]
+    lake.Writer(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(4), made))
+    thumb = msgspec.structs.replace(feedback(thumbed, None), label=None, thumb=True)
+    lake.Writer(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [thumb]))
+    produce(kafka, ALARMS, [alarm(alias, 1, [each.id for each in made])])
+    assert [row["id"] for row in rows(run("wanted", alias))] == [thumbed.id, masked.id], "a thumb is no label"
+    file = tmp_path / "rows.jsonl"
+    labels = ["something else", "something else", "something else", "ann@example.org"]
+    told = [
+        {"id": each.id, "question": "", "answer": "", "label": label} for each, label in zip(made, labels, strict=True)
+    ]
+    told.append({**told[1], "label": "\u200b"})
+    file.write_text("".join(json.dumps(row) + "\n" for row in told))
+    assert "4 labels given, 1 rows" in run("give", alias, str(file)).stdout
+    given = [record.event for record in read(kafka, FEEDBACK, FeedbackGiven) if record.event.alias == alias]
+    assert {each.event_id: each.correct for each in given if each.event_id != thumbed.id} == dict.fromkeys(
+        [calls.id, silent.id, masked.id]
+    )
+    assert [each.correct for each in given if each.event_id == thumbed.id] == [False]
+
+
+def test_nobody_asks_for_anything(run: Run) -> None:
+    told = run("wanted", "quiet")
+    assert told.exit_code == 0
+    assert "0 replies of quiet want a label" in told.stderr

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from deploy.operator import status as watched
+from monitor.settings import MonitorSettings
+from streams.judge.memory import JudgeRecord, pack
+from tests.monitor.support.world import VERSION, World, make
+
+
+def told(world: World) -> list[str]:
+    bare, _ = pack(JudgeRecord(alias="support", judge=world.state))
+    return [*watched.lines(world.settings, {"support": bare})]
+
+
+def test_a_version_whose_reference_grows_says_how_far_it_is() -> None:
+    world = make()
+    world.serve(120)
+    assert told(world) == [f"support: {VERSION} is not watched yet: its reference has 120 of 300 events"]
+
+
+def test_what_is_open_and_what_is_not_tested_is_said_with_its_reason() -> None:
+    world = make(1)
+    world.label(world.serve(300), 0.0)
+    world.serve(100, shift=2.0)
+    first, alarm, why = told(world)
+    assert first == f"support: {VERSION} is watched"
+    assert alarm.startswith("support: open: drift since 1970-01-01 00:19:")
+    assert "homeostat alarms show " in alarm
+    assert why.startswith(
+        "support: not tested: quality, estimated_quality: 300 of the reference's 300 labels say wrong"
+    )
+
+
+def test_what_is_tested_needs_no_words() -> None:
+    world = make(1)
+    world.label(world.serve(300), 0.95)
+    assert told(world) == [f"support: {VERSION} is watched"]
+    assert [*watched.lines(MonitorSettings(), {})] == []

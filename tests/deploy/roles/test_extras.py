@@ -1,0 +1,132 @@
+"""Each role starts with its own extra alone: what others need is hidden from it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from deploy.config.toml import dump
+from deploy.stack import ports
+from streams.log.read import KafkaSettings
+from streams.topics import INFERENCE
+from tests.streams.support import oracle
+from tests.streams.support.traffic import produce, served
+
+ROOT = Path(__file__).parents[3]
+ROLES = {
+    "gateway": ("serving", ("gateway", "_gateway", "run")),
+    "shipper": ("serving", ("shipper",)),
+    "controller": ("serving", ("controller", "_reconcile")),
+    "worker": ("streams", ("worker",)),
+    "trainer": ("retrain", ("trainer",)),
+}
+ROOMS = {"serving": "serving", "streams": "streams", "retrain": "retrain", "dashboards": "dashboards"}
+
+
+def alone(extra: str) -> dict[str, str]:
+    path = f"{ROOT / 'tests' / 'support' / 'extras'}{os.pathsep}{ROOT}"
+    return {**os.environ, "HOMEOSTAT_EXTRA": extra, "PYTHONPATH": path}
+
+
+def imported(extra: str, modules: list[str]) -> str:
+    """What goes wrong when they are imported; empty where nothing does."""
+    code = f"import {', '.join(modules)}"
+    done = subprocess.run([sys.executable, "-c", code], env=alone(extra), capture_output=True, text=True, check=False)
+    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+
+
+def named(functions: tuple[str, ...]) -> list[str]:
+    """The modules that these functions of deploy.roles.run import."""
+    tree = ast.parse((ROOT / "deploy" / "roles" / "run.py").read_text())
+    found = [each for each in tree.body if getattr(each, "name", "") in functions]
+    return [
+        node.module for each in found for node in ast.walk(each) if isinstance(node, ast.ImportFrom) and node.module
+    ]
+
+
+def test_what_is_hidden_is_what_the_extra_does_not_bring() -> None:
+    assert "pyarrow" in imported("serving", ["pyarrow"])
+    assert imported("streams", ["pyarrow"]) == imported("serving", ["aiohttp"]) == ""
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_finds_all_that_it_imports(role: str) -> None:
+    extra, functions = ROLES[role]
+    modules = ["deploy.cli", "deploy.commands.stack", "deploy.config.settings", "deploy.roles.run", *named(functions)]
+    assert imported(extra, modules) == ""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_module_of_a_room_can_be_imported_with_its_extra(room: str) -> None:
+    paths = sorted((ROOT / room).rglob("*.py"))
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    assert imported(ROOMS[room], modules) == ""
+
+
+def started(role: str, extra: str, config: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "deploy.cli", "run", role, "--config", str(config)]
+    with log.open("wb") as file:
+        return subprocess.Popen(command, env=alone(extra), stdout=file, stderr=file, cwd=log.parent)
+
+
+def answer(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as told:
+            return str(told.read().decode())
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> dict[str, object]:
+    """Everything in a folder that is not there yet."""
+    one, two, three = ports.free(3)
+    return {
+        "var": str(tmp_path / "not" / "there"),
+        "gateway_port": one,
+        "gateway_admin_port": two,
+        "worker_metrics_port": three,
+        "embedded_kafka": False,
+    }
+
+
+@pytest.mark.slow
+def test_the_gateway_starts_with_its_extra_alone_and_no_kafka(stack: dict[str, object], tmp_path: Path) -> None:
+    config, log = tmp_path / "homeostat.toml", tmp_path / "gateway.log"
+    config.write_text(dump({"stack": stack, "kafka": {"bootstrap": "127.0.0.1:1"}}))
+    process = started("gateway", "serving", config, log)
+    try:
+        url = f"http://127.0.0.1:{stack['gateway_admin_port']}/healthz"
+        oracle.wait(lambda: answer(url) != "" or process.poll() is not None, what="the gateway")
+        assert process.poll() is None, log.read_text()
+        time.sleep(1)  # its shipper is a process of its own
+        assert "ModuleNotFoundError" not in log.read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def test_the_worker_works_with_its_extra_alone_where_no_folder_is_there_yet(
+    stack: dict[str, object], tmp_path: Path, kafka: KafkaSettings
+) -> None:
+    config, log = tmp_path / "homeostat.toml", tmp_path / "worker.log"
+    own = {"app_id": "extras"}
+    config.write_text(dump({"stack": stack, "kafka": {"bootstrap": kafka.bootstrap}, "worker": own}))
+    produce(kafka, INFERENCE, [served("extras", i) for i in range(20)])
+    process = started("worker", "streams", config, log)
+    try:
+        root = Path(str(stack["var"])) / "lake"
+        oracle.wait(lambda: oracle.rows(root, INFERENCE, "extras") == 20 or process.poll() is not None, what="rows")
+        assert process.poll() is None, log.read_text()
+        assert "Traceback" not in log.read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)

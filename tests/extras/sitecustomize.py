@@ -1,5 +1,0 @@
-"""Python imports it by itself before anything else, where this folder is on its path."""
-
-from tests.extras.hidden import hide
-
-hide()

@@ -1,0 +1,134 @@
+"""A small simulated alias: events with Gaussian descriptors, and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.describe.descriptors import NAMES
+from monitor.findings import Alarm, Finding
+from monitor.judge import AliasState, Batch, start, update
+from monitor.rows import ScoreRows
+from monitor.settings import MonitorSettings
+
+VERSION = "support-0123456789ab"
+
+
+@dataclass
+class World:
+    """Makes batches with rising offsets and event times, and puts them before the judge."""
+
+    settings: MonitorSettings
+    seed: int = 0
+    state: AliasState = field(default_factory=lambda: start("support"))
+    findings: list[Finding] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    sent: int = 0
+    told: int = 0
+    now_ms: int = 1_000_000
+    step_ms: int = 500
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+    def take(self, batch: Batch) -> list[Finding]:
+        self.batches.append(batch)
+        self.state, found = update(self.settings, self.state, batch)
+        self.findings += found
+        return found
+
+    def serve(
+        self,
+        count: int,
+        *,
+        shift: float = 0.0,
+        version: str = VERSION,
+        status: int = 200,
+        latency_ms: float = 100.0,
+        values: NDArray[np.float64] | None = None,
+        arm: str = "champion",
+        fingerprints: list[int] | None = None,
+        tags: list[dict[str, str]] | None = None,
+        answers: list[str] | None = None,
+        sums: list[bytes] | None = None,
+        clients: list[str] | None = None,
+    ) -> list[str]:
+        """Serves `count` replies whose first descriptor is shifted; returns their event ids."""
+        if values is None:
+            values = self.rng.standard_normal((count, len(NAMES)))
+            values[:, 0] += shift
+            values[:, -2:] = -np.abs(values[:, -2:])
+        ids = [f"{version}-{self.sent + i}" for i in range(count)]
+        rows = ScoreRows(
+            offsets=list(range(self.sent, self.sent + count)),
+            ids=ids,
+            times_ms=[self.now_ms + self.step_ms * (i + 1) for i in range(count)],
+            versions=[version] * count,
+            arms=[arm] * count,
+            clients=clients or ["client"] * count,
+            statuses=[status] * count,
+            ttft_ms=[latency_ms] * count,
+            tpot_ms=[0.0] * count,
+            latency_ms=[latency_ms] * count,
+            descriptors=values.round(4).tolist(),
+            fingerprints=fingerprints or [],
+            tags=tags or [],
+            answers=answers or [],
+            sums=sums or [],
+        )
+        self.sent += count
+        self.now_ms += self.step_ms * count
+        self.take(_batch("inference", rows, self.now_ms))
+        return ids
+
+    def label(
+        self,
+        ids: list[str],
+        accuracy: float | list[bool],
+        *,
+        version: str = VERSION,
+        arm: str = "champion",
+        ends_turn: bool = True,
+    ) -> list[Finding]:
+        """Labels these events in one turn, right with probability `accuracy` or as told."""
+        right = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
+        rows = ScoreRows(
+            offsets=list(range(self.told, self.told + len(ids))),
+            ids=ids,
+            times_ms=[self.now_ms] * len(ids),
+            versions=[version] * len(ids),
+            arms=[arm] * len(ids),
+            clients=["client"] * len(ids),
+            correct=list(right),
+        )
+        self.told += len(ids)
+        batch = _batch("feedback", rows, self.now_ms)
+        return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
+
+    def alarms(self, kind: str | None = None) -> list[Alarm]:
+        return [each for each in self.findings if isinstance(each, Alarm) and kind in (None, each.kind)]
+
+
+def people(count: int) -> list[str]:
+    """Clients of one key, each another person."""
+    return [f"app/{k}" for k in range(count)]
+
+
+def make(seed: int = 0, **changes: int | float) -> World:
+    """A world with a reference of 300 events, unless told otherwise."""
+    return World(MonitorSettings(**({"reference_events": 300} | changes)), seed)  # type: ignore[arg-type]
+
+
+def _batch(source: str, rows: ScoreRows, now_ms: int) -> Batch:
+    return Batch(
+        source="inference" if source == "inference" else "feedback",
+        partition=0,
+        first_offset=rows.offsets[0] if rows.offsets else 0,
+        last_offset=rows.offsets[-1] if rows.offsets else -1,
+        descriptor_names=list(NAMES),
+        rows=rows,
+        time_ms=now_ms,
+    )

@@ -1,0 +1,98 @@
+"""A limit that leaves no room for harm is no test: nothing is alarmed, and why is said, once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monitor.describe.descriptors import NAMES
+from monitor.findings import AlarmCleared, Kind, NotTested
+from monitor.judge import known_baseline
+from monitor.signals.fairness import Fairness
+from monitor.watch import untested
+from tests.monitor.support.world import VERSION, World, make
+
+REFUSAL = NAMES.index("output_refusal")
+
+
+def left_out(world: World) -> list[NotTested]:
+    return [each for each in world.findings if isinstance(each, NotTested)]
+
+
+def why(world: World) -> dict[tuple[Kind, str], str]:
+    return untested.reasons(world.settings, world.state.watches[VERSION])
+
+
+@pytest.mark.parametrize("right", [0.0, 0.05, 0.15])
+def test_a_reference_whose_labels_nearly_all_say_wrong_tests_nothing(right: float) -> None:
+    world = make(2)
+    world.label(world.serve(300), right)
+    for _ in range(10):
+        world.label(world.serve(200), 0.0)
+    assert world.alarms("quality") == world.alarms("estimated_quality") == []
+    assert known_baseline(world.settings, world.state, VERSION).limit is None
+    assert [(each.kind, each.version) for each in left_out(world)] == [
+        ("quality", VERSION),
+        ("estimated_quality", VERSION),
+    ]
+    assert "of the reference's 300 labels say wrong: there is no room above that" in why(world)["quality", ""]
+
+
+def test_where_half_of_the_labels_say_right_harm_is_proven_as_before() -> None:
+    world = make(3)
+    world.label(world.serve(300), 0.5)
+    world.label(world.serve(300), 0.1)
+    assert len(world.alarms("quality")) == 1
+    assert left_out(world) == []
+    assert ("quality", "") not in why(world)
+
+
+def test_labels_that_come_late_may_make_a_test_and_take_it_away() -> None:
+    world = make(4)
+    ids = world.serve(300)
+    world.label(ids[::7], 0.0)
+    world.label(world.serve(100), 0.0)
+    assert world.alarms("quality") == []
+    assert len(left_out(world)) == 2
+    world.label(ids, 1.0)
+    assert known_baseline(world.settings, world.state, VERSION).limit is not None
+    world.label(world.serve(100), 0.0)
+    assert len(world.alarms("quality")) == 1
+    assert len(left_out(world)) == 2
+
+    other = make(4)
+    ids = other.serve(300)
+    other.label(ids[::7], 1.0)
+    other.label(other.serve(100), 0.0)
+    assert len(other.alarms("quality")) == 1
+    other.label(ids, 0.0)
+    over = [each for each in other.findings if isinstance(each, AlarmCleared)]
+    assert [(each.kind, each.cause) for each in over] == [("quality", "untested")]
+
+
+def test_a_flag_that_nearly_all_answers_carry_is_not_tested() -> None:
+    world = make(5)
+    made = world.rng.standard_normal((1_500, len(NAMES)))
+    made[:, -2:] = -np.abs(made[:, -2:])
+    made[:, [i for i, name in enumerate(NAMES) if name.startswith("output_") and name != "output_chars"]] = 0.0
+    made[:300, REFUSAL] = world.rng.random(300) < 0.95
+    made[300:, REFUSAL] = 1.0
+    for low in range(0, 1_500, 100):
+        world.serve(100, values=made[low : low + 100])
+    assert world.alarms("safety") == []
+    (told,) = (each for each in left_out(world) if each.kind == "safety")
+    assert told.about == "output_refusal"
+    assert "of 300 answers of the reference carry it" in told.reason
+    assert told.reason == why(world)["safety", "output_refusal"]
+
+
+def test_labels_that_are_lacking_are_a_reason_too() -> None:
+    world = make(6)
+    world.serve(300)
+    assert why(world)["quality", ""] == "0 answers of the reference are labelled, 30 are needed"
+    assert left_out(world) == []
+
+
+def test_a_gap_that_nothing_could_exceed_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"tolerated is 0\.89, expected a share from 0 to 0\.6"):
+        Fairness(tolerated=0.89)

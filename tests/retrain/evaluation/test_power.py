@@ -1,0 +1,47 @@
+"""What the gate lets pass, by the code that ships and answers by chance (`tests.bench.retrain.gate` has the whole
+table)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from retrain.data.shares import judged
+from retrain.evaluation.comparison import start
+from retrain.settings import RetrainSettings
+from tests.bench.retrain.gate import passes
+
+pytestmark = pytest.mark.slow
+RUNS = 60
+
+
+@pytest.mark.parametrize(
+    ("gain", "fresh", "meanwhile", "least"),
+    [(0.20, 200, 0, 0.6), (0.20, 400, 0, 0.75), (0.145, 248, 124, 0.8), (0.145, 800, 0, 0.75), (0.10, 800, 400, 0.9)],
+)
+def test_a_better_candidate_is_not_left_undecided_for_want_of_rows_that_are_there(
+    gain: float, fresh: int, meanwhile: int, least: float
+) -> None:
+    """At first 10 points passed in 4 of 100, and 20 in 41, however many labels there were."""
+    assert passes(gain, fresh, meanwhile, RUNS, seed=1) >= least
+
+
+def test_a_candidate_that_is_no_better_seldom_passes_however_often_one_looks() -> None:
+    settings = RetrainSettings()
+    assert passes(settings.min_gain, 800, 400, RUNS, seed=1) <= settings.alpha + 0.03
+
+
+def test_further_attempts_at_one_harm_err_no_more_than_twice_as_often_together() -> None:
+    settings = RetrainSettings()
+    assert passes(settings.min_gain, 100, 50, RUNS, seed=1, attempts=4) <= 2 * settings.alpha + 0.03
+
+
+def test_a_verdict_on_all_the_rows_there_can_be_fits_an_entry_of_the_ledger() -> None:
+    """A record of more than a megabyte would be refused, and tried for ever."""
+    settings = RetrainSettings()
+    judges = judged(1_000_000, 0.0, settings)
+    groups = {f"tag-{i}=value-{i}": [(0.3333, 0.6667)] * judges for i in range(3)}
+    rows = [(0.3333, 0.6667)] * judges
+    gate = start(settings, "candidate", "champion", None, {})
+    full = msgspec.structs.replace(gate, target=rows, regression=rows, slices=groups)
+    assert len(msgspec.json.encode(full)) < 700_000

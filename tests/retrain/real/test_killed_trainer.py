@@ -1,0 +1,144 @@
+"""A trainer that is killed with `kill -9` in the midst of a training: one verdict, one report, the same run. Real
+Kafka, a real (small) training; only the engine that answers is a fake."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retrain.adapters import Adapter
+from retrain.first_adapter import first_adapter
+from retrain.job import PROGRESS, Progress
+from retrain.job_files import JobOutcome, read
+from retrain.settings import RetrainSettings
+from retrain.training.recipe import QLORA
+from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RetrainStatus, RouteWritten
+from streams.lake import table as lake
+from streams.log.read import KafkaSettings, Writer
+from streams.log.read import read as read_log
+from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES, Topic
+from tests.retrain.data.test_labelled import reply, word
+from tests.retrain.support.engine import Engine
+from tests.retrain.support.rows import row
+
+ALIAS = "killed"
+STEPS = 150
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    text = QLORA.read_text()
+    for old, new in (
+        ("enabled = true ", "enabled = false "),
+        ("min_steps = 40 ", f"min_steps = {STEPS} "),
+        ("batch_size = 8 ", "batch_size = 4 "),
+        ("checkpoint_steps = 20 ", "checkpoint_steps = 10 "),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "slow.toml"
+    path.write_text(text)
+    return path
+
+
+def put(var: Path, topic: Topic, events: list[Event]) -> None:
+    lake.Writer(var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, list(range(len(events))), events))
+
+
+def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainRequested:
+    """Labelled traffic in the lake, a route and a request in the log."""
+    asked = {i: row(i).messages for i in range(1, 121)}
+    put(var, INFERENCE, [reply(i, alias=ALIAS, version=champion.version, input_messages=asked[i]) for i in asked])
+    put(var, FEEDBACK, [word(i, "a", alias=ALIAS) for i in range(1, 121)])
+    request = RetrainRequested(
+        id="killed-1",
+        alias=ALIAS,
+        champion=champion.version,
+        time_ms=0,
+        alarm_id="alarm",
+        since_ms=61_000,
+        reason="labels prove harm",
+    )
+    route = RouteWritten(
+        alias=ALIAS,
+        generation=1,
+        champion=champion.version,
+        adapters={champion.version: champion.digest},
+        time_ms=0,
+        by="test",
+    )
+    writer = Writer(kafka, "test")
+    writer.append(ROUTES, route, id="route", time_ms=1)
+    writer.append(REQUESTS, request, id=request.id, time_ms=1)
+    writer.close()
+    return request
+
+
+async def test_a_killed_trainer_goes_on_where_it_was(
+    kafka: KafkaSettings, model_dir: Path, tmp_path: Path, recipe: Path
+) -> None:
+    rows = [("question one", "refund"), ("question two", "late")] * 8
+    settings = RetrainSettings(recipe=str(recipe), threads=1)
+    champion = first_adapter(rows, alias=ALIAS, model_dir=model_dir, var=tmp_path, settings=settings)
+    request = prepared(kafka, tmp_path, champion)
+    folder = tmp_path / "jobs" / request.id
+    engine = Engine(champion.digest)
+    async with engine.serving() as url:
+        arguments = (kafka.bootstrap, str(model_dir), str(tmp_path), url, str(recipe))
+        for kills in range(3):
+            trainer = start(*arguments)
+            try:
+                if kills == 2:
+                    await until(lambda: ended(kafka, request) != [], 90)
+                    break
+                await until(lambda least=20 + 40 * kills: step(folder) >= least, 90)  # type: ignore[misc]
+            finally:
+                os.kill(trainer.pid, signal.SIGKILL)
+                trainer.wait()
+        await asyncio.sleep(1)
+    (report,) = ended(kafka, request)
+    assert report.status is RetrainStatus.PROMOTE, report.reason
+    verdicts = [r.event for r in read_log(kafka, LEDGER, DecisionRecorded) if r.event.cause == request.id]
+    assert [decision.function for decision in verdicts] == ["gate.judge"]
+    outcome = read(folder / "outcome.json", JobOutcome)
+    assert outcome is not None
+    assert (outcome.candidate, outcome.digest) == (report.candidate, report.digest)
+    assert engine.names == {"base": "/base"}
+    assert resumed(tmp_path, report) >= 20
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "tests.retrain.support.trainer_process", *arguments])
+
+
+def step(folder: Path) -> int:
+    progress = read(folder / PROGRESS, Progress)
+    return progress.step if progress else 0
+
+
+def ended(kafka: KafkaSettings, request: RetrainRequested) -> list[RetrainReported]:
+    results = [r.event for r in read_log(kafka, RESULTS, RetrainReported) if r.event.request_id == request.id]
+    return [result for result in results if result.status is not RetrainStatus.CLAIMED]
+
+
+def resumed(var: Path, report: RetrainReported) -> float:
+    """How many steps the last process found done, as MLflow has it."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{var / 'mlflow' / 'mlflow.db'}")
+    return float(client.get_run(str(report.mlflow_run)).data.metrics["resumed_at"])
+
+
+async def until(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not await asyncio.to_thread(holds):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)

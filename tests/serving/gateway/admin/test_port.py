@@ -1,0 +1,239 @@
+"""The admin port: open probes, and operators' requests with a key of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+from kafka.errors import KafkaTimeoutError
+
+from deploy.stack import ports
+from serving.gateway.admin.port import serving_admin
+from serving.gateway.errors import ApiError
+from serving.rollout.changes import Limits
+from serving.rollout.operations import in_force
+from serving.routes.routing import RouteTable
+from streams import ledger
+from streams.events import ReplicaAttested, RouteWritten
+from streams.identity import uuid7
+from streams.log.read import Appender, KafkaSettings
+from streams.topics import ROUTES
+from tests.serving.support.fake_log import FakeLog, route
+
+
+@dataclass(frozen=True)
+class FakeKey:
+    id: str
+
+
+class FakeKeys:
+    """ann may, bob may not."""
+
+    def authorise(self, header: str, scope: str) -> FakeKey:
+        assert scope == "admin"
+        if header == "Bearer ann":
+            return FakeKey("ann")
+        if header == "Bearer bob":
+            raise ApiError(403, "the API key bob lacks the scope admin", code="missing_scope")
+        raise ApiError(401, "no API key", code="missing_api_key")
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Any
+    text: str
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return dict(json.loads(self.text))
+
+    @property
+    def error(self) -> dict[str, Any]:
+        error = self.body["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return dict(error)
+
+
+class Port:
+    def __init__(self, port: int, http: aiohttp.ClientSession) -> None:
+        self.port, self.http = port, http
+
+    async def ask(self, method: str, path: str, body: Any = None, key: str | None = "ann") -> Answer:
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        async with self.http.request(method, url, data=data, headers=headers) as reply:
+            return Answer(reply.status, reply.headers, await reply.text())
+
+
+@asynccontextmanager
+async def serving(
+    table: RouteTable, kafka: KafkaSettings | None = None, limits: Limits | None = None, **more: Any
+) -> AsyncIterator[Port]:
+    port = ports.free(1)[0]
+    keys = None if more.get("ready") else FakeKeys()
+    async with (
+        serving_admin("127.0.0.1", port, lambda: table, keys, kafka or KafkaSettings(), limits=limits, **more),
+        aiohttp.ClientSession() as http,
+    ):
+        yield Port(port, http)
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> FakeLog:
+    log = FakeLog.under(monkeypatch)
+    log.put(ROUTES, route())
+    return log
+
+
+def table_of(*routes: RouteWritten, healthy: bool = True) -> RouteTable:
+    table = RouteTable()
+    for each in routes:
+        table = table.with_route(each)
+    attested = ReplicaAttested(
+        replica="engine-0",
+        url="http://e",
+        time_ms=1,
+        healthy=healthy,
+        base_model="b",
+        versions=route().adapters,
+        generations={},
+    )
+    return table.with_attestation(attested)
+
+
+async def test_probes_need_no_key() -> None:
+    async with serving(table_of(route())) as port:
+        for path, text in (("/healthz", "ok\n"), ("/readyz", "ready\n"), ("/metrics", "homeostat_route_generation")):
+            answer = await port.ask("GET", path, key=None)
+            assert answer.status == 200
+            assert text in answer.text
+
+
+@pytest.mark.parametrize(
+    ("table", "ready", "words"),
+    [
+        (table_of(route()), False, "told to end"),
+        (table_of(route(), healthy=False), True, "no healthy replica serves support"),
+        (RouteTable(), True, "no route yet"),
+    ],
+)
+async def test_not_ready_says_why(table: RouteTable, ready: bool, words: str) -> None:
+    async with serving(table, ready=lambda: ready) as port:
+        answer = await port.ask("GET", "/readyz", key=None)
+        assert (answer.status, words in answer.text) == (503, True)
+        assert (await port.ask("GET", "/healthz", key=None)).status == 200
+        assert (await port.ask("POST", "/v1/pause")).status == 404, "without keys nobody may do anything"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/routes"),
+        ("GET", "/v1/replicas"),
+        ("POST", "/v1/pause"),
+        ("POST", "/v1/resume"),
+        ("POST", "/v1/aliases/support/pause"),
+        ("POST", "/v1/aliases/support/resume"),
+        ("POST", "/v1/aliases/support/rollback"),
+        ("PUT", "/v1/aliases/support/shadow"),
+        ("DELETE", "/v1/aliases/support/shadow"),
+    ],
+)
+async def test_everything_else_needs_a_key_of_the_scope_admin(log: FakeLog, method: str, path: str) -> None:
+    async with serving(table_of(route())) as port:
+        assert (await port.ask(method, path, key=None)).error["code"] == "missing_api_key"
+        answer = await port.ask(method, path, key="bob")
+        assert (answer.status, answer.error["type"]) == (403, "permission_error")
+    assert len(log.routes) == 1
+
+
+async def test_what_is_known_is_shown(log: FakeLog) -> None:
+    async with serving(table_of(route(), route("billing"))) as port:
+        routes = (await port.ask("GET", "/v1/routes")).body["routes"]
+        assert [each["alias"] for each in routes] == ["billing", "support"]
+        (replica,) = (await port.ask("GET", "/v1/replicas")).body["replicas"]
+        assert (replica["replica"], replica["healthy"]) == ("engine-0", True)
+
+
+async def test_one_request_stops_everything(log: FakeLog) -> None:
+    log.put(ROUTES, route("billing"))
+    async with serving(table_of(route())) as port:
+        assert [each["paused"] for each in (await port.ask("POST", "/v1/pause")).body["routes"]] == [True, True]
+        assert all(each.paused for each in in_force(log.routes).values())
+        assert (await port.ask("POST", "/v1/aliases/billing/resume")).body["paused"] is False
+        assert [each["paused"] for each in (await port.ask("POST", "/v1/resume")).body["routes"]] == [False, False]
+    assert {each.inputs["by"] for each in log.decisions} == {"admin/ann"}
+
+
+async def test_a_rollback_and_a_second_one(log: FakeLog) -> None:
+    async with serving(table_of(route())) as port:
+        assert (await port.ask("POST", "/v1/aliases/support/rollback")).body["champion"] == route().previous
+        again = await port.ask("POST", "/v1/aliases/support/rollback")
+        assert (again.status, again.error["code"]) == (409, "conflict")
+
+
+async def test_a_shadow_comes_and_goes(log: FakeLog) -> None:
+    path, version = "/v1/aliases/support/shadow", "support-cccccccccccc"
+    async with serving(table_of(route()), limits=Limits(3, 16)) as port:
+        unknown = await port.ask("PUT", path, {"version": version})
+        assert (unknown.status, unknown.error["code"]) == (404, "unknown_version")
+        set_to = await port.ask("PUT", path, {"version": version, "digest": "c" * 64})
+        assert set_to.body["shadow"] == version
+        assert (await port.ask("DELETE", path)).body["shadow"] is None
+    async with serving(table_of(route()), limits=Limits(2, 16)) as port:
+        full = await port.ask("PUT", path, {"version": version, "digest": "c" * 64})
+        assert (full.status, full.error["param"]) == (400, "version")
+        assert "max_loras is 2" in full.error["message"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", {"version": 3}, {"versoin": "x"}, b"\xff"])
+async def test_a_body_that_is_none_is_refused(log: FakeLog, body: Any) -> None:
+    async with serving(table_of(route())) as port:
+        answer = await port.ask("PUT", "/v1/aliases/support/shadow", body)
+        assert (answer.status, answer.error["param"]) == (400, "body")
+
+
+async def test_an_unknown_alias_and_an_unknown_path_are_told(log: FakeLog) -> None:
+    async with serving(table_of(route())) as port:
+        answer = await port.ask("POST", "/v1/aliases/nobody/pause")
+        assert (answer.status, answer.error["code"]) == (404, "unknown_alias")
+        assert "known: support" in answer.error["message"]
+        assert (await port.ask("GET", "/v1/nothing")).error["message"].startswith("GET /v1/nothing")
+        assert (await port.ask("GET", "/v1/pause")).status == 405
+
+
+async def test_a_log_that_is_away_is_to_be_tried_again(log: FakeLog) -> None:
+    log.problem = KafkaTimeoutError("no broker")
+    async with serving(table_of(route())) as port:
+        answer = await port.ask("POST", "/v1/pause")
+        assert (answer.status, answer.error["code"]) == (503, "log_away")
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_no_broker_is_told_within_seconds() -> None:
+    nobody = KafkaSettings(f"127.0.0.1:{ports.free(1)[0]}")
+    async with serving(table_of(route()), nobody) as port:
+        assert (await port.ask("POST", "/v1/pause")).error["code"] == "log_away"
+
+
+async def test_a_real_log_has_the_change_and_who_made_it(kafka: KafkaSettings) -> None:
+    alias = "admin-test"
+    appender = Appender(kafka, "test")
+    appender.append(ROUTES, route(alias, cause=uuid7()), id="first", time_ms=1)
+    appender.close()
+    async with serving(table_of(route(alias)), kafka) as port:
+        assert (await port.ask("POST", f"/v1/aliases/{alias}/pause")).body["paused"] is True
+        rolled = (await port.ask("POST", f"/v1/aliases/{alias}/rollback")).body
+    assert (rolled["champion"], rolled["paused"], rolled["generation"]) == (route(alias).previous, True, 3)
+    told = [each for each in ledger.read(kafka) if each.alias == alias]
+    assert [(each.inputs["by"], each.inputs["action"]) for each in told] == [
+        ("admin/ann", "pause"),
+        ("admin/ann", "rollback"),
+    ]

@@ -1,0 +1,369 @@
+"""Feedback: which version it is about and whether the reply was right, without asking anybody else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.serving.support.raw_engine import always, chunked, saying
+from tests.serving.support.scene import BODY, OLD, Reply, Scene
+
+WRONG = [
+    ({}, "request_id"),
+    ({"label": "x"}, "request_id"),
+    ({"request_id": "ID"}, "label"),
+    ({"request_id": "ID", "label": None}, "label"),
+    ({"request_id": "ID", "label": 3}, "label"),
+    ({"request_id": "ID", "label": " "}, "label"),
+    ({"request_id": "ID", "label": "x" * 30_000}, "label"),
+    ({"request_id": "ID", "correction": ["x"]}, "correction"),
+    ({"request_id": "ID", "score": "good"}, "score"),
+    ({"request_id": "ID", "score": 1.5}, "score"),
+    ({"request_id": "ID", "score": True}, "score"),
+    ({"request_id": "ID", "thumb": "up"}, "thumb"),
+    ({"request_id": "ID", "thumb": 1}, "thumb"),
+    ({"request_id": "ID", "label": "x", "source": "nobody"}, "source"),
+    ({"request_id": "ID", "labels": "x"}, "labels"),
+    ({"request_id": 7, "label": "x"}, "request_id"),
+    ({"request_id": "made-up", "label": "x"}, "request_id"),
+    ({"request_id": "a.b.c.d.e.f", "label": "x"}, "request_id"),
+    (b"{", None),
+    (b'"text"', None),
+]
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with Scene().running() as running:
+        yield running
+
+
+async def asked(scene: Scene, **more: Any) -> str:
+    """A request's id; the answer was `Card arrival.`"""
+    reply = await scene.post(body={**BODY, **more})
+    return reply.headers["x-homeostat-request-id"]
+
+
+async def say(scene: Scene, request_id: str, **words: Any) -> Reply:
+    reply = await scene.post("/v1/feedback", {"request_id": request_id, **words})
+    assert reply.status == 202
+    return reply
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("label", "right"), [("Card arrival.", True), ("  card ARRIVAL ", True), ("lost card", False)])
+async def test_a_label_is_compared_with_the_answer(scene: Scene, stream: bool, label: str, right: bool) -> None:
+    reply = await say(scene, await asked(scene, stream=stream), label=label)
+    (event,) = await scene.told()
+    (served,) = await scene.served()
+    assert reply.body == {"id": event.id, "event_id": served.id, "version": OLD, "correct": right}
+    assert (event.correct, event.label, event.alias, event.version) == (right, label, "support", OLD)
+
+
+async def test_a_correction_tells_right_from_wrong_too(scene: Scene) -> None:
+    assert (await say(scene, await asked(scene), correction="card arrival")).body["correct"] is True
+
+
+@pytest.mark.parametrize("words", [{"thumb": True}, {"thumb": False}, {"score": 0.0}, {"score": 1}])
+async def test_an_opinion_is_kept_as_one(scene: Scene, words: dict[str, Any]) -> None:
+    assert (await say(scene, await asked(scene), **words)).body["correct"] is None
+    (event,) = await scene.told()
+    assert (event.thumb, event.score) == (words.get("thumb"), words.get("score"))
+
+
+async def test_the_same_words_again_are_the_same_event(scene: Scene) -> None:
+    request_id = await asked(scene)
+    ids = [(await say(scene, request_id, label=label)).body["id"] for label in ("a", "a", "b")]
+    assert ids[0] == ids[1] != ids[2]
+
+
+async def test_of_two_choices_nobody_knows_which_was_meant(scene: Scene) -> None:
+    scene_id = await asked(scene, n=2)
+    (served,) = await scene.served()
+    assert served.output == "Card arrival."
+    assert (await say(scene, scene_id, thumb=True)).body["event_id"] == served.id
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "refund", "arguments": "{}"}}
+NOTHING_TO_COMPARE: list[list[dict[str, Any]]] = [
+    [{"content": None, "tool_calls": [CALL]}],
+    [{"content": "Let me look.", "tool_calls": [CALL]}],
+    [{"content": None, "function_call": CALL["function"]}],
+    [{"content": None, "reasoning": "Hm."}],
+    [{"content": None, "reasoning_content": "Hm."}],
+    [{"content": " \n", "reasoning": "Hm."}],
+    [{"content": None, "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]}],
+    [{"content": "", "thinking": "Hm."}],
+    [{"content": "", "thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]}],
+    [{"content": "<think>It is on its way, so"}],
+    [{"content": "<think>Hm.</think>\n\ncard arrival"}],
+    [{"content": "Hm.</think>\n\ncard arrival"}],
+    [{"content": "\n[THINK]Hm.[/THINK]card arrival"}],
+    [{"content": "<thinking>Hm.</thinking>card arrival"}],
+    [{"content": "<reasoning>\nHm.\n</reasoning>\n<answer>\ncard arrival\n</answer>"}],
+    [{"content": "<thought>Hm.</thought>card arrival"}],
+    [{"content": "<|begin_of_thought|>Hm.<|end_of_thought|>card arrival"}],
+    [{"content": "<|START_THINKING|>Hm.<|END_THINKING|>card arrival"}],
+    [{"content": "\u25c1think\u25b7Hm.\u25c1/think\u25b7card arrival"}],
+    [{"content": "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>card arrival"}],
+    [{"content": "", "images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}]}],
+    [{"content": None, "refusal": "I cannot do that."}],
+    [{"content": [{"type": "text", "text": "card arrival"}]}],
+    [{"content": "card arrival"}, {"content": "lost card"}],
+]
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "token_f1", "json_validity"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("messages", NOTHING_TO_COMPARE)
+async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_unknown(
+    messages: list[dict[str, Any]], stream: bool, metric: str
+) -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, metrics={"support": metric})
+    async with scene.running():
+        part, end = ("delta" if stream else "message"), {"finish_reason": "stop"}
+        said = [{"index": i, part: message, **({} if stream else end)} for i, message in enumerate(messages)]
+        closing = [{"index": i, "delta": {}, **end} for i in range(len(messages))]
+        for engine in scene.engines:
+            engine.script = [said, closing]
+        assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is None
+        (event,) = await scene.told()
+        (served,) = await scene.served()
+        assert (event.label, event.correct, served.comparable) == ("card arrival", None, False)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("content", ["", " \u200b", None])
+async def test_a_model_that_says_nothing_is_wrong(content: str | None, stream: bool) -> None:
+    """An adapter that collapsed ends at once: labels must be able to prove it."""
+    async with Scene().running() as scene:
+        said = [{"index": 0, "delta" if stream else "message": {"content": content}, "finish_reason": "stop"}]
+        for engine in scene.engines:
+            engine.script = [said]
+        assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is False
+        (served,) = await scene.served()
+        assert (served.comparable, served.output.strip(" \u200b")) == (True, "")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_that_was_cut_off_before_it_said_anything_is_not_wrong(stream: bool) -> None:
+    async with Scene().running() as scene:
+        said = [{"index": 0, "delta" if stream else "message": {"content": ""}, "finish_reason": "length"}]
+        for engine in scene.engines:
+            engine.script = [said]
+        assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is None
+
+
+async def test_a_stream_of_which_a_piece_is_not_understood_is_not_wrong(scene: Scene) -> None:
+    odd = {"content": [{"type": "text", "text": " arrival"}]}
+    for engine in scene.engines:
+        pieces: list[dict[str, Any]] = [{"content": "card"}, odd, {"content": "."}]
+        engine.script = [[{"index": 0, "delta": piece}] for piece in pieces]
+        engine.script.append([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    assert (await say(scene, await asked(scene, stream=True), label="card arrival")).body["correct"] is None
+
+
+@pytest.mark.parametrize("more", [{"n": 2}, {"prompt": ["a", "b"], "n": 2}, {"echo": True}])
+async def test_a_completion_of_which_nobody_knows_what_is_meant_is_not_wrong(
+    scene: Scene, more: dict[str, Any]
+) -> None:
+    reply = await scene.post("/v1/completions", {"model": "support", "prompt": "x", **more})
+    told = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
+    assert told.body["correct"] is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "output",
+    [
+        [{"type": "function_call", "name": "refund", "arguments": "{}"}],
+        [
+            {"type": "message", "content": [{"type": "output_text", "text": "Let me look."}]},
+            {"type": "web_search_call", "status": "completed"},
+        ],
+        [{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}],
+        [{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}],
+        [{"type": "message", "content": [{"type": "output_text", "text": text}]} for text in ("Let me see.", "Lost.")],
+    ],
+)
+async def test_a_response_that_is_not_all_text_is_not_wrong(
+    scene: Scene, output: list[dict[str, Any]], stream: bool
+) -> None:
+    for engine in scene.engines:
+        engine.output = output
+    reply = await scene.post("/v1/responses", {"model": "support", "input": "x", "stream": stream})
+    (served,) = await scene.served()
+    told = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
+    assert (told.body["correct"], served.comparable) == (None, False)
+
+
+REASONED = {"type": "response.reasoning_text.delta", "delta": "Hm."}
+REFUSED = {"type": "response.refusal.delta", "delta": "No."}
+SAID = {"type": "response.output_text.delta", "delta": "card arrival"}
+MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "card arrival"}]}
+
+
+@pytest.mark.parametrize(
+    ("events", "output", "right"),
+    [
+        ([REASONED], [], None),
+        ([REFUSED], [], None),
+        ([], [MESSAGE], True),
+        ([SAID], [], True),
+        ([REASONED, SAID], [{"type": "reasoning"}, MESSAGE], True),
+    ],
+)
+@pytest.mark.parametrize("end", [b"", b"data: [DONE]\n\n"])
+async def test_a_streamed_response_is_what_its_pieces_or_its_end_say(
+    events: list[dict[str, Any]], output: list[dict[str, Any]], right: bool | None, end: bytes
+) -> None:
+    told = [*events, {"type": "response.completed", "response": {"status": "completed", "output": output}}]
+    data = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in told) + end
+    scene = Scene()
+    async with saying(always(chunked(data, headers=("content-type: text/event-stream",)))) as engine, scene.running():
+        for i in range(2):
+            scene.attest(i, url=engine.url)
+        reply = await scene.post("/v1/responses", {"model": "support", "input": "x", "stream": True})
+        words = await say(scene, reply.headers["x-homeostat-request-id"], label="card arrival")
+        assert words.body["correct"] is right
+
+
+@pytest.mark.parametrize(("asked_for", "right"), [(False, None), ("off", None), (True, False), (None, False)])
+async def test_an_empty_answer_of_a_model_that_may_have_reasoned_unseen_is_not_wrong(
+    scene: Scene, asked_for: Any, right: bool | None
+) -> None:
+    for engine in scene.engines:
+        engine.script = [[{"index": 0, "message": {"content": None}, "finish_reason": "stop"}]]
+    request_id = await asked(scene, include_reasoning=asked_for)
+    assert (await say(scene, request_id, label="card arrival")).body["correct"] is right
+
+
+async def test_a_stream_that_its_client_left_is_not_wrong(scene: Scene) -> None:
+    scene.mode("stall")
+    async with scene.http.post(
+        scene.url("/v1/chat/completions"), json={**BODY, "stream": True}, headers={"authorization": "Bearer secret"}
+    ) as reply:
+        await reply.content.readline()
+    (served,) = await scene.served()
+    told = await say(scene, reply.headers["x-homeostat-request-id"], label="lost card")
+    assert (served.status, served.comparable, told.body["correct"]) == (499, False, None)
+
+
+@pytest.mark.parametrize("label", [" ", "\u200b", "\ufeff\u00a0"])
+async def test_a_label_that_nobody_sees_is_none(scene: Scene, label: str) -> None:
+    reply = await scene.post("/v1/feedback", {"request_id": await asked(scene), "label": label})
+    assert (reply.status, reply.error["param"]) == (400, "label")
+
+
+async def test_an_aliass_own_metric_judges() -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, metrics={"support": "token_f1"})
+    async with scene.running():
+        assert (await say(scene, await asked(scene), label="my card arrival")).body["correct"] is True
+        assert (await say(scene, await asked(scene), label="arrival of the parcel")).body["correct"] is False
+
+
+async def test_an_answer_forgotten_is_not_guessed() -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, recent_answers=1)
+    async with scene.running():
+        first = await asked(scene, stream=True)
+        await asked(scene, stream=True)
+        await scene.served(2)
+        assert (await say(scene, first, label="card arrival")).body["correct"] is None
+
+
+@pytest.mark.parametrize(
+    ("key", "source", "lacking"),
+    [
+        ("secret", "reviewer", "review"),
+        ("secret", "downstream", "downstream"),
+        ("reviews", "downstream", "downstream"),
+        ("follows", "reviewer", "review"),
+    ],
+)
+async def test_nobody_has_an_authority_by_claiming_it(scene: Scene, key: str, source: str, lacking: str) -> None:
+    words = {"request_id": await asked(scene), "label": "card arrival", "source": source}
+    reply = await scene.post("/v1/feedback", words, key=key)
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (403, "missing_scope", "source")
+    assert f"a key with the scope {lacking}" in reply.error["message"]
+    assert f"homeostat key NAME --scope {lacking}" in reply.error["message"]
+    await scene.told(0)
+
+
+@pytest.mark.parametrize(
+    ("key", "words", "source", "by"),
+    [
+        ("reviews", {"source": "reviewer"}, "reviewer", "team"),
+        ("follows", {"source": "downstream"}, "downstream", "crm"),
+        ("reviews", {}, "client", "team"),
+        ("secret", {"source": "client"}, "client", "app"),
+    ],
+)
+async def test_a_keys_scope_gives_authority(
+    scene: Scene, key: str, words: dict[str, str], source: str, by: str
+) -> None:
+    reply = await scene.post("/v1/feedback", {"request_id": await asked(scene), "label": "x", **words}, key=key)
+    assert reply.status == 202
+    (event,) = await scene.told()
+    assert (event.source, event.by) == (source, by)
+
+
+@pytest.mark.parametrize("bound", [{"feedback_per_minute": 3}, {"feedback_bytes_per_minute": 1_300}])
+async def test_a_key_cannot_flood_with_feedback(bound: dict[str, int]) -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, **bound)  # type: ignore[arg-type]
+    async with scene.running():
+        words = {"request_id": await asked(scene), "correction": "x" * 200}
+        replies = [await scene.post("/v1/feedback", words) for _ in range(5)]
+        assert [reply.status for reply in replies] == [202, 202, 202, 429, 429]
+        assert replies[-1].error["code"] == "rate_limited"
+        assert "the API key app may give feedback" in replies[-1].error["message"]
+        assert 1 <= int(replies[-1].headers["retry-after"]) <= 60
+        assert (await scene.post("/v1/feedback", words, key="reviews")).status == 202
+        assert (await scene.post()).status == 200
+        await scene.told(4)
+
+
+async def test_one_piece_larger_than_a_minutes_bytes_waits_and_then_passes() -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, feedback_bytes_per_minute=100)
+    async with scene.running():
+        words = {"request_id": await asked(scene), "correction": "x" * 2_000}
+        assert [(await scene.post("/v1/feedback", words)).status for _ in range(2)] == [202, 429]
+
+
+async def test_an_id_tells_nothing_that_is_masked(scene: Scene) -> None:
+    request_id = await asked(scene)
+    ids = [(await say(scene, request_id, label=f"{who}@example.org")).body["id"] for who in ("ann", "bob")]
+    assert ids[0] == ids[1]
+
+
+async def test_private_things_are_masked(scene: Scene) -> None:
+    await say(scene, await asked(scene), correction="write to ann@example.org")
+    (event,) = await scene.told()
+    assert event.correction == "write to [email]"
+
+
+@pytest.mark.parametrize(("body", "param"), WRONG)
+async def test_what_is_wrong_is_named(scene: Scene, body: Any, param: str | None) -> None:
+    if isinstance(body, dict) and body.get("request_id") == "ID":
+        body = {**body, "request_id": await asked(scene)}
+    reply = await scene.post("/v1/feedback", body)
+    assert (reply.status, reply.error["param"], reply.error["type"]) == (400, param, "invalid_request_error")
+    await scene.told(0)
+
+
+async def test_an_altered_id_is_refused(scene: Scene) -> None:
+    parts = (await asked(scene)).split(".")
+    for i in range(len(parts)):
+        forged = ".".join(
+            [*parts[:i], "0" + parts[i][1:] if parts[i][0] != "0" else "1" + parts[i][1:], *parts[i + 1 :]]
+        )
+        reply = await scene.post("/v1/feedback", {"request_id": forged, "label": "x"})
+        assert (reply.status, reply.error["code"]) == (400, "unknown_request_id")

@@ -1,0 +1,208 @@
+"""Which candidates a controller takes up, in which order it writes, and what it remembers."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from serving.rollout.controller import Controller
+from serving.rollout.runner import Rollouts
+from serving.rollout.state import State
+from serving.routes.follower import Follower
+from serving.settings import ControllerSettings
+from streams.events import Event, RetrainStatus, RouteWritten
+from streams.identity import adapter_path
+from streams.log.read import KafkaSettings, Record
+from streams.topics import Topic
+from tests.serving.support.adapter_files import store
+from tests.serving.support.rollout_world import ALIAS, FIRST, NEW, OLD, OTHER, OTHER_DIGEST, Member, RolloutWorld
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.rollout.runner.PATIENCE_S", 0.0)
+
+
+@pytest.fixture
+def world() -> RolloutWorld:
+    world = RolloutWorld()
+    world.members.pop()
+    return world
+
+
+def member(world: RolloutWorld) -> Member:
+    return world.members[0]
+
+
+def to(world: RolloutWorld, state: State) -> None:
+    for _ in range(30):
+        if world.states == [state]:
+            return
+        world.pass_s(0.5)
+        world.refresh()
+        world.replies("good", 2)
+        member(world).look()
+    raise AssertionError(world.states)
+
+
+def offer(world: RolloutWorld, **changes: object) -> None:
+    member(world).rollouts.offer(msgspec.structs.replace(world.result, **changes))
+
+
+def test_a_decision_is_in_the_ledger_before_its_route_is_written(world: RolloutWorld) -> None:
+    member(world).flaky = "refused"
+    member(world).look()
+    assert (world.decisions, world.routes) == ([], [FIRST])
+    member(world).look()
+    assert {each.id for each in world.decisions} >= {each.cause for each in world.routes[1:]}
+
+
+def test_a_decision_whose_route_was_never_written_is_carried_out_by_whoever_starts(world: RolloutWorld) -> None:
+    appended = member(world).append
+
+    def dies(topic: Topic, event: Event, *, id: str, time_ms: int) -> None:
+        if isinstance(event, RouteWritten):
+            raise SystemExit
+        appended(topic, event, id=id, time_ms=time_ms)
+
+    member(world).rollouts._append = dies
+    with pytest.raises(SystemExit):
+        member(world).rollouts.tick(world.now_ms)
+    assert len(world.decisions) == 1
+    assert world.routes == [FIRST]
+    member(world).start()
+    member(world).look()
+    assert world.routes[1].cause == world.decisions[0].id
+    assert world.route.canary == NEW
+
+
+def test_of_several_promotions_only_the_latest_is_worth_a_rollout(world: RolloutWorld) -> None:
+    offer(world, request_id="second", candidate=OTHER, digest=OTHER_DIGEST)
+    member(world).look()
+    assert world.route.canary == OTHER
+
+
+def test_an_older_promotion_is_not_taken_up_after_a_restart(world: RolloutWorld) -> None:
+    offer(world, request_id="second", candidate=OTHER, digest=OTHER_DIGEST)
+    member(world).look()
+    world.human("promote another")
+    member(world).look()
+    assert world.over
+    member(world).start()  # offers the first one again
+    offer(world, request_id="second", candidate=OTHER, digest=OTHER_DIGEST)
+    member(world).look()
+    assert (world.route.champion, world.route.canary) == (OTHER, None)
+
+
+def test_a_promotion_that_was_proven_against_another_champion_is_void(world: RolloutWorld) -> None:
+    world.pass_s(1)
+    world.human("promote another")
+    member(world).look()
+    assert (world.route.champion, world.route.canary, world.decisions) == (OTHER, None, [])
+
+
+def test_a_rollout_that_another_controller_ended_is_not_begun_again(world: RolloutWorld) -> None:
+    world.members.append(Member(world, "late"))
+    member(world).look()
+    assert world.route.canary == NEW
+    world.pass_s(world.settings.loading_timeout_s + world.settings.canary_timeout_s + 1)
+    member(world).look()
+    assert world.route.canary is None
+    routes = len(world.routes)
+    world.members[1].look()
+    assert (world.states, len(world.routes)) == ([None, None], routes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": RetrainStatus.REJECT},
+        {"status": RetrainStatus.INCONCLUSIVE},
+        {"candidate": None},
+        {"digest": None},
+        {"candidate": OTHER},
+        {"candidate": OLD, "digest": "a" * 64},
+    ],
+)
+def test_what_is_no_proof_begins_nothing(world: RolloutWorld, changes: dict[str, object]) -> None:
+    fresh = Rollouts(world.settings, member(world).table, member(world).append, "controller/x")
+    fresh.offer(msgspec.structs.replace(world.result, **changes))
+    fresh.tick(world.now_ms)
+    assert (world.routes, world.decisions) == ([FIRST], [])
+
+
+def test_scores_that_come_twice_count_once(world: RolloutWorld) -> None:
+    to(world, State.CANARY)
+    record = world.batch("good", 2)
+    for _ in range(5):
+        member(world).rollouts.score(record)
+    member(world).look()
+    guard = member(world).rollouts.active[ALIAS].guard
+    assert guard is not None
+    assert guard.replies == 2
+
+
+def test_offsets_of_a_topic_made_anew_count_from_0_again(world: RolloutWorld) -> None:
+    to(world, State.CANARY)
+    for id, first in (("known", 900_000), ("anew", 0)):
+        world.offsets = itertools.count(first)
+        record = world.batch("good", 2)
+        told = msgspec.structs.replace(record.event, topic_id=id)
+        member(world).rollouts.score(Record(record.partition, record.offset, record.timestamp_ms, told))
+    member(world).look()
+    guard = member(world).rollouts.active[ALIAS].guard
+    assert guard is not None
+    assert guard.replies == 4
+
+
+def test_a_score_of_before_the_canary_counts_nothing(world: RolloutWorld) -> None:
+    to(world, State.CANARY)
+    world.replies("failing", 30, age_s=60.0)
+    member(world).look()
+    assert world.states == [State.CANARY]
+
+
+def test_labels_that_come_after_the_promotion_still_roll_it_back(world: RolloutWorld) -> None:
+    to(world, State.CANARY)
+    world.replies("right", 5)
+    to(world, State.PROMOTED)
+    for _ in range(10):
+        world.pass_s(5)
+        world.refresh()
+        world.replies("wrong", 3)
+        member(world).look()
+    assert world.route.champion == OLD
+    assert "wrong" in world.decisions[-1].summary
+
+
+def test_another_aliass_versions_take_slots(world: RolloutWorld) -> None:
+    routes = {letter: f"billing-{letter * 12}" for letter in "cdef"}
+    champion, previous, shadow, _ = routes.values()
+    billing = msgspec.structs.replace(
+        FIRST, alias="billing", champion=champion, previous=previous, shadow=shadow, adapters={}, cause="b"
+    )
+    world.routes.append(billing)
+    member(world).look()
+    assert world.over
+    assert "max_loras is 4" in world.decisions[-1].summary
+
+
+def controller(tmp_path: Path) -> Controller:
+    kafka = KafkaSettings()
+    follower = Follower(kafka, tmp_path / "routes.json")
+    return Controller(kafka, ControllerSettings(), follower, "controller/x", tmp_path / "adapters")
+
+
+def test_a_candidate_that_no_engine_may_read_is_told_before_it_is_loaded(tmp_path: Path) -> None:
+    root = tmp_path / "adapters"
+    root.mkdir()
+    (_, good), (_, high), (_, bad) = store(root, "1"), store(root, "2", r=64), store(root, "3")
+    (adapter_path(root, "support", bad) / "adapter_model.pt").write_bytes(b"")
+    told = controller(tmp_path)._unfit
+    assert told("support", good) == ""
+    assert "its rank is 64, max_lora_rank is 16" in told("support", high)
+    assert "a pickle runs code" in told("support", bad)
+    assert told("support", "f" * 64) == "", "not here: the replicas look at their own"

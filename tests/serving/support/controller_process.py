@@ -1,0 +1,27 @@
+"""A controller as a process: `python -m tests.serving.support.controller_process BOOTSTRAP SNAPSHOT`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+from serving.rollout.controller import Controller
+from serving.routes.follower import Follower
+from serving.settings import ControllerSettings
+from streams.log.read import KafkaSettings
+
+SETTINGS = ControllerSettings(canary_requests=6, poll_s=0.02, max_loras=1_000)  # other tests have aliases too
+
+
+def main() -> None:
+    bootstrap, snapshot = sys.argv[1:]
+    kafka = KafkaSettings(bootstrap)
+    follower = Follower(kafka, Path(snapshot))
+    follower.start()
+    adapters = Path(snapshot).parent / "adapters"
+    Controller(kafka, SETTINGS, follower, "controller/process", adapters).run(threading.Event())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streams import codec
+from streams.events import DeadLetter, InferenceServed, ScoreBatch
+from streams.ingest.agent import Ingest, by_partition
+from streams.ingest.prepare import GIVEN, SERVED
+from streams.lake.profiles import load
+from streams.lake.whylogs_format import count
+from streams.log.read import Raw
+from streams.topics import FEEDBACK_DLQ, INFERENCE_DLQ, SCORES
+from tests.streams.support.fakes import Died, FakeLog, raws
+from tests.streams.support.oracle import files
+from tests.streams.support.traffic import feedback, served, small
+
+EVENTS = [served("support", i) for i in range(120)]
+LOG = raws([*EVENTS[:50], b"poison", *EVENTS[40:80], EVENTS[3], *EVENTS[80:]])
+DUPLICATES = 11
+
+
+def ingest(log: FakeLog, root: Path, **changes: object) -> Ingest[InferenceServed]:
+    plan = small(root, "test", recent_offsets=1_000, block_offsets=40, profile_flush_s=0.001, **changes)
+
+    def tail(partition: int, first: int, end: int) -> Sequence[Raw]:
+        return LOG[first:end]
+
+    return Ingest(SERVED, plan, log, tail)
+
+
+async def taken(log: FakeLog, root: Path, edges: Sequence[int], died_at: Sequence[int] = ()) -> None:
+    """Takes the log cut at `edges`; where a worker dies, the next begins up to two batches earlier."""
+    worker, number = ingest(log, root), 0
+    bounds, deaths = [0, *edges, len(LOG)], list(died_at)
+    while number < len(bounds) - 1:
+        log.dies_at = len(log.calls) if number in deaths else None
+        try:
+            await worker.take(LOG[bounds[number] : bounds[number + 1]])
+            number += 1
+        except Died:
+            deaths.remove(number)
+            worker, number = ingest(log, root), max(0, number - 2)
+    await worker.close()
+
+
+def scored(log: FakeLog) -> list[str]:
+    """The ids that the judge would see: rows above its watermark."""
+    done, found = 0, []
+    for record in log.of(SCORES):
+        scores = codec.decode(ScoreBatch, record.value)
+        found += scores.rows.after(done).ids
+        done = max(done, scores.last_offset + 1)
+    return found
+
+
+def profiled(root: Path) -> int:
+    folders = (root / "profiles/support/version=support-0123456789ab").iterdir()
+    return sum(count(profile, "prompt_chars") for folder in folders if (profile := load(folder)))
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(st.integers(1, len(LOG) - 1), min_size=2, max_size=8), st.sets(st.integers(0, 6), max_size=3))
+async def test_wherever_it_dies_what_is_left_behind_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory, edges: set[int], died_at: set[int]
+) -> None:
+    calm, rough = tmp_path_factory.mktemp("calm"), tmp_path_factory.mktemp("rough")
+    calm_log, rough_log = FakeLog(), FakeLog()
+    await taken(calm_log, calm, [])
+    await taken(rough_log, rough, sorted(edges), sorted(died_at))
+    assert files(rough / "lake") == files(calm / "lake")
+    assert scored(rough_log) == scored(calm_log) == [event.id for event in EVENTS]
+    assert {letter.offset for letter in rough_log.events(INFERENCE_DLQ) if isinstance(letter, DeadLetter)} == {50}
+    assert profiled(rough) == profiled(calm) == len(EVENTS)
+
+
+async def test_a_restarted_worker_knows_what_came_before(tmp_path: Path) -> None:
+    log = FakeLog()
+    await ingest(log, tmp_path).take(LOG[:50])
+    await ingest(log, tmp_path).take(LOG[50:])
+    assert scored(log) == [event.id for event in EVENTS]
+
+
+async def test_taking_again_changes_nothing(tmp_path: Path) -> None:
+    log = FakeLog()
+    worker = ingest(log, tmp_path)
+    for _ in range(3):
+        await worker.take(LOG)
+    await worker.close()
+    assert scored(log) == [event.id for event in EVENTS]
+    assert profiled(tmp_path) == len(EVENTS)
+
+
+async def test_scores_are_confirmed_after_the_rows_are_on_disk(tmp_path: Path) -> None:
+    log = FakeLog(dies_at=0)
+    with pytest.raises(Died):
+        await ingest(log, tmp_path).take(LOG)
+    assert sum(map(len, files(tmp_path / "lake").values())) > 0
+    assert log.records == []
+
+
+async def test_feedback_is_taken_the_same_way(tmp_path: Path) -> None:
+    log = FakeLog()
+    labels = [feedback(event, i % 2 == 0) for i, event in enumerate(EVENTS[:20])]
+    worker = Ingest(GIVEN, small(tmp_path, "test"), log, lambda partition, first, end: [])
+    await worker.take(raws([*labels, *labels[:5], b"{"]))
+    (scores,) = [codec.decode(ScoreBatch, record.value) for record in log.of(SCORES)]
+    assert scores.rows.correct == [i % 2 == 0 for i in range(20)]
+    assert len(log.of(FEEDBACK_DLQ)) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9))))
+def test_records_of_a_partition_come_in_order_and_once(places: list[tuple[int, int]]) -> None:
+    found = by_partition([Raw(partition, offset, 0, None, None) for partition, offset in places])
+    assert {p: [raw.offset for raw in mine] for p, mine in found.items()} == {
+        p: sorted({offset for q, offset in places if q == p}) for p, _ in places
+    }
+
+
+async def test_profiles_of_a_partition_in_which_nothing_more_comes_are_written(tmp_path: Path) -> None:
+    lasting = small(tmp_path, "test", recent_offsets=1_000, block_offsets=40, profile_flush_s=1_000.0)
+    died, successor = (Ingest(SERVED, lasting, FakeLog(), lambda partition, first, end: []) for _ in range(2))
+    await died.take(LOG)
+    await successor.write_profiles([0])
+    assert profiled(tmp_path) == len(EVENTS)
+    await died.write_profiles([0])  # it only froze
+    await successor.write_profiles([0])
+    assert profiled(tmp_path) == len(EVENTS)
+
+
+async def test_the_next_batch_may_be_prepared_before_the_last_is_sent(tmp_path: Path) -> None:
+    calm, log = FakeLog(), FakeLog()
+    await taken(calm, tmp_path / "calm", [60])
+    worker = ingest(log, tmp_path / "ahead")
+    first = await worker.prepare(LOG[:60])
+    second = await worker.prepare(LOG[60:])
+    assert log.records == []
+    await worker.send(first)
+    await worker.send(second)
+    await worker.close()
+    assert scored(log) == scored(calm)
+    assert files(tmp_path / "ahead" / "lake") == files(tmp_path / "calm" / "lake")
+
+
+async def test_what_was_prepared_and_not_sent_is_prepared_again_by_the_next_worker(tmp_path: Path) -> None:
+    calm, log = FakeLog(), FakeLog()
+    await taken(calm, tmp_path / "calm", [60])
+    died = ingest(log, tmp_path / "rough")
+    await died.send(await died.prepare(LOG[:60]))
+    await died.prepare(LOG[60:100])
+    await taken(log, tmp_path / "rough", [60])
+    assert scored(log) == scored(calm)
+    assert files(tmp_path / "rough" / "lake") == files(tmp_path / "calm" / "lake")

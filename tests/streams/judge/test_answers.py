@@ -1,0 +1,148 @@
+"""What operators say of alarms goes through the log: recorded, in its turn, once, whoever judges the alias."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from monitor.operator_answer import Answer, Verb
+from streams import codec
+from streams.events import AlarmAnswered, AlarmCleared, AlarmKind, AlarmRaised, DecisionKind, DecisionRecorded, Event
+from streams.judge.agent import Judging
+from streams.judge.memory import ANSWERED_KEPT, JudgeRecord, shelf, start
+from streams.judge.step import Effects, Place, step
+from streams.log.read import Raw
+from streams.topics import ALARMS, LEDGER, SCORES, STATE
+from tests.streams.support import scenario
+from tests.streams.support.fakes import Died, FakeLog
+from tests.streams.support.scenario import RULES, chunks, once
+
+VERSION = "support-0123456789ab"
+ALARMED = 27  # records of a life: the harm is proven by then
+
+
+def said(verb: Verb = "clear", id: str = "said-1", version: str = VERSION) -> AlarmAnswered:
+    answer = Answer(version=version, verb=verb, by="cli", time_ms=0, reason="the prompt was mended")
+    return AlarmAnswered(id=id, alias="support", time_ms=0, answer=answer)
+
+
+def life(*heard: AlarmAnswered) -> list[tuple[str, Raw]]:
+    """An alias's life with what an operator says once the harm is proven."""
+    whole = scenario.records()
+    events = [(name, raw.value) for name, raw in whole[:ALARMED]]
+    events += [(SCORES.name, codec.encode(each)) for each in heard]
+    events += [(name, raw.value) for name, raw in whole[ALARMED:-1]]
+    return [(name, Raw(0, i, whole[-1][1].timestamp_ms, b"", value)) for i, (name, value) in enumerate(events)]
+
+
+def lived(*heard: AlarmAnswered) -> tuple[JudgeRecord, list[Effects]]:
+    memory, effects = start("support"), []
+    for event, place in scenario.heard(life(*heard)):
+        memory, found = step(RULES, memory, event, place)
+        effects.append(found)
+    return memory, effects
+
+
+def of(effects: list[Effects], name: str) -> list[Event]:
+    return [each for found in effects for each in getattr(found, name)]
+
+
+def kinds(effects: list[Effects], kind: AlarmKind = AlarmKind.QUALITY) -> list[str]:
+    told: list[AlarmCleared | AlarmRaised] = []
+    for found in effects:
+        told += [*found.cleared, *found.alarms]
+    return [each.cause if isinstance(each, AlarmCleared) else "raised" for each in told if each.kind is kind]
+
+
+def test_an_alarm_that_was_cleared_is_raised_again_while_the_harm_goes_on() -> None:
+    _, effects = lived(said())
+    assert kinds(effects) == ["raised", "cleared", "raised"]
+    first, *_ = (each for each in of(effects, "alarms") if isinstance(each, AlarmRaised))
+    (over,) = of(effects, "cleared")
+    assert isinstance(over, AlarmCleared)
+    assert (over.alarm_id, over.version, over.by, over.onset_ms) == (first.id, VERSION, "cli", first.onset_ms)
+
+
+def test_what_was_accepted_has_a_new_reference_and_no_alarm() -> None:
+    memory, effects = lived(said("accept"))
+    assert kinds(effects) == ["raised", "accepted"]
+    assert memory.judge.watches[VERSION].raised == {}
+
+
+def test_the_case_ends_and_the_next_alarm_opens_another() -> None:
+    memory, effects = lived(said())
+    assert memory.policy.case is not None
+    *_, newest = (each for each in of(effects, "alarms") if isinstance(each, AlarmRaised))
+    assert memory.policy.case.alarm_id == newest.id
+
+
+def test_an_answer_is_recorded_with_what_derives_it_again() -> None:
+    _, effects = lived(said("accept"), said(id="said-2", version="support-unknown"))
+    entries = [each for each in of(effects, "decisions") if isinstance(each, DecisionRecorded)]
+    accepted, vain = (each for each in entries if each.function == "judge.answer")
+    assert accepted.kind is vain.kind is DecisionKind.OPERATOR
+    assert accepted.summary.startswith(f"cli: accept: {VERSION}: the alarm of kind quality is over: ")
+    assert vain.summary == "cli: clear: support-unknown: no alarm was open (the prompt was mended)"
+    assert vain.output == []
+
+
+def test_an_answer_is_taken_once() -> None:
+    memory, _ = lived(said())
+    assert step(RULES, memory, said(), Place(SCORES.name, 0, 99, 1)) == (memory, Effects())
+    again, effects = step(RULES, memory, said(id="said-2"), Place(SCORES.name, 0, 0, 1))
+    assert len(effects.cleared) == 1
+    assert again.age > memory.age
+
+
+def test_what_was_answered_is_remembered_within_bounds() -> None:
+    memory = start("support")
+    for k in range(3 * ANSWERED_KEPT):
+        memory, _ = step(RULES, memory, said(id=f"said-{k}"), Place(SCORES.name, 0, k, 1))
+    assert len(memory.answered) == ANSWERED_KEPT
+
+
+def judging(log: FakeLog) -> Judging:
+    return Judging(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, lambda alarm: None)
+
+
+async def survived(log: FakeLog, taken: list[tuple[str, Raw]], size: int) -> int:
+    """A life in batches; a worker that dies is followed by another, which starts where nothing was acknowledged.
+    Returns how many died."""
+    done, acknowledged, deaths, worker = 0, 0, 0, judging(log)
+    while done < len(taken):
+        try:
+            settled = await worker.take(chunks(taken[done : done + size]))
+            done += size
+            acknowledged = max([acknowledged, *(chunk.end for chunk in settled)])
+        except Died:
+            deaths, done, worker = deaths + 1, acknowledged, judging(log)
+    return deaths
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dies_at", range(12, 28, 2))
+async def test_where_the_worker_dies_changes_nothing_of_an_answer(dies_at: int) -> None:
+    calm, rough = FakeLog(), FakeLog(dies_at)
+    taken = life(said())
+    assert (await survived(calm, taken, 3), await survived(rough, taken, 3)) == (0, 1)
+    assert once(rough) == once(calm)
+    assert [type(each) for each in once(calm)[ALARMS.name]] == [AlarmRaised, AlarmCleared, AlarmRaised]
+    assert memory_of(rough) == memory_of(calm)
+
+
+def memory_of(log: FakeLog) -> JudgeRecord:
+    return shelf(0, log.raws(STATE)).records["support"]
+
+
+async def test_a_memory_that_took_an_answer_wins_over_the_one_before_it() -> None:
+    log, taken = FakeLog(), life()
+    worker = judging(log)
+    await worker.take(chunks(taken[:ALARMED]))
+    record = Raw(0, ALARMED, 0, b"", codec.encode(msgspec.structs.replace(said(), time_ms=0)))
+    await worker.take(chunks([(SCORES.name, record)]))
+    assert memory_of(log).answered == ["said-1"]
+    assert memory_of(log).judge.watches[VERSION].raised == {}
+    assert [entry.function for entry in log.events(LEDGER) if isinstance(entry, DecisionRecorded)][-2:] == [
+        "judge.answer",
+        "policy.decide",
+    ]

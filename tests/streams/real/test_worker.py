@@ -1,0 +1,189 @@
+"""The worker against real Kafka, in a process of its own that is killed without warning."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deploy.stack import ports
+from monitor.settings import MonitorSettings, PolicySettings
+from streams import dead_letters as dlq
+from streams.events import AlarmRaised, ScoreBatch
+from streams.lake import table as lake
+from streams.log.read import KafkaSettings, read
+from streams.topics import ALARMS, FEEDBACK, INFERENCE, SCORES
+from tests.streams.support import oracle
+from tests.streams.support.exactly import judged_exactly, life, profiled_exactly
+from tests.streams.support.traffic import Plan, Process, feedback, produce, served, small
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+MONITOR = MonitorSettings(reference_events=400, window_s=20)
+POLICY = PolicySettings(min_fresh_labels=60)
+
+
+@pytest.fixture
+def alias() -> str:
+    return f"t-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def plan(kafka: KafkaSettings, alias: str, tmp_path: Path) -> Plan:
+    return Plan(kafka, small(tmp_path, alias), MONITOR, POLICY)
+
+
+@pytest.fixture
+def worker(plan: Plan, tmp_path: Path) -> Iterator[Process]:
+    process = Process(plan, tmp_path / "worker.log")
+    yield process
+    process.kill()
+
+
+def test_events_become_rows_scores_and_letters(kafka: KafkaSettings, worker: Process, plan: Plan, alias: str) -> None:
+    replies = [served(alias, i) for i in range(500)]
+    labels = [feedback(reply, True) for reply in replies[:200]]
+    poison = [b"{", b"\xff", f'{{"alias": "{alias}"}}'.encode()]
+    places = produce(kafka, INFERENCE, [*replies[:100], *replies[:40], *replies[100:]])
+    bad = produce(kafka, INFERENCE, poison, partition=1)
+    told = produce(kafka, FEEDBACK, [*labels, *labels[:30]])[: len(labels)]
+    worse = produce(kafka, FEEDBACK, poison, partition=2)
+    last = produce(kafka, INFERENCE, [served(alias, 500)], partition=1)
+    worker.start()
+    ends = oracle.ends("inference", [*places, *last]) | oracle.ends("feedback", told)
+    oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    table = lake.read(plan.settings.lake, INFERENCE, alias=alias)
+    assert table["id"].to_pylist() == [served(alias, i).id for i in range(501)]
+    assert oracle.rows(plan.settings.lake, FEEDBACK, alias) == 200
+    rows = [
+        r for record in read(kafka, SCORES, ScoreBatch) if record.event.alias == alias for r in record.event.rows.ids
+    ]
+    assert sorted(rows) == sorted([*(e.id for e in replies), served(alias, 500).id, *(e.event_id for e in labels)])
+    lost = {(r.event.partition, r.event.offset) for r in dlq.letters(kafka, INFERENCE)}
+    assert set(bad) <= lost
+    lost = {(r.event.partition, r.event.offset) for r in dlq.letters(kafka, FEEDBACK)}
+    assert set(worse) <= lost
+
+
+def test_killed_again_and_again_nothing_is_lost_or_doubled(
+    kafka: KafkaSettings, worker: Process, plan: Plan, alias: str, tmp_path: Path
+) -> None:
+    replies, labels = life(alias)
+    root, parts = plan.settings.lake, 4
+    size = len(replies) // parts
+    sent: list[tuple[int, int]] = []
+    told: list[tuple[int, int]] = []
+    for part in range(parts):
+        cut = slice(part * size, (part + 1) * size)
+        sent += produce(kafka, INFERENCE, [*replies[cut], *replies[cut][::9]])[:size]  # a batch of nothing but
+        told += produce(kafka, FEEDBACK, [*labels[cut], *labels[cut][::7]])[:size]  # duplicates makes no scores
+        worker.start()
+        if part < parts - 1:
+            enough = part * size + size // (part + 2)
+            oracle.wait(lambda enough=enough: oracle.rows(root, INFERENCE, alias) >= enough, what=f"part {part}")  # type: ignore[misc]
+            worker.kill(signal.SIGKILL)
+    ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
+    oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    reports = [alarm.report for alarm in oracle.kept(kafka, ALARMS, alias).values() if isinstance(alarm, AlarmRaised)]
+    assert reports
+    oracle.wait(lambda: all(report and Path(report).exists() for report in reports), what="the alarms' reports")
+    worker.kill(signal.SIGTERM)
+
+    assert oracle.rows(root, INFERENCE, alias) == len(replies)
+    assert oracle.rows(root, FEEDBACK, alias) == len(labels)
+    assert oracle.files(root) == oracle.lake_files(kafka, plan.settings, tmp_path / "calm")
+    judged_exactly(kafka, plan, alias, labels=len(labels))
+    profiled_exactly(plan, alias, len(replies))
+
+
+def test_workers_that_come_and_go_share_the_work(
+    kafka: KafkaSettings, worker: Process, plan: Plan, alias: str, tmp_path: Path
+) -> None:
+    replies, labels = life(alias)
+    other, root, size = Process(plan, tmp_path / "other.log"), plan.settings.lake, 60
+    sent: list[tuple[int, int]] = []
+    told: list[tuple[int, int]] = []
+    try:
+        worker.start()
+        other.start()
+        for first in range(0, len(replies), size):
+            cut = slice(first, first + size)
+            sent, told = (
+                [*sent, *produce(kafka, INFERENCE, replies[cut])],
+                [*told, *produce(kafka, FEEDBACK, labels[cut])],
+            )
+            time.sleep(0.3)
+            if first > len(replies) // 2 and worker.alive and worked(tmp_path / "other.log"):
+                worker.kill(signal.SIGKILL)
+        assert not worker.alive, "the workers never shared the work"
+        ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
+        oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    finally:
+        other.kill(signal.SIGTERM)
+    assert oracle.files(root) == oracle.lake_files(kafka, plan.settings, tmp_path / "calm")
+    judged_exactly(kafka, plan, alias, labels=len(labels))
+
+
+def worked(log: Path) -> bool:
+    return "partition opened" in log.read_text()
+
+
+def test_a_worker_that_hangs_says_so(kafka: KafkaSettings, plan: Plan, alias: str, tmp_path: Path) -> None:
+    """Its disk answers no more: the lake's open file is a pipe that nobody writes to."""
+    (place, *_) = produce(kafka, INFERENCE, [served(alias, i) for i in range(10)], partition=1)
+    port = ports.free(1)[0]
+    changed = replace(plan.settings, metrics_port=port, lag_every_s=0.2, stalled_s=2.0, recent_offsets=10)
+    block = place[1] // changed.block_offsets * changed.block_offsets
+    _hang(changed.lake / INFERENCE.name / "partition=1", range(0, block + 1, changed.block_offsets))
+    process = Process(msgspec.structs.replace(plan, settings=changed), tmp_path / "worker.log")
+    process.start()
+    try:
+        # all partitions of the agent wait with it: other tests' events may be in them
+        stalled = re.compile(r'homeostat_consumer_stalled_partitions{topic="inference.events"} [1-4]\.0')
+        oracle.wait(lambda: stalled.search(_metrics(port)) is not None, what="the metric")
+        said = [line for line in (tmp_path / "worker.log").read_text().splitlines() if "stalled" in line]
+        assert any("partition=1 topic=inference.events" in line for line in said)
+    finally:
+        process.kill()
+
+
+def _hang(folder: Path, blocks: range) -> None:
+    folder.mkdir(parents=True)
+    for first in blocks:
+        os.mkfifo(folder / f"{first:020d}.parquet")
+
+
+def _metrics(port: int) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
+def test_labels_that_wait_keep_no_reply_from_being_handled(
+    kafka: KafkaSettings, plan: Plan, alias: str, tmp_path: Path
+) -> None:
+    """4,000 labels are in the log before their replies, far more than are held at once. Each batch of labels waits a
+    while for replies; were replies held up by labels that wait for them, these would take a quarter of an hour."""
+    changed = replace(plan.settings, batch_events=50)
+    worker = Process(msgspec.structs.replace(plan, settings=changed), tmp_path / "worker.log")
+    replies = [served(alias, i) for i in range(4_000)]
+    produce(kafka, FEEDBACK, [feedback(reply, True) for reply in replies])
+    produce(kafka, INFERENCE, replies)
+    worker.start()
+    try:
+        root = changed.lake
+        oracle.wait(lambda: oracle.rows(root, INFERENCE, alias) == 4_000, timeout_s=90, what="all replies")
+        oracle.wait(lambda: oracle.rows(root, FEEDBACK, alias) == 4_000, what="all labels")
+    finally:
+        worker.kill()

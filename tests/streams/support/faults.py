@@ -1,0 +1,82 @@
+"""A worker with one weak spot, where it kills itself, freezes or dawdles: `python -m tests.streams.support.faults
+SPOT`, with the plan on standard input as for `tests.streams.support.worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+import pyarrow.parquet as pq
+
+from streams.log.outbox import Insistent, Outgoing
+from tests.streams.support import worker
+
+DAWDLES_S = 15.0
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """Where: before or after a record of topic `what` is confirmed (or an event of that kind), or (`what` is "file")
+    after a file of the lake is written and before it takes its name; the `nth` time."""
+
+    what: str
+    when: Literal["before", "after"] = "after"
+    how: Literal["die", "freeze", "dawdle"] = "die"
+    nth: int = 1
+
+
+def act(how: str) -> None:
+    if how == "dawdle":
+        time.sleep(DAWDLES_S)
+    else:
+        os.kill(os.getpid(), signal.SIGKILL if how == "die" else signal.SIGSTOP)
+
+
+def weaken(spot: Spot) -> None:
+    """This process has that weak spot from now on."""
+    left = [spot.nth]
+
+    def passed() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            act(spot.how)
+
+    if spot.what == "file":
+        pq.write_table = _then(pq.write_table, passed)
+    else:
+        _weaken_outbox(spot, passed)
+
+
+def _then(work: Callable[..., Any], passed: Callable[[], None]) -> Callable[..., Any]:
+    def both(*args: Any, **more: Any) -> Any:
+        result = work(*args, **more)
+        passed()
+        return result
+
+    return both
+
+
+def _weaken_outbox(spot: Spot, passed: Callable[[], None]) -> None:
+    confirm = Insistent.confirm
+
+    async def weak(self: Insistent, records: Sequence[Outgoing]) -> None:
+        there = any(
+            spot.what in (record.topic.name, dict(record.headers).get("ce_type", b"").decode()) for record in records
+        )
+        if there and spot.when == "before":
+            passed()
+        await confirm(self, records)
+        if there and spot.when == "after":
+            passed()
+
+    Insistent.confirm = weak  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    weaken(msgspec.json.decode(sys.argv[1], type=Spot))
+    asyncio.run(worker.work(worker.plan()))

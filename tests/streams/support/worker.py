@@ -1,0 +1,32 @@
+"""A worker process for tests: its settings come as JSON on standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from streams.worker.app import run
+from tests.streams.support.traffic import Plan
+
+
+def _path(kind: type, value: object) -> object:
+    return Path(str(value)) if kind is Path else value
+
+
+async def work(plan: Plan) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await run(plan.kafka, plan.settings, plan.monitor, plan.policy, stop)
+
+
+def plan() -> Plan:
+    """What standard input says."""
+    return msgspec.json.decode(sys.stdin.buffer.read(), type=Plan, dec_hook=_path)
+
+
+if __name__ == "__main__":
+    asyncio.run(work(plan()))
