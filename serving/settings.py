@@ -8,13 +8,13 @@ from typing import Literal
 
 from monitor.describe.pii import PATTERNS
 from monitor.metrics import METRICS
+from streams.identity import LORA_RANKS
 
 TAG_HEADERS = {
     "x-homeostat-tenant": "tenant",
     "x-homeostat-language": "language",
     "x-homeostat-group": "group",
 }
-LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes for its --max-lora-rank
 
 
 @dataclass(frozen=True, slots=True)

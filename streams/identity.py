@@ -12,6 +12,7 @@ from pathlib import Path
 
 ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
 VERSION = re.compile(rf"(?P<alias>{ALIAS.pattern})-(?P<digest>[0-9a-f]{{12}})")
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes for its --max-lora-rank
 EVALUATION = "evaluation-"  # before a version: a candidate's name while it is evaluated, no client's business
 ANSWER_DIGITS = 18  # of an answer's digest; those of 16 are of answers that were normalised in another way
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")

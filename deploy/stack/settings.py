@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from serving.settings import LORA_RANKS
+from streams.identity import LORA_RANKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A recipe: every knob of a training, from a TOML file, checked as a whole before anything expensive starts."""
+"""Recipes: every knob of a training, from a TOML file, checked as a whole before anything expensive starts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from streams.files import utf8
+from streams.identity import LORA_RANKS
 
 QLORA = Path(__file__).with_name("recipes") / "qlora.toml"
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what an engine can be told to hold
+MOST_RANK = LORA_RANKS[-1]
 HEADS = ("lm_head", "embed_out", "embed_in", "embed_tokens", "word_embeddings", "wte", "wpe")  # usual names of them
 
 Table = Mapping[str, Any]
@@ -29,7 +30,7 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantisation:
-    """How the frozen weights are held."""
+    """The format of the frozen weights."""
 
     enabled: bool
     type: str
@@ -49,7 +50,7 @@ class Lora:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """How it is learned."""
+    """The course of the training."""
 
     learning_rate: float
     warm_learning_rate: float
@@ -71,7 +72,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """All of it; `recipes/qlora.toml` explains each knob."""
+    """All knobs of a training; `recipes/qlora.toml` explains each."""
 
     name: str
     quantisation: Quantisation
@@ -81,20 +82,20 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """What a value must be."""
+    """The condition that a value must meet."""
 
     holds: Callable[[Any], bool]
     expected: str
 
 
 def find(name: str) -> Recipe:
-    """The recipe of that name in `recipes`, or the one in the TOML file of that path. Raises RecipeError."""
+    """Return the recipe of that name in `recipes`, or the one in the TOML file of that path. Raises RecipeError."""
     known = QLORA.parent / f"{name}.toml"
     return load(known if known.is_file() else Path(name))
 
 
 def load(path: Path = QLORA) -> Recipe:
-    """The recipe in a TOML file; RecipeError names every problem with field, value and expectation."""
+    """Read the recipe in a TOML file. Raises RecipeError, which names each problem's field, value and expectation."""
     try:
         table = tomllib.loads(utf8(path.read_bytes()))
     except OSError as error:
@@ -107,7 +108,7 @@ def load(path: Path = QLORA) -> Recipe:
 
 
 def parse(table: Table, source: str = "recipe") -> Recipe:
-    """The recipe in a table; RecipeError as `load`."""
+    """Return the recipe in a table. Raises RecipeError as `load`."""
     problems = [*_unknown(table), *_wrong(table)]
     if problems:
         raise RecipeError(source, problems)
@@ -184,7 +185,7 @@ KNOBS: dict[str, Knob] = {
     "quantisation.type": _one_of("nf4", "fp4"),
     "quantisation.double": _FLAG,
     "quantisation.compute_dtype": _one_of("auto", "float32", "bfloat16"),
-    "lora.r": Knob(lambda value: type(value) is int and 1 <= value <= RANKS[-1], f"a whole number, 1 to {RANKS[-1]}"),
+    "lora.r": Knob(lambda value: type(value) is int and 1 <= value <= MOST_RANK, f"a whole number, 1 to {MOST_RANK}"),
     "lora.alpha": _whole(1),
     "lora.dropout": _SHARE,
     "lora.target_modules": Knob(
