@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from monitor.characters import caseless
@@ -135,6 +135,11 @@ METRICS: dict[str, Metric] = {
     "rouge_l": rouge_l,
     "json_validity": json_validity,
 }
+
+
+def metric_name(metrics: Mapping[str, str], alias: str) -> str:
+    """Return the name of the metric that scores an alias's answers: exact match, unless the settings name another."""
+    return metrics.get(alias, exact_match.__name__)
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
-"""Works off retraining requests, one at a time: claims one, runs its job, records the verdict, then reports it.
+"""The trainer: takes retraining requests one at a time, runs each one's job, records the verdict, then reports it.
 
-Killed at any point, it or another trainer takes the request up again once the lease has ended: the job goes on from
-its checkpoint, and verdict and report are the same records under the same ids."""
+Killed at any point, it or another trainer takes the request again once the lease has ended: the job goes on from its
+checkpoint, and verdict and report are the same records under the same ids."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from pathlib import Path
 import structlog
 from kafka.errors import KafkaError
 
+from monitor.metrics import metric_name
 from retrain import metrics
 from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
-from retrain.job import OUTCOME, PROGRESS, SPEC, Progress
+from retrain.job import OUTCOME, PROGRESS, SPEC, TrainingProgress
 from retrain.job_files import JobOutcome, JobSpec, concluded, read, write
 from retrain.requests import Inbox
 from retrain.settings import RetrainSettings
@@ -50,24 +51,24 @@ class Withdrawn(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
-    """Where a trainer works."""
+class TrainerPaths:
+    """A trainer's folders, its engine, and its aliases' metrics."""
 
     model_dir: Path
     var: Path
     engine: str
-    metrics: Mapping[str, str] = field(default_factory=dict)  # alias -> metric; exact_match
+    metrics: Mapping[str, str] = field(default_factory=dict)  # alias -> metric; `monitor.metrics.metric_name`
 
 
 class Trainer:
-    """`me` tells trainers apart, and is the same after a restart."""
+    """One trainer. `me` is its name among trainers, the same after a restart."""
 
-    def __init__(self, kafka: KafkaSettings, settings: RetrainSettings, place: Workplace, me: str) -> None:
-        self._settings, self._place, self._me = settings, place, me
+    def __init__(self, kafka: KafkaSettings, settings: RetrainSettings, paths: TrainerPaths, me: str) -> None:
+        self._settings, self._paths, self._me = settings, paths, me
         self._inbox, self._writer = Inbox(kafka), Writer(kafka, me)
 
     def run(self, stop: threading.Event) -> None:
-        """Blocks until `stop`; a job that runs then is ended and its request given back."""
+        """Work until `stop`; a job that runs then is ended and its request released."""
         self._inbox.start()
         while not stop.wait(POLL_S):
             try:
@@ -91,7 +92,7 @@ class Trainer:
             return
 
     def _claim(self, request: RetrainRequested) -> bool:
-        """Whether the request is ours, by the log's order."""
+        """Claim the request; return whether this trainer holds it, by the log's order."""
         claim = self._lease(request, self._settings.lease_s)
         deadline = time.monotonic() + SEEN_WITHIN_S
         while claim not in self._inbox.results and time.monotonic() < deadline:
@@ -120,7 +121,7 @@ class Trainer:
             metrics.BUSY.set(0)
 
     def _outcome(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> JobOutcome:
-        """The job's, or why there is none: what one request meets must not keep the others waiting."""
+        """Return the job's outcome, or the problem that kept it from one: other requests must not wait for it."""
         try:
             return self._job(request, route, stop)
         except (Withdrawn, KafkaError):
@@ -130,8 +131,8 @@ class Trainer:
             return JobOutcome(problem=f"the job could not be run: {type(error).__name__}: {error}")
 
     def _job(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> JobOutcome:
-        """Runs the job to its outcome; Withdrawn where it must not go on."""
-        folder = (self._place.var / "jobs" / request.id).resolve()
+        """Run the job to its outcome. Raises Withdrawn where it must not go on."""
+        folder = (self._paths.var / "jobs" / request.id).resolve()
         write(folder / SPEC, self._spec(request, route))
         command = [sys.executable, "-m", "retrain.job", str(folder)]
         with (folder / "log").open("ab") as output:
@@ -140,7 +141,7 @@ class Trainer:
                 self._watch(process, request, folder, stop)
             finally:
                 _end(process)
-        return concluded(folder / OUTCOME) or JobOutcome(problem=_silence(process, folder))
+        return concluded(folder / OUTCOME) or JobOutcome(problem=_no_outcome(process, folder))
 
     def _watch(
         self, process: subprocess.Popen[bytes], request: RetrainRequested, folder: Path, stop: threading.Event
@@ -156,12 +157,12 @@ class Trainer:
             if now - renewed > self._settings.lease_s / 3:
                 self._lease(request, self._settings.lease_s)
                 renewed = now
-            progress = read(folder / PROGRESS, Progress)
+            progress = read(folder / PROGRESS, TrainingProgress)
             metrics.STEPS.set(progress.step if progress else 0)
             stop.wait(POLL_S)
 
     def _objection(self, request: RetrainRequested, stop: threading.Event) -> str:
-        """Why the job must not go on; empty where it may."""
+        """Return why the job must not go on; empty where it may."""
         route = self._inbox.routes.get(request.alias)
         if stop.is_set():
             return "the trainer is stopped"
@@ -176,16 +177,16 @@ class Trainer:
             request=request,
             settings=self._settings,
             champion_digest=route.adapters[request.champion],
-            model_dir=self._place.model_dir.resolve(),
-            var=self._place.var.resolve(),
-            engine=self._place.engine,
-            metric=self._place.metrics.get(request.alias, "exact_match"),
+            model_dir=self._paths.model_dir.resolve(),
+            var=self._paths.var.resolve(),
+            engine=self._paths.engine,
+            metric=metric_name(self._paths.metrics, request.alias),
             attempt=attempt(request, self._inbox.requests, self._inbox.results),
             parent=os.getpid(),
         )
 
     def _conclude(self, request: RetrainRequested, outcome: JobOutcome) -> None:
-        """The verdict is in the ledger before anybody acts on it."""
+        """Record the verdict in the ledger, then report it: no process acts on a verdict that is not recorded."""
         if outcome.verdict is None or outcome.gate is None:
             self._fail(request, outcome.problem or "the job came to no verdict")
             return
@@ -240,8 +241,8 @@ class Trainer:
         )
 
 
-def _silence(process: subprocess.Popen[bytes], folder: Path) -> str:
-    """Why a job that has ended tells nothing."""
+def _no_outcome(process: subprocess.Popen[bytes], folder: Path) -> str:
+    """Return why a job has ended without an outcome."""
     unread = f"{folder / OUTCOME} cannot be read, and " if (folder / OUTCOME).exists() else ""
     return f"{unread}the job ended with status {process.returncode}; see {folder / 'log'}"
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
-from monitor.metrics import METRICS, exact_match
+from monitor.metrics import METRICS, metric_name
 from serving.gateway.feedback import LONGEST, RIGHT
 from serving.gateway.masking import Masker
 from streams import codec
@@ -83,7 +83,7 @@ def _event(
     if len(row.label) > LONGEST:
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
     reply = rows[row.id]
-    metric = METRICS[answers.metrics.get(reply.alias, exact_match.__name__)]
+    metric = METRICS[metric_name(answers.metrics, reply.alias)]
     label = answers.masker(row.label)
     return FeedbackGiven(
         id=codec.deterministic_id("feedback", row.id, REVIEWER, label),

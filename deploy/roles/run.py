@@ -266,13 +266,13 @@ def trainer(config: Config) -> None:
     from prometheus_client import start_http_server
 
     from deploy.stack.lifecycle import model_folder
-    from retrain.trainer import Trainer, Workplace
+    from retrain.trainer import Trainer, TrainerPaths
 
     stack, stop = config.stack, threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     start_http_server(stack.trainer_metrics_port, addr=HOST)
-    place = Workplace(
+    place = TrainerPaths(
         model_dir=model_folder(stack),
         var=stack.var,
         engine=next(iter(stack.engine_urls().values())),

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from monitor.characters import blank
-from monitor.metrics import METRICS, exact_match, normalise
+from monitor.metrics import METRICS, exact_match, metric_name, normalise
 from serving import metrics
 from serving.gateway.access.admission import Volume
 from serving.gateway.access.keys import Key
@@ -101,7 +101,7 @@ class Feedback:
         truth = body.label if body.label is not None else body.correction
         if truth is None:
             return None
-        metric = METRICS[self.settings.metrics.get(alias, exact_match.__name__)]
+        metric = METRICS[metric_name(self.settings.metrics, alias)]
         if metric is exact_match and len(about.answer) == ANSWER_DIGITS:
             return hmac.compare_digest(self.signer.answer_digest(about.event_id, normalise(truth)), about.answer)
         answer = self.recent.get(about.event_id)

@@ -16,7 +16,7 @@ from retrain import trainer as module
 from retrain.evaluation.gate import GateInput, judge
 from retrain.job_files import JobOutcome, JobSpec, read, write
 from retrain.settings import RetrainSettings
-from retrain.trainer import Trainer, Workplace
+from retrain.trainer import Trainer, TrainerPaths
 from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RetrainStatus, RouteWritten
 from streams.log.read import KafkaSettings
 from streams.topics import Topic
@@ -71,7 +71,7 @@ class Scene:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log, self.folder, self.stop = Log(), folder, threading.Event()
-        place = Workplace(model_dir=folder, var=folder, engine="http://engine")
+        place = TrainerPaths(model_dir=folder, var=folder, engine="http://engine")
         self.trainer = Trainer(KafkaSettings("nowhere:1"), RetrainSettings(lease_s=3.0), place, "trainer/me")
         monkeypatch.setattr(self.trainer, "_inbox", self.log)
         monkeypatch.setattr(self.trainer, "_writer", self.log)

@@ -7,13 +7,13 @@ import threading
 from pathlib import Path
 
 from retrain.settings import RetrainSettings
-from retrain.trainer import Trainer, Workplace
+from retrain.trainer import Trainer, TrainerPaths
 from streams.log.read import KafkaSettings
 
 
 def main() -> None:
     bootstrap, model, var, engine, recipe = sys.argv[1:]
-    place = Workplace(model_dir=Path(model), var=Path(var), engine=engine)
+    place = TrainerPaths(model_dir=Path(model), var=Path(var), engine=engine)
     settings = RetrainSettings(recipe=recipe, lease_s=6.0, threads=1, min_gain=0.0)
     Trainer(KafkaSettings(bootstrap), settings, place, "trainer/test").run(threading.Event())
 
