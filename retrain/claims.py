@@ -1,7 +1,8 @@
-"""Who works on which request: leases in the log's order; pure.
+"""Leases on retraining requests, in the log's order; pure.
 
-The first claim of a request wins it until its lease ends, and keeps it with every claim it makes before that. A later
-claim by somebody else wins only once the lease has ended. All readers agree, because they read the same order."""
+The trainer whose claim is first holds the request until its lease ends, and renews the lease with every claim that it
+makes before that. Another trainer's claim counts only once the lease has ended. All readers agree, because they read
+the same order."""
 
 from __future__ import annotations
 
@@ -17,14 +18,14 @@ HELD = (RetrainStatus.CLAIMED, RetrainStatus.TRAINING)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who holds a request, and until when."""
+    """A trainer's hold on a request, and its end."""
 
     by: str
     until_ms: int
 
 
 def holder(results: Iterable[RetrainReported], request_id: str) -> Lease | None:
-    """The last lease of a request, ended or not; None where nobody ever claimed it."""
+    """Return the last lease of a request, ended or not; None where no trainer ever claimed it."""
     lease: Lease | None = None
     for each in results:
         if each.request_id != request_id or each.status not in HELD:
@@ -35,7 +36,7 @@ def holder(results: Iterable[RetrainReported], request_id: str) -> Lease | None:
 
 
 def owner(results: Iterable[RetrainReported], request_id: str, now_ms: int) -> str | None:
-    """Who holds the request now."""
+    """Return the trainer that holds the request now; None where none does."""
     lease = holder(results, request_id)
     return lease.by if lease is not None and lease.until_ms >= now_ms else None
 
@@ -43,7 +44,7 @@ def owner(results: Iterable[RetrainReported], request_id: str, now_ms: int) -> s
 def pending(
     requests: Sequence[RetrainRequested], results: Sequence[RetrainReported], me: str, now_ms: int
 ) -> list[RetrainRequested]:
-    """Requests that have no result and that nobody else holds, each once, in the order of the log."""
+    """Return the requests that have no result and that no other trainer holds, each once, in the order of the log."""
     ended = {each.request_id for each in results if each.status in ENDED}
     found: dict[str, RetrainRequested] = {}
     for request in requests:
@@ -53,6 +54,7 @@ def pending(
 
 
 def attempt(request: RetrainRequested, requests: Iterable[RetrainRequested], results: Iterable[RetrainReported]) -> int:
-    """Which verdict about the same alarm this one is, from 1: each that was sought before had its chance to err."""
+    """Return the number of this verdict among those about the same alarm, from 1: each earlier one had its chance to
+    err."""
     same = {each.id for each in requests if each.alarm_id == request.alarm_id and each.id != request.id}
     return 1 + len({each.request_id for each in results if each.request_id in same and each.status in JUDGED})

@@ -1,4 +1,4 @@
-"""A first adapter, from rows that somebody labelled: the champion that everything later is compared with."""
+"""The first adapter of an alias, from labelled rows: the champion that later candidates are compared with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrain.data.dataset import Dataset, once
 from retrain.data.example import FIRST, Example
 from retrain.settings import RetrainSettings
 from retrain.training import recipe, tracking
-from retrain.training.train import Progress, silent, train
+from retrain.training.train import OnStep, silent, train
 from streams.codec import deterministic_id
 from streams.events import Message
 
@@ -27,10 +27,10 @@ def first_adapter(
     model_dir: Path,
     var: Path,
     settings: RetrainSettings,
-    progress: Progress = silent,
+    progress: OnStep = silent,
 ) -> Adapter:
-    """Trains on (text, label) rows and puts the adapter into `<var>/adapters`, its rows into `<var>/datasets`, where a
-    later retraining finds them again. Raises ValueError or OSError for a model or rows that cannot be used."""
+    """Train on (text, label) rows; put the adapter into `<var>/adapters` and its rows into `<var>/datasets`, where a
+    later retraining finds them. Raises ValueError or OSError where the model or the rows cannot be used."""
     check_model(model_dir)
     knobs = recipe.find(settings.recipe)
     base = base_model_id(model_dir, var / "digests")
@@ -65,7 +65,7 @@ def first_adapter(
 
 
 def examples(rows: Sequence[tuple[str, str]]) -> Dataset:
-    """Rows for training only, each question once."""
+    """Return the rows as a dataset for training only, each question once."""
     dropped: Counter[str] = Counter()
     made = [
         Example(

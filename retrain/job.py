@@ -1,7 +1,7 @@
 """One retraining, in a process of its own: `python -m retrain.job FOLDER`. Dataset, training, evaluation, verdict.
 
-Everything it needs is in FOLDER/job.json, everything it found in FOLDER/outcome.json. Killed and started again it goes
-on: with the same rows, from the training's last checkpoint, in the same MLflow run."""
+Its input is FOLDER/job.json, its result FOLDER/outcome.json. Killed and started again it goes on: with the same rows,
+from the training's last checkpoint, in the same MLflow run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,25 +21,21 @@ from typing import Any
 
 import msgspec
 import structlog
-from msgspec.structs import replace
 
-from monitor.metrics import METRICS
 from retrain.adapters import Adapter, commit
 from retrain.base_model import base_model_id, check_model, former_base_model_id
-from retrain.data import labelled as harvest
 from retrain.data import manifest
-from retrain.data.dataset import NEWEST, Dataset, apart, build, capped, once
-from retrain.data.example import Example
-from retrain.data.likeness import Likeness
+from retrain.data.dataset import Dataset
 from retrain.data.manifest import Manifest
 from retrain.evaluation.comparison import compare, summary
-from retrain.evaluation.gate import judge
+from retrain.evaluation.gate import GateInput, judge
 from retrain.evaluation.limits import context_of, limits
 from retrain.job_files import JobOutcome, JobSpec, concluded, read, write
+from retrain.job_rows import later, rows
 from retrain.training import recipe, tracking
+from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
-from retrain.training.teachable import usable
-from retrain.training.train import Trained, lessons, train
+from retrain.training.train import OnStep, Trained, train
 from streams.identity import adapter_digest, adapter_path
 
 log = structlog.get_logger()
@@ -49,8 +44,8 @@ SPEC, OUTCOME, PROGRESS = "job.json", "outcome.json", "progress.json"
 LOOK_S = 1.0
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """How far the training is."""
+class TrainingProgress(msgspec.Struct, frozen=True):
+    """The training's steps so far, and its loss."""
 
     step: int
     steps: int
@@ -58,7 +53,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def main(folder: Path) -> int:
-    """Works until there is an outcome; 0 where there is one, a failed retraining included."""
+    """Work until there is an outcome; return 0 where there is one, a failed retraining included."""
     spec = read(folder / SPEC, JobSpec)
     if spec is None:
         print(f"{folder / SPEC}: missing or unreadable; the trainer writes it", file=sys.stderr)
@@ -74,13 +69,13 @@ def main(folder: Path) -> int:
 def _outcome(spec: JobSpec, folder: Path) -> JobOutcome:
     try:
         return work(spec, folder)
-    except Exception as error:  # the job's top: the trainer must hear of it
+    except Exception as error:  # the job's top: the outcome names the error
         log.exception("retraining failed", request=spec.request.id)
         return JobOutcome(problem=f"{type(error).__name__}: {error}")
 
 
 def work(spec: JobSpec, folder: Path) -> JobOutcome:
-    """Raises what keeps it from a verdict."""
+    """Return the outcome of one retraining. Raises whatever keeps it from a verdict."""
     request, settings = spec.request, spec.settings
     check_model(spec.model_dir)
     knobs = recipe.find(settings.recipe)
@@ -89,11 +84,9 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
     listed, dataset = rows(spec, folder, base, tokenizer)
     taught = [row.lesson() for row in dataset.train]
     untaught = lessons(tokenizer, taught, knobs.training.max_length, settings.max_left_out).left_out
+    warm = champion if knobs.training.warm_start == "champion" else None
     parameters = {"dataset": listed.digest, "base_model": base, "champion": request.champion, **_flat(asdict(knobs))}
-    tags = {"request": request.id, "alarm": request.alarm_id, "reason": request.reason}
-    name = f"{request.alias} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(request.time_ms / 1000))}"
-    with tracking.run(spec.var / "mlflow", request.alias, name, parameters, tags, folder / "mlflow_run") as run:
-        warm = champion if knobs.training.warm_start == "champion" else None
+    with _tracked(spec, folder, parameters) as run:
         trained = train(
             [row.lesson() for row in dataset.lessons(settings.fresh_passes)],
             spec.model_dir,
@@ -101,34 +94,15 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
             folder / "training",
             warm_start=warm,
             threads=settings.threads or max(1, (os.cpu_count() or 2) // 2),
-            progress=_teller(folder, run),
+            progress=_reporter(folder, run),
             max_left_out=settings.max_left_out,
         )
         adapter = commit(trained.folder, spec.var / "adapters", request.alias, base)
         manifest.remember(spec.var / "datasets", adapter.version, listed.digest, request.champion if warm else "")
-        sides = ((adapter.version, adapter.path), (request.champion, champion))
-        gate = asyncio.run(
-            compare(
-                settings,
-                spec.engine,
-                dataset,
-                spec.metric,
-                *sides,
-                limits=limits(tokenizer, _all(dataset), settings.max_tokens, context_of(spec.model_dir)),
-                later=partial(later, spec, listed, dataset, tokenizer),
-                alpha=settings.alpha / 2 ** (spec.attempt - 1),
-                evaluation=request.id,
-                untaught=untaught,
-            )
-        )
+        gate = _compared(spec, adapter, champion, listed, dataset, tokenizer, untaught)
         verdict = judge(gate)
-        found = {
-            "loss": trained.loss,
-            "train_seconds": trained.seconds,
-            "untaught_share": sum(untaught.values()) / len(dataset.train),
-            **_shares(trained, listed),
-            **summary(gate),
-        }
+        found = {"untaught_share": sum(untaught.values()) / len(dataset.train), **_figures(trained, listed)}
+        found |= summary(gate)
         _keep(run, spec, listed, adapter, trained, found)
     return JobOutcome(
         candidate=adapter.version,
@@ -142,77 +116,50 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
     )
 
 
-def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manifest, Dataset]:
-    """The dataset, of rows that the chat template takes; a job that is started again takes the one it had. Raises
-    ValueError where too many of the fresh rows cannot be used."""
-    root, note, request = spec.var / "datasets", folder / "dataset", spec.request
-    known = _made(root, note)
-    if known is not None:
-        return known
-    lake = spec.var / "lake"
-    dropped: Counter[str] = Counter()
-    found = harvest.fresh(lake, request.alias, request.since_ms)
-    fresh = usable(tokenizer, found, dropped)
-    _require_most(len(fresh), len(found), dropped, spec.settings.max_left_out)
-    dataset = build(
-        spec.settings,
-        fresh,
-        usable(tokenizer, harvest.healthy(lake, request.alias, request.since_ms, NEWEST), dropped),
-        usable(tokenizer, manifest.trained_on(root, request.champion), dropped),
-        METRICS[spec.metric],
-        manifest.familiar(root, request.alias, request.champion, request.since_ms),
+def _tracked(
+    spec: JobSpec, folder: Path, parameters: Mapping[str, object]
+) -> AbstractContextManager[tracking.TrackedRun]:
+    """Open the job's run in MLflow."""
+    request = spec.request
+    tags = {"request": request.id, "alarm": request.alarm_id, "reason": request.reason}
+    name = f"{request.alias} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(request.time_ms / 1000))}"
+    return tracking.run(spec.var / "mlflow", request.alias, name, parameters, tags, folder / "mlflow_run")
+
+
+def _compared(
+    spec: JobSpec,
+    adapter: Adapter,
+    champion: Path,
+    listed: Manifest,
+    dataset: Dataset,
+    tokenizer: Any,
+    untaught: Mapping[str, int],
+) -> GateInput:
+    """Return the gate's input: both versions' scores on the dataset's rows, from the engine that serves."""
+    settings = spec.settings
+    comparison = compare(
+        settings,
+        spec.engine,
+        dataset,
+        spec.metric,
+        (adapter.version, adapter.path),
+        (spec.request.champion, champion),
+        limits=limits(tokenizer, dataset.rows, settings.max_tokens, context_of(spec.model_dir)),
+        later=partial(later, spec, listed, dataset, tokenizer),
+        alpha=settings.alpha / 2 ** (spec.attempt - 1),
+        evaluation=spec.request.id,
+        untaught=untaught,
     )
-    dataset = replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
-    listed = manifest.store(root, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
-    note.write_text(listed.digest)
-    counts = {name: part.rows for name, part in listed.parts.items()}
-    log.info("dataset made", digest=listed.digest[:12], **counts, dropped=dataset.dropped)
-    return listed, dataset
+    return asyncio.run(comparison)
 
 
-def later(spec: JobSpec, listed: Manifest, dataset: Dataset, tokenizer: Any) -> list[Example]:
-    """Fresh rows that the dataset has not, most of them labelled since it was made: neither side has met them, nor one
-    like them. They are kept as a dataset of their own."""
-    dropped: Counter[str] = Counter()
-    root, request = spec.var / "datasets", spec.request
-    known = [*_all(dataset), *manifest.familiar(root, request.alias, request.champion, request.since_ms)]
-    ids = {row.id for row in known}
-    found = harvest.fresh(spec.var / "lake", request.alias, request.since_ms)
-    fresh = usable(tokenizer, [row for row in found if row.id not in ids], dropped)
-    likeness = Likeness.of(fresh, known)
-    fresh = capped(once(fresh, dropped), spec.settings.client_cap, likeness, dropped)
-    fresh = apart(fresh, known, likeness, dropped, "twin of a known row")
-    kept = manifest.store(
-        root,
-        Dataset([], [], fresh, [], dict(dropped)),
-        alias=listed.alias,
-        base_model=listed.base_model,
-        since_ms=listed.since_ms,
-    )
-    log.info(
-        "rows labelled meanwhile are judged on too", rows=len(fresh), digest=kept.digest[:12], dropped=kept.dropped
-    )
-    return fresh
-
-
-def _all(dataset: Dataset) -> list[Example]:
-    return [*dataset.train, *dataset.rehearsal, *dataset.validation, *dataset.regression]
-
-
-def _require_most(kept: int, found: int, dropped: Mapping[str, int], share: float) -> None:
-    if found - kept > share * found:
-        why = "; ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-        raise ValueError(
-            f"fresh labelled rows: {found - kept} of {found} cannot be used, at most {share:.0%} may "
-            f"(retrain.max_left_out): {why}"
-        )
-
-
-def _shares(trained: Trained, listed: Manifest) -> dict[str, float]:
-    """What the training did without."""
+def _figures(trained: Trained, listed: Manifest) -> dict[str, float]:
+    """Return the training's figures, and the rows that it did without."""
     filtered = sum(listed.dropped.values())
     kept = sum(part.rows for part in listed.parts.values())
     return {
+        "loss": trained.loss,
+        "train_seconds": trained.seconds,
         "left_out_rows": float(trained.left_out),
         "left_out_share": trained.left_out / max(1, trained.left_out + trained.rows),
         "filtered_rows": float(filtered),
@@ -220,21 +167,8 @@ def _shares(trained: Trained, listed: Manifest) -> dict[str, float]:
     }
 
 
-def _made(root: Path, note: Path) -> tuple[Manifest, Dataset] | None:
-    """The dataset that the note names; None where there is none yet, or none that is whole."""
-    try:
-        digest = note.read_text().strip()
-        return manifest.load(root, digest) if digest else None
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
-        if not isinstance(error, FileNotFoundError):
-            log.warning(
-                "the dataset of an earlier start cannot be read; it is made again", note=str(note), why=str(error)
-            )
-        return None
-
-
 def stored_champion(spec: JobSpec, base: str) -> Path:
-    """Its folder, once its bytes are what its name says. Raises ValueError, FileNotFoundError."""
+    """Return the champion's folder, once its bytes match its name. Raises ValueError, FileNotFoundError."""
     path = adapter_path(spec.var / "adapters", spec.request.alias, spec.champion_digest)
     found = adapter_digest(path, base)
     if spec.champion_digest not in (found, adapter_digest(path, former_base_model_id(spec.model_dir))):
@@ -244,19 +178,24 @@ def stored_champion(spec: JobSpec, base: str) -> Path:
     return path
 
 
-def _teller(folder: Path, run: tracking.Run) -> tracking.Step:
-    def tell(step: int, steps: int, loss: float) -> None:
+def _reporter(folder: Path, run: tracking.TrackedRun) -> OnStep:
+    def report(step: int, steps: int, loss: float) -> None:
         run.step(step, steps, loss)
         part = folder / f".{PROGRESS}"
-        with suppress(OSError):  # how far it is, is only shown
-            part.write_bytes(msgspec.json.encode(Progress(step, steps, loss)))
+        with suppress(OSError):  # progress is for show: no training ends for it
+            part.write_bytes(msgspec.json.encode(TrainingProgress(step, steps, loss)))
             part.replace(folder / PROGRESS)
 
-    return tell
+    return report
 
 
 def _keep(
-    run: tracking.Run, spec: JobSpec, listed: Manifest, adapter: Adapter, trained: Trained, found: dict[str, float]
+    run: tracking.TrackedRun,
+    spec: JobSpec,
+    listed: Manifest,
+    adapter: Adapter,
+    trained: Trained,
+    found: dict[str, float],
 ) -> None:
     counts = {f"{name}_rows": float(part.rows) for name, part in listed.parts.items()}
     run.metrics({**found, **counts, "steps": float(trained.steps), "resumed_at": float(trained.resumed_at)})
@@ -265,7 +204,7 @@ def _keep(
 
 
 def _flat(table: dict[str, object], at: str = "") -> dict[str, object]:
-    """Nested tables as dotted names.
+    """Return nested tables as one, with dotted names.
 
     >>> _flat({"lora": {"r": 16}})
     {'lora.r': 16}
@@ -277,7 +216,7 @@ def _flat(table: dict[str, object], at: str = "") -> dict[str, object]:
 
 
 def _die_with(parent: int) -> None:
-    """A job without its trainer would go on beside its successor."""
+    """End this process with its trainer's: else the job would go on while another trainer runs the same request."""
     while os.getppid() == parent:
         time.sleep(LOOK_S)
     os._exit(3)

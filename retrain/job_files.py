@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from retrain.evaluation.gate import GateInput, Verdict
+from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings
 from streams.events import RetrainRequested
 
@@ -39,7 +39,7 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
     mlflow_run: str = ""
     metrics: dict[str, float] = {}
     gate: GateInput | None = None
-    verdict: Verdict | None = None
+    verdict: GateVerdict | None = None
     problem: str = ""
 
 

@@ -1,4 +1,4 @@
-"""What a trainer tells Prometheus."""
+"""A trainer's metrics for Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a safetensors file says about itself, read without its tensors."""
+"""The header of a safetensors file, read without its tensors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 
 POINTER = b"version https://git-lfs"  # how a file begins that Git LFS has not fetched yet
-LENGTH = 8  # bytes that give the header's
+LENGTH = 8  # bytes that hold the header's length
 METADATA = "__metadata__"
 
 
-class _Tensor(msgspec.Struct, frozen=True):
-    """One, as the header has it; offsets count from the header's end."""
+class _HeaderEntry(msgspec.Struct, frozen=True):
+    """A tensor as the header has it; offsets count from the header's end."""
 
     dtype: str
     shape: list[int]
@@ -22,8 +22,8 @@ class _Tensor(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the file a tensor's bytes lie, and what they are."""
+class TensorExtent:
+    """A tensor's type and shape, and the range of its bytes in the file."""
 
     dtype: str
     shape: list[int]
@@ -37,14 +37,14 @@ class Place:
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether the file only says where Git LFS keeps the real one."""
+    """Check whether the file is a pointer of Git LFS to the real one."""
     with path.open("rb") as file:
         return file.read(len(POINTER)) == POINTER
 
 
-def contents(path: Path) -> dict[str, Place]:
-    """The place of each tensor, by its name. Raises ValueError where the file is not whole: a Git LFS pointer, cut off,
-    or no safetensors file."""
+def contents(path: Path) -> dict[str, TensorExtent]:
+    """Return the extent of each tensor, by its name. Raises ValueError where the file is not whole: a Git LFS pointer,
+    cut off, or no safetensors file."""
     if is_pointer(path):
         raise ValueError(f"{path}: a Git LFS pointer, not the weights; fetch them with `git lfs pull`")
     size = path.stat().st_size
@@ -55,18 +55,20 @@ def contents(path: Path) -> dict[str, Place]:
         tensors = _tensors(path, file.read(length))
     start = LENGTH + length
     found = {
-        name: Place(each.dtype, each.shape, *(start + offset for offset in each.data_offsets))
+        name: TensorExtent(each.dtype, each.shape, *(start + offset for offset in each.data_offsets))
         for name, each in tensors.items()
     }
-    wanted = max((place.end for place in found.values()), default=start)
+    wanted = max((extent.end for extent in found.values()), default=start)
     if size != wanted:
         raise ValueError(f"{path}: {size} bytes, expected {wanted} by its header: cut off or damaged; fetch it again")
     return found
 
 
-def _tensors(path: Path, raw: bytes) -> dict[str, _Tensor]:
+def _tensors(path: Path, raw: bytes) -> dict[str, _HeaderEntry]:
     try:
         found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-        return {name: msgspec.json.decode(value, type=_Tensor) for name, value in found.items() if name != METADATA}
+        return {
+            name: msgspec.json.decode(value, type=_HeaderEntry) for name, value in found.items() if name != METADATA
+        }
     except msgspec.MsgspecError as error:
         raise ValueError(f"{path}: its header cannot be read, no safetensors file: {error}") from error

@@ -14,7 +14,7 @@ PLAIN_EVERY_S = 15.0
 
 @contextmanager
 def meter(console: Console, what: str) -> Iterator[Callable[[int, int, float], None]]:
-    """Yields `(step, steps, loss)`, as `retrain.training.train.Progress` wants it."""
+    """Yields `(step, steps, loss)`, as `retrain.training.train.OnStep` wants it."""
     if not console.is_terminal:
         yield _plain(console, what)
         return

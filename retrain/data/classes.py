@@ -1,5 +1,5 @@
-"""Which answers are classes: those that come again and again. Free text is none, and a refusal is not what its
-questions have in common."""
+"""Classes: answers that many rows share. Free text is no class, and the questions of a refusal have nothing in common
+but the answer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import Likeness
 
 REPEATS = 3  # rows with one answer, for it to be a class
-ROWS = 5  # that tell something about a class's questions
+ROWS = 5  # at least, to compare a class's questions
 COMPARED = 200  # at most
-OWN = 2 / 3  # of a class's questions: more like each other than like any others, else nothing holds it together
+OWN = 2 / 3  # of a class's questions, at least, are more like each other than like any others
 
 
 def classes(labels: Mapping[str, int], taught: Mapping[str, int]) -> frozenset[str]:
-    """The answers that are classes, by how many rows have each here and among the taught ones; none where most rows
-    have an answer of their own: then answers are texts.
+    """Return the answers that are classes. `labels`, `taught`: rows by answer, here and among those taught already.
+    Empty where most rows have an answer of their own: then the answers are free text.
 
     >>> classes({"refund": 40, "late": 9, "lost": 1}, {}) == {"refund", "late"}
     True
@@ -30,8 +30,8 @@ def classes(labels: Mapping[str, int], taught: Mapping[str, int]) -> frozenset[s
 
 
 def holds_together(rows: Sequence[Example], label: str, healthy: Sequence[Example], likeness: Likeness) -> bool:
-    """Whether the rows ask what the label's own questions ask. These must be like each other, more than like others:
-    refusals and "none of these" are given to questions of all kinds, and any question is as like those."""
+    """Check that the rows ask what the label's healthy rows ask. These must be more like each other than like other
+    rows: refusals and "none of these" answer questions of all kinds, and every question is about as like those."""
     known = _sets([row for row in healthy if row.label == label], likeness)
     others = _sets(in_chance_order((row for row in healthy if row.label != label), "others"), likeness)[: len(known)]
     if len(known) < ROWS:
@@ -55,13 +55,13 @@ def _nearest(one: frozenset[str], among: Sequence[frozenset[str]]) -> float:
 def _nearer(
     asked: Sequence[frozenset[str]], known: Sequence[frozenset[str]], others: Sequence[frozenset[str]]
 ) -> float:
-    """The share of the questions that are more like one of the known than like any other."""
+    """Return the share of the questions that are more like one of the known than like any other."""
     return sum(_nearest(each, known) > _nearest(each, others) for each in asked) / len(asked)
 
 
 def shared_out(rows: Sequence[Example], taught: Mapping[str, int]) -> list[tuple[int, Example]]:
-    """Each row with how many rows of its class come before it, the taught ones included. Answers that
-    are no class are one together."""
+    """Return each row with the number of rows of its class that come before it, the taught ones included. All answers
+    that are no class count as one class."""
     labels = Counter(row.label for row in rows)
     found = classes(labels, taught)
     rest = sum(taught.get(label, 0) for label in labels if label not in found) if found else 0

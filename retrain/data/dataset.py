@@ -1,6 +1,6 @@
-"""What a candidate learns from and is judged on: pure, from labelled rows.
+"""The dataset of one retraining, made from labelled rows; pure.
 
-Validation and regression rows are real, labelled by people, and have no twin among the training rows."""
+Validation and regression rows are real, labelled by people, and have no near duplicate among the training rows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from retrain.data.shares import harm, judged
 from retrain.settings import RetrainSettings
 
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
-NEWEST = 4_000  # rows of the healthy time that are looked at
+NEWEST = 4_000  # rows of the healthy time that are read
 FAMILIAR = "not judged on: the champion has met it"
 
 
 class Dataset(msgspec.Struct, frozen=True):
-    """What is learned, what is judged on (the two share no question), and how many rows each filter took away."""
+    """Rows to train on and rows to judge on, which share no question, and how many rows each filter removed."""
 
     train: list[Example]  # fresh rows: what is new
     rehearsal: list[Example]  # rows of the healthy time that are trained on as well, against forgetting
@@ -31,8 +31,13 @@ class Dataset(msgspec.Struct, frozen=True):
     regression: list[Example]  # rows of the healthy time: is it still good there?
     dropped: dict[str, int]
 
+    @property
+    def rows(self) -> list[Example]:
+        """All rows, of every part."""
+        return [*self.train, *self.rehearsal, *self.validation, *self.regression]
+
     def lessons(self, fresh_passes: int = 1) -> list[Example]:
-        """What is trained on: fresh rows so many times, each rehearsed one once."""
+        """Return the rows to train on: fresh ones `fresh_passes` times, rehearsed ones once."""
         return [*self.train * fresh_passes, *self.rehearsal]
 
 
@@ -44,12 +49,13 @@ def build(
     metric: Metric = exact_match,
     familiar: Sequence[Example] = (),
 ) -> Dataset:
-    """`fresh`: labelled rows since the harm began; `unseen`: labelled rows before, in the order of their time; `seen`:
-    what the champion was trained on; `familiar`: what it or an ancestor was trained or judged on, which proves nothing
-    in its favour or against it. Raises ValueError where too little is left to train and to judge on.
+    """Return the dataset. `fresh`: labelled rows since the harm began; `unseen`: labelled rows before that, in the
+    order of their time; `seen`: the champion's training rows; `familiar`: rows that the champion or an ancestor was
+    trained or judged on, which prove nothing for it or against it. Raises ValueError where too few are left to train
+    and to judge on.
 
-    Fresh rows are few and new, rehearsed ones many and known: too many of them and the new is not learned within the
-    same steps, so there are at most `rehearsal_ratio` to each fresh one."""
+    Fresh rows are few and new, rehearsed ones many and known. There are at most `rehearsal_ratio` rehearsed rows to
+    each fresh one, so that the fresh ones are learned within the same number of steps."""
     dropped: Counter[str] = Counter()
     likeness = Likeness.of(fresh, unseen[-NEWEST:], seen, familiar)
     fresh = capped(once(fresh, dropped), settings.client_cap, likeness, dropped)
@@ -74,7 +80,7 @@ def build(
 
 
 def once(rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:
-    """Each question once. The newest answer counts; the place of the first is kept."""
+    """Return each question once, with its newest answer, at the place of its first row."""
     found: dict[str, Example] = {}
     for row in rows:
         if row.key in found:
@@ -86,9 +92,9 @@ def once(rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:
 
 
 def capped(rows: Sequence[Example], share: float, likeness: Likeness, dropped: Counter[str]) -> list[Example]:
-    """No client gives more than the share, or an even one where clients are few: one that floods, or poisons, must not
-    teach alone. The share is of the different questions, so that asking one in many ways gains nothing, and a client's
-    repetitions go first."""
+    """Return the rows without those by which a client exceeds its share (an even share where clients are few): a client
+    that floods or poisons must not teach alone. The share counts different questions, so that a client gains nothing by
+    asking one in many ways, and its repetitions are removed first."""
     clients = len({row.client for row in rows})
     if clients < 2:
         return list(rows)
@@ -112,7 +118,7 @@ def capped(rows: Sequence[Example], share: float, likeness: Likeness, dropped: C
 def still_true(
     healthy: Sequence[Example], fresh: Sequence[Example], dropped: Counter[str], likeness: Likeness
 ) -> list[Example]:
-    """Without the rows that the fresh ones contradict: the same question with another answer, or a stale label."""
+    """Return the rows that no fresh row contradicts, by another answer to the same question or by a stale label."""
     answers = {row.key: row.label for row in fresh}
     kept = [row for row in healthy if answers.get(row.key, row.label) == row.label]
     wrong = never_right(fresh)
@@ -128,13 +134,13 @@ def still_true(
 
 
 def stale_labels(fresh: Sequence[Example], healthy: Sequence[Example], likeness: Likeness) -> frozenset[str]:
-    """Answers whose questions still come but are now answered otherwise: their class was renamed, split or merged, and
-    rows that teach them would teach the past.
+    """Return the answers whose questions still arrive but are answered otherwise now: the class was renamed, split or
+    merged, and rows with the old answer would teach the past.
 
-    The champion gave them often, they were never right, nobody gives them any more, and the questions are as like
-    those of the healthy time as those are like each other. Without the last, a class that merely does not occur
-    now, while new questions are taken for it, would be forgotten. A refusal is no class: what must be refused is
-    still to be refused where the champion refuses too much."""
+    The champion gave such an answer often, it was never right, no fresh label has it, and its questions are as like
+    those of the healthy time as these are like each other. Without the last condition, a class that merely has no
+    questions now, while new questions are taken for it, would be forgotten. A refusal is no class: where the champion
+    refuses too much, it must still refuse some questions."""
     return frozenset(
         label
         for label, rows in never_right(fresh).items()
@@ -143,12 +149,12 @@ def stale_labels(fresh: Sequence[Example], healthy: Sequence[Example], likeness:
 
 
 def never_right(fresh: Sequence[Example]) -> dict[str, list[Example]]:
-    """Answers that the champion gives often and nobody else does, with the rows where it gave them."""
-    told: defaultdict[str, list[Example]] = defaultdict(list)
+    """Return the answers that the champion gives often and no fresh label has, with the rows where it gave them."""
+    predicted: defaultdict[str, list[Example]] = defaultdict(list)
     for row in fresh:
-        told[normalise(row.predicted)].append(row)
-    alive = {row.label for row in fresh}
-    return {label: rows for label, rows in told.items() if label and label not in alive and len(rows) >= STALE_ROWS}
+        predicted[normalise(row.predicted)].append(row)
+    alive = {"", *(row.label for row in fresh)}
+    return {label: rows for label, rows in predicted.items() if label not in alive and len(rows) >= STALE_ROWS}
 
 
 def split(
@@ -158,8 +164,8 @@ def split(
     wrong: float = 1.0,
     met: Set[str] = frozenset(),
 ) -> tuple[list[Example], list[Example]]:
-    """Training and validation rows: the newest that the champion has not `met` are judged on, near duplicates stay
-    together. `wrong`: the share of the fresh rows that the champion got wrong."""
+    """Return training and validation rows. The newest rows that the champion has not `met` are for validation; near
+    duplicates stay together. `wrong`: the share of the fresh rows that the champion got wrong."""
     rows = sorted(fresh, key=lambda row: (row.id not in met, row.time_ms, row.id))
     border = max(len(met), len(rows) - judged(len(rows), wrong, settings))
     numbers = likeness.clusters(rows)
@@ -171,7 +177,7 @@ def split(
 def apart(
     rows: Sequence[Example], kept: Sequence[Example], likeness: Likeness, dropped: Counter[str], why: str
 ) -> list[Example]:
-    """The rows that have no near duplicate among those kept elsewhere."""
+    """Return the rows that have no near duplicate among `kept`; count the others in `dropped` under `why`."""
     numbers = likeness.clusters([*kept, *rows])
     taken = set(numbers[: len(kept)])
     found = [row for row, number in zip(rows, numbers[len(kept) :], strict=True) if number not in taken]
@@ -180,8 +186,8 @@ def apart(
 
 
 def balanced(rows: Sequence[Example], count: int, taught: Mapping[str, int]) -> list[Example]:
-    """At most `count` rows, so that together with the `taught` ones each class comes as often as any other, as far as
-    there are rows: what the fresh ones do not mention at all is forgotten first. Free text has no classes, and comes
-    as it comes."""
+    """Return at most `count` rows, so that with the `taught` ones each class is as frequent as any other, as far as
+    there are rows: classes that the fresh rows lack are forgotten first. Free text has no classes: its rows are taken
+    in chance order."""
     shared = shared_out(in_chance_order(rows, "rehearsal"), taught)
     return [row for _, row in sorted(shared, key=lambda each: each[0])[:count]]

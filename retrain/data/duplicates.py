@@ -1,4 +1,4 @@
-"""Rows that ask nearly the same: found by MinHash, confirmed by the real overlap of their words' pieces.
+"""Near duplicates: found by MinHash, confirmed by the real overlap of the texts' pieces.
 
 Broder 1997, "On the resemblance and containment of documents"; the sketches are datasketch's."""
 
@@ -14,9 +14,10 @@ BANDS, WIDTH = 25, 5  # of a sketch: of pairs just alike enough 99 in 100 share 
 
 
 def clusters(*views: Sequence[str | None], shared: Set[str] = frozenset()) -> list[int]:
-    """A cluster's number for each row: the index of its first row. Near duplicates, and near duplicates of these,
-    share it. Each view has a text for each row, or None where it does not compare it; alike in one view is alike.
-    Pieces that are `shared` by nearly all rows are not compared, unless a text has no others.
+    """Return the number of each row's cluster: the index of the cluster's first row. Near duplicates, and near
+    duplicates of these, share a cluster. Each view has a text for each row, or None where it does not compare the row;
+    rows that are alike in one view are alike. Pieces that nearly all rows share (`shared`) are not compared, unless a
+    text has no others.
 
     >>> clusters(["Where is my new card?", "where is my new card", "I lost my phone"])
     [0, 0, 2]
@@ -29,18 +30,18 @@ def clusters(*views: Sequence[str | None], shared: Set[str] = frozenset()) -> li
 
 
 def pieces(text: str) -> frozenset[str]:
-    """All runs of four characters of the normalised text; the text itself where it is shorter."""
+    """Return all runs of four characters of the normalised text; the text itself where it is shorter."""
     plain = normalise(text)
     return frozenset(plain[i : i + PIECE] for i in range(max(1, len(plain) - PIECE + 1)))
 
 
 def similarity(one: frozenset[str], other: frozenset[str]) -> float:
-    """Jaccard: what is in both, of what is in either."""
+    """Return the Jaccard similarity: the pieces in both, as a share of those in either."""
     return len(one & other) / len(one | other)
 
 
 def _join_alike(parents: list[int], sets: Mapping[int, frozenset[str]]) -> None:
-    """Rows that are joined already are not compared again, so that a large cluster costs little."""
+    """Join rows that are alike. Rows of one cluster are not compared again, so that a large cluster costs little."""
     from datasketch import MinHash, MinHashLSH
 
     size = BANDS * WIDTH

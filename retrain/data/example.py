@@ -1,4 +1,4 @@
-"""One labelled row, wherever it comes from."""
+"""One labelled row, of whichever source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FRESH, REHEARSAL, FIRST = "fresh", "rehearsal", "first"
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages and the answer they should get."""
+    """Messages and the answer that they should get."""
 
     id: str
     messages: list[Message]
@@ -41,18 +41,14 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         return normalise(self.completion)
 
     def prompt(self) -> list[dict[str, str]]:
-        """The messages as chat templates take them."""
-        return [{"role": _role(m.role), "content": m.content} for m in self.messages]
+        """Return the messages as chat templates take them."""
+        return [{"role": "user" if m.role == "text" else m.role, "content": m.content} for m in self.messages]
 
     def lesson(self) -> tuple[list[dict[str, str]], str]:
-        """Messages and answer as a training takes them."""
+        """Return messages and answer as a training takes them."""
         return self.prompt(), self.completion
 
 
 def in_chance_order(rows: Iterable[Example], salt: str) -> list[Example]:
-    """An order that depends on the ids and the salt only: a row more or less moves no other."""
+    """Return the rows in an order that depends on their ids and the salt only: one row more or less moves no other."""
     return sorted(rows, key=lambda row: hashlib.sha256(f"{salt}\0{row.id}".encode()).digest())
-
-
-def _role(role: str) -> str:
-    return "user" if role == "text" else role

@@ -1,8 +1,8 @@
-"""What tells rows apart: their text without what most rows share.
+"""The likeness of rows: of their texts without the text that most rows share.
 
-Behind a system prompt, a template around the question or a block of examples all rows look alike. What many rows share
-word for word is such a text, and says nothing about likeness. The cost grows with the rows' characters, not with their
-pairs."""
+Behind a system prompt, a template around the question or a block of examples all rows look alike. Text that many rows
+share to the letter is of that kind, and is left out of the comparison. The cost grows with the rows' characters, not
+with their pairs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from monitor.metrics import normalise
 from retrain.data.duplicates import clusters, pieces
 from retrain.data.example import Example, in_chance_order
 
-RUN = 20  # characters in a row by which a shared text is known
-FEW = 8  # rows: what fewer of them share is their own
+RUN = 20  # characters in a row by which a shared text is recognised
+FEW = 8  # rows: a text that fewer of them share is their own
 ALWAYS = 0.9  # share of the rows that a template is in, whatever it leaves of them
 OFTEN = 0.02  # and one template among several, where it leaves enough to tell rows apart by
-TELLING = 16  # characters that are enough
+TELLING = 16  # characters that are enough to tell rows apart
 SEEDS, SAMPLE = 200, 500  # rows that templates are looked for in, and that they are counted in
 CHARACTERS = 2_000_000  # of them, at most
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """What rows of a dataset share."""
+    """The texts that rows of a dataset share."""
 
     messages: frozenset[str]  # whole ones before the last: system prompts, examples
     always: frozenset[str]  # runs of characters
@@ -35,7 +35,8 @@ class Likeness:
 
     @classmethod
     def of(cls, *parts: Sequence[Example]) -> Likeness:
-        """Looks at each part by itself: a prompt that changed is what most rows share on either side of the change."""
+        """Return the texts that rows share, found in each part by itself: after a prompt has changed, most rows of
+        either part share one."""
         messages = frozenset[str]().union(*map(_messages, parts))
         texts = [[_text(row, messages) for row in in_chance_order(part, "likeness")] for part in parts]
         counts = _with_all([_runs(list(dict.fromkeys(each))) for each in texts])
@@ -45,13 +46,14 @@ class Likeness:
         return cls(messages, always, often, _common(_with_all(named), ALWAYS))
 
     def differing(self, row: Example) -> str:
-        """The row's text without what most rows share; all of it where nothing else would be left."""
+        """Return the row's text without the texts that most rows share; all of it where nothing would be left."""
         own = _text(row, self.messages)
         return _cut(own, self.often) or _cut(own, self.always) or own
 
     def clusters(self, rows: Sequence[Example]) -> list[int]:
-        """As `duplicates.clusters`, by what differs. Rows of which one template among several leaves next to nothing
-        are compared with it as well: they may be one question, asked often."""
+        """Return clusters as `duplicates.clusters` does, of the texts without their shared parts. Rows of which one
+        template among several leaves next to nothing are compared with that template too: they may be one question,
+        asked often."""
         wholes = [_cut(_text(row, self.messages), self.always) for row in rows]
         rests = [_cut(whole, self.often) for whole in wholes]
         short = [whole if len(rest) < TELLING else None for whole, rest in zip(wholes, rests, strict=True)]
@@ -69,7 +71,7 @@ def _messages(rows: Sequence[Example]) -> frozenset[str]:
 
 
 def _runs(texts: Sequence[str]) -> tuple[Counter[str], int]:
-    """In how many of the sampled texts each run is that two of the first texts share, and how many were sampled."""
+    """Count the sampled texts that hold each run which two of the first texts share; return the sample's size too."""
     seen = Counter(run for text in _bounded(texts, SEEDS) for run in _of(text))
     candidates = {run for run, count in seen.items() if count > 1}
     sample = list(_bounded(texts, SAMPLE))
@@ -77,7 +79,7 @@ def _runs(texts: Sequence[str]) -> tuple[Counter[str], int]:
 
 
 def _with_all(counts: Sequence[tuple[Counter[str], int]]) -> list[tuple[Counter[str], int]]:
-    """The parts and, as one more, all of them together: a document that few rows of each ask about."""
+    """Return the parts and, as one more, their sum: few rows of each part may share a document."""
     together = Counter[str]()
     for found, _ in counts:
         together.update(found)
@@ -102,7 +104,7 @@ def _of(text: str) -> set[str]:
 
 
 def _cut(text: str, runs: frozenset[str]) -> str:
-    """The text without the characters that lie in one of the runs."""
+    """Return the text without the characters that lie in one of the runs."""
     kept, free = [], 0  # from `free` on nothing is cut yet
     for i in range(len(text) - RUN + 1 if runs else 0):
         if text[i : i + RUN] in runs:

@@ -1,4 +1,4 @@
-"""A dataset on disk, under the sha256 of its content: Parquet for the rows, JSON for what they are."""
+"""Datasets on disk, each under the sha256 of its content: Parquet for the rows, JSON for the manifest."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = structlog.get_logger()
 PARTS = ("train", "rehearsal", "validation", "regression")
 
 
-class Part(msgspec.Struct, frozen=True):
-    """One part: its rows' digest, and how many there are of what."""
+class DatasetPart(msgspec.Struct, frozen=True):
+    """One part's digest and its rows, counted by source, label, group and client."""
 
     sha256: str
     rows: int
@@ -33,19 +33,18 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """Where a dataset comes from and what is in it."""
+    """A dataset's origin and contents."""
 
     digest: str
     alias: str
     base_model: str
     since_ms: int  # fresh rows are from here on
-    parts: dict[str, Part]
-    dropped: dict[str, int]  # filter -> rows that it took away
-    synthetic_share: float = 0.0  # none are made yet
+    parts: dict[str, DatasetPart]
+    dropped: dict[str, int]  # filter -> rows that it removed
 
 
 def store(root: Path, dataset: Dataset, *, alias: str, base_model: str, since_ms: int) -> Manifest:
-    """Writes it to `<root>/<digest>`; the same rows again are the same dataset. There is never half of one."""
+    """Write the dataset to `<root>/<digest>`, whole or not at all; the same rows give the same dataset."""
     parts = {name: _part(getattr(dataset, name)) for name in PARTS}
     together = "".join(f"{name}:{part.sha256}\n" for name, part in parts.items())
     digest = hashlib.sha256(f"{alias}\0{base_model}\0{together}".encode()).hexdigest()
@@ -56,7 +55,7 @@ def store(root: Path, dataset: Dataset, *, alias: str, base_model: str, since_ms
 
 
 def load(root: Path, digest: str) -> tuple[Manifest, Dataset]:
-    """What `store` wrote. Raises OSError where it is not there."""
+    """Return the dataset that `store` wrote. Raises OSError where there is none."""
     folder = root / digest
     manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
     parts = {name: _read(folder / f"{name}.parquet") for name in PARTS}
@@ -64,7 +63,8 @@ def load(root: Path, digest: str) -> tuple[Manifest, Dataset]:
 
 
 def remember(root: Path, version: str, digest: str, parent: str = "") -> None:
-    """Notes which dataset a version was trained on, and which version's weights it began from; "": the base model's."""
+    """Record the dataset that a version was trained on, and the version that its weights began from ("": the base
+    model)."""
     path = root / "versions" / version
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -73,7 +73,7 @@ def remember(root: Path, version: str, digest: str, parent: str = "") -> None:
 
 
 def trained_on(root: Path, version: str) -> list[Example]:
-    """The rows that a version was trained on; none where it was made elsewhere."""
+    """Return the rows that a version was trained on; none where it was made elsewhere."""
     try:
         digest = _noted(root, version)[0]
     except OSError:
@@ -83,18 +83,18 @@ def trained_on(root: Path, version: str) -> list[Example]:
 
 
 def familiar(root: Path, alias: str, version: str, before_ms: int) -> list[Example]:
-    """Each question that the version, or one that its weights come from, was trained or judged on, in datasets of
-    harms that began before that time; those of an ancestor's harm that were only judged on are among them. Notes of
-    earlier releases name no parent: then every dataset of the alias may have been one's."""
+    """Return each question that the version or an ancestor was trained or judged on, in datasets of harms that began
+    before that time. Records of earlier releases name no parent: then every dataset of the alias counts."""
     listed = {each.digest: each for each in _listed(root) if each.alias == alias and each.since_ms < before_ms}
     line = _line(root, version)
     times = {listed[digest].since_ms for digest in (listed if line is None else line) if digest in listed}
     met = [digest for digest, each in listed.items() if each.since_ms in times]
-    return list({row.key: row for digest in met for row in _rows_of(root, digest)}.values())
+    datasets = (_whole(root, digest) for digest in met)
+    return list({row.key: row for dataset in datasets if dataset for row in dataset.rows}.values())
 
 
 def _line(root: Path, version: str) -> list[str] | None:
-    """The datasets of the version and its ancestors; None where a note does not say what it began from."""
+    """Return the datasets of the version and its ancestors; None where a record names no parent."""
     digests: dict[str, str] = {}
     while version and version not in digests:
         try:
@@ -109,13 +109,14 @@ def _line(root: Path, version: str) -> list[str] | None:
 
 
 def _noted(root: Path, version: str) -> tuple[str, str | None]:
-    """The version's dataset and parent; None where the note says nothing of one. Raises OSError where there is none."""
-    digest, told, parent = (root / "versions" / version).read_text().partition("\n")
-    return digest.strip(), parent.strip() if told else None
+    """Return the version's dataset and its parent, None where its record is of an earlier release. Raises OSError where
+    there is no record."""
+    digest, newline, parent = (root / "versions" / version).read_text().partition("\n")
+    return digest.strip(), parent.strip() if newline else None
 
 
 def _listed(root: Path) -> list[Manifest]:
-    """Those that can be read: one that a crash left half written ends no other alias's retraining."""
+    """Return the manifests that can be read: one that a crash left half written ends no other alias's retraining."""
     found = []
     for path in sorted(root.glob("*/manifest.json")):
         try:
@@ -125,14 +126,8 @@ def _listed(root: Path) -> list[Manifest]:
     return found
 
 
-def _rows_of(root: Path, digest: str) -> list[Example]:
-    """Every row of a dataset, in whichever part; none where it is gone."""
-    dataset = _whole(root, digest)
-    return [row for name in PARTS for row in getattr(dataset, name)] if dataset else []
-
-
 def _whole(root: Path, digest: str) -> Dataset | None:
-    """What a dataset holds; None where there is none, or where a crash left what cannot be read."""
+    """Return a dataset; None where there is none, or none that can be read (a crash may leave half of one)."""
     try:
         return load(root, digest)[1]
     except (OSError, ValueError, KeyError, msgspec.MsgspecError) as error:
@@ -141,9 +136,9 @@ def _whole(root: Path, digest: str) -> Dataset | None:
         return None
 
 
-def _part(rows: Sequence[Example]) -> Part:
+def _part(rows: Sequence[Example]) -> DatasetPart:
     content = hashlib.sha256(b"".join(msgspec.json.encode(row) + b"\n" for row in rows)).hexdigest()
-    return Part(
+    return DatasetPart(
         sha256=content,
         rows=len(rows),
         sources=dict(Counter(row.source for row in rows)),
@@ -173,7 +168,7 @@ def _write(root: Path, dataset: Dataset, manifest: Manifest) -> None:
         shutil.rmtree(root / manifest.digest, ignore_errors=True)  # what a crash left
     try:
         scratch.rename(root / manifest.digest)
-    except OSError:  # somebody else was quicker with the same rows
+    except OSError:  # another process was quicker with the same rows
         shutil.rmtree(scratch, ignore_errors=True)
         if not (root / manifest.digest).is_dir():
             raise

@@ -1,5 +1,5 @@
-"""Refusals, in the languages that most people ask in: how they begin. `monitor.describe.descriptors` counts English
-ones; here more languages matter, because a refusal that is taken for a class may be forgotten."""
+"""Refusals in the languages that most people ask in, recognised by how they begin. `monitor.describe.descriptors`
+counts English ones; here more languages matter, because a refusal that is taken for a class may be forgotten."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _REFUSAL = re.compile(r"\s*(?:" + "|".join(BEGINNINGS) + ")", re.IGNORECASE)
 
 
 def refuses(answer: str) -> bool:
-    """Return whether the answer is a refusal.
+    """Check that the answer is a refusal.
 
     >>> refuses("Dabei kann ich leider nicht helfen."), refuses("我无法回答。"), refuses("lost card")
     (True, True, False)

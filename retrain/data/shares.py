@@ -1,4 +1,4 @@
-"""How many of the fresh rows are judged on: as many as it takes to tell, as long as enough is left to learn from."""
+"""The share of the fresh rows to judge on: as many as a verdict needs, as long as enough are left to train on."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from monitor.metrics import Metric
 from retrain.data.example import Example
 from retrain.settings import RetrainSettings
 
-MENDED = 0.5  # of what the champion gets wrong: a candidate that does so is to be told from one that does not
-LOST = 0.05  # of the rows may go the other way meanwhile
-MOST_ROWS = 4_000  # of either part: more tell nothing new, and all scores are in one entry of the ledger
+MENDED = 0.5  # of the champion's mistakes: the rows must distinguish a candidate that mends so many
+LOST = 0.05  # of the rows that such a candidate may get wrong where the champion was right
+MOST_ROWS = 4_000  # of either part: more change no verdict, and all scores are in one entry of the ledger
 EFFORT = 12.0  # rows x gain^2 / variance that four of five paired tests at 5 % end within
 
 
 def harm(rows: Sequence[Example], metric: Metric) -> float:
-    """The share that the champion got wrong; 1 without rows."""
+    """Return the share of the rows that the champion got wrong; 1 without rows."""
     return 1.0 - math.fsum(metric(row.predicted, row.completion) for row in rows) / len(rows) if rows else 1.0
 
 
 def judged(count: int, wrong: float, settings: RetrainSettings) -> int:
-    """How many of `count` fresh rows are judged on, where the champion got the share `wrong` of them wrong. The more
-    there is to gain, the fewer tell.
+    """Return how many of `count` fresh rows to judge on, where the champion got the share `wrong` of them wrong. The
+    more there is to gain, the fewer rows are needed.
 
     >>> [judged(n, 0.62, RetrainSettings()) for n in (62, 204, 800)], judged(800, 0.2, RetrainSettings())
     ([31, 59, 200], 376)

@@ -1,4 +1,4 @@
-"""Candidate and champion on the same rows, through the engine that serves: what the gate judges on."""
+"""Candidate and champion on the same rows, through the engine that serves: the pairs of scores for the gate."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import aiohttp
 import msgspec
 import structlog
 
-from monitor.metrics import METRICS
+from monitor.metrics import METRICS, Metric
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
 from retrain.data.shares import MOST_ROWS
-from retrain.evaluation.evaluate import Answer, Metric, answers, context, loaded, scores
+from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded, scores
 from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, Scores, waits
-from retrain.evaluation.limits import Limits, by_bytes
+from retrain.evaluation.limits import AnswerLimits, by_bytes
 from retrain.settings import RetrainSettings
 
 log = structlog.get_logger()
@@ -37,16 +37,16 @@ async def compare(
     candidate: tuple[str, Path],
     champion: tuple[str, Path],
     *,
-    limits: Limits | None = None,
+    limits: AnswerLimits | None = None,
     later: Callable[[], Sequence[Example]] = list,
     alpha: float | None = None,
     evaluation: str | None = None,
     untaught: Mapping[str, int] | None = None,
 ) -> GateInput:
-    """Both answer validation rows, then regression rows, a step at a time, until the verdict does not wait for them
-    any more; that is allowed because the gate's tests may be looked at after every step. Where the validation rows do
-    not tell, those that came `later`, labelled while the candidate was trained, are asked too. Each side is a version
-    and its adapter's folder. Raises `evaluate.EngineRefused` or aiohttp.ClientError: then nothing was judged."""
+    """Ask both versions the validation rows, then the regression rows, a step at a time, until the verdict waits for no
+    more of them; the gate's tests may be looked at after every step. Where the validation rows decide nothing, ask the
+    rows of `later` too, which were labelled while the candidate was trained. Each side is a version and its adapter's
+    folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
     async with (
@@ -55,31 +55,32 @@ async def compare(
     ):
         known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
         bounded = replace(known, context=await context(session, engine) or known.context)
-        asking = Asking(session, engine, (names[0], names[-1]), bounded, METRICS[metric], settings.concurrency)
+        source = EngineSource(session, engine, (names[0], names[-1]), bounded, METRICS[metric], settings.concurrency)
         gate = start(settings, candidate[0], champion[0], alpha, untaught or {})
-        return await judged(gate, dataset, asking, settings.step_rows, later)
+        return await judged(gate, dataset, source, settings.step_rows, later)
 
 
 async def judged(
     gate: GateInput,
     dataset: Dataset,
-    asking: Both,
+    source: AnswerSource,
     step_rows: int,
     later: Callable[[], Sequence[Example]] = list,
 ) -> GateInput:
-    """With the answers to as many rows as it takes. Rows come in chance order: each step is a fair sample."""
-    gate = await asked(gate, TARGET, in_chance_order(dataset.validation, "validation"), asking, step_rows)
-    gate = await asked(gate, REGRESSION, dataset.regression, asking, step_rows)
+    """Return the gate's input with the answers to as many rows as the verdict takes. The rows are in chance order, so
+    that each step is a fair sample."""
+    gate = await asked(gate, TARGET, in_chance_order(dataset.validation, "validation"), source, step_rows)
+    gate = await asked(gate, REGRESSION, dataset.regression, source, step_rows)
     if waits(gate, TARGET):
         more = await asyncio.to_thread(later)  # seconds; a loop that stands does not see its idle connections closed
-        gate = await asked(gate, TARGET, in_chance_order(more, "later"), asking, step_rows)
+        gate = await asked(gate, TARGET, in_chance_order(more, "later"), source, step_rows)
     return gate
 
 
 def start(
     settings: RetrainSettings, candidate: str, champion: str, alpha: float | None, untaught: Mapping[str, int]
 ) -> GateInput:
-    """What is to be proven; no row was asked yet."""
+    """Return the gate's input before any row was asked: what the candidate must prove."""
     return GateInput(
         candidate=candidate,
         champion=champion,
@@ -97,8 +98,8 @@ def start(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """Rows that both sides answered, with their scores, and what became of the others."""
+class AnsweredRows:
+    """Rows that both sides answered, with their scores, and the count of the others by reason."""
 
     rows: list[Example]
     pairs: Scores
@@ -106,26 +107,26 @@ class Answered:
     left_out: Counter[str]
 
 
-class Both(Protocol):
-    """Whoever has candidate and champion answer."""
+class AnswerSource(Protocol):
+    """A source of both versions' answers."""
 
-    async def both(self, rows: Sequence[Example]) -> Answered:
-        """What both answered to these rows."""
+    async def both(self, rows: Sequence[Example]) -> AnsweredRows:
+        """Return candidate's and champion's answers to these rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How both sides are asked."""
+class EngineSource:
+    """The engine that serves, as the source of both versions' answers."""
 
     session: aiohttp.ClientSession
     engine: str
     names: tuple[str, str]  # the engine's, of candidate and champion
-    limits: Limits
+    limits: AnswerLimits
     metric: Metric
     concurrency: int
 
-    async def both(self, rows: Sequence[Example]) -> Answered:
-        """The same rows to both, with the same limits."""
+    async def both(self, rows: Sequence[Example]) -> AnsweredRows:
+        """Ask both versions the same rows, with the same limits."""
         bounds = [self.limits.of(row) for row in rows]
         fitting = [(row, limit) for row, limit in zip(rows, bounds, strict=True) if limit > 0]
         taken, limits = [row for row, _ in fitting], [limit for _, limit in fitting]
@@ -140,7 +141,7 @@ class Asking:
         kept = [row for row, _, _ in whole]
         mine, theirs = [each for _, each, _ in whole], [each for _, _, each in whole]
         points = [scores([each.text for each in side], kept, self.metric) for side in (mine, theirs)]
-        return Answered(
+        return AnsweredRows(
             rows=kept,
             pairs=list(zip(*points, strict=True)),
             cut=(sum(each.cut for each in mine), sum(each.cut for each in theirs)),
@@ -148,22 +149,22 @@ class Asking:
         )
 
 
-def _refusal(given: Sequence[Answer]) -> str:
+def _refusal(given: Sequence[EngineAnswer]) -> str:
     return next(each.refusal for each in given if each.refusal)
 
 
-async def asked(gate: GateInput, part: str, rows: Sequence[Example], asking: Both, step_rows: int) -> GateInput:
-    """A step at a time, at least one, until this part tells or something has failed."""
+async def asked(gate: GateInput, part: str, rows: Sequence[Example], source: AnswerSource, step_rows: int) -> GateInput:
+    """Ask the rows of one part a step at a time, at least one step, until the verdict waits for no more of them."""
     rows = rows[: max(0, MOST_ROWS - len(getattr(gate, part)))]
     for first in range(0, len(rows), step_rows):
         if first and not waits(gate, part):
             break
-        gate = grown(gate, part, await asking.both(rows[first : first + step_rows]))
+        gate = grown(gate, part, await source.both(rows[first : first + step_rows]))
     return gate
 
 
-def grown(gate: GateInput, part: str, found: Answered) -> GateInput:
-    """With what was just answered."""
+def grown(gate: GateInput, part: str, found: AnsweredRows) -> GateInput:
+    """Return the gate's input with further answers."""
     groups = dict(gate.slices)
     if part == TARGET:
         for name, pairs in slices(found.rows, found.pairs).items():
@@ -179,7 +180,7 @@ def grown(gate: GateInput, part: str, found: Answered) -> GateInput:
 
 
 def slices(rows: Sequence[Example], pairs: Scores) -> dict[str, Scores]:
-    """The pairs of each tag's groups."""
+    """Return the pairs of each tag's groups, by "tag=value"."""
     found: defaultdict[str, Scores] = defaultdict(list)
     for row, pair in zip(rows, pairs, strict=True):
         for tag, value in row.tags.items():
@@ -188,7 +189,7 @@ def slices(rows: Sequence[Example], pairs: Scores) -> dict[str, Scores]:
 
 
 def summary(gate: GateInput) -> dict[str, float]:
-    """Mean scores of both sides on both parts, and the shares of rows left out and of answers cut."""
+    """Return the mean scores of both sides on both parts, and the shares of rows left out and of answers cut."""
     asked = len(gate.target) + len(gate.regression)
     gone = sum(gate.left_out.values())
     shares = {

@@ -1,4 +1,4 @@
-"""What would clients get? Candidate and champion answer the same rows through the engine's own chat endpoint."""
+"""Answers as clients would get them: a version answers rows through the engine's own chat endpoint."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ import aiohttp
 import msgspec
 import structlog
 
+from monitor.metrics import Metric
 from retrain.data.example import Example
 from streams.identity import EVALUATION
 
 log = structlog.get_logger()
 
-Metric = Callable[[str, str], float]
-ROWS_OWN_FAULT = (400, 413, 422)  # what an engine says of a question that it does not take
+ROWS_OWN_FAULT = (400, 413, 422)  # an engine's status for a question that it refuses
 BROKEN_OFF = ("abort", "error")  # why an engine ends answers that are no version's fault
-SHOWN = 300  # characters of an engine's word
+SHOWN = 300  # characters of an engine's message
 
 
-class EngineRefused(RuntimeError):
-    """The engine did not do what evaluation needs; the message has its answer."""
+class EvaluationRefused(RuntimeError):
+    """The engine failed at a request of the evaluation; the message holds its answer."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a version answered to one row."""
+class EngineAnswer(msgspec.Struct, frozen=True):
+    """A version's answer to one row."""
 
     text: str
     cut: bool = False  # it ended at its limit of tokens, not by itself
-    refusal: str = ""  # the engine's word where it would not take the question; there is no answer then
+    refusal: str = ""  # the engine's message where it refused the question; there is no answer then
 
 
 def names(evaluation: str, versions: Iterable[str], started_s: int) -> dict[str, str]:
-    """Version -> what the engine calls it during one evaluation: nobody else's name, and it tells when it was given.
+    """Return each version's name in the engine during one evaluation: no other evaluation uses it, and it holds the
+    time when it was given.
 
     >>> names("request-1", ["support-0123456789ab"], 1_700_000_000)
     {'support-0123456789ab': 'evaluation-1700000000-19f1064b-support-0123456789ab'}
@@ -56,13 +57,13 @@ async def loaded(
     stale_s: float = 21_600.0,
     now_s: Callable[[], float] = time.time,
 ) -> AsyncIterator[list[str]]:
-    """Holds the adapters (version -> folder) in the engine under names of this evaluation's own; None: of no other's.
-    What an earlier, killed start of the same evaluation left behind goes first, and what any left there longer than
-    `stale_s` ago: what another one uses is never unloaded."""
+    """Hold the adapters (version -> folder) in the engine under names of this `evaluation` alone (None: a new one).
+    Adapters that an earlier, killed start of the same evaluation left behind are unloaded first, and those that any
+    evaluation loaded more than `stale_s` ago; adapters that another evaluation uses stay."""
     evaluation, started = evaluation or uuid.uuid4().hex, int(now_s())
-    for left in await _names(session, engine):
+    for left in [str(model["id"]) for model in await _models(session, engine)]:
         if _stale(left, evaluation, started - stale_s):
-            await _let_go(session, engine, left)
+            await _unload(session, engine, left)
     held: list[str] = []
     try:
         for version, name in names(evaluation, adapters, started).items():
@@ -72,11 +73,11 @@ async def loaded(
         yield held
     finally:
         for name in held:
-            await _let_go(session, engine, name)
+            await _unload(session, engine, name)
 
 
 async def context(session: aiohttp.ClientSession, engine: str) -> int:
-    """Tokens that the engine holds for prompt and answer together; 0 where it does not say."""
+    """Return the engine's bound on prompt and answer together, in tokens; 0 where it names none."""
     sizes = [model.get("max_model_len") for model in await _models(session, engine)]
     return min((size for size in sizes if isinstance(size, int) and size > 0), default=0)
 
@@ -89,13 +90,13 @@ async def answers(
     *,
     limits: Sequence[int],
     concurrency: int,
-) -> list[Answer]:
-    """One answer a row, in the rows' order, at temperature 0, each of so many tokens at most. A row that the engine
-    refuses has no answer; EngineRefused on any other error: a row that could not be asked must not look like a wrong
-    answer."""
+) -> list[EngineAnswer]:
+    """Return one answer a row, in the rows' order, at temperature 0, each within its limit of tokens. A row that the
+    engine refuses has no answer. Raises EvaluationRefused on any other error: a row without an answer must not look
+    like a wrong one."""
     gate = asyncio.Semaphore(concurrency)
 
-    async def ask(row: Example, limit: int) -> Answer:
+    async def ask(row: Example, limit: int) -> EngineAnswer:
         body = {
             "model": model,
             "messages": [{"role": m.role, "content": m.content} for m in row.messages],
@@ -108,40 +109,40 @@ async def answers(
     return list(await asyncio.gather(*map(ask, rows, limits)))
 
 
-async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> Answer:
+async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> EngineAnswer:
     async with session.post(url, json=body) as response:
-        told = await response.text()
+        text = await response.text()
         if response.status in ROWS_OWN_FAULT:
-            return Answer("", refusal=told[:SHOWN])
+            return EngineAnswer("", refusal=text[:SHOWN])
         if response.status != 200:
-            raise EngineRefused(f"POST {url}: status {response.status}, expected 200: {told[:SHOWN]}")
+            raise EvaluationRefused(f"POST {url}: status {response.status}, expected 200: {text[:SHOWN]}")
     try:
-        choice = msgspec.json.decode(told, type=_Reply).choices[0]
+        choice = msgspec.json.decode(text, type=_Completion).choices[0]
     except (msgspec.MsgspecError, IndexError) as error:
-        raise EngineRefused(f"POST {url}: no chat completion with a choice ({error}): {told[:SHOWN]}") from error
+        raise EvaluationRefused(f"POST {url}: no chat completion with a choice ({error}): {text[:SHOWN]}") from error
     if choice.finish_reason in BROKEN_OFF:
-        raise EngineRefused(
-            f"POST {url}: the answer ended with {choice.finish_reason!r}, not by itself: {told[:SHOWN]}"
+        raise EvaluationRefused(
+            f"POST {url}: the answer ended with {choice.finish_reason!r}, not by itself: {text[:SHOWN]}"
         )
-    return Answer(choice.message.content or "", cut=choice.finish_reason == "length")
+    return EngineAnswer(choice.message.content or "", cut=choice.finish_reason == "length")
 
 
 def scores(predictions: Sequence[str], rows: Sequence[Example], metric: Metric) -> list[float]:
-    """The metric of each prediction against its row's answer."""
+    """Return the metric of each prediction against its row's answer."""
     return [metric(prediction, row.completion) for prediction, row in zip(predictions, rows, strict=True)]
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _CompletionMessage(msgspec.Struct, frozen=True):
     content: str | None = None
 
 
-class _Choice(msgspec.Struct, frozen=True):
-    message: _Message
+class _CompletionChoice(msgspec.Struct, frozen=True):
+    message: _CompletionMessage
     finish_reason: str | None = None
 
 
-class _Reply(msgspec.Struct, frozen=True):
-    choices: list[_Choice]
+class _Completion(msgspec.Struct, frozen=True):
+    choices: list[_CompletionChoice]
 
 
 def _token(evaluation: str) -> str:
@@ -149,7 +150,7 @@ def _token(evaluation: str) -> str:
 
 
 def _stale(name: str, evaluation: str, before_s: float) -> bool:
-    """Whether nobody can be using the name any more."""
+    """Check that no evaluation can be using the name any more."""
     if not name.startswith(EVALUATION):
         return False
     started, token, *_ = [*name.removeprefix(EVALUATION).split("-", 2), ""]
@@ -162,15 +163,11 @@ async def _models(session: aiohttp.ClientSession, engine: str) -> list[dict[str,
     return [dict(model) for model in body["data"]]
 
 
-async def _names(session: aiohttp.ClientSession, engine: str) -> list[str]:
-    return [str(model["id"]) for model in await _models(session, engine)]
-
-
-async def _let_go(session: aiohttp.ClientSession, engine: str, name: str) -> None:
-    """What stays behind costs the engine a place; it costs nobody a verdict."""
+async def _unload(session: aiohttp.ClientSession, engine: str, name: str) -> None:
+    """Unload an adapter. One that stays behind takes a place in the engine, and changes no verdict."""
     try:
         await _post(session, f"{engine}/v1/unload_lora_adapter", {"lora_name": name})
-    except (EngineRefused, aiohttp.ClientError, TimeoutError) as error:
+    except (EvaluationRefused, aiohttp.ClientError, TimeoutError) as error:
         log.warning("an adapter under evaluation could not be unloaded", name=name, why=str(error))
 
 
@@ -178,4 +175,4 @@ async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, object
     async with session.post(url, json=body) as response:
         text = await response.text()
         if response.status != 200:
-            raise EngineRefused(f"POST {url}: status {response.status}, expected 200: {text[:SHOWN]}")
+            raise EvaluationRefused(f"POST {url}: status {response.status}, expected 200: {text[:SHOWN]}")

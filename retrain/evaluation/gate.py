@@ -1,7 +1,7 @@
-"""May the candidate replace the champion? Paired sequential tests on the same rows; pure, so that `replay` can ask.
+"""The gate: may the candidate replace the champion? Paired sequential tests on the same rows; pure, for `replay`.
 
-Every check must pass, each at level `alpha`: promoting a bad candidate needs a wrong pass of the very check that it
-should fail, so no correction for their number is needed (an intersection-union test, Berger 1982)."""
+Every check must pass, each at level `alpha`. To promote a bad candidate, the very check that it should fail must pass
+wrongly, so no correction for the number of checks is needed (an intersection-union test, Berger 1982)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Status = Literal["promote", "reject", "inconclusive"]
 Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
 
 TARGET, REGRESSION = "target", "regression"
-GROUP_SHARE = 0.1  # of the fresh rows: a group with so many is looked at however few they are
+GROUP_SHARE = 0.1  # of the fresh rows: a group with so many is checked, however few they are
 NAMED = 5  # groups that a reason names
 
 
 class GateInput(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the verdict depends on."""
+    """All that the verdict depends on."""
 
     candidate: str
     champion: str
@@ -34,7 +34,7 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     slice_margin: float
     min_slice: int
     alpha: float
-    left_out: dict[str, int] = {}  # why -> rows that neither was asked
+    left_out: dict[str, int] = {}  # why -> rows that neither side was asked
     untaught: dict[str, int] = {}  # why -> fresh rows that the candidate could not be taught
     cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
     cut_champion: int = 0
@@ -56,17 +56,17 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows, from all checks."""
+class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The gate's verdict, with all checks and its reason."""
 
     status: Status
     checks: list[Check]
     reason: str
 
 
-def judge(gate: GateInput) -> Verdict:
-    """Promote: all checks passed. Reject: one has failed for sure. Otherwise inconclusive, which promotes nothing: what
-    there are no rows for, or none that could tell, has not passed.
+def judge(gate: GateInput) -> GateVerdict:
+    """Return the verdict. Promote: all checks passed. Reject: one has failed for sure. Else inconclusive, which
+    promotes nothing: a check without rows, or with rows that decide nothing, has not passed.
 
     >>> better, same = [(1.0, 0.0)] * 30, [(1.0, 1.0)] * 100
     >>> asked = dict(candidate="b", champion="a", min_gain=0.05, margin=0.1, slice_margin=0.25, min_slice=30)
@@ -79,14 +79,14 @@ def judge(gate: GateInput) -> Verdict:
     checks = [_check(question, gate.alpha) for question in _questions(gate)]
     unfit = _unfit(gate)
     status: Status = "inconclusive" if unfit else _status(checks)
-    return Verdict(status=status, checks=checks, reason=_reason(gate, checks, unfit))
+    return GateVerdict(status=status, checks=checks, reason=_reason(gate, checks, unfit))
 
 
 def waits(gate: GateInput, part: str = REGRESSION) -> bool:
-    """Whether more rows of a part (TARGET: of the fresh rows, groups included) could change the verdict: nothing has
-    failed, and they do not tell yet."""
+    """Return whether more rows of a part (TARGET: the fresh rows, groups included) could change the verdict: no check
+    has failed, and one of this part is undecided."""
     passed = {each.name: _passed(each, gate.alpha, counted(_differences(each))) for each in _questions(gate)}
-    open_ = [name for name, told in passed.items() if told is None]
+    open_ = [name for name, each in passed.items() if each is None]
     return False not in passed.values() and any((name == REGRESSION) is (part == REGRESSION) for name in open_)
 
 
@@ -111,7 +111,7 @@ def _differences(asked: _Question) -> list[float]:
 
 
 def _passed(asked: _Question, alpha: float, state: Paired) -> bool | None:
-    """None while the rows cannot tell."""
+    """Return whether the check passed; None while it is undecided."""
     if _silence(asked.name, asked.scores):
         return None
     if e_value(state, asked.needed) >= 1 / alpha:
@@ -141,13 +141,13 @@ def _looked_at(gate: GateInput, scores: Scores) -> bool:
 
 
 def _scored(candidate: float, champion: float) -> bool:
-    """Whether both are numbers from 0 to 1."""
+    """Check that both scores are numbers from 0 to 1."""
     return 0.0 <= candidate <= 1.0 and 0.0 <= champion <= 1.0
 
 
 def _silence(name: str, scores: Scores) -> str:
-    """Why rows cannot tell anything, however many there are; empty where they can. A group in which neither was ever
-    right is not worse off; where that is so of all rows, it is the measurement that failed."""
+    """Return why the rows can decide nothing, however many there are; empty where they can. A group in which neither
+    side was ever right is not worse off; where that is so of all rows, the measurement has failed."""
     broken = sum(not _scored(*pair) for pair in scores)
     if not scores:
         return "there are no rows to compare on"
@@ -159,7 +159,7 @@ def _silence(name: str, scores: Scores) -> str:
 
 
 def _unfit(gate: GateInput) -> list[str]:
-    """Why no verdict can be had from these answers."""
+    """Return the reasons why these answers give no verdict."""
     asked, gone = len(gate.target) + len(gate.regression), sum(gate.left_out.values())
     found = [
         f"{count} of {asked} answers of the {side} ended at their limit of tokens, at most {gate.max_cut:.0%} may"
@@ -178,24 +178,24 @@ def _status(checks: list[Check]) -> Status:
 
 
 def _reason(gate: GateInput, checks: list[Check], unfit: list[str]) -> str:
-    told = [_words(check) for check in checks if not check.passed] or [_words(check) for check in checks]
+    parts = [_sentence(check) for check in checks if not check.passed] or [_sentence(check) for check in checks]
     if not gate.regression:
-        told.append("no rows of the healthy time are left to compare on")
+        parts.append("no rows of the healthy time are left to compare on")
     scored = {TARGET: gate.target, REGRESSION: gate.regression, **gate.slices}
     silent = {check.name: _silence(check.name, scored[check.name]) for check in checks if scored[check.name]}
-    told += [f"{name}: {why}" for name, why in silent.items() if why]
-    return "; ".join([*unfit, *told, *_unseen(gate), *_asides(gate)])
+    parts += [f"{name}: {why}" for name, why in silent.items() if why]
+    return "; ".join([*unfit, *parts, *_unseen(gate), *_asides(gate)])
 
 
 def _unseen(gate: GateInput) -> list[str]:
-    """Groups about which nothing is known."""
+    """Return the groups with too few rows, in one sentence."""
     small = [f"{name} ({len(rows)})" for name, rows in sorted(gate.slices.items()) if not _looked_at(gate, rows)]
     more = [f"{len(small) - NAMED} more"] if len(small) > NAMED else []
     return [f"groups with too few rows to be looked at: {', '.join([*small[:NAMED], *more])}"] if small else []
 
 
 def _asides(gate: GateInput) -> list[str]:
-    """What was not asked, and what was asked in vain."""
+    """Return the counts of rows left out and of answers cut."""
     found = [f"{count} rows left out: {why}" for why, count in sorted(gate.left_out.items()) if count]
     found += [f"{count} rows not learned from: {why}" for why, count in sorted(gate.untaught.items()) if count]
     if gate.cut_candidate or gate.cut_champion:
@@ -203,7 +203,7 @@ def _asides(gate: GateInput) -> list[str]:
     return found
 
 
-def _words(check: Check) -> str:
-    word = {True: "passed", False: "failed", None: "undecided"}[check.passed]
+def _sentence(check: Check) -> str:
+    state = {True: "passed", False: "failed", None: "undecided"}[check.passed]
     found = f"{100 * check.estimate:+.1f} points on {check.rows} rows"
-    return f"{check.name} {word}: {found}, needs more than {100 * check.needed:+.0f}"
+    return f"{check.name} {state}: {found}, needs more than {100 * check.needed:+.0f}"

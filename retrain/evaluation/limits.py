@@ -1,7 +1,7 @@
-"""How many tokens an answer under evaluation may take: as many as the labels need, and room for more.
+"""Limits on the tokens of an answer under evaluation: as many as the labels need, and room for more.
 
 A limit that is too short turns right answers into wrong ones; one that is too long lets an answer that does not end
-cost minutes. Both sides of a comparison have the same."""
+cost minutes. Both sides of a comparison have the same limits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from retrain.data.example import Example
 from retrain.training.prompting import render, token_ids
 
 QUANTILE = 0.99  # of the labels' lengths: an outlier's length is its own row's limit only
-STRETCH, ROOM = 1.25, 16  # an answer may be worded otherwise, and it has an end token
+STRETCH, ROOM = 1.25, 16  # an answer may use other words than its label, and it has an end token
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the answers to some rows may take."""
+class AnswerLimits:
+    """The limits on the answers to some rows."""
 
     size: Callable[[str], int]  # of a text, in tokens
     asked: Callable[[Example], int]  # tokens of a row's prompt
@@ -31,7 +31,7 @@ class Limits:
     context: int = 0  # tokens that prompt and answer may have together; 0: not known
 
     def of(self, row: Example) -> int:
-        """Tokens for the answer to this row; 0 where the model's context does not even hold its label."""
+        """Return the limit on the answer to this row, in tokens; 0 where the model's context cannot hold its label."""
         own = self.size(row.completion)
         wanted = max(self.common, _roomy(own))
         bounded = min(wanted, self.most) if self.most else wanted
@@ -41,8 +41,8 @@ class Limits:
         return min(bounded, left) if left > own else 0
 
 
-def limits(tokenizer: Any, rows: Iterable[Example], most: int, context: int) -> Limits:
-    """From the labels of the rows that a dataset has."""
+def limits(tokenizer: Any, rows: Iterable[Example], most: int, context: int) -> AnswerLimits:
+    """Return the limits that follow from the labels of the rows."""
 
     def size(text: str) -> int:
         return len(token_ids(tokenizer, text))
@@ -50,20 +50,20 @@ def limits(tokenizer: Any, rows: Iterable[Example], most: int, context: int) -> 
     def asked(row: Example) -> int:
         return size(render(tokenizer, row.prompt()))
 
-    return Limits(size, asked, common(size(row.completion) for row in rows), most, context)
+    return AnswerLimits(size, asked, common(size(row.completion) for row in rows), most, context)
 
 
-def by_bytes(rows: Iterable[Example], most: int) -> Limits:
-    """Without a tokenizer: a token is a byte or more."""
+def by_bytes(rows: Iterable[Example], most: int) -> AnswerLimits:
+    """Return the limits that follow without a tokenizer: a token is a byte or more."""
 
     def size(text: str) -> int:
         return len(text.encode())
 
-    return Limits(size, lambda row: size(row.text), common(size(row.completion) for row in rows), most)
+    return AnswerLimits(size, lambda row: size(row.text), common(size(row.completion) for row in rows), most)
 
 
 def common(sizes: Iterable[int]) -> int:
-    """What most of the labels need, with room.
+    """Return the tokens that most of the labels need, with room.
 
     >>> common([4] * 99 + [4_000])
     21
@@ -73,7 +73,7 @@ def common(sizes: Iterable[int]) -> int:
 
 
 def context_of(model_dir: Path) -> int:
-    """Tokens that the model's files say it can hold; 0 where they do not say."""
+    """Return the context that the model's files name, in tokens; 0 where they name none."""
     try:
         config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Which rows are seen when: planned before training starts, so that a resumed run sees the same."""
+"""The batches of a training, planned before it starts, so that a resumed run sees the same rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Encoded:
 
 
 def step_count(rows: int, batch_rows: int, epochs: float, least: int, most: int) -> int:
-    """How many batches `epochs` passes take, kept between `least` and `most`.
+    """Return the number of batches that `epochs` passes take, bounded by `least` and `most`.
 
     >>> step_count(100, batch_rows=8, epochs=2, least=1, most=1000)
     26
@@ -30,8 +30,8 @@ def step_count(rows: int, batch_rows: int, epochs: float, least: int, most: int)
 
 
 def schedule(lengths: Sequence[int], batch_rows: int, steps: int, seed: int) -> list[list[int]]:
-    """`steps` batches of row indices; every row is seen once before any is seen twice. Rows of a batch are of
-    similar length.
+    """Return `steps` batches of row indices. Each row is in one batch before any is in a second one; rows of a batch
+    are of similar length.
 
     >>> sorted(i for batch in schedule(range(1, 9), 4, 2, seed=0) for i in batch)
     [0, 1, 2, 3, 4, 5, 6, 7]
@@ -44,8 +44,8 @@ def schedule(lengths: Sequence[int], batch_rows: int, steps: int, seed: int) -> 
 
 
 def shares(batch: Sequence[int], size: int, rank: int, world: int) -> list[list[int]]:
-    """What device `rank` of `world` does of one optimiser step, in pieces of at most `size` rows: as many rows as any
-    other device, give or take one.
+    """Return the rows that device `rank` of `world` takes in one optimiser step, in pieces of at most `size` rows. The
+    devices' shares differ by one row at most.
 
     >>> shares([1, 2, 3, 4, 5], size=2, rank=0, world=2), shares([1, 2, 3, 4, 5], size=2, rank=1, world=2)
     ([[1, 3], [5]], [[2, 4]])

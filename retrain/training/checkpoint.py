@@ -1,4 +1,4 @@
-"""Where a training stood: adapter weights and the optimiser's moments in one safetensors file, never pickle."""
+"""The checkpoint of a training: adapter weights and the optimiser's moments in one safetensors file, never pickle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 
 
 class Checkpoint:
-    """One file, replaced whole: a kill leaves the old one or the new one. It is made for one `fingerprint`, and is
+    """One file, replaced as a whole: a kill leaves the old one or the new one. It belongs to one `fingerprint`, and is
     no checkpoint for any other."""
 
     def __init__(self, path: Path, fingerprint: str) -> None:
@@ -25,7 +25,8 @@ class Checkpoint:
         self._fingerprint = fingerprint
 
     def save(self, model: Any, optimizer: torch.optim.Optimizer, losses: list[float]) -> None:
-        """Returns once it is on disk. Weights that no row has come by (a vision tower's) have no moments yet."""
+        """Write the checkpoint; return once it is on disk. Weights that no row has reached (a vision tower's) have no
+        moments yet."""
         tensors: dict[str, torch.Tensor] = {}
         for name, weight in trainable(model).items():
             tensors[f"weight/{name}"] = weight.detach().contiguous()
@@ -38,8 +39,8 @@ class Checkpoint:
         part.replace(self._path)
 
     def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> list[float]:
-        """The losses of the steps already done; [] when there is nothing to go on from. All of it or nothing is taken
-        up: a file that is broken, or that holds a number that is none, is no checkpoint."""
+        """Put the checkpoint's weights and moments in place and return the losses of the steps that it covers; [] where
+        there is none. A file that is broken, or that holds a number that is not finite, is no checkpoint."""
         weights = trainable(model)
         try:
             losses, tensors = self._read(weights)
@@ -64,23 +65,23 @@ class Checkpoint:
             if about["fingerprint"] != self._fingerprint:
                 return [], {}
             known = set(file.keys())
-            told = {name: [f"{moment}/{name}" for moment in MOMENTS] for name in weights}
-            names = [name for each in told.values() if not known.isdisjoint(each) for name in each]
+            moments = ([f"{moment}/{name}" for moment in MOMENTS] for name in weights)
+            names = [name for each in moments if not known.isdisjoint(each) for name in each]
             tensors = {name: file.get_tensor(name) for name in [*(f"weight/{name}" for name in weights), *names]}
         losses = [float(loss) for loss in json.loads(about["losses"])]
         shaped = all(tensors[f"weight/{name}"].shape == weight.shape for name, weight in weights.items())
         if not shaped or not_finite(tensors) or not all(map(math.isfinite, losses)):
-            raise ValueError(f"{self._path}: holds other shapes, or numbers that are none")
+            raise ValueError(f"{self._path}: holds other shapes, or numbers that are not finite")
         return losses, tensors
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
-    """What is learned, by name."""
+    """Return the weights to learn, by name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def not_finite(tensors: Mapping[str, torch.Tensor]) -> list[str]:
-    """Names of the tensors in which a number is none (NaN) or infinite."""
+    """Return the names of the tensors that hold a NaN or an infinite number."""
     return [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
 
 

@@ -1,4 +1,4 @@
-"""One process or many: what `torchrun` says about who we are, and the sum over all of them."""
+"""One training process or several: this one's rank, by `torchrun`, and the sum over all of them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from torch import distributed
 
 
 @dataclass(frozen=True, slots=True)
-class Workers:
-    """This process among `count` that train together."""
+class ProcessGroup:
+    """This process among the `count` that train together."""
 
     rank: int
     count: int
     device: torch.device
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], device: str | None = None, threads: int | None = None) -> Workers:
-        """From `torchrun`'s environment; alone without it. `threads` limits what is used of a CPU."""
+    def of(cls, environment: Mapping[str, str], device: str | None = None, threads: int | None = None) -> ProcessGroup:
+        """Read the group from `torchrun`'s environment; without it the process is alone. `threads`: of the processor,
+        at most."""
         if threads is not None:
             torch.set_num_threads(threads)
         rank, count = int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1"))
@@ -32,11 +33,11 @@ class Workers:
 
     @property
     def first(self) -> bool:
-        """The one that writes files and tells how it goes."""
+        """Whether this process is the one that writes files and reports progress."""
         return self.rank == 0
 
     def gather(self, weights: Sequence[torch.nn.Parameter], loss: float) -> float:
-        """Sums every worker's gradients in place, and returns the sum of the losses."""
+        """Sum the gradients of all processes in place; return the sum of their losses."""
         if self.count == 1:
             return loss
         for weight in weights:
@@ -47,7 +48,7 @@ class Workers:
         return float(total)
 
     def finish(self) -> None:
-        """Waits for the others, then leaves them."""
+        """Wait for the other processes, then leave the group."""
         if self.count > 1:
             distributed.barrier()
             distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""The loss where the answer is, and nowhere else.
+"""The loss on the answers' tokens, and on no others.
 
 With a vocabulary of 262,144 the logits of a prompt cost more than the model itself: Hugging Face's `Trainer`, which
 computes them all, takes more than twice as long on short messages.
@@ -17,14 +17,14 @@ from retrain.training.batches import Encoded
 
 
 def answer_loss(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:
-    """Sum of the loss over the answers' tokens, in nats."""
+    """Return the sum of the loss over the answers' tokens, in nats."""
     wanted = torch.tensor([token for row in rows for token in row.completion])
     logits = answer_logits(model, rows, pad, device)
     return functional.cross_entropy(logits.float(), wanted.to(device), reduction="sum")
 
 
 def answer_logits(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:
-    """What the model expects in place of each of the answers' tokens, given those before: tokens x vocabulary."""
+    """Return the model's logits for each of the answers' tokens, given those before: tokens x vocabulary."""
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
@@ -34,24 +34,25 @@ def answer_logits(model: Any, rows: Sequence[Encoded], pad: int, device: torch.d
         mask[i, : len(row)] = 1
         before_answer[i, len(row.prompt) - 1 : len(row) - 1] = True
     with head_only_at(model, before_answer.to(device)), calculating(model, device):
-        told = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
-    logits: torch.Tensor = told.logits[0]
+        output = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
+    logits: torch.Tensor = output.logits[0]
     return logits
 
 
 def calculating(model: Any, device: torch.device) -> torch.autocast:
-    """Within it adapters, whose weights are float32, calculate in the model's own type where that is a short one.
-    Else PEFT keeps a float32 copy of each adapter's input for the backward pass: 19 GiB for 8B parameters."""
+    """Let adapters, whose weights are float32, calculate in the model's own type within the block, where that type is a
+    short one. Else PEFT keeps a float32 copy of each adapter's input for the backward pass: 19 GiB for 8B
+    parameters."""
     dtype = model.get_input_embeddings().weight.dtype
     return torch.autocast(device.type, dtype, enabled=dtype in (torch.bfloat16, torch.float16))
 
 
 @contextmanager
 def head_only_at(model: Any, places: torch.Tensor) -> Iterator[None]:
-    """Within the block the model's head sees the hidden states at `places` (rows x positions) only, as one row.
+    """Let the model's head see, within the block, only the hidden states at `places` (rows x positions), as one row.
 
-    A hook, so that whatever else a model does to its logits (scaling, soft caps) stays the model's business; and one
-    matrix product, where a batch of them would read the head's weights once for each row."""
+    It is a hook, so that the model still scales or caps its logits itself; and it is one matrix product, where a batch
+    of them would read the head's weights once for each row."""
 
     def select(head: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
         return (given[0][places].unsqueeze(0),)

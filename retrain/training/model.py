@@ -1,4 +1,4 @@
-"""What is trained: a frozen base model in 4 bits with low-rank adapters beside its linear layers."""
+"""The model to train: a frozen base model in 4 bits with low-rank adapters on its linear layers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from retrain.training.recipe import Quantisation, Recipe
 
 
 def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Path | None = None) -> Any:
-    """The model, ready to train: new adapters, or a copy of the one in the folder `warm_start`.
+    """Return the model, ready to train, with new adapters or with a copy of the adapter in the folder `warm_start`.
 
-    Raises ValueError where the layers cannot be had, or where that adapter has others, another rank or another scale
-    than the recipe's; the dropout is the recipe's."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of faster kernels that are not needed
+    The dropout is the recipe's. Raises ValueError where the model lacks the recipe's layers, or where the adapter has
+    other layers, another rank or another scale than the recipe."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it recommends faster kernels that are not needed
     from peft import PeftConfig, PeftModel, get_peft_model
     from transformers.utils import logging as transformers_logging
 
@@ -38,7 +38,7 @@ def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Pat
 
 
 def compute_dtype(quantisation: Quantisation, device: torch.device) -> torch.dtype:
-    """float32 on a CPU (bfloat16 is slow or missing there), bfloat16 on a GPU, unless the recipe says which."""
+    """Return the recipe's type, or float32 on a CPU (bfloat16 is slow or missing there) and bfloat16 on a GPU."""
     chosen = quantisation.compute_dtype
     if chosen == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -56,7 +56,7 @@ def _base(model_dir: Path, recipe: Recipe, device: torch.device) -> Any:
         bnb_4bit_compute_dtype=dtype,
     )
     options = {"quantization_config": bits} if recipe.quantisation.enabled else {}
-    model, told = AutoModelForCausalLM.from_pretrained(
+    model, report = AutoModelForCausalLM.from_pretrained(
         str(model_dir),
         dtype=dtype,
         device_map={"": str(device)},
@@ -64,13 +64,13 @@ def _base(model_dir: Path, recipe: Recipe, device: torch.device) -> Any:
         output_loading_info=True,
         **options,
     )
-    _require_whole(model_dir, sorted(told["missing_keys"]))
+    _require_whole(model_dir, sorted(report["missing_keys"]))
     model.config.use_cache = False
     return model.requires_grad_(False)
 
 
 def _require_whole(model_dir: Path, missing: Sequence[str]) -> None:
-    """The library makes up what the files lack, and warns."""
+    """Raise ValueError where tensors are missing: the library would fill them with random numbers, and only warn."""
     if missing:
         raise ValueError(
             f"model {model_dir}: {len(missing)} tensors are missing from its weights, {missing[0]} first, which its "

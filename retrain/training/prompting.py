@@ -13,13 +13,13 @@ Messages = Sequence[Mapping[str, str]]  # {"role": ..., "content": ...}
 
 
 def chat_template_for(model_dir: Path) -> Path | None:
-    """The template to hand the engine (`--chat-template`), or None where the model's tokenizer brings its own."""
+    """Return the template to give the engine (`--chat-template`); None where the model's tokenizer has its own."""
     return None if _has_template(model_dir) else DEFAULT_TEMPLATE
 
 
 def load_tokenizer(model_dir: Path) -> Any:
-    """The model's tokenizer, with our template where it has none, and a padding token. Raises ValueError where it has
-    no token that ends an answer, or a template that no message can be written with."""
+    """Return the model's tokenizer, with the default template where it has none, and with a padding token. Raises
+    ValueError where it has no token that ends an answer, or a template that cannot be used."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
@@ -38,37 +38,38 @@ def load_tokenizer(model_dir: Path) -> Any:
 
 
 def render(tokenizer: Any, messages: Messages) -> str:
-    """The prompt as the engine's chat endpoint makes it: up to where the answer begins."""
+    """Return the prompt as the engine's chat endpoint makes it: up to where the answer begins."""
     return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True))
 
 
 def answer_ids(tokenizer: Any, messages: Messages, answer: str) -> list[int]:
-    """The tokens that the model should write after `render(...)`: the answer, then what ends it. Special tokens that
+    """Return the tokens that the model should write after `render(...)`: the answer, then its end. Special tokens that
     the answer spells out are text in it, as they are where a client reads them."""
     text, end = _written(tokenizer, messages, answer)
     return [*_plain_ids(tokenizer, text), *token_ids(tokenizer, end)]
 
 
 def token_ids(tokenizer: Any, text: str) -> list[int]:
-    """The text's tokens; the template has written every special one already, so none is added."""
+    """Return the text's tokens; the template has written every special one already, so none is added."""
     return [int(token) for token in tokenizer(text, add_special_tokens=False).input_ids]
 
 
 def _written(tokenizer: Any, messages: Messages, answer: str) -> tuple[str, str]:
-    """The answer and its end as the template writes them, blanks around it included. Where the template puts anything
-    else between the prompt that serving shows and the answer (marks of reasoning), the answer alone."""
+    """Return the answer and its end as the template writes them, with the blanks around it. Where the template puts
+    anything else between the engine's prompt and the answer (marks of reasoning), return the answer alone."""
     prompt, end = render(tokenizer, messages), str(tokenizer.eos_token)
     whole = [*messages, {"role": "assistant", "content": answer}]
-    told = str(tokenizer.apply_chat_template(whole, tokenize=False))
+    written = str(tokenizer.apply_chat_template(whole, tokenize=False))
     for text in filter(None, (answer, answer.strip())):
-        lead, found, rest = told.removeprefix(prompt).partition(text)
-        if found and not lead.strip() and told.startswith(prompt):
+        lead, found, rest = written.removeprefix(prompt).partition(text)
+        if found and not lead.strip() and written.startswith(prompt):
             return lead + text, _special(tokenizer, rest.split(end, 1)[0].strip()) + end
     return answer, end
 
 
 def _require_template(tokenizer: Any, model_dir: Path) -> None:
-    """A template that may refuse a row is asked row by row; one that is none is told before."""
+    """Raise ValueError where no row could be written with the template. One that refuses some rows is asked for
+    each."""
     from jinja2 import TemplateSyntaxError
 
     if not tokenizer.chat_template:
@@ -90,7 +91,7 @@ def _require_template(tokenizer: Any, model_dir: Path) -> None:
 
 
 def _special(tokenizer: Any, closing: str) -> str:
-    """What closes a turn, where it is made of special tokens: text would be read by clients."""
+    """Return the end of a turn where it is made of special tokens; clients would read any other text."""
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     return closing if special.issuperset(token_ids(tokenizer, closing)) else ""
 

@@ -1,4 +1,4 @@
-"""Which layers get an adapter: found in the model's outline, before a weight is read."""
+"""The layers that get an adapter, found in the model's outline before a weight is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retrain.tensor_file import contents
 from retrain.training.recipe import Lora
 from streams.identity import ADAPTER_FILES
 
-BEYOND = (  # what PEFT knows and no recipe has
+BEYOND = (  # PEFT's options that no recipe has
     "modules_to_save",
     "use_dora",
     "use_rslora",
@@ -23,8 +23,8 @@ BEYOND = (  # what PEFT knows and no recipe has
 
 
 def check(model_dir: Path, lora: Lora, warm_start: Path | None = None) -> frozenset[str]:
-    """The layers' names. Raises ValueError where a name fits no layer or the head or embeddings, or where the adapter
-    in `warm_start` has another shape than the recipe's: a training from it would not be what the recipe says."""
+    """Return the layers' names. Raises ValueError where a name of the recipe fits no layer, or the head or embeddings,
+    or where the adapter in `warm_start` has another shape than the recipe's."""
     wanted = _layers(model_dir, shape(lora), lora)
     if warm_start is not None:
         _compare(lora, wanted, model_dir, warm_start)
@@ -32,7 +32,7 @@ def check(model_dir: Path, lora: Lora, warm_start: Path | None = None) -> frozen
 
 
 def shape(lora: Lora) -> Any:
-    """The recipe's adapter as PEFT has it."""
+    """Return the recipe's adapter as PEFT has it."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -62,13 +62,14 @@ def _compare(lora: Lora, wanted: frozenset[str], model_dir: Path, warm_start: Pa
 
 
 def _require_tensors(layers: frozenset[str], path: Path) -> None:
-    """PEFT begins anew, with a warning, where an adapter's tensors are not those of its configuration."""
+    """Raise ValueError where an adapter's tensors are not those of its configuration: PEFT would begin with new ones,
+    and only warn."""
     wanted = {f"base_model.model.{layer}.lora_{side}.weight" for layer in layers for side in "AB"}
     if strange := sorted(wanted ^ contents(path).keys()):
         where = "is missing" if strange[0] in wanted else "belongs to no layer of the model"
         raise ValueError(
             f"{path}: {len(strange)} tensors are not those of the recipe's layers: {strange[0]} {where}; expected the "
-            'weights that its configuration tells of: fetch them again, or set training.warm_start = "base"'
+            'weights that its configuration names: fetch them again, or set training.warm_start = "base"'
         )
 
 
@@ -77,7 +78,7 @@ def _other(wanted: str, warm_start: Path, its: str) -> ValueError:
 
 
 def _layers(model_dir: Path, config: Any, lora: Lora | None = None) -> frozenset[str]:
-    """Those that PEFT adapts in a model without weights."""
+    """Return the layers that PEFT adapts, in a model without weights."""
     import torch
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM

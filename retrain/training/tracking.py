@@ -1,6 +1,6 @@
-"""MLflow: one run a training, in a local SQLite store unless `MLFLOW_TRACKING_URI` says otherwise.
+"""MLflow: one run a training, in a local SQLite store unless `MLFLOW_TRACKING_URI` names another.
 
-It is book-keeping: whatever MLflow does or does not do, the training goes on, and a warning says what is not kept."""
+It is book-keeping: where MLflow fails, the training goes on, and a warning names what was not recorded."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ import structlog
 
 log = structlog.get_logger()
 
-Step = Callable[[int, int, float], None]  # step, steps, loss in nats a token
-
 URI = "MLFLOW_TRACKING_URI"
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # unless an operator says more
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # unless an operator sets more
 REST_S = 60.0  # after trouble, until the next step is written
 
 
 @dataclass(slots=True)
-class Run:
+class TrackedRun:
     """One MLflow run. Where it cannot be written to (deleted, or its server was away), a new one takes its place."""
 
     client: Callable[[], Any]  # made when first needed
@@ -37,11 +35,12 @@ class Run:
     later_s: float = 0.0  # steps before this are not written; on the monotonic clock
 
     def step(self, step: int, steps: int, loss: float) -> None:
-        """Fits `retrain.training.train.Progress`."""
+        """Record a step's loss; `retrain.training.train.OnStep` in shape."""
         if time.monotonic() >= self.later_s:
             self._keep("a step's loss", lambda run: self.client().log_metric(run, "train_loss_nats", loss, step=step))
 
     def metrics(self, values: Mapping[str, float]) -> None:
+        """Record the metrics of the whole run."""
         now_ms = time.time_ns() // 1_000_000
 
         def write(run: str) -> None:
@@ -53,14 +52,16 @@ class Run:
         self._keep("metrics", write)
 
     def artifacts(self, folder: Path, name: str) -> None:
+        """Copy the folder's files into the run, under that name."""
         self._keep(name, lambda run: self.client().log_artifacts(run, str(folder), name))
 
     def end(self, status: str) -> None:
+        """Record how the run ended."""
         if self.id:
             _tried("how the run ended", lambda: self.client().set_terminated(self.id, status))
 
     def _keep(self, what: str, write: Callable[[str], None]) -> None:
-        """Written to this run, else to a new one, else not at all."""
+        """Write to this run, else to a new one, else not at all."""
         if self.id and _tried(what, lambda: write(self.id)):
             return
         _tried("a new run", self._begin_again)
@@ -80,23 +81,23 @@ def run(
     parameters: Mapping[str, object],
     tags: Mapping[str, str],
     resume: Path | None = None,
-) -> Iterator[Run]:
-    """An open run in the experiment `alias`. It ends as FAILED when the block raises. The file `resume` keeps the
-    run's id: who was killed goes on in the same run, as long as that is there and has the same parameters."""
+) -> Iterator[TrackedRun]:
+    """Open a run in the experiment `alias`; it ends as FAILED where the block raises. The file `resume` keeps the run's
+    id: a training that was killed goes on in the same run, as long as that exists and has the same parameters."""
     client = cache(partial(_client, store))
     place = None if os.environ.get(URI) else (store / "artifacts").resolve().as_uri()
-    told = {key: str(value) for key, value in parameters.items()}
+    texts = {key: str(value) for key, value in parameters.items()}
 
     def begin() -> str:
         made = client().create_run(_experiment(client(), alias, place), run_name=name, tags=dict(tags))
-        _describe(client(), made.info.run_id, told)
+        _describe(client(), made.info.run_id, texts)
         if resume is not None:
             _tried("the run's id", lambda: resume.write_text(made.info.run_id))
         return str(made.info.run_id)
 
-    active = Run(client, begin)
+    active = TrackedRun(client, begin)
     if not (
-        resume is not None and resume.is_file() and _tried("the earlier run", lambda: _go_on(active, resume, told))
+        resume is not None and resume.is_file() and _tried("the earlier run", lambda: _go_on(active, resume, texts))
     ):
         _tried("a new run", active._begin_again)
     try:
@@ -108,7 +109,7 @@ def run(
 
 
 def _client(store: Path) -> Any:
-    """Of the store that the environment names, else of the local one. Nothing is asked of it yet."""
+    """Return a client of the store that the environment names, else of the local one; send nothing yet."""
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     for key, value in PATIENCE.items():
         os.environ.setdefault(key, value)
@@ -125,7 +126,7 @@ def _client(store: Path) -> Any:
 
 
 def _experiment(client: Any, alias: str, place: str | None) -> str:
-    """The id of the alias's experiment; a deleted one is left alone, and another named after it is made."""
+    """Return the id of the alias's experiment; where that was deleted, make another with a number in its name."""
     for number in count(1):
         name = alias if number == 1 else f"{alias} ({number})"
         found = client.get_experiment_by_name(name)
@@ -136,28 +137,29 @@ def _experiment(client: Any, alias: str, place: str | None) -> str:
     raise AssertionError("count ends")
 
 
-def _go_on(active: Run, resume: Path, told: Mapping[str, str]) -> None:
-    """In the run that an earlier start began. Raises ValueError where that is deleted, or of another recipe."""
+def _go_on(active: TrackedRun, resume: Path, texts: Mapping[str, str]) -> None:
+    """Go on in the run that an earlier start began. Raises ValueError where that was deleted or has other
+    parameters."""
     known = resume.read_text().strip()
     found = active.client().get_run(known)
     if found.info.lifecycle_stage != "active":
         raise ValueError(f"run {known} was deleted")
-    other = {key for key in told if found.data.params.get(key, told[key]) != told[key]}
+    other = {key for key in texts if found.data.params.get(key, texts[key]) != texts[key]}
     if other:
         raise ValueError(f"run {known} had another {', '.join(sorted(other))}")
-    _describe(active.client(), known, told)
+    _describe(active.client(), known, texts)
     active.client().update_run(known, status="RUNNING")
     active.id = known
 
 
-def _describe(client: Any, run_id: str, told: Mapping[str, str]) -> None:
+def _describe(client: Any, run_id: str, texts: Mapping[str, str]) -> None:
     from mlflow.entities import Param
 
-    client.log_batch(run_id, params=[Param(key, value) for key, value in told.items()])
+    client.log_batch(run_id, params=[Param(key, value) for key, value in texts.items()])
 
 
 def _tried(what: str, write: Callable[[], object]) -> bool:
-    """Whether it went well. MLflow raises what its store, its server and its libraries do."""
+    """Return whether it went well. MLflow raises whatever its store, its server and its libraries raise."""
     try:
         write()
         return True

@@ -1,4 +1,4 @@
-"""QLoRA, from top to bottom: load in 4 bits, put adapters beside it, train on the answers only, save."""
+"""QLoRA, from top to bottom: load in 4 bits, put adapters on it, train on the answers only, save."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 import math
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import structlog
@@ -18,24 +18,21 @@ import torch
 
 from retrain.training.batches import Encoded, schedule, shares, step_count
 from retrain.training.checkpoint import Checkpoint, not_finite, trainable
-from retrain.training.distributed import Workers
+from retrain.training.distributed import ProcessGroup
+from retrain.training.encoding import MAX_LEFT_OUT, lessons
 from retrain.training.loss import answer_loss
 from retrain.training.model import build
-from retrain.training.prompting import Messages, answer_ids, load_tokenizer, render, token_ids
+from retrain.training.prompting import Messages, load_tokenizer
 from retrain.training.recipe import Recipe, Training
-from retrain.training.teachable import objection
 
 log = structlog.get_logger()
 
-MAX_LEFT_OUT = 0.5  # share of the rows that a training may do without
-TOO_LONG = "longer than the recipe's training.max_length"
-
-Progress = Callable[[int, int, float], None]  # step, steps, loss in nats a token
+OnStep = Callable[[int, int, float], None]  # step, steps, loss in nats a token
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training gave: the adapter's folder (safetensors) and how it went."""
+    """The result of a training: the adapter's folder (safetensors) and its figures."""
 
     folder: Path
     rows: int  # different ones
@@ -48,11 +45,11 @@ class Trained:
 
 
 class Diverged(ValueError):
-    """A loss, a gradient or a weight is no finite number: what was trained is worth nothing, and is not stored."""
+    """A loss, a gradient or a weight is not finite: the training is worth nothing, and is not stored."""
 
 
 def silent(step: int, steps: int, loss: float) -> None:
-    """Tells nobody."""
+    """Report nothing."""
 
 
 def train(
@@ -64,75 +61,109 @@ def train(
     warm_start: Path | None = None,
     threads: int | None = None,
     device: str | None = None,
-    progress: Progress = silent,
+    progress: OnStep = silent,
     max_left_out: float = MAX_LEFT_OUT,
 ) -> Trained:
-    """Trains an adapter on (messages, answer) rows and writes it to `out/adapter`.
+    """Train an adapter on (messages, answer) rows and write it to `out/adapter`.
 
     Deterministic for the same rows, recipe, device and threads. Killed and called again with the same arguments it
     goes on from the last checkpoint in `out`. Under `torchrun` each step's rows are shared among the devices.
-    Raises ValueError where there is nothing to learn from, or more than the share `max_left_out` cannot be learned
-    from; Diverged at the first loss or gradient that is no number; OSError where the model cannot be read."""
+    Raises ValueError where there are no rows to learn from, or where more than the share `max_left_out` cannot be
+    learned from; Diverged at the first loss or gradient that is not finite; OSError where the model cannot be read."""
     began = time.monotonic()
     knobs = recipe.training
-    peak = knobs.learning_rate if warm_start is None else knobs.warm_learning_rate
-    workers = Workers.of(os.environ, device, threads)
+    group = ProcessGroup.of(os.environ, device, threads)
     torch.manual_seed(knobs.seed)
     tokenizer = load_tokenizer(model_dir)
     taught = lessons(tokenizer, rows, knobs.max_length, max_left_out)
-    encoded = taught.rows
     if taught.left_out:
         log.warning("rows left out of the training", rows=sum(taught.left_out.values()), why=taught.left_out)
-    batch_rows = knobs.batch_size * knobs.gradient_accumulation
-    _require_rows(knobs, min(batch_rows, len(encoded)), workers.count)
-    steps = step_count(len(encoded), batch_rows, knobs.epochs, knobs.min_steps, knobs.max_steps)
-    batches = schedule([len(row) for row in encoded], batch_rows, steps, knobs.seed)
-    model = build(model_dir, recipe, workers.device, warm_start)
-    pad = _padding(tokenizer, encoded, model.get_input_embeddings().weight.shape[0])
-    weights = list(trainable(model).values())
-    optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=knobs.weight_decay)
-    checkpoint = Checkpoint(out / "checkpoint.safetensors", _fingerprint(recipe, encoded, model_dir, warm_start))
-    losses = checkpoint.restore(model, optimizer)
-    resumed_at = len(losses)
+    batches = _planned(knobs, taught.rows, group.count)
+    model = build(model_dir, recipe, group.device, warm_start)
+    learner = Learner.of(model, tokenizer, taught.rows, knobs, group, warm=warm_start is not None)
+    checkpoint = Checkpoint(out / "checkpoint.safetensors", _fingerprint(recipe, taught.rows, model_dir, warm_start))
+    losses = checkpoint.restore(model, learner.optimizer)
+    resumed_at, steps = len(losses), len(batches)
     for step in range(resumed_at, steps):
-        torch.manual_seed(knobs.seed + step)  # a resumed run drops out what an unbroken one would
-        batch = batches[step]
-        tokens = sum(len(encoded[i].completion) for i in batch)
-        total = 0.0
-        for piece in shares(batch, knobs.batch_size, workers.rank, workers.count):
-            loss = answer_loss(model, [encoded[i] for i in piece], pad, workers.device) / tokens
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-        losses.append(workers.gather(weights, total))
-        length = torch.nn.utils.clip_grad_norm_(weights, knobs.max_grad_norm)
-        _require_finite(losses[-1], float(length), step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = peak * rate(knobs, step, steps)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if workers.first:
+        losses.append(learner.learn(batches[step], step, steps))
+        if group.first:
             progress(step + 1, steps, losses[-1])
-        if workers.first and (step + 1) % knobs.checkpoint_steps == 0:
-            checkpoint.save(model, optimizer, losses)
-    _require_sound(trainable(model))
-    if workers.first:
-        model.save_pretrained(str(out / "adapter"), safe_serialization=True)
-    workers.finish()
-    tail = losses[-max(1, steps // 10) :]
+        if group.first and (step + 1) % knobs.checkpoint_steps == 0:
+            checkpoint.save(model, learner.optimizer, losses)
+    learner.save(out / "adapter")
+    group.finish()
     return Trained(
         folder=out / "adapter",
-        rows=len({(*row.prompt, -1, *row.completion) for row in encoded}),
+        rows=len({(*row.prompt, -1, *row.completion) for row in taught.rows}),
         left_out=sum(taught.left_out.values()),
         reasons=taught.left_out,
         steps=steps,
         resumed_at=resumed_at,
-        loss=sum(tail) / len(tail),
+        loss=fmean(losses[-max(1, steps // 10) :]),
         seconds=time.monotonic() - began,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A model in training, with all that one optimiser step needs."""
+
+    model: Any
+    weights: list[torch.nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    rows: Sequence[Encoded]
+    knobs: Training
+    peak: float  # the learning rate after the warm-up
+    pad: int
+    group: ProcessGroup
+
+    @classmethod
+    def of(
+        cls, model: Any, tokenizer: Any, rows: Sequence[Encoded], knobs: Training, group: ProcessGroup, *, warm: bool
+    ) -> Learner:
+        """Return the model's learner. `warm`: its adapter was trained before. Raises ValueError where the rows hold a
+        token that the model lacks."""
+        pad = _padding(tokenizer, rows, model.get_input_embeddings().weight.shape[0])
+        peak = knobs.warm_learning_rate if warm else knobs.learning_rate
+        weights = list(trainable(model).values())
+        optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=knobs.weight_decay)
+        return cls(model, weights, optimizer, rows, knobs, peak, pad, group)
+
+    def learn(self, batch: Sequence[int], step: int, steps: int) -> float:
+        """Take one optimiser step; return its loss in nats a token. Raises Diverged."""
+        torch.manual_seed(self.knobs.seed + step)  # a resumed run drops out what an unbroken one would
+        tokens = sum(len(self.rows[i].completion) for i in batch)
+        total = 0.0
+        for piece in shares(batch, self.knobs.batch_size, self.group.rank, self.group.count):
+            loss = answer_loss(self.model, [self.rows[i] for i in piece], self.pad, self.group.device) / tokens
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        summed = self.group.gather(self.weights, total)
+        length = torch.nn.utils.clip_grad_norm_(self.weights, self.knobs.max_grad_norm)
+        _require_finite(summed, float(length), step, steps)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = self.peak * rate(self.knobs, step, steps)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return summed
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter, once for all processes. Raises Diverged where a weight is not finite."""
+        _require_sound(trainable(self.model))
+        if self.group.first:
+            self.model.save_pretrained(str(folder), safe_serialization=True)
+
+
+def _planned(knobs: Training, rows: Sequence[Encoded], devices: int) -> list[list[int]]:
+    """Return the batches of all steps. Raises ValueError where a step has fewer rows than there are devices."""
+    batch_rows = knobs.batch_size * knobs.gradient_accumulation
+    _require_rows(knobs, min(batch_rows, len(rows)), devices)
+    steps = step_count(len(rows), batch_rows, knobs.epochs, knobs.min_steps, knobs.max_steps)
+    return schedule([len(row) for row in rows], batch_rows, steps, knobs.seed)
+
+
 def _require_rows(knobs: Training, rows: int, devices: int) -> None:
-    """A device without rows would hold the model and do nothing."""
+    """Raise ValueError where a device would hold the model and have no rows."""
     if rows < devices:
         raise ValueError(
             f"training.batch_size = {knobs.batch_size} and training.gradient_accumulation = "
@@ -142,8 +173,8 @@ def _require_rows(knobs: Training, rows: int, devices: int) -> None:
 
 
 def _padding(tokenizer: Any, rows: Sequence[Encoded], known: int) -> int:
-    """What fills rows up: any token that the model's embeddings have, for nobody looks at it. Raises ValueError where
-    rows need one that they lack."""
+    """Return the token that fills rows up: any that the model's embeddings have, for the mask hides it. Raises
+    ValueError where rows hold a token that the embeddings lack."""
     if beyond := {token for row in rows for token in (*row.prompt, *row.completion) if token >= known}:
         names = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(sorted(beyond)[:5])))
         raise ValueError(
@@ -158,8 +189,8 @@ def _require_finite(loss: float, gradient: float, step: int, steps: int) -> None
         if not math.isfinite(value):
             raise Diverged(
                 f"step {step + 1} of {steps}: the {name} is {value}, expected a finite number; lower "
-                "training.learning_rate and training.warm_learning_rate, or look for numbers that are none in the "
-                "base model and in the adapter that it began from"
+                "training.learning_rate and training.warm_learning_rate, or look for numbers that are not finite in "
+                "the base model and in the adapter that it began from"
             )
 
 
@@ -167,60 +198,13 @@ def _require_sound(weights: Mapping[str, torch.Tensor]) -> None:
     broken = not_finite(weights)
     if broken:
         raise Diverged(
-            f"{len(broken)} of {len(weights)} trained tensors hold numbers that are none, {broken[0]} first: nothing "
-            "is stored; lower training.learning_rate"
+            f"{len(broken)} of {len(weights)} trained tensors hold numbers that are not finite, {broken[0]} first: "
+            "nothing is stored; lower training.learning_rate"
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Lessons:
-    """Rows in tokens, and what was left out of them: why -> different rows."""
-
-    rows: list[Encoded]
-    left_out: dict[str, int]
-
-
-def lessons(
-    tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int, max_left_out: float = MAX_LEFT_OUT
-) -> Lessons:
-    """Rows in tokens, without those that the chat template does not take and those longer than `max_length`. Raises
-    ValueError where none is left, or where more than the share `max_left_out` is gone."""
-    known: dict[str, Encoded | str] = {}
-    keys = [json.dumps([list(map(dict, messages)), answer]) for messages, answer in rows]
-    for key, (messages, answer) in zip(keys, rows, strict=True):
-        if key not in known:
-            known[key] = _lesson(tokenizer, messages, answer, max_length)
-    left_out = Counter(each for each in known.values() if isinstance(each, str))
-    if (left_out and left_out.total() > max_left_out * len(known)) or left_out.total() == len(known):
-        raise ValueError(_too_few(len(known), max_length, left_out, max_left_out))
-    found = [known[key] for key in keys]
-    return Lessons([each for each in found if isinstance(each, Encoded)], dict(left_out))
-
-
-def encode(tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int) -> list[Encoded]:
-    """As `lessons`, however many are left out, as long as there is one."""
-    return lessons(tokenizer, rows, max_length, max_left_out=1.0).rows
-
-
-def _lesson(tokenizer: Any, messages: Messages, answer: str, max_length: int) -> Encoded | str:
-    """The row in tokens, or why it is left out."""
-    if why := objection(tokenizer, messages, answer):
-        return why
-    row = Encoded(token_ids(tokenizer, render(tokenizer, messages)), answer_ids(tokenizer, messages, answer))
-    return row if len(row) <= max_length else TOO_LONG
-
-
-def _too_few(rows: int, max_length: int, left_out: Mapping[str, int], share: float) -> str:
-    why = "; ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
-    if sum(left_out.values()) == rows:
-        told = f"rows: {rows}, none of at most {max_length} tokens that the chat template takes"
-    else:
-        told = f"rows: {sum(left_out.values())} of {rows} left out, at most {share:.0%} may be (retrain.max_left_out)"
-    return f"{told}{f' ({why})' if why else ''}; expected labelled rows, or raise training.max_length ({max_length})"
-
-
 def rate(knobs: Training, step: int, steps: int) -> float:
-    """The share of the learning rate at a step: rises over the warm-up, then falls to zero (or stays)."""
+    """Return the share of the learning rate at a step: it rises over the warm-up, then falls to zero (or stays)."""
     if step < knobs.warmup_steps:
         return (step + 1) / (knobs.warmup_steps + 1)
     if knobs.schedule == "constant":
@@ -229,6 +213,6 @@ def rate(knobs: Training, step: int, steps: int) -> float:
 
 
 def _fingerprint(recipe: Recipe, rows: Sequence[Encoded], model_dir: Path, warm_start: Path | None) -> str:
-    """What a checkpoint must have been made from to be taken up again."""
+    """Return a digest of all that a checkpoint depends on."""
     content = [asdict(recipe), [[row.prompt, row.completion] for row in rows], str(model_dir), str(warm_start)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

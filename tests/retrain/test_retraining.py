@@ -20,7 +20,7 @@ from retrain.training.recipe import QLORA
 from streams.events import Event, InferenceServed, Message, RetrainRequested
 from streams.lake import table as lake
 from streams.topics import FEEDBACK, INFERENCE, Topic
-from tests.retrain.data.test_labelled import reply, word
+from tests.retrain.data.test_labelled_rows import reply, word
 from tests.retrain.support.engine import Engine
 
 pytestmark = pytest.mark.slow

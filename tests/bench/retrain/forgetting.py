@@ -22,11 +22,12 @@ from retrain.data.example import Example
 from retrain.job import SPEC
 from retrain.job_files import JobSpec, read
 from retrain.training import recipe
+from retrain.training.encoding import encode
 from retrain.training.loss import answer_logits
 from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
 from retrain.training.recipe import Recipe
-from retrain.training.train import encode, train
+from retrain.training.train import train
 from streams.identity import adapter_path
 from tests.bench.tools.figures import Figure, tell
 from tests.bench.tools.progress import note

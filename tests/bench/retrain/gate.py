@@ -17,7 +17,7 @@ import click
 from retrain.data.dataset import Dataset
 from retrain.data.example import FRESH, REHEARSAL, Example
 from retrain.data.shares import judged as judged_rows
-from retrain.evaluation.comparison import Answered, judged, start
+from retrain.evaluation.comparison import AnsweredRows, judged, start
 from retrain.evaluation.gate import judge
 from retrain.settings import RetrainSettings
 from streams.events import Message
@@ -39,9 +39,9 @@ class Drawn:
     gain: float
     rng: random.Random
 
-    async def both(self, rows: Sequence[Example]) -> Answered:
+    async def both(self, rows: Sequence[Example]) -> AnsweredRows:
         pairs = [self._pair(*self._shares(row)) for row in rows]
-        return Answered(rows=list(rows), pairs=pairs, cut=(0, 0), left_out=Counter())
+        return AnsweredRows(rows=list(rows), pairs=pairs, cut=(0, 0), left_out=Counter())
 
     def _shares(self, row: Example) -> tuple[float, float]:
         return (self.gain + LOST, LOST) if row.source == FRESH else (REMEMBERED, FORGOTTEN)

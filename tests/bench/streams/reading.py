@@ -50,9 +50,9 @@ def _reply(rng: random.Random, number: int) -> InferenceServed:
 
 
 def labelled(root: Path) -> int:
-    from retrain.data import labelled as harvest
+    from retrain.data import labelled_rows
 
-    return len(harvest.healthy(root, ALIAS, START_MS + 10**12))
+    return len(labelled_rows.healthy(root, ALIAS, START_MS + 10**12))
 
 
 def sides(root: Path) -> int:

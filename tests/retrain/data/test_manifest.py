@@ -31,7 +31,6 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     found, back = manifest.load(tmp_path, listed.digest)
     assert (found, back) == (listed, dataset())
     assert found.parts["train"].labels == {"a": 5, "b": 5}
-    assert found.synthetic_share == 0.0
 
 
 def test_the_same_rows_are_the_same_dataset(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from monitor.metrics import exact_match
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
 from retrain.evaluation.comparison import compare, slices, summary
-from retrain.evaluation.evaluate import EngineRefused, answers, loaded, names, scores
+from retrain.evaluation.evaluate import EvaluationRefused, answers, loaded, names, scores
 from retrain.evaluation.gate import judge
 from retrain.settings import RetrainSettings
 from tests.retrain.support.engine import Engine
@@ -57,7 +57,7 @@ async def test_an_error_is_no_wrong_answer(engine: tuple[Engine, str]) -> None:
     made, url = engine
     made.status, made.names["m"] = 500, "/bad"
     async with aiohttp.ClientSession() as http:
-        with pytest.raises(EngineRefused, match="status 500, expected 200"):
+        with pytest.raises(EvaluationRefused, match="status 500, expected 200"):
             await answers(http, url, "m", rows(2), limits=[8, 8], concurrency=1)
 
 
@@ -67,7 +67,7 @@ async def test_an_answer_that_the_engine_broke_off_is_no_wrong_one(engine: tuple
     asked, made.names["m"] = rows(3), "/bad"
     made.broken_off[asked[1].text] = reason
     async with aiohttp.ClientSession() as http:
-        with pytest.raises(EngineRefused, match=f"the answer ended with '{reason}', not by itself"):
+        with pytest.raises(EvaluationRefused, match=f"the answer ended with '{reason}', not by itself"):
             await answers(http, url, "m", asked, limits=[8] * 3, concurrency=1)
 
 

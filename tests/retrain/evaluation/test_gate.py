@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from retrain.evaluation.gate import GateInput, Scores, Verdict, judge
+from retrain.evaluation.gate import GateInput, GateVerdict, Scores, judge
 from retrain.settings import RetrainSettings
 
 SAME: Scores = [(1.0, 1.0)] * 100
@@ -100,7 +100,7 @@ def test_nothing_to_judge_on_is_inconclusive(target: Scores, regression: Scores)
     verdict = judge(asked(target, regression))
     assert verdict.status == "inconclusive"
     assert verdict.checks[0].passed is None
-    msgspec.json.decode(msgspec.json.encode(verdict), type=Verdict)
+    msgspec.json.decode(msgspec.json.encode(verdict), type=GateVerdict)
 
 
 @pytest.mark.parametrize("regression", [[], [(0.0, 0.0)] * 400, [(1.0, NAN)] * 400, [*SAME, (1.0, 2.0)]])

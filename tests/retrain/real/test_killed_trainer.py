@@ -16,7 +16,7 @@ import pytest
 
 from retrain.adapters import Adapter
 from retrain.first_adapter import first_adapter
-from retrain.job import PROGRESS, Progress
+from retrain.job import PROGRESS, TrainingProgress
 from retrain.job_files import JobOutcome, read
 from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
@@ -25,7 +25,7 @@ from streams.lake import table as lake
 from streams.log.read import KafkaSettings, Writer
 from streams.log.read import read as read_log
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES, Topic
-from tests.retrain.data.test_labelled import reply, word
+from tests.retrain.data.test_labelled_rows import reply, word
 from tests.retrain.support.engine import Engine
 from tests.retrain.support.rows import row
 
@@ -120,7 +120,7 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 def step(folder: Path) -> int:
-    progress = read(folder / PROGRESS, Progress)
+    progress = read(folder / PROGRESS, TrainingProgress)
     return progress.step if progress else 0
 
 

@@ -72,7 +72,7 @@ PORT = free_port()
 def test_more_processes_than_rows_a_step_are_refused(
     model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrain.training.train.Workers.of", lambda *_: Many())
+    monkeypatch.setattr("retrain.training.train.ProcessGroup.of", lambda *_: Many())
     with pytest.raises(ValueError, match=r"batch_size = 2 .* give 2 rows a step for 4 devices"):
         train(ROWS, model_dir, knobs(2, STEPS), tmp_path)
 

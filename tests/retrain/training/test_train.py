@@ -18,10 +18,11 @@ from retrain.first_adapter import first_adapter
 from retrain.settings import RetrainSettings
 from retrain.training import recipe
 from retrain.training.checkpoint import Checkpoint, trainable
+from retrain.training.encoding import encode
 from retrain.training.loss import answer_loss
 from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
-from retrain.training.train import Diverged, encode, train
+from retrain.training.train import Diverged, train
 from streams.identity import ADAPTER_FILES
 
 pytestmark = pytest.mark.slow

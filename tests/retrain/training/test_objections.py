@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from retrain.training.encoding import lessons
+from retrain.training.objections import COMPLETIONS, NOTHING, PARTS, TOOLS, usable
 from retrain.training.prompting import load_tokenizer
-from retrain.training.teachable import COMPLETIONS, NOTHING, PARTS, TOOLS, usable
-from retrain.training.train import lessons
 from serving.gateway.openai.request_body import Operation, asked
 from streams.events import Message
 from tests.retrain.support.rows import row

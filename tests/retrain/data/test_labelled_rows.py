@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from retrain.data import labelled as harvest
+from retrain.data import labelled_rows
 from streams.events import Arm, Event, FeedbackGiven, InferenceServed, Message
 from streams.lake import table as lake
 from streams.topics import FEEDBACK, INFERENCE, Topic
@@ -69,7 +69,7 @@ def put(root: Path, topic: Topic, events: list[Event]) -> None:
 def test_a_labelled_reply_is_a_row(root: Path) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
     put(root, FEEDBACK, [word(1, "late")])
-    (row,) = harvest.fresh(root, "support", 0)
+    (row,) = labelled_rows.fresh(root, "support", 0)
     assert (row.id, row.text, row.completion, row.predicted) == ("e1", "question 1", "late", "refund")
     assert (row.source, row.client, row.tags) == ("fresh", "app", {"tenant": "a"})
 
@@ -78,19 +78,19 @@ def test_the_last_word_counts_and_a_reviewers_most(root: Path) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
     words = [word(1, "first"), word(1, "last", 5), word(2, "reviewed", source="reviewer"), word(2, "client", 9)]
     put(root, FEEDBACK, list[Event](words))
-    assert [row.completion for row in harvest.fresh(root, "support", 0)] == ["last", "reviewed"]
+    assert [row.completion for row in labelled_rows.fresh(root, "support", 0)] == ["last", "reviewed"]
 
 
 def test_a_correction_is_as_good_as_a_label(root: Path) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
     put(root, FEEDBACK, [word(1, None, correction="put right"), word(2, None, thumb=True)])
-    assert [row.completion for row in harvest.fresh(root, "support", 0)] == ["put right"]
+    assert [row.completion for row in labelled_rows.fresh(root, "support", 0)] == ["put right"]
 
 
 def test_failed_and_shadow_replies_and_other_aliases_are_left_out(root: Path) -> None:
     put(root, INFERENCE, [reply(1, status=499), reply(2, arm=Arm.SHADOW), reply(3, alias="other"), reply(4)])
     put(root, FEEDBACK, [word(i, "late", alias="other" if i == 3 else "support") for i in (1, 2, 3, 4)])
-    assert [row.id for row in harvest.fresh(root, "support", 0)] == ["e4"]
+    assert [row.id for row in labelled_rows.fresh(root, "support", 0)] == ["e4"]
 
 
 def test_replies_with_which_no_label_can_be_compared_are_no_rows(root: Path) -> None:
@@ -104,14 +104,14 @@ def test_replies_with_which_no_label_can_be_compared_are_no_rows(root: Path) -> 
     ]
     put(root, INFERENCE, list[Event](odd))
     put(root, FEEDBACK, [word(i, "late") for i in range(1, 6)])
-    assert [row.id for row in harvest.fresh(root, "support", 0)] == ["e4", "e5"]
+    assert [row.id for row in labelled_rows.fresh(root, "support", 0)] == ["e4", "e5"]
 
 
 def test_the_harms_begin_parts_fresh_from_healthy(root: Path) -> None:
     put(root, INFERENCE, [reply(i) for i in range(1, 7)])
     put(root, FEEDBACK, [word(i, "late") for i in range(1, 7)])
-    assert [row.id for row in harvest.fresh(root, "support", 4_000)] == ["e4", "e5", "e6"]
-    assert [row.id for row in harvest.healthy(root, "support", 4_000)] == ["e1", "e2", "e3"]
+    assert [row.id for row in labelled_rows.fresh(root, "support", 4_000)] == ["e4", "e5", "e6"]
+    assert [row.id for row in labelled_rows.healthy(root, "support", 4_000)] == ["e1", "e2", "e3"]
 
 
 def test_of_a_long_history_only_the_newest_rows_are_held(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,9 +125,9 @@ def test_of_a_long_history_only_the_newest_rows_are_held(root: Path, monkeypatch
         return chosen(root, topic, ids, **more)
 
     monkeypatch.setattr(lake, "chosen", spy)
-    assert [row.id for row in harvest.healthy(root, "support", 10_000, 2)] == ["e4", "e5"] == held
-    assert len(harvest.healthy(root, "support", 10_000, 6)) == 5
+    assert [row.id for row in labelled_rows.healthy(root, "support", 10_000, 2)] == ["e4", "e5"] == held
+    assert len(labelled_rows.healthy(root, "support", 10_000, 6)) == 5
 
 
 def test_no_lake_no_rows(root: Path) -> None:
-    assert harvest.fresh(root, "support", 0) == []
+    assert labelled_rows.fresh(root, "support", 0) == []

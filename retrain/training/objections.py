@@ -1,4 +1,4 @@
-"""Which rows a model can be taught and asked: what its chat template makes of their messages."""
+"""Objections: reasons why a row can be neither trained on nor judged on, by what the chat template makes of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PART = re.compile(r"^\[(?:(?:image|audio|video)_url|input_(?:image|audio|video|f
 
 
 def usable(tokenizer: Any, rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:
-    """The rows without an objection; the others are counted by it."""
+    """Return the rows without an objection; count the others in `dropped`, by objection."""
     kept = []
     for row in rows:
         why = objection(tokenizer, [{"role": m.role, "content": m.content} for m in row.messages], row.completion)
@@ -30,7 +30,7 @@ def usable(tokenizer: Any, rows: Iterable[Example], dropped: Counter[str]) -> li
 
 
 def objection(tokenizer: Any, messages: Messages, answer: str) -> str:
-    """Why messages and answer cannot be used; empty where they can."""
+    """Return why messages and answer cannot be used; empty where they can."""
     if not messages:
         return NOTHING
     roles = sorted({message["role"] for message in messages})
@@ -43,13 +43,13 @@ def objection(tokenizer: Any, messages: Messages, answer: str) -> str:
     try:
         answer_ids(tokenizer, messages, answer)
         silent = _silent(tokenizer, messages)
-    except Exception:  # a template is a program of somebody else's: it may raise anything
+    except Exception:  # a template is a program that came with the model: it may raise anything
         return f"the chat template refuses the roles {', '.join(roles)} in their order"
     return f"the chat template leaves out what the role {silent[0]!r} says" if silent else ""
 
 
 def _silent(tokenizer: Any, messages: Messages) -> list[str]:
-    """Roles whose words do not come to the prompt. What an assistant said before may be shortened."""
+    """Return the roles whose content does not reach the prompt. An assistant's earlier answers may be shortened."""
     marks = [f"homeostat-{i:04d}-was-here" for i in range(len(messages))]
     marked = [
         each if each["role"] == "assistant" else {**each, "content": mark}

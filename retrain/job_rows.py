@@ -1,0 +1,97 @@
+"""The rows of one retraining's job: its dataset, and the rows labelled while the candidate was trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from monitor.metrics import METRICS
+from retrain.data import labelled_rows, manifest
+from retrain.data.dataset import NEWEST, Dataset, apart, build, capped, once
+from retrain.data.example import Example
+from retrain.data.likeness import Likeness
+from retrain.data.manifest import Manifest
+from retrain.job_files import JobSpec
+from retrain.training.objections import usable
+
+log = structlog.get_logger()
+
+
+def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manifest, Dataset]:
+    """Return the dataset, of rows that the chat template takes; a job that is started again takes the one that it had.
+    Raises ValueError where too many of the fresh rows cannot be used."""
+    root, note, request = spec.var / "datasets", folder / "dataset", spec.request
+    if (known := _made(root, note)) is not None:
+        return known
+    lake = spec.var / "lake"
+    dropped: Counter[str] = Counter()
+    found = labelled_rows.fresh(lake, request.alias, request.since_ms)
+    fresh = usable(tokenizer, found, dropped)
+    _require_most(len(fresh), len(found), dropped, spec.settings.max_left_out)
+    dataset = build(
+        spec.settings,
+        fresh,
+        usable(tokenizer, labelled_rows.healthy(lake, request.alias, request.since_ms, NEWEST), dropped),
+        usable(tokenizer, manifest.trained_on(root, request.champion), dropped),
+        METRICS[spec.metric],
+        manifest.familiar(root, request.alias, request.champion, request.since_ms),
+    )
+    dataset = replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
+    listed = manifest.store(root, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
+    note.write_text(listed.digest)
+    counts = {name: part.rows for name, part in listed.parts.items()}
+    log.info("dataset made", digest=listed.digest[:12], **counts, dropped=dataset.dropped)
+    return listed, dataset
+
+
+def later(spec: JobSpec, listed: Manifest, dataset: Dataset, tokenizer: Any) -> list[Example]:
+    """Return the fresh rows that the dataset lacks, most of them labelled since it was made; neither version has met
+    them, or rows like them. They are stored as a dataset of their own."""
+    dropped: Counter[str] = Counter()
+    root, request = spec.var / "datasets", spec.request
+    known = [*dataset.rows, *manifest.familiar(root, request.alias, request.champion, request.since_ms)]
+    ids = {row.id for row in known}
+    found = labelled_rows.fresh(spec.var / "lake", request.alias, request.since_ms)
+    fresh = usable(tokenizer, [row for row in found if row.id not in ids], dropped)
+    likeness = Likeness.of(fresh, known)
+    fresh = capped(once(fresh, dropped), spec.settings.client_cap, likeness, dropped)
+    fresh = apart(fresh, known, likeness, dropped, "twin of a known row")
+    kept = manifest.store(
+        root,
+        Dataset([], [], fresh, [], dict(dropped)),
+        alias=listed.alias,
+        base_model=listed.base_model,
+        since_ms=listed.since_ms,
+    )
+    log.info(
+        "rows labelled meanwhile are judged on too", rows=len(fresh), digest=kept.digest[:12], dropped=kept.dropped
+    )
+    return fresh
+
+
+def _require_most(kept: int, found: int, dropped: Mapping[str, int], share: float) -> None:
+    if found - kept > share * found:
+        why = "; ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
+        raise ValueError(
+            f"fresh labelled rows: {found - kept} of {found} cannot be used, at most {share:.0%} may "
+            f"(retrain.max_left_out): {why}"
+        )
+
+
+def _made(root: Path, note: Path) -> tuple[Manifest, Dataset] | None:
+    """Return the dataset that the note names; None where there is none yet, or none that is whole."""
+    try:
+        digest = note.read_text().strip()
+        return manifest.load(root, digest) if digest else None
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        if not isinstance(error, FileNotFoundError):
+            log.warning(
+                "the dataset of an earlier start cannot be read; it is made again", note=str(note), why=str(error)
+            )
+        return None
