@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dashboards.panels import Json
-from dashboards.rules import RULES, Figure, Rule
+from dashboards.rules.rule import Figure, Rule
+from dashboards.rules.table import RULES
 from dashboards.texts import texts
 
 FOLDER = "homeostat"  # uid of the folder the rules live in
 GROUP = "homeostat"
 EVERY_S = 60
 FIGURES = {"amount": "C", "since": "D"}  # refids of the queries for a text's figures
-SAMPLING: Json = {"intervalMs": 1000, "maxDataPoints": 43200}  # Grafana's own defaults, said so that a push compares
+SAMPLING: Json = {"intervalMs": 1000, "maxDataPoints": 43200}  # Grafana's own defaults, given so that a push compares
 
 
 def group(datasource: str, grafana: str, folder: str = FOLDER) -> list[Json]:
-    """Return all rules, reading from the data source with that uid. `grafana`: the address of its pages."""
+    """Return all rules, which read from the data source with that uid. `grafana`: the address of its pages."""
     return [rule_json(rule, datasource, grafana, folder) for rule in RULES]
 
 
 def rule_json(rule: Rule, datasource: str, grafana: str = "", folder: str = FOLDER) -> Json:
-    """Return one rule. B is its condition, A its expression, the others are figures of its text."""
+    """Return one rule. B is its condition, A its expression; the other queries are figures of its text."""
     asked = {FIGURES["amount"]: rule.amount.expression, FIGURES["since"]: rule.since.expression}
     figures = [_query(refid, expression, datasource) for refid, expression in asked.items() if expression]
     return {

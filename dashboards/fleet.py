@@ -1,4 +1,4 @@
-"""The fleet's dashboard as code: is it healthy, is it getting worse, what is being done about it?"""
+"""The fleet's dashboard as code: is it healthy, is it getting worse, and does the loop do something about it?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _largest(gauge: str, by: str, matching: str = PICKED) -> str:
 
 
 def _share(status: str, by: str) -> str:
-    """Replies with such a status, of all that clients got; nothing where there were none."""
+    """Return the share of replies with such a status, of all that clients got; no value where there were none."""
     got = f'{PICKED}, arm!="shadow"'
     every = _rate("homeostat_requests_total", by, got)
     some = _rate("homeostat_requests_total", by, f'{got}, status=~"{status}"')
@@ -44,7 +44,7 @@ HARM = Query(_largest("homeostat_evidence_ratio", "alias", f'{PICKED}, detector=
 
 NOW = (
     Panel("Accuracy (labels)", (LABELLED,), "percentunit", "stat", high=1.0, text="Right over labelled, last window."),
-    Panel("Open alarms", (OPEN,), kind="stat", line=1.0, text="Each until its evidence is gone or somebody clears it."),
+    Panel("Open alarms", (OPEN,), kind="stat", line=1.0, text="Open until its evidence ends or an operator clears it."),
     Panel("Evidence of harm", (HARM,), kind="stat", line=1.0, text="The labelled-harm test; an alarm is raised at 1."),
     Panel("Requests a second", (Query(_rate(REQUESTS, "alias", PICKED), "{{alias}}"),), "reqps", "stat"),
     Panel("Errors", (Query(_share("5..", "alias"), "{{alias}}"),), "percentunit", "stat", line=0.01, text="5xx."),
@@ -96,10 +96,10 @@ QUALITY = (
         text="So many labels are missing to tell whether it does harm, or to train on.",
     ),
     Panel(
-        "Groups beside the rest",
+        "Groups against the rest",
         (Query(f"homeostat_group_gap_low_ratio{{{PICKED}}}", "{{tag}}={{group}} {{measure}}"),),
         "percentunit",
-        text="How much worse a group is served at least: errors, refusals, slow replies. Below 0 nothing is said.",
+        text="How much worse a group is served at least: errors, refusals, slow replies. Below 0 nothing is proven.",
     ),
 )
 TRAFFIC = (
@@ -193,7 +193,7 @@ ROWS: tuple[PanelRow, ...] = (
 
 
 def dashboard() -> Json:
-    """The dashboard as Grafana imports it; the data source is a variable."""
+    """Return the dashboard as Grafana imports it; the data source is a variable."""
     return {
         "uid": UID,
         "title": TITLE,

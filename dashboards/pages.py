@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dashboards.panels import COLUMNS, Json
-from dashboards.rules import RULES, Rule
+from dashboards.rules.rule import Rule
+from dashboards.rules.table import RULES
 
 UID = "homeostat-runbooks"
 TITLE = "Homeostat: runbooks"

@@ -13,7 +13,7 @@ COLUMNS = 24  # the width of Grafana's grid
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL expression and how its series are called."""
+    """One PromQL expression, and the legend of its series."""
 
     expression: str
     legend: str = ""
@@ -31,25 +31,20 @@ class Panel:
     low: float | None = 0.0
     high: float | None = None
     log: bool = False  # a logarithmic axis; `low` is then above zero
-    text: str = ""  # what a newcomer should see in it
+    text: str = ""  # a sentence for a newcomer
 
 
 @dataclass(frozen=True, slots=True)
 class PanelRow:
-    """Panels beside each other under a heading."""
+    """Panels next to each other under a heading."""
 
     title: str
     panels: tuple[Panel, ...]
     height: int = 8
 
 
-def expressions(rows: Sequence[PanelRow]) -> list[str]:
-    """Every expression, in order."""
-    return [query.expression for row in rows for panel in row.panels for query in panel.queries]
-
-
 def layout(rows: Sequence[PanelRow]) -> list[Json]:
-    """The rows as Grafana's panels, numbered and placed from the top down."""
+    """Return the rows as Grafana's panels, numbered and placed from the top down."""
     placed: list[Json] = []
     top = 0
     for row in rows:

@@ -1,9 +1,10 @@
-"""The rules as Prometheus reads them, for those who page by Alertmanager."""
+"""The rules as Prometheus reads them, for pages by Alertmanager."""
 
 from __future__ import annotations
 
 from dashboards.panels import Json
-from dashboards.rules import RULES, Figure, Rule
+from dashboards.rules.rule import Figure, Rule
+from dashboards.rules.table import RULES
 from dashboards.texts import texts
 
 EVERY = "15s"
@@ -28,7 +29,7 @@ def _rule(rule: Rule, grafana: str) -> Json:
 
 
 def _looked_up(figure: Figure, by: tuple[str, ...]) -> str:
-    """Ask for the figure's series with the alert's own labels."""
+    """Return the template that shows the figure's series with the alert's own labels."""
     if not figure.expression:
         return f"{{{{ $value | {figure.form} }}}}"
     same = [f"(eq .Labels.{label} $labels.{label})" for label in by]

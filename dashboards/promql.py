@@ -1,15 +1,15 @@
-"""What several rules and panels ask Prometheus in the same way."""
+"""PromQL expressions that several rules and panels share."""
 
 from __future__ import annotations
 
-HELD = "1d"  # how long an open alarm stays open whose worker is gone and has no successor
+HELD = "1d"  # for so long an alarm stays open after its worker is gone without a successor
 
 
 def newly(counter: str, by: str, window: str, started: str = "") -> str:
-    """Return how far a counter rose in the window.
+    """Return the rise of a counter within the window.
 
-    `increase` alone misses a series that begins inside the window, and one of a process that began anew with the
-    number its predecessor had. `started` is the window in seconds, where a process's start is to count as well."""
+    `increase` alone misses a series that begins inside the window, and one of a process that restarted with its
+    predecessor's number. `started` is the window in seconds, where a process's start is to count as well."""
     born = f"({counter} unless {counter} offset {window})"
     restarted = f"({counter} and on (job, instance) process_start_time_seconds > time() - {started})"
     parts = [born, *([restarted] if started else []), f"increase({counter}[{window}])"]
@@ -17,14 +17,14 @@ def newly(counter: str, by: str, window: str, started: str = "") -> str:
 
 
 def alarm_open(kind: str, by: str) -> str:
-    """Return 1 for each open alarm of this kind, told apart `by` these labels.
+    """Return 1 for each open alarm of this kind, one for each value of the labels `by`.
 
-    A worker that hands an alias over leaves a gap of seconds, one that is gone leaves nothing: the alarm stays open
-    until some worker speaks of the alias again."""
+    A worker that hands an alias over leaves a gap of seconds, one that is gone leaves no series: the alarm stays open
+    until some worker reports the alias again."""
     live = _latest(by, f'homeostat_alarm_open{{kind="{kind}"}}', "2m")
     held = _latest(by, f'homeostat_alarm_open{{kind="{kind}"}}', HELD)
-    spoken = _latest("alias", "homeostat_alarm_open", "2m")
-    return f"({live} > 0) or ({held} > 0 unless on (alias) {spoken})"
+    reported = _latest("alias", "homeostat_alarm_open", "2m")
+    return f"({live} > 0) or ({held} > 0 unless on (alias) {reported})"
 
 
 def alarm_onset(kind: str, by: str) -> str:
@@ -38,8 +38,8 @@ def alarm_harm(kind: str, by: str) -> str:
 
 
 def first_seen(expression: str) -> str:
-    """Return when the expression began to be above zero, after five minutes in which it was not; where that is longer
-    ago than six hours, these."""
+    """Return the time when the expression rose above zero, after five minutes in which it was not; at most six hours
+    ago."""
     before = f"max_over_time(({expression})[5m:1m] offset 1m) > 0"
     began = f"max_over_time(timestamp((({expression}) > 0) unless ({before}))[6h:1m])"
     return f"{began} or min_over_time(timestamp(({expression}) > 0)[6h:5m]) or timestamp(({expression}) > 0)"

@@ -1,8 +1,7 @@
-"""Brings a Grafana to what the code says: folder, dashboards, alert rules. A second push changes nothing."""
+"""The push to a Grafana: it gets the folder, dashboards and alert rules of the code. A second push changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from grafana_client.client import GrafanaClientError, GrafanaException
 
 from dashboards import alerts, fleet, pages
 from dashboards.panels import Json
-from dashboards.rules import RULES
+from dashboards.rules.table import RULES
 
 FOLDER_TITLE = "Homeostat"
 NOT_FOUND, REFUSED = 404, (401, 403)
@@ -20,13 +19,13 @@ LISTING = "listing data sources takes role Admin; with --datasource UID role Edi
 
 
 class PushFailed(RuntimeError):
-    """Grafana did not take it; the message says what it answered and what to do."""
+    """Grafana refused the push or could not be reached; the message has its answer, and what to do."""
 
 
 def push(
     url: str, token: str, *, datasource: str | None = None, folder: str = alerts.FOLDER, timeout_s: float = 10.0
 ) -> list[str]:
-    """Return what was changed, one line each: nothing when Grafana has it all. Raises PushFailed.
+    """Create and update what Grafana lacks; return the changes, a line each. Raises PushFailed.
 
     `datasource` is the uid of a Prometheus data source; None takes the default one, else the only one. `folder` is the
     uid of a folder, which is made where it is missing."""
@@ -35,8 +34,8 @@ def push(
         rules = alerts.group(_source(api, datasource), url, folder)
         return [
             *_folder(api, folder),
-            *_told(_dashboard(api, each, folder) for each in (fleet.dashboard(), pages.dashboard())),
-            *_told(_rule(api, rule) for rule in rules),
+            *filter(None, (_dashboard(api, each, folder) for each in (fleet.dashboard(), pages.dashboard()))),
+            *filter(None, (_rule(api, rule) for rule in rules)),
             *_prune(api, folder),
         ]
     except GrafanaException as error:
@@ -46,7 +45,7 @@ def push(
 
 
 def covers(theirs: Any, ours: Any) -> bool:
-    """True if everything we say is there; what Grafana adds does not count."""
+    """Check that Grafana's object has everything that ours has; what Grafana adds to it does not count."""
     if isinstance(ours, dict):
         return isinstance(theirs, dict) and all(key in theirs and covers(theirs[key], ours[key]) for key in ours)
     if isinstance(ours, list):
@@ -101,6 +100,7 @@ def _folder(api: GrafanaApi, uid: str) -> list[str]:
 
 
 def _dashboard(api: GrafanaApi, ours: Json, folder: str) -> str:
+    """Push one dashboard; return the change, empty where there is none."""
     theirs = _found(api.dashboard.get_dashboard, ours["uid"])
     if theirs is not None and covers(theirs["dashboard"], ours) and theirs["meta"].get("folderUid") == folder:
         return ""
@@ -111,6 +111,7 @@ def _dashboard(api: GrafanaApi, ours: Json, folder: str) -> str:
 
 
 def _rule(api: GrafanaApi, ours: Json) -> str:
+    """Push one rule; return the change, empty where there is none."""
     theirs = _found(api.alertingprovisioning.get_alertrule, ours["uid"])
     if theirs is None:
         api.alertingprovisioning.create_alertrule(ours)
@@ -129,10 +130,6 @@ def _prune(api: GrafanaApi, folder: str) -> list[str]:
     for rule in old:
         api.alertingprovisioning.delete_alertrule(rule["uid"])
     return [f"removed rule {rule['title']}" for rule in old]
-
-
-def _told(lines: Iterable[str]) -> list[str]:
-    return [line for line in lines if line]
 
 
 def _found(get: Any, uid: str) -> Any:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from dashboards import fleet, pages
 from dashboards.export import DATASOURCE, TARGETS, export
-from dashboards.rules import RULES
+from dashboards.rules.table import RULES
 from deploy.cli import main
 
 
@@ -48,7 +48,7 @@ def test_prometheus_scrapes_every_process_given(tmp_path: Path) -> None:
 
 
 def test_prometheus_scrapes_the_stack_as_it_is_configured(tmp_path: Path) -> None:
-    """A gateway that nobody scrapes may end without a page."""
+    """A gateway that is not scraped may end without a page."""
     config = tmp_path / "homeostat.toml"
     config.write_text(
         "[stack]\ngateway_admin_port = 9201\nmore_gateway_admin_ports = [9211, 9221]\nworker_metrics_port = 9203\n"

@@ -10,7 +10,8 @@ import pytest
 
 from dashboards import alerts, fleet, pages
 from dashboards.panels import COLUMNS, Json
-from dashboards.rules import RULES, Rule
+from dashboards.rules.rule import Rule
+from dashboards.rules.table import RULES
 from deploy.cli import main
 
 HEADINGS = ["## What it means", "## Look", "## Do", "## Stop"]
@@ -75,11 +76,11 @@ def test_a_rule_has_one_condition_and_says_what_how_much_since_when_and_what_to_
     refids = [query["refId"] for query in made["data"]]
     assert refids[:2] == ["A", "B"]
     assert made["condition"] == "B"
-    told = " ".join(made["annotations"].values())
-    assert all(f"$labels.{label}" in told for label in rule.by)
-    assert "$values.D.Value | humanizeTimestamp" in told
-    assert set(re.findall(r"\$values\.(\w)", told)) <= {*refids}
-    assert "<" not in told
+    text = " ".join(made["annotations"].values())
+    assert all(f"$labels.{label}" in text for label in rule.by)
+    assert "$values.D.Value | humanizeTimestamp" in text
+    assert set(re.findall(r"\$values\.(\w)", text)) <= {*refids}
+    assert "<" not in text
     assert "`homeostat " in rule.do or "log" in rule.do
 
 
@@ -89,11 +90,11 @@ def test_a_rule_has_a_page_whose_commands_there_are(rule: Rule) -> None:
     assert re.findall(r"^#+ .*", text, re.M) == [f"# {rule.title}", *HEADINGS]
     for command in re.findall(r"`homeostat ([^`]+)`", text + rule.do):
         group: click.Command = main
-        for word in command.split():
+        for part in command.split():
             if not isinstance(group, click.Group):
                 break
-            assert word in group.commands, f"homeostat {command}"
-            group = group.commands[word]
+            assert part in group.commands, f"homeostat {command}"
+            group = group.commands[part]
 
 
 def test_every_page_belongs_to_a_rule() -> None:

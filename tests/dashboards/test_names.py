@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from dashboards import fleet
-from dashboards.panels import expressions
-from dashboards.rules import RULES
+from dashboards.rules.table import RULES
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"Counter", "Gauge", "Histogram"}
 SUFFIXES = {"Counter": ("",), "Gauge": ("",), "Histogram": ("_bucket", "_sum", "_count")}
 SCRAPED = {"job", "instance", "le"}  # labels that Prometheus adds
 FIGURES = [e for rule in RULES for e in (rule.amount.expression, rule.since.expression) if e]
-EVERY = [*expressions(fleet.ROWS), *(rule.expression for rule in RULES), *FIGURES]
+SHOWN = [query.expression for row in fleet.ROWS for panel in row.panels for query in panel.queries]
+EVERY = [*SHOWN, *(rule.expression for rule in RULES), *FIGURES]
 
 
 @cache

@@ -8,7 +8,7 @@ import pytest
 
 from dashboards import alerts, fleet, pages
 from dashboards.push import PushFailed, covers, push
-from dashboards.rules import RULES
+from dashboards.rules.table import RULES
 from deploy.stack import ports
 from tests.dashboards.support.grafana import EDITOR, TOKEN, Grafana, running
 
@@ -22,8 +22,8 @@ def grafana() -> Iterator[Grafana]:
 
 
 def test_everything_is_created_and_a_second_push_changes_nothing(grafana: Grafana) -> None:
-    told = push(grafana.url, TOKEN)
-    assert len(told) == 3 + len(RULES)
+    changes = push(grafana.url, TOKEN)
+    assert len(changes) == 3 + len(RULES)
     assert set(grafana.dashboards) == {fleet.UID, pages.UID}
     assert set(grafana.rules) == {rule.uid for rule in RULES}
     assert {rule["data"][0]["datasourceUid"] for rule in grafana.rules.values()} == {"prom"}

@@ -13,7 +13,9 @@ import yaml
 
 from dashboards import pages
 from dashboards.export import GRAFANA, RULES_FILE, export
-from dashboards.rules import JOBS, RULES, Rule
+from dashboards.rules.processes import JOBS
+from dashboards.rules.rule import Rule
+from dashboards.rules.table import RULES
 
 pytestmark = pytest.mark.system
 
@@ -31,7 +33,7 @@ class Case:
     rule: str
     what: str
     series: Mapping[str, str]
-    paged: Mapping[str, str] | None = None  # the labels; None: nobody
+    paged: Mapping[str, str] | None = None  # the labels; None: no page
     at: int = 60
     figures: Mapping[str, str] = field(default_factory=dict)
 
@@ -49,7 +51,7 @@ def alarm(kind: str, values: str, version: str = V1, worker: str = WORKERS[0], o
 
 PAGED = {"alias": "support", "version": "v1"}
 ABOUT = {"safety": "output_pii", "fairness": "language=de"}
-SAID = {"amount": "37%", "since": DAWN.format("00:10:00")}
+SHOWN = {"amount": "37%", "since": DAWN.format("00:10:00")}
 GONE = "1x30 _x90"  # reports for half an hour, then nothing
 
 
@@ -67,14 +69,14 @@ COUNTED = [
     ("homeostat-too-large", "homeostat_records_too_large_total"),
 ]
 CASES = [
-    *(Case(rule, "an open alarm pages", alarm(kind_of(rule), "1x120"), paged(rule), figures=SAID) for rule in ALARMS),
+    *(Case(rule, "an open alarm pages", alarm(kind_of(rule), "1x120"), paged(rule), figures=SHOWN) for rule in ALARMS),
     *(Case(rule, "a cleared one does not", alarm(kind_of(rule), "1x30 0x90")) for rule in ALARMS),
-    Case("homeostat-harm", "at the first moment", alarm("quality", "_x59 1x60"), PAGED, figures=SAID),
+    Case("homeostat-harm", "at the first moment", alarm("quality", "_x59 1x60"), PAGED, figures=SHOWN),
     Case("homeostat-harm", "once more within 15 minutes of a restart",
-         alarm("quality", "1x40 0x15 _x2 1x60"), PAGED, figures=SAID),
-    Case("homeostat-harm", "on while the only worker is gone", alarm("quality", GONE), PAGED, figures=SAID),
+         alarm("quality", "1x40 0x15 _x2 1x60"), PAGED, figures=SHOWN),
+    Case("homeostat-harm", "on while the only worker is gone", alarm("quality", GONE), PAGED, figures=SHOWN),
     Case("homeostat-harm", "on while a partition is handed over",
-         alarm("quality", "1x58 _x60") | alarm("quality", "_x60 1x60", worker=WORKERS[1]), PAGED, figures=SAID),
+         alarm("quality", "1x58 _x60") | alarm("quality", "_x60 1x60", worker=WORKERS[1]), PAGED, figures=SHOWN),
     Case("homeostat-harm", "by another worker that clears it",
          alarm("quality", GONE) | alarm("quality", "_x35 1x5 0x90", worker=WORKERS[1])),
     Case("homeostat-harm", "gone with its version, though the worker is replaced",
@@ -87,7 +89,7 @@ CASES = [
          {f'homeostat_requests_total{{{V1}, arm="champion", status="200"}}': "0+60x120",
           f'homeostat_requests_total{{{V1}, arm="champion", status="502"}}': "0+20x120"},
          PAGED, figures={"amount": "25%", "since": DAWN.format("00:01:00")}),
-    Case("homeostat-errors", "a shadow's errors reach nobody",
+    Case("homeostat-errors", "a shadow's errors reach no client",
          {f'homeostat_requests_total{{{V1}, arm="champion", status="200"}}': "0+60x120",
           f'homeostat_requests_total{{{V1}, arm="shadow", status="502"}}': "0+60x120"}),
     Case("homeostat-labels", "wanted for a quarter of an hour", {f"homeostat_labels_wanted{{{ALIAS}}}": "30x120"},
@@ -137,7 +139,7 @@ CASES = [
     Case("homeostat-lost", "the first ones",
          {'homeostat_publisher_dropped_total{topic="inference.events", reason="full"}': "_x55 7x60"},
          {"topic": "inference.events", "reason": "full"}, figures={"amount": "7", "since": DAWN.format("00:55:00")}),
-    Case("homeostat-lost", "by a process that began anew, as many as its predecessor",
+    Case("homeostat-lost", "by a process that restarted, as many as its predecessor",
          {f'homeostat_publisher_dropped_total{{topic="t", reason="full", {WORKERS[0]}}}': "7x56 _x2 7x60",
           f"process_start_time_seconds{{{WORKERS[0]}}}": "0x56 3420x60"},
          {"topic": "t", "reason": "full"}, figures={"amount": "7", "since": DAWN.format("00:57:00")}),
@@ -159,10 +161,10 @@ def expected(case: Case) -> list[dict[str, object]]:
         return []
     rule = next(rule for rule in RULES if rule.uid == case.rule)
     labels = {**case.paged, "severity": rule.severity, "product": "homeostat"}
-    return [{"exp_labels": labels, "exp_annotations": said(rule, {**case.paged, **case.figures})}]
+    return [{"exp_labels": labels, "exp_annotations": page_texts(rule, {**case.paged, **case.figures})}]
 
 
-def said(rule: Rule, words: Mapping[str, str]) -> dict[str, str]:
+def page_texts(rule: Rule, words: Mapping[str, str]) -> dict[str, str]:
     texts = {"summary": rule.summary, "description": f"Since <since>. {rule.do}"}
     put = {name: re.sub(r"<(\w+)>", lambda found: words[found.group(1)], text) for name, text in texts.items()}
     return {"title": rule.title, **put, "runbook_url": pages.link(GRAFANA, rule.uid)}

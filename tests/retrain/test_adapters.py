@@ -94,8 +94,8 @@ def shuffle(path: Path) -> None:
         first, end = header[name]["data_offsets"]
         header[name]["data_offsets"] = [len(data), len(data) + end - first]
         data += raw[start + first : start + end]
-    told = msgspec.json.encode(header)
-    path.write_bytes(len(told).to_bytes(8, "little") + told + data)
+    encoded = msgspec.json.encode(header)
+    path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + data)
 
 
 def test_the_store_has_the_very_weights_and_no_path_of_this_machine(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from retrain.training.recipe import QLORA
 from streams.events import Event, InferenceServed, Message, RetrainRequested
 from streams.lake import table as lake
 from streams.topics import FEEDBACK, INFERENCE, Topic
-from tests.retrain.data.test_labelled_rows import reply, word
+from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ class World:
     def labelled(self, replies: Sequence[InferenceServed]) -> None:
         """Replies with what the answer should have been: `a`, always."""
         self.put(INFERENCE, replies)
-        self.put(FEEDBACK, [word(int(each.id[1:]), "a") for each in replies])
+        self.put(FEEDBACK, [feedback(int(each.id[1:]), "a") for each in replies])
 
     def spec(self, engine: str, **changes: Any) -> JobSpec:
         request = RetrainRequested(
@@ -125,10 +125,11 @@ async def test_rows_that_cannot_be_used_are_set_aside_and_told(world: World) -> 
     assert dropped["a tool's answer, whose call is not kept"] == 1
     assert dropped["prompts of /v1/completions, which were served without a chat template"] == 1
     assert outcome.metrics["filtered_rows"] == sum(dropped.values())
-    told = outcome.metrics
-    assert {"left_out_share", "untaught_share", "judged_left_out_share", "cut_candidate_share"} <= told.keys()
+    metrics = outcome.metrics
+    assert {"left_out_share", "untaught_share", "judged_left_out_share", "cut_candidate_share"} <= metrics.keys()
     assert (
-        logged(world, outcome).items() >= {name: pytest.approx(value, abs=1e-5) for name, value in told.items()}.items()
+        logged(world, outcome).items()
+        >= {name: pytest.approx(value, abs=1e-5) for name, value in metrics.items()}.items()
     )
 
 

@@ -1,4 +1,4 @@
-"""The trainer: claims first, the ledger before the report, and it stops when it is told to."""
+"""The trainer: claims first, the ledger before the report, and it stops when asked to."""
 
 from __future__ import annotations
 

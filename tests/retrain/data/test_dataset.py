@@ -23,7 +23,7 @@ SETTINGS = RetrainSettings(regression_rows=20, rehearsal_rows=30)
 PLAIN = Likeness.of()  # nothing is shared
 
 
-def said(text: str, label: str, number: int, **changes: object) -> Example:
+def ask(text: str, label: str, number: int, **changes: object) -> Example:
     return row(number, label, messages=[Message("user", text)], **changes)
 
 
@@ -41,7 +41,7 @@ def test_what_is_learned_and_what_is_judged_on_share_no_question_and_no_near_dup
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=8, max_size=60))
 def test_a_split_never_parts_near_duplicates(drawn: list[tuple[int, int]]) -> None:
-    fresh = [said(f"{row(base).text}{'!' * ending}", "a", 100 + i) for i, (base, ending) in enumerate(drawn)]
+    fresh = [ask(f"{row(base).text}{'!' * ending}", "a", 100 + i) for i, (base, ending) in enumerate(drawn)]
     train, validation = split(once(fresh, Counter()), SETTINGS, PLAIN)
     keys = {each.key for each in train}
     assert not [each for each in validation if each.key in keys]
@@ -81,7 +81,7 @@ def test_a_flooding_client_is_capped_among_few_too(clients: int, kept: int) -> N
 
 
 def test_one_question_in_many_ways_gains_a_client_nothing() -> None:
-    flood = [said(f"where is my new card number {i}, it has not come", "lost", i, client="mallory") for i in range(90)]
+    flood = [ask(f"where is my new card number {i}, it has not come", "lost", i, client="mallory") for i in range(90)]
     own = [row(300 + i, client="mallory") for i in range(4)]
     others = rows(45, first=200)
     found = capped([*flood, *own, *others], 0.2, PLAIN, Counter())
@@ -96,23 +96,22 @@ def test_a_single_client_is_not_capped() -> None:
 
 def test_the_newest_answer_to_a_question_counts() -> None:
     dropped: Counter[str] = Counter()
-    (kept,) = once([said("Where?", "new", 9), said("where", "old", 3)], dropped)
+    (kept,) = once([ask("Where?", "new", 9), ask("where", "old", 3)], dropped)
     assert kept.completion == "new"
     assert dropped["exact duplicate"] == 1
 
 
 def test_a_fresh_answer_overrules_an_old_one() -> None:
     dropped: Counter[str] = Counter()
-    assert still_true([said("Where is it?", "old", 1)], [said("where is it", "new", 2)], dropped, PLAIN) == []
+    assert still_true([ask("Where is it?", "old", 1)], [ask("where is it", "new", 2)], dropped, PLAIN) == []
     assert dropped["contradicted by a fresh row"] == 1
 
 
 def renamed(count: int = 8) -> tuple[list[Example], list[Example]]:
     """The same questions under another name: ones like those that the champion knows as `lost`."""
-    known = [said(f"my parcel number {i} got lost on the way", "lost", i, source=REHEARSAL) for i in range(20)]
+    known = [ask(f"my parcel number {i} got lost on the way", "lost", i, source=REHEARSAL) for i in range(20)]
     fresh = [
-        said(f"my parcel number {50 + i} got lost on the way", "missing", 50 + i, predicted="Lost")
-        for i in range(count)
+        ask(f"my parcel number {50 + i} got lost on the way", "missing", 50 + i, predicted="Lost") for i in range(count)
     ]
     return known, fresh
 
@@ -131,7 +130,7 @@ def test_a_label_that_merely_does_not_occur_now_is_kept() -> None:
 
 def test_a_label_that_somebody_still_gives_is_kept() -> None:
     known, fresh = renamed()
-    alive = said("my parcel number 99 got lost on the way", "lost", 99, predicted="other")
+    alive = ask("my parcel number 99 got lost on the way", "lost", 99, predicted="other")
     assert stale_labels([*fresh, alive], known, PLAIN) == frozenset()
 
 
@@ -232,7 +231,7 @@ def test_half_of_the_healthy_time_is_left_to_rehearsal() -> None:
 
 def twins(of: list[Example]) -> list[Example]:
     """The same questions in other dress."""
-    return [said(f"{each.text} eh", each.completion, 10_000 + each.time_ms) for each in of]
+    return [ask(f"{each.text} eh", each.completion, 10_000 + each.time_ms) for each in of]
 
 
 def test_rows_that_the_champion_or_an_ancestor_has_met_prove_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Labelled rows: whose word counts, and which replies are left out."""
+"""Labelled rows: whose label counts, and which replies are left out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def reply(number: int, **changes: object) -> InferenceServed:
     return InferenceServed(**given)  # type: ignore[arg-type]
 
 
-def word(number: int, label: str | None, at: int = 0, **changes: object) -> FeedbackGiven:
+def feedback(number: int, label: str | None, at: int = 0, **changes: object) -> FeedbackGiven:
     given = {
         "id": f"f{number}-{label}-{at}",
         "event_id": f"e{number}",
@@ -68,48 +68,53 @@ def put(root: Path, topic: Topic, events: list[Event]) -> None:
 
 def test_a_labelled_reply_is_a_row(root: Path) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
-    put(root, FEEDBACK, [word(1, "late")])
+    put(root, FEEDBACK, [feedback(1, "late")])
     (row,) = labelled_rows.fresh(root, "support", 0)
     assert (row.id, row.text, row.completion, row.predicted) == ("e1", "question 1", "late", "refund")
     assert (row.source, row.client, row.tags) == ("fresh", "app", {"tenant": "a"})
 
 
-def test_the_last_word_counts_and_a_reviewers_most(root: Path) -> None:
+def test_the_last_label_counts_and_a_reviewers_most(root: Path) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
-    words = [word(1, "first"), word(1, "last", 5), word(2, "reviewed", source="reviewer"), word(2, "client", 9)]
-    put(root, FEEDBACK, list[Event](words))
+    given = [
+        feedback(1, "first"),
+        feedback(1, "last", 5),
+        feedback(2, "reviewed", source="reviewer"),
+        feedback(2, "client", 9),
+    ]
+    put(root, FEEDBACK, list[Event](given))
     assert [row.completion for row in labelled_rows.fresh(root, "support", 0)] == ["last", "reviewed"]
 
 
 def test_a_correction_is_as_good_as_a_label(root: Path) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
-    put(root, FEEDBACK, [word(1, None, correction="put right"), word(2, None, thumb=True)])
+    put(root, FEEDBACK, [feedback(1, None, correction="put right"), feedback(2, None, thumb=True)])
     assert [row.completion for row in labelled_rows.fresh(root, "support", 0)] == ["put right"]
 
 
 def test_failed_and_shadow_replies_and_other_aliases_are_left_out(root: Path) -> None:
     put(root, INFERENCE, [reply(1, status=499), reply(2, arm=Arm.SHADOW), reply(3, alias="other"), reply(4)])
-    put(root, FEEDBACK, [word(i, "late", alias="other" if i == 3 else "support") for i in (1, 2, 3, 4)])
+    put(root, FEEDBACK, [feedback(i, "late", alias="other" if i == 3 else "support") for i in (1, 2, 3, 4)])
     assert [row.id for row in labelled_rows.fresh(root, "support", 0)] == ["e4"]
 
 
 def test_replies_with_which_no_label_can_be_compared_are_no_rows(root: Path) -> None:
     several = [Message("text", "one"), Message("text", "two")]
     odd = [
-        reply(1, comparable=False),  # several answers, or words beside a call
+        reply(1, comparable=False),  # several answers, or text next to a call
         reply(2, output="", finish_reason="tool_calls"),
         reply(3, comparable=False, operation="completion", input_messages=several),
         reply(4, comparable=True),
         reply(5),  # of a gateway that did not say
     ]
     put(root, INFERENCE, list[Event](odd))
-    put(root, FEEDBACK, [word(i, "late") for i in range(1, 6)])
+    put(root, FEEDBACK, [feedback(i, "late") for i in range(1, 6)])
     assert [row.id for row in labelled_rows.fresh(root, "support", 0)] == ["e4", "e5"]
 
 
 def test_the_harms_begin_parts_fresh_from_healthy(root: Path) -> None:
     put(root, INFERENCE, [reply(i) for i in range(1, 7)])
-    put(root, FEEDBACK, [word(i, "late") for i in range(1, 7)])
+    put(root, FEEDBACK, [feedback(i, "late") for i in range(1, 7)])
     assert [row.id for row in labelled_rows.fresh(root, "support", 4_000)] == ["e4", "e5", "e6"]
     assert [row.id for row in labelled_rows.healthy(root, "support", 4_000)] == ["e1", "e2", "e3"]
 
@@ -117,7 +122,7 @@ def test_the_harms_begin_parts_fresh_from_healthy(root: Path) -> None:
 def test_of_a_long_history_only_the_newest_rows_are_held(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a downstream system labels everything, history grows by most of a gigabyte a day."""
     put(root, INFERENCE, [reply(i, status=499 if i == 6 else 200) for i in (5, 3, 1, 2, 6, 4)])
-    put(root, FEEDBACK, [word(i, "late") for i in range(1, 7)])
+    put(root, FEEDBACK, [feedback(i, "late") for i in range(1, 7)])
     held, chosen = list[str](), lake.chosen
 
     def spy(root: Path, topic: Topic, ids: Iterable[str], **more: Any) -> Any:

@@ -203,7 +203,7 @@ async def test_a_row_that_the_engine_refuses_is_set_aside_and_counted(engine: tu
 
 
 async def test_two_evaluations_on_one_engine_leave_each_others_adapters_alone(engine: tuple[Engine, str]) -> None:
-    """At first whoever began unloaded what the other was asking."""
+    """At first the evaluation that began later unloaded the adapters of the other."""
     made, url = engine
     both = {"support-1": Path("/adapters/good"), "support-2": Path("/adapters/bad")}
     async with aiohttp.ClientSession() as http, loaded(http, url, both, evaluation="one") as first:

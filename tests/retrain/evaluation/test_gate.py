@@ -48,7 +48,7 @@ def test_inconclusive_never_promotes(target: Scores) -> None:
 
 
 def test_the_interval_shown_and_the_test_agree() -> None:
-    """Whoever looks at the picture sees why a check passed, failed or stayed open."""
+    """The picture shows why a check passed, failed or stayed open."""
     for lost in range(0, 40, 2):
         regression: Scores = [(0.0, 1.0)] * lost + [(1.0, 1.0)] * (120 - lost)
         check = judge(asked(regression=regression)).checks[1]
@@ -113,15 +113,15 @@ def test_a_winner_with_nothing_to_lose_it_on_is_inconclusive(regression: Scores)
 
 
 @pytest.mark.parametrize(
-    ("told", "why"),
+    ("changes", "why"),
     [
         ({"cut_candidate": 16}, "16 of 150 answers of the candidate ended at their limit of tokens, at most 10% may"),
         ({"cut_champion": 150}, "150 of 150 answers of the champion ended at their limit"),
         ({"left_out": {"a tool's answer": 151}}, "151 of 301 rows could not be asked, at most 50% may"),
     ],
 )
-def test_answers_cut_or_rows_left_out_in_number_are_no_ground_for_a_verdict(told: dict[str, Any], why: str) -> None:
-    verdict = judge(asked(**told))
+def test_answers_cut_or_rows_left_out_in_number_are_no_ground_for_a_verdict(changes: dict[str, Any], why: str) -> None:
+    verdict = judge(asked(**changes))
     assert verdict.status == "inconclusive"
     assert verdict.reason.startswith(why)
 

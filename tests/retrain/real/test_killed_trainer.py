@@ -25,7 +25,7 @@ from streams.lake import table as lake
 from streams.log.read import KafkaSettings, Writer
 from streams.log.read import read as read_log
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES, Topic
-from tests.retrain.data.test_labelled_rows import reply, word
+from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
 from tests.retrain.support.rows import row
 
@@ -57,7 +57,7 @@ def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainReque
     """Labelled traffic in the lake, a route and a request in the log."""
     asked = {i: row(i).messages for i in range(1, 121)}
     put(var, INFERENCE, [reply(i, alias=ALIAS, version=champion.version, input_messages=asked[i]) for i in asked])
-    put(var, FEEDBACK, [word(i, "a", alias=ALIAS) for i in range(1, 121)])
+    put(var, FEEDBACK, [feedback(i, "a", alias=ALIAS) for i in range(1, 121)])
     request = RetrainRequested(
         id="killed-1",
         alias=ALIAS,

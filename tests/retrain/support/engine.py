@@ -79,17 +79,17 @@ class Engine:
     @contextmanager
     def apart(self, keep_idle_s: float) -> Iterator[str]:
         """As `serving`, in a thread of its own: an engine goes on while its client does something else."""
-        told, done = queue.Queue[str](), threading.Event()
+        asked, done = queue.Queue[str](), threading.Event()
 
         async def serve() -> None:
             async with self.serving(keep_idle_s) as url:
-                told.put(url)
+                asked.put(url)
                 await asyncio.to_thread(done.wait)
 
         thread = threading.Thread(target=asyncio.run, args=(serve(),))
         thread.start()
         try:
-            yield told.get(timeout=30)
+            yield asked.get(timeout=30)
         finally:
             done.set()
             thread.join()

@@ -43,8 +43,8 @@ def pictured(kind: str) -> list[Message]:
 def called() -> list[Message]:
     """What an event keeps of a response's question in which a tool was called."""
     call = {"type": "function_call", "call_id": "1", "name": "weather", "arguments": "{}"}
-    told = {"type": "function_call_output", "call_id": "1", "output": "17 degrees"}
-    body = {"model": "support", "input": [{"role": "user", "content": "how warm is it?"}, call, told]}
+    output = {"type": "function_call_output", "call_id": "1", "output": "17 degrees"}
+    body = {"model": "support", "input": [{"role": "user", "content": "how warm is it?"}, call, output]}
     return asked(msgspec.json.encode(body), Operation.RESPONSE).messages()
 
 

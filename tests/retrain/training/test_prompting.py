@@ -80,7 +80,7 @@ def test_a_tokenizer_without_an_end_token_is_refused(model_dir: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("chat_template.jinja", "", "is empty, or in chat_template.json alone"),
         ("chat_template.json", json.dumps({"chat_template": PLAIN}), "is empty, or in chat_template.json alone"),
@@ -88,12 +88,12 @@ def test_a_tokenizer_without_an_end_token_is_refused(model_dir: Path, tmp_path: 
     ],
 )
 def test_a_template_that_is_none_is_told_before_any_row(
-    model_dir: Path, tmp_path: Path, name: str, content: str, said: str
+    model_dir: Path, tmp_path: Path, name: str, content: str, message: str
 ) -> None:
     """Every row was refused, for the roles in it."""
     folder = shutil.copytree(model_dir, tmp_path / "model")
     (folder / name).write_text(content)
-    with pytest.raises(ValueError, match=f"its chat template {said}"):
+    with pytest.raises(ValueError, match=f"its chat template {message}"):
         load_tokenizer(folder)
 
 

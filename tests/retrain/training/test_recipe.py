@@ -32,12 +32,12 @@ def test_a_recipe_may_be_a_file_of_ones_own(tmp_path: Path) -> None:
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     path = altered(tmp_path, ("r = 16 ", "r = 0 "), ("learning_rate = 1e-3", 'learning_rate = "fast"'))
-    with pytest.raises(RecipeError) as told:
+    with pytest.raises(RecipeError) as raised:
         load(path)
-    assert len(told.value.problems) == 2
-    assert "lora.r" in str(told.value)
-    assert "0" in str(told.value)
-    assert "training.learning_rate" in str(told.value)
+    assert len(raised.value.problems) == 2
+    assert "lora.r" in str(raised.value)
+    assert "0" in str(raised.value)
+    assert "training.learning_rate" in str(raised.value)
 
 
 def test_an_unknown_knob_is_named(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_champion_of_the_same_shape_is_gone_on_from(outline: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"r": 8}, "lora.r = 16, but .* has 8"),
         ({"lora_alpha": 16}, "lora.alpha = 32, but .* has 16"),
@@ -96,27 +96,27 @@ def test_a_champion_of_the_same_shape_is_gone_on_from(outline: Path, tmp_path: P
     ],
 )
 def test_a_champion_of_another_shape_is_refused(
-    outline: Path, tmp_path: Path, changes: dict[str, Any], said: str
+    outline: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     champion = adapter(tmp_path / "champion", outline, **changes)
-    with pytest.raises(ValueError, match=said + '(?s:.*)training.warm_start = "base"'):
+    with pytest.raises(ValueError, match=message + '(?s:.*)training.warm_start = "base"'):
         targets.check(outline, LORA, champion)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("model.layers", "transformer.h", r"56 tensors .* layers: base_model\.model\.model\.layers.* is missing"),
         ("layers.1", "layers.7", r"28 tensors .* layers: base_model\.model\.model\.layers\.1.* is missing"),
     ],
 )
 def test_a_champion_without_the_tensors_that_its_configuration_tells_of_is_refused(
-    outline: Path, tmp_path: Path, old: str, new: str, said: str
+    outline: Path, tmp_path: Path, old: str, new: str, message: str
 ) -> None:
-    """PEFT warned, and began anew: the training was recorded as one from the champion."""
+    """PEFT warned, and began with new tensors: the training was recorded as one from the champion."""
     champion = adapter(tmp_path / "champion", outline)
     give(champion, {name.replace(old, new) for name in contents(champion / "adapter_model.safetensors")})
-    with pytest.raises(ValueError, match=said + '.*training.warm_start = "base"'):
+    with pytest.raises(ValueError, match=message + '.*training.warm_start = "base"'):
         targets.check(outline, LORA, champion)
 
 

@@ -44,7 +44,7 @@ def knobs(*, quantised: bool = False, **training: Any) -> recipe.Recipe:
 def test_it_learns(model_dir: Path, tmp_path: Path, quantised: bool) -> None:
     losses: list[float] = []
     done = train(
-        ROWS, model_dir, knobs(quantised=quantised), tmp_path, threads=1, progress=lambda *told: losses.append(told[2])
+        ROWS, model_dir, knobs(quantised=quantised), tmp_path, threads=1, progress=lambda *at: losses.append(at[2])
     )
     assert (done.rows, done.left_out, done.steps, done.resumed_at) == (4, 0, 12, 0)
     assert losses[-1] < losses[0] - 0.2
@@ -110,7 +110,7 @@ def test_it_goes_on_from_a_champion(model_dir: Path, tmp_path: Path) -> None:
         tmp_path / "two",
         warm_start=first.folder,
         threads=1,
-        progress=lambda *told: losses.append(told[2]),
+        progress=lambda *at: losses.append(at[2]),
     )
     assert losses[0] < 2 * first.loss + 0.3
 
@@ -118,7 +118,7 @@ def test_it_goes_on_from_a_champion(model_dir: Path, tmp_path: Path) -> None:
 def test_a_warm_start_has_a_rate_of_its_own(model_dir: Path, tmp_path: Path) -> None:
     still = knobs(warm_learning_rate=1e-12)
     losses: list[float] = []
-    first = train(ROWS, model_dir, still, tmp_path / "one", threads=1, progress=lambda *told: losses.append(told[2]))
+    first = train(ROWS, model_dir, still, tmp_path / "one", threads=1, progress=lambda *at: losses.append(at[2]))
     assert losses[-1] < losses[0] - 0.2
     then = train(ROWS, model_dir, still, tmp_path / "two", warm_start=first.folder, threads=1)
     before, after = (load_file(each.folder / "adapter_model.safetensors") for each in (first, then))
@@ -161,7 +161,7 @@ def broken(model_dir: Path, folder: Path) -> Path:
 
 
 def test_a_loss_that_is_no_number_ends_the_training_at_once(model_dir: Path, tmp_path: Path) -> None:
-    told: list[int] = []
+    taken: list[int] = []
     with pytest.raises(Diverged, match="step 1 of 12: the loss is nan, expected a finite number; lower training"):
         train(
             ROWS,
@@ -169,9 +169,9 @@ def test_a_loss_that_is_no_number_ends_the_training_at_once(model_dir: Path, tmp
             knobs(),
             tmp_path / "out",
             threads=1,
-            progress=lambda *at: told.append(at[0]),
+            progress=lambda *at: taken.append(at[0]),
         )
-    assert told == []
+    assert taken == []
     assert not (tmp_path / "out" / "adapter").exists()
 
 
@@ -182,7 +182,7 @@ def test_a_learning_rate_that_blows_up_stores_nothing(model_dir: Path, tmp_path:
 
 
 def test_a_first_adapter_of_no_numbers_is_not_made(model_dir: Path, tmp_path: Path) -> None:
-    """At first it was stored, 28 tensors of 28 without a number, and it was said to serve it."""
+    """At first an adapter of 28 tensors without one finite number was stored, ready to be served."""
     bad = broken(model_dir, tmp_path / "broken")
     settings = RetrainSettings(threads=1)
     rows = [("say red", "red"), ("say blue", "blue")]
@@ -232,7 +232,7 @@ def test_a_stored_adapter_is_gone_on_from(model_dir: Path, tmp_path: Path) -> No
 
 
 def test_adapters_calculate_in_the_models_own_type(model_dir: Path, tmp_path: Path) -> None:
-    """In float32 beside a bfloat16 model, each adapter's input is kept in float32 as well."""
+    """In float32 on a bfloat16 model, each adapter's input is kept in float32 as well."""
     short = dataclasses.replace(
         knobs(), quantisation=dataclasses.replace(knobs().quantisation, enabled=False, compute_dtype="bfloat16")
     )
@@ -241,7 +241,7 @@ def test_adapters_calculate_in_the_models_own_type(model_dir: Path, tmp_path: Pa
     found: set[torch.dtype] = set()
     adapters = [module for name, module in model.named_modules() if name.endswith(("lora_A.default", "lora_B.default"))]
     for module in adapters:
-        module.register_forward_hook(lambda _module, _given, told: found.add(told.dtype))
+        module.register_forward_hook(lambda _module, _given, output: found.add(output.dtype))
     kept: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda each: kept.append(each) or each, lambda each: each):  # type: ignore[func-returns-value]
         loss = answer_loss(model, encode(tokenizer, ROWS, 64), tokenizer.pad_token_id, torch.device("cpu"))
@@ -256,7 +256,7 @@ def test_it_learns_in_bfloat16(model_dir: Path, tmp_path: Path) -> None:
     short = knobs(min_steps=20, max_steps=20)
     short = dataclasses.replace(short, quantisation=dataclasses.replace(short.quantisation, compute_dtype="bfloat16"))
     losses: list[float] = []
-    train(ROWS, model_dir, short, tmp_path, threads=1, progress=lambda *told: losses.append(told[2]))
+    train(ROWS, model_dir, short, tmp_path, threads=1, progress=lambda *at: losses.append(at[2]))
     assert losses[-1] < losses[0] - 0.2
 
 

@@ -1,0 +1,56 @@
+"""Rules about the processes and the replicas."""
+
+from __future__ import annotations
+
+from dashboards.rules.rule import Rule
+
+JOBS = ("gateway", "controller", "worker", "trainer")
+UP = 'up{job=~"homeostat-.*"}'
+ABSENT = tuple(f'absent(up{{job="homeostat-{job}"}})' for job in JOBS)
+
+PROCESSES = (
+    Rule(
+        "homeostat-down",
+        "A process is down",
+        f"max by (job, instance) (1 - {UP})",
+        ("job", "instance"),
+        "critical",
+        "<job> at <instance> does not answer.",
+        "Its last words are in its log; `homeostat up` starts what is missing.",
+        for_="1m",
+    ),
+    Rule(
+        "homeostat-absent",
+        "A process is missing",
+        " or ".join(ABSENT),
+        ("job",),
+        "critical",
+        "<job> is unknown to Prometheus: it is gone, or it is not scraped.",
+        "`homeostat status` says what runs, `homeostat up` starts what is missing. If it runs, its address lacks in "
+        "Prometheus' targets.",
+        for_="2m",
+        onset=" or ".join(
+            (f"max by (job) (max_over_time(timestamp({UP})[1d:1m]))", *(f"timestamp({gone})" for gone in ABSENT))
+        ),
+    ),
+    Rule(
+        "homeostat-fewer",
+        "Processes have vanished",
+        f"quantile_over_time(0.5, count by (job) ({UP})[1h:1m]) - count by (job) ({UP})",
+        ("job",),
+        "warning",
+        "<job>: <amount> fewer processes report than in the last hour.",
+        "`homeostat status` says what runs. Where they were taken away on purpose it ends by itself in half an hour.",
+        for_="5m",
+    ),
+    Rule(
+        "homeostat-replica",
+        "A replica is unhealthy",
+        "max by (replica) (1 - homeostat_replica_healthy)",
+        ("replica",),
+        "critical",
+        "<replica> does not serve what it should, or has not confirmed it in time; it gets no requests.",
+        "The controller reloads adapters by itself; when the engine is gone, `homeostat up` starts it again.",
+        for_="1m",
+    ),
+)
