@@ -38,12 +38,14 @@ demo: setup
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.house
 	$(BIN)/mypy
 	$(BIN)/pytest -q -m "not slow and not kafka and not vllm and not loop and not system"
 
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.house
 	$(BIN)/mypy
 	$(BIN)/pytest -q
 
