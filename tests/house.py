@@ -19,6 +19,7 @@ SEVERAL = {"State"}  # class names that may stand for several classes: each dete
 LONGER = {"deploy/demo/world/intents.py": "a table: the demo's intents, each with its sentences"}  # module -> why
 BANNED_WORDS = "told said word hear heard lately anew whoever somebody nobody beside"
 BANNED = frozenset(BANNED_WORDS.split())
+SUSPECT = re.compile("|".join(BANNED), re.IGNORECASE)  # a quick look first: the check takes a second or two
 ABOUT_WORDS = ("monitor/describe/", "monitor/metrics.py")  # where the words of a reply are meant
 VERB_LIST = """
 Accept Acknowledge Add Advance Allow Answer Append Apply Ask Assign Balance Begin Block Bound Bring Build Calculate
@@ -37,6 +38,7 @@ Warm Warn Watch Withdraw Work Wrap Write Yield
 """
 VERBS = frozenset(VERB_LIST.split())
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+NAMED = Function | ast.Module | ast.ClassDef | ast.arg | ast.Name | ast.Attribute | ast.alias
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,7 +60,7 @@ class Source:
     def __init__(self, path: str, text: str) -> None:
         self.path, self.name = path, path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         self.lines, tree = text.count("\n"), ast.parse(text)
-        self.nodes = list(ast.walk(tree))
+        self.nodes = [node for node in ast.walk(tree) if isinstance(node, NAMED)]
         self.functions = [node for node in self.nodes if isinstance(node, Function)]
         self.classes = [node for node in self.nodes if isinstance(node, ast.ClassDef)]
         self.imports = set(imported(tree))
@@ -139,7 +141,8 @@ def banned(source: Source) -> Iterator[Breach]:
     words = BANNED - {"word"} if source.path.startswith(ABOUT_WORDS) else BANNED
     for node in source.nodes:
         name = given_name(node)
-        for part in sorted(words & {part.lower() for part in re.findall("[A-Z]?[a-z]+", name)}):
+        parts = {part.lower() for part in re.findall("[A-Z]?[a-z]+", name)} if SUSPECT.search(name) else set()
+        for part in sorted(words & parts):
             yield Breach(source.path, getattr(node, "lineno", 1), f'name {name} has "{part}": name the thing')
         if isinstance(node, ast.Module | ast.ClassDef | Function) and (prose := ast.get_docstring(node)):
             for part in sorted(words & set(re.findall("[a-z]+", prose.lower()))):
