@@ -9,7 +9,7 @@ import click
 def config() -> None:
     """Print every setting with its comment and default, as TOML: the beginning of a homeostat.toml.
 
-    What a file says is checked by every command, all problems at once; `homeostat doctor` does nothing else."""
+    Every command checks the file that it reads, and reports all problems at once."""
     from deploy.config.template import template
 
     click.echo(template(), nl=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.docs.table import table
 
 ROOT = Path(__file__).parents[2]
+ROOMS = ("monitor", "streams", "serving", "retrain", "dashboards", "deploy")
 KINDS = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram"}
 PROCESSES = {
     "serving": "gateway and controller",
@@ -55,7 +56,8 @@ def document() -> str:
 def metrics(room: str) -> Iterator[Metric]:
     """Yield a room's metrics, by module and place. Without a text it is a `collections.Counter`."""
     for path in sorted((ROOT / room).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)) if "prometheus_client" in text else ():
             match node:
                 case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str()), *_]) if kind in KINDS:
                     name, about, *labels = map(ast.literal_eval, node.args)

@@ -16,11 +16,10 @@ from deploy.cli import main
 from deploy.config.reference import sections
 from deploy.operator.replay import FUNCTIONS
 from streams.topics import TOPICS
-from tests.dashboards.test_names import declared
+from tests.docs.metrics import ROOMS, metrics
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-ROOMS = ("monitor", "streams", "serving", "retrain", "dashboards", "deploy")
 FOLDERS = (*ROOMS, "tests", "docs", "examples")
 MARK = "TODO" + "(merge)"  # a line that names what is not there yet
 QUOTED = re.compile(r"`([^`\n]+)`")
@@ -127,8 +126,8 @@ def test_commands() -> None:
 
 
 def test_metrics() -> None:
-    known = {re.sub(r"_(bucket|sum|count)$", "", name) for name in declared()}
-    assert missing(METRIC, lambda text: text in known | set(declared())) == []
+    known = {each.name for room in ROOMS for each in metrics(room)}
+    assert missing(METRIC, lambda text: text in known) == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
