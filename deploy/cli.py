@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deploy.commands import adapters, alarms, dashboards, decisions, labels, monitor, stack, topics
+from deploy.commands import adapters, alarms, config, dashboards, decisions, labels, monitor, stack, topics
 from deploy.commands import dead_letters as letters
 from deploy.commands import demo as trying
 from deploy.commands.group import Ordered
@@ -24,7 +24,7 @@ def main(debug: bool) -> None:
 
 
 for command in (
-    *(trying.demo, trying.world, trying.setup, trying.doctor),
+    *(trying.demo, trying.world, trying.setup, trying.doctor, config.config),
     *(stack.up, stack.down, stack.status),
     *(adapters.train, adapters.promote, adapters.rollback, adapters.pause, adapters.resume, adapters.shadow),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest),

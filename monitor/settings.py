@@ -19,9 +19,9 @@ def _require(owner: object, name: str, holds: bool, expected: str) -> None:
 class BurnWindow:
     """Fires when the error budget burns `rate` times too fast over both the long and the short window."""
 
-    long_s: int
-    short_s: int
-    rate: float
+    long_s: int  # the window that must have burnt
+    short_s: int  # the window that still burns
+    rate: float  # times the budget's even pace
 
     def __post_init__(self) -> None:
         _require(self, "short_s", self.short_s > 0, "a positive number of seconds")
@@ -34,12 +34,13 @@ class Slo:
     """What clients were promised: at most `error_budget` of the requests fail, at most `latency_budget` of the
     answered ones are slower than a limit."""
 
-    ttft_ms: float = 5_000.0
-    tpot_ms: float | None = None
-    latency_ms: float = 30_000.0
-    error_budget: float = 0.01
-    latency_budget: float = 0.05
+    ttft_ms: float = 5_000.0  # to the first token of a stream
+    tpot_ms: float | None = None  # for each token after it; None: not promised
+    latency_ms: float = 30_000.0  # of a whole answer
+    error_budget: float = 0.01  # share of the requests that may fail
+    latency_budget: float = 0.05  # share of the answered requests that may be slow
     min_bad: int = 10  # fewer bad requests than this in the short window never fire
+    # pairs of windows, and how fast the budget burns in both
     burn_windows: tuple[BurnWindow, ...] = (
         BurnWindow(long_s=3_600, short_s=300, rate=14.4),
         BurnWindow(long_s=21_600, short_s=1_800, rate=6.0),
@@ -73,12 +74,12 @@ class MonitorSettings:
     alarm_clear_events: int = 200
     tolerance: float = 0.03  # error rate above the baseline's upper confidence bound that is not yet harm
     baseline_confidence: float = 0.9  # of that bound
-    min_reference_labels: int = 30
+    min_reference_labels: int = 30  # labels without which no harm can be proven
     late_labels_s: int = 86_400  # labels for the reference are taken this long after it is complete
-    window_s: int = 60
-    grace_s: int = 10
+    window_s: int = 60  # of event time in one window of figures
+    grace_s: int = 10  # a window waits so long for late events
     idle_s: int = 30  # a partition silent for so long no longer holds windows open
-    versions_kept: int = 3
+    versions_kept: int = 3  # of an alias, whose evidence is remembered
     policy_patterns: dict[str, str] = field(default_factory=dict)  # name -> what no answer should say (`forbidden`)
     slo: Slo = field(default_factory=Slo)
     fairness: Fairness = field(default_factory=Fairness)
@@ -115,7 +116,7 @@ class PolicySettings:
 
     min_fresh_labels: int = 200  # labels since the onset before a retraining is asked for
     cool_down_s: int = 3_600  # rest after a finished retraining, unless it was inconclusive
-    budget_per_day: int = 4
+    budget_per_day: int = 4  # retrainings of an alias
     label_growth: float = 1.5  # after an inconclusive verdict, wait for this many times the labels
     retraining_timeout_s: int = 21_600  # a retraining silent for so long has failed
 

@@ -29,17 +29,17 @@ class Replica:
 class GatewaySettings:
     """How clients are served and what is kept of it."""
 
-    host: str = "127.0.0.1"
+    host: str = "127.0.0.1"  # address that clients reach
     tls_cert: Path | None = None  # PEM, with its chain; with it the gateway speaks HTTPS and nothing else
-    tls_key: Path | None = None
+    tls_key: Path | None = None  # PEM, of that certificate
     keys_file: Path | None = None  # API keys (`serving.gateway.access.keys`), beside the one that `homeostat up` makes
-    head_limit_bytes: int = 16_384
-    body_limit_bytes: int = 1_048_576
+    head_limit_bytes: int = 16_384  # of a request's head
+    body_limit_bytes: int = 1_048_576  # of a request's body
     head_timeout_s: float = 10.0  # for a client to send its request's head
     body_timeout_s: float = 30.0  # and its body
     write_timeout_s: float = 30.0  # for a client that does not read its answer
     idle_timeout_s: float = 75.0  # between two requests of a connection
-    max_connections: int = 10_000
+    max_connections: int = 10_000  # of clients at once
     max_in_flight: int = 4_096  # requests; more are told to come back
     max_messages: int = 2_048  # of one request
     max_texts: int = 2_048  # of one request: prompts, inputs, parts of messages
@@ -48,7 +48,7 @@ class GatewaySettings:
     max_tokens: int = 262_144  # that one request may ask for, in all its answers together
     capture_chars: int = 131_072  # of a question, and of an answer, that an event holds: begins and ends of long texts
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
-    connect_timeout_s: float = 2.0
+    connect_timeout_s: float = 2.0  # for a connection to an engine
     engine_ca: Path | None = None  # PEM: whom certificates of https engines must lead to; None: whom the system trusts
     tries: int = (
         3  # replicas asked while the client has seen nothing; once more after a connection died with the request
@@ -64,7 +64,7 @@ class GatewaySettings:
     metrics: dict[str, str] = field(default_factory=dict)  # alias -> how a label judges its answers; exact_match
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
     feedback_per_minute: int = 6_000  # of each key, from each gateway process
-    feedback_bytes_per_minute: int = 16 * 1_048_576
+    feedback_bytes_per_minute: int = 16 * 1_048_576  # of each key, likewise
     recent_answers: int = 10_000  # kept in memory, to judge labels that a digest cannot
     recent_answers_bytes: int = 64 * 1_048_576  # of memory that they take at most
     spool_bytes: int = 256 * 1_048_576  # events on disk that Kafka has not taken
@@ -101,14 +101,14 @@ class ControllerSettings:
 
     canary_weight: float = 0.5  # its share of the requests
     canary_requests: int = 40  # replies it must give before it may be promoted
-    loading_timeout_s: float = 120.0
-    canary_timeout_s: float = 900.0
+    loading_timeout_s: float = 120.0  # for a candidate's attestation; then its rollout is aborted
+    canary_timeout_s: float = 900.0  # for the canary's replies; then its rollout is aborted
     guard_delta: float = 0.05  # points of errors, slow or wrong answers that it may be worse by
     guard_alpha: float = 0.01  # chance that a harmless one is ever called harmful
     guard_watch_s: float = 600.0  # after its promotion
     latency_slo_ms: float = 30_000.0  # slower counts against it
-    poll_s: float = 0.5
-    attest_every_s: float = 5.0
+    poll_s: float = 0.5  # how often rollouts are looked at
+    attest_every_s: float = 5.0  # how often a replica says again what it serves
     engine_poll_s: float = 0.5  # how soon an engine's end or restart is noticed
     drain_s: float = 5.0  # from the last route that wants a version to its unloading
     max_loras: int = 4  # slots of each engine: champions, canaries, previous ones and shadows of all aliases

@@ -16,28 +16,28 @@ class WorkerSettings:
     """How events are taken from the log and where their rows go. Paths may be shared between workers."""
 
     app_id: str = "homeostat-worker"  # the consumer group: workers with the same id share the partitions
-    lake: Path = Path("var/lake")
-    profiles: Path = Path("var/profiles")
-    reports: Path = Path("var/reports")
+    lake: Path = Path("var/lake")  # Parquet of replies and labels
+    profiles: Path = Path("var/profiles")  # whylogs profiles
+    reports: Path = Path("var/reports")  # pages of alarms
     metrics_port: int | None = 9103  # None: no metrics are served
     metrics_host: str = "127.0.0.1"  # where they are served: to whoever reaches it
     batch_events: int = 8_000  # events of all partitions handled at once; as many of each may wait
     within_s: float = 0.5  # how long a batch waits for more
     recent_offsets: int = 20_000  # an id seen again within so many offsets of its partition is a duplicate
     block_offsets: int = 2_000  # offsets in one file of the lake; never change it for an existing lake
-    profile_window_s: int = 3_600
+    profile_window_s: int = 3_600  # of event time in one profile
     profile_flush_s: float = 30.0  # each time costs the same, however little came
     report_events: int = 1_000  # rows on each side of an alarm's report
     turn_s: float = 1.0  # of the log's time: what it took within one turn is judged at once, replies before labels
     passed_every_s: float = 1.0  # how often it is told which events have their scores: nothing is judged before
     clock_skew_s: float = 1.0  # between a broker's clock and a worker's, at most; and until a record can be read
     patience_s: float = 60.0  # how long the others' events wait for a partition that does not move
-    lag_every_s: float = 5.0
+    lag_every_s: float = 5.0  # how often the consumers' lag is measured
     stalled_s: float = 30.0  # events waiting and none handled for so long: something hangs
-    session_timeout_s: float = 6.0
-    heartbeat_s: float = 1.0
-    rebalance_timeout_s: float = 10.0
-    commit_s: float = 1.0
+    session_timeout_s: float = 6.0  # a worker silent for so long has lost its partitions
+    heartbeat_s: float = 1.0  # how often a worker says that it lives
+    rebalance_timeout_s: float = 10.0  # for a worker to give up its partitions
+    commit_s: float = 1.0  # how often offsets are acknowledged
 
     def __post_init__(self) -> None:
         for name in ("batch_events", "recent_offsets", "block_offsets", "profile_window_s", "report_events"):

@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -106,12 +107,12 @@ def _json(text: str, expected: str) -> Any:
 
 
 def _word(text: str) -> Any:
-    """A switch or a number, where the text is one in JSON; the text itself otherwise."""
+    """Return a switch, a number, a list or a table, where the text is one in JSON; the text itself otherwise."""
     try:
         found = json.loads(text)
     except ValueError:
         return text
-    return found if isinstance(found, bool | int | float | None) else text
+    return text if isinstance(found, str) else found
 
 
 def read_toml(path: Path, advice: str = "; without --config the defaults hold") -> Table:
@@ -128,8 +129,9 @@ def build(kind: type[T], table: Table, source: str) -> T:
     """`kind` from a table; ConfigError naming every unknown key and every unusable value."""
     problems = [f"{key}: unknown key; expected one of {', '.join(known)}" for key, known in unknown(kind, table)]
     problems += [f"{key} = {said!r}: {expected}" for key, said, expected in _no_paths(kind, table)]
+    wanted: Any = kind
     try:
-        built = TypeAdapter(kind).validate_python(table)
+        built: T = _adapter(wanted).validate_python(table)
     except ValidationError as error:
         problems += [describe(dict(e)) for e in error.errors()]
     else:
@@ -137,6 +139,12 @@ def build(kind: type[T], table: Table, source: str) -> T:
     if problems:
         raise ConfigError(source, problems)
     return built
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Keep it: making one takes longer than reading a file."""
+    return TypeAdapter(kind)
 
 
 def _no_paths(kind: Any, table: Table, at: str = "") -> Iterator[tuple[str, str, str]]:

@@ -17,6 +17,15 @@ from streams.log.read import KafkaSettings
 from streams.settings import WorkerSettings
 
 DEFAULT_FILE = Path("homeostat.toml")
+DECIDED_BY = {  # settings that follow another one
+    "worker.lake": "stack.var",
+    "worker.profiles": "stack.var",
+    "worker.reports": "stack.var",
+    "worker.metrics_port": "stack.worker_metrics_port",
+    "controller.max_loras": "stack.max_loras",
+    "controller.max_lora_rank": "stack.max_lora_rank",
+    "kafka.bootstrap": "stack.kafka_port",  # while stack.embedded_kafka is true
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +60,24 @@ def _ignored(config: Config) -> Iterator[tuple[str, str]]:
     """Settings that another one decides, where what they say is not that: key, and what to do."""
     stack, worker = config.stack, config.worker
     here = f"{ports.HOST}:{stack.kafka_port}"
-    decided: dict[str, tuple[object, object, str]] = {
-        "worker.lake": (worker.lake, stack.var / "lake", "it lies in stack.var: set that"),
-        "worker.profiles": (worker.profiles, stack.var / "profiles", "they lie in stack.var: set that"),
-        "worker.reports": (worker.reports, stack.var / "reports", "they lie in stack.var: set that"),
-        "worker.metrics_port": (worker.metrics_port, stack.worker_metrics_port, "set stack.worker_metrics_port"),
-        "controller.max_loras": (config.controller.max_loras, stack.max_loras, "set stack.max_loras"),
-        "controller.max_lora_rank": (config.controller.max_lora_rank, stack.max_lora_rank, "set stack.max_lora_rank"),
+    decided: dict[str, tuple[object, object]] = {
+        "worker.lake": (worker.lake, stack.var / "lake"),
+        "worker.profiles": (worker.profiles, stack.var / "profiles"),
+        "worker.reports": (worker.reports, stack.var / "reports"),
+        "worker.metrics_port": (worker.metrics_port, stack.worker_metrics_port),
+        "controller.max_loras": (config.controller.max_loras, stack.max_loras),
+        "controller.max_lora_rank": (config.controller.max_lora_rank, stack.max_lora_rank),
     }
+    remedies = {key: f"set {DECIDED_BY[key]}" for key in decided}
     if stack.embedded_kafka:
-        own = "the embedded broker is used: set stack.embedded_kafka = false, or leave this out"
-        decided["kafka.bootstrap"] = (config.kafka.bootstrap, here, own)
+        decided["kafka.bootstrap"] = (config.kafka.bootstrap, here)
+        remedies["kafka.bootstrap"] = "the embedded broker is used: set stack.embedded_kafka = false, or leave this out"
     else:
-        decided["stack.kafka_port"] = (stack.kafka_port, None, "no broker is started here: set kafka.bootstrap")
-    for key, (said, holds, remedy) in decided.items():
-        if said != holds:
-            yield key, f"{key} = {str(said)!r}: has no effect, {remedy}"
+        decided["stack.kafka_port"] = (stack.kafka_port, None)
+        remedies["stack.kafka_port"] = "no broker is started here: set kafka.bootstrap"
+    for key, (value, holds) in decided.items():
+        if value != holds:
+            yield key, f"{key} = {str(value)!r}: has no effect, {remedies[key]}"
 
 
 def _has(table: Table, key: str) -> bool:

@@ -28,7 +28,7 @@ RECONNECT_MS = 2_000  # upstream waits up to 30 s between two tries: a broker th
 class KafkaSettings:
     """How to reach the brokers. `options` are further kafka-python settings (SASL, TLS)."""
 
-    bootstrap: str = "127.0.0.1:9092"
+    bootstrap: str = "127.0.0.1:9092"  # brokers as host:port, with commas between them
     options: dict[str, Any] = field(default_factory=dict, repr=False)  # a password may be among them
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What README shows of it runs."""
+"""What its document shows runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from tests.deploy.support.lives import life, live, store
 
 pytestmark = pytest.mark.slow
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
-SECTION = README[README.index("## Try a policy on what happened") : README.index("## Limits")]
-BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", SECTION, re.DOTALL))
+ROOT = Path(__file__).parents[3]
+BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "backtest.md").read_text(), re.DOTALL))
 COMMANDS = BLOCKS["console"].splitlines()
 
 
@@ -33,9 +32,3 @@ def test_a_policy_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comm
     assert (name, done.exit_code) == ("homeostat", 0), done.output
     assert "var/backtest/backtest.html" in done.stdout
     assert (tmp_path / "var/backtest/backtest.json").exists()
-
-
-@pytest.mark.parametrize("name", ["replay", "backtest"])
-def test_the_commands_that_are_named_exist(name: str) -> None:
-    assert f"homeostat {name}" in README
-    assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0

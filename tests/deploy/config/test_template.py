@@ -1,0 +1,141 @@
+"""Each setting is described, can come from the environment, and stands in what `homeostat config` prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from deploy.cli import main
+from deploy.config.parse import build
+from deploy.config.reference import Setting, sections
+from deploy.config.settings import Config, load
+from deploy.config.template import template
+from deploy.config.toml import literal
+from monitor.settings import BurnWindow
+
+SETTINGS = [setting for section in sections() for setting in section.settings]
+HEADS = {"x-tenant": "tenant"}
+WINDOWS = (BurnWindow(long_s=60, short_s=5, rate=2.0),)
+OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of their type is one: as text, as read
+    "stack.device": ("cpu", "cpu"),
+    "stack.max_lora_rank": ("32", 32),
+    "stack.engine_ports": ("8005, 8006", (8005, 8006)),
+    "kafka.options": ('{"retries": 3, "api_version": [2, 6]}', {"retries": 3, "api_version": [2, 6]}),
+    "gateway.tag_headers": (json.dumps(HEADS), HEADS),
+    "gateway.metrics": ('{"support": "token_f1"}', {"support": "token_f1"}),
+    "gateway.mask": ("email", ("email",)),
+    "gateway.fsync": ("never", "never"),
+    "monitor.policy_patterns": (r'{"acme": "\\bacme\\b"}', {"acme": r"\bacme\b"}),
+    "monitor.slo.burn_windows": (json.dumps([asdict(each) for each in WINDOWS]), WINDOWS),
+    "monitor.fairness.keys": ("tenant", ("tenant",)),
+    "gateway.shadow_share": ("0.5", 0.5),
+    "monitor.versions_kept": ("4", 4),
+    "monitor.baseline_confidence": ("0.95", 0.95),
+    "monitor.safety.confidence": ("0.95", 0.95),
+    "worker.session_timeout_s": ("7.5", 7.5),
+}
+TOGETHER = {  # what another setting must be, for this one to be anything else
+    "gateway.tls_cert": {"gateway.tls_key": "/key.pem"},
+    "gateway.tls_key": {"gateway.tls_cert": "/cert.pem"},
+    "worker.lake": {"stack.var": "/elsewhere"},
+    "worker.profiles": {"stack.var": "/elsewhere"},
+    "worker.reports": {"stack.var": "/elsewhere"},
+    "worker.metrics_port": {"stack.worker_metrics_port": "9999"},
+    "controller.max_loras": {"stack.max_loras": "6"},
+    "controller.max_lora_rank": {"stack.max_lora_rank": "32"},
+    "kafka.bootstrap": {"stack.embedded_kafka": "false"},
+}
+DECIDED: dict[str, tuple[str, object]] = {
+    **{
+        f"worker.{name}": (f"/elsewhere/{name}", Path(f"/elsewhere/{name}")) for name in ("lake", "profiles", "reports")
+    },
+    "worker.metrics_port": ("9999", 9999),
+    "controller.max_loras": ("6", 6),
+    "controller.max_lora_rank": ("32", 32),
+    "kafka.bootstrap": ("broker:9092", "broker:9092"),
+}
+PRINTED = template()
+VARIABLES = {setting.key: setting.variable for setting in SETTINGS}
+
+
+def other(setting: Setting) -> tuple[str, object]:
+    """A value that is not the default: as a variable's text, and as it is read."""
+    if setting.key in OTHERS or setting.key in DECIDED:
+        return {**OTHERS, **DECIDED}[setting.key]
+    default = setting.default
+    if isinstance(default, bool):
+        return str(not default).lower(), not default
+    if isinstance(default, int):
+        return str(default + 90), default + 90
+    if isinstance(default, float):
+        return str(default * 1.25 or 1.0), default * 1.25 or 1.0
+    if "path" in setting.kind:
+        return "/elsewhere", Path("/elsewhere")
+    if isinstance(default, tuple):
+        return "9111, 9112", (9111, 9112)
+    return ("12.5", 12.5) if default is None else ("elsewhere", "elsewhere")
+
+
+def found(config: object, key: str) -> object:
+    for name in key.split("."):
+        config = getattr(config, name)
+    return config
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: each.key)
+def test_every_setting_can_come_from_the_environment(setting: Setting) -> None:
+    text, expected = other(setting)
+    others = {VARIABLES[key]: value for key, value in TOGETHER.get(setting.key, {}).items()}
+    read = found(load(None, {setting.variable: text, **others}), setting.key)
+    assert read == expected != setting.default
+
+
+def test_every_setting_says_what_it_does() -> None:
+    assert [each.key for each in SETTINGS if not each.about] == [], "write a comment at the setting's line"
+
+
+def test_what_is_printed_reads_back_as_the_defaults() -> None:
+    done = CliRunner().invoke(main, ["config"])
+    assert (done.exit_code, done.stdout) == (0, PRINTED)
+    assert build(Config, tomllib.loads(done.stdout), "printed") == Config()
+
+
+def test_it_is_a_file_that_commands_take(tmp_path: Path) -> None:
+    (tmp_path / "homeostat.toml").write_text(PRINTED)
+    assert load(tmp_path / "homeostat.toml", {}) == load(None, {})
+
+
+def test_every_setting_is_printed() -> None:
+    assert [each.key for each in SETTINGS if printed(each) != 1] == []
+
+
+def printed(setting: Setting) -> int:
+    """How often a setting stands in its table."""
+    section, _, name = setting.key.rpartition(".")
+    table = PRINTED.split(f"\n[{section}]\n")[1].split("\n[")[0]
+    return sum(line.removeprefix("# ").startswith(f"{name} =") for line in table.splitlines())
+
+
+def test_a_value_is_written_as_it_is_read() -> None:
+    values = {each.key: each.default for each in SETTINGS if each.default is not None}
+    read = {key: tomllib.loads(f"value = {literal(value)}")["value"] for key, value in values.items()}
+    assert read == {key: plain(value) for key, value in values.items()}
+
+
+def plain(value: Any) -> Any:
+    """A value as TOML has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [plain(each) for each in value]
+    return os.fspath(value) if isinstance(value, Path) else value

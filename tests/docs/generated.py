@@ -1,0 +1,16 @@
+"""The documents that are made from the code, each with the function that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.docs import configuration, events, metrics
+
+FOLDER = Path(__file__).parents[2] / "docs"
+COMMAND = "python -m tests.docs"
+DOCUMENTS: dict[Path, Callable[[], str]] = {
+    FOLDER / "configuration.md": configuration.document,
+    FOLDER / "events.md": events.document,
+    FOLDER / "metrics.md": metrics.document,
+}
