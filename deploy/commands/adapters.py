@@ -9,12 +9,12 @@ import click
 from deploy.commands.group import CONFIG, console, load, load_reached
 
 
-@click.command(short_help="Tune a first adapter for ALIAS on labelled ROWS.")
+@click.command(short_help="Train a first adapter for ALIAS on labelled ROWS.")
 @click.argument("alias")
 @click.argument("rows", type=click.Path(path_type=Path))
 @CONFIG
 def train(alias: str, rows: Path, config_path: Path | None) -> None:
-    """Tune a first adapter for ALIAS on ROWS (JSON lines with text and label). `promote` then serves it."""
+    """Train a first adapter for ALIAS on ROWS (JSON lines with text and label). `promote` then serves it."""
     from deploy.operator.first_adapter import tune
 
     adapter = tune(load(config_path), alias, rows, console())

@@ -9,9 +9,9 @@ import click
 from deploy.commands.group import CONFIG, Ordered, load_reached
 
 
-@click.group(name="dlq", cls=Ordered)
+@click.group(name="dlq", cls=Ordered, short_help="Events that could not be read.")
 def dlq() -> None:
-    """Events that could not be read."""
+    """List, show and put back events that could not be read."""
 
 
 @dlq.command(name="list", short_help="Each with its place, its time, and why it could not be read.")

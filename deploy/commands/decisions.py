@@ -22,12 +22,12 @@ def ledger(file: Path, config_path: Path | None) -> None:
     click.echo(f"{count} decisions in {file}")
 
 
-@click.command(short_help="Derive each decision again from its recorded inputs.")
+@click.command(short_help="Repeat each decision from its recorded inputs.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--alias", help="Only this one's decisions.")
 @CONFIG
 def replay(file: Path | None, alias: str | None, config_path: Path | None) -> None:
-    """Derive each decision again from its recorded inputs; exit 1 at the first that differs, 2 where another edition of
+    """Repeat each decision from its recorded inputs; exit 1 at the first that differs, 2 where another edition of
     the function decided: this release cannot derive it.
 
     FILE is a ledger as `homeostat ledger` writes it; without one the ledger in Kafka is read."""

@@ -12,7 +12,7 @@ from deploy.commands.group import CONFIG, Ordered, load_reached
 
 @click.group(cls=Ordered)
 def labels() -> None:
-    """Labels that alarms ask for."""
+    """List and give labels that alarms ask for."""
 
 
 @labels.command(name="wanted")

@@ -14,7 +14,7 @@ def monitor() -> None:
     """Plan how often the monitor may be wrong, and the harm that it finds."""
 
 
-@monitor.command(short_help="Share one false-alarm budget over all detectors.")
+@monitor.command(short_help="Divide one false-alarm budget over all detectors.")
 @click.option(
     "--days", type=click.FloatRange(0, min_open=True), help="Between false pages. Default: the present settings."
 )
@@ -48,7 +48,7 @@ def plan(
     waves: int,
     config_path: Path | None,
 ) -> None:
-    """Share one false-alarm budget over all detectors, and show the harm that each still finds within an hour.
+    """Divide one false-alarm budget over all detectors, and show the harm that each still finds within an hour.
 
     The budget holds however aliases, segments and descriptors depend on each other."""
     from deploy.operator import budget

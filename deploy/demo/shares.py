@@ -22,7 +22,7 @@ class RowShares:
 
 
 def share_rows(before: int, after: int, feedback_share: float) -> RowShares:
-    """Share out the data. Raise ValueError where it is too little to show anything.
+    """Divide the data. Raise ValueError where it is too little to show anything.
 
     >>> share_rows(1320, 1023, 0.5)
     RowShares(champion=660, healthy=660, reference_events=330, min_fresh_labels=204, \

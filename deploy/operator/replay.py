@@ -94,7 +94,7 @@ def lines(path: Path) -> Iterator[Line]:
 
 
 def derive(entry: DecisionRecorded) -> Replayed:
-    """Derive the decision again from its inputs and compare. Raise LedgerError where that is not possible."""
+    """Repeat the decision from its inputs and compare. Raise LedgerError where that is not possible."""
     names = (entry.id, entry.kind.value, entry.summary)
     if entry.function == OPERATOR:
         return Replayed(*names, same=None)

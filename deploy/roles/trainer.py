@@ -14,7 +14,7 @@ from deploy.stack.ports import HOST
 
 
 def trainer(config: Config) -> None:
-    """Retrain as asked until SIGTERM or SIGINT; a second trainer of the same folder waits for the first to end."""
+    """Run retrainings until SIGTERM or SIGINT; a second trainer of the same folder waits for the first to end."""
     from prometheus_client import start_http_server
 
     from deploy.stack.lifecycle import model_folder

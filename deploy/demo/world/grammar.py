@@ -185,10 +185,11 @@ def _tidy(text: str) -> str:
 def _typo(rng: Random, text: str) -> str:
     """Swap two letters or leave one out, in one of the longer words."""
     words = text.split(" ")
-    places = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    places = [i for i, each in enumerate(words) if len(each) > 4 and each.isalpha()]
     if not places:
         return text
     at = rng.choice(places)
-    word, i = words[at], rng.randint(1, len(words[at]) - 3)
-    words[at] = word[:i] + word[i + 1] + word[i] + word[i + 2 :] if rng.random() < 0.5 else word[:i] + word[i + 1 :]
+    typed, i = words[at], rng.randint(1, len(words[at]) - 3)
+    left, right = typed[:i], typed[i + 1 :]
+    words[at] = left + right[:1] + typed[i] + right[1:] if rng.random() < 0.5 else left + right
     return " ".join(words)

@@ -1,6 +1,7 @@
 """The tickets of the demo's world, before and after it changes.
 
-Deterministic in its seed; no two messages are the same or nearly so (word triples shared by more than `TWINS`).
+Deterministic in its seed; no two messages are the same or nearly so: of the triples of words in both, at most the share
+`TWINS` is common to them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SHIFTS: tuple[Shift, ...] = get_args(Shift)
 ROWS_BEFORE = 1_300
 ROWS_AFTER = 1_000
 ARRIVING_SHARE = 0.6  # of the messages after the shift
-TWINS = 0.5  # two messages of an intent never share more of their word triples than this
+TWINS = 0.5  # two messages of an intent never share more of their triples of words than this
 TRIES = 400  # draws for one message before the grammar counts as used up
 
 Triples = frozenset[tuple[str, ...]]
