@@ -11,7 +11,7 @@ from deploy.commands.group import CONFIG, Ordered, console, load
 
 @click.group(cls=Ordered)
 def monitor() -> None:
-    """Plan how often the monitor may be wrong, and the harm that it finds."""
+    """Plan how often the monitor may be wrong."""
 
 
 @monitor.command(short_help="Divide one false-alarm budget over all detectors.")

@@ -89,7 +89,7 @@ def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max
 @click.option("--name", default="", help="Which one, where there are several gateways.")
 @CONFIG
 def run(role: str, name: str, config_path: Path | None) -> None:
-    """Run one process of the stack in the foreground."""
+    """Run one process in the foreground."""
     from deploy.roles.run import run as start
 
     start(role, load(config_path), config_path, name)
