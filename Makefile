@@ -13,13 +13,13 @@ help:
 	@echo "make check   ruff, mypy and the quick tests: two minutes"
 	@echo "make test-system   tests that need Debian packages: prometheus (for promtool)"
 	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
-	@echo "make lock    renew requirements.lock from pyproject.toml and overrides.txt"
+	@echo "make lock    renew requirements.lock from pyproject.toml"
 	@echo "make clean   remove the environment and everything under var/"
 
 setup: $(STAMP)
 
 # One environment for all roles, exactly as locked. --no-deps: the lock is complete, and it holds
-# what overrides.txt decided. `homeostat setup` then fetches Kafka's jars and unpacks the base model.
+# what [tool.uv] in pyproject.toml decided. `homeostat setup` then fetches Kafka's jars and unpacks the base model.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Homeostat needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -72,7 +72,7 @@ bench-monitor: setup
 	$(BIN)/python -m tests.bench.monitor.backtest
 
 lock: | $(BIN)/uv
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --override overrides.txt --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --universal --python-version 3.11 \
 	  --no-emit-index-url --no-header --upgrade -o requirements.lock
 
 $(BIN)/uv:

@@ -1,12 +1,22 @@
-"""`homeostat`: the one command. Each subcommand imports only what it needs, so that help is instant."""
+"""`homeostat`: the one command. Each subcommand imports its work only when it runs, so that help is instant."""
 
 from __future__ import annotations
 
 import click
 
-from deploy.commands import adapters, alarms, config, dashboards, decisions, labels, monitor, stack, topics
-from deploy.commands import dead_letters as letters
-from deploy.commands import demo as trying
+from deploy.commands import (
+    adapters,
+    alarms,
+    config,
+    dashboards,
+    dead_letters,
+    decisions,
+    demo,
+    labels,
+    monitor,
+    stack,
+    topics,
+)
 from deploy.commands.group import Ordered
 
 
@@ -14,7 +24,7 @@ from deploy.commands.group import Ordered
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(package_name="homeostat")
 def main(debug: bool) -> None:
-    """Keeps fine-tuned LLM adapters healthy in production.
+    """Keep fine-tuned LLM adapters healthy in production.
 
     Clients talk to an OpenAI-compatible gateway in front of vLLM. Their traffic is watched; when the model is
     harmed, a candidate is trained, has to prove itself, and is swapped in without a restart.
@@ -24,11 +34,11 @@ def main(debug: bool) -> None:
 
 
 for command in (
-    *(trying.demo, trying.world, trying.setup, trying.doctor, config.config),
+    *(demo.demo, demo.world, demo.setup, demo.doctor, config.config),
     *(stack.up, stack.down, stack.status),
     *(adapters.train, adapters.promote, adapters.rollback, adapters.pause, adapters.resume, adapters.shadow),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest),
-    *(alarms.alarms, letters.dead_letters, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
+    *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
     stack.run,
 ):
     main.add_command(command)

@@ -57,8 +57,9 @@ def _stage(item: pytest.Item) -> int:
 def kafka() -> Iterator[KafkaSettings]:
     """A broker of this session's own, with every topic of the table. Tests share it: use names of your own."""
     from deploy.stack import ports
-    from deploy.stack.cache import cache_folder
-    from deploy.stack.kafka import EmbeddedKafka, create_topics
+    from deploy.stack.kafka import EmbeddedKafka
+    from deploy.stack.settings import cache_folder
+    from deploy.stack.topics import create_topics
 
     with tempfile.TemporaryDirectory(prefix="homeostat-kafka-", ignore_cleanup_errors=True) as folder:
         broker = EmbeddedKafka(Path(folder), ports.free(1)[0], cache_folder())
@@ -84,7 +85,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     var = tmp_path_factory.mktemp("engine")
     settings = StackSettings(engine_ports=(ports.free(1)[0],))
     model = model_folder(settings)
-    replica = vllm.Engine(model, settings.engine_ports[0], vllm.device(), settings, chat_template_for(model))
+    replica = vllm.EngineProcess(model, settings.engine_ports[0], vllm.device(), settings, chat_template_for(model))
     spec = processes.Spec("engine", replica.command(), replica.healthy, 600, replica.environment())
     child = processes.start(spec, var)
     BEFORE_THE_LOOP.append(lambda: processes.stop(child, var))

@@ -1,1 +1,5 @@
-"""What another policy would have done with the recorded history: when, and at what cost."""
+"""A recorded history, replayed past other policies: when each would have acted, and at what cost.
+
+`run.run` reads the history once; `replay` advances each policy through it, `observed` keeps the facts, `harms` and
+`measures` weigh, `report` compares, `table`, `picture` and `page` show. Only `deploy.commands` imports it.
+"""

@@ -12,45 +12,45 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from deploy.backtest import page, recorded, table
 from deploy.backtest import run as running
-from deploy.backtest.policies import Candidate
-from deploy.backtest.report import Report, verdict
-from deploy.backtest.run import Advance, Options, moment
+from deploy.backtest.policies import Policy
+from deploy.backtest.report import BacktestReport, verdict
+from deploy.backtest.run import BacktestOptions, OnProgress, parse_time
 from streams.lake.history import Stretch
 
 
 def options(
     lake: Path,
-    candidates: Sequence[Candidate],
+    policies: Sequence[Policy],
     alias: str | None,
     since: str | None,
     until: str | None,
     ledger: Path | None,
     retraining_minutes: float | None,
-) -> Options:
-    """As the command line names them. ValueError where a time is none."""
-    stretch = Stretch(alias, moment(since) if since else None, moment(until) if until else None)
-    return Options(lake, candidates, stretch, ledger or recorded.find(lake), retraining_minutes)
+) -> BacktestOptions:
+    """Return the options as the command line names them. Raise ValueError where a time cannot be read."""
+    stretch = Stretch(alias, parse_time(since) if since else None, parse_time(until) if until else None)
+    return BacktestOptions(lake, policies, stretch, ledger or recorded.find(lake), retraining_minutes)
 
 
-def run(options: Options, out: Path, console: Console) -> Path:
-    """Compares, writes the page, shows the table; the page's path."""
+def run(options: BacktestOptions, out: Path, console: Console) -> Path:
+    """Compare, write the page, show the table. Return the page's path."""
     chosen, extent = running.choose(options)
-    with advancing(extent.events) as advance:
-        report, facts = running.run(chosen, extent, advance)
+    with progress(extent.events) as on_progress:
+        report, facts = running.run(chosen, extent, on_progress)
     written = page.write(report, facts, out)
     show(report, console)
     return written
 
 
-def show(report: Report, console: Console) -> None:
-    """The comparison, what each did, and what to keep in mind."""
+def show(report: BacktestReport, console: Console) -> None:
+    """Show the comparison, the actions of each policy, and what to keep in mind."""
     for line in table.header(report):
         console.print(escape(line), highlight=False)
     console.print()
     console.print(table.measures(report))
-    for told in report.told:
-        console.print(f"\n[bold]{escape(told.name)}[/bold] {escape('; '.join(told.changes))}", highlight=False)
-        for line in table.doings(told):
+    for result in report.results:
+        console.print(f"\n[bold]{escape(result.name)}[/bold] {escape('; '.join(result.changes))}", highlight=False)
+        for line in table.actions(result):
             console.print(f"  {escape(line)}", highlight=False)
     console.print(f"\n[bold]{escape(verdict(report))}[/bold]", highlight=False)
     for note in report.notes:
@@ -58,8 +58,8 @@ def show(report: Report, console: Console) -> None:
 
 
 @contextmanager
-def advancing(events: int) -> Iterator[Advance]:
-    """A bar on the terminal; nothing where standard error is none."""
+def progress(events: int) -> Iterator[OnProgress]:
+    """Show a bar on the terminal; nothing where standard error is no terminal."""
     bar = Progress(
         TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
     )

@@ -1,9 +1,9 @@
-"""What the labels of a history say, looked at afterwards: when a version did harm, and when it was well.
+"""Harm as the labels of a whole history show it afterwards: when a version did harm, and when it was well.
 
 No policy sees this while it happens. For each version, the stretch of its labelled answers that stands out most by the
 likelihood ratio of two error rates against one (the scan statistic of Kulldorff, 1997) is harm where chance would make
 one as clear in at most 1 of 100 healthy histories (by the union bound over all stretches), and where its error rate
-lies above the rest's by more than the tolerance. What is left on both sides is looked at again.
+lies above the rest's by more than the tolerance. The parts on both sides are then searched in the same way.
 
 Answers that an alarm chose for a label are no fair sample and are left out.
 """
@@ -32,7 +32,7 @@ class Labels:
     wrong: Ints  # 0 or 1
 
 
-class Harm(msgspec.Struct, frozen=True, kw_only=True):
+class HarmPeriod(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of time in which a version was worse than otherwise; rates are shares of wrong answers."""
 
     version: str
@@ -43,8 +43,8 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
 
 
-def harms(version: str, labels: Labels, tolerance: float) -> list[Harm]:
-    """In the order of time.
+def harms(version: str, labels: Labels, tolerance: float) -> list[HarmPeriod]:
+    """Return the harms in the order of time.
 
     >>> import numpy as np
     >>> wrong = np.array([0, 0, 0, 0, 1] * 30 + [1] * 40)
@@ -73,7 +73,7 @@ def _within(wrong: Ints, low: int, high: int, needed: float, tolerance: float) -
 
 
 def stretch(wrong: Ints) -> tuple[int, int, float] | None:
-    """The stretch that stands out most, and the logarithm of its likelihood ratio; None where labels are few."""
+    """Return the stretch that stands out most and the logarithm of its likelihood ratio; None where labels are few."""
     count = len(wrong)
     if count < 2 * FEWEST:
         return None
@@ -102,13 +102,13 @@ def _best(sums: Ints, firsts: Ints, ends: Ints) -> tuple[int, int, float]:
 
 
 def _fit(bad: Ints, many: Ints) -> NDArray[np.float64]:
-    """The logarithm of the likelihood at the rate that fits best."""
+    """Return the logarithm of the likelihood at the rate that fits best."""
     share = np.clip(bad / many, 1e-12, 1 - 1e-12)
     return np.asarray(bad * np.log(share) + (many - bad) * np.log1p(-share))
 
 
-def _harm(version: str, labels: Labels, first: int, end: int, usual: float) -> Harm:
-    return Harm(
+def _harm(version: str, labels: Labels, first: int, end: int, usual: float) -> HarmPeriod:
+    return HarmPeriod(
         version=version,
         onset_ms=int(labels.times_ms[first]),
         end_ms=int(labels.times_ms[end - 1]),

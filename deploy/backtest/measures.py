@@ -1,12 +1,12 @@
-"""What a policy's decisions were worth, against what the labels say afterwards.
+"""The worth of a policy's decisions, against the harm that the labels show afterwards.
 
-found          the first alarm that says harm and means this one: its evidence and the harm have time in common
+found          the first alarm of harm that means this one: its evidence and the harm have time in common
 asked          the first retraining that was asked for because of it
 wrong answers  those that the harmed version gave from the onset until a retraining was asked for (until the harm's end
                where none was): its answers, times the share of wrong ones among those of them that are labelled. What
                came after is left out: whether the retraining would have helped cannot be replayed
 labels used    those that came in the same time
-false page     an alarm that says harm (labelled or estimated) and means none that the labels show
+false page     an alarm of harm (labelled or estimated) that means none that the labels show
 needless       a retraining asked for that means none
 """
 
@@ -18,17 +18,17 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from deploy.backtest.harms import Harm, Ints
+from deploy.backtest.harms import HarmPeriod, Ints
 from deploy.backtest.observed import Facts
-from deploy.backtest.outcome import Asked, Outcome, Raised
+from deploy.backtest.outcome import PolicyOutcome, RaisedAlarm, RequestedRetraining
 
-SAYING_HARM = ("quality", "estimated_quality")
+HARM_ALARMS = ("quality", "estimated_quality")
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """What one harm cost with one policy. Delays are seconds since the onset; None: it did not come to it."""
+    """The cost of one harm with one policy. Delays are seconds since the onset; None: it did not come to it."""
 
-    harm: Harm
+    harm: HarmPeriod
     found: str | None  # the first alarm's kind
     found_after_s: float | None
     found_after_replies: int | None
@@ -43,7 +43,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy's sums. None: the history cannot tell."""
+    """The sums of a policy. None: not known from the history."""
 
     alarms: dict[str, int]
     false_pages: int | None
@@ -59,11 +59,11 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     costs: list[Cost]
 
 
-def measure(outcome: Outcome, facts: Facts, harms: Sequence[Harm], minutes: float | None) -> Measures:
-    """`minutes`: what a retraining takes."""
+def measure(outcome: PolicyOutcome, facts: Facts, harms: Sequence[HarmPeriod], minutes: float | None) -> Measures:
+    """Return the measures of one policy. `minutes`: the duration of a retraining."""
     costs = [cost(outcome, facts, harm) for harm in harms]
     labelled = any(len(labels.wrong) for labels in facts.labels.values())
-    pages = [alarm for alarm in outcome.alarms if alarm.kind in SAYING_HARM]
+    pages = [alarm for alarm in outcome.alarms if alarm.kind in HARM_ALARMS]
     known = [each.wrong for each in costs if each.wrong is not None]
     return Measures(
         alarms=dict(Counter(alarm.kind for alarm in outcome.alarms)),
@@ -83,15 +83,15 @@ def measure(outcome: Outcome, facts: Facts, harms: Sequence[Harm], minutes: floa
     )
 
 
-def meant(each: Raised | Asked, harm: Harm) -> bool:
-    """Whether an alarm's or a retraining's reason and the harm are of one version and have time in common."""
-    since_ms = each.onset_ms if isinstance(each, Raised) else each.since_ms
+def meant(each: RaisedAlarm | RequestedRetraining, harm: HarmPeriod) -> bool:
+    """Check that an alarm's or a retraining's reason and the harm are of one version and have time in common."""
+    since_ms = each.onset_ms if isinstance(each, RaisedAlarm) else each.since_ms
     return each.version == harm.version and since_ms <= harm.end_ms and each.time_ms >= harm.onset_ms
 
 
-def cost(outcome: Outcome, facts: Facts, harm: Harm) -> Cost:
-    """What one harm cost."""
-    pages = [alarm for alarm in outcome.alarms if alarm.kind in SAYING_HARM and meant(alarm, harm)]
+def cost(outcome: PolicyOutcome, facts: Facts, harm: HarmPeriod) -> Cost:
+    """Return the cost of one harm."""
+    pages = [alarm for alarm in outcome.alarms if alarm.kind in HARM_ALARMS and meant(alarm, harm)]
     proofs = [page for page in pages if page.kind == "quality"]
     asked = [each for each in outcome.retrainings if meant(each, harm)]
     before = any(each.version == harm.version and each.time_ms < harm.onset_ms for each in outcome.retrainings)
@@ -124,5 +124,5 @@ def _between(times: Ints, first_ms: int, last_ms: int) -> int:
     return int(high - low)
 
 
-def _after(harm: Harm, times: Sequence[int]) -> float | None:
+def _after(harm: HarmPeriod, times: Sequence[int]) -> float | None:
     return max(0.0, (times[0] - harm.onset_ms) / 1_000) if times else None

@@ -1,6 +1,6 @@
-"""What the history itself says, whoever judges it: who answered when, and which answers were right.
+"""The facts of a history, whichever policy judges it: which version answered when, and which answers were right.
 
-Kept for each reply is its time, for each label its time and what it says: some 50 bytes, so that a month fits."""
+Of each reply its time is kept, of each label its time and right or wrong: some 50 bytes, so that a month fits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deploy.backtest.harms import Harm, Ints, Labels, harms
+from deploy.backtest.harms import HarmPeriod, Ints, Labels, harms
 from monitor.describe.fingerprint import event_print
 from streams.events import Arm, FeedbackGiven, InferenceServed
 from streams.lake.history import Slice
@@ -20,26 +20,26 @@ RECENT = 200_000  # replies whose label finds their time; a later one counts at 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Of the champion's replies, by version. All in the order of time; `given_ms`: when labels came."""
+    """Facts about the champion's replies, by version, in the order of time. `given_ms`: when labels came."""
 
     replies_ms: dict[str, Ints]
     labels: dict[str, Labels]
     given_ms: dict[str, Ints]
 
-    def harms(self, tolerance: float) -> list[Harm]:
-        """Of all versions, in the order of time."""
+    def harms(self, tolerance: float) -> list[HarmPeriod]:
+        """Return the harms of all versions, in the order of time."""
         found = [harm for version, labels in self.labels.items() for harm in harms(version, labels, tolerance)]
         return sorted(found, key=lambda harm: harm.onset_ms)
 
     @property
     def champions(self) -> list[tuple[int, str]]:
-        """Since when which version answered, by its first reply."""
+        """Each version with the time of its first reply."""
         return sorted((int(times[0]), version) for version, times in self.replies_ms.items() if len(times))
 
 
 @dataclass(slots=True)
-class Told:
-    """One version's labels as they came."""
+class VersionLabels:
+    """The labels of one version as they came."""
 
     times_ms: array[int] = field(default_factory=lambda: array("q"))
     given_ms: array[int] = field(default_factory=lambda: array("q"))
@@ -48,51 +48,51 @@ class Told:
 
 
 @dataclass(slots=True)
-class Witness:
-    """Sees the slices in order."""
+class Observed:
+    """What was observed so far; slices are added in order."""
 
     replies: dict[str, array[int]] = field(default_factory=dict)
-    labels: dict[str, Told] = field(default_factory=dict)
+    labels: dict[str, VersionLabels] = field(default_factory=dict)
     recent: dict[int, int] = field(default_factory=dict)  # time of a reply; -1 once it is labelled
 
-    def see(self, slice: Slice) -> None:
-        """Takes in what the champion answered and what was said of it. An answer's first label counts."""
+    def add(self, slice: Slice) -> None:
+        """Add the champion's answers and the labels on them. An answer's first label counts."""
         for reply in slice.replies:
             if reply.arm is Arm.CHAMPION and reply.status == 200:
-                self._served(reply)
+                self._add_reply(reply)
         for label, given_ms in zip(slice.labels, slice.labels_ms, strict=True):
             if label.arm is Arm.CHAMPION and label.correct is not None:
-                self._told(label, given_ms)
+                self._add_label(label, given_ms)
         if len(self.recent) > RECENT:
             self.recent = dict(list(self.recent.items())[-RECENT:])
 
     def facts(self, asked: Collection[str]) -> Facts:
-        """What was seen, without the labels of events that alarms asked for."""
+        """Return the facts, without the labels of events that alarms asked for."""
         chosen = set(map(event_print, asked))
-        labels = {version: _kept(told, chosen) for version, told in self.labels.items()}
-        given = {version: np.sort(np.array(told.given_ms, dtype=np.int64)) for version, told in self.labels.items()}
+        labels = {version: _kept(labels, chosen) for version, labels in self.labels.items()}
+        given = {version: np.sort(np.array(labels.given_ms, dtype=np.int64)) for version, labels in self.labels.items()}
         replies = {version: np.sort(np.array(times, dtype=np.int64)) for version, times in self.replies.items()}
         return Facts(replies, labels, given)
 
-    def _served(self, reply: InferenceServed) -> None:
+    def _add_reply(self, reply: InferenceServed) -> None:
         self.replies.setdefault(reply.version, array("q")).append(reply.time_ms)
         self.recent[event_print(reply.id)] = reply.time_ms
 
-    def _told(self, label: FeedbackGiven, given_ms: int) -> None:
+    def _add_label(self, label: FeedbackGiven, given_ms: int) -> None:
         event = event_print(label.event_id)
         time_ms = self.recent.get(event, label.time_ms)
         if time_ms < 0:
             return
         self.recent[event] = -1
-        told = self.labels.setdefault(label.version, Told())
-        told.times_ms.append(time_ms)
-        told.given_ms.append(given_ms)
-        told.wrong.append(not label.correct)
-        told.events.append(event)
+        labels = self.labels.setdefault(label.version, VersionLabels())
+        labels.times_ms.append(time_ms)
+        labels.given_ms.append(given_ms)
+        labels.wrong.append(not label.correct)
+        labels.events.append(event)
 
 
-def _kept(told: Told, chosen: Collection[int]) -> Labels:
-    fair = np.array([event not in chosen for event in told.events], dtype=bool)
-    times = np.array(told.times_ms, dtype=np.int64)[fair]
+def _kept(labels: VersionLabels, chosen: Collection[int]) -> Labels:
+    fair = np.array([event not in chosen for event in labels.events], dtype=bool)
+    times = np.array(labels.times_ms, dtype=np.int64)[fair]
     order = np.argsort(times, kind="stable")
-    return Labels(times[order], np.array(told.wrong, dtype=np.int64)[fair][order])
+    return Labels(times[order], np.array(labels.wrong, dtype=np.int64)[fair][order])

@@ -1,4 +1,4 @@
-"""What a policy did, or would have done. All times are milliseconds since the epoch."""
+"""The outcome of a policy: what it did, or would have done. All times are milliseconds since the epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitor.policy import AskLabels, AskRetraining, Decision
 from streams.events import DecisionRecorded
 
 
-class Raised(msgspec.Struct, frozen=True, kw_only=True):
+class RaisedAlarm(msgspec.Struct, frozen=True, kw_only=True):
     """An alarm. `raised_ms`: when the judge could know; `time_ms`: of the last event in its evidence."""
 
     kind: str
@@ -33,7 +33,7 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
         return self.version, self.kind, self.last_event, self.onset_ms
 
 
-class Cleared(msgspec.Struct, frozen=True, kw_only=True):
+class ClearedAlarm(msgspec.Struct, frozen=True, kw_only=True):
     """An alarm that was over. `cleared_ms`: when the judge could know."""
 
     kind: str
@@ -43,8 +43,8 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A retraining asked for."""
+class RequestedRetraining(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a retraining."""
 
     request_id: str
     version: str
@@ -55,8 +55,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Labels asked for."""
+class RequestedLabels(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for labels."""
 
     version: str
     time_ms: int
@@ -64,42 +64,56 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How a retraining ended, as recorded."""
+class EndedRetraining(msgspec.Struct, frozen=True, kw_only=True):
+    """The recorded end of a retraining."""
 
     request_id: str
     time_ms: int
     status: str
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator said of alarms, as recorded."""
+class RecordedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The recorded answer of an operator to alarms."""
 
     id: str
     time_ms: int
     answer: Answer
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one policy did, in the order in which it did it."""
 
-    alarms: list[Raised] = []
-    cleared: list[Cleared] = []
-    retrainings: list[Asked] = []
-    labels_wanted: list[Wanted] = []
+    alarms: list[RaisedAlarm] = []
+    cleared: list[ClearedAlarm] = []
+    retrainings: list[RequestedRetraining] = []
+    labels_wanted: list[RequestedLabels] = []
 
 
-def told(outcome: Outcome, entry: DecisionRecorded) -> Outcome:
-    """The outcome with what one decision of the ledger adds. Raises LedgerError where another release wrote it."""
+def with_decision(outcome: PolicyOutcome, entry: DecisionRecorded) -> PolicyOutcome:
+    """Return the outcome with one more decision of the ledger. Raise LedgerError where another release wrote it."""
     if entry.function in ("judge.update", "judge.answer"):
         findings = read(entry, entry.output, list[Finding])
         alarms = [_raised(each, entry.time_ms) for each in findings if isinstance(each, Alarm)]
-        cleared = [_cleared(each, entry.time_ms) for each in findings if isinstance(each, AlarmCleared)]
+        cleared = [
+            ClearedAlarm(
+                kind=each.kind,
+                version=each.version,
+                cleared_ms=entry.time_ms,
+                cause=each.cause,
+                summary=each.summary,
+            )
+            for each in findings
+            if isinstance(each, AlarmCleared)
+        ]
         return replace(outcome, alarms=[*outcome.alarms, *alarms], cleared=[*outcome.cleared, *cleared])
     if entry.function == "policy.decide":
         decisions = read(entry, entry.output, list[Decision])
         asked = [_asked(each, entry.time_ms) for each in decisions if isinstance(each, AskRetraining)]
-        wanted = [_wanted(each, entry.time_ms) for each in decisions if isinstance(each, AskLabels)]
+        wanted = [
+            RequestedLabels(version=each.version, time_ms=entry.time_ms, wanted=each.wanted, reason=each.reason)
+            for each in decisions
+            if isinstance(each, AskLabels)
+        ]
         return replace(
             outcome,
             retrainings=[*outcome.retrainings, *asked],
@@ -109,15 +123,15 @@ def told(outcome: Outcome, entry: DecisionRecorded) -> Outcome:
 
 
 def read(entry: DecisionRecorded, value: Any, kind: Any) -> Any:
-    """A part of a decision as what it was; LedgerError names the decision."""
+    """Return a part of a decision in its type. Raise LedgerError naming the decision."""
     try:
         return msgspec.json.decode(msgspec.json.encode(value), type=kind)
     except msgspec.ValidationError as error:
         raise LedgerError(f"decision {entry.id} ({entry.function}): {error}: written by another release?") from error
 
 
-def _raised(alarm: Alarm, raised_ms: int) -> Raised:
-    return Raised(
+def _raised(alarm: Alarm, raised_ms: int) -> RaisedAlarm:
+    return RaisedAlarm(
         kind=alarm.kind,
         severity=alarm.severity,
         version=alarm.version,
@@ -130,12 +144,8 @@ def _raised(alarm: Alarm, raised_ms: int) -> Raised:
     )
 
 
-def _cleared(over: AlarmCleared, cleared_ms: int) -> Cleared:
-    return Cleared(kind=over.kind, version=over.version, cleared_ms=cleared_ms, cause=over.cause, summary=over.summary)
-
-
-def _asked(each: AskRetraining, time_ms: int) -> Asked:
-    return Asked(
+def _asked(each: AskRetraining, time_ms: int) -> RequestedRetraining:
+    return RequestedRetraining(
         request_id=each.request_id,
         version=each.version,
         time_ms=time_ms,
@@ -144,7 +154,3 @@ def _asked(each: AskRetraining, time_ms: int) -> Asked:
         fresh_labels=each.fresh_labels,
         reason=each.reason,
     )
-
-
-def _wanted(each: AskLabels, time_ms: int) -> Wanted:
-    return Wanted(version=each.version, time_ms=time_ms, wanted=each.wanted, reason=each.reason)

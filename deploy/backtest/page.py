@@ -8,15 +8,16 @@ import msgspec
 
 from deploy.backtest import table
 from deploy.backtest.observed import Facts
-from deploy.backtest.picture import draw, moment
-from deploy.backtest.report import Report, asked, span, verdict
+from deploy.backtest.picture import draw
+from deploy.backtest.report import BacktestReport, reaction, verdict
+from deploy.show.times import clock
 
-TOLD = 200  # lines of each story; backtest.json has them all
+SHOWN = 200  # lines of each policy; backtest.json has them all
 
 
-def write(report: Report, facts: Facts, folder: Path) -> Path:
-    """Writes `backtest.html` and `backtest.json` into the folder, which is made where it is missing; the page's path.
-    OSError where that fails."""
+def write(report: BacktestReport, facts: Facts, folder: Path) -> Path:
+    """Write `backtest.html` and `backtest.json` into the folder, made where it is missing. Return the page's path;
+    raise OSError where writing fails."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "backtest.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     page = folder / "backtest.html"
@@ -24,24 +25,24 @@ def write(report: Report, facts: Facts, folder: Path) -> Path:
     return page
 
 
-def render(report: Report, svg: str) -> str:
-    """The page."""
+def render(report: BacktestReport, svg: str) -> str:
+    """Return the page."""
     import jinja2
 
     loader = jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "show"])
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"moment": moment, "span": span}
+    environment.filters |= {"clock": clock}
     return environment.get_template("backtest.html.jinja").render(
         report=report,
         sentence=verdict(report),
-        rows=[(name, [tell(told.measures) for told in report.told]) for name, tell in table.rows(report)],
+        rows=[(name, [show(result.measures) for result in report.results]) for name, show in table.rows(report)],
         header=table.header(report),
-        stories=[(told, table.doings(told, TOLD)) for told in report.told],
+        actions=[(result, table.actions(result, SHOWN)) for result in report.results],
         caption=caption(report),
         svg=svg,
     )
 
 
-def caption(report: Report) -> str:
-    """The picture in words, for those who do not see it."""
-    return " ".join(f"{told.name}: {asked(told.measures)}." for told in report.told)
+def caption(report: BacktestReport) -> str:
+    """Describe the picture in words, for readers who do not see it."""
+    return " ".join(f"{result.name}: {reaction(result.measures)}." for result in report.results)

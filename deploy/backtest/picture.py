@@ -1,22 +1,22 @@
-"""The comparison as a picture: how good the answers were, what each policy did when, and how long each harm lasted."""
+"""The comparison as a picture: how good the answers were, each policy's actions, and how long each harm lasted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deploy.backtest.harms import Harm, Labels
-from deploy.backtest.measures import SAYING_HARM, Cost, meant
+from deploy.backtest.harms import HarmPeriod, Labels
+from deploy.backtest.measures import HARM_ALARMS, Cost, meant
 from deploy.backtest.observed import Facts
-from deploy.backtest.outcome import Raised
-from deploy.backtest.report import Report, Told, span
+from deploy.backtest.outcome import RaisedAlarm
+from deploy.backtest.report import BacktestReport, PolicyResult
 from deploy.show.drawing import plain, svg, title, tone
 from deploy.show.intervals import Point, wilson
+from deploy.show.times import clock, duration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,11 +45,12 @@ class Scale:
     unit: str
 
     def at(self, time_ms: float) -> float:
+        """Return the place of a time."""
         return (time_ms - self.origin_ms) / self.unit_ms
 
 
 def scale(origin_ms: int, length_ms: float) -> Scale:
-    """The largest unit of which there are some.
+    """Return the largest unit of which the length has several.
 
     >>> scale(0, 7_200_000).unit, scale(0, 86_400_000).unit
     ('minutes', 'hours')
@@ -59,7 +60,7 @@ def scale(origin_ms: int, length_ms: float) -> Scale:
 
 
 def points(labels: Labels, cuts: Sequence[int] = (), most: int = POINTS) -> list[Point]:
-    """Labelled answers in order, in spans of equal number; none crosses a cut, where they are not too few for that."""
+    """Count labelled answers in order, in spans of equal number; none crosses a cut, unless they are too few."""
     count = len(labels.wrong)
     size = max(FEWEST_LABELS, -(-count // most))
     inner = np.searchsorted(labels.times_ms, list(cuts)).tolist()
@@ -72,16 +73,16 @@ def points(labels: Labels, cuts: Sequence[int] = (), most: int = POINTS) -> list
     return found
 
 
-def draw(report: Report, facts: Facts) -> str:
-    """The picture as an SVG element; the same report gives the same text."""
+def draw(report: BacktestReport, facts: Facts) -> str:
+    """Draw the picture as an SVG element; the same report gives the same text."""
     return svg(lambda: _figure(report, facts))
 
 
-def _figure(report: Report, facts: Facts) -> Figure:
+def _figure(report: BacktestReport, facts: Facts) -> Figure:
     import matplotlib.figure
 
     shown = worst(report.harms)
-    lanes = len(report.told)
+    lanes = len(report.results)
     heights = [*([0.52 * lanes + 0.45] if shown else []), 2.1, 0.36 * lanes + 0.35]
     figure = matplotlib.figure.Figure(figsize=(11.5, sum(heights) + 1.6), layout="constrained")
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0.14)
@@ -95,29 +96,20 @@ def _figure(report: Report, facts: Facts) -> Figure:
     return figure
 
 
-def _over_all(axis: Axes, report: Report, over: Scale) -> Axes:
+def _over_all(axis: Axes, report: BacktestReport, over: Scale) -> Axes:
     plain(axis)
     end = over.at(report.last_ms) or 1.0
     axis.set_xlim(-0.006 * end, 1.006 * end)
     return axis
 
 
-def worst(harms: Sequence[Harm]) -> list[int]:
-    """Which harms are shown at large: those with the most wrong answers among the labelled, in their order."""
+def worst(harms: Sequence[HarmPeriod]) -> list[int]:
+    """Return the harms to show large: those with the most wrong answers among the labelled, in their order."""
     ranked = sorted(range(len(harms)), key=lambda i: -harms[i].error_rate * harms[i].labels)
     return sorted(ranked[:HARMS_SHOWN])
 
 
-def moment(time_ms: int) -> str:
-    """A time for people.
-
-    >>> moment(0)
-    '1970-01-01 00:00 UTC'
-    """
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _draw_accuracy(axis: Axes, report: Report, facts: Facts, over: Scale) -> None:
+def _draw_accuracy(axis: Axes, report: BacktestReport, facts: Facts, over: Scale) -> None:
     _shade(axis, report, over, words=True)
     for version, labels in facts.labels.items():
         cuts = [edge for harm in report.harms if harm.version == version for edge in (harm.onset_ms, harm.end_ms + 1)]
@@ -135,7 +127,7 @@ def _draw_accuracy(axis: Axes, report: Report, facts: Facts, over: Scale) -> Non
     title(axis, "Right answers", "as labelled; shade: 95 % interval; red: harm, as all labels show it afterwards")
 
 
-def _shade(axis: Axes, report: Report, over: Scale, words: bool) -> None:
+def _shade(axis: Axes, report: BacktestReport, over: Scale, words: bool) -> None:
     for number, harm in enumerate(report.harms, 1):
         left, right = over.at(harm.onset_ms), over.at(harm.end_ms)
         axis.axvspan(left, right, color=tone("harm"), alpha=0.12, lw=0)
@@ -144,35 +136,35 @@ def _shade(axis: Axes, report: Report, over: Scale, words: bool) -> None:
             axis.text(left, 0.1, f" {name}", color=tone("harm"), fontsize=9.5, fontweight="bold")
 
 
-def _draw_doings(axis: Axes, report: Report, over: Scale) -> None:
+def _draw_doings(axis: Axes, report: BacktestReport, over: Scale) -> None:
     _shade(axis, report, over, words=False)
     used: dict[str, tuple[str, str, str]] = {}
-    for place, told in enumerate(reversed(report.told)):
+    for place, result in enumerate(reversed(report.results)):
         axis.axhline(place, color=tone("grid"), lw=0.8, zorder=0)
-        for alarm in told.outcome.alarms:
+        for alarm in result.outcome.alarms:
             name = alarm.kind if alarm.kind in MARKS else "other"
             used[name] = MARKS[name]
             _mark(axis, over.at(alarm.raised_ms), place + LIFT, MARKS[name], hollow=mistaken(alarm, report))
-        for asked in told.outcome.retrainings:
+        for asked in result.outcome.retrainings:
             used["asked"] = ASKED
             _mark(axis, over.at(asked.time_ms), place - LIFT, ASKED, hollow=False)
     axis.grid(visible=False)
-    axis.set_ylim(-0.6, len(report.told) - 0.4)
-    axis.set_xlabel(f"{over.unit} since {moment(report.first_ms)}", color=tone("soft"))
-    _names(axis, report.told)
+    axis.set_ylim(-0.6, len(report.results) - 0.4)
+    axis.set_xlabel(f"{over.unit} since {clock(report.first_ms)}", color=tone("soft"))
+    _names(axis, report.results)
     title(axis, "What each did", "hollow: false page")
     _legend(axis, list(used.values()))
 
 
-def mistaken(alarm: Raised, report: Report) -> bool:
-    """Whether the alarm says harm where the labels show none."""
-    return alarm.kind in SAYING_HARM and report.labels > 0 and not any(meant(alarm, harm) for harm in report.harms)
+def mistaken(alarm: RaisedAlarm, report: BacktestReport) -> bool:
+    """Check that it is an alarm of harm where the labels show none."""
+    return alarm.kind in HARM_ALARMS and report.labels > 0 and not any(meant(alarm, harm) for harm in report.harms)
 
 
-def _draw_harm(axis: Axes, report: Report, number: int, named: bool) -> None:
-    """The time from the onset to the request, for each policy."""
+def _draw_harm(axis: Axes, report: BacktestReport, number: int, named: bool) -> None:
+    """Draw the time from the onset to the request, for each policy."""
     plain(axis)
-    costs = [told.measures.costs[number] for told in report.told]
+    costs = [result.measures.costs[number] for result in report.results]
     onset_ms = costs[0].harm.onset_ms
     longest = max(_lasts(each) for each in costs)
     near = scale(0, longest * 1_000)
@@ -183,16 +175,16 @@ def _draw_harm(axis: Axes, report: Report, number: int, named: bool) -> None:
     axis.set_ylim(-0.6, len(costs) - 0.4)
     axis.grid(axis="y", visible=False)
     axis.grid(axis="x", color=tone("grid"), lw=0.8)
-    axis.set_xlabel(f"{near.unit} since the onset, {moment(onset_ms)}", color=tone("soft"))
-    _names(axis, report.told if named else [None] * len(costs))
+    axis.set_xlabel(f"{near.unit} since the onset, {clock(onset_ms)}", color=tone("soft"))
+    _names(axis, report.results if named else [None] * len(costs))
     which = "Served until a retraining was asked for"
     if len(report.harms) > 1:
-        which = f"Harm {number + 1}: {which.lower()}" if named else f"Harm {number + 1}"
+        which = f"HarmPeriod {number + 1}: {which.lower()}" if named else f"HarmPeriod {number + 1}"
     axis.set_title(which, loc="left", fontsize=11.5, fontweight="bold", color=tone("ink"))
 
 
 def _lasts(cost: Cost) -> float:
-    """Seconds from the onset to the request; to the harm's end where there was none."""
+    """Return the seconds from the onset to the request; to the harm's end where there was none."""
     lasted = (cost.harm.end_ms - cost.harm.onset_ms) / 1_000
     return max(cost.found_after_s or 0.0, lasted if cost.asked_after_s is None else cost.asked_after_s)
 
@@ -206,7 +198,7 @@ def _draw_cost(axis: Axes, each: Cost, place: int, near: Scale) -> None:
     if each.asked_after_s is not None:
         _mark(axis, length, place - LIFT, ASKED, hollow=False)
     when = "asked before it began" if each.asked_before else "never asked"
-    when = when if each.asked_after_s is None else span(each.asked_after_s)
+    when = when if each.asked_after_s is None else duration(each.asked_after_s)
     wrong = "" if each.wrong is None else f"{each.wrong:,.0f} wrong answers"
     options: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
     axis.annotate(wrong, (length, place), (11, 5.5), fontsize=10, fontweight="bold", color=tone("ink"), **options)
@@ -219,9 +211,9 @@ def _mark(axis: Axes, at: float, place: float, mark: tuple[str, str, str], hollo
     axis.plot([at], [place], marker, ms=8.5, mec=tone(name), mfc=face, mew=1.4, zorder=3)
 
 
-def _names(axis: Axes, told: Sequence[Told | None]) -> None:
-    axis.set_yticks(range(len(told)), [each.name if each else "" for each in reversed(told)])
-    for label, each in zip(axis.get_yticklabels(), reversed(told), strict=True):
+def _names(axis: Axes, results: Sequence[PolicyResult | None]) -> None:
+    axis.set_yticks(range(len(results)), [each.name if each else "" for each in reversed(results)])
+    for label, each in zip(axis.get_yticklabels(), reversed(results), strict=True):
         label.set_color(tone("soft" if each and each.recorded else "ink"))
         label.set_fontsize(10)
 

@@ -15,29 +15,29 @@ NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Sections:
-    """What a policy file may hold, as in `homeostat.toml`."""
+class PolicySections:
+    """The sections that a policy file may hold, as in `homeostat.toml`."""
 
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Policy:
     """A policy with a name; `changes`: where it differs from the present settings, for people."""
 
     name: str
-    sections: Sections
+    sections: PolicySections
     changes: list[str] = field(default_factory=list)
 
 
-def candidates(present: Sections, paths: Sequence[Path]) -> list[Candidate]:
-    """The present settings, then one for each file. ConfigError with all that is wrong in all files."""
-    found, problems = [Candidate(PRESENT, present)], []
+def policies(present: PolicySections, paths: Sequence[Path]) -> list[Policy]:
+    """Return the present settings, then a policy for each file. Raise ConfigError with all problems of all files."""
+    found, problems = [Policy(PRESENT, present)], []
     for path, name in zip(paths, _names(paths), strict=True):
         try:
-            sections = build(Sections, _over(asdict(present), read_toml(path, advice="")), str(path))
-            found.append(Candidate(name, sections, changes(present, sections)))
+            sections = build(PolicySections, _over(asdict(present), read_toml(path, advice="")), str(path))
+            found.append(Policy(name, sections, changes(present, sections)))
         except ConfigError as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
     if problems:
@@ -45,10 +45,10 @@ def candidates(present: Sections, paths: Sequence[Path]) -> list[Candidate]:
     return found
 
 
-def changes(present: Sections, other: Sections) -> list[str]:
-    """What another policy sets differently.
+def changes(present: PolicySections, other: PolicySections) -> list[str]:
+    """List the settings in which another policy differs.
 
-    >>> changes(Sections(), Sections(policy=PolicySettings(min_fresh_labels=50)))
+    >>> changes(PolicySections(), PolicySections(policy=PolicySettings(min_fresh_labels=50)))
     ['policy.min_fresh_labels: 200 -> 50']
     """
     before, after = _flat(asdict(present)), _flat(asdict(other))
@@ -57,13 +57,13 @@ def changes(present: Sections, other: Sections) -> list[str]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Files' stems; their paths where two have the same one or that of the present settings."""
+    """Return the files' stems; their paths where two have the same one or that of the present settings."""
     stems = [path.stem for path in paths]
     return [path.stem if stems.count(path.stem) == 1 and path.stem != PRESENT else str(path) for path in paths]
 
 
 def _over(below: Table, above: Table) -> Table:
-    """Tables merged key by key; what is above holds."""
+    """Merge tables key by key; the upper one wins."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

@@ -1,11 +1,12 @@
-"""A history past a policy: what it would have done. Pure.
+"""A history, replayed past a policy. Pure.
 
-The judge hears a history as it heard the log: replies, then the labels on them, through `streams.judge.step.step`. Its
-clock is the time at which the log took an event, as far as the events' own times tell (`streams.lake.history`). Records
-are heard many at once, because each costs; what leads to a decision is heard again one by one, for the exact moment.
+The judge takes a history as it took the log: replies, then the labels on them, through `streams.judge.step.step`. Its
+clock is the time at which the log took an event, as far as the events' own times show it (`streams.lake.history`).
+Many records are taken at once, because each costs; where they lead to a decision they are taken again one by one, for
+its exact time.
 
-The recorded replies are those of the recorded versions: what a retraining would have come to cannot be replayed. One
-that the ledger knows ends as it ended then, and what operators said of alarms is said again at its time. Any other
+The recorded replies are those of the recorded versions: the effect of a retraining cannot be replayed. A retraining
+that the ledger knows ends as it ended then, and operators' answers to alarms come again at their time. Any other
 retraining is taken to be under way until the recorded champion changes, which closes the case: no second one is asked
 for as if the first had failed.
 """
@@ -21,8 +22,8 @@ from typing import Any
 
 from msgspec import structs
 
-from deploy.backtest.outcome import Ended, Outcome, Said, told
-from deploy.backtest.policies import Candidate
+from deploy.backtest.outcome import EndedRetraining, PolicyOutcome, RecordedAnswer, with_decision
+from deploy.backtest.policies import Policy
 from monitor.describe.descriptors import Describer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
@@ -42,17 +43,18 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One topic's rows in order; offsets are their numbers in the replay."""
+    """The rows of one topic in order; offsets are their numbers in the replay."""
 
     rows: ScoreRows
     taken_ms: Sequence[int]
 
     def take(self, first: int, end: int) -> Scored:
+        """Return the rows from `first` up to `end`."""
         return Scored(self.rows.take(range(first, end)), self.taken_ms[first:end])
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class HistoryChunk:
     """Replies and labels that the log took at about the same time. `names`: of the replies' descriptors."""
 
     replies: Scored
@@ -70,104 +72,110 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A candidate in the middle of a history. `ended`: recorded ends of retrainings that are still to come; `said`:
-    likewise what operators said."""
+    """A policy in the middle of a history. `ended`: recorded ends of retrainings that are still to come; `answers`:
+    likewise the answers of operators."""
 
-    candidate: Candidate
+    policy: Policy
     memory: JudgeRecord
-    ended: Mapping[str, Ended]
+    ended: Mapping[str, EndedRetraining]
     known: frozenset[str]
-    outcome: Outcome
-    said: tuple[Said, ...] = ()
-    count: int = 0  # records heard
+    outcome: PolicyOutcome
+    answers: tuple[RecordedAnswer, ...] = ()
+    count: int = 0  # records taken
 
 
-def begin(candidate: Candidate, alias: str, ended: Sequence[Ended] = (), said: Sequence[Said] = ()) -> Replay:
-    """Nothing heard."""
+def begin(
+    policy: Policy, alias: str, ended: Sequence[EndedRetraining] = (), answers: Sequence[RecordedAnswer] = ()
+) -> Replay:
+    """Return a replay before its first record."""
     ends = {each.request_id: each for each in ended}
-    return Replay(candidate, start(alias), ends, frozenset(ends), Outcome(), tuple(said))
+    return Replay(policy, start(alias), ends, frozenset(ends), PolicyOutcome(), tuple(answers))
 
 
 @dataclass(slots=True)
-class Scorer:
-    """Scores each event once, for all candidates with the same patterns. Offsets count on from slice to slice."""
+class HistoryScorer:
+    """A scorer of each event, once for all policies with the same patterns. Offsets count on from slice to slice."""
 
     describe: Describer
     replies: int = 0
     labels: int = 0
 
-    def score(self, slice: Slice) -> Iterator[Chunk]:
-        """The slice cut into chunks."""
+    def score(self, slice: Slice) -> Iterator[HistoryChunk]:
+        """Score a slice and cut it into chunks."""
         served, _ = SERVED.score(list(enumerate(slice.replies, self.replies)), self.describe)
         given, _ = GIVEN.score(list(enumerate(slice.labels, self.labels)), self.describe)
         self.replies += len(served)
         self.labels += len(given)
-        yield from cut(Chunk(Scored(served, slice.replies_ms), Scored(given, slice.labels_ms), self.describe.names))
+        yield from cut(
+            HistoryChunk(Scored(served, slice.replies_ms), Scored(given, slice.labels_ms), self.describe.names)
+        )
 
 
-def cut(whole: Chunk) -> Iterator[Chunk]:
-    """In order, of at most so many rows and so much time; what came at one moment stays together."""
+def cut(whole: HistoryChunk) -> Iterator[HistoryChunk]:
+    """Cut into chunks of at most MOST_ROWS and LONGEST_MS, in order; records of one moment stay together."""
     times = sorted([*whole.replies.taken_ms, *whole.labels.taken_ms])
     replies = labels = 0
     while (first := replies + labels) < len(times):
         end = min(first + MOST_ROWS, bisect_left(times, times[first] + LONGEST_MS))
         until = max(times[end] if end < len(times) else times[-1] + 1, times[first] + 1)
         ends = bisect_left(whole.replies.taken_ms, until), bisect_left(whole.labels.taken_ms, until)
-        yield Chunk(whole.replies.take(replies, ends[0]), whole.labels.take(labels, ends[1]), whole.names)
+        yield HistoryChunk(whole.replies.take(replies, ends[0]), whole.labels.take(labels, ends[1]), whole.names)
         replies, labels = ends
 
 
-def hear(replay: Replay, chunk: Chunk) -> Replay:
-    """The replay after this chunk."""
-    known: list[Ended | Said] = [*replay.ended.values(), *replay.said]
+def advance(replay: Replay, chunk: HistoryChunk) -> Replay:
+    """Return the replay after this chunk."""
+    known: list[EndedRetraining | RecordedAnswer] = [*replay.ended.values(), *replay.answers]
     due = [each for each in known if each.time_ms <= chunk.end_ms]
-    after = _all_heard(replay, _batches(replay, chunk))
+    after = _through(replay, _batches(replay, chunk))
     if not due and after.outcome == replay.outcome:
         return after
-    return _all_heard(replay, _one_by_one(replay, chunk, due))
+    return _through(replay, _one_by_one(replay, chunk, due))
 
 
-def _all_heard(replay: Replay, records: Iterator[tuple[int, Heard]]) -> Replay:
-    for time_ms, heard in records:
-        replay = _heard(replay, heard, time_ms)
+def _through(replay: Replay, records: Iterator[tuple[int, Heard]]) -> Replay:
+    for time_ms, record in records:
+        replay = _take(replay, record, time_ms)
     return replay
 
 
-def _heard(replay: Replay, heard: Heard, time_ms: int) -> Replay:
-    ended, said = replay.ended, replay.said
-    if isinstance(heard, RetrainReported):
-        ended = {id: each for id, each in ended.items() if id != heard.request_id}
-    if isinstance(heard, AlarmAnswered):
-        said = tuple(each for each in said if each.id != heard.id)
-    topic = RESULTS if isinstance(heard, RetrainReported) else SCORES
+def _take(replay: Replay, record: Heard, time_ms: int) -> Replay:
+    ended, answers = replay.ended, replay.answers
+    if isinstance(record, RetrainReported):
+        ended = {id: each for id, each in ended.items() if id != record.request_id}
+    if isinstance(record, AlarmAnswered):
+        answers = tuple(each for each in answers if each.id != record.id)
+    topic = RESULTS if isinstance(record, RetrainReported) else SCORES
     place = Place(topic.name, 0, replay.count, time_ms)
-    memory, effects = step(_rules(replay), replay.memory, heard, place)
+    memory, effects = step(_rules(replay), replay.memory, record, place)
     outcome = replay.outcome
     for entry in effects.decisions:
-        outcome = told(outcome, entry)
-    return Replay(replay.candidate, memory, ended, replay.known, outcome, said, replay.count + 1)
+        outcome = with_decision(outcome, entry)
+    return Replay(replay.policy, memory, ended, replay.known, outcome, answers, replay.count + 1)
 
 
 def _rules(replay: Replay) -> Rules:
-    sections, case = replay.candidate.sections, replay.memory.policy.case
+    sections, case = replay.policy.sections, replay.memory.policy.case
     unknown = case is not None and case.request_id and case.request_id not in replay.known
     return Rules(sections.monitor, _waiting(sections.policy) if unknown else sections.policy, NOWHERE, NOWHERE, HOUR_MS)
 
 
 def _waiting(policy: PolicySettings) -> PolicySettings:
-    """The policy while a retraining is under way of which nothing will be heard."""
+    """Return the policy's settings while a retraining is under way that the record does not know."""
     return replace(policy, retraining_timeout_s=NEVER_S)
 
 
-def _batches(replay: Replay, chunk: Chunk) -> Iterator[tuple[int, Heard]]:
+def _batches(replay: Replay, chunk: HistoryChunk) -> Iterator[tuple[int, Heard]]:
     for source, scored in _parts(chunk):
         if len(scored.rows):
             rows = structs.replace(scored.rows, logged_ms=list(scored.taken_ms))
             yield chunk.end_ms, _batch(replay.memory.alias, source, rows, chunk.names)
 
 
-def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended | Said]) -> Iterator[tuple[int, Heard]]:
-    """Of one moment: replies, labels, then results and what operators said."""
+def _one_by_one(
+    replay: Replay, chunk: HistoryChunk, due: Sequence[EndedRetraining | RecordedAnswer]
+) -> Iterator[tuple[int, Heard]]:
+    """Yield record by record; of one moment first replies, then labels, then results and operators' answers."""
     alias = replay.memory.alias
     found: list[tuple[int, int, Heard]] = [
         (time_ms, turn, _batch(alias, source, scored.rows.take([i]), chunk.names))
@@ -175,11 +183,11 @@ def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended | Said]) -> It
         for i, time_ms in enumerate(scored.taken_ms)
     ]
     found += [(each.time_ms, 2, _due(alias, each)) for each in due]
-    for time_ms, _, heard in sorted(found, key=itemgetter(0, 1)):
-        yield time_ms, heard
+    for time_ms, _, record in sorted(found, key=itemgetter(0, 1)):
+        yield time_ms, record
 
 
-def _parts(chunk: Chunk) -> tuple[tuple[Source[Any], Scored], ...]:
+def _parts(chunk: HistoryChunk) -> tuple[tuple[Source[Any], Scored], ...]:
     return (SERVED, chunk.replies), (GIVEN, chunk.labels)
 
 
@@ -195,8 +203,8 @@ def _batch(alias: str, source: Source[Any], rows: ScoreRows, names: Sequence[str
     )
 
 
-def _due(alias: str, ended: Ended | Said) -> Heard:
-    if isinstance(ended, Said):
+def _due(alias: str, ended: EndedRetraining | RecordedAnswer) -> Heard:
+    if isinstance(ended, RecordedAnswer):
         return AlarmAnswered(id=ended.id, alias=alias, time_ms=ended.time_ms, answer=ended.answer)
     return RetrainReported(
         request_id=ended.request_id,

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from deploy.backtest.harms import Harm
+from deploy.backtest.harms import HarmPeriod
 from deploy.backtest.measures import Measures, measure
-from deploy.backtest.observed import Facts, Witness
-from deploy.backtest.outcome import Outcome
-from deploy.backtest.policies import PRESENT, Candidate, changes
+from deploy.backtest.observed import Facts, Observed
+from deploy.backtest.outcome import PolicyOutcome
+from deploy.backtest.policies import PRESENT, Policy, changes
 from deploy.backtest.recorded import Recorded
 from deploy.backtest.replay import Replay
+from deploy.show.times import duration
 from streams.lake.history import Extent
 
 HAPPENED = "what happened"
@@ -27,13 +28,13 @@ BOUNDS = [
 ]
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """One policy, or what happened (`recorded`). `changes`: what differs from the present settings."""
+class PolicyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy, or the recorded history (`recorded`). `changes`: its differences from the present settings."""
 
     name: str
     recorded: bool = False
     changes: list[str] = []
-    outcome: Outcome
+    outcome: PolicyOutcome
     measures: Measures
 
 
@@ -46,8 +47,8 @@ class Fidelity(msgspec.Struct, frozen=True, kw_only=True):
     settings_changed: list[str]  # since the run; empty where they are the same or not known
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What `backtest.json` holds. `told`: what happened first, where a ledger was given."""
+class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `backtest.json` holds. `results`: the recorded history comes first, where a ledger was given."""
 
     alias: str
     lake: str
@@ -57,15 +58,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     replies: int
     labels: int
     champions: list[tuple[int, str]]
-    harms: list[Harm]
+    harms: list[HarmPeriod]
     retraining_minutes: float | None
-    told: list[Told]
+    results: list[PolicyResult] = msgspec.field(name="told")
     fidelity: Fidelity | None
     notes: list[str]
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a history comes from."""
+class HistorySource(msgspec.Struct, frozen=True, kw_only=True):
+    """The place that a history comes from."""
 
     alias: str
     lake: str
@@ -74,18 +75,22 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(
-    source: Source, replays: Sequence[Replay], witness: Witness, recorded: Recorded | None, minutes: float | None
-) -> tuple[Report, Facts]:
-    """The report, and the facts that it was measured against. The first replay is that of the present settings."""
+    source: HistorySource,
+    replays: Sequence[Replay],
+    observed: Observed,
+    recorded: Recorded | None,
+    minutes: float | None,
+) -> tuple[BacktestReport, Facts]:
+    """Return the report, and the facts that it was measured against. The first replay is of the present settings."""
     outcomes = [replay.outcome for replay in replays] + ([recorded.outcome] if recorded else [])
     asked = {id for outcome in outcomes for alarm in outcome.alarms for id in alarm.label_first}
-    present, facts = replays[0].candidate, witness.facts(asked)
+    present, facts = replays[0].policy, observed.facts(asked)
     harms = facts.harms(present.sections.monitor.tolerance)
     minutes = minutes if minutes is not None or recorded is None else recorded.minutes
-    told = [
-        Told(
-            name=replay.candidate.name,
-            changes=replay.candidate.changes,
+    results = [
+        PolicyResult(
+            name=replay.policy.name,
+            changes=replay.policy.changes,
             outcome=replay.outcome,
             measures=measure(replay.outcome, facts, harms, minutes),
         )
@@ -93,8 +98,8 @@ def compare(
     ]
     if recorded:
         happened = measure(recorded.outcome, facts, harms, minutes)
-        told = [Told(name=HAPPENED, recorded=True, outcome=recorded.outcome, measures=happened), *told]
-    report = Report(
+        results = [PolicyResult(name=HAPPENED, recorded=True, outcome=recorded.outcome, measures=happened), *results]
+    report = BacktestReport(
         alias=source.alias,
         lake=source.lake,
         ledger=source.ledger,
@@ -105,68 +110,52 @@ def compare(
         champions=facts.champions,
         harms=harms,
         retraining_minutes=minutes,
-        told=told,
+        results=results,
         fidelity=fidelity(present, replays[0].outcome, recorded) if recorded else None,
         notes=[*_shortages(source, replays[0]), *BOUNDS],
     )
     return report, facts
 
 
-def fidelity(present: Candidate, outcome: Outcome, recorded: Recorded) -> Fidelity:
-    """The replay of the present settings beside what was recorded."""
+def fidelity(present: Policy, outcome: PolicyOutcome, recorded: Recorded) -> Fidelity:
+    """Compare the replay of the present settings with the record."""
     was, now = ({alarm.key for alarm in each.alarms} for each in (recorded.outcome, outcome))
     changed = changes(recorded.settings, present.sections) if recorded.settings else []
     return Fidelity(recorded=len(was), again=len(was & now), more=len(now - was), settings_changed=changed)
 
 
-def verdict(report: Report) -> str:
-    """The comparison in a sentence."""
-    policies = [told for told in report.told if not told.recorded]
+def verdict(report: BacktestReport) -> str:
+    """Return the comparison in a sentence."""
+    policies = [result for result in report.results if not result.recorded]
     if not report.labels:
-        return "Nothing here is labelled: when which policy would have acted is shown, what it was worth is not known."
+        return "Nothing here is labelled: the report shows when which policy would have acted, not what that was worth."
     if not report.harms:
-        pages = ", ".join(f"{told.name}: {told.measures.false_pages}" for told in policies)
+        pages = ", ".join(f"{result.name}: {result.measures.false_pages}" for result in policies)
         return f"The labels show no harm. False pages: {pages}."
-    if any(told.measures.wrong is None for told in policies):
-        return "; ".join(f"{told.name}: {asked(told.measures)}" for told in policies) + "."
-    served = [f"{told.measures.wrong:,.0f} with {_named(told)}" for told in policies]
-    never = [_named(told) for told in policies if not told.measures.asked]
+    if any(result.measures.wrong is None for result in policies):
+        return "; ".join(f"{result.name}: {reaction(result.measures)}" for result in policies) + "."
+    served = [f"{result.measures.wrong:,.0f} with {_named(result)}" for result in policies]
+    never = [_named(result) for result in policies if not result.measures.asked]
     ending = f" Never asked: {', '.join(never)}." if never else ""
     return f"Wrong answers served until a retraining was asked for: {', '.join(served)}.{ending}"
 
 
-def asked(measures: Measures) -> str:
-    """How a policy dealt with the harm, in a few words."""
+def reaction(measures: Measures) -> str:
+    """Describe in a few words how a policy dealt with the harm."""
     wrong = f", {measures.wrong:,.0f} wrong answers served" if measures.wrong is not None else ""
     if not measures.asked:
         return f"no retraining asked for{wrong}"
     if len(measures.costs) == 1:
-        return f"retraining asked for {span(measures.costs[0].asked_after_s)} after the onset{wrong} until then"
+        return f"retraining asked for {duration(measures.costs[0].asked_after_s)} after the onset{wrong} until then"
     return f"retraining asked for in {measures.asked} of {len(measures.costs)} harms{wrong} until then"
 
 
-def _named(told: Told) -> str:
-    return f"the {told.name}" if told.name == PRESENT else told.name
+def _named(result: PolicyResult) -> str:
+    return f"the {result.name}" if result.name == PRESENT else result.name
 
 
-def span(seconds: float | None) -> str:
-    """A duration for people.
-
-    >>> span(42.4), span(200), span(6_325), span(200_000), span(None)
-    ('42 s', '3 min 20 s', '1 h 45 min', '2.3 days', 'never')
-    """
-    if seconds is None:
-        return "never"
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    if whole < 3_600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3_600} h {whole % 3_600 // 60} min" if whole < 172_800 else f"{seconds / 86_400:.1f} days"
-
-
-def _shortages(source: Source, present: Replay) -> list[str]:
-    extent, monitor = source.extent, present.candidate.sections.monitor
+def _shortages(source: HistorySource, present: Replay) -> list[str]:
+    extent, monitor = source.extent, present.policy.sections.monitor
     found = []
     if extent.replies < monitor.reference_events:
         found.append(
@@ -175,7 +164,7 @@ def _shortages(source: Source, present: Replay) -> list[str]:
         )
     if not extent.labels:
         found.append(
-            "No feedback says right or wrong: harm can be neither proven nor measured. Clients give it with "
+            "No feedback is about right or wrong: harm can be neither proven nor measured. Clients give it with "
             "POST /v1/feedback, reviewers with `homeostat labels give`."
         )
     elif extent.labels < FEW_LABELS:

@@ -8,31 +8,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.backtest import recorded as ledgers
-from deploy.backtest.observed import Facts, Witness
-from deploy.backtest.policies import Candidate
-from deploy.backtest.replay import Scorer, begin, hear
-from deploy.backtest.report import Report, Source, compare
+from deploy.backtest.observed import Facts, Observed
+from deploy.backtest.policies import Policy
+from deploy.backtest.replay import HistoryScorer, advance, begin
+from deploy.backtest.report import BacktestReport, HistorySource, compare
+from deploy.show.times import clock
 from monitor.describe.descriptors import Describer
 from monitor.describe.patterns import Forbidden
 from streams.lake import table as lake
 from streams.lake.history import TOPICS, Extent, Stretch, read, survey
 
-Advance = Callable[[int], None]  # so many more events are done
+OnProgress = Callable[[int], None]  # so many more events are done
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What is compared on what."""
+class BacktestOptions:
+    """The policies to compare, and the history to compare them on."""
 
     lake: Path
-    candidates: Sequence[Candidate]
+    policies: Sequence[Policy]
     stretch: Stretch
     ledger: Path | None = None
     retraining_minutes: float | None = None
 
 
-def choose(options: Options) -> tuple[Options, Extent]:
-    """The options with their alias, and how much there is of it. LookupError says what there is instead."""
+def choose(options: BacktestOptions) -> tuple[BacktestOptions, Extent]:
+    """Return the options with their alias, and the extent of its history. Raise LookupError where there is none."""
     if not any(lake.partitions(options.lake, topic) for topic in TOPICS):
         expected = f"{TOPICS[0].name}/partition=0 and the like in it"
         raise LookupError(f"{options.lake}: no lake; expected the folder that the worker writes to, with {expected}")
@@ -48,40 +49,42 @@ def choose(options: Options) -> tuple[Options, Extent]:
     return replace(options, stretch=replace(options.stretch, alias=alias)), found[alias]
 
 
-def run(options: Options, extent: Extent, advance: Advance = lambda _: None) -> tuple[Report, Facts]:
-    """The comparison; `options` and `extent` as `choose` gave them."""
+def run(
+    options: BacktestOptions, extent: Extent, on_progress: OnProgress = lambda _: None
+) -> tuple[BacktestReport, Facts]:
+    """Compare; `options` and `extent` are as `choose` returned them."""
     alias = options.stretch.alias
     assert alias is not None
     since_ms, until_ms = extent.first_ms, options.stretch.until_ms
     recorded = ledgers.load(options.ledger, alias, since_ms, until_ms) if options.ledger else None
-    ended, said = (recorded.ended, recorded.said) if recorded else ([], [])
-    replays = [begin(candidate, alias, ended, said) for candidate in options.candidates]
-    scorers, witness = {_patterns(each): Scorer(describer(each)) for each in options.candidates}, Witness()
+    ended, answers = (recorded.ended, recorded.answers) if recorded else ([], [])
+    replays = [begin(policy, alias, ended, answers) for policy in options.policies]
+    scorers, observed = {_patterns(each): HistoryScorer(describer(each)) for each in options.policies}, Observed()
     for slice in read(options.lake, options.stretch):
-        witness.see(slice)
+        observed.add(slice)
         scored = {patterns: scorer.score(slice) for patterns, scorer in scorers.items()}
         for chunks in zip(*scored.values(), strict=True):
             chunk = dict(zip(scored, chunks, strict=True))
-            replays = [hear(replay, chunk[_patterns(replay.candidate)]) for replay in replays]
-            advance(chunks[0].rows)
+            replays = [advance(replay, chunk[_patterns(replay.policy)]) for replay in replays]
+            on_progress(chunks[0].rows)
     ledger = str(options.ledger) if options.ledger else None
-    source = Source(alias=alias, lake=str(options.lake), ledger=ledger, extent=extent)
-    return compare(source, replays, witness, recorded, options.retraining_minutes)
+    source = HistorySource(alias=alias, lake=str(options.lake), ledger=ledger, extent=extent)
+    return compare(source, replays, observed, recorded, options.retraining_minutes)
 
 
-def describer(candidate: Candidate) -> Describer:
-    """How this candidate's worker would describe replies."""
-    return Describer(Forbidden(candidate.sections.monitor.policy_patterns))
+def describer(policy: Policy) -> Describer:
+    """Return the describer that a worker with this policy would use."""
+    return Describer(Forbidden(policy.sections.monitor.policy_patterns))
 
 
-def _patterns(candidate: Candidate) -> tuple[tuple[str, str], ...]:
-    return tuple(candidate.sections.monitor.policy_patterns.items())
+def _patterns(policy: Policy) -> tuple[tuple[str, str], ...]:
+    return tuple(policy.sections.monitor.policy_patterns.items())
 
 
-def moment(text: str) -> int:
-    """A date or a time, in UTC where it names no zone, as milliseconds since the epoch. Raises ValueError.
+def parse_time(text: str) -> int:
+    """Return a date or a time, in UTC where it names no zone, as milliseconds since the epoch. Raise ValueError.
 
-    >>> moment("1970-01-02"), moment("1970-01-01T01:00:00+01:00")
+    >>> parse_time("1970-01-02"), parse_time("1970-01-01T01:00:00+01:00")
     (86400000, 0)
     """
     try:
@@ -91,7 +94,7 @@ def moment(text: str) -> int:
     return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
-def _nothing(options: Options) -> str:
+def _nothing(options: BacktestOptions) -> str:
     everything = survey(options.lake, Stretch())
     if not everything:
         return f"{options.lake}: the lake is empty; expected replies that a worker has written"
@@ -100,8 +103,4 @@ def _nothing(options: Options) -> str:
         return f"{options.lake} holds nothing of alias {alias!r}; it holds {', '.join(sorted(everything))}"
     first = min(extent.first_ms for extent in everything.values())
     last = max(extent.last_ms for extent in everything.values())
-    return f"{options.lake} holds nothing between these times; it holds {_shown(first)} to {_shown(last)}"
-
-
-def _shown(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).isoformat(timespec="seconds")
+    return f"{options.lake} holds nothing between these times; it holds {clock(first)} to {clock(last)}"

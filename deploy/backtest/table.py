@@ -7,30 +7,30 @@ from collections.abc import Callable, Sequence
 from rich.table import Table
 
 from deploy.backtest.measures import Measures
-from deploy.backtest.outcome import Outcome
-from deploy.backtest.picture import moment
-from deploy.backtest.report import Report, Told, span
+from deploy.backtest.outcome import PolicyOutcome
+from deploy.backtest.report import BacktestReport, PolicyResult
+from deploy.show.times import clock, duration
 
-DOINGS = 12  # lines for each policy; the page has all
+ACTIONS = 12  # lines for each policy; the page has all
 UNKNOWN = "not known"
 
 
-def measures(report: Report) -> Table:
-    """Policies side by side."""
-    drawn = Table("", *(told.name for told in report.told), box=None, header_style="bold", pad_edge=False)
-    for name, tell in rows(report):
-        drawn.add_row(name, *(tell(told.measures) for told in report.told))
+def measures(report: BacktestReport) -> Table:
+    """Draw the policies side by side."""
+    drawn = Table("", *(result.name for result in report.results), box=None, header_style="bold", pad_edge=False)
+    for name, show in rows(report):
+        drawn.add_row(name, *(show(result.measures) for result in report.results))
     return drawn
 
 
-def rows(report: Report) -> list[tuple[str, Callable[[Measures], str]]]:
-    """Each measure's name, and how it is told."""
+def rows(report: BacktestReport) -> list[tuple[str, Callable[[Measures], str]]]:
+    """Return each measure's name, and how it is shown."""
     harms = len(report.harms)
     found: list[tuple[str, Callable[[Measures], str]]] = [("alarms", alarms)]
     if harms == 1:
         found += [
             ("harm found after", lambda m: _found(m)),
-            ("retraining asked for after", lambda m: span(m.costs[0].asked_after_s)),
+            ("retraining asked for after", lambda m: duration(m.costs[0].asked_after_s)),
         ]
     elif harms:
         found += [
@@ -52,32 +52,32 @@ def rows(report: Report) -> list[tuple[str, Callable[[Measures], str]]]:
     ]
 
 
-def doings(told: Told, most: int | None = DOINGS) -> list[str]:
-    """What one policy did, in order."""
-    lines = [line for _, line in story(told.outcome)]
+def actions(result: PolicyResult, most: int | None = ACTIONS) -> list[str]:
+    """List the actions of one policy, in order."""
+    lines = [line for _, line in events(result.outcome)]
     more = [] if most is None or len(lines) <= most else [f"... and {len(lines) - most} more in the page"]
     return [*lines[:most], *more]
 
 
-def story(outcome: Outcome) -> list[tuple[int, str]]:
-    """Alarms and decisions in the order of time, in words."""
+def events(outcome: PolicyOutcome) -> list[tuple[int, str]]:
+    """Return alarms and decisions in words, each with its time, in the order of time."""
     found = [
         (alarm.raised_ms, 0, f"alarm ({alarm.kind.replace('_', ' ')}): {alarm.summary}") for alarm in outcome.alarms
     ]
     found += [(each.cleared_ms, 0, each.summary) for each in outcome.cleared]
     found += [(each.time_ms, 1, f"asks for {each.wanted} labels: {each.reason}") for each in outcome.labels_wanted]
     found += [(each.time_ms, 2, f"asks for a retraining: {each.reason}") for each in outcome.retrainings]
-    return [(time_ms, f"{moment(time_ms)}  {words}") for time_ms, _, words in sorted(found)]
+    return [(time_ms, f"{clock(time_ms)}  {words}") for time_ms, _, words in sorted(found)]
 
 
-def header(report: Report) -> list[str]:
-    """What was replayed, and what the labels say of it."""
+def header(report: BacktestReport) -> list[str]:
+    """Describe the history that was replayed, and the harm that its labels show."""
     lines = [
         f"{report.alias}: {report.replies:,} replies and {report.labels:,} labels, "
-        f"{moment(report.first_ms)} to {moment(report.last_ms)}"
+        f"{clock(report.first_ms)} to {clock(report.last_ms)}"
     ]
     lines += [
-        f"harm: {harm.version} from {moment(harm.onset_ms)} to {moment(harm.end_ms)}, {harm.error_rate:.0%} wrong, "
+        f"harm: {harm.version} from {clock(harm.onset_ms)} to {clock(harm.end_ms)}, {harm.error_rate:.0%} wrong, "
         f"{harm.usual_rate:.0%} otherwise ({harm.labels} labels)"
         for harm in report.harms
     ]
@@ -85,7 +85,7 @@ def header(report: Report) -> list[str]:
 
 
 def alarms(measured: Measures) -> str:
-    """Alarms by kind.
+    """Return the alarms by kind.
 
     >>> from types import SimpleNamespace
     >>> alarms(SimpleNamespace(alarms={"drift": 2, "quality": 1}))
@@ -99,17 +99,17 @@ def _found(measured: Measures) -> str:
     cost = measured.costs[0]
     if cost.found_after_s is None:
         return "never"
-    return f"{span(cost.found_after_s)} ({cost.found_after_replies:,} replies)"
+    return f"{duration(cost.found_after_s)} ({cost.found_after_replies:,} replies)"
 
 
 def _number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
-def _faithful(report: Report) -> str:
+def _faithful(report: BacktestReport) -> str:
     assert report.fidelity is not None
     found = report.fidelity
-    told = f"the replay of the present settings raises {found.again} of the {found.recorded} recorded alarms again"
-    told += f", and {found.more} more" if found.more else ""
+    words = f"the replay of the present settings raises {found.again} of the {found.recorded} recorded alarms again"
+    words += f", and {found.more} more" if found.more else ""
     changed = f"; set otherwise since: {', '.join(found.settings_changed)}" if found.settings_changed else ""
-    return told + changed
+    return words + changed

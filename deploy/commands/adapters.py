@@ -1,4 +1,4 @@
-"""What an alias serves: by hand, beside what the loop does by itself."""
+"""An alias's versions, changed by hand."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import click
 from deploy.commands.group import CONFIG, console, load, load_reached
 
 
-@click.command(short_help="Tune a first adapter for ALIAS on labelled ROWS.")
+@click.command(short_help="Train a first adapter for ALIAS on labelled ROWS.")
 @click.argument("alias")
 @click.argument("rows", type=click.Path(path_type=Path))
 @CONFIG
 def train(alias: str, rows: Path, config_path: Path | None) -> None:
-    """Tune a first adapter for ALIAS on ROWS (JSON lines with text and label). `promote` then serves it."""
+    """Train a first adapter for ALIAS on ROWS (JSON lines with text and label). `promote` then serves it."""
     from deploy.operator.first_adapter import tune
 
     adapter = tune(load(config_path), alias, rows, console())
@@ -28,9 +28,9 @@ def train(alias: str, rows: Path, config_path: Path | None) -> None:
 @CONFIG
 def promote(alias: str, version: str, drop_previous: bool, config_path: Path | None) -> None:
     """Make VERSION the champion of ALIAS now, without a canary."""
-    from deploy.operator import versions as operator
+    from deploy.operator import versions
 
-    route = operator.promote(load_reached(config_path), alias, version, keep_previous=not drop_previous)
+    route = versions.promote(load_reached(config_path), alias, version, keep_previous=not drop_previous)
     click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
 
 
@@ -69,16 +69,16 @@ def resume(alias: str | None, config_path: Path | None) -> None:
         click.echo(f"{route.alias}: goes on")
 
 
-@click.command(short_help="Mirror ALIAS's requests to VERSION; nobody gets its answers.")
+@click.command(short_help="Mirror ALIAS's requests to VERSION; no client gets its answers.")
 @click.argument("alias")
 @click.argument("version", required=False)
-@click.option("--off", is_flag=True, help="Mirror to nobody.")
+@click.option("--off", is_flag=True, help="Mirror to no version.")
 @CONFIG
 def shadow(alias: str, version: str | None, off: bool, config_path: Path | None) -> None:
-    """Mirror ALIAS's requests to VERSION: its answers are watched, and nobody gets them."""
-    from deploy.operator import versions as operator
+    """Mirror ALIAS's requests to VERSION: its answers are watched, and no client gets them."""
+    from deploy.operator import versions
 
     if off == (version is not None):
-        raise click.UsageError("name a VERSION, or say --off")
-    route = operator.shadow(load_reached(config_path), alias, version)
+        raise click.UsageError("name a VERSION, or give --off")
+    route = versions.shadow(load_reached(config_path), alias, version)
     click.echo(f"{alias}: generation {route.generation}, shadow {route.shadow or 'none'}")

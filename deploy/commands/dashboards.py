@@ -11,7 +11,7 @@ from deploy.commands.group import CONFIG, Ordered, load
 
 @click.group(cls=Ordered)
 def dashboards() -> None:
-    """Grafana dashboards and alert rules as code."""
+    """Export Grafana dashboards and alert rules."""
 
 
 @dashboards.command(short_help="Write dashboards, alert rules, Prometheus settings to FOLDER.")

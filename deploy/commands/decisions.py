@@ -1,18 +1,14 @@
-"""What was decided, derived again, and what others would have decided."""
+"""Recorded decisions: exported, derived again, and compared with other policies."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from deploy.commands.group import CONFIG, console, load, load_reached
-
-if TYPE_CHECKING:
-    from deploy.config.settings import Config
 
 
 @click.command(short_help="Export every decision so far to FILE.")
@@ -26,19 +22,20 @@ def ledger(file: Path, config_path: Path | None) -> None:
     click.echo(f"{count} decisions in {file}")
 
 
-@click.command(short_help="Derive each decision again from its recorded inputs.")
+@click.command(short_help="Repeat each decision from its recorded inputs.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--alias", help="Only this one's decisions.")
 @CONFIG
 def replay(file: Path | None, alias: str | None, config_path: Path | None) -> None:
-    """Derive each decision again from its recorded inputs; exit 1 at the first that differs, 2 where another edition of
-    the function decided: this release can say nothing of it.
+    """Repeat each decision from its recorded inputs; exit 1 at the first that differs, 2 where another edition of
+    the function decided: this release cannot derive it.
 
     FILE is a ledger as `homeostat ledger` writes it; without one the ledger in Kafka is read."""
     from deploy.operator.replay import derived, lines
+    from streams.ledger import records
 
     count, others = 0, Counter[str]()
-    for result in derived(lines(file) if file else _ledger(load_reached(config_path)), alias):
+    for result in derived(lines(file) if file else records(load_reached(config_path).kafka), alias):
         count += not result.other
         others.update([result.other] if result.other else [])
         if result.difference:
@@ -59,15 +56,15 @@ def replay(file: Path | None, alias: str | None, config_path: Path | None) -> No
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="TOML with [monitor] and [policy] as in homeostat.toml, which holds where it says nothing. May be repeated.",
+    help="TOML with [monitor] and [policy] as in homeostat.toml, which fills in the rest. May be repeated.",
 )
 @click.option("--alias", help="Needed where the lake holds several.")
 @click.option("--since", help="A date or time, UTC where it names no zone: 2026-05-01T14:30.")
 @click.option("--until", help="Likewise; not included.")
 @click.option(
-    "--ledger", type=click.Path(path_type=Path), help="What really happened. Default: ledger.jsonl beside LAKE."
+    "--ledger", type=click.Path(path_type=Path), help="The recorded decisions. Default: ledger.jsonl next to LAKE."
 )
-@click.option("--retraining-minutes", type=click.FloatRange(0), help="What one takes. Default: as the ledger has it.")
+@click.option("--retraining-minutes", type=click.FloatRange(0), help="Duration of one. Default: as the ledger has it.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -79,24 +76,19 @@ def replay(file: Path | None, alias: str | None, config_path: Path | None) -> No
 def backtest(policies: tuple[Path, ...], out: Path, config_path: Path | None, **chosen: Any) -> None:
     """Replay recorded history through other policies: what they would have done, when, and at what cost.
 
-    Beside them stand the present settings and, where there is a ledger, what happened. Harm is what all labels show
-    afterwards. Its cost is the wrong answers from its onset until a retraining is asked for, those served times the
-    share of wrong ones among the labelled. A false page says harm where the labels show none. What a retraining would
-    have come to cannot be replayed.
+    They are compared with the present settings and, where there is a ledger, with the recorded decisions. Harm is
+    measured on all labels, afterwards. Its cost is the wrong answers from its onset until a retraining is requested:
+    those served times the share of wrong ones among the labelled. A false page is an alarm of harm where the labels
+    show none. The effect of a retraining cannot be replayed.
 
     Writes backtest.html and backtest.json."""
     from deploy.backtest import command
-    from deploy.backtest import policies as candidates
+    from deploy.backtest.policies import PolicySections
+    from deploy.backtest.policies import policies as read_policies
 
     config = load(config_path)
-    present = candidates.Sections(config.monitor, config.policy)
+    present = PolicySections(config.monitor, config.policy)
     lake = chosen.pop("lake") or config.stack.var / "lake"
-    options = command.options(lake, candidates.candidates(present, policies), **chosen)
+    options = command.options(lake, read_policies(present, policies), **chosen)
     page = command.run(options, out, console())
     click.echo(f"\n{page}")
-
-
-def _ledger(config: Config) -> Iterator[tuple[str, bytes]]:
-    from streams.ledger import records
-
-    return records(config.kafka)

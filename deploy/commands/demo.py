@@ -1,4 +1,4 @@
-"""Trying it: the demo, what it needs, and whether this machine has that."""
+"""The demo, its world, its downloads, and the check of this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deploy.commands.group import CONFIG, console, load
     type=click.Choice(["retrain", "nothing"]),
     default="retrain",
     show_default=True,
-    help="What must come of it.",
+    help="The outcome that must come.",
 )
 @click.option(
     "--shift",
@@ -46,10 +46,10 @@ def demo(
     keep: bool,
 ) -> None:
     """Show the closed loop on this machine, with a report and a picture."""
-    from deploy.demo.loop import Options, run
+    from deploy.demo.loop import DemoOptions, run
 
     shift = shift or ("new intents" if expect == "retrain" else "none")
-    options = Options(data, shift, model, expect, report, feedback, seed, keep)  # type: ignore[arg-type]
+    options = DemoOptions(data, shift, model, expect, report, feedback, seed, keep)  # type: ignore[arg-type]
     sys.exit(0 if run(options, console()) else 1)
 
 
@@ -65,7 +65,7 @@ def demo(
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn by chance.")
 def world(directory: Path, shift: str, seed: int) -> None:
     """Write the demo's own world as before.jsonl and after.jsonl."""
-    from deploy.demo.world import write
+    from deploy.demo.world.world import write
 
     write(directory, seed, shift)  # type: ignore[arg-type]
     click.echo(f"wrote {directory / 'before.jsonl'} and {directory / 'after.jsonl'}")
@@ -73,7 +73,7 @@ def world(directory: Path, shift: str, seed: int) -> None:
 
 @click.command(short_help="Fetch Kafka's jars and the demo's base model, once.")
 def setup() -> None:
-    """Fetch what is fetched once: Kafka's jars and the demo's base model."""
+    """Fetch Kafka's jars and the demo's base model, once."""
     from deploy.stack.fetch import fetch
 
     fetch(console())
@@ -82,10 +82,11 @@ def setup() -> None:
 @click.command(short_help="Check machine, configuration, brokers, topics and engines.")
 @CONFIG
 def doctor(config_path: Path | None) -> None:
-    """Check this machine, the configuration, and what runs, and say what to do.
+    """Check this machine, the configuration, and the running parts, and say what to do.
 
-    Brokers, topics and engines are looked at, too; none of them need to run."""
-    from deploy.doctor.machine import examine, healthy, render
+    Brokers, topics and engines are checked, too; none of them need to run."""
+    from deploy.doctor.findings import healthy, render
+    from deploy.doctor.machine import examine
 
     findings = examine(load(config_path))
     console().print(render(findings))

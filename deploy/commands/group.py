@@ -1,4 +1,4 @@
-"""What all commands share: how they are listed, how errors are told, and where the configuration is."""
+"""Shared by all commands: their order, their errors, and the configuration."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ EXPECTED_ERRORS = (ConfigError, LookupError, ValueError, OSError, RuntimeError)
 
 
 class Ordered(click.Group):
-    """Lists the commands in the order they are met in life; expected errors are one message, not a traceback."""
+    """A group that lists its commands in the order of their definition; expected errors are one line, no traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands that are not hidden."""
         return [name for name, command in self.commands.items() if not command.hidden]
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn an expected error into one message unless --debug is set."""
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort):  # how click ends; RuntimeErrors by descent only
@@ -48,30 +50,31 @@ class Ordered(click.Group):
 
 
 def _refused(error: Exception, bootstrap: str) -> str:
-    """In one line: a broker answered before, and its client got no further."""
+    """Return one line: a broker answered before, and its client got no further."""
     why = " ".join(str(error).split()) or type(error).__name__
     return (
         f"Kafka at {bootstrap} answers, but cannot be used ({why}): look at kafka.options (security_protocol, "
-        "password) and at the addresses that the brokers advertise; `homeostat doctor` tells more"
+        "password) and at the addresses that the brokers advertise; `homeostat doctor` shows more"
     )
 
 
 def load(path: Path | None) -> Config:
-    """The configuration at `path`, or where `CONFIG` says. What is logged from here on goes to stderr: programs read
-    what a command prints."""
+    """Load the configuration at `path`, or at `CONFIG`'s default. Logs go to stderr from here on: programs read the
+    output of a command."""
     import logging
 
     import structlog
 
     from deploy.config.settings import load as read
 
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it says is said again by the command's own error
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the command's own error repeats it
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     return read(path)
 
 
 def load_reached(path: Path | None) -> Config:
-    """The same for commands that need Kafka: raises KafkaAway, within a second or two, where no broker answers."""
+    """Load the configuration for a command that needs Kafka. Raise KafkaAway, within a second or two, where no broker
+    answers."""
     from dataclasses import replace
 
     from deploy.stack.broker import reached
@@ -82,7 +85,7 @@ def load_reached(path: Path | None) -> Config:
 
 
 def console() -> Console:
-    """Where people read."""
+    """Return the console for people."""
     from rich.console import Console
 
     return Console()

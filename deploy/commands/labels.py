@@ -12,7 +12,7 @@ from deploy.commands.group import CONFIG, Ordered, load_reached
 
 @click.group(cls=Ordered)
 def labels() -> None:
-    """Labels that alarms ask for."""
+    """List and give labels that alarms ask for."""
 
 
 @labels.command(name="wanted")
@@ -20,16 +20,16 @@ def labels() -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file instead.")
 @CONFIG
 def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> None:
-    """The replies of which a label tells most.
+    """List the replies whose labels are worth most.
 
     Of ALIAS, one JSON object a line; fill in `label`. They are the unsure and the strange ones, no fair sample: their
     labels check the accuracy estimated from the model's confidence and are learned from; harm is proven by the labels
-    of others."""
-    from deploy.operator import labels as labelling
+    of other replies."""
+    from deploy.operator import labels
     from streams.private_files import write_private
 
     config = load_reached(config_path)
-    rows = labelling.wanted(config.kafka, config.stack.var / "lake", alias)
+    rows = labels.wanted(config.kafka, config.stack.var / "lake", alias)
     lines = "".join(f"{json.encode(row).decode()}\n" for row in rows)
     if out is None:
         click.echo(lines, nl=False)
@@ -46,10 +46,10 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     """Send the labels that were filled in.
 
     FILE is as `wanted` wrote it. Rows without a label are left for later."""
-    from deploy.operator import labels as labelling
+    from deploy.operator import labels
     from serving.gateway.masking import Masker
 
     config = load_reached(config_path)
-    answers = labelling.Answers(config.gateway.metrics, Masker(config.gateway.mask))
-    given, empty = labelling.give(config.kafka, config.stack.var / "lake", file, alias, answers)
+    rules = labels.LabelRules(config.gateway.metrics, Masker(config.gateway.mask))
+    given, empty = labels.give(config.kafka, config.stack.var / "lake", file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")

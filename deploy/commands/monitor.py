@@ -1,4 +1,4 @@
-"""How often monitoring may be wrong, and what it finds."""
+"""The monitor's budget of false alarms."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from deploy.commands.group import CONFIG, Ordered, console, load
 
 @click.group(cls=Ordered)
 def monitor() -> None:
-    """How often it may be wrong, and what it finds."""
+    """Plan how often the monitor may be wrong."""
 
 
-@monitor.command(short_help="Share one false-alarm budget over all detectors.")
-@click.option("--days", type=click.FloatRange(0, min_open=True), help="Between false pages. Default: what is set now.")
+@monitor.command(short_help="Divide one false-alarm budget over all detectors.")
+@click.option(
+    "--days", type=click.FloatRange(0, min_open=True), help="Between false pages. Default: the present settings."
+)
 @click.option("--events", type=click.FloatRange(0), required=True, help="Replies a day, of one alias.")
 @click.option("--labels", type=click.FloatRange(0), default=0, show_default=True, help="Labels a day, of one alias.")
 @click.option("--aliases", type=click.IntRange(1), default=1, show_default=True, help="That share the budget.")
@@ -25,15 +27,15 @@ def monitor() -> None:
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
     show_default=True,
-    help="Of neighbouring events: what dependence costs in what is found.",
+    help="Of neighbouring events: dependence makes harm harder to find.",
 )
 @click.option(
     "--waves",
     type=click.IntRange(0, 13),
     default=0,
     show_default=True,
-    help="Of day and week that the reference shows: what a rhythm costs. What follows it of categories and texts is "
-    "not watched.",
+    help="Of day and week that the reference shows: a rhythm makes harm harder to find. Categories and texts that "
+    "follow it are not watched.",
 )
 @CONFIG
 def plan(
@@ -46,18 +48,19 @@ def plan(
     waves: int,
     config_path: Path | None,
 ) -> None:
-    """Share one false-alarm budget over all detectors, and show what each still finds within an hour.
+    """Divide one false-alarm budget over all detectors, and show the harm that each still finds within an hour.
 
     The budget holds however aliases, segments and descriptors depend on each other."""
-    from deploy.operator import budget as plans
+    from deploy.operator import budget
+    from deploy.show.times import duration
     from monitor.budget import Traffic
 
     settings = load(config_path).monitor
     traffic = Traffic(events=events, labels=labels, aliases=aliases, tags=tags)
-    dependence = plans.Dependence(autocorrelation, waves)
-    made = plans.asked(settings, traffic, days, dependence) if days else plans.present(settings, traffic, dependence)
-    console().print(plans.table(made))
+    dependence = budget.Dependence(autocorrelation, waves)
+    made = budget.plan(settings, traffic, days, dependence) if days else budget.present(settings, traffic, dependence)
+    console().print(budget.table(made))
     over = "the alias" if aliases == 1 else f"all {aliases} aliases"
-    click.echo(f"\nAt least {plans.told(made.days)} pass between false pages, on average, of {over} together.")
+    click.echo(f"\nAt least {duration(made.days * 86_400)} pass between false pages, on average, of {over} together.")
     if days:
-        click.echo(f"\nIn homeostat.toml:\n\n{plans.settings_for(made)}")
+        click.echo(f"\nIn homeostat.toml:\n\n{budget.settings_for(made)}")

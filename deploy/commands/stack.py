@@ -1,4 +1,4 @@
-"""The stack on this machine, its processes, and keys for those who use it."""
+"""The stack on this machine, its processes, and API keys."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def up(config_path: Path | None) -> None:
     """Start the stack: Kafka, vLLM, gateway, worker, controller, trainer."""
     from deploy.config import secrets
     from deploy.show.progress import shown
-    from deploy.stack import lifecycle as stack
+    from deploy.stack import lifecycle
 
     config = load(config_path)
     with shown(console()) as report:
-        stack.up(config, config_path, report)
+        lifecycle.up(config, config_path, report)
     click.echo(f"gateway  http://127.0.0.1:{config.stack.gateway_port}/v1")
     click.echo(f"API key  in {secrets.api_key_file(config)}")
 
@@ -35,26 +35,26 @@ def up(config_path: Path | None) -> None:
 def down(config_path: Path | None) -> None:
     """Stop everything that `up` started."""
     from deploy.show.progress import shown
-    from deploy.stack import lifecycle as stack
+    from deploy.stack import lifecycle
 
     with shown(console()) as report:
-        stopped = stack.down(load(config_path), report)
+        stopped = lifecycle.down(load(config_path), report)
     if not stopped:
         click.echo("nothing was running")
 
 
-@click.command(short_help="What runs, and which version each alias serves.")
+@click.command(short_help="The processes, and the version that each alias serves.")
 @CONFIG
 def status(config_path: Path | None) -> None:
-    """What runs, which version each alias serves, and how that is watched: what is open, what is not tested and why.
+    """Show the processes, the version that each alias serves, and its watch: open alarms, untested signals and why.
 
-    Exit 1 where no broker answers: nobody knows then who serves what."""
+    Exit 1 where no broker answers: then it is not known which version serves."""
     from deploy.show.progress import table
-    from deploy.stack import lifecycle as stack
+    from deploy.stack import lifecycle
 
     config = load(config_path)
     shown = console()
-    shown.print(table(stack.status(config)))
+    shown.print(table(lifecycle.status(config)))
     reached = load_reached(config_path)
     _show_routes(reached, shown)
     _show_watched(reached)
@@ -69,7 +69,7 @@ def status(config_path: Path | None) -> None:
     type=click.Choice(["infer", "feedback", "review", "downstream", "admin"]),
     help="Default: infer and feedback. review, downstream: feedback that goes before a client's.",
 )
-@click.option("--requests-per-minute", type=click.IntRange(1), help="As many from each gateway process.")
+@click.option("--requests-per-minute", type=click.IntRange(1), help="As many in each gateway process.")
 @click.option("--max-in-flight", type=click.IntRange(1), help="At once, in each gateway process.")
 def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max_in_flight: int | None) -> None:
     """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
@@ -78,7 +78,7 @@ def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max
     from serving.gateway.access.keys import USUAL, Key, digest, entry
 
     if "/" in name:
-        raise click.BadParameter(f"{name!r} contains '/', expected another sign: events part key and user by it")
+        raise click.BadParameter(f"{name!r} contains '/', expected another character: events part key and user by it")
     made = secrets.token_urlsafe(32)
     written = Key(name, digest(made), frozenset(scopes or USUAL), requests_per_minute, max_in_flight)
     click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
@@ -89,7 +89,7 @@ def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max
 @click.option("--name", default="", help="Which one, where there are several gateways.")
 @CONFIG
 def run(role: str, name: str, config_path: Path | None) -> None:
-    """One process of the stack, in the foreground."""
+    """Run one process in the foreground."""
     from deploy.roles.run import run as start
 
     start(role, load(config_path), config_path, name)
@@ -111,8 +111,8 @@ def _show_routes(config: Config, console: Console) -> None:
 
 
 def _show_watched(config: Config) -> None:
-    from deploy.operator import alarms
-    from deploy.operator import status as watched
+    from deploy.operator.alarms import memories
+    from deploy.operator.status import lines
 
-    for line in watched.lines(config.monitor, alarms.memories(config.kafka)):
+    for line in lines(config.monitor, memories(config.kafka)):
         click.echo(line)

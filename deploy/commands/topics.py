@@ -11,13 +11,13 @@ from deploy.commands.group import CONFIG, Ordered, load_reached
 
 @click.group(cls=Ordered)
 def topics() -> None:
-    """Topics that were deleted and created again."""
+    """Accept topics that were created again."""
 
 
-@topics.command(name="list", short_help="Each topic that the lake knows, and whether it was made anew.")
+@topics.command(name="list", short_help="The topics that the lake knows, and whether one was created again.")
 @CONFIG
 def topics_list(config_path: Path | None) -> None:
-    """Each topic that the lake knows, with its id, and whether it was made anew."""
+    """List the topics that the lake knows, with their ids, and whether one was created again."""
     from deploy.operator import topic_renewal as renewal
 
     for each in renewal.every(load_reached(config_path)):
@@ -30,7 +30,7 @@ def topics_list(config_path: Path | None) -> None:
 def topics_accept(topic: str, config_path: Path | None) -> None:
     """Go on with TOPIC, which was deleted and created again.
 
-    Until then the worker takes nothing: offsets of the new topic would be taken for those of the old one. The lake
+    Until then the worker takes nothing: offsets of the new topic would be mistaken for those of the old one. The lake
     keeps the old rows, and the new topic is read and judged from its beginning."""
     from deploy.operator import topic_renewal as renewal
 

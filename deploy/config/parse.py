@@ -36,19 +36,19 @@ class ConfigError(ValueError):
 
 
 def load(kind: type[T], path: Path | None, environment: Mapping[str, str] = os.environ) -> T:
-    """`kind` from the TOML file at `path` (None: defaults only), overridden by `HOMEOSTAT__SECTION__KEY`.
+    """Load `kind` from the TOML file at `path` (None: defaults only), overridden by `HOMEOSTAT__SECTION__KEY`.
 
-    Raises ConfigError with all problems found: unknown keys, wrong types, values out of range."""
+    Raise ConfigError with all problems found: unknown keys, wrong types, values out of range."""
     return build(kind, given(kind, path, environment), source(path))
 
 
 def source(path: Path | None) -> str:
-    """What errors are said to be of."""
+    """Return the source that errors name."""
     return str(path) if path else "configuration"
 
 
 def given(kind: type[Any], path: Path | None, environment: Mapping[str, str] = os.environ) -> Table:
-    """What file and environment say, as one table. Raises ConfigError."""
+    """Return file and environment as one table. Raise ConfigError."""
     table = read_toml(path) if path else {}
     for keys, text in overrides(environment):
         try:
@@ -59,8 +59,8 @@ def given(kind: type[Any], path: Path | None, environment: Mapping[str, str] = o
 
 
 def value(kind: Any, keys: list[str], text: str) -> Any:
-    """A variable's text as its setting has it: lists as JSON or with commas between their values, tables as JSON,
-    nothing for a setting that may be none. Raises ValueError.
+    """Return a variable's text in its setting's type: lists as JSON or with commas between their values, tables as
+    JSON, nothing for a setting that may be none. Raise ValueError.
 
     >>> @dataclasses.dataclass
     ... class Example:
@@ -83,7 +83,7 @@ def value(kind: Any, keys: list[str], text: str) -> Any:
 
 
 def _hint(kind: Any, keys: list[str]) -> Any:
-    """The type of a setting; a text's for one that is not known, which is told later."""
+    """Return the type of a setting; a text's for one that is not known, which `build` reports."""
     for key in keys:
         if dataclasses.is_dataclass(kind):
             kind = get_type_hints(kind).get(key, str)
@@ -116,7 +116,7 @@ def _word(text: str) -> Any:
 
 
 def read_toml(path: Path, advice: str = "; without --config the defaults hold") -> Table:
-    """The file as a table; ConfigError when it is missing, unreadable or not TOML."""
+    """Read the file as a table. Raise ConfigError where it is missing, unreadable or not TOML."""
     try:
         return tomllib.loads(utf8(path.read_bytes()))
     except OSError as error:
@@ -148,21 +148,21 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _no_paths(kind: Any, table: Table, at: str = "") -> Iterator[tuple[str, str, str]]:
-    """Paths that would be taken for the folder a process happens to be in, or for one called `~` there."""
+    """Yield paths that would be mistaken for the process's working folder, or for one called `~` in it."""
     hints = get_type_hints(kind)
-    for key, said in table.items():
+    for key, text in table.items():
         wanted = hints.get(key)
-        if isinstance(said, dict) and dataclasses.is_dataclass(wanted):
-            yield from _no_paths(wanted, said, f"{at}{key}.")
-        elif isinstance(said, str) and Path in (wanted, *get_args(wanted)):
-            if not said.strip():
-                yield f"{at}{key}", said, "is empty, expected a path"
-            elif said.startswith("~"):
-                yield f"{at}{key}", said, "only shells know what ~ is, expected the path written out"
+        if isinstance(text, dict) and dataclasses.is_dataclass(wanted):
+            yield from _no_paths(wanted, text, f"{at}{key}.")
+        elif isinstance(text, str) and Path in (wanted, *get_args(wanted)):
+            if not text.strip():
+                yield f"{at}{key}", text, "is empty, expected a path"
+            elif text.startswith("~"):
+                yield f"{at}{key}", text, "only shells know what ~ is, expected the path written out"
 
 
 def _endless(built: Any, at: str = "") -> Iterator[tuple[str, float]]:
-    """Numbers that are none, or have no end: JSON, in jobs and ledger, has no word for them."""
+    """Yield numbers that are not finite: JSON, in jobs and ledger, has no form for them."""
     if isinstance(built, float) and not math.isfinite(built):
         yield at, built
     parts: dict[Any, Any] = built if isinstance(built, dict) else {}
@@ -175,7 +175,7 @@ def _endless(built: Any, at: str = "") -> Iterator[tuple[str, float]]:
 
 
 def describe(error: Table) -> str:
-    """One pydantic error as `key = value: what was expected`."""
+    """Describe one pydantic error as `key = value: what was expected`."""
     key = ".".join(map(str, error["loc"]))
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not key or isinstance(error.get("input"), dict):
@@ -185,7 +185,7 @@ def describe(error: Table) -> str:
 
 
 def unknown(kind: Any, table: Table, at: str = "") -> list[tuple[str, list[str]]]:
-    """Keys of `table` that `kind` does not have, depth first, each with those it has."""
+    """List the keys of `table` that `kind` does not have, depth first, each with those it has."""
     hints = get_type_hints(kind)
     found: list[tuple[str, list[str]]] = []
     for key, value in table.items():
@@ -197,7 +197,7 @@ def unknown(kind: Any, table: Table, at: str = "") -> list[tuple[str, list[str]]
 
 
 def overrides(environment: Mapping[str, str]) -> list[tuple[list[str], str]]:
-    """`HOMEOSTAT__GATEWAY__PORT=8080` as (["gateway", "port"], "8080")."""
+    """Return the overrides: `HOMEOSTAT__GATEWAY__PORT=8080` as (["gateway", "port"], "8080")."""
     return [
         ([part.lower() for part in name.removeprefix(PREFIX).split("__")], value)
         for name, value in sorted(environment.items())
@@ -206,7 +206,7 @@ def overrides(environment: Mapping[str, str]) -> list[tuple[list[str], str]]:
 
 
 def _put(table: Table, keys: list[str], value: Any) -> None:
-    """Raises ValueError where there is no place for it. A table goes over what is there already."""
+    """Put the value into the table; merge a table with one that is there. Raise ValueError where it has no place."""
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):

@@ -28,16 +28,17 @@ def secret(path: Path) -> str:
 
 
 def signing_key(config: Config) -> bytes:
-    """What request ids are signed with; every gateway of an installation needs the same."""
+    """Return the key that signs request ids; every gateway of an installation needs the same."""
     return secret(config.stack.var / "secrets" / "signing.key").encode()
 
 
 def api_key(config: Config) -> str:
-    """The API key that `homeostat up` makes, with the scopes infer and feedback."""
+    """Return the API key that `homeostat up` makes, with the scopes infer and feedback."""
     return secret(api_key_file(config))
 
 
 def api_key_file(config: Config) -> Path:
+    """Return the path of the API key."""
     return config.stack.var / "secrets" / "api.key"
 
 

@@ -43,13 +43,13 @@ class Config:
 
 
 def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
-    """The file named, else ./homeostat.toml where there is one, else the defaults. The embedded broker is where its
-    port is; [kafka] tells of others."""
+    """Load the file named, else ./homeostat.toml where there is one, else the defaults. The embedded broker is at its
+    own port; [kafka] names others."""
     if path is None and DEFAULT_FILE.is_file():
         path = DEFAULT_FILE
     table = given(Config, path, environment)
     config = build(Config, table, source(path))
-    if problems := [told for key, told in _ignored(config) if _has(table, key)]:
+    if problems := [problem for key, problem in _ignored(config) if _has(table, key)]:
         raise ConfigError(source(path), problems)
     if not config.stack.embedded_kafka:
         return config

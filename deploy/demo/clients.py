@@ -1,5 +1,4 @@
-"""Simulated clients: they ask through the public API, some say later what the answer should have been, and each
-notes down what it got."""
+"""Simulated clients: they send requests through the public API, give some labels back later, and note each outcome."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ from typing import Literal, Self
 import aiohttp
 import msgspec
 
-from deploy.demo.data import Row
-from deploy.demo.openai_client import Reply, Unanswered, ask
+from deploy.demo.openai_client import ChatReply, Unanswered, ask
+from deploy.operator.rows import LabelledRow
 from monitor.metrics import exact_match
 
 POLL_S = 0.05
@@ -28,8 +27,8 @@ FEEDBACK_PAUSE_S = 0.25  # before the first repetition; doubles each time
 Phase = Literal["before", "after"]  # which rows: those of the known world, or those after the shift
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as its client saw it. `correct` is the simulator's own truth, None where nothing came back."""
+class RequestOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one request as its client saw it. `correct`: the simulator's own truth, None without an answer."""
 
     row_index: int
     phase: Phase
@@ -39,7 +38,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     status: int  # 0 where no HTTP answer came
     streamed: bool
     version: str = ""  # the header's
-    model: str = ""  # the engine's own word in the body; where chunks disagree, one that is not the header's
+    model: str = ""  # the engine's, from the body; where chunks disagree, one that is not the header's
     request_id: str = ""
     answer: str = ""
     correct: bool | None = None
@@ -57,8 +56,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class Feedback:
-    """Labels given back so far."""
+class GivenFeedback:
+    """The numbers of labels given back so far."""
 
     sent: int = 0
     accepted: int = 0
@@ -66,12 +65,12 @@ class Feedback:
     errors: list[str] = field(default_factory=list)  # of the failed ones, the first few
 
 
-OnResult = Callable[[Outcome], None]
+OnResult = Callable[[RequestOutcome], None]
 
 
 @dataclass(slots=True)
-class Population:
-    """Many clients of one alias behind one key. Nothing that goes wrong with a request raises: it is counted.
+class Clients:
+    """Many clients of one alias behind one key. A request that fails is counted; it raises nothing.
 
     `rate` (requests a second; None: as fast as `concurrency` allows, 0: none) may be changed at any time.
     Which rows get feedback depends on the seed and the row only."""
@@ -87,7 +86,7 @@ class Population:
     streamed_share: float = 0.1
     timeout_s: float = SLOWEST_ANSWER_S
     rate: float | None = None
-    feedback: Feedback = field(default_factory=Feedback)
+    feedback: GivenFeedback = field(default_factory=GivenFeedback)
     _session: aiohttp.ClientSession | None = None
     _pending: set[asyncio.Task[None]] = field(default_factory=set)
     _due: float = 0.0
@@ -101,21 +100,21 @@ class Population:
 
     async def send(
         self,
-        rows: Iterable[Row],
+        rows: Iterable[LabelledRow],
         rate: float | None = None,
         on_result: OnResult = lambda outcome: None,
         *,
         phase: Phase,
         first_index: int = 0,
-    ) -> list[Outcome]:
-        """Sends each row once, in order, and returns when all are answered, or when `stop` was called and those on
-        their way are. `rows` is read as requests are sent, so a generator may decide how many there are."""
+    ) -> list[RequestOutcome]:
+        """Send each row once, in order. Return when all are answered, or when `stop` was called and those on their way
+        are. `rows` is read as requests are sent, so a generator may decide how many there are."""
         self.rate, self._due, self._stopped = rate, time.monotonic(), False
         numbered = iter(enumerate(rows, first_index))
-        outcomes: list[Outcome] = []
+        outcomes: list[RequestOutcome] = []
 
         async def client() -> None:
-            while await self._turn() and (following := next(numbered, None)) is not None:
+            while await self._next_due() and (following := next(numbered, None)) is not None:
                 outcome = await self._one(phase, *following)
                 outcomes.append(outcome)
                 on_result(outcome)
@@ -124,17 +123,17 @@ class Population:
         return sorted(outcomes, key=lambda outcome: outcome.row_index)
 
     def stop(self) -> None:
-        """Ends `send` after the requests on their way."""
+        """End `send` after the requests on their way."""
         self._stopped = True
 
     async def drain(self, timeout_s: float = 60.0) -> bool:
-        """Waits until all feedback is given or has failed for good; False where some was still open at the end."""
+        """Wait until all feedback is given or has failed for good. Return False where some is still open at the end."""
         if self._pending:
             await asyncio.wait(self._pending, timeout=timeout_s)
         return not self._pending
 
     async def close(self) -> None:
-        """Drops pending feedback and closes the connections."""
+        """Drop pending feedback and close the connections."""
         for task in list(self._pending):
             task.cancel()
         await asyncio.gather(*self._pending, return_exceptions=True)
@@ -143,15 +142,15 @@ class Population:
             self._session = None
 
     def labels(self, phase: Phase, index: int) -> bool:
-        """Whether the client of this row will say what the answer should have been."""
+        """Check that the client of this row will give a label."""
         return self._chance("label", phase, index) < self.feedback_share
 
     def streams(self, phase: Phase, index: int) -> bool:
-        """Whether this row's answer is streamed."""
+        """Check that this row's answer is streamed."""
         return self._chance("stream", phase, index) < self.streamed_share
 
-    async def _turn(self) -> bool:
-        """Waits for the next request's time; False when there shall be none."""
+    async def _next_due(self) -> bool:
+        """Wait for the next request's time. Return False when there shall be none."""
         while not self._stopped:
             now = time.monotonic()
             if self.rate is None:
@@ -164,7 +163,7 @@ class Population:
             await asyncio.sleep(min(POLL_S, max(self._due - now, 0.001)) if self.rate else POLL_S)
         return False
 
-    async def _one(self, phase: Phase, index: int, row: Row) -> Outcome:
+    async def _one(self, phase: Phase, index: int, row: LabelledRow) -> RequestOutcome:
         client = f"client-{int(self._chance('client', phase, index) * CLIENTS):02d}"
         streamed = self.streams(phase, index)
         sent_ms = _now_ms()
@@ -175,10 +174,10 @@ class Population:
             reply, error = unanswered.reply, str(unanswered)
         outcome = _outcome(phase, index, client, sent_ms, streamed, row, reply, error)
         if not outcome.failed and outcome.request_id and self.labels(phase, index):
-            self._later(self._tell(outcome, row))
+            self._later(self._give_label(outcome, row))
         return outcome
 
-    def _body(self, row: Row, client: str, streamed: bool) -> dict[str, object]:
+    def _body(self, row: LabelledRow, client: str, streamed: bool) -> dict[str, object]:
         return {
             "model": self.alias,
             "messages": [{"role": "user", "content": row.text}],
@@ -193,8 +192,8 @@ class Population:
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
-    async def _tell(self, outcome: Outcome, row: Row) -> None:
-        """Gives the label, after a while; tries again when it cannot be taken now."""
+    async def _give_label(self, outcome: RequestOutcome, row: LabelledRow) -> None:
+        """Give the label after a while; try again where the gateway cannot take it now."""
         low, high = self.feedback_delay_s
         await asyncio.sleep(low + (high - low) * self._chance("delay", outcome.phase, outcome.row_index))
         self.feedback.sent += 1
@@ -231,16 +230,16 @@ class Population:
         return f"{self.base_url.rstrip('/').removesuffix('/v1')}/v1/{path}"
 
     def _chance(self, what: str, phase: Phase, index: int) -> float:
-        """A number in [0, 1) that is always the same for the same row."""
+        """Return a number in [0, 1) that is always the same for the same row."""
         digest = hashlib.sha256(f"{self.seed}/{what}/{phase}/{index}".encode()).digest()
         return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _outcome(
-    phase: Phase, index: int, client: str, sent_ms: int, streamed: bool, row: Row, reply: Reply, error: str
-) -> Outcome:
+    phase: Phase, index: int, client: str, sent_ms: int, streamed: bool, row: LabelledRow, reply: ChatReply, error: str
+) -> RequestOutcome:
     right = bool(exact_match(reply.text, row.label)) if reply.status == 200 and not error else None
-    return Outcome(
+    return RequestOutcome(
         row_index=index,
         phase=phase,
         client=client,

@@ -1,105 +1,28 @@
-"""The demo's data: `before.jsonl` and `after.jsonl`, one `{"text", "label"}` a line."""
+"""The demo's data: `before.jsonl` and `after.jsonl` of a folder, or the demo's own world."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from deploy.demo.shares import MIN_AFTER, MIN_BEFORE
-
-SHOWN = 10  # problems of one file that are told
-LONGEST_VALUE = 60
-FIELDS = ("text", "label")
-FORM = '{"text": "...", "label": "..."}'
+from deploy.demo.world.world import Shift, world
+from deploy.operator.rows import DataError, LabelledRow, read_file
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A message and what it is about, as given."""
-
-    text: str
-    label: str
+def load(folder: Path | None, seed: int, shift: Shift) -> tuple[list[LabelledRow], list[LabelledRow]]:
+    """Return the rows before and after the shift: the folder's, or, where there is none, those of the demo's own
+    world. Raise DataError."""
+    return world(seed, shift) if folder is None else read(folder)
 
 
-class DataError(ValueError):
-    """The data cannot be used; the message lists what is wrong, with file, line and field."""
-
-    def __init__(self, path: Path, problems: list[str]) -> None:
-        self.problems = problems
-        shown = [f"  - {problem}" for problem in problems[:SHOWN]]
-        more = [f"  ... and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        super().__init__("\n".join([f"{path}: {len(problems)} problem(s)", *shown, *more]))
-
-
-def read(directory: Path, least_before: int = MIN_BEFORE, least_after: int = MIN_AFTER) -> tuple[list[Row], list[Row]]:
-    """The rows before and after the shift, in file order. Raises DataError."""
-    if not directory.is_dir():
-        what = "is a file" if directory.exists() else "does not exist"
-        raise DataError(directory, [f"{what}; expected a folder with before.jsonl and after.jsonl"])
+def read(
+    folder: Path, least_before: int = MIN_BEFORE, least_after: int = MIN_AFTER
+) -> tuple[list[LabelledRow], list[LabelledRow]]:
+    """Return the rows before and after the shift, in file order. Raise DataError."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DataError(folder, [f"{what}; expected a folder with before.jsonl and after.jsonl"])
     return (
-        read_file(directory / "before.jsonl", least_before),
-        read_file(directory / "after.jsonl", least_after),
+        read_file(folder / "before.jsonl", least_before),
+        read_file(folder / "after.jsonl", least_after),
     )
-
-
-def read_file(path: Path, least: int = 1) -> list[Row]:
-    """All rows of one file. Blank lines and further fields are ignored; DataError tells every problem at once."""
-    rows: list[Row] = []
-    problems: list[str] = []
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
-        found = parse(line)
-        if isinstance(found, Row):
-            rows.append(found)
-        else:
-            problems += [f"line {number}: {problem}" for problem in found]
-    if len(rows) < least and not problems:
-        problems = [f"{len(rows)} rows, expected at least {least}: add rows of the form {FORM}"]
-    if problems:
-        raise DataError(path, problems)
-    return rows
-
-
-def parse(line: bytes) -> Row | list[str]:
-    """The row on a line, or what is wrong with it.
-
-    >>> parse(b'{"text": "hello", "label": 3}')
-    ['field "label" is 3, expected a text that is not empty']
-    """
-    try:
-        line.decode()
-        value = msgspec.json.decode(line)
-    except UnicodeDecodeError as error:
-        return [f"byte {error.start + 1} ({line[error.start]:#04x}) is not UTF-8; save the file as UTF-8"]
-    except msgspec.DecodeError as error:
-        return [f"not JSON ({error}): {_short(line.decode())}; expected one object a line, {FORM}"]
-    if not isinstance(value, dict):
-        return [f"{_short(value)} is not an object; expected {FORM}"]
-    problems = [problem for field in FIELDS for problem in _problems(field, value)]
-    return problems or Row(value["text"], value["label"])
-
-
-def _problems(field: str, value: dict[str, Any]) -> list[str]:
-    if field not in value:
-        return [f'field "{field}" is missing; found {", ".join(map(repr, value)) or "no fields"}']
-    if not isinstance(value[field], str) or not value[field].strip():
-        return [f'field "{field}" is {_short(value[field])}, expected a text that is not empty']
-    return []
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except FileNotFoundError as error:
-        raise DataError(path, ["does not exist; expected JSON lines, one row a line"]) from error
-    except OSError as error:
-        raise DataError(path, [f"cannot be read: {error.strerror}"]) from error
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."

@@ -12,15 +12,16 @@ from rich.console import Console
 
 from deploy.demo import page, report
 from deploy.demo import stack as demo_stack
-from deploy.demo.clients import Population
-from deploy.demo.data import Row, read
+from deploy.demo.clients import Clients
+from deploy.demo.data import load
 from deploy.demo.observer import Observer
-from deploy.demo.pacing import FAST, Director, Story
-from deploy.demo.record import Expected, FeedbackCounts, Run
-from deploy.demo.shares import Plan, plan
-from deploy.demo.stack import ALIAS, Bench
-from deploy.demo.world import world
-from retrain.first_adapter import first_adapter
+from deploy.demo.pacing import FAST, DemoNotes, Pacer
+from deploy.demo.record import DemoRecord, Expected, FeedbackCounts
+from deploy.demo.shares import RowShares, share_rows
+from deploy.demo.stack import ALIAS, DemoStack
+from deploy.demo.world.world import Shift
+from deploy.operator.rows import LabelledRow
+from retrain.adapters import Adapter
 from serving.rollout import operations
 
 DASH = "\N{EN DASH}"
@@ -28,11 +29,11 @@ SETTLE_S = 120.0  # for the last events to be consumed
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the user asked the demo for."""
+class DemoOptions:
+    """The user's choices."""
 
     data: Path | None = None  # a folder with before.jsonl and after.jsonl; None: the project's own world
-    shift: str = "new intents"  # of the own world
+    shift: Shift = "new intents"  # of the own world
     model: Path | None = None
     expect: Expected = "retrain"
     report: Path = Path("var/demo")
@@ -41,175 +42,167 @@ class Options:
     keep: bool = False  # leave the stack running afterwards
 
 
-def run(options: Options, console: Console) -> bool:
-    """Runs the demo, writes its report, and says whether what was expected happened. Raises for bad input before
-    anything is started; stops everything it started in any case."""
-    before, after = _rows(options)
-    shares = plan(len(before), len(after), options.feedback_share)
-    random.Random(options.seed).shuffle(before)
-    story = Story()
-    story.mark("started")
-    bench = demo_stack.prepare(options.report / "stack", options.model, shares, before + after)
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """The rows of both worlds, and how they are shared out."""
+
+    before: list[LabelledRow]
+    after: list[LabelledRow]
+    shares: RowShares
+
+    @classmethod
+    def of(cls, options: DemoOptions) -> DemoData:
+        """Load the rows and shuffle those of the known world. Raise ValueError where they are too few or broken."""
+        before, after = load(options.data, options.seed, options.shift)
+        shares = share_rows(len(before), len(after), options.feedback_share)
+        random.Random(options.seed).shuffle(before)
+        return cls(before, after, shares)
+
+
+def run(options: DemoOptions, console: Console) -> bool:
+    """Run the demo and write its report. Return whether the expected outcome happened. Raise for bad input before
+    anything is started; stop everything that was started in any case."""
+    data = DemoData.of(options)
+    notes = DemoNotes()
+    notes.mark("started")
+    stack = demo_stack.prepare(options.report / "stack", options.model, data.shares, data.before + data.after)
     console.rule("[bold]Homeostat demo: the closed loop on this machine")
-    _introduce(console, options, bench, before, after, shares)
+    _introduce(console, options, stack, data)
     observer: Observer | None = None
-    population: Population | None = None
+    clients: Clients | None = None
     try:
-        adapter = _tune(console, bench, before[: shares.champion])
-        demo_stack.up(bench, console)
-        operations.promote(bench.kafka, ALIAS, adapter.version, adapter.digest, by="demo")
-        observer = Observer(bench.kafka)
+        adapter = _tune(console, stack, data.before[: data.shares.champion])
+        demo_stack.up(stack, console)
+        operations.promote(stack.kafka, ALIAS, adapter.version, adapter.digest, by="demo")
+        observer = Observer(stack.kafka)
         observer.start()
-        bench.wait_served(adapter.version)
-        story.mark("ready")
-        population = asyncio.run(_serve(console, bench, options, shares, before, after, story, observer))
+        stack.wait_served(adapter.version)
+        notes.mark("ready")
+        clients = stack.clients(options.feedback_share, options.seed)
+        asyncio.run(_serve(console, stack, options, data, clients, notes, observer))
         with console.status("Waiting for the last events to be consumed"):
-            story.events = bench.settled(sum(not outcome.failed for outcome in story.outcomes), SETTLE_S)
+            notes.events = stack.settled(sum(not outcome.failed for outcome in notes.outcomes), SETTLE_S)
     except Exception as error:
-        story.problem = f"{type(error).__name__}: {error}"
+        notes.problem = f"{type(error).__name__}: {error}"
         console.print(f"[bold red]The demo had to stop:[/] {error}")
     finally:
-        story.mark("finished")
-        done = _report(options, bench, shares, story, observer, population)
+        notes.mark("finished")
+        done = _report(options, stack, data.shares, notes, observer, clients)
         if not options.keep:
-            demo_stack.down(bench, console)
-    return _tell(console, options, done)
+            demo_stack.down(stack, console)
+    return _show(console, options, done)
 
 
-def _rows(options: Options) -> tuple[list[Row], list[Row]]:
-    if options.data is not None:
-        return read(options.data)
-    before, after = world(options.seed, options.shift)  # type: ignore[arg-type]
-    return before, after
-
-
-def _introduce(
-    console: Console, options: Options, bench: Bench, before: list[Row], after: list[Row], shares: Plan
-) -> None:
-    labels = {row.label for row in before}
+def _introduce(console: Console, options: DemoOptions, stack: DemoStack, data: DemoData) -> None:
+    labels = {row.label for row in data.before}
+    new = {row.label for row in data.after} - labels
     source = options.data or "own world, support tickets"
-    console.print(f"  model   {bench.model}" + (f" (its terms of use: {bench.terms})" if bench.terms else ""))
-    console.print(f"  data    {source}: {len(before)} rows before, {len(after)} after")
-    console.print(f"          {len(labels)} labels before, {len({row.label for row in after} - labels)} new ones after")
-    console.print(f"  plan    {shares.champion} rows train the first champion, {shares.healthy} are served;")
+    console.print(f"  model   {stack.model}" + (f" (its terms of use: {stack.terms})" if stack.terms else ""))
+    console.print(f"  data    {source}: {len(data.before)} rows before, {len(data.after)} after")
+    console.print(f"          {len(labels)} labels before, {len(new)} new ones after")
+    console.print(f"  plan    {data.shares.champion} rows train the first champion, {data.shares.healthy} are served;")
     console.print(f"          {options.feedback_share:.0%} of the requests get their true label as feedback")
-    console.print(f"  logs    {bench.var / 'log'}")
+    console.print(f"  logs    {stack.var / 'log'}")
 
 
-def _tune(console: Console, bench: Bench, rows: list[Row]):  # type: ignore[no-untyped-def]
+def _tune(console: Console, stack: DemoStack, rows: list[LabelledRow]) -> Adapter:
     from deploy.show.meter import meter
+    from retrain.first_adapter import first_adapter
 
     console.print(f"\n[bold]1. A first champion[/] is tuned on {len(rows)} rows (QLoRA on a 4-bit base)")
     with meter(console, "training") as progress:
         return first_adapter(
             [(row.text, row.label) for row in rows],
             alias=ALIAS,
-            model_dir=bench.model,
-            var=bench.var,
-            settings=bench.config.retrain,
+            model_dir=stack.model,
+            var=stack.var,
+            settings=stack.config.retrain,
             progress=progress,
         )
 
 
 async def _serve(
     console: Console,
-    bench: Bench,
-    options: Options,
-    shares: Plan,
-    before: list[Row],
-    after: list[Row],
-    story: Story,
+    stack: DemoStack,
+    options: DemoOptions,
+    data: DemoData,
+    clients: Clients,
+    notes: DemoNotes,
     observer: Observer,
-) -> Population:
-    """Both worlds, one after the other, through the public API."""
-    population = Population(
-        bench.gateway_url,
-        bench.api_key,
-        ALIAS,
-        feedback_share=options.feedback_share,
-        seed=options.seed,
-        max_tokens=bench.max_tokens,
-    )
-    async with population:
+) -> None:
+    """Send both worlds, one after the other, through the public API."""
+    shares = data.shares
+    async with clients:
         console.print(f"\n[bold]2. Healthy traffic[/]: {shares.healthy} requests of the world the champion knows")
-        await population.send(before[shares.champion :], FAST, story.outcomes.append, phase="before")
-        await population.drain()
-        _say_accuracy(console, story, "before")
-        console.print(f"\n[bold]3. The world changes[/]: {len(after)} requests of the new one, in random order")
-        story.mark("onset")
-        rng = random.Random(f"after {options.seed}")
-        rows = list(after)
-        rng.shuffle(rows)
-        director = Director(population, observer, shares, story, console, options.expect, bench.ended)
-        directing = asyncio.create_task(director.run())
-        await population.send(director.rows(rows), FAST, story.outcomes.append, phase="after")
-        directing.cancel()
-        [ended] = await asyncio.gather(directing, return_exceptions=True)
+        await clients.send(data.before[shares.champion :], FAST, notes.outcomes.append, phase="before")
+        await clients.drain()
+        _show_accuracy(console, notes, "before")
+        console.print(f"\n[bold]3. The world changes[/]: {len(data.after)} requests of the new one, in random order")
+        notes.mark("onset")
+        rows = list(data.after)
+        random.Random(f"after {options.seed}").shuffle(rows)
+        pacer = Pacer(clients, observer, shares, notes, console, options.expect, stack.ended)
+        pacing = asyncio.create_task(pacer.run())
+        await clients.send(pacer.rows(rows), FAST, notes.outcomes.append, phase="after")
+        pacing.cancel()
+        [ended] = await asyncio.gather(pacing, return_exceptions=True)
         if isinstance(ended, RuntimeError):
             raise ended
-        await population.drain()
-    return population
+        await clients.drain()
 
 
-def _say_accuracy(console: Console, story: Story, phase: str) -> None:
-    known = [o.correct for o in story.outcomes if o.phase == phase and o.correct is not None]
+def _show_accuracy(console: Console, notes: DemoNotes, phase: str) -> None:
+    known = [o.correct for o in notes.outcomes if o.phase == phase and o.correct is not None]
     if known:
         console.print(f"   {sum(known) / len(known):.1%} of {len(known)} answers were right")
 
 
 def _report(
-    options: Options,
-    bench: Bench,
-    shares: Plan,
-    story: Story,
+    options: DemoOptions,
+    stack: DemoStack,
+    shares: RowShares,
+    notes: DemoNotes,
     observer: Observer | None,
-    population: Population | None,
-) -> report.Report:
+    clients: Clients | None,
+) -> report.DemoReport:
     if observer:
         observer.close()
     seen = observer.seen if observer else None
-    made = Run(
-        model=bench.model.name,
+    given = clients.feedback if clients else FeedbackCounts()
+    record = DemoRecord(
+        model=stack.model.name,
         data=str(options.data) if options.data else f"own world ({options.shift})",
         expected=options.expect,
-        outcomes=story.outcomes,
+        outcomes=notes.outcomes,
         ledger=seen.ledger if seen else [],
         windows=seen.windows if seen else [],
         alarms=seen.alarms if seen else [],
         requests=seen.requests if seen else [],
         results=seen.results if seen else [],
         routes=seen.routes if seen else [],
-        marks=story.marks,
-        events=story.events,
-        feedback=_feedback(population),
+        marks=notes.marks,
+        events=notes.events,
+        feedback=FeedbackCounts(sent=given.sent, accepted=given.accepted, failed=given.failed),
         feedback_share=options.feedback_share,
         champion_rows=shares.champion,
-        links={"MLflow: every training with its parameters, rows and adapter": str(bench.var / "mlflow" / "mlflow.db")},
-        machine=bench.machine(),
-        problem=story.problem,
+        links={"MLflow: every training with its parameters, rows and adapter": str(stack.var / "mlflow" / "mlflow.db")},
+        machine=stack.machine(),
+        problem=notes.problem,
     )
-    return page.write(made, options.report)
+    return page.write(record, options.report)
 
 
-def _feedback(population: Population | None) -> FeedbackCounts:
-    if population is None:
-        return FeedbackCounts()
-    told = population.feedback
-    return FeedbackCounts(sent=told.sent, accepted=told.accepted, failed=told.failed)
-
-
-def _tell(console: Console, options: Options, done: report.Report) -> bool:
+def _show(console: Console, options: DemoOptions, done: report.DemoReport) -> bool:
     good = report.succeeded(done, options.expect)
+    before, drifted, after = (
+        DASH if share is None else f"{share:.1%}"
+        for share in (done.accuracy.before, done.accuracy.drifted, done.accuracy.after)
+    )
+    requests = done.requests
     console.rule()
-    a = done.accuracy
-
-    def show(value: float | None) -> str:
-        return DASH if value is None else f"{value:.1%}"
-
     console.print(f"  outcome   [bold {'green' if good else 'red'}]{done.outcome}[/] (expected: {options.expect})")
-    console.print(f"  accuracy  before {show(a.before)}   drifted {show(a.drifted)}   after {show(a.after)}")
-    r = done.requests
-    console.print(f"  requests  {r.sent} sent, {r.failed} failed, {r.misattributed} misattributed")
+    console.print(f"  accuracy  before {before}   drifted {drifted}   after {after}")
+    console.print(f"  requests  {requests.sent} sent, {requests.failed} failed, {requests.misattributed} misattributed")
     for words in done.shortfalls:
         console.print(f"  [bold red]not so[/]    {words}")
     console.print(f"  report    {options.report / 'report.html'}")

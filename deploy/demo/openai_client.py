@@ -9,8 +9,9 @@ import msgspec
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back. `model` is the body's; of a stream's chunks that disagree, the first that is not `version`."""
+class ChatReply:
+    """The answer to a request. `model` is the body's; of a stream's chunks that disagree, the first that is not
+    `version`."""
 
     status: int = 0
     version: str = ""
@@ -20,9 +21,9 @@ class Reply:
 
 
 class Unanswered(Exception):
-    """No whole answer came; `reply` holds what did."""
+    """No whole answer came; `reply` holds the part that did."""
 
-    def __init__(self, reply: Reply, why: str) -> None:
+    def __init__(self, reply: ChatReply, why: str) -> None:
         self.reply = reply
         super().__init__(why)
 
@@ -31,23 +32,23 @@ class _Text(msgspec.Struct, frozen=True):
     content: str | None = None
 
 
-class _Choice(msgspec.Struct, frozen=True):
+class _ChatChoice(msgspec.Struct, frozen=True):
     message: _Text = _Text()  # of a whole answer
     delta: _Text = _Text()  # of a stream's chunk
 
 
 class _Body(msgspec.Struct, frozen=True):
     model: str = ""
-    choices: list[_Choice] = []
+    choices: list[_ChatChoice] = []
     error: object = None
 
 
-async def ask(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> Reply:
-    """The answer; raises Unanswered where the status is not 200, the connection fails, or the stream breaks."""
-    reply = Reply()
+async def ask(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> ChatReply:
+    """Return the answer. Raise Unanswered where the status is not 200, the connection fails, or the stream breaks."""
+    reply = ChatReply()
     try:
         async with session.post(url, json=body) as answer:
-            reply = Reply(answer.status, _header(answer, "version"), _header(answer, "request-id"))
+            reply = ChatReply(answer.status, _header(answer, "version"), _header(answer, "request-id"))
             if answer.status != 200:
                 raise Unanswered(reply, (await answer.text())[:500] or f"status {answer.status}")
             if body.get("stream"):
@@ -61,14 +62,14 @@ def _header(answer: aiohttp.ClientResponse, name: str) -> str:
     return answer.headers.get(f"x-homeostat-{name}", "")
 
 
-def _whole(data: bytes, reply: Reply) -> Reply:
+def _whole(data: bytes, reply: ChatReply) -> ChatReply:
     body = _body(data, reply)
     if not body.choices:
         raise Unanswered(reply, f"no choices in {data[:200]!r}")
     return replace(reply, model=body.model, text=body.choices[0].message.content or "")
 
 
-async def _streamed(answer: aiohttp.ClientResponse, reply: Reply) -> Reply:
+async def _streamed(answer: aiohttp.ClientResponse, reply: ChatReply) -> ChatReply:
     parts: list[str] = []
     models: list[str] = []
     async for line in answer.content:
@@ -89,7 +90,7 @@ def _differing(models: list[str], version: str) -> str:
     return next((model for model in models if model != version), version if models else "")
 
 
-def _body(data: bytes, reply: Reply) -> _Body:
+def _body(data: bytes, reply: ChatReply) -> _Body:
     try:
         return msgspec.json.decode(data, type=_Body)
     except msgspec.DecodeError as error:

@@ -1,4 +1,4 @@
-"""Paces the clients of a demo by what the loop is doing, and tells its news as they come."""
+"""The pace of a demo's clients, by the state of the loop, and its news on the terminal."""
 
 from __future__ import annotations
 
@@ -9,42 +9,44 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from deploy.demo.clients import Outcome, Population
-from deploy.demo.data import Row
+from deploy.demo.clients import Clients, RequestOutcome
 from deploy.demo.observer import Observer
-from deploy.demo.record import ENDED, Events, Expected
-from deploy.demo.shares import Plan
+from deploy.demo.record import ENDED, EventCounts, Expected
+from deploy.demo.shares import RowShares
+from deploy.operator.rows import LabelledRow
+from deploy.show.times import clock
 from streams.events import AlarmKind, RetrainStatus
 
 FAST = 12.0  # requests a second while nothing is trained: more than the engine can do on two cores
-SLOW = 1.0  # while a candidate is trained beside it
+SLOW = 1.0  # while a candidate is trained on the same machine
 MEASURED = 150  # `after` rows for the new version, where there are so many
 PATIENCE_S = 1200.0  # without any news, with rows kept back: nothing will come any more
 
 
 @dataclass(slots=True)
-class Story:
-    """What happened so far, and when."""
+class DemoNotes:
+    """The notes on a run so far: outcomes, and the times of its events."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[RequestOutcome] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
-    events: Events = field(default_factory=Events)
+    events: EventCounts = field(default_factory=EventCounts)
     problem: str = ""
 
     def mark(self, name: str, at_ms: int | None = None) -> None:
+        """Note the time of an event, by default now; its first time counts."""
         self.marks.setdefault(name, at_ms if at_ms is not None else time.time_ns() // 1_000_000)
 
 
 @dataclass(slots=True)
-class Director:
-    """Paces the clients by what the loop is doing, so that rows are left to measure a new version on.
+class Pacer:
+    """The pace of the clients, set by the state of the loop, so that rows are left to measure a new version on.
 
-    It only watches; nothing it does reaches the loop except through the number of requests a second."""
+    It reaches the loop through nothing but the number of requests a second."""
 
-    population: Population
+    clients: Clients
     observer: Observer
-    shares: Plan
-    story: Story
+    shares: RowShares
+    notes: DemoNotes
     console: Console
     expect: Expected
     ended: Callable[[], list[str]] = list  # names of the stack's processes that should run and do not
@@ -53,8 +55,8 @@ class Director:
     after_promotion: int = 0
     news_at: float = field(default_factory=time.monotonic)
 
-    def rows(self, rows: list[Row]) -> Iterator[Row]:
-        """The rows, one by one; ends early once enough were measured after a promotion."""
+    def rows(self, rows: list[LabelledRow]) -> Iterator[LabelledRow]:
+        """Yield the rows one by one; end early once enough were measured after a promotion."""
         self.total = len(rows)
         for row in rows:
             if self.promoted and self.after_promotion >= MEASURED:
@@ -65,16 +67,17 @@ class Director:
 
     @property
     def promoted(self) -> bool:
+        """A second version is champion, or was."""
         return len({route.champion for route in self.observer.seen.routes}) > 1
 
     @property
     def training(self) -> bool:
-        """A retraining is asked for and has no verdict yet."""
+        """A retraining was requested and has no verdict yet."""
         ended = {result.request_id for result in self.observer.seen.results if result.status in ENDED}
         return any(request.id not in ended for request in self.observer.seen.requests)
 
     def rate(self) -> float:
-        """Requests a second for now."""
+        """Return the number of requests a second for now."""
         left = self.total - self.taken
         if self.expect == "nothing" or self.promoted or self.canary:
             return FAST
@@ -83,19 +86,20 @@ class Director:
         return SLOW if self.training else FAST
 
     async def run(self) -> None:
-        """Until cancelled. Ends the traffic and raises RuntimeError when one of the stack's processes has died."""
-        told: set[str] = set()
+        """Set the pace and print the news until cancelled. End the traffic and raise RuntimeError when a process of the
+        stack has died."""
+        printed: set[str] = set()
         while True:
-            self.population.rate = self.rate()
+            self.clients.rate = self.rate()
             if ended := self.ended():
-                self.population.stop()
+                self.clients.stop()
                 raise RuntimeError(f"{', '.join(ended)} ended in the midst of the demo; its log says why")
             for name, at_ms, words in self._news():
-                if name not in told:
-                    told.add(name)
+                if name not in printed:
+                    printed.add(name)
                     self.news_at = time.monotonic()
-                    self.story.mark(name, at_ms)
-                    self.console.print(f"   [dim]{_clock(at_ms)}[/] {words}")
+                    self.notes.mark(name, at_ms)
+                    self.console.print(f"   [dim]{clock(at_ms)}[/] {words}")
             await asyncio.sleep(0.2)
 
     @property
@@ -105,7 +109,7 @@ class Director:
         return bool(routes and routes[-1].canary)
 
     def _hoping(self) -> bool:
-        """Whether a new version may still come although the rows are nearly used up."""
+        """Check that a new version may still come although the rows are nearly used up."""
         waited = time.monotonic() - self.news_at
         return waited < PATIENCE_S and (self.training or self._won())
 
@@ -118,7 +122,7 @@ class Director:
             name = "alarm" if alarm.kind == AlarmKind.QUALITY else f"alarm {alarm.id}"
             yield name, alarm.time_ms, f"alarm ({alarm.kind}): {alarm.summary}"
         for request in seen.requests:
-            yield "requested", request.time_ms, f"retraining asked for: {request.reason}"
+            yield "requested", request.time_ms, f"retraining requested: {request.reason}"
         for result in seen.results:
             if result.status in ENDED:
                 words = f"verdict: [bold]{result.status}[/] {result.reason}"
@@ -130,7 +134,3 @@ class Director:
                 yield "canary", route.time_ms, f"canary: {route.canary} answers {route.weight:.0%} of the requests"
             elif self.promoted and route.champion != seen.routes[0].champion:
                 yield "promoted", route.time_ms, f"[bold green]promoted[/]: {route.champion}"
-
-
-def _clock(at_ms: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))

@@ -1,4 +1,4 @@
-"""What a demo has seen, from which its report is made."""
+"""The record of a demo's run, from which its report is made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from deploy.demo.clients import Outcome
+from deploy.demo.clients import RequestOutcome
 from streams.events import (
     AlarmKind,
     AlarmRaised,
@@ -23,8 +23,8 @@ VERDICTS = (RetrainStatus.PROMOTE, RetrainStatus.REJECT, RetrainStatus.INCONCLUS
 ENDED = (*VERDICTS, RetrainStatus.FAILED)
 
 
-class Events(msgspec.Struct, frozen=True, kw_only=True):
-    """How the captured replies fared."""
+class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of captured replies, and what became of them."""
 
     published: int = 0  # records in the log
     consumed: int = 0  # events in the lake, each once
@@ -38,7 +38,7 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def handled(self) -> int:
-        """Records of which it is known what became of them; `published` once nothing is on its way."""
+        """Records that were consumed, dropped or refused; `published` once nothing is on its way."""
         return self.consumed + self.duplicates + self.dead_lettered
 
 
@@ -51,7 +51,7 @@ class FeedbackCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it ran. Zero: unknown."""
+    """The machine that it ran on. Zero: unknown."""
 
     cores: int = 0
     memory_gb: float = 0.0
@@ -60,7 +60,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     accelerator: str = ""
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class DemoRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the report needs; in log order where it comes from the log.
 
     `marks` may name (milliseconds since the epoch): started, ready, onset, alarm, requested, training, trained,
@@ -69,7 +69,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     data: str
     expected: Expected
-    outcomes: list[Outcome]
+    outcomes: list[RequestOutcome]
     ledger: list[DecisionRecorded] = []
     windows: list[WindowClosed] = []
     alarms: list[AlarmRaised] = []
@@ -77,7 +77,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     results: list[RetrainReported] = []
     routes: list[RouteWritten] = []
     marks: dict[str, int] = {}
-    events: Events = Events()
+    events: EventCounts = EventCounts()
     feedback: FeedbackCounts = FeedbackCounts()
     feedback_share: float = 0.5
     champion_rows: int = 0  # that trained the first champion
@@ -94,8 +94,8 @@ def winners(routes: list[RouteWritten]) -> list[RouteWritten]:
     return [found[generation] for generation in sorted(found)]
 
 
-def champions(run: Run) -> list[tuple[int, str]]:
-    """Since when which version was champion; a version that comes back is named again."""
+def champions(run: DemoRecord) -> list[tuple[int, str]]:
+    """List the champions, each with the time since when; a version that comes back is named again."""
     found: list[tuple[int, str]] = []
     for route in winners(run.routes):
         if not found or found[-1][1] != route.champion:
@@ -103,8 +103,8 @@ def champions(run: Run) -> list[tuple[int, str]]:
     return found
 
 
-def verdicts(run: Run) -> list[RetrainReported]:
-    """The gate's verdicts, each request's once."""
+def verdicts(run: DemoRecord) -> list[RetrainReported]:
+    """List the gate's verdicts, each request's once."""
     found: dict[str, RetrainReported] = {}
     for result in run.results:
         if result.status in VERDICTS:
@@ -112,8 +112,8 @@ def verdicts(run: Run) -> list[RetrainReported]:
     return list(found.values())
 
 
-def marks(run: Run) -> dict[str, int]:
-    """All marks that are known, those the run names first."""
+def marks(run: DemoRecord) -> dict[str, int]:
+    """Return all marks that are known; those that the run names win."""
     given = dict(run.marks)
     after = [outcome.sent_ms for outcome in run.outcomes if outcome.phase == "after"]
     served = [outcome.answered_ms for outcome in run.outcomes]

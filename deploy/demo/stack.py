@@ -5,28 +5,29 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import threading
 import time
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from deploy.config import secrets
 from deploy.config import settings as configuration
 from deploy.config.settings import Config
 from deploy.config.toml import dump
-from deploy.demo.data import Row
-from deploy.demo.record import Events, Machine
-from deploy.demo.scrape import counter
-from deploy.demo.shares import Plan
+from deploy.demo.clients import Clients
+from deploy.demo.memory import PeakMemory
+from deploy.demo.record import EventCounts, Machine
+from deploy.demo.shares import RowShares
+from deploy.operator.rows import LabelledRow
 from deploy.show.progress import shown
-from deploy.stack import lifecycle as stack
-from deploy.stack import ports, processes
-from deploy.stack.cache import cache_folder
+from deploy.stack import lifecycle, ports, processes
+from deploy.stack.engine import answers_ok
+from deploy.stack.settings import cache_folder
 from streams.lake import table as lake
 from streams.log.read import KafkaSettings, ends
 from streams.private_files import private_folder
@@ -42,12 +43,11 @@ PORTS = (
     "trainer_metrics_port",
 )
 GIB = 1024**3
-SAMPLE_S = 5.0
 
 
-@dataclass(slots=True)
-class Bench:
-    """A demo's stack: where it is and how to ask it things."""
+@dataclass(frozen=True, slots=True)
+class DemoStack:
+    """A demo's stack: its folder, its configuration, and what is measured of it."""
 
     var: Path
     path: Path  # of its homeostat.toml
@@ -55,45 +55,48 @@ class Bench:
     model: Path
     terms: Path | None
     max_tokens: int
-    peak_bytes: int = 0
-    _sampling: threading.Event = field(default_factory=threading.Event)
+    memory: PeakMemory
 
     @property
     def kafka(self) -> KafkaSettings:
+        """The broker."""
         return self.config.kafka
 
-    @property
-    def gateway_url(self) -> str:
-        return f"http://127.0.0.1:{self.config.stack.gateway_port}"
-
-    @property
-    def api_key(self) -> str:
-        return secrets.api_key(self.config)
+    def clients(self, feedback_share: float, seed: int) -> Clients:
+        """Return the simulated clients of its gateway."""
+        return Clients(
+            f"http://{ports.HOST}:{self.config.stack.gateway_port}",
+            secrets.api_key(self.config),
+            ALIAS,
+            feedback_share=feedback_share,
+            seed=seed,
+            max_tokens=self.max_tokens,
+        )
 
     def wait_served(self, version: str, timeout_s: float = 60.0) -> None:
-        """Until the gateway is ready to answer with this version. Raises RuntimeError when it takes too long."""
+        """Wait until the gateway is ready to answer with this version. Raise RuntimeError after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
-        url = f"http://127.0.0.1:{self.config.stack.gateway_admin_port}/readyz"
-        while not _ok(url):
+        url = f"http://{ports.HOST}:{self.config.stack.gateway_admin_port}/readyz"
+        while not answers_ok(url, timeout_s=2.0):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"no replica serves {version} after {timeout_s:.0f} s; see {self.var / 'log'}")
             time.sleep(0.2)
 
-    def settled(self, replies: int, timeout_s: float, look_s: float = 1.0) -> Events:
-        """What became of so many replies, once all are in the log and the worker has handled each, or the time is up.
-        A reply is in the log a second or more after its client has it."""
+    def settled(self, replies: int, timeout_s: float, look_s: float = 1.0) -> EventCounts:
+        """Wait until that many replies are in the log and the worker has handled each, or the time is up. Return what
+        became of them. A reply is in the log a second or more after its client has it."""
         deadline = time.monotonic() + timeout_s
         while True:
-            seen = self.events()
-            done = seen.captured >= replies and seen.handled >= seen.published
+            counts = self.events()
+            done = counts.captured >= replies and counts.handled >= counts.published
             if done or time.monotonic() > deadline:
-                return seen
+                return counts
             time.sleep(look_s)
 
-    def events(self) -> Events:
-        """Captured replies in the log, and what became of them in the lake."""
+    def events(self) -> EventCounts:
+        """Count captured replies in the log, and what became of them in the lake."""
         worker = self.config.stack.worker_metrics_port
-        return Events(
+        return EventCounts(
             published=ends(self.kafka, INFERENCE),
             consumed=lake.count(self.var / "lake", INFERENCE, ALIAS),
             duplicates=counter(worker, "homeostat_events_duplicate_total", topic=INFERENCE.name),
@@ -101,34 +104,21 @@ class Bench:
         )
 
     def machine(self) -> Machine:
+        """Describe this machine, and the memory that the demo took."""
         return Machine(
             cores=os.cpu_count() or 0,
             memory_gb=round(psutil.virtual_memory().total / GIB, 1),
-            peak_memory_gb=round(self.peak_bytes / GIB, 2),
+            peak_memory_gb=round(self.memory.bytes / GIB, 2),
             system=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         )
 
-    def sample(self) -> None:
-        """Notes the largest memory that the demo's processes had together, until `rest`. Seldom: looking stops them
-        from taking memory meanwhile."""
-        while not self._sampling.wait(SAMPLE_S):
-            self.peak_bytes = max(self.peak_bytes, self._memory())
-
-    def rest(self) -> None:
-        self._sampling.set()
-
-    def _memory(self) -> int:
-        started = [processes.remembered(name, self.var) for name in processes.names(self.var)]
-        trees = [_tree(pid) for pid in (os.getpid(), *(child.pid for child in started if child is not None))]
-        return sum(_proportional(process) for process in set[psutil.Process]().union(*trees))
-
     def ended(self) -> list[str]:
-        """Names of the processes that should run and do not."""
+        """Return the names of the processes that should run and do not."""
         return [name for name in processes.names(self.var) if not processes.find(name, self.var)]
 
 
-def prepare(var: Path, model: Path | None, shares: Plan, rows: Sequence[Row]) -> Bench:
-    """A fresh folder with a configuration. Raises RuntimeError when a demo already runs there."""
+def prepare(var: Path, model: Path | None, shares: RowShares, rows: Sequence[LabelledRow]) -> DemoStack:
+    """Make a fresh folder with a configuration. Raise RuntimeError when a demo already runs there."""
     running = [name for name in processes.names(var) if processes.find(name, var)]
     if running:
         end = f"homeostat down --config {var / 'homeostat.toml'}"
@@ -138,16 +128,24 @@ def prepare(var: Path, model: Path | None, shares: Plan, rows: Sequence[Row]) ->
     path = var / "homeostat.toml"
     path.write_text(dump(tables(var, model, shares)))
     config = configuration.load(path, {})
-    folder = stack.model_folder(config.stack)
+    folder = lifecycle.model_folder(config.stack)
     terms = folder / "TERMS.txt"
     longest = max(len(row.label) for row in rows)
-    bench = Bench(var, path, config, folder, terms if terms.is_file() else None, max_tokens=max(8, longest // 2 + 4))
-    threading.Thread(target=bench.sample, name="memory", daemon=True).start()
-    return bench
+    memory = PeakMemory(lambda: _pids(var))
+    memory.start()
+    return DemoStack(
+        var,
+        path,
+        config,
+        folder,
+        terms if terms.is_file() else None,
+        max_tokens=max(8, longest // 2 + 4),
+        memory=memory,
+    )
 
 
-def tables(var: Path, model: Path | None, shares: Plan) -> dict[str, dict[str, object]]:
-    """The demo's `homeostat.toml`: short windows and short waits, because its world is short."""
+def tables(var: Path, model: Path | None, shares: RowShares) -> dict[str, dict[str, object]]:
+    """Return the demo's `homeostat.toml`: short windows and short waits, because its world is short."""
     engine, *others = ports.free(1 + len(PORTS))
     taken = dict(zip(PORTS, others, strict=True))
     where: dict[str, object] = {"var": str(var.resolve()), "cache": str(cache_folder()), **taken}
@@ -160,44 +158,36 @@ def tables(var: Path, model: Path | None, shares: Plan) -> dict[str, dict[str, o
     }
 
 
-def up(bench: Bench, console: Console) -> None:
-    """Starts the stack, showing progress."""
+def up(stack: DemoStack, console: Console) -> None:
+    """Start the stack, showing progress."""
     console.print("\n[bold]   Starting[/] Kafka, vLLM, gateway, worker, controller, trainer")
     with shown(console) as report:
-        stack.up(bench.config, bench.path, report)
+        lifecycle.up(stack.config, stack.path, report)
 
 
-def down(bench: Bench, console: Console) -> None:
-    """Stops everything that `up` started."""
-    bench.rest()
+def down(stack: DemoStack, console: Console) -> None:
+    """Stop everything that `up` started."""
+    stack.memory.stop()
     with shown(console) as report:
-        stack.down(bench.config, report)
+        lifecycle.down(stack.config, report)
 
 
-def _ok(url: str) -> bool:
+def counter(port: int, name: str, **labels: str) -> int:
+    """Sum the samples of a process's `/metrics` that are called `name` and carry these labels. Return 0 where the
+    process or the metric is not there."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 - our own http address
-            return bool(reply.status == 200)
+        with urllib.request.urlopen(f"http://{ports.HOST}:{port}/metrics", timeout=5) as reply:
+            text = reply.read().decode()
     except OSError:
-        return False
-
-
-def _tree(pid: int) -> set[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return {process, *process.children(recursive=True)}
-    except psutil.Error:
-        return set()
-
-
-def _proportional(process: psutil.Process) -> int:
-    """Resident memory, shared pages counted once over their sharers where the system tells (Linux)."""
-    try:
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
         return 0
+    return sum(
+        int(sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def _pids(var: Path) -> list[int]:
+    started = [processes.remembered(name, var) for name in processes.names(var)]
+    return [child.pid for child in started if child is not None]

@@ -1,4 +1,4 @@
-"""The demo as a picture: how good the answers were, what the evidence said, who answered, and when what happened."""
+"""The demo as a picture: right answers, evidence, which version answered, and when each event happened."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from deploy.demo.clients import Outcome
+from deploy.demo.clients import RequestOutcome
 from deploy.show.drawing import halo, plain, svg, title, tone
 from deploy.show.intervals import Point, wilson
+from deploy.show.times import offset
 from streams.events import WindowClosed
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What the timeline shows. Times are milliseconds since the epoch; `marks` are in the order of time."""
+    """The contents of the timeline. Times are milliseconds since the epoch; `marks` are in the order of time."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[RequestOutcome]
     windows: Sequence[WindowClosed]
     champions: Sequence[tuple[int, str]]  # since when which version was champion
     marks: Sequence[tuple[str, int]]
@@ -52,8 +53,10 @@ class Picture:
     levels: Sequence[Level] = field(default=())
 
 
-def accuracy_points(outcomes: Sequence[Outcome], cuts: Sequence[int] = (), windows: int = WINDOWS) -> list[Point]:
-    """Answers counted over spans of equal time; a span with too few answers joins its neighbour, none crosses a cut."""
+def accuracy_points(
+    outcomes: Sequence[RequestOutcome], cuts: Sequence[int] = (), windows: int = WINDOWS
+) -> list[Point]:
+    """Count answers over spans of equal time; a span with too few answers joins its neighbour, none crosses a cut."""
     known = sorted((o for o in outcomes if o.correct is not None), key=lambda o: o.answered_ms)
     if not known:
         return []
@@ -67,7 +70,7 @@ def accuracy_points(outcomes: Sequence[Outcome], cuts: Sequence[int] = (), windo
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places moved apart until neighbours are `gap` from each other, in order and within the bounds where they fit.
+    """Move places apart until neighbours are `gap` from each other, in order and within the bounds where they fit.
 
     >>> spread([1.0, 1.5, 5.0], gap=1.0, low=0.0, high=5.0)
     [1.0, 2.0, 5.0]
@@ -81,7 +84,7 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def draw(picture: Picture) -> str:
-    """The timeline as an SVG element, ready to stand in a page; the same picture gives the same text."""
+    """Draw the timeline as an SVG element, ready to stand in a page; the same picture gives the same text."""
     return svg(lambda: _figure(picture))
 
 
@@ -175,7 +178,7 @@ def _draw_evidence(axis: Axes, picture: Picture) -> None:
 
 
 def evidence_lines(windows: Sequence[WindowClosed], name: str) -> list[list[tuple[int, float]]]:
-    """One detector's evidence at the end of each window; a line of its own for each version."""
+    """Return one detector's evidence at the end of each window; a line of its own for each version."""
     lines: dict[str, dict[int, float]] = {}
     for window in windows:
         if name in window.evidence:
@@ -200,8 +203,8 @@ def _draw_shares(axis: Axes, picture: Picture) -> None:
     title(axis, "Who answered", "")
 
 
-def answer_shares(outcomes: Sequence[Outcome], start: int, step: float) -> dict[str, list[float]]:
-    """Each version's share of the answers in `BARS` spans of `step` milliseconds."""
+def answer_shares(outcomes: Sequence[RequestOutcome], start: int, step: float) -> dict[str, list[float]]:
+    """Return each version's share of the answers in `BARS` spans of `step` milliseconds."""
     counts: dict[str, list[int]] = {}
     for outcome in outcomes:
         if outcome.version:
@@ -212,7 +215,7 @@ def answer_shares(outcomes: Sequence[Outcome], start: int, step: float) -> dict[
 
 
 def _mark_lines(axes: Sequence[Axes], picture: Picture) -> None:
-    """A line through all panels for each mark, its words on top where they do not overlap."""
+    """Draw a line through all panels for each mark, its words on top where they do not overlap."""
     top = axes[0]
     top.set_ylim(0, 1)
     top.set_axis_off()
@@ -225,22 +228,12 @@ def _mark_lines(axes: Sequence[Axes], picture: Picture) -> None:
             axis.axvline(minutes, color=tone("ink"), lw=0.9, ls=(0, (2, 2)), zorder=1)
         top.plot([minutes, minutes, place], [-0.05, 0.12, 0.34], color=tone("ink"), lw=0.8, clip_on=False)
         top.text(place, 0.74, name, ha="center", va="center", fontsize=9.5, fontweight="bold", color=tone("ink"))
-        when = clock(at - picture.origin_ms)
+        when = offset(at - picture.origin_ms)
         top.text(place, 0.45, when, ha="center", va="center", fontsize=8.5, color=tone("soft"))
 
 
-def clock(duration_ms: int) -> str:
-    """A duration as minutes and seconds, signed.
-
-    >>> clock(83_000), clock(-5_000)
-    ('+1:23', '-0:05')
-    """
-    seconds = round(abs(duration_ms) / 1000)
-    return f"{'-' if duration_ms < 0 else '+'}{seconds // 60}:{seconds % 60:02d}"
-
-
-def _points(outcomes: Sequence[Outcome], width: float) -> list[Point]:
-    groups: list[list[Outcome]] = []
+def _points(outcomes: Sequence[RequestOutcome], width: float) -> list[Point]:
+    groups: list[list[RequestOutcome]] = []
     for outcome in outcomes:
         group = groups[-1] if groups else []
         full = len(group) >= LEAST_ANSWERS and outcome.answered_ms - group[0].answered_ms >= width

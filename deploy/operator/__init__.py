@@ -1,4 +1,5 @@
-"""What an operator does: versions, first adapters, alarms, labels, dead letters, budget, replay.
+"""An operator's work: versions, first adapters, alarms, labels, dead letters, topics, budget, replay.
 
-Each module is what one group of commands calls; `deploy.commands` prints.
+Each module is the body of one group of commands; `deploy.commands` prints. `roles`, `backtest` and `demo` may
+use it too.
 """

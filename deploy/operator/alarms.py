@@ -1,17 +1,17 @@
-"""What an operator does about alarms: see which are open, read one, say that it is over or that this is normal now.
+"""Alarms for an operator: list the open ones, read one, clear it, or accept the present as normal.
 
-What is open stands in the judge's own memory. What the operator says goes through the log: whoever judges the alias
-takes it in its turn, and writes it into the ledger with all that follows."""
+The judge's own memory holds the open alarms. The operator's answer goes through the log: the worker that judges the
+alias takes it in its turn, and writes it into the ledger with all that follows."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import UTC, datetime
 
 import msgspec
 
+from deploy.show.times import clock
 from monitor.findings import Kind
 from monitor.operator_answer import Answer, Verb
 from streams import codec
@@ -21,7 +21,7 @@ from streams.judge.memory import JudgeRecord
 from streams.log.read import Appender, KafkaSettings, partition_counts, read, span
 from streams.topics import ALARMS, SCORES, STATE
 
-WAIT_S = 15.0  # for a worker to take what was said: its turn comes within three seconds
+WAIT_S = 15.0  # for a worker to take an answer: its turn comes within three seconds
 LOOK_AGAIN_S = 0.5
 LEAST_PREFIX = 4
 
@@ -39,7 +39,7 @@ class OpenAlarm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def memories(kafka: KafkaSettings) -> dict[str, JudgeRecord]:
-    """The judge's memory of each alias as the log has it, without references."""
+    """Return the judge's memory of each alias as the log has it, without references."""
     found: dict[str, JudgeRecord] = {}
     for partition in range(partition_counts(kafka, [STATE])[STATE.name]):
         for raw in span(kafka, STATE, partition):
@@ -51,13 +51,13 @@ def memories(kafka: KafkaSettings) -> dict[str, JudgeRecord]:
 
 
 def still_open(kafka: KafkaSettings, alias: str | None = None) -> list[OpenAlarm]:
-    """Those of the alias, or of all, the oldest first."""
-    found = [each for name, memory in memories(kafka).items() if alias in (None, name) for each in of(memory)]
+    """List the open alarms of the alias, or of all aliases, the oldest first."""
+    found = [each for name, memory in memories(kafka).items() if alias in (None, name) for each in open_alarms(memory)]
     return sorted(found, key=lambda each: (each.raised_ms, each.id))
 
 
-def of(memory: JudgeRecord) -> list[OpenAlarm]:
-    """The alias's open alarms."""
+def open_alarms(memory: JudgeRecord) -> list[OpenAlarm]:
+    """List the open alarms of one alias."""
     return [
         OpenAlarm(
             id=codec.alarm_id(memory.alias, raised.key),
@@ -74,14 +74,14 @@ def of(memory: JudgeRecord) -> list[OpenAlarm]:
 
 
 def chosen(kafka: KafkaSettings, ids: Iterable[str]) -> list[OpenAlarm]:
-    """Those alarms, by id or by how it begins. LookupError for one that is not open, ValueError for one that is not
-    single."""
+    """Return the alarms whose ids are these, or begin so. Raise LookupError where none is open, ValueError where
+    several are."""
     known = still_open(kafka)
     return [_single(known, id) for id in ids]
 
 
-def told(kafka: KafkaSettings, alarm: OpenAlarm) -> str:
-    """All of it, for a person; what was raised so long ago that the log has forgotten it is told from memory."""
+def describe(kafka: KafkaSettings, alarm: OpenAlarm) -> str:
+    """Return all of the alarm as text. One that the log no longer holds is described from the judge's memory."""
     raised = [each.event for each in read(kafka, ALARMS, AlarmRaised) if each.event.id == alarm.id]
     head = (
         f"alarm    {alarm.id}\nalias    {alarm.alias}\nversion  {alarm.version}\nkind     {_kind(alarm)}\n"
@@ -96,7 +96,7 @@ def told(kafka: KafkaSettings, alarm: OpenAlarm) -> str:
 
 
 def line(alarm: OpenAlarm) -> str:
-    """One line of a list."""
+    """Return the alarm as one line of a list."""
     return (
         f"{alarm.id}  {alarm.alias}  {alarm.version}  {_kind(alarm)}  since {clock(alarm.onset_ms)}, "
         f"raised {clock(alarm.raised_ms)}"
@@ -104,17 +104,17 @@ def line(alarm: OpenAlarm) -> str:
 
 
 def clear(kafka: KafkaSettings, alarm: OpenAlarm, by: str, reason: str = "", wait_s: float = WAIT_S) -> bool:
-    """Says that the alarm is over: its detector starts from nothing. Returns whether a worker took it within
+    """Send that the alarm is over: its detector starts from nothing. Return whether a worker took it within
     `wait_s`."""
-    said = _answer("clear", alarm.version, by, reason)
-    return _say(kafka, alarm.alias, msgspec.structs.replace(said, kind=alarm.kind, about=alarm.about), wait_s)
+    answer = _answer("clear", alarm.version, by, reason)
+    return _send(kafka, alarm.alias, msgspec.structs.replace(answer, kind=alarm.kind, about=alarm.about), wait_s)
 
 
 def accept(
     kafka: KafkaSettings, alias: str, version: str | None, by: str, reason: str = "", wait_s: float = WAIT_S
 ) -> tuple[str, bool]:
-    """Says that what comes now is normal: a new reference begins for the version, None: for the champion. Returns the
-    version, and whether a worker took it within `wait_s`. LookupError for a version that is not under watch."""
+    """Send that the present is normal: a new reference begins for the version, None: for the champion. Return the
+    version, and whether a worker took it within `wait_s`. Raise LookupError for a version that is not under watch."""
     memory = memories(kafka).get(alias)
     if memory is None:
         raise LookupError(f"alias is {alias!r}, expected one that a worker has judged; `homeostat status` names all")
@@ -122,14 +122,14 @@ def accept(
     if named not in memory.judge.watches:
         known = ", ".join(sorted(memory.judge.watches)) or "none"
         raise LookupError(f"version is {named!r}, expected one that is under watch: {known}")
-    return named, _say(kafka, alias, _answer("accept", named, by, reason), wait_s)
+    return named, _send(kafka, alias, _answer("accept", named, by, reason), wait_s)
 
 
 def _answer(verb: Verb, version: str, by: str, reason: str) -> Answer:
     return Answer(version=version, verb=verb, by=by, time_ms=time.time_ns() // 1_000_000, reason=reason)
 
 
-def _say(kafka: KafkaSettings, alias: str, answer: Answer, wait_s: float) -> bool:
+def _send(kafka: KafkaSettings, alias: str, answer: Answer, wait_s: float) -> bool:
     event = AlarmAnswered(id=uuid7(answer.time_ms), alias=alias, time_ms=answer.time_ms, answer=answer)
     with closing(Appender(kafka, f"homeostat/{answer.by}")) as appender:
         appender.append(SCORES, event, id=event.id, time_ms=event.time_ms)
@@ -153,8 +153,3 @@ def _single(known: list[OpenAlarm], id: str) -> OpenAlarm:
 
 def _kind(alarm: OpenAlarm) -> str:
     return f"{alarm.kind} ({alarm.about})" if alarm.about else alarm.kind
-
-
-def clock(time_ms: int) -> str:
-    """A time in UTC, for people."""
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

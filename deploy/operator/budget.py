@@ -1,4 +1,4 @@
-"""`homeostat monitor plan`: what the monitor would have to ask for, and what it could still find within an hour."""
+"""`homeostat monitor plan`: a budget of false alarms, shared out, and the harm that is still found within an hour."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLE_GROUP = 0.1  # share of the events
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
-    """`autocorrelation` of neighbouring events; `waves` of day and week that the reference shows."""
+    """The dependence of events: `autocorrelation` of neighbours; `waves` of day and week that the reference shows."""
 
     autocorrelation: float = 0.0
     waves: int = 0
@@ -35,29 +35,29 @@ CALM = Dependence()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Parts of the budget; `days`: between false pages, at least. `found`: what each finds within an hour."""
+class BudgetPlan:
+    """The parts of a budget; `days`: between false pages, at least. `found`: what each part finds in an hour."""
 
     days: float
     parts: list[Part]
     found: dict[str, str]
 
 
-def asked(settings: MonitorSettings, traffic: Traffic, days: float, dependence: Dependence = CALM) -> Plan:
-    """What a budget of so many days takes."""
-    return _plan(settings, traffic, budget.split(days, traffic), dependence)
+def plan(settings: MonitorSettings, traffic: Traffic, days: float, dependence: Dependence = CALM) -> BudgetPlan:
+    """Return the settings that a budget of so many days needs."""
+    return _planned(settings, traffic, budget.split(days, traffic), dependence)
 
 
-def present(settings: MonitorSettings, traffic: Traffic, dependence: Dependence = CALM) -> Plan:
-    """What the settings come to at this traffic."""
+def present(settings: MonitorSettings, traffic: Traffic, dependence: Dependence = CALM) -> BudgetPlan:
+    """Return the budget that the settings amount to at this traffic."""
     parts = [Part(kind, 0.0, traffic.steps(kind), arl) for kind, arl in _arls(settings).items()]
     days = budget.days_between(parts, traffic=traffic)
     shares = [Part(p.kind, days * p.steps * traffic.aliases / p.arl if p.steps else 0.0, p.steps, p.arl) for p in parts]
-    return _plan(settings, traffic, shares, dependence)
+    return _planned(settings, traffic, shares, dependence)
 
 
-def table(plan: Plan) -> Table:
-    """For people."""
+def table(plan: BudgetPlan) -> Table:
+    """Draw the plan as a table."""
     drawn = Table("detector", "share", "steps a day", "steps between false alarms", "found within an hour", box=None)
     drawn.header_style = "bold"
     for part in plan.parts:
@@ -65,18 +65,8 @@ def table(plan: Plan) -> Table:
     return drawn
 
 
-def told(days: float) -> str:
-    """A time between false pages, for people.
-
-    >>> told(30), told(0.05)
-    ('30 days', '1.2 hours')
-    """
-    return f"{days:,.3g} days" if days >= 1 else f"{days * HOURS:.2g} hours"
-
-
-def settings_for(plan: Plan) -> str:
-    """The tables of homeostat.toml that the plan needs: whole steps, never fewer than asked. What takes no steps is
-    left as it is."""
+def settings_for(plan: BudgetPlan) -> str:
+    """Return the tables of homeostat.toml for the plan: whole steps, rounded up. A part without steps is left out."""
     arls = {part.kind: max(100, math.ceil(part.arl)) for part in plan.parts if part.steps}
     events = max((arls[kind] for kind in ("drift", "estimated_quality") if kind in arls), default=None)
     monitor = {"arl_events": events, "label_arl": arls.get("quality")}
@@ -100,9 +90,9 @@ def _arls(settings: MonitorSettings) -> dict[str, float]:
     }
 
 
-def _plan(settings: MonitorSettings, traffic: Traffic, parts: list[Part], dependence: Dependence) -> Plan:
+def _planned(settings: MonitorSettings, traffic: Traffic, parts: list[Part], dependence: Dependence) -> BudgetPlan:
     days = budget.days_between(parts, traffic=traffic)
-    return Plan(days, parts, {part.kind: _found(settings, traffic, part, dependence) for part in parts})
+    return BudgetPlan(days, parts, {part.kind: _found(settings, traffic, part, dependence) for part in parts})
 
 
 def _found(settings: MonitorSettings, traffic: Traffic, part: Part, dependence: Dependence) -> str:
@@ -132,7 +122,7 @@ def _found(settings: MonitorSettings, traffic: Traffic, part: Part, dependence: 
 
 
 def _crossed(settings: MonitorSettings, arl: float, answers: float) -> str:
-    """Of a flag that the reference never had."""
+    """Describe the smallest rate of a flag that the reference never had."""
     limit = upper_bound(0, settings.reference_events, settings.safety.confidence) + settings.safety.tolerance
     rate = budget.smallest_rate(arl * len(safety.FLAGS), limit, answers, safety.EXCESSES)
     return (
@@ -141,7 +131,7 @@ def _crossed(settings: MonitorSettings, arl: float, answers: float) -> str:
 
 
 def _gap(fairness: Fairness, arl: float, pairs: float) -> str:
-    """Of a group's refusals or slow replies. A pair's difference d is judged as (d + 1) / 2."""
+    """Describe the smallest gap of a group's refusals or slow replies. A difference d is judged as (d + 1) / 2."""
     rate = budget.smallest_rate(arl, (1.0 + fairness.tolerated) / 2.0, pairs, FAIR_EXCESSES)
     if rate is None:
         return f"nothing: too few pairs of a group of {EXAMPLE_GROUP:.0%}"

@@ -1,31 +1,31 @@
-"""What an operator does about dead letters: see which there are, read one, put them back once they can be read."""
+"""Dead letters for an operator: list them, show one, choose those to put back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
-from datetime import UTC, datetime
 
-from streams import dead_letters as dlq
+from deploy.show.times import clock
+from streams import dead_letters as queues
 from streams.events import DeadLetter
-from streams.log.read import Appender, KafkaSettings
+from streams.log.read import KafkaSettings
 
 SHOWN = 4_000  # characters of a value
 
 
 def place(letter: DeadLetter) -> str:
-    """Its name for people: where the record was that nobody could read."""
+    """Return the place of the unreadable record, by which people name the letter."""
     return f"{letter.source_topic}/{letter.partition}/{letter.offset}"
 
 
 def every(kafka: KafkaSettings, topics: Iterable[str] = ()) -> list[DeadLetter]:
-    """Those of the topics, or of all that have a queue. LookupError for a topic without one."""
-    sources = [dlq.named(name) for name in list(topics) or dlq.SOURCES]
-    return [record.event for source in sources for record in dlq.letters(kafka, source)]
+    """List the letters of the topics, or of all that have a queue. Raise LookupError for a topic without one."""
+    sources = [queues.named(name) for name in list(topics) or queues.SOURCES]
+    return [record.event for source in sources for record in queues.letters(kafka, source)]
 
 
 def chosen(kafka: KafkaSettings, places: Iterable[str]) -> list[DeadLetter]:
-    """Those letters, in the order asked. ValueError for what is no place, LookupError for one without a letter."""
+    """Return the letters at these places, in their order. Raise ValueError for a text that is no place, LookupError for
+    a place without a letter."""
     wanted = {each: _topic(each) for each in places}
     known = {place(letter): letter for letter in every(kafka, dict.fromkeys(wanted.values()))}
     for each in wanted:
@@ -34,26 +34,20 @@ def chosen(kafka: KafkaSettings, places: Iterable[str]) -> list[DeadLetter]:
     return [known[each] for each in wanted]
 
 
-def told(letter: DeadLetter) -> str:
-    """All of it, for a person; bytes that are no text as escapes."""
-    value = dlq.value(letter)
+def describe(letter: DeadLetter) -> str:
+    """Return all of the letter as text; bytes that are no text are escaped."""
+    value = queues.value(letter)
     text = value.decode("utf-8", "backslashreplace")
     rest = f"\n... {len(text) - SHOWN} more characters" if len(text) > SHOWN else ""
     return (
-        f"record   {place(letter)}\nwritten  {_clock(letter.time_ms)}\nreason   {letter.reason}\n"
+        f"record   {place(letter)}\nwritten  {clock(letter.time_ms)}\nreason   {letter.reason}\n"
         f"value    {len(value)} bytes\n\n{text[:SHOWN]}{rest}"
     )
 
 
 def line(letter: DeadLetter) -> str:
-    """One line of a list."""
-    return f"{place(letter)}  {_clock(letter.time_ms)}  {letter.reason}"
-
-
-def put_back(kafka: KafkaSettings, letters: Iterable[DeadLetter]) -> tuple[int, list[str]]:
-    """How many, and why the others could not be."""
-    with closing(Appender(kafka, "cli")) as appender:
-        return dlq.replay(appender, letters)
+    """Return the letter as one line of a list."""
+    return f"{place(letter)}  {clock(letter.time_ms)}  {letter.reason}"
 
 
 def _topic(name: str) -> str:
@@ -61,7 +55,3 @@ def _topic(name: str) -> str:
     if len(parts) != 3 or not parts[1].isdecimal() or not parts[2].isdecimal():
         raise ValueError(f"place is {name!r}, expected TOPIC/PARTITION/OFFSET as `homeostat dlq list` prints it")
     return parts[0]
-
-
-def _clock(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,4 +1,4 @@
-"""Labels that alarms ask for: which replies they are, and what a reviewer says of them."""
+"""Labels that alarms ask for: the replies that need one, and the labels that a reviewer gives."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from streams.topics import ALARMS, FEEDBACK, INFERENCE
 REVIEWER = "reviewer"
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply that somebody should judge; `label` is empty, to be filled in: what the answer should have been."""
+class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply for a reviewer; `label` is empty, to be filled in with the right answer."""
 
     id: str
     question: str
@@ -37,38 +37,38 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """How answers are judged, and what is masked in labels before they leave."""
+class LabelRules:
+    """The metric that judges answers, and the masker of labels before they leave."""
 
     metrics: Mapping[str, str]  # by alias; exact_match for the others
     masker: Masker
 
 
-def wanted(kafka: KafkaSettings, root: Path, alias: str) -> list[Wanted]:
-    """The replies that the alias's alarms ask labels for and that have none, those of the newest alarm first."""
+def wanted(kafka: KafkaSettings, root: Path, alias: str) -> list[LabelRow]:
+    """List the replies that the alias's alarms ask labels for and that have none, those of the newest alarm first."""
     asked: dict[str, AlarmRaised] = {}
     for record in reversed(read(kafka, ALARMS, AlarmRaised)):
         if record.event.alias == alias:
             asked |= {id: record.event for id in record.event.evidence.get("label_first", []) if id not in asked}
     rows = _replies(root, alias, asked)
-    told = _judged(root, alias, rows) if rows else set()
+    judged = _judged(root, alias, rows) if rows else set()
     return [
-        Wanted(id=id, question=lake.question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
+        LabelRow(id=id, question=lake.question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
         for id, alarm in asked.items()
-        if id in rows and id not in told and _comparable(rows[id])
+        if id in rows and id not in judged and _comparable(rows[id])
     ]
 
 
-def give(kafka: KafkaSettings, root: Path, path: Path, alias: str, answers: Answers) -> tuple[int, int]:
-    """Sends the labels of a file as `wanted` gave it: how many, and how many rows had none. ValueError names the line
-    that is wrong, before anything is sent; giving the same labels again changes nothing."""
+def give(kafka: KafkaSettings, root: Path, path: Path, alias: str, rules: LabelRules) -> tuple[int, int]:
+    """Send the labels of a file as `wanted` wrote it. Return how many, and how many rows had none. Raise ValueError
+    naming a wrong line before anything is sent; giving the same labels again changes nothing."""
     filled, empty = [], 0
     for number, row in _rows(path):
         empty += blank(row.label)
         if not blank(row.label):
             filled.append((number, row))
     rows = _replies(root, alias, [row.id for _, row in filled])
-    events = [_event(path, number, row, rows, answers) for number, row in filled]
+    events = [_event(path, number, row, rows, rules) for number, row in filled]
     with closing(Appender(kafka, "cli")) as appender:
         for event in events:
             appender.append(FEEDBACK, event, id=event.id, time_ms=event.time_ms)
@@ -76,15 +76,15 @@ def give(kafka: KafkaSettings, root: Path, path: Path, alias: str, answers: Answ
 
 
 def _event(
-    path: Path, number: int, row: Wanted, rows: Mapping[str, InferenceServed], answers: Answers
+    path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceServed], rules: LabelRules
 ) -> FeedbackGiven:
     if row.id not in rows:
         raise ValueError(f"{path}, line {number}: id is {row.id!r}, expected that of a reply in the lake")
     if len(row.label) > LONGEST:
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
     reply = rows[row.id]
-    metric = METRICS[metric_name(answers.metrics, reply.alias)]
-    label = answers.masker(row.label)
+    metric = METRICS[metric_name(rules.metrics, reply.alias)]
+    label = rules.masker(row.label)
     return FeedbackGiven(
         id=codec.deterministic_id("feedback", row.id, REVIEWER, label),
         event_id=row.id,
@@ -100,12 +100,13 @@ def _event(
 
 
 def _correct(reply: InferenceServed, right: bool) -> bool | None:
-    """Two answers that are masked alike need not have been the same: of those only what differs is known."""
+    """Return whether the answer was right. Two answers that are masked alike need not have been the same: of such only
+    a wrong one is known."""
     masked = any(place in reply.output for place in PLACEHOLDERS.values())
     return None if not _comparable(reply) or (right and masked) else right
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:
+def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
     try:
         lines = utf8(path.read_bytes()).replace("\r\n", "\n").split("\n")
     except ValueError as error:
@@ -113,7 +114,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                yield number, msgspec.json.decode(line, type=Wanted)
+                yield number, msgspec.json.decode(line, type=LabelRow)
             except msgspec.DecodeError as error:
                 raise ValueError(
                     f"{path}, line {number}: {error}; expected a row as `labels wanted` gives it"
@@ -121,10 +122,10 @@ def _rows(path: Path) -> Iterator[tuple[int, Wanted]]:
 
 
 def _judged(root: Path, alias: str, ids: Iterable[str]) -> set[str]:
-    """Those replies of which somebody said what is right or wrong; a thumb, or a label that met no answer, does not."""
+    """Return the replies that have a judgement; a thumb, or a label that met no answer, is none."""
     about = lake.Among("event_id", pa.array(list(ids), pa.string()))
-    words = lake.scan(root, FEEDBACK, alias=alias, columns=("event_id", "correct"), among=about)
-    return {id for some in words for id in some.filter(some["correct"].is_valid())["event_id"].to_pylist()}
+    feedback = lake.scan(root, FEEDBACK, alias=alias, columns=("event_id", "correct"), among=about)
+    return {id for some in feedback for id in some.filter(some["correct"].is_valid())["event_id"].to_pylist()}
 
 
 def _comparable(reply: InferenceServed) -> bool:

@@ -1,4 +1,4 @@
-"""Derives every decision of a ledger again, from its recorded inputs, and compares."""
+"""The replay of a ledger: every decision derived again from its recorded inputs, and compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 from streams.codec import Undecodable, decode
 from streams.events import DecisionRecorded
 
-Line = tuple[str, bytes]  # where it stands, and one decision's JSON
+Line = tuple[str, bytes]  # its place, and one decision's JSON
 OPERATOR = "operator"  # a human decided: recorded, not derived
 
 
@@ -33,7 +33,7 @@ class Function:
         return int(importlib.import_module(self.module).EDITION)
 
     def load(self) -> Callable[..., Any]:
-        """The function itself."""
+        """Return the function itself."""
         found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.name)
         return found
 
@@ -49,8 +49,8 @@ FUNCTIONS: dict[str, Function] = {
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One decision, derived again. `same` is None where nothing is to be derived. `other`: which edition of the
-    function made it, where that is another than this release's, which would say nothing of it."""
+    """One decision, derived again. `same` is None where nothing is to be derived. `other`: the edition of the function
+    that made it, where that is not this release's, which cannot derive it."""
 
     id: str
     kind: str
@@ -64,13 +64,8 @@ class LedgerError(ValueError):
     """The ledger cannot be read or replayed; the message names file, line and what was expected."""
 
 
-def replay(path: Path, alias: str | None = None) -> Iterator[Replayed]:
-    """Each decision of a ledger file (one JSON object a line), in its order, read as it goes. Raises LedgerError."""
-    return derived(lines(path), alias)
-
-
 def derived(records: Iterable[Line], alias: str | None = None) -> Iterator[Replayed]:
-    """Each decision derived again, repetitions after a crash too. `alias`: only of this one. Raises LedgerError
+    """Yield each decision derived again, repetitions after a crash too. `alias`: only of this one. Raise LedgerError
     naming the place."""
     for place, entry in _decoded(records):
         if alias not in (None, entry.alias):
@@ -83,12 +78,12 @@ def derived(records: Iterable[Line], alias: str | None = None) -> Iterator[Repla
 
 
 def entries(path: Path) -> Iterator[tuple[str, DecisionRecorded]]:
-    """Each decision of a ledger file with its place, read as it goes. Raises LedgerError."""
+    """Yield each decision of a ledger file with its place, read as it goes. Raise LedgerError."""
     return _decoded(lines(path))
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """A ledger file's lines that are not blank. Raises LedgerError where it cannot be read."""
+    """Yield a ledger file's lines that are not blank. Raise LedgerError where it cannot be read."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -99,28 +94,28 @@ def lines(path: Path) -> Iterator[Line]:
 
 
 def derive(entry: DecisionRecorded) -> Replayed:
-    """The decision made again from its inputs, beside the recorded one. Raises LedgerError where it can't be."""
-    told = (entry.id, entry.kind.value, entry.summary)
+    """Repeat the decision from its inputs and compare. Raise LedgerError where that is not possible."""
+    names = (entry.id, entry.kind.value, entry.summary)
     if entry.function == OPERATOR:
-        return Replayed(*told, same=None)
+        return Replayed(*names, same=None)
     if entry.function not in FUNCTIONS:
         known = ", ".join([*FUNCTIONS, OPERATOR])
         raise LedgerError(f"function is {entry.function!r}, expected one of {known}: written by another release?")
     function = FUNCTIONS[entry.function]
     if entry.edition != function.edition:
         made = f"{entry.function} of edition {entry.edition or 'unknown'}, this release has {function.edition}"
-        return Replayed(*told, same=None, other=made)
+        return Replayed(*names, same=None, other=made)
     found = difference(plain(entry.output), again(entry), "output")
-    return Replayed(*told, same=found is None, difference=found or "")
+    return Replayed(*names, same=found is None, difference=found or "")
 
 
 def again(entry: DecisionRecorded) -> Any:
-    """What this release's function decides on the recorded inputs. Raises LedgerError where they are not its own."""
+    """Return the decision of this release's function on the recorded inputs. Raise LedgerError where they misfit."""
     return plain(_call(FUNCTIONS[entry.function], entry.inputs))
 
 
 def difference(recorded: Any, derived: Any, at: str) -> str | None:
-    """The first place where two JSON values differ; None where they are equal to the last bit.
+    """Return the first place where two JSON values differ; None where they are equal to the last bit.
 
     >>> difference({"a": [1.0, 2.0]}, {"a": [1.0, 3.0]}, "output")
     'output.a[1]: recorded 2.0, derived 3.0'
@@ -137,7 +132,7 @@ def difference(recorded: Any, derived: Any, at: str) -> str | None:
 
 
 def plain(value: object) -> Any:
-    """What a reader of the JSON sees.
+    """Return the value as a reader of its JSON sees it.
 
     >>> plain({1: (2, 3)})
     {'1': [2, 3]}
@@ -166,7 +161,7 @@ def _call(function: Function, inputs: dict[str, Any]) -> object:
 
 @cache
 def _signature(function: Function) -> tuple[dict[str, Any], list[str]]:
-    """Types of the arguments, and the names of those that have no default."""
+    """Return the types of the arguments, and the names of those that have no default."""
     call = function.load()
     hints = get_type_hints(call)
     hints.pop("return", None)
@@ -195,7 +190,7 @@ def _nth(values: list[Any], i: int) -> Any:
 
 
 def _equal(recorded: Any, derived: Any) -> bool:
-    """JSON knows one kind of number; true and 1 are not the same."""
+    """Compare two values as JSON: it has one kind of number; true and 1 are not the same."""
     if isinstance(recorded, bool) or isinstance(derived, bool):
         return recorded is derived
     return bool(recorded == derived)

@@ -1,10 +1,11 @@
-"""How each alias is watched, in lines for people: its reference, what is open, and what is not tested and why."""
+"""The status of each alias's watch, in lines: its reference, open alarms, and untested signals with the reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from deploy.operator import alarms
+from deploy.operator.alarms import OpenAlarm, open_alarms
+from deploy.show.times import clock
 from monitor.settings import MonitorSettings
 from monitor.watch import untested
 from monitor.watch.version import Watch
@@ -12,12 +13,12 @@ from streams.judge.memory import JudgeRecord
 
 
 def lines(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Iterator[str]:
-    """Of the version that serves each alias."""
+    """Yield the lines about the version that serves each alias."""
     for alias, memory in sorted(memories.items()):
         watch = memory.judge.watches.get(memory.judge.champion)
         if watch is not None:
             yield f"{alias}: {_stands(settings, watch)}"
-            yield from (f"{alias}: open: {_open(alarm)}" for alarm in alarms.of(memory))
+            yield from (f"{alias}: open: {_open(alarm)}" for alarm in open_alarms(memory))
             for why in untested.words(untested.reasons(settings, watch)):
                 yield f"{alias}: not tested: {why}"
 
@@ -30,6 +31,6 @@ def _stands(settings: MonitorSettings, watch: Watch) -> str:
     )
 
 
-def _open(alarm: alarms.OpenAlarm) -> str:
+def _open(alarm: OpenAlarm) -> str:
     about = f" ({alarm.about})" if alarm.about else ""
-    return f"{alarm.kind}{about} since {alarms.clock(alarm.onset_ms)}: homeostat alarms show {alarm.id[:8]}"
+    return f"{alarm.kind}{about} since {clock(alarm.onset_ms)}: homeostat alarms show {alarm.id[:8]}"

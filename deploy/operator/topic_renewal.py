@@ -1,4 +1,4 @@
-"""What an operator does about a topic that was deleted and created again."""
+"""Topics that were deleted and created again, accepted by an operator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = [topic.name for topic in REMEMBERED]
 
 
 def every(config: Config) -> list[str]:
-    """One line for each topic whose offsets the worker builds on."""
+    """List, a line each, the topics whose offsets the worker builds on."""
     with closing(TopicIds(config.kafka)) as topic_ids:
         found = topic_ids.of(NAMES)
     known = incarnations.known(config.stack.var / "lake")
@@ -28,9 +28,9 @@ def every(config: Config) -> list[str]:
 
 
 def accept(config: Config, topic: str) -> str:
-    """Goes on with the topic as it is now: what was acknowledged of the one before is forgotten, then the lake takes
-    the id. Raises LookupError for a topic that is not known, ValueError for one that was left before, RuntimeError
-    while a worker still reads it."""
+    """Accept the topic as it is now: forget the acknowledged offsets of the one before, then record the id in the lake.
+    Raise LookupError for a topic that is not known, ValueError for one that was left before, RuntimeError while a
+    worker still reads it."""
     if topic not in NAMES:
         raise LookupError(f"topic is {topic!r}, expected one of {', '.join(NAMES)}")
     root = config.stack.var / "lake"
@@ -46,7 +46,7 @@ def accept(config: Config, topic: str) -> str:
 
 
 def forget_acknowledged(kafka: KafkaSettings, group: str, topic: str, until: float = 0.0) -> None:
-    """Deletes what the group committed of a topic. Raises RuntimeError where a member of the group still reads it at
+    """Delete the group's committed offsets of a topic. Raise RuntimeError where a member of the group still reads it at
     `until`, of the monotonic clock."""
     with closing(KafkaAdminClient(client_id="homeostat-renewal", **kafka.client)) as admin:
         (described,) = admin.describe_topics([topic])
@@ -58,7 +58,7 @@ def forget_acknowledged(kafka: KafkaSettings, group: str, topic: str, until: flo
 
 
 def _refused(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> str:
-    """Why the group's offsets cannot be deleted; empty once they are."""
+    """Delete the group's offsets. Return why that is refused; empty once they are deleted."""
     try:
         done = admin.delete_group_offsets(group, places)
     except GroupIdNotFoundError:
@@ -72,5 +72,5 @@ def _line(topic: str, id: str, known: list[str]) -> str:
     if not known:
         return f"{topic}  {id}  not taken yet"
     if known[-1] != id:
-        return f"{topic}  {id}  was made anew: `homeostat topics accept {topic}` goes on with it"
+        return f"{topic}  {id}  was created again: `homeostat topics accept {topic}` goes on with it"
     return f"{topic}  {id}  known" + (f", after {len(known) - 1} before it" if len(known) > 1 else "")

@@ -1,4 +1,4 @@
-"""Operators' commands that name a version: its files are looked at before anything is written."""
+"""Versions that an operator promotes or mirrors to: their files are checked before anything is written."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BY = "cli"
 
 
 def promote(config: Config, alias: str, version: str, *, keep_previous: bool = True) -> RouteWritten:
-    """Makes the version the champion at once. Raises LookupError where it is not in the store, ValueError where no
-    engine may read it or has room for it; nothing is written then."""
+    """Promote the version at once. Raise LookupError where it is not in the store, ValueError where no engine may read
+    it or has room for it; nothing is written then."""
     digest, rank = found(config, alias, version)
     return operations.promote(
         config.kafka, alias, version, digest, BY, limits=limits(config), rank=rank, keep_previous=keep_previous
@@ -23,7 +23,7 @@ def promote(config: Config, alias: str, version: str, *, keep_previous: bool = T
 
 
 def shadow(config: Config, alias: str, version: str | None) -> RouteWritten:
-    """Mirrors the alias's requests to the version, None: to nobody. Raises as `promote`."""
+    """Mirror the alias's requests to the version, None: to no version. Raise as `promote`."""
     if version is None:
         return operations.shadow(config.kafka, alias, None, BY)
     digest, rank = found(config, alias, version)
@@ -31,12 +31,12 @@ def shadow(config: Config, alias: str, version: str | None) -> RouteWritten:
 
 
 def limits(config: Config) -> Limits:
-    """What the stack's engines have room for."""
+    """Return the room for adapters of the stack's engines."""
     return Limits(config.stack.max_loras, config.stack.max_lora_rank)
 
 
 def found(config: Config, alias: str, version: str) -> tuple[str, int]:
-    """Digest and rank of a version in the store."""
+    """Return digest and rank of a version in the store. Raise as `promote`."""
     digest, root = digest_of(config, alias, version), config.stack.var / "adapters"
     folder = adapter_path(root, alias, digest)
     adapters.check(folder, root)

@@ -1,4 +1,4 @@
-"""How pictures are drawn: as SVG that takes its colours from the page, so that they are right in light and dark."""
+"""Pictures as SVG that takes its colours from the page, so that they are right in light and dark."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ COLOURS = {
 
 
 def tone(name: str) -> str:
-    """What to draw with, so that the page's colour of this name shows."""
+    """Return the stand-in to draw with, so that the page's colour of this name shows."""
     return COLOURS[name][0]
 
 
 def svg(draw: Callable[[], Figure]) -> str:
-    """A figure as an SVG element, ready to stand in a page; the same figure gives the same text."""
+    """Return a figure as an SVG element, ready to stand in a page; the same figure gives the same text."""
     import matplotlib
 
     matplotlib.use("svg", force=False)
@@ -43,13 +43,13 @@ def svg(draw: Callable[[], Figure]) -> str:
     }
     with matplotlib.rc_context(style):
         out, figure = io.StringIO(), draw()
-        _settle(figure)
+        _round_places(figure)
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         return themed(out.getvalue())
 
 
-def _settle(figure: Figure) -> None:
-    """Axes where the layout put them, without its last digits, which are not always the same."""
+def _round_places(figure: Figure) -> None:
+    """Round the places of the axes: the last digits of the layout are not always the same."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axis in figure.axes:
@@ -58,7 +58,7 @@ def _settle(figure: Figure) -> None:
 
 
 def themed(svg: str) -> str:
-    """The drawing without its XML head, its stand-ins replaced by CSS variables."""
+    """Return the drawing without its XML head, its stand-ins replaced by CSS variables."""
     svg = svg[svg.index("<svg") :]
     for name, (stand_in, colour) in COLOURS.items():
         svg = svg.replace(stand_in, f"var(--{name}, {colour})")
@@ -66,7 +66,7 @@ def themed(svg: str) -> str:
 
 
 def plain(axis: Axes) -> None:
-    """Nothing but what is measured."""
+    """Remove everything from the axis but the measured."""
     for side in ("top", "right", "left", "bottom"):
         axis.spines[side].set_visible(False)
     axis.tick_params(colors=tone("soft"), length=0, labelsize=9)
@@ -75,14 +75,14 @@ def plain(axis: Axes) -> None:
 
 
 def halo() -> list[Any]:
-    """Around words that may lie on a line: they stay readable."""
+    """Return the halo of words that may lie on a line, so that they stay readable."""
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=5, foreground=tone("paper"))]
 
 
 def title(axis: Axes, title: str, note: str) -> None:
-    """Above the axis, with a note beside it."""
+    """Write the title above the axis, with a note next to it."""
     options: dict[str, Any] = {"textcoords": "offset points", "xycoords": "axes fraction", "va": "bottom"}
     axis.annotate(title, (0, 1), (0, 5), fontsize=11.5, fontweight="bold", color=tone("ink"), **options)
     axis.annotate(note, (0.175, 1), (0, 6), fontsize=8.5, color=tone("soft"), **options)

@@ -1,4 +1,4 @@
-"""How sure a share is."""
+"""Confidence intervals of shares."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Point:
 
 
 def wilson(right: int, count: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's interval of a share (1927), 95 % by default; everything is possible when nothing was counted.
+    """Return Wilson's interval of a share (1927), 95 % by default; everything is possible where nothing was counted.
 
     >>> [round(bound, 3) for bound in wilson(95, 100)]
     [0.888, 0.978]

@@ -1,4 +1,4 @@
-"""Progress of long work on the terminal: a bar where there is one, else a line now and then."""
+"""Progress of long work: a bar on a terminal, else a line every PLAIN_EVERY_S."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAIN_EVERY_S = 15.0
 
 @contextmanager
 def meter(console: Console, what: str) -> Iterator[Callable[[int, int, float], None]]:
-    """Yields `(step, steps, loss)`, as `retrain.training.train.OnStep` wants it."""
+    """Yield a function of `(step, steps, loss)`, as `retrain.training.train.OnStep` is one."""
     if not console.is_terminal:
         yield _plain(console, what)
         return

@@ -1,4 +1,4 @@
-"""What `up` and `down` show on the terminal: one line a process."""
+"""Progress of `up` and `down` on the terminal, and the table of `status`: one line a process."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from deploy.stack.launch import Progress, Report
-from deploy.stack.lifecycle import Status
+from deploy.stack.launch import ProcessState, Report
+from deploy.stack.lifecycle import ProcessStatus
 
 STYLES = {
-    Progress.WAITING: "dim",
-    Progress.STARTING: "cyan",
-    Progress.READY: "green",
-    Progress.RUNNING: "green",
-    Progress.FAILED: "bold red",
-    Progress.STOPPED: "yellow",
+    ProcessState.WAITING: "dim",
+    ProcessState.STARTING: "cyan",
+    ProcessState.READY: "green",
+    ProcessState.RUNNING: "green",
+    ProcessState.FAILED: "bold red",
+    ProcessState.STOPPED: "yellow",
 }
 
 
 @contextmanager
 def shown(console: Console) -> Iterator[Report]:
-    """A report that draws live lines on a terminal, and plain lines where the output is none."""
+    """Yield a report that draws live lines on a terminal, and plain lines elsewhere."""
     if not console.is_terminal:
         yield lambda name, progress, detail: _plain(console, name, progress, detail)
         return
     lines: dict[str, RenderableType] = {}
     with Live(console=console, refresh_per_second=10) as live:
 
-        def report(name: str, progress: Progress, detail: str) -> None:
+        def report(name: str, progress: ProcessState, detail: str) -> None:
             lines[name] = line(name, progress, detail)
             live.update(Group(*lines.values()))
 
         yield report
 
 
-def line(name: str, progress: Progress, detail: str) -> RenderableType:
-    """`  engine-0   ready in 41.2 s`."""
+def line(name: str, progress: ProcessState, detail: str) -> RenderableType:
+    """Return a line such as `  engine-0   ready in 41.2 s`."""
     text = Text.assemble(f" {name:<12} ", (f"{progress.value} {detail}".rstrip(), STYLES[progress]))
-    return Spinner("dots", text) if progress == Progress.STARTING else Text("  ") + text
+    return Spinner("dots", text) if progress == ProcessState.STARTING else Text("  ") + text
 
 
-def table(statuses: list[Status]) -> Table:
-    """`homeostat status`."""
+def table(statuses: list[ProcessStatus]) -> Table:
+    """Return the table of `homeostat status`."""
     drawn = Table("process", "state", "pid", "ports", "memory", "log", box=None, header_style="bold")
     for status in statuses:
         style = {"ready": "green", "starting": "cyan"}.get(status.state, "dim")
@@ -62,6 +62,6 @@ def table(statuses: list[Status]) -> Table:
     return drawn
 
 
-def _plain(console: Console, name: str, progress: Progress, detail: str) -> None:
-    if progress != Progress.WAITING:
+def _plain(console: Console, name: str, progress: ProcessState, detail: str) -> None:
+    if progress != ProcessState.WAITING:
         console.print(f"  {name:<12} {progress.value} {detail}".rstrip(), highlight=False)

@@ -1,7 +1,7 @@
-"""Is a broker there? Asked before a command needs one: Kafka's own clients try for half a minute, and then say that
-they timed out.
+"""The check that a broker answers, made before a command needs one: Kafka's own clients try for half a minute, and then
+report a timeout.
 
-Whoever answers the first question that a client may ask (ApiVersions, before any password) is a broker that works."""
+A server that answers the first request that a client may send (ApiVersions, before any password) is a broker."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ class KafkaAway(OSError):
 
 
 def reached(kafka: KafkaSettings, wait_s: float = ANSWER_S) -> KafkaSettings:
-    """Returns settings for clients that do not try for long, once a broker answers. Raises KafkaAway."""
+    """Return settings for clients that do not try for long, once a broker answers. Raise KafkaAway."""
     servers = [server.strip() for server in kafka.bootstrap.split(",") if server.strip()]
-    told: queue.Queue[str] = queue.Queue()
+    answers: queue.Queue[str] = queue.Queue()
     secured = str(kafka.options.get("security_protocol", "")).endswith("SSL")
     for server in servers:
-        threading.Thread(target=_told, args=(server, secured, wait_s, told.put), daemon=True).start()
-    why = _first(told, len(servers), wait_s)
+        threading.Thread(target=_ask, args=(server, secured, wait_s, answers.put), daemon=True).start()
+    why = _first(answers, len(servers), wait_s)
     if why:
         raise KafkaAway(f"Kafka at {kafka.bootstrap} {why}: {REMEDY}")
     return replace(kafka, options={"bootstrap_timeout_ms": CONNECT_MS, **kafka.options})
 
 
-def _first(told: queue.Queue[str], servers: int, wait_s: float) -> str:
-    """Empty as soon as one server answered, else why none did."""
+def _first(answers: queue.Queue[str], servers: int, wait_s: float) -> str:
+    """Return an empty text as soon as one server answered, else why none did."""
     why, deadline = "has no address", time.monotonic() + wait_s
     for _ in range(servers):
         try:
-            why = told.get(timeout=max(0.0, deadline - time.monotonic()))
+            why = answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             return f"does not answer within {wait_s:g} s"
         if not why:
@@ -50,13 +50,13 @@ def _first(told: queue.Queue[str], servers: int, wait_s: float) -> str:
     return why
 
 
-def _told(server: str, secured: bool, wait_s: float, tell: Callable[[str], None]) -> None:
-    """Tells why a server cannot be used; nothing where it answers."""
+def _ask(server: str, secured: bool, wait_s: float, put: Callable[[str], None]) -> None:
+    """Put the reason why a server cannot be used; an empty text where it answers."""
     try:
-        tell("" if asked(server, secured, wait_s) else "hangs up without an answer")
-    except ssl.SSLError:  # somebody is there; what it wants is for the client to show that is made then
-        tell("")
+        put("" if asked(server, secured, wait_s) else "hangs up without an answer")
+    except ssl.SSLError:  # a server is there; its demands are for the client to show that is made then
+        put("")
     except TimeoutError:
-        tell(f"does not answer within {wait_s:g} s")
+        put(f"does not answer within {wait_s:g} s")
     except (OSError, ValueError) as error:
-        tell(f"cannot be reached ({getattr(error, 'strerror', None) or error})")
+        put(f"cannot be reached ({getattr(error, 'strerror', None) or error})")

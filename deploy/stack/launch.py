@@ -1,4 +1,4 @@
-"""Brings a set of processes up in the order of their needs, in parallel where they need nothing from each other."""
+"""The start of a set of processes in the order of their needs, in parallel where they are independent."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from deploy.stack import ports, processes
 from deploy.stack.processes import Child, ProcessFailed, Spec
 
 
-class Progress(StrEnum):
-    """What `Report` is told about a process."""
+class ProcessState(StrEnum):
+    """The state of a process, as `Report` takes it."""
 
     WAITING = "waiting"
     STARTING = "starting"
@@ -25,17 +25,17 @@ class Progress(StrEnum):
     STOPPED = "stopped"
 
 
-Report = Callable[[str, Progress, str], None]  # name, what happened, detail
+Report = Callable[[str, ProcessState, str], None]  # name, state, detail
 
 
-def silent(name: str, progress: Progress, detail: str) -> None:
-    """A report for nobody."""
+def silent(name: str, progress: ProcessState, detail: str) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One process of a stack. `prepare` makes its Spec when its turn comes (it may fetch, format or unpack);
-    `then` runs once it is ready, before whoever needs it starts."""
+    `then` runs once it is ready, before the processes that need it start."""
 
     name: str
     prepare: Callable[[], Spec]
@@ -54,7 +54,7 @@ class _Going:
 
 
 class Launch:
-    """One `up`: starts what is missing, waits for all; on any failure stops what this launch has started."""
+    """One `up`: it starts the missing processes and waits for all; on any failure it stops those that it started."""
 
     def __init__(self, members: Sequence[Member], var: Path, report: Report = silent) -> None:
         self._members = {member.name: member for member in members}
@@ -65,7 +65,7 @@ class Launch:
         self.started: list[Child] = []
 
     def run(self, poll_s: float = 0.1) -> list[str]:
-        """The names of the processes that it started. Raises what the first failure raised."""
+        """Start, and return the names of the processes that were started. Raise the first failure."""
         try:
             self._check_ports()
             while len(self._done) < len(self._members):
@@ -78,7 +78,7 @@ class Launch:
 
     def _check_ports(self) -> None:
         for member in self._members.values():
-            self._report(member.name, Progress.WAITING, "")
+            self._report(member.name, ProcessState.WAITING, "")
             if processes.find(member.name, self._var) is None:
                 for key, port in member.ports:
                     ports.check(port, key)
@@ -98,7 +98,7 @@ class Launch:
             spec = Spec(member.name, child.command, member.ready, member.timeout_s)
             self._going[member.name] = _Going(child, spec, time.monotonic())
             return
-        self._report(member.name, Progress.STARTING, "")
+        self._report(member.name, ProcessState.STARTING, "")
         began = time.monotonic()
         spec = member.prepare()
         child = processes.start(spec, self._var)
@@ -111,24 +111,24 @@ class Launch:
             if not processes.is_ready(going.spec, going.child, self._var, waited):
                 return
         except ProcessFailed as failure:
-            self._report(member.name, Progress.FAILED, str(failure).partition("\n")[0])
+            self._report(member.name, ProcessState.FAILED, str(failure).partition("\n")[0])
             raise
         member.then()
         self._done.add(member.name)
         if going.child in self.started:
-            self._report(member.name, Progress.READY, f"in {time.monotonic() - going.since:.1f} s")
+            self._report(member.name, ProcessState.READY, f"in {time.monotonic() - going.since:.1f} s")
         else:
-            self._report(member.name, Progress.RUNNING, f"pid {going.child.pid}")
+            self._report(member.name, ProcessState.RUNNING, f"pid {going.child.pid}")
 
     def _undo(self) -> None:
         for child in reversed(self.started):
             processes.stop(child, self._var)
-            self._report(child.name, Progress.STOPPED, "")
+            self._report(child.name, ProcessState.STOPPED, "")
 
 
 def bring_down(order: Sequence[str], var: Path, report: Report = silent) -> list[str]:
-    """Stops every process that has a state file: those of `order` last to first, before them what else is there.
-    Returns the names of those that were running."""
+    """Stop every process that has a state file: first those that `order` lacks, then those of `order`, last to first.
+    Return the names of those that were running."""
     known = processes.names(var)
     others = [name for name in known if name not in order]
     stopped = []
@@ -136,13 +136,13 @@ def bring_down(order: Sequence[str], var: Path, report: Report = silent) -> list
         child = processes.remembered(name, var)
         if child is not None and processes.stop(child, var):
             stopped.append(name)
-            report(name, Progress.STOPPED, "")
+            report(name, ProcessState.STOPPED, "")
     return stopped
 
 
 @contextmanager
 def alone(var: Path) -> Iterator[None]:
-    """Only one `up` or `down` at a time; RuntimeError when another one is at work."""
+    """Allow one `up` or `down` at a time. Raise RuntimeError when another one is at work."""
     path = var / "run" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:

@@ -12,13 +12,12 @@ from typing import Protocol
 from deploy.stack import ports, processes
 from deploy.stack import requirements as checks
 from deploy.stack.broker import reached
-from deploy.stack.cache import cache_folder
-from deploy.stack.engine import Engine, answers_ok, available_cores, device, share, warm_up
-from deploy.stack.kafka import EmbeddedKafka, create_topics
+from deploy.stack.engine import EngineProcess, answers_ok, available_cores, device, share, warm_up
+from deploy.stack.kafka import EmbeddedKafka
 from deploy.stack.launch import Launch, Member, Report, alone, bring_down, silent
 from deploy.stack.processes import Spec
-from deploy.stack.settings import StackSettings as StackSettings
-from deploy.stack.topics import create_missing
+from deploy.stack.settings import StackSettings
+from deploy.stack.topics import create_missing, create_topics
 from retrain.base_model import check_model, prepare
 from streams.log.read import KafkaSettings
 
@@ -37,8 +36,8 @@ class Stacked(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """How one process of the stack is."""
+class ProcessStatus:
+    """The status of one process of the stack."""
 
     name: str
     state: str  # "ready", "starting" (alive, does not answer yet), or "stopped"
@@ -49,8 +48,8 @@ class Status:
 
 
 def up(config: Stacked, config_path: Path | None = None, report: Report = silent) -> list[str]:
-    """Starts what does not run yet and returns its names once everything answers. On failure everything that this
-    call started is stopped again, and the error says what to do."""
+    """Start the processes that do not run yet. Return their names once everything answers. On failure stop everything
+    that this call started, and raise an error that says what to do."""
     settings = config.stack
     with alone(settings.var):
         everyone = members(config, config_path)
@@ -62,20 +61,20 @@ def up(config: Stacked, config_path: Path | None = None, report: Report = silent
 
 
 def down(config: Stacked, report: Report = silent) -> list[str]:
-    """Stops everything that any `up` started, last first; returns the names of what was running."""
+    """Stop everything that any `up` started, last first. Return the names of the processes that were running."""
     with alone(config.stack.var):
         return bring_down([member.name for member in members(config, None)], config.stack.var, report)
 
 
-def status(config: Stacked) -> list[Status]:
-    """Every process of the stack, in the order of their start."""
+def status(config: Stacked) -> list[ProcessStatus]:
+    """Return the status of every process of the stack, in the order of their start."""
     asked = members(config, None)
     with ThreadPoolExecutor(len(asked)) as pool:  # those that hang are waited for at once
         return list(pool.map(lambda member: _status(member, config.stack.var), asked))
 
 
 def members(config: Stacked, config_path: Path | None) -> list[Member]:
-    """The stack's processes; nothing is started, fetched or read."""
+    """List the stack's processes; nothing is started, fetched or read."""
     settings = config.stack
     engines = [_engine(settings, replica) for replica in range(len(settings.engine_ports))]
     kafka = [_kafka(settings)] if settings.embedded_kafka else []
@@ -85,16 +84,16 @@ def members(config: Stacked, config_path: Path | None) -> list[Member]:
 
 
 def model_folder(settings: StackSettings) -> Path:
-    """The base model's folder; unpacks the demo's into the cache where it is not yet. Raises FileNotFoundError or
-    ValueError when the configured one is no model."""
+    """Return the base model's folder; unpack the demo's into the cache where it is not yet. Raise FileNotFoundError
+    or ValueError where the configured one is no model."""
     if settings.model is None:
-        return prepare((settings.cache or cache_folder()) / "models")
+        return prepare(settings.cache_path() / "models")
     check_model(settings.model)
     return settings.model
 
 
 def _kafka(settings: StackSettings) -> Member:
-    broker = EmbeddedKafka(settings.var / "kafka", settings.kafka_port, settings.cache or cache_folder())
+    broker = EmbeddedKafka(settings.var / "kafka", settings.kafka_port, settings.cache_path())
     return Member(
         "kafka",
         broker.spec,
@@ -122,7 +121,7 @@ def _engine_spec(settings: StackSettings, replica: int) -> Spec:
 
     model, port = model_folder(settings), settings.engine_ports[replica]
     cores = share(replica, len(settings.engine_ports), available_cores(), settings.cpu_share)
-    engine = Engine(model, port, device(settings.device), settings, chat_template_for(model), cores)
+    engine = EngineProcess(model, port, device(settings.device), settings, chat_template_for(model), cores)
     return Spec(f"engine-{replica}", engine.command(), engine.healthy, settings.start_timeout_s, engine.environment())
 
 
@@ -130,14 +129,15 @@ def _role(settings: StackSettings, name: str, config_path: Path | None, after: t
     role = "gateway" if name in settings.gateways() else name
     keys = _ports(settings, name)
     ready = partial(answers_ok, f"http://127.0.0.1:{keys[-1][1]}/{'healthz' if role == 'gateway' else 'metrics'}")
-    told = (("--name", name) if name != role else (), ("--config", str(config_path)) if config_path else ())
-    command = (sys.executable, "-m", "deploy.cli", "run", role, *told[0], *told[1])
+    named = ("--name", name) if name != role else ()
+    configured = ("--config", str(config_path)) if config_path else ()
+    command = (sys.executable, "-m", "deploy.cli", "run", role, *named, *configured)
     spec = Spec(name, command, ready, ROLE_TIMEOUT_S, grace_s=ROLE_GRACE_S)
     return Member(name, lambda: spec, ready, keys, after, ROLE_TIMEOUT_S)
 
 
 def _ports(settings: StackSettings, name: str) -> tuple[tuple[str, int], ...]:
-    """The ports that a role's process listens on, with their keys; the last one tells whether it is ready."""
+    """Return the ports that a role's process listens on, with their keys; the last one answers once it is ready."""
     if name == "gateway":
         gateway = ("stack.gateway_port", settings.gateway_port)
         return (gateway, ("stack.gateway_admin_port", settings.gateway_admin_port))
@@ -147,11 +147,11 @@ def _ports(settings: StackSettings, name: str) -> tuple[tuple[str, int], ...]:
     return ((f"stack.{key}", getattr(settings, key)),)
 
 
-def _status(member: Member, var: Path) -> Status:
+def _status(member: Member, var: Path) -> ProcessStatus:
     listening = tuple(port for _, port in member.ports)
     child = processes.find(member.name, var)
     log = processes.log_file(var, member.name)
     if child is None:
-        return Status(member.name, "stopped", listening, log=log if log.exists() else None)
+        return ProcessStatus(member.name, "stopped", listening, log=log if log.exists() else None)
     state = "ready" if member.ready() else "starting"
-    return Status(member.name, state, listening, child.pid, processes.memory_bytes(child), log)
+    return ProcessStatus(member.name, state, listening, child.pid, processes.memory_bytes(child), log)

@@ -1,4 +1,4 @@
-"""TCP ports: is it free, who has it, which are free."""
+"""TCP ports: free ones, taken ones and their holders."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ HOST = "127.0.0.1"
 
 
 class PortTaken(OSError):
-    """A port we need cannot be had; the message names it, its holder, its configuration key and the way out."""
+    """A port is not available; the message names it, its holder, its configuration key and a remedy."""
 
 
 def check(port: int, key: str, host: str = HOST) -> None:
-    """Returns if `port` can be bound now; raises PortTaken if not."""
+    """Check that `port` can be bound now. Raise PortTaken if not."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -26,7 +26,7 @@ def check(port: int, key: str, host: str = HOST) -> None:
 
 
 def free(count: int = 1, host: str = HOST) -> list[int]:
-    """Different ports that are free now."""
+    """Return different ports that are free now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
         for each in sockets:
@@ -35,7 +35,7 @@ def free(count: int = 1, host: str = HOST) -> list[int]:
 
 
 def answers(port: int, host: str = HOST, timeout_s: float = 0.5) -> bool:
-    """True if something accepts connections at the port."""
+    """Check that something accepts connections at the port."""
     try:
         socket.create_connection((host, port), timeout=timeout_s).close()
     except OSError:
@@ -44,7 +44,7 @@ def answers(port: int, host: str = HOST, timeout_s: float = 0.5) -> bool:
 
 
 def holder(port: int) -> str:
-    """Who listens at the port, as far as we may see: `java (pid 4711)`, or `another process`."""
+    """Return the process that listens at the port, as far as it is visible: `java (pid 4711)`, or `another process`."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if (

@@ -1,4 +1,4 @@
-"""Child processes that outlive the command that started them: start, wait until ready, find again, stop.
+"""Child processes that outlive the command that started them: they are started, found again, and stopped.
 
 State is one file per process, `var/run/<name>.json`; output goes to `var/log/<name>.log`. A process is known by its
 pid and its start time together, so that a recycled pid is never taken for ours, and never killed.
@@ -20,7 +20,7 @@ import psutil
 
 from streams.private_files import UMASK, private_folder, private_opener
 
-# The processes of a stack import the same libraries, gigabytes of them: what one has compiled the next need not.
+# The processes of a stack import the same libraries, gigabytes of them: the next need not compile them again.
 SHARED_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
@@ -30,7 +30,7 @@ class ProcessFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What to run and how to tell that it is ready. `environment` is added to ours."""
+    """A command to run, and the check that it is ready. `environment` is added to ours."""
 
     name: str
     command: tuple[str, ...]
@@ -42,7 +42,7 @@ class Spec:
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A process we started; what `var/run/<name>.json` holds."""
+    """A process that was started, as `var/run/<name>.json` holds it."""
 
     name: str
     pid: int
@@ -52,7 +52,7 @@ class Child(msgspec.Struct, frozen=True):
 
 
 def start(spec: Spec, var: Path) -> Child:
-    """Starts it in a session of its own, detached from the terminal. It may not be ready yet."""
+    """Start it in a session of its own, detached from the terminal. It may not be ready yet."""
     log = log_file(var, spec.name)
     private_folder(log.parent)
     with open(log, "ab", opener=private_opener) as output:
@@ -72,7 +72,7 @@ def start(spec: Spec, var: Path) -> Child:
 
 
 def wait_ready(spec: Spec, child: Child, var: Path, poll_s: float = 0.1) -> float:
-    """Seconds until `spec.ready()` was true. Raises ProcessFailed when it dies first or takes too long."""
+    """Wait until `spec.ready()`. Return the seconds; raise ProcessFailed when it dies first or takes too long."""
     began = time.monotonic()
     while not is_ready(spec, child, var, time.monotonic() - began):
         time.sleep(poll_s)
@@ -80,17 +80,17 @@ def wait_ready(spec: Spec, child: Child, var: Path, poll_s: float = 0.1) -> floa
 
 
 def is_ready(spec: Spec, child: Child, var: Path, waited_s: float) -> bool:
-    """Whether it is ready now. Raises ProcessFailed when it has died, or is not ready after `spec.timeout_s`."""
+    """Check that it is ready now. Raise ProcessFailed when it has died, or is not ready after `spec.timeout_s`."""
     ready = spec.ready()
     if not alive(child):
-        raise ProcessFailed(f"{spec.name} ended {waited_s:.0f} s after its start{_last_words(var, spec.name)}")
+        raise ProcessFailed(f"{spec.name} ended {waited_s:.0f} s after its start{_log_tail(var, spec.name)}")
     if not ready and waited_s > spec.timeout_s:
-        raise ProcessFailed(f"{spec.name} was not ready within {spec.timeout_s:g} s{_last_words(var, spec.name)}")
+        raise ProcessFailed(f"{spec.name} was not ready within {spec.timeout_s:g} s{_log_tail(var, spec.name)}")
     return ready
 
 
 def find(name: str, var: Path) -> Child | None:
-    """The process of that name if it is still alive; a state file without its process is removed."""
+    """Return the process of that name if it is still alive; remove a state file without its process."""
     child = remembered(name, var)
     if child is None or alive(child):
         return child
@@ -100,7 +100,7 @@ def find(name: str, var: Path) -> Child | None:
 
 
 def remembered(name: str, var: Path) -> Child | None:
-    """What the state file says, alive or not."""
+    """Return the process of the state file, alive or not."""
     try:
         return msgspec.json.decode(state_file(var, name).read_bytes(), type=Child)
     except (FileNotFoundError, msgspec.MsgspecError):
@@ -108,19 +108,19 @@ def remembered(name: str, var: Path) -> Child | None:
 
 
 def names(var: Path) -> list[str]:
-    """Every process that has a state file."""
+    """List every process that has a state file."""
     return sorted(path.stem for path in (var / "run").glob("*.json"))
 
 
 def alive(child: Child) -> bool:
-    """True while this very process runs, or any thread of it: what it holds, a port say, is free only then."""
+    """Check that this very process runs, or any thread of it: its ports, say, are free only after the last one."""
     return start_time(child.pid) == child.started and _runs(child.pid)
 
 
 def stop(child: Child, var: Path) -> bool:
-    """SIGTERM to the process, after `grace_s` SIGKILL to what is left of its group. False if it was gone already.
+    """Send SIGTERM to the process, and after `grace_s` SIGKILL to the rest of its group. Return False if it was gone.
 
-    Never touches a process that only happens to have the same pid."""
+    Another process with the same pid is never touched."""
     was_alive = alive(child)
     if was_alive:
         _signal(child.pid, signal.SIGTERM)
@@ -132,7 +132,7 @@ def stop(child: Child, var: Path) -> bool:
 
 
 def memory_bytes(child: Child) -> int:
-    """Resident memory of the process and everything below it; 0 when it is gone."""
+    """Return the resident memory of the process and its children; 0 when it is gone."""
     if not alive(child):
         return 0
     total = 0
@@ -145,8 +145,8 @@ def memory_bytes(child: Child) -> int:
 
 
 def start_time(pid: int) -> float | None:
-    """When the process began, in a unit that only serves comparison: the kernel's own count where there is one,
-    because the wall clock may be set while a stack runs. None when there is no such process."""
+    """Return the start of the process, in a unit that only serves comparison: the kernel's own count where there is
+    one, because the wall clock may be set while a stack runs. None when there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return float(fields[19])
@@ -159,7 +159,7 @@ def start_time(pid: int) -> float | None:
 
 
 def tail(var: Path, name: str, lines: int = 15) -> list[str]:
-    """The last lines of its log, without the frames of Java's stack traces: they would hide the message."""
+    """Return the last lines of its log, without the frames of Java's stack traces: they would hide the message."""
     try:
         with log_file(var, name).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 65_536))
@@ -170,10 +170,12 @@ def tail(var: Path, name: str, lines: int = 15) -> list[str]:
 
 
 def log_file(var: Path, name: str) -> Path:
+    """Return the path of its log."""
     return var / "log" / f"{name}.log"
 
 
 def state_file(var: Path, name: str) -> Path:
+    """Return the path of its state file."""
     return var / "run" / f"{name}.json"
 
 
@@ -184,9 +186,9 @@ def _write(path: Path, child: Child) -> None:
     temporary.replace(path)
 
 
-def _last_words(var: Path, name: str) -> str:
-    said = tail(var, name)
-    return f"; {log_file(var, name)} ends with:\n" + "\n".join(f"  | {line}" for line in said) if said else ""
+def _log_tail(var: Path, name: str) -> str:
+    lines = tail(var, name)
+    return f"; {log_file(var, name)} ends with:\n" + "\n".join(f"  | {line}" for line in lines) if lines else ""
 
 
 def _wait_gone(child: Child, timeout_s: float) -> None:
@@ -197,15 +199,15 @@ def _wait_gone(child: Child, timeout_s: float) -> None:
 
 
 def _group(child: Child) -> list[psutil.Process]:
-    """What lives in the process's group. A group's number is not reused while it has members, so a leader that
-    started at another time means that the group is somebody else's."""
+    """Return the living members of the process's group. A group's number is not reused while it has members, so a
+    leader that started at another time means that the group is another one."""
     if start_time(child.pid) not in (None, child.started):
         return []
     return [p for p in psutil.process_iter() if _group_of(p.pid) == child.pid and _runs(p.pid)]
 
 
 def _runs(pid: int) -> bool:
-    """A zombie does not, unless only its first thread is one: so is a process of many threads while it dies."""
+    """Check that it runs. A zombie does not, unless only its first thread is one, as in a process that dies."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1

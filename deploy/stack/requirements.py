@@ -1,4 +1,4 @@
-"""What the machine must have before anything is started: a model, memory, disk. Errors say what to do."""
+"""Requirements on the machine before anything is started: a model, memory, disk. Errors say what to do."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from retrain.base_model import check_model
 
 GIB = 1024**3
 DISK_NEEDED = 4 * GIB  # logs, events, lake, adapters and checkpoints of a demo, with room
-ENGINE_OVERHEAD = 3 * GIB  # vLLM's two processes beside weights and KV cache, measured
+ENGINE_OVERHEAD = 3 * GIB  # vLLM's two processes without weights and KV cache, measured
 DEMO_WEIGHTS = int(1.1 * GIB)
 WEIGHTS = ("*.safetensors", "*.bin")
 
 
 class NotEnough(OSError):
-    """The machine lacks memory or disk for what was asked."""
+    """The machine lacks memory or disk."""
 
 
 def require(settings: StackSettings, engines: Sequence[str]) -> None:
-    """Returns if the replicas named can be started here. Raises FileNotFoundError or ValueError when the model is
-    none, NotEnough for memory and disk."""
+    """Check that the replicas named can be started here. Raise FileNotFoundError or ValueError where the model is none,
+    NotEnough for memory and disk."""
     existing = nearest_folder(settings.var)
     check_disk(existing, shutil.disk_usage(existing).free)
     if engines and settings.model is not None:
@@ -34,6 +34,7 @@ def require(settings: StackSettings, engines: Sequence[str]) -> None:
 
 
 def check_disk(folder: Path, free: int) -> None:
+    """Raise NotEnough where too little disk is free."""
     if free < DISK_NEEDED:
         raise NotEnough(
             f"{folder}: {free / GIB:.1f} GiB free, expected {DISK_NEEDED / GIB:.0f} GiB; free some, or set stack.var"
@@ -41,6 +42,7 @@ def check_disk(folder: Path, free: int) -> None:
 
 
 def check_memory(needed: int, available: int) -> None:
+    """Raise NotEnough where too little memory is available."""
     if available < needed:
         raise NotEnough(
             f"{available / GIB:.1f} GiB of memory available, vLLM needs about {needed / GIB:.1f} GiB; close other "
@@ -49,18 +51,18 @@ def check_memory(needed: int, available: int) -> None:
 
 
 def engine_bytes(settings: StackSettings) -> int:
-    """About how much memory one replica takes on a CPU."""
+    """Estimate the memory that one replica takes on a CPU."""
     weights = weights_bytes(settings.model) if settings.model else DEMO_WEIGHTS
     return ENGINE_OVERHEAD + 2 * weights + int(settings.kv_cache_gb * GIB)
 
 
 def weights_bytes(folder: Path) -> int:
-    """The size of the model's weight files."""
+    """Return the size of the model's weight files."""
     return sum(path.stat().st_size for pattern in WEIGHTS for path in folder.glob(pattern))
 
 
 def nearest_folder(path: Path) -> Path:
-    """The path, or its first parent that exists."""
+    """Return the path, or its first parent that exists."""
     path = path.absolute()
     while not path.exists():
         path = path.parent

@@ -1,8 +1,10 @@
-"""What the operator decides about the stack on one machine; checked once, when made."""
+"""The operator's settings for the stack on one machine; checked once, when made."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,7 +53,7 @@ class StackSettings:
         _require("start_timeout_s", self.start_timeout_s, self.start_timeout_s > 0, "a positive number of seconds")
 
     def ports(self) -> dict[str, int]:
-        """Every port with its key in the configuration."""
+        """Return every port with its key in the configuration."""
         named = {
             "gateway_port": self.gateway_port,
             "gateway_admin_port": self.gateway_admin_port,
@@ -64,12 +66,12 @@ class StackSettings:
         return {**({"kafka_port": self.kafka_port} if self.embedded_kafka else {}), **named, **engines}
 
     def gateways(self) -> dict[str, int]:
-        """The gateway processes and the admin port of each."""
+        """Return the gateway processes and the admin port of each."""
         more = {f"gateway-{i}": port for i, port in enumerate(self.more_gateway_admin_ports, 1)}
         return {"gateway": self.gateway_admin_port, **more}
 
     def metrics_addresses(self) -> dict[str, list[str]]:
-        """Where Prometheus finds the metrics, by kind of process."""
+        """Return the addresses of the metrics for Prometheus, by kind of process."""
         ports = {
             "gateway": list(self.gateways().values()),
             "controller": [self.controller_metrics_port],
@@ -78,9 +80,19 @@ class StackSettings:
         }
         return {name: [f"127.0.0.1:{port}" for port in each] for name, each in ports.items()}
 
+    def cache_path(self) -> Path:
+        """Return the folder for what is fetched or unpacked once."""
+        return self.cache or cache_folder()
+
     def engine_urls(self) -> dict[str, str]:
-        """Replica name to address, as the controller and the gateway reach it."""
+        """Return each replica's address, as the controller and the gateway reach it."""
         return {f"engine-{replica}": f"http://127.0.0.1:{port}" for replica, port in enumerate(self.engine_ports)}
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder that all checkouts share: `$XDG_CACHE_HOME/homeostat`, or `~/.cache/homeostat`."""
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "homeostat"
 
 
 def _require(name: str, value: object, holds: bool, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""Makes the broker's topics what the table in `streams.topics` says."""
+"""The broker's topics, made equal to the table in `streams.topics`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from streams.topics import TOPICS, Topic, misfits
 
 
 class TopicsUnusable(RuntimeError):
-    """The broker has a topic in a shape that cannot be brought to the table's; the message says what to do."""
+    """The broker has a topic in a shape that cannot be changed to the table's; the message says what to do."""
 
 
 def create_missing(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wait_s: float = 30.0) -> list[str]:
-    """Creates what is missing, and leaves what is there as its owner made it. Returns and raises as `create_topics`."""
+    """Create missing topics, and leave the others as their owner made them. Return and raise as `create_topics`."""
     with _admin(settings, wait_s) as admin:
         present = set(admin.list_topics())
         return _create(admin, [topic for topic in topics if topic.name not in present])
 
 
 def create_topics(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wait_s: float = 30.0) -> list[str]:
-    """Creates what is missing, changes configuration and partition counts that differ. Returns what it did, one line
-    a change: nothing on a second call. Raises TopicsUnusable where a topic has more partitions than the table says,
-    and KafkaError when the broker takes nothing for `wait_s`."""
+    """Create missing topics, and change configuration and partition counts that differ. Return one line a change: none
+    on a second call. Raise TopicsUnusable where a topic has more partitions than the table says, and KafkaError when
+    the broker takes nothing for `wait_s`."""
     wanted = {topic.name: topic for topic in topics}
     with _admin(settings, wait_s) as admin:
         present = set(admin.list_topics())
@@ -42,7 +42,7 @@ def create_topics(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wai
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What is wrong with topics, one line each with what was found and expected."""
+    """The faults of topics, one line each with the found and the expected value."""
 
     missing: list[str]
     misfits: list[str]  # counts of partitions with which the worker does not start
@@ -53,7 +53,7 @@ class Faults:
 
 
 def faults(admin: Any, topics: Iterable[Topic] = TOPICS) -> Faults:
-    """What differs from the table; nothing is changed."""
+    """Return the differences from the table; nothing is changed."""
     wanted = {topic.name: topic for topic in topics}
     present = set(admin.list_topics())
     missing = [f"{name} does not exist" for name in wanted if name not in present]
@@ -130,7 +130,7 @@ def _differing(topic: Topic, have: dict[str, Any]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _admin(settings: KafkaSettings, wait_s: float) -> Iterator[Any]:
-    """An admin client; retries while the broker has just begun to listen."""
+    """Yield an admin client; try again while the broker has just begun to listen."""
     deadline = time.monotonic() + wait_s
     while True:
         try:

@@ -1,4 +1,4 @@
-"""From an intent to a message: choices made, blanks filled, and dressed as people write."""
+"""The grammar of messages: an intent's choices made, its blanks filled, and dressed as people write."""
 
 from __future__ import annotations
 
@@ -112,27 +112,27 @@ Dress = Callable[[Random, Intent], str]
 
 
 def sentences(rng: Random, *lines: str) -> list[str]:
-    """The lines of one message, their choices made and their blanks filled; what is named twice keeps its name."""
+    """Make the choices and fill the blanks in the lines of one message; a blank that comes twice keeps its filling."""
     names: dict[str, str] = {}
     return [_tidy(BLANK.sub(lambda blank: _fill(rng, names, blank[1]), _chosen(rng, line))) for line in lines]
 
 
 def everyday(rng: Random, intent: Intent) -> str:
-    """A message as most people write: terse, plain, chatty, angry or formal, at times with a typo."""
+    """Write a message as most people do: terse, plain, chatty, angry or formal, at times with a typo."""
     write = rng.choices((_terse, _plain, _chatty, _angry), weights=(22, 36, 34, 8))[0]
     text = write(rng, intent)
     return _typo(rng, text) if rng.random() < 0.12 else text
 
 
 def polite(rng: Random, intent: Intent) -> str:
-    """The same thing said at length and with all courtesy."""
+    """Write the message at length and with all courtesy."""
     link = [rng.choice(POLITE_LINKS)] if rng.random() < 0.6 else []
     parts = (rng.choice(POLITE_OPENINGS), *link, *_core(rng, intent), rng.choice(POLITE_CLOSINGS))
     return " ".join(sentences(rng, *parts))
 
 
 def _core(rng: Random, intent: Intent) -> list[str]:
-    """What happened, what is wanted, or both."""
+    """Choose the problem, the request, or both."""
     problem, ask = rng.choice(intent.problems), rng.choice(intent.asks)
     return rng.choices(([problem, ask], [ask, problem], [ask], [problem]), weights=(42, 8, 27, 23))[0]
 
@@ -176,19 +176,20 @@ def _fill(rng: Random, names: dict[str, str], blank: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    """One blank between words, none before a mark, `an` where it belongs, a capital first."""
+    """Set one blank between words and none before a mark, `an` where it belongs, a capital first."""
     text = re.sub(r" ([?.,])", r"\1", " ".join(text.split()))
     text = re.sub(r"\b([Aa]) (?=[aeioAEIO])", r"\1n ", text)
     return text[0].upper() + text[1:]
 
 
 def _typo(rng: Random, text: str) -> str:
-    """Two letters swapped or one left out, in one of the longer words."""
+    """Swap two letters or leave one out, in one of the longer words."""
     words = text.split(" ")
-    places = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    places = [i for i, each in enumerate(words) if len(each) > 4 and each.isalpha()]
     if not places:
         return text
     at = rng.choice(places)
-    word, i = words[at], rng.randint(1, len(words[at]) - 3)
-    words[at] = word[:i] + word[i + 1] + word[i] + word[i + 2 :] if rng.random() < 0.5 else word[:i] + word[i + 1 :]
+    typed, i = words[at], rng.randint(1, len(words[at]) - 3)
+    left, right = typed[:i], typed[i + 1 :]
+    words[at] = left + right[:1] + typed[i] + right[1:] if rng.random() < 0.5 else left + right
     return " ".join(words)

@@ -1,8 +1,8 @@
 # ruff: noqa: E501  (a line is a sentence)
-"""What the customers of Tilden, a maker of smart home devices, write about.
+"""The subjects that the customers of Tilden, a maker of smart home devices, write about.
 
 A line is a sentence. `[a|b]` is a choice, `{device}` and the like are filled in by `deploy.demo.world.grammar`.
-`problems` tell what happened, `asks` what is wanted; either alone says which intent it is.
+`problems` describe a problem, `asks` a wish; either alone shows which intent it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Intent:
 
 
 def intent(label: str, problems: str, asks: str) -> Intent:
-    """An intent from two lists of lines."""
+    """Return an intent made from two lists of lines."""
     return Intent(label, _lines(problems), _lines(asks))
 
 

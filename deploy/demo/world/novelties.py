@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (a line is a sentence)
-"""What changes: Tilden sells solar power now, checks identities, raises prices and calls chargers back."""
+"""The change: Tilden sells solar power now, checks identities, raises prices and calls chargers back."""
 
 from __future__ import annotations
 

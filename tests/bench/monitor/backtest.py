@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from deploy.backtest.policies import PRESENT, Candidate, Sections
-from deploy.backtest.report import Report
-from deploy.backtest.run import Options, choose, run
+from deploy.backtest.policies import PRESENT, Policy, PolicySections
+from deploy.backtest.report import BacktestReport
+from deploy.backtest.run import BacktestOptions, choose, run
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.ingest.prepare import GIVEN, SERVED
 from streams.lake import table as lake
@@ -29,7 +29,10 @@ from tests.streams.support.traffic import feedback, served
 OUT = Path("var/bench/backtest.json")
 EVENTS, LABELLED, PARTITIONS, BLOCK = 100_000, 0.3, 3, 2_000
 EAGER = [PolicySettings(min_fresh_labels=count) for count in (20, 60)]
-POLICIES = [Candidate(PRESENT, Sections()), *(Candidate("eager", Sections(MonitorSettings(), each)) for each in EAGER)]
+POLICIES = [
+    Policy(PRESENT, PolicySections()),
+    *(Policy("eager", PolicySections(MonitorSettings(), each)) for each in EAGER),
+]
 MIB = 1_048_576
 
 
@@ -49,10 +52,10 @@ def fill(root: Path, replies: int) -> None:
                 lake.Writer(root, source.topic, partition, BLOCK).add(table)
 
 
-def replayed(root: Path, policies: int) -> tuple[Report, float]:
+def replayed(root: Path, policies: int) -> tuple[BacktestReport, float]:
     """The comparison, and events for a second of CPU time."""
     began = time.process_time()
-    options, extent = choose(Options(root, POLICIES[:policies], Stretch()))
+    options, extent = choose(BacktestOptions(root, POLICIES[:policies], Stretch()))
     report, _ = run(options, extent)
     return report, extent.events / (time.process_time() - began)
 

@@ -21,8 +21,9 @@ from pathlib import Path
 import psutil
 
 from deploy.stack import ports
-from deploy.stack.cache import cache_folder
-from deploy.stack.kafka import EmbeddedKafka, create_topics
+from deploy.stack.kafka import EmbeddedKafka
+from deploy.stack.settings import cache_folder
+from deploy.stack.topics import create_topics
 from streams import codec
 from streams.events import Arm, InferenceServed, Message
 from streams.journal.reader import waiting_bytes

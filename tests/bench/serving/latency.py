@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy.roles.run import journal_folder
+from deploy.roles.shipper import journal_folder
 from streams.journal.reader import waiting_bytes
 from streams.log.read import ends
 from streams.topics import INFERENCE

@@ -23,8 +23,9 @@ import click
 from msgspec.structs import replace
 
 from deploy.stack import ports
-from deploy.stack.cache import cache_folder
-from deploy.stack.kafka import EmbeddedKafka, create_topics
+from deploy.stack.kafka import EmbeddedKafka
+from deploy.stack.settings import cache_folder
+from deploy.stack.topics import create_topics
 from streams.events import AlarmRaised, Event, ScoreBatch, WindowClosed
 from streams.judge.memory import JudgeRecord
 from streams.log.read import KafkaSettings, read

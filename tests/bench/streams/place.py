@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 
 from deploy.stack import ports
-from deploy.stack.cache import cache_folder
-from deploy.stack.kafka import EmbeddedKafka, create_topics
+from deploy.stack.kafka import EmbeddedKafka
+from deploy.stack.settings import cache_folder
+from deploy.stack.topics import create_topics
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.log.read import KafkaSettings
 from streams.settings import WorkerSettings

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deploy.backtest.harms import Harm, Labels, harms, stretch
+from deploy.backtest.harms import HarmPeriod, Labels, harms, stretch
 
 
 def labels(*parts: tuple[int, float], seed: int = 0) -> Labels:
@@ -13,12 +13,12 @@ def labels(*parts: tuple[int, float], seed: int = 0) -> Labels:
     return Labels(1_000 * np.arange(len(wrong)), wrong)
 
 
-def found(*parts: tuple[int, float], tolerance: float = 0.03, seed: int = 0) -> list[Harm]:
+def found(*parts: tuple[int, float], tolerance: float = 0.03, seed: int = 0) -> list[HarmPeriod]:
     return harms("v1", labels(*parts, seed=seed), tolerance)
 
 
 def test_chance_is_rarely_taken_for_harm() -> None:
-    """Asked for: at most 1 in 100 healthy histories."""
+    """RequestedRetraining for: at most 1 in 100 healthy histories."""
     assert sum(bool(found((400, 0.1), seed=seed)) for seed in range(200)) <= 4
 
 

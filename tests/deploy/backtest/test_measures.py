@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from deploy.backtest.harms import Harm, Labels
+from deploy.backtest.harms import HarmPeriod, Labels
 from deploy.backtest.measures import Cost, Measures, measure
 from deploy.backtest.observed import Facts
-from deploy.backtest.outcome import Asked, Outcome, Raised, Wanted
+from deploy.backtest.outcome import PolicyOutcome, RaisedAlarm, RequestedLabels, RequestedRetraining
 
-HARM = Harm(version="v1", onset_ms=100_000, end_ms=200_000, error_rate=0.5, usual_rate=0.05, labels=50)
+HARM = HarmPeriod(version="v1", onset_ms=100_000, end_ms=200_000, error_rate=0.5, usual_rate=0.05, labels=50)
 SECONDS = 1_000 * np.arange(300)
 FACTS = Facts(
     {"v1": SECONDS},
@@ -20,8 +20,8 @@ FACTS = Facts(
 )
 
 
-def alarm(kind: str, onset_ms: int, time_ms: int, version: str = "v1") -> Raised:
-    return Raised(
+def alarm(kind: str, onset_ms: int, time_ms: int, version: str = "v1") -> RaisedAlarm:
+    return RaisedAlarm(
         kind=kind,
         severity="critical",
         version=version,
@@ -33,23 +33,23 @@ def alarm(kind: str, onset_ms: int, time_ms: int, version: str = "v1") -> Raised
     )
 
 
-def asked(since_ms: int, time_ms: int, version: str = "v1") -> Asked:
+def asked(since_ms: int, time_ms: int, version: str = "v1") -> RequestedRetraining:
     id = f"{time_ms}"
-    return Asked(
+    return RequestedRetraining(
         request_id=id, version=version, time_ms=time_ms, since_ms=since_ms, attempt=1, fresh_labels=1, reason=""
     )
 
 
-def measured(outcome: Outcome, minutes: float | None = None) -> Measures:
+def measured(outcome: PolicyOutcome, minutes: float | None = None) -> Measures:
     return measure(outcome, FACTS, [HARM], minutes)
 
 
-def cost(outcome: Outcome) -> Cost:
+def cost(outcome: PolicyOutcome) -> Cost:
     return measured(outcome).costs[0]
 
 
 def test_a_harm_costs_the_wrong_answers_until_a_retraining_is_asked_for() -> None:
-    found = cost(Outcome(alarms=[alarm("quality", 101_000, 110_000)], retrainings=[asked(101_000, 139_000)]))
+    found = cost(PolicyOutcome(alarms=[alarm("quality", 101_000, 110_000)], retrainings=[asked(101_000, 139_000)]))
     assert (found.found, found.found_after_s, found.asked_after_s) == ("quality", 15.0, 39.0)
     assert (found.replies, found.labelled, found.labelled_wrong) == (40, 20, 10)
     assert found.wrong == 20.0
@@ -58,19 +58,21 @@ def test_a_harm_costs_the_wrong_answers_until_a_retraining_is_asked_for() -> Non
 
 
 def test_never_asked_it_costs_all_of_the_harm() -> None:
-    found = cost(Outcome())
+    found = cost(PolicyOutcome())
     assert (found.found, found.asked_after_s, found.asked_before) == (None, None, False)
     assert (found.replies, found.labelled, found.labelled_wrong) == (101, 51, 25)
 
 
 def test_asked_after_the_harm_it_costs_no_more_than_all_of_it() -> None:
-    late = Outcome(alarms=[alarm("quality", 150_000, 199_000)], retrainings=[asked(150_000, 290_000)])
-    assert cost(late).wrong == cost(Outcome()).wrong
+    late = PolicyOutcome(alarms=[alarm("quality", 150_000, 199_000)], retrainings=[asked(150_000, 290_000)])
+    assert cost(late).wrong == cost(PolicyOutcome()).wrong
     assert cost(late).asked_after_s == 190.0
 
 
 def test_estimated_harm_counts_as_found_but_not_as_proven() -> None:
-    found = cost(Outcome(alarms=[alarm("estimated_quality", 100_000, 105_000), alarm("quality", 100_000, 120_000)]))
+    found = cost(
+        PolicyOutcome(alarms=[alarm("estimated_quality", 100_000, 105_000), alarm("quality", 100_000, 120_000)])
+    )
     assert (found.found, found.found_after_s, found.proven_after_s) == ("estimated_quality", 10.0, 25.0)
 
 
@@ -78,7 +80,7 @@ def test_what_says_harm_where_there_is_none_is_a_false_page() -> None:
     before, other = alarm("quality", 50_000, 90_000), alarm("estimated_quality", 110_000, 120_000, "v2")
     harmless = [alarm("drift", 10_000, 20_000), alarm("latency", 10_000, 20_000)]
     found = measured(
-        Outcome(
+        PolicyOutcome(
             alarms=[before, other, alarm("quality", 99_000, 150_000), *harmless], retrainings=[asked(50_000, 95_000)]
         )
     )
@@ -90,13 +92,15 @@ def test_what_says_harm_where_there_is_none_is_a_false_page() -> None:
 def test_without_labels_nothing_is_known_to_be_false() -> None:
     empty = Labels(np.empty(0, np.int64), np.empty(0, np.int64))
     facts = Facts({"v1": SECONDS}, {"v1": empty}, {})
-    found = measure(Outcome(alarms=[alarm("quality", 1, 2)], retrainings=[asked(1, 2)]), facts, [], None)
+    found = measure(PolicyOutcome(alarms=[alarm("quality", 1, 2)], retrainings=[asked(1, 2)]), facts, [], None)
     assert (found.false_pages, found.needless, found.retraining_minutes) == (None, None, None)
 
 
 def test_sums() -> None:
-    wanted = [Wanted(version="v1", time_ms=1, wanted=each, reason="") for each in (40, 2)]
-    found = measured(Outcome(retrainings=[asked(101_000, 139_000), asked(101_000, 190_000)], labels_wanted=wanted), 2.5)
+    wanted = [RequestedLabels(version="v1", time_ms=1, wanted=each, reason="") for each in (40, 2)]
+    found = measured(
+        PolicyOutcome(retrainings=[asked(101_000, 139_000), asked(101_000, 190_000)], labels_wanted=wanted), 2.5
+    )
     assert (found.retrainings, found.retraining_minutes) == (2, 5.0)
     assert (found.labels_asked, found.labels_asked_times) == (42, 2)
     assert (found.found, found.asked, found.wrong) == (0, 1, 20.0)

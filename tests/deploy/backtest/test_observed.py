@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from deploy.backtest.observed import Facts, Witness
+from deploy.backtest.observed import Facts, Observed
 from streams.events import Arm, FeedbackGiven, InferenceServed
 from streams.lake.history import Slice
 from tests.streams.support.traffic import feedback, served
@@ -12,10 +12,10 @@ VERSION = REPLIES[0].version
 
 
 def facts(replies: list[InferenceServed], labels: list[FeedbackGiven], asked: tuple[str, ...] = ()) -> Facts:
-    witness = Witness()
-    witness.see(Slice(replies, [each.time_ms for each in replies], [], []))
-    witness.see(Slice([], [], labels, [each.time_ms for each in labels]))
-    return witness.facts(asked)
+    observed = Observed()
+    observed.add(Slice(replies, [each.time_ms for each in replies], [], []))
+    observed.add(Slice([], [], labels, [each.time_ms for each in labels]))
+    return observed.facts(asked)
 
 
 def test_a_label_counts_at_the_time_of_its_answer() -> None:

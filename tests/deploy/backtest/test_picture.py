@@ -6,25 +6,27 @@ import msgspec
 import numpy as np
 import pytest
 
-from deploy.backtest.harms import Harm, Labels
+from deploy.backtest.harms import HarmPeriod, Labels
 from deploy.backtest.measures import measure
 from deploy.backtest.observed import Facts
-from deploy.backtest.outcome import Outcome
+from deploy.backtest.outcome import PolicyOutcome
 from deploy.backtest.picture import FEWEST_LABELS, draw, points, scale, worst
-from deploy.backtest.report import Report, Told, verdict
+from deploy.backtest.report import BacktestReport, PolicyResult, verdict
 from tests.deploy.backtest.test_measures import FACTS, HARM, alarm, asked
 
 pytestmark = pytest.mark.slow
 
-QUICK = Outcome(alarms=[alarm("quality", 101_000, 110_000)], retrainings=[asked(101_000, 139_000)])
+QUICK = PolicyOutcome(alarms=[alarm("quality", 101_000, 110_000)], retrainings=[asked(101_000, 139_000)])
 
 
-def report(harms: list[Harm], *outcomes: Outcome, facts: Facts = FACTS, labels: int = 150) -> Report:
+def report(
+    harms: list[HarmPeriod], *outcomes: PolicyOutcome, facts: Facts = FACTS, labels: int = 150
+) -> BacktestReport:
     told = [
-        Told(name=f"policy {i}", outcome=each, measures=measure(each, facts, harms, None))
+        PolicyResult(name=f"policy {i}", outcome=each, measures=measure(each, facts, harms, None))
         for i, each in enumerate(outcomes)
     ]
-    return Report(
+    return BacktestReport(
         alias="support",
         lake="lake",
         ledger=None,
@@ -35,7 +37,7 @@ def report(harms: list[Harm], *outcomes: Outcome, facts: Facts = FACTS, labels: 
         champions=facts.champions,
         harms=harms,
         retraining_minutes=None,
-        told=told,
+        results=told,
         fidelity=None,
         notes=[],
     )
@@ -65,14 +67,14 @@ def test_at_most_three_harms_are_shown_the_worst_in_their_order() -> None:
 @pytest.mark.parametrize(
     "drawn",
     [
-        report([HARM], QUICK, Outcome()),
-        report([HARM, msgspec.structs.replace(HARM, onset_ms=250_000, end_ms=280_000)], QUICK, Outcome(), QUICK),
+        report([HARM], QUICK, PolicyOutcome()),
+        report([HARM, msgspec.structs.replace(HARM, onset_ms=250_000, end_ms=280_000)], QUICK, PolicyOutcome(), QUICK),
         report([], QUICK),
-        report([], Outcome(), facts=Facts({}, {}, {}), labels=0),
+        report([], PolicyOutcome(), facts=Facts({}, {}, {}), labels=0),
     ],
     ids=["one harm", "two harms", "false page", "nothing"],
 )
-def test_any_comparison_is_drawn_and_always_the_same(drawn: Report) -> None:
+def test_any_comparison_is_drawn_and_always_the_same(drawn: BacktestReport) -> None:
     facts = FACTS if drawn.labels else Facts({}, {}, {})
     assert draw(drawn, facts).startswith("<svg")
     assert draw(drawn, facts) == draw(drawn, facts)
@@ -83,7 +85,7 @@ def test_a_history_of_one_moment_has_a_scale_too() -> None:
 
 
 def test_the_sentence_names_what_matters() -> None:
-    assert verdict(report([HARM], QUICK, Outcome())) == (
+    assert verdict(report([HARM], QUICK, PolicyOutcome())) == (
         "Wrong answers served until a retraining was asked for: 20 with policy 0, 50 with policy 1. "
         "Never asked: policy 1."
     )

@@ -10,9 +10,9 @@ import pytest
 
 from deploy.backtest import recorded
 from deploy.backtest import replay as replaying
-from deploy.backtest.outcome import Ended, Outcome, Said
-from deploy.backtest.policies import Candidate, Sections
-from deploy.backtest.replay import Chunk, Scored, Scorer, begin, cut, hear
+from deploy.backtest.outcome import EndedRetraining, PolicyOutcome, RecordedAnswer
+from deploy.backtest.policies import Policy, PolicySections
+from deploy.backtest.replay import HistoryChunk, HistoryScorer, Scored, advance, begin, cut
 from deploy.backtest.run import describer
 from monitor.operator_answer import Answer
 from monitor.rows import ScoreRows
@@ -26,12 +26,15 @@ KINDS = {"harm": "quality", "drift": "drift", "doubt": "estimated_quality", "fai
 
 
 def replayed(
-    root: Path, candidate: Candidate = PRESENT, ended: tuple[Ended, ...] = (), said: tuple[Said, ...] = ()
-) -> Outcome:
-    replay, scorer = begin(candidate, ALIAS, ended, said), Scorer(describer(candidate))
+    root: Path,
+    policy: Policy = PRESENT,
+    ended: tuple[EndedRetraining, ...] = (),
+    answers: tuple[RecordedAnswer, ...] = (),
+) -> PolicyOutcome:
+    replay, scorer = begin(policy, ALIAS, ended, answers), HistoryScorer(describer(policy))
     for slice in read(root, Stretch(ALIAS)):
         for chunk in scorer.score(slice):
-            replay = hear(replay, chunk)
+            replay = advance(replay, chunk)
     return replay.outcome
 
 
@@ -40,7 +43,7 @@ def kept(kind: str) -> Life:
     return life(kind)
 
 
-def happened(lived: Life, **options: int) -> Outcome:
+def happened(lived: Life, **options: int) -> PolicyOutcome:
     return recorded.recorded(live(lived, **options)).outcome  # type: ignore[arg-type]
 
 
@@ -58,7 +61,7 @@ def test_a_runs_very_alarms_are_found_again(tmp_path: Path, kind: str) -> None:
 
 def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
     lived = kept("nothing")
-    assert happened(lived) == replayed(store(tmp_path, lived)) == Outcome()
+    assert happened(lived) == replayed(store(tmp_path, lived)) == PolicyOutcome()
 
 
 @pytest.mark.parametrize("kind", ["harm", "drift"])
@@ -88,7 +91,7 @@ def test_decisions_have_the_moment_of_the_label_that_made_them(tmp_path: Path) -
 def test_another_policy_acts_at_another_time(tmp_path: Path) -> None:
     root = store(tmp_path, kept("harm"))
     eager = dataclasses.replace(SECTIONS, policy=PolicySettings(min_fresh_labels=20))
-    (early,), (usual,) = (replayed(root, each).retrainings for each in (Candidate("eager", eager), PRESENT))
+    (early,), (usual,) = (replayed(root, each).retrainings for each in (Policy("eager", eager), PRESENT))
     assert early.fresh_labels < usual.fresh_labels == 50
     assert early.time_ms < usual.time_ms
 
@@ -97,8 +100,8 @@ def test_a_retraining_that_nobody_knows_of_is_under_way_until_the_champion_chang
     """Without that, its silence would count as failure and more would be asked for."""
     root = store(tmp_path, kept("harm"))
     short = PolicySettings(min_fresh_labels=20, retraining_timeout_s=5, cool_down_s=0)
-    candidate = Candidate("short", Sections(SECTIONS.monitor, short))
-    assert [each.attempt for each in replayed(root, candidate).retrainings] == [1]
+    policy = Policy("short", PolicySections(SECTIONS.monitor, short))
+    assert [each.attempt for each in replayed(root, policy).retrainings] == [1]
 
 
 def test_one_that_the_ledger_knows_ends_as_it_did(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_what_an_operator_said_is_said_again_at_its_time(tmp_path: Path) -> None
     first = next(alarm for alarm in replayed(root).alarms if alarm.kind == "quality")
     at_ms = first.raised_ms + 1_000
     answer = Answer(version=first.version, verb="clear", by="cli", time_ms=at_ms, kind="quality")
-    again = replayed(root, said=(Said(id="said", time_ms=at_ms, answer=answer),))
+    again = replayed(root, answers=(RecordedAnswer(id="said", time_ms=at_ms, answer=answer),))
     one, other = (alarm for alarm in again.alarms if alarm.kind == "quality")
     assert one == first
     assert other.raised_ms > at_ms
@@ -130,7 +133,7 @@ def test_chunks_hold_everything_once_in_order_and_are_bounded() -> None:
     times = [0] * 10 + [i * 1_000 for i in range(700)] + [90_000_000]
     replies = Scored(_rows(len(times)), times)
     labels = Scored(_rows(300), [i * 2_000 for i in range(300)])
-    chunks = list(cut(Chunk(replies, labels, ())))
+    chunks = list(cut(HistoryChunk(replies, labels, ())))
     assert [at for each in chunks for at in each.replies.rows.offsets] == list(range(len(times)))
     assert [at for each in chunks for at in each.labels.rows.offsets] == list(range(300))
     assert max(each.rows for each in chunks) <= replaying.MOST_ROWS
@@ -141,7 +144,7 @@ def test_chunks_hold_everything_once_in_order_and_are_bounded() -> None:
 
 def test_more_than_a_chunk_at_one_moment_stays_together() -> None:
     many = Scored(_rows(1_000), [5] * 1_000)
-    assert [each.rows for each in cut(Chunk(many, Scored(_rows(0), []), ()))] == [1_000]
+    assert [each.rows for each in cut(HistoryChunk(many, Scored(_rows(0), []), ()))] == [1_000]
 
 
 def _rows(count: int) -> ScoreRows:

@@ -83,9 +83,9 @@ def test_what_is_not_there_is_named(run: Callable[..., Result]) -> None:
     assert "there is no dead letter inference.feedback/7/4000" in run("show", "inference.feedback/7/4000").output
     assert "place is '7/1', expected TOPIC/PARTITION/OFFSET" in run("show", "7/1").output
     assert "has no dead-letter queue; those with one: inference.events" in run("list", "--topic", "x").output
-    assert "name PLACES, or say --all" in run("replay").output
+    assert "name PLACES, or give --all" in run("replay").output
 
 
 def test_a_long_value_is_cut_for_people() -> None:
-    shown = letters.told(letter(1, b"x" * (letters.SHOWN + 5)))
+    shown = letters.describe(letter(1, b"x" * (letters.SHOWN + 5)))
     assert shown.endswith("\n... 5 more characters")

@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from deploy.demo.clients import Outcome, Population
-from deploy.demo.data import Row
+from deploy.demo.clients import Clients, RequestOutcome
+from deploy.operator.rows import LabelledRow
 
-ROWS = [Row(f"message {i}", "reset password") for i in range(60)]
+ROWS = [LabelledRow(f"message {i}", "reset password") for i in range(60)]
 
 
 @dataclass(slots=True)
@@ -85,12 +85,12 @@ async def url(gateway: Gateway) -> AsyncIterator[str]:
         yield str(server.make_url(""))
 
 
-def population(url: str, **settings: Any) -> Population:
-    return Population(url, "secret", "support", feedback_delay_s=(0.0, 0.01), **settings)
+def population(url: str, **settings: Any) -> Clients:
+    return Clients(url, "secret", "support", feedback_delay_s=(0.0, 0.01), **settings)
 
 
 async def test_each_row_is_sent_once_and_noted_down(url: str, gateway: Gateway) -> None:
-    heard: list[Outcome] = []
+    heard: list[RequestOutcome] = []
     async with population(url) as clients:
         outcomes = await clients.send(ROWS, on_result=heard.append, phase="before", first_index=100)
     assert [outcome.row_index for outcome in outcomes] == list(range(100, 160))
@@ -128,7 +128,7 @@ async def test_a_version_that_is_not_the_engines_is_misattributed(url: str, gate
 
 
 async def test_failures_are_counted_and_stop_nobody(url: str) -> None:
-    rows = [Row("fail", "x"), Row("garbage", "x"), Row("fine", "reset password")]
+    rows = [LabelledRow("fail", "x"), LabelledRow("garbage", "x"), LabelledRow("fine", "reset password")]
     async with population(url, streamed_share=0.0) as clients:
         outcomes = await clients.send(rows, phase="before")
     assert [outcome.failed for outcome in outcomes] == [True, True, False]
@@ -139,7 +139,7 @@ async def test_failures_are_counted_and_stop_nobody(url: str) -> None:
 
 async def test_a_broken_stream_is_a_failed_request(url: str) -> None:
     async with population(url, streamed_share=1.0) as clients:
-        (outcome,) = await clients.send([Row("break", "x")], phase="before")
+        (outcome,) = await clients.send([LabelledRow("break", "x")], phase="before")
     assert (outcome.failed, outcome.status) == (True, 200)
     assert "[DONE]" in outcome.error
 
@@ -188,11 +188,11 @@ async def test_the_rate_is_kept_and_may_change_on_the_way(url: str) -> None:
 
 
 async def test_the_rows_decide_how_many_are_sent_and_stop_ends_it(url: str) -> None:
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[LabelledRow]:
         while len(heard) < 20:
             yield ROWS[0]
 
-    heard: list[Outcome] = []
+    heard: list[RequestOutcome] = []
     async with population(url, concurrency=2) as clients:
         assert 20 <= len(await clients.send(rows(), on_result=heard.append, phase="after")) <= 22
         answered = asyncio.Event()

@@ -5,12 +5,16 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from deploy.demo.page import MINUS, check, links, render, story, write
-from deploy.demo.record import Events, Run, champions, marks
-from deploy.demo.report import Accuracy, Report, outcome_of, succeeded, summarise
+from deploy.demo.page import MINUS, history, links, render, trials, write
+from deploy.demo.record import DemoRecord, EventCounts, champions, marks
+from deploy.demo.report import Accuracy, DemoReport, outcome_of, succeeded
+from deploy.demo.summary import summarise
+from retrain.evaluation.gate import GateInput, judge
+from streams import ledger
 from streams.events import AlarmKind, RetrainRequested
 from tests.deploy.support.demo_run import FIRST, SECOND, alarm, failed, healthy, outcome, recovered, route
 
@@ -118,11 +122,14 @@ def test_a_promotion_that_was_rolled_back_is_none() -> None:
     [
         ({"outcomes": [*RUN.outcomes, failed(1, RUN.marks["finished"])]}, "1 of 1992 requests failed"),
         ({"outcomes": [replace(o, model="other") for o in RUN.outcomes[:3]]}, "3 answers named the wrong version"),
-        ({"events": Events(published=1990, consumed=1990)}, "1991 replies were given, 1990 are in the log"),
-        ({"events": Events(published=1992, consumed=1992)}, "1991 replies were given, 1992 are in the log"),
-        ({"events": Events(published=1991, consumed=1990)}, "1991 events were to be consumed, 1990 were"),
-        ({"events": Events(published=1991, consumed=1991, duplicates=1)}, "1990 events were to be consumed, 1991 were"),
-        ({"events": Events(published=1991, consumed=1989, dead_lettered=2)}, "2 events could not be read"),
+        ({"events": EventCounts(published=1990, consumed=1990)}, "1991 replies were given, 1990 are in the log"),
+        ({"events": EventCounts(published=1992, consumed=1992)}, "1991 replies were given, 1992 are in the log"),
+        ({"events": EventCounts(published=1991, consumed=1990)}, "1991 events were to be consumed, 1990 were"),
+        (
+            {"events": EventCounts(published=1991, consumed=1991, duplicates=1)},
+            "1990 events were to be consumed, 1991 were",
+        ),
+        ({"events": EventCounts(published=1991, consumed=1989, dead_lettered=2)}, "2 events could not be read"),
         ({"problem": "vLLM ended"}, "vLLM ended"),
         ({"outcomes": []}, "no request was sent"),
     ],
@@ -134,23 +141,23 @@ def test_whatever_went_wrong_is_said_and_is_no_success(change: dict[str, object]
 
 
 def test_a_record_that_a_shipper_repeated_and_the_worker_dropped_is_no_shortfall() -> None:
-    repeated = replace(RUN, events=Events(published=1993, consumed=1991, duplicates=2))
+    repeated = replace(RUN, events=EventCounts(published=1993, consumed=1991, duplicates=2))
     assert summarise(repeated).shortfalls == []
 
 
 def test_a_request_that_failed_may_have_an_event_or_none() -> None:
     outcomes = [*RUN.outcomes, failed(1, RUN.marks["finished"])]
-    for events in (Events(published=1991, consumed=1991), Events(published=1992, consumed=1992)):
+    for events in (EventCounts(published=1991, consumed=1991), EventCounts(published=1992, consumed=1992)):
         assert summarise(replace(RUN, outcomes=outcomes, events=events)).shortfalls == ["1 of 1992 requests failed"]
 
 
 def test_where_the_demo_had_to_stop_nobody_waited_for_its_events() -> None:
-    assert summarise(replace(RUN, events=Events(), problem="vLLM ended")).shortfalls[0] == "vLLM ended"
-    assert not any("log" in words for words in summarise(replace(RUN, events=Events(), problem="x")).shortfalls)
+    assert summarise(replace(RUN, events=EventCounts(), problem="vLLM ended")).shortfalls[0] == "vLLM ended"
+    assert not any("log" in words for words in summarise(replace(RUN, events=EventCounts(), problem="x")).shortfalls)
 
 
 def test_a_run_that_broke_off_at_once_still_has_a_report(tmp_path: Path) -> None:
-    run = Run(model="m", data="d", expected="retrain", outcomes=[], problem="port 8000 is in use")
+    run = DemoRecord(model="m", data="d", expected="retrain", outcomes=[], problem="port 8000 is in use")
     assert write(run, tmp_path).outcome == "failed"
     assert "port 8000 is in use" in (tmp_path / "report.html").read_text()
 
@@ -231,8 +238,8 @@ def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
     assert "<script>" not in render(run, summarise(run), "<svg></svg>", tmp_path)
 
 
-def test_the_story_is_told_in_order_with_times_since_the_change() -> None:
-    steps = story(RUN)
+def test_the_history_is_in_order_with_times_since_the_change() -> None:
+    steps = history(RUN)
     assert [step.time_ms for step in steps] == sorted(step.time_ms for step in steps)
     assert [step.who for step in steps] == [
         *("Demo", "Demo", "Alarm", "Alarm", "Policy", "Demo", "Gate", "Rollout", "Rollout", "Demo")
@@ -253,14 +260,32 @@ def test_links_are_relative_and_only_to_what_is_there(tmp_path: Path) -> None:
     ]
 
 
-def test_a_check_of_the_gate_is_read_from_its_record() -> None:
-    found = check({"name": "not_worse", "passed": False, "estimate": -0.1, "interval": [-0.2, 0.0], "rows": 40})
-    assert (found.name, found.passed, found.value, found.low, found.high, found.rows) == (
-        *("not worse", False, -0.1, -0.2, 0.0, 40),
-    )
-    assert check({}).passed is None
+def test_a_check_is_the_gates_own_record() -> None:
+    """As the trainer writes a verdict into its result, so the page reads it."""
+    same, better, worse = [(1.0, 1.0)] * 100, [(1.0, 0.0)] * 30, [(0.0, 1.0)] * 30
+    levels = {"min_gain": 0.05, "margin": 0.1, "slice_margin": 0.25, "min_slice": 30, "alpha": 0.05}
+    asked = GateInput(candidate=SECOND, champion=FIRST, target=better, regression=same, slices={"a": worse}, **levels)  # type: ignore[arg-type]
+    verdict = judge(asked)
+    result = replace(RUN.results[-1], checks=[ledger.plain(check) for check in verdict.checks])
+    (trial,) = trials(replace(RUN, results=[result]))
+    assert trial.checks == verdict.checks
+    assert {check.passed for check in trial.checks} == {True, False}
+
+
+def test_a_check_that_no_gate_wrote_is_refused() -> None:
+    result = replace(RUN.results[-1], checks=[{"name": "target", "value": 0.1}])
+    with pytest.raises(msgspec.ValidationError, match="passed"):
+        trials(replace(RUN, results=[result]))
+
+
+@pytest.mark.parametrize(("passed", "shown"), [(True, "yes"), (False, "no"), (None, "undecided")])
+def test_whether_a_check_passed_is_shown(passed: bool | None, shown: str, tmp_path: Path) -> None:
+    check = {**RUN.results[-1].checks[0], "passed": passed}
+    run = replace(RUN, results=[replace(RUN.results[-1], checks=[check])])
+    html = render(run, summarise(run), "<svg></svg>", tmp_path)
+    assert re.findall(r"(yes|no|undecided)(?:</span>)?</td></tr>", html) == [shown]
 
 
 def test_the_report_depends_on_nothing_but_the_run() -> None:
-    again: Report = summarise(recovered())
+    again: DemoReport = summarise(recovered())
     assert again == REPORT

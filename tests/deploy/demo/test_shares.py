@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.demo.shares import MEASURED, MIN_AFTER, MIN_BEFORE, plan
+from deploy.demo.shares import MEASURED, MIN_AFTER, MIN_BEFORE, share_rows
 
 ROWS = st.integers(MIN_BEFORE, 50_000)
 
 
 @given(ROWS, st.integers(MIN_AFTER, 50_000), st.floats(0.1, 1.0))
 def test_every_accuracy_can_be_measured(before: int, after: int, share: float) -> None:
-    shares = plan(before, after, share)
+    shares = share_rows(before, after, share)
     assert shares.champion + shares.healthy == before
     assert shares.healthy >= MEASURED
     assert shares.reference_events <= shares.healthy
@@ -26,4 +26,4 @@ def test_every_accuracy_can_be_measured(before: int, after: int, share: float) -
 @pytest.mark.parametrize(("before", "after", "named"), [(10, 1000, "before"), (1000, 10, "after")])
 def test_too_few_rows_are_refused_by_name(before: int, after: int, named: str) -> None:
     with pytest.raises(ValueError, match=rf"{named}\.jsonl: 10 rows, expected at least"):
-        plan(before, after, 0.5)
+        share_rows(before, after, 0.5)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.demo.page import picture
-from deploy.demo.report import summarise
+from deploy.demo.summary import summarise
 from deploy.demo.timeline import Picture, accuracy_points, answer_shares, draw, evidence_lines, spread
 from deploy.show.drawing import COLOURS
 from deploy.show.intervals import wilson

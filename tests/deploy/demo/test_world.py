@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.data import Row, read
-from deploy.demo.world import SHIFTS, TWINS, Shift, world, write
+from deploy.demo.data import read
 from deploy.demo.world.intents import BEFORE
 from deploy.demo.world.novelties import ARRIVING, STILL
+from deploy.demo.world.world import SHIFTS, TWINS, Shift, world, write
+from deploy.operator.rows import LabelledRow
 
 WORLDS = {shift: world(0, shift) for shift in SHIFTS}
 
 
-def labels(rows: list[Row]) -> Counter[str]:
+def labels(rows: list[LabelledRow]) -> Counter[str]:
     return Counter(row.label for row in rows)
 
 

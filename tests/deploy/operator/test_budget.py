@@ -40,7 +40,7 @@ def test_what_takes_no_steps_is_left_as_it_is() -> None:
 
 def test_without_days_it_says_what_is_set() -> None:
     shown = run("--events", "50000")
-    assert "At least 1.6 hours pass" in shown
+    assert "At least 1 h 36 min pass" in shown
     assert "nothing: no steps" in shown
     assert "[monitor]" not in shown
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.config.parse import read_toml
-from deploy.demo import data as rows
 from deploy.operator import labels as labelling
+from deploy.operator import rows
 from retrain.training import recipe
 from serving.gateway.access import keys
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
-from deploy.operator.replay import FUNCTIONS, LedgerError, Replayed, difference, plain, replay
+from deploy.operator.replay import FUNCTIONS, LedgerError, Replayed, derived, difference, lines, plain
 from monitor.policy import Observation, PolicyState, Raised, decide
 from monitor.settings import PolicySettings
 from streams.codec import encode
@@ -38,6 +39,10 @@ def ledger(tmp_path: Path, *entries: DecisionRecorded | bytes) -> Path:
     lines = [line if isinstance(line, bytes) else encode(line) for line in entries]
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     return path
+
+
+def replay(path: Path) -> Iterator[Replayed]:
+    return derived(lines(path))
 
 
 def test_a_decision_is_derived_again_from_its_inputs(tmp_path: Path) -> None:

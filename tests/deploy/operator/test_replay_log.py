@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
-from deploy.backtest.report import Fidelity, Report
+from deploy.backtest.report import BacktestReport, Fidelity
 from deploy.cli import main
 from deploy.config.toml import dump
 from deploy.operator.replay import LedgerError, derived
@@ -153,14 +153,14 @@ def test_what_another_release_wrote_is_named_not_left_out(kafka: KafkaSettings, 
         list(derived([("loop.ledger/0/7", codec.encode(strange))]))
 
 
-def backtested(kafka: KafkaSettings, run: Run, lived: Path, tmp_path: Path, alias: str) -> Report:
+def backtested(kafka: KafkaSettings, run: Run, lived: Path, tmp_path: Path, alias: str) -> BacktestReport:
     export(decisions(kafka, alias), tmp_path / "ledger.jsonl")
     (tmp_path / "same.toml").touch()
     paths = {"--from": lived / "lake", "--ledger": tmp_path / "ledger.jsonl", "--out": tmp_path / "out"}
     words = [word for name, path in paths.items() for word in (name, str(path))]
     done = run("backtest", "--policy", str(tmp_path / "same.toml"), "--alias", alias, *words)
     assert done.exit_code == 0, done.output
-    return msgspec.json.decode((tmp_path / "out/backtest.json").read_bytes(), type=Report)
+    return msgspec.json.decode((tmp_path / "out/backtest.json").read_bytes(), type=BacktestReport)
 
 
 def alarms(kafka: KafkaSettings, alias: str) -> list[AlarmRaised]:
@@ -174,7 +174,7 @@ def test_a_backtest_of_the_workers_lake_finds_the_harm_that_the_worker_found(
     seconds. So the alarm is the same one, found with other labels of the same episode."""
     found = backtested(kafka, run, lived, tmp_path, HARMED)
     (raised,) = alarms(kafka, HARMED)
-    for told in found.told:
+    for told in found.results:
         (alarm,) = told.outcome.alarms
         assert (alarm.version, alarm.kind) == (raised.version, raised.kind.value)
         assert abs(alarm.onset_ms - raised.onset_ms) <= 4 * PART * 200  # pieces of the traffic
@@ -188,7 +188,7 @@ def test_a_backtest_of_the_workers_lake_finds_its_very_alarms(
     found = backtested(kafka, run, lived, tmp_path, alias)
     raised = alarms(kafka, alias)
     assert [each.kind.value for each in raised] == ["drift"]
-    happened, *replayed = (told.outcome for told in found.told)
+    happened, *replayed = (told.outcome for told in found.results)
     for outcome in replayed:
         assert [each.key for each in outcome.alarms] == [
             (each.version, each.kind.value, each.last_event, each.onset_ms) for each in raised

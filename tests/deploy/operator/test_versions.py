@@ -85,6 +85,6 @@ def test_what_no_engine_can_take_is_refused_and_nothing_is_written(desk: Desk) -
 
 
 def test_a_shadow_is_named_or_taken_off(desk: Desk) -> None:
-    assert "name a VERSION, or say --off" in desk.refused("shadow", "cli-d")
-    assert "name a VERSION, or say --off" in desk.refused("shadow", "cli-d", "cli-d-000000000000", "--off")
+    assert "name a VERSION, or give --off" in desk.refused("shadow", "cli-d")
+    assert "name a VERSION, or give --off" in desk.refused("shadow", "cli-d", "cli-d-000000000000", "--off")
     assert "alias 'cli-d' has no route" in desk.refused("shadow", "cli-d", "--off")

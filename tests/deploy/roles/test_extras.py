@@ -21,13 +21,7 @@ from tests.streams.support import oracle
 from tests.streams.support.traffic import produce, served
 
 ROOT = Path(__file__).parents[3]
-ROLES = {
-    "gateway": ("serving", ("gateway", "_gateway", "run")),
-    "shipper": ("serving", ("shipper",)),
-    "controller": ("serving", ("controller", "_reconcile")),
-    "worker": ("streams", ("worker",)),
-    "trainer": ("retrain", ("trainer",)),
-}
+ROLES = {"gateway": "serving", "shipper": "serving", "controller": "serving", "worker": "streams", "trainer": "retrain"}
 ROOMS = {"serving": "serving", "streams": "streams", "retrain": "retrain", "dashboards": "dashboards"}
 
 
@@ -43,13 +37,10 @@ def imported(extra: str, modules: list[str]) -> str:
     return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
 
-def named(functions: tuple[str, ...]) -> list[str]:
-    """The modules that these functions of deploy.roles.run import."""
-    tree = ast.parse((ROOT / "deploy" / "roles" / "run.py").read_text())
-    found = [each for each in tree.body if getattr(each, "name", "") in functions]
-    return [
-        node.module for each in found for node in ast.walk(each) if isinstance(node, ast.ImportFrom) and node.module
-    ]
+def named(role: str) -> list[str]:
+    """The modules that a role's own module imports, late ones included."""
+    tree = ast.parse((ROOT / "deploy" / "roles" / f"{role}.py").read_text())
+    return [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
 
 
 def test_what_is_hidden_is_what_the_extra_does_not_bring() -> None:
@@ -59,9 +50,8 @@ def test_what_is_hidden_is_what_the_extra_does_not_bring() -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_finds_all_that_it_imports(role: str) -> None:
-    extra, functions = ROLES[role]
-    modules = ["deploy.cli", "deploy.commands.stack", "deploy.config.settings", "deploy.roles.run", *named(functions)]
-    assert imported(extra, modules) == ""
+    modules = ["deploy.cli", "deploy.commands.stack", "deploy.roles.run", f"deploy.roles.{role}", *named(role)]
+    assert imported(ROLES[role], modules) == ""
 
 
 @pytest.mark.parametrize("room", ROOMS)

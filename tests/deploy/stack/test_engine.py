@@ -19,14 +19,14 @@ SETTINGS = StackSettings(max_loras=3, max_lora_rank=16)
 
 
 def flags(device: vllm.Device, template: Path | None = None) -> str:
-    return " ".join(vllm.Engine(Path("m"), 8001, device, SETTINGS, template).command())
+    return " ".join(vllm.EngineProcess(Path("m"), 8001, device, SETTINGS, template).command())
 
 
 def test_adapters_can_be_swapped_and_only_this_machine_can_reach_it() -> None:
     told = flags("cpu")
     for flag in ("--host 127.0.0.1", "--enable-lora", "--max-loras 3", "--max-cpu-loras 5", "--served-model-name base"):
         assert flag in told
-    environment = vllm.Engine(Path("m"), 8001, "cpu", SETTINGS).environment()
+    environment = vllm.EngineProcess(Path("m"), 8001, "cpu", SETTINGS).environment()
     assert environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from deploy.stack import ports
-from deploy.stack.cache import cache_folder
-from deploy.stack.kafka import EmbeddedKafka, classpath, cluster_id, create_topics
-from deploy.stack.topics import TopicsUnusable
+from deploy.stack.kafka import EmbeddedKafka, classpath, cluster_id
+from deploy.stack.settings import cache_folder
+from deploy.stack.topics import TopicsUnusable, create_topics
 from streams import topics as t
 from streams.events import RetrainRequested
 from streams.log.read import Appender, KafkaSettings, read

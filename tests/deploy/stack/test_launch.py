@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.stack import ports, processes
-from deploy.stack.launch import Launch, Member, Progress, alone, bring_down
+from deploy.stack.launch import Launch, Member, ProcessState, alone, bring_down
 from deploy.stack.processes import ProcessFailed, Spec
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
@@ -20,10 +20,10 @@ class Told:
     """A report that remembers."""
 
     def __init__(self) -> None:
-        self.lines: list[tuple[str, Progress]] = []
+        self.lines: list[tuple[str, ProcessState]] = []
 
-    def __call__(self, name: str, progress: Progress, detail: str) -> None:
-        if progress != Progress.WAITING:
+    def __call__(self, name: str, progress: ProcessState, detail: str) -> None:
+        if progress != ProcessState.WAITING:
             self.lines.append((name, progress))
 
 
@@ -42,11 +42,11 @@ def test_needs_come_first_and_a_second_launch_starts_nothing(tmp_path: Path) -> 
     ]
     try:
         assert Launch(stack, tmp_path, told).run() == ["kafka", "gateway"]
-        assert told.lines.index(("kafka", Progress.READY)) < told.lines.index(("gateway", Progress.STARTING))
-        assert then == [("kafka", Progress.STARTING)]
+        assert told.lines.index(("kafka", ProcessState.READY)) < told.lines.index(("gateway", ProcessState.STARTING))
+        assert then == [("kafka", ProcessState.STARTING)]
         again = Told()
         assert Launch(stack, tmp_path, again).run() == []
-        assert sorted(again.lines) == [("gateway", Progress.RUNNING), ("kafka", Progress.RUNNING)]
+        assert sorted(again.lines) == [("gateway", ProcessState.RUNNING), ("kafka", ProcessState.RUNNING)]
     finally:
         stopped = bring_down(["kafka", "gateway"], tmp_path)
     assert stopped == ["gateway", "kafka"]

@@ -16,7 +16,7 @@ from deploy.stack import lifecycle as stack
 from deploy.stack import ports
 from deploy.stack import requirements as checks
 from deploy.stack.engine import answers_ok
-from deploy.stack.launch import Member, Progress
+from deploy.stack.launch import Member, ProcessState
 from deploy.stack.processes import Spec
 from deploy.stack.settings import StackSettings
 from streams.log.read import KafkaSettings, partition_counts
@@ -67,12 +67,12 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.kafka
 @pytest.mark.usefixtures("pretended")
 def test_up_status_up_again_and_down(config: Config) -> None:
-    told: list[tuple[str, Progress]] = []
+    told: list[tuple[str, ProcessState]] = []
     everything = ["kafka", "engine-0", "worker", "controller", "trainer", "gateway"]
     try:
         assert set(stack.up(config, report=lambda name, what, _: told.append((name, what)))) == set(everything)
-        assert told.index(("kafka", Progress.READY)) < told.index(("worker", Progress.STARTING))
-        assert told.index(("engine-0", Progress.STARTING)) < told.index(("kafka", Progress.READY))
+        assert told.index(("kafka", ProcessState.READY)) < told.index(("worker", ProcessState.STARTING))
+        assert told.index(("engine-0", ProcessState.STARTING)) < told.index(("kafka", ProcessState.READY))
         assert partition_counts(config.kafka, [INFERENCE]) == {INFERENCE.name: INFERENCE.partitions}
         assert [(s.name, s.state) for s in stack.status(config)] == [(name, "ready") for name in everything]
         assert all(s.memory_bytes for s in stack.status(config))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from random import Random
 
-from deploy.demo.clients import Outcome, Phase
-from deploy.demo.record import Events, Expected, FeedbackCounts, Machine, Run
+from deploy.demo.clients import Phase, RequestOutcome
+from deploy.demo.record import DemoRecord, EventCounts, Expected, FeedbackCounts, Machine
 from streams.events import (
     AlarmKind,
     AlarmRaised,
@@ -27,9 +27,9 @@ FIRST, SECOND = DIGESTS
 
 def outcome(
     index: int, at_ms: int, *, phase: Phase = "before", version: str = FIRST, correct: bool = True, wait_ms: int = 600
-) -> Outcome:
+) -> RequestOutcome:
     """An answered request."""
-    return Outcome(
+    return RequestOutcome(
         row_index=index,
         phase=phase,
         client="client-01",
@@ -45,9 +45,9 @@ def outcome(
     )
 
 
-def failed(index: int, at_ms: int) -> Outcome:
+def failed(index: int, at_ms: int) -> RequestOutcome:
     """A request that the gateway did not answer."""
-    return Outcome(
+    return RequestOutcome(
         row_index=index,
         phase="after",
         client="client-01",
@@ -119,7 +119,7 @@ def entry(kind: DecisionKind, at_ms: int, summary: str) -> DecisionRecorded:
     )
 
 
-def healthy(expected: Expected = "nothing") -> Run:
+def healthy(expected: Expected = "nothing") -> DemoRecord:
     """The world stays as it was; nothing happens."""
     rng = Random(1)
     ready = START + 200_000
@@ -132,7 +132,7 @@ def healthy(expected: Expected = "nothing") -> Run:
         window(t, FIRST, quality=-2.5 + 0.6 * math.sin(t / 9e3), drift=-1.8 + 0.9 * math.cos(t / 7e3))
         for t in range(ready + 40_000, outcomes[-1].answered_ms, 5_000)
     ]
-    return Run(
+    return DemoRecord(
         model="gemma-3-270m",
         data="own world, shift: none",
         expected=expected,
@@ -140,19 +140,19 @@ def healthy(expected: Expected = "nothing") -> Run:
         windows=windows,
         routes=[route(1, START + 190_000, FIRST)],
         marks={"started": START, "ready": ready, "onset": onset, "finished": outcomes[-1].answered_ms},
-        events=Events(published=1650, consumed=1650),
+        events=EventCounts(published=1650, consumed=1650),
         champion_rows=650,
     )
 
 
-def recovered() -> Run:
+def recovered() -> DemoRecord:
     """The whole loop: harm, alarm, retraining, promotion, recovery."""
     rng = Random(7)
     ready = START + 210_000
     onset = ready + 65_000
     alarm_at, asked, trained = onset + 6_500, onset + 45_000, onset + 176_000
     verdict, canary, promoted = trained + 14_000, trained + 16_000, trained + 34_000
-    outcomes: list[Outcome] = []
+    outcomes: list[RequestOutcome] = []
     at, index = ready, 0
     while at < promoted + 70_000:
         phase: Phase = "before" if at < onset else "after"
@@ -182,7 +182,8 @@ def recovered() -> Run:
             "high": 0.64,
             "needed": 0.05,
             "rows": 84,
-            "reason": "better than the champion on fresh rows",
+            "e_value": 5_000.0,
+            "note": "better where the harm is",
         },
         {
             "name": "regression",
@@ -192,9 +193,20 @@ def recovered() -> Run:
             "high": 0.021,
             "needed": -0.08,
             "rows": 160,
-            "reason": "not worse on what it could do before",
+            "e_value": 900.0,
+            "note": "not worse on what it could do",
         },
-        {"name": "safety", "passed": True, "estimate": 0.0, "low": -0.03, "high": 0.03, "needed": -0.05, "rows": 60},
+        {
+            "name": "lang=de",
+            "passed": True,
+            "estimate": 0.0,
+            "low": -0.03,
+            "high": 0.03,
+            "needed": -0.05,
+            "rows": 60,
+            "e_value": 40.0,
+            "note": "not worse for this group",
+        },
     ]
     claimed = RetrainReported(
         request_id="r1", alias="support", status=RetrainStatus.CLAIMED, time_ms=asked + 400, by="trainer"
@@ -214,7 +226,7 @@ def recovered() -> Run:
     )
     said = "right in 35 % of the 41 labelled answers since the change; it was 96 % in the reference"
     looks = "What support-3f9a1c77b0e2 sees has changed: mostly mean token log-probability"
-    return Run(
+    return DemoRecord(
         model="gemma-3-270m",
         data="own world, shift: new intents",
         expected="retrain",
@@ -258,7 +270,7 @@ def recovered() -> Run:
             "promoted": promoted,
             "finished": finished,
         },
-        events=Events(published=len(outcomes), consumed=len(outcomes)),
+        events=EventCounts(published=len(outcomes), consumed=len(outcomes)),
         feedback=FeedbackCounts(sent=700, accepted=700),
         champion_rows=650,
         machine=Machine(cores=2, memory_gb=23.4, peak_memory_gb=13.2, system="Linux 6.8, Python 3.11"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from deploy.backtest.policies import Candidate, Sections
+from deploy.backtest.policies import Policy, PolicySections
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.events import (
@@ -32,11 +32,11 @@ from streams.topics import RESULTS, SCORES
 from tests.streams.support.traffic import feedback, served
 
 ALIAS = "support"
-SECTIONS = Sections(
+SECTIONS = PolicySections(
     MonitorSettings(reference_events=200, window_s=20),
     PolicySettings(min_fresh_labels=50, cool_down_s=10, label_growth=1.2),
 )
-PRESENT = Candidate("present settings", SECTIONS)
+PRESENT = Policy("present settings", SECTIONS)
 HEALTHY, WORSE = 500, 300
 BLOCK = 250
 
@@ -98,7 +98,7 @@ def _topics(lived: Life) -> list[tuple[Source[Any], Sequence[Any]]]:
 
 def live(
     lived: Life,
-    sections: Sections = SECTIONS,
+    sections: PolicySections = SECTIONS,
     partitions: int = 1,
     batch_ms: int = 500,
     rejected_after_ms: int | None = None,

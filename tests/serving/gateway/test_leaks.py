@@ -14,7 +14,7 @@ import prometheus_client
 import pytest
 import structlog
 
-from deploy.roles.run import set_up_logs
+from deploy.roles.process import set_up_logs
 from streams.dead_letters import letter, value
 from streams.journal.writer import Journal, JournalSettings
 from streams.log.read import Raw

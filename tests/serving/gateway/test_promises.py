@@ -15,7 +15,7 @@ import pytest
 import structlog.testing
 import uvloop
 
-from deploy.roles.run import _tls
+from deploy.roles.gateway import tls_context
 from serving.gateway.engines.ejection import Ejection
 from serving.gateway.http.connection import Connection
 from streams.events import Arm, InferenceServed
@@ -755,7 +755,7 @@ async def test_the_end_waits_for_what_is_under_way(scene: Scene) -> None:
 async def behind_tls(folder: Path) -> AsyncIterator[tuple[Scene, Certificates]]:
     scene, made = Scene(), Certificates(folder)
     scene.settings = replace(scene.settings, tls_cert=made.cert, tls_key=made.key, head_timeout_s=0.3)
-    scene.tls = _tls(scene.settings)
+    scene.tls = tls_context(scene.settings)
     async with scene.running():
         yield scene, made
 

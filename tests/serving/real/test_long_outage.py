@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from kafka.errors import KafkaError
 
-from deploy.demo.scrape import counter
+from deploy.demo.stack import counter
 from deploy.stack import ports
 from streams.events import ReplicaAttested
 from streams.log.read import Writer

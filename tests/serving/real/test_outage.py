@@ -19,8 +19,9 @@ from deploy.config.settings import Config
 from deploy.config.settings import load as load_config
 from deploy.config.toml import dump
 from deploy.stack import ports, processes
-from deploy.stack.cache import cache_folder
-from deploy.stack.kafka import EmbeddedKafka, create_topics
+from deploy.stack.kafka import EmbeddedKafka
+from deploy.stack.settings import cache_folder
+from deploy.stack.topics import create_topics
 from streams.events import InferenceServed, ReplicaAttested, RouteWritten
 from streams.log.read import Writer, read
 from streams.topics import ATTESTATIONS, INFERENCE, ROUTES

@@ -445,8 +445,9 @@ def test_kills_of_writer_and_shipper_lose_nothing_and_repeat_only_what_no_cursor
 @pytest.mark.kafka
 def test_a_real_broker_that_goes_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from deploy.stack import ports
-    from deploy.stack.cache import cache_folder
-    from deploy.stack.kafka import EmbeddedKafka, create_topics
+    from deploy.stack.kafka import EmbeddedKafka
+    from deploy.stack.settings import cache_folder
+    from deploy.stack.topics import create_topics
 
     monkeypatch.setattr("streams.journal.delivery.RETRY_S", (0.1, 0.5))
     broker = EmbeddedKafka(tmp_path / "kafka", ports.free(1)[0], cache_folder())

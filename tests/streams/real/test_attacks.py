@@ -16,8 +16,9 @@ import pytest
 from kafka import KafkaProducer
 
 from deploy.stack import ports, processes
-from deploy.stack.cache import cache_folder
-from deploy.stack.kafka import EmbeddedKafka, create_topics
+from deploy.stack.kafka import EmbeddedKafka
+from deploy.stack.settings import cache_folder
+from deploy.stack.topics import create_topics
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.events import FeedbackGiven, InferenceServed, ScoreBatch

@@ -19,9 +19,8 @@ from kafka import KafkaAdminClient, TopicPartition
 from deploy.config.settings import Config
 from deploy.operator import topic_renewal as renewal
 from deploy.stack import ports
-from deploy.stack.cache import cache_folder
 from deploy.stack.kafka import EmbeddedKafka
-from deploy.stack.settings import StackSettings
+from deploy.stack.settings import StackSettings, cache_folder
 from deploy.stack.topics import create_topics
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.lake import table as lake

@@ -19,8 +19,8 @@ from kafka.errors import KafkaError, SaslAuthenticationFailedError, UnsupportedS
 from deploy.config.parse import ConfigError
 from deploy.config.settings import Config, load
 from deploy.stack import ports
-from deploy.stack.cache import cache_folder
-from deploy.stack.kafka import create_topics
+from deploy.stack.settings import cache_folder
+from deploy.stack.topics import create_topics
 from monitor.settings import MonitorSettings, PolicySettings
 from serving.routes.follower import Follower
 from streams.events import FeedbackGiven, RetrainRequested, RouteWritten

@@ -16,7 +16,7 @@ import pytest
 from deploy.config import secrets
 from deploy.config.settings import load
 from deploy.config.toml import dump
-from deploy.roles.run import _tls
+from deploy.roles.gateway import tls_context
 from deploy.stack import ports, processes
 from serving.gateway.access.keys import Key, KeyRing, KeysError
 from serving.gateway.admin.port import serving_admin
@@ -226,10 +226,10 @@ async def test_the_gateway_passes_the_bound_on() -> None:
 def test_a_certificates_key_that_lies_open_is_refused(tmp_path: Path) -> None:
     made = Certificates(tmp_path)
     settings = GatewaySettings(tls_cert=made.cert, tls_key=made.key)
-    assert _tls(settings) is not None
+    assert tls_context(settings) is not None
     made.key.chmod(0o644)
     with pytest.raises(secrets.SecretError, match="chmod 600"):
-        _tls(settings)
+        tls_context(settings)
 
 
 def test_what_a_process_of_the_stack_writes_is_its_owners_alone(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from deploy.doctor import machine as doctor
 from deploy.doctor import services
-from deploy.doctor.machine import Finding
+from deploy.doctor.findings import Finding, healthy, render
 from deploy.stack.requirements import GIB
 from deploy.stack.settings import StackSettings
 from deploy.stack.topics import Faults, create_missing, create_topics, faults
@@ -54,7 +54,7 @@ def test_too_little_memory_is_told() -> None:
     (finding,) = doctor.memory(8 * GIB)
     assert not finding.ok
     assert finding.detail == "8.0 GiB, the demo needs 16"
-    assert not doctor.healthy([finding])
+    assert not healthy([finding])
 
 
 def test_a_taken_port_is_told_with_its_key(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_what_only_slows_things_down_is_no_failure() -> None:
     slow = Finding("cores", False, "1", "expect a slow demo", needed=False)
-    assert doctor.healthy([slow])
+    assert healthy([slow])
     out = io.StringIO()
-    Console(file=out, width=120).print(doctor.render([slow, Finding("disk", False, "0 GiB free", "free some")]))
+    Console(file=out, width=120).print(render([slow, Finding("disk", False, "0 GiB free", "free some")]))
     assert "-> expect a slow demo" in out.getvalue()
     assert "-> free some" in out.getvalue()
 

@@ -1,0 +1,77 @@
+"""The controller: rollouts, and a reconciler for each engine of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.config.settings import Config
+from deploy.roles.process import stopped_by_signals
+from deploy.stack.ports import HOST
+
+if TYPE_CHECKING:
+    from serving.routes.follower import Follower
+    from serving.settings import ControllerSettings
+
+DRAIN_S = 10  # for threads to end
+
+
+def controller(config: Config) -> None:
+    """Move rollouts on and reconcile the engines until SIGTERM or SIGINT."""
+    from prometheus_client import start_http_server
+
+    from serving.rollout.controller import Controller
+    from serving.routes.follower import Follower
+
+    follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json", "controller")
+    follower.start()
+    name = f"controller/{socket.gethostname()}"
+    rollouts = Controller(config.kafka, _settings(config), follower, name, _adapter_root(config))
+    start_http_server(config.stack.controller_metrics_port, addr=HOST)
+    stop = threading.Event()
+    thread = threading.Thread(target=rollouts.run, args=(stop,), name="controller")
+    thread.start()
+    try:
+        asyncio.run(_reconcile(config, follower))
+    finally:
+        stop.set()
+        thread.join(DRAIN_S)
+        follower.close()
+
+
+async def _reconcile(config: Config, follower: Follower) -> None:
+    from deploy.stack.lifecycle import model_folder
+    from retrain.base_model import base_model_id, former_base_model_id
+    from serving.replica import engine
+    from serving.replica.reconciler import Reconciler
+    from serving.settings import Replica
+    from streams.log.read import Writer
+
+    stop = stopped_by_signals()
+    settings, root = _settings(config), _adapter_root(config)
+    model = await asyncio.to_thread(model_folder, config.stack)
+    base = await asyncio.to_thread(base_model_id, model, config.stack.var / "digests")
+    former = former_base_model_id(model)
+    async with AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
+        session = await held.enter_async_context(engine.session())
+        for name, url in config.stack.engine_urls().items():
+            writer = Writer(config.kafka, f"reconciler/{name}")
+            held.callback(writer.close)
+            replica, adapters = Replica(name, url), engine.Engine(session, url)
+            reconciler = Reconciler(settings, replica, adapters, follower.table, writer.append, root, base, former)
+            follower.listen(reconciler.wake)
+            tasks.create_task(reconciler.run(stop))
+
+
+def _settings(config: Config) -> ControllerSettings:
+    """The engines' room for adapters is set in one place, where they are started."""
+    return replace(config.controller, max_loras=config.stack.max_loras, max_lora_rank=config.stack.max_lora_rank)
+
+
+def _adapter_root(config: Config) -> Path:
+    return (config.stack.var / "adapters").resolve()

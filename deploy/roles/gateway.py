@@ -1,0 +1,158 @@
+"""The gateway: the clients' HTTP server, the capture of their events, and the admin port."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import socket
+import ssl
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.config import secrets
+from deploy.config.settings import Config
+from deploy.roles.process import stopped_by_signals
+from deploy.roles.shipper import journal_folder, shipping
+from deploy.stack.ports import HOST
+
+if TYPE_CHECKING:
+    from serving.gateway.access.keys import KeyRing
+    from serving.gateway.application import Gateway
+    from serving.routes.follower import Follower
+    from serving.settings import GatewaySettings
+    from streams.journal.writer import Journal
+
+SWITCH_S = 0.0005  # between threads: a request must not wait for the follower's
+CAUGHT_UP_S = 5.0  # to read the routes before the first request; without Kafka the last known ones serve
+
+
+def gateway(config: Config, config_path: Path | None, name: str) -> None:
+    """Serve clients until SIGTERM or SIGINT, then let requests under way end."""
+    sys.setswitchinterval(SWITCH_S)
+    _raise_file_limit()
+    process = GatewayProcess.of(config, config_path, name)
+    try:
+        _run(process.serve())
+    finally:
+        process.close()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayProcess:
+    """One gateway process, its parts made from the configuration."""
+
+    config: Config
+    config_path: Path | None
+    name: str
+    keys: KeyRing
+    journal: Journal
+    follower: Follower
+    application: Gateway
+
+    @classmethod
+    def of(cls, config: Config, config_path: Path | None, name: str) -> GatewayProcess:
+        """Make the parts; the follower has read the routes, or had CAUGHT_UP_S for it."""
+        from serving.gateway.access.keys import Key, KeyRing
+        from serving.gateway.application import Gateway
+        from serving.routes.attestations import stale_after_s
+        from serving.routes.follower import Follower
+        from streams.identity import Signer
+        from streams.journal.writer import Fsync, Journal, JournalSettings
+
+        settings = config.gateway
+        keys = KeyRing([Key.of("default", secrets.api_key(config))], settings.keys_file)
+        kept = JournalSettings(
+            max_bytes=settings.spool_bytes,
+            segment_bytes=min(JournalSettings().segment_bytes, settings.spool_bytes // 2),
+            fsync=Fsync(settings.fsync),
+        )
+        journal = Journal(journal_folder(config, name), kept, f"{name}/{socket.gethostname()}")
+        routes = config.stack.var / "routes" / f"{name}.json"
+        follower = Follower(config.kafka, routes, "gateway", stale_after_s(config.controller))
+        try:
+            follower.start()
+            follower.wait(CAUGHT_UP_S)
+            signer = Signer(secrets.signing_key(config))
+            application = Gateway(settings, follower.table, keys, signer, journal.publish, follower.stale)
+        except BaseException:
+            follower.close()
+            journal.close()
+            raise
+        return cls(config, config_path, name, keys, journal, follower, application)
+
+    async def serve(self) -> None:
+        """Answer requests until a signal; the shipper runs as long, and has what is left afterwards."""
+        from deploy.operator.versions import limits
+        from serving.gateway.admin.port import serving_admin
+        from serving.gateway.http.server import Server
+        from streams.journal.metrics import Shipped
+
+        stack, settings, application = self.config.stack, self.config.gateway, self.application
+        stop = stopped_by_signals()
+        server = Server(application, application.limits)
+        shipped = Shipped(journal_folder(self.config, self.name), lambda: self.follower.presence.connected)
+        admin_port = stack.gateways()[self.name]
+        admin = partial(serving_admin, HOST, admin_port, self.follower.table, self.keys, self.config.kafka)
+        async with (
+            shipping(self.name, self.config_path),
+            admin(
+                ready=lambda: not stop.is_set(),
+                limits=limits(self.config),
+                refresh=shipped.show,
+                standing=application.standing,
+            ),
+        ):
+            shared = bool(stack.more_gateway_admin_ports)
+            await server.start(settings.host, stack.gateway_port, tls_context(settings), share_port=shared)
+            _freeze_memory()
+            await stop.wait()
+            await asyncio.sleep(settings.drain_delay_s)
+            await server.drain(settings.drain_s)
+            await application.close()
+            self.journal.close()
+
+    def close(self) -> None:
+        """Stop the follower and close the journal."""
+        self.follower.close()
+        self.journal.close()
+
+
+def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
+    """Return the clients' TLS, None without a certificate. Raise SecretError where everybody may read the key."""
+    if settings.tls_cert is None:
+        return None
+    if settings.tls_key is not None:
+        secrets.check_closed(settings.tls_key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    return context
+
+
+def _raise_file_limit() -> None:
+    """A connection is a file, and the usual bound of 1,024 is less than `gateway.max_connections`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # where the bound is no number
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _freeze_memory() -> None:
+    """Take objects that stay for good out of the collector's sight, and let it look less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
+def _run(work: Coroutine[None, None, None]) -> None:
+    """Run with uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)

@@ -1,0 +1,42 @@
+"""The worker: Faust, which ingests and judges."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from deploy.config.settings import Config
+from deploy.roles.process import stopped_by_signals
+
+log = structlog.get_logger()
+
+RESTART_S = 2.0
+
+
+def worker(config: Config) -> None:
+    """Run Faust until SIGTERM or SIGINT; start it again where it gives up: unacknowledged records come again."""
+    from streams.log.availability import Presence
+    from streams.worker import app
+
+    var = config.stack.var
+    settings = replace(
+        config.worker,
+        metrics_port=config.stack.worker_metrics_port,
+        lake=var / "lake",
+        profiles=var / "profiles",
+        reports=var / "reports",
+    )
+
+    async def work() -> None:
+        stop = stopped_by_signals()
+        while not stop.is_set():
+            try:
+                await app.run(config.kafka, settings, config.monitor, config.policy, stop)
+            except (RuntimeError, LookupError) as error:  # a topic may be away for a while
+                log.error("worker is started again", error=str(error))
+                await asyncio.sleep(RESTART_S)
+
+    with Presence(config.kafka, "worker"):
+        asyncio.run(work())
