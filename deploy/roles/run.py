@@ -111,7 +111,7 @@ async def _gateway(
     admin = partial(serving_admin, HOST, stack.gateways()[name], follower.table, keys, config.kafka)
     async with (
         shipping(name, config_path),
-        admin(ready=lambda: not stop.is_set(), limits=limits(config), refresh=shipped.show, standing=acting.standing),
+        admin(ready=lambda: not stop.is_set(), limits=limits(config), refresh=shipped.show, health=acting.health),
     ):
         shared = bool(stack.more_gateway_admin_ports)
         await server.start(settings.host, stack.gateway_port, _tls(settings), share_port=shared)

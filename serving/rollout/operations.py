@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from serving.rollout.changes import Change, Limits, Named, Pause, Promote, Rollback, Routes, Shadow
+from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Routes, Shadow
 from streams import ledger
 from streams.events import DecisionKind, DecisionRecorded, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
@@ -45,7 +45,7 @@ def promote(
     digest: str,
     by: str,
     *,
-    limits: Limits | None = None,
+    limits: EngineLimits | None = None,
     rank: int | None = None,
     keep_previous: bool = True,
 ) -> RouteWritten:
@@ -89,7 +89,7 @@ def shadow(
     by: str,
     *,
     digest: str | None = None,
-    limits: Limits | None = None,
+    limits: EngineLimits | None = None,
     rank: int | None = None,
 ) -> RouteWritten:
     """Mirrors the alias's requests to `version`; None ends it. Without a digest the log is asked for it:
@@ -116,7 +116,7 @@ def _apply(
     alias: str,
     change: Change,
     by: str,
-    limits: Limits | None = None,
+    limits: EngineLimits | None = None,
     known: Routes | None = None,
 ) -> RouteWritten:
     """Until it is in force. `known`: the routes, where they were just read. RuntimeError where others were faster ten

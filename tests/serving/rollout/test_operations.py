@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from serving.rollout import operations
-from serving.rollout.changes import Limits
+from serving.rollout.changes import EngineLimits
 from streams.events import RetrainReported, RetrainStatus, RouteWritten
 from streams.log.read import KafkaSettings
 from streams.topics import RESULTS, ROUTES
@@ -96,9 +96,9 @@ def test_one_alias_that_cannot_be_paused_keeps_no_other_from_it(log: FakeLog) ->
 
 def test_what_does_not_fit_writes_nothing(log: FakeLog) -> None:
     with pytest.raises(ValueError, match="3 versions are wanted at once, max_loras is 2"):
-        operations.shadow(KAFKA, "support", NEW, "cli", digest=DIGEST, limits=Limits(2, 16))
+        operations.shadow(KAFKA, "support", NEW, "cli", digest=DIGEST, limits=EngineLimits(2, 16))
     with pytest.raises(ValueError, match="its rank is 64, max_lora_rank is 16"):
-        operations.promote(KAFKA, "support", NEW, DIGEST, "cli", limits=Limits(4, 16), rank=64)
+        operations.promote(KAFKA, "support", NEW, DIGEST, "cli", limits=EngineLimits(4, 16), rank=64)
     assert log.decisions == []
     assert len(log.routes) == 1
 

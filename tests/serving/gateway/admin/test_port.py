@@ -15,7 +15,7 @@ from kafka.errors import KafkaTimeoutError
 from deploy.stack import ports
 from serving.gateway.admin.port import serving_admin
 from serving.gateway.errors import ApiError
-from serving.rollout.changes import Limits
+from serving.rollout.changes import EngineLimits
 from serving.rollout.operations import in_force
 from serving.routes.routing import RouteTable
 from streams import ledger
@@ -74,7 +74,7 @@ class Port:
 
 @asynccontextmanager
 async def serving(
-    table: RouteTable, kafka: KafkaSettings | None = None, limits: Limits | None = None, **more: Any
+    table: RouteTable, kafka: KafkaSettings | None = None, limits: EngineLimits | None = None, **more: Any
 ) -> AsyncIterator[Port]:
     port = ports.free(1)[0]
     keys = None if more.get("ready") else FakeKeys()
@@ -119,7 +119,7 @@ async def test_probes_need_no_key() -> None:
 @pytest.mark.parametrize(
     ("table", "ready", "words"),
     [
-        (table_of(route()), False, "told to end"),
+        (table_of(route()), False, "asked to end"),
         (table_of(route(), healthy=False), True, "no healthy replica serves support"),
         (RouteTable(), True, "no route yet"),
     ],
@@ -181,13 +181,13 @@ async def test_a_rollback_and_a_second_one(log: FakeLog) -> None:
 
 async def test_a_shadow_comes_and_goes(log: FakeLog) -> None:
     path, version = "/v1/aliases/support/shadow", "support-cccccccccccc"
-    async with serving(table_of(route()), limits=Limits(3, 16)) as port:
+    async with serving(table_of(route()), limits=EngineLimits(3, 16)) as port:
         unknown = await port.ask("PUT", path, {"version": version})
         assert (unknown.status, unknown.error["code"]) == (404, "unknown_version")
         set_to = await port.ask("PUT", path, {"version": version, "digest": "c" * 64})
         assert set_to.body["shadow"] == version
         assert (await port.ask("DELETE", path)).body["shadow"] is None
-    async with serving(table_of(route()), limits=Limits(2, 16)) as port:
+    async with serving(table_of(route()), limits=EngineLimits(2, 16)) as port:
         full = await port.ask("PUT", path, {"version": version, "digest": "c" * 64})
         assert (full.status, full.error["param"]) == (400, "version")
         assert "max_loras is 2" in full.error["message"]

@@ -140,7 +140,7 @@ async def test_a_dead_replica_gets_no_traffic_is_not_healthy_and_the_gateway_say
     scene.settings = replace(scene.settings, avoid_s=30.0)
     scene.stale = lambda: stale
     (admin,) = ports.free(1)
-    async with scene.running(), serving_admin("127.0.0.1", admin, lambda: scene.table, standing=scene.gateway.standing):
+    async with scene.running(), serving_admin("127.0.0.1", admin, lambda: scene.table, health=scene.gateway.health):
         assert [(await scene.post()).status for _ in range(6)] == [200] * 6
         assert (len(scene.engines[0].bodies), await healthy(scene, admin)) == (0, {"engine-0": 0.0, "engine-1": 1.0})
         stale = frozenset({"engine-0", "engine-1"})  # whoever attests is gone: both are asked
@@ -158,7 +158,7 @@ async def test_with_kafka_away_the_gateways_own_connections_tell_who_is_well() -
     scene = Scene()
     scene.settings = replace(scene.settings, avoid_s=30.0)
     (admin,) = ports.free(1)
-    async with scene.running(), serving_admin("127.0.0.1", admin, lambda: scene.table, standing=scene.gateway.standing):
+    async with scene.running(), serving_admin("127.0.0.1", admin, lambda: scene.table, health=scene.gateway.health):
         await scene.engines[0].stop()
         assert [(await scene.post()).status for _ in range(6)] == [200] * 6
         assert await healthy(scene, admin) == {"engine-0": 0.0, "engine-1": 1.0}

@@ -166,10 +166,10 @@ def test_silence_ends_with_any_answer() -> None:
     now = 0.0
     ejection = Ejection(1.0, lambda: now, 30.0)
     for now in (10.0, 20.0, 29.0):
-        assert not ejection.unheard("r", now - 10.0)
-    ejection.heard("r")
+        assert not ejection.unanswered("r", now - 10.0)
+    ejection.active("r")
     for now in (40.0, 58.0):
-        assert not ejection.unheard("r", now - 10.0)
+        assert not ejection.unanswered("r", now - 10.0)
     now = 60.0
-    assert ejection.unheard("r", 50.0)
+    assert ejection.unanswered("r", 50.0)
     assert ejection.avoided() == {"r"}

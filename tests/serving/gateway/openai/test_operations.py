@@ -11,8 +11,8 @@ from typing import Any
 import openai
 import pytest
 
-from serving.gateway.openai import responses_api as responses
-from serving.gateway.openai.answer import Answered
+from serving.gateway.openai import responses_api
+from serving.gateway.openai.answer import EngineAnswer
 from streams.events import InferenceServed
 from tests.serving.support.scene import BODY, OLD, Scene
 
@@ -67,8 +67,8 @@ async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
     ],
 )
 def test_a_responses_first_token_is_of_any_kind(kind: str, told: dict[str, Any], pieces: int) -> None:
-    answer = Answered()
-    responses.take_event(answer, f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}".encode())
+    answer = EngineAnswer()
+    responses_api.take_event(answer, f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}".encode())
     assert answer.pieces == pieces
 
 

@@ -13,12 +13,11 @@ import msgspec
 import pytest
 
 from monitor.describe.pii import PATTERNS
-from serving.gateway.capture import Exchange, served
+from serving.gateway.capture import Exchange, inference_served
 from serving.gateway.errors import ApiError
 from serving.gateway.excerpt import MARGIN, excerpts
 from serving.gateway.masking import Masker
-from serving.gateway.openai import bounds
-from serving.gateway.openai import request_body as question
+from serving.gateway.openai import bounds, request_body
 from serving.gateway.openai.request_body import Operation
 from serving.routes.routing import Choice
 from serving.settings import GatewaySettings
@@ -161,13 +160,13 @@ def kept(operation: Operation, body: bytes) -> InferenceServed | None:
     """All that the loop does with a body; None where it is refused."""
     settings = GatewaySettings()
     try:
-        asked = question.asked(body, operation)
+        asked = request_body.parse(body, operation)
         bounds.check(asked, settings)
     except ApiError:
         return None
     asked.forwarded("s-abc")
     choice = Choice("s", "s-abc", Arm.CHAMPION, "r", "u")
-    return served(
+    return inference_served(
         Exchange("e", asked, "c", {}, 0.0), choice, Masker(PATTERNS), "c", 1, settings.capture_chars, comparable=True
     )
 
