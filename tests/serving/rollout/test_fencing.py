@@ -17,7 +17,7 @@ import pytest
 
 from serving.rollout import operations
 from serving.rollout.runner import Rollouts
-from serving.rollout.state import State
+from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from streams import ledger
@@ -145,7 +145,7 @@ def test_of_two_writers_of_one_generation_one_wins_and_the_other_sees_it(kafka: 
     assert first.by != second.by
     for racer in racers:
         assert racer.table().routes[alias.name] == first
-        assert racer.rollouts.active[alias.name].state is State.LOADING
+        assert racer.rollouts.active[alias.name].state is RolloutState.LOADING
     until(lambda: alias.route == first, "everyone reads the same")
     for racer in racers:
         racer.rollouts.tick(now_ms())
@@ -171,12 +171,12 @@ def test_a_writer_that_has_not_read_on_writes_into_the_void(kafka: KafkaSettings
     racer = Racer(alias, "stale", tmp_path, threading.Barrier(1))
     before = racer.table()
     alias.promote("other")
-    racer.rollouts._table = lambda: before
+    racer.rollouts._context.table = lambda: before
     racer.rollouts.tick(now_ms())
     lost = alias.records[-1]
     assert (lost.by, lost.generation, lost.canary) == ("controller/stale", 2, alias.versions["new"])
     assert (alias.route.generation, alias.route.champion, alias.route.canary) == (2, alias.versions["other"], None)
-    racer.rollouts._table = racer.table
+    racer.rollouts._context.table = racer.table
     until(lambda: racer.table().routes[alias.name].by == "human", "it reads on")
     written = len(alias.records)
     racer.rollouts.tick(now_ms())

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from serving.rollout.state import State
+from serving.rollout.state import RolloutState
 from streams.events import Event, RouteWritten
 from streams.topics import Topic
 from tests.serving.support.rollout_world import HUMAN, NEW, OLD, SETTINGS, RolloutWorld
@@ -21,8 +21,8 @@ LONGEST_S = SETTINGS.loading_timeout_s + SETTINGS.canary_timeout_s + 1
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.rollout.runner.PATIENCE_S", 0.0)
-    monkeypatch.setattr("serving.rollout.runner.SEEN_WITHIN_S", 0.0)
+    monkeypatch.setattr("serving.rollout.alias.PATIENCE_S", 0.0)
+    monkeypatch.setattr("serving.rollout.alias.SEEN_WITHIN_S", 0.0)
 
 
 class Paths(RuleBasedStateMachine):
@@ -112,7 +112,7 @@ class Paths(RuleBasedStateMachine):
     @invariant()
     def nobody_is_left_on_the_route_when_all_is_over(self) -> None:
         for member in self.world.members:
-            if member.read < len(self.world.routes) or member.rollouts._pending:
+            if member.read < len(self.world.routes) or any(each._pending for each in member.rollouts._aliases.values()):
                 return
         assert self.world.route.canary is None
 
@@ -133,7 +133,7 @@ TestPaths = Paths.TestCase
 TestPaths.settings = settings(max_examples=150, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 
 
-def grown(world: RolloutWorld, state: State, looks: int = 40) -> RolloutWorld:
+def grown(world: RolloutWorld, state: RolloutState, looks: int = 40) -> RolloutWorld:
     """All goes well until both controllers are in the state."""
     for _ in range(looks):
         if world.states == [state, state]:
@@ -148,7 +148,7 @@ def grown(world: RolloutWorld, state: State, looks: int = 40) -> RolloutWorld:
 
 def test_a_pause_in_the_very_moment_of_the_promotion_leaves_the_canary_guarded() -> None:
     """The pause wins the generation; the controller had already decided."""
-    world = grown(RolloutWorld(), State.CANARY)
+    world = grown(RolloutWorld(), RolloutState.CANARY)
     world.replies("good", 10)
     world.human("pause")
     for member in world.members:
@@ -156,7 +156,7 @@ def test_a_pause_in_the_very_moment_of_the_promotion_leaves_the_canary_guarded()
     for member in world.members:
         member.look()
     assert (world.route.champion, world.route.canary, world.route.paused) == (OLD, NEW, True)
-    assert world.states == [State.CANARY, State.CANARY]
+    assert world.states == [RolloutState.CANARY, RolloutState.CANARY]
     for _ in range(12):
         world.replies("failing", 5)
         for member in world.members:
@@ -189,7 +189,7 @@ def test_a_plan_that_could_not_begin_is_void_once_another_controller_is_through_
 
 def test_a_pause_in_the_very_moment_of_the_withdrawal_leaves_the_canary_guarded() -> None:
     """The pause wins the generation that was to withdraw it; the controller had thought it was done."""
-    world = grown(RolloutWorld(), State.CANARY)
+    world = grown(RolloutWorld(), RolloutState.CANARY)
     world.members.pop()
     world.human("pause")
     world.replies("failing", 30)
@@ -200,7 +200,7 @@ def test_a_pause_in_the_very_moment_of_the_withdrawal_leaves_the_canary_guarded(
 
 
 def test_a_withdrawal_that_was_never_written_and_lost_its_generation_is_made_again() -> None:
-    world = grown(RolloutWorld(), State.CANARY)
+    world = grown(RolloutWorld(), RolloutState.CANARY)
     world.members.pop()
     member = world.members[0]
     world.replies("failing", 30)
@@ -210,7 +210,7 @@ def test_a_withdrawal_that_was_never_written_and_lost_its_generation_is_made_aga
             raise SystemExit
         member.append(topic, event, id=id, time_ms=time_ms)
 
-    member.rollouts._append = dies
+    member.rollouts._context.append = dies
     with pytest.raises(SystemExit):
         member.rollouts.tick(world.now_ms)
     member.start()
@@ -223,7 +223,7 @@ def test_a_withdrawal_that_was_never_written_and_lost_its_generation_is_made_aga
 
 
 def test_a_controller_that_dies_leaves_the_watch_to_the_other() -> None:
-    world = grown(RolloutWorld(), State.PROMOTED)
+    world = grown(RolloutWorld(), RolloutState.PROMOTED)
     world.members.pop(0)
     for _ in range(20):
         world.replies("failing", 5)
@@ -234,10 +234,10 @@ def test_a_controller_that_dies_leaves_the_watch_to_the_other() -> None:
 
 @pytest.mark.parametrize("i", [0, 1])
 def test_a_watch_goes_on_after_a_restart_though_there_are_two_who_tell(i: int) -> None:
-    world = grown(RolloutWorld(), State.PROMOTED)
+    world = grown(RolloutWorld(), RolloutState.PROMOTED)
     world.members = [world.members[i]]
     world.members[0].start()
-    assert world.states == [State.PROMOTED]
+    assert world.states == [RolloutState.PROMOTED]
     for _ in range(20):
         world.replies("failing", 5)
         world.members[0].look()
@@ -245,7 +245,7 @@ def test_a_watch_goes_on_after_a_restart_though_there_are_two_who_tell(i: int) -
 
 
 def test_the_candidate_promoted_by_a_human_is_the_humans() -> None:
-    world = grown(RolloutWorld(), State.CANARY)
+    world = grown(RolloutWorld(), RolloutState.CANARY)
     world.human("promote the candidate")
     for _ in range(20):
         world.replies("failing", 5)

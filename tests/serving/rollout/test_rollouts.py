@@ -10,7 +10,7 @@ import pytest
 
 from serving.rollout.controller import Controller
 from serving.rollout.runner import Rollouts
-from serving.rollout.state import State
+from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
 from streams.events import Event, RetrainStatus, RouteWritten
@@ -23,7 +23,7 @@ from tests.serving.support.rollout_world import ALIAS, FIRST, NEW, OLD, OTHER, O
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.rollout.runner.PATIENCE_S", 0.0)
+    monkeypatch.setattr("serving.rollout.alias.PATIENCE_S", 0.0)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def member(world: RolloutWorld) -> Member:
     return world.members[0]
 
 
-def to(world: RolloutWorld, state: State) -> None:
+def to(world: RolloutWorld, state: RolloutState) -> None:
     for _ in range(30):
         if world.states == [state]:
             return
@@ -68,7 +68,7 @@ def test_a_decision_whose_route_was_never_written_is_carried_out_by_whoever_star
             raise SystemExit
         appended(topic, event, id=id, time_ms=time_ms)
 
-    member(world).rollouts._append = dies
+    member(world).rollouts._context.append = dies
     with pytest.raises(SystemExit):
         member(world).rollouts.tick(world.now_ms)
     assert len(world.decisions) == 1
@@ -135,7 +135,7 @@ def test_what_is_no_proof_begins_nothing(world: RolloutWorld, changes: dict[str,
 
 
 def test_scores_that_come_twice_count_once(world: RolloutWorld) -> None:
-    to(world, State.CANARY)
+    to(world, RolloutState.CANARY)
     record = world.batch("good", 2)
     for _ in range(5):
         member(world).rollouts.score(record)
@@ -146,7 +146,7 @@ def test_scores_that_come_twice_count_once(world: RolloutWorld) -> None:
 
 
 def test_offsets_of_a_topic_made_anew_count_from_0_again(world: RolloutWorld) -> None:
-    to(world, State.CANARY)
+    to(world, RolloutState.CANARY)
     for id, first in (("known", 900_000), ("anew", 0)):
         world.offsets = itertools.count(first)
         record = world.batch("good", 2)
@@ -159,16 +159,16 @@ def test_offsets_of_a_topic_made_anew_count_from_0_again(world: RolloutWorld) ->
 
 
 def test_a_score_of_before_the_canary_counts_nothing(world: RolloutWorld) -> None:
-    to(world, State.CANARY)
+    to(world, RolloutState.CANARY)
     world.replies("failing", 30, age_s=60.0)
     member(world).look()
-    assert world.states == [State.CANARY]
+    assert world.states == [RolloutState.CANARY]
 
 
 def test_labels_that_come_after_the_promotion_still_roll_it_back(world: RolloutWorld) -> None:
-    to(world, State.CANARY)
+    to(world, RolloutState.CANARY)
     world.replies("right", 5)
-    to(world, State.PROMOTED)
+    to(world, RolloutState.PROMOTED)
     for _ in range(10):
         world.pass_s(5)
         world.refresh()

@@ -17,7 +17,7 @@ from serving.rollout.guard import verdict
 from serving.rollout.machine import attested
 from serving.rollout.operations import in_force
 from serving.rollout.runner import Rollouts
-from serving.rollout.state import State, Step
+from serving.rollout.state import RolloutState, RolloutStep
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings
 from streams import codec
@@ -67,7 +67,7 @@ class Member:
         self.read = len(self.world.routes)
         source, history = f"controller/{self.name}", lambda: list(self.world.routes)
         self.rollouts = Rollouts(self.world.settings, self.table, self.append, source, history=history)
-        self.rollouts.recall(self.world.decisions, self.world.routes)
+        self.rollouts.recover(self.world.decisions, self.world.routes)
         self.rollouts.offer(self.world.result)
 
     def table(self) -> RouteTable:
@@ -135,7 +135,7 @@ class RolloutWorld:
         assert route.generation == before.generation + 1
         assert set(route.adapters) == {route.champion, route.canary, route.previous, route.shadow} - {None}
         decision = next(each for each in self.decisions if each.id == route.cause)
-        told = msgspec.convert(decision.output, Step)
+        told = msgspec.convert(decision.output, RolloutStep)
         withdrawn = route.canary is None and route.champion in (OLD, before.champion)
         assert withdrawn or not before.paused, "a pause stops everything but a withdrawal"
         assert before.shadow == route.shadow
@@ -144,16 +144,16 @@ class RolloutWorld:
         if route.champion == NEW:
             self._check_promotion(decision)
         else:
-            assert told.rollout.state is State.ROLLED_BACK
+            assert told.rollout.state is RolloutState.ROLLED_BACK
             assert (before.champion, before.request, route.champion) == (NEW, "request", OLD)
 
     def _check_promotion(self, decision: DecisionRecorded) -> None:
-        from serving.rollout.state import Observation, Rollout
+        from serving.rollout.state import Rollout, RolloutObservation
 
         before = msgspec.convert(decision.inputs["rollout"], Rollout)
-        seen = msgspec.convert(decision.inputs["observation"], Observation)
-        after = msgspec.convert(decision.output, Step).rollout
-        assert before.state is State.CANARY
+        seen = msgspec.convert(decision.inputs["observation"], RolloutObservation)
+        after = msgspec.convert(decision.output, RolloutStep).rollout
+        assert before.state is RolloutState.CANARY
         assert not seen.route.paused
         assert attested(self.settings, before, seen)
         well = [each for each in seen.replicas if each.healthy and seen.now_ms - each.time_ms <= 15_000]
@@ -230,7 +230,7 @@ class RolloutWorld:
             self.attestations[name] = msgspec.structs.replace(last, time_ms=self.now_ms)
 
     @property
-    def states(self) -> list[State | None]:
+    def states(self) -> list[RolloutState | None]:
         """Of each controller's rollout; None where it has none under way."""
         active = [member.rollouts.active.get(ALIAS) for member in self.members]
         return [each.state if each else None for each in active]
