@@ -246,7 +246,7 @@ async def _reconcile(config: Config, follower: Any) -> None:
         for name, url in config.stack.engine_urls().items():
             writer = Writer(config.kafka, f"reconciler/{name}")
             held.callback(writer.close)
-            asked = engine.Engine(session, url)
+            asked = engine.VllmAdmin(session, url)
             each = Reconciler(settings, Replica(name, url), asked, follower.table, writer.append, root, base, former)
             follower.listen(each.wake)
             tasks.create_task(each.run(stop))

@@ -21,7 +21,7 @@ from retrain.adapters import Adapter, commit
 from serving.gateway.access.keys import Key, KeyRing
 from serving.gateway.application import Gateway
 from serving.gateway.http.server import Server
-from serving.replica.engine import Engine, session
+from serving.replica.engine import VllmAdmin, session
 from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings, GatewaySettings, Replica
@@ -115,7 +115,7 @@ class Place:
             self.reconciler = Reconciler(
                 ControllerSettings(drain_s=0.0),
                 Replica("engine-0", self.engine.url),
-                Engine(self.http, self.engine.url),
+                VllmAdmin(self.http, self.engine.url),
                 lambda: self.table,
                 self.append,
                 self.root,
@@ -127,8 +127,8 @@ class Place:
             finally:
                 await server.drain(1.0)
                 await gateway.close()
-                for name in set(await Engine(self.http, self.engine.url).models()) - {"base"}:
-                    await Engine(self.http, self.engine.url).unload(name)
+                for name in set(await VllmAdmin(self.http, self.engine.url).models()) - {"base"}:
+                    await VllmAdmin(self.http, self.engine.url).unload(name)
 
     def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
         if isinstance(event, InferenceServed):

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from retrain.adapters import Adapter
-from serving.replica.engine import Engine, EngineRefused, session
+from serving.replica.engine import AdminRefused, VllmAdmin, session
 from serving.replica.probe import distance
 from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
@@ -24,7 +24,7 @@ SETTINGS = ControllerSettings(drain_s=0.0)
 QUICK_S = 5.0  # a probe, on a machine that others use too
 
 
-class Liar(Engine):
+class Liar(VllmAdmin):
     """Loads another adapter than it is told to, and says it is the right one."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, instead: Adapter) -> None:
@@ -58,7 +58,7 @@ class Place:
         assert isinstance(event, ReplicaAttested)
         self.table = self.table.with_attestation(event)
 
-    async def attested(self, name: str, engine: Engine) -> dict[str, str]:
+    async def attested(self, name: str, engine: VllmAdmin) -> dict[str, str]:
         """What a replica says of itself after one look."""
         ours = Reconciler(
             SETTINGS, Replica(name, "http://x"), engine, lambda: self.table, self.append, self.root, self.base
@@ -70,7 +70,7 @@ class Place:
 async def test_the_same_adapter_says_the_same_and_another_does_not(engine: RealEngine, tmp_path: Path) -> None:
     one, two = (adapter(tmp_path / f"new-{seed}", tmp_path / "adapters", engine, seed) for seed in (11, 12))
     async with session() as http:
-        asked, said = Engine(http, engine.url), dict[str, list[dict[str, float]]]()
+        asked, said = VllmAdmin(http, engine.url), dict[str, list[dict[str, float]]]()
         await asked.probe("base")  # the engine compiles for its first log-probabilities
         for each in (one, two, one):
             await asked.load(each.version, str(each.path))
@@ -79,7 +79,7 @@ async def test_the_same_adapter_says_the_same_and_another_does_not(engine: RealE
             assert time.monotonic() - began < QUICK_S
             await asked.unload(each.version)
         base = await asked.probe("base")
-        with pytest.raises(EngineRefused, match="404"):
+        with pytest.raises(AdminRefused, match="404"):
             await asked.probe(one.version)
     (first, again), (other,) = said[one.version], said[two.version]
     assert distance(first, again) < SETTINGS.probe_tolerance / 10
@@ -93,7 +93,7 @@ async def test_a_replica_that_computes_with_other_weights_is_not_attested(engine
     one, two = (adapter(tmp_path / f"new-{seed}", root, engine, seed) for seed in (13, 14))
     place = Place(root, one, engine.base_model_id)
     async with session() as http:
-        honest = Engine(http, engine.url)
+        honest = VllmAdmin(http, engine.url)
         assert await place.attested("honest", honest) == {one.version: one.digest}
         await honest.unload(one.version)
         assert await place.attested("liar", Liar(http, engine.url, two)) == {}

@@ -15,8 +15,8 @@ from serving.replica.probe import (
     EDITION,
     PROMPT,
     TOP,
-    Measured,
     NoFingerprint,
+    ProbeReading,
     Vote,
     distance,
     elected,
@@ -51,7 +51,7 @@ def choice(*top: dict[str, float]) -> list[dict[str, Any]]:
 
 
 def test_a_reply_has_the_likeliest_tokens() -> None:
-    assert read(reply(), VERSION) == Measured({"token_id:5": -1.2346, "token_id:6": -2.0}, "vllm-0.32.0-abc")
+    assert read(reply(), VERSION) == ProbeReading({"token_id:5": -1.2346, "token_id:6": -2.0}, "vllm-0.32.0-abc")
     assert read(reply(system_fingerprint=None), VERSION).engine == ""
 
 
@@ -154,23 +154,23 @@ def test_others_are_heard_on_the_same_digest_only() -> None:
 def test_answers_to_another_question_are_not_compared() -> None:
     old = Probe(logprobs=WRONG, since_ms=1, engine="e1", edition=EDITION - 1)
     assert others([attested("a", old)], "me", VERSION, DIGEST) == []
-    assert remembered(old, Measured(TRUE, "e1"), 9, 0.1) == Probe(logprobs=TRUE, since_ms=9, engine="e1")
+    assert remembered(old, ProbeReading(TRUE, "e1"), 9, 0.1) == Probe(logprobs=TRUE, since_ms=9, engine="e1")
 
 
 def test_one_that_differs_from_before_has_its_own_past_against_it() -> None:
-    known = remembered(None, Measured(TRUE, "e1"), 5, 0.1)
+    known = remembered(None, ProbeReading(TRUE, "e1"), 5, 0.1)
     assert known == Probe(logprobs=TRUE, since_ms=5, engine="e1")
-    now = remembered(known, Measured(WRONG, "e1"), 9, 0.1)
+    now = remembered(known, ProbeReading(WRONG, "e1"), 9, 0.1)
     assert (now.logprobs, now.differing, now.since_ms) == (TRUE, WRONG, 5)
     assert elected(own(now, "me"), 0.1).logprobs == TRUE
     assert elected([*own(now, "me"), Vote(WRONG, 8, "r2")], 0.1).logprobs == WRONG
-    again = remembered(now, Measured(shifted(TRUE, 0.01), "e1"), 10, 0.1)
+    again = remembered(now, ProbeReading(shifted(TRUE, 0.01), "e1"), 10, 0.1)
     assert again == known
 
 
 def test_another_engine_begins_anew_where_it_differs_and_stays_where_it_does_not() -> None:
     known = Probe(logprobs=TRUE, since_ms=5, engine="e1")
-    assert remembered(known, Measured(WRONG, "e2"), 9, 0.1) == Probe(logprobs=WRONG, since_ms=9, engine="e2")
-    kept = remembered(known, Measured(TRUE, "e2"), 9, 0.1)
+    assert remembered(known, ProbeReading(WRONG, "e2"), 9, 0.1) == Probe(logprobs=WRONG, since_ms=9, engine="e2")
+    kept = remembered(known, ProbeReading(TRUE, "e2"), 9, 0.1)
     assert kept == Probe(logprobs=TRUE, since_ms=5, engine="e2")
-    assert remembered(kept, Measured(WRONG, "e2"), 10, 0.1).differing == WRONG
+    assert remembered(kept, ProbeReading(WRONG, "e2"), 10, 0.1).differing == WRONG

@@ -12,7 +12,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from serving.replica.probe import Measured
+from serving.replica.probe import ProbeReading
 from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
@@ -66,14 +66,14 @@ class EngineFake:
         if self.mute:
             raise TimeoutError("too busy")
 
-    async def probe(self, name: str) -> Measured:
+    async def probe(self, name: str) -> ProbeReading:
         if self.away or self.mute:
             self.probes_refused += 1
             raise TimeoutError("too busy")
         if name == "base":
-            return Measured(self.BASE_LOGPROBS)
+            return ProbeReading(self.BASE_LOGPROBS)
         self.probed.append(name)
-        return Measured(self.computes.get(name) or self._computed(self.names[name]))
+        return ProbeReading(self.computes.get(name) or self._computed(self.names[name]))
 
     def logprobs_of(self, version: str, digest: str, root: Path) -> dict[str, float]:
         """What every honest engine says."""
