@@ -31,7 +31,7 @@ async def test_what_a_client_asks_is_asked_of_the_shadow_too(stream: bool) -> No
         assert all(body == asked[0] for body in asked)
 
 
-async def test_a_slow_shadow_keeps_nobody_waiting_and_is_bounded() -> None:
+async def test_a_slow_shadow_keeps_no_one_waiting_and_is_bounded() -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, shadow_in_flight=2, timeout_s=5.0)
     async with scene.running():
@@ -47,7 +47,7 @@ async def test_a_slow_shadow_keeps_nobody_waiting_and_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("changes", "share"), [({"shadow": None}, 1.0), ({"shadow": NEW}, 0.0), ({"shadow": "support-000000000000"}, 1.0)]
 )
-async def test_without_a_shadow_nobody_is_asked_twice(changes: dict[str, Any], share: float) -> None:
+async def test_without_a_shadow_no_one_is_asked_twice(changes: dict[str, Any], share: float) -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, shadow_share=share)
     async with scene.running():

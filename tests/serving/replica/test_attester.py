@@ -1,4 +1,4 @@
-"""A replica's last word in the log is what is true, whatever the log did in between."""
+"""A replica's last attestation in the log is true, even where the log was away in between."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def state(*versions: str, healthy: bool = True) -> ReplicaState:
     return ReplicaState(healthy, dict.fromkeys(versions, "d"), {}, {})
 
 
-class Log:
-    """Takes a record and says no, or takes its time."""
+class FailingLog:
+    """A log that takes a record, refuses it, or takes its time."""
 
     def __init__(self) -> None:
         self.sent: list[ReplicaAttested] = []
@@ -37,15 +37,15 @@ class Log:
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
+def log() -> FailingLog:
+    return FailingLog()
 
 
-def attester(log: Log) -> Attester:
+def attester(log: FailingLog) -> Attester:
     return Attester(Replica("r1", "http://r1"), "base", log.append, 5.0)
 
 
-async def test_a_word_that_may_have_been_taken_is_taken_back(log: Log) -> None:
+async def test_an_attestation_that_may_have_been_taken_is_taken_back(log: FailingLog) -> None:
     ours = attester(log)
     await ours.attest(state("a"), 0.0)
     log.fails = 1
@@ -54,7 +54,9 @@ async def test_a_word_that_may_have_been_taken_is_taken_back(log: Log) -> None:
     assert [list(each.versions) for each in log.sent] == [["a"], ["b"], ["a"]]
 
 
-async def test_while_the_log_is_slow_only_the_newest_word_waits(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_the_log_is_slow_only_the_newest_attestation_waits(
+    log: FailingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("serving.replica.attester.PATIENCE_S", 0.01)
     ours, log.takes_s = attester(log), 0.5
     for version in "abcd":
@@ -65,7 +67,7 @@ async def test_while_the_log_is_slow_only_the_newest_word_waits(log: Log, monkey
 
 
 class Slow:
-    """An engine whose answer comes when it is told to."""
+    """An engine whose answer comes when the test wants it."""
 
     def __init__(self) -> None:
         self.answer = asyncio.Event()
@@ -76,7 +78,7 @@ class Slow:
 
 
 @pytest.mark.parametrize("forgotten", [True, False])
-async def test_an_answer_from_before_a_version_was_loaded_anew_is_void(forgotten: bool) -> None:
+async def test_an_answer_from_before_a_version_was_loaded_again_is_void(forgotten: bool) -> None:
     engine, prints = Slow(), Fingerprints(ControllerSettings(), "r1", RouteTable)
     asking = asyncio.create_task(prints.take(engine, "support-0123456789ab", 0.0))
     await asyncio.sleep(0)

@@ -18,11 +18,11 @@ NAME = "support-0123456789ab"
 
 
 class Served:
-    """Keeps what it was asked; answers with `told`, or `status`, or not at all."""
+    """Keeps what it was asked; answers with `reply`, or `status`, or not at all."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
-        self.told: Any = {}
+        self.reply: Any = {}
         self.status, self.hangs = 200, False
 
     async def __call__(self, request: web.Request) -> web.Response:
@@ -30,7 +30,7 @@ class Served:
         self.asked.append((request.method, request.path, json.loads(body) if body else None))
         if self.hangs:
             await asyncio.sleep(30)
-        return web.json_response(self.told, status=self.status)
+        return web.json_response(self.reply, status=self.status)
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ async def served() -> AsyncIterator[tuple[Served, str]]:
 
 async def test_models_are_names_with_the_folders_of_their_weights(served: tuple[Served, str]) -> None:
     fake, url = served
-    fake.told = {"data": [{"id": "base", "root": "/model"}, {"id": NAME, "root": "/a/b"}, {"id": "x", "root": None}]}
+    fake.reply = {"data": [{"id": "base", "root": "/model"}, {"id": NAME, "root": "/a/b"}, {"id": "x", "root": None}]}
     async with session() as http:
         assert await VllmAdmin(http, url).models() == {"base": "/model", NAME: "/a/b", "x": ""}
-        fake.told = {"data": 3}
+        fake.reply = {"data": 3}
         with pytest.raises(AdminRefused, match="/v1/models: Expected"):
             await VllmAdmin(http, url).models()
 
@@ -67,7 +67,7 @@ async def test_loading_and_unloading_go_by_name_and_path(served: tuple[Served, s
 
 async def test_a_probe_is_of_the_very_name(served: tuple[Served, str]) -> None:
     fake, url = served
-    fake.told = {"model": NAME, "choices": [{"logprobs": {"top_logprobs": [{"token_id:5": -0.25}]}}]}
+    fake.reply = {"model": NAME, "choices": [{"logprobs": {"top_logprobs": [{"token_id:5": -0.25}]}}]}
     async with session() as http:
         assert (await VllmAdmin(http, url).probe(NAME)).logprobs == {"token_id:5": -0.25}
         assert fake.asked[-1][2]["model"] == NAME

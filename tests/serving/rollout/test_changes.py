@@ -56,7 +56,7 @@ def test_a_rollback_takes_the_previous_one_once() -> None:
         Rollback()({"support": route}, "support", None)
 
 
-def test_a_rollback_of_somebody_who_is_gone_already_is_refused() -> None:
+def test_a_rollback_of_someone_who_is_gone_already_is_refused() -> None:
     with pytest.raises(RuntimeError, match=f"{A.version} serves by now, not {E.version}"):
         Rollback(E.version)(ROUTES, "support", None)
     assert Rollback(A.version)(ROUTES, "support", None).champion == C.version
@@ -97,6 +97,6 @@ def test_a_rank_too_high_and_a_name_that_lies_are_refused(kind: type[Promote] | 
 
 
 @pytest.mark.parametrize("change", [Rollback(), Pause(True), Shadow(None)])
-def test_an_alias_nobody_knows_is_named_with_those_that_are(change: Change) -> None:
+def test_an_alias_no_one_knows_is_named_with_those_that_are(change: Change) -> None:
     with pytest.raises(UnknownAlias, match="alias 'billing' has no route; known: support"):
         change(ROUTES, "billing", None)

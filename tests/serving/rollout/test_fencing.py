@@ -102,7 +102,7 @@ class Alias:
         return operations.routes(self.kafka)[self.name]
 
     @property
-    def told(self) -> list[str]:
+    def summaries(self) -> list[str]:
         return [each.summary for each in ledger.read(self.kafka) if each.alias == self.name]
 
 
@@ -203,7 +203,7 @@ def process(kafka: KafkaSettings, folder: Path) -> Iterator[subprocess.Popen[byt
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
-def test_a_controller_that_slept_through_a_humans_word_changes_nothing(kafka: KafkaSettings, tmp_path: Path) -> None:
+def test_a_controller_that_slept_through_a_humans_act_changes_nothing(kafka: KafkaSettings, tmp_path: Path) -> None:
     alias = Alias(kafka, "asleep")
     alias.attest()
     alias.put(RESULTS, alias.result)
@@ -214,6 +214,10 @@ def test_a_controller_that_slept_through_a_humans_word_changes_nothing(kafka: Ka
         alias.replies(10)  # all that is lacking for its promotion
         human = alias.promote("other")
         os.kill(controller.pid, signal.SIGCONT)
-        until(lambda: any(f"was written by {human.by}" in each for each in alias.told), "it sees the human's word", 60)
+        until(
+            lambda: any(f"was written by {human.by}" in each for each in alias.summaries),
+            "it sees the human",
+            60,
+        )
         assert alias.route == human
         assert max(each.generation for each in alias.records) == human.generation

@@ -64,8 +64,8 @@ def runs(rates: tuple[float, float], alpha: float, count: int, outcomes: int, se
         guard, at = start_guard(0.05, alpha), None
         for _ in range(outcomes // 50):
             sides = [rng.random() < 0.5 for _ in range(50)]
-            told = [(ours, [rng.random() < rates[ours] for _ in ALL]) for ours in sides]
-            guard = update_guard(guard, [ReplyOutcome(ours, error=e, slow=s, wrong=w) for ours, (e, s, w) in told])
+            seen = [(ours, [rng.random() < rates[ours] for _ in ALL]) for ours in sides]
+            guard = update_guard(guard, [ReplyOutcome(ours, error=e, slow=s, wrong=w) for ours, (e, s, w) in seen])
             if verdict(guard).state == "fired":
                 at = guard.replies
                 break

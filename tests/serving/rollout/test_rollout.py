@@ -42,7 +42,7 @@ def attests(
     )
 
 
-class World:
+class TwoReplicas:
     """The log and two replicas, driven by hand."""
 
     def __init__(self, options: ControllerSettings = SETTINGS) -> None:
@@ -75,7 +75,7 @@ class World:
         self.route = msgspec.structs.replace(self.route, **changes)
         self.routes.append(self.route)
 
-    def to(self, state: RolloutState) -> World:
+    def to(self, state: RolloutState) -> TwoReplicas:
         for _ in range(30):
             if self.rollout.state is state:
                 return self
@@ -84,7 +84,7 @@ class World:
 
 
 def test_the_straight_way() -> None:
-    world = World()
+    world = TwoReplicas()
     states = [world.rollout.state]
     for _ in range(14):
         world.look(GOOD)
@@ -114,8 +114,8 @@ def test_the_straight_way() -> None:
     ],
     ids=["none", "one lacks it", "other bytes", "stale", "ill"],
 )
-def test_without_every_healthy_replicas_word_nothing_goes_on(replicas: list[ReplicaAttested]) -> None:
-    world = World().to(RolloutState.LOADING)
+def test_without_every_healthy_replicas_attestation_nothing_goes_on(replicas: list[ReplicaAttested]) -> None:
+    world = TwoReplicas().to(RolloutState.LOADING)
     moved = [msgspec.structs.replace(r, time_ms=r.time_ms + world.now_ms) for r in replicas]
     assert world.look(replicas=moved).rollout.state is RolloutState.LOADING
     world.look(replicas=moved, after_s=SETTINGS.loading_timeout_s + 1)
@@ -124,13 +124,13 @@ def test_without_every_healthy_replicas_word_nothing_goes_on(replicas: list[Repl
 
 
 def test_an_ill_replica_does_not_hold_the_others_up() -> None:
-    world = World().to(RolloutState.LOADING)
+    world = TwoReplicas().to(RolloutState.LOADING)
     world.look(replicas=[attests("r1", world.now_ms), attests("r2", world.now_ms, new=False, healthy=False)])
     assert world.rollout.state is RolloutState.ATTESTED
 
 
 def test_a_harmful_canary_is_withdrawn() -> None:
-    world = World(dataclasses.replace(SETTINGS, canary_requests=1_000)).to(RolloutState.CANARY)
+    world = TwoReplicas(dataclasses.replace(SETTINGS, canary_requests=1_000)).to(RolloutState.CANARY)
     for _ in range(60):
         world.look(BAD)
     assert world.rollout.state is RolloutState.ABORTED
@@ -140,13 +140,13 @@ def test_a_harmful_canary_is_withdrawn() -> None:
 
 
 def test_too_few_requests_end_the_canary() -> None:
-    world = World().to(RolloutState.CANARY)
+    world = TwoReplicas().to(RolloutState.CANARY)
     world.look(after_s=SETTINGS.canary_timeout_s + 1)
     assert world.rollout.state is RolloutState.ABORTED
 
 
 def test_a_harmful_new_champion_is_rolled_back() -> None:
-    world = World().to(RolloutState.PROMOTED)
+    world = TwoReplicas().to(RolloutState.PROMOTED)
     for _ in range(60):
         world.look(BAD)
     assert world.rollout.state is RolloutState.ROLLED_BACK
@@ -155,14 +155,14 @@ def test_a_harmful_new_champion_is_rolled_back() -> None:
 
 
 def test_a_pause_stops_promotion_and_time_but_not_the_guard() -> None:
-    world = World().to(RolloutState.CANARY)
+    world = TwoReplicas().to(RolloutState.CANARY)
     world.route = msgspec.structs.replace(world.route, generation=world.route.generation + 1, paused=True)
     for _ in range(30):
         assert not world.look(GOOD, after_s=100).actions
     resumed = msgspec.structs.replace(world.route, generation=world.route.generation + 1, paused=False)
     paused, world.route = world.route, resumed
     assert world.look(GOOD).rollout.state is RolloutState.PROMOTED
-    world = World().to(RolloutState.CANARY)
+    world = TwoReplicas().to(RolloutState.CANARY)
     world.route = msgspec.structs.replace(paused, generation=world.route.generation + 1)
     for _ in range(60):
         world.look(BAD)
@@ -173,8 +173,8 @@ def test_a_pause_stops_promotion_and_time_but_not_the_guard() -> None:
 @pytest.mark.parametrize(
     "state", [RolloutState.PLANNED, RolloutState.LOADING, RolloutState.CANARY, RolloutState.PROMOTED]
 )
-def test_somebody_elses_route_ends_the_rollout_and_stays(state: RolloutState) -> None:
-    world = World().to(state)
+def test_another_writers_route_ends_the_rollout_and_stays(state: RolloutState) -> None:
+    world = TwoReplicas().to(state)
     other = "support-222222222222"
     world.route = msgspec.structs.replace(
         world.route, generation=world.route.generation + 1, champion=other, canary=None, weight=0.0, by="operator"
@@ -198,7 +198,7 @@ def test_somebody_elses_route_ends_the_rollout_and_stays(state: RolloutState) ->
 def test_a_plan_without_a_slot_is_refused(
     others: list[str], passing: list[str], state: RolloutState, reason: str
 ) -> None:
-    world = World(dataclasses.replace(SETTINGS, max_loras=3))
+    world = TwoReplicas(dataclasses.replace(SETTINGS, max_loras=3))
     done = world.look(others=others, passing=passing)
     assert done.rollout.state is state
     assert done.rollout.reason.startswith(reason)
@@ -207,7 +207,7 @@ def test_a_plan_without_a_slot_is_refused(
 
 
 def test_previous_and_shadow_take_slots_too() -> None:
-    world = World(dataclasses.replace(SETTINGS, max_loras=3))
+    world = TwoReplicas(dataclasses.replace(SETTINGS, max_loras=3))
     hot = {"support-222222222222": "2" * 64, "support-333333333333": "3" * 64}
     previous, shadow = hot
     adapters = {**world.route.adapters, **hot}
@@ -218,12 +218,12 @@ def test_previous_and_shadow_take_slots_too() -> None:
 
 
 def test_what_no_engine_may_read_is_no_candidate() -> None:
-    done = World().look(others=[], unfit="its rank is 64, max_lora_rank is 16")
+    done = TwoReplicas().look(others=[], unfit="its rank is 64, max_lora_rank is 16")
     assert (done.rollout.state, done.rollout.reason) == (RolloutState.ABORTED, "its rank is 64, max_lora_rank is 16")
 
 
 def test_another_canary_is_waited_for_but_not_for_ever() -> None:
-    world = World()
+    world = TwoReplicas()
     world.route = msgspec.structs.replace(world.route, canary="support-222222222222")
     assert world.look(others=[]).rollout.state is RolloutState.PLANNED
     done = world.look(others=[], after_s=SETTINGS.loading_timeout_s + SETTINGS.canary_timeout_s + 1)
@@ -232,7 +232,7 @@ def test_another_canary_is_waited_for_but_not_for_ever() -> None:
 
 
 def test_a_replica_that_comes_and_goes_ends_the_loading_in_time() -> None:
-    world = World().to(RolloutState.ATTESTED)
+    world = TwoReplicas().to(RolloutState.ATTESTED)
     world.attested = {"r1": True, "r2": False}
     assert world.look(others=[]).rollout.state is RolloutState.ATTESTED
     done = world.look(others=[], after_s=SETTINGS.loading_timeout_s + 1)
@@ -240,8 +240,8 @@ def test_a_replica_that_comes_and_goes_ends_the_loading_in_time() -> None:
     assert world.route.canary is None
 
 
-def test_enough_replies_but_a_replica_without_it_is_told_as_that() -> None:
-    world = World().to(RolloutState.CANARY)
+def test_enough_replies_but_a_replica_without_it_is_reported_as_that() -> None:
+    world = TwoReplicas().to(RolloutState.CANARY)
     world.attested = {"r1": True, "r2": False}
     world.look(GOOD * 20)
     world.look(after_s=SETTINGS.canary_timeout_s + 1)
@@ -249,7 +249,7 @@ def test_enough_replies_but_a_replica_without_it_is_told_as_that() -> None:
 
 
 def test_its_own_route_is_waited_for() -> None:
-    world = World()
+    world = TwoReplicas()
     before = world.route
     world.look()
     world.route = before
@@ -272,7 +272,7 @@ def test_its_own_route_is_waited_for() -> None:
 def test_whatever_happens_promotion_had_attestation_and_a_canary(
     looks: list[tuple[str, bool, bool, bool, float]],
 ) -> None:
-    world = World(dataclasses.replace(SETTINGS, canary_requests=4))
+    world = TwoReplicas(dataclasses.replace(SETTINGS, canary_requests=4))
     canary_replies = 0
     for kind, one, two, paused, after_s in looks:
         if paused != world.route.paused:

@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: two controllers, a human, restarts, races, late words and lost ones."""
+"""Whatever happens, in whatever order: two controllers, a human, restarts, races, late records and lost ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Paths(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = RolloutWorld()
-        self.word: RouteWritten | None = None  # the last human route that ended every rollout
+        self.human_route: RouteWritten | None = None  # the last human route that ended every rollout
 
     @rule(i=MEMBERS)
     def a_controller_looks(self, i: int) -> None:
@@ -84,33 +84,37 @@ class Paths(RuleBasedStateMachine):
     def a_replica_goes_for_good(self, name: str) -> None:
         self.world.attestations.pop(name, None)
 
-    @rule(seconds=st.sampled_from([0.5, 5.0, 16.0, 61.0]), heard=st.booleans())
-    def time_passes(self, seconds: float, heard: bool) -> None:
+    @rule(seconds=st.sampled_from([0.5, 5.0, 16.0, 61.0]), fresh=st.booleans())
+    def time_passes(self, seconds: float, fresh: bool) -> None:
         self.world.pass_s(seconds)
-        if heard:
+        if fresh:
             self.world.refresh()
 
     @rule(what=st.sampled_from(sorted(HUMAN)))
     def a_human_speaks(self, what: str) -> None:
         before, begun = self.world.route, any(each.request for each in self.world.routes)
         self.world.human(what)
-        said = self.world.route is not before and what in ("promote another", "promote the candidate", "roll back")
-        if said and (begun or self.word is not None):
-            self.word = self.world.route
+        sent = self.world.route is not before and what in ("promote another", "promote the candidate", "roll back")
+        if sent and (begun or self.human_route is not None):
+            self.human_route = self.world.route
 
     @invariant()
     def a_humans_route_stands_until_a_human_changes_it(self) -> None:
-        if self.word is not None:
+        if self.human_route is not None:
             route = self.world.route
-            assert (route.champion, route.canary, route.previous) == (self.word.champion, None, self.word.previous)
+            assert (route.champion, route.canary, route.previous) == (
+                self.human_route.champion,
+                None,
+                self.human_route.previous,
+            )
 
     @invariant()
-    def nobody_was_made_canary_that_was_not_proven(self) -> None:
+    def no_one_was_made_canary_that_was_not_proven(self) -> None:
         assert self.world.route.canary in (None, NEW)
 
     @precondition(lambda self: self.world.over and self.world.decisions)
     @invariant()
-    def nobody_is_left_on_the_route_when_all_is_over(self) -> None:
+    def no_one_is_left_on_the_route_when_all_is_over(self) -> None:
         for member in self.world.members:
             if member.read < len(self.world.routes) or any(each._pending for each in member.rollouts._aliases.values()):
                 return

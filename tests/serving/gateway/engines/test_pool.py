@@ -121,7 +121,7 @@ async def test_what_is_no_whole_answer_is_none(pool: EnginePool, name: str, end:
         with pytest.raises(Unreached) as raised:
             await asked(pool, engine)
         assert "127.0.0.1" not in str(raised.value)
-        assert len(engine.requests) == 1, "who was heard is not asked again behind the caller's back"
+        assert len(engine.requests) == 1, "an engine that began to answer is not asked again behind the caller's back"
 
 
 async def test_a_stream_that_breaks_gives_what_came_and_then_breaks(pool: EnginePool) -> None:
@@ -175,7 +175,7 @@ async def test_connections_closed_just_when_they_are_used_cost_nothing(pool: Eng
         assert await asked(pool, engine, b"once") == (200, b"3")
 
 
-async def test_who_is_heard_is_not_asked_again(pool: EnginePool) -> None:
+async def test_an_engine_that_began_to_answer_is_not_asked_again(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(whole(b"a"))
@@ -235,7 +235,7 @@ async def test_an_answer_let_go_early_is_not_the_next_ones(pool: EnginePool) -> 
         assert len(engine.visits) == 2
 
 
-async def test_a_stream_that_nobody_ended_cannot_take_the_next_ones_connection(pool: EnginePool) -> None:
+async def test_a_stream_that_no_one_ended_cannot_take_the_next_ones_connection(pool: EnginePool) -> None:
     """A cancelled request leaves an asynchronous generator behind, which ends when it pleases."""
 
     async def script(visit: Visit) -> None:
@@ -307,16 +307,16 @@ async def test_dead_connections_are_forgotten(pool: EnginePool) -> None:
 
 
 async def test_an_engine_is_read_no_faster_than_its_client_reads(pool: EnginePool) -> None:
-    piece, said = b"x" * 10_000, 0
+    piece, sent = b"x" * 10_000, 0
 
     async def script(visit: Visit) -> None:
-        nonlocal said
+        nonlocal sent
         await visit.request()
         visit.say(chunked(end=b""))
         for _ in range(4_000):
             visit.say(b"%x\r\n%b\r\n" % (len(piece), piece))
             await visit.writer.drain()
-            said += len(piece)
+            sent += len(piece)
         visit.say(b"0\r\n\r\n")
 
     async with saying(script) as engine:
@@ -324,10 +324,10 @@ async def test_an_engine_is_read_no_faster_than_its_client_reads(pool: EnginePoo
         stream = link.stream()
         taken = len(await anext(stream))
         before = -1
-        while before != said:
-            before = said
+        while before != sent:
+            before = sent
             await asyncio.sleep(0.1)
-        assert said < 20_000_000
+        assert sent < 20_000_000
         assert link._waiting < HIGH_WATER + 300_000
         async for more in stream:
             taken += len(more)
@@ -512,7 +512,7 @@ async def test_an_address_that_leads_nowhere_is_an_engine_not_reached(pool: Engi
         assert "127.0.0.1" not in str(raised.value)
 
 
-async def test_a_path_before_the_path_is_asked_and_a_name_in_the_address_is_not_told(pool: EnginePool) -> None:
+async def test_a_path_before_the_path_is_asked_and_a_name_in_the_address_is_not_sent_on(pool: EnginePool) -> None:
     async with saying(always(whole(b"a"))) as engine:
         link = await pool.ask(engine.url.replace("//", "//me:secret@") + "/one/", PATH, b"{}", 4.0)
         assert await link.read() == b"a"

@@ -52,7 +52,7 @@ async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "pieces"),
+    ("kind", "fields", "pieces"),
     [
         ("response.output_text.delta", {"delta": "Card"}, 1),
         ("response.reasoning_text.delta", {"delta": "Hm."}, 1),
@@ -66,13 +66,13 @@ async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
         ("response.created", {"response": {"status": "in_progress", "output": []}}, 0),
     ],
 )
-def test_a_responses_first_token_is_of_any_kind(kind: str, told: dict[str, Any], pieces: int) -> None:
+def test_a_responses_first_token_is_of_any_kind(kind: str, fields: dict[str, Any], pieces: int) -> None:
     answer = EngineAnswer()
-    responses_api.take_event(answer, f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}".encode())
+    responses_api.take_event(answer, f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}".encode())
     assert answer.pieces == pieces
 
 
-async def test_an_endpoint_that_the_engine_lacks_is_told_as_such(scene: Scene) -> None:
+async def test_an_endpoint_that_the_engine_lacks_is_reported_as_such(scene: Scene) -> None:
     reply = await scene.post("/v1/embeddings", {"model": "support", "input": ["a", "b"]})
     assert reply.status == 404
     assert "does not serve /v1/embeddings" in reply.error["message"]
