@@ -15,15 +15,15 @@ from serving import metrics
 from serving.append import Append
 from serving.rollout.guard import ReplyOutcome
 from serving.rollout.machine import EDITION, step
-from serving.rollout.operations import in_force
 from serving.rollout.outcomes import outcomes
+from serving.rollout.promotions import WaitingPromotion
 from serving.rollout.recovery import ChampionSince, Unwritten, champion_since
-from serving.rollout.state import Rollout, RolloutObservation, RolloutState, RolloutStep, WriteRoute, on_route, plan
+from serving.rollout.state import Rollout, RolloutObservation, RolloutState, RolloutStep, WriteRoute, on_route
 from serving.routes.routing import RouteTable
 from serving.routes.slots import versions
 from serving.settings import ControllerSettings
 from streams import ledger
-from streams.events import DecisionKind, DecisionRecorded, RetrainReported, RouteWritten, ScoreBatch
+from streams.events import DecisionKind, DecisionRecorded, RouteWritten, ScoreBatch
 from streams.identity import uuid7
 from streams.log.read import Record
 from streams.topics import LEDGER, ROUTES
@@ -53,7 +53,7 @@ class RolloutContext:
     source: str
     unfit: FitnessCheck
     history: Callable[[], Iterable[RouteWritten]]
-    handled: set[str] = field(default_factory=set)  # retrainings that some rollout was about
+    handled: set[str] = field(default_factory=set)  # retrainings that some rollout was about, of all aliases
 
 
 @dataclass(slots=True)
@@ -64,43 +64,31 @@ class PendingRoute:
     sent_at_s: float = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingPlan:
-    """A promotion that was worth a rollout when the route had this generation."""
-
-    result: RetrainReported
-    generation: int
-
-
 @dataclass(slots=True)
 class AliasRollout:
-    """The rollout of one alias and what waits for it. `offer` and `score` may be called from other threads."""
+    """The rollout of one alias, and the promotion that waits for it. `score` may be called from another thread."""
 
     alias: str
     context: RolloutContext
     active: Rollout | None = None
-    _champion: ChampionSince | None = None
-    _waiting: RetrainReported | None = None  # the latest promotion, not begun yet
-    _planned: WaitingPlan | None = None
+    promotion: WaitingPromotion = field(init=False)
     _pending: PendingRoute | None = None
     _ending: Rollout | None = None  # as it was before the step whose route, now pending, ends it
     _outcomes: list[ReplyOutcome] = field(default_factory=list)
     _watermarks: dict[tuple[str, str, int], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self.promotion = WaitingPromotion(self.alias, self.context.history, self.context.handled)
+
     def recover(self, active: Rollout | None, champion: ChampionSince | None, unwritten: Unwritten | None) -> None:
         """Continue from where the log ends."""
-        self.active, self._champion = active, champion
+        self.active, self.promotion.champion = active, champion
         if unwritten is not None:
             decision = unwritten.decision
             route = self._route(unwritten.intent, decision.id, unwritten.request_id, decision.time_ms)
             self._pending = PendingRoute(route)
             self._ending = unwritten.before if active is None else self._ending
-
-    def offer(self, result: RetrainReported) -> None:
-        """Take a promotion; of several the latest counts."""
-        with self._lock:
-            self._waiting = result
 
     def score(self, record: Record[ScoreBatch]) -> None:
         """Take replies and labels while a rollout is watched; offsets seen before are left out. Those of a topic made
@@ -117,63 +105,22 @@ class AliasRollout:
     def tick(self, route: RouteWritten, now_ms: int) -> None:
         """Move the rollout as far as it goes now. Raise KafkaError when the log does not take a record; nothing is
         then forgotten."""
-        self._champion = champion_since(self._champion, route)
-        self._begin(route, now_ms)
+        self.promotion.champion = champion_since(self.promotion.champion, route)
+        if self.active is None and self._pending is None:
+            self.active = self.promotion.begin(route, now_ms)
         for _ in range(STEPS_A_TICK):
             if not self._confirmed() or not self._advance(now_ms):
                 break
         self._confirmed()
         metrics.show_rollout(self.alias, self.active.state.value if self.active is not None else "none")
 
-    def _begin(self, route: RouteWritten, now_ms: int) -> None:
-        """Plan the waiting candidate, once nothing else is under way."""
-        if self.active is not None or self._pending is not None:
-            return
-        with self._lock:
-            result, self._waiting = self._waiting, None
-        if result is None or result.candidate is None or result.digest is None:
-            return
-        if result.request_id not in self.context.handled and self._worth(route, result):
-            self._planned = WaitingPlan(result, route.generation)
-            self.active = plan(route, result.request_id, result.candidate, result.digest, now_ms)
-
-    def _reconsidered(self, route: RouteWritten) -> bool:
-        """Return whether a plan that has not begun is still worth it, where another writer's route came first."""
-        planned = self._planned
-        if planned is None or route.generation == planned.generation:
-            return True
-        self._champion = champion_since(self._champion, route)
-        if self._worth(route, planned.result):
-            self._planned = WaitingPlan(planned.result, route.generation)
-            return True
-        self.active = None
-        return False
-
-    def _worth(self, route: RouteWritten, result: RetrainReported) -> bool:
-        """Return whether a promotion deserves a rollout; one that does not is never looked at again."""
-        if why := self._void(route, result):
-            log.info("no rollout", alias=self.alias, version=result.candidate, reason=why)
-            self.context.handled.add(result.request_id)
-        return not why
-
-    def _void(self, route: RouteWritten, result: RetrainReported) -> str:
-        """Return why a promotion is not worth a rollout."""
-        if result.candidate in (route.champion, route.previous):
-            return "it is or was the champion already"
-        champion = champion_since(self._champion, route)
-        if result.time_ms <= champion.since_ms:
-            return f"it was proven against another champion than {champion.version}"
-        history = list(self.context.history())
-        begun = any(each.request == result.request_id for each in history)
-        standing = in_force(history).get(self.alias, route).canary == result.candidate
-        return "another controller's rollout of it is over" if begun and not standing else ""
-
     def _advance(self, now_ms: int) -> bool:
         """Take one step and return whether the state changed."""
         rollout, table = self.active, self.context.table()
         if rollout is None:
             return False
-        if rollout.state is RolloutState.PLANNED and not self._reconsidered(table.routes[self.alias]):
+        if rollout.state is RolloutState.PLANNED and not self.promotion.still_worth(table.routes[self.alias]):
+            self.active = None
             return False
         with self._lock:
             new = list(self._outcomes)

@@ -67,7 +67,7 @@ class Rollouts:
                 "candidate and digest do not belong together; ignored", alias=result.alias, version=result.candidate
             )
         else:
-            self._of(result.alias).offer(result)
+            self._of(result.alias).promotion.offer(result)
 
     def score(self, record: Record[ScoreBatch]) -> None:
         """Take replies and labels of an alias whose rollout is watched."""
