@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-TEXTS = ["Card", " arrival", "."]
+WORDS = ["Card", " arrival", "."]
 FINGERPRINT = "fake-0.1"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
@@ -122,11 +122,11 @@ class FakeEngine:
 
 
 def whole(body: dict[str, Any], chat: bool) -> dict[str, Any]:
-    text = "".join(TEXTS)
+    text = "".join(WORDS)
     choices = []
     for index in range(int(body.get("n") or 1)):
         shape: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-        choices.append({"index": index, **shape, "logprobs": logprobs(body, TEXTS, chat), "finish_reason": "stop"})
+        choices.append({"index": index, **shape, "logprobs": logprobs(body, WORDS, chat), "finish_reason": "stop"})
     kind = "chat.completion" if chat else "text_completion"
     return {"id": "x-1", "object": kind, "created": 1, "model": body["model"], "choices": choices, "usage": USAGE}
 
@@ -137,7 +137,7 @@ def scripted(body: dict[str, Any], script: list[list[dict[str, Any]]]) -> list[d
 
 
 def response(body: dict[str, Any], given: list[dict[str, Any]]) -> dict[str, Any]:
-    content = [{"type": "output_text", "text": "".join(TEXTS), "annotations": []}]
+    content = [{"type": "output_text", "text": "".join(WORDS), "annotations": []}]
     output: list[dict[str, Any]] = [{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}]
     output.append({"type": "message", "role": "assistant", "content": content})
     usage = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
@@ -159,7 +159,7 @@ def response_events(body: dict[str, Any], output: list[dict[str, Any]]) -> list[
     begun = {**response(body, output), "output": [], "usage": None, "status": "in_progress"}
     events: list[tuple[str, dict[str, Any]]] = [("response.created", {"response": begun})]
     where = {"item_id": "m", "output_index": 1, "content_index": 0, "logprobs": []}
-    texts = [] if output else TEXTS
+    texts = [] if output else WORDS
     events += [("response.output_item.added", {"item": item, "output_index": i}) for i, item in enumerate(output)]
     events += [("response.output_text.delta", {"delta": piece, **where}) for piece in texts]
     events.append(("response.completed", {"response": response(body, output)}))
@@ -170,7 +170,7 @@ def chunks(body: dict[str, Any], chat: bool) -> list[dict[str, Any]]:
     kind = "chat.completion.chunk" if chat else "text_completion"
     base = {"id": "x-1", "object": kind, "created": 1, "model": body["model"]}
     made = []
-    for piece in ["", *TEXTS]:
+    for piece in ["", *WORDS]:
         shape: dict[str, Any] = {"delta": {"content": piece}} if chat else {"text": piece}
         scores = logprobs(body, [piece], chat) if piece else None
         made.append({**base, "choices": [{"index": 0, **shape, "logprobs": scores, "finish_reason": None}]})
