@@ -1,4 +1,4 @@
-"""What gateway and controller tell Prometheus."""
+"""The metrics of gateway and controller."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ ROLLOUTS = Counter("homeostat_rollouts_total", "Rollouts by what became of them.
 
 
 def show_rollout(alias: str, state: str) -> None:
-    """`state`: one of STATES."""
+    """Set the gauge of an alias's rollout to the state, one of STATES."""
     for each in STATES:
         ROLLOUT.labels(alias, each).set(each == state)
 
 
 def count_rollout(alias: str, outcome: str) -> None:
-    """`outcome`: promoted, aborted, rolled_back, or kept (the watch after a promotion ended quietly)."""
+    """Count a rollout that ended. `outcome`: promoted, aborted, rolled_back, overtaken (by another champion), or kept
+    (the guard after the promotion stayed quiet to its end)."""
     ROLLOUTS.labels(alias, outcome).inc()

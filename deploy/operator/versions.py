@@ -6,7 +6,7 @@ from deploy.config.settings import Config
 from deploy.operator.first_adapter import digest_of
 from serving.replica import adapters
 from serving.rollout import operations
-from serving.rollout.changes import Limits
+from serving.rollout.changes import EngineLimits
 from streams.events import RouteWritten
 from streams.identity import adapter_path
 
@@ -30,9 +30,9 @@ def shadow(config: Config, alias: str, version: str | None) -> RouteWritten:
     return operations.shadow(config.kafka, alias, version, BY, digest=digest, limits=limits(config), rank=rank)
 
 
-def limits(config: Config) -> Limits:
+def limits(config: Config) -> EngineLimits:
     """Return the room for adapters of the stack's engines."""
-    return Limits(config.stack.max_loras, config.stack.max_lora_rank)
+    return EngineLimits(config.stack.max_loras, config.stack.max_lora_rank)
 
 
 def found(config: Config, alias: str, version: str) -> tuple[str, int]:

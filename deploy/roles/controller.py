@@ -62,7 +62,7 @@ async def _reconcile(config: Config, follower: Follower) -> None:
         for name, url in config.stack.engine_urls().items():
             writer = Writer(config.kafka, f"reconciler/{name}")
             held.callback(writer.close)
-            replica, adapters = Replica(name, url), engine.Engine(session, url)
+            replica, adapters = Replica(name, url), engine.VllmAdmin(session, url)
             reconciler = Reconciler(settings, replica, adapters, follower.table, writer.append, root, base, former)
             follower.listen(reconciler.wake)
             tasks.create_task(reconciler.run(stop))

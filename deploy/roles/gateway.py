@@ -105,7 +105,7 @@ class GatewayProcess:
                 ready=lambda: not stop.is_set(),
                 limits=limits(self.config),
                 refresh=shipped.show,
-                standing=application.standing,
+                health=application.health,
             ),
         ):
             shared = bool(stack.more_gateway_admin_ports)

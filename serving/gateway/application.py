@@ -3,7 +3,7 @@
     gateway = Gateway(settings, table, keys, signer, publish)
     server = Server(gateway, gateway.limits)
 
-`table` gives the routes as known now, `publish` takes events and never waits. Both live longer than the gateway.
+`table` returns the routes as known now, `publish` takes events and never waits. Both live longer than the gateway.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from serving.gateway.access.admission import Admission, Volume
 from serving.gateway.access.keys import KeyRing
 from serving.gateway.capture import Capture, Publish, RecentAnswers
 from serving.gateway.engines.ejection import Ejection
-from serving.gateway.engines.health import NONE_STALE, Standing
-from serving.gateway.engines.pool import Upstream
+from serving.gateway.engines.health import NONE_STALE, ReplicaHealth
+from serving.gateway.engines.pool import EnginePool
 from serving.gateway.errors import ApiError, cut
-from serving.gateway.feedback import Feedback
+from serving.gateway.feedback import FeedbackIntake
+from serving.gateway.forward import Forward
 from serving.gateway.http.request import Request
 from serving.gateway.http.server import Limits
 from serving.gateway.inference import Inference, model_card, unknown
 from serving.gateway.masking import Masker
 from serving.gateway.openai.request_body import PATHS
-from serving.gateway.shadow import Shadow
+from serving.gateway.shadow import Mirror
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.identity import Signer
@@ -45,7 +46,7 @@ MODELS, FEEDBACK = "/v1/models", "/v1/feedback"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What answers at a path, and what its caller must be allowed to do."""
+    """The handler of a path, and the scope that its caller needs."""
 
     method: str
     scope: str
@@ -54,8 +55,8 @@ class Endpoint:
 
 
 class Gateway:
-    """Every error is an answer in OpenAI's shape. Paths are compared as they come: nothing is decoded, so nothing
-    reaches an engine but what is listed here."""
+    """The application. Every error is an answer in OpenAI's shape. Paths are compared as they come: nothing is
+    decoded, so nothing reaches an engine but what is listed here."""
 
     def __init__(
         self,
@@ -69,17 +70,16 @@ class Gateway:
         """`stale`: replicas that no longer attest, see `serving.gateway.engines.health`."""
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic)
-        self.upstream = Upstream(settings.connect_timeout_s, _trusting(settings.engine_ca))
+        self.pool = EnginePool(settings.connect_timeout_s, _trusting(settings.engine_ca))
         self.limits = _limits(settings)
         masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)
         capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars)
-        self._shadow = Shadow(settings, table, capture)
         self.ejection = Ejection(settings.avoid_s, time.monotonic, settings.silent_s)
-        self.standing = Standing(self.ejection, stale)
-        inference = Inference(
-            settings, table, self.upstream, signer, capture, self.ejection, self._shadow, self.standing
-        )
-        feedback = Feedback(settings, signer, publish, recent, masker, _volume(settings))
+        self.health = ReplicaHealth(self.ejection, stale)
+        forward = Forward(settings, self.pool, signer, capture, self.ejection)
+        self._mirror = Mirror(settings, table, forward)
+        inference = Inference(settings, table, forward, self._mirror, self.health)
+        feedback = FeedbackIntake(settings, signer, publish, recent, masker, _volume(settings))
         self._endpoints = {
             **{
                 path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)
@@ -90,7 +90,7 @@ class Gateway:
         }
 
     def admit(self, request: Request) -> None:
-        """Before the body is there. Raises ApiError: nothing at the path, or no key."""
+        """Check path and key before the body is there. Raise ApiError: nothing at the path, or no key."""
         try:
             endpoint = self._find(request)
             request.key = self._keys.authorise(request.headers.get("authorization", ""), endpoint.scope)
@@ -99,7 +99,7 @@ class Gateway:
             raise
 
     async def serve(self, request: Request) -> None:
-        """Answers what was admitted."""
+        """Answer what was admitted."""
         try:
             await self._handle(request, self._find(request))
         except ApiError as error:
@@ -114,9 +114,9 @@ class Gateway:
                 request.abandon()
 
     async def close(self) -> None:
-        """After the server is drained: nothing is asked or captured any more."""
-        await self._shadow.close()
-        self.upstream.close()
+        """End shadows and connections, once the server is drained: nothing is asked or captured any more."""
+        await self._mirror.close()
+        self.pool.close()
 
     async def _handle(self, request: Request, endpoint: Endpoint) -> None:
         if not endpoint.bounded:

@@ -1,4 +1,4 @@
-"""What is kept of a request: an event for the log, numbers for Prometheus, the answer for a label to come."""
+"""The record of a request: an event for the log, numbers for Prometheus, the answer for a label to come."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from monitor.describe.pii import Doubts
 from serving import metrics
 from serving.gateway.excerpt import excerpts, fits
 from serving.gateway.masking import Masker
-from serving.gateway.openai.answer import Answered
+from serving.gateway.openai.answer import EngineAnswer
 from serving.gateway.openai.coercion import is_off
-from serving.gateway.openai.request_body import Asked
+from serving.gateway.openai.request_body import ParsedRequest
 from serving.routes.routing import Choice
 from streams.events import Arm, Event, InferenceServed, Message
 from streams.topics import INFERENCE, Topic
@@ -29,13 +29,14 @@ from streams.topics import INFERENCE, Topic
 log = structlog.get_logger()
 
 LONGEST_ROLE = 64
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "text"})  # others are a client's own words
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "text"})  # others are a client's own
 
 
 class Publish(Protocol):
-    """`streams.journal.writer.Journal.publish`: never waits for Kafka, never raises; whether it is kept."""
+    """`streams.journal.writer.Journal.publish`."""
 
-    def __call__(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool: ...
+    def __call__(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
+        """Keep the event and return whether it is kept. Never waits for Kafka, never raises."""
 
 
 @dataclass(slots=True)
@@ -43,12 +44,12 @@ class Exchange:
     """One request on its way. Times are in seconds, of a clock that only goes forward."""
 
     event_id: str
-    asked: Asked
+    asked: ParsedRequest
     client: str
     tags: Mapping[str, str]
     began_s: float
     choice: Choice | None = None
-    answer: Answered = field(default_factory=Answered)
+    answer: EngineAnswer = field(default_factory=EngineAnswer)
     first_s: float | None = None  # a stream's first token, be it text, reasoning or a call's
     last_s: float | None = None  # and its last one
     ended_s: float = 0.0
@@ -57,34 +58,35 @@ class Exchange:
     captured: bool = False
     mirrors: str = ""  # the event whose question this shadow was asked
     conversation: str = ""  # as the client named it
-    _plain: bool | None = None  # once it was asked
+    _plain: bool | None = None  # once `comparable` was read
 
     @property
     def latency_s(self) -> float:
+        """Return the time from the request to the whole answer."""
         return self.ended_s - self.began_s
 
     @property
     def comparable(self) -> bool:
-        """Whether a label can be compared with the answer: one text, whole, without the question. To be asked once the
-        answer is there."""
+        """Return whether a label can be compared with the answer: one text, whole, without the question. To be read
+        once the answer is there."""
         if self._plain is None:
             self._plain = self.answer.plain and is_off(self.asked.known.echo) and not self._hides
         return self.status == 200 and self._plain
 
     @property
     def _hides(self) -> bool:
-        """Whether all of an empty answer may be reasoning, which the client did not want to see."""
-        asked = self.asked.known.include_reasoning
-        return asked is not None and is_off(asked) and blank(self.answer.text)
+        """Return whether all of an empty answer may be reasoning, which the client did not want to see."""
+        wanted = self.asked.known.include_reasoning
+        return wanted is not None and is_off(wanted) and blank(self.answer.text)
 
     @property
     def ttft_s(self) -> float:
-        """Time to the first token; to the whole reply where it was not streamed."""
+        """Return the time to the first token; to the whole reply where it was not streamed."""
         return self.latency_s if self.first_s is None else self.first_s - self.began_s
 
     @property
     def tpot_s(self) -> float:
-        """Time per output token after the first; 0 where unknown."""
+        """Return the time per output token after the first; 0 where unknown."""
         tokens = self.answer.output_tokens
         if self.first_s is None or self.last_s is None or tokens < 2:
             return 0.0
@@ -92,8 +94,8 @@ class Exchange:
 
 
 class Capture:
-    """Keeps exchanges, each once, just before the client has its last byte: whoever got a whole answer is in the
-    journal, whatever happens to this process then. Nothing here can fail a request."""
+    """The keeper of exchanges. It keeps each once, just before the client has its last byte: each client that got a
+    whole answer is in the journal, whatever happens to this process then. Nothing here can fail a request."""
 
     def __init__(
         self, publish: Publish, masker: Masker, recent: RecentAnswers, pseudonym: Callable[[str], str], chars: int
@@ -103,7 +105,7 @@ class Capture:
         self._chars = chars
 
     def __call__(self, exchange: Exchange) -> None:
-        """Nothing happens the second time."""
+        """Keep the exchange; the second time nothing happens."""
         if exchange.captured or exchange.choice is None:
             return
         exchange.captured, exchange.ended_s = True, time.perf_counter()
@@ -117,12 +119,12 @@ class Capture:
         if comparable and choice.arm is not Arm.SHADOW:
             self._recent.add(exchange.event_id, exchange.answer.text)
         client = caller(exchange.client, exchange.asked.user, exchange.conversation, self._pseudonym)
-        event = served(exchange, choice, self._masker, client, now_ms, self._chars, comparable=comparable)
+        event = inference_served(exchange, choice, self._masker, client, now_ms, self._chars, comparable=comparable)
         self._publish(INFERENCE, event, event.id, now_ms)
 
 
 def count(exchange: Exchange) -> None:
-    """Tells Prometheus; that can wait until the client has its answer."""
+    """Count the exchange for Prometheus; that can wait until the client has its answer."""
     if exchange.choice is None:
         return
     choice = exchange.choice
@@ -143,7 +145,7 @@ class _Counted(NamedTuple):
 
 @lru_cache(maxsize=1_024)
 def _counted(alias: str, version: str, arm: str, status: int) -> _Counted:
-    """The metrics with these labels; looking them up each time would take longer than counting."""
+    """Return the metrics with these labels; looking them up each time would take longer than counting."""
     labels = alias, version, arm
     return _Counted(
         metrics.REQUESTS.labels(*labels, str(status)),
@@ -154,13 +156,14 @@ def _counted(alias: str, version: str, arm: str, status: int) -> _Counted:
 
 
 class RecentAnswers:
-    """The last answers by event id, as many as fit, and as many bytes: a label on a stream is judged here."""
+    """The last answers by event id, as many as fit, and as many bytes: they judge labels on streams."""
 
     def __init__(self, capacity: int, most_bytes: int) -> None:
         self._capacity, self._most_bytes, self._bytes = capacity, most_bytes, 0
         self._answers: OrderedDict[str, str] = OrderedDict()
 
     def add(self, event_id: str, answer: str) -> None:
+        """Keep the answer, and let the oldest go where there is no room."""
         self._answers[event_id] = answer
         self._bytes += sys.getsizeof(answer)
         while self._answers and (len(self._answers) > self._capacity or self._bytes > self._most_bytes):
@@ -168,10 +171,11 @@ class RecentAnswers:
             self._bytes -= sys.getsizeof(oldest)
 
     def get(self, event_id: str) -> str | None:
+        """Return the answer; None where it is not kept any more."""
         return self._answers.get(event_id)
 
 
-def served(
+def inference_served(
     exchange: Exchange,
     choice: Choice,
     masker: Masker,
@@ -181,7 +185,7 @@ def served(
     *,
     comparable: bool,
 ) -> InferenceServed:
-    """The event, with what is private masked and `chars` characters of question and answer at most."""
+    """Return the event, private data masked, with `chars` characters of question and answer at most."""
     asked, answer = exchange.asked, exchange.answer
     text, messages, mask = answer.text, asked.messages(), partial(masker, doubts=Doubts())
     whole = len(text) <= chars and fits([message.content for message in messages], chars)
@@ -213,8 +217,7 @@ def served(
 
 
 def caller(key_id: str, user: str, conversation: str, pseudonym: Callable[[str], str]) -> str:
-    """Who asked: the key's id, and what tells its users apart without naming them; conversations, where no user is
-    known.
+    """Return who asked: the key's id, and a pseudonym for its user; for the conversation, where no user is known.
 
     >>> caller("app", "", "", hex), caller("app", "ann", "chat-1", {"ann": "3fa9"}.__getitem__)
     ('app', 'app/3fa9')

@@ -1,4 +1,4 @@
-"""What goes wrong, in the shape that OpenAI's clients understand."""
+"""Errors in the shape that OpenAI's clients understand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNREADABLE = (
     UnicodeDecodeError,
     RecursionError,
 )  # what bytes that are no JSON, or too deep, raise
-STAY = {"x-should-retry": "false"}  # OpenAI's clients try 5xx again by themselves, unless they are told not to
+STAY = {"x-should-retry": "false"}  # OpenAI's clients try 5xx again by themselves, but for this header
 LONGEST_SHOWN = 80
 _short = reprlib.Repr()
 _short.maxstring = _short.maxlong = _short.maxother = 2 * LONGEST_SHOWN
@@ -34,41 +34,41 @@ class ApiError(Exception):
 
     @property
     def kind(self) -> str:
-        """OpenAI's `type`."""
+        """Return OpenAI's `type`."""
         return KINDS.get(self.status, "server_error" if self.status >= 500 else KINDS[400])
 
     def body(self) -> bytes:
-        """The JSON that the client gets."""
+        """Return the JSON that the client gets."""
         message = self.message.encode(errors="replace").decode()  # half a character is none to JSON
-        told = {"message": message, "type": self.kind, "param": self.param, "code": self.code}
-        return msgspec.json.encode({"error": told})
+        error = {"message": message, "type": self.kind, "param": self.param, "code": self.code}
+        return msgspec.json.encode({"error": error})
 
 
 def wrong(param: str, value: object, expected: str) -> ApiError:
-    """A field that is not what it should be; a long value is cut, a deep one too."""
+    """Return the error for a field that is not what it should be; a long value is cut, a deep one too."""
     return ApiError(400, f"{param} is {cut(_short.repr(value))}, expected {expected}", param)
 
 
 def cut(text: str) -> str:
-    """As much of a client's words as an answer repeats."""
+    """Return as much of a client's text as an answer repeats."""
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
 
 def missing(param: str, expected: str) -> ApiError:
-    """A field that must be there."""
+    """Return the error for a field that must be there."""
     return ApiError(400, f"{param} is missing, expected {expected}", param)
 
 
 def unavailable(message: str, code: str = "no_replica") -> ApiError:
-    """Nobody can answer just now; the client may try again in a second."""
+    """Return the error for a request that no replica can answer just now; the client may try again in a second."""
     return ApiError(503, message, code=code, headers={"retry-after": "1"})
 
 
 def too_large(limit: int, found: str) -> ApiError:
-    """More of a body than is taken."""
+    """Return the error for more of a body than is taken."""
     return ApiError(413, f"the body has {found}, expected at most {limit}", code="body_too_large")
 
 
 def busy(message: str, code: str, retry_s: float) -> ApiError:
-    """The client asks for more than it may have just now."""
+    """Return the error for a client that asks for more than it may have just now."""
     return ApiError(429, message, code=code, headers={"retry-after": str(max(1, math.ceil(retry_s)))})

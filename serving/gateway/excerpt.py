@@ -1,12 +1,12 @@
-"""What an event keeps of texts that are longer than it may be: the first and the last ones, of each long one its begin
-and its end, private data masked."""
+"""Excerpts of texts that are too long for an event: the first and the last ones, of each long one its begin and its
+end, private data masked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 MARGIN = 4_096  # masked and dropped at a cut: half of a secret would not be known for one
-EACH = 128  # characters that a text counts for beside its own: masking many short ones takes its time too
+EACH = 128  # characters that a text counts for on top of its own: masking many short ones takes its time too
 
 Mask = Callable[[str], str]
 
@@ -34,7 +34,7 @@ def fits(texts: Sequence[str], most: int) -> bool:
 
 
 def _kept(sizes: Sequence[int], most: int) -> set[int]:
-    """The first, the last, and as many before the last as there is room for."""
+    """Return the first, the last, and as many before the last as there is room for."""
     kept, last = {0, len(sizes) - 1}, len(sizes) - 1
     room = most - sum(min(sizes[i], most // 2) for i in kept)
     for i in range(last - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""What somebody says about a reply: which version it is about, and whether the reply was right."""
+"""Feedback on a reply: which version it is about, and whether the reply was right."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGEST = 20_000  # characters of a label or a correction
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FeedbackBody:
     """The body of a feedback request, checked."""
 
     request_id: str
@@ -45,8 +45,8 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Feedback:
-    """Takes feedback for any reply that any gateway with the same signing key gave."""
+class FeedbackIntake:
+    """The handler of feedback for any reply that any gateway with the same signing key gave."""
 
     settings: GatewaySettings
     signer: Signer
@@ -56,26 +56,26 @@ class Feedback:
     volume: Volume
 
     async def serve(self, request: Request) -> None:
-        """Answers 202 with what was understood, once the event is kept. Raises ApiError: 429 where the key sends too
+        """Answer 202 with what was understood, once the event is kept. Raise ApiError: 429 where the key sends too
         much, 403 where it has not the authority that the source claims, 503 where the event cannot be kept."""
         self.volume.spend(request.key, len(request.body))
-        body = said(request.body)
+        body = parse(request.body)
         _authorise(request.key, body.source)
         try:
             about = self.signer.read(body.request_id)
         except ForgedRequestId as error:
             raise ApiError(400, str(error), "request_id", "unknown_request_id") from error
         event = self.event(body, about, request.key.id, time.time_ns() // 1_000_000)
-        told = {"id": event.id, "event_id": event.event_id, "version": event.version, "correct": event.correct}
+        answer = {"id": event.id, "event_id": event.event_id, "version": event.version, "correct": event.correct}
         if not self.publish(FEEDBACK, event, event.id, event.time_ms):
             raise unavailable("feedback cannot be kept just now", "journal_full")
-        request.answer(202, msgspec.json.encode(told))
+        request.answer(202, msgspec.json.encode(answer))
         metrics.FEEDBACK.labels(event.alias, str(event.correct).lower()).inc()
 
-    def event(self, body: Said, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
-        """The same words by the same caller on the same reply are the same event. They are masked before: an id is a
-        digest, on which somebody could try words."""
-        label, correction = (None if said is None else self.masker(said) for said in (body.label, body.correction))
+    def event(self, body: FeedbackBody, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
+        """Return the event; the same feedback by the same caller on the same reply is the same event. Texts are masked
+        before: an id is a digest, on which an attacker could try texts."""
+        label, correction = (None if text is None else self.masker(text) for text in (body.label, body.correction))
         matched = VERSION.fullmatch(about.version)
         alias = matched["alias"] if matched else about.version
         content = (label, correction, body.score, body.thumb)
@@ -95,9 +95,9 @@ class Feedback:
             correct=self._correct(body, about, alias),
         )
 
-    def _correct(self, body: Said, about: RequestId, alias: str) -> bool | None:
-        """Whether the reply was what it should have been; None where the text is not known here, or there is nothing to
-        compare (a tool call, several answers), or no text was given: a thumb or a score is kept as an opinion."""
+    def _correct(self, body: FeedbackBody, about: RequestId, alias: str) -> bool | None:
+        """Return whether the reply was what it should have been. None where the text is not known here, or there is
+        nothing to compare (a tool call, several answers), or no text was given: a thumb or a score is an opinion."""
         truth = body.label if body.label is not None else body.correction
         if truth is None:
             return None
@@ -118,8 +118,8 @@ def _authorise(key: Key, source: str) -> None:
         raise ApiError(403, message, "source", "missing_scope")
 
 
-def said(data: bytes) -> Said:
-    """Raises ApiError naming the field that is wrong."""
+def parse(data: bytes) -> FeedbackBody:
+    """Read a feedback request's body. Raise ApiError naming the field that is wrong."""
     try:
         body = msgspec.json.decode(data)
     except UNREADABLE as error:
@@ -133,7 +133,7 @@ def said(data: bytes) -> Said:
         raise missing("request_id", "the value of the reply's x-homeostat-request-id header")
     if all(body.get(name) is None for name in FIELDS):
         raise missing(FIELDS[0], f"at least one of {', '.join(FIELDS)}")
-    return Said(
+    return FeedbackBody(
         request_id=_text(body, "request_id") or "",
         label=_text(body, "label"),
         correction=_text(body, "correction"),

@@ -1,6 +1,6 @@
 """Personal data and secrets, taken out of texts before they leave the process.
 
-What `monitor.describe.pii` finds is replaced by its kind, so that a reader still sees that something was there."""
+Each finding of `monitor.describe.pii` is replaced by its kind, so that a reader still sees that something was there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monitor.describe.pii import PATTERNS, PLACEHOLDERS, Doubts, Sketch, seen
 
 
 class Masker:
-    """Replaces what the kinds named find, as in `[email]`. Raises KeyError for an unknown kind.
+    """A replacement of what the kinds named find, as in `[email]`. Raises KeyError for an unknown kind.
 
     >>> Masker(["email"])("write to ann@example.org")
     'write to [email]'
@@ -23,7 +23,8 @@ class Masker:
         self._patterns = [(PLACEHOLDERS[kind], pattern) for kind, pattern in PATTERNS.items() if kind in wanted]
 
     def __call__(self, text: str, doubts: Doubts | None = None) -> str:
-        """`doubts`: those that the texts of one event share, so that many texts take no longer than one."""
+        """Return the text masked. `doubts`: those that the texts of one event share, so that many texts take no longer
+        than one."""
         text = seen(text)
         sketch = Sketch([text])
         for name, pattern in self._patterns:

@@ -15,7 +15,7 @@ SHORTEST_S = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """`limit_s` in all, `left_s` of it for this try. `name`: what set the limit.
+    """The time for an answer: `limit_s` in all, `left_s` of it for this try. `name`: what set the limit.
 
     >>> print(Patience.of({"x-homeostat-timeout-ms": "1500"}, 120.0))
     1.5 s (the request's x-homeostat-timeout-ms)
@@ -29,7 +29,7 @@ class Patience:
 
     @classmethod
     def of(cls, headers: Mapping[str, str], most_s: float) -> Patience:
-        """Raise ApiError where the client's limit is no time."""
+        """Return the lesser of the client's and the operator's limit. Raise ApiError where the client's is no time."""
         asked = headers.get(TIMEOUT_HEADER)
         if asked is None:
             return cls(most_s, most_s)
@@ -44,8 +44,8 @@ class Patience:
 
     @property
     def spent(self) -> Mapping[str, str]:
-        """Headers of the answer that nothing came in time. What took all that the operator gives would take as long
-        of the next replica: a client's library is not to send it again by itself."""
+        """Return the headers of the error that no answer came in time. A request that took all the time that the
+        operator allows would take as long of the next replica: a client's library is not to send it again by itself."""
         return STAY if self.name == OPERATORS else {}
 
     def __str__(self) -> str:

@@ -1,72 +1,68 @@
-"""Mirrored traffic: what clients asked is asked of a shadow too; nobody gets its answers, the log does."""
+"""Mirrored traffic: a shadow answers what clients asked; only the log gets its answers."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import structlog
 
 from serving import metrics
-from serving.gateway.capture import Capture, Exchange, count
+from serving.gateway.capture import Exchange, count
 from serving.gateway.engines.link import Unreached
 from serving.gateway.errors import ApiError
-from serving.gateway.http.request import Header, Request
-from serving.gateway.openai.request_body import Asked
+from serving.gateway.forward import Forward
 from serving.gateway.patience import Patience
 from serving.routes.routing import Choice, RouteTable, pick_shadow
 from serving.settings import GatewaySettings
 from streams.identity import uuid7
 
-if TYPE_CHECKING:
-    from serving.gateway.inference import Inference
-
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Shadow:
-    """Never in a client's way: it asks once the client is answered, a bounded number at once, and leaves out the
-    rest."""
+class Mirror:
+    """The sender of mirrored requests. It is never in a client's way: it asks once the client is answered, a bounded
+    number at once, and leaves out the rest."""
 
     settings: GatewaySettings
     table: Callable[[], RouteTable]
-    capture: Capture
+    forward: Forward
     chance: Callable[[], float] = random.random
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _turn: int = 0
 
-    def mirror(self, asked: Asked, served: Exchange, by: Inference) -> None:
-        """Asks the alias's shadow what was asked, if it has one."""
-        table = self.table()
-        route = table.routes.get(asked.alias)
+    def send(self, served: Exchange) -> None:
+        """Ask the alias's shadow, if it has one, what the client asked."""
+        table, alias = self.table(), served.asked.alias
+        route = table.routes.get(alias)
         if route is None or route.shadow is None or self.chance() >= self.settings.shadow_share:
             return
         self._turn += 1
-        choice = pick_shadow(table, asked.alias, by.load, self._turn)
+        choice = pick_shadow(table, alias, self.forward.load, self._turn)
         if choice is None or len(self._tasks) >= self.settings.shadow_in_flight:
-            metrics.SHADOWS_LEFT_OUT.labels(asked.alias).inc()
+            metrics.SHADOWS_LEFT_OUT.labels(alias).inc()
             return
-        task = asyncio.get_running_loop().create_task(self._ask(asked, served, choice, by))
+        task = asyncio.get_running_loop().create_task(self._ask(served, choice))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Ends what is under way; it is captured as not answered."""
+        """End what is under way; it is captured as not answered."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _ask(self, asked: Asked, served: Exchange, choice: Choice, by: Inference) -> None:
-        exchange = Exchange(uuid7(), asked, served.client, served.tags, time.perf_counter(), mirrors=served.event_id)
+    async def _ask(self, served: Exchange, choice: Choice) -> None:
+        began_s, mirrors = time.perf_counter(), served.event_id
+        exchange = Exchange(uuid7(), served.asked, served.client, served.tags, began_s, mirrors=mirrors)
         exchange.choice, exchange.conversation = choice, served.conversation
         try:
-            await by.ask(Unheard(), exchange, choice, Patience.of({}, self.settings.timeout_s))
+            await self.forward.ask(exchange, choice, Patience.of({}, self.settings.timeout_s))
         except ApiError as error:
             exchange.status = error.status
         except asyncio.CancelledError:
@@ -79,31 +75,5 @@ class Shadow:
             exchange.status = 500
             log.exception("shadow failed", event_id=exchange.event_id, version=choice.version)
         finally:
-            self.capture(exchange)
+            self.forward.capture(exchange)
             count(exchange)
-
-
-class _Nobody:
-    def write(self, data: bytes) -> None:
-        return
-
-    async def drained(self) -> None:
-        return
-
-    def ended(self, *, keep_alive: bool) -> None:
-        return
-
-    def abort(self) -> None:
-        return
-
-
-class Unheard(Request):
-    """A request whose answer nobody gets."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(_Nobody(), "POST", "/", {}, "1.1", keep_alive=True)
-
-    def answer(self, status: int, data: bytes, headers: Iterable[Header] = ()) -> None:
-        self.started = self.done = True

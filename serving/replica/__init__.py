@@ -1,1 +1,6 @@
-"""What an engine serves: adapters checked, loaded, probed and attested, one reconciler for each replica."""
+"""One replica's side: the reconciler makes an engine serve what the routes want, and attests what it serves.
+
+`adapters` checks the files, `loader` loads and unloads them through `engine`, `probe` and `fingerprints` prove which
+adapter answers, `reprobe` proves it again now and then, `attester` writes the attestations. Imports `serving.routes`,
+and nothing of the gateway or the rollouts.
+"""

@@ -1,4 +1,4 @@
-"""The adapter store as an engine may read it: two files, the right bytes, LoRA tensors and nothing else."""
+"""The adapter store, checked before an engine reads it: two files, the right bytes, LoRA tensors and nothing else."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Unfit(ValueError):
 
 @dataclass(slots=True)
 class Adapters:
-    """`base_model` is the id that digests are made with, `former_base_model` the one of earlier releases. A verdict on
-    the bytes holds until a file changes."""
+    """The store under `root`. `base_model` is the id that digests are made with, `former_base_model` the one of earlier
+    releases. A verdict on the bytes holds until a file changes."""
 
     root: Path
     base_model: str
@@ -37,7 +37,7 @@ class Adapters:
     _known: dict[str, tuple[Stamp, str]] = field(default_factory=dict)  # digest -> its files' stamps, what is wrong
 
     def verified(self, each: Wanted) -> Path:
-        """The folder with the version's very bytes. Raises Unfit, or OSError where it cannot be read."""
+        """Return the folder with the version's very bytes. Raise Unfit, or OSError where it cannot be read."""
         if not each.version.endswith(f"-{each.digest[:12]}"):
             raise Unfit(f"route names {each.version} with digest {each.digest}: they do not belong together")
         path = adapter_path(self.root, each.alias, each.digest)
@@ -52,7 +52,7 @@ class Adapters:
         return path
 
     def loadable(self, each: Wanted) -> Path:
-        """As `verified`, and the folder is looked at now: what lies beside the two files changes neither of them."""
+        """Return the folder as `verified` does, and look at it now: a further file changes neither of the two."""
         check(adapter_path(self.root, each.alias, each.digest), self.root)
         return self.verified(each)
 
@@ -69,7 +69,7 @@ class Adapters:
 
 
 def check(folder: Path, root: Path) -> None:
-    """Raises Unfit unless the folder lies under the root and holds an adapter's two files and nothing else."""
+    """Raise Unfit unless the folder lies under the root and holds an adapter's two files and nothing else."""
     _inside(folder, root)
     for strange in sorted(each.name for each in folder.iterdir() if not _expected(each.name)):
         kind = "a pickle runs code when it is read" if strange.endswith(PICKLES) else "its bytes are in no digest"
@@ -87,12 +87,12 @@ def _inside(folder: Path, root: Path) -> None:
 
 
 def rank(folder: Path) -> int:
-    """The highest rank that the adapter's configuration or tensors tell. Raises Unfit."""
+    """Return the highest rank in the adapter's configuration and tensors. Raise Unfit where they are malformed."""
     path = folder / CONFIG
     config = _config(path)
-    told = [_whole(path, value) for value in (config.get("r"), *_mapping(path, config, "rank_pattern").values())]
+    ranks = [_whole(path, value) for value in (config.get("r"), *_rank_pattern(path, config).values())]
     rows = [shape[0] for name, shape in _tensors(folder / WEIGHTS) if DOWN.search(name)]
-    return max([*told, *rows])
+    return max([*ranks, *rows])
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -111,25 +111,26 @@ def _whole(path: Path, value: object) -> int:
     return value
 
 
-def _mapping(path: Path, config: dict[str, Any], key: str) -> dict[str, Any]:
-    found = config.get(key) or {}
+def _rank_pattern(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    found = config.get("rank_pattern") or {}
     if not isinstance(found, dict):
-        raise Unfit(f"{path}: {key} is {found!r}, expected an object")
+        raise Unfit(f"{path}: rank_pattern is {found!r}, expected an object")
     return found
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, list[int]]]:
-    """Names and shapes, from the header alone: an eight-byte length, then JSON. Raises Unfit."""
+    """Return names and shapes, from the header alone: an eight-byte length, then JSON. Raise Unfit where it is
+    malformed."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or not 2 <= length <= min(HEADER_LIMIT, size - 8):
             raise Unfit(f"{path}: is no safetensors file: a header of {length} bytes in {size}")
         header = _header(path, file.read(length))
-    for name, told in header.items():
+    for name, entry in header.items():
         if not TENSOR.fullmatch(name):
             raise Unfit(f"{path}: tensor {name!r}, expected a LoRA's: ....lora_A.weight, ....lora_B.weight")
-        yield name, _shape(path, name, told, size - 8 - length)
+        yield name, _shape(path, name, entry, size - 8 - length)
 
 
 def _header(path: Path, data: bytes) -> dict[str, Any]:
@@ -143,15 +144,15 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
     return header
 
 
-def _shape(path: Path, name: str, told: Any, room: int) -> list[int]:
+def _shape(path: Path, name: str, entry: Any, room: int) -> list[int]:
     try:
-        (begin, end), shape = told["data_offsets"], told["shape"]
+        (begin, end), shape = entry["data_offsets"], entry["shape"]
         if 0 <= begin <= end <= room and len(shape) in (2, 3) and min(shape) >= 1:
             return [int(side) for side in shape]
     except (TypeError, KeyError, ValueError):
         pass
     raise Unfit(
-        f"{path}: tensor {name}: {told!r}, expected two or three dimensions, and data within the file's {room} bytes"
+        f"{path}: tensor {name}: {entry!r}, expected two or three dimensions, and data within the file's {room} bytes"
     )
 
 

@@ -1,4 +1,4 @@
-"""What one replica tells the log of itself: at once when it changes, else now and then."""
+"""One replica's attestations in the log: at once when something changes, else now and then."""
 
 from __future__ import annotations
 
@@ -6,28 +6,22 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
+from serving.append import Append
 from serving.settings import Replica
-from streams.events import Event, Probe, ReplicaAttested, RouteWritten
-from streams.topics import ATTESTATIONS, Topic
+from streams.events import Probe, ReplicaAttested, RouteWritten
+from streams.topics import ATTESTATIONS
 
 log = structlog.get_logger()
 
 PATIENCE_S = 1.0  # the log may be away; the engine is looked after all the same
 
 
-class Append(Protocol):
-    """`streams.log.read.Writer.append`; called outside the event loop, never twice at a time."""
-
-    def __call__(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> object: ...
-
-
 @dataclass(frozen=True, slots=True)
-class State:
-    """What there is to tell."""
+class ReplicaState:
+    """The part of an attestation that changes."""
 
     healthy: bool
     versions: dict[str, str]
@@ -37,57 +31,60 @@ class State:
     @classmethod
     def of(
         cls, routes: Mapping[str, RouteWritten], versions: dict[str, str], probes: dict[str, Probe], *, healthy: bool
-    ) -> State:
+    ) -> ReplicaState:
+        """Return the state of a replica that has taken in these routes."""
         generations = {alias: route.generation for alias, route in routes.items()}
         return cls(healthy, dict(versions), generations, probes)
 
 
 @dataclass(slots=True)
 class Attester:
-    """Of one replica. What is told last is true last: one record after the other, the newest state in each."""
+    """The attester of one replica. The last record holds the latest state: one record after the other, the newest state
+    in each. `append` is called outside the event loop, never twice at a time."""
 
     replica: Replica
     base_model: str
     append: Append
     every_s: float
-    _said: State | None = None
-    _said_at: float = float("-inf")
-    _wanted: State | None = None
+    _sent: ReplicaState | None = None
+    _sent_at: float = float("-inf")
+    _wanted: ReplicaState | None = None
     _sending: asyncio.Task[None] | None = field(default=None)
 
     @property
     def versions(self) -> set[str]:
-        """Those that clients may be sent here for, by our last word."""
-        return set(self._said.versions) if self._said else set()
+        """Return those that clients may be sent here for, by the last attestation."""
+        return set(self._sent.versions) if self._sent else set()
 
-    async def say(self, state: State, now_s: float) -> None:
-        """Returns when the log has it, or after a moment where the log is away; it is then sent as soon as may be."""
+    async def attest(self, state: ReplicaState, now_s: float) -> None:
+        """Send the state where it is new or due. Returns when the log has it, or after a moment where the log is away;
+        it is then sent as soon as possible."""
         self._wanted = state
         if self._sending is None:
-            if state == self._said and now_s - self._said_at < self.every_s:
+            if state == self._sent and now_s - self._sent_at < self.every_s:
                 return
             self._sending = asyncio.create_task(self._send(now_s))
         await asyncio.wait([self._sending], timeout=PATIENCE_S)
 
     async def close(self) -> None:
-        """Waits a moment for what is under way."""
+        """Wait a moment for what is under way."""
         if self._sending is not None:
             await asyncio.wait([self._sending], timeout=PATIENCE_S)
 
     async def _send(self, now_s: float) -> None:
         try:
             while (state := self._wanted) is not None and (
-                state != self._said or now_s - self._said_at >= self.every_s
+                state != self._sent or now_s - self._sent_at >= self.every_s
             ):
                 await asyncio.to_thread(self._append, state)
-                self._said, self._said_at = state, now_s
-        except Exception as error:  # the broker may do anything; the next word is the next try
-            self._said = None  # it may have it or not
+                self._sent, self._sent_at = state, now_s
+        except Exception as error:  # the broker may do anything; the next attestation is the next try
+            self._sent = None  # it may have it or not
             log.warning("attestation is not in the log", replica=self.replica.name, error=repr(error))
         finally:
             self._sending = None
 
-    def _append(self, state: State) -> None:
+    def _append(self, state: ReplicaState) -> None:
         at_ns = time.time_ns()
         event = ReplicaAttested(
             replica=self.replica.name,

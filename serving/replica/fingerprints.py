@@ -1,4 +1,4 @@
-"""What one engine says to the probe under each version's name, and whether that is the version."""
+"""One engine's fingerprints: what it answers to the probe under each version's name, and whether that is right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from serving.replica.probe import Measured, Vote, distance, elected, others, own, remembered
+from serving.replica.probe import ProbeReading, Vote, distance, elected, others, own, remembered
 from serving.routes.attestations import fresh
 from serving.routes.routing import RouteTable
 from serving.routes.slots import Wanted
@@ -23,12 +23,13 @@ log = structlog.get_logger()
 class Probed(Protocol):
     """The part of `serving.replica.engine` that is needed here. Any exception means: not now."""
 
-    async def probe(self, name: str) -> Measured: ...
+    async def probe(self, name: str) -> ProbeReading:
+        """Return the fingerprint of what answers under the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why a version is not what it should be: how far from whose fingerprint."""
+    """The reason why a version is not what it should be: the distance, and whose fingerprint it was measured from."""
 
     distance: float
     by: str
@@ -36,19 +37,19 @@ class Doubt:
 
 @dataclass(slots=True)
 class Fingerprints:
-    """Of one engine; what was measured counts until the engine is gone or the version is loaded anew."""
+    """The fingerprints of one engine; each counts until the engine is gone or the version is loaded again."""
 
     settings: ControllerSettings
     replica: str
     table: Callable[[], RouteTable]
-    _known: dict[str, Probe] = field(default_factory=dict)  # version -> the longest-standing, and what differs from it
+    _known: dict[str, Probe] = field(default_factory=dict)  # version -> the oldest that holds, and what differs from it
     _taken: dict[str, float] = field(default_factory=dict)  # version -> when last, from the engine that runs now
     _lives: Counter[str] = field(default_factory=Counter)  # version -> how often it was forgotten
-    _base: Measured | None = None
-    _idle: set[str] = field(default_factory=set)  # versions that change nothing: said once
+    _base: ProbeReading | None = None
+    _idle: set[str] = field(default_factory=set)  # versions that change nothing: logged once
 
     async def take(self, engine: Probed, version: str, now_s: float) -> None:
-        """Asks the engine; raises what it raises. An answer that comes after the version was forgotten is void."""
+        """Probe the engine; raise what it raises. An answer that comes after the version was forgotten is void."""
         life = self._lives[version]
         seen = await engine.probe(version)
         if life != self._lives[version]:
@@ -63,19 +64,20 @@ class Fingerprints:
         self._compare(version, seen.logprobs)
 
     async def take_base(self, engine: Probed, name: str) -> None:
-        """Asks the base model, once an engine's life; says which versions answer as it does."""
+        """Probe the base model, once an engine's life; log which versions answer as it does."""
         self._base = await engine.probe(name)
         for version in sorted(self._taken):
             self._compare(version, self._known[version].logprobs)
 
     def taken(self, version: str) -> bool:
-        """Whether the engine that runs now was asked."""
+        """Return whether the engine that runs now was probed."""
         return version in self._taken
 
     def doubt(self, each: Wanted) -> Doubt | None:
-        """None where a fingerprint was taken and the replicas' vote is for it."""
+        """Return why the version may be another than it should be; None where a fingerprint was taken and the
+        replicas' vote is for it."""
         if each.version not in self._taken:
-            return Doubt(float("inf"), "nobody asked yet")
+            return Doubt(float("inf"), "none taken yet")
         table, probe = self.table(), self._known[each.version]
         replicas = fresh(self.settings, list(table.attestations.values()), _now_ms())
         votes = own(probe, self.replica)
@@ -83,36 +85,36 @@ class Fingerprints:
         apart = distance(votes[0].logprobs, right.logprobs)
         if apart > self._tolerance:
             return Doubt(apart, right.by)
-        self._settle(each.version, votes[0])
+        self._accept(each.version, votes[0])
         return None
 
     def due(self, versions: Iterable[str], now_s: float) -> str | None:
-        """The version that is longest to be asked again, where one is."""
+        """Return the version whose next probe is most overdue; None where none is due."""
         known = sorted((self._taken[each], each) for each in versions if each in self._taken)
         return known[0][1] if known and now_s - known[0][0] >= self.settings.probe_every_s else None
 
-    def later(self, version: str, now_s: float) -> None:
-        """The engine had no answer: what it said before counts until it has."""
+    def postpone(self, version: str, now_s: float) -> None:
+        """Put the next probe off, since the engine had no answer: the last one counts until it has."""
         if version in self._taken:
             self._taken[version] = now_s
 
     def wants_base(self) -> bool:
-        """Whether there is something to compare with the base model, which was not asked yet."""
+        """Return whether there is something to compare with the base model, which was not probed yet."""
         return self._base is None and bool(self._taken)
 
     def forget(self, version: str) -> None:
-        """The version was unloaded: it has to be asked again. What it said stays known."""
+        """Note that the version was unloaded: it has to be probed again. Its last fingerprint stays known."""
         self._taken.pop(version, None)
         self._lives[version] += 1
 
     def forget_all(self) -> None:
-        """The engine is gone."""
+        """Note that the engine is gone."""
         for version in list(self._taken):
             self.forget(version)
         self._base = None
 
-    def told(self, versions: Iterable[str]) -> dict[str, Probe]:
-        """What is known of these versions, for the others and for our own next life."""
+    def known(self, versions: Iterable[str]) -> dict[str, Probe]:
+        """Return the known fingerprints of these versions, for the other replicas and for this one's next start."""
         known = {each: self._known.get(each) or self._attested(each) for each in versions}
         return {version: probe for version, probe in known.items() if probe is not None}
 
@@ -121,12 +123,12 @@ class Fingerprints:
         return self.settings.probe_tolerance
 
     def _attested(self, version: str) -> Probe | None:
-        """What this replica attested before its reconciler was started anew."""
-        said = self.table().attestations.get(self.replica)
-        return said.probes.get(version) if said else None
+        """Return what this replica attested before its reconciler was started again."""
+        attestation = self.table().attestations.get(self.replica)
+        return attestation.probes.get(version) if attestation else None
 
-    def _settle(self, version: str, vote: Vote) -> None:
-        """What differs from before is right where the vote says so."""
+    def _accept(self, version: str, vote: Vote) -> None:
+        """Take a fingerprint that differs from before as right, since the vote is for it."""
         probe = self._known[version]
         if probe.differing:
             self._known[version] = Probe(logprobs=dict(vote.logprobs), since_ms=_now_ms(), engine=probe.engine)

@@ -1,4 +1,4 @@
-"""Puts versions into one engine and takes them out: bytes checked before, the engine's answers after."""
+"""Loading versions into one engine and unloading them: bytes checked before, the engine's answers after."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import structlog
 
 from serving.replica.adapters import Adapters
 from serving.replica.fingerprints import Doubt, Fingerprints
-from serving.replica.probe import Measured
+from serving.replica.probe import ProbeReading
 from serving.routes.slots import Wanted
 from serving.settings import ControllerSettings
 from streams.events import RouteWritten
@@ -24,23 +24,33 @@ log = structlog.get_logger()
 BACK_OFF_S = (0.5, 5.0)  # after what could not be done, twice as long each time
 
 
-class Engine(Protocol):
-    """The part of `serving.replica.engine` that is needed here. Any exception means: not now."""
+class EngineAdmin(Protocol):
+    """`serving.replica.engine.VllmAdmin`. Any exception means: not now."""
 
-    async def models(self) -> Mapping[str, str]: ...
-    async def load(self, name: str, path: str) -> object: ...
-    async def unload(self, name: str) -> object: ...
-    async def warm(self, name: str) -> object: ...
-    async def probe(self, name: str) -> Measured: ...
+    async def models(self) -> Mapping[str, str]:
+        """Return every name that can be asked, with the folder its weights came from."""
+
+    async def load(self, name: str, path: str) -> object:
+        """Load an adapter; return once it answers under the name."""
+
+    async def unload(self, name: str) -> object:
+        """Take an adapter out."""
+
+    async def warm(self, name: str) -> object:
+        """Make a fresh engine compile what its first clients would wait for."""
+
+    async def probe(self, name: str) -> ProbeReading:
+        """Return the fingerprint of what answers under the name."""
 
 
 @dataclass(slots=True)
 class Loader:
-    """Of one replica. `loaded`: name -> folder, as the engine said when this turn began and as it became since."""
+    """The loader of one replica. `loaded`: name -> folder, as the engine listed them when this pass began and as it
+    became since."""
 
     settings: ControllerSettings
     replica: str
-    engine: Engine
+    engine: EngineAdmin
     adapters: Adapters
     fingerprints: Fingerprints
     loaded: dict[str, str] = field(default_factory=dict)
@@ -49,15 +59,15 @@ class Loader:
     _unwanted_since: dict[str, float] = field(default_factory=dict)
     _again_at: dict[str, float] = field(default_factory=dict)  # version -> when what was in vain is tried again
     _failures: Counter[str] = field(default_factory=Counter)  # in a row
-    _troubles: dict[str, str] = field(default_factory=dict)  # version -> what keeps it away; said once
+    _troubles: dict[str, str] = field(default_factory=dict)  # version -> what keeps it away; logged once
 
     def found(self, loaded: Mapping[str, str]) -> None:
-        """What the engine has now."""
+        """Take what the engine has now."""
         self.loaded = dict(loaded)
         self._ours &= set(loaded)
 
     def lost(self) -> None:
-        """The engine is gone, and all that it had."""
+        """Note that the engine is gone, and all that it had."""
         self.loaded.clear()
         self._ours.clear()
         self._warm = False
@@ -66,18 +76,18 @@ class Loader:
         self.fingerprints.forget_all()
 
     async def warm(self) -> None:
-        """Once an engine's life, before clients come to it."""
+        """Warm the engine up once in its life, before clients come to it."""
         base = base_model(self.loaded)
         if self._warm or base is None:
             return
         self._warm = True
         try:
             await self.engine.warm(base)
-        except Exception as error:  # it may serve all the same: whether it does, the probes tell
+        except Exception as error:  # it may serve all the same: the probes will show it
             log.warning("engine could not be warmed", replica=self.replica, error=repr(error))
 
     async def serves(self, each: Wanted) -> bool:
-        """Whether the engine answers with the version's bytes, as far as is known without asking it."""
+        """Return whether the engine answers with the version's bytes, as far as is known without asking it."""
         try:
             path = await asyncio.to_thread(self.adapters.verified, each)
         except (ValueError, OSError) as error:
@@ -86,14 +96,14 @@ class Loader:
         return self._has(each, path) and self.fingerprints.doubt(each) is None
 
     async def bring(self, each: Wanted, now_s: float) -> bool:
-        """Loads and probes what is missing, and says whether it serves. One that differs from what it should be is
-        loaded anew once, then left alone for `probe_every_s`."""
+        """Load and probe what is missing, and return whether it serves. A version that differs from what it should be
+        is loaded once more, then left alone for `probe_every_s`."""
         if now_s < self._again_at.get(each.version, float("-inf")):
             return False
         try:
             doubt = await self._tried(each, now_s)
             if doubt is not None:
-                self._trouble(each, f"{_told(doubt)}; is loaded anew")
+                self._trouble(each, f"{_reason(doubt)}; is loaded again")
                 await self._drop(each.version)
                 doubt = await self._tried(each, now_s)
             self._conclude(each, doubt, now_s)
@@ -106,12 +116,12 @@ class Loader:
         return doubt is None
 
     def note(self, routes: Mapping[str, RouteWritten], keep: set[str], now_s: float) -> None:
-        """Which of a routed alias's versions no route wants any more; names of other aliases are none of ours."""
+        """Note which of a routed alias's versions no route wants any more; names of other aliases are none of ours."""
         idle = {n for n in self.loaded if n not in keep and (m := VERSION.fullmatch(n)) and m["alias"] in routes}
         self._unwanted_since = {name: self._unwanted_since.get(name, now_s) for name in idle}
 
     async def unload(self, now_s: float) -> None:
-        """What was unwanted for `drain_s`."""
+        """Take out the versions that were unwanted for `drain_s`."""
         for name, since in sorted(self._unwanted_since.items()):
             if now_s - since >= self.settings.drain_s:
                 await self._drop(name)
@@ -134,18 +144,14 @@ class Loader:
         self.loaded[each.version] = str(path)
         self._ours.add(each.version)
         log.info("adapter loaded", replica=self.replica, version=each.version)
-        await self._unaltered(each)
-
-    async def _unaltered(self, each: Wanted) -> None:
-        """The bytes that were read are those that were checked, or they do not stay."""
         try:
             await asyncio.to_thread(self.adapters.verified, each)
-        except (ValueError, OSError):
+        except (ValueError, OSError):  # the bytes that were read may be others than those that were checked
             await self._drop(each.version)
             raise
 
     async def _make_room(self) -> None:
-        """One that nobody wants any more goes at once where its slot is needed."""
+        """Take out versions that no route wants any more, where their slots are needed."""
         while sum(map(_takes_slot, self.loaded)) >= self.settings.max_loras:
             idle = sorted((since, name) for name, since in self._unwanted_since.items())
             if not idle:
@@ -172,7 +178,7 @@ class Loader:
             return
         wait_s, limit = self.settings.probe_every_s, self.settings.probe_tolerance
         self._again_at[each.version] = now_s + wait_s
-        self._trouble(each, f"{_told(doubt)}, probe_tolerance is {limit:g}: not served; next try in {wait_s:g} s")
+        self._trouble(each, f"{_reason(doubt)}, probe_tolerance is {limit:g}: not served; next try in {wait_s:g} s")
 
     def _trouble(self, each: Wanted, problem: str) -> None:
         if self._troubles.get(each.version) != problem:
@@ -180,15 +186,15 @@ class Loader:
             log.error("adapter is in trouble", replica=self.replica, version=each.version, problem=problem)
 
 
-def _told(doubt: Doubt) -> str:
+def _reason(doubt: Doubt) -> str:
     return f"the engine's log-probabilities differ from those of {doubt.by} by {doubt.distance:.3g} on average"
 
 
 def base_model(names: Iterable[str]) -> str | None:
-    """The name of what is no adapter."""
+    """Return the name of the base model, which is no adapter's; None where there is none."""
     return next((name for name in names if VERSION.fullmatch(name) is None), None)
 
 
 def _takes_slot(name: str) -> bool:
-    """An adapter that clients are served with; one under evaluation must never keep a champion out."""
+    """Return whether clients are served with the adapter; one under evaluation must never keep a champion out."""
     return VERSION.fullmatch(name) is not None and not name.startswith(EVALUATION)

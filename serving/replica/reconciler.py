@@ -1,4 +1,4 @@
-"""Makes one engine replica serve what the routes want, and says what it really serves. One per replica."""
+"""The reconciler of one engine replica: makes it serve what the routes want, and attests what it really serves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 
 import structlog
 
+from serving.append import Append
 from serving.replica.adapters import Adapters
-from serving.replica.attester import Append, Attester, State
+from serving.replica.attester import Attester, ReplicaState
 from serving.replica.fingerprints import Fingerprints
-from serving.replica.loader import Engine, Loader
-from serving.replica.reprobe import Rounds
+from serving.replica.loader import EngineAdmin, Loader
+from serving.replica.reprobe import Reprobing
 from serving.routes.routing import RouteTable
 from serving.routes.slots import Wanted, wanted
 from serving.settings import ControllerSettings, Replica
@@ -22,16 +23,17 @@ from streams.events import RouteWritten
 
 log = structlog.get_logger()
 
-LOOK_S = 0.1  # how soon a new route is noticed where nobody wakes us
+LOOK_S = 0.1  # how soon a new route is noticed where `wake` is not called
 
 
 @dataclass(slots=True)
 class Reconciler:
-    """`base_model` is the id that adapters' digests are made with, `former_base_model` the one of earlier releases."""
+    """The reconciler. `base_model` is the id that adapters' digests are made with, `former_base_model` the one of
+    earlier releases."""
 
     settings: ControllerSettings
     replica: Replica
-    engine: Engine
+    engine: EngineAdmin
     table: Callable[[], RouteTable]
     append: Append
     adapter_root: Path
@@ -39,9 +41,9 @@ class Reconciler:
     former_base_model: str = ""
     _fingerprints: Fingerprints = field(init=False)
     _loader: Loader = field(init=False)
-    _rounds: Rounds = field(init=False)
+    _reprobing: Reprobing = field(init=False)
     _attester: Attester = field(init=False)
-    _refused: set[str] = field(default_factory=set)  # for want of a slot; said once
+    _refused: set[str] = field(default_factory=set)  # for want of a slot; logged once
     _away: bool = False
     _loop: asyncio.AbstractEventLoop | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,16 +53,16 @@ class Reconciler:
         adapters = Adapters(self.adapter_root, self.base_model, rank, self.former_base_model)
         self._fingerprints = Fingerprints(self.settings, name, lambda: self.table())
         self._loader = Loader(self.settings, name, self.engine, adapters, self._fingerprints)
-        self._rounds = Rounds(name, self._fingerprints)
+        self._reprobing = Reprobing(name, self._fingerprints)
         self._attester = Attester(self.replica, self.base_model, self.append, self.settings.attest_every_s)
 
     def wake(self) -> None:
-        """The table has changed. From any thread; without it a change is noticed within LOOK_S."""
+        """Notice now that the table has changed, from any thread; without it a change is noticed within LOOK_S."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._woken.set)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`: at once when a route changes, and every `engine_poll_s`."""
+        """Reconcile until `stop`: at once when a route changes, and every `engine_poll_s`."""
         self._loop, seen, due = asyncio.get_running_loop(), dict[str, int](), 0.0
         while not stop.is_set():
             generations = {alias: route.generation for alias, route in self.table().routes.items()}
@@ -71,7 +73,7 @@ class Reconciler:
                 due = time.monotonic() + self.settings.engine_poll_s if look else due
             await self._rest()
         self._loop = None
-        await self._rounds.close()
+        await self._reprobing.close()
         await self._attester.close()
 
     async def _rest(self) -> None:
@@ -84,27 +86,27 @@ class Reconciler:
     async def _attempt(self, look: bool) -> None:
         try:
             await self.reconcile(time.monotonic(), look=look)
-        except Exception:  # the loop's top: the next turn tries again
+        except Exception:  # the loop's top: the next pass tries again
             log.exception("reconciling failed", replica=self.replica.name)
 
     async def reconcile(self, now_s: float, *, look: bool = True) -> None:
-        """One comparison of desired and real state, the repair, and an attestation where one is due. Without a `look`
-        at the engine it has what it had a moment ago."""
+        """Compare desired and real state, repair, and attest where that is due. Without a `look` at the engine it has
+        what it had a moment ago."""
         routes = dict(self.table().routes)
         fitting, excess = wanted(routes, self.settings.max_loras)
         self._refuse(excess)
         if not (await self._alive() if look else not self._away):
-            await self._say(routes, fitting, {}, now_s, healthy=False)
+            await self._attest(routes, fitting, {}, now_s, healthy=False)
             return
         await self._loader.warm()
         self._loader.note(routes, {each.version for each in (*fitting, *excess)}, now_s)
         serving = await self._repair(routes, fitting, now_s)
-        await self._say(routes, fitting, serving, now_s)
+        await self._attest(routes, fitting, serving, now_s)
         await self._loader.unload(now_s)
-        self._rounds.go(self.engine, serving, self._loader.loaded, now_s)
+        self._reprobing.start(self.engine, serving, self._loader.loaded, now_s)
 
     async def _alive(self) -> bool:
-        """Whether the engine answers; where it does not, everything it had is gone."""
+        """Return whether the engine answers; where it does not, everything it had is gone."""
         try:
             self._loader.found(await self.engine.models())
         except Exception as error:  # any failure of the engine means the same
@@ -119,18 +121,18 @@ class Reconciler:
         return True
 
     async def _repair(self, routes: Mapping[str, RouteWritten], plan: list[Wanted], now_s: float) -> dict[str, str]:
-        """Version -> digest of what the engine serves. What is no longer so is told before anything is repaired, and
-        what is repaired as soon as it is."""
+        """Repair, and return version -> digest of what the engine serves. A version that it serves no longer is
+        attested before any repair, and each repair as soon as it is done."""
         serving = {each.version: each.digest for each in plan if await self._loader.serves(each)}
         if self._attester.versions & {each.version for each in plan} - set(serving):
-            await self._say(routes, plan, serving, now_s)
+            await self._attest(routes, plan, serving, now_s)
         for each in plan:
             if each.version not in serving and await self._loader.bring(each, now_s):
                 serving[each.version] = each.digest
-                await self._say(routes, plan, serving, now_s)
+                await self._attest(routes, plan, serving, now_s)
         return serving
 
-    async def _say(
+    async def _attest(
         self,
         routes: Mapping[str, RouteWritten],
         plan: list[Wanted],
@@ -139,8 +141,8 @@ class Reconciler:
         *,
         healthy: bool = True,
     ) -> None:
-        probes = self._fingerprints.told(each.version for each in plan)
-        await self._attester.say(State.of(routes, serving, probes, healthy=healthy), now_s)
+        probes = self._fingerprints.known(each.version for each in plan)
+        await self._attester.attest(ReplicaState.of(routes, serving, probes, healthy=healthy), now_s)
 
     def _refuse(self, excess: list[Wanted]) -> None:
         names = {each.version for each in excess}

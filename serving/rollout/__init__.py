@@ -1,1 +1,6 @@
-"""From a promising candidate to the champion, or not: state machine, guard, controller, operators' changes."""
+"""A candidate's way to the champion's place.
+
+`machine` is the way as a pure function of `state`, `guard` its test for harm; `alias` runs it for one alias and writes
+ledger and route, `runner` holds one `alias` for each, `recovery` reads from the log where they stood, `controller` is
+the process around them. `changes` are an operator's changes, pure; `operations` writes them.
+"""

@@ -1,4 +1,4 @@
-"""What an operator may make of the routes in force: pure, each gives the next generation or says why not."""
+"""An operator's changes to the routes in force: pure, each returns the next generation or raises why not."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class NothingBefore(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the engines were started with."""
+class EngineLimits:
+    """The limits that the engines were started with."""
 
     max_loras: int
     max_lora_rank: int
@@ -36,8 +36,8 @@ class Named:
     digest: str
     rank: int | None = None
 
-    def check(self, alias: str, limits: Limits | None) -> None:
-        """Raises ValueError where version and digest do not belong together, or no engine can take the rank."""
+    def check(self, alias: str, limits: EngineLimits | None) -> None:
+        """Raise ValueError where version and digest do not belong together, or no engine can take the rank."""
         right = version_name(alias, self.digest)
         if self.version != right:
             raise ValueError(f"version is {self.version!r}, expected {right!r} for digest {self.digest}")
@@ -47,15 +47,16 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Makes a version the champion at once, without a canary; a rollout under way ends. The champion before it stays
+    """A version becomes the champion at once, without a canary; a rollout under way ends. The champion before it stays
     loaded for a rollback, unless `keep_previous` is false."""
 
     named: Named
     keep_previous: bool = True
     action: str = "promote"
 
-    def __call__(self, routes: Routes, alias: str, limits: Limits | None) -> RouteWritten:
-        """The route in force itself where nothing is to be changed. Raises ValueError where it cannot be served."""
+    def __call__(self, routes: Routes, alias: str, limits: EngineLimits | None) -> RouteWritten:
+        """Return the next route; the one in force where it is so already. Raise ValueError where it cannot be
+        served."""
         self.named.check(alias, limits)
         version, adapters = self.named.version, {self.named.version: self.named.digest}
         current = routes.get(alias)
@@ -71,14 +72,14 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """Gives the previous champion its place back; a canary is withdrawn. `away`: the champion that is to go, where one
+    """The previous champion gets its place back; a canary is withdrawn. `away`: the champion that is to go, where one
     is named: another one by then is left alone."""
 
     away: str | None = None
     action: str = "rollback"
 
-    def __call__(self, routes: Routes, alias: str, limits: Limits | None) -> RouteWritten:
-        """Raises LookupError where there is no previous one."""
+    def __call__(self, routes: Routes, alias: str, limits: EngineLimits | None) -> RouteWritten:
+        """Return the next route. Raise LookupError where there is no previous champion."""
         current = _current(routes, alias)
         if self.away is not None and current.champion != self.away:
             raise RuntimeError(f"{alias}: {current.champion} serves by now, not {self.away}; look, and try again")
@@ -97,9 +98,11 @@ class Pause:
 
     @property
     def action(self) -> str:
+        """Return the action's name in the ledger."""
         return "pause" if self.paused else "resume"
 
-    def __call__(self, routes: Routes, alias: str, limits: Limits | None) -> RouteWritten:
+    def __call__(self, routes: Routes, alias: str, limits: EngineLimits | None) -> RouteWritten:
+        """Return the next route; the one in force where it is so already."""
         current = _current(routes, alias)
         if current.paused == self.paused:
             return current
@@ -108,16 +111,18 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """Mirrors the alias's requests to a version, whose answers nobody gets; None: to nobody. All else stays."""
+    """The alias's requests are mirrored to a version whose answers no client gets; None: to none. All else stays."""
 
     named: Named | None
 
     @property
     def action(self) -> str:
+        """Return the action's name in the ledger."""
         return "shadow" if self.named else "shadow off"
 
-    def __call__(self, routes: Routes, alias: str, limits: Limits | None) -> RouteWritten:
-        """Raises ValueError where it cannot be served."""
+    def __call__(self, routes: Routes, alias: str, limits: EngineLimits | None) -> RouteWritten:
+        """Return the next route; the one in force where it is so already. Raise ValueError where it cannot be
+        served."""
         current = _current(routes, alias)
         if self.named is not None:
             self.named.check(alias, limits)
@@ -140,19 +145,19 @@ def _current(routes: Routes, alias: str) -> RouteWritten:
 
 
 def _rollout(current: RouteWritten) -> dict[str, Any]:
-    """What lets a rollout under way go on."""
+    """Return the fields that let a rollout under way go on."""
     return {"canary": current.canary, "weight": current.weight, "request": current.request}
 
 
 def _next(current: RouteWritten, **changes: Any) -> RouteWritten:
-    """The next generation; without a rollout unless `changes` has it."""
+    """Return the next generation; without a rollout unless `changes` has it."""
     changed = msgspec.structs.replace(current, **{"canary": None, "weight": 0.0, "request": "", **changes})
     adapters = {version: changed.adapters[version] for version in versions([changed])}
     return msgspec.structs.replace(changed, generation=current.generation + 1, adapters=adapters)
 
 
-def _fitting(routes: Routes, route: RouteWritten, limits: Limits | None) -> RouteWritten:
-    """The route, where the engines have room for all that is wanted with it."""
+def _fitting(routes: Routes, route: RouteWritten, limits: EngineLimits | None) -> RouteWritten:
+    """Return the route. Raise ValueError where the engines have no room for all that is wanted with it."""
     if limits and (why := excess(versions([*{**routes, route.alias: route}.values()]), limits.max_loras)):
         raise ValueError(f"{why}; take a shadow off, promote without a previous one, or raise stack.max_loras")
     return route

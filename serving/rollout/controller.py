@@ -1,4 +1,4 @@
-"""One process's part in the rollouts: follows verdicts and scores, and ticks. Whoever starts takes up from the log
+"""One controller process: follows retrainings' reports and scores, and ticks. At its start it continues from the log
 what was left unfinished."""
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 import structlog
 
 from serving.replica import adapters
-from serving.rollout.runner import FUNCTION, Rollouts
+from serving.rollout.alias import FUNCTION
+from serving.rollout.runner import Rollouts
 from serving.routes.follower import Follower
 from serving.routes.slots import too_high
 from serving.settings import ControllerSettings
@@ -27,8 +28,8 @@ BACK_OFF_S = 1.0
 
 
 class Controller:
-    """`source` names this writer in routes and headers. `adapter_root`: where candidates are looked at before their
-    rollout begins; what does not lie there is the replicas' reconcilers' to refuse."""
+    """The controller. `source` names this writer in routes and headers. `adapter_root`: where candidates are looked at
+    before their rollout begins; the replicas' reconcilers refuse those that do not lie there."""
 
     def __init__(
         self,
@@ -44,8 +45,8 @@ class Controller:
         self.rollouts = Rollouts(settings, follower.table, self._writer.append, source, self._unfit, self._history)
 
     def run(self, stop: threading.Event) -> None:
-        """Blocks until `stop`. Waits for Kafka as long as it takes; the follower must be started."""
-        self._insist(stop, self._recall)
+        """Run until `stop`. Waits for Kafka as long as it takes; the follower must be started."""
+        self._insist(stop, self._recover)
         threads = [
             threading.Thread(target=self._insist, args=(stop, task), daemon=True)
             for task in (lambda: self._results(stop), lambda: self._scores(stop))
@@ -62,13 +63,13 @@ class Controller:
             thread.join(5)
         self._writer.close()
 
-    def _recall(self) -> None:
-        """All results, too, before the first tick: of several promotions only the latest is worth a rollout."""
+    def _recover(self) -> None:
+        """Read all results, too, before the first tick: of several promotions only the latest is worth a rollout."""
         if not self._follower.wait(5.0):
             raise TimeoutError("the routes' log is not read to its end yet")
         decisions = (r.event for r in follow(self._kafka, LEDGER, DecisionRecorded, stop=_never, until_end=True))
         ours = ledger.once(decision for decision in decisions if decision.function == FUNCTION)
-        self.rollouts.recall(ours, self._history())
+        self.rollouts.recover(ours, self._history())
         for record in read(self._kafka, RESULTS, RetrainReported):
             self.rollouts.offer(record.event)
 
@@ -96,7 +97,7 @@ class Controller:
         return f"{folder}: {lacking}" if lacking else ""
 
     def _insist(self, stop: threading.Event, task: Callable[[], None]) -> None:
-        """Until it has ended without trouble, or `stop`."""
+        """Run the task again and again until it has ended without trouble, or `stop`."""
         while not stop.is_set():
             try:
                 task()

@@ -1,4 +1,4 @@
-"""Is the canary doing harm? Errors, slow replies and labelled wrongness, canary against champion, at any time.
+"""The guard: is the canary doing harm? Errors, slow replies and wrong ones, canary against champion, at any time.
 
 Each is an e-process (`monitor.detectors.paired`): a fair bet against "worse by at most `delta`". Their mean is one too,
 so a harmless canary is ever called harmful with probability at most `alpha`, however often one looks and for all three
@@ -18,8 +18,8 @@ from monitor.detectors.risk import upper_bound
 HARMS = ("errors", "slow", "wrong")
 
 
-class Outcome(msgspec.Struct, frozen=True, array_like=True):
-    """One reply, or one word on a reply; None where nothing is known."""
+class ReplyOutcome(msgspec.Struct, frozen=True, array_like=True):
+    """One reply, or one label of a reply; None where nothing is known."""
 
     candidate: bool
     error: bool | None = None
@@ -27,7 +27,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     wrong: bool | None = None
 
 
-class Tally(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True):
     """Outcomes of one arm for one harm."""
 
     bad: int = 0
@@ -40,12 +40,12 @@ class Guard(msgspec.Struct, frozen=True):
     delta: float
     alpha: float
     arms: dict[str, Arms]  # harm -> the running comparison
-    champion: dict[str, Tally]
-    candidate: dict[str, Tally]
+    champion: dict[str, Counts]
+    candidate: dict[str, Counts]
     replies: int = 0  # of the candidate
 
 
-class Watch(msgspec.Struct, frozen=True):
+class PostPromotionGuard(msgspec.Struct, frozen=True):
     """The new champion against what is known of the one before."""
 
     delta: float
@@ -55,7 +55,7 @@ class Watch(msgspec.Struct, frozen=True):
     replies: int = 0
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class GuardVerdict(msgspec.Struct, frozen=True):
     """`numbers`: log10 of each e-value and of their mean, its threshold, and the rates."""
 
     state: Literal["ok", "fired"]
@@ -64,13 +64,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def start_guard(delta: float, alpha: float) -> Guard:
-    """Nothing seen of either arm."""
-    none = {harm: Tally() for harm in HARMS}
+    """Return a guard that has seen nothing of either arm."""
+    none = {harm: Counts() for harm in HARMS}
     return Guard(delta, alpha, {harm: start_arms(alpha) for harm in HARMS}, none, none)
 
 
-def update_guard(guard: Guard, outcomes: Sequence[Outcome]) -> Guard:
-    """Takes outcomes in the order they came."""
+def update_guard(guard: Guard, outcomes: Sequence[ReplyOutcome]) -> Guard:
+    """Take outcomes in the order they came."""
     if not outcomes:
         return guard
     arms = {harm: update_arms(guard.arms[harm], _known(outcomes, harm)) for harm in HARMS}
@@ -79,70 +79,63 @@ def update_guard(guard: Guard, outcomes: Sequence[Outcome]) -> Guard:
     return Guard(guard.delta, guard.alpha, arms, champion, candidate, guard.replies + _replies(outcomes))
 
 
-def verdict(guard: Guard) -> Verdict:
-    """Fired: worse by more than `delta`, at level `alpha`."""
+def verdict(guard: Guard) -> GuardVerdict:
+    """Return the verdict; fired: worse by more than `delta`, at level `alpha`."""
     values = {harm: e_worse(guard.arms[harm], guard.delta) for harm in HARMS}
-    rates = {
-        f"{harm}_{name}": _rate(tally[harm]) for harm in HARMS for name, tally in _sides(guard) if tally[harm].count
-    }
+    sides = (("champion", guard.champion), ("candidate", guard.candidate))
+    seen = [(f"{harm}_{name}", side[harm]) for harm in HARMS for name, side in sides if side[harm].count]
+    rates = {name: round(counts.bad / counts.count, 4) for name, counts in seen}
     return _judged(values, guard.alpha, guard.delta, rates)
 
 
-def start_watch(guard: Guard) -> Watch:
-    """After the promotion: what the guard has seen of the old champion is the baseline, at its upper confidence
-    bound, because it was counted from few replies. A harm that was never counted is not watched."""
-    known = {harm: tally for harm, tally in guard.champion.items() if tally.count}
+def start_post_promotion(guard: Guard) -> PostPromotionGuard:
+    """Return the guard after a promotion. The old champion's rate is the baseline, at its upper confidence bound,
+    because it was counted from few replies. A harm that was never counted is not watched."""
+    known = {harm: counts for harm, counts in guard.champion.items() if counts.count}
     baselines = {harm: round(upper_bound(t.bad, t.count, 1 - guard.alpha), 6) for harm, t in known.items()}
-    return Watch(guard.delta, guard.alpha, baselines, {harm: start(guard.alpha) for harm in known})
+    return PostPromotionGuard(guard.delta, guard.alpha, baselines, {harm: start(guard.alpha) for harm in known})
 
 
-def update_watch(watch: Watch, outcomes: Sequence[Outcome]) -> Watch:
-    """Takes the new champion's outcomes; those of the old one, still in flight, are left out."""
+def update_post_promotion(guard: PostPromotionGuard, outcomes: Sequence[ReplyOutcome]) -> PostPromotionGuard:
+    """Take the new champion's outcomes; those of the old one, still in flight, are left out."""
     if not outcomes:
-        return watch
+        return guard
     excesses = {
-        harm: update(state, [bad - watch.baselines[harm] for ours, bad in _known(outcomes, harm) if ours])
-        for harm, state in watch.excesses.items()
+        harm: update(state, [bad - guard.baselines[harm] for ours, bad in _known(outcomes, harm) if ours])
+        for harm, state in guard.excesses.items()
     }
-    return Watch(watch.delta, watch.alpha, watch.baselines, excesses, watch.replies + _replies(outcomes))
+    return PostPromotionGuard(guard.delta, guard.alpha, guard.baselines, excesses, guard.replies + _replies(outcomes))
 
 
-def watch_verdict(watch: Watch) -> Verdict:
-    """Fired: the new champion is worse than the old one ever plausibly was, by more than `delta`."""
-    values = {harm: e_value(state, watch.delta) for harm, state in watch.excesses.items()}
-    return _judged(values, watch.alpha, watch.delta, {f"{h}_baseline": rate for h, rate in watch.baselines.items()})
+def post_promotion_verdict(guard: PostPromotionGuard) -> GuardVerdict:
+    """Return the verdict; fired: the new champion is worse than the old one ever plausibly was, by more than
+    `delta`."""
+    values = {harm: e_value(state, guard.delta) for harm, state in guard.excesses.items()}
+    return _judged(values, guard.alpha, guard.delta, {f"{h}_baseline": rate for h, rate in guard.baselines.items()})
 
 
-def _judged(values: dict[str, float], alpha: float, delta: float, rates: dict[str, float]) -> Verdict:
+def _judged(values: dict[str, float], alpha: float, delta: float, rates: dict[str, float]) -> GuardVerdict:
     mean = sum(values.values()) / len(values) if values else 1.0
     numbers = {f"{harm}_log10_e": _log10(value) for harm, value in values.items()}
     numbers |= {"log10_e": _log10(mean), "log10_threshold": _log10(1 / alpha), **rates}
     if mean < 1 / alpha:
-        return Verdict("ok", numbers)
+        return GuardVerdict("ok", numbers)
     worst = max(values, key=lambda harm: values[harm])
-    return Verdict("fired", numbers, f"{worst}: worse by more than {delta:g}, e-value {values[worst]:.3g}")
+    return GuardVerdict("fired", numbers, f"{worst}: worse by more than {delta:g}, e-value {values[worst]:.3g}")
 
 
-def _known(outcomes: Sequence[Outcome], harm: str) -> list[tuple[bool, float]]:
+def _known(outcomes: Sequence[ReplyOutcome], harm: str) -> list[tuple[bool, float]]:
     name = "error" if harm == "errors" else harm
     return [(o.candidate, float(bad)) for o in outcomes if (bad := getattr(o, name)) is not None]
 
 
-def _counted(tally: Tally, known: list[tuple[bool, float]], *, candidate: bool) -> Tally:
+def _counted(counts: Counts, known: list[tuple[bool, float]], *, candidate: bool) -> Counts:
     bad = [outcome for ours, outcome in known if ours is candidate]
-    return Tally(tally.bad + int(sum(bad)), tally.count + len(bad))
+    return Counts(counts.bad + int(sum(bad)), counts.count + len(bad))
 
 
-def _replies(outcomes: Sequence[Outcome]) -> int:
+def _replies(outcomes: Sequence[ReplyOutcome]) -> int:
     return sum(1 for o in outcomes if o.candidate and o.error is not None)
-
-
-def _sides(guard: Guard) -> tuple[tuple[str, dict[str, Tally]], tuple[str, dict[str, Tally]]]:
-    return ("champion", guard.champion), ("candidate", guard.candidate)
-
-
-def _rate(tally: Tally) -> float:
-    return round(tally.bad / tally.count, 4)
 
 
 def _log10(value: float) -> float:

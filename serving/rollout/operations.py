@@ -1,4 +1,4 @@
-"""What an operator does to an alias's route: promote, roll back, pause, resume, shadow. Each is recorded first.
+"""An operator's acts on an alias's route: promote, roll back, pause, resume, shadow. Each is recorded first.
 
 An operator wins: where an automatic actor wrote the generation first, the change is made to what it wrote."""
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from serving.rollout.changes import Change, Limits, Named, Pause, Promote, Rollback, Routes, Shadow
+from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Routes, Shadow
 from streams import ledger
 from streams.events import DecisionKind, DecisionRecorded, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
@@ -24,7 +24,7 @@ class UnknownVersion(LookupError):
 
 
 def routes(kafka: KafkaSettings) -> dict[str, RouteWritten]:
-    """The route in force of each alias: the first record of the highest generation."""
+    """Return the route in force of each alias: the first record of the highest generation."""
     return in_force(record.event for record in read(kafka, ROUTES, RouteWritten))
 
 
@@ -45,40 +45,41 @@ def promote(
     digest: str,
     by: str,
     *,
-    limits: Limits | None = None,
+    limits: EngineLimits | None = None,
     rank: int | None = None,
     keep_previous: bool = True,
 ) -> RouteWritten:
-    """Makes `version` the champion at once. Raises ValueError where version and digest do not belong together, or the
+    """Make `version` the champion at once. Raise ValueError where version and digest do not belong together, or the
     engines have no room for it; nothing is written then."""
     return _apply(kafka, alias, Promote(Named(version, digest, rank), keep_previous), by, limits)
 
 
 def rollback(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
-    """Gives the previous champion its place back; a canary is withdrawn. LookupError where there is none; RuntimeError
-    where the champion changed in the meantime."""
+    """Give the previous champion its place back; a canary is withdrawn. Raise LookupError where there is none,
+    RuntimeError where the champion changed in the meantime."""
     known = routes(kafka)
     away = known[alias].champion if alias in known else None
     return _apply(kafka, alias, Rollback(away), by, known=known)
 
 
 def pause(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
-    """No automatic retraining or promotion until `resume`; a harmful canary is still withdrawn."""
+    """Stop automatic retraining and promotion until `resume`; a harmful canary is still withdrawn."""
     return _apply(kafka, alias, Pause(True), by)
 
 
 def resume(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
-    """Takes the pause back."""
+    """Take the pause back."""
     return _apply(kafka, alias, Pause(False), by)
 
 
 def pause_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
-    """Every alias; one that fails keeps no other from it, and is told at the end."""
+    """Pause every alias; one that fails keeps no other from it. Raise RuntimeError at the end, naming those that
+    failed."""
     return _everywhere(kafka, Pause(True), by)
 
 
 def resume_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
-    """Takes every pause back."""
+    """Take every pause back; see `pause_all`."""
     return _everywhere(kafka, Pause(False), by)
 
 
@@ -89,11 +90,11 @@ def shadow(
     by: str,
     *,
     digest: str | None = None,
-    limits: Limits | None = None,
+    limits: EngineLimits | None = None,
     rank: int | None = None,
 ) -> RouteWritten:
-    """Mirrors the alias's requests to `version`; None ends it. Without a digest the log is asked for it:
-    UnknownVersion where it never heard of it. ValueError as `promote`."""
+    """Mirror the alias's requests to `version`; None ends it. Without a digest the log is searched for it: raise
+    UnknownVersion where the log does not name the version, ValueError as `promote`."""
     if version is None:
         return _apply(kafka, alias, Shadow(None), by)
     return _apply(kafka, alias, Shadow(Named(version, digest or _digest(kafka, alias, version), rank)), by, limits)
@@ -116,11 +117,11 @@ def _apply(
     alias: str,
     change: Change,
     by: str,
-    limits: Limits | None = None,
+    limits: EngineLimits | None = None,
     known: Routes | None = None,
 ) -> RouteWritten:
-    """Until it is in force. `known`: the routes, where they were just read. RuntimeError where others were faster ten
-    times in a row."""
+    """Write the change until it is in force. `known`: the routes, where they were just read. Raise RuntimeError where
+    other writers were faster ten times in a row."""
     for attempt in range(ATTEMPTS):
         if known is None or attempt:
             known = routes(kafka)
@@ -134,7 +135,7 @@ def _apply(
 
 
 def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str) -> RouteWritten:
-    """Ledger first, then the route."""
+    """Write the ledger first, then the route."""
     now_ms = time.time_ns() // 1_000_000
     route = msgspec.structs.replace(route, time_ms=now_ms, cause=uuid7(now_ms))
     decision = DecisionRecorded(
@@ -162,7 +163,7 @@ def _won(kafka: KafkaSettings, route: RouteWritten) -> bool:
 
 
 def _digest(kafka: KafkaSettings, alias: str, version: str) -> str:
-    """Of a version that some route named, or some retraining made."""
+    """Return the digest of a version that some route named, or some retraining made."""
     made = [r.event.digest for r in read(kafka, RESULTS, RetrainReported) if r.event.alias == alias and r.event.digest]
     found = {version_name(alias, digest): digest for digest in made}
     for record in read(kafka, ROUTES, RouteWritten):

@@ -1,24 +1,24 @@
-"""What a batch of scores says about a candidate and its champion: pure."""
+"""The outcomes in a batch of scores for a candidate and its champion: pure."""
 
 from __future__ import annotations
 
-from serving.rollout.guard import Outcome
+from serving.rollout.guard import ReplyOutcome
 from serving.rollout.state import Rollout
 from streams.events import Arm, ScoreBatch
 from streams.topics import INFERENCE
 
 
-def outcomes(batch: ScoreBatch, rollout: Rollout, slow_ms: float, watermark: int) -> list[Outcome]:
-    """What a batch says about the two versions, from the offset `watermark` on. Shadow replies reach no client."""
+def outcomes(batch: ScoreBatch, rollout: Rollout, slow_ms: float, watermark: int) -> list[ReplyOutcome]:
+    """Return the outcomes of the two versions from the offset `watermark` on. Shadow replies reach no client."""
     rows, served = batch.rows.after(watermark), batch.source_topic == INFERENCE.name
-    found: list[Outcome] = []
+    found: list[ReplyOutcome] = []
     for i, version in enumerate(rows.versions):
         if version not in (rollout.candidate, rollout.champion) or rows.arms[i] == Arm.SHADOW:
             continue
         candidate = version == rollout.candidate
         if served:
             error = rows.statuses[i] >= 500
-            found.append(Outcome(candidate, error=error, slow=None if error else rows.latency_ms[i] > slow_ms))
+            found.append(ReplyOutcome(candidate, error=error, slow=None if error else rows.latency_ms[i] > slow_ms))
         elif (correct := rows.correct[i]) is not None:
-            found.append(Outcome(candidate, wrong=not correct))
+            found.append(ReplyOutcome(candidate, wrong=not correct))
     return found

@@ -1,4 +1,4 @@
-"""Where the rollouts stood, by the log alone: what a controller takes up when it starts."""
+"""Where the rollouts stood, by the log alone: a controller continues from there when it starts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from serving.rollout.state import Rollout, State, Step, WriteRoute
+from serving.rollout.state import Rollout, RolloutState, RolloutStep, WriteRoute
 from streams.events import DecisionRecorded, RouteWritten
 
-ORDER = list(State)
+ORDER = list(RolloutState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,44 +23,52 @@ class Unwritten:
     before: Rollout  # the step that decided it
 
 
+@dataclass(frozen=True, slots=True)
+class ChampionSince:
+    """An alias's champion, and when the first route that named it was written."""
+
+    version: str
+    since_ms: int
+
+
 @dataclass(slots=True)
-class Recollection:
-    """By alias. `handled`: retrainings that some rollout was about."""
+class RecoveredRollouts:
+    """The rollouts by alias. `handled`: retrainings that some rollout was about."""
 
     active: dict[str, Rollout] = field(default_factory=dict)
     unwritten: dict[str, Unwritten] = field(default_factory=dict)
     handled: set[str] = field(default_factory=set)
-    reigns: dict[str, tuple[str, int]] = field(default_factory=dict)  # the champion, and since when
+    champions: dict[str, ChampionSince] = field(default_factory=dict)
 
 
-def recollect(decisions: Iterable[DecisionRecorded], routes: Iterable[RouteWritten]) -> Recollection:
-    """Decisions in their order, and all routes. A decision whose route lost its generation is no part of the story;
-    one whose route was never written is to be written now. Several controllers tell one story: what one of them says
-    of a state that another has left behind is no part of it either."""
-    found = Recollection()
+def recover(decisions: Iterable[DecisionRecorded], routes: Iterable[RouteWritten]) -> RecoveredRollouts:
+    """Return the rollouts from the decisions in their order and all routes. A decision whose route lost its generation
+    does not count; one whose route was never written is to be written now. Several controllers write one ledger: a
+    decision about a state that another controller has left behind does not count either."""
+    found = RecoveredRollouts()
     causes: set[str] = set()
     latest: dict[str, int] = {}
     for route in routes:
         if route.generation > latest.get(route.alias, 0):
             latest[route.alias] = route.generation
             causes.add(route.cause)
-            found.reigns[route.alias] = reign(found.reigns.get(route.alias), route)
+            found.champions[route.alias] = champion_since(found.champions.get(route.alias), route)
     for decision in decisions:
         _take(found, decision, causes, latest.get(decision.alias, 0))
     return found
 
 
-def reign(known: tuple[str, int] | None, route: RouteWritten) -> tuple[str, int]:
-    """The champion that a route names, and since when it is."""
-    if known is not None and known[0] == route.champion:
+def champion_since(known: ChampionSince | None, route: RouteWritten) -> ChampionSince:
+    """Return the champion that a route names, and since when it is."""
+    if known is not None and known.version == route.champion:
         return known
-    return route.champion, route.time_ms
+    return ChampionSince(route.champion, route.time_ms)
 
 
-def _take(found: Recollection, decision: DecisionRecorded, causes: set[str], generation: int) -> None:
-    told = msgspec.convert(decision.output, Step)
-    found.handled.add(told.rollout.request_id)
-    intent = next(iter(told.actions), None)
+def _take(found: RecoveredRollouts, decision: DecisionRecorded, causes: set[str], generation: int) -> None:
+    done = msgspec.convert(decision.output, RolloutStep)
+    found.handled.add(done.rollout.request_id)
+    intent = next(iter(done.actions), None)
     unwritten = intent is not None and intent.generation > generation
     if intent is not None and not unwritten and decision.id not in causes:
         return
@@ -69,11 +77,11 @@ def _take(found: Recollection, decision: DecisionRecorded, causes: set[str], gen
         return
     found.unwritten.pop(decision.alias, None)
     if unwritten and intent is not None:
-        found.unwritten[decision.alias] = Unwritten(decision, intent, told.rollout.request_id, before)
-    if told.rollout.done:
+        found.unwritten[decision.alias] = Unwritten(decision, intent, done.rollout.request_id, before)
+    if done.rollout.done:
         found.active.pop(decision.alias, None)
     else:
-        found.active[decision.alias] = told.rollout
+        found.active[decision.alias] = done.rollout
 
 
 def _left_behind(kept: Rollout | None, before: Rollout) -> bool:

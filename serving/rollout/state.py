@@ -1,4 +1,4 @@
-"""A candidate's way to the champion's place: what is known of it, what is observed, what follows."""
+"""A candidate's way to the champion's place: its state, an observation, the step that follows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from enum import StrEnum
 
 import msgspec
 
-from serving.rollout.guard import Guard, Outcome, Watch
+from serving.rollout.guard import Guard, PostPromotionGuard, ReplyOutcome
 from streams.events import ReplicaAttested, RouteWritten
 
 
-class State(StrEnum):
-    """In the order of the way; the last two are ends."""
+class RolloutState(StrEnum):
+    """The states, in the order of the way; the last two are ends."""
 
     PLANNED = "planned"
     LOADING = "loading"
@@ -29,32 +29,32 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str  # the retraining it came from
     candidate: str
     digest: str
-    champion: str  # whom it would replace
+    champion: str  # that it would replace
     since_ms: int  # when the state began, or its pause ended
     begun_ms: int = 0  # when the state began
-    state: State = State.PLANNED
+    state: RolloutState = RolloutState.PLANNED
     generation: int = 0  # the last one this rollout wrote or has seen
     guard: Guard | None = None
-    watch: Watch | None = None
+    watch: PostPromotionGuard | None = None
     done: bool = False
     reason: str = ""
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known at one moment. `outcomes`: those since the step before. `others` is None in the records of a
-    release that did not look at slots."""
+class RolloutObservation(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts at one moment. `outcomes`: those since the step before. `others` is None in the records of a release
+    that did not look at slots."""
 
     now_ms: int
     route: RouteWritten
     replicas: list[ReplicaAttested]
-    outcomes: list[Outcome] = []
-    others: list[str] | None = None  # versions that the other aliases' routes want, but for
+    outcomes: list[ReplyOutcome] = []
+    others: list[str] | None = None  # versions that the other aliases' routes want, without
     passing: list[str] = []  # their canaries
     unfit: str = ""  # why no engine may read the candidate
 
 
 class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """Make `generation` say this. Everything a route has but time, writer and cause."""
+    """The route to be written: all fields but time, writer and cause."""
 
     generation: int
     champion: str
@@ -66,26 +66,26 @@ class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
 
 
-class Step(msgspec.Struct, frozen=True):
-    """What follows; `actions` holds at most one route."""
+class RolloutStep(msgspec.Struct, frozen=True):
+    """The rollout after a step, and the route to write: `actions` holds at most one."""
 
     rollout: Rollout
     actions: list[WriteRoute] = []
 
 
-class Standing(StrEnum):
-    """What the route in force says about the candidate, whoever wrote it."""
+class CandidateStanding(StrEnum):
+    """The candidate's place in the route in force, by any writer."""
 
     FREE = "free"  # nothing, and it could be the canary
     OCCUPIED = "occupied"  # another is the canary
-    LOADING = "loading"  # to be loaded, answers nobody
+    LOADING = "loading"  # to be loaded, answers no client
     CANARY = "canary"
     PROMOTED = "promoted"  # by a rollout of the same retraining
-    FOREIGN = "foreign"  # another champion than this rollout is about, or the candidate by a human's word
+    FOREIGN = "foreign"  # another champion than this rollout is about, or the candidate where a human promoted it
 
 
 def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_ms: int) -> Rollout:
-    """A rollout that has not begun."""
+    """Return a rollout that has not begun."""
     return Rollout(
         alias=route.alias,
         request_id=request_id,
@@ -98,22 +98,22 @@ def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_
     )
 
 
-def standing(rollout: Rollout, observation: Observation) -> Standing:
-    """Where the candidate stands by the log's word, which is the only one that counts."""
+def standing(rollout: Rollout, observation: RolloutObservation) -> CandidateStanding:
+    """Return where the candidate stands by the log, which alone counts."""
     route = observation.route
     if route.champion == rollout.candidate:
         signed = observation.others is None or route.request == rollout.request_id
-        return Standing.PROMOTED if signed else Standing.FOREIGN
+        return CandidateStanding.PROMOTED if signed else CandidateStanding.FOREIGN
     if route.champion != rollout.champion:
-        return Standing.FOREIGN
+        return CandidateStanding.FOREIGN
     if route.canary is None:
-        return Standing.FREE
+        return CandidateStanding.FREE
     if route.canary != rollout.candidate or route.adapters.get(rollout.candidate) != rollout.digest:
-        return Standing.OCCUPIED
-    return Standing.CANARY if route.weight > 0 else Standing.LOADING
+        return CandidateStanding.OCCUPIED
+    return CandidateStanding.CANARY if route.weight > 0 else CandidateStanding.LOADING
 
 
 def on_route(rollout: Rollout, route: RouteWritten) -> bool:
-    """Whether the route has the candidate on its way, or promoted by a rollout of the same retraining."""
-    stands = standing(rollout, Observation(now_ms=0, route=route, replicas=[], others=[]))
-    return stands in (Standing.LOADING, Standing.CANARY, Standing.PROMOTED)
+    """Return whether the route has the candidate on its way, or promoted by a rollout of the same retraining."""
+    stands = standing(rollout, RolloutObservation(now_ms=0, route=route, replicas=[], others=[]))
+    return stands in (CandidateStanding.LOADING, CandidateStanding.CANARY, CandidateStanding.PROMOTED)

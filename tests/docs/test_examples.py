@@ -39,7 +39,7 @@ async def test_the_client_asks_and_gives_a_label(
     await asyncio.to_thread(runpy.run_path, str(CLIENT))
     assert capsys.readouterr().out.endswith(f"from {OLD}\n")
     (event,) = await scene.served()
-    (given,) = await scene.told()
+    (given,) = await scene.feedback()
     assert (given.event_id, given.label, event.client) == (event.id, "card arrival", event.client)
     assert event.client.startswith("app/")
 

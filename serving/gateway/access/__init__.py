@@ -1,1 +1,1 @@
-"""Who may ask, and how much at once: keys and admission."""
+"""Who may ask, and how much at once: keys and admission. It may import `errors` and nothing else of the gateway."""

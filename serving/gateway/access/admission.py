@@ -1,4 +1,4 @@
-"""Who may ask now: a bound on all requests under way, and bounds of each key."""
+"""Admission: a bound on all requests under way, and bounds of each key."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from serving.gateway.errors import busy
 
 @dataclass(slots=True)
 class Bucket:
-    """Permits that a key has left; they come back evenly, a minute's worth at most."""
+    """The permits that a key has left; they come back evenly, a minute's worth at most."""
 
     permits: float
     at_s: float
 
     def fill(self, per_minute: float, now_s: float) -> None:
+        """Add the permits that have come back since."""
         self.permits = min(per_minute, self.permits + (now_s - self.at_s) * per_minute / 60)
         self.at_s = now_s
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """How much feedback each key may send to this process: pieces and bytes of a minute at will, then evenly."""
+    """The feedback that each key may send to this process: pieces and bytes of a minute at will, then evenly."""
 
     per_minute: int
     bytes_per_minute: int
@@ -32,7 +33,7 @@ class Volume:
     _left: dict[str, tuple[Bucket, Bucket]] = field(default_factory=dict)
 
     def spend(self, key: Key, size: int) -> None:
-        """Takes one piece of so many bytes. Raises ApiError 429 with Retry-After, and takes nothing."""
+        """Take one piece of so many bytes. Raise ApiError 429 with Retry-After, and take nothing."""
         now, many, much = self.clock(), self.per_minute, self.bytes_per_minute
         pieces, volume = self._left.setdefault(key.id, (Bucket(many, now), Bucket(much, now)))
         pieces.fill(many, now)
@@ -47,7 +48,7 @@ class Volume:
 
 
 class Admission:
-    """Counts of this process: beside `n` gateways a key has `n` times its bounds."""
+    """The counts of this process: at `n` gateways a key has `n` times its bounds."""
 
     def __init__(self, max_in_flight: int, clock: Callable[[], float]) -> None:
         """`clock`: in seconds, only goes forward."""
@@ -58,10 +59,11 @@ class Admission:
 
     @property
     def in_flight(self) -> int:
+        """Return how many requests are under way."""
         return self._all
 
     def enter(self, key: Key) -> Callable[[], None]:
-        """Returns what is to be called once the request is over. Raises ApiError 429 with Retry-After."""
+        """Admit a request and return the function to call once it is over. Raise ApiError 429 with Retry-After."""
         if self._all >= self._max:
             raise busy(f"{self._all} requests are under way, expected less than {self._max}", "overloaded", 1.0)
         if key.max_in_flight is not None and self._mine[key.id] >= key.max_in_flight:

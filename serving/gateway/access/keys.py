@@ -1,4 +1,4 @@
-"""Who may call: API keys, kept as sha256 digests with an id and scopes.
+"""API keys, kept as sha256 digests with an id and scopes.
 
 A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and prints its entry.
 
@@ -8,8 +8,8 @@ A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and 
     requests_per_minute = 600     # these two at will, for each gateway process
     max_in_flight = 32
 
-`infer` asks, `feedback` says what was right as a client does; `review` and `downstream` say it with an authority before
-which a client's word gives way; `admin` is for the admin port.
+`infer` asks, `feedback` labels replies as a client does; `review` and `downstream` label them with an authority that
+overrules a client's; `admin` is for the admin port.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 SCOPES = ("infer", "feedback", "review", "downstream", "admin")
 ABOVE = {"feedback": frozenset({"review", "downstream"})}  # scopes that hold another one
-USUAL = ("infer", "feedback")  # of a key that says nothing
+USUAL = ("infer", "feedback")  # of a key that names none
 BOUNDS = ("requests_per_minute", "max_in_flight")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LOOK_EVERY_S = 1.0
@@ -55,7 +55,7 @@ class Key:
     max_in_flight: int | None = None
 
     def may(self, scope: str) -> bool:
-        """Whether it has the scope, or one that holds it.
+        """Return whether it has the scope, or one that holds it.
 
         >>> Key("team", "00", frozenset({"review"})).may("feedback"), Key("app", "00").may("review")
         (True, False)
@@ -64,16 +64,17 @@ class Key:
 
     @classmethod
     def of(cls, id: str, secret: str, scopes: Iterable[str] = USUAL, **bounds: int) -> Key:
+        """Make the key of a secret."""
         return cls(id, digest(secret), frozenset(scopes), **bounds)
 
 
 def digest(secret: str) -> str:
-    """What is kept of a key."""
+    """Return the digest that is kept of a key's secret."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def read(path: Path) -> list[Key]:
-    """The keys in a file; KeysError names the first problem."""
+    """Return the keys in a file. Raise KeysError naming the first problem."""
     try:
         if path.stat().st_mode & stat.S_IWOTH:
             raise KeysError(f"{path}: anybody may write a key into it, expected mode 0640 or less: chmod 640 {path}")
@@ -90,16 +91,16 @@ def read(path: Path) -> list[Key]:
 
 
 def entry(key: Key) -> str:
-    """The key's table in a keys file.
+    """Return the key's table in a keys file.
 
     >>> print(entry(Key("app", "00", frozenset({"infer"}))), end="")
     ["app"]
     sha256 = "00"
     scopes = ["infer"]
     """
-    told: dict[str, object] = {"sha256": key.sha256, "scopes": sorted(key.scopes)}
-    told |= {name: value for name in BOUNDS if (value := getattr(key, name)) is not None}
-    return f"[{json.dumps(key.id)}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items())
+    table: dict[str, object] = {"sha256": key.sha256, "scopes": sorted(key.scopes)}
+    table |= {name: value for name in BOUNDS if (value := getattr(key, name)) is not None}
+    return f"[{json.dumps(key.id)}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items())
 
 
 class KeyRing:
@@ -115,7 +116,7 @@ class KeyRing:
         self._looked_at = clock()
 
     def authorise(self, header: str, scope: str) -> Key:
-        """The caller's key, from an Authorization header. Raises ApiError 401 or 403."""
+        """Return the caller's key, from an Authorization header. Raise ApiError 401 or 403."""
         scheme, _, secret = header.partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise ApiError(401, "no API key; expected the header Authorization: Bearer <key>", code="missing_api_key")
@@ -153,7 +154,7 @@ class KeyRing:
 
 
 def _check_apart(path: Path, keys: Iterable[Key]) -> None:
-    """Raise KeysError where one key is told twice: nobody knows whose it is, nor what it may."""
+    """Raise KeysError where one key has two tables: it is unclear whose it is, and what it may."""
     owners: dict[str, str] = {}
     for key in keys:
         if (other := owners.setdefault(key.sha256, key.id)) != key.id:

@@ -1,1 +1,1 @@
-"""The operators' port: health, readiness, metrics and what operators do to routes."""
+"""The port that is not for clients: liveness, readiness, metrics, and the operators' acts."""

@@ -1,9 +1,9 @@
-"""What operators may ask over HTTP, with a key of the scope `admin`; errors look as the gateway's do.
+"""The operators' HTTP interface, for keys of the scope `admin`; errors look as the gateway's do.
 
     GET    /v1/routes                     every alias's route
     GET    /v1/replicas                   what each replica attested last
     POST   /v1/aliases/{alias}/pause      and /resume, /rollback
-    PUT    /v1/aliases/{alias}/shadow     {"version": ...}, with its "digest" where the log never heard of it
+    PUT    /v1/aliases/{alias}/shadow     {"version": ...}, with its "digest" where the log does not name it
     DELETE /v1/aliases/{alias}/shadow
     POST   /v1/pause                      every alias; and /v1/resume
 
@@ -23,7 +23,7 @@ from kafka.errors import KafkaError
 
 from serving.gateway.errors import ApiError, unavailable, wrong
 from serving.rollout import operations
-from serving.rollout.changes import Limits, NothingBefore
+from serving.rollout.changes import EngineLimits, NothingBefore
 from serving.rollout.operations import UnknownVersion
 from serving.routes.routing import RouteTable, UnknownAlias
 from streams.events import RouteWritten
@@ -31,12 +31,12 @@ from streams.log.read import KafkaSettings
 
 log = structlog.get_logger()
 
-CONNECT_MS = 3_000  # to a broker, before a caller is told that there is none
+CONNECT_MS = 3_000  # to a broker, before a caller gets the error that there is none
 ANSWER_S = 20.0
 
 
 class Caller(Protocol):
-    """Who a key belongs to."""
+    """The owner of a key."""
 
     @property
     def id(self) -> str: ...
@@ -46,8 +46,7 @@ class Keys(Protocol):
     """The part of `serving.gateway.access.keys.KeyRing` that is needed here."""
 
     def authorise(self, header: str, scope: str) -> Caller:
-        """Raises ApiError 401 or 403."""
-        ...
+        """Return the caller. Raise ApiError 401 or 403."""
 
 
 class ShadowAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +60,7 @@ class ShadowAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def answering(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Errors as JSON."""
+    """Answer with errors as JSON."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -74,16 +73,16 @@ async def answering(
 
 
 class Operators:
-    """The handlers. `table` is what this gateway follows; changes go to the log itself."""
+    """The handlers. `table`: the routes that this gateway follows; changes go to the log itself."""
 
     def __init__(
-        self, table: Callable[[], RouteTable], keys: Keys, kafka: KafkaSettings, limits: Limits | None
+        self, table: Callable[[], RouteTable], keys: Keys, kafka: KafkaSettings, limits: EngineLimits | None
     ) -> None:
         self._table, self._keys, self._limits = table, keys, limits
         self._kafka = replace(kafka, options={"bootstrap_timeout_ms": CONNECT_MS, **kafka.options})
 
     def routes(self) -> list[web.RouteDef]:
-        """Paths and handlers."""
+        """Return paths and handlers."""
         alias = "/v1/aliases/{alias}"
         return [
             web.get("/v1/routes", self._routes),
@@ -145,7 +144,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 async def _written(change: Callable[[], object]) -> object:
-    """What the change made, in a thread of its own; ApiError for what may go wrong with it."""
+    """Return what the change made, in a thread of its own. Raise ApiError where it fails."""
     try:
         return await asyncio.wait_for(asyncio.to_thread(change), ANSWER_S)
     except UnknownAlias as error:
@@ -167,8 +166,8 @@ def _asked(body: bytes) -> ShadowAsked:
         raise wrong("body", body[:200].decode(errors="replace"), f'{{"version": ...}}: {error}') from error
 
 
-def _json(told: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(told), content_type="application/json")
+def _json(found: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(found), content_type="application/json")
 
 
 def _refusal(error: ApiError) -> web.Response:

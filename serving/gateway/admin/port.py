@@ -10,8 +10,8 @@ from aiohttp import web
 
 from serving import metrics
 from serving.gateway.admin.operators import Keys, Operators, answering
-from serving.gateway.engines.health import Standing
-from serving.rollout.changes import Limits
+from serving.gateway.engines.health import ReplicaHealth
+from serving.rollout.changes import EngineLimits
 from serving.routes.routing import RouteTable, served
 from streams.log.read import KafkaSettings
 
@@ -26,15 +26,16 @@ async def serving_admin(
     keys: Keys | None = None,
     kafka: KafkaSettings | None = None,
     ready: Callable[[], bool] = lambda: True,
-    limits: Limits | None = None,
+    limits: EngineLimits | None = None,
     refresh: Callable[[], None] = lambda: None,
-    standing: Standing | None = None,
+    health: ReplicaHealth | None = None,
 ) -> AsyncIterator[None]:
-    """Serves /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
+    """Serve /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
     entered; with keys and Kafka also /v1, see `serving.gateway.admin.operators`. `limits`: what the engines have room
-    for. `refresh`: brings metrics up to date that others keep. `standing`: of the replicas with this gateway."""
+    for. `refresh`: brings metrics up to date that others keep. `health`: the replicas' health as this gateway sees
+    it."""
     app = web.Application(middlewares=[answering], client_max_size=BODY_LIMIT_BYTES)
-    app.add_routes(_probes(table, ready, refresh, standing))
+    app.add_routes(_probes(table, ready, refresh, health))
     if keys is not None and kafka is not None:
         app.add_routes(Operators(table, keys, kafka, limits).routes())
     runner = web.AppRunner(app, access_log=None)
@@ -50,41 +51,41 @@ def _probes(
     table: Callable[[], RouteTable],
     ready: Callable[[], bool],
     refresh: Callable[[], None],
-    standing: Standing | None,
+    health: ReplicaHealth | None,
 ) -> list[web.RouteDef]:
-    """Open to everyone who reaches the port."""
+    """Return the paths that are open to everyone who reaches the port."""
 
-    async def health(_: web.Request) -> web.Response:
+    async def liveness(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readiness(_: web.Request) -> web.Response:
-        lacking = unready(table(), standing) if ready() else "told to end\n"
+        lacking = unready(table(), health) if ready() else "asked to end\n"
         return web.Response(text=lacking or "ready\n", status=503 if lacking else 200)
 
     async def scrape(_: web.Request) -> web.Response:
-        show(table(), standing)
+        show(table(), health)
         refresh()
         kind = {"content-type": prometheus_client.CONTENT_TYPE_LATEST}
         return web.Response(body=prometheus_client.generate_latest(), headers=kind)
 
-    return [web.get("/healthz", health), web.get("/readyz", readiness), web.get("/metrics", scrape)]
+    return [web.get("/healthz", liveness), web.get("/readyz", readiness), web.get("/metrics", scrape)]
 
 
-def unready(table: RouteTable, standing: Standing | None = None) -> str:
-    """What is lacking, in words; empty where nothing is."""
+def unready(table: RouteTable, health: ReplicaHealth | None = None) -> str:
+    """Return what is lacking, as text; empty where nothing is."""
     if not table.routes:
         return "no route yet; homeostat promote writes the first\n"
-    dead = standing.dead() if standing else frozenset()
+    dead = health.dead() if health else frozenset()
     missing = sorted(alias for alias in table.routes if not served(table, alias, dead))
     return f"no healthy replica serves {', '.join(missing)}\n" if missing else ""
 
 
-def show(table: RouteTable, standing: Standing | None = None) -> None:
-    """Brings the gauges up to date."""
+def show(table: RouteTable, health: ReplicaHealth | None = None) -> None:
+    """Bring the gauges up to date."""
     for alias, route in table.routes.items():
         metrics.GENERATION.labels(alias).set(route.generation)
         metrics.WEIGHT.labels(alias).set(route.weight if route.canary else 0.0)
     metrics.HEALTHY.clear()  # of replicas that are gone
     for replica, attestation in table.attestations.items():
-        well = standing is None or standing.well(replica)
+        well = health is None or health.well(replica)
         metrics.HEALTHY.labels(replica).set(attestation.healthy and well)

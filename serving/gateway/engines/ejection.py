@@ -1,6 +1,6 @@
-"""What a gateway's own connections show of the replicas: those that failed lately are asked last, for longer each time,
-until one of their answers comes. Attestations say as much, but seconds later, or not at all where whoever attests is
-gone; until then no client should pay for each request anew."""
+"""What a gateway's own connections show of the replicas: one that failed is asked last, for longer each time, until it
+answers. Attestations show as much, but seconds later, or not at all where the process that attests is gone; without
+ejection every request would pay for the failure until then."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ LONGEST_S = 30.0
 DOUBLINGS = 60  # more than it takes from any pause to the longest
 MOST_ELSEWHERE = 64
 NEVER = float("-inf")
-NOBODY: frozenset[str] = frozenset()
+NO_REPLICA: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Failing:
     """How often in a row, and until when it is left alone. `elsewhere`: how many requests go to others before it is
-    tried again, however long that takes. `trial`: a request is on its way that will tell."""
+    tried again, however long that takes. `trial`: a request that decides is on its way."""
 
     times: int
     until_s: float
@@ -26,37 +26,38 @@ class Failing:
 
 
 class Ejection:
-    """`avoid_s`: for the first failure; 0 avoids nobody. `silent_s`: a replica that leaves requests without an answer
-    and has given none to anybody for so long has failed, however little time each of its clients had."""
+    """The replicas that failed. `avoid_s`: for the first failure; 0 avoids none. `silent_s`: a replica that leaves
+    requests without an answer and has answered no client for so long has failed, however little time each had."""
 
     def __init__(self, avoid_s: float, clock: Callable[[], float], silent_s: float = LONGEST_S) -> None:
         self._avoid_s, self._clock, self._silent_s = avoid_s, clock, silent_s
         self._failing: dict[str, Failing] = {}
-        self._heard: dict[str, float] = {}
+        self._active: dict[str, float] = {}  # when the last part of an answer came
         self._silent: dict[str, float] = {}  # since when
 
     def failed(self, replica: str, *, silent: bool = False) -> None:
-        """`silent`: it let a request's time run out. Each trial costs a client its answer then, and where few come a
-        pause is over before the next: so only a share of them are trials, half as many after each."""
+        """Note a failure. `silent`: it let a request's time run out. Each trial costs a client its answer then, and
+        where few come a pause is over before the next: so only a share of them are trials, half as many after each."""
         times = self._failing[replica].times + 1 if replica in self._failing else 1
         pause_s = min(self._avoid_s * 2.0 ** min(times - 1, DOUBLINGS), LONGEST_S)
         elsewhere = min(2 ** min(times, DOUBLINGS), MOST_ELSEWHERE) if silent and self._avoid_s else 0
         self._failing[replica] = Failing(times, self._clock() + pause_s, elsewhere)
 
-    def heard(self, replica: str) -> None:
-        """Something of an answer has come, more than its head, to whatever request."""
-        self._heard[replica] = self._clock()
+    def active(self, replica: str) -> None:
+        """Note that a part of an answer has come, more than its head, to any request."""
+        self._active[replica] = self._clock()
 
     def answered(self, replica: str) -> None:
+        """Note a whole answer: the replica has not failed any more."""
         if self._failing:
             self._failing.pop(replica, None)
 
-    def unheard(self, replica: str, began_s: float) -> bool:
-        """A request that began then ended without its answer: its client had no more time. Return whether the replica
-        has failed: one client's short time alone says nothing about it."""
-        now, heard = self._clock(), self._heard.get(replica, NEVER)
+    def unanswered(self, replica: str, began_s: float) -> bool:
+        """Note that a request which began then ended without its answer: its client had no more time. Return whether
+        the replica has failed: one client's short time alone shows nothing about it."""
+        now, active = self._clock(), self._active.get(replica, NEVER)
         since = self._silent.get(replica, NEVER)
-        since = self._silent[replica] = since if since > heard else max(began_s, heard)
+        since = self._silent[replica] = since if since > active else max(began_s, active)
         if now - since >= self._silent_s:
             self.failed(replica, silent=True)
             return True
@@ -64,14 +65,14 @@ class Ejection:
         return False
 
     def undecided(self, replica: str) -> None:
-        """A trial told nothing: the next request is one."""
+        """Note that a trial decided nothing: the next request is one."""
         if replica in self._failing:
             self._failing[replica].trial = False
 
     def avoided(self) -> frozenset[str]:
-        """Who should be asked last now."""
+        """Return the replicas to be asked last now."""
         if not self._failing:
-            return NOBODY
+            return NO_REPLICA
         now = self._clock()
         return frozenset(
             name
@@ -80,12 +81,12 @@ class Ejection:
         )
 
     def failing(self, replica: str) -> bool:
-        """Whether it failed last, and has not answered since."""
+        """Return whether it failed last, and has not answered since."""
         return replica in self._failing
 
     def trying(self, replica: str) -> None:
-        """A request goes there. Where it failed last that is its trial: until it has shown something the others go
-        elsewhere."""
+        """Note that a request goes there. Where the replica failed last that is its trial: until it has decided, the
+        other requests go elsewhere."""
         for name, failing in self._failing.items():
             if name == replica:
                 failing.trial = True

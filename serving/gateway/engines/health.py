@@ -1,28 +1,27 @@
-"""How replicas stand with a gateway now: by the age of what they attested, and by what its own connections show."""
+"""The replicas' health as a gateway sees it: by the age of what they attested, and by its own connections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.gateway.engines.ejection import Ejection
+from serving.gateway.engines.ejection import NO_REPLICA, Ejection
 
-NOBODY: frozenset[str] = frozenset()
-NONE_STALE: Callable[[], frozenset[str]] = lambda: NOBODY  # noqa: E731
+NONE_STALE: Callable[[], frozenset[str]] = lambda: NO_REPLICA  # noqa: E731
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """`stale`: replicas that no longer attest though the log answers. They are asked after all others, for whoever
-    attests may be gone and they well; not at all while they fail too."""
+class ReplicaHealth:
+    """What speaks against replicas. `stale`: replicas that no longer attest though the log answers. They are asked
+    after all others, for the process that attests may be gone while they are well; not at all while they fail too."""
 
     ejection: Ejection
     stale: Callable[[], frozenset[str]] = NONE_STALE
 
     def dead(self) -> frozenset[str]:
-        """Those that neither attest nor answer."""
+        """Return those that neither attest nor answer."""
         return self.stale() & self.ejection.avoided()
 
     def well(self, replica: str) -> bool:
-        """Whether there is nothing against it."""
+        """Return whether nothing speaks against it."""
         return replica not in self.stale() and not self.ejection.failing(replica)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, cast
 
 import httptools
-
-if TYPE_CHECKING:
-    from serving.gateway.engines.pool import Upstream
 
 KEEP_ALIVE_S = 3.0  # vLLM closes idle connections after 5
 HIGH_WATER = 262_144  # bytes of an answer that wait for the client, until the engine is not read any more
@@ -21,7 +18,7 @@ class Unreached(Exception):
     """The engine gave no answer, not even its status."""
 
 
-class Died(Unreached):
+class ConnectionLost(Unreached):
     """The connection ended with the request in it: the request may be why. `again`: for the second time; `gone`: the
     engine took no new connection afterwards."""
 
@@ -37,12 +34,13 @@ class Broken(Exception):
 class Link(asyncio.Protocol):
     """One connection, and the answer that comes over it."""
 
-    def __init__(self, pool: Upstream, url: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, keep: Callable[[Link], None], url: str, loop: asyncio.AbstractEventLoop) -> None:
+        """`keep`: takes the link back once its answer is whole and it can be used again."""
         self.url, self.loop, self.idle_since = url, loop, 0.0
-        self.closed = self.heard = False  # heard: something of the answer has come
+        self.closed = self.began = False  # began: something of the answer has come
         self.again = False  # the request in it has ended another connection before
         self.status, self.headers = 0, dict[str, str]()
-        self._pool = pool
+        self._keep = keep
         self._parser: Any = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
         self._waiting = self._size = 0  # bytes in `_parts`; of all that came
@@ -54,17 +52,17 @@ class Link(asyncio.Protocol):
 
     @property
     def waiting(self) -> bool:
-        """Whether some of the body is there already."""
+        """Return whether some of the body is there already."""
         return bool(self._parts)
 
     def usable(self, now: float) -> bool:
-        """Whether the engine has not closed it nor will in a moment."""
+        """Return whether the engine has not closed it nor will in a moment."""
         return not self.closed and now - self.idle_since < KEEP_ALIVE_S
 
     async def ask(self, data: bytes, deadline: float, timeout_s: float) -> Link:
-        """See `Upstream.ask`. `deadline`: by the loop's clock."""
+        """Send a request and return with the answer's head; see `EnginePool.ask`. `deadline`: by the loop's clock."""
         self.status, self.headers, self._error = 0, {}, None
-        self.heard = self._headed = self._whole = self._streaming = False
+        self.began = self._headed = self._whole = self._streaming = False
         self._size, self._timeout_s, self._used = 0, timeout_s, True
         self._deadline = deadline
         self._timer = self.loop.call_at(deadline, self._look)
@@ -75,7 +73,7 @@ class Link(asyncio.Protocol):
         try:
             while not self._headed:
                 await self._news()
-        except Broken:  # after its head: whoever reads the rest hears of it
+        except Broken:  # after its head: reading the rest raises it
             return self
         except BaseException:
             self.abort()
@@ -83,18 +81,19 @@ class Link(asyncio.Protocol):
         return self
 
     async def read(self) -> bytes:
-        """The whole body. Raises Died where it breaks off: nobody has seen any of it. Or TimeoutError."""
+        """Return the whole body. Raise ConnectionLost where it breaks off, since no client has seen any of it, or
+        TimeoutError."""
         try:
             while not self._whole:
                 await self._news()
             return b"".join(self._parts)
         except Broken as error:
-            raise Died(str(error), again=self.again) from error
+            raise ConnectionLost(str(error), again=self.again) from error
         finally:
             self.release()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body as it comes; the time limit holds for each piece anew. Raises Broken, or TimeoutError. Does not
+        """Yield the body as it comes; the time limit holds for each piece. Raise Broken, or TimeoutError. Does not
         release: a generator that is left ends later, when the connection may be another's."""
         self._streaming = True
         while True:
@@ -110,19 +109,20 @@ class Link(asyncio.Protocol):
                 await self._news()
 
     def release(self) -> None:
-        """Back to the pool, where the answer is whole; else the engine learns that nobody wants the rest. Once is
-        enough, twice does no harm."""
+        """Give the link back to its pool where the answer is whole; else close it, so that the engine stops working
+        on the rest. Once is enough, twice does no harm."""
         if not self._used:
             return
         self._used = False
         self._parts, self._waiting = [], 0
         self._stop_timer()
         if self._whole and self._reusable and not self._paused and not self.closed:
-            self._pool.keep(self)
+            self._keep(self)
         else:
             self.abort()
 
     def abort(self) -> None:
+        """Close the connection at once."""
         self.closed = True
         self._stop_timer()
         self._transport.abort()
@@ -138,10 +138,10 @@ class Link(asyncio.Protocol):
             self._break(f"broke off: {type(error).__name__ if error else 'closed'}")
 
     def data_received(self, data: bytes) -> None:
-        if not self._used:  # nobody asked: whatever it is, it must not be taken for the next one's answer
+        if not self._used:  # no request is in it: these bytes must not be taken for the next one's answer
             self.abort()
             return
-        self.heard = True
+        self.began = True
         self._size += len(data)
         if self._streaming:
             self._deadline = self.loop.time() + self._timeout_s
@@ -150,13 +150,13 @@ class Link(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break("no HTTP")
         if self._size > (MOST_BYTES if self._headed else MOST_HEAD_BYTES):
-            self._break("said too much")
+            self._break("sent too much")
         if self._waiting > HIGH_WATER and self._streaming and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """A body without a length ends so; connection_lost tells whether it was whole."""
+        """End a body without a length; connection_lost finds out whether another one was whole."""
         self.closed = True
         if self._headed and not self._whole and not self.headers.keys() & {"content-length", "transfer-encoding"}:
             self.on_message_complete()
@@ -208,7 +208,7 @@ class Link(asyncio.Protocol):
 
     def _break(self, why: str) -> None:
         self.closed = True
-        self._fail(Broken(why) if self._headed else Died(why, again=self.again))
+        self._fail(Broken(why) if self._headed else ConnectionLost(why, again=self.again))
 
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error
@@ -220,7 +220,7 @@ class Link(asyncio.Protocol):
             self._timer = None
 
     def _look(self) -> None:
-        """The timer: streams have moved their deadline meanwhile. An engine that is not read is not silent."""
+        """Check the deadline, which streams move meanwhile. An engine that is not read is not silent."""
         now = self.loop.time()
         if self._paused:
             self._deadline = now + self._timeout_s

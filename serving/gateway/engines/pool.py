@@ -1,6 +1,6 @@
 """Connections to engines: HTTP/1.1 over asyncio's protocols, kept alive, one request at a time on each.
 
-Its own for the same reason as the server is: aiohttp's client takes more time than the whole gateway may add."""
+aiohttp's client takes more time than the whole gateway may add."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from serving.gateway.engines.link import Died, Link, Unreached
+from serving.gateway.engines.link import ConnectionLost, Link, Unreached
 
 SENT = b"content-type: application/json\r\naccept-encoding: identity\r\n"
 
 
 @dataclass(slots=True)
-class Upstream:
-    """A pool; its connections live in the loop that asks. `tls`: whom to trust, None: whom the system does."""
+class EnginePool:
+    """Connections to any number of engines; they live in the loop that asks. `tls`: whom to trust, None: whom the
+    system does."""
 
     connect_timeout_s: float = 2.0
     tls: ssl.SSLContext | None = None
     _idle: dict[str, deque[Link]] = field(default_factory=dict)
-    _places: dict[str, Place] = field(default_factory=dict)
+    _addresses: dict[str, EngineAddress] = field(default_factory=dict)
 
     async def ask(self, url: str, path: str, body: bytes, timeout_s: float, headers: bytes = b"") -> Link:
-        """Sends a POST and returns with the answer's status and headers; whoever asks must `release` it. `timeout_s`:
-        from now to the whole answer, unless `Link.stream` says otherwise. Raises Unreached (Died where the request may
-        be why; it is sent twice at most), or TimeoutError."""
-        place, now = self._places.get(url) or self._place(url), asyncio.get_running_loop().time()
+        """Send a POST and return the link with the answer's status and headers; the caller must `release` it.
+        `timeout_s`: from now to the whole answer; of a stream, see `Link.stream`. Raise Unreached (ConnectionLost
+        where the request may be why; it is sent twice at most), or TimeoutError."""
+        address, now = self._addresses.get(url) or self._address(url), asyncio.get_running_loop().time()
         data = b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-length: %d\r\n\r\n%b" % (
-            place.path,
+            address.path,
             path.encode(),
-            place.netloc,
+            address.netloc,
             SENT,
             headers,
             len(body),
@@ -42,27 +43,27 @@ class Upstream:
         while not again and (link := self._take(url, now)) is not None:
             try:
                 return await link.ask(data, now + timeout_s, timeout_s)
-            except Died:
-                if link.heard:
+            except ConnectionLost:
+                if link.began:
                     raise
-                again = True  # the engine closed it while it was idle, or ended: a new connection tells
+                again = True  # the engine closed it while it was idle, or ended: a new connection shows which
                 self._forget(url)
             except Unreached:  # closed before anything was sent
                 pass
-        link = await self._connected(url, place, now + timeout_s, again=again)
+        link = await self._connected(url, address, now + timeout_s, again=again)
         return await link.ask(data, now + timeout_s, timeout_s)
 
     async def listens(self, url: str) -> bool:
         """Return whether the engine takes a connection now."""
         try:
-            link = await self._connect(url, self._place(url), float("inf"))
+            link = await self._connect(url, self._address(url), float("inf"))
         except Unreached:
             return False
         link.abort()
         return True
 
     def close(self) -> None:
-        """Closes what is idle; what is in use ends with its request."""
+        """Close what is idle; what is in use ends with its request."""
         for url in list(self._idle):
             self._forget(url)
 
@@ -70,7 +71,8 @@ class Upstream:
         for link in self._idle.pop(url, ()):
             link.abort()
 
-    def keep(self, link: Link) -> None:
+    def _keep(self, link: Link) -> None:
+        """Take a link back for the next request."""
         now = link.idle_since = link.loop.time()
         link.again = False
         links = self._idle.get(link.url)
@@ -81,7 +83,7 @@ class Upstream:
         links.append(link)
 
     def _take(self, url: str, now: float) -> Link | None:
-        """The one used last, if the engine has not closed it nor will in a moment."""
+        """Return the link used last, if the engine has not closed it nor will in a moment."""
         links = self._idle.get(url)
         while links:
             link = links.pop()
@@ -90,31 +92,31 @@ class Upstream:
             link.abort()
         return None
 
-    def _place(self, url: str) -> Place:
+    def _address(self, url: str) -> EngineAddress:
         try:
-            place = self._places[url] = Place.of(url, self.tls)
+            address = self._addresses[url] = EngineAddress.of(url, self.tls)
         except ValueError as error:
             raise Unreached("its address is none") from error
-        return place
+        return address
 
-    async def _connected(self, url: str, place: Place, deadline: float, *, again: bool) -> Link:
-        """A new connection. `again`: another one has just died with the request in it."""
+    async def _connected(self, url: str, address: EngineAddress, deadline: float, *, again: bool) -> Link:
+        """Return a new connection. `again`: another one has just died with the request in it."""
         try:
-            link = await self._connect(url, place, deadline)
+            link = await self._connect(url, address, deadline)
         except Unreached as error:
             if again:
-                raise Died(str(error), gone=True) from error
+                raise ConnectionLost(str(error), gone=True) from error
             raise
         link.again = again
         return link
 
-    async def _connect(self, url: str, place: Place, deadline: float) -> Link:
+    async def _connect(self, url: str, address: EngineAddress, deadline: float) -> Link:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.connect_timeout_s
         try:
             async with asyncio.timeout_at(min(until, deadline)):
                 _, link = await loop.create_connection(
-                    lambda: Link(self, url, loop), place.host, place.port, ssl=place.tls
+                    lambda: Link(self._keep, url, loop), address.host, address.port, ssl=address.tls
                 )
         except TimeoutError as error:
             if deadline < until:
@@ -126,7 +128,7 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EngineAddress:
     """Where an engine listens."""
 
     host: str
@@ -136,8 +138,9 @@ class Place:
     tls: ssl.SSLContext | None
 
     @classmethod
-    def of(cls, url: str, tls: ssl.SSLContext | None = None) -> Place:
-        """`tls`: for https, None: as the system does. ValueError for what is no http or https address."""
+    def of(cls, url: str, tls: ssl.SSLContext | None = None) -> EngineAddress:
+        """Read an engine's address. `tls`: for https, None: as the system does. Raise ValueError where it is no http
+        or https address."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"engine address {url!r}: expected http://host:port or https://host:port")

@@ -1,4 +1,4 @@
-"""What is kept of an answer."""
+"""An engine's answer, as far as it is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from monitor.characters import blank
 from serving.gateway.openai.request_body import Fields
 
-ENDED = ("stop", "completed")  # as chats and completions say it, and as responses do
+ENDED = ("stop", "completed")  # of chats and completions, and of responses
 THOUGHT = (  # before reasoning that no parser of the engine took out
     *("<think>", "<thinking>", "[THINK]", "<seed:think>", "<thought>", "<reasoning>", "<scratchpad>"),
     *("<|begin_of_thought|>", "<|START_THINKING|>", "\u25c1think\u25b7", "<|channel|>analysis", "<unused94>thought"),
@@ -20,8 +20,8 @@ BRACKETS = ("<", "[", "\u25c1")  # with which all of them begin
 
 
 @dataclass(slots=True)
-class Answered:
-    """A stream's grows with its chunks."""
+class EngineAnswer:
+    """What an engine answered so far; a stream's grows with its chunks."""
 
     parts: list[str] = field(default_factory=list)
     pieces: int = 0  # that came, of any kind: text, reasoning, calls
@@ -32,19 +32,19 @@ class Answered:
     input_tokens: int = 0
     output_tokens: int = 0
     logprobs: list[float] = field(default_factory=list)
-    failed: bool = False  # the engine said so in the midst of a stream
+    failed: bool = False  # the engine sent an error in the midst of a stream
     complete: bool = False  # a stream's last event has come
     held: list[Fields] = field(default_factory=list)  # a stream's closing chunks, until its usage is known
 
     @property
     def text(self) -> str:
-        """The first choice's text."""
+        """Return the first choice's text."""
         return "".join(self.parts)
 
     @property
     def plain(self) -> bool:
-        """Whether it is one text and nothing else, so that a label can be compared with it. A model that had nothing to
-        say and ended by itself gave an empty text; one that reasoned, or was cut off, did not come to it."""
+        """Return whether it is one text and nothing else, so that a label can be compared with it. A model that ended
+        by itself without a token gave an empty text; one that reasoned, or was cut off, did not come to it."""
         empty = all(map(blank, self.parts))
         if self.choices != 1 or self.beyond:
             return False
@@ -59,5 +59,5 @@ class Answered:
 
     @property
     def ended(self) -> bool:
-        """Whether the model ended by itself."""
+        """Return whether the model ended by itself."""
         return self.finish_reason in ENDED

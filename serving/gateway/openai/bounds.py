@@ -1,4 +1,4 @@
-"""How much work one request may ask for: of the engine, and of the loop that all requests share."""
+"""Bounds on the work that one request asks for: of the engine, and of the loop that all requests share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from serving.gateway.errors import UNREADABLE, ApiError
 from serving.gateway.openai.coercion import whole_number
-from serving.gateway.openai.request_body import Asked, Operation
+from serving.gateway.openai.request_body import Operation, ParsedRequest
 from serving.settings import GatewaySettings
 
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens")
@@ -21,14 +21,14 @@ BEYOND = 10**12
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def check(asked: Asked, settings: GatewaySettings) -> None:
+def check(asked: ParsedRequest, settings: GatewaySettings) -> None:
     """Raise ApiError naming the field that asks for more than the operator allows, what it asks for, and the bound."""
     _check_question(asked, settings)
     if asked.operation is Operation.COMPLETION or not BOUNDED.isdisjoint(asked.fields):
         _check_numbers(asked, settings)
 
 
-def _check_numbers(asked: Asked, settings: GatewaySettings) -> None:
+def _check_numbers(asked: ParsedRequest, settings: GatewaySettings) -> None:
     fields, answers = asked.fields, 1
     if "tools" in fields:
         _at_most("tools", "tools", _listed(asked, "tools"), "max_tools", settings.max_tools)
@@ -43,7 +43,7 @@ def _check_numbers(asked: Asked, settings: GatewaySettings) -> None:
             _at_most(name, unit, answers * _number(asked, name), "max_tokens", settings.max_tokens)
 
 
-def _check_question(asked: Asked, settings: GatewaySettings) -> None:
+def _check_question(asked: ParsedRequest, settings: GatewaySettings) -> None:
     name, known = _FIELDS[asked.operation], asked.known
     given = getattr(known, name)
     if not isinstance(given, list) or _is_small(asked, name, min(settings.max_messages, settings.max_texts)):
@@ -55,14 +55,14 @@ def _check_question(asked: Asked, settings: GatewaySettings) -> None:
         _at_most(name, "texts", asked.prompts, "max_texts", settings.max_texts)
 
 
-def _is_small(asked: Asked, name: str, most: int) -> bool:
-    """Whether there are too few bytes for so many items, of two bytes at least: nearly always."""
+def _is_small(asked: ParsedRequest, name: str, most: int) -> bool:
+    """Return whether there are too few bytes for so many items, of two bytes at least: nearly always."""
     raw = asked.fields.get(name)
     return raw is not None and memoryview(raw).nbytes < 2 * most
 
 
-def _answers(asked: Asked, settings: GatewaySettings) -> int:
-    """How many are asked for, each once it is generated."""
+def _answers(asked: ParsedRequest, settings: GatewaySettings) -> int:
+    """Return how many answers are asked for, each once it is generated."""
     if asked.operation not in GENERATING:
         return 1
     prompts, most = max(asked.prompts, 1) + _listed(asked, "prompt_embeds"), 1
@@ -79,13 +79,13 @@ def _at_most(name: str, unit: str, found: int, setting: str, most: int) -> None:
         raise ApiError(400, message, name, "too_much")
 
 
-def _number(asked: Asked, name: str) -> int:
-    """As the engine reads it; 0 where it is none, and no more than can be shown."""
+def _number(asked: ParsedRequest, name: str) -> int:
+    """Return the number as the engine reads it; 0 where it is none, and no more than can be shown."""
     return min(whole_number(getattr(asked.known, name)) or 0, BEYOND)
 
 
-def _listed(asked: Asked, name: str) -> int:
-    """How many items the field has; 0 where it is no list."""
+def _listed(asked: ParsedRequest, name: str) -> int:
+    """Return how many items the field has; 0 where it is no list."""
     raw = asked.fields.get(name)
     if raw is None:
         return 0

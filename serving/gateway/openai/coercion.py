@@ -1,4 +1,4 @@
-"""How an engine reads a JSON value that is not of the type it expects.
+"""JSON values that are not of the type an engine expects, read as the engine reads them.
 
 vLLM's requests are pydantic models in lax mode (https://docs.pydantic.dev/latest/concepts/conversion_table/): a guard
 that reads a value otherwise than the engine does is no guard."""
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-FALSE_WORDS = frozenset({"0", "off", "f", "false", "n", "no"})
+FALSE_TEXTS = frozenset({"0", "off", "f", "false", "n", "no"})
 
 
 def is_off(value: object) -> bool:
@@ -19,7 +19,7 @@ def is_off(value: object) -> bool:
     if value is None or value is False:  # nearly always
         return True
     if isinstance(value, str):
-        return value.lower() in FALSE_WORDS
+        return value.lower() in FALSE_TEXTS
     return isinstance(value, int | float) and value == 0
 
 

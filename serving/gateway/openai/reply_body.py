@@ -1,7 +1,7 @@
-"""What engines answer, as JSON: what is kept of it, and what is taken away that only the gateway asked for.
+"""Engines' answers as JSON: one part is kept, and a part that only the gateway asked for is taken away.
 
-Whatever is not understood here passes byte for byte. An answer of another shape than expected passes too; it is
-then merely not understood."""
+Everything else passes byte for byte, an answer of another shape than expected too; it is then merely not
+understood."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from collections.abc import Iterator
 import msgspec
 
 from serving.gateway.errors import UNREADABLE
-from serving.gateway.openai import responses_api as responses
-from serving.gateway.openai.answer import Answered
-from serving.gateway.openai.request_body import Asked, Fields, Operation
+from serving.gateway.openai import responses_api
+from serving.gateway.openai.answer import EngineAnswer
+from serving.gateway.openai.request_body import Fields, Operation, ParsedRequest
 from serving.gateway.openai.sse import payload, with_payload
 
 DONE = b"[DONE]"
 NULL_TEXT = b"null"
 NULL = msgspec.Raw(NULL_TEXT)
-Choices = list[Fields]
 LEAST = -1_000.0  # log-probabilities; engines write -9999 and the like where they mean minus infinity
 NO_TEXT = ("tool_calls", "function_call", "content_filter", "abort", "error")  # reasons to end that leave none, or half
 EMPTY = (NULL_TEXT, b'""', b"[]", b"{}")
@@ -32,14 +31,14 @@ class Token(msgspec.Struct):
 
 
 class Logprobs(msgspec.Struct):
-    """Of a chat, or of a completion."""
+    """The log-probabilities of a chat, or of a completion."""
 
     content: list[Token] | None = None
     token_logprobs: list[float | None] | None = None
 
 
-class Told(msgspec.Struct):
-    """A chat's message or a piece of it. What is not text may have any shape: it only counts that it is there."""
+class AnswerMessage(msgspec.Struct):
+    """A chat's message or a piece of it. All but the text may have any shape: it only counts that it is there."""
 
     content: str | None = None
     reasoning: msgspec.Raw = NULL
@@ -55,101 +54,97 @@ class Told(msgspec.Struct):
 
     @property
     def thinks(self) -> bool:
-        told = (
-            self.reasoning,
-            self.reasoning_content,
-            self.reasoning_details,
-            self.thinking,
-            self.thinking_blocks,
-        )
-        return any(map(_holds, told))
+        """Return whether there is reasoning in it."""
+        raw = (self.reasoning, self.reasoning_content, self.reasoning_details, self.thinking, self.thinking_blocks)
+        return any(map(_holds, raw))
 
     @property
     def beyond(self) -> bool:
+        """Return whether there is more in it than text and reasoning."""
         return any(map(_holds, (self.tool_calls, self.function_call, self.refusal, self.audio, self.images)))
 
 
-class Choice(msgspec.Struct):
+class AnswerChoice(msgspec.Struct):
     """One of the answers, or a piece of it."""
 
     index: int = 0
     text: str | None = None
-    message: Told | None = None
-    delta: Told | None = None
+    message: AnswerMessage | None = None
+    delta: AnswerMessage | None = None
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
 
 
-class Usage(msgspec.Struct):
-    """How many tokens it took."""
+class TokenUsage(msgspec.Struct):
+    """How many tokens an answer took."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
 
-class Body(msgspec.Struct):
+class AnswerBody(msgspec.Struct):
     """A reply, or a chunk of one."""
 
-    choices: list[Choice] | None = None
-    usage: Usage | None = None
+    choices: list[AnswerChoice] | None = None
+    usage: TokenUsage | None = None
     error: msgspec.Raw = NULL  # `Raw | None` would take null and nothing else
 
 
 _fields = msgspec.json.Decoder(Fields)
-_choices = msgspec.json.Decoder(Choices)
-_body = msgspec.json.Decoder(Body)
+_choices = msgspec.json.Decoder(list[Fields])
+_body = msgspec.json.Decoder(AnswerBody)
 
 
-def whole(data: bytes, request: Asked) -> tuple[bytes, Answered]:
-    """The body for the client, and what it says. Raises one of UNREADABLE where it is no JSON object."""
-    answer = Answered()
+def whole(data: bytes, request: ParsedRequest) -> tuple[bytes, EngineAnswer]:
+    """Return the body for the client, and the answer in it. Raise one of UNREADABLE where it is no JSON object."""
+    answer = EngineAnswer()
     if request.operation is Operation.RESPONSE:
-        responses.take_whole(answer, data)
+        responses_api.take_whole(answer, data)
         return data, answer
     body = _fields.decode(data)
     _take(answer, data)
     return (msgspec.json.encode(body) if request.strips and _strip(body) else data), answer
 
 
-def event(data: bytes, request: Asked, answer: Answered) -> list[bytes]:
-    """The events of a stream that the client gets now that the engine sent one more (`data`: without the blank line
-    that ends it); `answer` takes what it says. What is not understood passes unchanged."""
+def event(data: bytes, request: ParsedRequest, answer: EngineAnswer) -> list[bytes]:
+    """Add one event of the engine's stream to the answer and return the events that the client gets now. `data`:
+    without the blank line that ends it. One that is not understood passes unchanged."""
     if request.operation is Operation.RESPONSE:
-        responses.take_event(answer, data)
+        responses_api.take_event(answer, data)
         return [data]
-    told = payload(data)
-    if told.strip() == DONE:
+    text = payload(data)
+    if text.strip() == DONE:
         answer.complete = True
         return [*rest(answer), data]
-    return _chunk(data, told, request, answer) if told else [*rest(answer), data]
+    return _chunk(data, text, request, answer) if text else [*rest(answer), data]
 
 
 def is_event(data: bytes) -> bool:
     """Return whether an event is whole, though no blank line ends it."""
-    told = payload(data.strip(b"\n"))
+    text = payload(data.strip(b"\n"))
     try:
-        return told.strip() == DONE or bool(_fields.decode(told))
+        return text.strip() == DONE or bool(_fields.decode(text))
     except UNREADABLE:
         return False
 
 
-def rest(answer: Answered, fingerprint: msgspec.Raw | None = None) -> list[bytes]:
-    """The closing chunks that waited, with the engine's fingerprint where it has one."""
-    told = {} if fingerprint is None else {"system_fingerprint": fingerprint}
+def rest(answer: EngineAnswer, fingerprint: msgspec.Raw | None = None) -> list[bytes]:
+    """Return the closing chunks that waited, with the engine's fingerprint where it has one."""
+    added = {} if fingerprint is None else {"system_fingerprint": fingerprint}
     held, answer.held = answer.held, []
-    return [b"data: " + msgspec.json.encode({**body, **told}) for body in held]
+    return [b"data: " + msgspec.json.encode({**body, **added}) for body in held]
 
 
-def _chunk(data: bytes, told: bytes, request: Asked, answer: Answered) -> list[bytes]:
-    """An engine that is asked for usage names itself (`system_fingerprint`) in the usage's chunk, otherwise in the
-    closing one of each choice: where only we asked, the closing chunks wait for the usage's, which the engine sends
-    with the last."""
+def _chunk(data: bytes, text: bytes, request: ParsedRequest, answer: EngineAnswer) -> list[bytes]:
+    """Take a chunk and return the events for the client. An engine that is asked for usage names itself
+    (`system_fingerprint`) in the usage's chunk, otherwise in the closing one of each choice: where only the gateway
+    asked, the closing chunks wait for the usage's, which the engine sends with the last."""
     try:
-        body = _fields.decode(told)
+        body = _fields.decode(text)
     except UNREADABLE:
         answer.beyond = True
         return [*rest(answer), data]
-    choices = _take(answer, told)
+    choices = _take(answer, text)
     changed = request.strips and _strip(body)
     if not request.wants_usage:
         usage = body.get("usage")
@@ -164,9 +159,9 @@ def _chunk(data: bytes, told: bytes, request: Asked, answer: Answered) -> list[b
     return [with_payload(data, msgspec.json.encode(body)) if changed else data]
 
 
-def _take(answer: Answered, data: bytes) -> list[Choice] | None:
-    """Adds what a body or a chunk says of the first choice, and of all: how many there are and whether one goes on.
-    Returns its choices, None where there are none to be understood."""
+def _take(answer: EngineAnswer, data: bytes) -> list[AnswerChoice] | None:
+    """Add a body's or a chunk's first choice to the answer, and of all choices how many there are and whether one goes
+    on. Return the choices, None where there are none to be understood."""
     try:
         body = _body.decode(data)
     except UNREADABLE:
@@ -184,31 +179,31 @@ def _take(answer: Answered, data: bytes) -> list[Choice] | None:
     return body.choices
 
 
-def _take_choice(answer: Answered, choice: Choice) -> None:
-    told = choice.message or choice.delta
-    text = choice.text if told is None else told.content
+def _take_choice(answer: EngineAnswer, choice: AnswerChoice) -> None:
+    message = choice.message or choice.delta
+    text = choice.text if message is None else message.content
     if text:
         answer.parts.append(text)
-    answer.thinks |= told is not None and told.thinks
-    answer.beyond |= (told is not None and told.beyond) or choice.finish_reason in NO_TEXT
+    answer.thinks |= message is not None and message.thinks
+    answer.beyond |= (message is not None and message.beyond) or choice.finish_reason in NO_TEXT
     if choice.finish_reason is not None:
         answer.finish_reason = choice.finish_reason
     if choice.logprobs is not None:
         answer.logprobs += _values(choice.logprobs)
 
 
-def _goes_on(choice: Choice) -> bool:
-    """Whether there is something of an answer in it, be it text or not."""
-    told = choice.message or choice.delta
-    return bool(choice.text) if told is None else bool(told.content) or told.thinks or told.beyond
+def _goes_on(choice: AnswerChoice) -> bool:
+    """Return whether there is something of an answer in it, be it text or not."""
+    message = choice.message or choice.delta
+    return bool(choice.text) if message is None else bool(message.content) or message.thinks or message.beyond
 
 
 def _holds(value: msgspec.Raw) -> bool:
     return value is not NULL and bytes(value) not in EMPTY
 
 
-def _values(told: Logprobs) -> Iterator[float]:
-    values = [token.logprob for token in told.content] if told.content else told.token_logprobs or ()
+def _values(given: Logprobs) -> Iterator[float]:
+    values = [token.logprob for token in given.content] if given.content else given.token_logprobs or ()
     return (min(value, 0.0) for value in values if value is not None and LEAST < value < math.inf)
 
 
@@ -226,5 +221,5 @@ def _strip(body: Fields) -> bool:
 
 
 def _owned(body: Fields) -> Fields:
-    """Fields that outlive the chunk they came in."""
+    """Return fields that outlive the chunk they came in."""
     return {name: msgspec.Raw(bytes(value)) for name, value in body.items()}

@@ -1,6 +1,6 @@
-"""What clients ask, as JSON: what is understood of it, and what is added on its way to an engine.
+"""Clients' requests as JSON: some fields are read here, and some are added on the way to an engine.
 
-Whatever is not understood here passes byte for byte: it is the engine's business."""
+All others pass byte for byte: they are the engine's business."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRUE, FALSE, ZERO = msgspec.Raw(b"true"), msgspec.Raw(b"false"), msgspec.Raw(b"0
 
 
 class Operation(StrEnum):
-    """What of OpenAI's interface a request uses; the value is its name in events."""
+    """The part of OpenAI's interface that a request uses; the value is its name in events."""
 
     CHAT = "chat"
     COMPLETION = "completion"
@@ -39,7 +39,7 @@ PATHS = {
 }
 
 
-class Known(msgspec.Struct):
+class KnownFields(msgspec.Struct):
     """The fields that matter here, of any operation; None where they are missing or null."""
 
     model: Any = None
@@ -64,15 +64,15 @@ class Known(msgspec.Struct):
     include_reasoning: Any = None
 
 
-_known = msgspec.json.Decoder(Known)
+_known = msgspec.json.Decoder(KnownFields)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request's body and what was understood of it."""
+class ParsedRequest:
+    """A request's body and the fields that were read."""
 
     fields: Fields
-    known: Known
+    known: KnownFields
     options: Fields  # of a stream
     operation: Operation
     alias: str
@@ -83,9 +83,9 @@ class Asked:
 
     @property
     def strips(self) -> bool:
-        """Whether the engine is asked for log-probabilities that the client did not ask for. With `echo` they would be
-        the prompt's too, which cost an engine far more, and some their life (see `asks_of_prompt`). Where the client
-        asks for some that need others, the engine's refusal is the answer."""
+        """Return whether the engine is asked for log-probabilities that the client did not ask for. With `echo` they
+        would be the prompt's too, which cost an engine far more, and some their life (see `asks_of_prompt`). Where the
+        client asks for some that need others, the engine's refusal is the answer."""
         if self.wants_logprobs or self.operation not in (Operation.CHAT, Operation.COMPLETION):
             return False
         known = self.known
@@ -94,16 +94,16 @@ class Asked:
 
     @property
     def asks_of_prompt(self) -> str:
-        """The field by which the prompt's own log-probabilities are asked for; empty where they are not. vLLM 0.32 on
-        a CPU ends when it computes them for an adapter beside other requests. It takes a chat's `echo` for such a wish
-        whatever else is asked, a completion's with any `logprobs`, false too."""
+        """Return the field by which the prompt's own log-probabilities are asked for; empty where they are not. vLLM
+        0.32 on a CPU ends when it computes them for an adapter while it answers other requests. It takes a chat's
+        `echo` for such a wish in any case, a completion's with any `logprobs`, false too."""
         if self.known.prompt_logprobs is not None:
             return "prompt_logprobs"
         echoes = self.operation is Operation.CHAT or (self.operation is Operation.COMPLETION and self.wants_logprobs)
         return "echo" if echoes and not is_off(self.known.echo) else ""
 
     def forwarded(self, version: str) -> bytes:
-        """The body for the engine: the version's name, and log-probabilities and usage asked for."""
+        """Return the body for the engine: the version's name, and log-probabilities and usage asked for."""
         body: dict[str, Any] = {**self.fields, "model": version}
         if self.strips:
             body["logprobs"] = TRUE if self.operation is Operation.CHAT else ZERO
@@ -112,28 +112,29 @@ class Asked:
         return msgspec.json.encode(body)
 
     def messages(self) -> list[Message]:
-        """What was asked, as text; parts that are no text are named by their type."""
+        """Return the question as text; parts that are no text are named by their type."""
         known = self.known
         if self.operation is Operation.CHAT:
-            return _said(known.messages)
+            return _messages(known.messages)
         if self.operation is Operation.RESPONSE:
-            told = [Message("system", known.instructions)] if isinstance(known.instructions, str) else []
-            return [*told, *(_said(known.input) if isinstance(known.input, list) else [Message("user", known.input)])]
-        return [Message("text", _given(each)) for each in self._prompts()]
+            first = [Message("system", known.instructions)] if isinstance(known.instructions, str) else []
+            given = known.input
+            return [*first, *(_messages(given) if isinstance(given, list) else [Message("user", given)])]
+        return [Message("text", _prompt_text(each)) for each in self._prompts()]
 
     @property
     def prompts(self) -> int:
-        """How many are completed or embedded."""
+        """Return how many prompts are completed or embedded."""
         return 1 if self.operation in (Operation.CHAT, Operation.RESPONSE) else len(self._prompts())
 
     def _prompts(self) -> list[Any]:
-        """Each a text or a list of tokens; a list of tokens alone is one."""
+        """Return the prompts, each a text or a list of tokens; a list of tokens alone is one."""
         given = self.known.prompt if self.operation is Operation.COMPLETION else self.known.input
         return given if isinstance(given, list) and given and not isinstance(given[0], int | float) else [given]
 
 
-def asked(data: bytes, operation: Operation) -> Asked:
-    """Raises ApiError naming the field that is wrong."""
+def parse(data: bytes, operation: Operation) -> ParsedRequest:
+    """Read a request's body. Raise ApiError naming the field that is wrong."""
     try:
         fields, known = _read(data)
         options = _fields.decode(fields["stream_options"]) if isinstance(known.stream_options, dict) else {}
@@ -142,7 +143,7 @@ def asked(data: bytes, operation: Operation) -> Asked:
     except UNREADABLE as error:
         raise ApiError(400, f"the body is not JSON: {_reason(error)}") from error
     _check(known, operation)
-    return Asked(
+    return ParsedRequest(
         fields=fields,
         known=known,
         options=options,
@@ -155,8 +156,9 @@ def asked(data: bytes, operation: Operation) -> Asked:
     )
 
 
-def _read(data: bytes) -> tuple[Fields, Known]:
-    """The collector would look through all that a large body makes again and again while it grows."""
+def _read(data: bytes) -> tuple[Fields, KnownFields]:
+    """Decode a body, a large one without the collector: it would look through all objects again and again while they
+    grow."""
     if len(data) < LARGE_BYTES or not gc.isenabled():
         return _fields.decode(data), _known.decode(data)
     gc.disable()
@@ -166,7 +168,7 @@ def _read(data: bytes) -> tuple[Fields, Known]:
         gc.enable()
 
 
-def _check(known: Known, operation: Operation) -> None:
+def _check(known: KnownFields, operation: Operation) -> None:
     if not isinstance(known.model, str) or not known.model:
         raise missing("model", "an alias") if known.model is None else wrong("model", known.model, "an alias")
     if known.stream is not None and not isinstance(known.stream, bool):
@@ -178,7 +180,7 @@ def _check(known: Known, operation: Operation) -> None:
     _QUESTIONS[operation](known)
 
 
-def _check_chat(known: Known) -> None:
+def _check_chat(known: KnownFields) -> None:
     if known.messages is None:
         raise missing("messages", "a list of messages")
     if not isinstance(known.messages, list) or not known.messages:
@@ -188,14 +190,14 @@ def _check_chat(known: Known) -> None:
             raise wrong(f"messages[{i}]", message, "an object with role and content")
 
 
-def _check_completion(known: Known) -> None:
+def _check_completion(known: KnownFields) -> None:
     if known.prompt is None:
         raise missing("prompt", "text")
     if not isinstance(known.prompt, str | list):
         raise wrong("prompt", known.prompt, "text, or a list of texts or tokens")
 
 
-def _check_input(known: Known) -> None:
+def _check_input(known: KnownFields) -> None:
     if known.input is None:
         raise missing("input", "text or a list")
     if not isinstance(known.input, str | list):
@@ -214,30 +216,30 @@ def _wants_logprobs(given: object, operation: Operation) -> bool:
     return given is not None and not (operation is Operation.CHAT and is_off(given))
 
 
-def _said(messages: list[Any]) -> list[Message]:
-    return [Message(_word(m.get("role")), _text(m.get("content"))) for m in messages if isinstance(m, dict)]
+def _messages(given: list[Any]) -> list[Message]:
+    return [Message(_string(m.get("role")), _text(m.get("content"))) for m in given if isinstance(m, dict)]
 
 
 def _text(content: object) -> str:
-    """A message's content: text, or the texts of its parts."""
+    """Return a message's content: text, or the texts of its parts."""
     if isinstance(content, str):
         return content
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     return "\n".join(_part(part) for part in parts)
 
 
-def _given(prompt: object) -> str:
-    """A prompt as text; tokens as how many there are."""
+def _prompt_text(prompt: object) -> str:
+    """Return a prompt as text; tokens as how many there are."""
     if isinstance(prompt, str):
         return prompt
     return f"[{len(prompt)} tokens]" if isinstance(prompt, list) else "[tokens]"
 
 
 def _part(part: Mapping[str, Any]) -> str:
-    return _word(part["text"]) if "text" in part else f"[{_word(part.get('type')) or 'part'}]"
+    return _string(part["text"]) if "text" in part else f"[{_string(part.get('type')) or 'part'}]"
 
 
-def _word(value: object) -> str:
+def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from serving.gateway.errors import UNREADABLE
-from serving.gateway.openai.answer import Answered
+from serving.gateway.openai.answer import EngineAnswer
 from serving.gateway.openai.sse import payload
 
 ENDS = ("response.completed", "response.incomplete", "response.failed")
@@ -16,27 +16,27 @@ TEXT = "response.output_text.delta"
 PIECE = ".delta"  # how the names of events end that bring a piece of an answer
 
 
-class Content(msgspec.Struct):
+class OutputPart(msgspec.Struct):
     """A part of a message."""
 
     text: str | None = None
 
 
-class Item(msgspec.Struct):
-    """A message, or something else that was put out."""
+class OutputItem(msgspec.Struct):
+    """A message, or something else that the model put out."""
 
     type: str = ""
-    content: list[Content] | None = None
+    content: list[OutputPart] | None = None
 
     @property
     def beyond(self) -> bool:
-        """Whether it is more than text: a call, or a message with a refusal or another part."""
+        """Return whether it is more than text: a call, or a message with a refusal or another part."""
         parts = self.content or () if self.type == "message" else ()
         return self.type not in PLAIN or any(part.text is None for part in parts)
 
 
-class Usage(msgspec.Struct):
-    """How many tokens it took."""
+class ResponseUsage(msgspec.Struct):
+    """How many tokens a response took."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -46,25 +46,25 @@ class Response(msgspec.Struct):
     """A whole answer."""
 
     status: str | None = None
-    output: list[Item] = []
-    usage: Usage | None = None
+    output: list[OutputItem] = []
+    usage: ResponseUsage | None = None
 
 
 class StreamEvent(msgspec.Struct):
-    """One of a stream's."""
+    """One event of a response's stream."""
 
     type: str = ""
     delta: msgspec.Raw = msgspec.Raw(b"null")
-    item: Item | None = None
+    item: OutputItem | None = None
     response: Response | None = None
 
 
 _response = msgspec.json.Decoder(Response)
-_event = msgspec.json.Decoder(StreamEvent)
+_stream_event = msgspec.json.Decoder(StreamEvent)
 
 
-def take_whole(answer: Answered, data: bytes) -> None:
-    """Raises msgspec.DecodeError where it is no JSON object."""
+def take_whole(answer: EngineAnswer, data: bytes) -> None:
+    """Take a whole response. Raise msgspec.DecodeError where it is no JSON object."""
     try:
         response = _response.decode(data)
     except msgspec.ValidationError:
@@ -73,35 +73,35 @@ def take_whole(answer: Answered, data: bytes) -> None:
     _take(answer, response)
 
 
-def take_event(answer: Answered, data: bytes) -> None:
-    """`data`: one event's lines."""
+def take_event(answer: EngineAnswer, data: bytes) -> None:
+    """Take one event of a stream. `data`: the event's lines."""
     if (text := payload(data)) and text.strip() != DONE:
         try:
-            _take_told(answer, _event.decode(text))
+            _take_event(answer, _stream_event.decode(text))
         except UNREADABLE:
             answer.beyond = True
 
 
-def _take_told(answer: Answered, told: StreamEvent) -> None:
-    _count(answer, told)
-    if told.type == TEXT:
-        answer.parts.append(msgspec.json.decode(told.delta, type=str))
-    elif told.type in ENDS:
+def _take_event(answer: EngineAnswer, event: StreamEvent) -> None:
+    _count(answer, event)
+    if event.type == TEXT:
+        answer.parts.append(msgspec.json.decode(event.delta, type=str))
+    elif event.type in ENDS:
         answer.complete = True
-        answer.failed = told.type == "response.failed"
-        if told.response is not None:
-            _take(answer, told.response)
+        answer.failed = event.type == "response.failed"
+        if event.response is not None:
+            _take(answer, event.response)
 
 
-def _count(answer: Answered, told: StreamEvent) -> None:
-    """A piece, be it text, reasoning or a call's; a call begins with its name."""
-    called = told.item is not None and told.item.type not in PLAIN
+def _count(answer: EngineAnswer, event: StreamEvent) -> None:
+    """Count a piece, be it text, reasoning or a call's; a call begins with its name."""
+    called = event.item is not None and event.item.type not in PLAIN
     answer.beyond |= called
-    answer.thinks |= told.type.endswith(PIECE) and told.type != TEXT
-    answer.pieces += called or (told.type.endswith(PIECE) and bytes(told.delta) not in (b"null", b'""'))
+    answer.thinks |= event.type.endswith(PIECE) and event.type != TEXT
+    answer.pieces += called or (event.type.endswith(PIECE) and bytes(event.delta) not in (b"null", b'""'))
 
 
-def _take(answer: Answered, response: Response) -> None:
+def _take(answer: EngineAnswer, response: Response) -> None:
     answer.choices, answer.finish_reason = 1, response.status or ""
     answer.thinks |= any(item.type == "reasoning" for item in response.output)
     messages = [item for item in response.output if item.type == "message"]

@@ -7,10 +7,10 @@ DATA = b"data:"
 MARK = b"\xef\xbb\xbf"  # of byte order, which a stream may begin with
 
 
-class Events:
-    """Cuts a stream into its events, whatever its lines end with.
+class EventSplitter:
+    """A splitter of a stream into its events, whatever its lines end with.
 
-    >>> events = Events()
+    >>> events = EventSplitter()
     >>> events.feed(b"data: 1\\r\\n\\r"), events.feed(b"\\ndata: 2\\n\\ndata: 3"), events.end()
     ([b'data: 1'], [b'data: 2'], [b'data: 3'])
     """

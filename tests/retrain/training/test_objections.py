@@ -12,7 +12,7 @@ import pytest
 from retrain.training.encoding import lessons
 from retrain.training.objections import COMPLETIONS, NOTHING, PARTS, TOOLS, usable
 from retrain.training.prompting import load_tokenizer
-from serving.gateway.openai.request_body import Operation, asked
+from serving.gateway.openai.request_body import Operation, parse
 from streams.events import Message
 from tests.retrain.support.rows import row
 
@@ -37,7 +37,7 @@ def pictured(kind: str) -> list[Message]:
     """What an event keeps of a question with a part of that kind."""
     parts = [{"type": "text", "text": "what is this?"}, {"type": kind, kind: "data:image/png;base64,iVBORw0KGgo="}]
     body = {"model": "support", "messages": [{"role": "user", "content": parts}]}
-    return asked(msgspec.json.encode(body), Operation.CHAT).messages()
+    return parse(msgspec.json.encode(body), Operation.CHAT).messages()
 
 
 def called() -> list[Message]:
@@ -45,7 +45,7 @@ def called() -> list[Message]:
     call = {"type": "function_call", "call_id": "1", "name": "weather", "arguments": "{}"}
     output = {"type": "function_call_output", "call_id": "1", "output": "17 degrees"}
     body = {"model": "support", "input": [{"role": "user", "content": "how warm is it?"}, call, output]}
-    return asked(msgspec.json.encode(body), Operation.RESPONSE).messages()
+    return parse(msgspec.json.encode(body), Operation.RESPONSE).messages()
 
 
 @pytest.fixture

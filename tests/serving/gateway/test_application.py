@@ -110,9 +110,9 @@ async def test_what_comes_before_any_token_is_none(scene: Scene) -> None:
 
 async def test_what_an_engine_says_for_minus_infinity_is_not_averaged(scene: Scene) -> None:
     values = [-0.25, -9999.0, -9999.0, -0.75, -1e30]
-    told = {"content": [{"token": "x", "logprob": value, "top_logprobs": []} for value in values]}
+    logprobs = {"content": [{"token": "x", "logprob": value, "top_logprobs": []} for value in values]}
     for engine in scene.engines:
-        engine.script = [[{"index": 0, "message": {"content": "card"}, "finish_reason": "stop", "logprobs": told}]]
+        engine.script = [[{"index": 0, "message": {"content": "card"}, "finish_reason": "stop", "logprobs": logprobs}]]
     await scene.post()
     (event,) = await scene.served()
     assert (event.logprob_mean, event.logprob_min) == (-0.5, -0.75)
@@ -166,12 +166,12 @@ async def test_an_event_says_what_was_asked_and_answered(scene: Scene) -> None:
 
 
 async def test_an_event_tells_people_apart_by_user_else_by_conversation(scene: Scene) -> None:
-    """A key alone is nobody: behind it may be one person or all of an application's."""
+    """A key alone is no person: behind it may be one person or all of an application's."""
     for headers, named in (({}, {}), ({"x-session-id": "1"}, {}), ({"x-session-id": "1"}, {"user": "ann"})):
         await scene.post(body={**BODY, **named}, headers=headers)
     await scene.post(body={**BODY, "user": "ann"})
-    nobody, talk, ann, again = [event.client for event in await scene.served(4)]
-    assert nobody == "app"
+    alone, talk, ann, again = [event.client for event in await scene.served(4)]
+    assert alone == "app"
     assert talk.startswith("app/")
     assert ann == again != talk
 
@@ -289,7 +289,7 @@ async def test_a_client_that_closes_at_done_has_not_hung_up(scene: Scene) -> Non
         ({**BODY, "stream_options": []}, "stream_options"),
     ],
 )
-async def test_a_wrong_body_is_told_by_field(scene: Scene, body: Any, param: str | None) -> None:
+async def test_a_wrong_body_is_named_by_field(scene: Scene, body: Any, param: str | None) -> None:
     reply = await scene.post(body=body)
     assert (reply.status, reply.error["type"], reply.error["param"]) == (400, "invalid_request_error", param)
     await scene.served(0)
@@ -338,8 +338,8 @@ async def test_no_request_fails_and_none_is_misattributed_while_routes_change(sc
         streamed = number % 3 == 0
         reply = await scene.post(body={**BODY, "user": str(number), "stream": streamed})
         version = reply.headers["x-homeostat-version"]
-        said = set(re.findall(rb'"model":"([^"]*)"', reply.data))
-        return reply.status, said == {version.encode()} and reply.request_id.version == version
+        sent = set(re.findall(rb'"model":"([^"]*)"', reply.data))
+        return reply.status, sent == {version.encode()} and reply.request_id.version == version
 
     async def swap() -> None:
         for _ in range(10):

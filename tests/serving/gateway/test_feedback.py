@@ -48,8 +48,8 @@ async def asked(scene: Scene, **more: Any) -> str:
     return reply.headers["x-homeostat-request-id"]
 
 
-async def say(scene: Scene, request_id: str, **words: Any) -> Reply:
-    reply = await scene.post("/v1/feedback", {"request_id": request_id, **words})
+async def say(scene: Scene, request_id: str, **body: Any) -> Reply:
+    reply = await scene.post("/v1/feedback", {"request_id": request_id, **body})
     assert reply.status == 202
     return reply
 
@@ -58,7 +58,7 @@ async def say(scene: Scene, request_id: str, **words: Any) -> Reply:
 @pytest.mark.parametrize(("label", "right"), [("Card arrival.", True), ("  card ARRIVAL ", True), ("lost card", False)])
 async def test_a_label_is_compared_with_the_answer(scene: Scene, stream: bool, label: str, right: bool) -> None:
     reply = await say(scene, await asked(scene, stream=stream), label=label)
-    (event,) = await scene.told()
+    (event,) = await scene.feedback()
     (served,) = await scene.served()
     assert reply.body == {"id": event.id, "event_id": served.id, "version": OLD, "correct": right}
     assert (event.correct, event.label, event.alias, event.version) == (right, label, "support", OLD)
@@ -68,20 +68,20 @@ async def test_a_correction_tells_right_from_wrong_too(scene: Scene) -> None:
     assert (await say(scene, await asked(scene), correction="card arrival")).body["correct"] is True
 
 
-@pytest.mark.parametrize("words", [{"thumb": True}, {"thumb": False}, {"score": 0.0}, {"score": 1}])
-async def test_an_opinion_is_kept_as_one(scene: Scene, words: dict[str, Any]) -> None:
-    assert (await say(scene, await asked(scene), **words)).body["correct"] is None
-    (event,) = await scene.told()
-    assert (event.thumb, event.score) == (words.get("thumb"), words.get("score"))
+@pytest.mark.parametrize("body", [{"thumb": True}, {"thumb": False}, {"score": 0.0}, {"score": 1}])
+async def test_an_opinion_is_kept_as_one(scene: Scene, body: dict[str, Any]) -> None:
+    assert (await say(scene, await asked(scene), **body)).body["correct"] is None
+    (event,) = await scene.feedback()
+    assert (event.thumb, event.score) == (body.get("thumb"), body.get("score"))
 
 
-async def test_the_same_words_again_are_the_same_event(scene: Scene) -> None:
+async def test_the_same_feedback_again_is_the_same_event(scene: Scene) -> None:
     request_id = await asked(scene)
     ids = [(await say(scene, request_id, label=label)).body["id"] for label in ("a", "a", "b")]
     assert ids[0] == ids[1] != ids[2]
 
 
-async def test_of_two_choices_nobody_knows_which_was_meant(scene: Scene) -> None:
+async def test_of_two_choices_no_one_knows_which_was_meant(scene: Scene) -> None:
     scene_id = await asked(scene, n=2)
     (served,) = await scene.served()
     assert served.output == "Card arrival."
@@ -127,12 +127,12 @@ async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_u
     scene.settings = replace(scene.settings, metrics={"support": metric})
     async with scene.running():
         part, end = ("delta" if stream else "message"), {"finish_reason": "stop"}
-        said = [{"index": i, part: message, **({} if stream else end)} for i, message in enumerate(messages)]
+        choices = [{"index": i, part: message, **({} if stream else end)} for i, message in enumerate(messages)]
         closing = [{"index": i, "delta": {}, **end} for i in range(len(messages))]
         for engine in scene.engines:
-            engine.script = [said, closing]
+            engine.script = [choices, closing]
         assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is None
-        (event,) = await scene.told()
+        (event,) = await scene.feedback()
         (served,) = await scene.served()
         assert (event.label, event.correct, served.comparable) == ("card arrival", None, False)
 
@@ -142,20 +142,20 @@ async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_u
 async def test_a_model_that_says_nothing_is_wrong(content: str | None, stream: bool) -> None:
     """An adapter that collapsed ends at once: labels must be able to prove it."""
     async with Scene().running() as scene:
-        said = [{"index": 0, "delta" if stream else "message": {"content": content}, "finish_reason": "stop"}]
+        choices = [{"index": 0, "delta" if stream else "message": {"content": content}, "finish_reason": "stop"}]
         for engine in scene.engines:
-            engine.script = [said]
+            engine.script = [choices]
         assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is False
         (served,) = await scene.served()
         assert (served.comparable, served.output.strip(" \u200b")) == (True, "")
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_model_that_was_cut_off_before_it_said_anything_is_not_wrong(stream: bool) -> None:
+async def test_a_model_that_was_cut_off_before_it_answered_anything_is_not_wrong(stream: bool) -> None:
     async with Scene().running() as scene:
-        said = [{"index": 0, "delta" if stream else "message": {"content": ""}, "finish_reason": "length"}]
+        choices = [{"index": 0, "delta" if stream else "message": {"content": ""}, "finish_reason": "length"}]
         for engine in scene.engines:
-            engine.script = [said]
+            engine.script = [choices]
         assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is None
 
 
@@ -169,12 +169,12 @@ async def test_a_stream_of_which_a_piece_is_not_understood_is_not_wrong(scene: S
 
 
 @pytest.mark.parametrize("more", [{"n": 2}, {"prompt": ["a", "b"], "n": 2}, {"echo": True}])
-async def test_a_completion_of_which_nobody_knows_what_is_meant_is_not_wrong(
+async def test_a_completion_of_which_no_one_knows_what_is_meant_is_not_wrong(
     scene: Scene, more: dict[str, Any]
 ) -> None:
     reply = await scene.post("/v1/completions", {"model": "support", "prompt": "x", **more})
-    told = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
-    assert told.body["correct"] is None
+    given = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
+    assert given.body["correct"] is None
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -198,13 +198,13 @@ async def test_a_response_that_is_not_all_text_is_not_wrong(
         engine.output = output
     reply = await scene.post("/v1/responses", {"model": "support", "input": "x", "stream": stream})
     (served,) = await scene.served()
-    told = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
-    assert (told.body["correct"], served.comparable) == (None, False)
+    given = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
+    assert (given.body["correct"], served.comparable) == (None, False)
 
 
 REASONED = {"type": "response.reasoning_text.delta", "delta": "Hm."}
 REFUSED = {"type": "response.refusal.delta", "delta": "No."}
-SAID = {"type": "response.output_text.delta", "delta": "card arrival"}
+ANSWER = {"type": "response.output_text.delta", "delta": "card arrival"}
 MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "card arrival"}]}
 
 
@@ -214,23 +214,23 @@ MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "card 
         ([REASONED], [], None),
         ([REFUSED], [], None),
         ([], [MESSAGE], True),
-        ([SAID], [], True),
-        ([REASONED, SAID], [{"type": "reasoning"}, MESSAGE], True),
+        ([ANSWER], [], True),
+        ([REASONED, ANSWER], [{"type": "reasoning"}, MESSAGE], True),
     ],
 )
 @pytest.mark.parametrize("end", [b"", b"data: [DONE]\n\n"])
 async def test_a_streamed_response_is_what_its_pieces_or_its_end_say(
     events: list[dict[str, Any]], output: list[dict[str, Any]], right: bool | None, end: bytes
 ) -> None:
-    told = [*events, {"type": "response.completed", "response": {"status": "completed", "output": output}}]
-    data = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in told) + end
+    given = [*events, {"type": "response.completed", "response": {"status": "completed", "output": output}}]
+    data = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in given) + end
     scene = Scene()
     async with saying(always(chunked(data, headers=("content-type: text/event-stream",)))) as engine, scene.running():
         for i in range(2):
             scene.attest(i, url=engine.url)
         reply = await scene.post("/v1/responses", {"model": "support", "input": "x", "stream": True})
-        words = await say(scene, reply.headers["x-homeostat-request-id"], label="card arrival")
-        assert words.body["correct"] is right
+        answer = await say(scene, reply.headers["x-homeostat-request-id"], label="card arrival")
+        assert answer.body["correct"] is right
 
 
 @pytest.mark.parametrize(("asked_for", "right"), [(False, None), ("off", None), (True, False), (None, False)])
@@ -250,12 +250,12 @@ async def test_a_stream_that_its_client_left_is_not_wrong(scene: Scene) -> None:
     ) as reply:
         await reply.content.readline()
     (served,) = await scene.served()
-    told = await say(scene, reply.headers["x-homeostat-request-id"], label="lost card")
-    assert (served.status, served.comparable, told.body["correct"]) == (499, False, None)
+    given = await say(scene, reply.headers["x-homeostat-request-id"], label="lost card")
+    assert (served.status, served.comparable, given.body["correct"]) == (499, False, None)
 
 
 @pytest.mark.parametrize("label", [" ", "\u200b", "\ufeff\u00a0"])
-async def test_a_label_that_nobody_sees_is_none(scene: Scene, label: str) -> None:
+async def test_a_label_that_no_one_sees_is_none(scene: Scene, label: str) -> None:
     reply = await scene.post("/v1/feedback", {"request_id": await asked(scene), "label": label})
     assert (reply.status, reply.error["param"]) == (400, "label")
 
@@ -287,17 +287,17 @@ async def test_an_answer_forgotten_is_not_guessed() -> None:
         ("follows", "reviewer", "review"),
     ],
 )
-async def test_nobody_has_an_authority_by_claiming_it(scene: Scene, key: str, source: str, lacking: str) -> None:
-    words = {"request_id": await asked(scene), "label": "card arrival", "source": source}
-    reply = await scene.post("/v1/feedback", words, key=key)
+async def test_no_one_has_an_authority_by_claiming_it(scene: Scene, key: str, source: str, lacking: str) -> None:
+    body = {"request_id": await asked(scene), "label": "card arrival", "source": source}
+    reply = await scene.post("/v1/feedback", body, key=key)
     assert (reply.status, reply.error["code"], reply.error["param"]) == (403, "missing_scope", "source")
     assert f"a key with the scope {lacking}" in reply.error["message"]
     assert f"homeostat key NAME --scope {lacking}" in reply.error["message"]
-    await scene.told(0)
+    await scene.feedback(0)
 
 
 @pytest.mark.parametrize(
-    ("key", "words", "source", "by"),
+    ("key", "body", "source", "by"),
     [
         ("reviews", {"source": "reviewer"}, "reviewer", "team"),
         ("follows", {"source": "downstream"}, "downstream", "crm"),
@@ -305,12 +305,10 @@ async def test_nobody_has_an_authority_by_claiming_it(scene: Scene, key: str, so
         ("secret", {"source": "client"}, "client", "app"),
     ],
 )
-async def test_a_keys_scope_gives_authority(
-    scene: Scene, key: str, words: dict[str, str], source: str, by: str
-) -> None:
-    reply = await scene.post("/v1/feedback", {"request_id": await asked(scene), "label": "x", **words}, key=key)
+async def test_a_keys_scope_gives_authority(scene: Scene, key: str, body: dict[str, str], source: str, by: str) -> None:
+    reply = await scene.post("/v1/feedback", {"request_id": await asked(scene), "label": "x", **body}, key=key)
     assert reply.status == 202
-    (event,) = await scene.told()
+    (event,) = await scene.feedback()
     assert (event.source, event.by) == (source, by)
 
 
@@ -319,23 +317,23 @@ async def test_a_key_cannot_flood_with_feedback(bound: dict[str, int]) -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, **bound)  # type: ignore[arg-type]
     async with scene.running():
-        words = {"request_id": await asked(scene), "correction": "x" * 200}
-        replies = [await scene.post("/v1/feedback", words) for _ in range(5)]
+        body = {"request_id": await asked(scene), "correction": "x" * 200}
+        replies = [await scene.post("/v1/feedback", body) for _ in range(5)]
         assert [reply.status for reply in replies] == [202, 202, 202, 429, 429]
         assert replies[-1].error["code"] == "rate_limited"
         assert "the API key app may give feedback" in replies[-1].error["message"]
         assert 1 <= int(replies[-1].headers["retry-after"]) <= 60
-        assert (await scene.post("/v1/feedback", words, key="reviews")).status == 202
+        assert (await scene.post("/v1/feedback", body, key="reviews")).status == 202
         assert (await scene.post()).status == 200
-        await scene.told(4)
+        await scene.feedback(4)
 
 
 async def test_one_piece_larger_than_a_minutes_bytes_waits_and_then_passes() -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, feedback_bytes_per_minute=100)
     async with scene.running():
-        words = {"request_id": await asked(scene), "correction": "x" * 2_000}
-        assert [(await scene.post("/v1/feedback", words)).status for _ in range(2)] == [202, 429]
+        body = {"request_id": await asked(scene), "correction": "x" * 2_000}
+        assert [(await scene.post("/v1/feedback", body)).status for _ in range(2)] == [202, 429]
 
 
 async def test_an_id_tells_nothing_that_is_masked(scene: Scene) -> None:
@@ -346,7 +344,7 @@ async def test_an_id_tells_nothing_that_is_masked(scene: Scene) -> None:
 
 async def test_private_things_are_masked(scene: Scene) -> None:
     await say(scene, await asked(scene), correction="write to ann@example.org")
-    (event,) = await scene.told()
+    (event,) = await scene.feedback()
     assert event.correction == "write to [email]"
 
 
@@ -356,7 +354,7 @@ async def test_what_is_wrong_is_named(scene: Scene, body: Any, param: str | None
         body = {**body, "request_id": await asked(scene)}
     reply = await scene.post("/v1/feedback", body)
     assert (reply.status, reply.error["param"], reply.error["type"]) == (400, param, "invalid_request_error")
-    await scene.told(0)
+    await scene.feedback(0)
 
 
 async def test_an_altered_id_is_refused(scene: Scene) -> None:

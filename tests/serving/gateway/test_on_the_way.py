@@ -16,14 +16,14 @@ from tests.serving.support.wire import asking, wired
 
 STREAMED = {**BODY, "stream": True}
 SSE = ("content-type: text/event-stream", "x-request-id: r-1")
-SAID = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Card"},"finish_reason":"stop"}]}'
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Card"},"finish_reason":"stop"}]}'
 FIRST = '{"choices":[{"index":0,"delta":{"content":"Card"}}]}'
 LAST = '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
 
 
 @asynccontextmanager
 async def before(script: Script) -> AsyncIterator[tuple[Scene, RawEngine]]:
-    """A gateway before an engine that says what it is told to."""
+    """A gateway before an engine whose answers the test writes."""
     scene = Scene()
     async with AsyncExitStack() as held:
         engine = await held.enter_async_context(saying(script))
@@ -34,8 +34,8 @@ async def before(script: Script) -> AsyncIterator[tuple[Scene, RawEngine]]:
 
 
 @pytest.mark.parametrize("status", ["429 Too Many", "503 No", "400 Bad", "200 OK"])
-async def test_an_engines_word_when_to_come_back_and_its_own_id_pass(status: str) -> None:
-    body = SAID if status.startswith("200") else b'{"error":{"message":"busy"}}'
+async def test_an_engines_time_when_to_come_back_and_its_own_id_pass(status: str) -> None:
+    body = ANSWER if status.startswith("200") else b'{"error":{"message":"busy"}}'
     headers = ("content-type: application/json", "Retry-After: 7", "retry-after-ms: 7000", "X-Request-Id: r-\xe9")
     async with before(always(whole(body, *headers, status=status))) as (scene, _):
         reply = await scene.post()
@@ -69,7 +69,7 @@ async def test_a_refusal_is_one_whatever_shape_an_engine_gives_it(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("status", "kind", "body", "told"),
+    ("status", "kind", "body", "expected"),
     [
         ("400 Bad", "text/plain", b"the prompt is too long", "the prompt is too long"),
         ("413 Too Large", "text/html", b"<html><h1>413</h1></html>", "status 413"),
@@ -78,21 +78,21 @@ async def test_a_refusal_is_one_whatever_shape_an_engine_gives_it(
         ("500 No", "application/json", b'{"object":"error","message":"engine dead"}', "engine dead"),
     ],
 )
-async def test_a_status_is_kept_though_its_words_are_no_openai_error(
-    status: str, kind: str, body: bytes, told: str, stream: bool
+async def test_a_status_is_kept_though_its_text_is_no_openai_error(
+    status: str, kind: str, body: bytes, expected: str, stream: bool
 ) -> None:
     """Of proxies before an engine, and of older ones. A refusal as 502 would be sent again, twice, by a client."""
     answer = whole(body, f"content-type: {kind}", "retry-after: 7", status=status)
     async with before(always(answer)) as (scene, _):
         reply = await scene.post(body={**BODY, "stream": stream})
         assert (reply.status, reply.headers["retry-after"]) == (int(status[:3]), "7")
-        assert told in reply.error["message"]
+        assert expected in reply.error["message"]
 
 
 @pytest.mark.parametrize(
     "body", [b"Internal Server Error", b'{"detail":"boom"}', b'{"object":"error","message":"boom","code":500}']
 )
-async def test_a_request_that_an_engine_failed_at_is_not_sent_again_whatever_its_words(body: bytes) -> None:
+async def test_a_request_that_an_engine_failed_at_is_not_sent_again_whatever_its_text(body: bytes) -> None:
     async with before(always(whole(body, status="500 No"))) as (scene, engine):
         async with openai.AsyncOpenAI(base_url=scene.url("/v1"), api_key="secret", max_retries=2) as client:
             with pytest.raises(openai.APIStatusError):
@@ -100,8 +100,8 @@ async def test_a_request_that_an_engine_failed_at_is_not_sent_again_whatever_its
         assert len(engine.requests) == 1
 
 
-async def test_they_pass_with_a_stream_and_with_words_that_are_no_json_too() -> None:
-    async with before(always(chunked(told("\n", "\n\n"), headers=SSE))) as (scene, _):
+async def test_they_pass_with_a_stream_and_with_texts_that_are_no_json_too() -> None:
+    async with before(always(chunked(lines("\n", "\n\n"), headers=SSE))) as (scene, _):
         assert (await scene.post(body=STREAMED)).headers["x-request-id"] == "r-1"
     async with before(always(whole(b"busy", "retry-after: 7", status="503 No"))) as (scene, _):
         reply = await scene.post()
@@ -128,7 +128,7 @@ async def test_log_probabilities_that_need_others_are_the_engines_to_refuse() ->
             body = json.loads(await visit.request())
             refused = body.get("top_logprobs") and not body.get("logprobs")
             error = b'{"error":{"message":"when using `top_logprobs`, `logprobs` must be set to true."}}'
-            visit.say(whole(error, status="400 Bad") if refused else whole(SAID))
+            visit.say(whole(error, status="400 Bad") if refused else whole(ANSWER))
 
     async with before(script) as (scene, _):
         reply = await scene.post(body={**BODY, "top_logprobs": 2})
@@ -136,24 +136,24 @@ async def test_log_probabilities_that_need_others_are_the_engines_to_refuse() ->
         assert (await scene.post(body={**BODY, "top_logprobs": 2, "logprobs": True})).status == 200
 
 
-def told(line: str, end: str, prefix: str = "data: ", last: str = "[DONE]") -> bytes:
+def lines(line: str, end: str, prefix: str = "data: ", last: str = "[DONE]") -> bytes:
     """A stream with these ends of lines, and this one at its end."""
     return (line * 2).join(f"{prefix}{each}" for each in (FIRST, LAST, last)).encode() + end.encode()
 
 
 STREAMS = {
-    "line feeds": told("\n", "\n\n"),
-    "returns and line feeds": told("\r\n", "\r\n\r\n"),
-    "returns": told("\r", "\r\r"),
-    "no blank line at the end": told("\n", "\n"),
-    "nothing at the end": told("\n", ""),
-    "returns, and nothing at the end": told("\r\n", ""),
-    "no blank after the colon": told("\n", "\n\n", "data:"),
-    "named events": told("\n", "\n\n", "event: message\nid: 7\ndata: "),
-    "comments in events": told("\r\n", "\r\n", ": still here\r\ndata: "),
-    "a byte order mark": b"\xef\xbb\xbf" + told("\n", "\n\n"),
-    "a byte order mark and returns": b"\xef\xbb\xbf" + told("\r\n", "\r\n\r\n"),
-    "more blank lines": told("\n\n\n", "\n\n\n\n"),
+    "line feeds": lines("\n", "\n\n"),
+    "returns and line feeds": lines("\r\n", "\r\n\r\n"),
+    "returns": lines("\r", "\r\r"),
+    "no blank line at the end": lines("\n", "\n"),
+    "nothing at the end": lines("\n", ""),
+    "returns, and nothing at the end": lines("\r\n", ""),
+    "no blank after the colon": lines("\n", "\n\n", "data:"),
+    "named events": lines("\n", "\n\n", "event: message\nid: 7\ndata: "),
+    "comments in events": lines("\r\n", "\r\n", ": still here\r\ndata: "),
+    "a byte order mark": b"\xef\xbb\xbf" + lines("\n", "\n\n"),
+    "a byte order mark and returns": b"\xef\xbb\xbf" + lines("\r\n", "\r\n\r\n"),
+    "more blank lines": lines("\n\n\n", "\n\n\n\n"),
 }
 
 
@@ -187,14 +187,14 @@ async def test_a_stream_is_understood_whatever_its_lines_end_with(name: str, siz
 async def test_an_answer_in_one_piece_is_understood_however_it_is_named_and_begun(
     body: dict[str, Any], kind: str, mark: bytes
 ) -> None:
-    async with before(always(whole(mark + SAID, f"Content-Type: {kind}"))) as (scene, _):
+    async with before(always(whole(mark + ANSWER, f"Content-Type: {kind}"))) as (scene, _):
         reply = await scene.post(body=body)
         assert (reply.status, reply.body["choices"][0]["message"]["content"]) == (200, "Card")
         assert [(event.output, event.comparable) for event in await scene.served(1)] == [("Card", True)]
 
 
 async def test_a_stream_that_was_cut_in_an_event_is_not_whole() -> None:
-    async with before(always(chunked(told("\n", "")[:-5], headers=SSE))) as (scene, _):
+    async with before(always(chunked(lines("\n", "")[:-5], headers=SSE))) as (scene, _):
         async with scene.client as client:
             stream: Any = await client.chat.completions.create(**STREAMED)
             with pytest.raises(openai.APIError):

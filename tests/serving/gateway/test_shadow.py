@@ -31,7 +31,7 @@ async def test_what_a_client_asks_is_asked_of_the_shadow_too(stream: bool) -> No
         assert all(body == asked[0] for body in asked)
 
 
-async def test_a_slow_shadow_keeps_nobody_waiting_and_is_bounded() -> None:
+async def test_a_slow_shadow_keeps_no_one_waiting_and_is_bounded() -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, shadow_in_flight=2, timeout_s=5.0)
     async with scene.running():
@@ -47,7 +47,7 @@ async def test_a_slow_shadow_keeps_nobody_waiting_and_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("changes", "share"), [({"shadow": None}, 1.0), ({"shadow": NEW}, 0.0), ({"shadow": "support-000000000000"}, 1.0)]
 )
-async def test_without_a_shadow_nobody_is_asked_twice(changes: dict[str, Any], share: float) -> None:
+async def test_without_a_shadow_no_one_is_asked_twice(changes: dict[str, Any], share: float) -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, shadow_share=share)
     async with scene.running():
@@ -56,16 +56,19 @@ async def test_without_a_shadow_nobody_is_asked_twice(changes: dict[str, Any], s
         await scene.served(1)
 
 
-async def test_a_failing_shadow_is_captured_as_failing() -> None:
-    async with Scene().running() as scene:
+@pytest.mark.parametrize(("mode", "status"), [("error", 500), ("break", 502), ("stall", 504)])
+async def test_a_failing_shadow_is_captured_as_failing(mode: str, status: int) -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, timeout_s=2.0)
+    async with scene.running():
         scene.attest(0, {OLD: OLD_DIGEST})
         scene.attest(1, {NEW: NEW_DIGEST})
-        scene.engines[1].mode = "error"
+        scene.engines[1].mode = mode
         scene.route(shadow=NEW)
-        assert (await scene.post()).status == 200
+        assert (await scene.post(body={**BODY, "stream": mode != "error"})).status == 200
         assert {(event.arm, event.status) for event in await scene.served(2)} == {
             (Arm.CHAMPION, 200),
-            (Arm.SHADOW, 500),
+            (Arm.SHADOW, status),
         }
 
 

@@ -1,4 +1,4 @@
-"""The gateway in front of a real vLLM: what clients get is what the engine says, and who said it."""
+"""The gateway in front of a real vLLM: what clients get is what the engine says, and who sent it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from retrain.adapters import Adapter, commit
 from serving.gateway.access.keys import Key, KeyRing
 from serving.gateway.application import Gateway
 from serving.gateway.http.server import Server
-from serving.replica.engine import Engine, session
+from serving.replica.engine import VllmAdmin, session
 from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings, GatewaySettings, Replica
@@ -96,7 +96,7 @@ def adapter(folder: Path, root: Path, engine: RealEngine, seed: int) -> Adapter:
     return commit(folder, root, ALIAS, engine.base_model_id)
 
 
-class Place:
+class EngineStack:
     """A gateway and a reconciler over the session's engine; the test is the log."""
 
     def __init__(self, engine: RealEngine, root: Path) -> None:
@@ -106,7 +106,7 @@ class Place:
         self.generation = 0
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Place]:
+    async def running(self) -> AsyncIterator[EngineStack]:
         keys = KeyRing([Key.of("test", "secret")])
         gateway = Gateway(GatewaySettings(prompt_logprobs=True), lambda: self.table, keys, Signer(b"key"), self.publish)
         server = Server(gateway, gateway.limits)
@@ -115,7 +115,7 @@ class Place:
             self.reconciler = Reconciler(
                 ControllerSettings(drain_s=0.0),
                 Replica("engine-0", self.engine.url),
-                Engine(self.http, self.engine.url),
+                VllmAdmin(self.http, self.engine.url),
                 lambda: self.table,
                 self.append,
                 self.root,
@@ -127,8 +127,8 @@ class Place:
             finally:
                 await server.drain(1.0)
                 await gateway.close()
-                for name in set(await Engine(self.http, self.engine.url).models()) - {"base"}:
-                    await Engine(self.http, self.engine.url).unload(name)
+                for name in set(await VllmAdmin(self.http, self.engine.url).models()) - {"base"}:
+                    await VllmAdmin(self.http, self.engine.url).unload(name)
 
     def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
         if isinstance(event, InferenceServed):
@@ -161,7 +161,7 @@ class Place:
 async def test_the_gateway_says_what_the_engine_says(engine: RealEngine, tmp_path: Path) -> None:
     root = tmp_path / "adapters"
     one, two = (adapter(tmp_path / f"new-{seed}", root, engine, seed) for seed in (1, 2))
-    async with Place(engine, root).running() as place:
+    async with EngineStack(engine, root).running() as place:
         await place.route(one)
         for more in VARIANTS:
             assert await body(place, engine, one, "chat/completions", {**ASKED, **more}) == []
@@ -176,29 +176,29 @@ async def test_the_gateway_says_what_the_engine_says(engine: RealEngine, tmp_pat
 
 
 async def body(
-    place: Place, engine: RealEngine, version: Adapter, path: str, asked: dict[str, Any]
+    place: EngineStack, engine: RealEngine, version: Adapter, path: str, asked: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """Lines in which the gateway's answer differs from the engine's own, ids and times aside."""
-    told = []
+    expected = []
     for url, model in ((f"http://127.0.0.1:{place.port}", ALIAS), (engine.url, version.version)):
         headers = {"authorization": "Bearer secret"}
         post = place.http.post(f"{url}/v1/{path}", json={**asked, "model": model}, headers=headers)
         async with post as reply:
             lines = [_plain(line) for line in (await reply.text()).split("\n") if line]
             lines = sorted(lines) if asked.get("n") else lines  # whose chunk comes first is the engine's whim
-            told.append([str(reply.status), reply.headers["content-type"], *lines])
-    assert len(told[0]) == len(told[1]), told
-    return [(mine, theirs) for mine, theirs in zip(*told, strict=True) if mine != theirs]
+            expected.append([str(reply.status), reply.headers["content-type"], *lines])
+    assert len(expected[0]) == len(expected[1]), expected
+    return [(mine, theirs) for mine, theirs in zip(*expected, strict=True) if mine != theirs]
 
 
-async def embeddings(place: Place) -> None:
+async def embeddings(place: EngineStack) -> None:
     """This engine has none, and the client learns it in OpenAI's shape."""
     with pytest.raises(openai.NotFoundError) as refused:
         await place.client.embeddings.create(model=ALIAS, input="Hello")
     assert refused.value.code == "not_supported"
 
 
-async def openai_client(place: Place, version: Adapter) -> None:
+async def openai_client(place: EngineStack, version: Adapter) -> None:
     """The client that our users have, unchanged."""
     client, before = place.client, len(place.events)
     whole = await client.chat.completions.create(model=ALIAS, **ASKED)
@@ -217,9 +217,9 @@ async def openai_client(place: Place, version: Adapter) -> None:
     assert all(event.logprob_mean is not None and event.output_tokens > 0 for event in events)
 
 
-async def swap(place: Place, one: Adapter, two: Adapter) -> None:
-    """Back and forth while clients ask: nobody fails, and every reply names who gave it."""
-    said = {one.version: set[str](), two.version: set[str]()}
+async def swap(place: EngineStack, one: Adapter, two: Adapter) -> None:
+    """Back and forth while clients ask: no client fails, and every reply names the version that gave it."""
+    sent = {one.version: set[str](), two.version: set[str]()}
     stop = asyncio.Event()
 
     async def ask(http: aiohttp.ClientSession) -> None:
@@ -229,7 +229,7 @@ async def swap(place: Place, one: Adapter, two: Adapter) -> None:
                 answer = await reply.json()
                 assert reply.status == 200, answer
                 assert reply.headers["x-homeostat-version"] == answer["model"]
-                said[answer["model"]].add(answer["choices"][0]["message"]["content"])
+                sent[answer["model"]].add(answer["choices"][0]["message"]["content"])
 
     asking = [asyncio.create_task(ask(place.http)) for _ in range(4)]
     for champion, other in ((two, one), (one, two), (two, one)):
@@ -238,8 +238,8 @@ async def swap(place: Place, one: Adapter, two: Adapter) -> None:
     await asyncio.sleep(1.5)
     stop.set()
     await asyncio.gather(*asking)
-    assert all(said.values())
-    assert not said[one.version] & said[two.version]
+    assert all(sent.values())
+    assert not sent[one.version] & sent[two.version]
 
 
 def _plain(line: str) -> str:

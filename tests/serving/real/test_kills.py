@@ -1,4 +1,4 @@
-"""`kill -9` under load, as the bench does it ten times: nobody is misled, and no whole reply lacks its event."""
+"""`kill -9` under load, as the bench does it ten times: no client is misled, and no whole reply lacks its event."""
 
 from __future__ import annotations
 

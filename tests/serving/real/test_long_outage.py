@@ -1,6 +1,6 @@
 """Kafka stays away for longer than an attestation may be old, under load. HOMEOSTAT_OUTAGE_S=600 makes it ten minutes.
 
-Real Kafka, real processes; two engines that answer at once, and whoever attests for them."""
+Real Kafka, real processes; two engines that answer at once, and a process that attests for them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from deploy.stack import ports
 from streams.events import ReplicaAttested
 from streams.log.read import Writer
 from streams.topics import ATTESTATIONS
-from tests.serving.real.test_outage import VERSION, Place, until
+from tests.serving.real.test_outage import VERSION, OutageStack, until
 
 OUTAGE_S = float(os.environ.get("HOMEOSTAT_OUTAGE_S", "25"))
 STALE_S = 15.0  # as `serving.routes.attestations` has it for what attests each second
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(OUTAGE_S + 240)]
 
 
-class Pair(Place):
-    """Another engine beside the first, and an attester that may be told to forget one."""
+class GatewayAndReplica(OutageStack):
+    """Another engine next to the first, and an attester that can forget one."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -78,8 +78,8 @@ class Pair(Place):
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    made = Pair(tmp_path)
+def pair(tmp_path: Path) -> Iterator[GatewayAndReplica]:
+    made = GatewayAndReplica(tmp_path)
     try:
         made.start()
         yield made
@@ -87,9 +87,11 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         made.stop()
 
 
-def test_a_long_outage_fails_no_reply_and_a_dead_replica_is_seen_with_kafka_and_without(pair: Pair) -> None:
+def test_a_long_outage_fails_no_reply_and_a_dead_replica_is_seen_with_kafka_and_without(
+    pair: GatewayAndReplica,
+) -> None:
     asked, failed = 50, pair.ask(50).failed
-    pair.attested = {"engine-0"}  # it dies with whoever attests for it
+    pair.attested = {"engine-0"}  # it dies with the process that attests for it
     pair.kill("other")
     until(lambda: pair.healthy("engine-1") == 0, STALE_S + 10)
     sample = pair.ask(100)

@@ -33,7 +33,7 @@ VERSION = f"support-{DIGEST[:12]}"
 BODY = {"model": "support", "messages": [{"role": "user", "content": "Where is my card?"}]}
 
 
-class Place:
+class OutageStack:
     """A broker, an engine that answers at once, and a gateway; each may be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
@@ -107,8 +107,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("outage"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageStack]:
+    made = OutageStack(tmp_path_factory.mktemp("outage"))
     try:
         made.start()
         yield made
@@ -116,7 +116,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         made.stop()
 
 
-def test_a_killed_broker_fails_no_reply_and_loses_no_event(place: Place) -> None:
+def test_a_killed_broker_fails_no_reply_and_loses_no_event(place: OutageStack) -> None:
     before = place.ask(50)
     until(lambda: len(place.events()) == 50)
     place.kill_broker()
@@ -129,7 +129,7 @@ def test_a_killed_broker_fails_no_reply_and_loses_no_event(place: Place) -> None
     assert (len(found), len(set(found))) == (400, 400)
 
 
-def test_a_slow_start_of_the_broker_keeps_the_last_known_routes(place: Place) -> None:
+def test_a_slow_start_of_the_broker_keeps_the_last_known_routes(place: OutageStack) -> None:
     """A gateway that starts while Kafka is away serves what it served before."""
     place.kill_broker()
     gateway = place.children["gateway"]
@@ -143,7 +143,7 @@ def test_a_slow_start_of_the_broker_keeps_the_last_known_routes(place: Place) ->
     until(lambda: len(place.events()) >= 420, 60)
 
 
-def test_a_gateway_told_to_end_answers_what_it_has_begun(place: Place) -> None:
+def test_a_gateway_asked_to_end_answers_what_it_has_begun(place: OutageStack) -> None:
     async def scene() -> Sample:
         body = {**BODY, "stream": True, "pace_ms": 100}
         data = request("/v1/chat/completions", body, secrets.api_key(place.config))

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from retrain.adapters import Adapter
-from serving.replica.engine import Engine, EngineRefused, session
+from serving.replica.engine import AdminRefused, VllmAdmin, session
 from serving.replica.probe import distance
 from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
@@ -24,22 +24,22 @@ SETTINGS = ControllerSettings(drain_s=0.0)
 QUICK_S = 5.0  # a probe, on a machine that others use too
 
 
-class Liar(Engine):
-    """Loads another adapter than it is told to, and says it is the right one."""
+class Liar(VllmAdmin):
+    """An engine that loads another adapter than it should, and claims that it is the right one."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, instead: Adapter) -> None:
         super().__init__(http, url)
-        self.instead, self.told = instead, dict[str, str]()
+        self.instead, self.claimed = instead, dict[str, str]()
 
     async def load(self, name: str, path: str) -> None:
-        self.told[name] = path
+        self.claimed[name] = path
         await super().load(name, str(self.instead.path))
 
     async def models(self) -> Mapping[str, str]:
-        return dict(await super().models()) | self.told
+        return dict(await super().models()) | self.claimed
 
 
-class Place:
+class ProbeStack:
     """A route with one champion; what each replica attests is in the table at once."""
 
     def __init__(self, root: Path, champion: Adapter, base: str) -> None:
@@ -58,7 +58,7 @@ class Place:
         assert isinstance(event, ReplicaAttested)
         self.table = self.table.with_attestation(event)
 
-    async def attested(self, name: str, engine: Engine) -> dict[str, str]:
+    async def attested(self, name: str, engine: VllmAdmin) -> dict[str, str]:
         """What a replica says of itself after one look."""
         ours = Reconciler(
             SETTINGS, Replica(name, "http://x"), engine, lambda: self.table, self.append, self.root, self.base
@@ -70,18 +70,18 @@ class Place:
 async def test_the_same_adapter_says_the_same_and_another_does_not(engine: RealEngine, tmp_path: Path) -> None:
     one, two = (adapter(tmp_path / f"new-{seed}", tmp_path / "adapters", engine, seed) for seed in (11, 12))
     async with session() as http:
-        asked, said = Engine(http, engine.url), dict[str, list[dict[str, float]]]()
+        asked, sent = VllmAdmin(http, engine.url), dict[str, list[dict[str, float]]]()
         await asked.probe("base")  # the engine compiles for its first log-probabilities
         for each in (one, two, one):
             await asked.load(each.version, str(each.path))
             began = time.monotonic()
-            said.setdefault(each.version, []).append((await asked.probe(each.version)).logprobs)
+            sent.setdefault(each.version, []).append((await asked.probe(each.version)).logprobs)
             assert time.monotonic() - began < QUICK_S
             await asked.unload(each.version)
         base = await asked.probe("base")
-        with pytest.raises(EngineRefused, match="404"):
+        with pytest.raises(AdminRefused, match="404"):
             await asked.probe(one.version)
-    (first, again), (other,) = said[one.version], said[two.version]
+    (first, again), (other,) = sent[one.version], sent[two.version]
     assert distance(first, again) < SETTINGS.probe_tolerance / 10
     assert distance(first, other) > SETTINGS.probe_tolerance * 5
     assert distance(first, base.logprobs) > SETTINGS.probe_tolerance * 5
@@ -91,15 +91,15 @@ async def test_the_same_adapter_says_the_same_and_another_does_not(engine: RealE
 async def test_a_replica_that_computes_with_other_weights_is_not_attested(engine: RealEngine, tmp_path: Path) -> None:
     root = tmp_path / "adapters"
     one, two = (adapter(tmp_path / f"new-{seed}", root, engine, seed) for seed in (13, 14))
-    place = Place(root, one, engine.base_model_id)
+    place = ProbeStack(root, one, engine.base_model_id)
     async with session() as http:
-        honest = Engine(http, engine.url)
+        honest = VllmAdmin(http, engine.url)
         assert await place.attested("honest", honest) == {one.version: one.digest}
         await honest.unload(one.version)
         assert await place.attested("liar", Liar(http, engine.url, two)) == {}
-        told = place.table.attestations["liar"].probes[one.version]
+        expected = place.table.attestations["liar"].probes[one.version]
         right = place.table.attestations["honest"].probes[one.version]
-        assert distance(told.logprobs, right.logprobs) > SETTINGS.probe_tolerance * 5
+        assert distance(expected.logprobs, right.logprobs) > SETTINGS.probe_tolerance * 5
         await honest.unload(one.version)
         assert await place.attested("third", honest) == {one.version: one.digest}
         await honest.unload(one.version)

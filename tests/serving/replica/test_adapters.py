@@ -21,8 +21,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "adapters"
 
 
-def stored(root: Path, word: str = "one", r: int = 8) -> tuple[Wanted, Path]:
-    version, digest = store(root, word, r=r)
+def stored(root: Path, text: str = "one", r: int = 8) -> tuple[Wanted, Path]:
+    version, digest = store(root, text, r=r)
     return Wanted("support", version, digest), adapter_path(root, "support", digest)
 
 
@@ -60,7 +60,7 @@ def escape_whole(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "words"),
+    ("harm", "message"),
     [
         (escape, r"safetensors: leads to .*elsewhere, outside of"),
         (escape_whole, r"leads to .*folder, outside of"),
@@ -82,10 +82,10 @@ def escape_whole(path: Path) -> None:
         ),
     ],
 )
-def test_what_an_engine_must_not_read_is_named(root: Path, harm: Callable[[Path], None], words: str) -> None:
+def test_what_an_engine_must_not_read_is_named(root: Path, harm: Callable[[Path], None], message: str) -> None:
     each, path = stored(root)
     harm(path)
-    with pytest.raises(Unfit, match=words):
+    with pytest.raises(Unfit, match=message):
         Adapters(root, BASE, 16).loadable(each)
 
 

@@ -1,4 +1,4 @@
-"""A replica's last word in the log is what is true, whatever the log did in between."""
+"""A replica's last attestation in the log is true, even where the log was away in between."""
 
 from __future__ import annotations
 
@@ -7,76 +7,78 @@ import time
 
 import pytest
 
-from serving.replica.attester import Attester, State
+from serving.replica.attester import Attester, ReplicaState
 from serving.replica.fingerprints import Fingerprints
-from serving.replica.probe import Measured
+from serving.replica.probe import ProbeReading
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
 from streams.events import Event, ReplicaAttested
 from streams.topics import Topic
 
 
-def state(*versions: str, healthy: bool = True) -> State:
-    return State(healthy, dict.fromkeys(versions, "d"), {}, {})
+def state(*versions: str, healthy: bool = True) -> ReplicaState:
+    return ReplicaState(healthy, dict.fromkeys(versions, "d"), {}, {})
 
 
-class Log:
-    """Takes a record and says no, or takes its time."""
+class FailingLog:
+    """A log that takes a record, refuses it, or takes its time."""
 
     def __init__(self) -> None:
-        self.said: list[ReplicaAttested] = []
+        self.sent: list[ReplicaAttested] = []
         self.fails, self.takes_s = 0, 0.0
 
     def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> None:
         time.sleep(self.takes_s)
         assert isinstance(event, ReplicaAttested)
-        self.said.append(event)
+        self.sent.append(event)
         if self.fails:
             self.fails -= 1
             raise TimeoutError("taken or not?")
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
+def log() -> FailingLog:
+    return FailingLog()
 
 
-def attester(log: Log) -> Attester:
+def attester(log: FailingLog) -> Attester:
     return Attester(Replica("r1", "http://r1"), "base", log.append, 5.0)
 
 
-async def test_a_word_that_may_have_been_taken_is_taken_back(log: Log) -> None:
+async def test_an_attestation_that_may_have_been_taken_is_taken_back(log: FailingLog) -> None:
     ours = attester(log)
-    await ours.say(state("a"), 0.0)
+    await ours.attest(state("a"), 0.0)
     log.fails = 1
-    await ours.say(state("b"), 1.0)
-    await ours.say(state("a"), 2.0)
-    assert [list(each.versions) for each in log.said] == [["a"], ["b"], ["a"]]
+    await ours.attest(state("b"), 1.0)
+    await ours.attest(state("a"), 2.0)
+    assert [list(each.versions) for each in log.sent] == [["a"], ["b"], ["a"]]
 
 
-async def test_while_the_log_is_slow_only_the_newest_word_waits(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_the_log_is_slow_only_the_newest_attestation_waits(
+    log: FailingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("serving.replica.attester.PATIENCE_S", 0.01)
     ours, log.takes_s = attester(log), 0.5
     for version in "abcd":
-        await ours.say(state(version), 0.0)
+        await ours.attest(state(version), 0.0)
     await asyncio.sleep(2.0)
-    assert [list(each.versions) for each in log.said] == [["a"], ["d"]]
+    assert [list(each.versions) for each in log.sent] == [["a"], ["d"]]
     assert ours.versions == {"d"}
 
 
 class Slow:
-    """An engine whose answer comes when it is told to."""
+    """An engine whose answer comes when the test wants it."""
 
     def __init__(self) -> None:
         self.answer = asyncio.Event()
 
-    async def probe(self, name: str) -> Measured:
+    async def probe(self, name: str) -> ProbeReading:
         await self.answer.wait()
-        return Measured({"a": -1.0})
+        return ProbeReading({"a": -1.0})
 
 
 @pytest.mark.parametrize("forgotten", [True, False])
-async def test_an_answer_from_before_a_version_was_loaded_anew_is_void(forgotten: bool) -> None:
+async def test_an_answer_from_before_a_version_was_loaded_again_is_void(forgotten: bool) -> None:
     engine, prints = Slow(), Fingerprints(ControllerSettings(), "r1", RouteTable)
     asking = asyncio.create_task(prints.take(engine, "support-0123456789ab", 0.0))
     await asyncio.sleep(0)

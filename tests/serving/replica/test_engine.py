@@ -11,18 +11,18 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from serving.replica.engine import WARM_UP, Engine, EngineRefused, session
+from serving.replica.engine import WARM_UP, AdminRefused, VllmAdmin, session
 from serving.replica.probe import NoFingerprint
 
 NAME = "support-0123456789ab"
 
 
 class Served:
-    """Keeps what it was asked; answers with `told`, or `status`, or not at all."""
+    """Keeps what it was asked; answers with `reply`, or `status`, or not at all."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
-        self.told: Any = {}
+        self.reply: Any = {}
         self.status, self.hangs = 200, False
 
     async def __call__(self, request: web.Request) -> web.Response:
@@ -30,7 +30,7 @@ class Served:
         self.asked.append((request.method, request.path, json.loads(body) if body else None))
         if self.hangs:
             await asyncio.sleep(30)
-        return web.json_response(self.told, status=self.status)
+        return web.json_response(self.reply, status=self.status)
 
 
 @pytest.fixture
@@ -43,22 +43,22 @@ async def served() -> AsyncIterator[tuple[Served, str]]:
 
 async def test_models_are_names_with_the_folders_of_their_weights(served: tuple[Served, str]) -> None:
     fake, url = served
-    fake.told = {"data": [{"id": "base", "root": "/model"}, {"id": NAME, "root": "/a/b"}, {"id": "x", "root": None}]}
+    fake.reply = {"data": [{"id": "base", "root": "/model"}, {"id": NAME, "root": "/a/b"}, {"id": "x", "root": None}]}
     async with session() as http:
-        assert await Engine(http, url).models() == {"base": "/model", NAME: "/a/b", "x": ""}
-        fake.told = {"data": 3}
-        with pytest.raises(EngineRefused, match="/v1/models: Expected"):
-            await Engine(http, url).models()
+        assert await VllmAdmin(http, url).models() == {"base": "/model", NAME: "/a/b", "x": ""}
+        fake.reply = {"data": 3}
+        with pytest.raises(AdminRefused, match="/v1/models: Expected"):
+            await VllmAdmin(http, url).models()
 
 
 async def test_loading_and_unloading_go_by_name_and_path(served: tuple[Served, str]) -> None:
     fake, url = served
     async with session() as http:
-        await Engine(http, url).load(NAME, "/a/b")
-        await Engine(http, url).unload(NAME)
+        await VllmAdmin(http, url).load(NAME, "/a/b")
+        await VllmAdmin(http, url).unload(NAME)
         fake.status = 400
-        with pytest.raises(EngineRefused, match="status 400, expected 200"):
-            await Engine(http, url).load(NAME, "/a/b")
+        with pytest.raises(AdminRefused, match="status 400, expected 200"):
+            await VllmAdmin(http, url).load(NAME, "/a/b")
     assert fake.asked[:2] == [
         ("POST", "/v1/load_lora_adapter", {"lora_name": NAME, "lora_path": "/a/b"}),
         ("POST", "/v1/unload_lora_adapter", {"lora_name": NAME}),
@@ -67,18 +67,18 @@ async def test_loading_and_unloading_go_by_name_and_path(served: tuple[Served, s
 
 async def test_a_probe_is_of_the_very_name(served: tuple[Served, str]) -> None:
     fake, url = served
-    fake.told = {"model": NAME, "choices": [{"logprobs": {"top_logprobs": [{"token_id:5": -0.25}]}}]}
+    fake.reply = {"model": NAME, "choices": [{"logprobs": {"top_logprobs": [{"token_id:5": -0.25}]}}]}
     async with session() as http:
-        assert (await Engine(http, url).probe(NAME)).logprobs == {"token_id:5": -0.25}
+        assert (await VllmAdmin(http, url).probe(NAME)).logprobs == {"token_id:5": -0.25}
         assert fake.asked[-1][2]["model"] == NAME
         with pytest.raises(NoFingerprint, match=f"probe of other: answered by {NAME}"):
-            await Engine(http, url).probe("other")
+            await VllmAdmin(http, url).probe("other")
 
 
 async def test_a_fresh_engine_is_asked_for_one_answer_then_for_several_at_once(served: tuple[Served, str]) -> None:
     fake, url = served
     async with session() as http:
-        await Engine(http, url).warm("base")
+        await VllmAdmin(http, url).warm("base")
     assert [len(body["prompt"]) for _, _, body in fake.asked] == list(WARM_UP)
     assert all(body["logprobs"] and body["model"] == "base" for _, _, body in fake.asked)
 
@@ -89,4 +89,4 @@ async def test_an_engine_that_hangs_is_gone_soon(served: tuple[Served, str], mon
     fake.hangs = True
     async with session() as http:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(Engine(http, url).models(), 5)
+            await asyncio.wait_for(VllmAdmin(http, url).models(), 5)

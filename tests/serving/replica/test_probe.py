@@ -15,8 +15,8 @@ from serving.replica.probe import (
     EDITION,
     PROMPT,
     TOP,
-    Measured,
     NoFingerprint,
+    ProbeReading,
     Vote,
     distance,
     elected,
@@ -38,12 +38,12 @@ def shifted(logprobs: dict[str, float], by: float) -> dict[str, float]:
 
 def reply(**changes: Any) -> bytes:
     top = {"token_id:5": -1.23456, "token_id:6": -2.0}
-    told = {
+    shown = {
         "model": VERSION,
         "choices": [{"logprobs": {"top_logprobs": [top]}}],
         "system_fingerprint": "vllm-0.32.0-abc",
     }
-    return json.dumps(told | changes).encode()
+    return json.dumps(shown | changes).encode()
 
 
 def choice(*top: dict[str, float]) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def choice(*top: dict[str, float]) -> list[dict[str, Any]]:
 
 
 def test_a_reply_has_the_likeliest_tokens() -> None:
-    assert read(reply(), VERSION) == Measured({"token_id:5": -1.2346, "token_id:6": -2.0}, "vllm-0.32.0-abc")
+    assert read(reply(), VERSION) == ProbeReading({"token_id:5": -1.2346, "token_id:6": -2.0}, "vllm-0.32.0-abc")
     assert read(reply(system_fingerprint=None), VERSION).engine == ""
 
 
@@ -68,7 +68,7 @@ def test_the_question_never_asks_for_the_prompts_own_log_probabilities() -> None
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         (reply(model="base"), "answered by base"),
         (b"<html>", "malformed"),
@@ -79,8 +79,8 @@ def test_the_question_never_asks_for_the_prompts_own_log_probabilities() -> None
         (reply(choices=choice({"a": 1e999})), "malformed|finite"),
     ],
 )
-def test_a_reply_without_a_fingerprint_is_named(body: bytes, words: str) -> None:
-    with pytest.raises(NoFingerprint, match=words):
+def test_a_reply_without_a_fingerprint_is_named(body: bytes, message: str) -> None:
+    with pytest.raises(NoFingerprint, match=message):
         read(body, VERSION)
 
 
@@ -100,8 +100,8 @@ def test_a_distance_is_the_same_from_both_sides(one: dict[str, float], other: di
     assert distance(one, one) == 0
 
 
-def votes(*told: tuple[dict[str, float], int]) -> list[Vote]:
-    return [Vote(logprobs, since, f"r{i}") for i, (logprobs, since) in enumerate(told)]
+def votes(*shown: tuple[dict[str, float], int]) -> list[Vote]:
+    return [Vote(logprobs, since, f"r{i}") for i, (logprobs, since) in enumerate(shown)]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_largest_group_is_right_and_of_equals_the_oldest(
 
 
 @given(st.lists(st.tuples(st.sampled_from([-1.0, -1.05, -2.0, -9.0]), st.integers(0, 3)), min_size=1, max_size=6))
-def test_everyone_elects_the_same_whoever_counts(cast: list[tuple[float, int]]) -> None:
+def test_everyone_elects_the_same_in_any_order(cast: list[tuple[float, int]]) -> None:
     box = votes(*(({"a": value}, since) for value, since in cast))
     found = {elected(order, 0.1).by for order in (box, box[::-1], box[1:] + box[:1])}
     assert len(found) == 1
@@ -142,11 +142,11 @@ def attested(name: str, probe: Probe | None, digest: str = DIGEST) -> ReplicaAtt
     )
 
 
-def test_others_are_heard_on_the_same_digest_only() -> None:
+def test_others_count_on_the_same_digest_only() -> None:
     probe = Probe(logprobs=TRUE, since_ms=5)
     refused = msgspec.structs.replace(probe, differing=WRONG)
-    told = [attested("me", probe), attested("a", probe), attested("b", None), attested("c", probe, "f" * 64)]
-    assert others(told, "me", VERSION, DIGEST) == [Vote(TRUE, 5, "a")]
+    shown = [attested("me", probe), attested("a", probe), attested("b", None), attested("c", probe, "f" * 64)]
+    assert others(shown, "me", VERSION, DIGEST) == [Vote(TRUE, 5, "a")]
     (vote,) = others([attested("d", refused)], "me", VERSION, DIGEST)
     assert vote.logprobs == WRONG
 
@@ -154,23 +154,23 @@ def test_others_are_heard_on_the_same_digest_only() -> None:
 def test_answers_to_another_question_are_not_compared() -> None:
     old = Probe(logprobs=WRONG, since_ms=1, engine="e1", edition=EDITION - 1)
     assert others([attested("a", old)], "me", VERSION, DIGEST) == []
-    assert remembered(old, Measured(TRUE, "e1"), 9, 0.1) == Probe(logprobs=TRUE, since_ms=9, engine="e1")
+    assert remembered(old, ProbeReading(TRUE, "e1"), 9, 0.1) == Probe(logprobs=TRUE, since_ms=9, engine="e1")
 
 
 def test_one_that_differs_from_before_has_its_own_past_against_it() -> None:
-    known = remembered(None, Measured(TRUE, "e1"), 5, 0.1)
+    known = remembered(None, ProbeReading(TRUE, "e1"), 5, 0.1)
     assert known == Probe(logprobs=TRUE, since_ms=5, engine="e1")
-    now = remembered(known, Measured(WRONG, "e1"), 9, 0.1)
+    now = remembered(known, ProbeReading(WRONG, "e1"), 9, 0.1)
     assert (now.logprobs, now.differing, now.since_ms) == (TRUE, WRONG, 5)
     assert elected(own(now, "me"), 0.1).logprobs == TRUE
     assert elected([*own(now, "me"), Vote(WRONG, 8, "r2")], 0.1).logprobs == WRONG
-    again = remembered(now, Measured(shifted(TRUE, 0.01), "e1"), 10, 0.1)
+    again = remembered(now, ProbeReading(shifted(TRUE, 0.01), "e1"), 10, 0.1)
     assert again == known
 
 
-def test_another_engine_begins_anew_where_it_differs_and_stays_where_it_does_not() -> None:
+def test_another_engine_starts_over_where_it_differs_and_stays_where_it_does_not() -> None:
     known = Probe(logprobs=TRUE, since_ms=5, engine="e1")
-    assert remembered(known, Measured(WRONG, "e2"), 9, 0.1) == Probe(logprobs=WRONG, since_ms=9, engine="e2")
-    kept = remembered(known, Measured(TRUE, "e2"), 9, 0.1)
+    assert remembered(known, ProbeReading(WRONG, "e2"), 9, 0.1) == Probe(logprobs=WRONG, since_ms=9, engine="e2")
+    kept = remembered(known, ProbeReading(TRUE, "e2"), 9, 0.1)
     assert kept == Probe(logprobs=TRUE, since_ms=5, engine="e2")
-    assert remembered(kept, Measured(WRONG, "e2"), 10, 0.1).differing == WRONG
+    assert remembered(kept, ProbeReading(WRONG, "e2"), 10, 0.1).differing == WRONG

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from serving.rollout.changes import Change, Limits, Named, Pause, Promote, Rollback, Shadow
+from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Shadow
 from serving.routes.routing import UnknownAlias
 from streams.events import RouteWritten
 from streams.identity import version_name
@@ -39,7 +39,7 @@ def test_a_promotion_may_leave_no_previous_one() -> None:
 
 
 def test_the_first_promotion_makes_the_first_generation() -> None:
-    route = Promote(A)({}, "support", Limits(1, 16))
+    route = Promote(A)({}, "support", EngineLimits(1, 16))
     assert (route.generation, route.champion, route.adapters) == (1, A.version, {A.version: A.digest})
 
 
@@ -56,7 +56,7 @@ def test_a_rollback_takes_the_previous_one_once() -> None:
         Rollback()({"support": route}, "support", None)
 
 
-def test_a_rollback_of_somebody_who_is_gone_already_is_refused() -> None:
+def test_a_rollback_of_someone_who_is_gone_already_is_refused() -> None:
     with pytest.raises(RuntimeError, match=f"{A.version} serves by now, not {E.version}"):
         Rollback(E.version)(ROUTES, "support", None)
     assert Rollback(A.version)(ROUTES, "support", None).champion == C.version
@@ -84,19 +84,19 @@ def test_a_plan_that_no_engine_has_room_for_names_value_and_limit(change: Change
     other = msgspec.structs.replace(FULL, alias="billing", champion="billing-ffffffffffff", canary=None, previous=None)
     other = msgspec.structs.replace(other, shadow=None, adapters={"billing-ffffffffffff": "f" * 64})
     with pytest.raises(ValueError, match=r"[45] versions are wanted at once, max_loras is 3: billing-ffffffffffff, "):
-        change(ROUTES | {"billing": other}, "support", Limits(3, 16))
-    assert change(ROUTES | {"billing": other}, "support", Limits(5, 16)).generation == 8
+        change(ROUTES | {"billing": other}, "support", EngineLimits(3, 16))
+    assert change(ROUTES | {"billing": other}, "support", EngineLimits(5, 16)).generation == 8
 
 
 @pytest.mark.parametrize("kind", [Promote, Shadow])
 def test_a_rank_too_high_and_a_name_that_lies_are_refused(kind: type[Promote] | type[Shadow]) -> None:
     with pytest.raises(ValueError, match="its rank is 32, max_lora_rank is 16; train it with a lower r"):
-        kind(Named(E.version, E.digest, 32))(ROUTES, "support", Limits(8, 16))
+        kind(Named(E.version, E.digest, 32))(ROUTES, "support", EngineLimits(8, 16))
     with pytest.raises(ValueError, match=f"version is '{A.version}', expected '{E.version}'"):
         kind(Named(A.version, E.digest))(ROUTES, "support", None)
 
 
 @pytest.mark.parametrize("change", [Rollback(), Pause(True), Shadow(None)])
-def test_an_alias_nobody_knows_is_named_with_those_that_are(change: Change) -> None:
+def test_an_alias_no_one_knows_is_named_with_those_that_are(change: Change) -> None:
     with pytest.raises(UnknownAlias, match="alias 'billing' has no route; known: support"):
         change(ROUTES, "billing", None)

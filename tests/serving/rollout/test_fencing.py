@@ -17,7 +17,7 @@ import pytest
 
 from serving.rollout import operations
 from serving.rollout.runner import Rollouts
-from serving.rollout.state import State
+from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from streams import ledger
@@ -102,7 +102,7 @@ class Alias:
         return operations.routes(self.kafka)[self.name]
 
     @property
-    def told(self) -> list[str]:
+    def summaries(self) -> list[str]:
         return [each.summary for each in ledger.read(self.kafka) if each.alias == self.name]
 
 
@@ -145,7 +145,7 @@ def test_of_two_writers_of_one_generation_one_wins_and_the_other_sees_it(kafka: 
     assert first.by != second.by
     for racer in racers:
         assert racer.table().routes[alias.name] == first
-        assert racer.rollouts.active[alias.name].state is State.LOADING
+        assert racer.rollouts.active[alias.name].state is RolloutState.LOADING
     until(lambda: alias.route == first, "everyone reads the same")
     for racer in racers:
         racer.rollouts.tick(now_ms())
@@ -171,12 +171,12 @@ def test_a_writer_that_has_not_read_on_writes_into_the_void(kafka: KafkaSettings
     racer = Racer(alias, "stale", tmp_path, threading.Barrier(1))
     before = racer.table()
     alias.promote("other")
-    racer.rollouts._table = lambda: before
+    racer.rollouts._context.table = lambda: before
     racer.rollouts.tick(now_ms())
     lost = alias.records[-1]
     assert (lost.by, lost.generation, lost.canary) == ("controller/stale", 2, alias.versions["new"])
     assert (alias.route.generation, alias.route.champion, alias.route.canary) == (2, alias.versions["other"], None)
-    racer.rollouts._table = racer.table
+    racer.rollouts._context.table = racer.table
     until(lambda: racer.table().routes[alias.name].by == "human", "it reads on")
     written = len(alias.records)
     racer.rollouts.tick(now_ms())
@@ -203,7 +203,7 @@ def process(kafka: KafkaSettings, folder: Path) -> Iterator[subprocess.Popen[byt
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
-def test_a_controller_that_slept_through_a_humans_word_changes_nothing(kafka: KafkaSettings, tmp_path: Path) -> None:
+def test_a_controller_that_slept_through_a_humans_act_changes_nothing(kafka: KafkaSettings, tmp_path: Path) -> None:
     alias = Alias(kafka, "asleep")
     alias.attest()
     alias.put(RESULTS, alias.result)
@@ -214,6 +214,10 @@ def test_a_controller_that_slept_through_a_humans_word_changes_nothing(kafka: Ka
         alias.replies(10)  # all that is lacking for its promotion
         human = alias.promote("other")
         os.kill(controller.pid, signal.SIGCONT)
-        until(lambda: any(f"was written by {human.by}" in each for each in alias.told), "it sees the human's word", 60)
+        until(
+            lambda: any(f"was written by {human.by}" in each for each in alias.summaries),
+            "it sees the human",
+            60,
+        )
         assert alias.route == human
         assert max(each.generation for each in alias.records) == human.generation

@@ -9,14 +9,14 @@ import pytest
 
 from serving.rollout.guard import (
     Guard,
-    Outcome,
-    Watch,
+    PostPromotionGuard,
+    ReplyOutcome,
+    post_promotion_verdict,
     start_guard,
-    start_watch,
+    start_post_promotion,
     update_guard,
-    update_watch,
+    update_post_promotion,
     verdict,
-    watch_verdict,
 )
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def fires_after(
     for i in range(most):
         candidate = rng.random() < 0.5
         bad = rng.random() < (canary_rate if candidate else champion_rate)
-        guard = update_guard(guard, [Outcome(candidate, **(HARMFUL if bad else FINE)[harm])])
+        guard = update_guard(guard, [ReplyOutcome(candidate, **(HARMFUL if bad else FINE)[harm])])
         if verdict(guard).state == "fired":
             return i
     return None
@@ -64,8 +64,8 @@ def runs(rates: tuple[float, float], alpha: float, count: int, outcomes: int, se
         guard, at = start_guard(0.05, alpha), None
         for _ in range(outcomes // 50):
             sides = [rng.random() < 0.5 for _ in range(50)]
-            told = [(ours, [rng.random() < rates[ours] for _ in ALL]) for ours in sides]
-            guard = update_guard(guard, [Outcome(ours, error=e, slow=s, wrong=w) for ours, (e, s, w) in told])
+            seen = [(ours, [rng.random() < rates[ours] for _ in ALL]) for ours in sides]
+            guard = update_guard(guard, [ReplyOutcome(ours, error=e, slow=s, wrong=w) for ours, (e, s, w) in seen])
             if verdict(guard).state == "fired":
                 at = guard.replies
                 break
@@ -90,7 +90,7 @@ def test_twenty_points_of_errors_are_noticed_within_about_a_hundred_replies() ->
         while verdict(guard).state == "ok" and guard.replies < 400:
             sides = [rng.random() < 0.5 for _ in range(10)]
             guard = update_guard(
-                guard, [Outcome(ours, error=ours and rng.random() < 0.2, slow=False) for ours in sides]
+                guard, [ReplyOutcome(ours, error=ours and rng.random() < 0.2, slow=False) for ours in sides]
             )
         found.append(guard.replies)
     assert sorted(found)[15] <= 120
@@ -103,7 +103,11 @@ def test_a_better_canary_and_silence_are_fine() -> None:
 
 
 def test_replies_are_counted_and_labels_are_not() -> None:
-    outcomes = [Outcome(True, error=False, slow=False), Outcome(True, wrong=True), Outcome(False, error=True)]
+    outcomes = [
+        ReplyOutcome(True, error=False, slow=False),
+        ReplyOutcome(True, wrong=True),
+        ReplyOutcome(False, error=True),
+    ]
     guard = update_guard(start_guard(0.05, 0.01), outcomes)
     assert guard.replies == 1
     numbers = verdict(guard).numbers
@@ -111,20 +115,20 @@ def test_replies_are_counted_and_labels_are_not() -> None:
 
 
 def test_the_guard_goes_through_json_and_goes_on_the_same() -> None:
-    guard = update_guard(start_guard(0.05, 0.01), [Outcome(i % 2 == 0, error=i % 3 == 0) for i in range(20)])
+    guard = update_guard(start_guard(0.05, 0.01), [ReplyOutcome(i % 2 == 0, error=i % 3 == 0) for i in range(20)])
     again = msgspec.json.decode(msgspec.json.encode(guard), type=Guard)
-    more = [Outcome(True, error=True)] * 5 + [Outcome(False, error=False)] * 5
+    more = [ReplyOutcome(True, error=True)] * 5 + [ReplyOutcome(False, error=False)] * 5
     assert verdict(update_guard(again, more)) == verdict(update_guard(guard, more))
 
 
-def watched(champion_bad: int, champion_count: int) -> Watch:
-    outcomes = [Outcome(False, wrong=i < champion_bad) for i in range(champion_count)]
-    return start_watch(update_guard(start_guard(0.05, 0.01), outcomes))
+def watched(champion_bad: int, champion_count: int) -> PostPromotionGuard:
+    outcomes = [ReplyOutcome(False, wrong=i < champion_bad) for i in range(champion_count)]
+    return start_post_promotion(update_guard(start_guard(0.05, 0.01), outcomes))
 
 
 def test_a_new_champion_that_turns_bad_is_noticed() -> None:
-    watch = update_watch(watched(2, 100), [Outcome(True, wrong=True)] * 20)
-    found = watch_verdict(watch)
+    watch = update_post_promotion(watched(2, 100), [ReplyOutcome(True, wrong=True)] * 20)
+    found = post_promotion_verdict(watch)
     assert found.state == "fired"
     assert found.reason.startswith("wrong")
 
@@ -133,11 +137,13 @@ def test_a_new_champion_as_bad_as_the_old_one_is_kept() -> None:
     rng = random.Random(4)
     watch = watched(50, 100)
     for _ in range(300):
-        watch = update_watch(watch, [Outcome(True, wrong=rng.random() < 0.5), Outcome(False, wrong=True)])
-        assert watch_verdict(watch).state == "ok"
+        watch = update_post_promotion(
+            watch, [ReplyOutcome(True, wrong=rng.random() < 0.5), ReplyOutcome(False, wrong=True)]
+        )
+        assert post_promotion_verdict(watch).state == "ok"
 
 
 def test_what_was_never_counted_of_the_old_champion_is_not_watched() -> None:
-    watch = update_watch(watched(1, 10), [Outcome(True, error=True)] * 50)
-    assert watch_verdict(watch).state == "ok"
+    watch = update_post_promotion(watched(1, 10), [ReplyOutcome(True, error=True)] * 50)
+    assert post_promotion_verdict(watch).state == "ok"
     assert set(watch.baselines) == {"wrong"}

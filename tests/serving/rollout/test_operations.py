@@ -1,4 +1,4 @@
-"""An operator's word is recorded first, and wins over whoever was faster."""
+"""An operator's act is recorded first, and wins over any writer that was faster."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from serving.rollout import operations
-from serving.rollout.changes import Limits
+from serving.rollout.changes import EngineLimits
 from streams.events import RetrainReported, RetrainStatus, RouteWritten
 from streams.log.read import KafkaSettings
 from streams.topics import RESULTS, ROUTES
-from tests.serving.support.fake_log import FakeLog, route
+from tests.serving.support.fake_log import AdminLog, route
 
 KAFKA = KafkaSettings()
 NEW = "support-cccccccccccc"
@@ -18,13 +18,13 @@ DIGEST = "c" * 64
 
 
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> FakeLog:
-    log = FakeLog.under(monkeypatch)
+def log(monkeypatch: pytest.MonkeyPatch) -> AdminLog:
+    log = AdminLog.under(monkeypatch)
     log.put(ROUTES, route())
     return log
 
 
-def faster(log: FakeLog, times: int = 1, **changes: object) -> None:
+def faster(log: AdminLog, times: int = 1, **changes: object) -> None:
     """An automatic actor writes the same generation first, so many times."""
     left = [times]
 
@@ -37,7 +37,7 @@ def faster(log: FakeLog, times: int = 1, **changes: object) -> None:
     log.before_route = write
 
 
-def test_every_change_is_in_the_ledger_before_it_is_in_force(log: FakeLog) -> None:
+def test_every_change_is_in_the_ledger_before_it_is_in_force(log: AdminLog) -> None:
     log.before_route = lambda ours: seen.append(log.decisions[-1].id == ours.cause)
     seen: list[bool] = []
     written = operations.pause(KAFKA, "support", "admin/ann")
@@ -47,33 +47,33 @@ def test_every_change_is_in_the_ledger_before_it_is_in_force(log: FakeLog) -> No
     assert (decision.inputs["action"], decision.output["paused"]) == ("pause", True)
 
 
-def test_a_pause_takes_effect_though_a_controller_was_faster(log: FakeLog) -> None:
+def test_a_pause_takes_effect_though_a_controller_was_faster(log: AdminLog) -> None:
     faster(log, canary=NEW, weight=0.5, adapters={**route().adapters, NEW: DIGEST})
     written = operations.pause(KAFKA, "support", "cli")
     assert (written.generation, written.paused, written.canary, written.weight) == (3, True, NEW, 0.5)
     assert operations.routes(KAFKA)["support"] == written
 
 
-def test_a_promotion_takes_effect_though_a_controller_was_faster(log: FakeLog) -> None:
+def test_a_promotion_takes_effect_though_a_controller_was_faster(log: AdminLog) -> None:
     faster(log, times=3)
     written = operations.promote(KAFKA, "support", NEW, DIGEST, "cli")
     assert (written.generation, written.champion, written.previous) == (5, NEW, route().champion)
 
 
-def test_a_rollback_is_of_the_champion_that_the_operator_saw(log: FakeLog) -> None:
+def test_a_rollback_is_of_the_champion_that_the_operator_saw(log: AdminLog) -> None:
     faster(log, champion=NEW, previous=route().champion, adapters={**route().adapters, NEW: DIGEST})
     with pytest.raises(RuntimeError, match=f"{NEW} serves by now, not {route().champion}"):
         operations.rollback(KAFKA, "support", "cli")
     assert operations.routes(KAFKA)["support"].champion == NEW
 
 
-def test_one_who_is_always_faster_is_told_of(log: FakeLog) -> None:
+def test_one_who_is_always_faster_is_reported(log: AdminLog) -> None:
     faster(log, times=99)
     with pytest.raises(RuntimeError, match="others wrote 10 generations in a row"):
         operations.pause(KAFKA, "support", "cli")
 
 
-def test_everything_is_paused_and_resumed_with_one_word(log: FakeLog) -> None:
+def test_everything_is_paused_and_resumed_at_once(log: AdminLog) -> None:
     log.put(ROUTES, route("billing"))
     assert [each.alias for each in operations.pause_all(KAFKA, "cli")] == ["billing", "support"]
     assert all(each.paused for each in operations.routes(KAFKA).values())
@@ -81,7 +81,7 @@ def test_everything_is_paused_and_resumed_with_one_word(log: FakeLog) -> None:
     assert not any(each.paused for each in operations.routes(KAFKA).values())
 
 
-def test_one_alias_that_cannot_be_paused_keeps_no_other_from_it(log: FakeLog) -> None:
+def test_one_alias_that_cannot_be_paused_keeps_no_other_from_it(log: AdminLog) -> None:
     log.put(ROUTES, route("billing"))
 
     def write(ours: RouteWritten) -> None:
@@ -94,16 +94,16 @@ def test_one_alias_that_cannot_be_paused_keeps_no_other_from_it(log: FakeLog) ->
     assert operations.routes(KAFKA)["support"].paused
 
 
-def test_what_does_not_fit_writes_nothing(log: FakeLog) -> None:
+def test_what_does_not_fit_writes_nothing(log: AdminLog) -> None:
     with pytest.raises(ValueError, match="3 versions are wanted at once, max_loras is 2"):
-        operations.shadow(KAFKA, "support", NEW, "cli", digest=DIGEST, limits=Limits(2, 16))
+        operations.shadow(KAFKA, "support", NEW, "cli", digest=DIGEST, limits=EngineLimits(2, 16))
     with pytest.raises(ValueError, match="its rank is 64, max_lora_rank is 16"):
-        operations.promote(KAFKA, "support", NEW, DIGEST, "cli", limits=Limits(4, 16), rank=64)
+        operations.promote(KAFKA, "support", NEW, DIGEST, "cli", limits=EngineLimits(4, 16), rank=64)
     assert log.decisions == []
     assert len(log.routes) == 1
 
 
-def test_a_shadows_digest_is_what_the_log_says(log: FakeLog) -> None:
+def test_a_shadows_digest_is_what_the_log_says(log: AdminLog) -> None:
     with pytest.raises(operations.UnknownVersion, match=f"{NEW}: no route and no retraining of support named it"):
         operations.shadow(KAFKA, "support", NEW, "cli")
     made = RetrainReported(

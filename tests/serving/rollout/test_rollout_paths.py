@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: two controllers, a human, restarts, races, late words and lost ones."""
+"""Whatever happens, in whatever order: two controllers, a human, restarts, races, late records and lost ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from serving.rollout.state import State
+from serving.rollout.state import RolloutState
 from streams.events import Event, RouteWritten
 from streams.topics import Topic
 from tests.serving.support.rollout_world import HUMAN, NEW, OLD, SETTINGS, RolloutWorld
@@ -21,15 +21,15 @@ LONGEST_S = SETTINGS.loading_timeout_s + SETTINGS.canary_timeout_s + 1
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.rollout.runner.PATIENCE_S", 0.0)
-    monkeypatch.setattr("serving.rollout.runner.SEEN_WITHIN_S", 0.0)
+    monkeypatch.setattr("serving.rollout.alias.PATIENCE_S", 0.0)
+    monkeypatch.setattr("serving.rollout.alias.SEEN_WITHIN_S", 0.0)
 
 
 class Paths(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = RolloutWorld()
-        self.word: RouteWritten | None = None  # the last human route that ended every rollout
+        self.human_route: RouteWritten | None = None  # the last human route that ended every rollout
 
     @rule(i=MEMBERS)
     def a_controller_looks(self, i: int) -> None:
@@ -84,35 +84,39 @@ class Paths(RuleBasedStateMachine):
     def a_replica_goes_for_good(self, name: str) -> None:
         self.world.attestations.pop(name, None)
 
-    @rule(seconds=st.sampled_from([0.5, 5.0, 16.0, 61.0]), heard=st.booleans())
-    def time_passes(self, seconds: float, heard: bool) -> None:
+    @rule(seconds=st.sampled_from([0.5, 5.0, 16.0, 61.0]), fresh=st.booleans())
+    def time_passes(self, seconds: float, fresh: bool) -> None:
         self.world.pass_s(seconds)
-        if heard:
+        if fresh:
             self.world.refresh()
 
     @rule(what=st.sampled_from(sorted(HUMAN)))
     def a_human_speaks(self, what: str) -> None:
         before, begun = self.world.route, any(each.request for each in self.world.routes)
         self.world.human(what)
-        said = self.world.route is not before and what in ("promote another", "promote the candidate", "roll back")
-        if said and (begun or self.word is not None):
-            self.word = self.world.route
+        sent = self.world.route is not before and what in ("promote another", "promote the candidate", "roll back")
+        if sent and (begun or self.human_route is not None):
+            self.human_route = self.world.route
 
     @invariant()
     def a_humans_route_stands_until_a_human_changes_it(self) -> None:
-        if self.word is not None:
+        if self.human_route is not None:
             route = self.world.route
-            assert (route.champion, route.canary, route.previous) == (self.word.champion, None, self.word.previous)
+            assert (route.champion, route.canary, route.previous) == (
+                self.human_route.champion,
+                None,
+                self.human_route.previous,
+            )
 
     @invariant()
-    def nobody_was_made_canary_that_was_not_proven(self) -> None:
+    def no_one_was_made_canary_that_was_not_proven(self) -> None:
         assert self.world.route.canary in (None, NEW)
 
     @precondition(lambda self: self.world.over and self.world.decisions)
     @invariant()
-    def nobody_is_left_on_the_route_when_all_is_over(self) -> None:
+    def no_one_is_left_on_the_route_when_all_is_over(self) -> None:
         for member in self.world.members:
-            if member.read < len(self.world.routes) or member.rollouts._pending:
+            if member.read < len(self.world.routes) or any(each._pending for each in member.rollouts._aliases.values()):
                 return
         assert self.world.route.canary is None
 
@@ -133,7 +137,7 @@ TestPaths = Paths.TestCase
 TestPaths.settings = settings(max_examples=150, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 
 
-def grown(world: RolloutWorld, state: State, looks: int = 40) -> RolloutWorld:
+def grown(world: RolloutWorld, state: RolloutState, looks: int = 40) -> RolloutWorld:
     """All goes well until both controllers are in the state."""
     for _ in range(looks):
         if world.states == [state, state]:
@@ -148,7 +152,7 @@ def grown(world: RolloutWorld, state: State, looks: int = 40) -> RolloutWorld:
 
 def test_a_pause_in_the_very_moment_of_the_promotion_leaves_the_canary_guarded() -> None:
     """The pause wins the generation; the controller had already decided."""
-    world = grown(RolloutWorld(), State.CANARY)
+    world = grown(RolloutWorld(), RolloutState.CANARY)
     world.replies("good", 10)
     world.human("pause")
     for member in world.members:
@@ -156,7 +160,7 @@ def test_a_pause_in_the_very_moment_of_the_promotion_leaves_the_canary_guarded()
     for member in world.members:
         member.look()
     assert (world.route.champion, world.route.canary, world.route.paused) == (OLD, NEW, True)
-    assert world.states == [State.CANARY, State.CANARY]
+    assert world.states == [RolloutState.CANARY, RolloutState.CANARY]
     for _ in range(12):
         world.replies("failing", 5)
         for member in world.members:
@@ -189,7 +193,7 @@ def test_a_plan_that_could_not_begin_is_void_once_another_controller_is_through_
 
 def test_a_pause_in_the_very_moment_of_the_withdrawal_leaves_the_canary_guarded() -> None:
     """The pause wins the generation that was to withdraw it; the controller had thought it was done."""
-    world = grown(RolloutWorld(), State.CANARY)
+    world = grown(RolloutWorld(), RolloutState.CANARY)
     world.members.pop()
     world.human("pause")
     world.replies("failing", 30)
@@ -200,7 +204,7 @@ def test_a_pause_in_the_very_moment_of_the_withdrawal_leaves_the_canary_guarded(
 
 
 def test_a_withdrawal_that_was_never_written_and_lost_its_generation_is_made_again() -> None:
-    world = grown(RolloutWorld(), State.CANARY)
+    world = grown(RolloutWorld(), RolloutState.CANARY)
     world.members.pop()
     member = world.members[0]
     world.replies("failing", 30)
@@ -210,7 +214,7 @@ def test_a_withdrawal_that_was_never_written_and_lost_its_generation_is_made_aga
             raise SystemExit
         member.append(topic, event, id=id, time_ms=time_ms)
 
-    member.rollouts._append = dies
+    member.rollouts._context.append = dies
     with pytest.raises(SystemExit):
         member.rollouts.tick(world.now_ms)
     member.start()
@@ -223,7 +227,7 @@ def test_a_withdrawal_that_was_never_written_and_lost_its_generation_is_made_aga
 
 
 def test_a_controller_that_dies_leaves_the_watch_to_the_other() -> None:
-    world = grown(RolloutWorld(), State.PROMOTED)
+    world = grown(RolloutWorld(), RolloutState.PROMOTED)
     world.members.pop(0)
     for _ in range(20):
         world.replies("failing", 5)
@@ -234,10 +238,10 @@ def test_a_controller_that_dies_leaves_the_watch_to_the_other() -> None:
 
 @pytest.mark.parametrize("i", [0, 1])
 def test_a_watch_goes_on_after_a_restart_though_there_are_two_who_tell(i: int) -> None:
-    world = grown(RolloutWorld(), State.PROMOTED)
+    world = grown(RolloutWorld(), RolloutState.PROMOTED)
     world.members = [world.members[i]]
     world.members[0].start()
-    assert world.states == [State.PROMOTED]
+    assert world.states == [RolloutState.PROMOTED]
     for _ in range(20):
         world.replies("failing", 5)
         world.members[0].look()
@@ -245,7 +249,7 @@ def test_a_watch_goes_on_after_a_restart_though_there_are_two_who_tell(i: int) -
 
 
 def test_the_candidate_promoted_by_a_human_is_the_humans() -> None:
-    world = grown(RolloutWorld(), State.CANARY)
+    world = grown(RolloutWorld(), RolloutState.CANARY)
     world.human("promote the candidate")
     for _ in range(20):
         world.replies("failing", 5)

@@ -10,7 +10,7 @@ import pytest
 
 from serving.rollout.controller import Controller
 from serving.rollout.runner import Rollouts
-from serving.rollout.state import State
+from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
 from streams.events import Event, RetrainStatus, RouteWritten
@@ -18,12 +18,21 @@ from streams.identity import adapter_path
 from streams.log.read import KafkaSettings, Record
 from streams.topics import Topic
 from tests.serving.support.adapter_files import store
-from tests.serving.support.rollout_world import ALIAS, FIRST, NEW, OLD, OTHER, OTHER_DIGEST, Member, RolloutWorld
+from tests.serving.support.rollout_world import (
+    ALIAS,
+    FIRST,
+    NEW,
+    OLD,
+    OTHER,
+    OTHER_DIGEST,
+    ControllerMember,
+    RolloutWorld,
+)
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.rollout.runner.PATIENCE_S", 0.0)
+    monkeypatch.setattr("serving.rollout.alias.PATIENCE_S", 0.0)
 
 
 @pytest.fixture
@@ -33,11 +42,11 @@ def world() -> RolloutWorld:
     return world
 
 
-def member(world: RolloutWorld) -> Member:
+def member(world: RolloutWorld) -> ControllerMember:
     return world.members[0]
 
 
-def to(world: RolloutWorld, state: State) -> None:
+def to(world: RolloutWorld, state: RolloutState) -> None:
     for _ in range(30):
         if world.states == [state]:
             return
@@ -60,7 +69,7 @@ def test_a_decision_is_in_the_ledger_before_its_route_is_written(world: RolloutW
     assert {each.id for each in world.decisions} >= {each.cause for each in world.routes[1:]}
 
 
-def test_a_decision_whose_route_was_never_written_is_carried_out_by_whoever_starts(world: RolloutWorld) -> None:
+def test_a_decision_whose_route_was_never_written_is_carried_out_at_the_next_start(world: RolloutWorld) -> None:
     appended = member(world).append
 
     def dies(topic: Topic, event: Event, *, id: str, time_ms: int) -> None:
@@ -68,7 +77,7 @@ def test_a_decision_whose_route_was_never_written_is_carried_out_by_whoever_star
             raise SystemExit
         appended(topic, event, id=id, time_ms=time_ms)
 
-    member(world).rollouts._append = dies
+    member(world).rollouts._context.append = dies
     with pytest.raises(SystemExit):
         member(world).rollouts.tick(world.now_ms)
     assert len(world.decisions) == 1
@@ -105,7 +114,7 @@ def test_a_promotion_that_was_proven_against_another_champion_is_void(world: Rol
 
 
 def test_a_rollout_that_another_controller_ended_is_not_begun_again(world: RolloutWorld) -> None:
-    world.members.append(Member(world, "late"))
+    world.members.append(ControllerMember(world, "late"))
     member(world).look()
     assert world.route.canary == NEW
     world.pass_s(world.settings.loading_timeout_s + world.settings.canary_timeout_s + 1)
@@ -135,7 +144,7 @@ def test_what_is_no_proof_begins_nothing(world: RolloutWorld, changes: dict[str,
 
 
 def test_scores_that_come_twice_count_once(world: RolloutWorld) -> None:
-    to(world, State.CANARY)
+    to(world, RolloutState.CANARY)
     record = world.batch("good", 2)
     for _ in range(5):
         member(world).rollouts.score(record)
@@ -145,13 +154,13 @@ def test_scores_that_come_twice_count_once(world: RolloutWorld) -> None:
     assert guard.replies == 2
 
 
-def test_offsets_of_a_topic_made_anew_count_from_0_again(world: RolloutWorld) -> None:
-    to(world, State.CANARY)
-    for id, first in (("known", 900_000), ("anew", 0)):
+def test_offsets_of_a_topic_made_again_count_from_0_again(world: RolloutWorld) -> None:
+    to(world, RolloutState.CANARY)
+    for id, first in (("known", 900_000), ("made again", 0)):
         world.offsets = itertools.count(first)
         record = world.batch("good", 2)
-        told = msgspec.structs.replace(record.event, topic_id=id)
-        member(world).rollouts.score(Record(record.partition, record.offset, record.timestamp_ms, told))
+        batch = msgspec.structs.replace(record.event, topic_id=id)
+        member(world).rollouts.score(Record(record.partition, record.offset, record.timestamp_ms, batch))
     member(world).look()
     guard = member(world).rollouts.active[ALIAS].guard
     assert guard is not None
@@ -159,16 +168,16 @@ def test_offsets_of_a_topic_made_anew_count_from_0_again(world: RolloutWorld) ->
 
 
 def test_a_score_of_before_the_canary_counts_nothing(world: RolloutWorld) -> None:
-    to(world, State.CANARY)
+    to(world, RolloutState.CANARY)
     world.replies("failing", 30, age_s=60.0)
     member(world).look()
-    assert world.states == [State.CANARY]
+    assert world.states == [RolloutState.CANARY]
 
 
 def test_labels_that_come_after_the_promotion_still_roll_it_back(world: RolloutWorld) -> None:
-    to(world, State.CANARY)
+    to(world, RolloutState.CANARY)
     world.replies("right", 5)
-    to(world, State.PROMOTED)
+    to(world, RolloutState.PROMOTED)
     for _ in range(10):
         world.pass_s(5)
         world.refresh()
@@ -196,13 +205,13 @@ def controller(tmp_path: Path) -> Controller:
     return Controller(kafka, ControllerSettings(), follower, "controller/x", tmp_path / "adapters")
 
 
-def test_a_candidate_that_no_engine_may_read_is_told_before_it_is_loaded(tmp_path: Path) -> None:
+def test_a_candidate_that_no_engine_may_read_is_reported_before_it_is_loaded(tmp_path: Path) -> None:
     root = tmp_path / "adapters"
     root.mkdir()
     (_, good), (_, high), (_, bad) = store(root, "1"), store(root, "2", r=64), store(root, "3")
     (adapter_path(root, "support", bad) / "adapter_model.pt").write_bytes(b"")
-    told = controller(tmp_path)._unfit
-    assert told("support", good) == ""
-    assert "its rank is 64, max_lora_rank is 16" in told("support", high)
-    assert "a pickle runs code" in told("support", bad)
-    assert told("support", "f" * 64) == "", "not here: the replicas look at their own"
+    unfit = controller(tmp_path)._unfit
+    assert unfit("support", good) == ""
+    assert "its rank is 64, max_lora_rank is 16" in unfit("support", high)
+    assert "a pickle runs code" in unfit("support", bad)
+    assert unfit("support", "f" * 64) == "", "not here: the replicas look at their own"

@@ -1,4 +1,4 @@
-"""Adapters as files, made without torch: one LoRA pair whose bytes are the given word."""
+"""Adapters as files, made without torch: one LoRA pair whose bytes are the given text."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 BASE = "base-model"
 
 
-def write(folder: Path, word: str = "weights", *, r: int = 8, **config: Any) -> Path:
-    """An adapter of rank `r`; different words are different bytes."""
+def write(folder: Path, text: str = "weights", *, r: int = 8, **config: Any) -> Path:
+    """An adapter of rank `r`; different texts are different bytes."""
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": r, **config}))
-    (folder / "adapter_model.safetensors").write_bytes(weights(word, r))
+    (folder / "adapter_model.safetensors").write_bytes(weights(text, r))
     return folder
 
 
 def weights(
-    word: str,
+    text: str,
     r: int = 8,
     names: tuple[str, str] = ("lora_A.weight", "lora_B.weight"),
     extra: dict[str, Any] | None = None,
 ) -> bytes:
     """A safetensors file; `extra` goes into its header."""
-    data = (word.encode() * 64)[: 16 * r].ljust(16 * r, b"\0")
+    data = (text.encode() * 64)[: 16 * r].ljust(16 * r, b"\0")
     half = len(data) // 2
     header: dict[str, Any] = {
         f"{LAYER}.{names[0]}": {"dtype": "U8", "shape": [r, half // r], "data_offsets": [0, half]},
@@ -35,13 +35,13 @@ def weights(
         "__metadata__": {"format": "pt"},
         **(extra or {}),
     }
-    told = json.dumps(header).encode()
-    return len(told).to_bytes(8, "little") + told + data
+    encoded = json.dumps(header).encode()
+    return len(encoded).to_bytes(8, "little") + encoded + data
 
 
-def store(root: Path, word: str, alias: str = "support", **config: Any) -> tuple[str, str]:
+def store(root: Path, text: str, alias: str = "support", **config: Any) -> tuple[str, str]:
     """The adapter at its address under the root: its version and digest."""
-    folder = write(root / f".new-{word}", word, **config)
+    folder = write(root / f".new-{text}", text, **config)
     digest = adapter_digest(folder, BASE)
     path = adapter_path(root, alias, digest)
     path.parent.mkdir(exist_ok=True)

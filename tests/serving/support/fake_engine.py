@@ -72,8 +72,8 @@ class FakeEngine:
             return web.json_response(response(body, self.output))
         reply = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
         await reply.prepare(request)
-        for kind, told in response_events(body, self.output):
-            await reply.write(f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}\n\n".encode())
+        for kind, fields in response_events(body, self.output):
+            await reply.write(f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode())
         return reply
 
     async def _answer(self, request: web.Request, *, chat: bool) -> web.StreamResponse:
@@ -94,8 +94,8 @@ class FakeEngine:
 
     def _refusal(self, body: dict[str, Any]) -> web.Response | None:
         if self.mode == "lost":
-            told = {"message": f"The model `{body['model']}` does not exist.", "type": "NotFoundError", "code": 404}
-            return web.json_response({"error": told}, status=404)
+            error = {"message": f"The model `{body['model']}` does not exist.", "type": "NotFoundError", "code": 404}
+            return web.json_response({"error": error}, status=404)
         if self.mode == "error":
             return web.json_response({"error": {"message": "engine dead", "type": "InternalServerError"}}, status=500)
         if self.mode == "bad request":
@@ -136,7 +136,7 @@ def scripted(body: dict[str, Any], script: list[list[dict[str, Any]]]) -> list[d
     return [{**base, "choices": choices} for choices in script]
 
 
-def response(body: dict[str, Any], told: list[dict[str, Any]]) -> dict[str, Any]:
+def response(body: dict[str, Any], given: list[dict[str, Any]]) -> dict[str, Any]:
     content = [{"type": "output_text", "text": "".join(WORDS), "annotations": []}]
     output: list[dict[str, Any]] = [{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}]
     output.append({"type": "message", "role": "assistant", "content": content})
@@ -146,7 +146,7 @@ def response(body: dict[str, Any], told: list[dict[str, Any]]) -> dict[str, Any]
         "object": "response",
         "created_at": 1,
         "model": body["model"],
-        "output": told or output,
+        "output": given or output,
         "parallel_tool_calls": True,
         "status": "completed",
         "tool_choice": "auto",
@@ -157,23 +157,23 @@ def response(body: dict[str, Any], told: list[dict[str, Any]]) -> dict[str, Any]
 
 def response_events(body: dict[str, Any], output: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     begun = {**response(body, output), "output": [], "usage": None, "status": "in_progress"}
-    told: list[tuple[str, dict[str, Any]]] = [("response.created", {"response": begun})]
+    events: list[tuple[str, dict[str, Any]]] = [("response.created", {"response": begun})]
     where = {"item_id": "m", "output_index": 1, "content_index": 0, "logprobs": []}
-    words = [] if output else WORDS
-    told += [("response.output_item.added", {"item": item, "output_index": i}) for i, item in enumerate(output)]
-    told += [("response.output_text.delta", {"delta": word, **where}) for word in words]
-    told.append(("response.completed", {"response": response(body, output)}))
-    return [(kind, {**each, "sequence_number": i}) for i, (kind, each) in enumerate(told)]
+    texts = [] if output else WORDS
+    events += [("response.output_item.added", {"item": item, "output_index": i}) for i, item in enumerate(output)]
+    events += [("response.output_text.delta", {"delta": piece, **where}) for piece in texts]
+    events.append(("response.completed", {"response": response(body, output)}))
+    return [(kind, {**each, "sequence_number": i}) for i, (kind, each) in enumerate(events)]
 
 
 def chunks(body: dict[str, Any], chat: bool) -> list[dict[str, Any]]:
     kind = "chat.completion.chunk" if chat else "text_completion"
     base = {"id": "x-1", "object": kind, "created": 1, "model": body["model"]}
     made = []
-    for word in ["", *WORDS]:
-        shape: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
-        told = logprobs(body, [word], chat) if word else None
-        made.append({**base, "choices": [{"index": 0, **shape, "logprobs": told, "finish_reason": None}]})
+    for piece in ["", *WORDS]:
+        shape: dict[str, Any] = {"delta": {"content": piece}} if chat else {"text": piece}
+        scores = logprobs(body, [piece], chat) if piece else None
+        made.append({**base, "choices": [{"index": 0, **shape, "logprobs": scores, "finish_reason": None}]})
     last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
     named = {"system_fingerprint": FINGERPRINT}  # in the very last chunk only, as vLLM does
     usage = bool((body.get("stream_options") or {}).get("include_usage"))
@@ -184,8 +184,10 @@ def chunks(body: dict[str, Any], chat: bool) -> list[dict[str, Any]]:
     return made
 
 
-def logprobs(body: dict[str, Any], words: list[str], chat: bool) -> dict[str, Any] | None:
+def logprobs(body: dict[str, Any], texts: list[str], chat: bool) -> dict[str, Any] | None:
     asked = body.get("logprobs")
     if chat:
-        return {"content": [{"token": word, "logprob": -0.5, "top_logprobs": []} for word in words]} if asked else None
-    return None if asked is None else {"tokens": words, "token_logprobs": [-0.5] * len(words)}
+        return (
+            {"content": [{"token": piece, "logprob": -0.5, "top_logprobs": []} for piece in texts]} if asked else None
+        )
+    return None if asked is None else {"tokens": texts, "token_logprobs": [-0.5] * len(texts)}

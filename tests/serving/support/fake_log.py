@@ -14,8 +14,8 @@ from streams.topics import LEDGER, ROUTES, Topic
 E = TypeVar("E", bound=Event)
 
 
-class FakeLog:
-    """`before_route`: called before each route is appended; whoever writes there is faster."""
+class AdminLog:
+    """`before_route`: called before each route is appended; a writer there is faster."""
 
     def __init__(self) -> None:
         self.records: dict[str, list[Event]] = {}
@@ -23,7 +23,7 @@ class FakeLog:
         self.problem: Exception | None = None
 
     @classmethod
-    def under(cls, monkeypatch: pytest.MonkeyPatch) -> FakeLog:
+    def under(cls, monkeypatch: pytest.MonkeyPatch) -> AdminLog:
         """In place of Kafka, for `serving.rollout.operations`."""
         log = cls()
         monkeypatch.setattr("serving.rollout.operations.read", log.read)

@@ -12,7 +12,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from serving.replica.probe import Measured
+from serving.replica.probe import ProbeReading
 from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
@@ -66,14 +66,14 @@ class EngineFake:
         if self.mute:
             raise TimeoutError("too busy")
 
-    async def probe(self, name: str) -> Measured:
+    async def probe(self, name: str) -> ProbeReading:
         if self.away or self.mute:
             self.probes_refused += 1
             raise TimeoutError("too busy")
         if name == "base":
-            return Measured(self.BASE_LOGPROBS)
+            return ProbeReading(self.BASE_LOGPROBS)
         self.probed.append(name)
-        return Measured(self.computes.get(name) or self._computed(self.names[name]))
+        return ProbeReading(self.computes.get(name) or self._computed(self.names[name]))
 
     def logprobs_of(self, version: str, digest: str, root: Path) -> dict[str, float]:
         """What every honest engine says."""
@@ -84,9 +84,9 @@ class EngineFake:
         return {"a": -found[0] / 32, "b": -found[1] / 32}
 
 
-class Place:
+class ReplicaScene:
     def __init__(self, root: Path, settings: ControllerSettings = SETTINGS) -> None:
-        self.root, self.settings, self.engine, self.said = root, settings, EngineFake(), list[ReplicaAttested]()
+        self.root, self.settings, self.engine, self.attested = root, settings, EngineFake(), list[ReplicaAttested]()
         self.routing = RouteTable()
         self.log_away, self.log_takes_s = False, 0.0
         self.ours = Reconciler(
@@ -98,11 +98,11 @@ class Place:
             raise TimeoutError("no broker")
         time.sleep(self.log_takes_s)
         assert isinstance(event, ReplicaAttested)
-        self.said.append(event)
+        self.attested.append(event)
         self.routing = self.routing.with_attestation(event)
 
-    def adapter(self, word: str) -> tuple[str, str]:
-        return store(self.root, word)
+    def adapter(self, text: str) -> tuple[str, str]:
+        return store(self.root, text)
 
     def route(
         self, generation: int, adapters: dict[str, str], champion: str, alias: str = "support", **others: Any
@@ -112,7 +112,7 @@ class Place:
         )
         self.routing = self.routing.with_route(written)
 
-    def peer(self, name: str, told: dict[str, tuple[str, dict[str, float]]]) -> None:
+    def peer(self, name: str, measured: dict[str, tuple[str, dict[str, float]]]) -> None:
         """Another replica attests these versions, with their digests and fingerprints, for a while already."""
         now_ms = time.time_ns() // 1_000_000
         attested = ReplicaAttested(
@@ -121,9 +121,9 @@ class Place:
             time_ms=now_ms,
             healthy=True,
             base_model=BASE,
-            versions={version: digest for version, (digest, _) in told.items()},
+            versions={version: digest for version, (digest, _) in measured.items()},
             generations={},
-            probes={version: Probe(logprobs=seen, since_ms=now_ms - 1_000) for version, (_, seen) in told.items()},
+            probes={version: Probe(logprobs=seen, since_ms=now_ms - 1_000) for version, (_, seen) in measured.items()},
         )
         self.routing = self.routing.with_attestation(attested)
 
@@ -139,12 +139,12 @@ class Place:
 
     async def until(self, holds: Callable[[], bool], within_s: float = 20.0) -> None:
         deadline = time.monotonic() + within_s
-        while not (self.said and holds()):
+        while not (self.attested and holds()):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.005)
 
     async def settled(self) -> None:
-        """What was begun beside everything else is done."""
+        """What was begun next to everything else is done."""
         await asyncio.sleep(0.01)
 
     def logged(self) -> AbstractContextManager[list[Any]]:

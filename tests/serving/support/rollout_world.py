@@ -17,7 +17,7 @@ from serving.rollout.guard import verdict
 from serving.rollout.machine import attested
 from serving.rollout.operations import in_force
 from serving.rollout.runner import Rollouts
-from serving.rollout.state import State, Step
+from serving.rollout.state import RolloutState, RolloutStep
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings
 from streams import codec
@@ -53,7 +53,7 @@ HUMAN: dict[str, Change] = {
 }
 
 
-class Member:
+class ControllerMember:
     """One controller process: what it has read of the log, and how its next appends go."""
 
     def __init__(self, world: RolloutWorld, name: str) -> None:
@@ -63,11 +63,11 @@ class Member:
         self.start()
 
     def start(self) -> None:
-        """Anew: everything it knows is in the log."""
+        """Start again: everything it knows is in the log."""
         self.read = len(self.world.routes)
         source, history = f"controller/{self.name}", lambda: list(self.world.routes)
         self.rollouts = Rollouts(self.world.settings, self.table, self.append, source, history=history)
-        self.rollouts.recall(self.world.decisions, self.world.routes)
+        self.rollouts.recover(self.world.decisions, self.world.routes)
         self.rollouts.offer(self.world.result)
 
     def table(self) -> RouteTable:
@@ -111,7 +111,7 @@ class RolloutWorld:
         )
         for name in ("r1", "r2", "r3"):
             self.attest(name)
-        self.members = [Member(self, "a"), Member(self, "b")]
+        self.members = [ControllerMember(self, "a"), ControllerMember(self, "b")]
 
     @property
     def route(self) -> RouteWritten:
@@ -135,7 +135,7 @@ class RolloutWorld:
         assert route.generation == before.generation + 1
         assert set(route.adapters) == {route.champion, route.canary, route.previous, route.shadow} - {None}
         decision = next(each for each in self.decisions if each.id == route.cause)
-        told = msgspec.convert(decision.output, Step)
+        done = msgspec.convert(decision.output, RolloutStep)
         withdrawn = route.canary is None and route.champion in (OLD, before.champion)
         assert withdrawn or not before.paused, "a pause stops everything but a withdrawal"
         assert before.shadow == route.shadow
@@ -144,16 +144,16 @@ class RolloutWorld:
         if route.champion == NEW:
             self._check_promotion(decision)
         else:
-            assert told.rollout.state is State.ROLLED_BACK
+            assert done.rollout.state is RolloutState.ROLLED_BACK
             assert (before.champion, before.request, route.champion) == (NEW, "request", OLD)
 
     def _check_promotion(self, decision: DecisionRecorded) -> None:
-        from serving.rollout.state import Observation, Rollout
+        from serving.rollout.state import Rollout, RolloutObservation
 
         before = msgspec.convert(decision.inputs["rollout"], Rollout)
-        seen = msgspec.convert(decision.inputs["observation"], Observation)
-        after = msgspec.convert(decision.output, Step).rollout
-        assert before.state is State.CANARY
+        seen = msgspec.convert(decision.inputs["observation"], RolloutObservation)
+        after = msgspec.convert(decision.output, RolloutStep).rollout
+        assert before.state is RolloutState.CANARY
         assert not seen.route.paused
         assert attested(self.settings, before, seen)
         well = [each for each in seen.replicas if each.healthy and seen.now_ms - each.time_ms <= 15_000]
@@ -204,7 +204,7 @@ class RolloutWorld:
             clients=["c"] * len(offsets),
             **columns,
         )
-        told = ScoreBatch(
+        batch = ScoreBatch(
             alias=ALIAS,
             source_topic=(INFERENCE if served else FEEDBACK).name,
             partition=0,
@@ -213,7 +213,7 @@ class RolloutWorld:
             descriptor_names=[],
             rows=rows,
         )
-        return Record(0, offsets[0], at, told)
+        return Record(0, offsets[0], at, batch)
 
     def replies(self, kind: str, count: int, *, age_s: float = 0.0) -> None:
         """Every controller follows the scores."""
@@ -225,12 +225,12 @@ class RolloutWorld:
         self.now_ms += int(seconds * 1000)
 
     def refresh(self) -> None:
-        """Every replica says again what it said last."""
+        """Every replica attests again what it attested last."""
         for name, last in list(self.attestations.items()):
             self.attestations[name] = msgspec.structs.replace(last, time_ms=self.now_ms)
 
     @property
-    def states(self) -> list[State | None]:
+    def states(self) -> list[RolloutState | None]:
         """Of each controller's rollout; None where it has none under way."""
         active = [member.rollouts.active.get(ALIAS) for member in self.members]
         return [each.state if each else None for each in active]

@@ -119,7 +119,7 @@ class Scene:
         """The events of so many requests; they come just after the replies."""
         return [e for e in await self._until(InferenceServed, count) if isinstance(e, InferenceServed)]
 
-    async def told(self, count: int = 1) -> list[FeedbackGiven]:
+    async def feedback(self, count: int = 1) -> list[FeedbackGiven]:
         return [e for e in await self._until(FeedbackGiven, count) if isinstance(e, FeedbackGiven)]
 
     async def _until(self, kind: type[Event], count: int) -> list[Event]:

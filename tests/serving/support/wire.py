@@ -1,4 +1,4 @@
-"""A client that says exactly what it is told to, byte for byte, and takes answers apart itself."""
+"""A client that sends exactly the bytes that the test gives it, and takes answers apart itself."""
 
 from __future__ import annotations
 
@@ -112,6 +112,6 @@ def asking(
     http: str = "1.1",
 ) -> bytes:
     """A request with its length; without a key where that is None."""
-    told = [f"{method} {path} HTTP/{http}", "host: test", f"content-length: {len(body)}", *headers]
-    told += [f"authorization: Bearer {key}"] if key is not None else []
-    return "\r\n".join([*told, "", ""]).encode("latin-1") + body
+    head = [f"{method} {path} HTTP/{http}", "host: test", f"content-length: {len(body)}", *headers]
+    head += [f"authorization: Bearer {key}"] if key is not None else []
+    return "\r\n".join([*head, "", ""]).encode("latin-1") + body

@@ -1,4 +1,4 @@
-"""Secrets that are none are not believed, what clients said is its owner's alone, no letter is a server's error."""
+"""Secrets and odd bytes: a bad secret is not taken, clients' texts are their owner's alone, no character is a 500."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def usual_umask() -> Any:
 
 @pytest.mark.parametrize("name", ["signing.key", "api.key"])
 @pytest.mark.parametrize(
-    ("content", "mode", "told"),
+    ("content", "mode", "expected"),
     [
         (b"", 0o600, "has 0 characters"),
         (b"\n", 0o600, "has 0 characters"),
@@ -65,7 +65,7 @@ def usual_umask() -> Any:
         (GOOD.encode(), 0o602, "lies open to everybody (mode 0602)"),
     ],
 )
-def test_a_secret_that_is_none_is_not_believed(name: str, content: bytes, mode: int, told: str, tmp_path: Path) -> None:
+def test_a_bad_secret_is_not_taken(name: str, content: bytes, mode: int, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "homeostat.toml"
     path.write_text(dump({"stack": {"var": str(tmp_path / "var")}}))
     config = load(path, {})
@@ -75,7 +75,7 @@ def test_a_secret_that_is_none_is_not_believed(name: str, content: bytes, mode: 
     file.chmod(mode)
     with pytest.raises(secrets.SecretError) as refused:
         secrets.signing_key(config) if name == "signing.key" else secrets.api_key(config)
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
     assert str(file) in str(refused.value)
 
 
@@ -113,11 +113,11 @@ def test_what_holds_texts_or_routes_is_its_owners_alone(tmp_path: Path) -> None:
     CursorFile(tmp_path / "spool").close()
     nothing = status.Status(time_ms=0, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0)
     status.write(tmp_path / "spool", nothing)
-    lake._replace(tmp_path / "lake" / "rows.parquet", pa.table({"text": ["what they said"]}), None)
+    lake._replace(tmp_path / "lake" / "rows.parquet", pa.table({"text": ["what they wrote"]}), None)
     follower = Follower(KafkaSettings(), tmp_path / "routes" / "gateway.json")
     follower._dirty = True
     follower._save()
-    put(tmp_path / "reports" / "page.html", b"what they said")
+    put(tmp_path / "reports" / "page.html", b"what they wrote")
     found = {each.relative_to(tmp_path): mode(each) for each in tmp_path.rglob("*")}
     assert {name for name, bits in found.items() if bits & 0o077} == set()
     assert len(found) >= 8
@@ -195,7 +195,7 @@ async def test_a_workers_metrics_are_served_to_this_machine_only(tmp_path: Path)
 
 
 def listeners(port: int) -> set[str]:
-    """The addresses of this machine at which somebody listens on the port."""
+    """The addresses of this machine at which a process listens on the port."""
     found = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         address, state = line.split()[1], line.split()[3]

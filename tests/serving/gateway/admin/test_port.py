@@ -15,7 +15,7 @@ from kafka.errors import KafkaTimeoutError
 from deploy.stack import ports
 from serving.gateway.admin.port import serving_admin
 from serving.gateway.errors import ApiError
-from serving.rollout.changes import Limits
+from serving.rollout.changes import EngineLimits
 from serving.rollout.operations import in_force
 from serving.routes.routing import RouteTable
 from streams import ledger
@@ -23,7 +23,7 @@ from streams.events import ReplicaAttested, RouteWritten
 from streams.identity import uuid7
 from streams.log.read import Appender, KafkaSettings
 from streams.topics import ROUTES
-from tests.serving.support.fake_log import FakeLog, route
+from tests.serving.support.fake_log import AdminLog, route
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FakeKeys:
 
 
 @dataclass
-class Answer:
+class AdminAnswer:
     status: int
     headers: Any
     text: str
@@ -64,17 +64,17 @@ class Port:
     def __init__(self, port: int, http: aiohttp.ClientSession) -> None:
         self.port, self.http = port, http
 
-    async def ask(self, method: str, path: str, body: Any = None, key: str | None = "ann") -> Answer:
+    async def ask(self, method: str, path: str, body: Any = None, key: str | None = "ann") -> AdminAnswer:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         url = f"http://127.0.0.1:{self.port}{path}"
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         async with self.http.request(method, url, data=data, headers=headers) as reply:
-            return Answer(reply.status, reply.headers, await reply.text())
+            return AdminAnswer(reply.status, reply.headers, await reply.text())
 
 
 @asynccontextmanager
 async def serving(
-    table: RouteTable, kafka: KafkaSettings | None = None, limits: Limits | None = None, **more: Any
+    table: RouteTable, kafka: KafkaSettings | None = None, limits: EngineLimits | None = None, **more: Any
 ) -> AsyncIterator[Port]:
     port = ports.free(1)[0]
     keys = None if more.get("ready") else FakeKeys()
@@ -86,8 +86,8 @@ async def serving(
 
 
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> FakeLog:
-    log = FakeLog.under(monkeypatch)
+def log(monkeypatch: pytest.MonkeyPatch) -> AdminLog:
+    log = AdminLog.under(monkeypatch)
     log.put(ROUTES, route())
     return log
 
@@ -117,19 +117,19 @@ async def test_probes_need_no_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "ready", "words"),
+    ("table", "ready", "lacking"),
     [
-        (table_of(route()), False, "told to end"),
+        (table_of(route()), False, "asked to end"),
         (table_of(route(), healthy=False), True, "no healthy replica serves support"),
         (RouteTable(), True, "no route yet"),
     ],
 )
-async def test_not_ready_says_why(table: RouteTable, ready: bool, words: str) -> None:
+async def test_not_ready_says_why(table: RouteTable, ready: bool, lacking: str) -> None:
     async with serving(table, ready=lambda: ready) as port:
         answer = await port.ask("GET", "/readyz", key=None)
-        assert (answer.status, words in answer.text) == (503, True)
+        assert (answer.status, lacking in answer.text) == (503, True)
         assert (await port.ask("GET", "/healthz", key=None)).status == 200
-        assert (await port.ask("POST", "/v1/pause")).status == 404, "without keys nobody may do anything"
+        assert (await port.ask("POST", "/v1/pause")).status == 404, "without keys none may do anything"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ async def test_not_ready_says_why(table: RouteTable, ready: bool, words: str) ->
         ("DELETE", "/v1/aliases/support/shadow"),
     ],
 )
-async def test_everything_else_needs_a_key_of_the_scope_admin(log: FakeLog, method: str, path: str) -> None:
+async def test_everything_else_needs_a_key_of_the_scope_admin(log: AdminLog, method: str, path: str) -> None:
     async with serving(table_of(route())) as port:
         assert (await port.ask(method, path, key=None)).error["code"] == "missing_api_key"
         answer = await port.ask(method, path, key="bob")
@@ -154,7 +154,7 @@ async def test_everything_else_needs_a_key_of_the_scope_admin(log: FakeLog, meth
     assert len(log.routes) == 1
 
 
-async def test_what_is_known_is_shown(log: FakeLog) -> None:
+async def test_what_is_known_is_shown(log: AdminLog) -> None:
     async with serving(table_of(route(), route("billing"))) as port:
         routes = (await port.ask("GET", "/v1/routes")).body["routes"]
         assert [each["alias"] for each in routes] == ["billing", "support"]
@@ -162,7 +162,7 @@ async def test_what_is_known_is_shown(log: FakeLog) -> None:
         assert (replica["replica"], replica["healthy"]) == ("engine-0", True)
 
 
-async def test_one_request_stops_everything(log: FakeLog) -> None:
+async def test_one_request_stops_everything(log: AdminLog) -> None:
     log.put(ROUTES, route("billing"))
     async with serving(table_of(route())) as port:
         assert [each["paused"] for each in (await port.ask("POST", "/v1/pause")).body["routes"]] == [True, True]
@@ -172,44 +172,44 @@ async def test_one_request_stops_everything(log: FakeLog) -> None:
     assert {each.inputs["by"] for each in log.decisions} == {"admin/ann"}
 
 
-async def test_a_rollback_and_a_second_one(log: FakeLog) -> None:
+async def test_a_rollback_and_a_second_one(log: AdminLog) -> None:
     async with serving(table_of(route())) as port:
         assert (await port.ask("POST", "/v1/aliases/support/rollback")).body["champion"] == route().previous
         again = await port.ask("POST", "/v1/aliases/support/rollback")
         assert (again.status, again.error["code"]) == (409, "conflict")
 
 
-async def test_a_shadow_comes_and_goes(log: FakeLog) -> None:
+async def test_a_shadow_comes_and_goes(log: AdminLog) -> None:
     path, version = "/v1/aliases/support/shadow", "support-cccccccccccc"
-    async with serving(table_of(route()), limits=Limits(3, 16)) as port:
+    async with serving(table_of(route()), limits=EngineLimits(3, 16)) as port:
         unknown = await port.ask("PUT", path, {"version": version})
         assert (unknown.status, unknown.error["code"]) == (404, "unknown_version")
         set_to = await port.ask("PUT", path, {"version": version, "digest": "c" * 64})
         assert set_to.body["shadow"] == version
         assert (await port.ask("DELETE", path)).body["shadow"] is None
-    async with serving(table_of(route()), limits=Limits(2, 16)) as port:
+    async with serving(table_of(route()), limits=EngineLimits(2, 16)) as port:
         full = await port.ask("PUT", path, {"version": version, "digest": "c" * 64})
         assert (full.status, full.error["param"]) == (400, "version")
         assert "max_loras is 2" in full.error["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", {"version": 3}, {"versoin": "x"}, b"\xff"])
-async def test_a_body_that_is_none_is_refused(log: FakeLog, body: Any) -> None:
+async def test_a_body_that_is_none_is_refused(log: AdminLog, body: Any) -> None:
     async with serving(table_of(route())) as port:
         answer = await port.ask("PUT", "/v1/aliases/support/shadow", body)
         assert (answer.status, answer.error["param"]) == (400, "body")
 
 
-async def test_an_unknown_alias_and_an_unknown_path_are_told(log: FakeLog) -> None:
+async def test_an_unknown_alias_and_an_unknown_path_are_reported(log: AdminLog) -> None:
     async with serving(table_of(route())) as port:
-        answer = await port.ask("POST", "/v1/aliases/nobody/pause")
+        answer = await port.ask("POST", "/v1/aliases/unknown/pause")
         assert (answer.status, answer.error["code"]) == (404, "unknown_alias")
         assert "known: support" in answer.error["message"]
         assert (await port.ask("GET", "/v1/nothing")).error["message"].startswith("GET /v1/nothing")
         assert (await port.ask("GET", "/v1/pause")).status == 405
 
 
-async def test_a_log_that_is_away_is_to_be_tried_again(log: FakeLog) -> None:
+async def test_a_log_that_is_away_is_to_be_tried_again(log: AdminLog) -> None:
     log.problem = KafkaTimeoutError("no broker")
     async with serving(table_of(route())) as port:
         answer = await port.ask("POST", "/v1/pause")
@@ -217,9 +217,9 @@ async def test_a_log_that_is_away_is_to_be_tried_again(log: FakeLog) -> None:
         assert int(answer.headers["retry-after"]) >= 1
 
 
-async def test_no_broker_is_told_within_seconds() -> None:
-    nobody = KafkaSettings(f"127.0.0.1:{ports.free(1)[0]}")
-    async with serving(table_of(route()), nobody) as port:
+async def test_no_broker_is_reported_within_seconds() -> None:
+    unreachable = KafkaSettings(f"127.0.0.1:{ports.free(1)[0]}")
+    async with serving(table_of(route()), unreachable) as port:
         assert (await port.ask("POST", "/v1/pause")).error["code"] == "log_away"
 
 
@@ -232,8 +232,8 @@ async def test_a_real_log_has_the_change_and_who_made_it(kafka: KafkaSettings) -
         assert (await port.ask("POST", f"/v1/aliases/{alias}/pause")).body["paused"] is True
         rolled = (await port.ask("POST", f"/v1/aliases/{alias}/rollback")).body
     assert (rolled["champion"], rolled["paused"], rolled["generation"]) == (route(alias).previous, True, 3)
-    told = [each for each in ledger.read(kafka) if each.alias == alias]
-    assert [(each.inputs["by"], each.inputs["action"]) for each in told] == [
+    decisions = [each for each in ledger.read(kafka) if each.alias == alias]
+    assert [(each.inputs["by"], each.inputs["action"]) for each in decisions] == [
         ("admin/ann", "pause"),
         ("admin/ann", "rollback"),
     ]

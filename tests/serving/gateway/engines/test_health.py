@@ -84,7 +84,7 @@ def test_what_is_read_of_the_past_is_as_old_as_it_says() -> None:
 
 
 def test_a_replica_that_was_taken_away_is_forgotten_after_a_day_of_silence(tmp_path: Path) -> None:
-    """Its last word stays in the log for ever: it would be unhealthy for ever."""
+    """Its last attestation stays in the log for ever: it would be unhealthy for ever."""
     day_ms = 86_400_000
     known = [attested("r1", 8 * day_ms), attested("r2", 7 * day_ms), attested("gone", 7 * day_ms - 1)]
     snapshot = tmp_path / "routes.json"
@@ -94,10 +94,10 @@ def test_a_replica_that_was_taken_away_is_forgotten_after_a_day_of_silence(tmp_p
     found = {name: prometheus_client.REGISTRY.get_sample_value("homeostat_replica_healthy", {"replica": name})
              for name in ("r1", "r2", "gone")}  # fmt: skip
     assert found == {"r1": 1.0, "r2": 1.0, "gone": None}
-    assert present(known[1:]) == known[1:]  # nobody spoke since: all of them may be down
+    assert present(known[1:]) == known[1:]  # none attested since: all of them may be down
 
 
-def test_nobody_is_stale_while_kafka_is_away_nor_just_after() -> None:
+def test_no_one_is_stale_while_kafka_is_away_nor_just_after() -> None:
     clocks = Clocks()
     clocks.attest("r")
     clocks.since = None
@@ -140,10 +140,10 @@ async def test_a_dead_replica_gets_no_traffic_is_not_healthy_and_the_gateway_say
     scene.settings = replace(scene.settings, avoid_s=30.0)
     scene.stale = lambda: stale
     (admin,) = ports.free(1)
-    async with scene.running(), serving_admin("127.0.0.1", admin, lambda: scene.table, standing=scene.gateway.standing):
+    async with scene.running(), serving_admin("127.0.0.1", admin, lambda: scene.table, health=scene.gateway.health):
         assert [(await scene.post()).status for _ in range(6)] == [200] * 6
         assert (len(scene.engines[0].bodies), await healthy(scene, admin)) == (0, {"engine-0": 0.0, "engine-1": 1.0})
-        stale = frozenset({"engine-0", "engine-1"})  # whoever attests is gone: both are asked
+        stale = frozenset({"engine-0", "engine-1"})  # the process that attests is gone: both are asked
         assert [(await scene.post()).status for _ in range(4)] == [200] * 4
         assert await ready(scene, admin) == 200
         await scene.engines[0].stop()
@@ -158,7 +158,7 @@ async def test_with_kafka_away_the_gateways_own_connections_tell_who_is_well() -
     scene = Scene()
     scene.settings = replace(scene.settings, avoid_s=30.0)
     (admin,) = ports.free(1)
-    async with scene.running(), serving_admin("127.0.0.1", admin, lambda: scene.table, standing=scene.gateway.standing):
+    async with scene.running(), serving_admin("127.0.0.1", admin, lambda: scene.table, health=scene.gateway.health):
         await scene.engines[0].stop()
         assert [(await scene.post()).status for _ in range(6)] == [200] * 6
         assert await healthy(scene, admin) == {"engine-0": 0.0, "engine-1": 1.0}

@@ -18,7 +18,7 @@ from serving.gateway.engines.ejection import Ejection
 from tests.serving.support.raw_engine import Visit, chunked, saying, whole
 from tests.serving.support.scene import BODY, Scene
 
-SAID = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Card"},"finish_reason":"stop"}]}'
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Card"},"finish_reason":"stop"}]}'
 FIRST = b'data: {"choices":[{"index":0,"delta":{"content":"Card"}}]}\n\n'
 
 
@@ -96,7 +96,7 @@ async def test_a_clients_own_short_time_alone_says_nothing_about_a_replica() -> 
         while True:
             await visit.request()
             await asyncio.sleep(0.15)
-            visit.say(whole(SAID))
+            visit.say(whole(ANSWER))
 
     scene = Scene()
     scene.settings = replace(scene.settings, silent_s=1.0, avoid_s=30.0)
@@ -166,10 +166,10 @@ def test_silence_ends_with_any_answer() -> None:
     now = 0.0
     ejection = Ejection(1.0, lambda: now, 30.0)
     for now in (10.0, 20.0, 29.0):
-        assert not ejection.unheard("r", now - 10.0)
-    ejection.heard("r")
+        assert not ejection.unanswered("r", now - 10.0)
+    ejection.active("r")
     for now in (40.0, 58.0):
-        assert not ejection.unheard("r", now - 10.0)
+        assert not ejection.unanswered("r", now - 10.0)
     now = 60.0
-    assert ejection.unheard("r", 50.0)
+    assert ejection.unanswered("r", 50.0)
     assert ejection.avoided() == {"r"}

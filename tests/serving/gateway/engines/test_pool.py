@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from serving.gateway.engines.link import HIGH_WATER, Broken, Link, Unreached
-from serving.gateway.engines.pool import Upstream
+from serving.gateway.engines.pool import EnginePool
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.raw_engine import RawEngine, Visit, always, chunked, saying, whole
 from tests.serving.support.waiting import until
@@ -25,13 +25,13 @@ def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLo
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[Upstream]:
-    pool = Upstream(connect_timeout_s=1.0)
+async def pool() -> AsyncIterator[EnginePool]:
+    pool = EnginePool(connect_timeout_s=1.0)
     yield pool
     pool.close()
 
 
-async def asked(pool: Upstream, engine: RawEngine, body: bytes = b"{}", timeout_s: float = 4.0) -> tuple[int, bytes]:
+async def asked(pool: EnginePool, engine: RawEngine, body: bytes = b"{}", timeout_s: float = 4.0) -> tuple[int, bytes]:
     link = await pool.ask(engine.url, PATH, body, timeout_s)
     return link.status, await link.read()
 
@@ -71,7 +71,7 @@ FRAMINGS: dict[str, tuple[bytes, int, bytes, bool]] = {  # answer, status, body,
 @pytest.mark.parametrize("name", FRAMINGS)
 @pytest.mark.parametrize("slowly", [False, True])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_every_framing_is_understood(pool: Upstream, name: str, slowly: bool, stream: bool) -> None:
+async def test_every_framing_is_understood(pool: EnginePool, name: str, slowly: bool, stream: bool) -> None:
     answer, status, body, reused = FRAMINGS[name]
 
     async def script(visit: Visit) -> None:
@@ -110,7 +110,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("end", [Visit.close, Visit.reset])
-async def test_what_is_no_whole_answer_is_none(pool: Upstream, name: str, end: Callable[[Visit], None]) -> None:
+async def test_what_is_no_whole_answer_is_none(pool: EnginePool, name: str, end: Callable[[Visit], None]) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(WRONG[name])
@@ -121,10 +121,10 @@ async def test_what_is_no_whole_answer_is_none(pool: Upstream, name: str, end: C
         with pytest.raises(Unreached) as raised:
             await asked(pool, engine)
         assert "127.0.0.1" not in str(raised.value)
-        assert len(engine.requests) == 1, "who was heard is not asked again behind the caller's back"
+        assert len(engine.requests) == 1, "an engine that began to answer is not asked again behind the caller's back"
 
 
-async def test_a_stream_that_breaks_gives_what_came_and_then_breaks(pool: Upstream) -> None:
+async def test_a_stream_that_breaks_gives_what_came_and_then_breaks(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(chunked(b"ab", end=b""))
@@ -143,7 +143,7 @@ async def test_a_stream_that_breaks_gives_what_came_and_then_breaks(pool: Upstre
 # kept connections
 
 
-async def test_a_connection_closed_while_idle_costs_nothing(pool: Upstream) -> None:
+async def test_a_connection_closed_while_idle_costs_nothing(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(whole(b"a"))
@@ -159,7 +159,7 @@ async def test_a_connection_closed_while_idle_costs_nothing(pool: Upstream) -> N
         assert await asked(pool, engine) == (200, b"a")
 
 
-async def test_connections_closed_just_when_they_are_used_cost_nothing(pool: Upstream) -> None:
+async def test_connections_closed_just_when_they_are_used_cost_nothing(pool: EnginePool) -> None:
     """The engine hangs up when it sees the second request, as one does that was restarted: all those kept."""
 
     async def script(visit: Visit) -> None:
@@ -175,7 +175,7 @@ async def test_connections_closed_just_when_they_are_used_cost_nothing(pool: Ups
         assert await asked(pool, engine, b"once") == (200, b"3")
 
 
-async def test_who_is_heard_is_not_asked_again(pool: Upstream) -> None:
+async def test_an_engine_that_began_to_answer_is_not_asked_again(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(whole(b"a"))
@@ -195,7 +195,7 @@ async def test_who_is_heard_is_not_asked_again(pool: Upstream) -> None:
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_more_than_was_asked_for_is_nobodys_answer(
-    pool: Upstream, extra: bytes, later: bool, stream: bool
+    pool: EnginePool, extra: bytes, later: bool, stream: bool
 ) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
@@ -217,7 +217,7 @@ async def test_more_than_was_asked_for_is_nobodys_answer(
         assert len(engine.visits) == 2
 
 
-async def test_an_answer_let_go_early_is_not_the_next_ones(pool: Upstream) -> None:
+async def test_an_answer_let_go_early_is_not_the_next_ones(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         body = await visit.request()
         visit.say(chunked(body, end=b""))
@@ -235,7 +235,7 @@ async def test_an_answer_let_go_early_is_not_the_next_ones(pool: Upstream) -> No
         assert len(engine.visits) == 2
 
 
-async def test_a_stream_that_nobody_ended_cannot_take_the_next_ones_connection(pool: Upstream) -> None:
+async def test_a_stream_that_no_one_ended_cannot_take_the_next_ones_connection(pool: EnginePool) -> None:
     """A cancelled request leaves an asynchronous generator behind, which ends when it pleases."""
 
     async def script(visit: Visit) -> None:
@@ -258,7 +258,7 @@ async def test_a_stream_that_nobody_ended_cannot_take_the_next_ones_connection(p
         assert not pool._idle[engine.url]
 
 
-async def test_a_connection_held_back_is_not_kept(pool: Upstream) -> None:
+async def test_a_connection_held_back_is_not_kept(pool: EnginePool) -> None:
     """An answer that came whole but was never taken: nothing is read from its connection."""
     async with saying(always(whole(b"x" * (HIGH_WATER + 10_000)))) as engine:
         link = await pool.ask(engine.url, PATH, b"{}", 4.0)
@@ -271,14 +271,14 @@ async def test_a_connection_held_back_is_not_kept(pool: Upstream) -> None:
         assert (await asked(pool, engine, timeout_s=2.0))[0] == 200
 
 
-async def test_an_idle_connection_keeps_nothing_of_its_last_answer(pool: Upstream) -> None:
+async def test_an_idle_connection_keeps_nothing_of_its_last_answer(pool: EnginePool) -> None:
     async with saying(always(whole(b"x" * 100_000))) as engine:
         link = await pool.ask(engine.url, PATH, b"{}", 4.0)
         await link.read()
         assert not link._parts
 
 
-async def test_dead_connections_are_forgotten(pool: Upstream) -> None:
+async def test_dead_connections_are_forgotten(pool: EnginePool) -> None:
     """After a busy time there are many, and the one that is used is always the same."""
 
     async def script(visit: Visit) -> None:
@@ -306,17 +306,17 @@ async def test_dead_connections_are_forgotten(pool: Upstream) -> None:
 # backpressure and floods
 
 
-async def test_an_engine_is_read_no_faster_than_its_client_reads(pool: Upstream) -> None:
-    piece, said = b"x" * 10_000, 0
+async def test_an_engine_is_read_no_faster_than_its_client_reads(pool: EnginePool) -> None:
+    piece, sent = b"x" * 10_000, 0
 
     async def script(visit: Visit) -> None:
-        nonlocal said
+        nonlocal sent
         await visit.request()
         visit.say(chunked(end=b""))
         for _ in range(4_000):
             visit.say(b"%x\r\n%b\r\n" % (len(piece), piece))
             await visit.writer.drain()
-            said += len(piece)
+            sent += len(piece)
         visit.say(b"0\r\n\r\n")
 
     async with saying(script) as engine:
@@ -324,10 +324,10 @@ async def test_an_engine_is_read_no_faster_than_its_client_reads(pool: Upstream)
         stream = link.stream()
         taken = len(await anext(stream))
         before = -1
-        while before != said:
-            before = said
+        while before != sent:
+            before = sent
             await asyncio.sleep(0.1)
-        assert said < 20_000_000
+        assert sent < 20_000_000
         assert link._waiting < HIGH_WATER + 300_000
         async for more in stream:
             taken += len(more)
@@ -344,7 +344,7 @@ async def test_an_engine_is_read_no_faster_than_its_client_reads(pool: Upstream)
         chunked(end=b"") + b"fffffffff\r\n",
     ],
 )
-async def test_an_endless_answer_is_none(pool: Upstream, flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_answer_is_none(pool: EnginePool, flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.gateway.engines.link.MOST_BYTES", 1_000_000)
 
     async def script(visit: Visit) -> None:
@@ -362,7 +362,7 @@ async def test_an_endless_answer_is_none(pool: Upstream, flood: bytes, monkeypat
         await until(lambda: all(visit.writer.transport.is_closing() for visit in engine.visits))
 
 
-async def test_endless_hints_are_no_answer(pool: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_hints_are_no_answer(pool: EnginePool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.gateway.engines.link.MOST_BYTES", 100_000)
 
     async def script(visit: Visit) -> None:
@@ -384,14 +384,14 @@ async def hanging(visit: Visit) -> None:
     await visit.gone()
 
 
-async def test_an_engine_that_says_nothing_is_a_timeout_and_let_go(pool: Upstream) -> None:
+async def test_an_engine_that_says_nothing_is_a_timeout_and_let_go(pool: EnginePool) -> None:
     async with saying(hanging) as engine:
         with pytest.raises(TimeoutError):
             await asked(pool, engine, timeout_s=0.1)
         await until(lambda: engine.visits[0].left.is_set())
 
 
-async def test_a_whole_answer_has_one_limit_however_it_drips(pool: Upstream) -> None:
+async def test_a_whole_answer_has_one_limit_however_it_drips(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n")
@@ -404,7 +404,7 @@ async def test_a_whole_answer_has_one_limit_however_it_drips(pool: Upstream) -> 
             await asked(pool, engine, timeout_s=0.2)
 
 
-async def test_a_streams_limit_holds_for_each_piece(pool: Upstream) -> None:
+async def test_a_streams_limit_holds_for_each_piece(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(chunked(end=b""))
@@ -421,7 +421,7 @@ async def test_a_streams_limit_holds_for_each_piece(pool: Upstream) -> None:
         link.release()
 
 
-async def test_a_slow_client_is_not_its_engines_silence(pool: Upstream) -> None:
+async def test_a_slow_client_is_not_its_engines_silence(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(chunked(b"x" * 3_000_000))
@@ -436,7 +436,7 @@ async def test_a_slow_client_is_not_its_engines_silence(pool: Upstream) -> None:
         assert taken == 3_000_000
 
 
-async def test_connecting_counts(pool: Upstream) -> None:
+async def test_connecting_counts(pool: EnginePool) -> None:
     """An engine that accepts and then says nothing, not even its certificate."""
     pool.connect_timeout_s = 3.0
     async with saying(Visit.gone) as engine:
@@ -450,7 +450,7 @@ async def test_connecting_counts(pool: Upstream) -> None:
             await asked(pool, engine)
 
 
-async def test_asking_again_does_not_begin_the_time_again(pool: Upstream) -> None:
+async def test_asking_again_does_not_begin_the_time_again(pool: EnginePool) -> None:
     """A kept connection that ends without an answer after a while: what is left is for the next one."""
 
     async def script(visit: Visit) -> None:
@@ -471,7 +471,7 @@ async def test_asking_again_does_not_begin_the_time_again(pool: Upstream) -> Non
 
 
 @pytest.mark.parametrize("headed", [False, True])
-async def test_a_cancelled_request_ends_the_engines_at_once(pool: Upstream, headed: bool) -> None:
+async def test_a_cancelled_request_ends_the_engines_at_once(pool: EnginePool, headed: bool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         visit.say(chunked(b"x", end=b"") if headed else b"")
@@ -487,7 +487,7 @@ async def test_a_cancelled_request_ends_the_engines_at_once(pool: Upstream, head
         await until(lambda: engine.visits[0].left.is_set())
 
 
-async def test_a_request_cancelled_while_connecting_leaves_no_connection(pool: Upstream) -> None:
+async def test_a_request_cancelled_while_connecting_leaves_no_connection(pool: EnginePool) -> None:
     async with saying(Visit.gone) as engine:
         engine.url = engine.url.replace("http:", "https:")
         asking = asyncio.create_task(asked(pool, engine))
@@ -505,14 +505,14 @@ async def test_a_request_cancelled_while_connecting_leaves_no_connection(pool: U
     "url",
     ["ftp://x", "http://", "http://127.0.0.1:99999", "http://127.0.0.1:x", "http://a..b:80", "", "http://127.0.0.1:1"],
 )
-async def test_an_address_that_leads_nowhere_is_an_engine_not_reached(pool: Upstream, url: str) -> None:
+async def test_an_address_that_leads_nowhere_is_an_engine_not_reached(pool: EnginePool, url: str) -> None:
     for _ in range(2):
         with pytest.raises(Unreached) as raised:
             await pool.ask(url, PATH, b"{}", 1.0)
         assert "127.0.0.1" not in str(raised.value)
 
 
-async def test_a_path_before_the_path_is_asked_and_a_name_in_the_address_is_not_told(pool: Upstream) -> None:
+async def test_a_path_before_the_path_is_asked_and_a_name_in_the_address_is_not_sent_on(pool: EnginePool) -> None:
     async with saying(always(whole(b"a"))) as engine:
         link = await pool.ask(engine.url.replace("//", "//me:secret@") + "/one/", PATH, b"{}", 4.0)
         assert await link.read() == b"a"
@@ -526,7 +526,7 @@ async def test_an_engine_behind_tls_is_asked_where_its_certificate_is_trusted(tm
     async with saying(always(whole(b"a")), made.server()) as engine:
         other = ssl.create_default_context(cafile=str(made.other_ca))
         for tls, reached in ((None, False), (other, False), (made.client(), True)):
-            pool = Upstream(1.0, tls)
+            pool = EnginePool(1.0, tls)
             if reached:
                 assert await asked(pool, engine) == await asked(pool, engine) == (200, b"a")
             else:

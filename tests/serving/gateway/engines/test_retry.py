@@ -17,7 +17,7 @@ from tests.serving.support.waiting import until
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
 PROMPT = {"model": "support", "prompt": "x"}
 ON = (True, 1, 1.0, "true", "TRUE", "1", "yes", "on", "t", "y")
-SAID = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Card"},"finish_reason":"stop"}]}'
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Card"},"finish_reason":"stop"}]}'
 DEADLY = "the one that ends it"
 
 
@@ -85,7 +85,7 @@ class Fleet:
                     return
                 if b"slow" in asked:
                     await self.let_go.wait()
-                visit.say(whole(SAID))
+                visit.say(whole(ANSWER))
 
         return script
 

@@ -11,18 +11,12 @@ from serving.gateway.access.admission import Admission
 from serving.gateway.access.keys import Key
 from serving.gateway.engines.ejection import LONGEST_S, Ejection
 from serving.gateway.errors import ApiError
+from tests.serving.support.clock import ManualClock
 from tests.serving.support.scene import BODY, Scene
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_a_key_gets_its_minutes_worth_and_then_waits() -> None:
-    clock = Clock()
+    clock = ManualClock()
     admission, key = Admission(100, clock), Key("app", "", requests_per_minute=60)
     for _ in range(60):
         admission.enter(key)()
@@ -41,7 +35,7 @@ def test_a_key_gets_its_minutes_worth_and_then_waits() -> None:
 
 
 def test_a_keys_requests_under_way_are_bounded_and_given_back() -> None:
-    admission, key = Admission(100, Clock()), Key("app", "", max_in_flight=1)
+    admission, key = Admission(100, ManualClock()), Key("app", "", max_in_flight=1)
     leave = admission.enter(key)
     with pytest.raises(ApiError) as refused:
         admission.enter(key)
@@ -52,7 +46,7 @@ def test_a_keys_requests_under_way_are_bounded_and_given_back() -> None:
 
 
 def test_a_replica_that_fails_again_is_left_alone_for_longer() -> None:
-    clock = Clock()
+    clock = ManualClock()
     ejection = Ejection(1.0, clock)
     spans = []
     for _ in range(8):
@@ -68,7 +62,7 @@ def test_a_replica_that_fails_again_is_left_alone_for_longer() -> None:
     assert not ejection.avoided()
 
 
-async def test_more_than_the_gateway_may_take_is_told_to_come_back() -> None:
+async def test_more_than_the_gateway_may_take_is_sent_back_for_later() -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, max_in_flight=2)
     async with scene.running():
@@ -130,9 +124,9 @@ async def test_feedback_that_cannot_be_kept_is_not_taken() -> None:
     async with Scene().running() as scene:
         about = (await scene.post(body=BODY)).headers["x-homeostat-request-id"]
         scene.full = True
-        said = {"request_id": about, "label": "x"}
-        reply = await scene.post("/v1/feedback", said)
+        sent = {"request_id": about, "label": "x"}
+        reply = await scene.post("/v1/feedback", sent)
         assert (reply.status, reply.error["code"]) == (503, "journal_full")
         assert (await scene.post()).status == 200
         scene.full = False
-        assert (await scene.post("/v1/feedback", said)).status == 202
+        assert (await scene.post("/v1/feedback", sent)).status == 202

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from serving.gateway.openai.coercion import is_off, whole_number
-from serving.gateway.openai.request_body import Asked, Operation, asked
+from serving.gateway.openai.request_body import Operation, ParsedRequest, parse
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm]
 
@@ -68,8 +68,8 @@ def bodies(operation: Operation) -> Iterator[dict[str, Any]]:
         yield {**base, name: True, "logprobs": 0}
 
 
-def understood(operation: Operation, body: dict[str, Any]) -> Asked:
-    return asked(json.dumps(body).encode(), operation)
+def understood(operation: Operation, body: dict[str, Any]) -> ParsedRequest:
+    return parse(json.dumps(body).encode(), operation)
 
 
 @pytest.mark.parametrize("operation", [Operation.CHAT, Operation.COMPLETION])

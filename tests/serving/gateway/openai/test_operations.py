@@ -11,8 +11,8 @@ from typing import Any
 import openai
 import pytest
 
-from serving.gateway.openai import responses_api as responses
-from serving.gateway.openai.answer import Answered
+from serving.gateway.openai import responses_api
+from serving.gateway.openai.answer import EngineAnswer
 from streams.events import InferenceServed
 from tests.serving.support.scene import BODY, OLD, Scene
 
@@ -52,7 +52,7 @@ async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "pieces"),
+    ("kind", "fields", "pieces"),
     [
         ("response.output_text.delta", {"delta": "Card"}, 1),
         ("response.reasoning_text.delta", {"delta": "Hm."}, 1),
@@ -66,13 +66,13 @@ async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
         ("response.created", {"response": {"status": "in_progress", "output": []}}, 0),
     ],
 )
-def test_a_responses_first_token_is_of_any_kind(kind: str, told: dict[str, Any], pieces: int) -> None:
-    answer = Answered()
-    responses.take_event(answer, f"event: {kind}\ndata: {json.dumps({'type': kind, **told})}".encode())
+def test_a_responses_first_token_is_of_any_kind(kind: str, fields: dict[str, Any], pieces: int) -> None:
+    answer = EngineAnswer()
+    responses_api.take_event(answer, f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}".encode())
     assert answer.pieces == pieces
 
 
-async def test_an_endpoint_that_the_engine_lacks_is_told_as_such(scene: Scene) -> None:
+async def test_an_endpoint_that_the_engine_lacks_is_reported_as_such(scene: Scene) -> None:
     reply = await scene.post("/v1/embeddings", {"model": "support", "input": ["a", "b"]})
     assert reply.status == 404
     assert "does not serve /v1/embeddings" in reply.error["message"]

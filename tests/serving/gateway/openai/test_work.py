@@ -13,12 +13,11 @@ import msgspec
 import pytest
 
 from monitor.describe.pii import PATTERNS
-from serving.gateway.capture import Exchange, served
+from serving.gateway.capture import Exchange, inference_served
 from serving.gateway.errors import ApiError
 from serving.gateway.excerpt import MARGIN, excerpts
 from serving.gateway.masking import Masker
-from serving.gateway.openai import bounds
-from serving.gateway.openai import request_body as question
+from serving.gateway.openai import bounds, request_body
 from serving.gateway.openai.request_body import Operation
 from serving.routes.routing import Choice
 from serving.settings import GatewaySettings
@@ -68,7 +67,7 @@ LONGEST_S = 0.4  # of a loop that others wait for; measured 0.07 on 2 busy cores
         (CHAT, {**BODY, "n": 10**400}, "n", 10**12, "max_answers"),
     ],
 )
-async def test_what_asks_for_too_much_work_is_told_which_field_and_which_bound(
+async def test_what_asks_for_too_much_work_is_refused_by_field_and_bound(
     path: str, body: dict[str, Any], param: str, found: int, setting: str
 ) -> None:
     scene = Scene()
@@ -76,8 +75,8 @@ async def test_what_asks_for_too_much_work_is_told_which_field_and_which_bound(
     async with scene.running():
         reply = await scene.post(path, json.dumps(body).encode())
         assert (reply.status, reply.error["param"], reply.error["code"]) == (400, param, "too_much")
-        for told in (str(found), str(SMALL[setting]), f"gateway.{setting}"):
-            assert told in reply.error["message"]
+        for expected in (str(found), str(SMALL[setting]), f"gateway.{setting}"):
+            assert expected in reply.error["message"]
         assert [engine.bodies for engine in scene.engines] == [[], []]
 
 
@@ -116,7 +115,7 @@ async def test_tokens_are_kept_as_how_many_there_were(prompt: Any, kept: list[st
         assert len(msgspec.json.encode(event)) < 2_000
 
 
-async def test_what_is_not_whole_in_the_event_is_compared_with_no_label_and_learned_from_by_nobody() -> None:
+async def test_what_is_not_whole_in_the_event_is_compared_with_no_label_and_learned_from_by_no_one() -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, capture_chars=1_024)
     async with scene.running():
@@ -136,8 +135,8 @@ def worst() -> dict[str, tuple[Operation, bytes]]:
         "mails": "a@b.",
     }.items():
         text = piece * (size // len(piece))
-        shapes[f"{name} in one"] = Operation.CHAT, said([text])
-        shapes[f"{name} in many"] = Operation.CHAT, said([text[i : i + 480] for i in range(0, len(text), 500)][:2_000])
+        shapes[f"{name} in one"] = Operation.CHAT, sent([text])
+        shapes[f"{name} in many"] = Operation.CHAT, sent([text[i : i + 480] for i in range(0, len(text), 500)][:2_000])
     lists = {
         "tokens": (b"1,", b"1"),
         "lists": (b"[],", b"[]"),
@@ -150,7 +149,7 @@ def worst() -> dict[str, tuple[Operation, bytes]]:
     return shapes
 
 
-def said(texts: list[str]) -> bytes:
+def sent(texts: list[str]) -> bytes:
     return json.dumps({"model": "s", "messages": [{"role": "user", "content": text} for text in texts]}).encode()
 
 
@@ -161,13 +160,13 @@ def kept(operation: Operation, body: bytes) -> InferenceServed | None:
     """All that the loop does with a body; None where it is refused."""
     settings = GatewaySettings()
     try:
-        asked = question.asked(body, operation)
+        asked = request_body.parse(body, operation)
         bounds.check(asked, settings)
     except ApiError:
         return None
     asked.forwarded("s-abc")
     choice = Choice("s", "s-abc", Arm.CHAMPION, "r", "u")
-    return served(
+    return inference_served(
         Exchange("e", asked, "c", {}, 0.0), choice, Masker(PATTERNS), "c", 1, settings.capture_chars, comparable=True
     )
 
@@ -185,7 +184,7 @@ def timed(work: Callable[[], InferenceServed | None]) -> tuple[float, InferenceS
     return time.perf_counter() - began, done
 
 
-async def test_others_are_answered_while_somebody_sends_the_worst() -> None:
+async def test_others_are_answered_while_someone_sends_the_worst() -> None:
     async with Scene().running() as scene:
         _, body = WORST["accounts in many"]
         sending = [asyncio.create_task(scene.post(body=body.replace(b'"s"', b'"support"', 1))) for _ in range(3)]

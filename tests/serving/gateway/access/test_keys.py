@@ -1,0 +1,83 @@
+"""API keys: who may call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serving.gateway.access.keys import Key, KeyRing, KeysError, entry, read
+from serving.gateway.errors import ApiError
+from tests.serving.support.clock import ManualClock
+
+
+def keys(path: Path, *made: Key) -> Path:
+    path.write_text("\n".join(entry(key) for key in made))
+    return path
+
+
+def test_a_key_is_known_by_its_digest_only(tmp_path: Path) -> None:
+    path = keys(tmp_path / "keys.toml", Key.of("app", "hunter2"))
+    assert "hunter2" not in path.read_text()
+    assert KeyRing(path=path).authorise("Bearer hunter2", "infer").id == "app"
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic hunter2", "hunter2"])
+def test_no_key_is_a_401(header: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        KeyRing([Key.of("app", "hunter2")]).authorise(header, "infer")
+    assert (refused.value.status, refused.value.code) == (401, "missing_api_key")
+
+
+def test_a_key_without_the_scope_is_a_403() -> None:
+    with pytest.raises(ApiError) as refused:
+        KeyRing([Key.of("app", "hunter2", ["feedback"])]).authorise("Bearer hunter2", "infer")
+    assert refused.value.status == 403
+
+
+def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
+    clock = ManualClock()
+    path = keys(tmp_path / "keys.toml", Key.of("app", "old"))
+    ring = KeyRing(path=path, clock=clock)
+    keys(path, Key.of("app", "new key"))
+    clock.now = 2.0
+    assert ring.authorise("Bearer new key", "infer").id == "app"
+    with pytest.raises(ApiError):
+        ring.authorise("Bearer old", "infer")
+    path.write_text("[broken")
+    clock.now = 4.0
+    assert ring.authorise("Bearer new key", "infer").id == "app"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[app", "not TOML"),
+        ("app = 1", r"\[app\]: no table"),
+        (f"['app/ann']\nsha256 = '{'0' * 64}'", "the key's id contains '/'"),
+        ("[app]\nsha256 = 'x'", "64 hexadecimal digits"),
+        (
+            f"[app]\nsha256 = '{'0' * 64}'\nscopes = ['root']",
+            "expected a list of infer, feedback, review, downstream, admin",
+        ),
+        (f"[app]\nsha256 = '{'0' * 64}'\nsecret = 'x'", "unknown secret"),
+        (
+            f"[a]\nsha256 = '{'0' * 64}'\n[b]\nsha256 = '{'0' * 64}'\nscopes = ['admin']",
+            r"\[b\]: sha256 is that of \[a\]",
+        ),
+        (f"['']\nsha256 = '{'0' * 64}'", "the key's id is '', expected printable text"),
+        (f'["a\\nb"]\nsha256 = "{"0" * 64}"', "the key's id is 'a.nb', expected printable text"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nmax_in_flight = {10**400}", r"from 1 on, up to 1000000000"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nmax_in_flight = 0", "max_in_flight is 0, expected a whole number from 1"),
+    ],
+)
+def test_a_wrong_file_is_named_by_key(tmp_path: Path, text: str, shown: str) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(text)
+    with pytest.raises(KeysError, match=shown):
+        read(path)
+
+
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(KeysError, match=r"none\.toml: cannot be read"):
+        read(tmp_path / "none.toml")
