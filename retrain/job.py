@@ -6,7 +6,6 @@ on: with the same rows, from the training's last checkpoint, in the same MLflow 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import math
 import os
 import sys
@@ -41,6 +40,7 @@ from retrain.training import recipe, tracking
 from retrain.training.prompting import load_tokenizer
 from retrain.training.teachable import usable
 from retrain.training.train import Trained, lessons, train
+from streams.files import locked
 from streams.identity import adapter_digest, adapter_path
 
 log = structlog.get_logger()
@@ -64,8 +64,7 @@ def main(folder: Path) -> int:
         print(f"{folder / SPEC}: missing or unreadable; the trainer writes it", file=sys.stderr)
         return 2
     threading.Thread(target=_die_with, args=(spec.parent,), daemon=True).start()
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one that outlived its trainer ends within a second
+    with locked(folder / "lock"):  # one that outlived its trainer ends within a second
         if concluded(folder / OUTCOME) is None:
             write(folder / OUTCOME, _outcome(spec, folder))
     return 0

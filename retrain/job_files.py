@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ import msgspec
 from retrain.evaluation.gate import GateInput, Verdict
 from retrain.settings import RetrainSettings
 from streams.events import RetrainRequested
+from streams.files import put
 
 T = TypeVar("T")
 
@@ -44,11 +44,8 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write(path: Path, value: JobSpec | JobOutcome) -> None:
-    """All of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
-    part.replace(path)
+    """Write the file as a whole."""
+    put(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
 
 
 def read(path: Path, kind: type[T]) -> T | None:

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from monitor.describe.pii import mask
 from streams import codec
 from streams.events import DeadLetter
-from streams.log.read import Appender, KafkaSettings, Raw, Record, read
+from streams.log.append import Appender
+from streams.log.read import Raw, Record, read
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, FEEDBACK_DLQ, INFERENCE, INFERENCE_DLQ, RESULTS, RESULTS_DLQ, SCORES, SCORES_DLQ
 from streams.topics import Topic as Topic
 

@@ -6,9 +6,10 @@ import hashlib
 import hmac
 import os
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from streams.clock import now_ms
 
 ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
 VERSION = re.compile(rf"(?P<alias>{ALIAS.pattern})-(?P<digest>[0-9a-f]{{12}})")
@@ -48,10 +49,9 @@ def adapter_path(root: Path, alias: str, digest: str) -> Path:
     return root / alias / digest
 
 
-def uuid7(now_ms: int | None = None) -> str:
-    """A time-ordered id (RFC 9562)."""
-    at = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    raw = bytearray(at.to_bytes(6, "big") + os.urandom(10))
+def uuid7(at_ms: int | None = None) -> str:
+    """Return a time-ordered id (RFC 9562) of that time, else of now."""
+    raw = bytearray((now_ms() if at_ms is None else at_ms).to_bytes(6, "big") + os.urandom(10))
     raw[6] = 0x70 | (raw[6] & 0x0F)
     raw[8] = 0x80 | (raw[8] & 0x3F)
     text = raw.hex()

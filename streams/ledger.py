@@ -9,10 +9,11 @@ import msgspec
 
 from streams import codec
 from streams.events import DecisionKind, DecisionRecorded, Json
+from streams.files import write_private
 from streams.log.outbox import Outgoing, outgoing
-from streams.log.read import KafkaSettings, partition_counts, scan
+from streams.log.read import partition_counts, scan
 from streams.log.read import read as read_log
-from streams.private_files import write_private
+from streams.log.settings import KafkaSettings
 from streams.topics import LEDGER
 
 

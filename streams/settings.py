@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from monitor.validation import require
+
 POSITIVE = (
     *("within_s", "profile_flush_s", "lag_every_s", "stalled_s", "commit_s", "rebalance_timeout_s"),
     *("turn_s", "passed_every_s", "clock_skew_s", "patience_s"),
@@ -41,16 +43,11 @@ class WorkerSettings:
 
     def __post_init__(self) -> None:
         for name in ("batch_events", "recent_offsets", "block_offsets", "profile_window_s", "report_events"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
+            require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in POSITIVE:
-            _require(self, name, getattr(self, name) > 0, "a positive number of seconds")
-        _require(self, "app_id", bool(self.app_id), "a name")
-        _require(self, "heartbeat_s", self.heartbeat_s > 0, "a positive number of seconds")
-        _require(self, "session_timeout_s", self.session_timeout_s >= 3 * self.heartbeat_s, "at least 3 heartbeats")
+            require(self, name, getattr(self, name) > 0, "a positive number of seconds")
+        require(self, "app_id", bool(self.app_id), "a name")
+        require(self, "heartbeat_s", self.heartbeat_s > 0, "a positive number of seconds")
+        require(self, "session_timeout_s", self.session_timeout_s >= 3 * self.heartbeat_s, "at least 3 heartbeats")
         port_ok = self.metrics_port is None or 0 <= self.metrics_port <= 65_535
-        _require(self, "metrics_port", port_ok, "nothing, or a port from 0 to 65535")
-
-
-def _require(owner: object, name: str, holds: bool, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{type(owner).__name__}.{name} is {getattr(owner, name)!r}, expected {expected}")
+        require(self, "metrics_port", port_ok, "nothing, or a port from 0 to 65535")

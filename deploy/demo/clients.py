@@ -16,6 +16,7 @@ import msgspec
 from deploy.demo.data import Row
 from deploy.demo.openai_client import Reply, Unanswered, ask
 from monitor.metrics import exact_match
+from streams.clock import now_ms
 
 POLL_S = 0.05
 CLIENTS = 40
@@ -167,7 +168,7 @@ class Population:
     async def _one(self, phase: Phase, index: int, row: Row) -> Outcome:
         client = f"client-{int(self._chance('client', phase, index) * CLIENTS):02d}"
         streamed = self.streams(phase, index)
-        sent_ms = _now_ms()
+        sent_ms = now_ms()
         try:
             reply = await ask(self._connected(), self._url("chat/completions"), self._body(row, client, streamed))
             error = ""
@@ -245,7 +246,7 @@ def _outcome(
         phase=phase,
         client=client,
         sent_ms=sent_ms,
-        answered_ms=_now_ms(),
+        answered_ms=now_ms(),
         status=reply.status,
         streamed=streamed,
         version=reply.version,
@@ -255,7 +256,3 @@ def _outcome(
         correct=right,
         error=error,
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

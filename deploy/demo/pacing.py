@@ -14,6 +14,7 @@ from deploy.demo.data import Row
 from deploy.demo.observer import Observer
 from deploy.demo.record import ENDED, Events, Expected
 from deploy.demo.shares import Plan
+from streams.clock import now_ms
 from streams.events import AlarmKind, RetrainStatus
 
 FAST = 12.0  # requests a second while nothing is trained: more than the engine can do on two cores
@@ -32,7 +33,7 @@ class Story:
     problem: str = ""
 
     def mark(self, name: str, at_ms: int | None = None) -> None:
-        self.marks.setdefault(name, at_ms if at_ms is not None else time.time_ns() // 1_000_000)
+        self.marks.setdefault(name, at_ms if at_ms is not None else now_ms())
 
 
 @dataclass(slots=True)

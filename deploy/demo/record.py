@@ -17,6 +17,7 @@ from streams.events import (
     RouteWritten,
     WindowClosed,
 )
+from streams.routes import effective
 
 Expected = Literal["retrain", "nothing"]
 VERDICTS = (RetrainStatus.PROMOTE, RetrainStatus.REJECT, RetrainStatus.INCONCLUSIVE)
@@ -86,18 +87,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""  # why the demo had to stop early
 
 
-def winners(routes: list[RouteWritten]) -> list[RouteWritten]:
-    """The first record of each generation, in order: the others are void."""
-    found: dict[int, RouteWritten] = {}
-    for route in routes:
-        found.setdefault(route.generation, route)
-    return [found[generation] for generation in sorted(found)]
-
-
 def champions(run: Run) -> list[tuple[int, str]]:
     """Since when which version was champion; a version that comes back is named again."""
     found: list[tuple[int, str]] = []
-    for route in winners(run.routes):
+    for route in effective(run.routes):
         if not found or found[-1][1] != route.champion:
             found.append((route.time_ms, route.champion))
     return found
@@ -119,7 +112,7 @@ def marks(run: Run) -> dict[str, int]:
     served = [outcome.answered_ms for outcome in run.outcomes]
     changes, judged = champions(run), verdicts(run)
     quality = [alarm.time_ms for alarm in run.alarms if alarm.kind is AlarmKind.QUALITY]
-    canaries = [route.time_ms for route in winners(run.routes) if route.canary]
+    canaries = [route.time_ms for route in effective(run.routes) if route.canary]
     known = {
         "started": min((o.sent_ms for o in run.outcomes), default=None),
         "onset": min(after, default=None),

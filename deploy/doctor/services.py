@@ -18,7 +18,7 @@ from deploy.stack.broker import REMEDY, KafkaAway, reached
 from deploy.stack.lifecycle import Stacked, members
 from deploy.stack.topics import Faults, faults
 from streams.log import topic_ids as incarnations
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
 
 ANSWER_S = 1.5

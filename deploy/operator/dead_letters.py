@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from streams import dead_letters as dlq
 from streams.events import DeadLetter
-from streams.log.read import Appender, KafkaSettings
+from streams.log.append import Appender
+from streams.log.settings import KafkaSettings
 
 SHOWN = 4_000  # characters of a value
 

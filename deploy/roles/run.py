@@ -26,7 +26,7 @@ import structlog
 from deploy.config import secrets
 from deploy.config.settings import Config
 from deploy.stack.ports import HOST
-from streams.private_files import UMASK, private_folder
+from streams.files import UMASK, private_folder
 
 if TYPE_CHECKING:
     from serving.gateway.access.keys import KeyRing
@@ -232,7 +232,7 @@ async def _reconcile(config: Config, follower: Any) -> None:
     from serving.replica import engine
     from serving.replica.reconciler import Reconciler
     from serving.settings import Replica
-    from streams.log.read import Writer
+    from streams.log.append import Writer
 
     stop = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)

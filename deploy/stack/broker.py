@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streams.log.availability import asked
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 ANSWER_S = 1.2
 CONNECT_MS = 3_000  # of the clients that are made then

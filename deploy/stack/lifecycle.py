@@ -20,7 +20,7 @@ from deploy.stack.processes import Spec
 from deploy.stack.settings import StackSettings as StackSettings
 from deploy.stack.topics import create_missing
 from retrain.base_model import check_model, prepare
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 ROLES = ("worker", "controller", "trainer")  # in the order of their start, before the gateways
 ROLE_TIMEOUT_S = 120.0

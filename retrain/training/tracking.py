@@ -18,6 +18,8 @@ from typing import Any
 
 import structlog
 
+from streams.clock import now_ms
+
 log = structlog.get_logger()
 
 Step = Callable[[int, int, float], None]  # step, steps, loss in nats a token
@@ -42,12 +44,12 @@ class Run:
             self._keep("a step's loss", lambda run: self.client().log_metric(run, "train_loss_nats", loss, step=step))
 
     def metrics(self, values: Mapping[str, float]) -> None:
-        now_ms = time.time_ns() // 1_000_000
+        at_ms = now_ms()
 
         def write(run: str) -> None:
             from mlflow.entities import Metric
 
-            found = [Metric(name, value, now_ms, 0) for name, value in values.items()]
+            found = [Metric(name, value, at_ms, 0) for name, value in values.items()]
             self.client().log_batch(run, metrics=found)
 
         self._keep("metrics", write)

@@ -23,6 +23,7 @@ from serving.gateway.openai.answer import Answered
 from serving.gateway.openai.coercion import is_off
 from serving.gateway.openai.request_body import Asked
 from serving.routes.routing import Choice
+from streams.clock import now_ms
 from streams.events import Arm, Event, InferenceServed, Message
 from streams.topics import INFERENCE, Topic
 
@@ -108,7 +109,7 @@ class Capture:
             return
         exchange.captured, exchange.ended_s = True, time.perf_counter()
         try:
-            self._keep(exchange, exchange.choice, time.time_ns() // 1_000_000)
+            self._keep(exchange, exchange.choice, now_ms())
         except Exception:  # a defect here must cost an event, not a reply
             log.exception("exchange not captured", event_id=exchange.event_id)
 

@@ -20,7 +20,7 @@ PATIENCE_S = 1.0  # the log may be away; the engine is looked after all the same
 
 
 class Append(Protocol):
-    """`streams.log.read.Writer.append`; called outside the event loop, never twice at a time."""
+    """`streams.log.append.Writer.append`; called outside the event loop, never twice at a time."""
 
     def __call__(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> object: ...
 

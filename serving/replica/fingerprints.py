@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from serving.routes.attestations import fresh
 from serving.routes.routing import RouteTable
 from serving.routes.slots import Wanted
 from serving.settings import ControllerSettings
+from streams.clock import now_ms
 from streams.events import Probe
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Fingerprints:
         if life != self._lives[version]:
             return
         known = self._known.get(version) or self._attested(version)
-        probe = remembered(known, seen, _now_ms(), self.settings.probe_tolerance)
+        probe = remembered(known, seen, now_ms(), self.settings.probe_tolerance)
         if known is not None and probe.since_ms != known.since_ms:
             log.warning(
                 "another engine, another fingerprint", replica=self.replica, version=version, engine=seen.engine
@@ -77,7 +77,7 @@ class Fingerprints:
         if each.version not in self._taken:
             return Doubt(float("inf"), "nobody asked yet")
         table, probe = self.table(), self._known[each.version]
-        replicas = fresh(self.settings, list(table.attestations.values()), _now_ms())
+        replicas = fresh(self.settings, list(table.attestations.values()), now_ms())
         votes = own(probe, self.replica)
         right = elected([*votes, *others(replicas, self.replica, each.version, each.digest)], self._tolerance)
         apart = distance(votes[0].logprobs, right.logprobs)
@@ -129,13 +129,9 @@ class Fingerprints:
         """What differs from before is right where the vote says so."""
         probe = self._known[version]
         if probe.differing:
-            self._known[version] = Probe(logprobs=dict(vote.logprobs), since_ms=_now_ms(), engine=probe.engine)
+            self._known[version] = Probe(logprobs=dict(vote.logprobs), since_ms=now_ms(), engine=probe.engine)
 
     def _compare(self, version: str, logprobs: dict[str, float]) -> None:
         if self._base is not None and self._base.logprobs == logprobs and version not in self._idle:
             self._idle.add(version)
             log.warning("adapter without effect: it answers as the base model", replica=self.replica, version=version)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -9,6 +9,7 @@ import msgspec
 
 from serving.rollout.state import Rollout, State, Step, WriteRoute
 from streams.events import DecisionRecorded, RouteWritten
+from streams.routes import effective
 
 ORDER = list(State)
 
@@ -40,11 +41,10 @@ def recollect(decisions: Iterable[DecisionRecorded], routes: Iterable[RouteWritt
     found = Recollection()
     causes: set[str] = set()
     latest: dict[str, int] = {}
-    for route in routes:
-        if route.generation > latest.get(route.alias, 0):
-            latest[route.alias] = route.generation
-            causes.add(route.cause)
-            found.reigns[route.alias] = reign(found.reigns.get(route.alias), route)
+    for route in effective(routes):
+        latest[route.alias] = route.generation
+        causes.add(route.cause)
+        found.reigns[route.alias] = reign(found.reigns.get(route.alias), route)
     for decision in decisions:
         _take(found, decision, causes, latest.get(decision.alias, 0))
     return found

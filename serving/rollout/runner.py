@@ -17,7 +17,6 @@ import structlog
 from serving import metrics
 from serving.rollout.guard import Outcome
 from serving.rollout.machine import EDITION, step
-from serving.rollout.operations import in_force
 from serving.rollout.outcomes import outcomes
 from serving.rollout.recovery import recollect, reign
 from serving.rollout.state import Observation, Rollout, State, Step, WriteRoute, on_route, plan
@@ -36,6 +35,7 @@ from streams.events import (
 )
 from streams.identity import uuid7, version_name
 from streams.log.read import Record
+from streams.routes import in_force
 from streams.topics import LEDGER, ROUTES, Topic
 
 log = structlog.get_logger()

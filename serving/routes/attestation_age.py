@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from streams.clock import now_ms
 from streams.events import ReplicaAttested
 
 LOOK_S = 0.5  # an age need not be known better
@@ -18,7 +19,7 @@ class Arrivals:
     by one thread, read by others."""
 
     clock: Callable[[], float] = time.monotonic
-    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    wall_ms: Callable[[], int] = now_ms
     _seen: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # its own time, and when it was here
 
     def note(self, attestations: Iterable[ReplicaAttested], *, live: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from streams.events import Arm, ReplicaAttested, RouteWritten
+from streams.routes import supersedes
 
 SPAN = 2.0**64
 
@@ -66,9 +67,8 @@ class RouteTable:
         return known
 
     def with_route(self, route: RouteWritten) -> RouteTable:
-        """The first record of a generation wins; a higher generation replaces a lower one."""
-        current = self.routes.get(route.alias)
-        if current is not None and route.generation <= current.generation:
+        """Return the table with a route that the log has after those in it."""
+        if not supersedes(route, self.routes.get(route.alias)):
             return self
         return RouteTable(MappingProxyType({**self.routes, route.alias: route}), self.attestations)
 

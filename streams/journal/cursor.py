@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from streams.files import FILE
 from streams.journal.frames import bodies, frame
 from streams.journal.segments import Place
-from streams.private_files import FILE
 
 NAME = "cursor"
 TRIES = 3

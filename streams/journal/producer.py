@@ -12,7 +12,7 @@ from kafka.record import default_records
 
 from streams.codec import Headers
 from streams.journal.partitioner import ByKey
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 Make = Callable[[], Any]  # makes a KafkaProducer; raises KafkaError
 

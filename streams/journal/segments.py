@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from streams.private_files import FILE
+from streams.files import try_lock
 
 SUFFIX = ".journal"
 WRITER, SHIPPER = "writer.lock", "shipper.lock"
@@ -51,14 +50,7 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 def locked(folder: Path, name: str) -> IO[bytes] | None:
     """The lock, held until the file is closed or the process ends in whatever way; None where another has it."""
-    (folder / name).touch(mode=FILE)
-    file = (folder / name).open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
+    return try_lock(folder / name)
 
 
 def abandoned(folder: Path) -> bool:

@@ -13,15 +13,16 @@ from typing import IO, Literal
 
 import structlog
 
+from streams.clock import now_ms
+from streams.files import private_folder
 from streams.journal import cursor, segments, status
 from streams.journal.cursor import Cursor, CursorFile, moved
 from streams.journal.delivery import Delivery
 from streams.journal.producer import MOST_BYTES, Make, producer
 from streams.journal.reader import Backlog, waiting_bytes
 from streams.journal.status import Status
-from streams.log.read import KafkaSettings
 from streams.log.rejects import Aside
-from streams.private_files import private_folder
+from streams.log.settings import KafkaSettings
 
 log = structlog.get_logger()
 
@@ -162,7 +163,7 @@ class Shipper:
     def _status(self) -> Status:
         done = self._cursor
         return Status(
-            time_ms=time.time_ns() // 1_000_000,
+            time_ms=now_ms(),
             connected=self._delivery.connected,
             lag_bytes=waiting_bytes(self._folder),
             published=done.published,

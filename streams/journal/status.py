@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from streams.private_files import write_private
+from streams.files import put
 
 NAME = "status.json"
 
@@ -25,9 +25,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def write(folder: Path, status: Status) -> None:
     """Replaces the file as a whole; raises OSError."""
-    part = folder / f"{NAME}.part"
-    write_private(part, msgspec.json.format(msgspec.json.encode(status)))
-    part.replace(folder / NAME)
+    put(folder / NAME, msgspec.json.format(msgspec.json.encode(status)))
 
 
 def read(folder: Path) -> Status | None:

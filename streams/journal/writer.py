@@ -15,9 +15,9 @@ import structlog
 
 from streams import codec
 from streams.events import Event
+from streams.files import FILE, force_folder, private_folder
 from streams.journal import cursor, frames, metrics, segments
-from streams.journal.fsync import Syncer, force_folder
-from streams.private_files import FILE, private_folder
+from streams.journal.fsync import Syncer
 from streams.topics import Topic
 
 log = structlog.get_logger()

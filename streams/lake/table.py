@@ -10,10 +10,8 @@ A topic made anew counts its offsets from 0 again: the files of its incarnation 
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -26,8 +24,7 @@ import pyarrow.parquet as pq
 
 from monitor.describe.descriptors import Reply
 from streams.events import Event, Message
-from streams.journal.fsync import force_folder
-from streams.private_files import private_folder, private_opener
+from streams.files import force_folder, locked, private_folder, private_opener
 from streams.topics import Topic
 
 BATCH_ROWS = 2_000  # of a file in memory at once
@@ -247,22 +244,13 @@ def _replace(path: Path, table: pa.Table, known: Signature | None) -> Signature 
         file.flush()
         os.fsync(file.fileno())
     written = _signature(part)
-    with _alone(path.parent):
+    with locked(path.parent / ".lock"):  # a worker that froze just here must not undo another's rows
         if _signature(path) != known:
             part.unlink()
             return None
         part.replace(path)
     force_folder(path.parent)
     return written
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Between the look at a file and its replacement nobody else may replace it: a worker that freezes there, and
-    wakes when another has its partition, would undo the other's rows."""
-    with open(folder / ".lock", "w", opener=private_opener) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _signature(path: Path) -> Signature | None:

@@ -15,7 +15,7 @@ from typing import Self
 
 from prometheus_client import Gauge
 
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 CONNECTED = Gauge("homeostat_kafka_connected", "1 where Kafka answers this client, 0 where it does not.", ["client"])
 ANSWER_S = 2.0

@@ -4,51 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import structlog
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import KafkaConsumer, TopicPartition
 
 from streams import codec
 from streams.events import Event
-from streams.log.client import Client
+from streams.log.settings import KafkaSettings
 from streams.topics import Topic
 
 log = structlog.get_logger()
 
 E = TypeVar("E", bound=Event)
-
-RECONNECT_MS = 2_000  # upstream waits up to 30 s between two tries: a broker that starts again is back in 12
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaSettings:
-    """How to reach the brokers. `options` are further kafka-python settings (SASL, TLS)."""
-
-    bootstrap: str = "127.0.0.1:9092"
-    options: dict[str, Any] = field(default_factory=dict, repr=False)  # a password may be among them
-
-    def __post_init__(self) -> None:
-        """ValueError for SASL without what it needs: kafka-python would try for a while, and time out."""
-        if not str(self.options.get("security_protocol", "")).startswith("SASL"):
-            return
-        by_password = str(self.options.get("sasl_mechanism", "")).startswith(("PLAIN", "SCRAM"))
-        for name in ("sasl_mechanism", *(("sasl_plain_username", "sasl_plain_password") if by_password else ())):
-            if not isinstance(self.options.get(name), str):
-                raise ValueError(f"KafkaSettings.options has no {name}, expected one for SASL")
-
-    @property
-    def client(self) -> dict[str, Any]:
-        """What each client of kafka-python is made with."""
-        return {
-            "bootstrap_servers": self.bootstrap,
-            "kafka_client": Client,
-            "reconnect_backoff_max_ms": RECONNECT_MS,
-            **self.options,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,58 +39,6 @@ class Raw(msgspec.Struct, frozen=True):
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
-
-
-class Appender:
-    """Confirmed appends: `append` returns once all in-sync replicas have the record, or raises KafkaError. Connecting
-    raises KafkaError too: one of `streams.log.client.REFUSED` where the brokers do not take who we say we are."""
-
-    def __init__(self, settings: KafkaSettings, source: str) -> None:
-        self._source = source
-        self._producer = KafkaProducer(
-            client_id=source,
-            acks="all",
-            enable_idempotence=True,
-            max_request_size=16 * 1_048_576,
-            compression_type="gzip",
-            **settings.client,
-        )
-
-    def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
-        """The record's offset. `id` becomes the CloudEvents id; the key is the topic's key field."""
-        sent = self._producer.send(
-            topic.name,
-            key=str(getattr(event, topic.key)).encode(),
-            value=codec.encode(event),
-            headers=codec.headers(event, id=id, time_ms=time_ms, source=self._source),
-        )
-        return int(sent.get(timeout=30).offset)
-
-    def close(self) -> None:
-        self._producer.close(timeout=5)
-
-
-class Writer:
-    """An Appender that connects when it is first needed, and again after trouble. From one thread at a time."""
-
-    def __init__(self, settings: KafkaSettings, source: str) -> None:
-        self._settings, self._source = settings, source
-        self._appender: Appender | None = None
-
-    def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
-        """As `Appender.append`; raises KafkaError, and the record may be there or not."""
-        if self._appender is None:
-            self._appender = Appender(self._settings, self._source)
-        try:
-            return self._appender.append(topic, event, id=id, time_ms=time_ms)
-        except KafkaError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        appender, self._appender = self._appender, None
-        if appender is not None:
-            appender.close()
 
 
 def read(settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 import structlog
 
 from streams.codec import Headers
+from streams.files import put
 
 log = structlog.get_logger()
 
@@ -49,13 +49,9 @@ class Aside:
         return path
 
     def _write(self, path: Path, data: bytes) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sum(each.stat().st_size for each in self.folder.glob("*.json")) + len(data) > self.most_bytes:
             raise OSError(f"{self.folder} holds {self.most_bytes} bytes; look at what is in there, and remove it")
-        part = path.with_suffix(".part")
-        with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-        part.replace(path)
+        put(path, data)
 
 
 def too_large(error: object) -> bool:

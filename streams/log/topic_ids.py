@@ -7,10 +7,9 @@ is its incarnation: 0 for the topic that the lake began with.
 
 from __future__ import annotations
 
-import fcntl
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import msgspec
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from streams.files import put
-from streams.log.read import KafkaSettings
+from streams.files import locked, put
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, RESULTS, SCORES, STATE
 
 NAME = "topics.json"
@@ -63,7 +62,7 @@ def incarnation(root: Path, topic: str, id: str) -> int:
 def accept(root: Path, topic: str, id: str) -> bool:
     """Makes the id the present one of its topic; whether it was another. Raises ValueError for one that it had before
     and left: lake and judge have taken what was there for past, and would overwrite it or drop it."""
-    with _alone(root):
+    with locked(_lock(root)):
         ids = known(root)
         mine = ids.get(topic, [])
         if mine[-1:] == [id]:
@@ -143,7 +142,7 @@ def _topic_id(described: Mapping[str, Any]) -> str:
 
 def _begun(root: Path, topic: str, id: str) -> list[str]:
     """Remembers the first id, unless another worker was faster."""
-    with _alone(root):
+    with locked(_lock(root)):
         ids = known(root)
         if topic not in ids:
             _write(root, ids | {topic: [id]})
@@ -154,9 +153,5 @@ def _write(root: Path, ids: Ids) -> None:
     put(root / NAME, msgspec.json.format(msgspec.json.encode(ids)))
 
 
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / f".{NAME}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _lock(root: Path) -> Path:
+    return root / f".{NAME}.lock"

@@ -16,10 +16,11 @@ from streams.ingest.agent import Ingest
 from streams.ingest.label_order import PATIENCE_S, ahead
 from streams.ingest.prepare import GIVEN, Prepared, Source
 from streams.judge.agent import Judging
-from streams.judge.paused import Pauses
+from streams.judge.paused import PausedAliases
 from streams.log.chunks import Chunk
 from streams.log.outbox import LONGEST_WAIT_S, Outbox
-from streams.log.read import KafkaSettings, Raw, span
+from streams.log.read import Raw, span
+from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import TopicIds, TopicMadeAnew
 from streams.reports.reporter import Reporter
 from streams.settings import WorkerSettings
@@ -41,7 +42,7 @@ class Worker:
     app: Any
     ingests: list[Ingest[Any]]
     judging: Judging
-    pauses: Pauses
+    pauses: PausedAliases
     reporter: Reporter
     done: dict[Place, int] = field(default_factory=dict)  # the offset handled next
     handled_ms: dict[Place, int] = field(default_factory=dict)  # the log's time of the newest record handled

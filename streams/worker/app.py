@@ -26,12 +26,13 @@ from streams.events import AlarmRaised
 from streams.ingest.prepare import GIVEN, SERVED
 from streams.judge.agent import Judging
 from streams.judge.ordering import Ordering
-from streams.judge.paused import Pauses
+from streams.judge.paused import PausedAliases
 from streams.judge.step import Rules
 from streams.log import topic_ids as incarnations
 from streams.log.outbox import Insistent, Outgoing
-from streams.log.read import KafkaSettings, partition_counts, read, span
+from streams.log.read import partition_counts, read, span
 from streams.log.rejects import Aside
+from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
 from streams.reports.reporter import Reporter, missing
 from streams.settings import WorkerSettings
@@ -66,7 +67,7 @@ def build(
     topic_ids = topic_ids or TopicIds(kafka)
     app = _app(kafka, settings)
     outbox = Insistent(_sender(app), aside=Aside(settings.lake.parent / "aside"))
-    pauses = Pauses(kafka)
+    pauses = PausedAliases(kafka)
     reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
     rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
     ordering = Ordering(round(settings.turn_s * 1_000), settings.patience_s, 2 * ROOM // 3)

@@ -7,7 +7,7 @@ from typing import Any
 
 import faust
 
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 KNOWN = {
     "security_protocol",

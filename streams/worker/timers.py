@@ -10,6 +10,7 @@ from uuid import uuid4
 import structlog
 
 from streams import topics
+from streams.clock import now_ms
 from streams.log.outbox import Outbox
 from streams.settings import WorkerSettings
 from streams.worker.agents import Worker
@@ -52,7 +53,7 @@ async def _tell(worker: Worker, name: str, settings: WorkerSettings, outbox: Out
     mine = [at for at in consumer.assignment() if at.topic in {topic.name for topic in topics.TAKEN_IN}]
     if not mine:
         return
-    asked_ms = time.time_ns() // 1_000_000
+    asked_ms = now_ms()
     ends = await consumer.highwaters(*mine)
     reached = await consumer.reached(mine)
     if not consumer.flow_active or worker.app.consumer_generation_id != generation:

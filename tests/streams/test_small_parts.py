@@ -15,10 +15,11 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec, ledger, metrics
 from streams import dead_letters as dlq
 from streams.events import AlarmRaised, DeadLetter, DecisionKind, DecisionRecorded, InferenceServed, RouteWritten
-from streams.judge.paused import Pauses
+from streams.judge.paused import PausedAliases
 from streams.log.outbox import Insistent, Outgoing, outgoing
-from streams.log.read import KafkaSettings, Raw
+from streams.log.read import Raw, Record
 from streams.log.rejects import Aside, Kept
+from streams.log.settings import KafkaSettings
 from streams.reports.reporter import Reporter
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, RESULTS, ROUTES, SCORES, TOPICS
@@ -201,11 +202,12 @@ def route(generation: int, paused: bool, alias: str = "support") -> RouteWritten
 
 
 def test_the_first_route_of_a_generation_says_whether_it_is_paused() -> None:
-    pauses = Pauses(KafkaSettings())
+    pauses = PausedAliases(KafkaSettings())
     assert not pauses.paused("support")
-    pauses.take([route(1, False), route(2, True), route(2, False), route(1, False)])
+    for each in (route(1, False), route(2, True), route(2, False), route(1, False)):
+        pauses.take(Record(0, 0, 0, each))
     assert pauses.paused("support")
-    pauses.take([route(3, False)])
+    pauses.take(Record(0, 1, 0, route(3, False)))
     assert not pauses.paused("support")
 
 

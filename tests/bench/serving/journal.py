@@ -28,7 +28,7 @@ from streams.events import Arm, InferenceServed, Message
 from streams.journal.reader import waiting_bytes
 from streams.journal.shipper import Shipper
 from streams.journal.writer import Fsync, Journal, JournalSettings
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
 from tests.bench.tools.figures import Figure, tell
 from tests.bench.tools.usage import usage

@@ -14,7 +14,7 @@ from deploy.stack import ports
 from deploy.stack.cache import cache_folder
 from deploy.stack.kafka import EmbeddedKafka, create_topics
 from monitor.settings import MonitorSettings, PolicySettings
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import SCORES
 from tests.bench.streams.events import pour

@@ -16,7 +16,8 @@ from deploy.operator import dead_letters as letters
 from streams import codec
 from streams import dead_letters as dlq
 from streams.events import Arm, DeadLetter, FeedbackGiven
-from streams.log.read import KafkaSettings, Raw, ends, read
+from streams.log.read import Raw, ends, read
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, FEEDBACK_DLQ
 
 READABLE = codec.encode(

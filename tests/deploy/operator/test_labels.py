@@ -15,7 +15,8 @@ from deploy.cli import main
 from deploy.config.toml import dump
 from streams.events import AlarmKind, AlarmRaised, FeedbackGiven, InferenceServed, Severity
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings, read
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 from tests.streams.support.traffic import feedback, produce, served
 

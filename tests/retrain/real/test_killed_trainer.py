@@ -22,8 +22,9 @@ from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
 from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RetrainStatus, RouteWritten
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings, Writer
+from streams.log.append import Writer
 from streams.log.read import read as read_log
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES, Topic
 from tests.retrain.data.test_labelled import reply, word
 from tests.retrain.support.engine import Engine

@@ -15,7 +15,8 @@ from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
 from streams.events import Event, RetrainStatus, RouteWritten
 from streams.identity import adapter_path
-from streams.log.read import KafkaSettings, Record
+from streams.log.read import Record
+from streams.log.settings import KafkaSettings
 from streams.topics import Topic
 from tests.serving.support.adapter_files import store
 from tests.serving.support.rollout_world import ALIAS, FIRST, NEW, OLD, OTHER, OTHER_DIGEST, Member, RolloutWorld

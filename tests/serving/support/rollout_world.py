@@ -15,7 +15,6 @@ from monitor.rows import ScoreRows
 from serving.rollout.changes import Change, Named, Pause, Promote, Rollback, Shadow
 from serving.rollout.guard import verdict
 from serving.rollout.machine import attested
-from serving.rollout.operations import in_force
 from serving.rollout.runner import Rollouts
 from serving.rollout.state import State, Step
 from serving.routes.routing import RouteTable
@@ -33,6 +32,7 @@ from streams.events import (
 )
 from streams.identity import version_name
 from streams.log.read import Record
+from streams.routes import in_force
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, ROUTES, Topic
 
 ALIAS = "support"

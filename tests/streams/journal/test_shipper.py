@@ -24,8 +24,9 @@ from streams.journal.reader import waiting_bytes
 from streams.journal.segments import SHIPPER, Place, locked
 from streams.journal.shipper import PLENTY_BYTES, Shipper, ShipperSettings
 from streams.journal.writer import Journal, JournalSettings
-from streams.log.read import KafkaSettings, read
+from streams.log.read import read
 from streams.log.rejects import Kept
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK
 from tests.streams.support.journaled import Broker, event, journal, numbers, publish, running, segments, until, waiting
 
@@ -46,7 +47,7 @@ for number in range(1_000_000):
 SHIP = """
 import sys, threading
 from pathlib import Path
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.journal.shipper import Shipper, ShipperSettings
 settings = ShipperSettings(batch_records=100, linger_s=0.0)
 Shipper(KafkaSettings(sys.argv[1]), Path(sys.argv[2]), "test", settings).run(threading.Event())

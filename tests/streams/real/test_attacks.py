@@ -23,7 +23,8 @@ from streams import codec
 from streams.events import FeedbackGiven, InferenceServed, ScoreBatch
 from streams.judge.memory import JudgeRecord
 from streams.judge.ordering import told_by
-from streams.log.read import KafkaSettings, Raw, span
+from streams.log.read import Raw, span
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, SCORES, STATE
 from tests.streams.support import oracle
 from tests.streams.support.exactly import left_exactly, life

@@ -27,7 +27,8 @@ from streams.events import FeedbackGiven, RetrainRequested, RouteWritten
 from streams.journal import status
 from streams.journal.shipper import Shipper
 from streams.log import read as log
-from streams.log.read import Appender, KafkaSettings, Writer
+from streams.log.append import Appender, Writer
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, REQUESTS, ROUTES
 from streams.worker import app

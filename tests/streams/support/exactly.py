@@ -7,7 +7,7 @@ from pathlib import Path
 from streams.events import AlarmKind, AlarmRaised, FeedbackGiven, InferenceServed
 from streams.lake.profiles import load
 from streams.lake.whylogs_format import count
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, WINDOWS
 from tests.streams.support import oracle
 from tests.streams.support.traffic import Plan, feedback, served

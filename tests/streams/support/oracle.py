@@ -18,7 +18,8 @@ from streams.ingest.prepare import GIVEN, SERVED, Source, prepare
 from streams.judge.memory import JudgeRecord, shelf, start
 from streams.judge.step import Effects, Place, Rules, step
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings, partition_counts, read, span
+from streams.log.read import partition_counts, read, span
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, SCORES, STATE, Topic
 

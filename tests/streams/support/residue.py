@@ -19,7 +19,8 @@ from streams import dead_letters as dlq
 from streams.dead_letters import letter_id
 from streams.events import DeadLetter, Event, ScoreBatch
 from streams.lake.profile_windows import start
-from streams.log.read import KafkaSettings, partition_counts, read
+from streams.log.read import partition_counts, read
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, SCORES, TAKEN_IN, WINDOWS, Topic
 from tests.streams.support import oracle

@@ -24,13 +24,12 @@ from serving.gateway.capture import RecentAnswers
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
-from streams.files import put
+from streams.files import private_folder, put
 from streams.journal import status
 from streams.journal.cursor import CursorFile
 from streams.journal.writer import Journal, JournalSettings
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings
-from streams.private_files import private_folder
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.worker.app import _serving_metrics
 from tests.serving.support.certificates import Certificates

@@ -25,7 +25,7 @@ from streams.events import Arm, ReplicaAttested, RouteWritten
 from streams.journal.metrics import well
 from streams.journal.status import Status
 from streams.log.availability import Presence, answers
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from tests.serving.support.scene import Scene
 from tests.serving.support.waiting import until
 
