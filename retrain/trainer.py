@@ -27,14 +27,8 @@ from retrain.settings import RetrainSettings
 from streams import ledger
 from streams.clock import now_ms
 from streams.codec import deterministic_id
-from streams.events import (
-    DecisionKind,
-    DecisionRecorded,
-    RetrainReported,
-    RetrainRequested,
-    RetrainStatus,
-    RouteWritten,
-)
+from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten
+from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.append import Writer
 from streams.log.settings import KafkaSettings
 from streams.topics import LEDGER, RESULTS

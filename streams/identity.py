@@ -19,9 +19,9 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def adapter_digest(folder: Path, base_model: str) -> str:
-    """sha256 (hex) over the base model's id and the adapter's files, names included.
+    """Return the sha256 (hex) over the base model's id and the adapter's files, names included.
 
-    Only `ADAPTER_FILES` count: they are what an engine reads. Raises FileNotFoundError naming a missing file."""
+    Only `ADAPTER_FILES` count: an engine reads no others. Raises FileNotFoundError naming a missing file."""
     digest = hashlib.sha256(f"{base_model}\0".encode())
     for name in ADAPTER_FILES:
         path = folder / name
@@ -34,7 +34,7 @@ def adapter_digest(folder: Path, base_model: str) -> str:
 
 
 def version_name(alias: str, digest: str) -> str:
-    """`<alias>-<first 12 hex of the digest>`: what the engine calls the adapter.
+    """Return `<alias>-<first 12 hex of the digest>`: the engine's name for the adapter.
 
     >>> version_name("support", "0123456789abcdef")
     'support-0123456789ab'
@@ -45,7 +45,7 @@ def version_name(alias: str, digest: str) -> str:
 
 
 def adapter_path(root: Path, alias: str, digest: str) -> Path:
-    """Where an adapter's bytes lie: `<root>/<alias>/<full digest>`."""
+    """Return the folder of an adapter's bytes: `<root>/<alias>/<full digest>`."""
     return root / alias / digest
 
 
@@ -60,7 +60,7 @@ def uuid7(at_ms: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RequestId:
-    """What a signed request id says. `answer` is the keyed digest of the normalised answer, "" for a stream."""
+    """The fields of a signed request id. `answer` is the keyed digest of the normalised answer, "" for a stream."""
 
     event_id: str
     version: str
@@ -80,19 +80,20 @@ class Signer:
     key_id: str = "k1"
 
     def answer_digest(self, event_id: str, normalised: str) -> str:
-        """Keyed by the event too, so equal answers do not have equal digests."""
+        """Return an answer's digest, keyed by the event too: equal answers do not have equal digests."""
         return self._mac("answer", f"{event_id}\0{normalised}")[:ANSWER_DIGITS]
 
     def pseudonym(self, name: str) -> str:
-        """Tells users apart without naming them; without the key nobody can try out who it is."""
+        """Return a name that tells users apart without naming them; without the key no guess can be tried."""
         return self._mac("user", name)[:12]
 
     def sign(self, request: RequestId) -> str:
+        """Return the request id as clients get it."""
         body = f"{request.event_id}.{request.version}.{request.arm}.{request.answer}.{self.key_id}"
         return f"{body}.{self._mac('id', body)[:24]}"
 
     def read(self, text: str) -> RequestId:
-        """Raises ForgedRequestId when the form or the signature is wrong."""
+        """Return the fields of a request id; raise ForgedRequestId when its form or its signature is wrong."""
         parts = text.split(".") if isinstance(text, str) else []
         if len(parts) != 6:
             raise ForgedRequestId("request_id: expected the value of the x-homeostat-request-id header")
@@ -109,5 +110,5 @@ class Signer:
 
 
 def _equal(given: str, mac: str) -> bool:
-    """In constant time; whoever gives may give any character."""
+    """In constant time; a client may send any character."""
     return hmac.compare_digest(given.encode(errors="surrogatepass"), mac.encode())

@@ -1,4 +1,4 @@
-"""What the worker tells Prometheus."""
+"""The worker's metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_SECONDS = Histogram(
 RETRIES = Counter(
     "homeostat_batch_retries_total", "Batches tried again, because a part of the system failed.", ["topic"]
 )
-MADE_ANEW = Gauge(
+RECREATED = Gauge(
     "homeostat_topic_made_anew",
     "1 where the worker takes nothing of a topic: it was deleted and created again, and nobody accepted that.",
     ["topic"],

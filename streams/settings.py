@@ -1,4 +1,4 @@
-"""What the operator decides about the worker; checked once, when made."""
+"""The operator's settings of the worker; checked once, when made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WorkerSettings:
     profiles: Path = Path("var/profiles")
     reports: Path = Path("var/reports")
     metrics_port: int | None = 9103  # None: no metrics are served
-    metrics_host: str = "127.0.0.1"  # where they are served: to whoever reaches it
+    metrics_host: str = "127.0.0.1"  # where they are served, to every client that reaches it
     batch_events: int = 8_000  # events of all partitions handled at once; as many of each may wait
     within_s: float = 0.5  # how long a batch waits for more
     recent_offsets: int = 20_000  # an id seen again within so many offsets of its partition is a duplicate
@@ -30,8 +30,8 @@ class WorkerSettings:
     profile_window_s: int = 3_600
     profile_flush_s: float = 30.0  # each time costs the same, however little came
     report_events: int = 1_000  # rows on each side of an alarm's report
-    turn_s: float = 1.0  # of the log's time: what it took within one turn is judged at once, replies before labels
-    passed_every_s: float = 1.0  # how often it is told which events have their scores: nothing is judged before
+    turn_s: float = 1.0  # of the log's time: events of one tick are judged at once, replies before labels
+    passed_every_s: float = 1.0  # how often the watermarks are sent: no event is judged before they are past it
     clock_skew_s: float = 1.0  # between a broker's clock and a worker's, at most; and until a record can be read
     patience_s: float = 60.0  # how long the others' events wait for a partition that does not move
     lag_every_s: float = 5.0

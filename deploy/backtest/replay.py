@@ -26,10 +26,11 @@ from deploy.backtest.policies import Candidate
 from monitor.describe.descriptors import Describer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
-from streams.events import AlarmAnswered, RetrainReported, RetrainStatus, ScoreBatch
-from streams.ingest.prepare import GIVEN, SERVED, Source
+from streams.events import AlarmAnswered, RetrainReported, ScoreBatch
+from streams.ingest.prepare import GIVEN, SERVED, IngestSource
 from streams.judge.memory import JudgeRecord, start
-from streams.judge.step import Heard, Place, Rules, step
+from streams.judge.step import JudgeInput, LogPosition, Rules, step
+from streams.kinds import RetrainStatus
 from streams.lake.history import Slice
 from streams.topics import RESULTS, SCORES
 
@@ -127,20 +128,20 @@ def hear(replay: Replay, chunk: Chunk) -> Replay:
     return _all_heard(replay, _one_by_one(replay, chunk, due))
 
 
-def _all_heard(replay: Replay, records: Iterator[tuple[int, Heard]]) -> Replay:
+def _all_heard(replay: Replay, records: Iterator[tuple[int, JudgeInput]]) -> Replay:
     for time_ms, heard in records:
         replay = _heard(replay, heard, time_ms)
     return replay
 
 
-def _heard(replay: Replay, heard: Heard, time_ms: int) -> Replay:
+def _heard(replay: Replay, heard: JudgeInput, time_ms: int) -> Replay:
     ended, said = replay.ended, replay.said
     if isinstance(heard, RetrainReported):
         ended = {id: each for id, each in ended.items() if id != heard.request_id}
     if isinstance(heard, AlarmAnswered):
         said = tuple(each for each in said if each.id != heard.id)
     topic = RESULTS if isinstance(heard, RetrainReported) else SCORES
-    place = Place(topic.name, 0, replay.count, time_ms)
+    place = LogPosition(topic.name, 0, replay.count, time_ms)
     memory, effects = step(_rules(replay), replay.memory, heard, place)
     outcome = replay.outcome
     for entry in effects.decisions:
@@ -159,17 +160,17 @@ def _waiting(policy: PolicySettings) -> PolicySettings:
     return replace(policy, retraining_timeout_s=NEVER_S)
 
 
-def _batches(replay: Replay, chunk: Chunk) -> Iterator[tuple[int, Heard]]:
+def _batches(replay: Replay, chunk: Chunk) -> Iterator[tuple[int, JudgeInput]]:
     for source, scored in _parts(chunk):
         if len(scored.rows):
             rows = structs.replace(scored.rows, logged_ms=list(scored.taken_ms))
             yield chunk.end_ms, _batch(replay.memory.alias, source, rows, chunk.names)
 
 
-def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended | Said]) -> Iterator[tuple[int, Heard]]:
+def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended | Said]) -> Iterator[tuple[int, JudgeInput]]:
     """Of one moment: replies, labels, then results and what operators said."""
     alias = replay.memory.alias
-    found: list[tuple[int, int, Heard]] = [
+    found: list[tuple[int, int, JudgeInput]] = [
         (time_ms, turn, _batch(alias, source, scored.rows.take([i]), chunk.names))
         for turn, (source, scored) in enumerate(_parts(chunk))
         for i, time_ms in enumerate(scored.taken_ms)
@@ -179,11 +180,11 @@ def _one_by_one(replay: Replay, chunk: Chunk, due: Sequence[Ended | Said]) -> It
         yield time_ms, heard
 
 
-def _parts(chunk: Chunk) -> tuple[tuple[Source[Any], Scored], ...]:
+def _parts(chunk: Chunk) -> tuple[tuple[IngestSource[Any], Scored], ...]:
     return (SERVED, chunk.replies), (GIVEN, chunk.labels)
 
 
-def _batch(alias: str, source: Source[Any], rows: ScoreRows, names: Sequence[str]) -> ScoreBatch:
+def _batch(alias: str, source: IngestSource[Any], rows: ScoreRows, names: Sequence[str]) -> ScoreBatch:
     return ScoreBatch(
         alias=alias,
         source_topic=source.topic.name,
@@ -195,7 +196,7 @@ def _batch(alias: str, source: Source[Any], rows: ScoreRows, names: Sequence[str
     )
 
 
-def _due(alias: str, ended: Ended | Said) -> Heard:
+def _due(alias: str, ended: Ended | Said) -> JudgeInput:
     if isinstance(ended, Said):
         return AlarmAnswered(id=ended.id, alias=alias, time_ms=ended.time_ms, answer=ended.answer)
     return RetrainReported(

@@ -15,7 +15,7 @@ from deploy.demo.observer import Observer
 from deploy.demo.record import ENDED, Events, Expected
 from deploy.demo.shares import Plan
 from streams.clock import now_ms
-from streams.events import AlarmKind, RetrainStatus
+from streams.kinds import AlarmKind, RetrainStatus
 
 FAST = 12.0  # requests a second while nothing is trained: more than the engine can do on two cores
 SLOW = 1.0  # while a candidate is trained beside it

@@ -14,7 +14,7 @@ from deploy.demo.record import Run, champions, marks, verdicts
 from deploy.demo.report import LEAST_ROWS, Report, succeeded, summarise
 from deploy.demo.timeline import Level, Picture, clock, draw
 from streams.codec import encode
-from streams.events import AlarmKind, DecisionKind
+from streams.kinds import AlarmKind, DecisionKind
 
 MARKED = {
     "onset": "world changes",

@@ -7,16 +7,8 @@ from typing import Literal
 import msgspec
 
 from deploy.demo.clients import Outcome
-from streams.events import (
-    AlarmKind,
-    AlarmRaised,
-    DecisionRecorded,
-    RetrainReported,
-    RetrainRequested,
-    RetrainStatus,
-    RouteWritten,
-    WindowClosed,
-)
+from streams.events import AlarmRaised, DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten, WindowClosed
+from streams.kinds import AlarmKind, RetrainStatus
 from streams.routes import effective
 
 Expected = Literal["retrain", "nothing"]

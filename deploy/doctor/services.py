@@ -77,13 +77,13 @@ def _topics(config: Stacked, kafka: KafkaSettings, wrong: Faults) -> Iterator[Fi
         yield Finding("topics", False, told, remedy)
 
 
-def _anew(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicMadeAnew]:
+def _anew(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicRecreated]:
     root = config.stack.var / "lake"
     names = [topic.name for topic in REMEMBERED if topic.name in incarnations.known(root)]
     if not names:
         return []
     with closing(TopicIds(kafka)) as topic_ids:
-        return incarnations.anew(root, topic_ids.of(names))
+        return incarnations.recreated(root, topic_ids.of(names))
 
 
 def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:

@@ -102,12 +102,12 @@ async def _gateway(
     from deploy.roles.shipping import shipping
     from serving.gateway.admin.port import serving_admin
     from serving.gateway.http.server import Server
-    from streams.journal.metrics import Shipped
+    from streams.journal.metrics import ShipperMetrics
 
     stack, settings, stop = config.stack, config.gateway, asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
     server = Server(acting, acting.limits)
-    shipped = Shipped(journal_folder(config, name), lambda: follower.presence.connected)
+    shipped = ShipperMetrics(journal_folder(config, name), lambda: follower.presence.connected)
     admin = partial(serving_admin, HOST, stack.gateways()[name], follower.table, keys, config.kafka)
     async with (
         shipping(name, config_path),

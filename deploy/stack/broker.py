@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from streams.log.availability import asked
+from streams.log.availability import speaks_kafka
 from streams.log.settings import KafkaSettings
 
 ANSWER_S = 1.2
@@ -53,7 +53,7 @@ def _first(told: queue.Queue[str], servers: int, wait_s: float) -> str:
 def _told(server: str, secured: bool, wait_s: float, tell: Callable[[str], None]) -> None:
     """Tells why a server cannot be used; nothing where it answers."""
     try:
-        tell("" if asked(server, secured, wait_s) else "hangs up without an answer")
+        tell("" if speaks_kafka(server, secured, wait_s) else "hangs up without an answer")
     except ssl.SSLError:  # somebody is there; what it wants is for the client to show that is made then
         tell("")
     except TimeoutError:

@@ -24,7 +24,8 @@ from serving.gateway.openai.coercion import is_off
 from serving.gateway.openai.request_body import Asked
 from serving.routes.routing import Choice
 from streams.clock import now_ms
-from streams.events import Arm, Event, InferenceServed, Message
+from streams.events import Event, InferenceServed, Message
+from streams.kinds import Arm
 from streams.topics import INFERENCE, Topic
 
 log = structlog.get_logger()

@@ -21,8 +21,9 @@ from serving.gateway.masking import Masker
 from serving.settings import GatewaySettings
 from streams.clock import now_ms
 from streams.codec import deterministic_id
-from streams.events import Arm, FeedbackGiven
+from streams.events import FeedbackGiven
 from streams.identity import ANSWER_DIGITS, VERSION, ForgedRequestId, RequestId, Signer
+from streams.kinds import Arm
 from streams.topics import FEEDBACK
 
 FIELDS = ("label", "correction", "score", "thumb")

@@ -32,8 +32,8 @@ from serving.gateway.patience import Patience
 from serving.gateway.shadow import Shadow
 from serving.routes.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
 from serving.settings import GatewaySettings
-from streams.events import Arm
 from streams.identity import RequestId, Signer, uuid7
+from streams.kinds import Arm
 
 log = structlog.get_logger()
 

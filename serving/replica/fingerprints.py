@@ -12,7 +12,7 @@ import structlog
 from serving.replica.probe import Measured, Vote, distance, elected, others, own, remembered
 from serving.routes.attestations import fresh
 from serving.routes.routing import RouteTable
-from serving.routes.slots import Wanted
+from serving.routes.slots import WantedVersion
 from serving.settings import ControllerSettings
 from streams.clock import now_ms
 from streams.events import Probe
@@ -72,7 +72,7 @@ class Fingerprints:
         """Whether the engine that runs now was asked."""
         return version in self._taken
 
-    def doubt(self, each: Wanted) -> Doubt | None:
+    def doubt(self, each: WantedVersion) -> Doubt | None:
         """None where a fingerprint was taken and the replicas' vote is for it."""
         if each.version not in self._taken:
             return Doubt(float("inf"), "nobody asked yet")

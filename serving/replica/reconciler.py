@@ -16,7 +16,7 @@ from serving.replica.fingerprints import Fingerprints
 from serving.replica.loader import Engine, Loader
 from serving.replica.reprobe import Rounds
 from serving.routes.routing import RouteTable
-from serving.routes.slots import Wanted, wanted
+from serving.routes.slots import WantedVersion, wanted
 from serving.settings import ControllerSettings, Replica
 from streams.events import RouteWritten
 
@@ -118,7 +118,9 @@ class Reconciler:
         self._away = False
         return True
 
-    async def _repair(self, routes: Mapping[str, RouteWritten], plan: list[Wanted], now_s: float) -> dict[str, str]:
+    async def _repair(
+        self, routes: Mapping[str, RouteWritten], plan: list[WantedVersion], now_s: float
+    ) -> dict[str, str]:
         """Version -> digest of what the engine serves. What is no longer so is told before anything is repaired, and
         what is repaired as soon as it is."""
         serving = {each.version: each.digest for each in plan if await self._loader.serves(each)}
@@ -133,7 +135,7 @@ class Reconciler:
     async def _say(
         self,
         routes: Mapping[str, RouteWritten],
-        plan: list[Wanted],
+        plan: list[WantedVersion],
         serving: dict[str, str],
         now_s: float,
         *,
@@ -142,7 +144,7 @@ class Reconciler:
         probes = self._fingerprints.told(each.version for each in plan)
         await self._attester.say(State.of(routes, serving, probes, healthy=healthy), now_s)
 
-    def _refuse(self, excess: list[Wanted]) -> None:
+    def _refuse(self, excess: list[WantedVersion]) -> None:
         names = {each.version for each in excess}
         for name in sorted(names - self._refused):
             log.error("no slot left for this version", version=name, max_loras=self.settings.max_loras)

@@ -46,7 +46,7 @@ class Controller:
         self.rollouts = Rollouts(settings, follower.table, self._writer.append, source, self._unfit, self._history)
 
     def run(self, stop: threading.Event) -> None:
-        """Blocks until `stop`. Waits for Kafka as long as it takes; the follower must be started."""
+        """Run until `stop`, and wait for Kafka as long as it takes; the follower must be started."""
         self._recall_until_done(stop)
         results = Following(self._kafka, RESULTS, RetrainReported, lambda each: self.rollouts.offer(each.event), stop)
         scores = Following(self._kafka, SCORES, ScoreBatch, self.rollouts.score, stop, from_end=self._no_rollout)

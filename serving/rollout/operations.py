@@ -9,8 +9,9 @@ import msgspec
 from serving.rollout.changes import Change, Limits, Named, Pause, Promote, Rollback, Routes, Shadow
 from streams import ledger
 from streams.clock import now_ms
-from streams.events import DecisionKind, DecisionRecorded, RetrainReported, RouteWritten
+from streams.events import DecisionRecorded, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
+from streams.kinds import DecisionKind
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings

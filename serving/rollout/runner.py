@@ -24,16 +24,9 @@ from serving.routes.routing import RouteTable
 from serving.routes.slots import versions
 from serving.settings import ControllerSettings
 from streams import ledger
-from streams.events import (
-    DecisionKind,
-    DecisionRecorded,
-    Event,
-    RetrainReported,
-    RetrainStatus,
-    RouteWritten,
-    ScoreBatch,
-)
+from streams.events import DecisionRecorded, Event, RetrainReported, RouteWritten, ScoreBatch
 from streams.identity import uuid7, version_name
+from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.read import Record
 from streams.routes import in_force
 from streams.topics import LEDGER, ROUTES, Topic

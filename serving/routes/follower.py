@@ -1,4 +1,4 @@
-"""Desired state and what replicas attest, read from the log all the time; the last known one starts without Kafka."""
+"""Routes and attestations, read from the log all the time; those known last serve where a start finds no Kafka."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SAVE_EVERY_S = 1.0  # attestations alone are not worth a write each
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What is kept on disk."""
+    """The routes and attestations known last, on disk."""
 
     routes: list[RouteWritten] = []
     attestations: list[ReplicaAttested] = []
@@ -182,5 +182,5 @@ def _load(path: Path) -> Snapshot:
     except FileNotFoundError:
         return Snapshot()
     except (OSError, msgspec.DecodeError) as error:
-        log.warning("route snapshot is unreadable; the log will tell", path=str(path), error=str(error))
+        log.warning("route snapshot is unreadable; the log has the routes", path=str(path), error=str(error))
         return Snapshot()

@@ -13,7 +13,7 @@ from streams.topics import Topic
 
 class Appender:
     """Confirmed appends: `append` returns once all in-sync replicas have the record, or raises KafkaError. Connecting
-    raises KafkaError too: one of `streams.log.client.REFUSED` where the brokers do not take who we say we are."""
+    raises KafkaError too: one of `streams.log.client.REFUSED` where the brokers refuse our name or password."""
 
     def __init__(self, settings: KafkaSettings, source: str) -> None:
         self._source = source
@@ -27,7 +27,7 @@ class Appender:
         )
 
     def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
-        """The record's offset. `id` becomes the CloudEvents id; the key is the topic's key field."""
+        """Append an event and return its offset. `id` becomes the CloudEvents id; the key is the topic's key field."""
         sent = self._producer.send(
             topic.name,
             key=str(getattr(event, topic.key)).encode(),
@@ -37,6 +37,7 @@ class Appender:
         return int(sent.get(timeout=30).offset)
 
     def close(self) -> None:
+        """Close the connection."""
         self._producer.close(timeout=5)
 
 
@@ -48,7 +49,7 @@ class Writer:
         self._appender: Appender | None = None
 
     def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
-        """As `Appender.append`; raises KafkaError, and the record may be there or not."""
+        """Append as `Appender.append` does. After a KafkaError the record may be in the log or not."""
         if self._appender is None:
             self._appender = Appender(self._settings, self._source)
         try:
@@ -58,6 +59,7 @@ class Writer:
             raise
 
     def close(self) -> None:
+        """Close the connection, if there is one."""
         appender, self._appender = self._appender, None
         if appender is not None:
             appender.close()

@@ -1,4 +1,4 @@
-"""The log as a plain object: confirmed appends, whole reads, following. kafka-python, no Faust."""
+"""The log as a plain object: whole reads, ranges, following. kafka-python, no Faust."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ class Raw(msgspec.Struct, frozen=True):
 
 
 def read(settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:
-    """Everything in the topic up to its end as of now, in order within each partition, as `follow` gives it."""
+    """Return everything in the topic up to its present end, in order within each partition, as `follow` yields it."""
     return list(follow(settings, topic, kind, stop=lambda: False, until_end=True))
 
 
 def span(
     settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None, wait_s: float = 30.0
 ) -> list[Raw]:
-    """What one partition holds at the offsets from `first` to before `end`, as `scan` gives it."""
+    """Return one partition's records from offset `first` to before `end`, as `scan` yields them."""
     return list(scan(settings, topic, partition, first, end, wait_s))
 
 
 def scan(
     settings: KafkaSettings, topic: Topic, partition: int, first: int = 0, end: int | None = None, wait_s: float = 30.0
 ) -> Iterator[Raw]:
-    """What one partition holds at the offsets from `first` to before `end` (None: its end as of now), as far as the
-    log still has them. Raises TimeoutError when the broker gives nothing for `wait_s`."""
+    """Yield one partition's records from offset `first` to before `end` (None: its present end), as far as the log
+    still has them. Raises TimeoutError when the broker sends nothing for `wait_s`."""
     consumer = _consumer(settings, poll_ms=200)
     try:
         at = TopicPartition(topic.name, partition)
@@ -88,13 +88,13 @@ def follow(
     wait_s: float = 30.0,
     idle: Callable[[], None] = lambda: None,
 ) -> Iterator[Record[E]]:
-    """Records from the start (or the end) on, for ever, until `stop()`; `idle()` is called once what was there at the
-    beginning is read, and whenever nothing comes for `poll_ms`.
+    """Yield the records from the start (or the end) on, for ever, until `stop()`; `idle()` is called once the records
+    of the beginning are read, and whenever nothing comes for `poll_ms`.
 
     Raises TimeoutError where the end is wanted and nothing more comes for `wait_s`.
 
-    Reads by assignment, not by group: every follower sees everything. What says that it is of the kind and cannot be
-    read is left out, and a warning names it; what says that it is of another is not ours."""
+    Reads by assignment, not by group: every follower gets everything. A record of this kind that cannot be read is
+    left out, and a warning names it; a record whose headers name another kind is not ours."""
     consumer = _consumer(settings, poll_ms)
     try:
         partitions = [TopicPartition(topic.name, p) for p in sorted(_partitions(consumer, topic.name))]
@@ -137,7 +137,7 @@ def _decoded(kind: type[E], record: Any) -> E | None:
 
 
 def partition_counts(settings: KafkaSettings, topics: Iterable[Topic]) -> dict[str, int]:
-    """How many partitions each topic has; LookupError for one that does not exist."""
+    """Return how many partitions each topic has; raise LookupError for a topic that does not exist."""
     consumer = _consumer(settings, poll_ms=200)
     try:
         return {topic.name: len(_partitions(consumer, topic.name)) for topic in topics}
@@ -165,7 +165,7 @@ def _partitions(consumer: KafkaConsumer, topic: str, wait_s: float = 10.0) -> se
 
 
 def ends(settings: KafkaSettings, topic: Topic) -> int:
-    """How many records the topic ever took: the sum of its partitions' end offsets."""
+    """Return how many records the topic ever took: the sum of its partitions' end offsets."""
     consumer = _consumer(settings, poll_ms=200)
     try:
         partitions = [TopicPartition(topic.name, p) for p in _partitions(consumer, topic.name)]

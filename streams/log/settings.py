@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.log.client import Client
+from streams.log.client import BrokerClient
 
 RECONNECT_MS = 2_000  # upstream waits up to 30 s between two tries: a broker that starts again is back in 12
 
@@ -18,7 +18,7 @@ class KafkaSettings:
     options: dict[str, Any] = field(default_factory=dict, repr=False)  # a password may be among them
 
     def __post_init__(self) -> None:
-        """ValueError for SASL without what it needs: kafka-python would try for a while, and time out."""
+        """Raise ValueError for SASL without its settings: kafka-python would try for a while, and time out."""
         if not str(self.options.get("security_protocol", "")).startswith("SASL"):
             return
         by_password = str(self.options.get("sasl_mechanism", "")).startswith(("PLAIN", "SCRAM"))
@@ -28,10 +28,10 @@ class KafkaSettings:
 
     @property
     def client(self) -> dict[str, Any]:
-        """What each client of kafka-python is made with."""
+        """Return the settings of each client of kafka-python."""
         return {
             "bootstrap_servers": self.bootstrap,
-            "kafka_client": Client,
+            "kafka_client": BrokerClient,
             "reconnect_backoff_max_ms": RECONNECT_MS,
             **self.options,
         }

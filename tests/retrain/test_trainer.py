@@ -17,7 +17,8 @@ from retrain.evaluation.gate import GateInput, judge
 from retrain.job_files import JobOutcome, JobSpec, read, write
 from retrain.settings import RetrainSettings
 from retrain.trainer import Trainer, Workplace
-from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RetrainStatus, RouteWritten
+from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RouteWritten
+from streams.kinds import RetrainStatus
 from streams.log.settings import KafkaSettings
 from streams.topics import Topic
 

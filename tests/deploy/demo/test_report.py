@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from deploy.demo.page import MINUS, check, links, render, story, write
 from deploy.demo.record import Events, Run, champions, marks
 from deploy.demo.report import Accuracy, Report, outcome_of, succeeded, summarise
-from streams.events import AlarmKind, RetrainRequested
+from streams.events import RetrainRequested
+from streams.kinds import AlarmKind
 from tests.deploy.support.demo_run import FIRST, SECOND, alarm, failed, healthy, outcome, recovered, route
 
 RUN = recovered()

@@ -18,7 +18,8 @@ from deploy.config.toml import dump
 from deploy.operator import alarms
 from monitor.operator_answer import Answer
 from monitor.settings import MonitorSettings, PolicySettings
-from streams.events import AlarmAnswered, AlarmCleared, AlarmRaised, DecisionKind, DecisionRecorded
+from streams.events import AlarmAnswered, AlarmCleared, AlarmRaised, DecisionRecorded
+from streams.kinds import DecisionKind
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings

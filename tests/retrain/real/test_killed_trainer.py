@@ -20,8 +20,10 @@ from retrain.job import PROGRESS, Progress
 from retrain.job_files import JobOutcome, read
 from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
-from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RetrainStatus, RouteWritten
+from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RouteWritten
+from streams.kinds import RetrainStatus
 from streams.lake import table as lake
+from streams.lake.writer import LakeWriter
 from streams.log.append import Writer
 from streams.log.read import read as read_log
 from streams.log.settings import KafkaSettings
@@ -51,7 +53,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def put(var: Path, topic: Topic, events: list[Event]) -> None:
-    lake.Writer(var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, list(range(len(events))), events))
+    LakeWriter(var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, list(range(len(events))), events))
 
 
 def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainRequested:

@@ -21,8 +21,9 @@ from serving.rollout.state import State
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from streams import ledger
-from streams.events import Event, ReplicaAttested, RetrainReported, RetrainStatus, RouteWritten
+from streams.events import Event, ReplicaAttested, RetrainReported, RouteWritten
 from streams.identity import version_name
+from streams.kinds import RetrainStatus
 from streams.log.append import Writer
 from streams.log.read import read
 from streams.log.settings import KafkaSettings

@@ -7,7 +7,8 @@ import pytest
 
 from serving.rollout import operations
 from serving.rollout.changes import Limits
-from streams.events import RetrainReported, RetrainStatus, RouteWritten
+from streams.events import RetrainReported, RouteWritten
+from streams.kinds import RetrainStatus
 from streams.log.settings import KafkaSettings
 from streams.routes import in_force
 from streams.topics import RESULTS, ROUTES

@@ -20,17 +20,9 @@ from serving.rollout.state import State, Step
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings
 from streams import codec
-from streams.events import (
-    Arm,
-    DecisionRecorded,
-    Event,
-    ReplicaAttested,
-    RetrainReported,
-    RetrainStatus,
-    RouteWritten,
-    ScoreBatch,
-)
+from streams.events import DecisionRecorded, Event, ReplicaAttested, RetrainReported, RouteWritten, ScoreBatch
 from streams.identity import version_name
+from streams.kinds import Arm, RetrainStatus
 from streams.log.read import Record
 from streams.routes import in_force
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, ROUTES, Topic

@@ -137,9 +137,11 @@ def test_the_shipper_ships_with_the_password_and_keeps_everything_without(broker
     assert not any(PASSWORD.encode() in path.read_bytes() for path in tmp_path.iterdir())
 
 
-def told(folder: Path) -> status.Status:
+def told(folder: Path) -> status.ShipperStatus:
     found = status.read(folder)
-    return found or status.Status(time_ms=0, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0)
+    return found or status.ShipperStatus(
+        time_ms=0, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0
+    )
 
 
 @pytest.mark.kafka
