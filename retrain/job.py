@@ -40,7 +40,7 @@ from retrain.training import recipe, tracking
 from retrain.training.prompting import load_tokenizer
 from retrain.training.teachable import usable
 from retrain.training.train import Trained, lessons, train
-from streams.files import locked
+from streams.files import locked, put
 from streams.identity import adapter_digest, adapter_path
 
 log = structlog.get_logger()
@@ -246,10 +246,8 @@ def stored_champion(spec: JobSpec, base: str) -> Path:
 def _teller(folder: Path, run: tracking.Run) -> tracking.Step:
     def tell(step: int, steps: int, loss: float) -> None:
         run.step(step, steps, loss)
-        part = folder / f".{PROGRESS}"
         with suppress(OSError):  # how far it is, is only shown
-            part.write_bytes(msgspec.json.encode(Progress(step, steps, loss)))
-            part.replace(folder / PROGRESS)
+            put(folder / PROGRESS, msgspec.json.encode(Progress(step, steps, loss)))
 
     return tell
 

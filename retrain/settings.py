@@ -1,4 +1,4 @@
-"""What the operator decides about retraining; checked once, when made."""
+"""The operator's settings of retraining; checked once, when made."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def put(path: Path, data: bytes, *, forced: bool = False) -> None:
         part.unlink(missing_ok=True)
         raise
     if forced:
-        force_folder(path.parent)
+        force(path.parent)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -69,9 +69,9 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def force_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut; raise OSError where the disk fails."""
-    fd = os.open(folder, os.O_RDONLY)
+def force(path: Path) -> None:
+    """Make a file's content, or the names in a folder, survive a power cut; raise OSError where the disk fails."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

@@ -1,4 +1,4 @@
-"""What a demo has seen, from which its report is made."""
+"""The record of a demo, from which its report is made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDED = (*VERDICTS, RetrainStatus.FAILED)
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True):
-    """How the captured replies fared."""
+    """The captured replies, by their outcome."""
 
     published: int = 0  # records in the log
     consumed: int = 0  # events in the lake, each once
@@ -26,12 +26,12 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def captured(self) -> int:
-        """Replies in the log, each once."""
+        """Return how many replies are in the log, each once."""
         return self.published - self.duplicates
 
     @property
     def handled(self) -> int:
-        """Records of which it is known what became of them; `published` once nothing is on its way."""
+        """Return how many records have a known outcome: all that are `published`, once none is on its way."""
         return self.consumed + self.duplicates + self.dead_lettered
 
 
@@ -44,7 +44,7 @@ class FeedbackCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it ran. Zero: unknown."""
+    """The machine of the demo. Zero: unknown."""
 
     cores: int = 0
     memory_gb: float = 0.0
@@ -80,7 +80,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def champions(run: Run) -> list[tuple[int, str]]:
-    """Since when which version was champion; a version that comes back is named again."""
+    """Return each champion and its beginning; a version that comes back is named again."""
     found: list[tuple[int, str]] = []
     for route in effective(run.routes):
         if not found or found[-1][1] != route.champion:
@@ -89,7 +89,7 @@ def champions(run: Run) -> list[tuple[int, str]]:
 
 
 def verdicts(run: Run) -> list[RetrainReported]:
-    """The gate's verdicts, each request's once."""
+    """Return the gate's verdicts, each request's once."""
     found: dict[str, RetrainReported] = {}
     for result in run.results:
         if result.status in VERDICTS:
@@ -98,7 +98,7 @@ def verdicts(run: Run) -> list[RetrainReported]:
 
 
 def marks(run: Run) -> dict[str, int]:
-    """All marks that are known, those the run names first."""
+    """Return all marks that are known, those the run names first."""
     given = dict(run.marks)
     after = [outcome.sent_ms for outcome in run.outcomes if outcome.phase == "after"]
     served = [outcome.answered_ms for outcome in run.outcomes]

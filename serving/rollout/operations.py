@@ -1,4 +1,4 @@
-"""What an operator does to an alias's route: promote, roll back, pause, resume, shadow. Each is recorded first.
+"""An operator's changes of an alias's route: promote, roll back, pause, resume, shadow. Each is recorded first.
 
 An operator wins: where an automatic actor wrote the generation first, the change is made to what it wrote."""
 
@@ -41,13 +41,13 @@ def promote(
     rank: int | None = None,
     keep_previous: bool = True,
 ) -> RouteWritten:
-    """Makes `version` the champion at once. Raises ValueError where version and digest do not belong together, or the
+    """Make `version` the champion at once. Raises ValueError where version and digest do not belong together, or the
     engines have no room for it; nothing is written then."""
     return _apply(kafka, alias, Promote(Named(version, digest, rank), keep_previous), by, limits)
 
 
 def rollback(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
-    """Gives the previous champion its place back; a canary is withdrawn. LookupError where there is none; RuntimeError
+    """Give the previous champion its place back; a canary is withdrawn. LookupError where there is none; RuntimeError
     where the champion changed in the meantime."""
     known = routes(kafka)
     away = known[alias].champion if alias in known else None
@@ -55,22 +55,22 @@ def rollback(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
 
 
 def pause(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
-    """No automatic retraining or promotion until `resume`; a harmful canary is still withdrawn."""
+    """Stop automatic retraining and promotion until `resume`; a harmful canary is still withdrawn."""
     return _apply(kafka, alias, Pause(True), by)
 
 
 def resume(kafka: KafkaSettings, alias: str, by: str) -> RouteWritten:
-    """Takes the pause back."""
+    """Take the pause back."""
     return _apply(kafka, alias, Pause(False), by)
 
 
 def pause_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
-    """Every alias; one that fails keeps no other from it, and is told at the end."""
+    """Pause every alias; one that fails keeps no other from it, and is named in the error."""
     return _everywhere(kafka, Pause(True), by)
 
 
 def resume_all(kafka: KafkaSettings, by: str) -> list[RouteWritten]:
-    """Takes every pause back."""
+    """Take every pause back."""
     return _everywhere(kafka, Pause(False), by)
 
 
@@ -84,8 +84,8 @@ def shadow(
     limits: Limits | None = None,
     rank: int | None = None,
 ) -> RouteWritten:
-    """Mirrors the alias's requests to `version`; None ends it. Without a digest the log is asked for it:
-    UnknownVersion where it never heard of it. ValueError as `promote`."""
+    """Mirror the alias's requests to `version`; None ends it. Without a digest the log is asked for it: UnknownVersion
+    where it has none. ValueError as `promote`."""
     if version is None:
         return _apply(kafka, alias, Shadow(None), by)
     return _apply(kafka, alias, Shadow(Named(version, digest or _digest(kafka, alias, version), rank)), by, limits)

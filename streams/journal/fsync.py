@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from streams.files import force_folder
+from streams.files import force
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ class BackgroundFsync:
             if (now := (fd, os.fstat(fd).st_size)) != self._synced:
                 os.fsync(fd)
                 if fd != self._synced[0]:
-                    force_folder(self._folder)
+                    force(self._folder)
                 self._synced = now
         except OSError as error:  # the events are in the page cache and on their way to Kafka all the same
             log.error("journal cannot be forced to the disk", folder=str(self._folder), error=str(error))

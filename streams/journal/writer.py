@@ -16,7 +16,7 @@ import structlog
 from monitor.validation import require
 from streams import codec
 from streams.events import Event
-from streams.files import FILE, force_folder, private_folder
+from streams.files import FILE, force, private_folder
 from streams.journal import cursor, frames, metrics, segments
 from streams.journal.fsync import BackgroundFsync
 from streams.topics import Topic
@@ -154,7 +154,7 @@ class Journal:
         if self._fsync is not None:
             self._fsync.follow(self._fd)
         elif self._settings.fsync is Fsync.ALWAYS:
-            force_folder(self._folder)
+            force(self._folder)
         return self._fd
 
     def _seal(self) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streams.files import force_folder, locked, private_folder, private_opener
+from streams.files import force, locked, private_folder, private_opener
 from streams.lake.table import load_file, prefix, schema
 from streams.topics import Topic
 
@@ -75,7 +75,7 @@ def _replace(path: Path, table: pa.Table, known: Signature | None) -> Signature 
             part.unlink()
             return None
         part.replace(path)
-    force_folder(path.parent)
+    force(path.parent)
     return written
 
 

@@ -107,7 +107,7 @@ async def test_what_waits_for_its_turn_is_not_acknowledged() -> None:
     assert await worker.take(passed) == [*waiting, *passed]
 
 
-async def test_what_one_desk_took_is_never_settled_at_another() -> None:
+async def test_chunks_are_acknowledged_through_no_other_state_than_the_one_that_took_them() -> None:
     worker = judging(FakeLog())
     assert await worker.take(chunks(RECORDS[:2])) == []
     worker.forget()  # the partition was taken away, and came back
@@ -130,7 +130,7 @@ async def test_one_row_that_waits_does_not_end_the_reading_of_what_it_waits_for(
     assert 0 < len(hand) < len(scored)
 
 
-async def test_what_is_settled_is_told_though_another_partition_fails() -> None:
+async def test_finished_chunks_are_handed_out_though_another_partition_fails() -> None:
     log = FakeLog()
     worker, fails = judging(log), [True]
 

@@ -72,7 +72,7 @@ def kept_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-async def test_what_no_broker_takes_is_told_and_kept_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+async def test_a_record_that_no_broker_takes_is_set_apart_and_the_rest_goes_on(tmp_path: Path) -> None:
     narrow, before = Narrow(most=2_000), metrics.TOO_LARGE.labels(INFERENCE.name)._value.get()
     events = [served("support", i) for i in range(6)]
     large = msgspec.structs.replace(events[3], output="x" * 3_000)
@@ -89,7 +89,7 @@ async def test_what_no_broker_takes_is_told_and_kept_aside_and_the_rest_goes_on(
     assert metrics.TOO_LARGE.labels(INFERENCE.name)._value.get() == before + 1
 
 
-async def test_without_room_to_keep_it_aside_it_is_said_to_be_lost(tmp_path: Path) -> None:
+async def test_without_room_for_it_the_log_names_it_as_lost(tmp_path: Path) -> None:
     records = [outgoing(INFERENCE, served("support", i), id=str(i), time_ms=0) for i in range(3)]
     with capture_logs() as said:
         full = Rejects(tmp_path, most_bytes=1_500)

@@ -6,7 +6,7 @@ from streams.log.settings import KafkaSettings
 from streams.worker.faust_broker import credentials, urls
 
 
-def test_brokers_are_told_to_faust_in_its_own_words() -> None:
+def test_faust_gets_every_broker_and_its_credentials() -> None:
     assert urls(KafkaSettings("a:1, b:2")) == ["kafka://a:1", "kafka://b:2"]
     assert credentials(KafkaSettings("a:1")) is None
     secret = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"}

@@ -13,7 +13,7 @@ def test_who_has_nothing_to_do_is_not_stalled() -> None:
     assert dog.look([], 200) == []
 
 
-def test_lag_of_partitions_that_others_hold_is_no_longer_told() -> None:
+def test_lag_of_partitions_that_others_hold_is_no_longer_shown() -> None:
     dog, mine, lost = Watchdog(10), TopicPartition("lag.test", 0), TopicPartition("lag.test", 1)
     dog.show([PartitionLag(mine, 9, 5), PartitionLag(lost, 9, 2)], [PartitionLag(lost, 9, 2)])
     assert _lags() == {"0": 4.0, "1": 7.0}
