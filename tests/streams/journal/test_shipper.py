@@ -281,7 +281,7 @@ def test_a_full_disk_neither_stops_nor_repeats_anything(
 
     with capture_logs() as logs, running(shipping):
         until(lambda: (tmp_path / "status.json").exists())
-        monkeypatch.setattr("streams.journal.shipper.TELL_S", 0.0)
+        monkeypatch.setattr("streams.journal.shipper.REPORT_S", 0.0)
         monkeypatch.setattr(CursorFile, "write", full)
         monkeypatch.setattr(status, "write", full)
         publish(ours, range(40))
@@ -325,7 +325,7 @@ def test_a_disk_that_cannot_be_read_is_tried_again(
 def test_the_status_file_tells_of_trouble_and_of_its_end(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.journal.shipper.TELL_S", 0.0)
+    monkeypatch.setattr("streams.journal.shipper.REPORT_S", 0.0)
     assert status.read(tmp_path) is None
     broker.away = True
     ours, shipping = journal(tmp_path), shipper(tmp_path, broker)
