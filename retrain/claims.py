@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from streams.events import RetrainReported, RetrainRequested, RetrainStatus
+from streams.events import RetrainReported, RetrainRequested
+from streams.kinds import RetrainStatus
 
 ENDED = (RetrainStatus.PROMOTE, RetrainStatus.REJECT, RetrainStatus.INCONCLUSIVE, RetrainStatus.FAILED)
 JUDGED = ENDED[:3]

@@ -6,7 +6,6 @@ from the training's last checkpoint, in the same MLflow run."""
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import math
 import os
 import sys
@@ -36,6 +35,7 @@ from retrain.training import recipe, tracking
 from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
 from retrain.training.train import OnStep, Trained, train
+from streams.files import locked, put
 from streams.identity import adapter_digest, adapter_path
 
 log = structlog.get_logger()
@@ -59,8 +59,7 @@ def main(folder: Path) -> int:
         print(f"{folder / SPEC}: missing or unreadable; the trainer writes it", file=sys.stderr)
         return 2
     threading.Thread(target=_die_with, args=(spec.parent,), daemon=True).start()
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one that outlived its trainer ends within a second
+    with locked(folder / "lock"):  # one that outlived its trainer ends within a second
         if concluded(folder / OUTCOME) is None:
             write(folder / OUTCOME, _outcome(spec, folder))
     return 0
@@ -181,10 +180,8 @@ def stored_champion(spec: JobSpec, base: str) -> Path:
 def _reporter(folder: Path, run: tracking.TrackedRun) -> OnStep:
     def report(step: int, steps: int, loss: float) -> None:
         run.step(step, steps, loss)
-        part = folder / f".{PROGRESS}"
         with suppress(OSError):  # progress is for show: no training ends for it
-            part.write_bytes(msgspec.json.encode(TrainingProgress(step, steps, loss)))
-            part.replace(folder / PROGRESS)
+            put(folder / PROGRESS, msgspec.json.encode(TrainingProgress(step, steps, loss)))
 
     return report
 

@@ -1,8 +1,7 @@
-"""What a trainer hands to its job, and what the job hands back; both are files in the job's folder."""
+"""A job's order and its outcome: two files in the job's folder, between a trainer and its job."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ import msgspec
 from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings
 from streams.events import RetrainRequested
+from streams.files import put
 
 T = TypeVar("T")
 
@@ -44,16 +44,13 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write(path: Path, value: JobSpec | JobOutcome) -> None:
-    """All of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
-    part.replace(path)
+    """Write the file as a whole."""
+    put(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
 
 
 def read(path: Path, kind: type[T]) -> T | None:
-    """None where there is no such file, or none that can be read: whatever a crash or a full disk left there, it is
-    made anew or its reader does without."""
+    """Return the content of a file; None where there is no such file, or none that can be read: after a crash or on a
+    full disk the trainer writes it again, or its reader does without."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=lambda wanted, value: wanted(value))
     except (OSError, msgspec.MsgspecError, RecursionError):
@@ -61,6 +58,6 @@ def read(path: Path, kind: type[T]) -> T | None:
 
 
 def concluded(path: Path) -> JobOutcome | None:
-    """The outcome in a file; None where none can be read, or where it says neither a verdict nor a problem."""
+    """Return the outcome in a file; None where none can be read, or where it says neither a verdict nor a problem."""
     found = read(path, JobOutcome)
     return found if found is not None and (found.problem or (found.verdict and found.gate)) else None

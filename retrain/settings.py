@@ -1,8 +1,10 @@
-"""What the operator decides about retraining; checked once, when made."""
+"""The operator's settings of retraining; checked once, when made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from monitor.validation import require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,24 +34,19 @@ class RetrainSettings:
     timeout_s: float = 21_600.0  # a job that takes longer has failed
 
     def __post_init__(self) -> None:
-        _require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
+        require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
-            _require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
+            require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
         for name in ("min_gain", "margin", "slice_margin"):
-            _require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
+            require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
         for name in ("max_cut", "max_left_out"):
-            _require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
+            require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         expected = f"at least validation_share ({self.validation_share})"
-        _require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
+        require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
         for name in ("min_slice", "concurrency", "step_rows", "fresh_passes"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
+            require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("regression_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens"):
-            _require(self, name, getattr(self, name) >= 0, "0 or more")
-        _require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
-        _require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
-        _require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")
-
-
-def _require(owner: object, name: str, holds: bool, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{type(owner).__name__}.{name} is {getattr(owner, name)!r}, expected {expected}")
+            require(self, name, getattr(self, name) >= 0, "0 or more")
+        require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
+        require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
+        require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")

@@ -23,19 +23,15 @@ from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
 from retrain.job import OUTCOME, PROGRESS, SPEC, TrainingProgress
 from retrain.job_files import JobOutcome, JobSpec, concluded, read, write
-from retrain.requests import Inbox
+from retrain.requests import RetrainTopics
 from retrain.settings import RetrainSettings
 from streams import ledger
+from streams.clock import now_ms
 from streams.codec import deterministic_id
-from streams.events import (
-    DecisionKind,
-    DecisionRecorded,
-    RetrainReported,
-    RetrainRequested,
-    RetrainStatus,
-    RouteWritten,
-)
-from streams.log.read import KafkaSettings, Writer
+from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten
+from streams.kinds import DecisionKind, RetrainStatus
+from streams.log.append import Writer
+from streams.log.settings import KafkaSettings
 from streams.topics import LEDGER, RESULTS
 
 log = structlog.get_logger()
@@ -65,24 +61,24 @@ class Trainer:
 
     def __init__(self, kafka: KafkaSettings, settings: RetrainSettings, paths: TrainerPaths, me: str) -> None:
         self._settings, self._paths, self._me = settings, paths, me
-        self._inbox, self._writer = Inbox(kafka), Writer(kafka, me)
+        self._topics, self._writer = RetrainTopics(kafka), Writer(kafka, me)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; a job that runs then is ended and its request released."""
-        self._inbox.start()
+        self._topics.start()
         while not stop.wait(POLL_S):
             try:
-                if self._inbox.ready():
+                if self._topics.ready():
                     self._turn(stop)
             except Exception:  # the loop's top: the broker may do anything
                 log.exception("trainer's turn failed")
                 stop.wait(BACK_OFF_S)
-        self._inbox.close()
+        self._topics.close()
         self._writer.close()
 
     def _turn(self, stop: threading.Event) -> None:
-        for request in pending(self._inbox.requests, self._inbox.results, self._me, _now_ms()):
-            route = self._inbox.routes.get(request.alias)
+        for request in pending(self._topics.requests, self._topics.results, self._me, now_ms()):
+            route = self._topics.routes.get(request.alias)
             if route is None or route.paused:
                 continue
             if route.champion != request.champion:
@@ -95,17 +91,17 @@ class Trainer:
         """Claim the request; return whether this trainer holds it, by the log's order."""
         claim = self._lease(request, self._settings.lease_s)
         deadline = time.monotonic() + SEEN_WITHIN_S
-        while claim not in self._inbox.results and time.monotonic() < deadline:
+        while claim not in self._topics.results and time.monotonic() < deadline:
             time.sleep(0.05)
         return self._mine(request)
 
     def _mine(self, request: RetrainRequested) -> bool:
-        return owner(self._inbox.results, request.id, _now_ms()) == self._me
+        return owner(self._topics.results, request.id, now_ms()) == self._me
 
     def _lease(self, request: RetrainRequested, seconds: float) -> RetrainReported:
-        now_ms = _now_ms()
-        claim = self._report(request, RetrainStatus.CLAIMED, now_ms, lease_until_ms=now_ms + int(seconds * 1000))
-        self._writer.append(RESULTS, claim, id=f"{request.id}/claim/{self._me}/{now_ms}", time_ms=now_ms)
+        at_ms = now_ms()
+        claim = self._report(request, RetrainStatus.CLAIMED, at_ms, lease_until_ms=at_ms + int(seconds * 1000))
+        self._writer.append(RESULTS, claim, id=f"{request.id}/claim/{self._me}/{at_ms}", time_ms=at_ms)
         return claim
 
     def _serve(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> None:
@@ -163,7 +159,7 @@ class Trainer:
 
     def _objection(self, request: RetrainRequested, stop: threading.Event) -> str:
         """Return why the job must not go on; empty where it may."""
-        route = self._inbox.routes.get(request.alias)
+        route = self._topics.routes.get(request.alias)
         if stop.is_set():
             return "the trainer is stopped"
         if route is not None and route.paused:
@@ -181,7 +177,7 @@ class Trainer:
             var=self._paths.var.resolve(),
             engine=self._paths.engine,
             metric=metric_name(self._paths.metrics, request.alias),
-            attempt=attempt(request, self._inbox.requests, self._inbox.results),
+            attempt=attempt(request, self._topics.requests, self._topics.results),
             parent=os.getpid(),
         )
 
@@ -190,11 +186,11 @@ class Trainer:
         if outcome.verdict is None or outcome.gate is None:
             self._fail(request, outcome.problem or "the job came to no verdict")
             return
-        now_ms, verdict = _now_ms(), outcome.verdict
+        at_ms, verdict = now_ms(), outcome.verdict
         decision = DecisionRecorded(
             id=deterministic_id("verdict", request.id, outcome.digest),
             alias=request.alias,
-            time_ms=now_ms,
+            time_ms=at_ms,
             kind=DecisionKind.VERDICT,
             function="gate.judge",
             edition=gate.EDITION,
@@ -203,11 +199,11 @@ class Trainer:
             cause=request.id,
             summary=f"{outcome.candidate}: {verdict.status}: {verdict.reason}",
         )
-        self._writer.append(LEDGER, decision, id=decision.id, time_ms=now_ms)
+        self._writer.append(LEDGER, decision, id=decision.id, time_ms=at_ms)
         report = self._report(
             request,
             RetrainStatus(verdict.status),
-            now_ms,
+            at_ms,
             candidate=outcome.candidate,
             digest=outcome.digest,
             trained_rows=outcome.trained_rows,
@@ -220,14 +216,14 @@ class Trainer:
         self._end(request, report)
 
     def _fail(self, request: RetrainRequested, reason: str) -> None:
-        self._end(request, self._report(request, RetrainStatus.FAILED, _now_ms(), reason=reason))
+        self._end(request, self._report(request, RetrainStatus.FAILED, now_ms(), reason=reason))
 
     def _end(self, request: RetrainRequested, report: RetrainReported) -> None:
         self._writer.append(RESULTS, report, id=f"{request.id}/result", time_ms=report.time_ms)
         metrics.RETRAININGS.labels(request.alias, report.status.value).inc()
         log.info("retraining ended", alias=request.alias, request=request.id, status=report.status, why=report.reason)
         deadline = time.monotonic() + SEEN_WITHIN_S  # else the next turn would take the request up again
-        while report not in self._inbox.results and time.monotonic() < deadline:
+        while report not in self._topics.results and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _report(self, request: RetrainRequested, status: RetrainStatus, now_ms: int, **more: object) -> RetrainReported:
@@ -255,7 +251,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -8,6 +8,7 @@ from typing import Literal
 
 from monitor.describe.pii import PATTERNS
 from monitor.metrics import METRICS
+from monitor.validation import require
 from streams.identity import LORA_RANKS
 
 TAG_HEADERS = {
@@ -75,24 +76,24 @@ class GatewaySettings:
         whole = ("body_limit_bytes", "spool_bytes", "max_connections", "max_in_flight", "tries", "shadow_in_flight")
         asked = ("max_messages", "max_texts", "max_tools", "max_answers", "max_tokens")
         for name in (*whole, *asked, "feedback_per_minute", "feedback_bytes_per_minute"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
-        _require(self, "capture_chars", self.capture_chars >= 1_024, "at least 1024")
-        _require(self, "head_limit_bytes", self.head_limit_bytes >= 1_024, "at least 1024")
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+        require(self, "capture_chars", self.capture_chars >= 1_024, "at least 1024")
+        require(self, "head_limit_bytes", self.head_limit_bytes >= 1_024, "at least 1024")
         seconds = ("head_timeout_s", "body_timeout_s", "write_timeout_s", "idle_timeout_s", "timeout_s")
         for name in (*seconds, "connect_timeout_s", "silent_s"):
-            _require(self, name, getattr(self, name) > 0, "a positive number of seconds")
+            require(self, name, getattr(self, name) > 0, "a positive number of seconds")
         for name in ("avoid_s", "drain_delay_s", "drain_s", "ship_every_s"):
-            _require(self, name, getattr(self, name) >= 0, "0 or more seconds")
-        _require(self, "shadow_share", 0 <= self.shadow_share <= 1, "a share from 0 to 1")
+            require(self, name, getattr(self, name) >= 0, "0 or more seconds")
+        require(self, "shadow_share", 0 <= self.shadow_share <= 1, "a share from 0 to 1")
         for name in ("recent_answers", "recent_answers_bytes"):
-            _require(self, name, getattr(self, name) >= 0, "0 or more")
+            require(self, name, getattr(self, name) >= 0, "0 or more")
         known = ", ".join(METRICS)
-        _require(self, "metrics", all(m in METRICS for m in self.metrics.values()), f"metrics among {known}")
-        _require(self, "mask", all(kind in PATTERNS for kind in self.mask), f"kinds among {', '.join(PATTERNS)}")
+        require(self, "metrics", all(m in METRICS for m in self.metrics.values()), f"metrics among {known}")
+        require(self, "mask", all(kind in PATTERNS for kind in self.mask), f"kinds among {', '.join(PATTERNS)}")
         lower = all(header == header.lower() for header in self.tag_headers)
-        _require(self, "tag_headers", lower, "header names in lower case")
+        require(self, "tag_headers", lower, "header names in lower case")
         both = (self.tls_cert is None) == (self.tls_key is None)
-        _require(self, "tls_key", both, "a file where tls_cert is one, and none where it is none")
+        require(self, "tls_key", both, "a file where tls_cert is one, and none where it is none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +118,10 @@ class ControllerSettings:
     probe_tolerance: float = 0.1  # mean difference of log-probabilities that is still the same adapter
 
     def __post_init__(self) -> None:
-        _require(self, "canary_weight", 0 < self.canary_weight < 1, "a share between 0 and 1")
-        _require(self, "canary_requests", self.canary_requests >= 1, "at least 1")
-        _require(self, "guard_delta", 0 <= self.guard_delta < 1, "a share from 0 to below 1")
-        _require(self, "guard_alpha", 0 < self.guard_alpha < 1, "a share between 0 and 1")
+        require(self, "canary_weight", 0 < self.canary_weight < 1, "a share between 0 and 1")
+        require(self, "canary_requests", self.canary_requests >= 1, "at least 1")
+        require(self, "guard_delta", 0 <= self.guard_delta < 1, "a share from 0 to below 1")
+        require(self, "guard_alpha", 0 < self.guard_alpha < 1, "a share between 0 and 1")
         seconds = (
             "loading_timeout_s",
             "canary_timeout_s",
@@ -130,13 +131,8 @@ class ControllerSettings:
             "probe_every_s",
         )
         for name in (*seconds, "latency_slo_ms", "probe_tolerance"):
-            _require(self, name, getattr(self, name) > 0, "a positive number")
+            require(self, name, getattr(self, name) > 0, "a positive number")
         for name in ("guard_watch_s", "drain_s"):
-            _require(self, name, getattr(self, name) >= 0, "0 or more seconds")
-        _require(self, "max_loras", self.max_loras >= 1, "at least 1")
-        _require(self, "max_lora_rank", self.max_lora_rank in LORA_RANKS, f"one of {LORA_RANKS}")
-
-
-def _require(owner: object, name: str, holds: bool, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{type(owner).__name__}.{name} is {getattr(owner, name)!r}, expected {expected}")
+            require(self, name, getattr(self, name) >= 0, "0 or more seconds")
+        require(self, "max_loras", self.max_loras >= 1, "at least 1")
+        require(self, "max_lora_rank", self.max_lora_rank in LORA_RANKS, f"one of {LORA_RANKS}")

@@ -31,12 +31,12 @@ def _decoder(kind: type[E]) -> msgspec.json.Decoder[E]:
 
 
 def encode(event: Event) -> bytes:
-    """One event as UTF-8 JSON."""
+    """Return an event as UTF-8 JSON."""
     return _encoder.encode(event)
 
 
 def decode(kind: type[E], data: bytes | None) -> E:
-    """The event in `data`; raises `Undecodable` naming field, value and expectation."""
+    """Return the event in `data`; raise `Undecodable` naming field, value and expectation."""
     if data is None:
         raise Undecodable(f"{kind.__name__}: no value, expected a JSON object")
     try:
@@ -52,7 +52,7 @@ def decode(kind: type[E], data: bytes | None) -> E:
 
 
 def headers(event: Event, *, id: str, time_ms: int, source: str) -> Headers:
-    """CloudEvents 1.0 attributes, binary content mode."""
+    """Return an event's CloudEvents 1.0 attributes, binary content mode."""
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", id.encode()),
@@ -64,7 +64,7 @@ def headers(event: Event, *, id: str, time_ms: int, source: str) -> Headers:
 
 
 def claims(headers: Iterable[tuple[str, bytes]], kind: type[Event]) -> bool:
-    """Whether a record says by its headers that it is of this kind, or says nothing.
+    """Return whether a record's headers name this kind of event, or none.
 
     >>> claims([("ce_type", b"homeostat.Event")], Event), claims([("ce_type", b"x")], Event), claims([], Event)
     (True, False, True)
@@ -78,7 +78,7 @@ def _kind(event: type[Event]) -> bytes:
 
 
 def rfc3339(time_ms: int) -> str:
-    """Milliseconds since the epoch as an RFC 3339 time in UTC.
+    """Return milliseconds since the epoch as an RFC 3339 time in UTC.
 
     >>> rfc3339(0)
     '1970-01-01T00:00:00.000Z'
@@ -94,7 +94,7 @@ def _second(seconds: int) -> str:
 
 
 def deterministic_id(*parts: object) -> str:
-    """The same parts always give the same id, so that an effect done twice is one effect.
+    """Return an id that is the same for the same parts, so that an effect done twice is one effect.
 
     >>> deterministic_id("alarm", "support", 3) == deterministic_id("alarm", "support", 3)
     True

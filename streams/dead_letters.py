@@ -1,4 +1,4 @@
-"""Dead letters: events nobody could read, kept with the reason and the place, and put back once they can be read."""
+"""Dead letters: events that could not be read, kept with the reason and the place, and put back once they can be."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from collections.abc import Iterable
 from monitor.describe.pii import mask
 from streams import codec
 from streams.events import DeadLetter
-from streams.log.read import Appender, KafkaSettings, Raw, Record, read
-from streams.topics import FEEDBACK, FEEDBACK_DLQ, INFERENCE, INFERENCE_DLQ, RESULTS, RESULTS_DLQ, SCORES, SCORES_DLQ
-from streams.topics import Topic as Topic
+from streams.log.append import Appender
+from streams.log.read import Raw, Record, read
+from streams.log.settings import KafkaSettings
+from streams.topics import (
+    FEEDBACK,
+    FEEDBACK_DLQ,
+    INFERENCE,
+    INFERENCE_DLQ,
+    RESULTS,
+    RESULTS_DLQ,
+    SCORES,
+    SCORES_DLQ,
+    Topic,
+)
 
 QUEUES: dict[str, Topic] = {
     INFERENCE.name: INFERENCE_DLQ,
@@ -26,8 +37,8 @@ CUT = "; the value is cut and cannot be replayed"
 
 
 def letter(topic: Topic, raw: Raw, reason: str) -> DeadLetter:
-    """The dead letter for one record; the same record always makes the same letter. Its reason goes into logs and may
-    quote the event, so it is masked; the event itself stays as it is, to be put back."""
+    """Return the dead letter for one record; the same record always makes the same letter. Its reason goes into logs
+    and may quote the event, so it is masked; the event itself stays as it is, to be put back."""
     value = raw.value or b""
     note = mask(reason)[:LONGEST_REASON] + (CUT if len(value) > LONGEST else "")
     return DeadLetter(
@@ -41,17 +52,17 @@ def letter(topic: Topic, raw: Raw, reason: str) -> DeadLetter:
 
 
 def letter_id(letter: DeadLetter) -> str:
-    """A record that failed twice, because its worker crashed, is one letter."""
+    """Return the letter's id: a record that failed twice, because its worker crashed, is one letter."""
     return codec.deterministic_id("dead letter", letter.source_topic, letter.partition, letter.offset)
 
 
 def value(letter: DeadLetter) -> bytes:
-    """The bytes that could not be read."""
+    """Return the bytes that could not be read."""
     return base64.b64decode(letter.value)
 
 
 def letters(kafka: KafkaSettings, source: Topic) -> list[Record[DeadLetter]]:
-    """All dead letters of a topic, each once, in the order of the queue."""
+    """Return all dead letters of a topic, each once, in the order of the queue."""
     found: dict[str, Record[DeadLetter]] = {}
     for record in read(kafka, queue(source), DeadLetter):
         found.setdefault(letter_id(record.event), record)
@@ -59,19 +70,19 @@ def letters(kafka: KafkaSettings, source: Topic) -> list[Record[DeadLetter]]:
 
 
 def queue(source: Topic) -> Topic:
-    """The dead-letter queue of a topic; LookupError where it has none."""
+    """Return the dead-letter queue of a topic; raise LookupError where it has none."""
     return QUEUES[named(source.name).name]
 
 
 def named(name: str) -> Topic:
-    """The topic of that name; LookupError where it has no dead-letter queue."""
+    """Return the topic of that name; raise LookupError where it has no dead-letter queue."""
     if name not in SOURCES:
         raise LookupError(f"topic {name!r} has no dead-letter queue; those with one: {', '.join(sorted(SOURCES))}")
     return SOURCES[name]
 
 
 def replay(appender: Appender, letters: Iterable[DeadLetter]) -> tuple[int, list[str]]:
-    """Puts letters back into their topics: how many, and why the others could not be.
+    """Put letters back into their topics; return how many, and why the others could not be.
 
     An event that was read after all in the meantime is dropped as a duplicate by its id."""
     done, refused = 0, []

@@ -6,7 +6,6 @@ Every struct has `schema_version`; a reader refuses a version it does not know (
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -14,22 +13,15 @@ import msgspec
 from monitor.operator_answer import Answer
 from monitor.rows import ScoreRows
 from monitor.signals.gaps import Gap
+from streams.kinds import AlarmKind, Arm, DecisionKind, RetrainStatus, Severity
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What every event has in common."""
+    """The field that every event has."""
 
     schema_version: int = 1
-
-
-class Arm(StrEnum):
-    """Which part of a rollout answered a request."""
-
-    CHAMPION = "champion"
-    CANARY = "canary"
-    SHADOW = "shadow"
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -68,8 +60,8 @@ class InferenceServed(Event, frozen=True, kw_only=True):
 
 
 def comparable(known: bool | None, output: str) -> bool:
-    """Whether a label can be compared with a reply's output: it is one whole text. A tool call, reasoning alone, one of
-    several answers are not, and no label makes them wrong. `known`: what the event says of it.
+    """Return whether a label can be compared with a reply's output: it is one whole text. A tool call, reasoning alone,
+    one of several answers are not, and no label makes them wrong. `known`: the event's own field.
 
     >>> comparable(None, "card_arrival"), comparable(None, " "), comparable(False, "Let me look.")
     (True, False, False)
@@ -78,7 +70,8 @@ def comparable(known: bool | None, output: str) -> bool:
 
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):
-    """Somebody's word on a reply (topic `inference.feedback`, key `event_id`)."""
+    """A judgement of a reply, by a client, a reviewer or a downstream system (topic `inference.feedback`, key
+    `event_id`)."""
 
     id: str  # deterministic from event id, author and content: a retried POST is the same event
     event_id: str
@@ -96,7 +89,7 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
 
 
 class ScoreBatch(Event, frozen=True, kw_only=True):
-    """What the ingest agent learned from offsets `first_offset..last_offset` of one partition, for one alias
+    """The ingest agent's rows from offsets `first_offset..last_offset` of one partition, for one alias
     (topic `monitor.scores`, key `alias`). Sent and confirmed before those offsets are acknowledged; after a
     crash batches may overlap, so the judge drops rows under its watermark."""
 
@@ -113,7 +106,7 @@ class ScoreBatch(Event, frozen=True, kw_only=True):
 class PartitionsPassed(Event, frozen=True, kw_only=True):
     """How far a worker is (topic `monitor.scores`, one record to each of its partitions every second or so). By
     `topic/partition`: everything that the log took there before `passed_ms` has its scores before this record.
-    `partitions`: how many each topic has, so that nobody goes on without one that was not heard of yet."""
+    `partitions`: how many each topic has, so that no judge goes on without one that it does not know yet."""
 
     worker: str
     passed_ms: dict[str, int]
@@ -138,24 +131,8 @@ class WindowClosed(Event, frozen=True, kw_only=True):
     latency_p50_ms: float
     latency_p95_ms: float
     evidence: dict[str, float]  # detector name -> log10 of its statistic over its threshold (>= 0 has fired)
-    gaps: list[Gap] = []  # how groups stand beside the rest, since the version is watched
+    gaps: list[Gap] = []  # of groups against the rest, since the version is watched
     profile: str | None = None  # path of the merged whylogs profile
-
-
-class AlarmKind(StrEnum):
-    QUALITY = "quality"
-    ESTIMATED_QUALITY = "estimated_quality"
-    DRIFT = "drift"
-    LATENCY = "latency"
-    ERRORS = "errors"
-    FAIRNESS = "fairness"
-    SAFETY = "safety"
-
-
-class Severity(StrEnum):
-    INFO = "info"  # annotate only
-    WARNING = "warning"
-    CRITICAL = "critical"  # harm
 
 
 class AlarmRaised(Event, frozen=True, kw_only=True):
@@ -187,17 +164,17 @@ class AlarmCleared(Event, frozen=True, kw_only=True):
     kind: AlarmKind
     alarm_id: str
     about: str  # which flag or group
-    time_ms: int  # event time of the last event that it took, or when the operator said so
+    time_ms: int  # event time of the last event that it took, or the time of the operator's answer
     raised_ms: int
     onset_ms: int
     cause: str  # quiet, retired, untested, cleared or accepted
-    by: str  # the operator, where one said so
+    by: str  # the operator, where one ended it
     summary: str
 
 
 class AlarmAnswered(Event, frozen=True, kw_only=True):
-    """What an operator says of a version's alarms (topic `monitor.scores`, key `alias`: whoever judges the alias
-    takes it in its turn)."""
+    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`: the worker that judges the alias
+    takes it in its tick)."""
 
     id: str
     alias: str
@@ -206,7 +183,7 @@ class AlarmAnswered(Event, frozen=True, kw_only=True):
 
 
 class RetrainRequested(Event, frozen=True, kw_only=True):
-    """Please make a better version (topic `retrain.requests`, key `alias`)."""
+    """An order to make a better version (topic `retrain.requests`, key `alias`)."""
 
     id: str  # deterministic from the alarm
     alias: str
@@ -215,15 +192,6 @@ class RetrainRequested(Event, frozen=True, kw_only=True):
     alarm_id: str
     since_ms: int  # rows from here on are fresh
     reason: str
-
-
-class RetrainStatus(StrEnum):
-    CLAIMED = "claimed"
-    TRAINING = "training"
-    PROMOTE = "promote"
-    REJECT = "reject"
-    INCONCLUSIVE = "inconclusive"
-    FAILED = "failed"
 
 
 class RetrainReported(Event, frozen=True, kw_only=True):
@@ -267,17 +235,18 @@ class RouteWritten(Event, frozen=True, kw_only=True):
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """What one engine makes of the probe prompt under a version's name (see `serving.replica.probe`)."""
+    """One engine's answer to the probe prompt under a version's name (see `serving.replica.probe`)."""
 
     logprobs: dict[str, float]  # of the likeliest next tokens, by the engine's names for them
     since_ms: int  # when this replica first measured so; not contradicted since
-    engine: str = ""  # the engine's own word for its build and configuration
+    engine: str = ""  # the engine's own name for its build and configuration
     edition: int = 1  # of the question: answers to different ones are not compared
-    differing: dict[str, float] = {}  # what it says now, where that is something else: not attested then
+    differing: dict[str, float] = {}  # the present measurement, where it differs: not attested then
 
 
 class ReplicaAttested(Event, frozen=True, kw_only=True):
-    """What one engine replica serves, checked by its reconciler (topic `serving.attestations`, key `replica`)."""
+    """The versions that one engine replica serves, checked by its reconciler (topic `serving.attestations`, key
+    `replica`)."""
 
     replica: str
     url: str
@@ -287,14 +256,6 @@ class ReplicaAttested(Event, frozen=True, kw_only=True):
     versions: dict[str, str]  # version -> full digest of the bytes the engine was given
     generations: dict[str, int]  # alias -> generation followed
     probes: dict[str, Probe] = {}  # version -> fingerprint, of those served and of those refused for it
-
-
-class DecisionKind(StrEnum):
-    ALARM = "alarm"
-    POLICY = "policy"
-    VERDICT = "verdict"
-    ROLLOUT = "rollout"
-    OPERATOR = "operator"
 
 
 class DecisionRecorded(Event, frozen=True, kw_only=True):
@@ -316,7 +277,7 @@ class DecisionRecorded(Event, frozen=True, kw_only=True):
 
 
 class DeadLetter(Event, frozen=True, kw_only=True):
-    """An event nobody could read (topic `<source>.dlq`)."""
+    """An event that could not be read (topic `<source>.dlq`)."""
 
     source_topic: str
     partition: int

@@ -1,16 +1,25 @@
-"""Files that a reader sees whole or not at all."""
+"""Files that a reader sees whole or not at all, and that their owner alone may read: they hold what clients asked and
+were answered. Folders that others may lock."""
 
 from __future__ import annotations
 
 import codecs
+import fcntl
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
+
+FOLDER, FILE, UMASK = 0o700, 0o600, 0o077
 
 
 def utf8(data: bytes) -> str:
-    """A text file's content, whatever mark of UTF-8 its editor put at the beginning. Raises UnicodeError for one that
-    is not UTF-8."""
+    """Return a text file's content, without the mark of UTF-8 that some editors put at its beginning.
+
+    Raises UnicodeError for a file that is not UTF-8."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UnicodeError("is UTF-16, expected UTF-8: save it as UTF-8")
     try:
@@ -19,15 +28,71 @@ def utf8(data: bytes) -> str:
         raise UnicodeError(f"byte {error.start + 1} is not UTF-8: save it as UTF-8") from error
 
 
-def put(path: Path, data: bytes) -> None:
-    """Writes a file, its folder too where it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+def put(path: Path, data: bytes, *, forced: bool = False) -> None:
+    """Replace a private file as a whole, and make its folder where it is missing. `forced`: it survives a power cut.
+
+    Raises OSError; the old file is there then."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")  # two workers may write one name at once
-    with open(part, "wb", opener=_private) as file:
+    try:
+        with open(part, "wb", opener=private_opener) as file:
+            file.write(data)
+            if forced:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if forced:
+        force(path.parent)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a private file in place, for a path that an operator names: it may be a pipe."""
+    with open(path, "wb", opener=private_opener) as file:
         file.write(data)
-    part.replace(path)
 
 
-def _private(path: str, flags: int) -> int:
-    """What clients said is in them."""
-    return os.open(path, flags, 0o600)
+def private_opener(path: str, flags: int) -> int:
+    """Open a file for `open(opener=...)`; a new one is its owner's alone."""
+    return os.open(path, flags, FILE)
+
+
+def private_folder(path: Path) -> Path:
+    """Make the folder for its owner alone; take from an old one the rights that everybody has in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=FOLDER, exist_ok=True)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & stat.S_IRWXO and path.stat().st_uid == os.geteuid():
+        path.chmod(mode & ~stat.S_IRWXO)
+    return path
+
+
+def force(path: Path) -> None:
+    """Make a file's content, or the names in a folder, survive a power cut; raise OSError where the disk fails."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path`; wait for as long as another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab", opener=private_opener) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def try_lock(path: Path) -> IO[bytes] | None:
+    """Return the lock, held until it is closed or the process ends; None where another process holds it."""
+    file = open(path, "ab", opener=private_opener)  # noqa: SIM115 - its caller closes it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file

@@ -6,9 +6,10 @@ import hashlib
 import hmac
 import os
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from streams.clock import now_ms
 
 ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
 VERSION = re.compile(rf"(?P<alias>{ALIAS.pattern})-(?P<digest>[0-9a-f]{{12}})")
@@ -19,9 +20,9 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def adapter_digest(folder: Path, base_model: str) -> str:
-    """sha256 (hex) over the base model's id and the adapter's files, names included.
+    """Return the sha256 (hex) over the base model's id and the adapter's files, names included.
 
-    Only `ADAPTER_FILES` count: they are what an engine reads. Raises FileNotFoundError naming a missing file."""
+    Only `ADAPTER_FILES` count: an engine reads no others. Raises FileNotFoundError naming a missing file."""
     digest = hashlib.sha256(f"{base_model}\0".encode())
     for name in ADAPTER_FILES:
         path = folder / name
@@ -34,7 +35,7 @@ def adapter_digest(folder: Path, base_model: str) -> str:
 
 
 def version_name(alias: str, digest: str) -> str:
-    """`<alias>-<first 12 hex of the digest>`: what the engine calls the adapter.
+    """Return `<alias>-<first 12 hex of the digest>`: the engine's name for the adapter.
 
     >>> version_name("support", "0123456789abcdef")
     'support-0123456789ab'
@@ -45,14 +46,13 @@ def version_name(alias: str, digest: str) -> str:
 
 
 def adapter_path(root: Path, alias: str, digest: str) -> Path:
-    """Where an adapter's bytes lie: `<root>/<alias>/<full digest>`."""
+    """Return the folder of an adapter's bytes: `<root>/<alias>/<full digest>`."""
     return root / alias / digest
 
 
-def uuid7(now_ms: int | None = None) -> str:
-    """A time-ordered id (RFC 9562)."""
-    at = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    raw = bytearray(at.to_bytes(6, "big") + os.urandom(10))
+def uuid7(at_ms: int | None = None) -> str:
+    """Return a time-ordered id (RFC 9562) of that time, else of now."""
+    raw = bytearray((now_ms() if at_ms is None else at_ms).to_bytes(6, "big") + os.urandom(10))
     raw[6] = 0x70 | (raw[6] & 0x0F)
     raw[8] = 0x80 | (raw[8] & 0x3F)
     text = raw.hex()
@@ -61,7 +61,7 @@ def uuid7(now_ms: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RequestId:
-    """What a signed request id says. `answer` is the keyed digest of the normalised answer, "" for a stream."""
+    """The fields of a signed request id. `answer` is the keyed digest of the normalised answer, "" for a stream."""
 
     event_id: str
     version: str
@@ -81,19 +81,20 @@ class Signer:
     key_id: str = "k1"
 
     def answer_digest(self, event_id: str, normalised: str) -> str:
-        """Keyed by the event too, so equal answers do not have equal digests."""
+        """Return an answer's digest, keyed by the event too: equal answers do not have equal digests."""
         return self._mac("answer", f"{event_id}\0{normalised}")[:ANSWER_DIGITS]
 
     def pseudonym(self, name: str) -> str:
-        """Tells users apart without naming them; without the key nobody can try out who it is."""
+        """Return a name that tells users apart without naming them; without the key no guess can be tried."""
         return self._mac("user", name)[:12]
 
     def sign(self, request: RequestId) -> str:
+        """Return the request id as clients get it."""
         body = f"{request.event_id}.{request.version}.{request.arm}.{request.answer}.{self.key_id}"
         return f"{body}.{self._mac('id', body)[:24]}"
 
     def read(self, text: str) -> RequestId:
-        """Raises ForgedRequestId when the form or the signature is wrong."""
+        """Return the fields of a request id; raise ForgedRequestId when its form or its signature is wrong."""
         parts = text.split(".") if isinstance(text, str) else []
         if len(parts) != 6:
             raise ForgedRequestId("request_id: expected the value of the x-homeostat-request-id header")
@@ -110,5 +111,5 @@ class Signer:
 
 
 def _equal(given: str, mac: str) -> bool:
-    """In constant time; whoever gives may give any character."""
+    """In constant time; a client may send any character."""
     return hmac.compare_digest(given.encode(errors="surrogatepass"), mac.encode())

@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 
 from streams import codec
-from streams.events import DecisionKind, DecisionRecorded, Json
+from streams.events import DecisionRecorded, Json
+from streams.files import write_private
+from streams.kinds import DecisionKind
 from streams.log.outbox import Outgoing, outgoing
-from streams.log.read import KafkaSettings, partition_counts, scan
+from streams.log.read import partition_counts, scan
 from streams.log.read import read as read_log
-from streams.private_files import write_private
+from streams.log.settings import KafkaSettings
 from streams.topics import LEDGER
 
 
@@ -29,8 +31,8 @@ def entry(
     cause: str = "",
     summary: str = "",
 ) -> DecisionRecorded:
-    """A decision about the record at `place` (`topic/partition/offset`). Deciding again gives the same id. Inputs
-    and output may be anything msgspec writes as JSON; they are kept as plain JSON values."""
+    """Return a decision about the record at `place` (`topic/partition/offset`). Deciding again gives the same id.
+    Inputs and output may be anything msgspec writes as JSON; they are kept as plain JSON values."""
     return DecisionRecorded(
         id=codec.deterministic_id("decision", function, alias, place),
         alias=alias,
@@ -46,7 +48,7 @@ def entry(
 
 
 def plain(value: object) -> Json:
-    """What a reader of the JSON will see.
+    """Return the value as a reader of the JSON gets it.
 
     >>> plain({1: (2, 3)})
     {'1': [2, 3]}
@@ -55,12 +57,12 @@ def plain(value: object) -> Json:
 
 
 def record(decision: DecisionRecorded) -> Outgoing:
-    """The decision as a record, to be confirmed before it takes effect."""
+    """Return the decision as a record, to be confirmed before it takes effect."""
     return outgoing(LEDGER, decision, id=decision.id, time_ms=decision.time_ms)
 
 
 def once(decisions: Iterable[DecisionRecorded]) -> list[DecisionRecorded]:
-    """Each decision once: the first of an id wins, later ones are repetitions after a crash."""
+    """Return each decision once: the first of an id wins, later ones are repetitions after a crash."""
     found: dict[str, DecisionRecorded] = {}
     for each in decisions:
         found.setdefault(each.id, each)
@@ -68,32 +70,21 @@ def once(decisions: Iterable[DecisionRecorded]) -> list[DecisionRecorded]:
 
 
 def read(kafka: KafkaSettings) -> list[DecisionRecorded]:
-    """All decisions so far, in the order of the log, each once."""
+    """Return all decisions so far, in the order of the log, each once."""
     return once(each.event for each in read_log(kafka, LEDGER, DecisionRecorded))
 
 
 def records(kafka: KafkaSettings) -> Iterator[tuple[str, bytes]]:
-    """Everything in the ledger as the log has it, what this release cannot read too: place and value. A decision
-    may hold a whole reference, so they are read as they are taken."""
+    """Yield the place and the value of everything in the ledger, also of records that this release cannot read. A
+    decision may hold a whole reference, so they are read one by one."""
     for partition in range(partition_counts(kafka, [LEDGER])[LEDGER.name]):
         for raw in scan(kafka, LEDGER, partition):
             yield f"{LEDGER.name}/{partition}/{raw.offset}", raw.value or b""
 
 
 def export(decisions: Iterable[DecisionRecorded], path: Path) -> int:
-    """Writes one JSON object a line; returns how many."""
+    """Write one JSON object a line; return how many."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [codec.encode(each) + b"\n" for each in decisions]
     write_private(path, b"".join(lines))
     return len(lines)
-
-
-def load(path: Path) -> list[DecisionRecorded]:
-    """What `export` wrote; raises codec.Undecodable naming the line."""
-    found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            found.append(codec.decode(DecisionRecorded, line))
-        except codec.Undecodable as error:
-            raise codec.Undecodable(f"{path}:{number}: {error}") from error
-    return found

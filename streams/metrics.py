@@ -1,4 +1,4 @@
-"""What the worker tells Prometheus."""
+"""The worker's metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 CONSUMED = Counter("homeostat_events_consumed_total", "Events handled, without duplicates.", ["topic"])
 DUPLICATES = Counter("homeostat_events_duplicate_total", "Events dropped: the same id came before.", ["topic"])
-DEAD_LETTERED = Counter("homeostat_events_dead_lettered_total", "Events nobody could read.", ["topic"])
+DEAD_LETTERED = Counter("homeostat_events_dead_lettered_total", "Events that could not be read.", ["topic"])
 LAG = Gauge("homeostat_consumer_lag_events", "Events in the log that are not handled yet.", ["topic", "partition"])
 STALLED = Gauge("homeostat_consumer_stalled_partitions", "Partitions with events waiting and none handled.", ["topic"])
 BATCH_SECONDS = Histogram(
@@ -18,9 +18,9 @@ BATCH_SECONDS = Histogram(
 RETRIES = Counter(
     "homeostat_batch_retries_total", "Batches tried again, because a part of the system failed.", ["topic"]
 )
-MADE_ANEW = Gauge(
+RECREATED = Gauge(
     "homeostat_topic_made_anew",
-    "1 where the worker takes nothing of a topic: it was deleted and created again, and nobody accepted that.",
+    "1 where the worker takes nothing of a topic: it was deleted and created again, and no operator has accepted that.",
     ["topic"],
 )
 TOO_LARGE = Counter(

@@ -1,9 +1,11 @@
-"""What the operator decides about the worker; checked once, when made."""
+"""The operator's settings of the worker; checked once, when made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from monitor.validation import require
 
 POSITIVE = (
     *("within_s", "profile_flush_s", "lag_every_s", "stalled_s", "commit_s", "rebalance_timeout_s"),
@@ -20,7 +22,7 @@ class WorkerSettings:
     profiles: Path = Path("var/profiles")  # whylogs profiles
     reports: Path = Path("var/reports")  # pages of alarms
     metrics_port: int | None = 9103  # None: no metrics are served
-    metrics_host: str = "127.0.0.1"  # where they are served: to whoever reaches it
+    metrics_host: str = "127.0.0.1"  # where they are served, to every client that reaches it
     batch_events: int = 8_000  # events of all partitions handled at once; as many of each may wait
     within_s: float = 0.5  # how long a batch waits for more
     recent_offsets: int = 20_000  # an id seen again within so many offsets of its partition is a duplicate
@@ -28,8 +30,8 @@ class WorkerSettings:
     profile_window_s: int = 3_600  # of event time in one profile
     profile_flush_s: float = 30.0  # each time costs the same, however little came
     report_events: int = 1_000  # rows on each side of an alarm's report
-    turn_s: float = 1.0  # of the log's time: what it took within one turn is judged at once, replies before labels
-    passed_every_s: float = 1.0  # how often it is told which events have their scores: nothing is judged before
+    turn_s: float = 1.0  # of the log's time: events of one tick are judged at once, replies before labels
+    passed_every_s: float = 1.0  # how often the watermarks are sent: no event is judged before they are past it
     clock_skew_s: float = 1.0  # between a broker's clock and a worker's, at most; and until a record can be read
     patience_s: float = 60.0  # how long the others' events wait for a partition that does not move
     lag_every_s: float = 5.0  # how often the consumers' lag is measured
@@ -41,16 +43,11 @@ class WorkerSettings:
 
     def __post_init__(self) -> None:
         for name in ("batch_events", "recent_offsets", "block_offsets", "profile_window_s", "report_events"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
+            require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in POSITIVE:
-            _require(self, name, getattr(self, name) > 0, "a positive number of seconds")
-        _require(self, "app_id", bool(self.app_id), "a name")
-        _require(self, "heartbeat_s", self.heartbeat_s > 0, "a positive number of seconds")
-        _require(self, "session_timeout_s", self.session_timeout_s >= 3 * self.heartbeat_s, "at least 3 heartbeats")
+            require(self, name, getattr(self, name) > 0, "a positive number of seconds")
+        require(self, "app_id", bool(self.app_id), "a name")
+        require(self, "heartbeat_s", self.heartbeat_s > 0, "a positive number of seconds")
+        require(self, "session_timeout_s", self.session_timeout_s >= 3 * self.heartbeat_s, "at least 3 heartbeats")
         port_ok = self.metrics_port is None or 0 <= self.metrics_port <= 65_535
-        _require(self, "metrics_port", port_ok, "nothing, or a port from 0 to 65535")
-
-
-def _require(owner: object, name: str, holds: bool, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{type(owner).__name__}.{name} is {getattr(owner, name)!r}, expected {expected}")
+        require(self, "metrics_port", port_ok, "nothing, or a port from 0 to 65535")

@@ -24,7 +24,7 @@ class Topic:
 
     @property
     def config(self) -> dict[str, str]:
-        """Kafka's own settings for this topic."""
+        """Return Kafka's own settings for this topic."""
         retention_ms = -1 if self.retention_h is None else self.retention_h * 3_600_000
         return {
             "cleanup.policy": self.cleanup,
@@ -66,17 +66,17 @@ FEEDBACK_DLQ = Topic("inference.feedback.dlq", e.DeadLetter, "source_topic", max
 SCORES_DLQ = Topic("monitor.scores.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
 RESULTS_DLQ = Topic("retrain.results.dlq", e.DeadLetter, "source_topic", max_bytes=BIG)
 
-TAKEN_IN = (INFERENCE, FEEDBACK)  # by workers: what is stored, scored and judged
+TAKEN_IN = (INFERENCE, FEEDBACK)  # by workers, which store, score and judge it
 
 FITTING = (
-    ((INFERENCE, FEEDBACK), "a label is taken in by whoever takes in its reply"),
+    ((INFERENCE, FEEDBACK), "a label is taken in by the worker that takes in its reply"),
     ((SCORES, RESULTS, STATE), "the judge of an alias reads all of them under one number"),
 )
 
 
 def misfits(counts: Mapping[str, int]) -> list[str]:
-    """Topics that belong together and are cut differently, by their counts of partitions; those without one are left
-    out.
+    """Return the topics that belong together and are cut differently, by their counts of partitions; topics without a
+    count are left out.
 
     >>> misfits({"inference.events": 4, "inference.feedback": 2})[0].partition(": ")[0]
     'inference.events has 4 partitions, inference.feedback has 2 partitions, expected as many of each'
@@ -85,8 +85,8 @@ def misfits(counts: Mapping[str, int]) -> list[str]:
     for fitting, why in FITTING:
         found = {topic.name: counts[topic.name] for topic in fitting if topic.name in counts}
         if len(set(found.values())) > 1:
-            told = ", ".join(f"{name} has {count} partitions" for name, count in found.items())
-            wrong.append(f"{told}, expected as many of each: {why}; add partitions to those that have fewer")
+            counted = ", ".join(f"{name} has {count} partitions" for name, count in found.items())
+            wrong.append(f"{counted}, expected as many of each: {why}; add partitions to those that have fewer")
     return wrong
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 STAGES = ("slow", "kafka", "vllm", "loop")  # after the quick tests, in this order
 FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # whoever asks for the fixture carries the marker

@@ -12,7 +12,8 @@ import numpy as np
 
 from deploy.backtest.harms import HarmPeriod, Ints, Labels, harms
 from monitor.describe.fingerprint import event_print
-from streams.events import Arm, FeedbackGiven, InferenceServed
+from streams.events import FeedbackGiven, InferenceServed
+from streams.kinds import Arm
 from streams.lake.history import Slice
 
 RECENT = 200_000  # replies whose label finds their time; a later one counts at its own

@@ -27,10 +27,11 @@ from deploy.backtest.policies import Policy
 from monitor.describe.descriptors import Describer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
-from streams.events import AlarmAnswered, RetrainReported, RetrainStatus, ScoreBatch
-from streams.ingest.prepare import GIVEN, SERVED, Source
+from streams.events import AlarmAnswered, RetrainReported, ScoreBatch
+from streams.ingest.prepare import GIVEN, SERVED, IngestSource
 from streams.judge.memory import JudgeRecord, start
-from streams.judge.step import Heard, Place, Rules, step
+from streams.judge.step import JudgeInput, LogPosition, Rules, step
+from streams.kinds import RetrainStatus
 from streams.lake.history import Slice
 from streams.topics import RESULTS, SCORES
 
@@ -133,20 +134,20 @@ def advance(replay: Replay, chunk: HistoryChunk) -> Replay:
     return _through(replay, _one_by_one(replay, chunk, due))
 
 
-def _through(replay: Replay, records: Iterator[tuple[int, Heard]]) -> Replay:
+def _through(replay: Replay, records: Iterator[tuple[int, JudgeInput]]) -> Replay:
     for time_ms, record in records:
         replay = _take(replay, record, time_ms)
     return replay
 
 
-def _take(replay: Replay, record: Heard, time_ms: int) -> Replay:
+def _take(replay: Replay, record: JudgeInput, time_ms: int) -> Replay:
     ended, answers = replay.ended, replay.answers
     if isinstance(record, RetrainReported):
         ended = {id: each for id, each in ended.items() if id != record.request_id}
     if isinstance(record, AlarmAnswered):
         answers = tuple(each for each in answers if each.id != record.id)
     topic = RESULTS if isinstance(record, RetrainReported) else SCORES
-    place = Place(topic.name, 0, replay.count, time_ms)
+    place = LogPosition(topic.name, 0, replay.count, time_ms)
     memory, effects = step(_rules(replay), replay.memory, record, place)
     outcome = replay.outcome
     for entry in effects.decisions:
@@ -165,7 +166,7 @@ def _waiting(policy: PolicySettings) -> PolicySettings:
     return replace(policy, retraining_timeout_s=NEVER_S)
 
 
-def _batches(replay: Replay, chunk: HistoryChunk) -> Iterator[tuple[int, Heard]]:
+def _batches(replay: Replay, chunk: HistoryChunk) -> Iterator[tuple[int, JudgeInput]]:
     for source, scored in _parts(chunk):
         if len(scored.rows):
             rows = structs.replace(scored.rows, logged_ms=list(scored.taken_ms))
@@ -174,10 +175,10 @@ def _batches(replay: Replay, chunk: HistoryChunk) -> Iterator[tuple[int, Heard]]
 
 def _one_by_one(
     replay: Replay, chunk: HistoryChunk, due: Sequence[EndedRetraining | RecordedAnswer]
-) -> Iterator[tuple[int, Heard]]:
+) -> Iterator[tuple[int, JudgeInput]]:
     """Yield record by record; of one moment first replies, then labels, then results and operators' answers."""
     alias = replay.memory.alias
-    found: list[tuple[int, int, Heard]] = [
+    found: list[tuple[int, int, JudgeInput]] = [
         (time_ms, turn, _batch(alias, source, scored.rows.take([i]), chunk.names))
         for turn, (source, scored) in enumerate(_parts(chunk))
         for i, time_ms in enumerate(scored.taken_ms)
@@ -187,11 +188,11 @@ def _one_by_one(
         yield time_ms, record
 
 
-def _parts(chunk: HistoryChunk) -> tuple[tuple[Source[Any], Scored], ...]:
+def _parts(chunk: HistoryChunk) -> tuple[tuple[IngestSource[Any], Scored], ...]:
     return (SERVED, chunk.replies), (GIVEN, chunk.labels)
 
 
-def _batch(alias: str, source: Source[Any], rows: ScoreRows, names: Sequence[str]) -> ScoreBatch:
+def _batch(alias: str, source: IngestSource[Any], rows: ScoreRows, names: Sequence[str]) -> ScoreBatch:
     return ScoreBatch(
         alias=alias,
         source_topic=source.topic.name,
@@ -203,7 +204,7 @@ def _batch(alias: str, source: Source[Any], rows: ScoreRows, names: Sequence[str
     )
 
 
-def _due(alias: str, ended: EndedRetraining | RecordedAnswer) -> Heard:
+def _due(alias: str, ended: EndedRetraining | RecordedAnswer) -> JudgeInput:
     if isinstance(ended, RecordedAnswer):
         return AlarmAnswered(id=ended.id, alias=alias, time_ms=ended.time_ms, answer=ended.answer)
     return RetrainReported(

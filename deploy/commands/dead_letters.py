@@ -49,7 +49,7 @@ def dlq_replay(places: tuple[str, ...], everything: bool, config_path: Path | No
 
     from deploy.operator import dead_letters
     from streams.dead_letters import replay as put_back
-    from streams.log.read import Appender
+    from streams.log.append import Appender
 
     if bool(places) == everything:
         raise click.UsageError("name PLACES, or give --all")

@@ -26,7 +26,7 @@ def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> Non
     labels check the accuracy estimated from the model's confidence and are learned from; harm is proven by the labels
     of other replies."""
     from deploy.operator import labels
-    from streams.private_files import write_private
+    from streams.files import write_private
 
     config = load_reached(config_path)
     rows = labels.wanted(config.kafka, config.stack.var / "lake", alias)

@@ -13,7 +13,7 @@ from deploy.stack.settings import StackSettings
 from monitor.settings import MonitorSettings, PolicySettings
 from retrain.settings import RetrainSettings
 from serving.settings import ControllerSettings, GatewaySettings
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 
 DEFAULT_FILE = Path("homeostat.toml")

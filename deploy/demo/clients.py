@@ -15,6 +15,7 @@ import msgspec
 from deploy.demo.openai_client import ChatReply, Unanswered, ask
 from deploy.operator.rows import LabelledRow
 from monitor.metrics import exact_match
+from streams.clock import now_ms
 
 POLL_S = 0.05
 CLIENTS = 40
@@ -166,7 +167,7 @@ class Clients:
     async def _one(self, phase: Phase, index: int, row: LabelledRow) -> RequestOutcome:
         client = f"client-{int(self._chance('client', phase, index) * CLIENTS):02d}"
         streamed = self.streams(phase, index)
-        sent_ms = _now_ms()
+        sent_ms = now_ms()
         try:
             reply = await ask(self._connected(), self._url("chat/completions"), self._body(row, client, streamed))
             error = ""
@@ -244,7 +245,7 @@ def _outcome(
         phase=phase,
         client=client,
         sent_ms=sent_ms,
-        answered_ms=_now_ms(),
+        answered_ms=now_ms(),
         status=reply.status,
         streamed=streamed,
         version=reply.version,
@@ -254,7 +255,3 @@ def _outcome(
         correct=right,
         error=error,
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

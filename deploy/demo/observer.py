@@ -1,18 +1,22 @@
-"""Watches the loop's own topics while a demo runs, and keeps what the report needs."""
+"""The loop's own topics while a demo runs, kept for its report."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from streams import events as e
 from streams import topics as t
-from streams.log.read import KafkaSettings, follow
+from streams.log.following import Following
+from streams.log.read import Record
+from streams.log.settings import KafkaSettings
+
+E = TypeVar("E", bound=e.Event)
 
 
 @dataclass(slots=True)
-class Seen:
+class LoopEvents:
     """Everything decided so far, in log order."""
 
     alarms: list[e.AlarmRaised] = field(default_factory=list)
@@ -22,51 +26,52 @@ class Seen:
     windows: list[e.WindowClosed] = field(default_factory=list)
     ledger: list[e.DecisionRecorded] = field(default_factory=list)
 
-    def of_kind(self, kind: e.AlarmKind) -> list[e.AlarmRaised]:
-        return [alarm for alarm in self.alarms if alarm.kind == kind]
-
-
-SOURCES: tuple[tuple[t.Topic, type[e.Event], str], ...] = (
-    (t.ALARMS, e.AlarmRaised, "alarms"),
-    (t.REQUESTS, e.RetrainRequested, "requests"),
-    (t.RESULTS, e.RetrainReported, "results"),
-    (t.ROUTES, e.RouteWritten, "routes"),
-    (t.WINDOWS, e.WindowClosed, "windows"),
-    (t.LEDGER, e.DecisionRecorded, "ledger"),
-)
-
 
 class Observer:
-    """Follows every topic in `SOURCES` on a thread of its own; `seen` only grows. Records that share an id are
-    one: effects are idempotent, so a repeated one is not news."""
+    """Follows the topics of `LoopEvents`, each on a thread of its own, through any trouble with the broker; `seen` only
+    grows. Each record counts once. Records that share an id are one: effects are idempotent, so a repeated one is no
+    news."""
 
-    def __init__(self, kafka: KafkaSettings, told: Callable[[e.Event], None] = lambda event: None) -> None:
-        self.seen = Seen()
-        self._kafka = kafka
-        self._told = told
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.seen = seen = LoopEvents()
         self._stop = threading.Event()
+        self._next: dict[tuple[str, int], int] = {}  # the offset that comes next, by topic and partition
         self._ids: set[tuple[str, str]] = set()
-        self._threads = [
-            threading.Thread(target=self._run, args=source, name=f"observe-{source[2]}", daemon=True)
-            for source in SOURCES
+        self._following: list[Following[Any]] = [
+            self._follow(kafka, t.ALARMS, e.AlarmRaised, seen.alarms),
+            self._follow(kafka, t.REQUESTS, e.RetrainRequested, seen.requests),
+            self._follow(kafka, t.RESULTS, e.RetrainReported, seen.results),
+            self._follow(kafka, t.ROUTES, e.RouteWritten, seen.routes),
+            self._follow(kafka, t.WINDOWS, e.WindowClosed, seen.windows),
+            self._follow(kafka, t.LEDGER, e.DecisionRecorded, seen.ledger),
         ]
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        """Begin to follow."""
+        for each in self._following:
+            each.start()
 
     def close(self) -> None:
+        """Stop following."""
         self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=5)
+        for each in self._following:
+            each.join()
 
-    def _run(self, topic: t.Topic, kind: type[e.Event], into: str) -> None:
-        kept = getattr(self.seen, into)
-        for record in follow(self._kafka, topic, kind, stop=self._stop.is_set):
-            id = getattr(record.event, "id", None)
-            if id is not None and (topic.name, id) in self._ids:
-                continue
-            if id is not None:
-                self._ids.add((topic.name, id))
-            kept.append(record.event)
-            self._told(record.event)
+    def _follow(self, kafka: KafkaSettings, topic: t.Topic, kind: type[E], into: list[E]) -> Following[E]:
+        def take(record: Record[E]) -> None:
+            if self._news(topic.name, record):
+                into.append(record.event)
+
+        return Following(kafka, topic, kind, take, self._stop)
+
+    def _news(self, topic: str, record: Record[Any]) -> bool:
+        """After trouble a topic is read from its start once more."""
+        place = topic, record.partition
+        if record.offset < self._next.get(place, 0):
+            return False
+        self._next[place] = record.offset + 1
+        if (id := getattr(record.event, "id", None)) is None:
+            return True
+        news = (topic, id) not in self._ids
+        self._ids.add((topic, id))
+        return news

@@ -15,7 +15,8 @@ from deploy.demo.record import ENDED, EventCounts, Expected
 from deploy.demo.shares import RowShares
 from deploy.operator.rows import LabelledRow
 from deploy.show.times import clock
-from streams.events import AlarmKind, RetrainStatus
+from streams.clock import now_ms
+from streams.kinds import AlarmKind, RetrainStatus
 
 FAST = 12.0  # requests a second while nothing is trained: more than the engine can do on two cores
 SLOW = 1.0  # while a candidate is trained on the same machine
@@ -34,7 +35,7 @@ class DemoNotes:
 
     def mark(self, name: str, at_ms: int | None = None) -> None:
         """Note the time of an event, by default now; its first time counts."""
-        self.marks.setdefault(name, at_ms if at_ms is not None else time.time_ns() // 1_000_000)
+        self.marks.setdefault(name, at_ms if at_ms is not None else now_ms())
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from deploy.demo.timeline import Level, Picture, draw
 from deploy.show.times import duration, offset
 from retrain.evaluation.gate import Check
 from streams.codec import encode
-from streams.events import AlarmKind, DecisionKind
+from streams.kinds import AlarmKind, DecisionKind
 
 MARKED = {
     "onset": "world changes",

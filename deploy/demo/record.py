@@ -7,16 +7,9 @@ from typing import Literal
 import msgspec
 
 from deploy.demo.clients import RequestOutcome
-from streams.events import (
-    AlarmKind,
-    AlarmRaised,
-    DecisionRecorded,
-    RetrainReported,
-    RetrainRequested,
-    RetrainStatus,
-    RouteWritten,
-    WindowClosed,
-)
+from streams.events import AlarmRaised, DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten, WindowClosed
+from streams.kinds import AlarmKind, RetrainStatus
+from streams.routes import effective
 
 Expected = Literal["retrain", "nothing"]
 VERDICTS = (RetrainStatus.PROMOTE, RetrainStatus.REJECT, RetrainStatus.INCONCLUSIVE)
@@ -33,7 +26,7 @@ class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def captured(self) -> int:
-        """Replies in the log, each once."""
+        """Return how many replies are in the log, each once."""
         return self.published - self.duplicates
 
     @property
@@ -86,18 +79,10 @@ class DemoRecord(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""  # why the demo had to stop early
 
 
-def winners(routes: list[RouteWritten]) -> list[RouteWritten]:
-    """The first record of each generation, in order: the others are void."""
-    found: dict[int, RouteWritten] = {}
-    for route in routes:
-        found.setdefault(route.generation, route)
-    return [found[generation] for generation in sorted(found)]
-
-
 def champions(run: DemoRecord) -> list[tuple[int, str]]:
     """List the champions, each with the time since when; a version that comes back is named again."""
     found: list[tuple[int, str]] = []
-    for route in winners(run.routes):
+    for route in effective(run.routes):
         if not found or found[-1][1] != route.champion:
             found.append((route.time_ms, route.champion))
     return found
@@ -119,7 +104,7 @@ def marks(run: DemoRecord) -> dict[str, int]:
     served = [outcome.answered_ms for outcome in run.outcomes]
     changes, judged = champions(run), verdicts(run)
     quality = [alarm.time_ms for alarm in run.alarms if alarm.kind is AlarmKind.QUALITY]
-    canaries = [route.time_ms for route in winners(run.routes) if route.canary]
+    canaries = [route.time_ms for route in effective(run.routes) if route.canary]
     known = {
         "started": min((o.sent_ms for o in run.outcomes), default=None),
         "onset": min(after, default=None),

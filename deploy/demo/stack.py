@@ -28,9 +28,10 @@ from deploy.show.progress import shown
 from deploy.stack import lifecycle, ports, processes
 from deploy.stack.engine import answers_ok
 from deploy.stack.settings import cache_folder
+from streams.files import private_folder
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings, ends
-from streams.private_files import private_folder
+from streams.log.read import ends
+from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE, INFERENCE_DLQ
 
 ALIAS = "support"

@@ -18,7 +18,7 @@ from deploy.stack.broker import REMEDY, KafkaAway, reached
 from deploy.stack.lifecycle import Stacked, members
 from deploy.stack.topics import Faults, faults
 from streams.log import topic_ids as incarnations
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
 
 ANSWER_S = 1.5
@@ -77,13 +77,13 @@ def _topics(config: Stacked, kafka: KafkaSettings, wrong: Faults) -> Iterator[Fi
         yield Finding("topics", False, detail, remedy)
 
 
-def _replaced(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicMadeAnew]:
+def _replaced(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicRecreated]:
     root = config.stack.var / "lake"
     names = [topic.name for topic in REMEMBERED if topic.name in incarnations.known(root)]
     if not names:
         return []
     with closing(TopicIds(kafka)) as topic_ids:
-        return incarnations.anew(root, topic_ids.of(names))
+        return incarnations.recreated(root, topic_ids.of(names))
 
 
 def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:

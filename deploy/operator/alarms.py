@@ -15,10 +15,13 @@ from deploy.show.times import clock
 from monitor.findings import Kind
 from monitor.operator_answer import Answer, Verb
 from streams import codec
+from streams.clock import now_ms
 from streams.events import AlarmAnswered, AlarmRaised
 from streams.identity import uuid7
 from streams.judge.memory import JudgeRecord
-from streams.log.read import Appender, KafkaSettings, partition_counts, read, span
+from streams.log.append import Appender
+from streams.log.read import partition_counts, read, span
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, SCORES, STATE
 
 WAIT_S = 15.0  # for a worker to take an answer: its turn comes within three seconds
@@ -126,7 +129,7 @@ def accept(
 
 
 def _answer(verb: Verb, version: str, by: str, reason: str) -> Answer:
-    return Answer(version=version, verb=verb, by=by, time_ms=time.time_ns() // 1_000_000, reason=reason)
+    return Answer(version=version, verb=verb, by=by, time_ms=now_ms(), reason=reason)
 
 
 def _send(kafka: KafkaSettings, alias: str, answer: Answer, wait_s: float) -> bool:

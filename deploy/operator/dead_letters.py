@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from deploy.show.times import clock
 from streams import dead_letters as queues
 from streams.events import DeadLetter
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 SHOWN = 4_000  # characters of a value
 

@@ -11,8 +11,8 @@ from deploy.operator.rows import read_file
 from deploy.show.meter import meter
 from deploy.stack.lifecycle import model_folder
 from retrain.adapters import Adapter
+from streams.files import private_folder
 from streams.identity import adapter_path, version_name
-from streams.private_files import private_folder
 
 
 def tune(config: Config, alias: str, rows: Path, console: Console) -> Adapter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,10 +16,13 @@ from monitor.metrics import METRICS, metric_name
 from serving.gateway.feedback import LONGEST, RIGHT
 from serving.gateway.masking import Masker
 from streams import codec
+from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
 from streams.files import utf8
 from streams.lake import table as lake
-from streams.log.read import Appender, KafkaSettings, read
+from streams.log.append import Appender
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 
 REVIEWER = "reviewer"
@@ -88,7 +90,7 @@ def _event(
     return FeedbackGiven(
         id=codec.deterministic_id("feedback", row.id, REVIEWER, label),
         event_id=row.id,
-        time_ms=time.time_ns() // 1_000_000,
+        time_ms=now_ms(),
         alias=reply.alias,
         version=reply.version,
         arm=reply.arm,

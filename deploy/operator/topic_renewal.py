@@ -10,7 +10,7 @@ from kafka.errors import GroupIdNotFoundError, KafkaError, NoError
 
 from deploy.config.settings import Config
 from streams.log import topic_ids as incarnations
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
 
 SLACK_S = 5.0

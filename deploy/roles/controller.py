@@ -50,7 +50,7 @@ async def _reconcile(config: Config, follower: Follower) -> None:
     from serving.replica import engine
     from serving.replica.reconciler import Reconciler
     from serving.settings import Replica
-    from streams.log.read import Writer
+    from streams.log.append import Writer
 
     stop = stopped_by_signals()
     settings, root = _settings(config), _adapter_root(config)

@@ -91,12 +91,12 @@ class GatewayProcess:
         from deploy.operator.versions import limits
         from serving.gateway.admin.port import serving_admin
         from serving.gateway.http.server import Server
-        from streams.journal.metrics import Shipped
+        from streams.journal.metrics import ShipperMetrics
 
         stack, settings, application = self.config.stack, self.config.gateway, self.application
         stop = stopped_by_signals()
         server = Server(application, application.limits)
-        shipped = Shipped(journal_folder(self.config, self.name), lambda: self.follower.presence.connected)
+        shipped = ShipperMetrics(journal_folder(self.config, self.name), lambda: self.follower.presence.connected)
         admin_port = stack.gateways()[self.name]
         admin = partial(serving_admin, HOST, admin_port, self.follower.table, self.keys, self.config.kafka)
         async with (

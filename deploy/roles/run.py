@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.config.settings import Config
 from deploy.roles.process import set_up_logs
-from streams.private_files import UMASK, private_folder
+from streams.files import UMASK, private_folder
 
 
 def run(role: str, config: Config, config_path: Path | None = None, name: str = "") -> None:

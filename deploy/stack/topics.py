@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from streams.log.client import REFUSED
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import TOPICS, Topic, misfits
 
 

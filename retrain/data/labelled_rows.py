@@ -10,7 +10,8 @@ import msgspec
 import pyarrow as pa
 
 from retrain.data.example import FRESH, REHEARSAL, Example
-from streams.events import Arm, Message, comparable
+from streams.events import Message, comparable
+from streams.kinds import Arm
 from streams.lake import table as lake
 from streams.topics import FEEDBACK, INFERENCE
 

@@ -15,6 +15,7 @@ import structlog
 from retrain.data.classes import classes
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
+from streams.files import put
 
 log = structlog.get_logger()
 
@@ -65,11 +66,7 @@ def load(root: Path, digest: str) -> tuple[Manifest, Dataset]:
 def remember(root: Path, version: str, digest: str, parent: str = "") -> None:
     """Record the dataset that a version was trained on, and the version that its weights began from ("": the base
     model)."""
-    path = root / "versions" / version
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(f"{digest}\n{parent}")
-    part.replace(path)
+    put(root / "versions" / version, f"{digest}\n{parent}".encode())
 
 
 def trained_on(root: Path, version: str) -> list[Example]:

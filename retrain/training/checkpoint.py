@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from streams.files import force
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 
@@ -35,7 +36,7 @@ class Checkpoint:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         part = self._path.with_suffix(".part")
         save_file(tensors, part, {"fingerprint": self._fingerprint, "losses": json.dumps(losses)})
-        _sync(part)
+        force(part)
         part.replace(self._path)
 
     def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> list[float]:
@@ -83,11 +84,3 @@ def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
 def not_finite(tensors: Mapping[str, torch.Tensor]) -> list[str]:
     """Return the names of the tensors that hold a NaN or an infinite number."""
     return [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,8 @@ from typing import Any
 
 import structlog
 
+from streams.clock import now_ms
+
 log = structlog.get_logger()
 
 URI = "MLFLOW_TRACKING_URI"
@@ -41,12 +43,12 @@ class TrackedRun:
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Record the metrics of the whole run."""
-        now_ms = time.time_ns() // 1_000_000
+        at_ms = now_ms()
 
         def write(run: str) -> None:
             from mlflow.entities import Metric
 
-            found = [Metric(name, value, now_ms, 0) for name, value in values.items()]
+            found = [Metric(name, value, at_ms, 0) for name, value in values.items()]
             self.client().log_batch(run, metrics=found)
 
         self._keep("metrics", write)

@@ -23,7 +23,9 @@ from serving.gateway.openai.answer import EngineAnswer
 from serving.gateway.openai.coercion import is_off
 from serving.gateway.openai.request_body import ParsedRequest
 from serving.routes.routing import Choice
-from streams.events import Arm, Event, InferenceServed, Message
+from streams.clock import now_ms
+from streams.events import Event, InferenceServed, Message
+from streams.kinds import Arm
 from streams.topics import INFERENCE, Topic
 
 log = structlog.get_logger()
@@ -110,7 +112,7 @@ class Capture:
             return
         exchange.captured, exchange.ended_s = True, time.perf_counter()
         try:
-            self._keep(exchange, exchange.choice, time.time_ns() // 1_000_000)
+            self._keep(exchange, exchange.choice, now_ms())
         except Exception:  # a defect here must cost an event, not a reply
             log.exception("exchange not captured", event_id=exchange.event_id)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +19,11 @@ from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, w
 from serving.gateway.http.request import Request
 from serving.gateway.masking import Masker
 from serving.settings import GatewaySettings
+from streams.clock import now_ms
 from streams.codec import deterministic_id
-from streams.events import Arm, FeedbackGiven
+from streams.events import FeedbackGiven
 from streams.identity import ANSWER_DIGITS, VERSION, ForgedRequestId, RequestId, Signer
+from streams.kinds import Arm
 from streams.topics import FEEDBACK
 
 FIELDS = ("label", "correction", "score", "thumb")
@@ -65,7 +66,7 @@ class FeedbackIntake:
             about = self.signer.read(body.request_id)
         except ForgedRequestId as error:
             raise ApiError(400, str(error), "request_id", "unknown_request_id") from error
-        event = self.event(body, about, request.key.id, time.time_ns() // 1_000_000)
+        event = self.event(body, about, request.key.id, now_ms())
         answer = {"id": event.id, "event_id": event.event_id, "version": event.version, "correct": event.correct}
         if not self.publish(FEEDBACK, event, event.id, event.time_ms):
             raise unavailable("feedback cannot be kept just now", "journal_full")

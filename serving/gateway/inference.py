@@ -24,8 +24,8 @@ from serving.gateway.patience import Patience
 from serving.gateway.shadow import Mirror
 from serving.routes.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
 from serving.settings import GatewaySettings
-from streams.events import Arm
 from streams.identity import uuid7
+from streams.kinds import Arm
 
 log = structlog.get_logger()
 

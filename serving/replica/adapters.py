@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving.routes.slots import Wanted, too_high
+from serving.routes.slots import WantedVersion, too_high
 from streams.identity import ADAPTER_FILES, adapter_digest, adapter_path
 
 CONFIG, WEIGHTS = ADAPTER_FILES
@@ -36,7 +36,7 @@ class Adapters:
     former_base_model: str = ""
     _known: dict[str, tuple[Stamp, str]] = field(default_factory=dict)  # digest -> its files' stamps, what is wrong
 
-    def verified(self, each: Wanted) -> Path:
+    def verified(self, each: WantedVersion) -> Path:
         """Return the folder with the version's very bytes. Raise Unfit, or OSError where it cannot be read."""
         if not each.version.endswith(f"-{each.digest[:12]}"):
             raise Unfit(f"route names {each.version} with digest {each.digest}: they do not belong together")
@@ -51,7 +51,7 @@ class Adapters:
             raise Unfit(problem)
         return path
 
-    def loadable(self, each: Wanted) -> Path:
+    def loadable(self, each: WantedVersion) -> Path:
         """Return the folder as `verified` does, and look at it now: a further file changes neither of the two."""
         check(adapter_path(self.root, each.alias, each.digest), self.root)
         return self.verified(each)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,8 +12,9 @@ import structlog
 from serving.replica.probe import ProbeReading, Vote, distance, elected, others, own, remembered
 from serving.routes.attestations import fresh
 from serving.routes.routing import RouteTable
-from serving.routes.slots import Wanted
+from serving.routes.slots import WantedVersion
 from serving.settings import ControllerSettings
+from streams.clock import now_ms
 from streams.events import Probe
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ class Fingerprints:
         if life != self._lives[version]:
             return
         known = self._known.get(version) or self._attested(version)
-        probe = remembered(known, seen, _now_ms(), self.settings.probe_tolerance)
+        probe = remembered(known, seen, now_ms(), self.settings.probe_tolerance)
         if known is not None and probe.since_ms != known.since_ms:
             log.warning(
                 "another engine, another fingerprint", replica=self.replica, version=version, engine=seen.engine
@@ -73,13 +73,13 @@ class Fingerprints:
         """Return whether the engine that runs now was probed."""
         return version in self._taken
 
-    def doubt(self, each: Wanted) -> Doubt | None:
+    def doubt(self, each: WantedVersion) -> Doubt | None:
         """Return why the version may be another than it should be; None where a fingerprint was taken and the
         replicas' vote is for it."""
         if each.version not in self._taken:
             return Doubt(float("inf"), "none taken yet")
         table, probe = self.table(), self._known[each.version]
-        replicas = fresh(self.settings, list(table.attestations.values()), _now_ms())
+        replicas = fresh(self.settings, list(table.attestations.values()), now_ms())
         votes = own(probe, self.replica)
         right = elected([*votes, *others(replicas, self.replica, each.version, each.digest)], self._tolerance)
         apart = distance(votes[0].logprobs, right.logprobs)
@@ -131,13 +131,9 @@ class Fingerprints:
         """Take a fingerprint that differs from before as right, since the vote is for it."""
         probe = self._known[version]
         if probe.differing:
-            self._known[version] = Probe(logprobs=dict(vote.logprobs), since_ms=_now_ms(), engine=probe.engine)
+            self._known[version] = Probe(logprobs=dict(vote.logprobs), since_ms=now_ms(), engine=probe.engine)
 
     def _compare(self, version: str, logprobs: dict[str, float]) -> None:
         if self._base is not None and self._base.logprobs == logprobs and version not in self._idle:
             self._idle.add(version)
             log.warning("adapter without effect: it answers as the base model", replica=self.replica, version=version)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -14,7 +14,7 @@ import structlog
 from serving.replica.adapters import Adapters
 from serving.replica.fingerprints import Doubt, Fingerprints
 from serving.replica.probe import ProbeReading
-from serving.routes.slots import Wanted
+from serving.routes.slots import WantedVersion
 from serving.settings import ControllerSettings
 from streams.events import RouteWritten
 from streams.identity import EVALUATION, VERSION
@@ -86,7 +86,7 @@ class Loader:
         except Exception as error:  # it may serve all the same: the probes will show it
             log.warning("engine could not be warmed", replica=self.replica, error=repr(error))
 
-    async def serves(self, each: Wanted) -> bool:
+    async def serves(self, each: WantedVersion) -> bool:
         """Return whether the engine answers with the version's bytes, as far as is known without asking it."""
         try:
             path = await asyncio.to_thread(self.adapters.verified, each)
@@ -95,7 +95,7 @@ class Loader:
             return False
         return self._has(each, path) and self.fingerprints.doubt(each) is None
 
-    async def bring(self, each: Wanted, now_s: float) -> bool:
+    async def bring(self, each: WantedVersion, now_s: float) -> bool:
         """Load and probe what is missing, and return whether it serves. A version that differs from what it should be
         is loaded once more, then left alone for `probe_every_s`."""
         if now_s < self._again_at.get(each.version, float("-inf")):
@@ -126,13 +126,13 @@ class Loader:
             if now_s - since >= self.settings.drain_s:
                 await self._drop(name)
 
-    async def _tried(self, each: Wanted, now_s: float) -> Doubt | None:
+    async def _tried(self, each: WantedVersion, now_s: float) -> Doubt | None:
         await self._load(each)
         if not self.fingerprints.taken(each.version):
             await self.fingerprints.take(self.engine, each.version, now_s)
         return self.fingerprints.doubt(each)
 
-    async def _load(self, each: Wanted) -> None:
+    async def _load(self, each: WantedVersion) -> None:
         path = await asyncio.to_thread(self.adapters.loadable, each)
         if self._has(each, path):
             return
@@ -166,11 +166,11 @@ class Loader:
         self._ours.discard(name)
         log.info("adapter unloaded", replica=self.replica, version=name)
 
-    def _has(self, each: Wanted, path: Path) -> bool:
+    def _has(self, each: WantedVersion, path: Path) -> bool:
         name = each.version
         return name in self.loaded and (name in self._ours or Path(self.loaded[name]) == path)
 
-    def _conclude(self, each: Wanted, doubt: Doubt | None, now_s: float) -> None:
+    def _conclude(self, each: WantedVersion, doubt: Doubt | None, now_s: float) -> None:
         self._failures.pop(each.version, None)
         if doubt is None:
             self._troubles.pop(each.version, None)
@@ -180,7 +180,7 @@ class Loader:
         self._again_at[each.version] = now_s + wait_s
         self._trouble(each, f"{_reason(doubt)}, probe_tolerance is {limit:g}: not served; next try in {wait_s:g} s")
 
-    def _trouble(self, each: Wanted, problem: str) -> None:
+    def _trouble(self, each: WantedVersion, problem: str) -> None:
         if self._troubles.get(each.version) != problem:
             self._troubles[each.version] = problem
             log.error("adapter is in trouble", replica=self.replica, version=each.version, problem=problem)

@@ -17,7 +17,7 @@ from serving.replica.fingerprints import Fingerprints
 from serving.replica.loader import EngineAdmin, Loader
 from serving.replica.reprobe import Reprobing
 from serving.routes.routing import RouteTable
-from serving.routes.slots import Wanted, wanted
+from serving.routes.slots import WantedVersion, wanted
 from serving.settings import ControllerSettings, Replica
 from streams.events import RouteWritten
 
@@ -120,7 +120,9 @@ class Reconciler:
         self._away = False
         return True
 
-    async def _repair(self, routes: Mapping[str, RouteWritten], plan: list[Wanted], now_s: float) -> dict[str, str]:
+    async def _repair(
+        self, routes: Mapping[str, RouteWritten], plan: list[WantedVersion], now_s: float
+    ) -> dict[str, str]:
         """Repair, and return version -> digest of what the engine serves. A version that it serves no longer is
         attested before any repair, and each repair as soon as it is done."""
         serving = {each.version: each.digest for each in plan if await self._loader.serves(each)}
@@ -135,7 +137,7 @@ class Reconciler:
     async def _attest(
         self,
         routes: Mapping[str, RouteWritten],
-        plan: list[Wanted],
+        plan: list[WantedVersion],
         serving: dict[str, str],
         now_s: float,
         *,
@@ -144,7 +146,7 @@ class Reconciler:
         probes = self._fingerprints.known(each.version for each in plan)
         await self._attester.attest(ReplicaState.of(routes, serving, probes, healthy=healthy), now_s)
 
-    def _refuse(self, excess: list[Wanted]) -> None:
+    def _refuse(self, excess: list[WantedVersion]) -> None:
         names = {each.version for each in excess}
         for name in sorted(names - self._refused):
             log.error("no slot left for this version", version=name, max_loras=self.settings.max_loras)

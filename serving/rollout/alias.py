@@ -23,8 +23,9 @@ from serving.routes.routing import RouteTable
 from serving.routes.slots import versions
 from serving.settings import ControllerSettings
 from streams import ledger
-from streams.events import DecisionKind, DecisionRecorded, RouteWritten, ScoreBatch
+from streams.events import DecisionRecorded, RouteWritten, ScoreBatch
 from streams.identity import uuid7
+from streams.kinds import DecisionKind
 from streams.log.read import Record
 from streams.topics import LEDGER, ROUTES
 

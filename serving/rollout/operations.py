@@ -4,16 +4,18 @@ An operator wins: where an automatic actor wrote the generation first, the chang
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-
 import msgspec
 
 from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Routes, Shadow
 from streams import ledger
-from streams.events import DecisionKind, DecisionRecorded, RetrainReported, RouteWritten
+from streams.clock import now_ms
+from streams.events import DecisionRecorded, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
-from streams.log.read import Appender, KafkaSettings, read
+from streams.kinds import DecisionKind
+from streams.log.append import Appender
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
+from streams.routes import effective, in_force
 from streams.topics import LEDGER, RESULTS, ROUTES
 
 ATTEMPTS = 10
@@ -26,16 +28,6 @@ class UnknownVersion(LookupError):
 def routes(kafka: KafkaSettings) -> dict[str, RouteWritten]:
     """Return the route in force of each alias: the first record of the highest generation."""
     return in_force(record.event for record in read(kafka, ROUTES, RouteWritten))
-
-
-def in_force(written: Iterable[RouteWritten]) -> dict[str, RouteWritten]:
-    """The same, of these records in the log's order."""
-    found: dict[str, RouteWritten] = {}
-    for route in written:
-        current = found.get(route.alias)
-        if current is None or route.generation > current.generation:
-            found[route.alias] = route
-    return found
 
 
 def promote(
@@ -136,12 +128,12 @@ def _apply(
 
 def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str) -> RouteWritten:
     """Write the ledger first, then the route."""
-    now_ms = time.time_ns() // 1_000_000
-    route = msgspec.structs.replace(route, time_ms=now_ms, cause=uuid7(now_ms))
+    at_ms = now_ms()
+    route = msgspec.structs.replace(route, time_ms=at_ms, cause=uuid7(at_ms))
     decision = DecisionRecorded(
         id=route.cause,
         alias=route.alias,
-        time_ms=now_ms,
+        time_ms=at_ms,
         kind=DecisionKind.OPERATOR,
         function="operator",
         inputs={"action": action, "by": route.by, "route": ledger.plain(known.get(route.alias))},
@@ -150,16 +142,16 @@ def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str
     )
     appender = Appender(kafka, f"homeostat/{route.by}")
     try:
-        appender.append(LEDGER, decision, id=decision.id, time_ms=now_ms)
-        appender.append(ROUTES, route, id=f"{route.cause}/route", time_ms=now_ms)
+        appender.append(LEDGER, decision, id=decision.id, time_ms=at_ms)
+        appender.append(ROUTES, route, id=f"{route.cause}/route", time_ms=at_ms)
     finally:
         appender.close()
     return route
 
 
 def _won(kafka: KafkaSettings, route: RouteWritten) -> bool:
-    same = (r.event for r in read(kafka, ROUTES, RouteWritten) if r.event.alias == route.alias)
-    return next(r for r in same if r.generation == route.generation).cause == route.cause
+    written = (record.event for record in read(kafka, ROUTES, RouteWritten))
+    return any(each.cause == route.cause for each in effective(written))
 
 
 def _digest(kafka: KafkaSettings, alias: str, version: str) -> str:

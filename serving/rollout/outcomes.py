@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from serving.rollout.guard import ReplyOutcome
 from serving.rollout.state import Rollout
-from streams.events import Arm, ScoreBatch
+from streams.events import ScoreBatch
+from streams.kinds import Arm
 from streams.topics import INFERENCE
 
 

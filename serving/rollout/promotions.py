@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from serving.rollout.operations import in_force
 from serving.rollout.recovery import ChampionSince, champion_since
 from serving.rollout.state import Rollout, plan
 from streams.events import RetrainReported, RouteWritten
+from streams.routes import in_force
 
 log = structlog.get_logger()
 

@@ -9,6 +9,7 @@ import msgspec
 
 from serving.rollout.state import Rollout, RolloutState, RolloutStep, WriteRoute
 from streams.events import DecisionRecorded, RouteWritten
+from streams.routes import effective
 
 ORDER = list(RolloutState)
 
@@ -48,11 +49,10 @@ def recover(decisions: Iterable[DecisionRecorded], routes: Iterable[RouteWritten
     found = RecoveredRollouts()
     causes: set[str] = set()
     latest: dict[str, int] = {}
-    for route in routes:
-        if route.generation > latest.get(route.alias, 0):
-            latest[route.alias] = route.generation
-            causes.add(route.cause)
-            found.champions[route.alias] = champion_since(found.champions.get(route.alias), route)
+    for route in effective(routes):
+        latest[route.alias] = route.generation
+        causes.add(route.cause)
+        found.champions[route.alias] = champion_since(found.champions.get(route.alias), route)
     for decision in decisions:
         _take(found, decision, causes, latest.get(decision.alias, 0))
     return found

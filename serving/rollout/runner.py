@@ -16,8 +16,9 @@ from serving.rollout.recovery import recover
 from serving.rollout.state import Rollout
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings
-from streams.events import DecisionRecorded, RetrainReported, RetrainStatus, RouteWritten, ScoreBatch
+from streams.events import DecisionRecorded, RetrainReported, RouteWritten, ScoreBatch
 from streams.identity import version_name
+from streams.kinds import RetrainStatus
 from streams.log.read import Record
 
 log = structlog.get_logger()

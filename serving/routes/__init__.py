@@ -1,4 +1,4 @@
-"""Which versions are wanted, which replicas attest what, and who answers: pure, but for the follower of the log.
+"""The versions wanted, the replicas' attestations, and the choice of a replica: pure, but for the follower of the log.
 
 The gateway, the replicas and the rollout import it; it imports none of them.
 """

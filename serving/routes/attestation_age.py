@@ -1,4 +1,4 @@
-"""How long ago each replica attested, by this machine's clock: those of other machines may be wrong."""
+"""The age of each replica's attestation, by this machine's clock: those of other machines may be wrong."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from streams.clock import now_ms
 from streams.events import ReplicaAttested
 
 LOOK_S = 0.5  # an age need not be known better
-NOBODY: frozenset[str] = frozenset()
+NONE_STALE: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """What came just now is as old as that; what was read of the past is as old as it says itself. Replaced as a whole
-    by one thread, read by others."""
+    """When each replica's attestation was here. One that came live has no age yet; one that was read of the past is as
+    old as its own time. Replaced as a whole by one thread, read by others."""
 
     clock: Callable[[], float] = time.monotonic
-    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    wall_ms: Callable[[], int] = now_ms
     _seen: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # its own time, and when it was here
 
     def note(self, attestations: Iterable[ReplicaAttested], *, live: bool) -> None:
@@ -26,7 +27,7 @@ class Arrivals:
         self._seen = {each.replica: (each.time_ms, self._at(each, live)) for each in attestations}
 
     def before(self, then_s: float) -> frozenset[str]:
-        """The replicas whose last attestation was here before then."""
+        """Return the replicas whose last attestation was here before then."""
         return frozenset(replica for replica, (_, at_s) in self._seen.items() if at_s < then_s)
 
     def _at(self, attestation: ReplicaAttested, live: bool) -> float:
@@ -39,13 +40,13 @@ class Arrivals:
 
 @dataclass(slots=True)
 class Staleness:
-    """Which replicas no longer attest. Nobody is stale while Kafka does not answer, nor just after it does again: an
-    age says something about a replica only where its words can arrive."""
+    """The replicas that no longer attest. None is stale while Kafka does not answer, nor just after it does again: an
+    attestation's age counts only where a new one could have arrived."""
 
     arrivals: Arrivals
     answering_since: Callable[[], float | None]  # None: it does not answer
     after_s: float
-    _stale: frozenset[str] = NOBODY
+    _stale: frozenset[str] = NONE_STALE
     _looked_at: float = float("-inf")
 
     def __call__(self) -> frozenset[str]:
@@ -57,5 +58,5 @@ class Staleness:
     def _found(self, now: float) -> frozenset[str]:
         since = self.answering_since()
         if since is None or now - since < self.after_s:
-            return NOBODY
+            return NONE_STALE
         return self.arrivals.before(now - self.after_s)

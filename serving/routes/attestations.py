@@ -1,4 +1,4 @@
-"""Which replicas' words count, and whether they all serve a version: pure."""
+"""The replicas whose attestations count, and whether they all serve a version: pure."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Iterable
 from serving.settings import ControllerSettings
 from streams.events import ReplicaAttested
 
-STALE_PERIODS = 3  # an attestation older than this many periods says nothing about now
+STALE_PERIODS = 3  # an attestation older than this many periods is no longer true
 STALE_AT_LEAST_S = 15.0
-GONE_AFTER_S = 86_400.0  # of silence while others speak: it was taken away
+GONE_AFTER_S = 86_400.0  # of silence while others attest: it was taken away
 
 
 def stale_after_s(settings: ControllerSettings) -> float:
-    """How old an attestation may be."""
+    """Return how old an attestation may be."""
     return max(STALE_PERIODS * settings.attest_every_s, STALE_AT_LEAST_S)
 
 
 def fresh(settings: ControllerSettings, replicas: Iterable[ReplicaAttested], now_ms: int) -> list[ReplicaAttested]:
-    """The replicas that lately said they are well."""
+    """Return the replicas that attest that they are healthy."""
     oldest = now_ms - 1000 * stale_after_s(settings)
     return [replica for replica in replicas if replica.healthy and replica.time_ms >= oldest]
 
 
 def present(replicas: Iterable[ReplicaAttested]) -> list[ReplicaAttested]:
-    """Those that are not gone for good: the log keeps the last word of each replica for ever, and one that was taken
-    away has no other. A day in which nobody spoke takes nobody away."""
+    """Return the replicas that are not gone for good: the log keeps each replica's last attestation for ever, that of
+    one that was taken away too. A day without any attestation takes none away."""
     known = list(replicas)
     latest_ms = max((replica.time_ms for replica in known), default=0)
     return [replica for replica in known if latest_ms - replica.time_ms <= 1000 * GONE_AFTER_S]
 
 
 def everywhere(replicas: Iterable[ReplicaAttested], version: str, digest: str) -> bool:
-    """Whether every replica, and at least one, serves the version's very bytes."""
-    told = [replica.versions.get(version) == digest for replica in replicas]
-    return bool(told) and all(told)
+    """Return whether every replica, and at least one, serves the version's very bytes."""
+    serving = [replica.versions.get(version) == digest for replica in replicas]
+    return bool(serving) and all(serving)

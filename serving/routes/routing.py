@@ -1,4 +1,4 @@
-"""Which replica answers, and with which version: pure, from routes and attestations."""
+"""The choice of a replica and a version for each request: pure, from routes and attestations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from streams.events import Arm, ReplicaAttested, RouteWritten
+from streams.events import ReplicaAttested, RouteWritten
+from streams.kinds import Arm
+from streams.routes import supersedes
 
 SPAN = 2.0**64
 
@@ -26,7 +28,7 @@ class NoReplica(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Who answers a request."""
+    """The replica and the version that answer a request."""
 
     alias: str
     version: str
@@ -35,8 +37,8 @@ class Choice:
     url: str
 
 
-class Doubts:
-    """Replicas that should not be asked: that fail, that no longer attest, and that do both."""
+class AvoidedReplicas:
+    """Replicas that should not be asked: those that fail, that no longer attest, and that do both."""
 
     __slots__ = ("dead", "failing", "stale")
 
@@ -44,7 +46,7 @@ class Doubts:
         self.failing, self.stale, self.dead = failing, stale, failing & stale
 
 
-NO_DOUBTS = Doubts()
+NONE_AVOIDED = AvoidedReplicas()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class RouteTable:
     )
 
     def serving(self, version: str, digest: str | None) -> tuple[ReplicaAttested, ...]:
-        """The healthy replicas that attest these very bytes; found once for each table."""
+        """Return the healthy replicas that attest these very bytes; they are looked for once for each table."""
         known = self._serving.get((version, digest))
         if known is None:
             known = tuple(each for each in self.attestations.values() if _attests(each, version, digest))
@@ -66,14 +68,13 @@ class RouteTable:
         return known
 
     def with_route(self, route: RouteWritten) -> RouteTable:
-        """The first record of a generation wins; a higher generation replaces a lower one."""
-        current = self.routes.get(route.alias)
-        if current is not None and route.generation <= current.generation:
+        """Return the table with a route that the log has after those in it."""
+        if not supersedes(route, self.routes.get(route.alias)):
             return self
         return RouteTable(MappingProxyType({**self.routes, route.alias: route}), self.attestations)
 
     def with_attestation(self, attestation: ReplicaAttested) -> RouteTable:
-        """What a replica said last counts."""
+        """Return the table with a replica's newest attestation."""
         return RouteTable(self.routes, MappingProxyType({**self.attestations, attestation.replica: attestation}))
 
 
@@ -86,7 +87,7 @@ def pick(
     turn: int = 0,
     stale: frozenset[str] = frozenset(),
 ) -> Choice:
-    """The version that the sticky key is assigned to, on the least loaded healthy replica that attests its very
+    """Choose the version that the sticky key is assigned to, on the least loaded healthy replica that attests its very
     bytes; the champion, where none attests the canary, and the previous one, where none attests the champion yet.
     Replicas in `avoid` come last, those in `stale` too, those in both are not asked; equals take turns.
 
@@ -94,43 +95,43 @@ def pick(
     route = table.routes.get(alias)
     if route is None:
         raise UnknownAlias(alias)
-    doubts = Doubts(avoid, stale)
+    avoided = AvoidedReplicas(avoid, stale)
     if route.canary is not None and is_canary(alias, sticky_key, route.weight):
-        found = _choice(table, route, route.canary, Arm.CANARY, load, doubts, turn)
+        found = _choice(table, route, route.canary, Arm.CANARY, load, avoided, turn)
         if found is not None:
             return found
     for version in champions(route):
-        found = _choice(table, route, version, Arm.CHAMPION, load, doubts, turn)
+        found = _choice(table, route, version, Arm.CHAMPION, load, avoided, turn)
         if found is not None:
             return found
     raise NoReplica(f"no healthy replica serves {route.champion} now", route.champion)
 
 
 def champions(route: RouteWritten) -> tuple[str, ...]:
-    """Who answers for the champion: itself, and the one before it as long as no replica has the champion loaded. (A
-    champion that was rolled back is no previous one: it is never asked again.)"""
+    """Return the versions that answer for the champion: itself, and the one before it as long as no replica has the
+    champion loaded. (A champion that was rolled back is no previous one: it is never asked again.)"""
     return (route.champion,) if route.previous is None else (route.champion, route.previous)
 
 
 def is_canary(alias: str, sticky_key: str, weight: float) -> bool:
-    """Whether the key belongs to the canary's share. A growing share keeps those it had."""
+    """Return whether the key belongs to the canary's share. A growing share keeps its keys."""
     digest = hashlib.blake2b(f"{alias}\0{sticky_key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / SPAN < weight
 
 
 def served(table: RouteTable, alias: str, dead: frozenset[str] = frozenset()) -> bool:
-    """Whether the alias's clients can be answered by some replica that is not among the dead."""
+    """Return whether some replica that is not among the dead can answer the alias's clients."""
     route = table.routes[alias]
     fitting = (each for version in champions(route) for each in table.serving(version, route.adapters.get(version)))
     return any(each.replica not in dead for each in fitting)
 
 
 def pick_shadow(table: RouteTable, alias: str, load: Mapping[str, int], turn: int = 0) -> Choice | None:
-    """Who mirrors the alias's requests; None where nobody should, or can."""
+    """Return the replica that mirrors the alias's requests; None where none should, or can."""
     route = table.routes[alias]
     if route.shadow is None:
         return None
-    return _choice(table, route, route.shadow, Arm.SHADOW, load, NO_DOUBTS, turn)
+    return _choice(table, route, route.shadow, Arm.SHADOW, load, NONE_AVOIDED, turn)
 
 
 def _choice(
@@ -139,17 +140,17 @@ def _choice(
     version: str,
     arm: Arm,
     load: Mapping[str, int],
-    doubts: Doubts,
+    avoided: AvoidedReplicas,
     turn: int,
 ) -> Choice | None:
     fitting = table.serving(version, route.adapters.get(version))
-    if doubts.dead:
-        fitting = tuple(each for each in fitting if each.replica not in doubts.dead)
+    if avoided.dead:
+        fitting = tuple(each for each in fitting if each.replica not in avoided.dead)
     if not fitting:
         return None
     best = fitting[0]
     if len(fitting) > 1:
-        at, avoid, stale = turn % len(fitting), doubts.failing, doubts.stale
+        at, avoid, stale = turn % len(fitting), avoided.failing, avoided.stale
         best = min(
             (*fitting[at:], *fitting[:at]),
             key=lambda a: (a.replica in avoid, a.replica in stale, load.get(a.replica, 0)),

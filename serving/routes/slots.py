@@ -1,4 +1,4 @@
-"""Engines have few slots: which versions the routes want at once, and what does not fit."""
+"""Engines have few slots: the versions that the routes want at once, and those that do not fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PARTS = ("champion", "canary", "previous", "shadow")  # in this order they get t
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedVersion:
     """One version that the routes want of every engine."""
 
     alias: str
@@ -19,26 +19,26 @@ class Wanted:
     digest: str
 
 
-def wanted(routes: Mapping[str, RouteWritten], slots: int) -> tuple[list[Wanted], list[Wanted]]:
-    """What fits and what does not: champions first, then canaries, previous ones and shadows."""
-    found: dict[str, Wanted] = {}
+def wanted(routes: Mapping[str, RouteWritten], slots: int) -> tuple[list[WantedVersion], list[WantedVersion]]:
+    """Return the versions that fit and those that do not: champions first, then canaries, previous ones and shadows."""
+    found: dict[str, WantedVersion] = {}
     for part in PARTS:
         for alias in sorted(routes):
             version = getattr(routes[alias], part)
             if version is not None and version in routes[alias].adapters:
-                found.setdefault(version, Wanted(alias, version, routes[alias].adapters[version]))
+                found.setdefault(version, WantedVersion(alias, version, routes[alias].adapters[version]))
     plan = list(found.values())
     return plan[:slots], plan[slots:]
 
 
 def versions(routes: Iterable[RouteWritten]) -> list[str]:
-    """Every version that these routes name, each once, in order of the names."""
+    """Return every version that these routes name, each once, in order of the names."""
     named = {getattr(route, part) for route in routes for part in PARTS}
     return sorted(version for version in named if version is not None)
 
 
 def excess(named: Iterable[str], slots: int) -> str:
-    """Why so many versions cannot be served at once; empty where they can.
+    """Return why so many versions cannot be served at once; empty where they can.
 
     >>> excess(["support-0123456789ab"], 4)
     ''
@@ -50,5 +50,5 @@ def excess(named: Iterable[str], slots: int) -> str:
 
 
 def too_high(rank: int, max_rank: int) -> str:
-    """Why an adapter of this rank cannot be served; empty where it can."""
+    """Return why an adapter of this rank cannot be served; empty where it can."""
     return f"its rank is {rank}, max_lora_rank is {max_rank}" if rank > max_rank else ""

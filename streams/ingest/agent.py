@@ -1,7 +1,7 @@
 """The ingest agent's work on one batch: decode, drop duplicates, describe, profile, store, score. Then acknowledge.
 
-What it remembers of a partition (recent ids, the open block of the lake, unwritten profiles) is valid as long as
-offsets follow one another; after any jump (a rebalance, a restart) it is made anew from the log and the lake.
+Its memory of a partition (recent ids, the open block of the lake, unwritten profiles) is valid as long as offsets
+follow one another; after any jump (a rebalance, a restart) it is read again from the log and the lake.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import structlog
 from streams import metrics
 from streams.dead_letters import QUEUES, letter_id
 from streams.events import DeadLetter
-from streams.ingest.duplicates import Recent
-from streams.ingest.prepare import E, Prepared, Source, described, identities, prepare
+from streams.ingest.duplicates import RecentIds
+from streams.ingest.prepare import E, IngestSource, Prepared, described, identities, prepare
 from streams.lake.profiles import Described, Profiler
-from streams.lake.table import Writer
+from streams.lake.writer import LakeWriter
 from streams.log import topic_ids as incarnations
 from streams.log.outbox import Outbox, Outgoing, outgoing
 from streams.log.read import Raw
@@ -36,60 +36,56 @@ TopicId = Callable[[], str]  # asks the log; empty where it is not asked
 
 
 @dataclass(slots=True)
-class Partition:
-    """What is remembered of one partition."""
+class IngestPartition:
+    """The memory of one partition."""
 
-    recent: Recent
-    writer: Writer
+    recent: RecentIds
+    writer: LakeWriter
     profiler: Profiler | None
     next_offset: int
     counted: int = 0  # offsets before this one are in the metrics
 
 
 @dataclass(slots=True)
-class Ingest(Generic[E]):
+class IngestAgent(Generic[E]):
     """Takes batches of one topic; one at a time."""
 
-    source: Source[E]
+    source: IngestSource[E]
     settings: WorkerSettings
     outbox: Outbox
     tail: Tail
     topic_id: TopicId = lambda: ""
     incarnation: int = 0
-    partitions: dict[int, Partition] = field(default_factory=dict)
+    partitions: dict[int, IngestPartition] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)  # a batch may outlive the agent that is stopped
     made_up: set[int] = field(default_factory=set)  # partitions whose profiles have all that others left in the lake
 
-    async def take(self, raws: Sequence[Raw]) -> None:
-        """Returns once everything that follows from these records is stored or confirmed: then they may be
-        acknowledged. Taking records again changes nothing but the log, which may hold their scores twice (the
-        judge drops what it has seen)."""
-        await self.send(await self.prepare(raws))
-
     async def prepare(self, raws: Sequence[Raw]) -> list[Prepared]:
-        """The first half: rows are in the lake and tracked for the profiles. One call at a time; the next batch may be
-        prepared while this one is sent."""
+        """Put records into the lake and the profiles, and return their scores, which are not sent yet. One call at a
+        time; the next batch may be prepared while this one is sent. Preparing records again changes nothing."""
         prepared: list[Prepared] = await asyncio.to_thread(self._work, by_partition(raws))
         return prepared
 
     async def send(self, prepared: Sequence[Prepared]) -> None:
-        """The second half: returns once scores and letters are confirmed. Batches are sent one after the other."""
+        """Send scores and dead letters, and return once they are confirmed: then the records may be acknowledged. Sent
+        again, the log holds scores twice, and the judge drops the second. Batches are sent one after the other."""
         await self.outbox.confirm([record for each in prepared for record in _records(self.source, each)])
         for each in prepared:
             self._count(each)
 
     async def write_profiles(self, partitions: Collection[int]) -> None:
-        """Writes what is not written yet of these partitions: what was taken, and once after each rebalance what a
-        worker that died put into the lake, though no event may ever follow there."""
+        """Write the profiles of these partitions: of the rows taken, and once after each rebalance of the rows that a
+        worker put into the lake before it died, though no event may ever follow there."""
         if self.source.name == "inference":
             await asyncio.to_thread(self._write_profiles, partitions)
 
     def forget(self) -> None:
-        """Partitions were taken away: others may put rows into the lake, and die before they profile them."""
+        """Look once more for rows without profiles: partitions were taken away, and another worker may die before it
+        profiles its rows."""
         self.made_up.clear()
 
     async def close(self) -> None:
-        """Writes what is not written yet."""
+        """Write the profiles of all rows taken."""
         await asyncio.to_thread(self._flush, 0.0)
 
     def _work(self, batches: dict[int, list[Raw]]) -> list[Prepared]:
@@ -109,7 +105,7 @@ class Ingest(Generic[E]):
             self.incarnation = present
         return id
 
-    def _part(self, at: Partition, raws: list[Raw], topic_id: str) -> Prepared:
+    def _part(self, at: IngestPartition, raws: list[Raw], topic_id: str) -> Prepared:
         ready = prepare(self.source, at.recent, raws, topic_id)
         at.next_offset = ready.last_offset + 1
         if ready.events:
@@ -119,26 +115,26 @@ class Ingest(Generic[E]):
         return ready
 
     def _open_all(self, firsts: dict[int, int]) -> None:
-        """Opens, side by side, the partitions whose offsets do not follow what is remembered."""
+        """Opens, side by side, the partitions whose offsets do not follow the ones before."""
         known = self.partitions
         jumps = {p: first for p, first in firsts.items() if p not in known or known[p].next_offset != first}
         if jumps:
             with ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
                 known.update(zip(jumps, pool.map(self._open, jumps, jumps.values()), strict=True))
 
-    def _open(self, partition: int, offset: int) -> Partition:
+    def _open(self, partition: int, offset: int) -> IngestPartition:
         settings = self.settings
-        recent = Recent(settings.recent_offsets)
+        recent = RecentIds(settings.recent_offsets)
         older = self.tail(partition, max(0, offset - settings.recent_offsets), offset)
         recent.recall(identities(self.source, older))
-        writer = Writer(settings.lake, self.source.topic, partition, settings.block_offsets, self.incarnation)
+        writer = LakeWriter(settings.lake, self.source.topic, partition, settings.block_offsets, self.incarnation)
         profiler = None
         if self.source.name == "inference":
             profiler = self._profiler(partition)
             profiler.resume(offset)
         log.info("partition opened", topic=self.source.topic.name, partition=partition, offset=offset, ids=len(recent))
         known = self.partitions.get(partition)
-        return Partition(recent, writer, profiler, offset, known.counted if known else 0)
+        return IngestPartition(recent, writer, profiler, offset, known.counted if known else 0)
 
     def _profiler(self, partition: int) -> Profiler:
         settings = self.settings
@@ -157,7 +153,7 @@ class Ingest(Generic[E]):
         with self.lock:
             for partition in partitions:
                 at = self.partitions.get(partition)
-                if at and at.profiler:  # first, or what it holds would be described again from the lake
+                if at and at.profiler:  # first, or its rows would be described again from the lake
                     at.profiler.flush(time.monotonic())
                 if partition not in self.made_up:
                     fresh = self._profiler(partition)
@@ -191,14 +187,15 @@ class Ingest(Generic[E]):
 
 
 def by_partition(raws: Sequence[Raw]) -> dict[int, list[Raw]]:
-    """Records of each partition in the order of their offsets, each once: around a rebalance they may come twice."""
+    """Return the records of each partition in the order of their offsets, each once: around a rebalance some come
+    twice."""
     found: dict[int, dict[int, Raw]] = {}
     for raw in raws:
         found.setdefault(raw.partition, {})[raw.offset] = raw
     return {partition: [each[offset] for offset in sorted(each)] for partition, each in found.items()}
 
 
-def _records(source: Source[E], prepared: Prepared) -> list[Outgoing]:
+def _records(source: IngestSource[E], prepared: Prepared) -> list[Outgoing]:
     queue = QUEUES[source.topic.name]
     lost: list[DeadLetter] = prepared.letters
     letters: list[Outgoing] = [outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms) for each in lost]

@@ -1,8 +1,8 @@
 """Labels after the replies they are about: after a backlog, feedback (small) would else run far ahead of its events.
 
 Both topics have the same key and as many partitions, so a label's reply is in the partition of the same number, and
-whoever holds the one holds the other. It is a courtesy: the order in which they are judged is
-`streams.judge.ordering`'s, and so little has to wait there."""
+one worker holds both. This only keeps few rows waiting: `streams.judge.ordering` gives the order in which they are
+judged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE_S = 10.0  # that a batch of labels waits at most
 
 
 def ahead(labels: Iterable[Raw], handled_ms: Mapping[int, int], behind: Collection[int]) -> bool:
-    """Whether some label is younger than the newest reply handled in its partition, while replies wait there.
+    """Return whether some label is younger than the newest reply handled in its partition, while replies wait there.
 
     `handled_ms`: the log's time of that reply; `behind`: partitions in which replies wait.
 

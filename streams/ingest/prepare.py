@@ -1,4 +1,4 @@
-"""From bytes to what the loop needs of them: rows for the lake, scores for the judge, letters for the dead. Pure."""
+"""From bytes to rows for the lake, scores for the judge, and dead letters for the events that cannot be read. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
 from streams.identity import ALIAS
-from streams.ingest.duplicates import Recent
+from streams.ingest.duplicates import RecentIds
 from streams.lake import table as lake
 from streams.lake.profiles import Described
 from streams.log.outbox import Outgoing, outgoing
@@ -38,7 +38,7 @@ AHEAD_MS = 86_400_000  # an event this far after its record was written has a br
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What the fresh events of one partition became. `values` are their descriptors, empty for feedback."""
+    """The fresh events of one partition, as rows and scores. `values` are their descriptors, empty for feedback."""
 
     table: pa.Table
     scores: list[Outgoing]
@@ -59,12 +59,13 @@ class Prepared:
 
     @property
     def events(self) -> int:
+        """Return how many fresh events there are."""
         return int(self.built.table.num_rows)
 
 
 @dataclass(frozen=True, slots=True)
-class Source(Generic[E]):
-    """A topic that is taken in: what it holds, and its events as the judge's rows."""
+class IngestSource(Generic[E]):
+    """A topic that is taken in: its kind of event, and how it becomes the judge's rows."""
 
     topic: Topic
     kind: type[E]
@@ -73,9 +74,10 @@ class Source(Generic[E]):
     describe: Describer = field(default_factory=Describer)
 
 
-def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw], topic_id: str = "") -> Prepared:
-    """Takes consecutive records of one partition of the topic with this id. Nothing in them makes it fail: what cannot
-    be read, or cannot be scored or stored, becomes a letter. Preparing the same records again gives the same."""
+def prepare(source: IngestSource[E], recent: RecentIds, raws: Sequence[Raw], topic_id: str = "") -> Prepared:
+    """Return the rows, scores and letters of consecutive records of one partition of the topic with this id. No record
+    makes it fail: one that cannot be read, scored or stored becomes a dead letter. Preparing the same records again
+    gives the same."""
     entries, letters = _decoded(source, raws)
     fresh = [(offset, event) for offset, event in entries if not recent.repeated(event.id, offset)]
     first, last, partition = raws[0].offset, raws[-1].offset, raws[0].partition
@@ -96,7 +98,7 @@ def prepare(source: Source[E], recent: Recent, raws: Sequence[Raw], topic_id: st
 
 
 def sift(work: Callable[[list[T]], object], items: list[T]) -> tuple[list[T], list[tuple[T, Exception]]]:
-    """Parts the items with which `work` succeeds from those, each alone, that make it fail.
+    """Return the items with which `work` succeeds, and those, each alone, that make it fail.
 
     >>> sift(lambda some: [1 / x for x in some], [4, 0, 2])
     ([4, 2], [(0, ZeroDivisionError('division by zero'))])
@@ -114,7 +116,7 @@ def sift(work: Callable[[list[T]], object], items: list[T]) -> tuple[list[T], li
     return items, []
 
 
-def _decoded(source: Source[E], raws: Sequence[Raw]) -> tuple[Entries[E], list[DeadLetter]]:
+def _decoded(source: IngestSource[E], raws: Sequence[Raw]) -> tuple[Entries[E], list[DeadLetter]]:
     entries: Entries[E] = []
     letters: list[DeadLetter] = []
     for raw in raws:
@@ -128,7 +130,7 @@ def _decoded(source: Source[E], raws: Sequence[Raw]) -> tuple[Entries[E], list[D
 
 
 def _check(event: InferenceServed | FeedbackGiven, raw: Raw) -> None:
-    """What the types do not say; raises ValueError."""
+    """Beyond the types; raises ValueError."""
     if not ALIAS.fullmatch(event.alias):
         raise ValueError(f"alias is {event.alias!r}, expected lower-case letters, digits, '-' and '_', 1 to 48 of them")
     if not event.id:
@@ -143,7 +145,7 @@ def _check(event: InferenceServed | FeedbackGiven, raw: Raw) -> None:
 
 
 def _built(
-    source: Source[E],
+    source: IngestSource[E],
     partition: int,
     covered: tuple[int, int],
     entries: Entries[E],
@@ -197,7 +199,7 @@ def _outgoing(scores: ScoreBatch) -> Outgoing:
 
 
 def reply(event: InferenceServed) -> Reply:
-    """What the descriptors read of an event."""
+    """Return the part of an event that the descriptors read."""
     return Reply(
         lake.question(event.input_messages),
         event.output,
@@ -209,7 +211,7 @@ def reply(event: InferenceServed) -> Reply:
 
 
 def answer(output: str) -> str:
-    """An answer that may be one of a few: short, and without what does not matter. Empty for a text.
+    """Return an answer that may be one of a few: short, and normalised. Empty for a text.
 
     >>> answer(" Card_Arrival. "), answer("Thank you for asking. " * 9)
     ('card_arrival', '')
@@ -218,7 +220,7 @@ def answer(output: str) -> str:
 
 
 def score_served(entries: Entries[InferenceServed], describe: Describer) -> tuple[ScoreRows, Floats]:
-    """Replies as the judge's rows, and their descriptors."""
+    """Return replies as the judge's rows, and their descriptors."""
     events = [event for _, event in entries]
     replies = [reply(event) for event in events]
     values, prints, sums = describe.read(replies)
@@ -244,7 +246,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
 
 
 def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[ScoreRows, Floats]:
-    """Feedback as the judge's rows; `ids` are those of the replies it is about."""
+    """Return feedback as the judge's rows; `ids` are those of the replies it is about."""
     events = [event for _, event in entries]
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
@@ -259,15 +261,15 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
 
 
 def described(built: Built) -> Described | None:
-    """What the profiles take; None for feedback."""
+    """Return the rows as the profiles take them; None for feedback."""
     if not built.values.shape[1]:
         return None
     aliases = built.table["alias"].to_pylist()
     return Described(aliases, built.rows.versions, built.rows.times_ms, built.rows.offsets, built.values)
 
 
-def identities(source: Source[E], raws: Sequence[Raw]) -> Iterator[tuple[str, int]]:
-    """Id and offset of the events in older records; what is unreadable has none."""
+def identities(source: IngestSource[E], raws: Sequence[Raw]) -> Iterator[tuple[str, int]]:
+    """Yield id and offset of the events in older records; an unreadable record has none."""
     for raw in raws:
         try:
             event = codec.decode(source.kind, raw.value)
@@ -277,5 +279,5 @@ def identities(source: Source[E], raws: Sequence[Raw]) -> Iterator[tuple[str, in
         yield event.id, raw.offset
 
 
-SERVED: Source[InferenceServed] = Source(INFERENCE, InferenceServed, "inference", score_served)
-GIVEN: Source[FeedbackGiven] = Source(FEEDBACK, FeedbackGiven, "feedback", score_feedback)
+SERVED: IngestSource[InferenceServed] = IngestSource(INFERENCE, InferenceServed, "inference", score_served)
+GIVEN: IngestSource[FeedbackGiven] = IngestSource(FEEDBACK, FeedbackGiven, "feedback", score_feedback)

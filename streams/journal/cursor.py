@@ -1,4 +1,5 @@
-"""How far a journal was shipped, and what became of it: one small record, so that place and counts always agree."""
+"""How far a journal was shipped, and with which outcomes: one small record, so that position and counts always
+agree."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from streams.files import FILE
 from streams.journal.frames import bodies, frame
-from streams.journal.segments import Place
-from streams.private_files import FILE
+from streams.journal.segments import JournalPosition
 
 NAME = "cursor"
 TRIES = 3
@@ -27,20 +28,21 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     damaged_bytes: int = 0
 
     @property
-    def place(self) -> Place:
-        return Place(self.segment, self.offset)
+    def position(self) -> JournalPosition:
+        """Return the byte that comes next."""
+        return JournalPosition(self.segment, self.offset)
 
 
 def moved(
     done: Cursor,
-    to: Place,
+    to: JournalPosition,
     published: Mapping[str, int] | None = None,
     dropped: Mapping[tuple[str, str], int] | None = None,
     damaged_bytes: int = 0,
 ) -> Cursor:
-    """The cursor at that place, with what happened on the way there counted.
+    """Return the cursor at that position, with the outcomes on the way there counted.
 
-    >>> moved(Cursor(published={"a": 1}), Place(2, 10), {"a": 2}, {("b", "too_large"): 1}).dropped
+    >>> moved(Cursor(published={"a": 1}), JournalPosition(2, 10), {"a": 2}, {("b", "too_large"): 1}).dropped
     {'b': {'too_large': 1}}
     """
     lost = {topic: dict(reasons) for topic, reasons in done.dropped.items()}
@@ -58,7 +60,8 @@ def moved(
 
 
 def read(folder: Path) -> Cursor:
-    """As last written; from the beginning where there is none or a power cut tore it: events are then sent again."""
+    """Return the cursor as last written; from the beginning where there is none or a power cut tore it: events are then
+    sent again."""
     for _ in range(TRIES):
         try:
             body, _ = next(bodies((folder / NAME).read_bytes()))
@@ -78,8 +81,9 @@ class CursorFile:
         self._fd = os.open(folder / NAME, os.O_CREAT | os.O_WRONLY, FILE)
 
     def write(self, cursor: Cursor) -> None:
-        """Raises OSError."""
+        """Write the cursor; raise OSError where the disk fails."""
         os.pwrite(self._fd, frame(msgspec.json.encode(cursor)), 0)
 
     def close(self) -> None:
+        """Close the file."""
         os.close(self._fd)

@@ -1,4 +1,5 @@
-"""Records to the broker, and word of each: confirmed, or refused for good. Whatever is between is tried again."""
+"""Records to the broker, and the outcome of each: confirmed, or refused for good. With any other one it is sent
+again."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from typing import Any
 import structlog
 from kafka import errors as kafka_errors
 
-from streams.journal.frames import Record
+from streams.journal.frames import JournalRecord
 from streams.journal.producer import DELIVERY_S, Make
-from streams.log.rejects import Aside, Kept
+from streams.log.rejects import RejectedRecord, Rejects
 
 log = structlog.get_logger()
 
@@ -26,12 +27,12 @@ TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLa
 HOPELESS = (*TOO_LARGE, kafka_errors.InvalidRecordError, kafka_errors.InvalidTimestampError)
 
 Beat = Callable[[], bool]  # called while nothing comes; False gives up waiting
-Outcome = BaseException | None  # None: confirmed
+SendOutcome = BaseException | None  # None: confirmed
 
 
 @dataclass(slots=True)
-class Settled:
-    """What became of records: the first `count` of them are done with. Of the rest some may be confirmed too."""
+class Delivered:
+    """The outcome of some records: the first `count` of them are done. Of the rest some may be confirmed too."""
 
     count: int = 0
     published: Counter[str] = field(default_factory=Counter)  # by topic
@@ -39,70 +40,73 @@ class Settled:
 
 
 class Delivery:
-    """One connection, made when it is first needed and again after trouble. `tell` is called while the broker keeps
-    us waiting. What the broker refuses for good is kept aside."""
+    """One connection, made when it is first needed and again after trouble. `report` is called while the broker keeps
+    us waiting. A record that the broker refuses for good is set apart."""
 
-    def __init__(self, make: Make, tell: Callable[[], None], aside: Aside) -> None:
-        self._make, self._tell, self._aside = make, tell, aside
+    def __init__(self, make: Make, report: Callable[[], None], rejects: Rejects) -> None:
+        self._make, self._report, self._rejects = make, report, rejects
         self._producer: Any = None
         self.error = ""  # the last trouble, while it lasts
 
     @property
     def connected(self) -> bool:
+        """Return whether there is a connection without trouble."""
         return self._producer is not None and not self.error
 
-    def settle(self, records: Sequence[Record], stop: threading.Event) -> Settled:
-        """Returns once each is confirmed or hopeless, or `stop` is set. Never raises for what a broker does."""
-        settled, retry_s = Settled(), RETRY_S[0]
+    def deliver(self, records: Sequence[JournalRecord], stop: threading.Event) -> Delivered:
+        """Send records until each is confirmed or hopeless, or `stop` is set. Never raises for a broker's errors."""
+        delivered, retry_s = Delivered(), RETRY_S[0]
         waiting = deque([list(range(len(records)))])
         while waiting and not stop.is_set():
-            failed = self._try(records, waiting.popleft(), settled, stop)
+            failed = self._try(records, waiting.popleft(), delivered, stop)
             if any(isinstance(error, HOPELESS) for error in failed.values()):
-                waiting.extendleft(reversed(self._narrow(records, failed, settled)))
+                waiting.extendleft(reversed(self._narrow(records, failed, delivered)))
             elif failed:
                 waiting.appendleft(list(failed))
                 self._wait(records, failed, retry_s, stop)
                 retry_s = min(2 * retry_s, RETRY_S[1])
-        settled.count = min((i for group in waiting for i in group), default=len(records))
-        return settled
+        delivered.count = min((i for group in waiting for i in group), default=len(records))
+        return delivered
 
     def close(self) -> None:
-        """What is not confirmed within a second is given up."""
+        """Close the connection; records that are not confirmed within a second are given up."""
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.close(timeout=CLOSE_S)
 
     def _try(
-        self, records: Sequence[Record], wanted: list[int], settled: Settled, stop: threading.Event
+        self, records: Sequence[JournalRecord], wanted: list[int], delivered: Delivered, stop: threading.Event
     ) -> dict[int, BaseException]:
-        """Sends those; what failed, and why."""
+        """Sends those; returns the records that failed, and why."""
         try:
             self._producer = self._producer or self._make()
         except Exception as error:  # also a setting it refuses: the events are safe in the journal meanwhile
             return dict.fromkeys(wanted, error)
         outcomes = send(self._producer, [records[i] for i in wanted], lambda: self._beat(stop))
         failed = {i: outcome for i, outcome in zip(wanted, outcomes, strict=True) if outcome is not None}
-        settled.published.update(records[i].topic for i in wanted if i not in failed)
+        delivered.published.update(records[i].topic for i in wanted if i not in failed)
         if failed:
             self.close()  # a producer that was refused something refuses everything
         else:
             self.error = ""
         return failed
 
-    def _narrow(self, records: Sequence[Record], failed: dict[int, BaseException], settled: Settled) -> list[list[int]]:
-        """A refusal takes others down with it: only what is refused alone is sure to be its own fault. Halves, in
-        order, of several; one alone is kept aside."""
+    def _narrow(
+        self, records: Sequence[JournalRecord], failed: dict[int, BaseException], delivered: Delivered
+    ) -> list[list[int]]:
+        """A refusal takes others down with it: only a record that is refused alone is sure to be at fault. Several are
+        halved, in order; one alone is set apart."""
         group = list(failed)
         if len(group) > 1:
             return [group[: len(group) // 2], group[len(group) // 2 :]]
         record, error = records[group[0]], failed[group[0]]
         reason = "too_large" if isinstance(error, TOO_LARGE) else "refused"
-        settled.dropped[record.topic, reason] += 1
-        self._aside.keep(Kept(record.topic, record.key, record.value, record.headers), error)
+        delivered.dropped[record.topic, reason] += 1
+        self._rejects.keep(RejectedRecord(record.topic, record.key, record.value, record.headers), error)
         return []
 
     def _wait(
-        self, records: Sequence[Record], failed: dict[int, BaseException], retry_s: float, stop: threading.Event
+        self, records: Sequence[JournalRecord], failed: dict[int, BaseException], retry_s: float, stop: threading.Event
     ) -> None:
         if stop.is_set():
             return
@@ -111,17 +115,17 @@ class Delivery:
         log.warning(
             "broker is away; events wait in the journal", topic=records[first].topic, error=self.error, retry_s=retry_s
         )
-        self._tell()
+        self._report()
         stop.wait(retry_s)
 
     def _beat(self, stop: threading.Event) -> bool:
         self.error = self.error or "the broker does not confirm"
-        self._tell()
+        self._report()
         return not stop.is_set()
 
 
-def send(producer: Any, records: Sequence[Record], beat: Beat) -> list[Outcome]:
-    """Sends them all and waits for word of each."""
+def send(producer: Any, records: Sequence[JournalRecord], beat: Beat) -> list[SendOutcome]:
+    """Send all records, wait, and return the outcome of each."""
     sent = _sent(producer, records)
     deadline = time.monotonic() + DELIVERY_S + SPARE_S
     for each in sent:
@@ -131,7 +135,7 @@ def send(producer: Any, records: Sequence[Record], beat: Beat) -> list[Outcome]:
     return [_outcome(each) for each in sent]
 
 
-def _sent(producer: Any, records: Sequence[Record]) -> list[Any]:
+def _sent(producer: Any, records: Sequence[JournalRecord]) -> list[Any]:
     """A future or an exception for each."""
     sent: list[Any] = []
     for record in records:
@@ -145,18 +149,18 @@ def _sent(producer: Any, records: Sequence[Record]) -> list[Any]:
 
 
 def _waited(producer: Any, future: Any) -> bool:
-    """Whether it is done, after a while."""
+    """Whether a record is done, after a while."""
     try:
         producer.flush(BEAT_S)
         if not future.is_done:  # its batch was split: flushing does not wait for the parts
             future.get(BEAT_S)
-    except Exception:  # the future says what of
+    except Exception:  # the future holds the error
         return bool(future.is_done)
     return True
 
 
-def _outcome(each: Any) -> Outcome:
+def _outcome(each: Any) -> SendOutcome:
     if isinstance(each, BaseException):
         return each
-    error: Outcome = each.exception if each.is_done else kafka_errors.KafkaTimeoutError("not confirmed yet")
+    error: SendOutcome = each.exception if each.is_done else kafka_errors.KafkaTimeoutError("not confirmed yet")
     return error

@@ -14,7 +14,7 @@ HEAD = struct.Struct("<II")  # length of the body, CRC32 of the body
 LARGEST = 16 * 1_048_576  # a longer length is damage, not a record
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class JournalRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record on its way to a topic, as Kafka will have it."""
 
     topic: str
@@ -24,11 +24,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Record)
+_decoder = msgspec.msgpack.Decoder(JournalRecord)
 
 
 def frame(body: bytes) -> bytes:
-    """The body with its head; raises ValueError for one that is larger than any record may be.
+    """Return the body with its head; raise ValueError for one that is larger than any record may be.
 
     >>> [bytes(found) for found, _ in bodies(frame(b"one") + frame(b"two") + b"torn")]
     [b'one', b'two']
@@ -39,7 +39,7 @@ def frame(body: bytes) -> bytes:
 
 
 def bodies(data: bytes) -> Iterator[tuple[memoryview, int]]:
-    """The whole bodies from the start on, each with where it ends; stops at the first that is torn or damaged."""
+    """Yield the whole bodies from the start on, each with its end; stop at the first that is torn or damaged."""
     view, at = memoryview(data), 0
     while at + HEAD.size <= len(data):
         length, checksum = HEAD.unpack_from(data, at)
@@ -52,7 +52,8 @@ def bodies(data: bytes) -> Iterator[tuple[memoryview, int]]:
 
 
 def torn(head: bytes, left: int) -> bool:
-    """Whether the `left` bytes that begin with `head` are a frame whose rest was never written, and nothing else.
+    """Return whether the `left` bytes that begin with `head` are a frame whose rest was never written, and nothing
+    else.
 
     >>> torn(frame(b"one"), 10), torn(frame(b"one"), 11)
     (True, False)
@@ -63,11 +64,11 @@ def torn(head: bytes, left: int) -> bool:
     return 0 < length <= LARGEST and left < HEAD.size + length
 
 
-def pack(record: Record) -> bytes:
-    """The record as a frame; raises as `frame` does, and for text that is no Unicode."""
+def pack(record: JournalRecord) -> bytes:
+    """Return the record as a frame; raise as `frame` does, and for text that is no Unicode."""
     return frame(_encoder.encode(record))
 
 
-def unpack(body: memoryview) -> Record:
-    """Raises msgspec.DecodeError for a body that is no record."""
+def unpack(body: memoryview) -> JournalRecord:
+    """Return the record in a body; raise msgspec.DecodeError for a body that is no record."""
     return _decoder.decode(body)

@@ -1,4 +1,4 @@
-"""Forces a growing file to the disk now and then, in a thread, so that nobody waits for it."""
+"""Forces a growing file to the disk now and then, in a thread, so that its writer need not wait."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 
 import structlog
 
+from streams.files import force
+
 log = structlog.get_logger()
 
 NOTHING = (-1, 0)  # file and its size when last forced
 
 
-class Syncer:
+class BackgroundFsync:
     """Files are handed over: it closes each one once the next has taken over and its bytes are on the disk.
 
     `follow` and `close` are for one thread and never wait for the disk, but for `close`, which forces what is left."""
@@ -25,27 +27,28 @@ class Syncer:
         self._synced = NOTHING
         self._retired: deque[int] = deque()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="journal-syncer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="journal-fsync", daemon=True)
         self._thread.start()
 
     def follow(self, fd: int | None) -> None:
-        """The file that grows from now on; None until there is a next one."""
-        # the new one first: whoever reads `_fd` must never hold one that is being closed
+        """Take the file that grows from now on; None until there is a next one."""
+        # the new one first: a reader of `_fd` must never hold one that is being closed
         old, self._fd = self._fd, fd
         if old is not None:
             self._retired.append(old)
 
     def close(self) -> None:
+        """Force the rest to the disk, and end the thread."""
         self.follow(None)
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
-            self._turn()
-        self._turn()
+            self._force_all()
+        self._force_all()
 
-    def _turn(self) -> None:
+    def _force_all(self) -> None:
         retired = [self._retired.popleft() for _ in range(len(self._retired))]
         current = self._fd
         for fd in retired:
@@ -60,16 +63,7 @@ class Syncer:
             if (now := (fd, os.fstat(fd).st_size)) != self._synced:
                 os.fsync(fd)
                 if fd != self._synced[0]:
-                    force_folder(self._folder)
+                    force(self._folder)
                 self._synced = now
         except OSError as error:  # the events are in the page cache and on their way to Kafka all the same
             log.error("journal cannot be forced to the disk", folder=str(self._folder), error=str(error))
-
-
-def force_folder(folder: Path) -> None:
-    """Makes the names in it survive a power cut; raises OSError."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

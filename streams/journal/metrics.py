@@ -1,5 +1,5 @@
-"""What a journal and its shipper tell Prometheus, through the process that writes the journal: the shipper has no port
-of its own."""
+"""The metrics of a journal and its shipper, served by the process that writes the journal: the shipper has no port of
+its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SILENT_S = 10.0  # a shipper writes its status each second
 SPOOL_BYTES = Gauge("homeostat_publisher_spool_bytes", "Bytes in the journal that are not confirmed yet.")
 
 
-class Shipped:
+class ShipperMetrics:
     """Carries the shipper's counts of all time over to this process's counters, which never go backwards."""
 
     def __init__(self, folder: Path, answers: Callable[[], bool] = lambda: True) -> None:
@@ -33,7 +33,7 @@ class Shipped:
         self._seen = cursor.Cursor()
 
     def show(self) -> None:
-        """Brings the metrics up to date; to be called before they are read. Never raises for a missing file."""
+        """Bring the metrics up to date; to be called before they are read. Never raises for a missing file."""
         CONNECTED.labels("shipper").set(self._answers() and well(status.read(self._folder), time.time()))
         now, seen = cursor.read(self._folder), self._seen
         SPOOL_BYTES.set(waiting_bytes(self._folder))
@@ -48,6 +48,6 @@ class Shipped:
         self._seen = now
 
 
-def well(found: status.Status | None, now_s: float) -> bool:
+def well(found: status.ShipperStatus | None, now_s: float) -> bool:
     """Return whether a shipper is at work and has no trouble with the broker."""
     return found is not None and not found.error and now_s - found.time_ms / 1_000 < SILENT_S

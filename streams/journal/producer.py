@@ -12,7 +12,7 @@ from kafka.record import default_records
 
 from streams.codec import Headers
 from streams.journal.partitioner import ByKey
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 Make = Callable[[], Any]  # makes a KafkaProducer; raises KafkaError
 
@@ -39,7 +39,7 @@ class Producer(KafkaProducer):  # type: ignore[misc]
 
 
 def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
-    """Idempotent, acks=all; raises KafkaError where the broker is away."""
+    """Return an idempotent producer with acks=all; raise KafkaError where the broker is away."""
     _compress_fast()
     defaults: dict[str, Any] = {
         "bootstrap_timeout_ms": 2_000,
@@ -54,7 +54,7 @@ def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
         enable_idempotence=True,
         batch_size=BATCH_BYTES,
         partitioner=ByKey(),
-        linger_ms=1_000,  # whoever sends flushes: without it the first record of many would go alone
+        linger_ms=1_000,  # senders flush: without it the first record of many would go alone
         max_request_size=16 * 1_048_576,
         allow_auto_create_topics=False,
         metrics_enabled=False,

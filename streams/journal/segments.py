@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from streams.private_files import FILE
+from streams.files import try_lock
 
 SUFFIX = ".journal"
 WRITER, SHIPPER = "writer.lock", "shipper.lock"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class JournalPosition:
     """A byte of a journal."""
 
     segment: int
@@ -23,12 +22,12 @@ class Place:
 
 
 def path(folder: Path, number: int) -> Path:
-    """Where a segment lies; names sort as numbers do."""
+    """Return a segment's path; names sort as numbers do."""
     return folder / f"{number:012d}{SUFFIX}"
 
 
 def sizes(folder: Path) -> dict[int, int]:
-    """The bytes of each segment there is, lowest number first."""
+    """Return the size of each segment there is, lowest number first."""
     try:
         with os.scandir(folder) as entries:
             found = [(int(each.name[: -len(SUFFIX)]), _size(each)) for each in entries if _is_segment(each.name)]
@@ -50,19 +49,13 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 
 def locked(folder: Path, name: str) -> IO[bytes] | None:
-    """The lock, held until the file is closed or the process ends in whatever way; None where another has it."""
-    (folder / name).touch(mode=FILE)
-    file = (folder / name).open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
+    """Return the lock, held until the file is closed or the process ends in any way; None where another has it."""
+    return try_lock(folder / name)
 
 
 def abandoned(folder: Path) -> bool:
-    """Whether nobody writes. Takes the writer's lock for a moment: a writer that starts tries more than once."""
+    """Return whether there is no writer. Takes the writer's lock for a moment: a writer that starts tries more than
+    once."""
     held = locked(folder, WRITER)
     if held is not None:
         held.close()

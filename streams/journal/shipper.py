@@ -1,7 +1,7 @@
 """From the journal to Kafka, in a process of its own: nothing is lost, order stays within a partition.
 
-What was sent but not yet noted in the cursor when the shipper is killed is sent again with the same key and id, so that
-the worker drops it."""
+Records that were sent but are not yet noted in the cursor when the shipper is killed are sent again with the same key
+and id, so that the worker drops them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from typing import IO, Literal
 
 import structlog
 
+from monitor.validation import require
+from streams.clock import now_ms
+from streams.files import private_folder
 from streams.journal import cursor, segments, status
 from streams.journal.cursor import Cursor, CursorFile, moved
 from streams.journal.delivery import Delivery
 from streams.journal.producer import MOST_BYTES, Make, producer
 from streams.journal.reader import Backlog, waiting_bytes
-from streams.journal.status import Status
-from streams.log.read import KafkaSettings
-from streams.log.rejects import Aside
-from streams.private_files import private_folder
+from streams.journal.status import ShipperStatus
+from streams.log.rejects import Rejects
+from streams.log.settings import KafkaSettings
 
 log = structlog.get_logger()
 
 POLL_S = (0.005, 0.05)  # shortest and longest wait for more
-TELL_S = 1.0  # between two status files
+REPORT_S = 1.0  # between two status files
 LOCK_S = 0.2  # between two looks whether the other shipper is gone
-TROUBLE_S = 1.0  # after a turn that failed
+TROUBLE_S = 1.0  # after trouble
 PLENTY_BYTES = MOST_BYTES // 2  # that wait already: there is no need to wait for more
 
 
@@ -41,10 +43,8 @@ class ShipperSettings:
     compression: Literal["gzip", "none"] = "gzip"  # a quarter of the bytes; the worker can read no other
 
     def __post_init__(self) -> None:
-        if self.batch_records < 1:
-            raise ValueError(f"ShipperSettings.batch_records is {self.batch_records}, expected at least 1")
-        if self.linger_s < 0:
-            raise ValueError(f"ShipperSettings.linger_s is {self.linger_s}, expected 0 or more seconds")
+        require(self, "batch_records", self.batch_records >= 1, "at least 1")
+        require(self, "linger_s", self.linger_s >= 0, "0 or more seconds")
 
 
 DEFAULTS = ShipperSettings()
@@ -63,14 +63,14 @@ class Shipper:
     ) -> None:
         self._folder, self._settings = folder, settings
         make = make or (lambda: producer(kafka, source, settings.compression == "gzip"))
-        self._delivery = Delivery(make, lambda: self._tell(TELL_S), Aside(folder / "aside"))
+        self._delivery = Delivery(make, lambda: self._report(REPORT_S), Rejects(folder / "aside"))
         self._cursor = Cursor()
-        self._told_at = float("-inf")
+        self._reported_at = float("-inf")
         self._hurried = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
-        """Ships until `stop` is set; what the broker does not confirm just then is sent again by the next shipper.
-        Whoever wants nothing left waits for `drained` first. Raises OSError where the folder cannot be written."""
+        """Ship until `stop` is set; records that the broker has not confirmed by then are sent again by the next
+        shipper. To leave none, wait for `drained` first. Raises OSError where the folder cannot be written."""
         private_folder(self._folder)
         if (lock := self._lock(stop)) is None:
             return
@@ -82,15 +82,15 @@ class Shipper:
                 self._work(stop)
             finally:
                 self._delivery.close()
-                self._tell()
+                self._report()
                 self._file.close()
 
     def hurry(self) -> None:
-        """From now on it does not wait for more to come. From any thread."""
+        """Wait no longer for more to come. From any thread."""
         self._hurried.set()
 
     def drained(self) -> bool:
-        """Whether everything journaled is confirmed (or dropped and counted)."""
+        """Return whether everything journaled is confirmed (or dropped and counted)."""
         return waiting_bytes(self._folder) == 0
 
     def _lock(self, stop: threading.Event) -> IO[bytes] | None:
@@ -101,9 +101,9 @@ class Shipper:
         return None
 
     def _work(self, stop: threading.Event) -> None:
-        """Begins again at the cursor after whatever goes wrong."""
+        """Begins again at the cursor after any trouble."""
         while not stop.is_set():
-            backlog = Backlog(self._folder, self._cursor.place)
+            backlog = Backlog(self._folder, self._cursor.position)
             try:
                 backlog.forget(self._cursor.segment)
                 self._follow(backlog, stop)
@@ -117,30 +117,30 @@ class Shipper:
     def _follow(self, backlog: Backlog, stop: threading.Event) -> None:
         wait_s = POLL_S[0]
         while not stop.is_set():
-            shipped = self._turn(backlog, stop)
-            self._tell(TELL_S)
+            shipped = self._ship(backlog, stop)
+            self._report(REPORT_S)
             if not shipped:
                 stop.wait(wait_s)
             elif waiting_bytes(self._folder) < PLENTY_BYTES:
                 self._hurried.wait(self._settings.linger_s)
             wait_s = POLL_S[0] if shipped else min(2 * wait_s, POLL_S[1])
 
-    def _turn(self, backlog: Backlog, stop: threading.Event) -> int:
-        """How many records were taken."""
+    def _ship(self, backlog: Backlog, stop: threading.Event) -> int:
+        """Returns how many records were taken."""
         taken = backlog.take(self._settings.batch_records, MOST_BYTES)
         damaged, backlog.damaged_bytes = backlog.damaged_bytes, 0
         if taken is None:
-            if backlog.at != self._cursor.place:
+            if backlog.at != self._cursor.position:
                 self._note(moved(self._cursor, backlog.at, damaged_bytes=damaged), backlog)
             return 0
-        settled = self._delivery.settle(taken.records, stop)
-        if settled.count:
-            to = taken.ends[settled.count - 1]
-            self._note(moved(self._cursor, to, settled.published, settled.dropped, damaged), backlog)
+        delivered = self._delivery.deliver(taken.records, stop)
+        if delivered.count:
+            to = taken.ends[delivered.count - 1]
+            self._note(moved(self._cursor, to, delivered.published, delivered.dropped, damaged), backlog)
         return len(taken.records)
 
     def _note(self, done: Cursor, backlog: Backlog) -> None:
-        """It is done, whether that can be written down or not: then the next shipper does it again."""
+        """The records are done, whether that can be written down or not: if not, the next shipper sends them again."""
         before, self._cursor = self._cursor, done
         try:
             self._file.write(done)
@@ -149,20 +149,20 @@ class Shipper:
         if done.segment > before.segment:
             backlog.forget(done.segment)
 
-    def _tell(self, every_s: float = 0.0) -> None:
+    def _report(self, every_s: float = 0.0) -> None:
         """Writes the status file, where the last one is older."""
-        if (now := time.monotonic()) < self._told_at + every_s:
+        if (now := time.monotonic()) < self._reported_at + every_s:
             return
-        self._told_at = now
+        self._reported_at = now
         try:
             status.write(self._folder, self._status())
         except OSError as error:
             log.error("status cannot be written", folder=str(self._folder), error=str(error))
 
-    def _status(self) -> Status:
+    def _status(self) -> ShipperStatus:
         done = self._cursor
-        return Status(
-            time_ms=time.time_ns() // 1_000_000,
+        return ShipperStatus(
+            time_ms=now_ms(),
             connected=self._delivery.connected,
             lag_bytes=waiting_bytes(self._folder),
             published=done.published,

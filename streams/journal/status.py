@@ -1,4 +1,4 @@
-"""How a shipper does, in a small file beside the journal, for whoever asks: people, `/metrics`, the doctor."""
+"""A shipper's state, in a small file in the journal's folder, for people, `/metrics` and the doctor."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from streams.private_files import write_private
+from streams.files import put
 
 NAME = "status.json"
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What the shipper last wrote, at most once a second while it runs. Counts are of all time."""
+class ShipperStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The state as the shipper last wrote it, at most once a second while it runs. Counts are of all time."""
 
     time_ms: int
     connected: bool
@@ -23,16 +23,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""  # the last trouble with the broker, while it lasts
 
 
-def write(folder: Path, status: Status) -> None:
-    """Replaces the file as a whole; raises OSError."""
-    part = folder / f"{NAME}.part"
-    write_private(part, msgspec.json.format(msgspec.json.encode(status)))
-    part.replace(folder / NAME)
+def write(folder: Path, status: ShipperStatus) -> None:
+    """Replace the file as a whole; raise OSError where the disk fails."""
+    put(folder / NAME, msgspec.json.format(msgspec.json.encode(status)))
 
 
-def read(folder: Path) -> Status | None:
-    """None where no shipper has been at work."""
+def read(folder: Path) -> ShipperStatus | None:
+    """Return the last status; None where no shipper has been at work."""
     try:
-        return msgspec.json.decode((folder / NAME).read_bytes(), type=Status)
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=ShipperStatus)
     except (FileNotFoundError, msgspec.DecodeError):
         return None

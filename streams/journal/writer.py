@@ -1,5 +1,5 @@
-"""Events on their way to Kafka while somebody else is being served: appended to a file at once, shipped by another
-process (`streams.journal.shipper`)."""
+"""Events on their way to Kafka: the gateway appends each to a file at once, and goes on serving; they are shipped by
+another process (`streams.journal.shipper`)."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import IO
 
 import structlog
 
+from monitor.validation import require
 from streams import codec
 from streams.events import Event
+from streams.files import FILE, force, private_folder
 from streams.journal import cursor, frames, metrics, segments
-from streams.journal.fsync import Syncer, force_folder
-from streams.private_files import FILE, private_folder
+from streams.journal.fsync import BackgroundFsync
 from streams.topics import Topic
 
 log = structlog.get_logger()
 
 LOOK_S = 0.1  # between two looks at what the shipper has deleted, while there is no room
-TELL_S = 1.0  # between two complaints
+REPORT_S = 1.0  # between two log lines
 TRIES, TRY_S = 5, 0.02  # for the lock: a shipper may hold it for a moment, to see whether it is free
 
 
 class Fsync(StrEnum):
     """When bytes are forced to the disk. A killed process loses nothing either way; a power cut may."""
 
-    ALWAYS = "always"  # before `publish` returns: whoever publishes waits for the disk
+    ALWAYS = "always"  # before `publish` returns: the publisher waits for the disk
     INTERVAL = "interval"  # every `fsync_s`, by a thread
     NEVER = "never"  # when the system likes: up to half a minute
 
@@ -45,21 +46,17 @@ class JournalSettings:
     fsync_s: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.segment_bytes <= self.max_bytes // 2:
-            raise ValueError(
-                f"JournalSettings.segment_bytes is {self.segment_bytes}, "
-                f"expected 1 to half of max_bytes ({self.max_bytes})"
-            )
-        if self.fsync_s <= 0:
-            raise ValueError(f"JournalSettings.fsync_s is {self.fsync_s}, expected a positive number of seconds")
+        fitting = 1 <= self.segment_bytes <= self.max_bytes // 2
+        require(self, "segment_bytes", fitting, f"1 to half of max_bytes ({self.max_bytes})")
+        require(self, "fsync_s", self.fsync_s > 0, "a positive number of seconds")
 
 
 class Journal:
     """A folder that one process appends to and one shipper takes from; RuntimeError where another process writes.
 
-    What `publish` returned True for survives a `kill -9` of this process: it is the system's, not ours. What a power
-    cut or a crash of the system loses is set by `fsync`: nothing with `always`; with `interval` about the last
-    `fsync_s`; with `never` what the system has not written yet. Not thread-safe: one thread publishes."""
+    An event for which `publish` returned True survives a `kill -9` of this process: the system has it. `fsync` sets how
+    much a power cut or a crash of the system loses: nothing with `always`; with `interval` about the last `fsync_s`;
+    with `never` all that the system has not written yet. Not thread-safe: one thread publishes."""
 
     def __init__(
         self, folder: Path, settings: JournalSettings, source: str, clock: Callable[[], float] = time.monotonic
@@ -72,18 +69,19 @@ class Journal:
         self._kept_bytes = sum(there.values()) - (_repair(segments.path(folder, max(there))) if there else 0)
         self._fd: int | None = None
         self._written = 0  # bytes in the open segment
-        self._syncer = Syncer(folder, settings.fsync_s) if settings.fsync is Fsync.INTERVAL else None
+        self._fsync = BackgroundFsync(folder, settings.fsync_s) if settings.fsync is Fsync.INTERVAL else None
         self._closed = False
-        self._looked_at = self._told_at = float("-inf")
-        self._untold = 0
+        self._looked_at = self._reported_at = float("-inf")
+        self._unreported = 0
 
     @property
     def size_bytes(self) -> int:
-        """What waits on disk, as far as known: what the shipper has deleted lately may still count."""
+        """Return the bytes that wait on disk, as far as known: those that the shipper has just deleted may still
+        count."""
         return self._kept_bytes + self._written
 
     def publish(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
-        """Whether the event is kept, which is its last word: it is shipped, or dropped and counted. Never raises."""
+        """Append an event and return whether it is kept; if not, it is dropped and counted. Never raises."""
         try:
             data = self._framed(topic, event, id, time_ms)
         except Exception as error:  # whatever the event holds, the rest must go on
@@ -99,18 +97,18 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """What waits stays for the shipper; events published from now on are dropped."""
+        """Close the journal: its events stay for the shipper; those published from now on are dropped."""
         if not self._closed:
             self._closed = True
             self._seal()
-            if self._syncer is not None:
-                self._syncer.close()
+            if self._fsync is not None:
+                self._fsync.close()
             self._lock.close()
 
     def _framed(self, topic: Topic, event: Event, id: str, time_ms: int) -> bytes:
         headers = codec.headers(event, id=id, time_ms=time_ms, source=self._source)
         key = str(getattr(event, topic.key)).encode()
-        return frames.pack(frames.Record(topic.name, key, codec.encode(event), headers))
+        return frames.pack(frames.JournalRecord(topic.name, key, codec.encode(event), headers))
 
     def _room(self, size: int) -> bool:
         """Goes on to the next segment where this one is full; whether all of them leave room."""
@@ -153,29 +151,29 @@ class Journal:
         self._number += 1
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
         self._fd, self._written = os.open(segments.path(self._folder, self._number), flags, FILE), 0
-        if self._syncer is not None:
-            self._syncer.follow(self._fd)
+        if self._fsync is not None:
+            self._fsync.follow(self._fd)
         elif self._settings.fsync is Fsync.ALWAYS:
-            force_folder(self._folder)
+            force(self._folder)
         return self._fd
 
     def _seal(self) -> None:
         if self._fd is None:
             return
-        if self._syncer is not None:
-            self._syncer.follow(None)
+        if self._fsync is not None:
+            self._fsync.follow(None)
         else:
             os.close(self._fd)
         self._kept_bytes += self._written
         self._fd, self._written = None, 0
 
     def _lose(self, topic: Topic, reason: str, error: str) -> bool:
-        """Counts it, and says so now and then."""
+        """Counts it, and logs the count now and then."""
         metrics.DROPPED.labels(topic.name, reason).inc()
-        self._untold += 1
-        if (now := self._clock()) >= self._told_at + TELL_S:
-            log.error("events lost", topic=topic.name, reason=reason, error=error, events=self._untold)
-            self._told_at, self._untold = now, 0
+        self._unreported += 1
+        if (now := self._clock()) >= self._reported_at + REPORT_S:
+            log.error("events lost", topic=topic.name, reason=reason, error=error, events=self._unreported)
+            self._reported_at, self._unreported = now, 0
         return False
 
 
@@ -188,7 +186,8 @@ def _lock(folder: Path) -> IO[bytes]:
 
 
 def _repair(path: Path) -> int:
-    """Cuts off what a killed writer left unfinished; how many bytes. Other damage is the shipper's to count."""
+    """Cuts off a record that a killed writer left unfinished; returns its bytes. Other damage is the shipper's to
+    count."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:  # just shipped and deleted

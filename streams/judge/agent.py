@@ -1,24 +1,23 @@
-"""The judge agent's work on one batch: what is in order past the judge, then its effects, then the memory. What is
-settled then may be acknowledged."""
+"""The judge agent's work on one batch: what is in order past the judge, then its effects, then the memory. Then the
+records that no row waits in any more may be acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
-from streams import codec, ledger
-from streams import dead_letters as dlq
-from streams.events import AlarmRaised, Event, RetrainReported
+from streams import codec, dead_letters, ledger
+from streams.events import AlarmRaised, RetrainReported
 from streams.judge import gauges
-from streams.judge.alias_gauges import Board
-from streams.judge.memory import JudgeRecord, Shelf, shelf
-from streams.judge.ordering import Merge, Ordering, Piece, Said
-from streams.judge.partition import Desk
-from streams.judge.step import Effects, Heard, Place, Rules, step
+from streams.judge.alias_gauges import AliasGauges
+from streams.judge.memory import JudgeRecord, StateStore, read_store
+from streams.judge.ordering import AnswerPiece, Merge, Ordering, Piece
+from streams.judge.partition import PartitionState
+from streams.judge.step import Effects, JudgeInput, LogPosition, Rules, step
 from streams.log.chunks import Chunk
 from streams.log.outbox import Outbox, Outgoing, outgoing
 from streams.log.read import Raw
@@ -27,153 +26,151 @@ from streams.topics import ALARMS, REQUESTS, RESULTS, SCORES, WINDOWS
 log = structlog.get_logger()
 
 TOPICS = {topic.name: topic for topic in (SCORES, RESULTS)}
-Read = Callable[[int], Iterable[Raw]]  # partition: all that the state topic holds for it
+ReadState = Callable[[int], Iterable[Raw]]  # partition: all that the state topic holds for it
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What a partition's part of a batch came to."""
+class JudgedPart:
+    """The outcome of one partition's part of a batch."""
 
     memories: dict[str, JudgeRecord] = field(default_factory=dict)
     effects: list[Effects] = field(default_factory=list)
-    turn: int = -1  # up to which rows were judged
+    last_tick: int = -1  # up to which rows were judged
     time_ms: int = 0
 
-    def of(self, name: str) -> list[Event]:
-        return [event for each in self.effects for event in getattr(each, name)]
+    def decisions(self) -> list[Outgoing]:
+        """Return the ledger's records, which are confirmed first."""
+        return [ledger.record(each) for effects in self.effects for each in effects.decisions]
+
+    def records(self) -> list[Outgoing]:
+        """Return the records that follow from the decisions."""
+        return [record for effects in self.effects for record in _records(effects)]
 
 
 @dataclass(slots=True)
-class Judging:
-    """Takes batches of scores and results; one at a time. `paused` tells of an alias whether a human stopped the
-    automation; `alarmed` hears of each alarm that is out, once or more."""
+class JudgeAgent:
+    """Takes batches of scores and results; one at a time. `paused` is asked whether a human stopped the automation of
+    an alias; `alarmed` is called with each alarm that is out, once or more."""
 
     rules: Rules
     outbox: Outbox
-    read_state: Read
+    read_state: ReadState
     paused: Callable[[str], bool]
     alarmed: Callable[[AlarmRaised], None]
     ordering: Ordering = field(default_factory=Ordering)
     topic_id: Callable[[str], str] = lambda topic: ""  # asks the log for the id that a topic has now
     clock: Callable[[], float] = time.monotonic
-    desks: dict[int, Desk] = field(default_factory=dict)
-    board: Board = field(init=False)
+    partitions: dict[int, PartitionState] = field(default_factory=dict)
+    gauges: AliasGauges = field(init=False)
 
     def __post_init__(self) -> None:
-        self.board = Board(self.rules.monitor)
+        self.gauges = AliasGauges(self.rules.monitor)
 
     async def take(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """Takes scores and results. Returns once all that follows from what is in order is confirmed, and then the
-        memory, with the chunks that may be acknowledged now, of these and of those before. Taking them again has the
+        """Take scores and results; return the chunks, of these and of earlier ones, that may be acknowledged now.
+
+        Returns once all effects of the rows in order are confirmed, and then the memory. Taking chunks again has the
         same effects, under the same ids."""
-        desks = self.desks
+        states = self.partitions
         for partition in sorted({chunk.partition for chunk in chunks}):
-            desk = await self._desk(desks, partition)
-            if self.desks is not desks:  # taken away meanwhile: a new desk would miss what waited at the one before
+            state = await self._state(states, partition)
+            if self.partitions is not states:  # taken away meanwhile: a new state would miss the rows that waited
                 break
-            await self._take(partition, desk, [chunk for chunk in chunks if chunk.partition == partition])
-        return [chunk for desk in desks.values() for chunk in desk.told()]
+            await self._take(partition, state, [chunk for chunk in chunks if chunk.partition == partition])
+        return [chunk for state in states.values() for chunk in state.acknowledgeable()]
 
     def forget(self) -> None:
-        """Partitions were taken away: others may go on with them, so what was remembered is read again."""
-        for partition in self.desks:
+        """Drop the memories: partitions were taken away, other workers may go on with them, and so they are read
+        again."""
+        for partition in self.partitions:
             gauges.given_up(partition)
-        self.desks = {}
-        self.board.take_away(list(self.board.shown))
+        self.partitions = {}
+        self.gauges.take_away(list(self.gauges.shown))
 
-    async def _take(self, partition: int, desk: Desk, chunks: Sequence[Chunk]) -> None:
-        left_out = desk.merge.left_out
-        desk.take(chunks)
-        outcome = await asyncio.to_thread(self._judge, desk, _in_order(chunks))
-        await self._confirm(desk, outcome)
-        if not self._holds(partition, desk):  # a memory that is written now might hide a newer one of others
+    async def _take(self, partition: int, state: PartitionState, chunks: Sequence[Chunk]) -> None:
+        left_out = state.merge.left_out
+        state.hold(chunks)
+        part = await asyncio.to_thread(self._judge, state, _in_order(chunks))
+        await self.outbox.confirm([*part.decisions(), *state.dead_letters.values()])
+        await self.outbox.confirm(part.records())
+        if not self._holds(partition, state):  # a memory that is written now might hide a newer one of others
             return
-        await desk.shelf.put(self.outbox, list(outcome.memories.values()), outcome.time_ms)
-        desk.merge.let_go(outcome.turn)
-        desk.refused.clear()
-        self._tell(outcome)
-        if self._holds(partition, desk):
-            self._show(outcome)
-            gauges.waiting(partition, desk.merge, left_out)
-        desk.settle()
+        await state.store.put(self.outbox, list(part.memories.values()), part.time_ms)
+        state.merge.release(part.last_tick)
+        state.dead_letters.clear()
+        self._report(part)
+        if self._holds(partition, state):
+            self._show(part)
+            gauges.waiting(partition, state.merge, left_out)
+        state.advance()
 
-    def _holds(self, partition: int, desk: Desk) -> bool:
-        return self.desks.get(partition) is desk
+    def _holds(self, partition: int, state: PartitionState) -> bool:
+        return self.partitions.get(partition) is state
 
-    async def _desk(self, desks: dict[int, Desk], partition: int) -> Desk:
-        if partition not in desks:
-            found = await asyncio.to_thread(lambda: shelf(partition, self.read_state(partition)))
+    async def _state(self, states: dict[int, PartitionState], partition: int) -> PartitionState:
+        if partition not in states:
+            found = await asyncio.to_thread(lambda: read_store(partition, self.read_state(partition)))
             log.info("state read", partition=partition, aliases=sorted(found.records))
-            desks[partition] = Desk(found, Merge(self.ordering, self.clock()))
-            if self.desks is desks:
+            states[partition] = PartitionState(found, Merge(self.ordering, self.clock()))
+            if self.partitions is states:
                 for memory in found.records.values():
-                    self.board.show(memory)
-        return desks[partition]
+                    self.gauges.show(memory)
+        return states[partition]
 
-    def _judge(self, desk: Desk, records: Sequence[tuple[str, Raw]]) -> Outcome:
-        results = self.topic_id(RESULTS.name) if any(name == RESULTS.name for name, _ in records) else ""
-        outcome = Outcome()
+    def _judge(self, state: PartitionState, records: Sequence[tuple[str, Raw]]) -> JudgedPart:
+        part = JudgedPart(time_ms=max((raw.timestamp_ms for _, raw in records), default=0))
+        results_id = self.topic_id(RESULTS.name) if any(name == RESULTS.name for name, _ in records) else ""
         for name, raw in records:
-            outcome.time_ms = max(outcome.time_ms, raw.timestamp_ms)
             try:
                 if name == SCORES.name:
-                    desk.merge.add(raw, self.clock())
+                    state.merge.add(raw, self.clock())
                 else:
-                    place = Place(name, raw.partition, raw.offset, raw.timestamp_ms, results)
-                    self._step(desk.shelf, outcome, codec.decode(RetrainReported, raw.value), place)
+                    position = LogPosition(name, raw.partition, raw.offset, raw.timestamp_ms, results_id)
+                    self._step(state.store, part, codec.decode(RetrainReported, raw.value), position)
             except Exception as error:  # a record that cannot be judged must not stop those after it
-                _refuse(desk, name, raw, error)
-        outcome.turn, pieces = desk.merge.ready(self.clock(), desk.until())
+                _refuse(state, name, raw, error)
+        part.last_tick, pieces = state.merge.ready(self.clock(), state.release_before())
         for piece in pieces:
-            heard, place, raws = _turned(piece)
-            if isinstance(piece, Said):  # seldom: an operator's word
-                place = replace(place, topic_id=self.topic_id(SCORES.name))
+            event, position = self._input(piece)
             try:
-                self._step(desk.shelf, outcome, heard, place)
+                self._step(state.store, part, event, position)
             except Exception as error:
-                for raw in raws:
-                    _refuse(desk, SCORES.name, raw, error)
-        return outcome
+                for raw in piece.records:
+                    _refuse(state, SCORES.name, raw, error)
+        return part
 
-    def _step(self, shelf: Shelf, outcome: Outcome, heard: Heard, place: Place) -> None:
-        known = outcome.memories.get(heard.alias) or shelf.get(heard.alias)
-        memory, effects = step(self.rules, known, heard, place, paused=self.paused(heard.alias))
-        if memory is not shelf.records.get(heard.alias):
-            outcome.memories[heard.alias] = memory
-        outcome.effects.append(effects)
+    def _input(self, piece: Piece | AnswerPiece) -> tuple[JudgeInput, LogPosition]:
+        if isinstance(piece, AnswerPiece):  # seldom
+            raw, id = piece.record, self.topic_id(SCORES.name)
+            return piece.answered, LogPosition(SCORES.name, raw.partition, raw.offset, raw.timestamp_ms, id)
+        scores = piece.scores
+        at = scores.source_topic, scores.partition, scores.last_offset, piece.time_ms
+        return scores, LogPosition(*at, topic_id=scores.topic_id, ends_tick=piece.ends_tick)
 
-    async def _confirm(self, desk: Desk, outcome: Outcome) -> None:
-        decisions = [each for effects in outcome.effects for each in effects.decisions]
-        await self.outbox.confirm([*map(ledger.record, decisions), *desk.refused.values()])
-        await self.outbox.confirm([record for effects in outcome.effects for record in _records(effects)])
+    def _step(self, store: StateStore, part: JudgedPart, event: JudgeInput, position: LogPosition) -> None:
+        known = part.memories.get(event.alias) or store.get(event.alias)
+        memory, effects = step(self.rules, known, event, position, paused=self.paused(event.alias))
+        if memory is not store.records.get(event.alias):
+            part.memories[event.alias] = memory
+        part.effects.append(effects)
 
-    def _tell(self, outcome: Outcome) -> None:
-        for effects in outcome.effects:
+    def _report(self, part: JudgedPart) -> None:
+        for effects in part.effects:
             for alarm in effects.alarms:
                 self.alarmed(alarm)
             gauges.report(effects)
 
-    def _show(self, outcome: Outcome) -> None:
-        for alias, memory in outcome.memories.items():
-            windows = [each for effects in outcome.effects for each in effects.windows if each.alias == alias]
-            self.board.show(memory, windows)
+    def _show(self, part: JudgedPart) -> None:
+        for alias, memory in part.memories.items():
+            windows = [each for effects in part.effects for each in effects.windows if each.alias == alias]
+            self.gauges.show(memory, windows)
 
 
-def _turned(piece: Piece | Said) -> tuple[Heard, Place, Sequence[Raw]]:
-    """What came to its turn, its place, and the records of the scores that it came in."""
-    if isinstance(piece, Said):
-        raw = piece.record
-        return piece.answered, Place(SCORES.name, raw.partition, raw.offset, raw.timestamp_ms), [raw]
-    scores = piece.scores
-    at = scores.source_topic, scores.partition, scores.last_offset, piece.time_ms
-    return scores, Place(*at, topic_id=scores.topic_id, ends_turn=piece.ends_turn), piece.records
-
-
-def _refuse(desk: Desk, name: str, raw: Raw, error: Exception) -> None:
-    letter = dlq.letter(TOPICS[name], raw, f"{type(error).__name__}: {error}")
+def _refuse(state: PartitionState, name: str, raw: Raw, error: Exception) -> None:
+    letter = dead_letters.letter(TOPICS[name], raw, f"{type(error).__name__}: {error}")
     log.error("dead letter", topic=name, partition=raw.partition, offset=raw.offset, reason=letter.reason)
-    id = dlq.letter_id(letter)
-    desk.refused[id] = outgoing(dlq.QUEUES[name], letter, id=id, time_ms=letter.time_ms)
+    id = dead_letters.letter_id(letter)
+    state.dead_letters[id] = outgoing(dead_letters.QUEUES[name], letter, id=id, time_ms=letter.time_ms)
 
 
 def _records(effects: Effects) -> list[Outgoing]:

@@ -1,5 +1,5 @@
-"""How the aliases of a worker stand, for Prometheus. A series goes with its version, and with the partition: what no
-longer serves hides nothing that does, and of two workers never both tell of one alias."""
+"""The aliases of a worker, for Prometheus. A series goes with its version, and with the partition: a version that no
+longer serves hides none that does, and two workers never both show one alias."""
 
 from __future__ import annotations
 
@@ -31,33 +31,32 @@ OF_VERSIONS: tuple[Gauge, ...] = (
 )
 UNUSED_MS = 600_000  # of event time: a version that was no champion, and answered nothing for so long, has gone
 
-
-Place = tuple[str, str]  # alias, version
+AliasVersion = tuple[str, str]
 Group = tuple[str, str, str]  # key, value, measure
 Subject = tuple[Kind, str]  # of alarms: their kind, and the flag or group that they are about
 
 
 @dataclass(slots=True)
-class Board:
-    """What is shown: by alias, its versions and when each answered last; of each the groups that are compared. The
-    versions of the judge's memory serve, or served, as champion; others are candidates, of which only windows tell."""
+class AliasGauges:
+    """The series shown: by alias, its versions and when each answered last; of each the groups that are compared. The
+    versions of the judge's memory serve, or served, as champion; the others are candidates, known by windows only."""
 
     settings: MonitorSettings
     shown: dict[str, dict[str, int]] = field(default_factory=dict)
-    gaps: dict[Place, set[Group]] = field(default_factory=dict)
-    subjects: dict[Place, set[Subject]] = field(default_factory=dict)  # whose alarms were open
+    gaps: dict[AliasVersion, set[Group]] = field(default_factory=dict)
+    subjects: dict[AliasVersion, set[Subject]] = field(default_factory=dict)  # whose alarms were open
 
     def show(self, memory: JudgeRecord, windows: Iterable[WindowClosed] = ()) -> None:
-        """The alias as its memory says, and these windows of it."""
+        """Show the alias as it is in its memory, and these windows of it."""
         alias, champion = memory.alias, memory.judge.champion
         versions = self.shown.setdefault(alias, {})
         metrics.LATE.labels(alias).set(memory.judge.windows.late)
         metrics.LABELS_WANTED.labels(alias).set(labels_wanted(self.settings, memory.judge, memory.policy))
-        for version, stands in progress(memory.judge).items():
+        for version, state in progress(memory.judge).items():
             if champion in ("", version):
                 versions.setdefault(version, 0)
-                _stands(alias, version, stands)
-                self._alarms((alias, version), stands)
+                _show_progress(alias, version, state)
+                self._alarms((alias, version), state)
         for window in windows:
             if window.version == champion or (window.requests and window.version not in memory.judge.watches):
                 versions[window.version] = max(versions.get(window.version, 0), window.end_ms)
@@ -66,45 +65,45 @@ class Board:
         self._retire(memory)
 
     def take_away(self, aliases: Iterable[str]) -> None:
-        """Others tell of these aliases now."""
+        """Drop the series of these aliases: another worker shows them now."""
         for alias in aliases:
             for version in self.shown.pop(alias, {}):
                 self._forget((alias, version))
             for metric in (metrics.LATE, metrics.LABELS_WANTED, *OF_VERSIONS):
                 metric.remove_by_labels({"alias": alias})
 
-    def _forget(self, place: Place) -> None:
-        self.gaps.pop(place, None)
-        self.subjects.pop(place, None)
+    def _forget(self, at: AliasVersion) -> None:
+        self.gaps.pop(at, None)
+        self.subjects.pop(at, None)
 
-    def _alarms(self, place: Place, stands: Progress) -> None:
-        """Each by what it is about: one that is open must not hide the next."""
-        raised: dict[Subject, Raised] = {(each.kind, each.about): each for each in stands.raised.values()}
-        known = self.subjects.setdefault(place, {(kind, "") for kind in get_args(Kind)})
+    def _alarms(self, at: AliasVersion, state: Progress) -> None:
+        """Each by its subject: an open alarm must not hide the next one."""
+        raised: dict[Subject, Raised] = {(each.kind, each.about): each for each in state.raised.values()}
+        known = self.subjects.setdefault(at, {(kind, "") for kind in get_args(Kind)})
         known.update(raised)
         for kind, about in known:
             each = raised.get((kind, about))
-            metrics.ALARM_OPEN.labels(*place, kind, about).set(each is not None)
+            metrics.ALARM_OPEN.labels(*at, kind, about).set(each is not None)
             if each is not None:
-                metrics.ALARM_ONSET.labels(*place, kind, about).set(each.onset_ms / 1_000)
-                metrics.ALARM_HARM.labels(*place, kind, about).set(each.harm)
+                metrics.ALARM_ONSET.labels(*at, kind, about).set(each.onset_ms / 1_000)
+                metrics.ALARM_HARM.labels(*at, kind, about).set(each.harm)
             else:
-                gone = {"alias": place[0], "version": place[1], "kind": kind, "about": about}
+                gone = {"alias": at[0], "version": at[1], "kind": kind, "about": about}
                 for metric in (metrics.ALARM_ONSET, metrics.ALARM_HARM):
                     metric.remove_by_labels(gone)
 
     def _gaps(self, window: WindowClosed) -> None:
-        """A window tells of all groups that can be compared; of others there is nothing to show any more."""
-        place = window.alias, window.version
+        """A window has all groups that can be compared; the series of the others go."""
+        at = window.alias, window.version
         groups = {(gap.key, gap.value, gap.measure): gap for gap in window.gaps}
-        for key, value, measure in self.gaps.get(place, set()) - set(groups):
+        for key, value, measure in self.gaps.get(at, set()) - set(groups):
             gone = {"alias": window.alias, "version": window.version, "tag": key, "group": value, "measure": measure}
             for metric in (metrics.GAP, metrics.GAP_LOW):
                 metric.remove_by_labels(gone)
         for group, gap in groups.items():
-            metrics.GAP.labels(*place, *group).set(gap.mean)
-            metrics.GAP_LOW.labels(*place, *group).set(gap.low)
-        self.gaps[place] = set(groups)
+            metrics.GAP.labels(*at, *group).set(gap.mean)
+            metrics.GAP_LOW.labels(*at, *group).set(gap.low)
+        self.gaps[at] = set(groups)
 
     def _retire(self, memory: JudgeRecord) -> None:
         versions, champion = self.shown[memory.alias], memory.judge.champion
@@ -118,17 +117,17 @@ class Board:
                     metric.remove_by_labels({"alias": memory.alias, "version": version})
 
 
-def _stands(alias: str, version: str, stands: Progress) -> None:
-    metrics.REFERENCE_EVENTS.labels(alias, version).set(stands.reference_events)
-    for detector, log10 in stands.evidence.items():
+def _show_progress(alias: str, version: str, state: Progress) -> None:
+    metrics.REFERENCE_EVENTS.labels(alias, version).set(state.reference_events)
+    for detector, log10 in state.evidence.items():
         metrics.EVIDENCE.labels(alias, version, detector).set(10.0**log10)
 
 
 def _window(window: WindowClosed) -> None:
-    place = window.alias, window.version
+    at = window.alias, window.version
     if window.labelled:
-        metrics.ACCURACY.labels(*place).set(window.correct / window.labelled)
+        metrics.ACCURACY.labels(*at).set(window.correct / window.labelled)
     if window.estimated_accuracy is not None:
-        metrics.ESTIMATED_ACCURACY.labels(*place).set(window.estimated_accuracy)
+        metrics.ESTIMATED_ACCURACY.labels(*at).set(window.estimated_accuracy)
     elif window.requests:  # answered, and nothing is promised any more
         metrics.ESTIMATED_ACCURACY.remove_by_labels({"alias": window.alias, "version": window.version})

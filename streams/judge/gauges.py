@@ -1,4 +1,4 @@
-"""What the judge found, for Prometheus and the worker's log."""
+"""The judge's findings, for Prometheus and the worker's log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 def report(effects: Effects) -> None:
-    """Tells of what followed from one record or piece."""
+    """Count and log the effects of one record or piece."""
     for alarm in effects.alarms:
         metrics.ALARMS.labels(alarm.alias, alarm.kind.value).inc()
         log.warning(
@@ -35,7 +35,8 @@ def report(effects: Effects) -> None:
 
 
 def waiting(partition: int, merge: Merge, left_out: list[str]) -> None:
-    """What waits for its turn, and for whom nobody waits any more; `left_out` is what was said of these before."""
+    """Show how many rows wait for their tick, and which partitions are waited for no longer. `left_out`: those of the
+    last time."""
     metrics.WAITING.labels(str(partition)).set(merge.rows)
     metrics.LEFT_OUT.labels(str(partition)).set(len(merge.left_out))
     for origin in sorted({*merge.left_out} - {*left_out}):
@@ -47,7 +48,7 @@ def waiting(partition: int, merge: Merge, left_out: list[str]) -> None:
 
 
 def given_up(partition: int) -> None:
-    """Others may hold the partition by now."""
+    """Drop the gauges of a partition that another worker may hold by now."""
     for metric in (metrics.WAITING, metrics.LEFT_OUT):
         with suppress(KeyError):
             metric.remove(str(partition))

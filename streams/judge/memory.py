@@ -30,8 +30,8 @@ ANSWERED_KEPT = 100
 
 class JudgeRecord(Event, frozen=True, kw_only=True):
     """Everything the judge remembers of an alias. `offsets` says, for each `topic/partition`, which comes next, and
-    `topics` which ids each topic had, oldest first: the offsets are those of the last one. `answered`: what operators
-    said last, by id."""
+    `topics` which ids each topic had, oldest first: the offsets are those of the last one. `answered`: the ids of the
+    operators' last answers."""
 
     alias: str
     judge: AliasState
@@ -42,12 +42,13 @@ class JudgeRecord(Event, frozen=True, kw_only=True):
 
     @property
     def covered(self) -> int:
-        """How many records it has seen."""
+        """Return how many records it has taken."""
         return sum(self.offsets.values())
 
     @property
     def age(self) -> tuple[int, int]:
-        """For comparing two: one that knows a topic made anew is the younger, whatever it has seen of it."""
+        """Return the key by which two compare: one that knows of a topic created again is the younger, however little
+        it has taken of it."""
         return sum(map(len, self.topics.values())), self.covered
 
 
@@ -59,26 +60,27 @@ class ReferenceKept(Event, frozen=True, kw_only=True):
 
 
 def start(alias: str) -> JudgeRecord:
-    """Nothing seen."""
+    """Return the memory before the first record."""
     return JudgeRecord(alias=alias, judge=start_judge(alias))
 
 
 def covers(record: JudgeRecord, topic: str, id: str, source: str, offset: int) -> bool:
-    """Whether an offset of the topic with this id is behind it; all of a topic that was made anew since are."""
+    """Return whether the record has taken an offset of the topic with this id; of a topic that was created again since
+    it has taken all."""
     ids = record.topics.get(topic, [])
     return id in ids[:-1] or (offset < record.offsets.get(source, 0) and id in ("", *(ids or [id])))
 
 
 def of_topic(record: JudgeRecord, topic: str, id: str, heads: str) -> JudgeRecord:
-    """The record for offsets of the topic with this id: where it knew another, its offsets begin again. `heads`: what
-    the judge calls the topic's partitions; empty for a topic of which it counts none."""
+    """Return the record for offsets of the topic with this id: where it knew another, its offsets begin again.
+    `heads`: the judge's name for the topic's partitions; empty for a topic of which it counts none."""
     ids = record.topics.get(topic, [])
     if not id or id in ids:
         return record
     record = replace(record, topics=record.topics | {topic: [*ids, id]})
     if not ids:
         return record
-    log.warning("topic was made anew, its offsets are judged from the beginning", alias=record.alias, topic=topic)
+    log.warning("topic was created again, its offsets are judged from the beginning", alias=record.alias, topic=topic)
     offsets = {source: next for source, next in record.offsets.items() if source.rpartition("/")[0] != topic}
     mine = {name: head for name, head in record.judge.heads.items() if heads and name.startswith(f"{heads}/")}
     again = {name: replace(head, next_offset=0) for name, head in mine.items()}
@@ -86,15 +88,16 @@ def of_topic(record: JudgeRecord, topic: str, id: str, heads: str) -> JudgeRecor
 
 
 def answered(record: JudgeRecord, id: str, source: str, offset: int) -> JudgeRecord:
-    """The record once it took what an operator said, at this offset of the scores. The scores have no order of their
-    own to hold on to, so that is known by its id; and the record covers more than before, whatever the offset."""
+    """Return the record once it took the operator's answer with this id, at this offset of the scores. Answers have no
+    order in the scores to go by, so they are known by id; and the record covers more than before, whatever the
+    offset."""
     next = max(record.offsets.get(source, 0), offset) + 1
     kept = [*record.answered, id][-ANSWERED_KEPT:]
     return replace(record, answered=kept, offsets=record.offsets | {source: next})
 
 
 def pack(record: JudgeRecord) -> tuple[JudgeRecord, References]:
-    """The record with its references' rows taken out, and those references."""
+    """Return the record with its references' rows taken out, and those references."""
     kept = {w.reference.digest: w.reference for w in record.judge.watches.values() if w.reference}
     watches = {
         version: replace(watch, reference=Reference([], [], [], watch.reference.digest)) if watch.reference else watch
@@ -104,7 +107,7 @@ def pack(record: JudgeRecord) -> tuple[JudgeRecord, References]:
 
 
 def unpack(record: JudgeRecord, references: References) -> JudgeRecord:
-    """The record whole again; a version whose reference is missing is forgotten, and gathers a new one."""
+    """Return the record whole again; a version whose reference is missing is forgotten, and gathers a new one."""
     watches = {}
     for version, watch in record.judge.watches.items():
         if watch.reference is None:
@@ -117,18 +120,20 @@ def unpack(record: JudgeRecord, references: References) -> JudgeRecord:
 
 
 @dataclass(slots=True)
-class Shelf:
-    """What the state topic holds for one partition."""
+class StateStore:
+    """The state topic's records of one partition."""
 
     partition: int
     records: dict[str, JudgeRecord] = field(default_factory=dict)
     references: dict[str, References] = field(default_factory=dict)  # by alias
 
     def get(self, alias: str) -> JudgeRecord:
+        """Return the alias's memory; a new one for an alias without any."""
         return self.records.get(alias) or start(alias)
 
     async def put(self, outbox: Outbox, records: Sequence[JudgeRecord], time_ms: int) -> None:
-        """Returns once the records are confirmed, references first; references no longer named are given up."""
+        """Write records, references first, and return once they are confirmed. References that no record names any more
+        are given up."""
         packed = [(record, *pack(record)) for record in records]
         await outbox.confirm([r for record, _, named in packed for r in self._new(record.alias, named, time_ms)])
         await outbox.confirm([_sent(bare, bare.alias, self.partition, time_ms) for _, bare, _ in packed])
@@ -149,9 +154,9 @@ class Shelf:
         ]
 
 
-def shelf(partition: int, raws: Iterable[Raw]) -> Shelf:
-    """The shelf as the log's records, in their order, left it."""
-    made = Shelf(partition)
+def read_store(partition: int, raws: Iterable[Raw]) -> StateStore:
+    """Return the store as the log's records, in their order, left it."""
+    made = StateStore(partition)
     bare: dict[str, JudgeRecord] = {}
     for raw in raws:
         alias, _, digest = (raw.key or b"").decode().partition("@")

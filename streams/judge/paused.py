@@ -1,54 +1,41 @@
-"""Which aliases a human has paused: what the routes say, followed on a thread of its own."""
+"""The aliases that a human has paused, as the routes have it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-
-import structlog
 
 from streams.events import RouteWritten
-from streams.log.read import KafkaSettings, follow
+from streams.log.following import Following
+from streams.log.read import Record
+from streams.log.settings import KafkaSettings
+from streams.routes import supersedes
 from streams.topics import ROUTES
 
-log = structlog.get_logger()
 
-RETRY_S = 2.0
-
-
-class Pauses:
-    """Follows `serving.routes`; of each generation the first record counts, as for every reader."""
+class PausedAliases:
+    """Follows the routes on a thread of its own; without Kafka the pauses stay as they were."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
         self._stop = threading.Event()
         self._routes: dict[str, RouteWritten] = {}
-        self._thread = threading.Thread(target=self._run, name="pauses", daemon=True)
+        self._following = Following(kafka, ROUTES, RouteWritten, self.take, self._stop)
 
     def paused(self, alias: str) -> bool:
-        """Whether automatic retraining is off; False for an alias without a route."""
+        """Return whether automatic retraining is off; False for an alias without a route."""
         route = self._routes.get(alias)
         return route is not None and route.paused
 
+    def take(self, record: Record[RouteWritten]) -> None:
+        """Take the next route of the log."""
+        route = record.event
+        if supersedes(route, self._routes.get(route.alias)):
+            self._routes[route.alias] = route
+
     def start(self) -> None:
-        self._thread.start()
+        """Begin to follow."""
+        self._following.start()
 
     def close(self) -> None:
+        """Stop following."""
         self._stop.set()
-        self._thread.join(timeout=5)
-
-    def take(self, routes: Iterable[RouteWritten]) -> None:
-        """Takes routes in the order of the log."""
-        for route in routes:
-            known = self._routes.get(route.alias)
-            if known is None or route.generation > known.generation:
-                self._routes[route.alias] = route
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                records = follow(self._kafka, ROUTES, RouteWritten, stop=self._stop.is_set)
-                self.take(record.event for record in records)
-            except Exception as error:  # the broker may be away; pauses stay as they were
-                log.warning("routes cannot be followed, trying again", error=repr(error))
-                self._stop.wait(RETRY_S)
+        self._following.join()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from monitor import judge, policy
 from monitor.findings import Alarm, AlarmCleared, Finding, LabelsWanted, NotTested, ReferenceFrozen, Window
@@ -21,22 +21,20 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec, events, ledger
 from streams.events import (
     AlarmAnswered,
-    AlarmKind,
     AlarmRaised,
-    DecisionKind,
     DecisionRecorded,
+    Event,
     RetrainReported,
     RetrainRequested,
-    RetrainStatus,
     ScoreBatch,
-    Severity,
     WindowClosed,
 )
 from streams.judge.memory import JudgeRecord, answered, covers, of_topic
-from streams.lake import profile_windows as spans
+from streams.kinds import AlarmKind, DecisionKind, RetrainStatus, Severity
+from streams.lake.profile_windows import ProfileWindow, folder, window_start
 from streams.topics import FEEDBACK, TAKEN_IN
 
-Heard = ScoreBatch | AlarmAnswered | RetrainReported
+JudgeInput = ScoreBatch | AlarmAnswered | RetrainReported
 
 RESULTS: dict[RetrainStatus, policy.Status] = {
     RetrainStatus.PROMOTE: "promote",
@@ -44,18 +42,12 @@ RESULTS: dict[RetrainStatus, policy.Status] = {
     RetrainStatus.INCONCLUSIVE: "inconclusive",
     RetrainStatus.FAILED: "failed",
 }
-REPORTED = (
-    AlarmKind.QUALITY,
-    AlarmKind.ESTIMATED_QUALITY,
-    AlarmKind.DRIFT,
-    AlarmKind.FAIRNESS,
-    AlarmKind.SAFETY,
-)
+NOT_REPORTED = (AlarmKind.LATENCY, AlarmKind.ERRORS)  # their cause is not in what clients ask
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator decided, and where reports and profiles are to be found."""
+    """The operator's settings, and the folders of reports and profiles."""
 
     monitor: MonitorSettings
     policy: PolicySettings
@@ -65,25 +57,26 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPosition:
     """Where in the log a record stands, and when the log took it. `topic_id`: what the offset counts in, where that is
-    known. `ends_turn`: as `streams.judge.ordering.Piece` has it."""
+    known. `ends_tick`: as `streams.judge.ordering.Piece` has it."""
 
     topic: str
     partition: int
     offset: int
     time_ms: int
     topic_id: str = ""
-    ends_turn: bool = True
+    ends_tick: bool = True
 
     @property
     def source(self) -> str:
+        """Return the topic and partition, as the memory's offsets name them."""
         return f"{self.topic}/{self.partition}"
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What follows: decisions are confirmed first, then the rest."""
+    """All that follows from one record: decisions are confirmed first, then the rest."""
 
     decisions: list[DecisionRecorded] = field(default_factory=list)
     alarms: list[AlarmRaised] = field(default_factory=list)
@@ -94,61 +87,61 @@ class Effects:
 
 
 def step(
-    rules: Rules, memory: JudgeRecord, heard: Heard, place: Place, *, paused: bool = False
+    rules: Rules, memory: JudgeRecord, event: JudgeInput, position: LogPosition, *, paused: bool = False
 ) -> tuple[JudgeRecord, Effects]:
-    """The memory after this record; one that the memory covers changes nothing."""
-    if _covers(memory, heard, place):
+    """Return the memory after this record, and its effects; a record that the memory covers changes nothing."""
+    if _covers(memory, event, position):
         return memory, Effects()
-    memory = _covering(memory, heard, place)
-    judged = _judge(rules, memory, heard, place)
+    memory = _covering(memory, event, position)
+    judged = _judge(rules, memory, event, position)
     after, findings = judged.after, judged.findings
     alarms = [_alarm(rules, memory.alias, each) for each in findings if isinstance(each, Alarm)]
     cleared = [_cleared(memory.alias, each) for each in findings if isinstance(each, AlarmCleared)]
-    observation = _observe(after, alarms, cleared, heard, place, paused)
+    observation = _observe(after, alarms, cleared, event, position, paused)
     decided, decisions = policy.decide(rules.policy, memory.policy, observation)
     effects = Effects(
         decisions=[
-            *_recorded(rules, memory.judge, judged, [*alarms, *cleared], place),
-            *_decided(rules, memory, observation, decisions, place),
+            *_recorded(rules, memory.judge, judged, [*alarms, *cleared], position),
+            *_decided(rules, memory, observation, decisions, position),
         ],
         alarms=alarms,
         cleared=cleared,
         windows=[_window(rules, memory.alias, each) for each in findings if isinstance(each, Window)],
-        requests=[_request(memory.alias, d, place) for d in decisions if isinstance(d, AskRetraining)],
+        requests=[_request(memory.alias, d, position) for d in decisions if isinstance(d, AskRetraining)],
         notes=[each for each in findings if isinstance(each, ReferenceFrozen | LabelsWanted | NotTested)],
     )
     return replace(memory, judge=after, policy=decided), effects
 
 
-def _covers(memory: JudgeRecord, heard: Heard, place: Place) -> bool:
-    if isinstance(heard, AlarmAnswered):
-        return heard.id in memory.answered
-    return covers(memory, place.topic, place.topic_id, place.source, place.offset)
+def _covers(memory: JudgeRecord, event: JudgeInput, position: LogPosition) -> bool:
+    if isinstance(event, AlarmAnswered):
+        return event.id in memory.answered
+    return covers(memory, position.topic, position.topic_id, position.source, position.offset)
 
 
-def _covering(memory: JudgeRecord, heard: Heard, place: Place) -> JudgeRecord:
+def _covering(memory: JudgeRecord, event: JudgeInput, position: LogPosition) -> JudgeRecord:
     """The memory as it covers this record too."""
-    if isinstance(heard, AlarmAnswered):
-        return answered(memory, heard.id, place.source, place.offset)
-    memory = of_topic(memory, place.topic, place.topic_id, HEADS.get(place.topic, ""))
-    return replace(memory, offsets=memory.offsets | {place.source: place.offset + 1})
+    if isinstance(event, AlarmAnswered):
+        return answered(memory, event.id, position.source, position.offset)
+    memory = of_topic(memory, position.topic, position.topic_id, HEADS.get(position.topic, ""))
+    return replace(memory, offsets=memory.offsets | {position.source: position.offset + 1})
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What the judge made of a record; `said` is what it was given, None: nothing."""
+    """The judge's findings about a record; `given` is its input, None where there was none."""
 
     after: judge.AliasState
     findings: list[Finding]
-    said: judge.Batch | Answer | None
+    given: judge.Batch | Answer | None
 
 
-def _judge(rules: Rules, memory: JudgeRecord, heard: Heard, place: Place) -> _Judged:
-    if isinstance(heard, ScoreBatch):
-        batch = _batch(heard, place)
+def _judge(rules: Rules, memory: JudgeRecord, event: JudgeInput, position: LogPosition) -> _Judged:
+    if isinstance(event, ScoreBatch):
+        batch = _batch(event, position)
         return _Judged(*judge.update(rules.monitor, memory.judge, batch), batch)
-    if isinstance(heard, AlarmAnswered):
-        return _Judged(*judge.answer(rules.monitor, memory.judge, heard.answer), heard.answer)
+    if isinstance(event, AlarmAnswered):
+        return _Judged(*judge.answer(rules.monitor, memory.judge, event.answer), event.answer)
     return _Judged(memory.judge, [], None)
 
 
@@ -159,7 +152,7 @@ def _source(topic: str) -> Literal["feedback", "inference"]:
 HEADS = {topic.name: _source(topic.name) for topic in TAKEN_IN}  # what the judge calls their partitions
 
 
-def _batch(scores: ScoreBatch, place: Place) -> judge.Batch:
+def _batch(scores: ScoreBatch, position: LogPosition) -> judge.Batch:
     return judge.Batch(
         source=_source(scores.source_topic),
         partition=scores.partition,
@@ -167,8 +160,8 @@ def _batch(scores: ScoreBatch, place: Place) -> judge.Batch:
         last_offset=scores.last_offset,
         descriptor_names=scores.descriptor_names,
         rows=scores.rows,
-        time_ms=place.time_ms,
-        ends_turn=place.ends_turn,
+        time_ms=position.time_ms,
+        ends_turn=position.ends_tick,
     )
 
 
@@ -176,13 +169,13 @@ def _observe(
     state: judge.AliasState,
     alarms: Sequence[AlarmRaised],
     cleared: Sequence[events.AlarmCleared],
-    heard: Heard,
-    place: Place,
+    event: JudgeInput,
+    position: LogPosition,
     paused: bool,
 ) -> Observation:
     result = None
-    if isinstance(heard, RetrainReported) and heard.status in RESULTS:
-        result = policy.Result(request_id=heard.request_id, status=RESULTS[heard.status])
+    if isinstance(event, RetrainReported) and event.status in RESULTS:
+        result = policy.Result(request_id=event.request_id, status=RESULTS[event.status])
     raised = [
         policy.Raised(
             alarm_id=each.id,
@@ -195,7 +188,7 @@ def _observe(
     ]
     return Observation(
         champion=state.champion,
-        time_ms=place.time_ms,
+        time_ms=position.time_ms,
         alarms=raised,
         cleared=[each.alarm_id for each in cleared],
         fresh_labels=judge.fresh_labels(state, state.champion),
@@ -208,38 +201,41 @@ def _recorded(
     rules: Rules,
     before: judge.AliasState,
     judged: _Judged,
-    told: Sequence[AlarmRaised | events.AlarmCleared],
-    place: Place,
+    found: Sequence[AlarmRaised | events.AlarmCleared],
+    position: LogPosition,
 ) -> list[DecisionRecorded]:
-    """What an operator said is recorded whatever it led to."""
-    summary = "; ".join(each.summary for each in told)
-    by_operator = isinstance(judged.said, Answer)
-    if not told and not by_operator:
+    """An operator's answer is recorded whatever it led to."""
+    summary = "; ".join(each.summary for each in found)
+    answer = judged.given if isinstance(judged.given, Answer) else None
+    if not found and answer is None:
         return []
-    said = {"said": judged.said} if by_operator else {"batch": judged.said}
     return [
         ledger.entry(
-            DecisionKind.OPERATOR if by_operator else DecisionKind.ALARM,
-            "judge.answer" if by_operator else "judge.update",
+            DecisionKind.ALARM if answer is None else DecisionKind.OPERATOR,
+            "judge.update" if answer is None else "judge.answer",
             judge.EDITION,
             alias=before.alias,
-            place=f"{place.source}/{place.offset}",
-            time_ms=place.time_ms,
-            inputs={"settings": rules.monitor, "state": before, **said},
+            place=f"{position.source}/{position.offset}",
+            time_ms=position.time_ms,
+            inputs={
+                "settings": rules.monitor,
+                "state": before,
+                "batch" if answer is None else "said": judged.given,
+            },
             output=judged.findings,
-            cause=told[0].id if told else "",
-            summary=_by(judged.said, summary) if isinstance(judged.said, Answer) else summary,
+            cause=found[0].id if found else "",
+            summary=summary if answer is None else _by(answer, summary),
         )
     ]
 
 
-def _by(said: Answer, summary: str) -> str:
-    told = summary or f"{said.version}: no alarm was open"
-    return f"{said.by}: {said.verb}: {told}" + (f" ({said.reason})" if said.reason else "")
+def _by(answer: Answer, summary: str) -> str:
+    effect = summary or f"{answer.version}: no alarm was open"
+    return f"{answer.by}: {answer.verb}: {effect}" + (f" ({answer.reason})" if answer.reason else "")
 
 
 def _decided(
-    rules: Rules, memory: JudgeRecord, observation: Observation, decisions: Sequence[Decision], place: Place
+    rules: Rules, memory: JudgeRecord, observation: Observation, decisions: Sequence[Decision], position: LogPosition
 ) -> list[DecisionRecorded]:
     if not decisions:
         return []
@@ -249,8 +245,8 @@ def _decided(
             "policy.decide",
             policy.EDITION,
             alias=memory.alias,
-            place=f"{place.source}/{place.offset}",
-            time_ms=place.time_ms,
+            place=f"{position.source}/{position.offset}",
+            time_ms=position.time_ms,
             inputs={"settings": rules.policy, "state": memory.policy, "observation": observation},
             output=decisions,
             cause=decisions[0].alarm_id,
@@ -260,71 +256,37 @@ def _decided(
 
 
 def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
-    id = codec.alarm_id(alias, found.key)
-    kind = AlarmKind(found.kind)
-    return AlarmRaised(
-        id=id,
-        alias=alias,
-        version=found.version,
-        kind=kind,
-        severity=Severity(found.severity),
-        time_ms=found.time_ms,
-        first_event=found.first_event,
-        last_event=found.last_event,
-        onset_ms=found.onset_ms,
-        evidence=found.evidence,
-        summary=found.summary,
-        report=str(rules.reports / f"{id}.html") if kind in REPORTED else None,
-    )
+    id, kind = codec.alarm_id(alias, found.key), AlarmKind(found.kind)
+    named = {"id": id, "alias": alias, "kind": kind, "severity": Severity(found.severity)}
+    report = str(rules.reports / f"{id}.html") if kind not in NOT_REPORTED else None
+    return AlarmRaised(**_fields(AlarmRaised, found) | named, report=report)
 
 
 def _cleared(alias: str, found: AlarmCleared) -> events.AlarmCleared:
     alarm_id = codec.alarm_id(alias, found.alarm)
-    return events.AlarmCleared(
-        id=codec.deterministic_id("alarm over", alarm_id),
-        alias=alias,
-        version=found.version,
-        kind=AlarmKind(found.kind),
-        alarm_id=alarm_id,
-        about=found.about,
-        time_ms=found.time_ms,
-        raised_ms=found.raised_ms,
-        onset_ms=found.onset_ms,
-        cause=found.cause,
-        by=found.by,
-        summary=found.summary,
-    )
+    id = codec.deterministic_id("alarm over", alarm_id)
+    named = {"id": id, "alias": alias, "kind": AlarmKind(found.kind), "alarm_id": alarm_id}
+    return events.AlarmCleared(**_fields(events.AlarmCleared, found) | named)
 
 
 def _window(rules: Rules, alias: str, found: Window) -> WindowClosed:
-    span = spans.Span(alias, found.version, spans.start(found.start_ms, rules.profile_window_ms))
-    return WindowClosed(
-        id=codec.deterministic_id("window", alias, found.version, found.start_ms, found.end_ms),
-        alias=alias,
-        version=found.version,
-        start_ms=found.start_ms,
-        end_ms=found.end_ms,
-        requests=found.requests,
-        errors=found.errors,
-        labelled=found.labelled,
-        correct=found.correct,
-        estimated_accuracy=found.estimated_accuracy,
-        estimated_low=found.estimated_low,
-        estimated_high=found.estimated_high,
-        latency_p50_ms=found.latency_p50_ms,
-        latency_p95_ms=found.latency_p95_ms,
-        evidence=found.evidence,
-        gaps=found.gaps,
-        profile=str(spans.folder(rules.profiles, span)),
-    )
+    id = codec.deterministic_id("window", alias, found.version, found.start_ms, found.end_ms)
+    window = ProfileWindow(alias, found.version, window_start(found.start_ms, rules.profile_window_ms))
+    profile = str(folder(rules.profiles, window))
+    return WindowClosed(**_fields(WindowClosed, found), id=id, alias=alias, profile=profile)
 
 
-def _request(alias: str, asked: AskRetraining, place: Place) -> RetrainRequested:
+def _fields(kind: type[Event], found: Finding) -> dict[str, Any]:
+    """The fields of a finding that the event has too."""
+    return {name: value for name, value in asdict(found).items() if name in kind.__struct_fields__}
+
+
+def _request(alias: str, asked: AskRetraining, position: LogPosition) -> RetrainRequested:
     return RetrainRequested(
         id=asked.request_id,
         alias=alias,
         champion=asked.version,
-        time_ms=place.time_ms,
+        time_ms=position.time_ms,
         alarm_id=asked.alarm_id,
         since_ms=asked.since_ms,
         reason=asked.reason,

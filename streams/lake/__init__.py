@@ -1,5 +1,4 @@
-"""What is kept: replies and labels as Parquet, descriptors as profiles.
+"""The store: replies and labels as Parquet, descriptors as profiles.
 
-Writers are `table.Lake` and `profiles.Profiles`; `history` reads them again in the log's order. Imports no other wing
-but `log`.
-"""
+Writers are `writer.LakeWriter` and `profiles.Profiles`; `history` reads them again in the log's order. Imports no other
+wing but `log`."""

@@ -1,11 +1,10 @@
-"""What happened, from the lake, once more and in order: for those who ask what would have been.
+"""The history, read from the lake in order, for backtests.
 
-The lake has no log times. When the log took an event is estimated: not before the events that stand before it in its
-partition, else the middle of its own time and its neighbours'. So a late event stays where it came, and one clock that
-is far ahead does not hold up all that follows. Partitions are merged by these times, replies and labels too, and within
-a partition the order of offsets holds. A live worker takes whole batches, of one partition after another: it may have
-seen what lies within one batch (half a second, where it keeps up) in another order than it comes here.
-"""
+The lake has no log times. The time at which the log took an event is estimated: not before the events that stand before
+it in its partition, else the middle of its own time and its neighbours'. So a late event stays where it came, and one
+clock that is far ahead does not hold up all that follows. Partitions are merged by these times, replies and labels too,
+and within a partition the order of offsets holds. A live worker takes whole batches, of one partition after another: it
+may have seen what lies within one batch (half a second, where it keeps up) in another order than it comes here."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from streams.lake import table as lake
 from streams.topics import FEEDBACK, INFERENCE, Topic
 
 Times = NDArray[np.int64]
-Part = tuple[Times, pa.Table]  # when the log took the rows, never falling; the rows
+Part = tuple[Times, pa.Table]  # times at which the log took the rows, never falling; the rows
 TOPICS = (INFERENCE, FEEDBACK)
 
 
@@ -50,6 +49,7 @@ class Extent:
 
     @property
     def events(self) -> int:
+        """Return how many events there are."""
         return self.replies + self.feedback
 
 
@@ -63,7 +63,7 @@ class Stretch:
 
 
 def survey(root: Path, stretch: Stretch) -> dict[str, Extent]:
-    """What the lake holds of each alias. No lake, no alias."""
+    """Return the extent of each alias in the lake. No lake, no alias."""
     found: dict[str, Extent] = {}
     for topic in TOPICS:
         for table in _tables(root, topic, stretch, ("alias", "time_ms", *(["correct"] if topic == FEEDBACK else []))):
@@ -73,7 +73,7 @@ def survey(root: Path, stretch: Stretch) -> dict[str, Extent]:
 
 
 def read(root: Path, stretch: Stretch) -> Iterator[Slice]:
-    """The history, slice by slice; at any time, at most a file's rows of each partition are in memory."""
+    """Yield the history, slice by slice; at any time, at most a file's rows of each partition are in memory."""
     streams = {(t.name, p): _timed(_blocks(root, t, p, stretch)) for t in TOPICS for p in lake.partitions(root, t)}
     heads = {name: head for name, stream in streams.items() if (head := next(stream, None))}
     while heads:
@@ -88,7 +88,7 @@ def read(root: Path, stretch: Stretch) -> Iterator[Slice]:
 
 
 def taken_ms(times: Times, before: int, after: int) -> Times:
-    """Each time, or the middle one of it and its neighbours.
+    """Return for each time the middle one of it and its neighbours.
 
     >>> taken_ms(np.array([10, 99, 12, 3, 14]), before=9, after=15).tolist()
     [10, 12, 12, 12, 14]

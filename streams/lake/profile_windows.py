@@ -1,4 +1,4 @@
-"""Spans of event time for which a whylogs profile is kept, and where it lies."""
+"""Windows of event time for which a whylogs profile is kept, and its folder."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 
-class Span(NamedTuple):
-    """What one profile is about."""
+class ProfileWindow(NamedTuple):
+    """The alias, version and window of one profile."""
 
     alias: str
     version: str
     start_ms: int
 
 
-def folder(root: Path, span: Span) -> Path:
-    """Where the profiles of a span lie, one file a partition.
+def folder(root: Path, window: ProfileWindow) -> Path:
+    """Return the folder of a window's profiles, one file a partition.
 
-    >>> str(folder(Path("var/profiles"), Span("support", "support-0123456789ab", 0)))
+    >>> str(folder(Path("var/profiles"), ProfileWindow("support", "support-0123456789ab", 0)))
     'var/profiles/support/version=support-0123456789ab/0'
     """
-    return root / span.alias / f"version={quote(span.version, safe='')}" / str(span.start_ms)
+    return root / window.alias / f"version={quote(window.version, safe='')}" / str(window.start_ms)
 
 
-def start(time_ms: int, width_ms: int) -> int:
-    """When the span that holds this time begins.
+def window_start(time_ms: int, width_ms: int) -> int:
+    """Return the beginning of the window that holds this time.
 
-    >>> start(7_250_000, 3_600_000)
+    >>> window_start(7_250_000, 3_600_000)
     7200000
     """
     return time_ms - time_ms % width_ms

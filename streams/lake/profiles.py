@@ -1,9 +1,9 @@
-"""whylogs profiles of what was served, one for each alias, version, span of event time and partition.
+"""whylogs profiles of the replies, one for each alias, version, window of event time and partition.
 
 `<root>/<alias>/version=<version>/<start>/partition=<p>.<next offset>.bin` has every event of that partition up to
-the offset in its name, once. What a worker had not yet written when it died is made up from the lake, by the next.
+the offset in its name, once. The rows that a worker had not yet profiled when it died the next one takes from the lake.
 Two workers may hold rows of one partition for a while (the older one froze, or ends later than it lost the partition):
-each leaves out what the newest file has.
+each leaves out those that the newest file has.
 Each file is whylogs' own format; `load` merges the partitions. whylogs takes seconds to import: only when it is used.
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from monitor.describe.descriptors import Describer
 from streams.files import put
 from streams.lake import table as lake
-from streams.lake.profile_windows import Span, folder, start
+from streams.lake.profile_windows import ProfileWindow, folder, window_start
 from streams.topics import INFERENCE
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Described:
 
 
 def load(at: Path) -> DatasetProfileView | None:
-    """The merged profile of a span, over all partitions; None where there is none."""
+    """Return the merged profile of a window, over all partitions; None where there is none."""
     from streams.lake import whylogs_format as whylogs
 
     newest = {partition: path for partition in _partitions(at) if (path := _newest(at, partition)[1])}
@@ -64,17 +64,17 @@ class Profiler:
     incarnation: int = 0  # of the topic, whose offsets begin again with each
     next_offset: int = 0
     flushed_s: float = 0.0
-    pending: dict[Span, list[Part]] = field(default_factory=dict)
+    pending: dict[ProfileWindow, list[Part]] = field(default_factory=dict)
 
     def resume(self, first: int) -> None:
-        """Makes up what the lake holds before the offset `first` and no profile has."""
+        """Track the rows that the lake holds before the offset `first` and no profile has; begin at `first`."""
         if self._checkpoint() is None:
             put(self._checkpoint_path, str(first).encode())
         self.make_up(first)
         self.next_offset = first
 
     def make_up(self, end: int = END) -> None:
-        """Tracks what the lake holds before `end` and no profile has; nothing in a new place."""
+        """Track the rows that the lake holds before `end` and no profile has; none in a new place."""
         since = self._checkpoint()
         if since is None:
             return
@@ -84,32 +84,32 @@ class Profiler:
                 self.track(_described(table.slice(low, 1_000), self.describe))
 
     def track(self, rows: Described) -> None:
-        """Takes events; they are in the files after the next `flush`. Those taken before are left out."""
-        places: dict[Span, list[int]] = {}
+        """Take events; they are in the files after the next `flush`. Those taken before are left out."""
+        places: dict[ProfileWindow, list[int]] = {}
         for i, (alias, version, time_ms) in enumerate(zip(rows.aliases, rows.versions, rows.times_ms, strict=True)):
             if rows.offsets[i] >= self.next_offset:
-                places.setdefault(Span(alias, version, start(time_ms, self.window_ms)), []).append(i)
-        for span, new in places.items():
+                places.setdefault(ProfileWindow(alias, version, window_start(time_ms, self.window_ms)), []).append(i)
+        for window, new in places.items():
             offsets = np.array([rows.offsets[i] for i in new], dtype=np.int64)
-            self.pending.setdefault(span, []).append((offsets, rows.values[new]))
+            self.pending.setdefault(window, []).append((offsets, rows.values[new]))
         self.next_offset = max([self.next_offset, *(offset + 1 for offset in rows.offsets[-1:])])
 
     def due(self, now_s: float) -> bool:
-        """Whether it is time to write."""
+        """Return whether it is time to write."""
         return now_s - self.flushed_s >= self.flush_s and bool(self.pending)
 
     def flush(self, now_s: float) -> None:
-        """Writes what was tracked, but for what somebody else wrote."""
-        for span, parts in self.pending.items():
-            self._write(span, parts)
+        """Write the tracked rows, but for those that another worker wrote."""
+        for window, parts in self.pending.items():
+            self._write(window, parts)
         self.pending.clear()
         self.flushed_s = now_s
         put(self._checkpoint_path, str(self.next_offset).encode())
 
-    def _write(self, span: Span, parts: Sequence[Part]) -> None:
+    def _write(self, window: ProfileWindow, parts: Sequence[Part]) -> None:
         from streams.lake import whylogs_format as whylogs
 
-        at = folder(self.root, span)
+        at = folder(self.root, window)
         known, path = _newest(at, self._name)
         values = np.concatenate([values[offsets >= known] for offsets, values in parts])
         if not len(values) or known >= self.next_offset:
@@ -148,7 +148,7 @@ def _newest(at: Path, partition: str) -> tuple[int, Path | None]:
 
 
 def _sweep(at: Path, partition: str) -> None:
-    """Deletes all but the newest, so that whoever reads the whole folder counts every event once."""
+    """Deletes all but the newest, so that a reader of the whole folder counts every event once."""
     newest = _newest(at, partition)[1]
     for path in at.glob(f"partition={partition}.*.bin"):
         if path != newest:

@@ -1,4 +1,4 @@
-"""whylogs profiles: what a batch looked like, mergeable over partitions and windows. They raise no alarms."""
+"""whylogs profiles: a batch in numbers, mergeable over partitions and windows. They raise no alarms."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from whylogs.core.datatypes import AnyType, DataType, Fractional, Integral, Stri
 from whylogs.core.preprocessing import ColumnProperties
 from whylogs.core.schema import DatasetSchema
 
-from streams.files import put
-
 
 class PlainTypes(TypeMapper):  # type: ignore[misc]  # whylogs is untyped
     """Columns by their NumPy kind; whylogs' own mapper asks NumPy 2 for a type it no longer has."""
@@ -31,9 +29,9 @@ class PlainTypes(TypeMapper):  # type: ignore[misc]  # whylogs is untyped
 
 
 def profile(names: Sequence[str], values: NDArray[np.float64]) -> DatasetProfileView:
-    """The profile of rows x descriptors."""
+    """Return the profile of rows x descriptors."""
     frame = pd.DataFrame(np.asarray(values, dtype=np.float64).reshape(-1, len(names)), columns=list(names))
-    # whylogs looks for missing and infinite values one by one, in Python, unless it is told that there are none
+    # whylogs looks for missing and infinite values one by one, in Python, unless its schema has none
     kinds = dict.fromkeys(names, (float, ColumnProperties.homogeneous)) if np.isfinite(values).all() else {}
     whole = DatasetProfile(schema=DatasetSchema(types=kinds, type_mapper=PlainTypes()))
     whole.track(frame)
@@ -41,7 +39,7 @@ def profile(names: Sequence[str], values: NDArray[np.float64]) -> DatasetProfile
 
 
 def merged(profiles: Sequence[DatasetProfileView]) -> DatasetProfileView:
-    """One profile of all rows; raises ValueError for none."""
+    """Return one profile of all rows; raise ValueError for none."""
     if not profiles:
         raise ValueError("profiles is empty, expected at least one")
     whole = profiles[0]
@@ -51,27 +49,11 @@ def merged(profiles: Sequence[DatasetProfileView]) -> DatasetProfileView:
 
 
 def to_bytes(view: DatasetProfileView) -> bytes:
-    """The profile in whylogs' own format."""
+    """Return the profile in whylogs' own format."""
     data: bytes = view.serialize()
     return data
 
 
-def from_bytes(data: bytes) -> DatasetProfileView:
-    """The profile that `to_bytes` wrote."""
-    return DatasetProfileView.deserialize(data)
-
-
-def write(view: DatasetProfileView, path: Path) -> None:
-    """Writes the profile; a reader sees all of it or nothing."""
-    put(path, to_bytes(view))
-
-
 def read(path: Path) -> DatasetProfileView:
-    """The profile at `path`."""
-    return from_bytes(path.read_bytes())
-
-
-def count(view: DatasetProfileView, name: str) -> int:
-    """How many rows of the column `name` the profile has seen."""
-    column = view.get_column(name)
-    return int(column.get_metric("counts").n.value) if column else 0
+    """Return the profile at `path`."""
+    return DatasetProfileView.deserialize(path.read_bytes())

@@ -1,7 +1,8 @@
-"""Whether Kafka answers, asked now and then: its clients hold on to a broker that is gone for half a minute, and say
-nothing meanwhile.
+"""Does Kafka answer? Its clients hold on to a broker that is gone for half a minute and report nothing meanwhile, so
+this is asked apart from them.
 
-Whoever answers the first question that a client may ask (ApiVersions, before any password) is a broker that works."""
+A server that answers the first request that a client may send (ApiVersions, before any password) is a working
+broker."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from typing import Self
 
 from prometheus_client import Gauge
 
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 CONNECTED = Gauge("homeostat_kafka_connected", "1 where Kafka answers this client, 0 where it does not.", ["client"])
 ANSWER_S = 2.0
@@ -25,8 +26,8 @@ ASKED = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions, version 0, number 1, 
 
 
 class Presence:
-    """A thread of its own; `answers` is cheap. `client`: whose metric it is; `well`: whether it has no trouble of its
-    own with what it reads or writes there."""
+    """Asks on a thread of its own; `answers` is cheap. `client`: whose metric it is; `well`: whether that client has no
+    trouble of its own with the topics that it reads or writes."""
 
     def __init__(
         self, kafka: KafkaSettings, client: str, well: Callable[[], bool] = lambda: True, every_s: float = EVERY_S
@@ -37,15 +38,17 @@ class Presence:
         self._thread = threading.Thread(target=self._watch, name="presence", daemon=True)
 
     def start(self) -> None:
+        """Begin to ask."""
         CONNECTED.labels(self._client).set_function(lambda: float(self.connected))
         self._thread.start()
 
     @property
     def connected(self) -> bool:
-        """Whether a broker answers and its client is well."""
+        """Return whether a broker answers and its client is well."""
         return self.answers and self._well()
 
     def close(self) -> None:
+        """Stop asking."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(2 * ANSWER_S)
@@ -77,16 +80,16 @@ def answers(kafka: KafkaSettings, wait_s: float = ANSWER_S) -> bool:
 
 def _answers(server: str, secured: bool, wait_s: float) -> bool:
     try:
-        return asked(server, secured, wait_s)
-    except ssl.SSLError:  # somebody is there; what it wants is its clients' affair
+        return speaks_kafka(server, secured, wait_s)
+    except ssl.SSLError:  # a server is there; its demands are its clients' affair
         return True
     except (OSError, ValueError):
         return False
 
 
-def asked(server: str, secured: bool, wait_s: float) -> bool:
-    """Return whether it answers, rather than hang up. Raise OSError, TimeoutError, ssl.SSLError; ValueError where it
-    says what no broker says."""
+def speaks_kafka(server: str, secured: bool, wait_s: float) -> bool:
+    """Return whether a server answers as a broker does, rather than hang up. Raise OSError, TimeoutError, ssl.SSLError;
+    ValueError for an answer that no broker gives."""
     host, _, port = server.rpartition(":")
     plain = socket.create_connection((host.strip("[]"), int(port)), timeout=wait_s)
     with plain, _wrapped(plain, host) if secured else plain as connection:
@@ -95,11 +98,11 @@ def asked(server: str, secured: bool, wait_s: float) -> bool:
 
 
 def _head(connection: socket.socket) -> bytes:
-    """How long the answer is and which question it is to; less where that is all."""
-    told = b""
-    while len(told) < HEAD and (more := connection.recv(HEAD - len(told))):
-        told += more
-    return told
+    """The answer's length and the number of its request; less where the server sends no more."""
+    data = b""
+    while len(data) < HEAD and (more := connection.recv(HEAD - len(data))):
+        data += more
+    return data
 
 
 def _understood(head: bytes) -> bool:
@@ -111,7 +114,7 @@ def _understood(head: bytes) -> bool:
 
 
 def _wrapped(plain: socket.socket, host: str) -> ssl.SSLSocket:
-    """Whether its certificate is good is for the client to say that is made then."""
+    """Its certificate is for the clients to check."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(plain, server_hostname=host)

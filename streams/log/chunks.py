@@ -1,4 +1,4 @@
-"""Runs of consecutive records, and which of them are done: what the worker takes, and what it acknowledges."""
+"""Runs of consecutive records, and which of them are done: the worker takes and acknowledges them as a whole."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Chunk:
     first: int
     end: int
     records: list[Raw]
-    size: int  # as `size` tells
+    size: int  # as `size` counts
     generation: int  # of the group's assignment, in which it was fetched
 
     @property
     def newest_ms(self) -> int:
-        """The log's time of the last record."""
+        """Return the log's time of the last record."""
         return self.records[-1].timestamp_ms
 
 
 def size(records: Iterable[Raw]) -> int:
-    """What records take of memory and time: their number, of which a large one counts for several.
+    """Return the memory and time that records take: their number, of which a large one counts for several.
 
     >>> size([Raw(0, 0, 0, None, b"small"), Raw(0, 1, 0, None, bytes(2 * LARGE))])
     4
@@ -42,10 +42,10 @@ def size(records: Iterable[Raw]) -> int:
 
 
 @dataclass(slots=True)
-class Progress(Generic[P]):
-    """Up to where each partition is done, without a hole: what may be committed.
+class ReadProgress(Generic[P]):
+    """Up to where each partition is done, without a hole: so far it may be committed.
 
-    >>> progress = Progress[str]()
+    >>> progress = ReadProgress[str]()
     >>> progress.begin("a", 10)
     >>> progress.done("a", 20, 30), progress.position("a")
     (None, None)
@@ -58,11 +58,11 @@ class Progress(Generic[P]):
     _ahead: dict[P, list[tuple[int, int]]] = field(default_factory=dict)  # done, but something before them is not
 
     def begin(self, place: P, first: int) -> None:
-        """Reading a partition begins at that offset; has no effect on one that was begun."""
+        """Begin a partition at that offset; has no effect on one that was begun."""
         self._next.setdefault(place, self._begun.setdefault(place, first))
 
     def done(self, place: P, first: int, end: int) -> None:
-        """Everything from `first` to before `end` is done. What was forgotten meanwhile stays so."""
+        """Mark everything from `first` to before `end` as done. A partition forgotten meanwhile stays so."""
         if place not in self._next:
             return
         ahead = sorted([*self._ahead.pop(place, []), (first, end)])
@@ -72,20 +72,20 @@ class Progress(Generic[P]):
             self._ahead[place] = ahead
 
     def reached(self, place: P) -> int | None:
-        """The offset that is to be done next; None where reading has not begun."""
+        """Return the offset that is to be done next; None where reading has not begun."""
         return self._next.get(place)
 
     def position(self, place: P) -> int | None:
-        """What may be committed: the offset that is to be done next; None where nothing was done yet."""
+        """Return the offset that may be committed, which is to be done next; None where nothing was done yet."""
         reached = self._next.get(place)
         return reached if reached != self._begun.get(place) else None
 
     def places(self) -> list[P]:
-        """Those that were begun."""
+        """Return the partitions that were begun."""
         return list(self._next)
 
     def forget(self, places: Iterable[P]) -> None:
-        """Partitions were taken away."""
+        """Drop partitions that were taken away."""
         for place in places:
             for known in (self._next, self._begun, self._ahead):
                 known.pop(place, None)

@@ -1,8 +1,8 @@
-"""The first word with a broker, better kept than by kafka-python.
+"""A connection's beginning, better kept than by kafka-python.
 
-That one tries for its whole time and then says that it timed out, also where the broker told it that the password is
-wrong: here that is said at once. And it keeps what it was about to make when there is no broker: here nothing is left,
-since many try again and again."""
+kafka-python tries for its whole time and then raises a timeout, also where the broker has refused the password: here
+the refusal is raised at once. And where no broker answers it leaves threads and files behind: here nothing is left,
+since clients try again and again."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ REFUSED = (
 )
 
 
-class Client(KafkaNetClient):  # type: ignore[misc]
-    """For the setting `kafka_client` of whatever kafka-python makes. Connecting raises one of REFUSED."""
+class BrokerClient(KafkaNetClient):  # type: ignore[misc]
+    """For the setting `kafka_client` of each client of kafka-python. Connecting raises one of REFUSED."""
 
     def __init__(self, net: Any = None, manager: Any = None, **configs: Any) -> None:
         net = NetworkSelector(**configs) if net is None else net
@@ -31,7 +31,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
     def bootstrap(self, *args: Any, **more: Any) -> None:
-        """Upstream leaves a thread and four files behind where it fails: whoever was being made is never closed."""
+        """Connect, and close the client where that fails: upstream leaves a thread and four files behind."""
         try:
             super().bootstrap(*args, **more)
         except BaseException:
@@ -40,14 +40,14 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
             raise
 
     def update_backoff(self, node_id: object) -> Any:
-        """Upstream asks how long to wait while it handles what a try ended with; should it ask elsewhere one day, the
-        error is a timeout again."""
+        """Raise a refusal at once. Upstream calls this while it handles a try's error; should it call it elsewhere one
+        day, the error is a timeout again."""
         if isinstance(error := sys.exception(), REFUSED):
             raise error
         return super().update_backoff(node_id)
 
     async def _build_transport(self, node: Any, timeout_at: Any = None) -> Any:
-        """Upstream throws away what comes together with a connection's end: a broker's word why it hangs up."""
+        """Upstream drops the bytes that come together with a connection's end: the broker's reason for it."""
         transport = await super()._build_transport(node, timeout_at=timeout_at)
         received = transport._sock_recv
 

@@ -11,7 +11,7 @@ import structlog
 
 from streams import codec, metrics
 from streams.events import Event
-from streams.log.rejects import Aside, Kept, too_large
+from streams.log.rejects import RejectedRecord, Rejects, too_large
 from streams.topics import Topic
 
 SOURCE = "homeostat/worker"
@@ -34,7 +34,7 @@ class Outgoing:
 def outgoing(
     topic: Topic, event: Event, *, id: str, time_ms: int, partition: int | None = None, key: str | None = None
 ) -> Outgoing:
-    """An event ready to be sent; its key is the topic's key field, where none is given."""
+    """Return an event ready to be sent; its key is the topic's key field, where none is given."""
     headers = codec.headers(event, id=id, time_ms=time_ms, source=SOURCE)
     named = str(getattr(event, topic.key)) if key is None else key
     return Outgoing(topic, named.encode(), codec.encode(event), headers, partition)
@@ -44,29 +44,30 @@ class Outbox(Protocol):
     """Where confirmed records go."""
 
     async def confirm(self, records: Sequence[Outgoing]) -> None:
-        """Returns once all in-sync replicas have every record; tries until then. Their order is not promised. What is
-        too large for the broker is kept aside."""
+        """Send records until all in-sync replicas have every one; then return. Their order is not promised. A record
+        that is too large for the broker is set apart."""
 
 
 Send = Callable[[Outgoing], Awaitable[Awaitable[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Insistent:
-    """An outbox over a `send` that takes a record and gives something to await its confirmation by."""
+class RetryingOutbox:
+    """An outbox that tries until the broker confirms. `send` takes a record and returns its confirmation to await."""
 
     send: Send
     first_wait_s: float = 0.2
-    aside: Aside | None = None
+    rejects: Rejects | None = None
 
     async def confirm(self, records: Sequence[Outgoing]) -> None:
+        """Send records until each is confirmed or set apart."""
         left, wait_s = list(records), self.first_wait_s
         while left := await self._attempt(left):
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     async def _attempt(self, records: list[Outgoing]) -> list[Outgoing]:
-        """Those that did not arrive."""
+        """Returns the records that did not arrive."""
         answers = await asyncio.gather(*(self._sent(record) for record in records), return_exceptions=True)
         failed = [(r, a) for r, a in zip(records, answers, strict=True) if isinstance(a, BaseException)]
         if failed := [(r, a) for r, a in failed if not (too_large(a) and await self._hopeless(r))]:
@@ -74,18 +75,19 @@ class Insistent:
         return [record for record, _ in failed]
 
     async def _hopeless(self, record: Outgoing) -> bool:
-        """Sends it alone, for one takes others of its batch down with it: whether it is done with, and how."""
+        """Whether a record sent alone is done: confirmed, or refused for its size. In a batch it takes others with
+        it."""
         try:
             await self._sent(record)
         except Exception as error:
             if not too_large(error):
                 return False
             metrics.TOO_LARGE.labels(record.topic.name).inc()
-            kept = Kept(record.topic.name, record.key, record.value or b"", record.headers)
-            if self.aside is None:
+            kept = RejectedRecord(record.topic.name, record.key, record.value or b"", record.headers)
+            if self.rejects is None:
                 log.error("record lost: no broker takes it", topic=kept.topic, bytes=len(kept.value), error=repr(error))
             else:
-                await asyncio.to_thread(self.aside.keep, kept, error)
+                await asyncio.to_thread(self.rejects.keep, kept, error)
         return True
 
     async def _sent(self, record: Outgoing) -> None:

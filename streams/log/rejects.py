@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 import structlog
 
 from streams.codec import Headers
+from streams.files import put
 
 log = structlog.get_logger()
 
@@ -18,7 +18,7 @@ MOST_BYTES = 256 * 1_048_576
 TOO_LARGE = frozenset({"MessageSizeTooLargeError", "RecordListTooLargeError"})  # in kafka-python and in aiokafka
 
 
-class Kept(msgspec.Struct, frozen=True):
+class RejectedRecord(msgspec.Struct, frozen=True):
     """A record as it would have been sent."""
 
     topic: str
@@ -28,36 +28,33 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
-    """Keeps records in a folder up to `most_bytes`; what comes beyond them is lost, and said to be."""
+class Rejects:
+    """A folder that holds such records up to `most_bytes`; beyond that a record is lost, and the log names it."""
 
     folder: Path
     most_bytes: int = MOST_BYTES
 
-    def keep(self, record: Kept, error: BaseException) -> Path | None:
-        """The record's file, None where there is no room for it. Keeping it again changes nothing. Never raises."""
-        told = {"topic": record.topic, "bytes": len(record.value), "error": repr(error)}
+    def keep(self, record: RejectedRecord, error: BaseException) -> Path | None:
+        """Write a record to its file and return that; None where there is no room. Again changes nothing. Never
+        raises."""
+        about = {"topic": record.topic, "bytes": len(record.value), "error": repr(error)}
         data = msgspec.json.encode(record)
         path = self.folder / f"{record.topic}-{hashlib.sha256(data).hexdigest()[:16]}.json"
         try:
             if not path.exists():
                 self._write(path, data)
         except OSError as trouble:
-            log.error("record lost: no broker takes it, and it cannot be kept aside", reason=str(trouble), **told)
+            log.error("record lost: no broker takes it, and it cannot be kept aside", reason=str(trouble), **about)
             return None
-        log.error("record kept aside: no broker takes it", path=str(path), **told)
+        log.error("record kept aside: no broker takes it", path=str(path), **about)
         return path
 
     def _write(self, path: Path, data: bytes) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sum(each.stat().st_size for each in self.folder.glob("*.json")) + len(data) > self.most_bytes:
             raise OSError(f"{self.folder} holds {self.most_bytes} bytes; look at what is in there, and remove it")
-        part = path.with_suffix(".part")
-        with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-        part.replace(path)
+        put(path, data)
 
 
 def too_large(error: object) -> bool:
-    """Whether a broker or a client refuses the record for its size, which no repetition changes."""
+    """Return whether a broker or a client refuses a record for its size, which no repetition changes."""
     return type(error).__name__ in TOO_LARGE

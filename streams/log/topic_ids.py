@@ -1,5 +1,5 @@
-"""Which topic an offset belongs to. A topic that is deleted and created again counts from 0 again, under an id of its
-own (KIP-516): its offsets are not those that the lake and the judge know under the same name.
+"""The ids of topics. A topic that is deleted and created again counts from 0 again, under an id of its own (KIP-516):
+its offsets are not those that the lake and the judge know under the same name.
 
 `topics.json` in the lake's folder holds, for each topic, the ids it had, oldest first. The place of an id in that list
 is its incarnation: 0 for the topic that the lake began with.
@@ -7,10 +7,9 @@ is its incarnation: 0 for the topic that the lake began with.
 
 from __future__ import annotations
 
-import fcntl
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import msgspec
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from streams.files import put
-from streams.log.read import KafkaSettings
+from streams.files import locked, put
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, RESULTS, SCORES, STATE
 
 NAME = "topics.json"
@@ -29,7 +28,7 @@ NONE = "00000000-0000-0000-0000-000000000000"  # of a broker older than Kafka 2.
 Ids = dict[str, list[str]]  # by topic, oldest first
 
 
-class TopicMadeAnew(RuntimeError):
+class TopicRecreated(RuntimeError):
     """A topic is not the one that the lake knows under this name; the message says what to do."""
 
     def __init__(self, topic: str, known: str, found: str) -> None:
@@ -41,7 +40,7 @@ class TopicMadeAnew(RuntimeError):
 
 
 def known(root: Path) -> Ids:
-    """The ids that the lake's topics had. Raises ValueError for a file that cannot be read."""
+    """Return the ids that the lake's topics had. Raises ValueError for a file that cannot be read."""
     path = root / NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=Ids)
@@ -52,18 +51,18 @@ def known(root: Path) -> Ids:
 
 
 def incarnation(root: Path, topic: str, id: str) -> int:
-    """The incarnation of a topic with this id; one that the lake has never seen is remembered. Raises TopicMadeAnew
+    """Return the incarnation of a topic with this id; the first id of a topic is remembered. Raises TopicRecreated
     where the lake knows another id as the present one."""
     ids = known(root).get(topic) or _begun(root, topic, id)
     if ids[-1] != id:
-        raise TopicMadeAnew(topic, ids[-1], id)
+        raise TopicRecreated(topic, ids[-1], id)
     return len(ids) - 1
 
 
 def accept(root: Path, topic: str, id: str) -> bool:
-    """Makes the id the present one of its topic; whether it was another. Raises ValueError for one that it had before
-    and left: lake and judge have taken what was there for past, and would overwrite it or drop it."""
-    with _alone(root):
+    """Make the id the present one of its topic, and return whether it was another. Raises ValueError for an id that the
+    topic had before and left: lake and judge have its records already, and would overwrite or drop the new ones."""
+    with locked(_lock(root)):
         ids = known(root)
         mine = ids.get(topic, [])
         if mine[-1:] == [id]:
@@ -74,7 +73,7 @@ def accept(root: Path, topic: str, id: str) -> bool:
 
 
 def require_new(root: Path, topic: str, id: str) -> None:
-    """Raises ValueError for an id that the topic had and left."""
+    """Raise ValueError for an id that the topic had and left."""
     mine = known(root).get(topic, [])
     if id in mine[:-1]:
         raise ValueError(
@@ -83,13 +82,13 @@ def require_new(root: Path, topic: str, id: str) -> None:
         )
 
 
-def anew(root: Path, found: Mapping[str, str]) -> list[TopicMadeAnew]:
-    """What was made anew of the topics found (name to id); those that the lake has never seen are remembered."""
+def recreated(root: Path, found: Mapping[str, str]) -> list[TopicRecreated]:
+    """Return which of the topics found (name to id) were created again; the first id of a topic is remembered."""
     refused = []
     for topic, id in found.items():
         try:
             incarnation(root, topic, id)
-        except TopicMadeAnew as error:
+        except TopicRecreated as error:
             refused.append(error)
     return refused
 
@@ -103,11 +102,11 @@ class TopicIds:
         self._lock = threading.Lock()
 
     def __call__(self, topic: str) -> str:
-        """The topic's id now. Raises KafkaError where no broker answers, LookupError where there is no such topic."""
+        """Return a topic's present id. Raises KafkaError where no broker answers, LookupError for an unknown topic."""
         return self.of([topic])[topic]
 
     def of(self, topics: Iterable[str]) -> dict[str, str]:
-        """The same for several."""
+        """Return the ids of several topics, with the same errors."""
         with self._lock:
             try:
                 self._admin = self._admin or KafkaAdminClient(client_id="homeostat-topic-ids", **self._kafka.client)
@@ -119,6 +118,7 @@ class TopicIds:
         return {topic: _topic_id(_there(topic, found)) or f"cluster {cluster}" for topic in topics}
 
     def close(self) -> None:
+        """Close the connection."""
         with self._lock:
             self._close()
 
@@ -142,8 +142,8 @@ def _topic_id(described: Mapping[str, Any]) -> str:
 
 
 def _begun(root: Path, topic: str, id: str) -> list[str]:
-    """Remembers the first id, unless another worker was faster."""
-    with _alone(root):
+    """Remembers a topic's first id, unless another worker was faster."""
+    with locked(_lock(root)):
         ids = known(root)
         if topic not in ids:
             _write(root, ids | {topic: [id]})
@@ -154,9 +154,5 @@ def _write(root: Path, ids: Ids) -> None:
     put(root / NAME, msgspec.json.format(msgspec.json.encode(ids)))
 
 
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / f".{NAME}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _lock(root: Path) -> Path:
+    return root / f".{NAME}.lock"

@@ -15,8 +15,8 @@ Rows = Sequence[Sequence[float]]
 
 
 def write(names: Sequence[str], reference: Rows, current: Rows, path: Path, top: str = "") -> Path:
-    """Writes an HTML page that compares two sets of descriptor rows, below the HTML `top`; a reader sees all of it or
-    nothing. Beside it, with the suffix `.json`, the snapshot that Evidently's own tools load.
+    """Write an HTML page that compares two sets of descriptor rows, below the HTML `top`; a reader sees all of it or
+    nothing. With the suffix `.json` lies the snapshot that Evidently's own tools load.
 
     Takes about 3 s the first time (Evidently's import). Raises ValueError where a side has no rows."""
     for side, rows in (("reference", reference), ("current", current)):

@@ -1,4 +1,4 @@
-"""An alarm in words and examples: what stands above its Evidently report, and as JSON lines beside it."""
+"""An alarm explained with examples: the top of its report's page, and a file of JSON lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BELOW = (
 )
 
 
-class Example(msgspec.Struct, frozen=True, kw_only=True):
+class ReportExample(msgspec.Struct, frozen=True, kw_only=True):
     """A reply that the alarm names, as the lake has it: masked before it left the gateway."""
 
     id: str
@@ -35,13 +35,13 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
 
 
-def lines(examples: Sequence[Example]) -> bytes:
-    """One JSON object a line."""
+def lines(examples: Sequence[ReportExample]) -> bytes:
+    """Return one JSON object a line."""
     return b"".join(msgspec.json.encode(each) + b"\n" for each in examples)
 
 
-def page(alarm: AlarmRaised, examples: Sequence[Example]) -> str:
-    """The top of the report's page."""
+def page(alarm: AlarmRaised, examples: Sequence[ReportExample]) -> str:
+    """Return the top of the report's page."""
     what = f"{alarm.kind.value}, {alarm.severity.value} · {alarm.version} · alarm {alarm.id}"
     parts = [
         f"<h1>{_text(alarm.summary)}</h1>",
@@ -56,16 +56,16 @@ def page(alarm: AlarmRaised, examples: Sequence[Example]) -> str:
 def _slice(found: Mapping[str, Any] | None) -> str:
     if not found:
         return "<p>No slice of the traffic explains it better than chance would.</p>"
-    said = (
+    text = (
         f"{found['name']} differs most from the rest: {found['measure']} {found['mean']:.2f} in "
         f"{found['events']} events, {found['elsewhere']:.2f} elsewhere ({found['errors']:.0f} standard errors)."
     )
     if "before" in found:
-        said += f" In the reference it was {found['before']:.2f}, and {found['elsewhere_before']:.2f} elsewhere."
-    return f"<p>{_text(said)}</p>"
+        text += f" In the reference it was {found['before']:.2f}, and {found['elsewhere_before']:.2f} elsewhere."
+    return f"<p>{_text(text)}</p>"
 
 
-def _table(examples: Sequence[Example]) -> str:
+def _table(examples: Sequence[ReportExample]) -> str:
     if not examples:
         return ""
     rows = "".join(

@@ -1,5 +1,5 @@
-"""An alarm's report: the lake's rows from before its onset beside those since. Rendered in a process of its own,
-after the alarm is out; a report that fails harms nobody and can be made again: `python -m streams.reports.reporter`."""
+"""An alarm's report: the lake's rows from before its onset against those since. Rendered in a process of its own, after
+the alarm is out; a report that fails does no harm and can be made again: `python -m streams.reports.reporter`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ import structlog
 from monitor.describe.descriptors import Describer
 from monitor.describe.patterns import Forbidden
 from streams import metrics
-from streams.events import AlarmRaised, Arm, InferenceServed
+from streams.events import AlarmRaised, InferenceServed
 from streams.files import put
+from streams.kinds import Arm
 from streams.lake import table as lake
-from streams.reports import page as exhibit
-from streams.reports.page import Example
+from streams.reports import page
+from streams.reports.page import ReportExample
 from streams.topics import INFERENCE
 
 log = structlog.get_logger()
@@ -34,8 +35,8 @@ WAIT_S = 2.0
 WAITING = 20  # alarms whose report is still to come; more are left out
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What the process that renders is told, as JSON on its standard input."""
+class ReportRequest(msgspec.Struct, frozen=True):
+    """The order to the process that renders, as JSON on its standard input."""
 
     alarm: AlarmRaised
     policy_patterns: dict[str, str] = {}
@@ -52,7 +53,8 @@ class Reporter:
     asked: set[str] = field(default_factory=set)  # alarms that wait or are being rendered
 
     def ask(self, alarm: AlarmRaised) -> None:
-        """Returns at once; an alarm without a report path, or with one that is there or on its way, is left alone."""
+        """Have a report rendered, and return at once. An alarm whose report is there or on its way, or that has none,
+        is left alone."""
         if alarm.report is None or Path(alarm.report).exists() or alarm.id in self.asked:
             return
         if self.queue.full():
@@ -62,7 +64,7 @@ class Reporter:
             self.queue.put_nowait(alarm)
 
     async def run(self) -> None:
-        """Never ends by itself."""
+        """Render the reports asked for; never end by itself."""
         while True:
             alarm = await self.queue.get()
             outcome = "rendered" if await self.rendered(alarm) else "failed"
@@ -70,7 +72,7 @@ class Reporter:
             self.asked.discard(alarm.id)
 
     async def rendered(self, alarm: AlarmRaised) -> bool:
-        """Whether one of a few tries made the report."""
+        """Render a report in a few tries; return whether one succeeded."""
         for left in reversed(range(TRIES)):
             try:
                 await self._render(alarm)
@@ -81,7 +83,7 @@ class Reporter:
         return False
 
     async def _render(self, alarm: AlarmRaised) -> None:
-        wanted = msgspec.json.encode(Wanted(alarm, dict(self.policy_patterns)))
+        request = msgspec.json.encode(ReportRequest(alarm, dict(self.policy_patterns)))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "streams.reports.reporter", str(self.lake), str(self.events)),
@@ -90,52 +92,50 @@ class Reporter:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            _, said = await asyncio.wait_for(process.communicate(wanted), TIMEOUT_S)
+            _, errors = await asyncio.wait_for(process.communicate(request), TIMEOUT_S)
         except BaseException:
             process.kill()
             raise
         if process.returncode:
-            raise RuntimeError(said.decode(errors="replace").strip()[-500:] or f"exit {process.returncode}")
+            raise RuntimeError(errors.decode(errors="replace").strip()[-500:] or f"exit {process.returncode}")
         log.info("report rendered", alarm=alarm.id, path=alarm.report)
 
 
 def missing(alarms: Iterable[AlarmRaised]) -> list[AlarmRaised]:
-    """The newest alarms whose report should be there and is not, as many as may well be asked for at once."""
+    """Return the newest alarms whose report should be there and is not, as many as may be asked for at once."""
     lacking = [alarm for alarm in alarms if alarm.report is not None and not Path(alarm.report).exists()]
     return lacking[-WAITING // 2 :]
 
 
-def render(root: Path, wanted: Wanted, events: int) -> Path:
-    """Writes the alarm's report, last of its files. Raises ValueError where the alarm wants none or the lake lacks one
+def render(root: Path, request: ReportRequest, events: int) -> Path:
+    """Write the alarm's report, last of its files. Raises ValueError where the alarm wants none or the lake lacks one
     of the sides."""
     from streams.reports import evidently_report as report
 
-    alarm, describe = wanted.alarm, Describer(Forbidden(wanted.policy_patterns))
+    alarm, describe = request.alarm, Describer(Forbidden(request.policy_patterns))
     if alarm.report is None:
         raise ValueError(f"alarm {alarm.id} of kind {alarm.kind.value} has no report")
     before, since = gathered(lake.scan(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1), alarm, events)
     shown, path = examples(root, alarm), Path(alarm.report)
-    put(path.with_suffix(".examples.jsonl"), exhibit.lines(shown))
-    return report.write(
-        describe.names, _rows(describe, before), _rows(describe, since), path, exhibit.page(alarm, shown)
-    )
+    put(path.with_suffix(".examples.jsonl"), page.lines(shown))
+    return report.write(describe.names, _rows(describe, before), _rows(describe, since), path, page.page(alarm, shown))
 
 
 def gathered(tables: Iterable[pa.Table], alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:
-    """The sides of rows that come a part at a time, in any order; no more of them is held than the sides and a part."""
+    """Return the sides of rows that come a part at a time, in any order; only the sides and a part are in memory."""
     held: list[pa.Table] = []
     for table in tables:
         held = list(sides(lake.in_order(INFERENCE, [*held, table]), alarm, events))
     return sides(lake.in_order(INFERENCE, held), alarm, events)
 
 
-def examples(root: Path, alarm: AlarmRaised) -> list[Example]:
-    """The replies that the alarm names, in its order; those that the lake lacks are left out."""
+def examples(root: Path, alarm: AlarmRaised) -> list[ReportExample]:
+    """Return the replies that the alarm names, in its order; those that the lake lacks are left out."""
     named = [str(id) for id in alarm.evidence.get("examples", [])]
     rows = lake.chosen(root, INFERENCE, named, alias=alarm.alias, until_ms=alarm.time_ms + 1)
     found = {event.id: event for event in lake.events(InferenceServed, rows)}
     return [
-        Example(
+        ReportExample(
             id=id,
             time_ms=found[id].time_ms,
             question=lake.question(found[id].input_messages),
@@ -148,8 +148,8 @@ def examples(root: Path, alarm: AlarmRaised) -> list[Example]:
 
 
 def sides(table: pa.Table, alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:
-    """The version's first `events` answers before the onset, and its last ones since. Events come out of order, so the
-    onset may be younger than the event that completed the evidence: that one is on the side of what changed."""
+    """Return the version's first `events` answers before the onset, and its last ones since. Events come out of order,
+    so the onset may be younger than the event that completed the evidence: that one is on the later side."""
     onset_ms = min(alarm.onset_ms, alarm.time_ms)
     mine = (
         (pc.field("version") == alarm.version) & (pc.field("arm") == Arm.CHAMPION.value) & (pc.field("status") == 200)
@@ -164,11 +164,11 @@ def _rows(describe: Describer, table: pa.Table) -> list[list[float]]:
 
 
 def main() -> None:
-    """What is wanted comes as JSON on standard input."""
-    os.nice(10)  # nobody waits for it; the worker beside it is waited for
+    """Render the report that is ordered as JSON on standard input."""
+    os.nice(10)  # it is in no hurry; the worker on this machine is
     signal.alarm(round(TIMEOUT_S))  # a worker that was killed ends no renderer
     root, events = Path(sys.argv[1]), int(sys.argv[2])
-    render(root, msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted), events)
+    render(root, msgspec.json.decode(sys.stdin.buffer.read(), type=ReportRequest), events)
 
 
 if __name__ == "__main__":

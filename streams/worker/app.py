@@ -24,20 +24,19 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams import metrics, topics
 from streams.events import AlarmRaised
 from streams.ingest.prepare import GIVEN, SERVED
-from streams.judge.agent import Judging
+from streams.judge.agent import JudgeAgent
 from streams.judge.ordering import Ordering
-from streams.judge.paused import Pauses
+from streams.judge.paused import PausedAliases
 from streams.judge.step import Rules
-from streams.log import topic_ids as incarnations
-from streams.log.outbox import Insistent, Outgoing
-from streams.log.read import KafkaSettings, partition_counts, read, span
-from streams.log.rejects import Aside
-from streams.log.topic_ids import REMEMBERED, TopicIds
+from streams.log.outbox import Outgoing, RetryingOutbox
+from streams.log.read import partition_counts, read, span
+from streams.log.rejects import Rejects
+from streams.log.settings import KafkaSettings
+from streams.log.topic_ids import REMEMBERED, TopicIds, recreated
 from streams.reports.reporter import Reporter, missing
 from streams.settings import WorkerSettings
-from streams.worker import agents
-from streams.worker import timers as rounds
-from streams.worker.agents import Worker
+from streams.worker import timers
+from streams.worker.agents import IngestLoop, JudgeLoop, Worker
 from streams.worker.consumer import Consumer
 from streams.worker.faust_broker import credentials, urls
 
@@ -45,14 +44,9 @@ log = structlog.get_logger()
 
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
 ROOM = 24_000  # of a partition of the scores, as `streams.log.chunks.size` counts: 96 MiB at most
-LOOK_AGAIN_S = 2.0  # whether the operator goes on with a topic that was made anew
+LOOK_AGAIN_S = 2.0  # whether the operator has accepted a topic that was created again
 METADATA_MS = 30_000  # a topic that was deleted and created again is seen within so long; Kafka's own is five minutes
 FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
-
-
-def build_app(kafka: KafkaSettings, settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Any:
-    """The Faust app alone, for those who run it themselves: `await app.start()` in a running loop."""
-    return build(kafka, settings, monitor, policy).app
 
 
 def build(
@@ -62,32 +56,32 @@ def build(
     policy: PolicySettings,
     topic_ids: TopicIds | None = None,
 ) -> Worker:
-    """The worker; nothing is connected yet."""
+    """Return the worker; nothing is connected yet."""
     topic_ids = topic_ids or TopicIds(kafka)
     app = _app(kafka, settings)
-    outbox = Insistent(_sender(app), aside=Aside(settings.lake.parent / "aside"))
-    pauses = Pauses(kafka)
+    outbox = RetryingOutbox(_sender(app), rejects=Rejects(settings.lake.parent / "aside"))
+    paused = PausedAliases(kafka)
     reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
     rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
     ordering = Ordering(round(settings.turn_s * 1_000), settings.patience_s, 2 * ROOM // 3)
-    judging = Judging(
+    judge = JudgeAgent(
         rules,
         outbox,
         lambda p: span(kafka, topics.STATE, p),
-        pauses.paused,
+        paused.paused,
         reporter.ask,
         ordering,
         topic_id=topic_ids,
     )
-    worker = Worker(app, [], judging, pauses, reporter)
+    worker = Worker(app, [], judge, paused, reporter)
     described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))
     for source in (described, GIVEN):
-        worker.ingests.append(agents.ingest(worker, source, kafka, settings, outbox, topic_ids))
-    agents.judge(worker, settings)
-    rounds.passage(worker, settings, outbox)
-    rounds.profile(worker, settings)
-    rounds.watch(worker, settings)
-    app.on_partitions_revoked.connect(agents.forgetter(worker), weak=False)
+        IngestLoop(worker, source, kafka, settings, outbox, topic_ids)
+    JudgeLoop(worker, settings)
+    timers.send_watermarks(worker, settings, outbox)
+    timers.write_profiles(worker, settings)
+    timers.watch_lag(worker, settings)
+    app.on_partitions_revoked.connect(worker.forget, weak=False)
     return worker
 
 
@@ -98,28 +92,28 @@ async def run(
     policy: PolicySettings,
     stop: asyncio.Event,
 ) -> None:
-    """Works until `stop` is set; takes nothing while a topic is not the one that the lake knows. Raises RuntimeError
-    when Faust gives up, for a supervisor to start it again."""
+    """Run the worker until `stop` is set; it takes nothing while a topic is not the one that the lake knows. Raises
+    RuntimeError when Faust gives up, for a supervisor to start it again."""
     await asyncio.to_thread(check, kafka)
     async with _serving_metrics(settings):
         with closing(TopicIds(kafka)) as topic_ids:
-            await _known(topic_ids, settings, stop)
+            await _wait_for_known_topics(topic_ids, settings, stop)
             if not stop.is_set():
                 await _run(kafka, build(kafka, settings, monitor, policy, topic_ids), stop)
 
 
-async def _known(topic_ids: TopicIds, settings: WorkerSettings, stop: asyncio.Event) -> None:
-    """Returns once every topic is the one that the lake knows, or `stop` is set."""
-    told: list[str] = []
+async def _wait_for_known_topics(topic_ids: TopicIds, settings: WorkerSettings, stop: asyncio.Event) -> None:
+    """Until every topic is the one that the lake knows, or `stop` is set."""
+    logged: list[str] = []
     while not stop.is_set():
         found = await asyncio.to_thread(topic_ids.of, [topic.name for topic in REMEMBERED])
-        refused = incarnations.anew(settings.lake, found)
+        refused = recreated(settings.lake, found)
         for topic in found:
-            metrics.MADE_ANEW.labels(topic).set(topic in {each.topic for each in refused})
+            metrics.RECREATED.labels(topic).set(topic in {each.topic for each in refused})
         for each in refused:
-            if str(each) not in told:
+            if str(each) not in logged:
                 log.error("refused", reason=str(each))
-        told = [str(each) for each in refused]
+        logged = [str(each) for each in refused]
         if not refused:
             return
         with suppress(TimeoutError):
@@ -127,23 +121,24 @@ async def _known(topic_ids: TopicIds, settings: WorkerSettings, stop: asyncio.Ev
 
 
 def check(kafka: KafkaSettings) -> None:
-    """Raises LookupError for a missing topic, ValueError where topics that belong together are cut differently."""
+    """Check the topics: LookupError for a missing one, ValueError where some that belong together are cut
+    differently."""
     if wrong := topics.misfits(partition_counts(kafka, topics.TOPICS)):
         raise ValueError("; ".join(wrong))
 
 
 async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> None:
-    worker.pauses.start()
+    worker.paused.start()
     assigned = asyncio.Event()
     worker.app.on_partitions_assigned.connect(_setter(assigned), weak=False)
     tasks: list[asyncio.Task[Any]] = [
         asyncio.create_task(worker.reporter.run()),
-        asyncio.create_task(_ask_again(kafka, worker, assigned)),
+        asyncio.create_task(_after_rebalances(kafka, worker, assigned)),
     ]
     try:
         await worker.app.start()
         log.info("worker started", app_id=worker.app.conf.id)
-        tasks.append(asyncio.create_task(_settle(worker)))
+        tasks.append(asyncio.create_task(_freeze_collector(worker)))
         ends = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.app.wait_until_stopped())]
         tasks += ends
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -154,9 +149,9 @@ async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> Non
         raise RuntimeError(f"the worker gave up: {crashed!r}") from crashed
 
 
-async def _settle(worker: Worker) -> None:
-    """Once there is something to do and it was begun: what is loaded by then stays, so the collector need not look at
-    it again, and not after each 700 objects. It took a fifth of all time, for next to no cycles."""
+async def _freeze_collector(worker: Worker) -> None:
+    """Once the first batch was handled: all that is loaded by then stays, so the collector need not look at it again,
+    and not after each 700 objects. It took a fifth of all time, for next to no cycles."""
     await worker.begun.wait()
     await asyncio.to_thread(importlib.import_module, "streams.lake.whylogs_format")  # takes seconds
     gc.collect()
@@ -169,14 +164,14 @@ async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:
         task.cancel()
     await worker.app.stop()
     await asyncio.gather(*(ingest.close() for ingest in worker.ingests))
-    await asyncio.to_thread(worker.pauses.close)
+    await asyncio.to_thread(worker.paused.close)
     await asyncio.gather(*tasks, return_exceptions=True)
     log.info("worker stopped", app_id=worker.app.conf.id)
 
 
-async def _ask_again(kafka: KafkaSettings, worker: Worker, assigned: asyncio.Event) -> None:
-    """After each rebalance: ends the worker where topics do not fit any more, and asks for missing reports: whoever was
-    to render them may have died. Never ends by itself."""
+async def _after_rebalances(kafka: KafkaSettings, worker: Worker, assigned: asyncio.Event) -> None:
+    """After each rebalance: ends the worker where topics do not fit any more, and asks for missing reports, whose
+    worker may have died. Never ends by itself."""
     while await assigned.wait():
         assigned.clear()
         try:

@@ -8,8 +8,8 @@ from collections import deque
 from streams.log.chunks import Chunk
 
 
-class Basket:
-    """Holds chunks until there are `size` of their records, or `within_s` have passed since the first."""
+class Batcher:
+    """Holds chunks until their size is `size`, or `within_s` have passed since the first."""
 
     def __init__(self, size: int, within_s: float) -> None:
         self._size, self._within_s = size, within_s
@@ -17,11 +17,12 @@ class Basket:
         self._came = asyncio.Event()
 
     def put(self, chunk: Chunk) -> None:
+        """Add a chunk."""
         self._chunks.append(chunk)
         self._came.set()
 
     async def take(self) -> list[Chunk]:
-        """The next batch: at least one chunk, and none after the one with which it is full."""
+        """Return the next batch: at least one chunk, and none after the one with which it is full."""
         while not self._chunks:
             await self._more(None)
         loop = asyncio.get_running_loop()

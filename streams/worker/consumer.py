@@ -19,7 +19,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams import metrics
-from streams.log.chunks import Chunk, Progress, size
+from streams.log.chunks import Chunk, ReadProgress, size
 from streams.log.read import Raw
 
 log = structlog.get_logger()
@@ -50,14 +50,14 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, room: Mapping[str, int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._room = room
-        self._progress = Progress[TP]()
+        self._progress = ReadProgress[TP]()
         self._read_to: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}  # where a partition was sent back to since the last rebalance
         self._hand: dict[TP, int] = {}
         self._hand_generation = -1
 
     def done(self, chunk: Chunk) -> None:
-        """All that follows from the chunk is stored or confirmed: it may be committed."""
+        """Let a chunk be committed: all that follows from it is stored or confirmed."""
         tp = TP(chunk.topic, chunk.partition)
         self._progress.done(tp, chunk.first, chunk.end)
         if chunk.generation == self.app.consumer_generation_id:
@@ -65,26 +65,30 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             hand[tp] = hand.get(tp, 0) - chunk.size
 
     def valid(self, chunk: Chunk) -> bool:
-        """Whether it was fetched since the last rebalance, from a partition that is still held. What is not valid is
-        fetched again, by whoever holds the partition then."""
+        """Return whether a chunk was fetched since the last rebalance, from a partition that is still held. Other
+        chunks are fetched again, by the worker that holds the partition then."""
         held = TP(chunk.topic, chunk.partition) in self.assignment()
         return held and self.flow_active and bool(chunk.generation == self.app.consumer_generation_id)
 
     def partitions(self, topic: str) -> int:
-        """How many the topic has, of those that are read. (Faust asks what the assignment was made from, which only the
-        worker knows that made it.)"""
+        """Return how many partitions a topic has that is read. (Faust looks at the data of the assignment, which only
+        the worker has that made it.)"""
         return len(self._thread._ensure_consumer().partitions_for_topic(topic) or ())
 
+    def committed(self, tp: TP) -> int:
+        """Return the committed offset of a partition; 0 where none is known."""
+        return int(self._committed_offset.get(tp) or 0)
+
     async def reached(self, places: Sequence[TP]) -> dict[TP, int]:
-        """The offset before which everything is done, whoever did it. Where nothing was fetched yet that is what is
-        committed, or the first offset that the log still has."""
+        """Return for each partition the offset before which everything is done, by any worker. Before the first fetch
+        that is the committed offset, or the first one that the log still has."""
         known = {tp: at for tp in places if (at := self._progress.reached(tp)) is not None}
         others = [tp for tp in places if tp not in known]
         firsts = await self.earliest_offsets(*others) if others else {}
-        return known | {tp: max(self._committed_offset.get(tp) or 0, firsts[tp]) for tp in others}
+        return known | {tp: max(self.committed(tp), firsts[tp]) for tp in others}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ChunkMessage]]:  # noqa: ASYNC109 - Faust's
-        """One message for each partition of which the fetch brought records."""
+        """Yield one message for each partition of which the fetch brought records."""
         records, active = await self._wait_next_records(timeout)
         if not records or self.should_stop:
             return
@@ -102,8 +106,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
                 yield tp, ChunkMessage(tp, self._chunk(tp, taken, generation))
 
     async def perform_seek(self) -> None:
-        """Reading goes on at what is committed, and where nothing is, at the beginning. (There Faust goes on where it
-        was: what had been fetched, and was dropped because of the rebalance, would be lost.)"""
+        """Read on from the committed offsets, and where there is none, from the beginning. (There Faust reads on where
+        it was: records that were fetched, and dropped because of the rebalance, would be lost.)"""
         await super().perform_seek()
         if fresh := [ensure_aiokafka_TP(tp) for tp in self.assignment() if not self._read_offset[tp]]:
             await self._thread.seek_to_beginning(*fresh)
@@ -113,13 +117,13 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             self._skip(TP(tp.topic, tp.partition), first)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Nothing is delivered before reading goes on at what is committed: where one rebalance follows another, Faust
-        may have let the flow go on in between."""
+        """Stop the flow until reading goes on at the committed offsets: where one rebalance follows another, Faust may
+        have let it go on in between."""
         self.stop_flow()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Whoever holds them next goes on at what is committed."""
+        """Drop what is known of the partitions: their next worker goes on at the committed offsets."""
         await super().on_partitions_revoked(revoked)
         self._progress.forget(revoked)
         for tp in revoked:
@@ -127,7 +131,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             self._sought.pop(tp, None)
 
     def ack(self, message: Any) -> bool:
-        """Faust's acknowledgement ends its own bookkeeping, and commits nothing."""
+        """End Faust's own bookkeeping of a message, and commit nothing."""
         self._unacked_messages.discard(message)
         message.acked = True
         return True
@@ -142,13 +146,13 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         return found
 
     async def _first_left(self, tp: TP, offset: int) -> int:
-        """Where the log begins, if it has nothing any more between what was read and this offset; else 0."""
+        """The log's first offset, if it has nothing any more between the last record read and this offset; else 0."""
         if offset <= self._read_to.get(tp, offset):
             return 0
         return min(offset, int((await self.earliest_offsets(tp))[tp]))
 
     def _skip(self, tp: TP, first: int) -> None:
-        """Reading goes on at the log's first record: what it deleted unread before that is told, and done with."""
+        """Reading goes on at the log's first record; those deleted unread before it are counted, logged and done."""
         due = max(self._read_to.get(tp, first), self._progress.reached(tp) or 0)
         if first <= due:
             return
@@ -170,9 +174,9 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
             self.log.warning(f"exception performing seek when flow not active {error}")
 
     async def _begins(self, tp: TP, offset: int) -> bool:
-        """Whether what came first after a rebalance is what comes first after what is committed. If not, something was
-        fetched and dropped meanwhile: reading is sent back, once."""
-        due = self._committed_offset.get(tp) or 0
+        """Check that the first record after a rebalance follows the committed offset; seek back once if not: some were
+        fetched and dropped meanwhile."""
+        due = self.committed(tp)
         if offset > due:
             due = max(due, (await self.earliest_offsets(tp))[tp])
         if offset <= due or self._sought.get(tp) == due:
@@ -183,7 +187,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         return False
 
     def _ahead(self, tp: TP, last: int) -> bool:
-        """Faust drops what is behind; that must not count as in hand."""
+        """Faust drops records that are behind; those must not count as in hand."""
         read = self._read_offset[tp]
         return read is None or last >= read
 
@@ -199,7 +203,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         return chunk
 
     def _in_hand(self) -> dict[TP, int]:
-        """Sizes of what was delivered and is not done, since the last rebalance: what was delivered before it is
+        """Sizes of the chunks that were delivered since the last rebalance and are not done; earlier ones are
         dropped."""
         if self._hand_generation != self.app.consumer_generation_id:
             self._hand, self._hand_generation = {}, self.app.consumer_generation_id

@@ -1,4 +1,4 @@
-"""The broker settings as Faust wants them; the rest of the project speaks kafka-python's."""
+"""The broker settings in Faust's form; the rest of the project has kafka-python's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import faust
 
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 KNOWN = {
     "security_protocol",
@@ -22,7 +22,7 @@ KNOWN = {
 
 
 def urls(kafka: KafkaSettings) -> list[str]:
-    """Every bootstrap server as a Faust URL.
+    """Return every bootstrap server as a Faust URL.
 
     >>> urls(KafkaSettings("a:9092,b:9092"))
     ['kafka://a:9092', 'kafka://b:9092']
@@ -31,7 +31,7 @@ def urls(kafka: KafkaSettings) -> list[str]:
 
 
 def credentials(kafka: KafkaSettings) -> Any:
-    """Faust's credentials, None for a plain connection; raises ValueError naming an option it cannot pass on."""
+    """Return Faust's credentials, None for a plain connection; raise ValueError naming an option that Faust lacks."""
     options = kafka.options
     if unknown := sorted(set(options) - KNOWN):
         raise ValueError(

@@ -13,7 +13,7 @@ from streams import metrics
 log = structlog.get_logger()
 
 
-class Place(NamedTuple):
+class TopicPartition(NamedTuple):
     """One partition of a topic."""
 
     topic: str
@@ -21,15 +21,16 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """How a partition stands: `end` is the offset that comes next in the log, `done` the one that is handled next."""
+class PartitionLag:
+    """`end` is the offset that comes next in the log, `done` the one that is handled next."""
 
-    place: Place
+    place: TopicPartition
     end: int
     done: int
 
     @property
     def lag(self) -> int:
+        """Return how many records wait."""
         return max(0, self.end - self.done)
 
 
@@ -37,19 +38,20 @@ class Measured:
 class Watchdog:
     """Knows since when each partition has stood still.
 
-    >>> dog, place = Watchdog(stalled_s=30), Place("inference.events", 0)
-    >>> [bool(dog.look([Measured(place, 10, done)], now)) for done, now in [(0, 0), (0, 29), (0, 31), (5, 32), (5, 61)]]
+    >>> dog, place = Watchdog(stalled_s=30), TopicPartition("inference.events", 0)
+    >>> looks = [(0, 0), (0, 29), (0, 31), (5, 32), (5, 61)]
+    >>> [bool(dog.look([PartitionLag(place, 10, done)], now_s)) for done, now_s in looks]
     [False, False, True, False, False]
     """
 
     stalled_s: float
-    since: dict[Place, tuple[int, float]] = field(default_factory=dict)
-    told: set[Place] = field(default_factory=set)  # whose lag is in the metrics
+    since: dict[TopicPartition, tuple[int, float]] = field(default_factory=dict)
+    shown: set[TopicPartition] = field(default_factory=set)  # whose lag is in the metrics
 
-    def look(self, measured: Iterable[Measured], now_s: float) -> list[Measured]:
-        """The partitions that have events waiting and have handled none for `stalled_s`."""
+    def look(self, lags: Iterable[PartitionLag], now_s: float) -> list[PartitionLag]:
+        """Return the partitions that have events waiting and have handled none for `stalled_s`."""
         stalled, since = [], {}
-        for each in measured:
+        for each in lags:
             done, moved_s = self.since.get(each.place, (-1, now_s))
             since[each.place] = (each.done, moved_s if done == each.done and each.lag else now_s)
             if now_s - since[each.place][1] >= self.stalled_s:
@@ -57,16 +59,16 @@ class Watchdog:
         self.since = since
         return stalled
 
-    def tell(self, measured: Sequence[Measured], stalled: Sequence[Measured]) -> None:
-        """To Prometheus, and to the log where something hangs. Partitions that others hold by now are theirs to tell
-        of."""
-        places = {each.place for each in measured}
-        for gone in self.told - places:
+    def show(self, lags: Sequence[PartitionLag], stalled: Sequence[PartitionLag]) -> None:
+        """Show the lags in the metrics, and log the partitions that hang. Partitions that another worker holds by now
+        are dropped: that one shows them."""
+        places = {each.place for each in lags}
+        for gone in self.shown - places:
             metrics.LAG.remove(gone.topic, str(gone.partition))
-        for each in measured:
+        for each in lags:
             metrics.LAG.labels(each.place.topic, str(each.place.partition)).set(each.lag)
-        for topic in {place.topic for place in self.told | places}:
+        for topic in {place.topic for place in self.shown | places}:
             metrics.STALLED.labels(topic).set(sum(each.place.topic == topic for each in stalled))
         for each in stalled:
             log.error("stalled", topic=each.place.topic, partition=each.place.partition, lag=each.lag, next=each.done)
-        self.told = places
+        self.shown = places

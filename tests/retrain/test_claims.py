@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrain.claims import attempt, owner, pending
-from streams.events import RetrainReported, RetrainRequested, RetrainStatus
+from streams.events import RetrainReported, RetrainRequested
+from streams.kinds import RetrainStatus
 
 
 def claim(by: str, at: int, until: int, request: str = "r") -> RetrainReported:

@@ -19,6 +19,7 @@ from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
 from streams.events import Event, InferenceServed, Message, RetrainRequested
 from streams.lake import table as lake
+from streams.lake.writer import LakeWriter
 from streams.topics import FEEDBACK, INFERENCE, Topic
 from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
@@ -64,7 +65,7 @@ class World:
         first = self._parts.get(topic, 0)
         self._parts[topic] = first + len(events)
         offsets = list(range(first, first + len(events)))
-        lake.Writer(self.var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, offsets, list(events)))
+        LakeWriter(self.var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, offsets, list(events)))
 
     def labelled(self, replies: Sequence[InferenceServed]) -> None:
         """Replies with what the answer should have been: `a`, always."""

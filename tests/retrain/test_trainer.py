@@ -17,8 +17,9 @@ from retrain.evaluation.gate import GateInput, judge
 from retrain.job_files import JobOutcome, JobSpec, read, write
 from retrain.settings import RetrainSettings
 from retrain.trainer import Trainer, TrainerPaths
-from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RetrainStatus, RouteWritten
-from streams.log.read import KafkaSettings
+from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RouteWritten
+from streams.kinds import RetrainStatus
+from streams.log.settings import KafkaSettings
 from streams.topics import Topic
 
 OLD, DIGEST = "support-0123456789ab", "0123456789ab" + "0" * 52
@@ -44,7 +45,7 @@ def route(**changes: Any) -> RouteWritten:
 
 
 class Log:
-    """Inbox and writer in one: what is appended is read at once."""
+    """The followed topics and the writer in one: a record appended is read at once."""
 
     def __init__(self) -> None:
         self.requests, self.results = [REQUEST], list[RetrainReported]()
@@ -73,7 +74,7 @@ class Scene:
         self.log, self.folder, self.stop = Log(), folder, threading.Event()
         place = TrainerPaths(model_dir=folder, var=folder, engine="http://engine")
         self.trainer = Trainer(KafkaSettings("nowhere:1"), RetrainSettings(lease_s=3.0), place, "trainer/me")
-        monkeypatch.setattr(self.trainer, "_inbox", self.log)
+        monkeypatch.setattr(self.trainer, "_topics", self.log)
         monkeypatch.setattr(self.trainer, "_writer", self.log)
         monkeypatch.setattr(module, "POLL_S", 0.02)
         self._popen, self._patch = subprocess.Popen, monkeypatch

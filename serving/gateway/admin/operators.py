@@ -27,7 +27,7 @@ from serving.rollout.changes import EngineLimits, NothingBefore
 from serving.rollout.operations import UnknownVersion
 from serving.routes.routing import RouteTable, UnknownAlias
 from streams.events import RouteWritten
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from serving.gateway.admin.operators import Keys, Operators, answering
 from serving.gateway.engines.health import ReplicaHealth
 from serving.rollout.changes import EngineLimits
 from serving.routes.routing import RouteTable, served
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 BODY_LIMIT_BYTES = 65_536
 

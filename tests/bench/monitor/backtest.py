@@ -22,6 +22,7 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams.ingest.prepare import GIVEN, SERVED
 from streams.lake import table as lake
 from streams.lake.history import Stretch, read
+from streams.lake.writer import LakeWriter
 from streams.topics import INFERENCE
 from tests.bench.tools.figures import Figure, tell
 from tests.streams.support.traffic import feedback, served
@@ -49,7 +50,7 @@ def fill(root: Path, replies: int) -> None:
                 begin = counts[source.name][partition]
                 counts[source.name][partition] += len(mine)
                 table = lake.rows(source.kind, partition, range(begin, begin + len(mine)), mine)
-                lake.Writer(root, source.topic, partition, BLOCK).add(table)
+                LakeWriter(root, source.topic, partition, BLOCK).add(table)
 
 
 def replayed(root: Path, policies: int) -> tuple[BacktestReport, float]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.events import InferenceServed
-from streams.log.read import KafkaSettings, ends, read
+from streams.log.read import ends, read
+from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
 from tests.bench.serving.traffic import Attempt
 

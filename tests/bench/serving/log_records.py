@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from deploy.config.settings import Config
 from streams.events import ReplicaAttested, RouteWritten
 from streams.identity import version_name
-from streams.log.read import Writer
+from streams.log.append import Writer
 from streams.topics import ATTESTATIONS, ROUTES
 
 ALIAS = "support"

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from streams import codec
 from streams.events import InferenceServed, Message
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
 from tests.streams.support.traffic import served
 

@@ -28,7 +28,8 @@ from deploy.stack.settings import cache_folder
 from deploy.stack.topics import create_topics
 from streams.events import AlarmRaised, Event, ScoreBatch, WindowClosed
 from streams.judge.memory import JudgeRecord
-from streams.log.read import KafkaSettings, read
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import ALARMS, SCORES
 from tests.bench.streams.crew import Crew, waited

@@ -15,7 +15,7 @@ from deploy.stack.kafka import EmbeddedKafka
 from deploy.stack.settings import cache_folder
 from deploy.stack.topics import create_topics
 from monitor.settings import MonitorSettings, PolicySettings
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import SCORES
 from tests.bench.streams.events import pour

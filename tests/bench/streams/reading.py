@@ -21,8 +21,10 @@ from pathlib import Path
 from msgspec import convert
 from msgspec.structs import replace
 
-from streams.events import AlarmKind, AlarmRaised, FeedbackGiven, InferenceServed, Message, Severity
+from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, Message
+from streams.kinds import AlarmKind, Severity
 from streams.lake import table as lake
+from streams.lake.writer import LakeWriter
 from streams.topics import FEEDBACK, INFERENCE
 from tests.streams.support.traffic import START_MS, feedback, served
 
@@ -39,9 +41,9 @@ def make(root: Path, replies: int, labels: int) -> None:
         events = [_reply(rng, i) for i in range(first, min(first + BLOCK, replies))]
         partition, offset = first // BLOCK % PARTITIONS, first // BLOCK // PARTITIONS * BLOCK
         table = lake.rows(InferenceServed, partition, range(offset, offset + len(events)), events)
-        lake.Writer(root, INFERENCE, partition, BLOCK).add(table)
+        LakeWriter(root, INFERENCE, partition, BLOCK).add(table)
         said += [feedback(event, False) for i, event in enumerate(events, first) if i in chosen]
-    lake.Writer(root, FEEDBACK, 0, BLOCK).add(lake.rows(FeedbackGiven, 0, range(len(said)), said))
+    LakeWriter(root, FEEDBACK, 0, BLOCK).add(lake.rows(FeedbackGiven, 0, range(len(said)), said))
 
 
 def _reply(rng: random.Random, number: int) -> InferenceServed:

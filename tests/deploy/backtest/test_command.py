@@ -20,6 +20,7 @@ from deploy.show.drawing import COLOURS
 from streams import ledger
 from streams.events import InferenceServed
 from streams.lake import table as lake
+from streams.lake.writer import LakeWriter
 from streams.topics import INFERENCE
 from tests.deploy.support.lives import ALIAS, HEALTHY, SECTIONS, Life, life, live, plain, store
 from tests.streams.support.traffic import served
@@ -148,7 +149,7 @@ def test_what_cannot_be_replayed_is_explained(run: Run, tmp_path: Path, words: t
 
 def test_no_lake_and_an_empty_one_are_explained(run: Run, tmp_path: Path) -> None:
     assert "no lake; expected the folder that the worker writes to" in run().stderr
-    writer = lake.Writer(tmp_path / "lake", INFERENCE, 0, 10)
+    writer = LakeWriter(tmp_path / "lake", INFERENCE, 0, 10)
     writer.add(lake.rows(InferenceServed, 0, [0], [served(ALIAS, 0)]).slice(0, 0))
     (tmp_path / "lake/inference.events/partition=0").mkdir(parents=True, exist_ok=True)
     assert "the lake is empty" in run().stderr

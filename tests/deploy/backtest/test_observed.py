@@ -3,7 +3,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from deploy.backtest.observed import Facts, Observed
-from streams.events import Arm, FeedbackGiven, InferenceServed
+from streams.events import FeedbackGiven, InferenceServed
+from streams.kinds import Arm
 from streams.lake.history import Slice
 from tests.streams.support.traffic import feedback, served
 

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from deploy.backtest.recorded import find, load, recorded
 from deploy.operator.replay import LedgerError
 from streams import ledger
-from streams.events import DecisionKind, DecisionRecorded
+from streams.events import DecisionRecorded
+from streams.kinds import DecisionKind
 from tests.deploy.support.lives import ALIAS, SECTIONS, life, live
 
 LEDGER = live(life("harm"), rejected_after_ms=3_000)

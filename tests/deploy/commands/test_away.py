@@ -21,7 +21,7 @@ from deploy.cli import main
 from deploy.config.toml import dump
 from deploy.stack import broker
 from streams.log import availability as presence
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 ASKING = (
     ["pause"],

@@ -15,7 +15,8 @@ from deploy.demo.report import Accuracy, DemoReport, outcome_of, succeeded
 from deploy.demo.summary import summarise
 from retrain.evaluation.gate import GateInput, judge
 from streams import ledger
-from streams.events import AlarmKind, RetrainRequested
+from streams.events import RetrainRequested
+from streams.kinds import AlarmKind
 from tests.deploy.support.demo_run import FIRST, SECOND, alarm, failed, healthy, outcome, recovered, route
 
 RUN = recovered()

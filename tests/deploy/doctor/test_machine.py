@@ -23,7 +23,7 @@ from deploy.stack.settings import StackSettings
 from deploy.stack.topics import Faults, create_missing, create_topics, faults
 from streams import topics
 from streams.log import topic_ids as incarnations
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE
 
 

@@ -20,7 +20,8 @@ from monitor.operator_answer import Answer
 from monitor.settings import MonitorSettings, PolicySettings
 from retrain.evaluation import gate
 from streams import codec, ledger
-from streams.events import DecisionKind, DecisionRecorded
+from streams.events import DecisionRecorded
+from streams.kinds import DecisionKind
 from tests.monitor.support.world import VERSION, World
 
 LEDGERS = Path(__file__).parent / "ledgers"

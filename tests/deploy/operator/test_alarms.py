@@ -18,8 +18,11 @@ from deploy.config.toml import dump
 from deploy.operator import alarms
 from monitor.operator_answer import Answer
 from monitor.settings import MonitorSettings, PolicySettings
-from streams.events import AlarmAnswered, AlarmCleared, AlarmRaised, DecisionKind, DecisionRecorded
-from streams.log.read import Appender, KafkaSettings, read
+from streams.events import AlarmAnswered, AlarmCleared, AlarmRaised, DecisionRecorded
+from streams.kinds import DecisionKind
+from streams.log.append import Appender
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, SCORES
 from tests.streams.support import oracle
 from tests.streams.support.traffic import Plan, Process, feedback, produce, served, small

@@ -13,9 +13,12 @@ from click.testing import CliRunner, Result
 
 from deploy.cli import main
 from deploy.config.toml import dump
-from streams.events import AlarmKind, AlarmRaised, FeedbackGiven, InferenceServed, Severity
+from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
+from streams.kinds import AlarmKind, Severity
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings, read
+from streams.lake.writer import LakeWriter
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 from tests.streams.support.traffic import feedback, produce, served
 
@@ -57,9 +60,9 @@ def alarm(alias: str, number: int, first: list[str]) -> AlarmRaised:
 def replies(kafka: KafkaSettings, alias: str, tmp_path: Path) -> list[InferenceServed]:
     """Ten replies; two alarms ask for four of them, the first of which has a label, and for one that is lost."""
     made = [served(alias, i) for i in range(10)]
-    lake.Writer(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(10), made))
+    LakeWriter(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(10), made))
     label = feedback(made[1], True)
-    lake.Writer(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [label]))
+    LakeWriter(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [label]))
     older, newer = [made[1].id, made[2].id, "lost"], [made[5].id, made[2].id, made[7].id]
     produce(kafka, ALARMS, [alarm(alias, 1, older), alarm(alias, 2, newer)])
     return made
@@ -120,9 +123,9 @@ def test_a_reply_with_which_no_label_can_be_compared_is_not_asked_for_and_never_
     thumbed, silent = served(alias, 2), msgspec.structs.replace(served(alias, 3), output="")
     masked = msgspec.structs.replace(served(alias, 4), output="[email]")
     made = [calls, thumbed, silent, masked]
-    lake.Writer(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(4), made))
+    LakeWriter(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(4), made))
     thumb = msgspec.structs.replace(feedback(thumbed, None), label=None, thumb=True)
-    lake.Writer(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [thumb]))
+    LakeWriter(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [thumb]))
     produce(kafka, ALARMS, [alarm(alias, 1, [each.id for each in made])])
     assert [row["id"] for row in rows(run("wanted", alias))] == [thumbed.id, masked.id], "a thumb is no label"
     file = tmp_path / "rows.jsonl"

@@ -13,7 +13,8 @@ from deploy.operator.replay import FUNCTIONS, LedgerError, Replayed, derived, di
 from monitor.policy import Observation, PolicyState, Raised, decide
 from monitor.settings import PolicySettings
 from streams.codec import encode
-from streams.events import DecisionKind, DecisionRecorded
+from streams.events import DecisionRecorded
+from streams.kinds import DecisionKind
 
 
 def entry(function: str = "policy.decide", inputs: Any = None, output: Any = None, **more: Any) -> DecisionRecorded:

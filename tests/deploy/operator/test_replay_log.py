@@ -22,9 +22,11 @@ from deploy.config.toml import dump
 from deploy.operator.replay import LedgerError, derived
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
-from streams.events import AlarmRaised, DecisionKind, DecisionRecorded
+from streams.events import AlarmRaised, DecisionRecorded
+from streams.kinds import DecisionKind
 from streams.ledger import export
-from streams.log.read import Appender, KafkaSettings
+from streams.log.append import Appender
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS
 from tests.deploy.support.lives import Life, life, plain
 from tests.streams.support import oracle

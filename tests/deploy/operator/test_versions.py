@@ -12,7 +12,7 @@ from deploy.config.toml import dump
 from serving.rollout.operations import routes
 from streams import ledger
 from streams.identity import adapter_path
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from tests.serving.support.adapter_files import store
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.config.toml import dump
 from deploy.stack import ports
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
 from tests.streams.support import oracle
 from tests.streams.support.traffic import produce, served

@@ -14,7 +14,9 @@ from deploy.stack.settings import cache_folder
 from deploy.stack.topics import TopicsUnusable, create_topics
 from streams import topics as t
 from streams.events import RetrainRequested
-from streams.log.read import Appender, KafkaSettings, read
+from streams.log.append import Appender
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.topics import Topic
 
 EXTRA = Topic("deploy.test.topics", RetrainRequested, "alias")

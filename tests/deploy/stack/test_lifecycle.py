@@ -19,7 +19,8 @@ from deploy.stack.engine import answers_ok
 from deploy.stack.launch import Member, ProcessState
 from deploy.stack.processes import Spec
 from deploy.stack.settings import StackSettings
-from streams.log.read import KafkaSettings, partition_counts
+from streams.log.read import partition_counts
+from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
 
 Usage = namedtuple("Usage", ["free"])

@@ -7,18 +7,8 @@ from random import Random
 
 from deploy.demo.clients import Phase, RequestOutcome
 from deploy.demo.record import DemoRecord, EventCounts, Expected, FeedbackCounts, Machine
-from streams.events import (
-    AlarmKind,
-    AlarmRaised,
-    DecisionKind,
-    DecisionRecorded,
-    RetrainReported,
-    RetrainRequested,
-    RetrainStatus,
-    RouteWritten,
-    Severity,
-    WindowClosed,
-)
+from streams.events import AlarmRaised, DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten, WindowClosed
+from streams.kinds import AlarmKind, DecisionKind, RetrainStatus, Severity
 
 START = 1_760_000_000_000
 DIGESTS = {"support-" + d[:12]: d for d in ("3f9a1c77b0e2" + "4d" * 26, "a81be55d0c94" + "7e" * 26)}

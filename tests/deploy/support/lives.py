@@ -19,14 +19,15 @@ from streams.events import (
     InferenceServed,
     RetrainReported,
     RetrainRequested,
-    RetrainStatus,
     ScoreBatch,
 )
-from streams.ingest.duplicates import Recent
-from streams.ingest.prepare import GIVEN, SERVED, Source, prepare
+from streams.ingest.duplicates import RecentIds
+from streams.ingest.prepare import GIVEN, SERVED, IngestSource, prepare
 from streams.judge.memory import JudgeRecord, start
-from streams.judge.step import Heard, Place, Rules, step
+from streams.judge.step import JudgeInput, LogPosition, Rules, step
+from streams.kinds import RetrainStatus
 from streams.lake import table as lake
+from streams.lake.writer import LakeWriter
 from streams.log.read import Raw
 from streams.topics import RESULTS, SCORES
 from tests.streams.support.traffic import feedback, served
@@ -87,12 +88,12 @@ def store(root: Path, lived: Life, partitions: int = 1) -> Path:
     for source, events in _topics(lived):
         for partition in range(partitions):
             mine = events[partition::partitions]
-            writer = lake.Writer(root, source.topic, partition, BLOCK)
+            writer = LakeWriter(root, source.topic, partition, BLOCK)
             writer.add(lake.rows(source.kind, partition, range(len(mine)), mine))
     return root
 
 
-def _topics(lived: Life) -> list[tuple[Source[Any], Sequence[Any]]]:
+def _topics(lived: Life) -> list[tuple[IngestSource[Any], Sequence[Any]]]:
     return [(SERVED, lived.replies), (GIVEN, lived.labels)]
 
 
@@ -106,8 +107,8 @@ def live(
     """The ledger of the pipeline as it runs: batches of each partition by turns, replies before labels. Retrainings
     are rejected so long after they were asked for, or nothing is heard of them."""
     worker = _Worker(Rules(sections.monitor, sections.policy, Path("r"), Path("p"), 3_600_000))
-    parts: list[tuple[Source[Any], Recent, list[tuple[int, Any]], int]] = [
-        (source, Recent(1_000), list(enumerate(events[partition::partitions])), partition)
+    parts: list[tuple[IngestSource[Any], RecentIds, list[tuple[int, Any]], int]] = [
+        (source, RecentIds(1_000), list(enumerate(events[partition::partitions])), partition)
         for source, events in _topics(lived)
         for partition in range(partitions)
     ]
@@ -135,9 +136,9 @@ class _Worker:
     asked: list[RetrainRequested] = field(default_factory=list)
     heard: int = 0
 
-    def hear(self, heard: Heard, time_ms: int) -> None:
+    def hear(self, heard: JudgeInput, time_ms: int) -> None:
         topic = SCORES if isinstance(heard, ScoreBatch) else RESULTS
-        self.memory, effects = step(self.rules, self.memory, heard, Place(topic.name, 0, self.heard, time_ms))
+        self.memory, effects = step(self.rules, self.memory, heard, LogPosition(topic.name, 0, self.heard, time_ms))
         self.ledger += effects.decisions
         self.asked += effects.requests
         self.heard += 1

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from retrain.data import labelled_rows
-from streams.events import Arm, Event, FeedbackGiven, InferenceServed, Message
+from streams.events import Event, FeedbackGiven, InferenceServed, Message
+from streams.kinds import Arm
 from streams.lake import table as lake
+from streams.lake.writer import LakeWriter
 from streams.topics import FEEDBACK, INFERENCE, Topic
 
 
@@ -63,7 +65,7 @@ def root(tmp_path: Path) -> Path:
 
 def put(root: Path, topic: Topic, events: list[Event]) -> None:
     table = lake.rows(topic.value, 0, list(range(len(events))), events)
-    lake.Writer(root, topic, 0, 1_000).add(table)
+    LakeWriter(root, topic, 0, 1_000).add(table)
 
 
 def test_a_labelled_reply_is_a_row(root: Path) -> None:

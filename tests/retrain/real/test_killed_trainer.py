@@ -20,10 +20,13 @@ from retrain.job import PROGRESS, TrainingProgress
 from retrain.job_files import JobOutcome, read
 from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
-from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RetrainStatus, RouteWritten
+from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RouteWritten
+from streams.kinds import RetrainStatus
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings, Writer
+from streams.lake.writer import LakeWriter
+from streams.log.append import Writer
 from streams.log.read import read as read_log
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES, Topic
 from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
@@ -50,7 +53,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def put(var: Path, topic: Topic, events: list[Event]) -> None:
-    lake.Writer(var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, list(range(len(events))), events))
+    LakeWriter(var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, list(range(len(events))), events))
 
 
 def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainRequested:

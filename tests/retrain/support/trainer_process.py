@@ -8,7 +8,7 @@ from pathlib import Path
 
 from retrain.settings import RetrainSettings
 from retrain.trainer import Trainer, TrainerPaths
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 
 def main() -> None:

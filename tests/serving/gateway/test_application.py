@@ -13,7 +13,7 @@ import aiohttp
 import openai
 import pytest
 
-from streams.events import Arm
+from streams.kinds import Arm
 from tests.serving.support.fake_engine import FINGERPRINT
 from tests.serving.support.scene import BODY, NEW, NEW_DIGEST, OLD, OLD_DIGEST, SIGNER, Scene
 

@@ -18,7 +18,8 @@ import uvloop
 from deploy.roles.gateway import tls_context
 from serving.gateway.engines.ejection import Ejection
 from serving.gateway.http.connection import Connection
-from streams.events import Arm, InferenceServed
+from streams.events import InferenceServed
+from streams.kinds import Arm
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.raw_engine import RawEngine, Script, Visit, always, chunked, saying, whole
 from tests.serving.support.scene import BODY, NEW, NEW_DIGEST, OLD, OLD_DIGEST, Scene

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from streams.events import Arm, InferenceServed
+from streams.events import InferenceServed
+from streams.kinds import Arm
 from tests.serving.support.scene import BODY, NEW, NEW_DIGEST, OLD, OLD_DIGEST, Scene
 
 

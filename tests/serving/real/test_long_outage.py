@@ -20,7 +20,7 @@ from kafka.errors import KafkaError
 from deploy.demo.stack import counter
 from deploy.stack import ports
 from streams.events import ReplicaAttested
-from streams.log.read import Writer
+from streams.log.append import Writer
 from streams.topics import ATTESTATIONS
 from tests.serving.real.test_outage import VERSION, OutageStack, until
 

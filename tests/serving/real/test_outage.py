@@ -23,7 +23,8 @@ from deploy.stack.kafka import EmbeddedKafka
 from deploy.stack.settings import cache_folder
 from deploy.stack.topics import create_topics
 from streams.events import InferenceServed, ReplicaAttested, RouteWritten
-from streams.log.read import Writer, read
+from streams.log.append import Writer
+from streams.log.read import read
 from streams.topics import ATTESTATIONS, INFERENCE, ROUTES
 from tests.bench.serving.load import Sample, request, run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving.replica.adapters import Adapters, Unfit, check, rank
-from serving.routes.slots import Wanted
+from serving.routes.slots import WantedVersion
 from streams.identity import adapter_path
 from tests.serving.support.adapter_files import BASE, LAYER, store, weights, write
 
@@ -21,9 +21,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "adapters"
 
 
-def stored(root: Path, text: str = "one", r: int = 8) -> tuple[Wanted, Path]:
+def stored(root: Path, text: str = "one", r: int = 8) -> tuple[WantedVersion, Path]:
     version, digest = store(root, text, r=r)
-    return Wanted("support", version, digest), adapter_path(root, "support", digest)
+    return WantedVersion("support", version, digest), adapter_path(root, "support", digest)
 
 
 def test_whole_right_and_harmless_is_taken(root: Path) -> None:
@@ -112,7 +112,7 @@ def test_unchanged_bytes_are_not_read_again(root: Path, monkeypatch: pytest.Monk
 def test_a_version_of_another_digest_is_refused(root: Path) -> None:
     each, _ = stored(root)
     with pytest.raises(Unfit, match="do not belong together"):
-        Adapters(root, BASE, 16).verified(Wanted("support", "support-000000000000", each.digest))
+        Adapters(root, BASE, 16).verified(WantedVersion("support", "support-000000000000", each.digest))
 
 
 @pytest.mark.parametrize(

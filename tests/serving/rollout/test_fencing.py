@@ -21,9 +21,12 @@ from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from streams import ledger
-from streams.events import Event, ReplicaAttested, RetrainReported, RetrainStatus, RouteWritten
+from streams.events import Event, ReplicaAttested, RetrainReported, RouteWritten
 from streams.identity import version_name
-from streams.log.read import KafkaSettings, Writer, read
+from streams.kinds import RetrainStatus
+from streams.log.append import Writer
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.topics import ATTESTATIONS, RESULTS, ROUTES, SCORES, Topic
 from tests.serving.support.controller_process import SETTINGS
 from tests.serving.support.rollout_world import RolloutWorld

@@ -7,8 +7,10 @@ import pytest
 
 from serving.rollout import operations
 from serving.rollout.changes import EngineLimits
-from streams.events import RetrainReported, RetrainStatus, RouteWritten
-from streams.log.read import KafkaSettings
+from streams.events import RetrainReported, RouteWritten
+from streams.kinds import RetrainStatus
+from streams.log.settings import KafkaSettings
+from streams.routes import in_force
 from streams.topics import RESULTS, ROUTES
 from tests.serving.support.fake_log import AdminLog, route
 
@@ -32,7 +34,7 @@ def faster(log: AdminLog, times: int = 1, **changes: object) -> None:
         if left[0] > 0:
             left[0] -= 1
             theirs = {"generation": ours.generation, "cause": "theirs", "by": "controller", **changes}
-            log.put(ROUTES, msgspec.structs.replace(operations.in_force(log.routes)["support"], **theirs))
+            log.put(ROUTES, msgspec.structs.replace(in_force(log.routes)["support"], **theirs))
 
     log.before_route = write
 

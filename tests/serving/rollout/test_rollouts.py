@@ -13,9 +13,11 @@ from serving.rollout.runner import Rollouts
 from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
-from streams.events import Event, RetrainStatus, RouteWritten
+from streams.events import Event, RouteWritten
 from streams.identity import adapter_path
-from streams.log.read import KafkaSettings, Record
+from streams.kinds import RetrainStatus
+from streams.log.read import Record
+from streams.log.settings import KafkaSettings
 from streams.topics import Topic
 from tests.serving.support.adapter_files import store
 from tests.serving.support.rollout_world import (

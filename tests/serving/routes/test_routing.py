@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.routes.routing import NoReplica, RouteTable, UnknownAlias, is_canary, pick, served
-from streams.events import Arm, ReplicaAttested, RouteWritten
+from streams.events import ReplicaAttested, RouteWritten
+from streams.kinds import Arm
 
 OLD, NEW = "support-aaaaaaaaaaaa", "support-bbbbbbbbbbbb"
 DIGESTS = {OLD: "a" * 64, NEW: "b" * 64}

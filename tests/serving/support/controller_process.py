@@ -9,7 +9,7 @@ from pathlib import Path
 from serving.rollout.controller import Controller
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 SETTINGS = ControllerSettings(canary_requests=6, poll_s=0.02, max_loras=1_000)  # other tests have aliases too
 

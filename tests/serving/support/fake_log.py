@@ -8,7 +8,8 @@ from typing import Any, Self, TypeVar
 import pytest
 
 from streams.events import DecisionRecorded, Event, RouteWritten
-from streams.log.read import KafkaSettings, Record
+from streams.log.read import Record
+from streams.log.settings import KafkaSettings
 from streams.topics import LEDGER, ROUTES, Topic
 
 E = TypeVar("E", bound=Event)

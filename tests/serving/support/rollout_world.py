@@ -15,24 +15,16 @@ from monitor.rows import ScoreRows
 from serving.rollout.changes import Change, Named, Pause, Promote, Rollback, Shadow
 from serving.rollout.guard import verdict
 from serving.rollout.machine import attested
-from serving.rollout.operations import in_force
 from serving.rollout.runner import Rollouts
 from serving.rollout.state import RolloutState, RolloutStep
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings
 from streams import codec
-from streams.events import (
-    Arm,
-    DecisionRecorded,
-    Event,
-    ReplicaAttested,
-    RetrainReported,
-    RetrainStatus,
-    RouteWritten,
-    ScoreBatch,
-)
+from streams.events import DecisionRecorded, Event, ReplicaAttested, RetrainReported, RouteWritten, ScoreBatch
 from streams.identity import version_name
+from streams.kinds import Arm, RetrainStatus
 from streams.log.read import Record
+from streams.routes import in_force
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, ROUTES, Topic
 
 ALIAS = "support"

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from streams import codec
 from streams.events import DeadLetter, InferenceServed, ScoreBatch
-from streams.ingest.agent import Ingest, by_partition
+from streams.ingest.agent import IngestAgent, by_partition
 from streams.ingest.prepare import GIVEN, SERVED
 from streams.lake.profiles import load
-from streams.lake.whylogs_format import count
 from streams.log.read import Raw
 from streams.topics import FEEDBACK_DLQ, INFERENCE_DLQ, SCORES
-from tests.streams.support.fakes import Died, FakeLog, raws
+from tests.streams.support.fakes import Died, FakeLog, raws, take_in
 from tests.streams.support.oracle import files
+from tests.streams.support.profile_counts import count
 from tests.streams.support.traffic import feedback, served, small
 
 EVENTS = [served("support", i) for i in range(120)]
@@ -24,13 +24,13 @@ LOG = raws([*EVENTS[:50], b"poison", *EVENTS[40:80], EVENTS[3], *EVENTS[80:]])
 DUPLICATES = 11
 
 
-def ingest(log: FakeLog, root: Path, **changes: object) -> Ingest[InferenceServed]:
+def ingest(log: FakeLog, root: Path, **changes: object) -> IngestAgent[InferenceServed]:
     plan = small(root, "test", recent_offsets=1_000, block_offsets=40, profile_flush_s=0.001, **changes)
 
     def tail(partition: int, first: int, end: int) -> Sequence[Raw]:
         return LOG[first:end]
 
-    return Ingest(SERVED, plan, log, tail)
+    return IngestAgent(SERVED, plan, log, tail)
 
 
 async def taken(log: FakeLog, root: Path, edges: Sequence[int], died_at: Sequence[int] = ()) -> None:
@@ -40,7 +40,7 @@ async def taken(log: FakeLog, root: Path, edges: Sequence[int], died_at: Sequenc
     while number < len(bounds) - 1:
         log.dies_at = len(log.calls) if number in deaths else None
         try:
-            await worker.take(LOG[bounds[number] : bounds[number + 1]])
+            await take_in(worker, LOG[bounds[number] : bounds[number + 1]])
             number += 1
         except Died:
             deaths.remove(number)
@@ -80,8 +80,8 @@ async def test_wherever_it_dies_what_is_left_behind_is_the_same(
 
 async def test_a_restarted_worker_knows_what_came_before(tmp_path: Path) -> None:
     log = FakeLog()
-    await ingest(log, tmp_path).take(LOG[:50])
-    await ingest(log, tmp_path).take(LOG[50:])
+    await take_in(ingest(log, tmp_path), LOG[:50])
+    await take_in(ingest(log, tmp_path), LOG[50:])
     assert scored(log) == [event.id for event in EVENTS]
 
 
@@ -89,7 +89,7 @@ async def test_taking_again_changes_nothing(tmp_path: Path) -> None:
     log = FakeLog()
     worker = ingest(log, tmp_path)
     for _ in range(3):
-        await worker.take(LOG)
+        await take_in(worker, LOG)
     await worker.close()
     assert scored(log) == [event.id for event in EVENTS]
     assert profiled(tmp_path) == len(EVENTS)
@@ -98,7 +98,7 @@ async def test_taking_again_changes_nothing(tmp_path: Path) -> None:
 async def test_scores_are_confirmed_after_the_rows_are_on_disk(tmp_path: Path) -> None:
     log = FakeLog(dies_at=0)
     with pytest.raises(Died):
-        await ingest(log, tmp_path).take(LOG)
+        await take_in(ingest(log, tmp_path), LOG)
     assert sum(map(len, files(tmp_path / "lake").values())) > 0
     assert log.records == []
 
@@ -106,8 +106,8 @@ async def test_scores_are_confirmed_after_the_rows_are_on_disk(tmp_path: Path) -
 async def test_feedback_is_taken_the_same_way(tmp_path: Path) -> None:
     log = FakeLog()
     labels = [feedback(event, i % 2 == 0) for i, event in enumerate(EVENTS[:20])]
-    worker = Ingest(GIVEN, small(tmp_path, "test"), log, lambda partition, first, end: [])
-    await worker.take(raws([*labels, *labels[:5], b"{"]))
+    worker = IngestAgent(GIVEN, small(tmp_path, "test"), log, lambda partition, first, end: [])
+    await take_in(worker, raws([*labels, *labels[:5], b"{"]))
     (scores,) = [codec.decode(ScoreBatch, record.value) for record in log.of(SCORES)]
     assert scores.rows.correct == [i % 2 == 0 for i in range(20)]
     assert len(log.of(FEEDBACK_DLQ)) == 1
@@ -123,8 +123,8 @@ def test_records_of_a_partition_come_in_order_and_once(places: list[tuple[int, i
 
 async def test_profiles_of_a_partition_in_which_nothing_more_comes_are_written(tmp_path: Path) -> None:
     lasting = small(tmp_path, "test", recent_offsets=1_000, block_offsets=40, profile_flush_s=1_000.0)
-    died, successor = (Ingest(SERVED, lasting, FakeLog(), lambda partition, first, end: []) for _ in range(2))
-    await died.take(LOG)
+    died, successor = (IngestAgent(SERVED, lasting, FakeLog(), lambda partition, first, end: []) for _ in range(2))
+    await take_in(died, LOG)
     await successor.write_profiles([0])
     assert profiled(tmp_path) == len(EVENTS)
     await died.write_profiles([0])  # it only froze

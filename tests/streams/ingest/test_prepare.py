@@ -12,7 +12,7 @@ from monitor.describe.descriptors import NAMES, Describer
 from monitor.describe.patterns import Forbidden
 from streams import codec
 from streams.events import ScoreBatch
-from streams.ingest.duplicates import Recent
+from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import GIVEN, SERVED, Prepared, prepare, sift
 from tests.streams.support.fakes import raws
 from tests.streams.support.traffic import feedback, served
@@ -29,7 +29,7 @@ def changed(**fields: object) -> bytes:
 
 
 def test_each_alias_gets_one_batch_that_covers_all_offsets() -> None:
-    prepared = prepare(SERVED, Recent(100), raws([*EVENTS, served("billing", 9)], partition=2, first=40))
+    prepared = prepare(SERVED, RecentIds(100), raws([*EVENTS, served("billing", 9)], partition=2, first=40))
     support, billing = scores(prepared)
     assert (support.alias, support.partition, support.first_offset, support.last_offset) == ("support", 2, 40, 46)
     assert support.rows.offsets == list(range(40, 46))
@@ -40,14 +40,14 @@ def test_each_alias_gets_one_batch_that_covers_all_offsets() -> None:
 
 def test_the_operators_patterns_reach_the_judge() -> None:
     source = replace(SERVED, describe=Describer(Forbidden({"parcel": r"\bparcel\b"})))
-    (batch,) = scores(prepare(source, Recent(100), raws(EVENTS)))
+    (batch,) = scores(prepare(source, RecentIds(100), raws(EVENTS)))
     assert batch.descriptor_names == [*NAMES, "output_policy_parcel"]
     assert [row[-1] for row in batch.rows.descriptors] == [float(event.output == "parcel") for event in EVENTS]
     assert {row[-1] for row in batch.rows.descriptors} == {0.0, 1.0}
 
 
 def test_rows_say_what_the_events_say() -> None:
-    rows = scores(prepare(SERVED, Recent(100), raws(EVENTS)))[0].rows
+    rows = scores(prepare(SERVED, RecentIds(100), raws(EVENTS)))[0].rows
     assert rows.ids == [event.id for event in EVENTS]
     assert rows.clients == [event.client for event in EVENTS]
     assert rows.latency_ms == [event.latency_ms for event in EVENTS]
@@ -56,13 +56,13 @@ def test_rows_say_what_the_events_say() -> None:
 
 
 def test_feedback_is_about_the_reply() -> None:
-    rows = scores(prepare(GIVEN, Recent(100), raws([feedback(EVENTS[0], True), feedback(EVENTS[1], None)])))[0].rows
+    rows = scores(prepare(GIVEN, RecentIds(100), raws([feedback(EVENTS[0], True), feedback(EVENTS[1], None)])))[0].rows
     assert rows.ids == [EVENTS[0].id, EVENTS[1].id]
     assert rows.correct == [True, None]
 
 
 def test_duplicates_are_dropped_and_counted() -> None:
-    prepared = prepare(SERVED, Recent(100), raws([*EVENTS, EVENTS[2]]))
+    prepared = prepare(SERVED, RecentIds(100), raws([*EVENTS, EVENTS[2]]))
     assert (prepared.events, prepared.duplicates) == (6, 1)
     assert prepared.last_offset == 6
 
@@ -94,7 +94,7 @@ def test_duplicates_are_dropped_and_counted() -> None:
 )
 def test_poison_becomes_a_letter_and_the_others_live(value: bytes | None, reason: str | None) -> None:
     events = [EVENTS[1], value, EVENTS[2]]
-    prepared = prepare(SERVED, Recent(100), raws(events, partition=3, first=10))
+    prepared = prepare(SERVED, RecentIds(100), raws(events, partition=3, first=10))
     assert set(prepared.built.rows.ids) >= {EVENTS[1].id, EVENTS[2].id}
     if reason is None:
         assert (prepared.events, prepared.letters) == (3, [])
@@ -107,12 +107,12 @@ def test_poison_becomes_a_letter_and_the_others_live(value: bytes | None, reason
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=5))
 def test_no_bytes_make_it_fail(values: list[bytes]) -> None:
-    prepared = prepare(GIVEN, Recent(100), raws([*values, feedback(EVENTS[0], True)]))
+    prepared = prepare(GIVEN, RecentIds(100), raws([*values, feedback(EVENTS[0], True)]))
     assert len(prepared.letters) + prepared.events + prepared.duplicates == len(values) + 1
 
 
 def test_preparing_again_gives_the_same() -> None:
-    recent, taken = Recent(100), raws([*EVENTS, b"?", EVENTS[0]])
+    recent, taken = RecentIds(100), raws([*EVENTS, b"?", EVENTS[0]])
     first, second = prepare(SERVED, recent, taken), prepare(SERVED, recent, taken)
     assert first.built.scores == second.built.scores
     assert first.built.table == second.built.table
@@ -128,9 +128,9 @@ def test_sift_finds_exactly_the_poison(items: list[int]) -> None:
 
 def test_many_rows_are_several_records_that_cover_every_offset_once(monkeypatch: pytest.MonkeyPatch) -> None:
     log = raws([*(served("support", i) for i in range(25)), b"poison"], first=7)
-    (whole,) = prepare(SERVED, Recent(10), log).built.scores
+    (whole,) = prepare(SERVED, RecentIds(10), log).built.scores
     monkeypatch.setattr("streams.ingest.prepare.MOST_ROWS", 10)
-    parts = [codec.decode(ScoreBatch, each.value) for each in prepare(SERVED, Recent(10), log).built.scores]
+    parts = [codec.decode(ScoreBatch, each.value) for each in prepare(SERVED, RecentIds(10), log).built.scores]
     assert [(each.first_offset, each.last_offset) for each in parts] == [(7, 16), (17, 26), (27, 32)]
     ids = [id for each in parts for id in each.rows.ids]
     assert ids == codec.decode(ScoreBatch, whole.value).rows.ids

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.journal.frames import HEAD, LARGEST, Record, bodies, frame, pack, torn, unpack
+from streams.journal.frames import HEAD, LARGEST, JournalRecord, bodies, frame, pack, torn, unpack
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 RECORDS = st.builds(
-    Record,
+    JournalRecord,
     topic=TEXT,
     key=st.binary(max_size=50),
     value=st.binary(max_size=200),
@@ -18,19 +18,19 @@ RECORDS = st.builds(
 )
 
 
-def read(data: bytes) -> list[Record]:
+def read(data: bytes) -> list[JournalRecord]:
     return [unpack(body) for body, _ in bodies(data)]
 
 
 @given(st.lists(RECORDS, max_size=8))
-def test_records_come_back_as_they_were(records: list[Record]) -> None:
+def test_records_come_back_as_they_were(records: list[JournalRecord]) -> None:
     data = b"".join(map(pack, records))
     assert read(data) == records
     assert [end for _, end in bodies(data)][-1:] == ([len(data)] if records else [])
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
-def test_half_a_record_is_none(records: list[Record], data: st.DataObject) -> None:
+def test_half_a_record_is_none(records: list[JournalRecord], data: st.DataObject) -> None:
     whole, last = b"".join(map(pack, records[:-1])), pack(records[-1])
     cut = data.draw(st.integers(0, len(last) - 1))
     assert read(whole + last[:cut]) == records[:-1]
@@ -38,7 +38,7 @@ def test_half_a_record_is_none(records: list[Record], data: st.DataObject) -> No
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
-def test_a_changed_bit_is_noticed(records: list[Record], data: st.DataObject) -> None:
+def test_a_changed_bit_is_noticed(records: list[JournalRecord], data: st.DataObject) -> None:
     packed = bytearray(b"".join(map(pack, records)))
     bit = data.draw(st.integers(0, 8 * len(packed) - 1))
     packed[bit // 8] ^= 1 << bit % 8

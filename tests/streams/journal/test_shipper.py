@@ -21,11 +21,12 @@ from streams.events import FeedbackGiven
 from streams.journal import cursor, metrics, status
 from streams.journal.cursor import Cursor, CursorFile, moved
 from streams.journal.reader import waiting_bytes
-from streams.journal.segments import SHIPPER, Place, locked
+from streams.journal.segments import SHIPPER, JournalPosition, locked
 from streams.journal.shipper import PLENTY_BYTES, Shipper, ShipperSettings
 from streams.journal.writer import Journal, JournalSettings
-from streams.log.read import KafkaSettings, read
-from streams.log.rejects import Kept
+from streams.log.read import read
+from streams.log.rejects import RejectedRecord
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK
 from tests.streams.support.journaled import Broker, event, journal, numbers, publish, running, segments, until, waiting
 
@@ -46,7 +47,7 @@ for number in range(1_000_000):
 SHIP = """
 import sys, threading
 from pathlib import Path
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.journal.shipper import Shipper, ShipperSettings
 settings = ShipperSettings(batch_records=100, linger_s=0.0)
 Shipper(KafkaSettings(sys.argv[1]), Path(sys.argv[2]), "test", settings).run(threading.Event())
@@ -171,7 +172,7 @@ def test_what_is_hopeless_is_counted_and_holds_nobody_up(
     kept = [each for each in logs if each["event"].startswith("record kept aside")]
     assert [each["topic"] for each in kept] == [FEEDBACK.name] * 3
     assert {Path(each["path"]).parent for each in kept} == {tmp_path / "aside"}
-    found = [msgspec.json.decode(Path(each["path"]).read_bytes(), type=Kept) for each in kept]
+    found = [msgspec.json.decode(Path(each["path"]).read_bytes(), type=RejectedRecord) for each in kept]
     assert len({each.value for each in found}) == 3
 
 
@@ -280,7 +281,7 @@ def test_a_full_disk_neither_stops_nor_repeats_anything(
 
     with capture_logs() as logs, running(shipping):
         until(lambda: (tmp_path / "status.json").exists())
-        monkeypatch.setattr("streams.journal.shipper.TELL_S", 0.0)
+        monkeypatch.setattr("streams.journal.shipper.REPORT_S", 0.0)
         monkeypatch.setattr(CursorFile, "write", full)
         monkeypatch.setattr(status, "write", full)
         publish(ours, range(40))
@@ -324,7 +325,7 @@ def test_a_disk_that_cannot_be_read_is_tried_again(
 def test_the_status_file_tells_of_trouble_and_of_its_end(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.journal.shipper.TELL_S", 0.0)
+    monkeypatch.setattr("streams.journal.shipper.REPORT_S", 0.0)
     assert status.read(tmp_path) is None
     broker.away = True
     ours, shipping = journal(tmp_path), shipper(tmp_path, broker)
@@ -350,14 +351,14 @@ def value(counter: object, *labels: str) -> float:
 
 
 def test_counters_go_on_when_shippers_restart_and_never_go_back(tmp_path: Path) -> None:
-    topic, file, shown = "metrics.test", CursorFile(tmp_path), metrics.Shipped(tmp_path)
+    topic, file, shown = "metrics.test", CursorFile(tmp_path), metrics.ShipperMetrics(tmp_path)
     damaged = value(metrics.DAMAGED)
     shown.show()
-    file.write(first := moved(Cursor(), Place(1, 10), {topic: 5}, {(topic, "too_large"): 1}, 100))
+    file.write(first := moved(Cursor(), JournalPosition(1, 10), {topic: 5}, {(topic, "too_large"): 1}, 100))
     shown.show()
     shown.show()
     assert (value(metrics.PUBLISHED, topic), value(metrics.DROPPED, topic, "too_large")) == (5, 1)
-    file.write(moved(first, Place(2, 0), {topic: 2}))
+    file.write(moved(first, JournalPosition(2, 0), {topic: 2}))
     shown.show()
     assert value(metrics.PUBLISHED, topic) == 7
     assert value(metrics.DAMAGED) - damaged == 100
@@ -367,22 +368,22 @@ def test_counters_go_on_when_shippers_restart_and_never_go_back(tmp_path: Path) 
     (tmp_path / "cursor").write_bytes(whole)
     shown.show()
     assert value(metrics.PUBLISHED, topic) == 7
-    file.write(moved(Cursor(), Place(1, 10), {topic: 1}))  # a power cut took the old one
+    file.write(moved(Cursor(), JournalPosition(1, 10), {topic: 1}))  # a power cut took the old one
     shown.show()
     assert value(metrics.PUBLISHED, topic) == 7
-    file.write(moved(Cursor(), Place(1, 20), {topic: 3}))
+    file.write(moved(Cursor(), JournalPosition(1, 20), {topic: 3}))
     shown.show()
     assert value(metrics.PUBLISHED, topic) == 9
     file.close()
 
 
 def test_what_waits_is_shown(tmp_path: Path) -> None:
-    shown = metrics.Shipped(tmp_path / "not there yet")
+    shown = metrics.ShipperMetrics(tmp_path / "not there yet")
     shown.show()
     assert value(metrics.SPOOL_BYTES) == 0
     ours = journal(tmp_path)
     publish(ours, range(3))
-    metrics.Shipped(tmp_path).show()
+    metrics.ShipperMetrics(tmp_path).show()
     assert value(metrics.SPOOL_BYTES) == ours.size_bytes > 0
     ours.close()
 
@@ -418,8 +419,8 @@ def test_kills_of_writer_and_shipper_lose_nothing_and_repeat_only_what_no_cursor
     covered = []
     for _ in range(4):
         ships = process(SHIP, kafka.bootstrap, tmp_path)
-        before = cursor.read(tmp_path).place
-        until(lambda before=before: cursor.read(tmp_path).place > before)  # type: ignore[misc]
+        before = cursor.read(tmp_path).position
+        until(lambda before=before: cursor.read(tmp_path).position > before)  # type: ignore[misc]
         time.sleep(0.05)
         ships.kill()
         ships.wait()

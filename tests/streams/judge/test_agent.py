@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from streams import codec
 from streams.events import AlarmRaised, Event, ScoreBatch
-from streams.judge.agent import Judging
-from streams.judge.ordering import Ordering, told_by
+from streams.judge.agent import JudgeAgent
+from streams.judge.ordering import Ordering, decode_scores
 from streams.log.chunks import Chunk
 from streams.log.read import Raw
 from streams.topics import ALARMS, LEDGER, REQUESTS, SCORES, SCORES_DLQ, STATE, WINDOWS
@@ -23,9 +23,9 @@ RECORDS = records()
 CALM = 3  # records at once
 
 
-def judging(log: FakeLog, told: list[AlarmRaised] | None = None) -> Judging:
+def judging(log: FakeLog, told: list[AlarmRaised] | None = None) -> JudgeAgent:
     heard = told if told is not None else []
-    return Judging(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, heard.append)
+    return JudgeAgent(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, heard.append)
 
 
 async def lived(log: FakeLog, size: int) -> int:
@@ -107,7 +107,7 @@ async def test_what_waits_for_its_turn_is_not_acknowledged() -> None:
     assert await worker.take(passed) == [*waiting, *passed]
 
 
-async def test_what_one_desk_took_is_never_settled_at_another() -> None:
+async def test_chunks_are_acknowledged_through_no_other_state_than_the_one_that_took_them() -> None:
     worker = judging(FakeLog())
     assert await worker.take(chunks(RECORDS[:2])) == []
     worker.forget()  # the partition was taken away, and came back
@@ -117,8 +117,10 @@ async def test_what_one_desk_took_is_never_settled_at_another() -> None:
 
 async def test_one_row_that_waits_does_not_end_the_reading_of_what_it_waits_for() -> None:
     log, room = FakeLog(), 8
-    worker = Judging(RULES, log, lambda partition: [], lambda alias: False, print, Ordering(room=room))
-    scored = [(name, raw) for name, raw in RECORDS if name == SCORES.name and isinstance(told_by(raw), ScoreBatch)]
+    worker = JudgeAgent(RULES, log, lambda partition: [], lambda alias: False, print, Ordering(room=room))
+    scored = [
+        (name, raw) for name, raw in RECORDS if name == SCORES.name and isinstance(decode_scores(raw), ScoreBatch)
+    ]
     hand: list[Chunk] = []
     for record in scored:  # of which nobody says that all partitions have passed it
         hand += chunks([record])
@@ -128,7 +130,7 @@ async def test_one_row_that_waits_does_not_end_the_reading_of_what_it_waits_for(
     assert 0 < len(hand) < len(scored)
 
 
-async def test_what_is_settled_is_told_though_another_partition_fails() -> None:
+async def test_finished_chunks_are_handed_out_though_another_partition_fails() -> None:
     log = FakeLog()
     worker, fails = judging(log), [True]
 

@@ -13,8 +13,8 @@ from monitor.signals.gaps import Gap
 from monitor.watch.version import Raised
 from streams import codec
 from streams.events import WindowClosed
-from streams.judge.agent import Judging
-from streams.judge.alias_gauges import UNUSED_MS, Board
+from streams.judge.agent import JudgeAgent
+from streams.judge.alias_gauges import UNUSED_MS, AliasGauges
 from streams.judge.memory import JudgeRecord, start
 from streams.log.read import Raw
 from streams.topics import SCORES, STATE
@@ -42,11 +42,11 @@ def series(version: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def clean() -> None:
-    Board(RULES.monitor).take_away([ALIAS])
+    AliasGauges(RULES.monitor).take_away([ALIAS])
 
 
-def judging(log: FakeLog) -> Judging:
-    return Judging(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, lambda alarm: None)
+def judging(log: FakeLog) -> JudgeAgent:
+    return JudgeAgent(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, lambda alarm: None)
 
 
 async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
@@ -55,7 +55,7 @@ async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
     assert value("alarm_open", kind="quality") == 0.0
     assert value("alarm_onset_seconds", kind="quality") is None
     await worker.take(chunks(taken[ALARMED - 6 : ALARMED]))
-    (raised,) = worker.desks[0].shelf.get(ALIAS).judge.watches[VERSION].raised.values()
+    (raised,) = worker.partitions[0].store.get(ALIAS).judge.watches[VERSION].raised.values()
     assert value("alarm_open", kind="quality") == 1.0
     assert value("alarm_open", kind="drift") == 0.0
     assert value("alarm_onset_seconds", kind="quality") == raised.onset_ms / 1_000
@@ -68,7 +68,7 @@ async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
 
 def test_an_open_alarm_hides_no_other_of_its_kind() -> None:
     """Refusals that somebody looks into already, and then private data: that is a page of its own."""
-    board, (memory, _) = Board(RULES.monitor), lived()
+    board, (memory, _) = AliasGauges(RULES.monitor), lived()
     watch, raised = memory.judge.watches[VERSION], {}
     for about, onset_ms, harm in (("refusal", 1_000, 0.5), ("output_pii", 2_000, 0.1)):
         raised[f"safety/{about}"] = Raised(onset_ms, onset_ms, kind="safety", about=about, harm=harm)
@@ -101,7 +101,7 @@ async def test_a_worker_that_takes_a_partition_over_shows_what_is_open_at_once()
 
 
 async def test_a_worker_whose_partition_went_while_it_wrote_shows_nothing() -> None:
-    worker: Judging
+    worker: JudgeAgent
 
     def rebalanced() -> None:
         worker.forget()
@@ -136,7 +136,7 @@ def served_by(memory: JudgeRecord, version: str) -> JudgeRecord:
 
 
 def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
-    board, (memory, _) = Board(RULES.monitor), lived()
+    board, (memory, _) = AliasGauges(RULES.monitor), lived()
     board.show(memory, [window(VERSION, 1_000)])
     assert value("accuracy_ratio") == 0.9
     assert value("evidence_ratio", detector="quality") is not None
@@ -148,7 +148,7 @@ def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
 
 
 def test_a_candidate_is_shown_while_it_answers() -> None:
-    board, (memory, _) = Board(RULES.monitor), lived()
+    board, (memory, _) = AliasGauges(RULES.monitor), lived()
     board.show(memory, [window(VERSION, 1_000), window("support-canary", 1_000)])
     assert value("accuracy_ratio", "support-canary") == 0.9
     assert value("alarm_open", "support-canary", kind="quality") is None
@@ -158,7 +158,7 @@ def test_a_candidate_is_shown_while_it_answers() -> None:
 
 def test_an_estimate_that_was_withdrawn_is_shown_no_longer() -> None:
     """A minute without requests withdraws nothing."""
-    board, (memory, _) = Board(RULES.monitor), lived()
+    board, (memory, _) = AliasGauges(RULES.monitor), lived()
     board.show(memory, [window(VERSION, 1_000)])
     board.show(memory, [replace(window(VERSION, 2_000, requests=0), estimated_accuracy=None)])
     assert value("estimated_accuracy_ratio") == 0.5
@@ -168,7 +168,7 @@ def test_an_estimate_that_was_withdrawn_is_shown_no_longer() -> None:
 
 def test_a_group_that_cannot_be_compared_any_more_is_shown_no_longer() -> None:
     """As after an operator accepted what is normal now: all groups begin again."""
-    board, (memory, _) = Board(RULES.monitor), lived()
+    board, (memory, _) = AliasGauges(RULES.monitor), lived()
     gaps = [
         Gap(key="language", value=each, measure="quality", pairs=40, mean=0.2, low=0.1, high=0.3, raised=True)
         for each in ("de", "fr")
@@ -186,7 +186,7 @@ def test_a_group_that_cannot_be_compared_any_more_is_shown_no_longer() -> None:
 
 
 def test_labels_that_are_missing_are_shown_until_the_partition_goes() -> None:
-    board, (memory, _) = Board(replace_settings(RULES.monitor, min_reference_labels=10_000)), lived()
+    board, (memory, _) = AliasGauges(replace_settings(RULES.monitor, min_reference_labels=10_000)), lived()
     board.show(memory)
     labelled = memory.judge.watches[VERSION].labels
     shown = prometheus_client.REGISTRY.get_sample_value("homeostat_labels_wanted", {"alias": ALIAS})
@@ -196,7 +196,7 @@ def test_labels_that_are_missing_are_shown_until_the_partition_goes() -> None:
 
 
 def test_an_alias_without_a_champion_shows_nothing() -> None:
-    board = Board(RULES.monitor)
+    board = AliasGauges(RULES.monitor)
     board.show(start(ALIAS))
     assert series(VERSION) == []
     assert AliasState(alias=ALIAS).champion == ""

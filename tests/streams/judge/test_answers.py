@@ -7,10 +7,11 @@ import pytest
 
 from monitor.operator_answer import Answer, Verb
 from streams import codec
-from streams.events import AlarmAnswered, AlarmCleared, AlarmKind, AlarmRaised, DecisionKind, DecisionRecorded, Event
-from streams.judge.agent import Judging
-from streams.judge.memory import ANSWERED_KEPT, JudgeRecord, shelf, start
-from streams.judge.step import Effects, Place, step
+from streams.events import AlarmAnswered, AlarmCleared, AlarmRaised, DecisionRecorded, Event
+from streams.judge.agent import JudgeAgent
+from streams.judge.memory import ANSWERED_KEPT, JudgeRecord, read_store, start
+from streams.judge.step import Effects, LogPosition, step
+from streams.kinds import AlarmKind, DecisionKind
 from streams.log.read import Raw
 from streams.topics import ALARMS, LEDGER, SCORES, STATE
 from tests.streams.support import scenario
@@ -88,8 +89,8 @@ def test_an_answer_is_recorded_with_what_derives_it_again() -> None:
 
 def test_an_answer_is_taken_once() -> None:
     memory, _ = lived(said())
-    assert step(RULES, memory, said(), Place(SCORES.name, 0, 99, 1)) == (memory, Effects())
-    again, effects = step(RULES, memory, said(id="said-2"), Place(SCORES.name, 0, 0, 1))
+    assert step(RULES, memory, said(), LogPosition(SCORES.name, 0, 99, 1)) == (memory, Effects())
+    again, effects = step(RULES, memory, said(id="said-2"), LogPosition(SCORES.name, 0, 0, 1))
     assert len(effects.cleared) == 1
     assert again.age > memory.age
 
@@ -97,12 +98,12 @@ def test_an_answer_is_taken_once() -> None:
 def test_what_was_answered_is_remembered_within_bounds() -> None:
     memory = start("support")
     for k in range(3 * ANSWERED_KEPT):
-        memory, _ = step(RULES, memory, said(id=f"said-{k}"), Place(SCORES.name, 0, k, 1))
+        memory, _ = step(RULES, memory, said(id=f"said-{k}"), LogPosition(SCORES.name, 0, k, 1))
     assert len(memory.answered) == ANSWERED_KEPT
 
 
-def judging(log: FakeLog) -> Judging:
-    return Judging(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, lambda alarm: None)
+def judging(log: FakeLog) -> JudgeAgent:
+    return JudgeAgent(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, lambda alarm: None)
 
 
 async def survived(log: FakeLog, taken: list[tuple[str, Raw]], size: int) -> int:
@@ -131,7 +132,7 @@ async def test_where_the_worker_dies_changes_nothing_of_an_answer(dies_at: int) 
 
 
 def memory_of(log: FakeLog) -> JudgeRecord:
-    return shelf(0, log.raws(STATE)).records["support"]
+    return read_store(0, log.raws(STATE)).records["support"]
 
 
 async def test_a_memory_that_took_an_answer_wins_over_the_one_before_it() -> None:

@@ -12,9 +12,9 @@ from monitor.judge import Batch, update
 from monitor.settings import EVENT_BYTES, PATTERN_BYTES, STATE_BYTES, MonitorSettings
 from streams import codec
 from streams.events import InferenceServed, Message, ScoreBatch
-from streams.ingest.duplicates import Recent
+from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import SERVED, prepare
-from streams.judge.memory import JudgeRecord, pack, shelf, start, unpack
+from streams.judge.memory import JudgeRecord, pack, read_store, start, unpack
 from streams.topics import STATE
 from tests.streams.support.fakes import FakeLog, raws
 from tests.streams.support.traffic import served
@@ -27,7 +27,7 @@ def grown(events: int, version: str = "", memory: JudgeRecord | None = None) -> 
     memory = memory or start("support")
     done = memory.offsets.get("monitor.scores/0", 0)
     prepared = prepare(
-        SERVED, Recent(10), raws([served("support", done + i, version=version) for i in range(events)], 0, done)
+        SERVED, RecentIds(10), raws([served("support", done + i, version=version) for i in range(events)], 0, done)
     )
     scores = codec.decode(ScoreBatch, prepared.built.scores[0].value)
     state, _ = update(SETTINGS, memory.judge, batch_of(scores))
@@ -48,8 +48,8 @@ def batch_of(scores: ScoreBatch) -> Batch:
 
 async def test_what_was_put_is_there_again() -> None:
     log, memory = FakeLog(), grown(250)
-    await shelf(0, []).put(log, [memory, start("billing")], 1)
-    found = shelf(0, log.raws(STATE))
+    await read_store(0, []).put(log, [memory, start("billing")], 1)
+    found = read_store(0, log.raws(STATE))
     assert found.get("support") == memory
     assert found.get("billing") == start("billing")
     assert found.get("never-seen") == start("never-seen")
@@ -64,7 +64,7 @@ def test_a_memory_of_as_many_events_as_may_be_gathered_fits_into_a_record() -> N
     settings = MonitorSettings(reference_events=events + 1, versions_kept=kept, policy_patterns=patterns)
     for version in range(kept):
         replies = [varied(rng, version * events + i, f"support-{version:012d}") for i in range(events)]
-        prepared = prepare(source, Recent(10), raws(replies, 0, version * events))
+        prepared = prepare(source, RecentIds(10), raws(replies, 0, version * events))
         scores = codec.decode(ScoreBatch, prepared.built.scores[0].value)
         state, _ = update(settings, state, replace(batch_of(scores), time_ms=max(scores.rows.times_ms)))
     assert [len(watch.rows) for watch in state.watches.values()] == [events] * kept
@@ -98,7 +98,7 @@ def test_a_packed_record_lacks_its_references_and_is_whole_again() -> None:
 
 async def test_a_reference_is_sent_once_and_before_the_record_that_names_it() -> None:
     log, memory = FakeLog(), grown(250)
-    mine = shelf(0, [])
+    mine = read_store(0, [])
     await mine.put(log, [memory], 1)
     await mine.put(log, [grown(10, memory=memory)], 2)
     keys = [record.key.decode().partition("@")[0::2] for record in log.of(STATE)]
@@ -108,35 +108,35 @@ async def test_a_reference_is_sent_once_and_before_the_record_that_names_it() ->
 
 async def test_a_reference_no_longer_named_is_given_up() -> None:
     log, memory = FakeLog(), grown(250)
-    await shelf(0, []).put(log, [memory], 1)
-    found = shelf(0, log.raws(STATE))
+    await read_store(0, []).put(log, [memory], 1)
+    found = read_store(0, log.raws(STATE))
     for version in ("support-b", "support-c", "support-d"):
         memory = grown(250, version, memory)
     await found.put(log, [memory], 2)
     last = log.of(STATE)[-1]
     assert last.value is None
-    assert shelf(0, log.raws(STATE)).get("support") == memory
+    assert read_store(0, log.raws(STATE)).get("support") == memory
 
 
 async def test_of_two_workers_the_one_that_saw_more_wins() -> None:
     log, early = FakeLog(), grown(50)
     late = grown(20, memory=early)
     for memory in (late, early):
-        await shelf(0, []).put(log, [memory], 1)
-    assert shelf(0, log.raws(STATE)).get("support") == late
+        await read_store(0, []).put(log, [memory], 1)
+    assert read_store(0, log.raws(STATE)).get("support") == late
 
 
 async def test_a_lost_reference_costs_that_version_only() -> None:
     log, memory = FakeLog(), grown(250)
-    await shelf(0, []).put(log, [memory], 1)
+    await read_store(0, []).put(log, [memory], 1)
     without = [raw for raw in log.raws(STATE) if b"@" not in (raw.key or b"")]
-    found = shelf(0, without).get("support")
+    found = read_store(0, without).get("support")
     assert found.judge.watches == {}
     assert found.offsets == memory.offsets
 
 
 async def test_an_unreadable_record_is_left_out() -> None:
     log, memory = FakeLog(), grown(20)
-    await shelf(0, []).put(log, [memory], 1)
+    await read_store(0, []).put(log, [memory], 1)
     broken = [replaced for raw in log.raws(STATE) for replaced in (raw, raw.__class__(0, 9, 9, raw.key, b"{"))]
-    assert shelf(0, broken).get("support") == memory
+    assert read_store(0, broken).get("support") == memory

@@ -13,7 +13,7 @@ from monitor.operator_answer import Answer
 from monitor.rows import ScoreRows
 from streams import codec
 from streams.events import AlarmAnswered, Event, PartitionsPassed, ScoreBatch
-from streams.judge.ordering import Merge, Ordering, Piece, Said
+from streams.judge.ordering import AnswerPiece, Merge, Ordering, Piece
 from streams.log.read import Raw
 from streams.topics import FEEDBACK, INFERENCE
 from tests.streams.support.oracle import in_order
@@ -110,10 +110,10 @@ class Judge:
             rows = scores.rows.after(self.heads.get(place, 0))
             if len(rows) and scores.last_offset >= self.heads.get(place, 0):
                 self.judged.setdefault(scores.alias, []).append(
-                    (*place[1:], rows.offsets, piece.time_ms, piece.ends_turn)
+                    (*place[1:], rows.offsets, piece.time_ms, piece.ends_tick)
                 )
                 self.heads[place] = scores.last_offset + 1
-        merge.let_go(turn)
+        merge.release(turn)
 
 
 def expected(world: World, alias: str) -> list[Judged]:
@@ -134,11 +134,11 @@ def test_what_is_judged_depends_on_the_log_alone(seed: int) -> None:
         at = end
         judge.take(merge)
         if rng.random() < 0.3:  # the worker died: another begins where nothing is settled
-            at = merge.settled
+            at = merge.waits_from
             merge = Merge(Ordering(), 0.0, read_to=at)
     assert judge.judged == {alias: found for alias in ALIASES if (found := expected(world, alias))}
     assert merge.rows == 0
-    assert merge.settled == len(records)
+    assert merge.waits_from == len(records)
 
 
 def merge_of(events: Sequence[Event], ordering: Ordering | None = None) -> Merge:
@@ -159,10 +159,10 @@ LABEL = scored("support", (FEEDBACK.name, 0), [7], [1_200])
 
 def judged(merge: Merge, now_s: float = 0.0, until: int = 0) -> Iterator[str]:
     turn, pieces = merge.ready(now_s, until)
-    merge.let_go(turn)
+    merge.release(turn)
     return (
         f"said/{piece.record.offset}"
-        if isinstance(piece, Said)
+        if isinstance(piece, AnswerPiece)
         else f"{piece.scores.source_topic}/{piece.scores.first_offset}"
         for piece in pieces
     )
@@ -177,11 +177,11 @@ def test_what_an_operator_says_ends_its_second() -> None:
     """The next second's replies are judged after it, however they came."""
     later = scored("support", (INFERENCE.name, 0), [5], [2_000])
     merge = merge_of([said(1_100), LABEL, REPLY, later])
-    assert (list(judged(merge)), merge.settled) == ([], 0)
+    assert (list(judged(merge)), merge.waits_from) == ([], 0)
     merge.add(msgspec.structs.replace(log([passed(3_000, *ALL)])[0], offset=4), 0.0)
     order = [f"{INFERENCE.name}/4", f"{FEEDBACK.name}/7", "said/0", f"{INFERENCE.name}/5"]
     assert list(judged(merge)) == order
-    assert merge.settled == 5
+    assert merge.waits_from == 5
 
 
 def test_what_an_operator_says_comes_after_what_was_judged_whoever_reads_it_again() -> None:
@@ -218,7 +218,7 @@ def test_the_last_labels_of_a_turn_say_so_whatever_partitions_it_lies_in() -> No
     two = msgspec.structs.replace(passed(3_000, *ALL, "inference.feedback/1"), partitions={FEEDBACK.name: 2})
     _, pieces = merge_of([other, LABEL, later, REPLY, two]).ready(0.0)
     found = [
-        (piece.scores.source_topic, piece.scores.first_offset, piece.ends_turn)
+        (piece.scores.source_topic, piece.scores.first_offset, piece.ends_tick)
         for piece in pieces
         if isinstance(piece, Piece)
     ]
@@ -229,7 +229,7 @@ def test_the_last_labels_of_a_turn_say_so_whatever_partitions_it_lies_in() -> No
 def test_nothing_is_judged_before_all_have_passed_it(told: PartitionsPassed) -> None:
     merge = merge_of([REPLY, told])
     assert list(judged(merge)) == []
-    assert (merge.rows, merge.settled) == (1, 0)
+    assert (merge.rows, merge.waits_from) == (1, 0)
 
 
 def test_of_two_partitions_none_is_forgotten_because_it_was_not_heard_of_yet() -> None:
@@ -265,7 +265,7 @@ def test_what_there_is_no_room_for_is_judged_as_it_came_and_the_rest_waits() -> 
     many = [scored("support", (INFERENCE.name, 0), [i], [1_000 * i]) for i in range(10)]
     merge = merge_of(many)
     assert len(list(judged(merge, until=6))) == 6
-    assert (merge.rows, merge.settled) == (4, 6)
+    assert (merge.rows, merge.waits_from) == (4, 6)
     assert list(judged(merge, until=6)) == []
 
 
@@ -294,10 +294,10 @@ def test_what_cannot_be_read_is_named_and_passed_over(value: bytes, named: str) 
     merge = Merge(Ordering(), 0.0)
     with pytest.raises(ValueError, match=named):
         merge.add(Raw(0, 3, 0, b"", value), 0.0)
-    assert (merge.rows, merge.settled) == (0, 4)
+    assert (merge.rows, merge.waits_from) == (0, 4)
 
 
-@pytest.mark.parametrize("name", ["turn_ms", "patience_s", "room"])
+@pytest.mark.parametrize("name", ["tick_ms", "patience_s", "room"])
 def test_an_ordering_that_cannot_be_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"Ordering.{name} is 0, expected more than 0"):
         Ordering(**{name: 0})

@@ -10,9 +10,10 @@ from monitor.findings import Finding
 from monitor.policy import Decision
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import ledger
-from streams.events import AlarmKind, DecisionKind, DecisionRecorded, RetrainReported
+from streams.events import DecisionRecorded, RetrainReported
 from streams.judge.memory import JudgeRecord, start
-from streams.judge.step import Effects, Place, step
+from streams.judge.step import Effects, LogPosition, step
+from streams.kinds import AlarmKind, DecisionKind
 from tests.streams.support.scenario import RULES, heard, records, rejected
 
 
@@ -88,7 +89,9 @@ def test_decisions_have_a_cause_and_words() -> None:
 
 def test_a_lost_comparison_asks_for_labels() -> None:
     request = next(request for effects in EFFECTS for request in effects.requests)
-    memory, effects = step(RULES, MEMORY, rejected("support", request.id), Place("retrain.results", 0, 9, 3_000_000))
+    memory, effects = step(
+        RULES, MEMORY, rejected("support", request.id), LogPosition("retrain.results", 0, 9, 3_000_000)
+    )
     assert "ended reject" in effects.decisions[0].summary
     assert memory.policy.case is not None
     assert not memory.policy.case.request_id

@@ -11,9 +11,9 @@ import pytest
 
 from streams import codec
 from streams.events import Event
-from streams.judge.agent import Judging
+from streams.judge.agent import JudgeAgent
 from streams.judge.memory import JudgeRecord
-from streams.log.chunks import Progress
+from streams.log.chunks import ReadProgress
 from streams.log.read import Raw
 from streams.topics import SCORES, STATE
 from tests.streams.support.fakes import FakeLog
@@ -28,7 +28,7 @@ class Shared:
 
     def __init__(self, at: int) -> None:
         self.log = FakeLog(asked=self._asked)
-        self.worker = Judging(RULES, self.log, self._read, lambda alias: False, lambda alarm: None)
+        self.worker = JudgeAgent(RULES, self.log, self._read, lambda alias: False, lambda alarm: None)
         self.left, self.away = at, 0
         self.scores = {partition: scored(alias, partition) for partition, alias in enumerate(("support", "search"))}
 
@@ -38,7 +38,7 @@ class Shared:
             await self._generation(size, acknowledged)
 
     async def _generation(self, size: int, acknowledged: dict[int, int]) -> None:
-        progress, at, away = Progress[int](), dict(acknowledged), self.away
+        progress, at, away = ReadProgress[int](), dict(acknowledged), self.away
         for partition, first in at.items():
             progress.begin(partition, first)
         while any(at[partition] < len(raws) for partition, raws in self.scores.items()):

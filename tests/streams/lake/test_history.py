@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from streams.events import FeedbackGiven, InferenceServed
 from streams.lake import table as lake
 from streams.lake.history import Extent, Slice, Stretch, read, survey
+from streams.lake.writer import LakeWriter
 from streams.topics import FEEDBACK, INFERENCE
 from tests.streams.support.traffic import START_MS, feedback, served
 
@@ -18,12 +19,12 @@ DAY_MS = 86_400_000
 
 
 def put(root: Path, partition: int, events: list[InferenceServed], block: int = 20) -> None:
-    writer = lake.Writer(root, INFERENCE, partition, block)
+    writer = LakeWriter(root, INFERENCE, partition, block)
     writer.add(lake.rows(InferenceServed, partition, range(len(events)), events))
 
 
 def give(root: Path, partition: int, events: list[FeedbackGiven], block: int = 20) -> None:
-    writer = lake.Writer(root, FEEDBACK, partition, block)
+    writer = LakeWriter(root, FEEDBACK, partition, block)
     writer.add(lake.rows(FeedbackGiven, partition, range(len(events)), events))
 
 

@@ -10,10 +10,11 @@ from monitor.describe.descriptors import NAMES, Describer
 from monitor.describe.patterns import Forbidden
 from streams.events import InferenceServed
 from streams.lake import table as lake
-from streams.lake.profile_windows import Span, folder
+from streams.lake.profile_windows import ProfileWindow, folder
 from streams.lake.profiles import Described, Profiler, load
-from streams.lake.whylogs_format import count
+from streams.lake.writer import LakeWriter
 from streams.topics import INFERENCE
+from tests.streams.support.profile_counts import count
 from tests.streams.support.traffic import served
 
 HOUR_MS = 3_600_000
@@ -29,7 +30,7 @@ def described(offsets: range, time_ms: int = 0) -> Described:
 
 
 def rows(root: Path, start_ms: int = 0) -> int:
-    found = load(folder(root / "profiles", Span("support", "v", start_ms)))
+    found = load(folder(root / "profiles", ProfileWindow("support", "v", start_ms)))
     return count(found, "prompt_chars") if found else 0
 
 
@@ -54,7 +55,7 @@ def test_spans_are_kept_apart(tmp_path: Path) -> None:
 
 
 def test_what_was_not_written_is_made_up_from_the_lake(tmp_path: Path) -> None:
-    writer = lake.Writer(tmp_path / "lake", INFERENCE, 0, 100)
+    writer = LakeWriter(tmp_path / "lake", INFERENCE, 0, 100)
     events = [served("support", i, version="v", time_ms=5) for i in range(50)]
     writer.add(lake.rows(InferenceServed, 0, list(range(50)), events))
     first = profiler(tmp_path)
@@ -79,13 +80,13 @@ def test_a_pattern_that_is_new_gets_a_column_and_the_old_ones_stay(tmp_path: Pat
     second.resume(20)
     second.track(replace(described(range(20, 30)), values=np.ones((10, len(names.names)))))
     second.flush(2.0)
-    view = load(folder(tmp_path / "profiles", Span("support", "v", 0)))
+    view = load(folder(tmp_path / "profiles", ProfileWindow("support", "v", 0)))
     assert view is not None
     assert (count(view, "prompt_chars"), count(view, "output_policy_acme")) == (30, 10)
 
 
 def test_a_new_place_does_not_begin_with_all_of_the_lake(tmp_path: Path) -> None:
-    writer = lake.Writer(tmp_path / "lake", INFERENCE, 0, 100)
+    writer = LakeWriter(tmp_path / "lake", INFERENCE, 0, 100)
     writer.add(lake.rows(InferenceServed, 0, [0], [served("support", 0, version="v", time_ms=5)]))
     mine = profiler(tmp_path)
     mine.resume(1)
@@ -108,7 +109,7 @@ def test_no_profile_is_none(tmp_path: Path) -> None:
 
 def stored(root: Path, offsets: range) -> None:
     events = [served("support", i, version="v", time_ms=5) for i in offsets]
-    lake.Writer(root / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, list(offsets), events))
+    LakeWriter(root / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, list(offsets), events))
 
 
 def test_two_workers_that_hold_the_same_rows_count_them_once(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_an_older_worker_takes_nothing_away(tmp_path: Path) -> None:
 
 
 def test_whoever_reads_the_whole_folder_with_whylogs_alone_counts_every_event_once(tmp_path: Path) -> None:
-    at = folder(tmp_path / "profiles", Span("support", "v", 0))
+    at = folder(tmp_path / "profiles", ProfileWindow("support", "v", 0))
     for partition in (0, 1):
         mine = profiler(tmp_path, partition)
         mine.resume(0)

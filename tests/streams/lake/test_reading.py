@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from streams.events import AlarmKind, AlarmRaised, InferenceServed, Severity
+from streams.events import AlarmRaised, InferenceServed
+from streams.kinds import AlarmKind, Severity
 from streams.lake import table as lake
+from streams.lake.writer import LakeWriter
 from streams.reports import reporter as evidence
 from streams.topics import INFERENCE
 from tests.streams.support.traffic import START_MS, served
@@ -42,7 +44,7 @@ def root(tmp_path: Path) -> Path:
         events = [served("support", max(0, number)) for number in some]
         events += [served("billing", 3)]
         table = lake.rows(InferenceServed, partition, range(len(events)), events)
-        lake.Writer(tmp_path, INFERENCE, partition, 20).add(table)
+        LakeWriter(tmp_path, INFERENCE, partition, 20).add(table)
     return tmp_path
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from streams.events import FeedbackGiven, InferenceServed, Message
 from streams.lake import table as lake
+from streams.lake.writer import LakeWriter
 from streams.topics import FEEDBACK, INFERENCE
 from tests.streams.support.traffic import START_MS, feedback, served
 
@@ -21,8 +22,8 @@ EVENTS = [served("support", i) for i in range(60)]
 BLOCK = 25
 
 
-def writer(root: Path) -> lake.Writer:
-    return lake.Writer(root, INFERENCE, 0, BLOCK)
+def writer(root: Path) -> LakeWriter:
+    return LakeWriter(root, INFERENCE, 0, BLOCK)
 
 
 def rows(first: int, end: int) -> pa.Table:
@@ -110,7 +111,7 @@ def test_a_file_replaced_while_it_is_read_is_read_whole(tmp_path: Path) -> None:
 def test_read_filters_and_orders_by_time(tmp_path: Path) -> None:
     writer(tmp_path).add(rows(0, 60))
     other = served("billing", 1)
-    lake.Writer(tmp_path, INFERENCE, 3, BLOCK).add(lake.rows(InferenceServed, 3, [7], [other]))
+    LakeWriter(tmp_path, INFERENCE, 3, BLOCK).add(lake.rows(InferenceServed, 3, [7], [other]))
     mine = lake.read(tmp_path, INFERENCE, alias="support", since_ms=EVENTS[10].time_ms, until_ms=EVENTS[20].time_ms)
     assert mine["id"].to_pylist() == [event.id for event in EVENTS[10:20]]
     assert lake.read(tmp_path, INFERENCE, alias="billing")["partition"].to_pylist() == [3]
@@ -142,7 +143,7 @@ def test_messages_and_tags_are_json_and_missing_numbers_are_null(tmp_path: Path)
 
 def test_feedback_keeps_what_is_unknown_unknown(tmp_path: Path) -> None:
     given_ = [feedback(EVENTS[i], correct) for i, correct in enumerate((True, False, None))]
-    lake.Writer(tmp_path, FEEDBACK, 1, BLOCK).add(lake.rows(FeedbackGiven, 1, [0, 1, 2], given_))
+    LakeWriter(tmp_path, FEEDBACK, 1, BLOCK).add(lake.rows(FeedbackGiven, 1, [0, 1, 2], given_))
     assert lake.read(tmp_path, FEEDBACK)["correct"].to_pylist() == [True, False, None]
 
 

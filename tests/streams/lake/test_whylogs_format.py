@@ -7,20 +7,20 @@ import pytest
 
 from monitor.describe.descriptors import NAMES
 from streams.lake import whylogs_format as profile
+from tests.streams.support.profile_counts import count
 
 
 def test_profiles_merge_and_survive_the_disk(tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal((100, len(NAMES)))
     whole = profile.merged([profile.profile(NAMES, values[:60]), profile.profile(NAMES, values[60:])])
-    profile.write(whole, tmp_path / "deep" / "window.bin")
-    again = profile.read(tmp_path / "deep" / "window.bin")
-    assert [profile.count(again, name) for name in NAMES] == [100] * len(NAMES)
-    assert profile.count(again, "unknown") == 0
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["window.bin"]
+    (tmp_path / "window.bin").write_bytes(profile.to_bytes(whole))
+    again = profile.read(tmp_path / "window.bin")
+    assert [count(again, name) for name in NAMES] == [100] * len(NAMES)
+    assert count(again, "unknown") == 0
 
 
 def test_an_empty_batch_has_a_profile() -> None:
-    assert profile.count(profile.profile(NAMES, np.empty((0, len(NAMES)))), NAMES[0]) == 0
+    assert count(profile.profile(NAMES, np.empty((0, len(NAMES)))), NAMES[0]) == 0
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # whylogs means and variances of such columns

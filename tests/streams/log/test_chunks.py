@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.log.chunks import LARGE, Chunk, Progress, size
+from streams.log.chunks import LARGE, Chunk, ReadProgress, size
 from streams.log.read import Raw
 
 
@@ -13,7 +13,7 @@ from streams.log.read import Raw
 def test_what_may_be_committed_ends_at_the_first_hole(data: st.DataObject, cuts: set[int], first: int) -> None:
     edges = [first, *(first + cut for cut in sorted(cuts))]
     done = data.draw(st.lists(st.sampled_from(list(pairwise(edges))), unique=True))
-    progress = Progress[str]()
+    progress = ReadProgress[str]()
     progress.begin("p", first)
     for begin, end in done:
         progress.done("p", begin, end)
@@ -22,7 +22,7 @@ def test_what_may_be_committed_ends_at_the_first_hole(data: st.DataObject, cuts:
 
 
 def test_what_was_read_again_and_cut_differently_counts_once() -> None:
-    progress = Progress[str]()
+    progress = ReadProgress[str]()
     progress.begin("p", 10)
     progress.done("p", 10, 30)
     progress.done("p", 10, 20)
@@ -31,7 +31,7 @@ def test_what_was_read_again_and_cut_differently_counts_once() -> None:
 
 
 def test_what_was_taken_away_is_never_committed() -> None:
-    progress = Progress[str]()
+    progress = ReadProgress[str]()
     progress.begin("p", 0)
     progress.begin("q", 0)
     progress.forget(["p"])

@@ -12,18 +12,18 @@ from msgspec.structs import replace
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.events import InferenceServed, ScoreBatch
-from streams.ingest.agent import Ingest
+from streams.ingest.agent import IngestAgent
 from streams.ingest.prepare import SERVED
-from streams.judge.memory import JudgeRecord, shelf, start
-from streams.judge.step import Effects, Place, Rules, step
+from streams.judge.memory import JudgeRecord, read_store, start
+from streams.judge.step import Effects, LogPosition, Rules, step
 from streams.lake import table as lake
 from streams.lake.profiles import load
-from streams.lake.whylogs_format import count
 from streams.log import topic_ids as incarnations
 from streams.log.read import Raw
-from streams.log.topic_ids import TopicMadeAnew
+from streams.log.topic_ids import TopicRecreated
 from streams.topics import INFERENCE, RESULTS, SCORES, STATE
-from tests.streams.support.fakes import FakeLog, raws
+from tests.streams.support.fakes import FakeLog, raws, take_in
+from tests.streams.support.profile_counts import count
 from tests.streams.support.scenario import rejected
 from tests.streams.support.traffic import served, small
 
@@ -31,11 +31,11 @@ OLD, NEW = [served("support", i) for i in range(60)], [served("support", 100 + i
 RULES = Rules(MonitorSettings(reference_events=50), PolicySettings(), Path("reports"), Path("profiles"), 3_600_000)
 
 
-def ingest(log: FakeLog, root: Path, id: str) -> Ingest[InferenceServed]:
+def ingest(log: FakeLog, root: Path, id: str) -> IngestAgent[InferenceServed]:
     def tail(partition: int, first: int, end: int) -> Sequence[Raw]:
         return []
 
-    return Ingest(SERVED, small(root, "test", block_offsets=25, profile_flush_s=0.001), log, tail, lambda: id)
+    return IngestAgent(SERVED, small(root, "test", block_offsets=25, profile_flush_s=0.001), log, tail, lambda: id)
 
 
 def ids(root: Path) -> list[str]:
@@ -43,22 +43,22 @@ def ids(root: Path) -> list[str]:
 
 
 async def test_a_topic_made_anew_is_refused_by_name_and_overwrites_nothing(tmp_path: Path) -> None:
-    await ingest(FakeLog(), tmp_path, "first").take(raws(OLD))
+    await take_in(ingest(FakeLog(), tmp_path, "first"), raws(OLD))
     log = FakeLog()
-    with pytest.raises(TopicMadeAnew, match=r"inference\.events was made anew.*second.*first.*topics accept"):
-        await ingest(log, tmp_path, "second").take(raws(NEW))
+    with pytest.raises(TopicRecreated, match=r"inference\.events was made anew.*second.*first.*topics accept"):
+        await take_in(ingest(log, tmp_path, "second"), raws(NEW))
     assert ids(tmp_path) == [event.id for event in OLD]
     assert log.records == []
 
 
 async def test_once_accepted_its_rows_stand_after_the_old_ones(tmp_path: Path) -> None:
     first = ingest(FakeLog(), tmp_path, "first")
-    await first.take(raws(OLD))
+    await take_in(first, raws(OLD))
     await first.close()
     assert incarnations.accept(tmp_path / "lake", INFERENCE.name, "second")
     assert not incarnations.accept(tmp_path / "lake", INFERENCE.name, "second")
     after = ingest(FakeLog(), tmp_path, "second")
-    await after.take(raws(NEW))
+    await take_in(after, raws(NEW))
     await after.close()
     assert ids(tmp_path) == [event.id for event in [*OLD, *NEW]]
     assert [table["id"][0].as_py() for table in lake.blocks(tmp_path / "lake", INFERENCE, 0)] == [
@@ -76,22 +76,22 @@ async def test_going_back_to_an_earlier_topic_is_refused(tmp_path: Path) -> None
     for id, events in (("first", OLD), ("second", NEW)):
         incarnations.accept(root, INFERENCE.name, id)
         there = ingest(FakeLog(), tmp_path, id)
-        await there.take(raws(events))
+        await take_in(there, raws(events))
         await there.close()
     with pytest.raises(ValueError, match=r"its id is first, which was left for second.*delete the topic, create it"):
         incarnations.accept(root, INFERENCE.name, "first")
-    with pytest.raises(TopicMadeAnew):
-        await ingest(FakeLog(), tmp_path, "first").take(raws(NEW))
+    with pytest.raises(TopicRecreated):
+        await take_in(ingest(FakeLog(), tmp_path, "first"), raws(NEW))
     assert ids(tmp_path) == [event.id for event in (*OLD, *NEW)]
 
 
 async def test_a_worker_that_froze_with_the_old_topic_changes_nothing_of_the_new(tmp_path: Path) -> None:
     frozen = ingest(FakeLog(), tmp_path, "first")
-    await frozen.take(raws(OLD[:50]))
+    await take_in(frozen, raws(OLD[:50]))
     incarnations.accept(tmp_path / "lake", INFERENCE.name, "second")
-    await ingest(FakeLog(), tmp_path, "second").take(raws(NEW))
-    with pytest.raises(TopicMadeAnew):
-        await frozen.take(raws(OLD[50:], first=50))
+    await take_in(ingest(FakeLog(), tmp_path, "second"), raws(NEW))
+    with pytest.raises(TopicRecreated):
+        await take_in(frozen, raws(OLD[50:], first=50))
     assert ids(tmp_path) == [event.id for event in [*OLD[:50], *NEW]]
 
 
@@ -100,19 +100,21 @@ async def test_a_made_anew_topic_made_anew_once_more_is_refused_again(tmp_path: 
     assert [incarnations.incarnation(root, "a", "1"), incarnations.incarnation(root, "b", "9")] == [0, 0]
     incarnations.accept(root, "a", "2")
     assert incarnations.incarnation(root, "a", "2") == 1
-    refused = incarnations.anew(root, {"a": "1", "b": "9"})
+    refused = incarnations.recreated(root, {"a": "1", "b": "9"})
     assert [error.topic for error in refused] == ["a"]
 
 
-async def scored(root: Path, events: list[InferenceServed], id: str) -> list[tuple[ScoreBatch, Place]]:
+async def scored(root: Path, events: list[InferenceServed], id: str) -> list[tuple[ScoreBatch, LogPosition]]:
     log = FakeLog()
-    await ingest(log, root, id).take(raws(events))
+    await take_in(ingest(log, root, id), raws(events))
     found = [codec.decode(ScoreBatch, record.value) for record in log.of(SCORES)]
     assert {scores.topic_id for scores in found} == {id}
-    return [(each, Place(each.source_topic, each.partition, each.last_offset, 1, each.topic_id)) for each in found]
+    return [
+        (each, LogPosition(each.source_topic, each.partition, each.last_offset, 1, each.topic_id)) for each in found
+    ]
 
 
-def judged(memory: JudgeRecord, scores: list[tuple[ScoreBatch, Place]]) -> JudgeRecord:
+def judged(memory: JudgeRecord, scores: list[tuple[ScoreBatch, LogPosition]]) -> JudgeRecord:
     for each, place in scores:
         memory, _ = step(RULES, memory, each, place)
     return memory
@@ -134,7 +136,7 @@ async def test_results_made_anew_are_heard_again_and_change_nothing_of_the_repli
     memory = judged(start("support"), await scored(tmp_path / "a", OLD, "first"))
     for id in ("one", "two"):
         told = rejected("support", f"request-{id}")
-        memory, _ = step(RULES, memory, told, Place(RESULTS.name, 0, 0, 1, id))
+        memory, _ = step(RULES, memory, told, LogPosition(RESULTS.name, 0, 0, 1, id))
     assert memory.topics[RESULTS.name] == ["one", "two"]
     assert memory.offsets == {f"{INFERENCE.name}/0": len(OLD), f"{RESULTS.name}/0": 1}
     assert memory.judge.heads["inference/0"].next_offset == len(OLD)
@@ -146,8 +148,8 @@ async def test_the_younger_memory_wins_though_it_covers_less(tmp_path: Path) -> 
     after, log = judged(memory, new), FakeLog()
     assert after.covered < memory.covered
     for each in (after, memory):
-        await shelf(0, log.raws(STATE)).put(log, [each], 1)
-    assert shelf(0, log.raws(STATE)).get("support").offsets == after.offsets
+        await read_store(0, log.raws(STATE)).put(log, [each], 1)
+    assert read_store(0, log.raws(STATE)).get("support").offsets == after.offsets
 
 
 async def test_memories_of_a_release_that_knew_no_ids_go_on(tmp_path: Path) -> None:

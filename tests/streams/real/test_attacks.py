@@ -23,8 +23,9 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.events import FeedbackGiven, InferenceServed, ScoreBatch
 from streams.judge.memory import JudgeRecord
-from streams.judge.ordering import told_by
-from streams.log.read import KafkaSettings, Raw, span
+from streams.judge.ordering import decode_scores
+from streams.log.read import Raw, span
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, SCORES, STATE
 from tests.streams.support import oracle
 from tests.streams.support.exactly import left_exactly, life
@@ -223,5 +224,5 @@ def again(kafka: KafkaSettings, alias: str) -> None:
 
 
 def _of(alias: str, raw: Raw) -> bool:
-    told = told_by(raw)
+    told = decode_scores(raw)
     return isinstance(told, ScoreBatch) and told.alias == alias

@@ -27,7 +27,8 @@ from streams.events import FeedbackGiven, RetrainRequested, RouteWritten
 from streams.journal import status
 from streams.journal.shipper import Shipper
 from streams.log import read as log
-from streams.log.read import Appender, KafkaSettings, Writer
+from streams.log.append import Appender, Writer
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, REQUESTS, ROUTES
 from streams.worker import app
@@ -136,9 +137,11 @@ def test_the_shipper_ships_with_the_password_and_keeps_everything_without(broker
     assert not any(PASSWORD.encode() in path.read_bytes() for path in tmp_path.iterdir())
 
 
-def told(folder: Path) -> status.Status:
+def told(folder: Path) -> status.ShipperStatus:
     found = status.read(folder)
-    return found or status.Status(time_ms=0, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0)
+    return found or status.ShipperStatus(
+        time_ms=0, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0
+    )
 
 
 @pytest.mark.kafka

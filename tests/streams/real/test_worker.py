@@ -20,7 +20,8 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams import dead_letters as dlq
 from streams.events import AlarmRaised, ScoreBatch
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings, read
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, SCORES
 from tests.streams.support import oracle
 from tests.streams.support.exactly import judged_exactly, life, profiled_exactly

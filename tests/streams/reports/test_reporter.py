@@ -12,9 +12,11 @@ import msgspec
 import psutil
 import pytest
 
-from streams.events import AlarmKind, AlarmRaised, InferenceServed, Severity
+from streams.events import AlarmRaised, InferenceServed
+from streams.kinds import AlarmKind, Severity
 from streams.lake import table as lake
-from streams.reports.reporter import WAITING, Reporter, Wanted, missing, render, sides
+from streams.lake.writer import LakeWriter
+from streams.reports.reporter import WAITING, Reporter, ReportRequest, missing, render, sides
 from streams.topics import INFERENCE
 from tests.streams.support.traffic import START_MS, served
 
@@ -45,7 +47,7 @@ def alarm(report: str | None) -> AlarmRaised:
 def root(tmp_path: Path) -> Path:
     events = [served("support", i) for i in range(100)]
     other = served("support", 7, version="support-ba9876543210")
-    lake.Writer(tmp_path, INFERENCE, 0, 1_000).add(lake.rows(InferenceServed, 0, list(range(101)), [*events, other]))
+    LakeWriter(tmp_path, INFERENCE, 0, 1_000).add(lake.rows(InferenceServed, 0, list(range(101)), [*events, other]))
     return tmp_path
 
 
@@ -64,13 +66,13 @@ def test_an_onset_younger_than_the_last_event_leaves_a_side_of_what_changed(root
 
 def test_an_alarm_without_a_report_is_refused(root: Path) -> None:
     with pytest.raises(ValueError, match="has no report"):
-        render(root, Wanted(alarm(None)), 20)
+        render(root, ReportRequest(alarm(None)), 20)
 
 
 def test_a_report_is_of_what_the_operator_looks_for_too(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = json.loads(msgspec.json.encode(Wanted(alarm(str(tmp_path / "a.html")), {"parcel": "parcel"})))
+    asked = json.loads(msgspec.json.encode(ReportRequest(alarm(str(tmp_path / "a.html")), {"parcel": "parcel"})))
     named: list[str] = []
 
     def write(names: list[str], before: object, since: object, path: Path, top: str) -> Path:
@@ -78,13 +80,13 @@ def test_a_report_is_of_what_the_operator_looks_for_too(
         return path
 
     monkeypatch.setattr("streams.reports.evidently_report.write", write)
-    render(root, msgspec.convert(asked, Wanted), 50)
+    render(root, msgspec.convert(asked, ReportRequest), 50)
     assert named[-1] == "output_policy_parcel"
 
 
 def test_a_side_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="reference has no rows"):
-        render(tmp_path / "empty", Wanted(alarm(str(tmp_path / "r.html"))), 20)
+        render(tmp_path / "empty", ReportRequest(alarm(str(tmp_path / "r.html"))), 20)
 
 
 def test_the_page_compares_the_sides(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +97,7 @@ def test_the_page_compares_the_sides(root: Path, tmp_path: Path, monkeypatch: py
         return path
 
     monkeypatch.setattr("streams.reports.evidently_report.write", write)
-    assert render(root, Wanted(alarm(str(tmp_path / "a.html"))), 50) == tmp_path / "a.html"
+    assert render(root, ReportRequest(alarm(str(tmp_path / "a.html"))), 50) == tmp_path / "a.html"
     assert written == [(50, 31, tmp_path / "a.html")]
 
 
@@ -104,7 +106,7 @@ def test_the_page_names_the_slice_and_shows_the_examples(root: Path, tmp_path: P
     slice |= {"before": 0.3, "elsewhere_before": 0.2}
     told = {"slice": {**slice, "measure": "score of prompt_chars"}, "examples": [served("support", 70).id, "lost"]}
     raised = msgspec.structs.replace(alarm(str(tmp_path / "a.html")), evidence=told, summary="It changed")
-    text = render(root, Wanted(raised), 50).read_text()
+    text = render(root, ReportRequest(raised), 50).read_text()
     assert "<h1>It changed</h1>" in text
     assert "language=&lt;de&gt; differs most from the rest: score of prompt_chars 2.50 in 9 events" in text
     assert "In the reference it was 0.30, and 0.20 elsewhere." in text
@@ -141,7 +143,7 @@ def test_a_renderer_whose_worker_is_gone_ends_by_itself(root: Path, tmp_path: Pa
     stuck.unlink()
     os.mkfifo(stuck)
     code = "from streams import evidence; evidence.TIMEOUT_S = 1; evidence.main()"
-    asked = msgspec.json.encode(Wanted(alarm(str(tmp_path / "a.html"))))
+    asked = msgspec.json.encode(ReportRequest(alarm(str(tmp_path / "a.html"))))
     done = subprocess.run([sys.executable, "-c", code, str(root), "50"], input=asked, timeout=60, check=False)
     assert done.returncode == -signal.SIGALRM
 
@@ -158,3 +160,34 @@ async def test_a_page_that_is_on_its_way_is_not_asked_for_again(tmp_path: Path) 
     for _ in range(3):  # as many rebalances
         reporter.ask(alarm(str(tmp_path / "a.html")))
     assert reporter.queue.qsize() == 1
+
+
+def bare_alarm(report: Path | None, id: str = "a") -> AlarmRaised:
+    return AlarmRaised(
+        id=id,
+        alias="support",
+        version="support-0123456789ab",
+        kind="drift",  # type: ignore[arg-type]
+        severity="info",  # type: ignore[arg-type]
+        time_ms=10,
+        first_event="",
+        last_event="",
+        onset_ms=5,
+        evidence={},
+        summary="",
+        report=str(report) if report else None,
+    )
+
+
+async def test_reports_are_asked_for_once_and_only_so_many_wait(tmp_path: Path) -> None:
+    reporter = Reporter(tmp_path / "no-lake", 10)
+    (tmp_path / "there.html").write_text("done")
+    reporter.ask(bare_alarm(None))
+    reporter.ask(bare_alarm(tmp_path / "there.html"))
+    assert reporter.queue.empty()
+    for _ in range(30):
+        reporter.ask(bare_alarm(tmp_path / "new.html"))
+    assert reporter.queue.qsize() == 1
+    for number in range(30):
+        reporter.ask(bare_alarm(tmp_path / f"{number}.html", str(number)))
+    assert reporter.queue.full()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streams.events import AlarmKind, AlarmRaised, FeedbackGiven, InferenceServed
+from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
+from streams.kinds import AlarmKind
 from streams.lake.profiles import load
-from streams.lake.whylogs_format import count
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, WINDOWS
 from tests.streams.support import oracle
+from tests.streams.support.profile_counts import count
 from tests.streams.support.traffic import Plan, feedback, served
 
 HEALTHY, HARMED = 1_600, 800

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from streams import codec
 from streams.events import AlarmCleared, Event
+from streams.ingest.agent import IngestAgent
 from streams.log.outbox import Outgoing
 from streams.log.read import Raw
 from streams.topics import ALARMS, Topic
@@ -66,3 +68,8 @@ def raws(
         )
         for i, e in enumerate(events)
     ]
+
+
+async def take_in(agent: IngestAgent[Any], raws: Sequence[Raw]) -> None:
+    """Take in records as the worker does; they may be acknowledged then."""
+    await agent.send(await agent.prepare(raws))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 import pyarrow.parquet as pq
 
-from streams.log.outbox import Insistent, Outgoing
+from streams.log.outbox import Outgoing, RetryingOutbox
 from tests.streams.support import worker
 
 DAWDLES_S = 15.0
@@ -62,9 +62,9 @@ def _then(work: Callable[..., Any], passed: Callable[[], None]) -> Callable[...,
 
 
 def _weaken_outbox(spot: Spot, passed: Callable[[], None]) -> None:
-    confirm = Insistent.confirm
+    confirm = RetryingOutbox.confirm
 
-    async def weak(self: Insistent, records: Sequence[Outgoing]) -> None:
+    async def weak(self: RetryingOutbox, records: Sequence[Outgoing]) -> None:
         there = any(
             spot.what in (record.topic.name, dict(record.headers).get("ce_type", b"").decode()) for record in records
         )
@@ -74,7 +74,7 @@ def _weaken_outbox(spot: Spot, passed: Callable[[], None]) -> None:
         if there and spot.when == "after":
             passed()
 
-    Insistent.confirm = weak  # type: ignore[method-assign]
+    RetryingOutbox.confirm = weak  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from typing import Any
 from kafka import errors as kafka_errors
 
 from streams import codec
-from streams.events import Arm, FeedbackGiven
-from streams.journal.frames import Record
+from streams.events import FeedbackGiven
+from streams.journal.frames import JournalRecord
 from streams.journal.reader import Backlog
-from streams.journal.segments import Place
+from streams.journal.segments import JournalPosition
 from streams.journal.shipper import Shipper
 from streams.journal.writer import Journal, JournalSettings
+from streams.kinds import Arm
 from streams.topics import FEEDBACK
 
 
@@ -35,16 +36,16 @@ def publish(to: Journal, ids: Iterable[object]) -> list[bool]:
     return [to.publish(FEEDBACK, event(str(id)), str(id), 1) for id in ids]
 
 
-def waiting(folder: Path) -> list[Record]:
+def waiting(folder: Path) -> list[JournalRecord]:
     """Everything whole in the folder that a shipper would come to by now, from the first segment on."""
-    backlog, found = Backlog(folder, Place(0)), list[Record]()
+    backlog, found = Backlog(folder, JournalPosition(0)), list[JournalRecord]()
     while (taken := backlog.take(1_000, 1 << 20)) is not None:
         found += taken.records
     backlog.close()
     return found
 
 
-def ids(records: Iterable[Record]) -> list[str]:
+def ids(records: Iterable[JournalRecord]) -> list[str]:
     return [codec.decode(FeedbackGiven, record.value).id for record in records]
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from kafka import KafkaProducer
 
 from deploy.stack.topics import create_topics
-from streams.log.read import KafkaSettings, partition_counts, span
+from streams.log.read import partition_counts, span
+from streams.log.settings import KafkaSettings
 from streams.topics import TAKEN_IN, Topic
 
 

@@ -13,12 +13,14 @@ from msgspec.structs import replace
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.events import Event, ScoreBatch, WindowClosed
-from streams.ingest.duplicates import Recent
-from streams.ingest.prepare import GIVEN, SERVED, Source, prepare
-from streams.judge.memory import JudgeRecord, shelf, start
-from streams.judge.step import Effects, Place, Rules, step
+from streams.ingest.duplicates import RecentIds
+from streams.ingest.prepare import GIVEN, SERVED, IngestSource, prepare
+from streams.judge.memory import JudgeRecord, read_store, start
+from streams.judge.step import Effects, LogPosition, Rules, step
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings, partition_counts, read, span
+from streams.lake.writer import LakeWriter
+from streams.log.read import partition_counts, read, span
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, SCORES, STATE, Topic
 
@@ -32,9 +34,9 @@ def judged(kafka: KafkaSettings, rules: Rules, alias: str) -> tuple[JudgeRecord,
     memory = start(alias)
     found: dict[str, dict[str, Event]] = {"decisions": {}, "alarms": {}, "windows": {}, "requests": {}}
     mine = [each.event for each in read(kafka, SCORES, ScoreBatch) if each.event.alias == alias]
-    for scores, time_ms, ends_turn in in_order(mine):
-        place = Place(
-            *(scores.source_topic, scores.partition, scores.last_offset, time_ms), scores.topic_id, ends_turn=ends_turn
+    for scores, time_ms, ends_tick in in_order(mine):
+        place = LogPosition(
+            *(scores.source_topic, scores.partition, scores.last_offset, time_ms), scores.topic_id, ends_tick=ends_tick
         )
         memory, effects = step(rules, memory, scores, place)
         _add(found, effects)
@@ -90,7 +92,7 @@ def kept(kafka: KafkaSettings, topic: Topic, alias: str) -> dict[str, Event]:
 def remembered(kafka: KafkaSettings, alias: str) -> JudgeRecord | None:
     """The judge's memory of an alias as the log has it."""
     for partition in range(partition_counts(kafka, [STATE])[STATE.name]):
-        found = shelf(partition, span(kafka, STATE, partition)).records.get(alias)
+        found = read_store(partition, span(kafka, STATE, partition)).records.get(alias)
         if found:
             return found
     return None
@@ -120,10 +122,10 @@ def lake_files(kafka: KafkaSettings, settings: WorkerSettings, root: Path) -> di
     return files(root)
 
 
-def _write(kafka: KafkaSettings, source: Source[Any], settings: WorkerSettings, root: Path) -> None:
+def _write(kafka: KafkaSettings, source: IngestSource[Any], settings: WorkerSettings, root: Path) -> None:
     for partition in range(partition_counts(kafka, [source.topic])[source.topic.name]):
-        recent = Recent(settings.recent_offsets)
-        writer = lake.Writer(root, source.topic, partition, settings.block_offsets)
+        recent = RecentIds(settings.recent_offsets)
+        writer = LakeWriter(root, source.topic, partition, settings.block_offsets)
         records = span(kafka, source.topic, partition)
         for first in range(0, len(records), 700):
             writer.add(prepare(source, recent, records[first : first + 700]).built.table)

@@ -18,8 +18,9 @@ from monitor.windows import Head
 from streams import dead_letters as dlq
 from streams.dead_letters import letter_id
 from streams.events import DeadLetter, Event, ScoreBatch
-from streams.lake.profile_windows import start
-from streams.log.read import KafkaSettings, partition_counts, read
+from streams.lake.profile_windows import window_start
+from streams.log.read import partition_counts, read
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, SCORES, TAKEN_IN, WINDOWS, Topic
 from tests.streams.support import oracle
@@ -105,7 +106,7 @@ def spans(root: Path, window_s: int) -> Counter[str]:
     for path in _parquet(root, INFERENCE):
         table = pq.read_table(path, columns=["alias", "version", "time_ms"])
         for alias, version, time_ms in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
-            found[f"{alias}/version={version}/{start(time_ms, window_s * 1_000)}"] += 1
+            found[f"{alias}/version={version}/{window_start(time_ms, window_s * 1_000)}"] += 1
     return found
 
 

@@ -16,7 +16,7 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.events import FeedbackGiven, InferenceServed
 from streams.journal.partitioner import ByKey
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, Topic
 from tests.streams.support.traffic import feedback, served
 

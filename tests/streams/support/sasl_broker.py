@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.stack.kafka import EmbeddedKafka
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 
 USER, PASSWORD, WRONG = "app", "pa55-w0rd-of-app", "an0ther-w0rd"
 LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"

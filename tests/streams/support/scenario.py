@@ -7,19 +7,12 @@ from pathlib import Path
 
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
-from streams.events import (
-    Event,
-    FeedbackGiven,
-    InferenceServed,
-    PartitionsPassed,
-    RetrainReported,
-    RetrainStatus,
-    ScoreBatch,
-)
-from streams.ingest.duplicates import Recent
+from streams.events import Event, FeedbackGiven, InferenceServed, PartitionsPassed, RetrainReported, ScoreBatch
+from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import GIVEN, SERVED, prepare
-from streams.judge.ordering import told_by
-from streams.judge.step import Heard, Place, Rules
+from streams.judge.ordering import decode_scores
+from streams.judge.step import JudgeInput, LogPosition, Rules
+from streams.kinds import RetrainStatus
 from streams.log.chunks import Chunk
 from streams.log.read import Raw
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, SCORES, WINDOWS
@@ -51,8 +44,8 @@ def batches(alias: str = "support") -> list[ScoreBatch]:
     found = []
     for first in range(0, len(replies), STEP):
         cut = slice(first, first + STEP)
-        served_ = prepare(SERVED, Recent(1_000), raws(replies[cut], 0, first, EVERY_MS))
-        given = prepare(GIVEN, Recent(1_000), raws(labels[cut], 1, first, EVERY_MS))
+        served_ = prepare(SERVED, RecentIds(1_000), raws(replies[cut], 0, first, EVERY_MS))
+        given = prepare(GIVEN, RecentIds(1_000), raws(labels[cut], 1, first, EVERY_MS))
         found += [*served_.built.scores, *given.built.scores]
     return [codec.decode(ScoreBatch, record.value) for record in found]
 
@@ -87,12 +80,12 @@ def rejected(alias: str, request_id: str) -> RetrainReported:
     )
 
 
-def heard(taken: list[tuple[str, Raw]]) -> Iterator[tuple[Heard, Place]]:
+def heard(taken: list[tuple[str, Raw]]) -> Iterator[tuple[JudgeInput, LogPosition]]:
     """What the judge takes, as it came."""
     for name, raw in taken:
-        event = told_by(raw) if name == SCORES.name else codec.decode(RetrainReported, raw.value)
+        event = decode_scores(raw) if name == SCORES.name else codec.decode(RetrainReported, raw.value)
         if not isinstance(event, PartitionsPassed):
-            yield event, Place(name, raw.partition, raw.offset, raw.timestamp_ms)
+            yield event, LogPosition(name, raw.partition, raw.offset, raw.timestamp_ms)
 
 
 def chunks(records: Sequence[tuple[str, Raw]]) -> list[Chunk]:

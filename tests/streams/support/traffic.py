@@ -15,8 +15,9 @@ from kafka import KafkaProducer
 
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
-from streams.events import Arm, Event, FeedbackGiven, InferenceServed, Message
-from streams.log.read import KafkaSettings
+from streams.events import Event, FeedbackGiven, InferenceServed, Message
+from streams.kinds import Arm
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import Topic
 

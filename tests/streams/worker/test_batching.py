@@ -4,7 +4,7 @@ import asyncio
 
 from streams.log.chunks import Chunk
 from streams.log.read import Raw
-from streams.worker.batching import Basket
+from streams.worker.batching import Batcher
 
 FOREVER_S = 3_600.0
 
@@ -15,14 +15,14 @@ def chunk(first: int, count: int) -> Chunk:
 
 
 async def test_a_full_batch_does_not_wait() -> None:
-    basket = Basket(10, FOREVER_S)
+    basket = Batcher(10, FOREVER_S)
     for first in range(0, 20, 4):
         basket.put(chunk(first, 4))
     assert [each.first for each in await basket.take()] == [0, 4, 8]
 
 
 async def test_what_comes_meanwhile_joins_the_batch() -> None:
-    basket = Basket(10, FOREVER_S)
+    basket = Batcher(10, FOREVER_S)
     taking = asyncio.create_task(basket.take())
     for first in (0, 4, 8):
         await asyncio.sleep(0)
@@ -32,13 +32,13 @@ async def test_what_comes_meanwhile_joins_the_batch() -> None:
 
 
 async def test_a_batch_that_does_not_fill_is_taken_all_the_same() -> None:
-    basket = Basket(10, 0.01)
+    basket = Batcher(10, 0.01)
     basket.put(chunk(0, 3))
     assert [each.first for each in await basket.take()] == [0]
 
 
 async def test_a_chunk_larger_than_a_batch_is_one() -> None:
-    basket = Basket(10, FOREVER_S)
+    basket = Batcher(10, FOREVER_S)
     basket.put(chunk(0, 50))
     basket.put(chunk(50, 1))
     assert [each.first for each in await basket.take()] == [0]

@@ -24,13 +24,12 @@ from serving.gateway.capture import RecentAnswers
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
-from streams.files import put
+from streams.files import private_folder, put
 from streams.journal import status
 from streams.journal.cursor import CursorFile
 from streams.journal.writer import Journal, JournalSettings
-from streams.lake import table as lake
-from streams.log.read import KafkaSettings
-from streams.private_files import private_folder
+from streams.lake import writer as lake_writer
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.worker.app import _serving_metrics
 from tests.serving.support.certificates import Certificates
@@ -111,9 +110,9 @@ def test_what_holds_texts_or_routes_is_its_owners_alone(tmp_path: Path) -> None:
     journal._open()
     journal.close()
     CursorFile(tmp_path / "spool").close()
-    nothing = status.Status(time_ms=0, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0)
+    nothing = status.ShipperStatus(time_ms=0, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0)
     status.write(tmp_path / "spool", nothing)
-    lake._replace(tmp_path / "lake" / "rows.parquet", pa.table({"text": ["what they wrote"]}), None)
+    lake_writer._replace(tmp_path / "lake" / "rows.parquet", pa.table({"text": ["what they wrote"]}), None)
     follower = Follower(KafkaSettings(), tmp_path / "routes" / "gateway.json")
     follower._dirty = True
     follower._save()

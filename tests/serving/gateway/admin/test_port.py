@@ -16,12 +16,13 @@ from deploy.stack import ports
 from serving.gateway.admin.port import serving_admin
 from serving.gateway.errors import ApiError
 from serving.rollout.changes import EngineLimits
-from serving.rollout.operations import in_force
 from serving.routes.routing import RouteTable
 from streams import ledger
 from streams.events import ReplicaAttested, RouteWritten
 from streams.identity import uuid7
-from streams.log.read import Appender, KafkaSettings
+from streams.log.append import Appender
+from streams.log.settings import KafkaSettings
+from streams.routes import in_force
 from streams.topics import ROUTES
 from tests.serving.support.fake_log import AdminLog, route
 

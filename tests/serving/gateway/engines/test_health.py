@@ -21,11 +21,12 @@ from serving.routes.attestation_age import Arrivals, Staleness
 from serving.routes.attestations import present
 from serving.routes.follower import Follower, Snapshot
 from serving.routes.routing import NoReplica, RouteTable, pick, served
-from streams.events import Arm, ReplicaAttested, RouteWritten
+from streams.events import ReplicaAttested, RouteWritten
 from streams.journal.metrics import well
-from streams.journal.status import Status
+from streams.journal.status import ShipperStatus
+from streams.kinds import Arm
 from streams.log.availability import Presence, answers
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from tests.serving.support.scene import Scene
 from tests.serving.support.waiting import until
 
@@ -228,6 +229,8 @@ def test_a_broker_that_takes_connections_and_says_nothing_does_not_answer() -> N
     ("time_ms", "error", "fine"), [(9_000, "", True), (9_000, "broker is away", False), (-5_000, "", False)]
 )
 def test_a_shipper_is_connected_where_it_is_at_work_without_trouble(time_ms: int, error: str, fine: bool) -> None:
-    found = Status(time_ms=time_ms, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0, error=error)
+    found = ShipperStatus(
+        time_ms=time_ms, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0, error=error
+    )
     assert well(found, 10.0) == fine
     assert not well(None, 10.0)

@@ -21,7 +21,8 @@ from serving.gateway.openai import bounds, request_body
 from serving.gateway.openai.request_body import Operation
 from serving.routes.routing import Choice
 from serving.settings import GatewaySettings
-from streams.events import Arm, InferenceServed
+from streams.events import InferenceServed
+from streams.kinds import Arm
 from tests.serving.support.scene import BODY, Scene
 
 CHAT, COMPLETION, EMBEDDING, RESPONSE = (

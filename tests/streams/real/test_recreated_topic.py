@@ -24,7 +24,7 @@ from deploy.stack.settings import StackSettings, cache_folder
 from deploy.stack.topics import create_topics
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.lake import table as lake
-from streams.log.read import KafkaSettings
+from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, STATE
 from streams.worker import app
 from tests.streams.support import oracle

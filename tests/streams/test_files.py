@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams import files
+
+
+def test_a_file_is_replaced_whole_and_private(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "state.json"
+    files.put(path, b"one")
+    files.put(path, b"two", forced=True)
+    assert path.read_bytes() == b"two"
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert [each.name for each in path.parent.iterdir()] == ["state.json"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.json"
+    files.put(path, b"one")
+
+    def full(fd: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        files.put(path, b"two", forced=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    assert path.read_bytes() == b"one"
+
+
+def test_a_folder_that_is_there_loses_what_everybody_may_do(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    folder.chmod(0o755)
+    assert files.private_folder(folder).stat().st_mode & 0o777 == 0o750
+
+
+def test_one_holder_of_a_lock_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "lock"
+    with files.locked(path):
+        assert files.try_lock(path) is None
+        code = f"from pathlib import Path; from streams.files import try_lock; print(try_lock(Path({str(path)!r})))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "None"
+    held = files.try_lock(path)
+    assert held is not None
+    held.close()
