@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
-
-from monitor.signals.gaps import Gap
 
 Json = Any  # a JSON value
 Kind = Literal["quality", "estimated_quality", "drift", "latency", "errors", "fairness", "safety"]
@@ -63,6 +62,19 @@ class AlarmCleared(msgspec.Struct, frozen=True, kw_only=True, tag="alarm_cleared
     summary: str
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """How a group compares with the rest: `mean` is its loss less theirs."""
+
+    key: str
+    value: str
+    measure: str
+    pairs: int
+    mean: float
+    low: float
+    high: float
+    raised: bool
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
     """A span of event time is over, for one version. Labels count in the span in which they were given."""
 
@@ -79,7 +91,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
     latency_p50_ms: float
     latency_p95_ms: float
     evidence: dict[str, float]  # kind -> log10 of its statistic over its threshold (0 or more has fired)
-    gaps: list[Gap] = []  # of groups beside the rest, since the version is watched
+    gaps: list[Gap] = []  # of groups to the rest, since the version is watched
 
 
 class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_frozen"):
@@ -115,3 +127,12 @@ class NotTested(msgspec.Struct, frozen=True, kw_only=True, tag="not_tested"):
 
 
 Finding = Alarm | AlarmCleared | Window | ReferenceFrozen | LabelsWanted | NotTested
+
+
+def clock(time_ms: int) -> str:
+    """Return the time of day in UTC, for people.
+
+    >>> clock(3_600_000)
+    '01:00:00 UTC'
+    """
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%H:%M:%S UTC")

@@ -17,8 +17,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from monitor.explain.alarm import clock
-from monitor.findings import Kind
+from monitor.findings import Kind, clock
 from monitor.settings import PolicySettings
 
 EDITION = 1  # of `decide`: raise it with whatever makes it decide otherwise on the same inputs

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from monitor.describe.patterns import Forbidden
-from monitor.signals.fairness import Fairness
-from monitor.signals.safety import Safety
+from monitor.detectors.risk import LEAST_ROOM
+from monitor.validation import require
 
-
-def _require(owner: object, name: str, holds: bool, expected: str) -> None:
-    if not holds:
-        value = getattr(owner, name)
-        raise ValueError(f"{type(owner).__name__}.{name} is {value!r}, expected {expected}")
+MOST_TOLERATED = 1.0 - 2.0 * LEAST_ROOM  # between groups: no gap could be proven above more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +20,9 @@ class BurnWindow:
     rate: float
 
     def __post_init__(self) -> None:
-        _require(self, "short_s", self.short_s > 0, "a positive number of seconds")
-        _require(self, "long_s", self.long_s >= self.short_s, f"at least short_s ({self.short_s})")
-        _require(self, "rate", self.rate > 0, "a positive factor")
+        require(self, "short_s", self.short_s > 0, "a positive number of seconds")
+        require(self, "long_s", self.long_s >= self.short_s, f"at least short_s ({self.short_s})")
+        require(self, "rate", self.rate > 0, "a positive factor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +42,53 @@ class Slo:
     )
 
     def __post_init__(self) -> None:
-        _require(self, "ttft_ms", self.ttft_ms > 0, "a positive number of milliseconds")
-        _require(self, "tpot_ms", self.tpot_ms is None or self.tpot_ms > 0, "nothing or a positive number")
-        _require(self, "latency_ms", self.latency_ms > 0, "a positive number of milliseconds")
-        _require(self, "error_budget", 0 < self.error_budget < 1, "a share between 0 and 1")
-        _require(self, "latency_budget", 0 < self.latency_budget < 1, "a share between 0 and 1")
-        _require(self, "min_bad", self.min_bad >= 1, "at least 1")
-        _require(self, "burn_windows", len(self.burn_windows) > 0, "at least one window")
+        require(self, "ttft_ms", self.ttft_ms > 0, "a positive number of milliseconds")
+        require(self, "tpot_ms", self.tpot_ms is None or self.tpot_ms > 0, "nothing or a positive number")
+        require(self, "latency_ms", self.latency_ms > 0, "a positive number of milliseconds")
+        require(self, "error_budget", 0 < self.error_budget < 1, "a share between 0 and 1")
+        require(self, "latency_budget", 0 < self.latency_budget < 1, "a share between 0 and 1")
+        require(self, "min_bad", self.min_bad >= 1, "at least 1")
+        require(self, "burn_windows", len(self.burn_windows) > 0, "at least one window")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fairness:
+    """`tolerated`: the gap that is still accepted. `arl`: pairs, of all groups and measures together, per false alarm.
+    `least`: pairs of a group before anything is said of it. `keys`: the tags that are looked at. `most`: groups of
+    each, others are one. `alpha`: chance that an interval ever misses the gap."""
+
+    tolerated: float = 0.05
+    arl: float = 10_000.0
+    least: int = 50
+    keys: tuple[str, ...] = ("tenant", "language", "group")
+    most: int = 8
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self, "tolerated", 0 <= self.tolerated <= MOST_TOLERATED, f"a share from 0 to {MOST_TOLERATED:g}")
+        require(self, "arl", self.arl >= 1, "at least 1")
+        require(self, "least", self.least >= 1, "at least 1")
+        require(self, "most", self.most >= 1, "at least 1")
+        require(self, "alpha", 0 < self.alpha < 1, "a share between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safety:
+    """`arl`: rows between false alarms, at least, over all flags together. `tolerance`: how far above what the
+    reference allows a rate may be. `confidence`: of the bound of the reference's rate. `least_people`: to whom a flag
+    must have come before it is an alarm: one who asks for what must be refused, on two devices, is two at most. Where
+    events name nobody, as many minutes must have seen it."""
+
+    arl: float = 10_000.0
+    tolerance: float = 0.01
+    confidence: float = 0.9
+    least_people: int = 3
+
+    def __post_init__(self) -> None:
+        require(self, "arl", self.arl >= 1, "at least 1")
+        require(self, "tolerance", 0 < self.tolerance < 0.5, "a share above 0 and below 0.5")
+        require(self, "confidence", 0.5 <= self.confidence < 1, "from 0.5 to below 1")
+        require(self, "least_people", 1 <= self.least_people <= 100, "from 1 to 100")
 
 
 STATE_BYTES = 15_000_000  # of the judge's memory of an alias; the log takes 16 MiB
@@ -85,23 +121,23 @@ class MonitorSettings:
     safety: Safety = field(default_factory=Safety)
 
     def __post_init__(self) -> None:
-        _require(self, "reference_events", self.reference_events >= 50, "at least 50")
-        _require(self, "reference_span_s", self.reference_span_s >= 0, "0 or more seconds")
-        _require(self, "arl_events", self.arl_events >= 100, "at least 100")
-        _require(self, "label_arl", self.label_arl >= 100, "at least 100")
-        _require(self, "alarm_clear_events", self.alarm_clear_events >= 1, "at least 1")
-        _require(self, "tolerance", 0 <= self.tolerance < 0.5, "a share from 0 to below 0.5")
-        _require(self, "baseline_confidence", 0.5 <= self.baseline_confidence < 1, "from 0.5 to below 1")
-        _require(self, "min_reference_labels", self.min_reference_labels >= 10, "at least 10")
-        _require(self, "late_labels_s", self.late_labels_s >= 0, "0 or more seconds")
-        _require(self, "window_s", self.window_s >= 1, "at least 1 second")
-        _require(self, "grace_s", self.grace_s >= 0, "0 or more seconds")
-        _require(self, "idle_s", self.idle_s >= 1, "at least 1 second")
-        _require(self, "versions_kept", self.versions_kept >= 2, "at least 2: champion and previous")
+        require(self, "reference_events", self.reference_events >= 50, "at least 50")
+        require(self, "reference_span_s", self.reference_span_s >= 0, "0 or more seconds")
+        require(self, "arl_events", self.arl_events >= 100, "at least 100")
+        require(self, "label_arl", self.label_arl >= 100, "at least 100")
+        require(self, "alarm_clear_events", self.alarm_clear_events >= 1, "at least 1")
+        require(self, "tolerance", 0 <= self.tolerance < 0.5, "a share from 0 to below 0.5")
+        require(self, "baseline_confidence", 0.5 <= self.baseline_confidence < 1, "from 0.5 to below 1")
+        require(self, "min_reference_labels", self.min_reference_labels >= 10, "at least 10")
+        require(self, "late_labels_s", self.late_labels_s >= 0, "0 or more seconds")
+        require(self, "window_s", self.window_s >= 1, "at least 1 second")
+        require(self, "grace_s", self.grace_s >= 0, "0 or more seconds")
+        require(self, "idle_s", self.idle_s >= 1, "at least 1 second")
+        require(self, "versions_kept", self.versions_kept >= 2, "at least 2: champion and previous")
         Forbidden(self.policy_patterns)
         most = self._most_reference_events()
         expected = f"at most {most}: the judge's memory of an alias must fit into one Kafka record"
-        _require(self, "reference_events", self.reference_events <= most, expected)
+        require(self, "reference_events", self.reference_events <= most, expected)
 
     def _most_reference_events(self) -> int:
         """As many as all versions kept may gather at once, twice as many where they must span some time."""
@@ -120,8 +156,8 @@ class PolicySettings:
     retraining_timeout_s: int = 21_600  # a retraining silent for so long has failed
 
     def __post_init__(self) -> None:
-        _require(self, "min_fresh_labels", self.min_fresh_labels >= 1, "at least 1")
-        _require(self, "cool_down_s", self.cool_down_s >= 0, "0 or more seconds")
-        _require(self, "budget_per_day", self.budget_per_day >= 0, "0 (never retrain) or more")
-        _require(self, "label_growth", self.label_growth > 1, "a factor above 1")
-        _require(self, "retraining_timeout_s", self.retraining_timeout_s > 0, "a positive number of seconds")
+        require(self, "min_fresh_labels", self.min_fresh_labels >= 1, "at least 1")
+        require(self, "cool_down_s", self.cool_down_s >= 0, "0 or more seconds")
+        require(self, "budget_per_day", self.budget_per_day >= 0, "0 (never retrain) or more")
+        require(self, "label_growth", self.label_growth > 1, "a factor above 1")
+        require(self, "retraining_timeout_s", self.retraining_timeout_s > 0, "a positive number of seconds")

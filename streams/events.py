@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from monitor.findings import Gap
 from monitor.operator_answer import Answer
 from monitor.rows import ScoreRows
-from monitor.signals.gaps import Gap
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
 

@@ -12,11 +12,10 @@ from monitor import budget
 from monitor.budget import Part, Stream, Traffic
 from monitor.describe.descriptors import NAMES
 from monitor.detectors.risk import upper_bound
-from monitor.settings import MonitorSettings
-from monitor.signals import safety
-from monitor.signals.drift import DESCRIPTORS, SHARES
-from monitor.signals.fairness import EXCESSES as FAIR_EXCESSES
-from monitor.signals.fairness import Fairness
+from monitor.settings import Fairness, MonitorSettings
+from monitor.signals import flags
+from monitor.signals.comparison import EXCESSES as FAIR_EXCESSES
+from monitor.signals.drift_detector import DESCRIPTORS, SHARES
 
 HOURS = 24.0
 EXAMPLE_LIMIT = 0.1  # error rate that a healthy alias is taken to have as its limit
@@ -134,7 +133,7 @@ def _found(settings: MonitorSettings, traffic: Traffic, part: Part, dependence: 
 def _crossed(settings: MonitorSettings, arl: float, answers: float) -> str:
     """Of a flag that the reference never had."""
     limit = upper_bound(0, settings.reference_events, settings.safety.confidence) + settings.safety.tolerance
-    rate = budget.smallest_rate(arl * len(safety.FLAGS), limit, answers, safety.EXCESSES)
+    rate = budget.smallest_rate(arl * len(flags.FLAGS), limit, answers, flags.EXCESSES)
     return (
         f"a flag in {rate:.1%} of the answers (limit {limit:.1%})" if rate is not None else "nothing: too few answers"
     )

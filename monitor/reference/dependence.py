@@ -24,7 +24,7 @@ from monitor.detectors.interface import Floats, Moment
 ERRORS = 2.0  # standard errors of the inflation that are added to it: few labels say little of dependence
 
 
-class Known(msgspec.Struct, frozen=True):
+class LabelledLosses(msgspec.Struct, frozen=True):
     """Labelled events, and the steps that they are."""
 
     labelled: int = 0
@@ -36,7 +36,7 @@ class Known(msgspec.Struct, frozen=True):
     inflation: float = 1.0  # of sums of blocks
 
 
-class Open(msgspec.Struct, frozen=True, array_like=True):
+class OpenBlock(msgspec.Struct, frozen=True, array_like=True):
     """Steps since the last full block."""
 
     losses: float = 0.0  # their sum
@@ -50,16 +50,16 @@ class Open(msgspec.Struct, frozen=True, array_like=True):
         return self.losses / self.steps
 
 
-def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> Known:
+def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> LabelledLosses:
     """What losses say, in the order of their events. `steps`: equal for those that are one step."""
     groups = together(steps)
     means = np.array([np.mean([losses[i] for i in group]) for group in groups]).reshape(-1, 1)
     errors = sum(loss >= 0.5 for loss in losses)
     if not len(means):
-        return Known()
+        return LabelledLosses()
     paced = pace(means)
     rate, worth, left = float(means.mean()), int(paced.worth[0]), float(paced.inflation[0])
-    return Known(len(losses), errors, len(means), rate, worth, paced.block, left)
+    return LabelledLosses(len(losses), errors, len(means), rate, worth, paced.block, left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def pace(steps: Floats) -> Pace:
     return Pace(block, inflation(means, numbers, errors=ERRORS), worth)
 
 
-def added(block: Open, length: int, loss: float, labels: int, first: Moment) -> tuple[Open, Open | None]:
+def added(block: OpenBlock, length: int, loss: float, labels: int, first: Moment) -> tuple[OpenBlock, OpenBlock | None]:
     """The unfinished block with one more step; and, where that completes it, the full one instead."""
     began = block.first if block.steps else first
-    block = Open(block.losses + loss, block.steps + 1, block.labels + labels, began)
-    return (Open(), block) if block.steps >= length else (block, None)
+    block = OpenBlock(block.losses + loss, block.steps + 1, block.labels + labels, began)
+    return (OpenBlock(), block) if block.steps >= length else (block, None)

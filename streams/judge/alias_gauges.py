@@ -13,7 +13,7 @@ from monitor.findings import Kind
 from monitor.judge import Progress, progress
 from monitor.missing_labels import labels_wanted
 from monitor.settings import MonitorSettings
-from monitor.watch.version import Raised
+from monitor.watch.version import UnresolvedAlarm
 from streams import metrics
 from streams.events import WindowClosed
 from streams.judge.memory import JudgeRecord
@@ -79,7 +79,7 @@ class Board:
 
     def _alarms(self, place: Place, stands: Progress) -> None:
         """Each by what it is about: one that is open must not hide the next."""
-        raised: dict[Subject, Raised] = {(each.kind, each.about): each for each in stands.raised.values()}
+        raised: dict[Subject, UnresolvedAlarm] = {(each.kind, each.about): each for each in stands.raised.values()}
         known = self.subjects.setdefault(place, {(kind, "") for kind in get_args(Kind)})
         known.update(raised)
         for kind, about in known:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from monitor.describe.descriptors import MISSING, NAMES
 from monitor.findings import SEVERITIES, LabelsWanted, ReferenceFrozen, Window
-from monitor.judge import AliasState, Batch, answer, fresh_labels, known_baseline, progress, start, update
+from monitor.judge import AliasState, Batch, answer, fresh_labels, start, update
 from monitor.operator_answer import Answer
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
+from tests.monitor.support.standing import known_baseline, progress
 from tests.monitor.support.world import VERSION, World, make
 
 

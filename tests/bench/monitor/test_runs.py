@@ -10,7 +10,7 @@ import pytest
 
 from monitor.detectors.blocks import Block, fill
 from monitor.reference.frozen import block_scores, event_scores
-from monitor.signals.drift import located
+from monitor.signals.drift_detector import located
 from tests.bench.monitor import __main__ as bench
 from tests.bench.monitor import rivals
 from tests.bench.monitor.runs import Change, Feed, Watched, changed, references, run_lengths

@@ -10,9 +10,7 @@ from deploy.operator import budget as monitor_plan
 from deploy.operator.budget import Dependence
 from monitor import budget
 from monitor.budget import Traffic
-from monitor.settings import MonitorSettings
-from monitor.signals.fairness import Fairness
-from monitor.signals.safety import Safety
+from monitor.settings import Fairness, MonitorSettings, Safety
 
 
 def run(*words: str) -> str:

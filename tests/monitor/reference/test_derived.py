@@ -10,7 +10,7 @@ import pytest
 from monitor.describe.traits import Traits
 from monitor.reference.derived import Kept, derived
 from monitor.reference.frozen import freeze, scorer
-from monitor.signals.drift import detectors
+from monitor.signals.drift_detector import detectors
 
 BYTES = 100
 

@@ -12,12 +12,12 @@ from deploy.operator.budget import Dependence, present
 from monitor.budget import Traffic
 from monitor.describe.traits import Traits
 from monitor.findings import ReferenceFrozen
-from monitor.judge import progress
 from monitor.reference.frozen import Reference, event_scores, freeze
 from monitor.reference.seasonality import DAY_MS
 from monitor.reference.swings import swinging
 from monitor.settings import MonitorSettings
-from monitor.signals.drift import TEXTS, detectors
+from monitor.signals.drift_detector import TEXTS, detectors
+from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, make
 
 Ints = NDArray[np.int64]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 
 from monitor.describe.descriptors import NAMES, Describer, Reply
-from monitor.judge import progress
 from monitor.rows import ScoreRows
 from monitor.watch import bursts
 from monitor.watch.bursts import FINGERPRINT, MOST, SENDERS_KEPT, WITHIN_MS, Bursts, first_of_bursts
+from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, World, make
 
 VOCABULARY = [f"{a}{b}" for a in ("ka", "lo", "mi", "ne", "ru", "so", "ta", "vu") for b in ("der", "lin", "mas", "pol")]

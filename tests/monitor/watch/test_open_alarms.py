@@ -13,9 +13,10 @@ from monitor.describe.descriptors import NAMES
 from monitor.detectors.episode import Over
 from monitor.detectors.risk import Harm, Risk
 from monitor.findings import Alarm, AlarmCleared, Kind, ReferenceFrozen
-from monitor.judge import AliasState, Batch, answer, fresh_labels, progress, start, update
+from monitor.judge import AliasState, Batch, answer, fresh_labels, start, update
 from monitor.operator_answer import Answer
 from monitor.settings import MonitorSettings
+from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, World, make, people
 
 PII, REFUSAL = NAMES.index("output_pii"), NAMES.index("output_refusal")

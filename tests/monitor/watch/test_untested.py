@@ -7,9 +7,10 @@ import pytest
 
 from monitor.describe.descriptors import NAMES
 from monitor.findings import AlarmCleared, Kind, NotTested
-from monitor.judge import known_baseline
-from monitor.signals.fairness import Fairness
+from monitor.settings import Fairness
 from monitor.watch import untested
+from monitor.watch.record import restored
+from tests.monitor.support.standing import known_baseline
 from tests.monitor.support.world import VERSION, World, make
 
 REFUSAL = NAMES.index("output_refusal")
@@ -20,7 +21,7 @@ def left_out(world: World) -> list[NotTested]:
 
 
 def why(world: World) -> dict[tuple[Kind, str], str]:
-    return untested.reasons(world.settings, world.state.watches[VERSION])
+    return untested.reasons(world.settings, restored(world.state.watches[VERSION]))
 
 
 @pytest.mark.parametrize("right", [0.0, 0.05, 0.15])
