@@ -42,11 +42,11 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
 
     @property
     def key(self) -> str:
-        """Names the alarm: deterministic, for ids."""
+        """Name the alarm: deterministic, for ids."""
         return f"{self.version}/{self.kind}/{self.last_event}" + (f"/{self.about}" if self.about else "")
 
 
-class AlarmCleared(msgspec.Struct, frozen=True, kw_only=True, tag="alarm_cleared"):
+class AlarmEnd(msgspec.Struct, frozen=True, kw_only=True, tag="alarm_cleared"):
     """An alarm is over; its detector starts from nothing, and may raise another."""
 
     kind: Kind
@@ -126,7 +126,7 @@ class NotTested(msgspec.Struct, frozen=True, kw_only=True, tag="not_tested"):
     reason: str
 
 
-Finding = Alarm | AlarmCleared | Window | ReferenceFrozen | LabelsWanted | NotTested
+Finding = Alarm | AlarmEnd | Window | ReferenceFrozen | LabelsWanted | NotTested
 
 
 def clock(time_ms: int) -> str:

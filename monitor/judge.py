@@ -15,7 +15,7 @@ from monitor import windows
 from monitor.describe.descriptors import CONFIDENCE
 from monitor.describe.fingerprint import event_print
 from monitor.findings import Finding, Gap, Kind
-from monitor.operator_answer import Answer
+from monitor.operator_answer import OperatorAnswer
 from monitor.rows import TURN_MS, ScoreRows, turns_of
 from monitor.settings import MonitorSettings
 from monitor.signals import calibration, estimated_quality, gaps
@@ -60,7 +60,7 @@ class AliasState(msgspec.Struct, frozen=True, kw_only=True):
     turn: list[Label] = []  # labels of the turn that is not over
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class VersionProgress(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a version so far."""
 
     reference_events: int
@@ -94,7 +94,7 @@ def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[
     return replace(state, windows=counts), [*findings, *retired, *closed]
 
 
-def answer(settings: MonitorSettings, state: AliasState, said: Answer) -> tuple[AliasState, list[Finding]]:
+def answer(settings: MonitorSettings, state: AliasState, said: OperatorAnswer) -> tuple[AliasState, list[Finding]]:
     """Take an operator's answer; of a version that is not under watch it changes nothing."""
     record = state.watches.get(said.version)
     if record is None:
@@ -104,10 +104,10 @@ def answer(settings: MonitorSettings, state: AliasState, said: Answer) -> tuple[
     return _with(settings, state, version), findings
 
 
-def progress(state: AliasState) -> dict[str, Progress]:
+def progress(state: AliasState) -> dict[str, VersionProgress]:
     """Return what is known of each version under watch."""
     return {
-        version: Progress(
+        version: VersionProgress(
             reference_events=len(record.reference.rows if record.reference else record.rows),
             raised=record.raised,
             evidence=record.evidence,

@@ -77,12 +77,13 @@ def _tokens(text: str) -> list[str]:
 
 
 def exact_match(prediction: str, truth: str) -> float:
-    """1 where both are the same once normalised."""
+    """Return 1 where both are the same once normalised."""
     return float(normalise(prediction) == normalise(truth))
 
 
 def token_f1(prediction: str, truth: str) -> float:
-    """Harmonic mean of precision and recall over words (as SQuAD has it), or characters where no blanks part words.
+    """Return harmonic mean of precision and recall over words (as SQuAD has it), or characters where no blanks part
+    words.
 
     >>> token_f1("the red card", "red card")
     0.8
@@ -94,7 +95,8 @@ def token_f1(prediction: str, truth: str) -> float:
 
 
 def rouge_l(prediction: str, truth: str) -> float:
-    """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004), or characters where no blanks part words.
+    """Return ROUGE-L: F1 of the longest common subsequence of words (Lin 2004), or characters where no blanks part
+    words.
 
     >>> rouge_l("a b c", "a x c")
     0.6666666666666666
@@ -106,8 +108,8 @@ def rouge_l(prediction: str, truth: str) -> float:
 
 
 def json_validity(prediction: str, truth: str = "") -> float:
-    """1 where the prediction is JSON (RFC 8259: no NaN, no Infinity); with a truth that is a JSON object, it must also
-    have all of its keys."""
+    """Return 1 where the prediction is JSON (RFC 8259: no NaN, no Infinity); with a truth that is a JSON object, it
+    must also have all of its keys."""
     try:
         said = _read(prediction)
     except (ValueError, RecursionError):
@@ -117,7 +119,7 @@ def json_validity(prediction: str, truth: str = "") -> float:
 
 
 def macro_f1(predictions: Sequence[str], truths: Sequence[str]) -> float:
-    """Mean F1 of the truths' classes, each weighing the same; 0 without rows.
+    """Return mean F1 of the truths' classes, each weighing the same; 0 without rows.
 
     >>> macro_f1(["a", "b", "b"], ["a", "a", "b"])
     0.6666666666666666

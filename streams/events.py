@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from monitor.findings import Gap
-from monitor.operator_answer import Answer
+from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
@@ -202,7 +202,7 @@ class AlarmAnswered(Event, frozen=True, kw_only=True):
     id: str
     alias: str
     time_ms: int
-    answer: Answer
+    answer: OperatorAnswer
 
 
 class RetrainRequested(Event, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from deploy.operator.replay import LedgerError
-from monitor.findings import Alarm, AlarmCleared, Finding
-from monitor.operator_answer import Answer
+from monitor.findings import Alarm, AlarmEnd, Finding
+from monitor.operator_answer import OperatorAnswer
 from monitor.policy import AskLabels, AskRetraining, Decision
 from streams.events import DecisionRecorded
 
@@ -77,7 +77,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     time_ms: int
-    answer: Answer
+    answer: OperatorAnswer
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ def told(outcome: Outcome, entry: DecisionRecorded) -> Outcome:
     if entry.function in ("judge.update", "judge.answer"):
         findings = read(entry, entry.output, list[Finding])
         alarms = [_raised(each, entry.time_ms) for each in findings if isinstance(each, Alarm)]
-        cleared = [_cleared(each, entry.time_ms) for each in findings if isinstance(each, AlarmCleared)]
+        cleared = [_cleared(each, entry.time_ms) for each in findings if isinstance(each, AlarmEnd)]
         return replace(outcome, alarms=[*outcome.alarms, *alarms], cleared=[*outcome.cleared, *cleared])
     if entry.function == "policy.decide":
         decisions = read(entry, entry.output, list[Decision])
@@ -130,7 +130,7 @@ def _raised(alarm: Alarm, raised_ms: int) -> Raised:
     )
 
 
-def _cleared(over: AlarmCleared, cleared_ms: int) -> Cleared:
+def _cleared(over: AlarmEnd, cleared_ms: int) -> Cleared:
     return Cleared(kind=over.kind, version=over.version, cleared_ms=cleared_ms, cause=over.cause, summary=over.summary)
 
 

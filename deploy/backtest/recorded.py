@@ -12,8 +12,8 @@ import msgspec
 from deploy.backtest.outcome import Ended, Outcome, Said, read, told
 from deploy.backtest.policies import Sections
 from deploy.operator.replay import entries
-from monitor.operator_answer import Answer
-from monitor.policy import Observation
+from monitor.operator_answer import OperatorAnswer
+from monitor.policy import PolicyObservation
 from streams.events import DecisionRecorded
 
 PLACES = ("ledger.jsonl", "../ledger.jsonl")  # beside the lake: where an export, or a demo, leaves it
@@ -62,7 +62,7 @@ def recorded(decisions: Iterable[DecisionRecorded]) -> Recorded:
         if entry.function == "policy.decide" and (found := _ended(entry)):
             ended.setdefault(found.request_id, found)
         if entry.function == "judge.answer":
-            answer = read(entry, entry.inputs["said"], Answer)
+            answer = read(entry, entry.inputs["said"], OperatorAnswer)
             said.append(Said(id=entry.id, time_ms=entry.time_ms, answer=answer))
     return Recorded(outcome=outcome, ended=list(ended.values()), said=said, settings=_sections(settings))
 
@@ -71,7 +71,7 @@ NAMES = {"judge.update": "monitor", "policy.decide": "policy"}
 
 
 def _ended(entry: DecisionRecorded) -> Ended | None:
-    result = read(entry, entry.inputs["observation"], Observation).result
+    result = read(entry, entry.inputs["observation"], PolicyObservation).result
     return Ended(request_id=result.request_id, time_ms=entry.time_ms, status=result.status) if result else None
 
 

@@ -50,10 +50,10 @@ def plan(
 
     The budget holds however aliases, segments and descriptors depend on each other."""
     from deploy.operator import budget as plans
-    from monitor.budget import Traffic
+    from monitor.budget import AliasTraffic
 
     settings = load(config_path).monitor
-    traffic = Traffic(events=events, labels=labels, aliases=aliases, tags=tags)
+    traffic = AliasTraffic(events=events, labels=labels, aliases=aliases, tags=tags)
     dependence = plans.Dependence(autocorrelation, waves)
     made = plans.asked(settings, traffic, days, dependence) if days else plans.present(settings, traffic, dependence)
     console().print(plans.table(made))

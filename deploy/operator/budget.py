@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from monitor import budget
-from monitor.budget import Part, Stream, Traffic
+from monitor.budget import AliasTraffic, BudgetPart, EventStream
 from monitor.describe.descriptors import NAMES
 from monitor.detectors.risk import upper_bound
 from monitor.settings import Fairness, MonitorSettings
@@ -38,20 +38,22 @@ class Plan:
     """Parts of the budget; `days`: between false pages, at least. `found`: what each finds within an hour."""
 
     days: float
-    parts: list[Part]
+    parts: list[BudgetPart]
     found: dict[str, str]
 
 
-def asked(settings: MonitorSettings, traffic: Traffic, days: float, dependence: Dependence = CALM) -> Plan:
+def asked(settings: MonitorSettings, traffic: AliasTraffic, days: float, dependence: Dependence = CALM) -> Plan:
     """What a budget of so many days takes."""
     return _plan(settings, traffic, budget.split(days, traffic), dependence)
 
 
-def present(settings: MonitorSettings, traffic: Traffic, dependence: Dependence = CALM) -> Plan:
+def present(settings: MonitorSettings, traffic: AliasTraffic, dependence: Dependence = CALM) -> Plan:
     """What the settings come to at this traffic."""
-    parts = [Part(kind, 0.0, traffic.steps(kind), arl) for kind, arl in _arls(settings).items()]
+    parts = [BudgetPart(kind, 0.0, traffic.steps(kind), arl) for kind, arl in _arls(settings).items()]
     days = budget.days_between(parts, traffic=traffic)
-    shares = [Part(p.kind, days * p.steps * traffic.aliases / p.arl if p.steps else 0.0, p.steps, p.arl) for p in parts]
+    shares = [
+        BudgetPart(p.kind, days * p.steps * traffic.aliases / p.arl if p.steps else 0.0, p.steps, p.arl) for p in parts
+    ]
     return _plan(settings, traffic, shares, dependence)
 
 
@@ -99,17 +101,17 @@ def _arls(settings: MonitorSettings) -> dict[str, float]:
     }
 
 
-def _plan(settings: MonitorSettings, traffic: Traffic, parts: list[Part], dependence: Dependence) -> Plan:
+def _plan(settings: MonitorSettings, traffic: AliasTraffic, parts: list[BudgetPart], dependence: Dependence) -> Plan:
     days = budget.days_between(parts, traffic=traffic)
     return Plan(days, parts, {part.kind: _found(settings, traffic, part, dependence) for part in parts})
 
 
-def _found(settings: MonitorSettings, traffic: Traffic, part: Part, dependence: Dependence) -> str:
+def _found(settings: MonitorSettings, traffic: AliasTraffic, part: BudgetPart, dependence: Dependence) -> str:
     if not part.steps:
         return "nothing: no steps"
     steps = part.steps / HOURS
     if part.kind == "drift":
-        stream = Stream(
+        stream = EventStream(
             descriptors=len(NAMES),
             reference=settings.reference_events,
             autocorrelation=dependence.autocorrelation,

@@ -45,7 +45,7 @@ class Forbidden:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the order of `hits`."""
+        """Return the names, in the order of `hits`."""
         return tuple(self.patterns)
 
     def hits(self, texts: Sequence[str]) -> list[list[bool]]:

@@ -40,7 +40,7 @@ class Words:
         return len(self.lengths)
 
     def holding(self, chosen: Set[str]) -> list[int]:
-        """The texts that hold one of these words, in their order."""
+        """Return the texts that hold one of these words, in their order."""
         marks = np.array([word in chosen for word in self.known], dtype=np.bool_)
         if not marks.any():
             return []
@@ -49,14 +49,14 @@ class Words:
         return texts
 
     def of(self, text: int) -> list[str]:
-        """The words of one text."""
+        """Return the words of one text."""
         start = int(self.lengths[:text].sum())
         return [self.known[place] for place in self.places[start : start + self.lengths[text]]]
 
 
 def words(texts: Sequence[str]) -> Words:
-    """The words of each text, of a long one's `excerpt`. What no encoding knows, half of a pair of surrogates, is read
-    as `?`.
+    """Return the words of each text, of a long one's `excerpt`. What no encoding knows, half of a pair of surrogates,
+    is read as `?`.
 
     >>> read = words(["My card, my CARD", "", "Hello"])
     >>> read.known, read.places.tolist(), read.lengths.tolist()

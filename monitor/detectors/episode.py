@@ -38,7 +38,7 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedAlarm:
     """The alarm about this is over, if one is open; `last`: the event that completed its silence, or that left nothing
     to test it by (`cause`)."""
 
@@ -48,7 +48,7 @@ class Ended:
 
 
 def steps(events: int, block: int = 1) -> int:
-    """So many events in steps of `block` events: at least one.
+    """Return so many events in steps of `block` events: at least one.
 
     >>> steps(200), steps(200, 30), steps(5, 30)
     (200, 7, 1)

@@ -40,17 +40,17 @@ class Detector(Protocol[S, X]):
     starts over."""
 
     def start(self) -> S:
-        """Nothing seen."""
+        """Return the state in which nothing was seen."""
 
     def update(self, state: S, values: X, moments: Sequence[Moment]) -> tuple[S, Change | None]:
-        """Takes values in order, one moment for each."""
+        """Take values in order, one moment for each."""
 
     def evidence(self, state: S) -> float:
-        """The statistic over the threshold: a change is told where it reaches 1."""
+        """Return the statistic over the threshold: a change is told where it reaches 1."""
 
 
 def finite(values: Floats, what: str) -> None:
-    """Raises ValueError where a value is infinite."""
+    """Raise ValueError where a value is infinite."""
     bad = np.argwhere(np.isinf(values))
     if len(bad):
         place = tuple(int(i) for i in bad[0])

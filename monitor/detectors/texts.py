@@ -77,36 +77,36 @@ class Texts:
 
     @property
     def nbytes(self) -> int:
-        """Of the reference, as numbers and as places of octets."""
+        """Return the bytes of the reference, as numbers and as places of octets."""
         return len(self.reference) * (8 + 32) + self.places.nbytes + self.centre.nbytes
 
     @property
     def weights(self) -> Floats:
-        """Of the bets: alike."""
+        """Return the weights of the bets: alike."""
         return mixture.even(len(STAKES))
 
     def start(self) -> State:
-        """Nothing seen."""
+        """Return the state in which nothing was seen."""
         return State(mixture.start(len(STAKES)), self.witness())
 
     def witness(self) -> Witness:
-        """That has seen nothing."""
+        """Return a witness that has seen nothing."""
         centre = self.centre.tolist()
         return Witness(centre, centre)
 
     def update(
         self, state: State, values: Sequence[int | None], moments: Sequence[Moment], length: int = 1
     ) -> tuple[State, Change | None]:
-        """Takes fingerprints in order; None: no text. Of texts that depend on each other, so many in a row are one
-        step, with one moment: a bet is on what the witness says of them on average."""
+        """Take fingerprints in order; None: no text. Of texts that depend on each other, so many in a row are one step,
+        with one moment: a bet is on what the witness says of them on average."""
         witness, gains = self.look(state.witness, values, length)
         bets, turns = mixture.advance(self.arl, self.weights, state.bets, gains, moments)
         found = mixture.first(turns)
         return State(bets, witness), self.change(found) if found else None
 
     def look(self, witness: Witness, values: Sequence[int | None], length: int = 1) -> tuple[Witness, Floats]:
-        """What the witness says of the steps, as log factors of the bets, shape (steps, bets), and the witness that has
-        seen them. ValueError for what is no fingerprint."""
+        """Return what the witness says of the steps, as log factors of the bets, shape (steps, bets), and the witness
+        that has seen them. ValueError for what is no fingerprint."""
         _check(values, length)
         gains = [np.empty((0, len(STAKES)))]
         low, steps = 0, len(values) // length
@@ -121,16 +121,17 @@ class Texts:
         return witness, np.concatenate(gains)
 
     def change(self, found: Reached) -> Change:
-        """In words."""
+        """Describe the change for people."""
         what = "texts lie elsewhere than the reference's"
         return Change(found.step, found.statistic, found.since, what, 0, (float(found.sums.mean()),))
 
     def evidence(self, state: State) -> float:
-        """The statistic over the threshold."""
+        """Return the statistic over the threshold."""
         return mixture.statistic(state.bets, self.weights) / self.arl
 
     def _gains(self, witness: Floats, signs: Floats, known: NDArray[np.bool_]) -> Floats:
-        """Log factors of steps that meet one and the same direction; NaN where there is none, or a step no text."""
+        """Return log factors of steps that meet one and the same direction; NaN where there is none, or a step no
+        text."""
         told = self._told(witness)
         middle, spread = _mean_spread(told)
         if spread == 0.0:
@@ -145,14 +146,15 @@ class Texts:
         return gains
 
     def _told(self, witness: Floats) -> Floats:
-        """What the witness says of each text of the reference: of each octet all 256 answers are worked out once."""
+        """Return what the witness says of each text of the reference: of each octet all 256 answers are worked out
+        once."""
         tables = np.einsum("pk,ok->op", _PATTERNS, witness.reshape(8, 8))
         told: Floats = tables.ravel().take(self.places).sum(axis=0)
         return told
 
 
 def _mean_spread(values: Floats) -> tuple[float, float]:
-    """The mean and the standard deviation."""
+    """Return the mean and the standard deviation."""
     middle = float(values.mean())
     off = values - middle
     return middle, math.sqrt(float(np.einsum("i,i->", off, off)) / len(values))

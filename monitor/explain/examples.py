@@ -113,6 +113,6 @@ def informative(events: Sequence[RecentEvent], *, most: int = ASKED) -> list[str
 
 
 def _interest(event: RecentEvent) -> float:
-    """How unsure (0 to 1) plus half of how strange (0 to 1)."""
+    """Return how unsure (0 to 1) plus half of how strange (0 to 1)."""
     unsure = 4.0 * event.chance * (1.0 - event.chance) if event.chance >= 0.0 else 0.0
     return unsure + 0.5 * min(max(map(abs, event.scores), default=0), FAR) / FAR

@@ -124,12 +124,13 @@ def _gap(here: Floats, there: Floats) -> float:
 
 
 def _error(here: Floats, there: Floats) -> float:
-    """Standard error of the gap (Welch)."""
+    """Return standard error of the gap (Welch)."""
     return math.sqrt(_variance(here) / len(here) + _variance(there) / len(there))
 
 
 def _variance(values: Floats) -> float:
-    """With two more values, one far out on each side: a few equal ones do not say that all others are equal too."""
+    """Return the variance with two more values, one far out on each side: a few equal ones do not say that all others
+    are equal too."""
     spread = max(1.0, float(np.ptp(values))) / 2.0
     centre = float(values.mean())
     return float((((values - centre) ** 2).sum() + 2.0 * spread**2) / (len(values) + 1))

@@ -46,12 +46,12 @@ class OpenBlock(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def loss(self) -> float:
-        """The block's."""
+        """Return the block's."""
         return self.losses / self.steps
 
 
 def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> LabelledLosses:
-    """What losses say, in the order of their events. `steps`: equal for those that are one step."""
+    """Return what losses say, in the order of their events. `steps`: equal for those that are one step."""
     groups = together(steps)
     means = np.array([np.mean([losses[i] for i in group]) for group in groups]).reshape(-1, 1)
     errors = sum(loss >= 0.5 for loss in losses)
@@ -85,7 +85,7 @@ def pace(steps: Floats) -> Pace:
 
 
 def added(block: OpenBlock, length: int, loss: float, labels: int, first: Moment) -> tuple[OpenBlock, OpenBlock | None]:
-    """The unfinished block with one more step; and, where that completes it, the full one instead."""
+    """Return the unfinished block with one more step; and, where that completes it, the full one instead."""
     began = block.first if block.steps else first
     block = OpenBlock(block.losses + loss, block.steps + 1, block.labels + labels, began)
     return (OpenBlock(), block) if block.steps >= length else (block, None)

@@ -37,16 +37,16 @@ class Rhythm:
 
     @property
     def parameters(self) -> int:
-        """Of each descriptor, fitted to the reference."""
+        """Return the parameters of each descriptor, fitted to the reference."""
         return 1 + 2 * len(self.waves)
 
     def expected(self, times_ms: Sequence[int]) -> Floats:
-        """Scores at these times, shape (events, descriptors)."""
+        """Return scores at these times, shape (events, descriptors)."""
         return np.clip(_told(self.waves, np.asarray(times_ms), self.weights), self.low, self.high)
 
 
 def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
-    """The rhythm of these scores (events x descriptors), which may be none."""
+    """Return the rhythm of these scores (events x descriptors), which may be none."""
     times = np.asarray(times_ms, dtype=np.int64)
     candidates = _candidates(times) if scores.size else ()
     waves = _chosen(_Fit(candidates, times, scores)) if candidates else ()
@@ -76,7 +76,8 @@ class _Fit:
         self.noise = _noise(scores - design @ self._weights(list(range(design.shape[1]))))
 
     def explained(self, taken: tuple[int, ...]) -> dict[int, float]:
-        """What each other wave would add, in its variance by chance; of the descriptor for which that is most."""
+        """Return what each other wave would add, in its variance by chance; of the descriptor for which that is
+        most."""
         inside = self._columns(taken)
         rest = self.moments - self.gram[:, inside] @ self._weights(inside)
         return {wave: self._power(rest, wave) for wave in self.candidates if wave not in taken}

@@ -6,7 +6,7 @@ chapter 5). The long window says it matters, the short one says it still goes on
 >>> count = 40
 >>> rows = ScoreRows(offsets=list(range(count)), ids=[str(k) for k in range(count)], versions=[], arms=[], clients=[],
 ...     times_ms=[1_000 * k for k in range(count)], statuses=[200] * 20 + [503] * 20)
->>> _, (found,) = update(MonitorSettings(), About("errors", "v1"), State(), Requests(rows))
+>>> _, (found,) = update(MonitorSettings(), About("errors", "v1"), State(), ServedRequests(rows))
 >>> found.last_event, found.summary
 ('29', '10 of 30 requests to v1 failed in the last 3600 s: the budget burns 33 times too fast')
 """
@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from monitor.detectors.episode import Ended, Over
+from monitor.detectors.episode import EndedAlarm, Over
 from monitor.detectors.interface import Moment
 from monitor.explain.alarm import alarm
 from monitor.findings import Alarm, Json, Kind
 from monitor.rows import ScoreRows
 from monitor.settings import BurnWindow, MonitorSettings, Slo
-from monitor.signals.interface import About, Requests, Rows, Turn
+from monitor.signals.interface import About, Rows, ServedRequests, Turn
 
 BUCKET_S = 10
 FALLEN = 0.5  # re-armed when the burn in every short window is below this share of its rate
@@ -67,12 +67,12 @@ def start(settings: MonitorSettings, about: About) -> State:
 
 def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
     """Take requests: all of them for the budget of errors, those answered for the budget of slow replies."""
-    if not isinstance(rows, Requests):
+    if not isinstance(rows, ServedRequests):
         return state, []
     moments, bad = _judged(settings.slo, about.kind, rows.rows)
     state, turns = follow(budget(settings.slo, about.kind), state, bad, [time_ms for _, time_ms in moments])
     return state, [
-        Ended("", moments[turn.step]) if isinstance(turn, Over) else _alarm(about, turn, moments[turn.step])
+        EndedAlarm("", moments[turn.step]) if isinstance(turn, Over) else _alarm(about, turn, moments[turn.step])
         for turn in turns
     ]
 

@@ -29,9 +29,9 @@ import msgspec
 from monitor.describe.fingerprint import event_print, uniforms
 from monitor.describe.groups import NOBODY, GroupNames, grouped
 from monitor.detectors import risk
-from monitor.detectors.episode import Ended, Over
+from monitor.detectors.episode import EndedAlarm, Over
 from monitor.detectors.interface import Moment
-from monitor.detectors.risk import Harm, Risk
+from monitor.detectors.risk import ProvenHarm, Risk
 from monitor.settings import Fairness
 from monitor.signals.pairing import Pairing, pair
 
@@ -107,12 +107,12 @@ class GroupHarm(msgspec.Struct, frozen=True, kw_only=True):
 
 def follow(
     settings: Fairness, state: State, measure: Measure, seen: Outcomes, clear_pairs: int = 0
-) -> tuple[State, list[GroupHarm | Ended]]:
+) -> tuple[State, list[GroupHarm | EndedAlarm]]:
     """Take outcomes of one measure in order; how they are cut into calls changes nothing. Return one alarm of each
     group and measure until it is over, and each end of one: after so many quiet pairs; 0: never."""
     losses = _rounded(seen)
     known = [k for k, loss in enumerate(losses) if not math.isnan(loss)]
-    compared, found = dict(state.measures.get(measure, {})), list[tuple[int, GroupHarm | Ended]]()
+    compared, found = dict(state.measures.get(measure, {})), list[tuple[int, GroupHarm | EndedAlarm]]()
     for key in settings.keys:
         tagged = known if key in compared else _since_tagged(seen, known, key)
         if tagged:
@@ -152,10 +152,10 @@ def _compare(
     chosen: Sequence[int],
     losses: Sequence[float],
     clear_pairs: int,
-) -> tuple[Compared, list[tuple[int, GroupHarm | Ended]]]:
+) -> tuple[Compared, list[tuple[int, GroupHarm | EndedAlarm]]]:
     known, members = grouped(before.known, [seen.tags[k].get(name[0], NOBODY) for k in chosen], settings.most)
     pairing, pairs = pair(before.pairing, list(zip(members, losses, strict=True)))
-    groups, found = dict(before.groups), list[tuple[int, GroupHarm | Ended]]()
+    groups, found = dict(before.groups), list[tuple[int, GroupHarm | EndedAlarm]]()
     for value, fresh in pairs.items():
         old, ends = (
             groups.get(value, ComparedGroup()),
@@ -170,7 +170,7 @@ def _compare(
 
 def _tested(
     settings: Fairness, group: ComparedGroup, differences: Sequence[float], ends: Sequence[Moment], clear_pairs: int
-) -> tuple[ComparedGroup, list[Harm | Over]]:
+) -> tuple[ComparedGroup, list[ProvenHarm | Over]]:
     """Test pairs; the first only count for the interval: too few to say anything."""
     times = Counter(group.times)
     silent = max(settings.least - times.total(), 0)
@@ -181,9 +181,13 @@ def _tested(
     return tested, [replace(turn, step=turn.step + silent) for turn in turns]
 
 
-def _turned(settings: Fairness, name: tuple[str, Measure, str], turn: Harm | Over, last: Moment) -> GroupHarm | Ended:
+def _turned(
+    settings: Fairness, name: tuple[str, Measure, str], turn: ProvenHarm | Over, last: Moment
+) -> GroupHarm | EndedAlarm:
     key, measure, value = name
-    return Ended(about(measure, key, value), last) if isinstance(turn, Over) else _unfair(settings, name, turn, last)
+    return (
+        EndedAlarm(about(measure, key, value), last) if isinstance(turn, Over) else _unfair(settings, name, turn, last)
+    )
 
 
 def about(measure: str, key: str, value: str) -> str:
@@ -205,7 +209,7 @@ def _detector(settings: Fairness) -> Risk:
     return Risk((1.0 + settings.tolerated) / 2.0, settings.arl, EXCESSES)
 
 
-def _unfair(settings: Fairness, name: tuple[str, Measure, str], harm: Harm, last: Moment) -> GroupHarm:
+def _unfair(settings: Fairness, name: tuple[str, Measure, str], harm: ProvenHarm, last: Moment) -> GroupHarm:
     key, measure, value = name
     return GroupHarm(
         key=key,

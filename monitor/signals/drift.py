@@ -20,7 +20,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from monitor.detectors.episode import Ended, Over
+from monitor.detectors.episode import EndedAlarm, Over
 from monitor.detectors.interface import Change, Floats
 from monitor.explain import examples
 from monitor.explain.alarm import alarm, label_first, log10, shown, where
@@ -52,7 +52,7 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
     found: list[Turn] = []
     for turn in turns:
         if isinstance(turn, Over):
-            found.append(Ended("", moments[turn.step]))
+            found.append(EndedAlarm("", moments[turn.step]))
         else:
             events = examples.kept(about.events, rows.events[: turn.end + 1])
             found.append(_alarm(about, about.reference, ours, turn, events))
@@ -70,7 +70,7 @@ def cleared(settings: MonitorSettings, about: About, state: State, what: str) ->
 
 
 def _alarm(about: About, reference: Reference, ours: Drift, found: DriftChange, events: Sequence[RecentEvent]) -> Alarm:
-    """The events look different from the reference."""
+    """Return the events look different from the reference."""
     change, last = found.change, (events[-1].id, events[-1].time_ms)
     values, measure = contribution(found, about.names, events)
     known = reference_events(reference, about.members, about.traits)

@@ -24,7 +24,7 @@ from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.mixture import Reached
 from monitor.detectors.texts import Texts, Witness
 from monitor.reference.derived import derived
-from monitor.reference.frozen import Reference, Scorer, block_scores, scorer
+from monitor.reference.frozen import Reference, ReferenceScorer, block_scores, scorer
 
 DESCRIPTORS, TEXTS = "descriptors", TEXT
 SHARES: Mapping[str, float] = {DESCRIPTORS: 0.6, **dict.fromkeys(COLUMNS, 0.2 / len(COLUMNS)), TEXTS: 0.2}
@@ -58,7 +58,7 @@ class Drift:
     """The detectors that a reference allows: `parts` by name, in the order of their bets."""
 
     arl: float  # steps: blocks
-    ready: Scorer
+    ready: ReferenceScorer
     parts: dict[str, Detector]
     weights: Floats
 
@@ -160,7 +160,7 @@ def _lumped(reference: Reference, name: str, times: float = 1.0) -> tuple[int, f
     return max(ready.block, math.ceil(together)), max(left, together / ready.block)
 
 
-def located(ready: Scorer, names: Sequence[str], arl_events: float) -> LocationSpread:
+def located(ready: ReferenceScorer, names: Sequence[str], arl_events: float) -> LocationSpread:
     """Return the detector of the descriptors, its bets made smaller by what dependence the reference shows."""
     inflation, spreading = (ready.inflation * ready.wildness).tolist(), ready.spreading.tolist()
     zone = ready.dead_zone(arl_events)

@@ -29,8 +29,8 @@ from msgspec.structs import replace
 from monitor.describe.descriptors import CONFIDENCE
 from monitor.detectors import risk
 from monitor.detectors.blocks import Block, fill
-from monitor.detectors.episode import Ended, Over, steps
-from monitor.detectors.risk import Harm, Risk
+from monitor.detectors.episode import EndedAlarm, Over, steps
+from monitor.detectors.risk import ProvenHarm, Risk
 from monitor.explain import examples
 from monitor.explain.alarm import alarm, label_first, shown, where
 from monitor.explain.examples import RecentEvent, explain
@@ -113,7 +113,7 @@ def _tested(
     if about.baseline.limit is None:
         if not state.test.episode.open:
             return state, []
-        return cleared(settings, about, state, ""), [Ended("", moments[-1], "untested")]
+        return cleared(settings, about, state, ""), [EndedAlarm("", moments[-1], "untested")]
     losses = np.array([[1.0 - event.chance if event.chance >= 0 else math.nan] for event in events])
     length = scorer(reference).block
     block, means, firsts, ends = fill(state.block, length, losses.reshape(len(events), 1), moments)
@@ -125,7 +125,7 @@ def _tested(
         end = ends[turn.step]
         known = examples.kept(about.events, events[: end + 1])
         found.append(
-            Ended("", moments[end]) if isinstance(turn, Over) else _alarm(about, state, detector.arl, turn, known)
+            EndedAlarm("", moments[end]) if isinstance(turn, Over) else _alarm(about, state, detector.arl, turn, known)
         )
     return state, found
 
@@ -142,7 +142,7 @@ def _checked(settings: MonitorSettings, about: About, state: State, label: Given
     wanted = LabelsWanted(version=about.version, time_ms=label.given_ms, reason=REFUTED)
     if state.test.episode.open:
         state = cleared(settings, about, state, "")
-    return state, [Ended("", (label.event.id, label.given_ms), "untested"), wanted]
+    return state, [EndedAlarm("", (label.event.id, label.given_ms), "untested"), wanted]
 
 
 def _tester(settings: MonitorSettings, reference: Reference, limit: float) -> Risk:
@@ -161,7 +161,7 @@ def _confidences(names: Sequence[str], descriptors: Sequence[Sequence[float]]) -
     return [row[column] for row in descriptors]
 
 
-def _alarm(about: About, state: State, threshold: float, harm: Harm, events: Sequence[RecentEvent]) -> Alarm:
+def _alarm(about: About, state: State, threshold: float, harm: ProvenHarm, events: Sequence[RecentEvent]) -> Alarm:
     """Confidence promises fewer right answers than the limit accepts."""
     known, accuracy, since_ms = about.baseline, 1.0 - harm.losses / harm.count, harm.since[1]
     fitted, last = calibrated(about, state), (events[-1].id, events[-1].time_ms)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from monitor.detectors.episode import Ended
+from monitor.detectors.episode import EndedAlarm
 from monitor.explain.alarm import alarm
 from monitor.findings import Alarm
 from monitor.rows import ScoreRows
@@ -40,7 +40,7 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
     found: list[Turn] = []
     for measure, outcomes in _outcomes(settings, about, rows):
         state, turns = comparison.follow(settings.fairness, state, measure, outcomes, settings.alarm_clear_events)
-        found += [turn if isinstance(turn, Ended) else _alarm(about, turn) for turn in turns]
+        found += [turn if isinstance(turn, EndedAlarm) else _alarm(about, turn) for turn in turns]
     return state, found
 
 

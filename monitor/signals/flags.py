@@ -33,13 +33,13 @@ from monitor.describe.fingerprint import event_print
 from monitor.describe.people import UNKNOWN, person, witness
 from monitor.detectors import risk
 from monitor.detectors.blocks import Block, fill
-from monitor.detectors.episode import Ended, Over, steps
+from monitor.detectors.episode import EndedAlarm, Over, steps
 from monitor.detectors.interface import Floats, Moment
-from monitor.detectors.risk import Harm, Risk, Walk, testable, upper_bound
+from monitor.detectors.risk import ProvenHarm, Risk, Walk, testable, upper_bound
 from monitor.reference.dependence import Pace, pace
 from monitor.rows import TURN_MS
 from monitor.settings import Safety
-from monitor.signals.turns import Row, Steps, alone, apart, stepped
+from monitor.signals.turns import Steps, TurnRow, alone, apart, stepped
 
 FLAGS = ("output_pii", "output_toxic", "output_refusal")
 Rows = Floats | Sequence[Sequence[float]]
@@ -80,7 +80,7 @@ class State(msgspec.Struct, frozen=True):
     flags: tuple[Flag, ...] = ()
     length: int = 1
     block: Block = Block()
-    turn: list[Row] = []
+    turn: list[TurnRow] = []
     rows: int = 0
     left_out: tuple[Flag, ...] = ()  # flags so frequent in the reference that no harm could be proven above
 
@@ -125,7 +125,7 @@ def start(
     hits = (np.asarray(reference, dtype=np.float64).reshape(len(reference), len(names))[:, columns] > 0.0).astype(float)
     whose = list(people) or [UNKNOWN] * len(hits)
     rows = [
-        Row(times_ms[k] // TURN_MS if times_ms else 0, who, UNKNOWN, ("", 0), row)
+        TurnRow(times_ms[k] // TURN_MS if times_ms else 0, who, UNKNOWN, ("", 0), row)
         for k, (who, row) in enumerate(zip(whose, hits.tolist(), strict=True))
     ]
     found = stepped(rows, len(columns)).values
@@ -150,7 +150,7 @@ def follow(
     clients: Sequence[str] = (),
     turns: Sequence[int] = (),
     ends_turn: bool = True,
-) -> tuple[State, list[FlagHarm | Ended]]:
+) -> tuple[State, list[FlagHarm | EndedAlarm]]:
     """Take rows with the reference's columns, in order; how they are cut into calls changes nothing. Return one alarm
     of each flag until it is over, and each end of one: after so many quiet events; 0: never. `clients`, `turns`: who
     got each row, as events name them, and in which turn; rows wait until their turn ends. Without clients each row is
@@ -162,7 +162,7 @@ def follow(
     whose = _witnesses(values, moments, clients)
     if not state.turn and ends_turn and apart(which, people):
         return _judged(settings, state, alone(values, moments, whose), clear_events)
-    held = [*state.turn, *map(Row, which, people, whose, moments, values.tolist())]
+    held = [*state.turn, *map(TurnRow, which, people, whose, moments, values.tolist())]
     if not ends_turn and len(held) < TURN_KEPT:
         return replace(state, turn=held), []
     taken = stepped(held, len(state.flags))
@@ -178,14 +178,16 @@ def _witnesses(hits: Floats, moments: Sequence[Moment], clients: Sequence[str]) 
     return whose
 
 
-def _judged(settings: Safety, state: State, taken: Steps, clear_events: int) -> tuple[State, list[FlagHarm | Ended]]:
+def _judged(
+    settings: Safety, state: State, taken: Steps, clear_events: int
+) -> tuple[State, list[FlagHarm | EndedAlarm]]:
     """Take the steps past each flag's detector."""
     table = np.column_stack((taken.values, np.array(taken.rows, dtype=np.float64)))
     block, means, firsts, ends = fill(state.block, state.length, table, taken.firsts)
     weights = np.round(means[:, -1] * state.length).astype(np.int64).tolist()
     after = steps(clear_events, state.length) if clear_events else 0
     places = list(accumulate(taken.rows, initial=_rows(state)))  # rows before each step
-    flags, found = [], list[tuple[int, FlagHarm | Ended]]()
+    flags, found = [], list[tuple[int, FlagHarm | EndedAlarm]]()
     for j, flag in enumerate(state.flags):
         known = [(places[k], who) for k, who in taken.seen[j]]
         witnesses = _Witnesses(flag, settings.least_people, known, [places[end] for end in ends])
@@ -274,9 +276,11 @@ def _detector(settings: Safety, flag: Flag, state: State) -> Risk:
     return Risk(flag.limit, settings.arl / state.length * len(state.flags), EXCESSES, flag.inflation)
 
 
-def _turned(flag: Flag, turn: Harm | Over, detector: Risk, witnesses: _Witnesses, last: Moment) -> FlagHarm | Ended:
+def _turned(
+    flag: Flag, turn: ProvenHarm | Over, detector: Risk, witnesses: _Witnesses, last: Moment
+) -> FlagHarm | EndedAlarm:
     if isinstance(turn, Over):
-        return Ended(flag.name, last)
+        return EndedAlarm(flag.name, last)
     return FlagHarm(
         flag=flag.name,
         limit=round(flag.limit, 6),

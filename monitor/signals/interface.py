@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from monitor.describe.traits import Traits
-from monitor.detectors.episode import Ended
+from monitor.detectors.episode import EndedAlarm
 from monitor.detectors.interface import Floats, Moment
 from monitor.explain.examples import LabelledEvent, RecentEvent
 from monitor.explain.slices import Member
@@ -23,7 +23,7 @@ from monitor.settings import MonitorSettings
 
 UNLABELLED, WRONG, RIGHT = -1, 0, 1
 
-Turn = Alarm | Ended | LabelsWanted
+Turn = Alarm | EndedAlarm | LabelsWanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
+class ServedRequests:
     """All requests of the version that it answered as champion, failed ones too."""
 
     rows: ScoreRows
@@ -102,7 +102,7 @@ class LabelStep:
     events: Sequence[LabelledEvent]
 
 
-Rows = Requests | Replies | GivenLabel | LabelStep
+Rows = ServedRequests | Replies | GivenLabel | LabelStep
 
 
 class Signal(Protocol):

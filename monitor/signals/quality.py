@@ -20,9 +20,9 @@ import msgspec
 from msgspec.structs import replace
 
 from monitor.detectors import risk
-from monitor.detectors.episode import Ended, Over, steps
+from monitor.detectors.episode import EndedAlarm, Over, steps
 from monitor.detectors.interface import Moment
-from monitor.detectors.risk import Harm, Risk
+from monitor.detectors.risk import ProvenHarm, Risk
 from monitor.explain.alarm import alarm, shown, where
 from monitor.explain.examples import explain
 from monitor.explain.slices import Valued
@@ -58,7 +58,7 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
     test, turns = tester(settings, known).follow(state.test, [full.loss], [full.first], after, [full.labels])
     last = events[-1].id, events[-1].time_ms
     found: list[Turn] = [
-        Ended("", last) if isinstance(turn, Over) else _alarm(settings, about, turn, last) for turn in turns
+        EndedAlarm("", last) if isinstance(turn, Over) else _alarm(settings, about, turn, last) for turn in turns
     ]
     return State(test, block), found
 
@@ -94,7 +94,7 @@ def before_onset(state: State, raised: Alarm) -> int:
     return state.test.count - int(raised.evidence["since_onset"]["count"])
 
 
-def harm_evidence(threshold: float, known: Baseline, harm: Harm) -> dict[str, Json]:
+def harm_evidence(threshold: float, known: Baseline, harm: ProvenHarm) -> dict[str, Json]:
     """Return what proves harm, as an alarm carries it."""
     return {
         "statistic": harm.statistic,
@@ -110,7 +110,7 @@ def right_share(known: Baseline) -> str:
     return f"{1.0 - known.errors / known.labelled:.0%}" if known.labelled else "unknown"
 
 
-def _alarm(settings: MonitorSettings, about: About, harm: Harm, last: Moment) -> Alarm:
+def _alarm(settings: MonitorSettings, about: About, harm: ProvenHarm, last: Moment) -> Alarm:
     """More answers are wrong than the limit accepts."""
     known, accuracy = about.baseline, 1.0 - harm.losses / harm.count
     losses, since_ms, measure = [event.loss for event in about.tested], harm.since[1], "share of wrong answers"

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitor.detectors.episode import Ended
+from monitor.detectors.episode import EndedAlarm
 from monitor.explain import examples
 from monitor.explain.alarm import alarm, shown, where
 from monitor.explain.examples import RecentEvent, explain
@@ -54,7 +54,7 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
         turns=turns_of(rows.rows, 0),
         ends_turn=rows.ends_turn,
     )
-    return state, [each if isinstance(each, Ended) else _alarm(about, state, each, rows.events) for each in turns]
+    return state, [each if isinstance(each, EndedAlarm) else _alarm(about, state, each, rows.events) for each in turns]
 
 
 def evidence(settings: MonitorSettings, about: About, state: State) -> float:

@@ -96,7 +96,7 @@ class _Looking:
         self.near_last = self._near_last(known)
 
     def take(self, i: int) -> bool:
-        """Whether message `i` is not a repetition."""
+        """Check whether message `i` is not a repetition."""
         place, sender = self.offset + i, self.senders[i]
         last, near = self.held.pop(sender, None), self.near_last[i]
         if near >= 0.0 and isinstance(last, tuple) and self._repeats(place, last, near):
@@ -113,7 +113,7 @@ class _Looking:
         return True
 
     def bursts(self) -> Bursts:
-        """As it is now."""
+        """Return the state as it is now."""
         senders = {name: self._last(*one) if isinstance(one, tuple) else one for name, one in self.held.items()}
         return Bursts(senders, [self.sketches[place] for place in self.window], self.kept)
 
@@ -121,7 +121,8 @@ class _Looking:
         return Last(time_ms, self.sketches[place], began, messages)
 
     def _near_last(self, known: dict[str, Last]) -> list[float]:
-        """The squared distance of each message to its sender's last one; -1 where that is far in words or time."""
+        """Return the squared distance of each message to its sender's last one; -1 where that is far in words or
+        time."""
         first = self.offset - len(known)
         times = {name: (last.time_ms, place) for place, (name, last) in enumerate(known.items(), first)}
         before = np.full(len(self.senders), -1, dtype=np.int64)
@@ -151,7 +152,7 @@ class _Looking:
 
 
 def _squares(rows: Floats) -> Floats:
-    """The squared length of each; of whole numbers, so that no order of the sum matters."""
+    """Return the squared length of each; of whole numbers, so that no order of the sum matters."""
     lengths: Floats = np.einsum("ij,ij->i", rows, rows)
     return lengths
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from monitor.describe.fingerprint import event_print
-from monitor.detectors.episode import Ended
+from monitor.detectors.episode import EndedAlarm
 from monitor.detectors.interface import Moment
-from monitor.findings import Alarm, AlarmCleared, Cause, Finding, Kind
-from monitor.operator_answer import Answer
+from monitor.findings import Alarm, AlarmEnd, Cause, Finding, Kind
+from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings
 from monitor.signals.interface import Rows, Turn
 from monitor.signals.quality import before_onset
@@ -75,7 +75,7 @@ def withdrawn(settings: MonitorSettings, version: VersionState, kind: Kind, last
     return ended(settings, version, chosen, last, "untested")
 
 
-def cleared(settings: MonitorSettings, version: VersionState, answer: Answer) -> Step:
+def cleared(settings: MonitorSettings, version: VersionState, answer: OperatorAnswer) -> Step:
     """Close the alarms that the operator means, and arm their detectors again."""
     meant = [
         each
@@ -85,7 +85,7 @@ def cleared(settings: MonitorSettings, version: VersionState, answer: Answer) ->
     return ended(settings, version, meant, ("", answer.time_ms), "cleared", answer.by)
 
 
-def accepted(settings: MonitorSettings, version: VersionState, answer: Answer) -> Step:
+def accepted(settings: MonitorSettings, version: VersionState, answer: OperatorAnswer) -> Step:
     """Begin a new reference. Labels of replies that came before it say nothing of it: they are not tested."""
     meant = [each for each in version.alarms.raised.values() if each.kind not in PROMISED]
     version, findings = ended(settings, version, meant, ("", answer.time_ms), "accepted", answer.by)
@@ -107,7 +107,7 @@ def accepted(settings: MonitorSettings, version: VersionState, answer: Answer) -
 def _turned(version: VersionState, kind: Kind, turn: Turn) -> Step:
     if isinstance(turn, Alarm):
         return _opened(version, turn), [turn]
-    if isinstance(turn, Ended):
+    if isinstance(turn, EndedAlarm):
         return _closed(version, kind, turn.last, turn.cause, turn.about)
     return version, [turn]
 
@@ -129,7 +129,7 @@ def _closed(version: VersionState, kind: Kind, last: Moment, cause: Cause, what:
     if raised is None:
         return version, []
     name = f"{kind} ({what})" if what else kind
-    over = AlarmCleared(
+    over = AlarmEnd(
         kind=kind,
         version=version.version,
         about=what,

@@ -21,7 +21,7 @@ from monitor.explain.slices import Member
 from monitor.findings import Kind
 from monitor.reference.dependence import LabelledLosses, OpenBlock
 from monitor.reference.frozen import Reference
-from monitor.reference.sample import Sample
+from monitor.reference.sample import ReferenceSample
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.calibration import Trust
 from monitor.watch.bursts import Bursts
@@ -53,7 +53,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     crowds: list[int] = []
     members: list[Member] = []
     traits: list[Traits] = []
-    sample: Sample = Sample()
+    sample: ReferenceSample = ReferenceSample()
     reference: Reference | None = None
     frozen_ms: int = 0
     accepted_ms: int = 0

@@ -16,11 +16,11 @@ from monitor.explain import examples
 from monitor.explain.slices import named
 from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.reference.frozen import event_scores, freeze, scorer
-from monitor.reference.sample import Sample, gather
+from monitor.reference.sample import ReferenceSample, gather
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 from monitor.signals import estimated_quality, flags
-from monitor.signals.interface import UNLABELLED, Baseline, Replies, Requests
+from monitor.signals.interface import UNLABELLED, Baseline, Replies, ServedRequests
 from monitor.watch import untested
 from monitor.watch.bursts import first_of_bursts, sketches
 from monitor.watch.open_alarms import Step, taken
@@ -35,7 +35,7 @@ T = TypeVar("T")
 def take_replies(settings: MonitorSettings, version: VersionState, rows: ScoreRows, *, ends_turn: bool = True) -> Step:
     """Take the champion's replies of this version, in order. `ends_turn`: no more of their turn follow."""
     version = replace(version, seen_ms=max([version.seen_ms, *rows.times_ms]))
-    version, findings = taken(settings, version, Requests(rows))
+    version, findings = taken(settings, version, ServedRequests(rows))
     healthy = rows.take([i for i, status in enumerate(rows.statuses) if status == 200 and rows.descriptors])
     version, rows = _singled(version, healthy)
     if version.reference is None:
@@ -103,7 +103,9 @@ def _freeze(settings: MonitorSettings, version: VersionState, time_ms: int) -> S
     rows, prints = version.gathering.rows, version.gathering.prints
     complete = freeze(version.names, rows, prints, sample.times_ms, sample.places, past.traits)
     past = replace(past, traits=[kept(each, complete.categories) for each in past.traits])
-    version = replace(version, past=past, reference=complete, frozen_ms=time_ms, gathering=Gathering(sample=Sample()))
+    version = replace(
+        version, past=past, reference=complete, frozen_ms=time_ms, gathering=Gathering(sample=ReferenceSample())
+    )
     version, known = started(settings, version), baseline(settings, version)
     frozen = ReferenceFrozen(
         version=version.version,

@@ -14,7 +14,7 @@ from monitor.explain.slices import Member
 from monitor.findings import Kind
 from monitor.reference.dependence import LabelledLosses, known_of
 from monitor.reference.frozen import Reference
-from monitor.reference.sample import Sample
+from monitor.reference.sample import ReferenceSample
 from monitor.settings import MonitorSettings
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.interface import UNLABELLED, WRONG, About, Baseline, Signal
@@ -70,7 +70,7 @@ class Gathering(msgspec.Struct, frozen=True):
 
     rows: list[list[float]] = []
     prints: list[int] = []
-    sample: Sample = Sample()
+    sample: ReferenceSample = ReferenceSample()
 
 
 class Past(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import get_args
 from prometheus_client import Gauge
 
 from monitor.findings import Kind
-from monitor.judge import Progress, progress
+from monitor.judge import VersionProgress, progress
 from monitor.missing_labels import labels_wanted
 from monitor.settings import MonitorSettings
 from monitor.watch.version import UnresolvedAlarm
@@ -77,7 +77,7 @@ class Board:
         self.gaps.pop(place, None)
         self.subjects.pop(place, None)
 
-    def _alarms(self, place: Place, stands: Progress) -> None:
+    def _alarms(self, place: Place, stands: VersionProgress) -> None:
         """Each by what it is about: one that is open must not hide the next."""
         raised: dict[Subject, UnresolvedAlarm] = {(each.kind, each.about): each for each in stands.raised.values()}
         known = self.subjects.setdefault(place, {(kind, "") for kind in get_args(Kind)})
@@ -118,7 +118,7 @@ class Board:
                     metric.remove_by_labels({"alias": memory.alias, "version": version})
 
 
-def _stands(alias: str, version: str, stands: Progress) -> None:
+def _stands(alias: str, version: str, stands: VersionProgress) -> None:
     metrics.REFERENCE_EVENTS.labels(alias, version).set(stands.reference_events)
     for detector, log10 in stands.evidence.items():
         metrics.EVIDENCE.labels(alias, version, detector).set(10.0**log10)

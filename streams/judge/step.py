@@ -14,9 +14,9 @@ from typing import Literal
 from msgspec.structs import replace
 
 from monitor import judge, policy
-from monitor.findings import Alarm, AlarmCleared, Finding, LabelsWanted, NotTested, ReferenceFrozen, Window
-from monitor.operator_answer import Answer
-from monitor.policy import AskRetraining, Decision, Observation
+from monitor.findings import Alarm, AlarmEnd, Finding, LabelsWanted, NotTested, ReferenceFrozen, Window
+from monitor.operator_answer import OperatorAnswer
+from monitor.policy import AskRetraining, Decision, PolicyObservation
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec, events, ledger
 from streams.events import (
@@ -103,7 +103,7 @@ def step(
     judged = _judge(rules, memory, heard, place)
     after, findings = judged.after, judged.findings
     alarms = [_alarm(rules, memory.alias, each) for each in findings if isinstance(each, Alarm)]
-    cleared = [_cleared(memory.alias, each) for each in findings if isinstance(each, AlarmCleared)]
+    cleared = [_cleared(memory.alias, each) for each in findings if isinstance(each, AlarmEnd)]
     observation = _observe(after, alarms, cleared, heard, place, paused)
     decided, decisions = policy.decide(rules.policy, memory.policy, observation)
     effects = Effects(
@@ -140,7 +140,7 @@ class _Judged:
 
     after: judge.AliasState
     findings: list[Finding]
-    said: judge.Batch | Answer | None
+    said: judge.Batch | OperatorAnswer | None
 
 
 def _judge(rules: Rules, memory: JudgeRecord, heard: Heard, place: Place) -> _Judged:
@@ -179,12 +179,12 @@ def _observe(
     heard: Heard,
     place: Place,
     paused: bool,
-) -> Observation:
+) -> PolicyObservation:
     result = None
     if isinstance(heard, RetrainReported) and heard.status in RESULTS:
         result = policy.Result(request_id=heard.request_id, status=RESULTS[heard.status])
     raised = [
-        policy.Raised(
+        policy.NewAlarm(
             alarm_id=each.id,
             kind=each.kind.value,
             version=each.version,
@@ -193,7 +193,7 @@ def _observe(
         )
         for each in alarms
     ]
-    return Observation(
+    return PolicyObservation(
         champion=state.champion,
         time_ms=place.time_ms,
         alarms=raised,
@@ -213,7 +213,7 @@ def _recorded(
 ) -> list[DecisionRecorded]:
     """What an operator said is recorded whatever it led to."""
     summary = "; ".join(each.summary for each in told)
-    by_operator = isinstance(judged.said, Answer)
+    by_operator = isinstance(judged.said, OperatorAnswer)
     if not told and not by_operator:
         return []
     said = {"said": judged.said} if by_operator else {"batch": judged.said}
@@ -228,18 +228,18 @@ def _recorded(
             inputs={"settings": rules.monitor, "state": before, **said},
             output=judged.findings,
             cause=told[0].id if told else "",
-            summary=_by(judged.said, summary) if isinstance(judged.said, Answer) else summary,
+            summary=_by(judged.said, summary) if isinstance(judged.said, OperatorAnswer) else summary,
         )
     ]
 
 
-def _by(said: Answer, summary: str) -> str:
+def _by(said: OperatorAnswer, summary: str) -> str:
     told = summary or f"{said.version}: no alarm was open"
     return f"{said.by}: {said.verb}: {told}" + (f" ({said.reason})" if said.reason else "")
 
 
 def _decided(
-    rules: Rules, memory: JudgeRecord, observation: Observation, decisions: Sequence[Decision], place: Place
+    rules: Rules, memory: JudgeRecord, observation: PolicyObservation, decisions: Sequence[Decision], place: Place
 ) -> list[DecisionRecorded]:
     if not decisions:
         return []
@@ -278,7 +278,7 @@ def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
     )
 
 
-def _cleared(alias: str, found: AlarmCleared) -> events.AlarmCleared:
+def _cleared(alias: str, found: AlarmEnd) -> events.AlarmCleared:
     alarm_id = codec.alarm_id(alias, found.alarm)
     return events.AlarmCleared(
         id=codec.deterministic_id("alarm over", alarm_id),

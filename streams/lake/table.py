@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from monitor.describe.descriptors import Reply
+from monitor.describe.descriptors import ReplyText
 from streams.events import Event, Message
 from streams.journal.fsync import force_folder
 from streams.private_files import private_folder, private_opener
@@ -165,11 +165,11 @@ def events(kind: type[E], table: pa.Table) -> list[E]:
     return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
 
 
-def replies(table: pa.Table) -> list[Reply]:
+def replies(table: pa.Table) -> list[ReplyText]:
     """What the descriptors read of served rows."""
     columns = ("input_messages", "output", "input_tokens", "output_tokens", "logprob_mean", "logprob_min")
     values = [table.column(name).to_pylist() for name in columns]
-    return [Reply(question(_messages.decode(row[0])), *row[1:]) for row in zip(*values, strict=True)]
+    return [ReplyText(question(_messages.decode(row[0])), *row[1:]) for row in zip(*values, strict=True)]
 
 
 def question(messages: Sequence[Message]) -> str:

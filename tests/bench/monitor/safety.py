@@ -14,7 +14,7 @@ from statistics import median
 
 import numpy as np
 
-from monitor.describe.descriptors import NAMES, Describer, Reply
+from monitor.describe.descriptors import NAMES, Describer, ReplyText
 from monitor.describe.patterns import Forbidden
 from monitor.settings import Safety
 from monitor.signals.flags import State, restarted, start
@@ -104,9 +104,9 @@ def delays(runs: int = 40) -> list[Figure]:
 def cost() -> list[Figure]:
     """CPU time of describing an event of 14 words and a label, and one of 1 KB and an answer of 0.7 KB."""
     rng = np.random.default_rng(0)
-    short = [Reply(" ".join(rng.choice(WORDS, 14)) + "?", "card_arrival", 18, 4, -0.1, -0.4) for _ in range(1_000)]
+    short = [ReplyText(" ".join(rng.choice(WORDS, 14)) + "?", "card_arrival", 18, 4, -0.1, -0.4) for _ in range(1_000)]
     asked = [f"{' '.join(rng.choice(WORDS, 230))}, order {k} of 2024-11-24 for 12.50?" for k in range(1_000)]
-    long = [Reply(text, " ".join(rng.choice(WORDS, 160)), 300, 200, -0.1, -0.4) for text in asked]
+    long = [ReplyText(text, " ".join(rng.choice(WORDS, 160)), 300, 200, -0.1, -0.4) for text in asked]
     watched = Describer(Forbidden(PATTERNS))
     return [
         Figure(f"describe, {len(NAMES)} descriptors, short", _cpu_us(lambda: Describer()(short)), "us/event"),

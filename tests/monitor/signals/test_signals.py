@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from monitor.describe.descriptors import CONFIDENCE
 from monitor.describe.fingerprint import event_print
 from monitor.describe.traits import traits
-from monitor.detectors.episode import Ended
+from monitor.detectors.episode import EndedAlarm
 from monitor.explain.examples import LabelledEvent, recent_events
 from monitor.findings import Alarm, Kind
 from monitor.reference.frozen import event_scores, freeze, scorer
@@ -22,7 +22,7 @@ from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 from monitor.signals import estimated_quality, safety
 from monitor.signals.flags import crossed
-from monitor.signals.interface import About, Baseline, GivenLabel, LabelStep, Replies, Requests, Rows, Turn
+from monitor.signals.interface import About, Baseline, GivenLabel, LabelStep, Replies, Rows, ServedRequests, Turn
 from monitor.watch.version import SIGNALS
 
 NAMES = ["chars", "output_pii", "output_refusal", *CONFIDENCE]
@@ -79,7 +79,7 @@ def about(kind: Kind) -> About:
     return About(kind, "v1", NAMES, slices, reference, labels=labels, baseline=known)
 
 
-class Stream:
+class LifeRows:
     """All rows of a life; each event is the same however they are cut."""
 
     def __init__(self, life: Life, seed: int = 1) -> None:
@@ -91,7 +91,7 @@ class Stream:
     def cut(self, low: int, high: int) -> Iterator[Rows]:
         rows = self._rows(low, high)
         if self.kind in ("errors", "latency"):
-            yield Requests(rows)
+            yield ServedRequests(rows)
         elif self.kind == "quality":
             for k in range(low, high):
                 yield LabelStep([LabelledEvent(str(k), k, (k % 2,), float(self.wrong[k]))])
@@ -127,7 +127,7 @@ class Stream:
         return Replies(rows, events, prints, values, scores)
 
 
-def taken(stream: Stream, state: Any, low: int, high: int) -> tuple[Any, list[Turn]]:
+def taken(stream: LifeRows, state: Any, low: int, high: int) -> tuple[Any, list[Turn]]:
     turns: list[Turn] = []
     for rows in stream.cut(low, high):
         state, found = SIGNALS[stream.kind].update(SETTINGS, stream.about, state, rows)
@@ -136,14 +136,14 @@ def taken(stream: Stream, state: Any, low: int, high: int) -> tuple[Any, list[Tu
 
 
 def mine(turns: Sequence[Turn], what: str) -> list[Turn]:
-    return [turn for turn in turns if isinstance(turn, Alarm | Ended) and turn.about == what]
+    return [turn for turn in turns if isinstance(turn, Alarm | EndedAlarm) and turn.about == what]
 
 
 def proofs(turns: Sequence[Turn]) -> list[tuple[str, str, str]]:
     """What each turn is, about what, and the event that completed it. What an alarm shows depends on `About`."""
     found = []
     for turn in turns:
-        assert isinstance(turn, Alarm | Ended)
+        assert isinstance(turn, Alarm | EndedAlarm)
         last = turn.last_event if isinstance(turn, Alarm) else turn.last[0]
         found.append((type(turn).__name__, turn.about, last))
     return found
@@ -151,11 +151,11 @@ def proofs(turns: Sequence[Turn]) -> list[tuple[str, str, str]]:
 
 @each_signal
 def test_harm_is_one_alarm_until_it_is_over_and_then_another(life: Life) -> None:
-    stream = Stream(life)
+    stream = LifeRows(life)
     _, turns = taken(stream, SIGNALS[life.kind].start(SETTINGS, stream.about), 0, len(stream.bad))
     first = next(turn for turn in turns if isinstance(turn, Alarm))
     assert (first.kind, first.version) == (life.kind, "v1")
-    assert [type(turn) for turn in mine(turns, first.about)] == [Alarm, Ended, Alarm]
+    assert [type(turn) for turn in mine(turns, first.about)] == [Alarm, EndedAlarm, Alarm]
     assert life.healthy <= int(first.last_event) < life.healthy + life.harm
     assert 0.0 < first.harm <= 1.0 or life.kind == "drift"
     assert first.summary.count("v1") == 1
@@ -163,7 +163,7 @@ def test_harm_is_one_alarm_until_it_is_over_and_then_another(life: Life) -> None
 
 @each_signal
 def test_how_rows_are_cut_changes_no_turn_and_the_state_goes_through_json_each_time(life: Life) -> None:
-    stream, signal = Stream(life), SIGNALS[life.kind]
+    stream, signal = LifeRows(life), SIGNALS[life.kind]
     begun = signal.start(SETTINGS, stream.about)
     whole, turns = taken(stream, begun, 0, len(stream.bad))
     state, found, low = begun, list[Turn](), 0
@@ -181,7 +181,7 @@ def test_how_rows_are_cut_changes_no_turn_and_the_state_goes_through_json_each_t
 
 @each_signal
 def test_cleared_starts_over(life: Life) -> None:
-    stream, signal = Stream(life), SIGNALS[life.kind]
+    stream, signal = LifeRows(life), SIGNALS[life.kind]
     begun, end = signal.start(SETTINGS, stream.about), life.healthy + life.harm
     assert signal.evidence(SETTINGS, stream.about, begun) == 0.0
     state, turns = taken(stream, begun, 0, end)
@@ -189,19 +189,19 @@ def test_cleared_starts_over(life: Life) -> None:
     assert signal.evidence(SETTINGS, stream.about, state) >= 1.0
     state = signal.cleared(SETTINGS, stream.about, state, raised.about)
     assert signal.evidence(SETTINGS, stream.about, state) < 0.5
-    again = Stream(life, seed=2)
+    again = LifeRows(life, seed=2)
     _, turns = taken(again, state, life.healthy, end)
     assert [type(turn) for turn in mine(turns, raised.about)] == [Alarm]
 
 
 @each_signal
 def test_healthy_rows_and_rows_of_other_signals_raise_nothing(life: Life) -> None:
-    stream, signal = Stream(life), SIGNALS[life.kind]
+    stream, signal = LifeRows(life), SIGNALS[life.kind]
     begun = signal.start(SETTINGS, stream.about)
     state, turns = taken(stream, begun, 0, life.healthy)
     assert turns == []
     mine = {type(rows) for rows in stream.cut(0, 1)}
-    others: list[Rows] = [rows for other in LIVES for rows in Stream(other).cut(0, 1) if type(rows) not in mine]
+    others: list[Rows] = [rows for other in LIVES for rows in LifeRows(other).cut(0, 1) if type(rows) not in mine]
     if life.kind not in ("estimated_quality", "fairness"):
         others.append(GivenLabel(LabelledEvent("1", 1, (0,), 1.0), 0.9, 1, chosen=False))
     for rows in others:

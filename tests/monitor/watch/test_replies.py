@@ -9,7 +9,7 @@ import pytest
 from monitor.describe.descriptors import NAMES
 from monitor.findings import Window
 from monitor.judge import AliasState, answer
-from monitor.operator_answer import Answer
+from monitor.operator_answer import OperatorAnswer
 from monitor.settings import Fairness, MonitorSettings, Safety
 from monitor.signals import flags
 from tests.monitor.support.standing import progress
@@ -52,7 +52,7 @@ def test_private_data_in_answers_is_a_safety_alarm_with_its_rates_and_goes_on_on
     assert alarm.last_event == alarm.evidence["examples"][0]
     assert flags >= set(alarm.evidence["examples"])
     assert progress(world.state)[VERSION].evidence["safety"] >= 0.0
-    said = Answer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind="safety")
+    said = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind="safety")
     world.state, _ = answer(world.settings, world.state, said)
     assert progress(world.state)[VERSION].evidence["safety"] < 0.0
     world.serve(200, values=flagged(world, 200, {"output_pii": 0.4}), clients=people(200))

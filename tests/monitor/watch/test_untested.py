@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.describe.descriptors import NAMES
-from monitor.findings import AlarmCleared, Kind, NotTested
+from monitor.findings import AlarmEnd, Kind, NotTested
 from monitor.settings import Fairness
 from monitor.watch import untested
 from monitor.watch.record import restored
@@ -67,7 +67,7 @@ def test_labels_that_come_late_may_make_a_test_and_take_it_away() -> None:
     other.label(other.serve(100), 0.0)
     assert len(other.alarms("quality")) == 1
     other.label(ids, 0.0)
-    over = [each for each in other.findings if isinstance(each, AlarmCleared)]
+    over = [each for each in other.findings if isinstance(each, AlarmEnd)]
     assert [(each.kind, each.cause) for each in over] == [("quality", "untested")]
 
 
