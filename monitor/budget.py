@@ -5,7 +5,7 @@ whatever they watch and however they depend on each other, the sum of statistic 
 the sum of steps a day over `arl`; and it is at least one when the first of them fires. So the mean time to the first
 false page is at least one over that sum: shares of one budget add up, and no independence is needed.
 
-Pages for burnt error and latency budgets are not in it: they tell of something that happened, and are never false in
+Pages for burnt error and latency budgets are not in it: they report something that happened, and are never false in
 this sense."""
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def split(days: float, traffic: AliasTraffic, shares: Mapping[str, float] = SHAR
     >>> parts = split(30, AliasTraffic(events=10_000, labels=100, aliases=3))
     >>> [(part.kind, round(part.arl)) for part in parts]
     [('quality', 25714), ('estimated_quality', 6000000), ('drift', 3000000), ('safety', 9000000), ('fairness', 0)]
-    >>> round(days_between(parts, traffic=AliasTraffic(events=10_000, labels=100, aliases=3)), 1)  # fairness is left over
+    >>> traffic = AliasTraffic(events=10_000, labels=100, aliases=3)
+    >>> round(days_between(parts, traffic=traffic), 1)  # fairness is left over
     33.3
     """
     if not 0 < days < math.inf:
@@ -134,7 +135,8 @@ def smallest_drift(arl_events: float, events: float, stream: EventStream) -> flo
     """Return the shift of one descriptor, in sigmas of an event, that is found within so many events on average; None
     where none is. Blocks and a rhythm cost what they cost: their averages, and a reference that counts for less.
 
-    >>> calm, dependent = EventStream(descriptors=15, reference=2_000), EventStream(descriptors=15, reference=2_000, waves=2)
+    >>> calm = EventStream(descriptors=15, reference=2_000)
+    >>> dependent = EventStream(descriptors=15, reference=2_000, waves=2)
     >>> [round(smallest_drift(10_000, 200, each) or 0.0, 2) for each in (calm, dependent)]
     [0.37, 0.43]
     """

@@ -11,7 +11,7 @@ Json = Any  # a JSON value
 Kind = Literal["quality", "estimated_quality", "drift", "latency", "errors", "fairness", "safety"]
 Severity = Literal["info", "warning", "critical"]
 # why an alarm is over: nothing speaks for it any more, its version serves no longer, nothing is left to test it by, an
-# operator said so, or an operator said that this is normal
+# operator cleared it, or an operator accepted that this is normal
 Cause = Literal["quiet", "retired", "untested", "cleared", "accepted"]
 
 SEVERITIES: dict[Kind, Severity] = {
@@ -53,7 +53,7 @@ class AlarmEnd(msgspec.Struct, frozen=True, kw_only=True, tag="alarm_cleared"):
     version: str
     about: str
     alarm: str  # the alarm's key
-    raised_ms: int  # event time, as the alarm told it
+    raised_ms: int  # event time, as the alarm has it
     onset_ms: int
     time_ms: int  # event time of the last event that it took
     last_event: str  # none where no event ended it
@@ -109,7 +109,7 @@ class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_
 
 
 class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted"):
-    """Without more labels nobody can tell whether this version does harm."""
+    """Without more labels it stays unknown whether this version does harm."""
 
     version: str
     time_ms: int
@@ -117,7 +117,7 @@ class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted
 
 
 class NotTested(msgspec.Struct, frozen=True, kw_only=True, tag="not_tested"):
-    """The reference leaves no room to test this of the version: no alarm will tell of it. Said once."""
+    """The reference leaves no room to test this of the version: no alarm will report it. Found once for each."""
 
     version: str
     time_ms: int

@@ -38,8 +38,8 @@ _TOKEN = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|[^\s{_UNSPACED}]+")
 
 
 def normalise(text: str) -> str:
-    """What does not matter, taken away: case, how a character is written (`monitor.characters`), surrounding and
-    doubled blanks, a sentence's punctuation at its ends. Symbols stay: `C++` is not `C`, `-5` not `5`.
+    """Return a text without what does not matter: case, how a character is written (`monitor.characters`), surrounding
+    and doubled blanks, a sentence's punctuation at its ends. Symbols stay: `C++` is not `C`, `-5` not `5`.
 
     >>> normalise("  Card  Arrival. "), normalise("A+"), normalise("I can\u2019t!")
     ('card arrival', 'a+', "i can't")
@@ -65,7 +65,7 @@ def _bare(text: str) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words; of scripts without blanks between them, characters.
+    """Return words; of scripts without blanks between them, characters.
 
     >>> _tokens("\u6771\u4eac tower, please."), _tokens("?")
     (['\u6771', '\u4eac', 'tower', 'please'], ['?'])
@@ -82,7 +82,7 @@ def exact_match(prediction: str, truth: str) -> float:
 
 
 def token_f1(prediction: str, truth: str) -> float:
-    """Return harmonic mean of precision and recall over words (as SQuAD has it), or characters where no blanks part
+    """Return the harmonic mean of precision and recall over words (as SQuAD has it), or characters where no blanks part
     words.
 
     >>> token_f1("the red card", "red card")
@@ -119,7 +119,7 @@ def json_validity(prediction: str, truth: str = "") -> float:
 
 
 def macro_f1(predictions: Sequence[str], truths: Sequence[str]) -> float:
-    """Return mean F1 of the truths' classes, each weighing the same; 0 without rows.
+    """Return the mean F1 of the truths' classes, each weighing the same; 0 without rows.
 
     >>> macro_f1(["a", "b", "b"], ["a", "a", "b"])
     0.6666666666666666

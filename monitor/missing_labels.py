@@ -1,4 +1,4 @@
-"""How many labels are missing to tell whether an alias does harm, or to learn from it."""
+"""How many labels are missing to find whether an alias does harm, or to learn from it."""
 
 from __future__ import annotations
 

@@ -56,8 +56,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
         return ScoreRows(**{name: [*mine, *getattr(later, name)] for name, mine in self._columns()})
 
     def odd(self) -> list[str]:
-        """Return the columns that are neither empty nor as long as the offsets: there is no telling whose values they
-        are."""
+        """Return the columns that are neither empty nor as long as the offsets: their rows are unknown."""
         return [name for name, column in self._columns() if column and len(column) != len(self)]
 
     def _columns(self) -> list[tuple[str, list[object]]]:

@@ -54,7 +54,7 @@ class Slo:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fairness:
     """`tolerated`: the gap that is still accepted. `arl`: pairs, of all groups and measures together, per false alarm.
-    `least`: pairs of a group before anything is said of it. `keys`: the tags that are looked at. `most`: groups of
+    `least`: pairs of a group before it is compared. `keys`: the tags that are looked at. `most`: groups of
     each, others are one. `alpha`: chance that an interval ever misses the gap."""
 
     tolerated: float = 0.05
@@ -77,7 +77,7 @@ class Safety:
     """`arl`: rows between false alarms, at least, over all flags together. `tolerance`: how far above what the
     reference allows a rate may be. `confidence`: of the bound of the reference's rate. `least_people`: to whom a flag
     must have come before it is an alarm: one who asks for what must be refused, on two devices, is two at most. Where
-    events name nobody, as many minutes must have seen it."""
+    events name no person, as many minutes must have seen it."""
 
     arl: float = 10_000.0
     tolerance: float = 0.01

@@ -1,4 +1,4 @@
-"""A reply in a dozen numbers: what it was asked, what it said, how sure it was. No labels needed."""
+"""A reply in a dozen numbers: its question, its answer, how sure it was. No labels needed."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _confidences(values: list[float | None]) -> Floats:
 
 
 def _shapes(texts: list[str], asked: Words) -> list[Floats]:
-    """Return mean word length, then the shares of digits, punctuation, capitals and characters beyond ASCII."""
+    """Return the mean length of words, then the shares of digits, punctuation, capitals and characters beyond ASCII."""
     codes, starts = _codes(texts)
     kinds = _KINDS[np.minimum(codes, 128)]
     ink = np.maximum(_counts(kinds > _BLANK, starts), 1)

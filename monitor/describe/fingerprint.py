@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.describe.words import Words
 
-SUMMED = 32  # of the 64 sums that stand for a text's words: enough to tell how many words differ, to a quarter
+SUMMED = 32  # of the 64 sums that stand for a text's words: enough to estimate how many words differ, to a quarter
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -54,8 +54,8 @@ def word_sums(texts: Words) -> NDArray[np.int64]:
 
 
 def _positives(signs: NDArray[np.int8], places: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many of each text's words have a positive sign, for each of the 64. Four counters share a machine
-    word, so that one addition counts for four: 65,535 words a text at most."""
+    """Return how many of each text's words have a positive sign, for each of the 64. Four counters share one machine
+    integer, so that one addition counts for four: 65,535 words a text at most."""
     lanes = np.ascontiguousarray((signs > 0).astype(np.uint16).view(np.uint64).T)
     starts = np.cumsum(lengths) - lengths
     sums = np.stack([np.add.reduceat(lane[places], starts) for lane in lanes], axis=1)

@@ -40,7 +40,7 @@ class Suspicions:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`suspects`: of many texts, quick to tell; nothing matches in any other. `unlike`: what is blurred first, for it
+    """`suspects`: of many texts, quick to find; nothing matches in any other. `unlike`: what is blurred first, for it
     only looks alike. `real` sorts out other lookalikes: how many characters of what was found are it, from the first
     on; 0 for none."""
 
@@ -74,7 +74,7 @@ class Pattern:
 
 
 def seen(text: str) -> str:
-    """The text without the marks of no width that hide what is private, as in an address copied from a page.
+    """Return the text without the marks of no width that hide what is private, as in an address copied from a page.
 
     >>> seen("4111\u200b1111\u200b1111\u200b1111")
     '4111111111111111'
@@ -123,7 +123,7 @@ def iban(text: str) -> int:
 
 
 def _issued(begin: str, size: int) -> bool:
-    """Check whether somebody issues cards with numbers of this size that begin so (ISO/IEC 7812): with 13 or 14 digits
+    """Check whether an issuer has cards with numbers of this size that begin so (ISO/IEC 7812): with 13 or 14 digits
     moments (20260501123000, milliseconds since 1970) and bar codes are frequent, with 16 or more finer moments."""
     return begin[0] in "3456" if size < 15 else begin not in MOMENTS_BEGIN or size == 15
 

@@ -15,8 +15,8 @@ LONGEST = 4_000  # characters of a text that are looked at
 
 
 def excerpt(text: str, most: int = LONGEST) -> str:
-    """The text; of one with more than `most` characters its beginning and its end, as long as each other, with a line
-    break between: instructions stand at the beginning, what is asked at the end.
+    """Return the text; of one with more than `most` characters its beginning and its end, as long as each other, with a
+    line break between: instructions stand at the beginning, what is asked at the end.
 
     >>> excerpt("Read this: " + "x" * 40 + " Where is my card?", 35)
     'Read this: xxxxxx\\nWhere is my card?'

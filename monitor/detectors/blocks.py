@@ -44,8 +44,8 @@ class Block(msgspec.Struct, frozen=True):
 def fill(
     block: Block, length: int, rows: Floats, moments: Sequence[Moment]
 ) -> tuple[Block, Floats, list[Moment], list[int]]:
-    """Fill blocks of `length` with rows, in order: the unfinished block, the averages of the full ones, where each
-    began, and the index of the row that completed it. A row with a NaN was not measured and is in no block."""
+    """Fill blocks of `length` with rows, in order. Return the unfinished block, the averages of the full ones, where
+    each began, and the index of the row that completed it. A row with a NaN was not measured and is in no block."""
     if length == 1:
         return block, rows, list(moments), list(range(len(rows)))
     means: list[list[float]] = []
@@ -157,7 +157,7 @@ def many_errors(steps: int, errors: float) -> float:
 
 
 def _error(lags: int, steps: int) -> float:
-    """Return standard error of the inflation where steps are independent."""
+    """Return the standard error of the inflation where steps are independent."""
     return math.sqrt(4.0 * lags / (3.0 * max(1, steps)))
 
 
@@ -178,7 +178,7 @@ def length_for(autocorrelation: float, events: int) -> tuple[int, float]:
 
 
 def _left(length: int, rho: float) -> float:
-    """Return inflation of the averages of an AR(1)."""
+    """Return the inflation of the averages of an AR(1)."""
     return (1.0 + rho) / (1.0 - rho) / (length * _variance(length, rho))
 
 
@@ -189,14 +189,14 @@ def _variance(length: int, rho: float) -> float:
 
 
 def averages(scores: Floats, length: int, places: Ints | None = None) -> tuple[Floats, Ints]:
-    """Return means of each whole block of `length` rows, and the blocks' numbers; what lies in no whole block is left
-    out. `places` as above: a block begins at each multiple of its length."""
+    """Return the means of each whole block of `length` rows, and the blocks' numbers; what lies in no whole block is
+    left out. `places` as above: a block begins at each multiple of its length."""
     numbers, firsts = _whole(np.arange(len(scores)) if places is None else places, length)
     return _means(scores, firsts, length), numbers
 
 
 def _whole(places: Ints, length: int) -> tuple[Ints, Ints]:
-    """Return numbers of the blocks none of whose places is missing, and the index at which each begins."""
+    """Return the numbers of the blocks none of whose places is missing, and the index at which each begins."""
     numbers, firsts, counts = np.unique(places // length, return_index=True, return_counts=True)
     whole = counts == length
     return numbers[whole], firsts[whole]

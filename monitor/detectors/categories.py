@@ -114,7 +114,7 @@ def learned(
     counts: Mapping[str, int], *, arl: float, confidence: float = 0.95, block: int = 1, inflation: float = 1.0
 ) -> Categories:
     """Return the detector that follows from how often each category came in a reference, where `block` events count for
-    one because they depend on each other, and `inflation` tells what dependence that leaves. Raises ValueError where
+    one because they depend on each other, and `inflation` is the dependence that remains. Raises ValueError where
     nothing came."""
     if sum(counts.values()) < 1 or min(counts.values()) < 0:
         raise ValueError(f"counts are {dict(counts)}, expected at least one event and none below 0")

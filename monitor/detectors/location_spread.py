@@ -83,7 +83,7 @@ def dead_zone(arl: float, size: float, descriptors: int) -> float:
     in sigmas.
 
     The reference's mean is off by 1/sqrt(size) or so, each descriptor's by another amount. What that brings about
-    takes time: a run length that is short beside the reference needs no dead zone, a long one finds the worst of many
+    takes time: a run length that is short against the reference needs no dead zone, a long one finds the worst of many
     descriptors. In standard errors, simulated for 1 to 64 descriptors, references of 100 to 2,000 and run lengths of
     200 to 100,000, the least that keeps mean and early alarms as asked is close to log10(9 sqrt(descriptors * arl) /
     size). Twenty instead of nine is the margin; and never more than what nineteen references in twenty stay within.

@@ -39,7 +39,7 @@ def start(alpha: float = 0.05) -> Paired:
 
 
 def update(state: Paired, differences: Iterable[float]) -> Paired:
-    """Take differences in [-1, 1]; raises ValueError for any other number.
+    """Take differences in [-1, 1]; raise ValueError for any other number.
 
     >>> done = update(start(), [1.0] * 12)
     >>> e_value(done) > 20, interval(done)[0] > 0
@@ -98,8 +98,8 @@ def interval(state: Paired) -> tuple[float, float]:
 
 
 def bounds(times: Mapping[str, int], alpha: float) -> tuple[float, float]:
-    """Return the confidence sequence of differences that came so often, as it stands now: holds their mean at all times
-    at once with probability `1 - alpha`."""
+    """Return the confidence sequence of differences that came so often, as it stands now: it holds their mean at all
+    times at once with probability `1 - alpha`."""
     seen = dict(times)
     return _lower(seen, alpha / 2), -_lower({_key(-float(key)): n for key, n in seen.items()}, alpha / 2)
 

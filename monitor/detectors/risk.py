@@ -189,7 +189,7 @@ class Walking:
         return evidence
 
     def began_after(self) -> int:
-        """Return how many observations came before what speaks for harm most; all of them where nothing does."""
+        """Return how many observations came before the strongest evidence of harm; all of them where nothing does."""
         best = max(range(len(self.totals)), key=self.totals.__getitem__)
         return self.began[best][1] if self.wealths[best] > 0.0 else self.count
 
@@ -255,7 +255,8 @@ def stake(limit: float, excess: float) -> float:
 
 @lru_cache(maxsize=65_536)  # asked for each watch with each batch; 16 MiB at most
 def upper_bound(errors: int, labels: int, confidence: float) -> float:
-    """Return Clopper-Pearson: the error rate that `errors` or fewer of `labels` exclude at `confidence`, one-sided.
+    """Return the bound of Clopper and Pearson: the error rate that `errors` or fewer of `labels` exclude at
+    `confidence`, one-sided.
 
     >>> round(upper_bound(0, 30, 0.95), 3)
     0.095

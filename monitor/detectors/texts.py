@@ -1,11 +1,11 @@
 """Do the texts come from elsewhere than the reference's? A two-sample test by betting, on their fingerprints.
 
-A text is the 64 signs of its SimHash (`monitor.describe.fingerprint`): texts of like words have like signs. A witness,
-the direction in which lately seen texts lie from the reference, is fixed before each bet; the bet is that the next text
-lies in that direction too (Shekhar and Ramdas 2023, "Nonparametric two-sample testing by betting", here with a linear
-kernel). What the witness says of the reference's own texts, plus the dead zone of their finite number, is what it may
-say of the next one: so each bet has mean at most one while the texts come from where the reference's did, and at least
-`arl` of them pass on average between false alarms (`monitor.detectors.mixture`).
+A text is the 64 signs of its SimHash (`monitor.describe.fingerprint`): texts of similar words have similar signs. A
+witness, the direction in which recent texts lie from the reference, is fixed before each bet; the bet is that the next
+text lies in that direction too (Shekhar and Ramdas 2023, "Nonparametric two-sample testing by betting", here with a
+linear kernel). What the witness says of the reference's own texts, plus the dead zone of their finite number, is what
+it may say of the next one: so each bet has mean at most one while the texts come from where the reference's did, and at
+least `arl` of them pass on average between false alarms (`monitor.detectors.mixture`).
 
 >>> rng = np.random.default_rng(0)
 >>> def texts(count, bias=0.5):
@@ -40,7 +40,7 @@ DEAD_ZONE = 2.0  # standard errors of what the reference says
 
 
 class Witness(msgspec.Struct, frozen=True):
-    """The mean of lately seen signs, and that mean when the direction to bet on was chosen."""
+    """The mean of recent signs, and that mean when the direction to bet on was chosen."""
 
     lately: list[float] = []
     aim: list[float] = []

@@ -1,4 +1,4 @@
-"""An alarm in words: what moved, in which slice, with which examples.
+"""An alarm explained: what moved, in which slice, with which examples.
 
 Imports `describe`, `detectors` and `reference`; never decides anything.
 """

@@ -124,7 +124,7 @@ def _gap(here: Floats, there: Floats) -> float:
 
 
 def _error(here: Floats, there: Floats) -> float:
-    """Return standard error of the gap (Welch)."""
+    """Return the standard error of the gap (Welch)."""
     return math.sqrt(_variance(here) / len(here) + _variance(there) / len(there))
 
 

@@ -31,7 +31,7 @@ class LabelledLosses(msgspec.Struct, frozen=True):
     errors: int = 0
     steps: int = 0
     rate: float = 0.0  # mean loss of a step
-    worth: int = 0  # independent steps that would tell as much of the rate
+    worth: int = 0  # independent steps that would say as much of the rate
     block: int = 1
     inflation: float = 1.0  # of sums of blocks
 
@@ -65,7 +65,7 @@ def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> LabelledLoss
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How steps depend on each other. `block`: so many are judged as one. Of each column `inflation`: what dependence
-    that leaves between blocks; `worth`: how many independent steps would tell as much of its mean."""
+    that leaves between blocks; `worth`: how many independent steps would say as much of its mean."""
 
     block: int
     inflation: Floats

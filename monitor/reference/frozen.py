@@ -128,7 +128,7 @@ def ready(
     times_ms: Sequence[int] = (),
     places: Sequence[int] = (),
 ) -> ReferenceScorer:
-    """Sort the rows, finds their rhythm, and chooses the block length from what dependence is left."""
+    """Sort the rows, find their rhythm, and choose the block length from what dependence is left."""
     draws = uniforms(prints, matrix.shape[1])
     at = np.asarray(places, dtype=np.int64) if len(places) else np.arange(len(matrix))
     normal = quantiles(len(matrix) - 1)

@@ -22,7 +22,7 @@ OF_THE_WEEK = (1, 2, 3, 5, 6, 8, 9)  # cycles a week; weekdays and weekends, and
 PERIODS = 1.8  # that a reference must span: two, less what a sample lacks at its ends
 FEIGNED = 0.01  # chance that a reference without a rhythm is given one
 LEAST_EVENTS = 100  # fewer say nothing of a rhythm
-RELATIVE = 1e-6  # what is smaller beside the largest counts as nothing: hours that were never seen
+RELATIVE = 1e-6  # a value that is smaller than this share of the largest counts as nothing: hours that were never seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Rhythm:
 
     def expected(self, times_ms: Sequence[int]) -> Floats:
         """Return scores at these times, shape (events, descriptors)."""
-        return np.clip(_told(self.waves, np.asarray(times_ms), self.weights), self.low, self.high)
+        return np.clip(_sum(self.waves, np.asarray(times_ms), self.weights), self.low, self.high)
 
 
 def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
@@ -55,7 +55,7 @@ def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
         return Rhythm((), nothing[None], nothing, nothing)
     fit = np.linalg.lstsq(_design(waves, times), scores, rcond=RELATIVE)[0]
     weights: Floats = fit.astype(np.float64).round(6)
-    fitted = _told(waves, times, weights)
+    fitted = _sum(waves, times, weights)
     return Rhythm(waves, weights, fitted.min(axis=0), fitted.max(axis=0))
 
 
@@ -118,7 +118,7 @@ def _noise(rest: Floats) -> Floats:
     return np.where(noise > 0, noise, np.inf)
 
 
-def _told(waves: tuple[int, ...], times: NDArray[np.int64], weights: Floats) -> Floats:
+def _sum(waves: tuple[int, ...], times: NDArray[np.int64], weights: Floats) -> Floats:
     """Term by term: a product of matrices depends in its last bit on how many events are asked at once."""
     design, total = _design(waves, times), np.zeros((len(times), weights.shape[1]))
     for column, weight in zip(design.T, weights, strict=True):

@@ -5,7 +5,7 @@ cancels. The differences are in [-1, 1]. Against `mean gap <= tolerated` a detec
 `(difference + 1) / 2` with the threshold `arl`. One budget for all groups and measures: at least `arl` pairs, all
 counted, pass on average between false alarms, whatever the groups have to do with each other (each statistic's mean is
 at most the number of its own pairs; so is the sum's, and it is at least `arl` where the first of them fires). Within n
-pairs the chance of one is at most n / arl. Nothing is said of fewer than `least` pairs. That a group asks harder
+pairs the chance of one is at most n / arl. Fewer than `least` pairs raise nothing. That a group asks harder
 questions is no excuse here: the gap is what the group gets.
 
 >>> settings = Fairness(arl=1_000, least=10)

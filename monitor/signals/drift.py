@@ -70,7 +70,7 @@ def cleared(settings: MonitorSettings, about: About, state: State, what: str) ->
 
 
 def _alarm(about: About, reference: Reference, ours: Drift, found: DriftChange, events: Sequence[RecentEvent]) -> Alarm:
-    """Return the events look different from the reference."""
+    """The events look different from the reference."""
     change, last = found.change, (events[-1].id, events[-1].time_ms)
     values, measure = contribution(found, about.names, events)
     known = reference_events(reference, about.members, about.traits)

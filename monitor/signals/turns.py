@@ -19,7 +19,7 @@ from monitor.detectors.interface import Floats, Moment
 
 
 class TurnRow(msgspec.Struct, frozen=True, array_like=True):
-    """A reply. `witness`: who was behind it, as far as anything shows that it was somebody else
+    """A reply. `witness`: who was behind it, as far as anything shows that people differ
     (`monitor.describe.people`)."""
 
     turn: int
@@ -43,7 +43,7 @@ class Steps:
 
 
 def apart(turns: Sequence[int], people: Sequence[int]) -> bool:
-    """Check whether nobody known has two rows in a turn."""
+    """Check whether no known person has two rows in a turn."""
     known = [(turn, who) for turn, who in zip(turns, people, strict=True) if who != UNKNOWN]
     return len(set(known)) == len(known)
 

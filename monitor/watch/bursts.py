@@ -1,12 +1,12 @@
-"""Bursts: what one sender repeats within minutes, which tells a test no more than the first of them.
+"""Bursts: what one sender repeats within minutes, which is no more evidence than the first of them.
 
 A test that takes bursts of three near-identical messages for independent events fires after 219 of them where 10,000
 were asked. But messages behind one long instruction are alike in most words, and are no repetitions of each other. So
-likeness is measured on what differs: two messages of a sender are near where their distance is small beside the
+likeness is measured on what differs: two messages of a sender are near where their distance is small against the
 distance to what is usual at the alias now. What all of them share is in no distance.
 
 A sender is a person, an end user or a conversation, where the client names one (`<key>/<pseudonym>`). An API key may
-stand for thousands of people: its messages are a burst only where nobody else sent anything like them.
+stand for thousands of people: its messages are a burst only where no other sender sent anything like them.
 
 The messages kept last, and what senders sent last, are the state: bounded, JSON through msgspec. How messages are cut
 into calls changes nothing."""
@@ -33,7 +33,7 @@ RECENT_KEPT = 64  # enough to hold a few messages behind each of a dozen instruc
 USUAL = 8  # one in so many recent messages is at most as far away as the usual distance says
 FINGERPRINT, TEXT = 8, (1 << 64) - 1  # bytes, bits
 NEAR, NEAR_BITS = 0.2, 0.3  # share of the usual distance: one word in ten changed; of fingerprints one in twenty
-FEW_WORDS = 6  # may differ at most, three changed ones: more tell something else, however long the rest is
+FEW_WORDS = 6  # may differ at most, three changed ones: more say something else, however long the rest is
 
 
 class Last(msgspec.Struct, frozen=True, array_like=True):
@@ -48,7 +48,7 @@ class Last(msgspec.Struct, frozen=True, array_like=True):
 class Bursts(msgspec.Struct, frozen=True):
     """`recent`: sketches of the messages kept last; `kept`: how many ever were, which numbers them."""
 
-    senders: dict[str, Last] = {}  # the one heard last is last
+    senders: dict[str, Last] = {}  # the last sender is last
     recent: list[bytes] = []
     kept: int = 0
 

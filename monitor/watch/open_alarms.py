@@ -14,7 +14,17 @@ from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings
 from monitor.signals.interface import Rows, Turn
 from monitor.signals.quality import before_onset
-from monitor.watch.version import PROMISED, SIGNALS, Alarms, LabelQueue, Latest, UnresolvedAlarm, VersionState, about
+from monitor.watch.version import (
+    PROMISED,
+    SIGNALS,
+    Alarms,
+    LabelQueue,
+    Latest,
+    UnresolvedAlarm,
+    VersionState,
+    about,
+    each_about,
+)
 
 ASKED_KEPT = 200
 LABELLED_KEPT = 4_000  # events whose label was tested
@@ -42,9 +52,11 @@ def place(kind: Kind, about: str = "") -> str:
 def taken(settings: MonitorSettings, version: VersionState, rows: Rows) -> Step:
     """Take rows past each signal, and open and close alarms as they turn."""
     findings: list[Finding] = []
-    for kind, signal in SIGNALS.items():
-        state, turns = signal.update(settings, about(settings, version, kind), getattr(version, kind), rows)
-        version = replace(version, **{kind: state})
+    for kind, signal, known in each_about(settings, version):
+        before = getattr(version, kind)
+        state, turns = signal.update(settings, known, before, rows)
+        if state is not before:
+            version = replace(version, **{kind: state})
         for turn in turns:
             version, found = _turned(version, kind, turn)
             findings += found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -140,9 +141,20 @@ class VersionState(msgspec.Struct, frozen=True, kw_only=True):
 
 def about(settings: MonitorSettings, version: VersionState, kind: Kind) -> About:
     """Return what the signal of this kind may know of the version."""
+    return About(kind, *_facts(settings, version))
+
+
+def each_about(settings: MonitorSettings, version: VersionState) -> Iterator[tuple[Kind, Signal, About]]:
+    """Yield each signal, and what it may know of the version as it is now."""
+    facts = _facts(settings, version)
+    for kind, signal in SIGNALS.items():
+        yield kind, signal, About(kind, *facts)
+
+
+def _facts(settings: MonitorSettings, version: VersionState) -> tuple[Any, ...]:
+    """Return the fields of `About` after the kind; worked out once for all signals, because they are asked often."""
     past, latest = version.past, version.latest
-    return About(
-        kind,
+    return (
         version.version,
         version.names,
         latest.slices,
@@ -160,17 +172,18 @@ def about(settings: MonitorSettings, version: VersionState, kind: Kind) -> About
 
 def started(settings: MonitorSettings, version: VersionState) -> VersionState:
     """Return the version with the signals started that need the reference, which is complete now."""
-    kinds = [kind for kind in SIGNALS if kind not in PROMISED]
-    return replace(version, **{kind: SIGNALS[kind].start(settings, about(settings, version, kind)) for kind in kinds})
+    signals = [each for each in each_about(settings, version) if each[0] not in PROMISED]
+    return replace(version, **{kind: signal.start(settings, known) for kind, signal, known in signals})
 
 
 def with_evidence(settings: MonitorSettings, version: VersionState) -> VersionState:
     """Return the version with the evidence of each signal brought up to date: log10 of statistic over threshold."""
     if version.reference is not None and version.past.known is None:
         version = replace(version, past=replace(version.past, known=measured(version.past)))
-    found: dict[Kind, float] = {}
-    for kind, signal in SIGNALS.items():
-        found[kind] = log10(signal.evidence(settings, about(settings, version, kind), getattr(version, kind)))
+    found = {
+        kind: log10(signal.evidence(settings, known, getattr(version, kind)))
+        for kind, signal, known in each_about(settings, version)
+    }
     return replace(version, alarms=replace(version.alarms, evidence=found))
 
 
