@@ -88,10 +88,10 @@ def token_f1(prediction: str, truth: str) -> float:
     >>> token_f1("the red card", "red card")
     0.8
     """
-    said, wanted = _tokens(prediction), _tokens(truth)
-    if not said or not wanted:
-        return float(said == wanted)
-    return 2.0 * (Counter(said) & Counter(wanted)).total() / (len(said) + len(wanted))
+    given, wanted = _tokens(prediction), _tokens(truth)
+    if not given or not wanted:
+        return float(given == wanted)
+    return 2.0 * (Counter(given) & Counter(wanted)).total() / (len(given) + len(wanted))
 
 
 def rouge_l(prediction: str, truth: str) -> float:
@@ -101,34 +101,21 @@ def rouge_l(prediction: str, truth: str) -> float:
     >>> rouge_l("a b c", "a x c")
     0.6666666666666666
     """
-    said, wanted = _tokens(prediction), _tokens(truth)
-    if not said or not wanted:
-        return float(said == wanted)
-    return 2.0 * _common(said, wanted) / (len(said) + len(wanted))
+    given, wanted = _tokens(prediction), _tokens(truth)
+    if not given or not wanted:
+        return float(given == wanted)
+    return 2.0 * _common(given, wanted) / (len(given) + len(wanted))
 
 
 def json_validity(prediction: str, truth: str = "") -> float:
     """Return 1 where the prediction is JSON (RFC 8259: no NaN, no Infinity); with a truth that is a JSON object, it
     must also have all of its keys."""
     try:
-        said = _read(prediction)
+        given = _read(prediction)
     except (ValueError, RecursionError):
         return 0.0
     wanted = _keys(truth)
-    return float(not wanted or (isinstance(said, dict) and wanted <= said.keys()))
-
-
-def macro_f1(predictions: Sequence[str], truths: Sequence[str]) -> float:
-    """Return the mean F1 of the truths' classes, each weighing the same; 0 without rows.
-
-    >>> macro_f1(["a", "b", "b"], ["a", "a", "b"])
-    0.6666666666666666
-    """
-    said, wanted = [normalise(text) for text in predictions], [normalise(text) for text in truths]
-    hits = Counter(one for one, other in zip(said, wanted, strict=True) if one == other)
-    guesses, occurrences = Counter(said), Counter(wanted)
-    scores = [2.0 * hits[label] / (guesses[label] + occurrences[label]) for label in occurrences]
-    return sum(scores) / len(scores) if scores else 0.0
+    return float(not wanted or (isinstance(given, dict) and wanted <= given.keys()))
 
 
 METRICS: dict[str, Metric] = {

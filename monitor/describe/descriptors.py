@@ -151,11 +151,6 @@ def _unmarked(text: str) -> str:
     return " ".join(folded(text.replace("*", "").replace("_", "")).split())
 
 
-def fingerprints(replies: Sequence[ReplyText]) -> list[int]:
-    """Return 64 bits for each prompt, close to each other for near-identical texts (`ScoreRows.fingerprints`)."""
-    return text_prints(word_sums(words([reply.prompt for reply in replies]))) if replies else []
-
-
 def _log_lengths(texts: list[str]) -> Floats:
     return np.log1p(np.fromiter(map(len, texts), np.float64, len(texts)))
 

@@ -18,7 +18,7 @@ ADMITTED = 20
 CANDIDATES = 64  # values counted at once
 LONGEST = 64  # characters of a value; longer ones are cut
 OTHER = "(other)"
-NOBODY = ""  # the group of events without the tag: they are no group of their own, and among the others of each group
+UNTAGGED = ""  # the group of events without the tag: they are no group of their own, and among the others of each group
 
 
 class GroupNames(msgspec.Struct, frozen=True):

@@ -253,7 +253,7 @@ def stake(limit: float, excess: float) -> float:
     return (rate - limit) / (limit * (1.0 - limit))
 
 
-@lru_cache(maxsize=65_536)  # asked for each watch with each batch; 16 MiB at most
+@lru_cache(maxsize=65_536)  # asked for each version with each batch; 16 MiB at most
 def upper_bound(errors: int, labels: int, confidence: float) -> float:
     """Return the bound of Clopper and Pearson: the error rate that `errors` or fewer of `labels` exclude at
     `confidence`, one-sided.

@@ -42,7 +42,7 @@ DEAD_ZONE = 2.0  # standard errors of what the reference says
 class Witness(msgspec.Struct, frozen=True):
     """The mean of recent signs, and that mean when the direction to bet on was chosen."""
 
-    lately: list[float] = []
+    recent: list[float] = msgspec.field(name="lately", default_factory=list)
     aim: list[float] = []
     count: int = 0
 
@@ -64,7 +64,7 @@ class Texts:
     reference: tuple[int, ...]
     block: int = 1
     inflation: float = 1.0
-    places: NDArray[np.intp] = field(init=False, repr=False, compare=False)  # of its octets in `_told`, eight rows
+    places: NDArray[np.intp] = field(init=False, repr=False, compare=False)  # of its octets in `_answers`, eight rows
     centre: Floats = field(init=False, repr=False, compare=False)  # mean of its signs
 
     def __post_init__(self) -> None:
@@ -132,11 +132,11 @@ class Texts:
     def _gains(self, witness: Floats, signs: Floats, known: NDArray[np.bool_]) -> Floats:
         """Return log factors of steps that meet one and the same direction; NaN where there is none, or a step no
         text."""
-        told = self._told(witness)
-        middle, spread = _mean_spread(told)
+        answers = self._answers(witness)
+        middle, spread = _mean_spread(answers)
         if spread == 0.0:
             return np.full((len(known), len(STAKES)), np.nan)
-        usual = np.clip((told - middle) / (REACH * spread), -1.0, 1.0)
+        usual = np.clip((answers - middle) / (REACH * spread), -1.0, 1.0)
         center, width = _mean_spread(usual)
         allowed = center + DEAD_ZONE * width * math.sqrt(self.block / len(usual))
         each = np.clip(((signs * witness).sum(axis=1) - middle) / (REACH * spread), -1.0, 1.0)
@@ -145,12 +145,12 @@ class Texts:
         gains: Floats = np.log1p(np.array(STAKES) / self.inflation * payoffs[:, None])
         return gains
 
-    def _told(self, witness: Floats) -> Floats:
-        """Return what the witness says of each text of the reference: of each octet all 256 answers are worked out
+    def _answers(self, witness: Floats) -> Floats:
+        """Return what the witness says of each text of the reference: of each octet all 256 values are worked out
         once."""
         tables = np.einsum("pk,ok->op", _PATTERNS, witness.reshape(8, 8))
-        told: Floats = tables.ravel().take(self.places).sum(axis=0)
-        return told
+        answers: Floats = tables.ravel().take(self.places).sum(axis=0)
+        return answers
 
 
 def _mean_spread(values: Floats) -> tuple[float, float]:
@@ -161,11 +161,11 @@ def _mean_spread(values: Floats) -> tuple[float, float]:
 
 
 def _seen(witness: Witness, signs: Floats, steps: int) -> Witness:
-    lately = np.array(witness.lately)
+    recent = np.array(witness.recent)
     for row in signs:
-        lately += (row - lately) / MEMORY
+        recent += (row - recent) / MEMORY
     count = witness.count + steps
-    return Witness(lately.tolist(), lately.tolist() if count % AIM_EVERY == 0 else witness.aim, count)
+    return Witness(recent.tolist(), recent.tolist() if count % AIM_EVERY == 0 else witness.aim, count)
 
 
 def _means(values: Floats, known: NDArray[np.bool_]) -> Floats:

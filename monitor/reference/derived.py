@@ -1,5 +1,5 @@
 """What is worked out of a reference once, and kept as long as the reference itself is held: with one entry for each
-reference that is watched, the hundredth watch costs as much as the first.
+reference that is watched, the hundredth version costs as much as the first.
 
 Beyond a bound in bytes some entries give way, and are worked out again when they are asked for. Which ones is spread
 evenly: of a little more than fits most are still there, where the one used longest ago would always be the next one

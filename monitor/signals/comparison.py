@@ -27,7 +27,7 @@ from typing import Any, Literal
 import msgspec
 
 from monitor.describe.fingerprint import event_print, uniforms
-from monitor.describe.groups import NOBODY, GroupNames, grouped
+from monitor.describe.groups import UNTAGGED, GroupNames, grouped
 from monitor.detectors import risk
 from monitor.detectors.episode import EndedAlarm, Over
 from monitor.detectors.interface import Moment
@@ -153,7 +153,7 @@ def _compare(
     losses: Sequence[float],
     clear_pairs: int,
 ) -> tuple[Compared, list[tuple[int, GroupHarm | EndedAlarm]]]:
-    known, members = grouped(before.known, [seen.tags[k].get(name[0], NOBODY) for k in chosen], settings.most)
+    known, members = grouped(before.known, [seen.tags[k].get(name[0], UNTAGGED) for k in chosen], settings.most)
     pairing, pairs = pair(before.pairing, list(zip(members, losses, strict=True)))
     groups, found = dict(before.groups), list[tuple[int, GroupHarm | EndedAlarm]]()
     for value, fresh in pairs.items():

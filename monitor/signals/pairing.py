@@ -31,7 +31,8 @@ class Pairing(msgspec.Struct, frozen=True):
     """What is remembered between calls; bounded."""
 
     count: int = 0  # outcomes taken
-    lately: tuple[tuple[str, float], ...] = ()  # group and outcome of the last ones
+    # group and outcome of the last ones
+    recent: tuple[tuple[str, float], ...] = msgspec.field(name="lately", default=())
     groups: dict[str, PairedGroup] = {}
 
 
@@ -40,8 +41,8 @@ def pair(state: Pairing, outcomes: Sequence[tuple[str, float]]) -> tuple[Pairing
     pairs: which of the outcomes completed it, and the difference, the group's outcome less the others'."""
     taken = {name: each.taken for name, each in state.groups.items()}
     waiting = {name: deque(each.waiting, KEPT) for name, each in state.groups.items()}
-    lately, pairs = deque(state.lately, KEPT), dict[str, list[tuple[int, float]]]()
-    alike, latest = _alike(state.lately), state.lately[-1][0] if state.lately else None
+    recent, pairs = deque(state.recent, KEPT), dict[str, list[tuple[int, float]]]()
+    alike, latest = _alike(state.recent), state.recent[-1][0] if state.recent else None
     for place, (group, outcome) in enumerate(outcomes, state.count):
         for name, mine in waiting.items():
             if mine and name != group:
@@ -50,17 +51,17 @@ def pair(state: Pairing, outcomes: Sequence[tuple[str, float]]) -> tuple[Pairing
         if group:
             back = alike + 1 if group == latest else 1  # steps to the latest outcome of others
             mine = waiting.setdefault(group, deque(maxlen=KEPT))
-            if place - back <= taken.setdefault(group, -1) or back > len(lately):
+            if place - back <= taken.setdefault(group, -1) or back > len(recent):
                 mine.append(outcome)
             else:
-                pairs.setdefault(group, []).append((place - state.count, outcome - lately[-back][1]))
+                pairs.setdefault(group, []).append((place - state.count, outcome - recent[-back][1]))
                 taken[group] = place - back
         alike, latest = alike + 1 if group == latest else 1, group
-        lately.append((group, outcome))
+        recent.append((group, outcome))
     groups = {name: PairedGroup(tuple(waiting[name]), last) for name, last in taken.items()}
-    return Pairing(state.count + len(outcomes), tuple(lately), groups), pairs
+    return Pairing(state.count + len(outcomes), tuple(recent), groups), pairs
 
 
-def _alike(lately: Sequence[tuple[str, float]]) -> int:
+def _alike(recent: Sequence[tuple[str, float]]) -> int:
     """Return how many of the last ones are of one group."""
-    return sum(1 for _ in takewhile(lambda each: each[0] == lately[-1][0], reversed(lately)))
+    return sum(1 for _ in takewhile(lambda each: each[0] == recent[-1][0], reversed(recent)))

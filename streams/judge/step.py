@@ -18,6 +18,7 @@ from monitor.findings import Alarm, AlarmEnd, Finding, LabelsWanted, NotTested, 
 from monitor.operator_answer import OperatorAnswer
 from monitor.policy import AskRetraining, Decision, PolicyObservation
 from monitor.settings import MonitorSettings, PolicySettings
+from monitor.watch.version import PROMISED
 from streams import codec, events, ledger
 from streams.events import (
     AlarmAnswered,
@@ -44,13 +45,7 @@ RESULTS: dict[RetrainStatus, policy.Status] = {
     RetrainStatus.INCONCLUSIVE: "inconclusive",
     RetrainStatus.FAILED: "failed",
 }
-REPORTED = (
-    AlarmKind.QUALITY,
-    AlarmKind.ESTIMATED_QUALITY,
-    AlarmKind.DRIFT,
-    AlarmKind.FAIRNESS,
-    AlarmKind.SAFETY,
-)
+REPORTED = tuple(kind for kind in AlarmKind if kind.value not in PROMISED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.describe.descriptors import MISSING, NAMES, Describer, ReplyText, describe, fingerprints
+from monitor.describe.descriptors import MISSING, NAMES, Describer, ReplyText, describe
 from monitor.describe.patterns import Forbidden
 
 texts = st.text(max_size=80)
@@ -18,6 +18,10 @@ replies = st.builds(
     logprob_mean=st.none() | st.floats(),
     logprob_min=st.none() | st.floats(),
 )
+
+
+def fingerprints(some: list[ReplyText]) -> list[int]:
+    return Describer().read(some)[1]
 
 
 def reply(prompt: str = "hello", output: str = "greeting", mean: float | None = -0.1) -> ReplyText:

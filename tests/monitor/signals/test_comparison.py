@@ -199,7 +199,7 @@ def test_no_outcome_is_in_two_pairs_of_a_group_and_each_pair_is_of_the_group_and
             )
             used += [one, other]
         assert len(used) == len(set(used))
-    assert len(state.lately) <= KEPT
+    assert len(state.recent) <= KEPT
     assert all(len(each.waiting) <= KEPT for each in state.groups.values())
 
 
