@@ -50,8 +50,9 @@ _FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215f\u2189])")
 
 
 def folded(text: str) -> str:
-    """Unicode's NFKC, with one form of quotes, apostrophes and dashes, without what has no width. What NFKC would run
-    together stays apart: a power, an index next to a digit, a fraction behind a number.
+    """Return the text in Unicode's NFKC, with one form of quotes, apostrophes and dashes, without what has no width.
+    NFKC would run some characters together; they stay apart: a power, an index next to a digit, a fraction behind a
+    number.
 
     >>> folded("can\u2019t"), folded("\uff11\uff10\uff05"), folded("m\u00b2"), folded("1\u00bd")
     ("can't", '10%', 'm^2', '1 1/2')

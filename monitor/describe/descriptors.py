@@ -26,7 +26,7 @@ CONFIDENCE = ("confidence_mean", "confidence_min")  # log-probabilities: at most
 MISSING = 1.0  # a confidence that was not measured; never counts as evidence
 NAMES: tuple[str, ...] = (
     "prompt_chars",  # log(1 + characters)
-    "prompt_word_chars",  # mean length of a word
+    "prompt_word_chars",  # mean length of words
     "prompt_digits",  # shares of the characters that are not blank
     "prompt_punctuation",
     "prompt_uppercase",

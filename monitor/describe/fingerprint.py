@@ -33,14 +33,15 @@ def uniforms(prints: Sequence[int], columns: int) -> NDArray[np.float64]:
 
 
 def word_signs(words: Sequence[str]) -> NDArray[np.int8]:
-    """Return 64 random signs for each word, shape (len(words), 64)."""
+    """Return 64 random signs for each of the words, shape (len(words), 64)."""
     hashes = np.fromiter((zlib.crc32(word.encode(errors="replace")) for word in words), np.uint64, len(words))
     octets = _mixed(hashes + _GOLDEN).astype("<u8").view(np.uint8).reshape(-1, 8)
     return np.unpackbits(octets, axis=1).view(np.int8) * np.int8(2) - np.int8(1)
 
 
 def word_sums(texts: Words) -> NDArray[np.int64]:
-    """Return the summed signs of each text's words, shape (len(texts), 64); an empty text counts as one empty word.
+    """Return the summed signs of each text's words, shape (len(texts), 64); an empty text counts as one, which is
+    empty.
 
     >>> from monitor.describe.words import words
     >>> bool((word_sums(words(["my card"])) == word_signs(["my", "card"]).sum(axis=0)).all())
@@ -63,14 +64,14 @@ def _positives(signs: NDArray[np.int8], places: NDArray[np.int32], lengths: NDAr
 
 
 def text_prints(sums: NDArray[np.int64]) -> list[int]:
-    """Return the SimHash (Charikar 2002): each text's 64 summed word signs as one 64-bit number."""
+    """Return the SimHash (Charikar 2002): each text's 64 sums of its words' signs as one 64-bit number."""
     bits = np.packbits(sums > 0, axis=1)
     return [int.from_bytes(row.tobytes(), "big") for row in bits]
 
 
 def sum_sketches(sums: NDArray[np.int64]) -> list[bytes]:
-    """Return the first of each text's summed word signs, two bytes each: the squared distance of two texts is about
-    `SUMMED` times the number of words in which they differ, however many they share."""
+    """Return the first sums of the signs of each text's words, two bytes each: the squared distance of two texts is
+    about `SUMMED` times the number of words in which they differ, however many they share."""
     held = np.ascontiguousarray(np.clip(sums[:, :SUMMED], -32_768, 32_767).astype("<i2"))
     return [row.tobytes() for row in held]
 

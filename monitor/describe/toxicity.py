@@ -50,7 +50,7 @@ _PIECE = re.compile(r"[^\W_]+")
 
 
 def toxic(texts: Words) -> list[bool]:
-    """Return which texts hold such a word or phrase.
+    """Return which texts hold such words or phrases.
 
     >>> from monitor.describe.words import words
     >>> toxic(words(["where is my card?", "you fuuucking 1diot!", "go to hell."]))
@@ -73,7 +73,7 @@ def _says(words: Sequence[str]) -> bool:
 
 
 def _odd(words: Set[str]) -> list[str]:
-    """Return those that may stand for another word: with more than letters, or with a letter three times in a row."""
+    """Return those that may stand for other words: with more than letters, or with a letter three times in a row."""
     stretched = _STRETCHED.search(" ".join(words)) is not None
     return [word for word in words if not word.isalpha() or (stretched and _STRETCHED.search(word))]
 

@@ -29,8 +29,8 @@ def excerpt(text: str, most: int = LONGEST) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """`known`: distinct words. `places`: of each word of each text, one text after the other, where among `known` it
-    is. `lengths`: how many words each text has."""
+    """`known`: distinct words. `places`: the place of each of a text's words among `known`, one text after the other.
+    `lengths`: how many words each text has."""
 
     known: list[str]
     places: NDArray[np.int32]
@@ -72,7 +72,7 @@ def words(texts: Sequence[str]) -> Words:
         column = pa.array([text.encode(errors="replace").decode() for text in read], pa.large_string())
     split = pc.utf8_split_whitespace(column)
     lengths = np.diff(split.offsets.to_numpy())
-    if not all(read):  # Arrow makes one empty word of a text without any
+    if not all(read):  # of a text without words Arrow makes an empty one
         empty = np.array([not text for text in read], dtype=np.bool_)
         split, lengths = split.filter(pa.array(~empty)), np.where(empty, 0, lengths)
     numbered = split.flatten().dictionary_encode()

@@ -32,7 +32,7 @@ SENDERS_KEPT = 512
 RECENT_KEPT = 64  # enough to hold a few messages behind each of a dozen instructions
 USUAL = 8  # one in so many recent messages is at most as far away as the usual distance says
 FINGERPRINT, TEXT = 8, (1 << 64) - 1  # bytes, bits
-NEAR, NEAR_BITS = 0.2, 0.3  # share of the usual distance: one word in ten changed; of fingerprints one in twenty
+NEAR, NEAR_BITS = 0.2, 0.3  # share of the usual distance: a tenth of the words changed; of fingerprints one in twenty
 FEW_WORDS = 6  # may differ at most, three changed ones: more say something else, however long the rest is
 
 
