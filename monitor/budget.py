@@ -5,7 +5,7 @@ whatever they watch and however they depend on each other, the sum of statistic 
 the sum of steps a day over `arl`; and it is at least one when the first of them fires. So the mean time to the first
 false page is at least one over that sum: shares of one budget add up, and no independence is needed.
 
-Pages for burnt error and latency budgets are not in it: they tell of something that happened, and are never false in
+Pages for burnt error and latency budgets are not in it: they report something that happened, and are never false in
 this sense."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BY_LABELS = frozenset({"quality"})  # a step is a label; of fairness a pair, of 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
+class AliasTraffic:
     """What comes to every alias in a day. `tags`: how many of tenant, language and group clients name."""
 
     events: float
@@ -47,15 +47,15 @@ class Traffic:
                 raise ValueError(f"Traffic.{name} is {getattr(self, name)}, expected at least {least}")
 
     def steps(self, kind: str) -> float:
-        """A day, of one alias. Pairs of groups: of each tag at most one for an outcome, and an event has two outcomes
-        (refused or not, slow or not), a label one."""
+        """Return the steps of a day of one alias. Pairs of groups: of each tag at most one for an outcome, and an event
+        has two outcomes (refused or not, slow or not), a label one."""
         if kind == "fairness":
             return self.tags * (2.0 * self.events + self.labels)
         return self.labels if kind in BY_LABELS else self.events
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BudgetPart:
     """One detector's part of the budget, for every alias alike."""
 
     kind: str
@@ -64,13 +64,14 @@ class Part:
     arl: float  # steps between its false alarms, at least
 
 
-def split(days: float, traffic: Traffic, shares: Mapping[str, float] = SHARES) -> list[Part]:
-    """What each detector must ask for, so that `days` pass between false pages, at least.
+def split(days: float, traffic: AliasTraffic, shares: Mapping[str, float] = SHARES) -> list[BudgetPart]:
+    """Return what each detector must ask for, so that `days` pass between false pages, at least.
 
-    >>> parts = split(30, Traffic(events=10_000, labels=100, aliases=3))
+    >>> parts = split(30, AliasTraffic(events=10_000, labels=100, aliases=3))
     >>> [(part.kind, round(part.arl)) for part in parts]
     [('quality', 25714), ('estimated_quality', 6000000), ('drift', 3000000), ('safety', 9000000), ('fairness', 0)]
-    >>> round(days_between(parts, traffic=Traffic(events=10_000, labels=100, aliases=3)), 1)  # fairness is left over
+    >>> traffic = AliasTraffic(events=10_000, labels=100, aliases=3)
+    >>> round(days_between(parts, traffic=traffic), 1)  # fairness is left over
     33.3
     """
     if not 0 < days < math.inf:
@@ -79,19 +80,20 @@ def split(days: float, traffic: Traffic, shares: Mapping[str, float] = SHARES) -
     if min(shares.values(), default=0.0) <= 0 or not math.isclose(total, 1.0):
         raise ValueError(f"shares are {dict(shares)}, expected positive ones that add up to 1")
     return [
-        Part(kind, share, traffic.steps(kind), days * traffic.steps(kind) * traffic.aliases / share)
+        BudgetPart(kind, share, traffic.steps(kind), days * traffic.steps(kind) * traffic.aliases / share)
         for kind, share in shares.items()
     ]
 
 
-def days_between(parts: Iterable[Part], *, traffic: Traffic) -> float:
-    """Days between false pages, at least, of everything together."""
+def days_between(parts: Iterable[BudgetPart], *, traffic: AliasTraffic) -> float:
+    """Return days between false pages, at least, of everything together."""
     rate = math.fsum(part.steps * traffic.aliases / part.arl for part in parts if part.steps)
     return 1.0 / rate if rate else math.inf
 
 
 def smallest_shift(arl: float, steps: float, *, descriptors: int, dead_zone: float) -> float | None:
-    """In sigmas of one descriptor's scores: what is found within so many steps on average; None where nothing is.
+    """Return, in sigmas of one descriptor's scores: what is found within so many steps on average; None where nothing
+    is.
 
     One bet must carry all the others' threshold: a little pessimistic, since they help (measured by
     `make bench-monitor`).
@@ -110,7 +112,7 @@ def smallest_shift(arl: float, steps: float, *, descriptors: int, dead_zone: flo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class EventStream:
     """What the events of an alias are like, for the drift detector. `reference`: events that define normal.
     `autocorrelation`: of neighbouring events. `waves`: of the rhythm of day and week that the reference shows.
     `share`: of all bets' weight, the descriptors' (`monitor.signals.drift`)."""
@@ -129,11 +131,12 @@ class Stream:
                 raise ValueError(f"Stream.{name} is {getattr(self, name)}, expected at least {least}")
 
 
-def smallest_drift(arl_events: float, events: float, stream: Stream) -> float | None:
-    """The shift of one descriptor, in sigmas of an event, that is found within so many events on average; None where
-    none is. Blocks and a rhythm cost what they cost: their averages, and a reference that counts for less.
+def smallest_drift(arl_events: float, events: float, stream: EventStream) -> float | None:
+    """Return the shift of one descriptor, in sigmas of an event, that is found within so many events on average; None
+    where none is. Blocks and a rhythm cost what they cost: their averages, and a reference that counts for less.
 
-    >>> calm, dependent = Stream(descriptors=15, reference=2_000), Stream(descriptors=15, reference=2_000, waves=2)
+    >>> calm = EventStream(descriptors=15, reference=2_000)
+    >>> dependent = EventStream(descriptors=15, reference=2_000, waves=2)
     >>> [round(smallest_drift(10_000, 200, each) or 0.0, 2) for each in (calm, dependent)]
     [0.37, 0.43]
     """
@@ -146,8 +149,8 @@ def smallest_drift(arl_events: float, events: float, stream: Stream) -> float | 
 
 
 def smallest_rate(arl: float, limit: float, labels: float, excesses: Sequence[float] = EXCESSES) -> float | None:
-    """The error rate above `limit` that is found within so many labels on average; None where none is. `excesses`: what
-    the detector bets on.
+    """Return the error rate above `limit` that is found within so many labels on average; None where none is.
+    `excesses`: what the detector bets on.
 
     >>> round(smallest_rate(10_000, 0.1, 30), 1)
     0.4
@@ -165,14 +168,14 @@ def smallest_rate(arl: float, limit: float, labels: float, excesses: Sequence[fl
 
 
 def _delay(target: float, growth: float) -> float:
-    """Steps until a statistic that grows so much a step, and gains one a step, is at the target."""
+    """Return the steps until a statistic that grows so much a step, and gains one a step, is at the target."""
     if growth <= 0.0:
         return math.inf
     return max(1.0, math.log(max(math.e, target * -math.expm1(-growth))) / growth)
 
 
 def _least(delay: Callable[[float], float], steps: float, low: float, high: float) -> float | None:
-    """The least change whose delay is within the steps, by bisection: a larger one is found sooner."""
+    """Return the least change whose delay is within the steps, by bisection: a larger one is found sooner."""
     if delay(high) > steps:
         return None
     for _ in range(50):

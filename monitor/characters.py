@@ -14,9 +14,9 @@ _DOUBLE = "\u00ab\u00bb\u02ba\u02ee\u05f4\u201c\u201d\u201e\u201f\u2033\u2036\u3
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _SLASHES = "\u2044\u2215"
 _TILDES = "\u223c\u301c\uff5e"  # Shift JIS' wave is one or the other, as who decoded it has it
-_ARABIC = {"\u066a": "%", "\u066b": ".", "\u066c": ",", "\u0640": ""}  # the last makes a word longer, no more
+_ARABIC = {"\u066a": "%", "\u066b": ".", "\u066c": ",", "\u0640": ""}  # the last stretches text, no more
 _BLANK = "\u2800"  # Braille without a dot
-_SPANS = (  # zero-width marks, directions, variation selectors; not the tags that tell flags apart
+_SPANS = (  # zero-width marks, directions, variation selectors; not the tags that distinguish flags
     *(
         (0xAD, 0xAD),
         (0x34F, 0x34F),
@@ -50,8 +50,9 @@ _FRACTION = re.compile("(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215f\u2189])")
 
 
 def folded(text: str) -> str:
-    """Unicode's NFKC, with one form of quotes, apostrophes and dashes, without what has no width. What NFKC would run
-    together stays apart: a power, an index beside a digit, a fraction behind a number.
+    """Return the text in Unicode's NFKC, with one form of quotes, apostrophes and dashes, without what has no width.
+    NFKC would run some characters together; they stay apart: a power, an index next to a digit, a fraction behind a
+    number.
 
     >>> folded("can\u2019t"), folded("\uff11\uff10\uff05"), folded("m\u00b2"), folded("1\u00bd")
     ("can't", '10%', 'm^2', '1 1/2')
@@ -65,7 +66,7 @@ def folded(text: str) -> str:
 
 
 def caseless(text: str) -> str:
-    """The text folded, letters of either case as one, digits of every script as ours.
+    """Return the text folded, letters of either case as one, digits of every script as ours.
 
     >>> caseless("STRASSE") == caseless("Stra\u00dfe"), caseless("\u0665\u0660"), caseless("\u0130zmir")
     (True, '50', 'izmir')
@@ -83,7 +84,7 @@ def _one_form(text: str) -> str:
 
 
 def blank(text: str) -> bool:
-    """Whether there is nothing to be seen in it.
+    """Check whether there is nothing to be seen in it.
 
     >>> blank(" \u200b "), blank("-")
     (True, False)

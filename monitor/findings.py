@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
-
-from monitor.signals.gaps import Gap
 
 Json = Any  # a JSON value
 Kind = Literal["quality", "estimated_quality", "drift", "latency", "errors", "fairness", "safety"]
 Severity = Literal["info", "warning", "critical"]
 # why an alarm is over: nothing speaks for it any more, its version serves no longer, nothing is left to test it by, an
-# operator said so, or an operator said that this is normal
+# operator cleared it, or an operator accepted that this is normal
 Cause = Literal["quiet", "retired", "untested", "cleared", "accepted"]
 
 SEVERITIES: dict[Kind, Severity] = {
@@ -43,24 +42,37 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
 
     @property
     def key(self) -> str:
-        """Names the alarm: deterministic, for ids."""
+        """Name the alarm: deterministic, for ids."""
         return f"{self.version}/{self.kind}/{self.last_event}" + (f"/{self.about}" if self.about else "")
 
 
-class AlarmCleared(msgspec.Struct, frozen=True, kw_only=True, tag="alarm_cleared"):
+class AlarmEnd(msgspec.Struct, frozen=True, kw_only=True, tag="alarm_cleared"):
     """An alarm is over; its detector starts from nothing, and may raise another."""
 
     kind: Kind
     version: str
     about: str
     alarm: str  # the alarm's key
-    raised_ms: int  # event time, as the alarm told it
+    raised_ms: int  # event time, as the alarm has it
     onset_ms: int
     time_ms: int  # event time of the last event that it took
     last_event: str  # none where no event ended it
     cause: Cause
     by: str  # the operator; none otherwise
     summary: str
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """How a group compares with the rest: `mean` is its loss less theirs."""
+
+    key: str
+    value: str
+    measure: str
+    pairs: int
+    mean: float
+    low: float
+    high: float
+    raised: bool
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
@@ -79,7 +91,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
     latency_p50_ms: float
     latency_p95_ms: float
     evidence: dict[str, float]  # kind -> log10 of its statistic over its threshold (0 or more has fired)
-    gaps: list[Gap] = []  # of groups beside the rest, since the version is watched
+    gaps: list[Gap] = []  # of groups to the rest, since the version is watched
 
 
 class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_frozen"):
@@ -97,7 +109,7 @@ class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_
 
 
 class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted"):
-    """Without more labels nobody can tell whether this version does harm."""
+    """Without more labels it stays unknown whether this version does harm."""
 
     version: str
     time_ms: int
@@ -105,7 +117,7 @@ class LabelsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="labels_wanted
 
 
 class NotTested(msgspec.Struct, frozen=True, kw_only=True, tag="not_tested"):
-    """The reference leaves no room to test this of the version: no alarm will tell of it. Said once."""
+    """The reference leaves no room to test this of the version: no alarm will report it. Found once for each."""
 
     version: str
     time_ms: int
@@ -114,4 +126,13 @@ class NotTested(msgspec.Struct, frozen=True, kw_only=True, tag="not_tested"):
     reason: str
 
 
-Finding = Alarm | AlarmCleared | Window | ReferenceFrozen | LabelsWanted | NotTested
+Finding = Alarm | AlarmEnd | Window | ReferenceFrozen | LabelsWanted | NotTested
+
+
+def clock(time_ms: int) -> str:
+    """Return the time of day in UTC, for people.
+
+    >>> clock(3_600_000)
+    '01:00:00 UTC'
+    """
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%H:%M:%S UTC")

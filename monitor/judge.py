@@ -11,21 +11,18 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from monitor import tally
+from monitor import windows
 from monitor.describe.descriptors import CONFIDENCE
 from monitor.describe.fingerprint import event_print
-from monitor.findings import Finding, Kind
-from monitor.operator_answer import Answer
-from monitor.reference.frozen import scorer
+from monitor.findings import Finding, Gap, Kind
+from monitor.operator_answer import OperatorAnswer
 from monitor.rows import TURN_MS, ScoreRows, turns_of
 from monitor.settings import MonitorSettings
-from monitor.signals import calibration, gaps
-from monitor.signals.gaps import Gap
-from monitor.tally import Tally
-from monitor.watch import labels, open_alarms
-from monitor.watch import replies as served
-from monitor.watch.version import Baseline, Label, Raised, Watch, baseline, calibrated, with_evidence
-from monitor.windows import Head, passed_ms
+from monitor.signals import calibration, estimated_quality, gaps
+from monitor.watch import labels, open_alarms, replies
+from monitor.watch.record import VersionRecord, recorded, restored
+from monitor.watch.version import Label, UnresolvedAlarm, VersionState, about, with_evidence
+from monitor.windows import Head, WindowCounts, passed_ms
 
 EDITION = 1  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
 CHAMPION = "champion"
@@ -57,102 +54,76 @@ class AliasState(msgspec.Struct, frozen=True, kw_only=True):
     alias: str
     champion: str = ""
     heads: dict[str, Head] = {}  # source/partition
-    watches: dict[str, Watch] = {}  # by version; the one seen last is last
-    windows: Tally = Tally()
+    watches: dict[str, VersionRecord] = {}  # by version; the one that answered last is last
+    windows: WindowCounts = WindowCounts()
     early: list[Label] = []  # labels that came before their event
     turn: list[Label] = []  # labels of the turn that is not over
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How a version stands."""
+class VersionProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a version so far."""
 
-    champion: bool
     reference_events: int
-    watching: bool  # its reference is complete
-    reference_labels: int
-    tested_labels: int
-    fresh_labels: int  # since the onset of the open quality alarm
-    raised: dict[str, Raised]
+    raised: dict[str, UnresolvedAlarm]
     evidence: dict[Kind, float]
-    block: int
-    estimates_trusted: bool
-    unwatched: list[str]  # what swings with day or week, so that no drift of it is looked for
 
 
 def start(alias: str) -> AliasState:
-    """Nothing seen."""
+    """Return the state in which nothing was seen."""
     return AliasState(alias=alias)
 
 
 def update(settings: MonitorSettings, state: AliasState, batch: Batch) -> tuple[AliasState, list[Finding]]:
-    """Takes one batch; the state and findings depend on nothing but the arguments."""
+    """Take one batch; the state and findings depend on nothing but the arguments."""
     name = f"{batch.source}/{batch.partition}"
     head = state.heads.get(name, Head())
     rows = batch.rows.after(head.next_offset)
     newest = min(max(rows.times_ms, default=0), batch.time_ms + settings.grace_s * 1_000)
     head = Head(max(head.next_offset, batch.last_offset + 1), max(head.event_ms, newest), batch.time_ms)
     state = replace(state, heads=state.heads | {name: head})
-    if batch.source == "inference":
-        state, findings = _served(settings, state, rows, batch)
-    else:
-        state, findings = _labelled(settings, state, rows, batch)
-    state, gone = _retired(settings, state)
-    findings += gone
-    passed = passed_ms(settings, state.heads)
-    counts, closed = tally.close(
+    take = _take_replies if batch.source == "inference" else _take_labels
+    state, findings = take(settings, state, rows, batch)
+    state, retired = _retire(settings, state)
+    counts, closed = windows.close(
         settings,
         state.windows,
-        passed,
+        passed_ms(settings, state.heads),
         lambda version: _evidence(state, version),
         lambda version: _gaps(settings, state, version),
     )
-    return replace(state, windows=counts), [*findings, *closed]
+    return replace(state, windows=counts), [*findings, *retired, *closed]
 
 
-def answer(settings: MonitorSettings, state: AliasState, said: Answer) -> tuple[AliasState, list[Finding]]:
-    """Takes an operator's word; of a version that is not under watch it changes nothing."""
-    watch = state.watches.get(said.version)
-    if watch is None:
+def answer(settings: MonitorSettings, state: AliasState, said: OperatorAnswer) -> tuple[AliasState, list[Finding]]:
+    """Take an operator's answer; of a version that is not under watch it changes nothing."""
+    record = state.watches.get(said.version)
+    if record is None:
         return state, []
     change = open_alarms.accepted if said.verb == "accept" else open_alarms.cleared
-    watch, findings = change(settings, watch, said)
-    return replace(state, watches=state.watches | {said.version: with_evidence(settings, watch)}), findings
+    version, findings = change(settings, restored(record), said)
+    return _with(settings, state, version), findings
 
 
-def progress(state: AliasState) -> dict[str, Progress]:
-    """How each version under watch stands."""
-    return {version: _progress(state, watch) for version, watch in state.watches.items()}
+def progress(state: AliasState) -> dict[str, VersionProgress]:
+    """Return what is known of each version under watch."""
+    return {
+        version: VersionProgress(
+            reference_events=len(record.reference.rows if record.reference else record.rows),
+            raised=record.raised,
+            evidence=record.evidence,
+        )
+        for version, record in state.watches.items()
+    }
 
 
 def fresh_labels(state: AliasState, version: str) -> int:
-    """Labels since the onset of the version's open quality alarm; 0 without one."""
-    return labels.since_onset(state.watches[version]) if version in state.watches else 0
+    """Return the labels since the onset of the version's open quality alarm; 0 without one."""
+    record = state.watches.get(version)
+    raised = record.raised.get("quality") if record else None
+    return record.quality.count - raised.labels_before if record and raised else 0
 
 
-def known_baseline(settings: MonitorSettings, state: AliasState, version: str) -> Baseline:
-    """What the labels of a version's reference say."""
-    watch = state.watches.get(version)
-    return baseline(settings, watch) if watch else Baseline(0, 0, None)
-
-
-def _progress(state: AliasState, watch: Watch) -> Progress:
-    ready = watch.reference
-    return Progress(
-        champion=watch.version == state.champion,
-        reference_events=len(ready.rows if ready else watch.rows),
-        watching=ready is not None,
-        reference_labels=sum(label >= 0 for label in watch.labels) + len(watch.adopted),
-        tested_labels=watch.quality.count,
-        fresh_labels=labels.since_onset(watch),
-        raised=watch.raised,
-        evidence=watch.evidence,
-        block=scorer(ready).block if ready else 1,
-        estimates_trusted=not watch.trust.lost,
-        unwatched=ready.swinging if ready else [],
-    )
-
-
-def _served(
+def _take_replies(
     settings: MonitorSettings, state: AliasState, rows: ScoreRows, batch: Batch
 ) -> tuple[AliasState, list[Finding]]:
     findings: list[Finding] = []
@@ -160,116 +131,129 @@ def _served(
     if not rows.logged_ms:
         rows = replace(rows, logged_ms=[batch.time_ms] * len(rows))
     champion = [i for i, arm in enumerate(rows.arms) if arm == CHAMPION]
-    for version, places in tally.groups(rows.versions, champion).items():
-        watch, dropped = _watched(settings, state, version, names)
-        watch, found = served.serve(settings, watch, rows.take(places), ends_turn=batch.ends_turn)
-        watch, late = labels.rest(settings, watch, batch.time_ms // TURN_MS)
-        state = _kept(settings, state, with_evidence(settings, watch))
+    for name, places in windows.groups(rows.versions, champion).items():
+        version, dropped = _watched(settings, state, name, names)
+        version, found = replies.take_replies(settings, version, rows.take(places), ends_turn=batch.ends_turn)
+        version, late = labels.take_rest_of_file(settings, version, batch.time_ms // TURN_MS)
+        state = _newest(settings, state, version)
         findings += [*dropped, *found, *late]
-        state, found = _early(settings, state, version)
+        state, found = _take_early(settings, state, name)
         findings += found
-    counts = tally.served(settings, state.windows, rows, lambda version, some: _estimate(state, version, some, names))
+    counts = windows.count_replies(
+        settings, state.windows, rows, lambda name, some: _estimate(settings, state, name, some, names)
+    )
     newest = rows.versions[champion[-1]] if champion else state.champion
     return replace(state, champion=newest, windows=counts), findings
 
 
 def _watched(
-    settings: MonitorSettings, state: AliasState, version: str, names: list[str]
-) -> tuple[Watch, list[Finding]]:
-    """The version's watch; one of other descriptors is given up with its alarms."""
-    fresh, known = Watch(version=version, names=names), state.watches.get(version)
-    if known is None:
+    settings: MonitorSettings, state: AliasState, name: str, names: list[str]
+) -> tuple[VersionState, list[Finding]]:
+    """Return the version as it is watched; one of other descriptors is given up with its alarms."""
+    fresh, record = VersionState(version=name, names=names), state.watches.get(name)
+    if record is None:
         return fresh, []
-    if known.names == names:
-        return known, []
-    return fresh, open_alarms.ended(settings, known, list(known.raised.values()), ("", known.seen_ms), "untested")[1]
+    if record.names == names:
+        return restored(record), []
+    last, chosen = ("", record.seen_ms), list(record.raised.values())
+    return fresh, open_alarms.ended(settings, restored(record), chosen, last, "untested")[1]
 
 
-def _labelled(
+def _take_labels(
     settings: MonitorSettings, state: AliasState, rows: ScoreRows, batch: Batch
 ) -> tuple[AliasState, list[Finding]]:
-    """Labels wait until their turn is over: before, nobody knows in which order they belong."""
+    """Labels wait until their turn is over: before, their order is not known."""
     places = [i for i, correct in enumerate(rows.correct) if correct is not None]
-    state = replace(state, windows=tally.labelled(settings, state.windows, rows.take(places)))
+    state = replace(state, windows=windows.count_labels(settings, state.windows, rows.take(places)))
     turns = turns_of(rows, batch.time_ms)
     given = [*state.turn, *(_label(rows, i, turns[i]) for i in places if rows.arms[i] == CHAMPION)]
     if not batch.ends_turn and len(given) < TURN_KEPT:
         return replace(state, turn=given), []
     state, findings = replace(state, turn=[]), list[Finding]()
-    for version, chosen in tally.groups([label.version for label in given], range(len(given))).items():
-        state, found = _heard(settings, state, version, [given[i] for i in chosen])
+    for name, chosen in windows.groups([label.version for label in given], range(len(given))).items():
+        state, found = _test_labels(settings, state, name, [given[i] for i in chosen])
         findings += found
     return state, findings
 
 
-def _early(settings: MonitorSettings, state: AliasState, version: str) -> tuple[AliasState, list[Finding]]:
-    """Labels that came before their events are heard again."""
-    again = [label for label in state.early if label.version == version]
+def _take_early(settings: MonitorSettings, state: AliasState, name: str) -> tuple[AliasState, list[Finding]]:
+    """Take labels once more that came before their events."""
+    again = [label for label in state.early if label.version == name]
     if not again:
         return state, []
-    rest = [label for label in state.early if label.version != version]
-    return _heard(settings, replace(state, early=rest), version, again)
+    rest = [label for label in state.early if label.version != name]
+    return _test_labels(settings, replace(state, early=rest), name, again)
 
 
-def _heard(
-    settings: MonitorSettings, state: AliasState, version: str, given: list[Label]
+def _test_labels(
+    settings: MonitorSettings, state: AliasState, name: str, given: list[Label]
 ) -> tuple[AliasState, list[Finding]]:
-    watch = state.watches.get(version)
-    if watch is None:
+    record = state.watches.get(name)
+    if record is None:
         return replace(state, early=[*state.early, *given][-EARLY_KEPT:]), []
-    if watch.reference is not None and not _serves(state, watch):
-        noted = with_evidence(settings, labels.note(settings, watch, given))
-        return replace(state, watches=state.watches | {version: noted}), []
-    watch, findings, early = labels.hear(settings, watch, given)
-    watches = state.watches | {version: with_evidence(settings, watch)}
-    return replace(state, watches=watches, early=[*state.early, *early][-EARLY_KEPT:]), findings
+    if record.reference is not None and not _serves(state, record):
+        return _with(settings, state, labels.note_labels(settings, restored(record), given)), []
+    version, findings, early = labels.take_labels(settings, restored(record), given)
+    state = _with(settings, state, version)
+    return replace(state, early=[*state.early, *early][-EARLY_KEPT:]), findings
 
 
-def _retired(settings: MonitorSettings, state: AliasState) -> tuple[AliasState, list[Finding]]:
-    """Alarms of versions that serve no longer are over; one that serves again may raise its alarms again."""
+def _retire(settings: MonitorSettings, state: AliasState) -> tuple[AliasState, list[Finding]]:
+    """Close the alarms of versions that serve no longer; one that serves again may raise its alarms again."""
     findings: list[Finding] = []
-    for version, watch in state.watches.items():
-        if watch.raised and not _serves(state, watch):
-            last = "", state.watches[state.champion].seen_ms if state.champion in state.watches else watch.seen_ms
-            gone, found = open_alarms.ended(settings, watch, list(watch.raised.values()), last, "retired")
-            state = replace(state, watches=state.watches | {version: with_evidence(settings, gone)})
+    for record in state.watches.values():
+        if record.raised and not _serves(state, record):
+            last = "", state.watches[state.champion].seen_ms if state.champion in state.watches else record.seen_ms
+            chosen = list(record.raised.values())
+            gone, found = open_alarms.ended(settings, restored(record), chosen, last, "retired")
+            state = _with(settings, state, gone)
             findings += found
     return state, findings
 
 
-def _serves(state: AliasState, watch: Watch) -> bool:
-    """Whether it is the champion, or answered as such just before the champion's last reply."""
-    if state.champion in ("", watch.version):
+def _serves(state: AliasState, record: VersionRecord) -> bool:
+    """Check whether it is the champion, or answered as such just before the champion's last reply."""
+    if state.champion in ("", record.version):
         return True
     newest = state.watches.get(state.champion)
-    return newest is not None and newest.seen_ms - watch.seen_ms < HANDOVER_MS
+    return newest is not None and newest.seen_ms - record.seen_ms < HANDOVER_MS
 
 
-def _kept(settings: MonitorSettings, state: AliasState, watch: Watch) -> AliasState:
-    """The state with this watch as the newest; the versions seen longest ago are forgotten."""
-    others = [each for version, each in state.watches.items() if version != watch.version]
-    kept = [*others, watch][-settings.versions_kept :]
-    return replace(state, watches={each.version: each for each in kept})
+def _with(settings: MonitorSettings, state: AliasState, version: VersionState) -> AliasState:
+    """Return the state with this version in its place, its evidence brought up to date."""
+    return replace(state, watches=state.watches | {version.version: recorded(with_evidence(settings, version))})
 
 
-def _estimate(state: AliasState, version: str, rows: ScoreRows, names: list[str]) -> calibration.Estimate:
-    watch = state.watches.get(version)
-    fitted = calibrated(watch) if watch and watch.names == names else None
-    if fitted is None or not rows.descriptors:
+def _newest(settings: MonitorSettings, state: AliasState, version: VersionState) -> AliasState:
+    """Return the state with this version as the newest; the versions that answered longest ago are forgotten."""
+    others = {name: each for name, each in state.watches.items() if name != version.version}
+    state = _with(settings, replace(state, watches=others), version)
+    return replace(state, watches=dict(list(state.watches.items())[-settings.versions_kept :]))
+
+
+def _estimate(
+    settings: MonitorSettings, state: AliasState, name: str, rows: ScoreRows, names: list[str]
+) -> calibration.Estimate:
+    record = state.watches.get(name)
+    if record is None or record.names != names or not rows.descriptors:
+        return calibration.Estimate()
+    version = restored(record)
+    fitted = estimated_quality.calibrated(about(settings, version, "estimated_quality"), version.estimated_quality)
+    if fitted is None:
         return calibration.Estimate()
     column = names.index(CONFIDENCE[-1])
     known = [row[column] for row, status in zip(rows.descriptors, rows.statuses, strict=True) if status == 200]
     return calibration.estimate(fitted, [value for value in known if value <= 0])
 
 
-def _evidence(state: AliasState, version: str) -> dict[str, float]:
-    watch = state.watches.get(version)
-    return {str(kind): value for kind, value in watch.evidence.items()} if watch else {}
+def _evidence(state: AliasState, name: str) -> dict[str, float]:
+    record = state.watches.get(name)
+    return {str(kind): value for kind, value in record.evidence.items()} if record else {}
 
 
-def _gaps(settings: MonitorSettings, state: AliasState, version: str) -> list[Gap]:
-    watch = state.watches.get(version)
-    return gaps.report(settings.fairness, watch.fairness) if watch else []
+def _gaps(settings: MonitorSettings, state: AliasState, name: str) -> list[Gap]:
+    record = state.watches.get(name)
+    return gaps.report(settings.fairness, record.fairness) if record else []
 
 
 def _label(rows: ScoreRows, i: int, turn: int) -> Label:

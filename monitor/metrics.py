@@ -38,8 +38,8 @@ _TOKEN = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|[^\s{_UNSPACED}]+")
 
 
 def normalise(text: str) -> str:
-    """What does not matter, taken away: case, how a character is written (`monitor.characters`), surrounding and
-    doubled blanks, a sentence's punctuation at its ends. Symbols stay: `C++` is not `C`, `-5` not `5`.
+    """Return a text without what does not matter: case, how a character is written (`monitor.characters`), surrounding
+    and doubled blanks, a sentence's punctuation at its ends. Symbols stay: `C++` is not `C`, `-5` not `5`.
 
     >>> normalise("  Card  Arrival. "), normalise("A+"), normalise("I can\u2019t!")
     ('card arrival', 'a+', "i can't")
@@ -65,7 +65,7 @@ def _bare(text: str) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words; of scripts without blanks between them, characters.
+    """Return words; of scripts without blanks between them, characters.
 
     >>> _tokens("\u6771\u4eac tower, please."), _tokens("?")
     (['\u6771', '\u4eac', 'tower', 'please'], ['?'])
@@ -77,56 +77,45 @@ def _tokens(text: str) -> list[str]:
 
 
 def exact_match(prediction: str, truth: str) -> float:
-    """1 where both are the same once normalised."""
+    """Return 1 where both are the same once normalised."""
     return float(normalise(prediction) == normalise(truth))
 
 
 def token_f1(prediction: str, truth: str) -> float:
-    """Harmonic mean of precision and recall over words (as SQuAD has it), or characters where no blanks part words.
+    """Return the harmonic mean of precision and recall over words (as SQuAD has it), or characters where no blanks part
+    words.
 
     >>> token_f1("the red card", "red card")
     0.8
     """
-    said, wanted = _tokens(prediction), _tokens(truth)
-    if not said or not wanted:
-        return float(said == wanted)
-    return 2.0 * (Counter(said) & Counter(wanted)).total() / (len(said) + len(wanted))
+    given, wanted = _tokens(prediction), _tokens(truth)
+    if not given or not wanted:
+        return float(given == wanted)
+    return 2.0 * (Counter(given) & Counter(wanted)).total() / (len(given) + len(wanted))
 
 
 def rouge_l(prediction: str, truth: str) -> float:
-    """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004), or characters where no blanks part words.
+    """Return ROUGE-L: F1 of the longest common subsequence of words (Lin 2004), or characters where no blanks part
+    words.
 
     >>> rouge_l("a b c", "a x c")
     0.6666666666666666
     """
-    said, wanted = _tokens(prediction), _tokens(truth)
-    if not said or not wanted:
-        return float(said == wanted)
-    return 2.0 * _common(said, wanted) / (len(said) + len(wanted))
+    given, wanted = _tokens(prediction), _tokens(truth)
+    if not given or not wanted:
+        return float(given == wanted)
+    return 2.0 * _common(given, wanted) / (len(given) + len(wanted))
 
 
 def json_validity(prediction: str, truth: str = "") -> float:
-    """1 where the prediction is JSON (RFC 8259: no NaN, no Infinity); with a truth that is a JSON object, it must also
-    have all of its keys."""
+    """Return 1 where the prediction is JSON (RFC 8259: no NaN, no Infinity); with a truth that is a JSON object, it
+    must also have all of its keys."""
     try:
-        said = _read(prediction)
+        given = _read(prediction)
     except (ValueError, RecursionError):
         return 0.0
     wanted = _keys(truth)
-    return float(not wanted or (isinstance(said, dict) and wanted <= said.keys()))
-
-
-def macro_f1(predictions: Sequence[str], truths: Sequence[str]) -> float:
-    """Mean F1 of the truths' classes, each weighing the same; 0 without rows.
-
-    >>> macro_f1(["a", "b", "b"], ["a", "a", "b"])
-    0.6666666666666666
-    """
-    said, wanted = [normalise(text) for text in predictions], [normalise(text) for text in truths]
-    hits = Counter(one for one, other in zip(said, wanted, strict=True) if one == other)
-    guesses, occurrences = Counter(said), Counter(wanted)
-    scores = [2.0 * hits[label] / (guesses[label] + occurrences[label]) for label in occurrences]
-    return sum(scores) / len(scores) if scores else 0.0
+    return float(not wanted or (isinstance(given, dict) and wanted <= given.keys()))
 
 
 METRICS: dict[str, Metric] = {

@@ -11,7 +11,7 @@ from monitor.findings import Kind
 Verb = Literal["clear", "accept"]
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class OperatorAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator says of a version's alarms. `clear`: the open ones of this kind, about this, are over; None:
     of any. `accept`: what comes now is normal, a new reference begins. Budgets of errors and of slow replies were
     promised to clients, so those alarms are not a matter of what is normal: `accept` leaves them open."""

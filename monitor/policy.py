@@ -17,8 +17,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from monitor.explain.alarm import clock
-from monitor.findings import Kind
+from monitor.findings import Kind, clock
 from monitor.settings import PolicySettings
 
 EDITION = 1  # of `decide`: raise it with whatever makes it decide otherwise on the same inputs
@@ -29,7 +28,7 @@ Status = Literal["promote", "reject", "inconclusive", "failed"]
 _NAMESPACE = uuid.UUID("0d3e2b1a-93c4-5a55-8f0e-6a1b7c2d9e40")
 
 
-class Raised(msgspec.Struct, frozen=True, kw_only=True):
+class NewAlarm(msgspec.Struct, frozen=True, kw_only=True):
     """An alarm that was just raised."""
 
     alarm_id: str
@@ -46,19 +45,19 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyObservation(msgspec.Struct, frozen=True, kw_only=True):
     """What the policy may know. `fresh_labels`: since the onset of the champion's open quality alarm."""
 
     champion: str
     time_ms: int
-    alarms: list[Raised] = []
+    alarms: list[NewAlarm] = []
     cleared: list[str] = []  # ids of alarms that are over
     fresh_labels: int = 0
     result: Result | None = None
     paused: bool = False  # an operator's switch: keeps the books, asks for nothing
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
+class HarmCase(msgspec.Struct, frozen=True, kw_only=True):
     """A harm that is being dealt with."""
 
     alarm_id: str
@@ -76,7 +75,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     """At most one case at a time."""
 
-    case: Case | None = None
+    case: HarmCase | None = None
     asked_ms: list[int] = []  # retrainings of the last day
     rest_until_ms: int = 0  # cool-down
 
@@ -115,9 +114,9 @@ Decision = AskRetraining | AskLabels | Annotate
 
 
 def decide(
-    settings: PolicySettings, state: PolicyState, observation: Observation
+    settings: PolicySettings, state: PolicyState, observation: PolicyObservation
 ) -> tuple[PolicyState, list[Decision]]:
-    """The next state and what to do; the same arguments always give the same answer."""
+    """Return the next state and what to do; the same arguments always give the same answer."""
     state, superseded = _leave(settings, state, observation)
     state, resulted = _settle(settings, state, observation)
     state, over = _clear(state, observation)
@@ -128,12 +127,12 @@ def decide(
 
 
 def request_id(alarm_id: str, attempt: int) -> str:
-    """The id of the `attempt`-th retraining for an alarm."""
+    """Return the id of the `attempt`-th retraining for an alarm."""
     return str(uuid.uuid5(_NAMESPACE, f"{alarm_id}/{attempt}"))
 
 
 def _leave(
-    settings: PolicySettings, state: PolicyState, observation: Observation
+    settings: PolicySettings, state: PolicyState, observation: PolicyObservation
 ) -> tuple[PolicyState, Sequence[Decision]]:
     """A case ends when its version no longer serves."""
     case = state.case
@@ -144,9 +143,9 @@ def _leave(
 
 
 def _settle(
-    settings: PolicySettings, state: PolicyState, observation: Observation
+    settings: PolicySettings, state: PolicyState, observation: PolicyObservation
 ) -> tuple[PolicyState, Sequence[Decision]]:
-    """What the running retraining came to; a result of another request is ignored."""
+    """Return what the running retraining came to; a result of another request is ignored."""
     case, result = state.case, observation.result
     if case is None or not case.request_id:
         return state, []
@@ -161,7 +160,7 @@ def _settle(
 
 
 def _again(
-    settings: PolicySettings, state: PolicyState, case: Case, status: Status, time_ms: int
+    settings: PolicySettings, state: PolicyState, case: HarmCase, status: Status, time_ms: int
 ) -> tuple[PolicyState, Sequence[Decision]]:
     """Back to collecting: an inconclusive or lost comparison needs more labels, all but the inconclusive a rest."""
     if case.cleared:
@@ -177,7 +176,7 @@ def _again(
     return replace(state, case=case, rest_until_ms=max(rest, state.rest_until_ms)), [asked]
 
 
-def _clear(state: PolicyState, observation: Observation) -> tuple[PolicyState, Sequence[Decision]]:
+def _clear(state: PolicyState, observation: PolicyObservation) -> tuple[PolicyState, Sequence[Decision]]:
     """A case ends with its alarm, unless a retraining is under way."""
     case = state.case
     if case is None or case.cleared or case.alarm_id not in observation.cleared:
@@ -189,7 +188,7 @@ def _clear(state: PolicyState, observation: Observation) -> tuple[PolicyState, S
 
 
 def _open(
-    settings: PolicySettings, state: PolicyState, observation: Observation
+    settings: PolicySettings, state: PolicyState, observation: PolicyObservation
 ) -> tuple[PolicyState, Sequence[Decision]]:
     """Proven harm of the champion opens a case; anything else is annotated."""
     decisions: list[Decision] = []
@@ -204,9 +203,9 @@ def _open(
     return state, decisions
 
 
-def _case(settings: PolicySettings, under_way: Case | None, alarm: Raised) -> Case:
-    """The alarm's case, with the retraining of the case before it where one is under way."""
-    case = under_way or Case(alarm_id="", version="", onset_ms=0, labels_wanted=0)
+def _case(settings: PolicySettings, under_way: HarmCase | None, alarm: NewAlarm) -> HarmCase:
+    """Return the alarm's case, with the retraining of the case before it where one is under way."""
+    case = under_way or HarmCase(alarm_id="", version="", onset_ms=0, labels_wanted=0)
     return replace(
         case,
         alarm_id=alarm.alarm_id,
@@ -217,14 +216,14 @@ def _case(settings: PolicySettings, under_way: Case | None, alarm: Raised) -> Ca
     )
 
 
-def _short(case: Case, fresh: int) -> list[Decision]:
+def _short(case: HarmCase, fresh: int) -> list[Decision]:
     if fresh >= case.labels_wanted:
         return []
     reason = f"harm is proven; a retraining needs {case.labels_wanted} labels since the onset, there are {fresh}"
     return [AskLabels(alarm_id=case.alarm_id, version=case.version, wanted=case.labels_wanted - fresh, reason=reason)]
 
 
-def _mentioned(settings: PolicySettings, alarm: Raised) -> list[Decision]:
+def _mentioned(settings: PolicySettings, alarm: NewAlarm) -> list[Decision]:
     note = Annotate(
         alarm_id=alarm.alarm_id, version=alarm.version, reason=f"{alarm.kind}: noted, no retraining for this"
     )
@@ -239,7 +238,7 @@ def _mentioned(settings: PolicySettings, alarm: Raised) -> list[Decision]:
 
 
 def _ask(
-    settings: PolicySettings, state: PolicyState, observation: Observation
+    settings: PolicySettings, state: PolicyState, observation: PolicyObservation
 ) -> tuple[PolicyState, Sequence[Decision]]:
     """One retraining at a time, with labels enough, rested, within the day's budget."""
     now, case = observation.time_ms, state.case
@@ -261,7 +260,7 @@ def _ask(
     return replace(state, case=case, asked_ms=[*recent, now]), [asked]
 
 
-def _retraining(case: Case, fresh: int) -> AskRetraining:
+def _retraining(case: HarmCase, fresh: int) -> AskRetraining:
     attempt = case.attempt + 1
     return AskRetraining(
         request_id=request_id(case.alarm_id, attempt),
@@ -274,5 +273,5 @@ def _retraining(case: Case, fresh: int) -> AskRetraining:
     )
 
 
-def _note(case: Case, reason: str) -> Annotate:
+def _note(case: HarmCase, reason: str) -> Annotate:
     return Annotate(alarm_id=case.alarm_id, version=case.version, reason=reason)

@@ -36,27 +36,27 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.offsets)
 
     def take(self, indices: Sequence[int]) -> ScoreRows:
-        """The rows at `indices`, in that order; empty columns stay empty."""
+        """Return the rows at `indices`, in that order; empty columns stay empty."""
         if len(indices) == len(self) and list(indices) == list(range(len(self))):
             return self
         taken = {name: [column[i] for i in indices] if column else [] for name, column in self._columns()}
         return ScoreRows(**taken)  # type: ignore[arg-type]
 
     def after(self, offset: int) -> ScoreRows:
-        """The rows whose offset is `offset` or more: what a watermark has not yet covered."""
+        """Return the rows whose offset is `offset` or more: what a watermark has not yet covered."""
         if not self.offsets or self.offsets[0] >= offset:
             return self
         return self.take([i for i, at in enumerate(self.offsets) if at >= offset])
 
     def joined(self, later: ScoreRows) -> ScoreRows:
-        """These rows and then the later ones. Raises ValueError where one has a column that the other lacks."""
+        """Return these rows and then the later ones. Raises ValueError where one has a column that the other lacks."""
         pairs = zip(self._columns(), later._columns(), strict=True)
         if odd := [name for (name, mine), (_, theirs) in pairs if bool(mine) != bool(theirs)]:
             raise ValueError(f"rows cannot be joined: only one part has {', '.join(odd)}")
         return ScoreRows(**{name: [*mine, *getattr(later, name)] for name, mine in self._columns()})
 
     def odd(self) -> list[str]:
-        """The columns that are neither empty nor as long as the offsets: there is no telling whose values they are."""
+        """Return the columns that are neither empty nor as long as the offsets: their rows are unknown."""
         return [name for name, column in self._columns() if column and len(column) != len(self)]
 
     def _columns(self) -> list[tuple[str, list[object]]]:
@@ -64,5 +64,6 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def turns_of(rows: ScoreRows, time_ms: int) -> list[int]:
-    """The turn of each row, equal for those of one; that of `time_ms` for all where they do not say when they came."""
+    """Return the turn of each row, equal for those of one; that of `time_ms` for all where they do not say when they
+    came."""
     return [ms // TURN_MS for ms in rows.logged_ms] or [time_ms // TURN_MS] * len(rows)

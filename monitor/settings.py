@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from monitor.describe.patterns import Forbidden
-from monitor.signals.fairness import Fairness
-from monitor.signals.safety import Safety
+from monitor.detectors.risk import LEAST_ROOM
 from monitor.validation import require
+
+MOST_TOLERATED = 1.0 - 2.0 * LEAST_ROOM  # between groups: no gap could be proven above more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,46 @@ class Slo:
         require(self, "latency_budget", 0 < self.latency_budget < 1, "a share between 0 and 1")
         require(self, "min_bad", self.min_bad >= 1, "at least 1")
         require(self, "burn_windows", len(self.burn_windows) > 0, "at least one window")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fairness:
+    """`tolerated`: the gap that is still accepted. `arl`: pairs, of all groups and measures together, per false alarm.
+    `least`: pairs of a group before it is compared. `keys`: the tags that are looked at. `most`: groups of
+    each, others are one. `alpha`: chance that an interval ever misses the gap."""
+
+    tolerated: float = 0.05
+    arl: float = 10_000.0
+    least: int = 50
+    keys: tuple[str, ...] = ("tenant", "language", "group")
+    most: int = 8
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self, "tolerated", 0 <= self.tolerated <= MOST_TOLERATED, f"a share from 0 to {MOST_TOLERATED:g}")
+        require(self, "arl", self.arl >= 1, "at least 1")
+        require(self, "least", self.least >= 1, "at least 1")
+        require(self, "most", self.most >= 1, "at least 1")
+        require(self, "alpha", 0 < self.alpha < 1, "a share between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safety:
+    """`arl`: rows between false alarms, at least, over all flags together. `tolerance`: how far above what the
+    reference allows a rate may be. `confidence`: of the bound of the reference's rate. `least_people`: to whom a flag
+    must have come before it is an alarm: one who asks for what must be refused, on two devices, is two at most. Where
+    events name no person, as many minutes must have seen it."""
+
+    arl: float = 10_000.0
+    tolerance: float = 0.01
+    confidence: float = 0.9
+    least_people: int = 3
+
+    def __post_init__(self) -> None:
+        require(self, "arl", self.arl >= 1, "at least 1")
+        require(self, "tolerance", 0 < self.tolerance < 0.5, "a share above 0 and below 0.5")
+        require(self, "confidence", 0.5 <= self.confidence < 1, "from 0.5 to below 1")
+        require(self, "least_people", 1 <= self.least_people <= 100, "from 1 to 100")
 
 
 STATE_BYTES = 15_000_000  # of the judge's memory of an alias; the log takes 16 MiB

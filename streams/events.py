@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from monitor.operator_answer import Answer
+from monitor.findings import Gap
+from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
-from monitor.signals.gaps import Gap
 from streams.kinds import AlarmKind, Arm, DecisionKind, RetrainStatus, Severity
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
@@ -179,7 +179,7 @@ class AlarmAnswered(Event, frozen=True, kw_only=True):
     id: str
     alias: str
     time_ms: int
-    answer: Answer
+    answer: OperatorAnswer
 
 
 class RetrainRequested(Event, frozen=True, kw_only=True):

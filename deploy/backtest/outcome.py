@@ -8,8 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from deploy.operator.replay import LedgerError
-from monitor.findings import Alarm, AlarmCleared, Finding
-from monitor.operator_answer import Answer
+from monitor.findings import Alarm, AlarmEnd, Finding
+from monitor.operator_answer import OperatorAnswer
 from monitor.policy import AskLabels, AskRetraining, Decision
 from streams.events import DecisionRecorded
 
@@ -77,7 +77,7 @@ class RecordedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     time_ms: int
-    answer: Answer
+    answer: OperatorAnswer
 
 
 class PolicyOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ def with_decision(outcome: PolicyOutcome, entry: DecisionRecorded) -> PolicyOutc
                 summary=each.summary,
             )
             for each in findings
-            if isinstance(each, AlarmCleared)
+            if isinstance(each, AlarmEnd)
         ]
         return replace(outcome, alarms=[*outcome.alarms, *alarms], cleared=[*outcome.cleared, *cleared])
     if entry.function == "policy.decide":

@@ -12,8 +12,8 @@ import msgspec
 from deploy.backtest.outcome import EndedRetraining, PolicyOutcome, RecordedAnswer, read, with_decision
 from deploy.backtest.policies import PolicySections
 from deploy.operator.replay import entries
-from monitor.operator_answer import Answer
-from monitor.policy import Observation
+from monitor.operator_answer import OperatorAnswer
+from monitor.policy import PolicyObservation
 from streams.events import DecisionRecorded
 
 PLACES = ("ledger.jsonl", "../ledger.jsonl")  # next to the lake: where an export, or a demo, leaves it
@@ -62,7 +62,7 @@ def recorded(decisions: Iterable[DecisionRecorded]) -> Recorded:
         if entry.function == "policy.decide" and (found := _ended(entry)):
             ended.setdefault(found.request_id, found)
         if entry.function == "judge.answer":
-            answer = read(entry, entry.inputs["said"], Answer)
+            answer = read(entry, entry.inputs["said"], OperatorAnswer)
             answers.append(RecordedAnswer(id=entry.id, time_ms=entry.time_ms, answer=answer))
     return Recorded(outcome=outcome, ended=list(ended.values()), answers=answers, settings=_sections(settings))
 
@@ -71,7 +71,7 @@ NAMES = {"judge.update": "monitor", "policy.decide": "policy"}
 
 
 def _ended(entry: DecisionRecorded) -> EndedRetraining | None:
-    result = read(entry, entry.inputs["observation"], Observation).result
+    result = read(entry, entry.inputs["observation"], PolicyObservation).result
     return (
         EndedRetraining(request_id=result.request_id, time_ms=entry.time_ms, status=result.status) if result else None
     )

@@ -53,10 +53,10 @@ def plan(
     The budget holds however aliases, segments and descriptors depend on each other."""
     from deploy.operator import budget
     from deploy.show.times import duration
-    from monitor.budget import Traffic
+    from monitor.budget import AliasTraffic
 
     settings = load(config_path).monitor
-    traffic = Traffic(events=events, labels=labels, aliases=aliases, tags=tags)
+    traffic = AliasTraffic(events=events, labels=labels, aliases=aliases, tags=tags)
     dependence = budget.Dependence(autocorrelation, waves)
     made = budget.plan(settings, traffic, days, dependence) if days else budget.present(settings, traffic, dependence)
     console().print(budget.table(made))

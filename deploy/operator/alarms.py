@@ -13,7 +13,7 @@ import msgspec
 
 from deploy.show.times import clock
 from monitor.findings import Kind
-from monitor.operator_answer import Answer, Verb
+from monitor.operator_answer import OperatorAnswer, Verb
 from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmAnswered, AlarmRaised
@@ -128,11 +128,11 @@ def accept(
     return named, _send(kafka, alias, _answer("accept", named, by, reason), wait_s)
 
 
-def _answer(verb: Verb, version: str, by: str, reason: str) -> Answer:
-    return Answer(version=version, verb=verb, by=by, time_ms=now_ms(), reason=reason)
+def _answer(verb: Verb, version: str, by: str, reason: str) -> OperatorAnswer:
+    return OperatorAnswer(version=version, verb=verb, by=by, time_ms=now_ms(), reason=reason)
 
 
-def _send(kafka: KafkaSettings, alias: str, answer: Answer, wait_s: float) -> bool:
+def _send(kafka: KafkaSettings, alias: str, answer: OperatorAnswer, wait_s: float) -> bool:
     event = AlarmAnswered(id=uuid7(answer.time_ms), alias=alias, time_ms=answer.time_ms, answer=answer)
     with closing(Appender(kafka, f"homeostat/{answer.by}")) as appender:
         appender.append(SCORES, event, id=event.id, time_ms=event.time_ms)

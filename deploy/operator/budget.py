@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from monitor import budget
-from monitor.budget import Part, Stream, Traffic
+from monitor.budget import AliasTraffic, BudgetPart, EventStream
 from monitor.describe.descriptors import NAMES
 from monitor.detectors.risk import upper_bound
-from monitor.settings import MonitorSettings
-from monitor.signals import safety
-from monitor.signals.drift import DESCRIPTORS, SHARES
-from monitor.signals.fairness import EXCESSES as FAIR_EXCESSES
-from monitor.signals.fairness import Fairness
+from monitor.settings import Fairness, MonitorSettings
+from monitor.signals import flags
+from monitor.signals.comparison import EXCESSES as FAIR_EXCESSES
+from monitor.signals.drift_detector import DESCRIPTORS, SHARES
 
 HOURS = 24.0
 EXAMPLE_LIMIT = 0.1  # error rate that a healthy alias is taken to have as its limit
@@ -39,20 +38,22 @@ class BudgetPlan:
     """The parts of a budget; `days`: between false pages, at least. `found`: what each part finds in an hour."""
 
     days: float
-    parts: list[Part]
+    parts: list[BudgetPart]
     found: dict[str, str]
 
 
-def plan(settings: MonitorSettings, traffic: Traffic, days: float, dependence: Dependence = CALM) -> BudgetPlan:
+def plan(settings: MonitorSettings, traffic: AliasTraffic, days: float, dependence: Dependence = CALM) -> BudgetPlan:
     """Return the settings that a budget of so many days needs."""
     return _planned(settings, traffic, budget.split(days, traffic), dependence)
 
 
-def present(settings: MonitorSettings, traffic: Traffic, dependence: Dependence = CALM) -> BudgetPlan:
+def present(settings: MonitorSettings, traffic: AliasTraffic, dependence: Dependence = CALM) -> BudgetPlan:
     """Return the budget that the settings amount to at this traffic."""
-    parts = [Part(kind, 0.0, traffic.steps(kind), arl) for kind, arl in _arls(settings).items()]
+    parts = [BudgetPart(kind, 0.0, traffic.steps(kind), arl) for kind, arl in _arls(settings).items()]
     days = budget.days_between(parts, traffic=traffic)
-    shares = [Part(p.kind, days * p.steps * traffic.aliases / p.arl if p.steps else 0.0, p.steps, p.arl) for p in parts]
+    shares = [
+        BudgetPart(p.kind, days * p.steps * traffic.aliases / p.arl if p.steps else 0.0, p.steps, p.arl) for p in parts
+    ]
     return _planned(settings, traffic, shares, dependence)
 
 
@@ -90,17 +91,19 @@ def _arls(settings: MonitorSettings) -> dict[str, float]:
     }
 
 
-def _planned(settings: MonitorSettings, traffic: Traffic, parts: list[Part], dependence: Dependence) -> BudgetPlan:
+def _planned(
+    settings: MonitorSettings, traffic: AliasTraffic, parts: list[BudgetPart], dependence: Dependence
+) -> BudgetPlan:
     days = budget.days_between(parts, traffic=traffic)
     return BudgetPlan(days, parts, {part.kind: _found(settings, traffic, part, dependence) for part in parts})
 
 
-def _found(settings: MonitorSettings, traffic: Traffic, part: Part, dependence: Dependence) -> str:
+def _found(settings: MonitorSettings, traffic: AliasTraffic, part: BudgetPart, dependence: Dependence) -> str:
     if not part.steps:
         return "nothing: no steps"
     steps = part.steps / HOURS
     if part.kind == "drift":
-        stream = Stream(
+        stream = EventStream(
             descriptors=len(NAMES),
             reference=settings.reference_events,
             autocorrelation=dependence.autocorrelation,
@@ -124,7 +127,7 @@ def _found(settings: MonitorSettings, traffic: Traffic, part: Part, dependence: 
 def _crossed(settings: MonitorSettings, arl: float, answers: float) -> str:
     """Describe the smallest rate of a flag that the reference never had."""
     limit = upper_bound(0, settings.reference_events, settings.safety.confidence) + settings.safety.tolerance
-    rate = budget.smallest_rate(arl * len(safety.FLAGS), limit, answers, safety.EXCESSES)
+    rate = budget.smallest_rate(arl * len(flags.FLAGS), limit, answers, flags.EXCESSES)
     return (
         f"a flag in {rate:.1%} of the answers (limit {limit:.1%})" if rate is not None else "nothing: too few answers"
     )

@@ -1,4 +1,4 @@
-"""A reply in a dozen numbers: what it was asked, what it said, how sure it was. No labels needed."""
+"""A reply in a dozen numbers: its question, its answer, how sure it was. No labels needed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONFIDENCE = ("confidence_mean", "confidence_min")  # log-probabilities: at most
 MISSING = 1.0  # a confidence that was not measured; never counts as evidence
 NAMES: tuple[str, ...] = (
     "prompt_chars",  # log(1 + characters)
-    "prompt_word_chars",  # mean length of a word
+    "prompt_word_chars",  # mean length of words
     "prompt_digits",  # shares of the characters that are not blank
     "prompt_punctuation",
     "prompt_uppercase",
@@ -59,7 +59,7 @@ _REFUSAL = re.compile(
 )
 
 
-class Reply(msgspec.Struct, frozen=True):
+class ReplyText(msgspec.Struct, frozen=True):
     """What the descriptors read of one served reply."""
 
     prompt: str
@@ -78,14 +78,14 @@ class Describer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the columns: `NAMES`, then one for each pattern."""
+        """Return the names of the columns: `NAMES`, then one for each pattern."""
         return NAMES + tuple(POLICY + name for name in self.forbidden.names)
 
-    def __call__(self, replies: Sequence[Reply]) -> Floats:
-        """Descriptors, shape (len(replies), len(names)); always finite, 4 decimals."""
+    def __call__(self, replies: Sequence[ReplyText]) -> Floats:
+        """Return descriptors, shape (len(replies), len(names)); always finite, 4 decimals."""
         return self.read(replies)[0]
 
-    def read(self, replies: Sequence[Reply]) -> tuple[Floats, list[int], list[bytes]]:
+    def read(self, replies: Sequence[ReplyText]) -> tuple[Floats, list[int], list[bytes]]:
         """Return descriptors, `fingerprints` and sketches of the prompts (`fingerprint.sum_sketches`) at once:
         splitting the prompts and counting their words serves all three."""
         if not replies:
@@ -97,17 +97,17 @@ class Describer:
         return values, text_prints(sums), sum_sketches(sums)
 
 
-def describe(replies: Sequence[Reply]) -> Floats:
-    """Descriptors, shape (len(replies), len(NAMES)), in the order of `NAMES`; always finite, 4 decimals.
+def describe(replies: Sequence[ReplyText]) -> Floats:
+    """Return descriptors, shape (len(replies), len(NAMES)), in the order of `NAMES`; always finite, 4 decimals.
 
-    >>> row = describe([Reply("Where is my card?", "card_arrival", 9, 4, -0.2, -0.7)])[0]
+    >>> row = describe([ReplyText("Where is my card?", "card_arrival", 9, 4, -0.2, -0.7)])[0]
     >>> dict(zip(NAMES, row.tolist()))["confidence_min"]
     -0.7
     """
     return Describer()(replies)
 
 
-def _columns(replies: Sequence[Reply], asked: Words, sums: NDArray[np.int64]) -> list[Floats]:
+def _columns(replies: Sequence[ReplyText], asked: Words, sums: NDArray[np.int64]) -> list[Floats]:
     prompts = [excerpt(reply.prompt) for reply in replies]
     outputs = [excerpt(reply.output) for reply in replies]
     return [
@@ -127,7 +127,7 @@ def _columns(replies: Sequence[Reply], asked: Words, sums: NDArray[np.int64]) ->
 
 
 def declines(answer: str) -> bool:
-    """Whether the answer is a refusal, by how it begins.
+    """Check whether the answer is a refusal, by how it begins.
 
     >>> declines("I'm sorry, but that is not for me to say."), declines("refund")
     (True, False)
@@ -142,18 +142,13 @@ def _begins_as_refusal(text: str) -> bool:
 
 
 def _unmarked(text: str) -> str:
-    """The words, whatever they are written with: emphasis, breaks of lines, HTML, once or twice, apostrophes that were
-    read as what they are not: UTF-8 as Windows' or Latin-1, either as the other, JSON as text."""
+    """Return the words, whatever they are written with: emphasis, breaks of lines, HTML, once or twice, apostrophes
+    that were read as what they are not: UTF-8 as Windows' or Latin-1, either as the other, JSON as text."""
     for _ in range(2):
         text = unescape(text) if "&" in text else text
     for misread in _MISREAD:
         text = text.replace(misread, "'")
     return " ".join(folded(text.replace("*", "").replace("_", "")).split())
-
-
-def fingerprints(replies: Sequence[Reply]) -> list[int]:
-    """64 bits for each prompt, close to each other for near-identical texts (`ScoreRows.fingerprints`)."""
-    return text_prints(word_sums(words([reply.prompt for reply in replies]))) if replies else []
 
 
 def _log_lengths(texts: list[str]) -> Floats:
@@ -170,7 +165,7 @@ def _confidences(values: list[float | None]) -> Floats:
 
 
 def _shapes(texts: list[str], asked: Words) -> list[Floats]:
-    """Mean word length, then the shares of digits, punctuation, capitals and characters beyond ASCII."""
+    """Return the mean length of words, then the shares of digits, punctuation, capitals and characters beyond ASCII."""
     codes, starts = _codes(texts)
     kinds = _KINDS[np.minimum(codes, 128)]
     ink = np.maximum(_counts(kinds > _BLANK, starts), 1)

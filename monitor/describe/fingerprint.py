@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from monitor.describe.words import Words
 
-SUMMED = 32  # of the 64 sums that stand for a text's words: enough to tell how many words differ, to a quarter
+SUMMED = 32  # of the 64 sums that stand for a text's words: enough to estimate how many words differ, to a quarter
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def event_print(event_id: str) -> int:
-    """48 bits of the id's BLAKE2b digest."""
+    """Return 48 bits of the id's BLAKE2b digest."""
     return int.from_bytes(hashlib.blake2b(event_id.encode(), digest_size=6).digest(), "big")
 
 
 def uniforms(prints: Sequence[int], columns: int) -> NDArray[np.float64]:
-    """Numbers in [0, 1), shape (len(prints), columns): random to the data, yet fixed by the event.
+    """Return numbers in [0, 1), shape (len(prints), columns): random to the data, yet fixed by the event.
 
     >>> bool((uniforms([7], 3) == uniforms([8, 7], 3)[1]).all())
     True
@@ -33,14 +33,15 @@ def uniforms(prints: Sequence[int], columns: int) -> NDArray[np.float64]:
 
 
 def word_signs(words: Sequence[str]) -> NDArray[np.int8]:
-    """64 random signs for each word, shape (len(words), 64)."""
+    """Return 64 random signs for each of the words, shape (len(words), 64)."""
     hashes = np.fromiter((zlib.crc32(word.encode(errors="replace")) for word in words), np.uint64, len(words))
     octets = _mixed(hashes + _GOLDEN).astype("<u8").view(np.uint8).reshape(-1, 8)
     return np.unpackbits(octets, axis=1).view(np.int8) * np.int8(2) - np.int8(1)
 
 
 def word_sums(texts: Words) -> NDArray[np.int64]:
-    """The summed signs of each text's words, shape (len(texts), 64); an empty text counts as one empty word.
+    """Return the summed signs of each text's words, shape (len(texts), 64); an empty text counts as one, which is
+    empty.
 
     >>> from monitor.describe.words import words
     >>> bool((word_sums(words(["my card"])) == word_signs(["my", "card"]).sum(axis=0)).all())
@@ -54,8 +55,8 @@ def word_sums(texts: Words) -> NDArray[np.int64]:
 
 
 def _positives(signs: NDArray[np.int8], places: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many of each text's words have a positive sign, for each of the 64. Four counters share a machine word, so
-    that one addition counts for four: 65,535 words a text at most."""
+    """Return how many of each text's words have a positive sign, for each of the 64. Four counters share one machine
+    integer, so that one addition counts for four: 65,535 words a text at most."""
     lanes = np.ascontiguousarray((signs > 0).astype(np.uint16).view(np.uint64).T)
     starts = np.cumsum(lengths) - lengths
     sums = np.stack([np.add.reduceat(lane[places], starts) for lane in lanes], axis=1)
@@ -63,14 +64,14 @@ def _positives(signs: NDArray[np.int8], places: NDArray[np.int32], lengths: NDAr
 
 
 def text_prints(sums: NDArray[np.int64]) -> list[int]:
-    """SimHash (Charikar 2002): each text's 64 summed word signs as one 64-bit number."""
+    """Return the SimHash (Charikar 2002): each text's 64 sums of its words' signs as one 64-bit number."""
     bits = np.packbits(sums > 0, axis=1)
     return [int.from_bytes(row.tobytes(), "big") for row in bits]
 
 
 def sum_sketches(sums: NDArray[np.int64]) -> list[bytes]:
-    """Return the first of each text's summed word signs, two bytes each: the squared distance of two texts is about
-    `SUMMED` times the number of words in which they differ, however many they share."""
+    """Return the first sums of the signs of each text's words, two bytes each: the squared distance of two texts is
+    about `SUMMED` times the number of words in which they differ, however many they share."""
     held = np.ascontiguousarray(np.clip(sums[:, :SUMMED], -32_768, 32_767).astype("<i2"))
     return [row.tobytes() for row in held]
 

@@ -57,8 +57,8 @@ ALL = (*MOMENTS, re.compile("|".join(_SHAPES)), re.compile(_NAMED, re.IGNORECASE
 
 
 def blurred(text: str, around: re.Pattern[str], rules: Iterable[re.Pattern[str]], most: int) -> tuple[str, int]:
-    """The text without what the rules find near what `around` finds, and how many characters were looked at: `most` at
-    most. What is farther on stays as it is.
+    """Return the text without what the rules find near what `around` finds, and how many characters were looked at:
+    `most` at most. What is farther on stays as it is.
 
     >>> phone = re.compile("0[0-9 .]{8,}[0-9]")
     >>> blurred("0171 2345678, on 01.05.2026 12:30", phone, MOMENTS, 999)[0].replace(BLUR, "_")
@@ -72,7 +72,7 @@ def blurred(text: str, around: re.Pattern[str], rules: Iterable[re.Pattern[str]]
 
 
 def _windows(text: str, around: re.Pattern[str], most: int) -> Iterator[tuple[int, int]]:
-    """Places one after the other, with a gap between, of so many characters at most."""
+    """Return places one after the other, with a gap between, of so many characters at most."""
     start = end = 0
     for found in around.finditer(text):
         if found.start() - NEAR > end:

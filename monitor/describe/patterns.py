@@ -1,9 +1,9 @@
 """The operator's own patterns: what no answer should say, as named regular expressions.
 
-A pattern is looked for in every answer, also in one that somebody shaped to make the search slow. Python's search tries
-every way in which a pattern can match, so a pattern is taken only if the number of steps that takes, from one place
-of a text, is bounded and small: that is counted from the pattern itself. Nested repeats multiply and are refused; a
-repeat without an upper bound may be as long as the text, so it needs one: `.{0,40}` for `.*`, `\\s{1,5}` for `\\s+`.
+A pattern is looked for in every answer, also in one that an attacker shaped to make the search slow. Python's search
+tries every way in which a pattern can match, so a pattern is taken only if the number of steps that takes, from one
+place of a text, is bounded and small: that is counted from the pattern itself. Nested repeats multiply and are refused;
+a repeat without an upper bound may be as long as the text, so it needs one: `.{0,40}` for `.*`, `\\s{1,5}` for `\\s+`.
 
 Letters match in either case. Flags belong into groups, as in `(?-i:ACME)`. There are no references to groups."""
 
@@ -45,11 +45,11 @@ class Forbidden:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the order of `hits`."""
+        """Return the names, in the order of `hits`."""
         return tuple(self.patterns)
 
     def hits(self, texts: Sequence[str]) -> list[list[bool]]:
-        """For each pattern, which texts it is found in.
+        """Return for each pattern which texts it is found in.
 
         >>> Forbidden({"competitor": r"\\bacme\\b", "promise": r"guarantee[ds]?"}).hits(["Ask Acme.", "Hello"])
         [[True, False], [False, False]]

@@ -1,7 +1,7 @@
 """Who is behind a reply? The end user, else the conversation, where the client named one; an API key is no person.
 
-What one person does, and says of it, tells of that person: it must not count as if many had done it. So tests take what
-a person sent in one turn as one step.
+The replies and labels of one person are evidence about that person: they must not count as if many had sent them. So
+tests take what a person sent in one turn as one step.
 
 >>> person("app/3fa9") == person("app/3fa9") != person("app/77c0"), person("app")
 (True, 0)
@@ -25,14 +25,14 @@ K = TypeVar("K", bound=Hashable)
 
 @lru_cache(maxsize=4096)
 def person(client: str) -> int:
-    """A number for the person of a client as events name it, `<key>/<pseudonym>`; `UNKNOWN` for a bare key."""
+    """Return a number for the person of a client as events name it, `<key>/<pseudonym>`; `UNKNOWN` for a bare key."""
     return event_print(client) if "/" in client else UNKNOWN
 
 
 @lru_cache(maxsize=4096)
 def witness(client: str, time_ms: int) -> int:
-    """A number for who was behind a reply, as far as anything shows that it was somebody else: the person; of a bare
-    key whoever used it in that minute, for nothing shows that they were two.
+    """Return a number for who was behind a reply, as far as anything shows that people differ: the person; of a
+    bare key the users of that minute together, for nothing shows that they were two.
 
     >>> witness("app/3fa9", 1) == witness("app/3fa9", 90_000), witness("app", 1) == witness("app", 59_999)
     (True, True)
@@ -62,7 +62,7 @@ def bare(client: str) -> str:
 
 
 def together(keys: Sequence[K]) -> list[list[int]]:
-    """The places of equal keys, in the order in which each came first.
+    """Return the places of equal keys, in the order in which each came first.
 
     >>> together(["ann", "bob", "ann"])
     [[0, 2], [1]]

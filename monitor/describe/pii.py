@@ -30,7 +30,7 @@ DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely;
 
 
 @dataclass(slots=True)
-class Doubts:
+class Suspicions:
     """How many lookalikes, and characters around them, may still be looked at closely: texts that come together share
     it."""
 
@@ -40,7 +40,7 @@ class Doubts:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`suspects`: of many texts, quick to tell; nothing matches in any other. `unlike`: what is blurred first, for it
+    """`suspects`: of many texts, quick to find; nothing matches in any other. `unlike`: what is blurred first, for it
     only looks alike. `real` sorts out other lookalikes: how many characters of what was found are it, from the first
     on; 0 for none."""
 
@@ -49,9 +49,9 @@ class Pattern:
     real: Callable[[str], int] = len
     unlike: tuple[re.Pattern[str], ...] = ()
 
-    def spans(self, text: str, doubts: Doubts | None = None) -> Iterator[tuple[int, int]]:
-        """Where it is, first to last."""
-        text, at, doubts = _plain(text), 0, doubts or Doubts()
+    def spans(self, text: str, doubts: Suspicions | None = None) -> Iterator[tuple[int, int]]:
+        """Return where it is, first to last."""
+        text, at, doubts = _plain(text), 0, doubts or Suspicions()
         if self.unlike:
             text, looked_at = blurred(text, self.regex, self.unlike, doubts.characters)
             doubts.characters -= looked_at
@@ -62,8 +62,8 @@ class Pattern:
             if size:
                 yield found.start(), at
 
-    def replaced(self, text: str, by: str, doubts: Doubts | None = None) -> str:
-        """The text with `by` in all these places."""
+    def replaced(self, text: str, by: str, doubts: Suspicions | None = None) -> str:
+        """Return the text with `by` in all these places."""
         if not self.suspects(Sketch([text])):
             return text
         parts, at = [], 0
@@ -74,7 +74,7 @@ class Pattern:
 
 
 def seen(text: str) -> str:
-    """The text without the marks of no width that hide what is private, as in an address copied from a page.
+    """Return the text without the marks of no width that hide what is private, as in an address copied from a page.
 
     >>> seen("4111\u200b1111\u200b1111\u200b1111")
     '4111111111111111'
@@ -90,7 +90,7 @@ def _kept(marks: re.Match[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text as the patterns know it, as long as it was."""
+    """Return the text as the patterns know it, as long as it was."""
     if not text.isascii() and _ODD.search(text):
         for odd, plain in _PLAIN:
             text = text.replace(odd, plain)
@@ -98,7 +98,7 @@ def _plain(text: str) -> str:
 
 
 def card(text: str) -> int:
-    """The characters that are a card number: the longest start with a right check digit (Luhn).
+    """Return the characters that are a card number: the longest start with a right check digit (Luhn).
 
     >>> card("4111 1111 1111 1111 12"), card("4111 1111 1111 1112")
     (19, 0)
@@ -113,7 +113,7 @@ def card(text: str) -> int:
 
 
 def iban(text: str) -> int:
-    """The characters that are an account number: the longest start with right check digits (ISO 13616).
+    """Return the characters that are an account number: the longest start with right check digits (ISO 13616).
 
     >>> iban("BE68 5390 0754 7034 please"), iban("BE67 5390 0754 7034 please")
     (19, 0)
@@ -123,9 +123,8 @@ def iban(text: str) -> int:
 
 
 def _issued(begin: str, size: int) -> bool:
-    """Whether somebody issues cards with numbers of this size that begin so (ISO/IEC 7812): with 13 or 14 digits
-    moments (20260501123000, milliseconds since 1970) and bar codes are frequent, with 16 or more finer
-    moments."""
+    """Check whether an issuer has cards with numbers of this size that begin so (ISO/IEC 7812): with 13 or 14 digits
+    moments (20260501123000, milliseconds since 1970) and bar codes are frequent, with 16 or more finer moments."""
     return begin[0] in "3456" if size < 15 else begin not in MOMENTS_BEGIN or size == 15
 
 
@@ -170,7 +169,7 @@ class Sketch:
         self.data = whole.encode(errors="replace")
 
     def holding(self, needle: bytes, kinds: bytes | None = None, without: bytes = b"") -> list[int]:
-        """The texts that hold the needle, of the kinds of their bytes where a table of them is given."""
+        """Return the texts that hold the needle, of the kinds of their bytes where a table of them is given."""
         data = self.data if kinds is None else self.data.translate(kinds, without)
         found: list[int] = []
         text, seen, at = 0, 0, data.find(needle)
@@ -182,7 +181,7 @@ class Sketch:
         return found
 
     def far(self) -> list[int]:
-        """The texts with other digits than ours."""
+        """Return the texts with other digits than ours."""
         if self.ascii or b"n" not in self.data.translate(_FAR):
             return []
         return [i for i, text in enumerate(self.texts) if not text.isascii() and _far_digit.search(text)]
@@ -212,7 +211,7 @@ def _secrets(sketch: Sketch) -> set[int]:
 
 
 def _keys(sketch: Sketch) -> Iterator[int]:
-    """The texts with what looks like a key: runs of its characters are looked at alone."""
+    """Return the texts with what looks like a key: runs of its characters are looked at alone."""
     kinds = sketch.data.translate(_TOKENS) + b"."
     text, seen, at = 0, 0, kinds.find(b"x" * 17)
     while at >= 0:
@@ -253,7 +252,7 @@ PLACEHOLDERS = {kind: f"[{kind}]" for kind in PATTERNS}
 
 
 def mask(text: str) -> str:
-    """The text without anything private, whatever the kind.
+    """Return the text without anything private, whatever the kind.
 
     >>> mask("alias is 'ann@example.org'")
     "alias is '[email]'"
@@ -265,7 +264,7 @@ def mask(text: str) -> str:
 
 
 def found(texts: Sequence[str]) -> list[bool]:
-    """Which texts hold personal data or a secret, or did before they were masked.
+    """Return which texts hold personal data or a secret, or did before they were masked.
 
     >>> found(["Where is my card?", "I am ann@example.org", "I am [email]"])
     [False, True, True]

@@ -50,7 +50,7 @@ _PIECE = re.compile(r"[^\W_]+")
 
 
 def toxic(texts: Words) -> list[bool]:
-    """Which texts hold such a word or phrase.
+    """Return which texts hold such words or phrases.
 
     >>> from monitor.describe.words import words
     >>> toxic(words(["where is my card?", "you fuuucking 1diot!", "go to hell."]))
@@ -73,13 +73,13 @@ def _says(words: Sequence[str]) -> bool:
 
 
 def _odd(words: Set[str]) -> list[str]:
-    """Those that may stand for another word: with more than letters, or with a letter three times in a row."""
+    """Return those that may stand for other words: with more than letters, or with a letter three times in a row."""
     stretched = _STRETCHED.search(" ".join(words)) is not None
     return [word for word in words if not word.isalpha() or (stretched and _STRETCHED.search(word))]
 
 
 def _readings(word: str) -> set[str]:
-    """What it may stand for; a stretched letter, as in `idiooot`, for one or for two."""
+    """Return what it may stand for; a stretched letter, as in `idiooot`, for one or for two."""
     inside = word.strip(_EDGES)
     read = {inside, *_PIECE.findall(inside), inside.translate(_LETTERS)}
     return read | {_STRETCHED.sub(stands, each) for each in read for stands in (r"\1", r"\1\1")}

@@ -25,13 +25,13 @@ class Traits(msgspec.Struct, frozen=True, array_like=True):
     language: str = ""
 
     def category(self, column: str) -> str:
-        """The value of one of `COLUMNS`."""
+        """Return the value of one of `COLUMNS`."""
         value: str = getattr(self, column)
         return value
 
 
 def traits(rows: ScoreRows) -> list[Traits]:
-    """Of each event; what a sender left out is empty."""
+    """Return the traits of each event; what a sender left out is empty."""
     nothing = [""] * len(rows)
     languages = [tags.get("language", "")[:LONGEST] for tags in rows.tags] if rows.tags else nothing
     columns = (rows.fingerprints or [0] * len(rows), rows.answers or nothing, rows.finish_reasons or nothing, languages)
@@ -44,7 +44,7 @@ def kept(event: Traits, columns: Collection[str]) -> Traits:
 
 
 def counted(events: Sequence[Traits]) -> dict[str, dict[str, int]]:
-    """How often each category came, by column; columns that have no categories are left out.
+    """Return how often each category came, by column; columns that have no categories are left out.
 
     >>> counted([Traits(0, "refund", "stop"), Traits(0, "card", "stop")])
     {'answer': {'refund': 1, 'card': 1}, 'finish_reason': {'stop': 2}}

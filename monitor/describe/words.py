@@ -15,8 +15,8 @@ LONGEST = 4_000  # characters of a text that are looked at
 
 
 def excerpt(text: str, most: int = LONGEST) -> str:
-    """The text; of one with more than `most` characters its beginning and its end, as long as each other, with a line
-    break between: instructions stand at the beginning, what is asked at the end.
+    """Return the text; of one with more than `most` characters its beginning and its end, as long as each other, with a
+    line break between: instructions stand at the beginning, what is asked at the end.
 
     >>> excerpt("Read this: " + "x" * 40 + " Where is my card?", 35)
     'Read this: xxxxxx\\nWhere is my card?'
@@ -29,8 +29,8 @@ def excerpt(text: str, most: int = LONGEST) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """`known`: distinct words. `places`: of each word of each text, one text after the other, where among `known` it
-    is. `lengths`: how many words each text has."""
+    """`known`: distinct words. `places`: the place of each of a text's words among `known`, one text after the other.
+    `lengths`: how many words each text has."""
 
     known: list[str]
     places: NDArray[np.int32]
@@ -40,7 +40,7 @@ class Words:
         return len(self.lengths)
 
     def holding(self, chosen: Set[str]) -> list[int]:
-        """The texts that hold one of these words, in their order."""
+        """Return the texts that hold one of these words, in their order."""
         marks = np.array([word in chosen for word in self.known], dtype=np.bool_)
         if not marks.any():
             return []
@@ -49,14 +49,14 @@ class Words:
         return texts
 
     def of(self, text: int) -> list[str]:
-        """The words of one text."""
+        """Return the words of one text."""
         start = int(self.lengths[:text].sum())
         return [self.known[place] for place in self.places[start : start + self.lengths[text]]]
 
 
 def words(texts: Sequence[str]) -> Words:
-    """The words of each text, of a long one's `excerpt`. What no encoding knows, half of a pair of surrogates, is read
-    as `?`.
+    """Return the words of each text, of a long one's `excerpt`. What no encoding knows, half of a pair of surrogates,
+    is read as `?`.
 
     >>> read = words(["My card, my CARD", "", "Hello"])
     >>> read.known, read.places.tolist(), read.lengths.tolist()
@@ -72,7 +72,7 @@ def words(texts: Sequence[str]) -> Words:
         column = pa.array([text.encode(errors="replace").decode() for text in read], pa.large_string())
     split = pc.utf8_split_whitespace(column)
     lengths = np.diff(split.offsets.to_numpy())
-    if not all(read):  # Arrow makes one empty word of a text without any
+    if not all(read):  # of a text without words Arrow makes an empty one
         empty = np.array([not text for text in read], dtype=np.bool_)
         split, lengths = split.filter(pa.array(~empty)), np.where(empty, 0, lengths)
     numbered = split.flatten().dictionary_encode()

@@ -44,8 +44,8 @@ class Block(msgspec.Struct, frozen=True):
 def fill(
     block: Block, length: int, rows: Floats, moments: Sequence[Moment]
 ) -> tuple[Block, Floats, list[Moment], list[int]]:
-    """Fills blocks of `length` with rows, in order: the unfinished block, the averages of the full ones, where each
-    began, and the index of the row that completed it. A row with a NaN was not measured and is in no block."""
+    """Fill blocks of `length` with rows, in order. Return the unfinished block, the averages of the full ones, where
+    each began, and the index of the row that completed it. A row with a NaN was not measured and is in no block."""
     if length == 1:
         return block, rows, list(moments), list(range(len(rows)))
     means: list[list[float]] = []
@@ -68,9 +68,9 @@ def _added(block: Block, row: list[float], moment: Moment) -> Block:
 
 
 def choose_length(scores: Floats, places: Ints | None = None) -> int:
-    """The shortest block (of `LENGTHS`) whose averages depend little on each other in `scores` (events x descriptors),
-    and up to `FOR_SPREAD` their squares: for the most dependent descriptor, the inflation is at most `TOLERATED` plus
-    two standard errors of its estimate (three where many neighbours are looked at).
+    """Return the shortest block (of `LENGTHS`) whose averages depend little on each other in `scores` (events x
+    descriptors), and up to `FOR_SPREAD` their squares: for the most dependent descriptor, the inflation is at most
+    `TOLERATED` plus two standard errors of its estimate (three where many neighbours are looked at).
 
     `places` are the events' places in the stream, rising, where some were left out in between."""
     at = np.arange(len(scores)) if places is None else places
@@ -85,8 +85,8 @@ def choose_length(scores: Floats, places: Ints | None = None) -> int:
 
 
 def _depend(steps: Floats, numbers: Ints) -> bool:
-    """Whether a column's sums vary more than what is tolerated, beyond what chance explains: over a few neighbours,
-    which are known best, or over many, where chance makes more of the most of many columns."""
+    """Check whether a column's sums vary more than what is tolerated, beyond what chance explains: over a few
+    neighbours, which are known best, or over many, where chance makes more of the most of many columns."""
     looks = ((_few(len(numbers)), 2.0), (_many(len(numbers)), 3.0))
     return any(
         float(_inflated(steps, numbers, lags).max(initial=1.0)) > _passing(lags, len(numbers), errors)
@@ -95,7 +95,8 @@ def _depend(steps: Floats, numbers: Ints) -> bool:
 
 
 def inflation(steps: Floats, numbers: Ints | None = None, *, errors: float = 0.0) -> Floats:
-    """How many times more the sum of many steps varies than if they were independent, of each column; at least 1.
+    """Return how many times more the sum of many steps varies than if they were independent, of each column; at least
+    1.
 
     Newey and West's estimate (1987) over a few neighbours or over many, whichever is more, plus so many of its standard
     errors. `numbers`: which steps these are, rising, where some are missing."""
@@ -134,34 +135,35 @@ def wildness(scores: Floats) -> Floats:
 
 
 def _few(steps: int) -> int:
-    """Neighbours that are looked at closely."""
+    """Return the neighbours that are looked at closely."""
     return min(max(0, steps - 1), int(4.0 * (steps / 100.0) ** (2.0 / 9.0)))
 
 
 def _many(steps: int) -> int:
-    """Neighbours that are looked at: clients with levels of their own depend weakly, over hundreds of events."""
+    """Return the neighbours that are looked at: clients with levels of their own depend weakly, over hundreds of
+    events."""
     return min(max(0, steps - 1), math.isqrt(steps))
 
 
 def _passing(lags: int, steps: int, errors: float = 2.0) -> float:
-    """The estimate up to which so many steps pass for independent enough."""
+    """Return the estimate up to which so many steps pass for independent enough."""
     return TOLERATED + errors * _error(lags, steps)
 
 
 def many_errors(steps: int, errors: float) -> float:
-    """The inflation of so many independent steps that chance exceeds by as many standard errors, and what is
+    """Return the inflation of so many independent steps that chance exceeds by as many standard errors, and what is
     tolerated."""
     return _passing(_many(steps), steps, errors)
 
 
 def _error(lags: int, steps: int) -> float:
-    """Standard error of the inflation where steps are independent."""
+    """Return the standard error of the inflation where steps are independent."""
     return math.sqrt(4.0 * lags / (3.0 * max(1, steps)))
 
 
 def length_for(autocorrelation: float, events: int) -> tuple[int, float]:
-    """The block that a reference of so many events chooses where correlation falls by so much with each event (AR(1)),
-    and what a shift of one sigma of the scores is, in sigmas of one event: what dependence costs.
+    """Return the block that a reference of so many events chooses where correlation falls by so much with each event
+    (AR(1)), and what a shift of one sigma of the scores is, in sigmas of one event: what dependence costs.
 
     >>> [length_for(rho, 2_000)[0] for rho in (0.0, 0.2, 0.4, 0.6)]
     [1, 2, 5, 10]
@@ -176,25 +178,25 @@ def length_for(autocorrelation: float, events: int) -> tuple[int, float]:
 
 
 def _left(length: int, rho: float) -> float:
-    """Inflation of the averages of an AR(1)."""
+    """Return the inflation of the averages of an AR(1)."""
     return (1.0 + rho) / (1.0 - rho) / (length * _variance(length, rho))
 
 
 def _variance(length: int, rho: float) -> float:
-    """Of the averages of an AR(1)."""
+    """Return the variance of the averages of an AR(1)."""
     total = length * (1.0 - rho**2) - 2.0 * rho * (1.0 - rho**length)
     return total / (length * (1.0 - rho)) ** 2
 
 
 def averages(scores: Floats, length: int, places: Ints | None = None) -> tuple[Floats, Ints]:
-    """Means of each whole block of `length` rows, and the blocks' numbers; what lies in no whole block is left out.
-    `places` as above: a block begins at each multiple of its length."""
+    """Return the means of each whole block of `length` rows, and the blocks' numbers; what lies in no whole block is
+    left out. `places` as above: a block begins at each multiple of its length."""
     numbers, firsts = _whole(np.arange(len(scores)) if places is None else places, length)
     return _means(scores, firsts, length), numbers
 
 
 def _whole(places: Ints, length: int) -> tuple[Ints, Ints]:
-    """Numbers of the blocks none of whose places is missing, and the index at which each begins."""
+    """Return the numbers of the blocks none of whose places is missing, and the index at which each begins."""
     numbers, firsts, counts = np.unique(places // length, return_index=True, return_counts=True)
     whole = counts == length
     return numbers[whole], firsts[whole]

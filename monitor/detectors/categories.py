@@ -55,27 +55,27 @@ class Categories:
 
     @property
     def weights(self) -> Floats:
-        """Of the bets: alike, but for those that no share could win."""
+        """Return the weights of the bets: alike, but for those that no share could win."""
         made = (_stakes(self._limits()) > 0.0).reshape(-1)
         weights: Floats = made / made.sum()
         return weights
 
     def start(self) -> State:
-        """Nothing seen."""
+        """Return the state in which nothing was seen."""
         return mixture.start(len(self.weights))
 
     def update(
         self, state: State, values: Sequence[str | None], moments: Sequence[Moment], length: int = 1
     ) -> tuple[State, Change | None]:
-        """Takes categories in order; None, or an empty one: not known. Of events that depend on each other, so many in
-        a row are one step, with one moment: the bets are on each category's share among them, whose mean is that of
-        an event."""
+        """Take categories in order; None, or an empty one: not known. Of events that depend on each other, so many in a
+        row are one step, with one moment: the bets are on each category's share among them, whose mean is that of an
+        event."""
         state, turns = mixture.advance(self.arl, self.weights, state, self.gains(values, length), moments)
         found = mixture.first(turns)
         return state, self.change(found) if found else None
 
     def gains(self, values: Sequence[str | None], length: int = 1) -> Floats:
-        """Log factors of the bets, shape (steps, bets); NaN where nothing is known of a step."""
+        """Return log factors of the bets, shape (steps, bets); NaN where nothing is known of a step."""
         place = {name: i for i, name in enumerate(self.names)}
         places = np.array([place.get(value, len(place) - 1) if value else -1 for value in values], dtype=np.int64)
         if length == 1:  # each category's gains are always the same
@@ -87,14 +87,14 @@ class Categories:
         return self._logs(hits / np.where(known, known, np.nan))
 
     def _logs(self, shares: Floats) -> Floats:
-        """Log factors of the bets, where the categories have these shares."""
+        """Return log factors of the bets, where the categories have these shares."""
         losses = np.concatenate((shares, 1.0 - shares), axis=1)
         factors = 1.0 + self.stakes[None] * (losses - np.array(self._limits()))[..., None]
         logs: Floats = np.log(factors).reshape(len(shares), 2 * len(self.names) * BETS)
         return logs
 
     def change(self, found: Reached) -> Change:
-        """In words: the category that moved most, and how."""
+        """Describe the change for people: the category that moved most, and how."""
         side, bet = divmod(found.bet, len(self.names) * BETS)
         name = self.names[bet // BETS] or "what the reference lacks"
         what = f"{name} comes more {'seldom' if side else 'often'}"
@@ -102,19 +102,20 @@ class Categories:
         return Change(found.step, found.statistic, found.since, what, bet // BETS, each)
 
     def evidence(self, state: State) -> float:
-        """The statistic over the threshold."""
+        """Return the statistic over the threshold."""
         return mixture.statistic(state, self.weights) / self.arl
 
     def _limits(self) -> tuple[float, ...]:
-        """What a category's share, and then what its complement's, is at most."""
+        """Return what a category's share, and then what its complement's, is at most."""
         return (*self.high, *(round(1.0 - low, 12) for low in self.low))
 
 
 def learned(
     counts: Mapping[str, int], *, arl: float, confidence: float = 0.95, block: int = 1, inflation: float = 1.0
 ) -> Categories:
-    """From how often each category came in a reference, where `block` events count for one because they depend on each
-    other, and `inflation` tells what dependence that leaves. Raises ValueError where nothing came."""
+    """Return the detector that follows from how often each category came in a reference, where `block` events count for
+    one because they depend on each other, and `inflation` is the dependence that remains. Raises ValueError where
+    nothing came."""
     if sum(counts.values()) < 1 or min(counts.values()) < 0:
         raise ValueError(f"counts are {dict(counts)}, expected at least one event and none below 0")
     total = max(1, sum(counts.values()) // block)

@@ -12,6 +12,7 @@ from each end to the next alarm.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -36,15 +37,18 @@ class Over:
     step: int
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """An alarm about this is over; the event that completed its silence."""
+@dataclass(frozen=True, slots=True)
+class EndedAlarm:
+    """The alarm about this is over, if one is open; `last`: the event that completed its silence, or that left nothing
+    to test it by (`cause`)."""
 
     about: str
     last: Moment
+    cause: Literal["quiet", "untested"] = "quiet"
 
 
 def steps(events: int, block: int = 1) -> int:
-    """So many events in steps of `block` events: at least one.
+    """Return so many events in steps of `block` events: at least one.
 
     >>> steps(200), steps(200, 30), steps(5, 30)
     (200, 7, 1)

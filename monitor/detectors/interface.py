@@ -3,9 +3,9 @@
 A detector is its settings, frozen; what it has seen is a state, which its methods take and return. So copying a
 detector is keeping a state, resetting it is `start`, and a state goes through JSON bit for bit.
 
-How values are cut into calls changes neither the state nor the step at which a change is told. What was not measured
-(NaN, None) is no evidence and no step; what no sender may send (infinite, out of bounds) is a ValueError that names the
-step, the value and what was expected. No values at all change nothing."""
+How values are cut into calls changes neither the state nor the step at which a change is reported. What was not
+measured (NaN, None) is no evidence and no step; what no sender may send (infinite, out of bounds) is a ValueError that
+names the step, the value and what was expected. No values at all change nothing."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ class Change:
 
 
 class Detector(Protocol[S, X]):
-    """Tells the first step at which its statistic reaches its threshold; whoever wants to hear of a second change
-    starts over."""
+    """Reports the first step at which its statistic reaches its threshold; for a second change the caller starts
+    over."""
 
     def start(self) -> S:
-        """Nothing seen."""
+        """Return the state in which nothing was seen."""
 
     def update(self, state: S, values: X, moments: Sequence[Moment]) -> tuple[S, Change | None]:
-        """Takes values in order, one moment for each."""
+        """Take values in order, one moment for each."""
 
     def evidence(self, state: S) -> float:
-        """The statistic over the threshold: a change is told where it reaches 1."""
+        """Return the statistic over the threshold: a change is reported where it reaches 1."""
 
 
 def finite(values: Floats, what: str) -> None:
-    """Raises ValueError where a value is infinite."""
+    """Raise ValueError where a value is infinite."""
     bad = np.argwhere(np.isinf(values))
     if len(bad):
         place = tuple(int(i) for i in bad[0])

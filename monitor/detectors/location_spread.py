@@ -46,43 +46,44 @@ class LocationSpread:
 
     @property
     def weights(self) -> Floats:
-        """Of the bets: alike."""
+        """Return the weights of the bets: alike."""
         return mixture.even(len(self.names) * len(ALTERNATIVES))
 
     def start(self) -> State:
-        """Nothing seen."""
+        """Return the state in which nothing was seen."""
         return mixture.start(len(self.weights))
 
     def update(self, state: State, values: Floats, moments: Sequence[Moment]) -> tuple[State, Change | None]:
-        """Takes normal scores, steps x descriptors."""
+        """Take normal scores, steps x descriptors."""
         state, turns = mixture.advance(self.arl, self.weights, state, self.gains(values), moments)
         found = mixture.first(turns)
         return state, self.change(found) if found else None
 
     def gains(self, values: Floats) -> Floats:
-        """Log factors of the bets on normal scores, shape (steps, bets). ValueError for a score that is infinite."""
+        """Return log factors of the bets on normal scores, shape (steps, bets). ValueError for a score that is
+        infinite."""
         finite(values, "score")
         ratios = log_ratios(self.dead_zone, values, np.array(self.inflation or 1.0), np.array(self.spreading or 1.0))
         return ratios.reshape(len(values), len(self.weights))
 
     def change(self, found: Reached) -> Change:
-        """In words: the descriptor that moved most, and how."""
+        """Describe the change for people: the descriptor that moved most, and how."""
         column, bet = divmod(found.bet, len(ALTERNATIVES))
         each = tuple(found.sums.reshape(-1, len(ALTERNATIVES)).mean(axis=1).tolist())
         what = f"{self.names[column]} ({ALTERNATIVES[bet]})"
         return Change(found.step, found.statistic, found.since, what, column, each)
 
     def evidence(self, state: State) -> float:
-        """The statistic over the threshold."""
+        """Return the statistic over the threshold."""
         return mixture.statistic(state, self.weights) / self.arl
 
 
 def dead_zone(arl: float, size: float, descriptors: int) -> float:
-    """What `arl` steps between false alarms need against a reference that counts for `size` independent steps, in
-    sigmas.
+    """Return what `arl` steps between false alarms need against a reference that counts for `size` independent steps,
+    in sigmas.
 
     The reference's mean is off by 1/sqrt(size) or so, each descriptor's by another amount. What that brings about
-    takes time: a run length that is short beside the reference needs no dead zone, a long one finds the worst of many
+    takes time: a run length that is short against the reference needs no dead zone, a long one finds the worst of many
     descriptors. In standard errors, simulated for 1 to 64 descriptors, references of 100 to 2,000 and run lengths of
     200 to 100,000, the least that keeps mean and early alarms as asked is close to log10(9 sqrt(descriptors * arl) /
     size). Twenty instead of nine is the margin; and never more than what nineteen references in twenty stay within.
@@ -98,7 +99,7 @@ def dead_zone(arl: float, size: float, descriptors: int) -> float:
 def log_ratios(
     dead_zone: float, scores: Floats, inflation: Floats | float = 1.0, spreading: Floats | float = 1.0
 ) -> Floats:
-    """Log-likelihood ratios of each alternative to a standard normal, shape (*scores.shape, alternatives), made
+    """Return log-likelihood ratios of each alternative to a standard normal, shape (*scores.shape, alternatives), made
     smaller by what the estimated reference could have added. Scores, and the excess of their squares, are divided by
     the root of what dependence makes of the variance of their sums.
 

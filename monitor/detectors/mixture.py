@@ -42,29 +42,29 @@ class Reached:
 
 
 def start(bets: int) -> State:
-    """Nothing seen."""
+    """Return the state in which nothing was seen."""
     return State([0.0] * bets, [0.0] * bets, [0] * bets)
 
 
 def even(bets: int) -> Floats:
-    """The same weight for each bet."""
+    """Return the same weight for each bet."""
     return np.full(bets, 1.0 / bets)
 
 
 def statistic(state: State, weights: Floats) -> float:
-    """The average that is compared with the threshold."""
+    """Return the average that is compared with the threshold."""
     return float(np.dot(weights, state.sums))
 
 
 def stepped(arl: float, sums: Floats, factors: Floats, made: NDArray[np.bool_] | float = 1.0) -> Floats:
-    """One step of each bet's statistic, for arrays of any one shape; `made`: which bets were made."""
+    """Return one step of each bet's statistic, for arrays of any one shape; `made`: which bets were made."""
     sums = sums + made
     sums *= factors
     return np.minimum(sums, CEILING * arl, sums)
 
 
 def held(arl: float, weights: Floats, sums: Floats, factors: Floats) -> Floats:
-    """One step of each bet's statistic while an alarm is open."""
+    """Return one step of each bet's statistic while an alarm is open."""
     sums = np.maximum(sums, FLOOR * arl) * factors
     most = float(weights @ sums) / (CAP * arl)
     return sums / most if most > 1.0 else sums
@@ -73,7 +73,7 @@ def held(arl: float, weights: Floats, sums: Floats, factors: Floats) -> Floats:
 def advance(
     arl: float, weights: Floats, state: State, gains: Floats, moments: Sequence[Moment], clear_after: int = 0
 ) -> tuple[State, list[Reached | Over]]:
-    """Takes log factors, shape (steps, bets), in order; NaN: no bet was made, which is no step. The weights add up to
+    """Take log factors, shape (steps, bets), in order; NaN: no bet was made, which is no step. The weights add up to
     one. An alarm is over after `clear_after` quiet steps; 0: never."""
     if not len(gains):
         return state, []
@@ -90,7 +90,7 @@ def advance(
 
 
 def first(turns: Sequence[Reached | Over]) -> Reached | None:
-    """The first time that the threshold was reached."""
+    """Return the first time that the threshold was reached."""
     return next((each for each in turns if isinstance(each, Reached)), None)
 
 
@@ -107,7 +107,7 @@ class _Betting:
     def take(
         self, k: int, logs: Floats, factors: Floats, made: NDArray[np.bool_] | None, clear_after: int
     ) -> Reached | Over | None:
-        """One more step; `made`: which bets were made, None: all."""
+        """Take one more step. `made`: which bets were made, None: all."""
         if self.open:
             self.sums = held(self.arl, self.weights, self.sums, factors)
         else:
@@ -122,7 +122,7 @@ class _Betting:
         return self._reached(k, now) if now >= self.arl else None
 
     def state(self, steps: int) -> State:
-        """As it is now, so many steps on."""
+        """Return the state as it is now, so many steps on."""
         kept = {step: self.known[step] for step in np.unique(self.starts).tolist() if step in self.known}
         episode = Episode(self.open, self.quiet)
         values = self.sums.tolist(), self.walks.tolist(), self.starts.tolist()

@@ -31,14 +31,15 @@ class Paired(msgspec.Struct, frozen=True):
 
 
 def start(alpha: float = 0.05) -> Paired:
-    """Nothing seen. `alpha` is the chance that the confidence sequence ever misses the mean."""
+    """Return the state in which nothing was seen. `alpha` is the chance that the confidence sequence ever misses the
+    mean."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha!r}, expected a share between 0 and 1")
     return Paired(alpha)
 
 
 def update(state: Paired, differences: Iterable[float]) -> Paired:
-    """Takes differences in [-1, 1]; raises ValueError for any other number.
+    """Take differences in [-1, 1]; raise ValueError for any other number.
 
     >>> done = update(start(), [1.0] * 12)
     >>> e_value(done) > 20, interval(done)[0] > 0
@@ -55,7 +56,7 @@ def update(state: Paired, differences: Iterable[float]) -> Paired:
 
 
 def counted(differences: Iterable[float]) -> Paired:
-    """As `update(start(), differences)` for those who ask for e-values only: the interval takes most of the time.
+    """Do as `update(start(), differences)` for those who ask for e-values only: the interval takes most of the time.
 
     >>> e_value(counted([1.0, 0.5])) == e_value(update(start(), [1.0, 0.5]))
     True
@@ -65,7 +66,7 @@ def counted(differences: Iterable[float]) -> Paired:
 
 
 def e_value(state: Paired, margin: float = 0.0) -> float:
-    """Evidence against `mean difference <= margin`; at least `1 / alpha` proves the opposite at level `alpha`.
+    """Return evidence against `mean difference <= margin`; at least `1 / alpha` proves the opposite at level `alpha`.
 
     Superiority by `gain`: `e_value(state, gain)`. Not worse by more than `margin`: `e_value(state, -margin)`.
     Capped at 1e300; 1 where nothing was seen."""
@@ -75,29 +76,30 @@ def e_value(state: Paired, margin: float = 0.0) -> float:
 
 
 def e_value_against(state: Paired, margin: float = 0.0) -> float:
-    """The mirror image: evidence against `mean difference >= margin`."""
+    """Return the mirror image: evidence against `mean difference >= margin`."""
     return e_value(mirrored(state), -margin)
 
 
 def mirrored(state: Paired) -> Paired:
-    """The same comparison seen from the other side."""
+    """Return the same comparison seen from the other side."""
     times = {_key(-float(key)): n for key, n in state.times.items()}
     return Paired(state.alpha, state.count, times, -state.upper, -state.lower)
 
 
 def mean(state: Paired) -> float:
-    """The mean difference so far; 0 where nothing was seen."""
+    """Return the mean difference so far; 0 where nothing was seen."""
     return math.fsum(float(key) * n for key, n in state.times.items()) / max(state.count, 1)
 
 
 def interval(state: Paired) -> tuple[float, float]:
-    """Holds the true mean at all times at once with probability `1 - alpha`; the intersection over all updates."""
+    """Return the interval that holds the true mean at all times at once with probability `1 - alpha`; the intersection
+    over all updates."""
     return state.lower, state.upper
 
 
 def bounds(times: Mapping[str, int], alpha: float) -> tuple[float, float]:
-    """The confidence sequence of differences that came so often, as it stands now: holds their mean at all times at
-    once with probability `1 - alpha`."""
+    """Return the confidence sequence of differences that came so often, as it stands now: it holds their mean at all
+    times at once with probability `1 - alpha`."""
     seen = dict(times)
     return _lower(seen, alpha / 2), -_lower({_key(-float(key)): n for key, n in seen.items()}, alpha / 2)
 
@@ -115,12 +117,12 @@ class Arms(msgspec.Struct, frozen=True):
 
 
 def start_arms(alpha: float = 0.05) -> Arms:
-    """Nothing seen of either."""
+    """Return the state in which nothing was seen of either."""
     return Arms(paired=start(alpha))
 
 
 def update_arms(state: Arms, outcomes: Sequence[tuple[bool, float]]) -> Arms:
-    """Takes `(is canary, outcome)` in the order of arrival."""
+    """Take `(is canary, outcome)` in the order of arrival."""
     differences: list[float] = []
     waiting, total, count = list(state.waiting), state.champion_sum, state.champion_count
     for canary, outcome in outcomes:
@@ -137,7 +139,7 @@ def update_arms(state: Arms, outcomes: Sequence[tuple[bool, float]]) -> Arms:
 
 
 def e_worse(state: Arms, delta: float = 0.0) -> float:
-    """Evidence that the canary's rate of bad outcomes is above the champion's by more than `delta`."""
+    """Return evidence that the canary's rate of bad outcomes is above the champion's by more than `delta`."""
     return e_value(state.paired, delta)
 
 
@@ -159,7 +161,8 @@ def _log_wealth(times: dict[str, int], margin: float) -> float:
 
 
 def _lower(times: dict[str, int], alpha: float) -> float:
-    """The largest margin (to 1e-4 or finer) with `mean <= margin` still refuted at `alpha`; -1 where there is none.
+    """Return the largest margin (to 1e-4 or finer) with `mean <= margin` still refuted at `alpha`; -1 where there is
+    none.
 
     The wealth falls as the margin grows, so bisection finds it."""
     low, high = -1.0, 1.0

@@ -55,7 +55,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Harm(Change):
+class ProvenHarm(Change):
     """The evidence is complete: since when, and what was seen since then."""
 
     count: int = 0  # observations since the onset
@@ -75,16 +75,16 @@ class Risk:
     inflation: float = 1.0
 
     def start(self) -> State:
-        """Nothing seen."""
+        """Return the state in which nothing was seen."""
         return State(tuple(Walk() for _ in self.excesses))
 
     def update(
         self, state: State, values: Sequence[float], moments: Sequence[Moment], weights: Sequence[int] = ()
-    ) -> tuple[State, Harm | None]:
-        """Takes losses in [0, 1] in order; NaN: not judged. `weights`: of how many observations each is the mean, 1
+    ) -> tuple[State, ProvenHarm | None]:
+        """Take losses in [0, 1] in order; NaN: not judged. `weights`: of how many observations each is the mean, 1
         where it is not given; that is counted, and changes no statistic."""
         state, turns = self.follow(state, values, moments, weights=weights)
-        return state, next((each for each in turns if isinstance(each, Harm)), None)
+        return state, next((each for each in turns if isinstance(each, ProvenHarm)), None)
 
     def follow(
         self,
@@ -93,8 +93,9 @@ class Risk:
         moments: Sequence[Moment],
         clear_after: int = 0,
         weights: Sequence[int] = (),
-    ) -> tuple[State, list[Harm | Over]]:
-        """The same, with each harm and each end of one: after `clear_after` quiet losses; 0: never."""
+    ) -> tuple[State, list[ProvenHarm | Over]]:
+        """Take losses in the same way. Return each harm and each end of one: after `clear_after` quiet losses; 0:
+        never."""
         walking = self.walking(state, weights)
         turns = list(self.walk(walking, values, moments, clear_after))
         return walking.state(moments), turns
@@ -110,7 +111,7 @@ class Risk:
         moments: Sequence[Moment],
         clear_after: int = 0,
         most: Most | None = None,
-    ) -> Iterator[Harm | Over]:
+    ) -> Iterator[ProvenHarm | Over]:
         """Yield each harm and each end of one as it comes. `most`: what the evidence is at most while no alarm is open,
         for a loss at a place, where so many observations came before what speaks for harm."""
         rested = 0
@@ -130,12 +131,12 @@ class Risk:
                 walking.open = True
 
     def evidence(self, state: State) -> float:
-        """The average of the bets' statistics over the threshold."""
+        """Return the average of the bets' statistics over the threshold."""
         return statistic(state) / self.arl
 
-    def _harm(self, step: int, state: State) -> Harm:
+    def _harm(self, step: int, state: State) -> ProvenHarm:
         walk = max(state.walks, key=lambda walk: walk.total)
-        return Harm(
+        return ProvenHarm(
             step,
             statistic(state),
             walk.since,
@@ -161,7 +162,7 @@ class Walking:
         self.steps: dict[float, list[tuple[int, float, float]]] = {}
 
     def take(self, k: int, loss: float, ceiling: float = math.inf) -> float:
-        """One more loss; the evidence after it."""
+        """Take one more loss. Return the evidence after it."""
         steps = self.steps.get(loss)
         if steps is None:
             steps = self.steps[loss] = self._steps(k, loss)
@@ -188,12 +189,12 @@ class Walking:
         return evidence
 
     def began_after(self) -> int:
-        """How many observations came before what speaks for harm most; all of them where nothing does."""
+        """Return how many observations came before the strongest evidence of harm; all of them where nothing does."""
         best = max(range(len(self.totals)), key=self.totals.__getitem__)
         return self.began[best][1] if self.wealths[best] > 0.0 else self.count
 
     def over(self, evidence: float, clear_after: int) -> bool:
-        """Whether an open alarm has been quiet for long enough, with this evidence; if so it starts over."""
+        """Check whether an open alarm has been quiet for long enough, with this evidence; if so it starts over."""
         self.quiet = self.quiet + 1 if evidence < QUIET else 0
         if not clear_after or self.quiet < clear_after:
             return False
@@ -202,7 +203,7 @@ class Walking:
         return True
 
     def still(self, k: int) -> bool:
-        """Whether losses of 0 change no statistic any more: each is as low as it gets, to the last bit."""
+        """Check whether losses of 0 change no statistic any more: each is as low as it gets, to the last bit."""
         if self.open:
             return False
         steps = self.steps.get(0.0) or self._steps(k, 0.0)
@@ -210,14 +211,14 @@ class Walking:
         return lowest and max(self.wealths) <= 0.0
 
     def rest(self, first: int, end: int) -> None:
-        """Takes the losses from `first` to before `end`, all of them 0, in a state that is `still`."""
+        """Take the losses from `first` to before `end`, all of them 0, in a state that is `still`."""
         self.wealths = [gain for _, _, gain in self._steps(first, 0.0)]
         weights = self.weights[first:end] if self.weights else [1] * (end - first)
         self.count += sum(weights)
         self.began = [(end - 1, self.count - weights[-1], self.losses)] * len(self.began)
 
     def state(self, moments: Sequence[Moment]) -> State:
-        """As it is now."""
+        """Return the state as it is now."""
         starts = [(moments[since] if isinstance(since, int) else since, n, lost) for since, n, lost in self.began]
         walks = zip(self.totals, self.wealths, starts, strict=True)
         bets = tuple(Walk(total, wealth, *start) for total, wealth, start in walks)
@@ -232,29 +233,30 @@ class Walking:
 
 
 def restarted(state: State) -> State:
-    """The state with its bets as at the start; what was counted stays."""
+    """Return the state with its bets as at the start; what was counted stays."""
     return State(tuple(Walk() for _ in state.walks), state.count, state.losses)
 
 
 def testable(limit: float) -> bool:
-    """Whether a limit leaves room for harm above it."""
+    """Check whether a limit leaves room for harm above it."""
     return limit <= 1.0 - LEAST_ROOM
 
 
 def statistic(state: State) -> float:
-    """The average that is compared with `Risk.arl`."""
+    """Return the average that is compared with `Risk.arl`."""
     return sum(walk.total for walk in state.walks) / len(state.walks)
 
 
 def stake(limit: float, excess: float) -> float:
-    """What to bet against `limit` when the rate is `excess` above it: the likelihood ratio of binary losses."""
+    """Return what to bet against `limit` when the rate is `excess` above it: the likelihood ratio of binary losses."""
     rate = min(limit + excess, (1.0 + limit) / 2.0) if limit + excess >= 1.0 else limit + excess
     return (rate - limit) / (limit * (1.0 - limit))
 
 
-@lru_cache(maxsize=65_536)  # asked for each watch with each batch; 16 MiB at most
+@lru_cache(maxsize=65_536)  # asked for each version with each batch; 16 MiB at most
 def upper_bound(errors: int, labels: int, confidence: float) -> float:
-    """Clopper-Pearson: the error rate that `errors` or fewer of `labels` exclude at `confidence`, one-sided.
+    """Return the bound of Clopper and Pearson: the error rate that `errors` or fewer of `labels` exclude at
+    `confidence`, one-sided.
 
     >>> round(upper_bound(0, 30, 0.95), 3)
     0.095
@@ -271,7 +273,7 @@ def upper_bound(errors: int, labels: int, confidence: float) -> float:
 
 
 def _at_most(ways: Floats, labels: int, rate: float) -> float:
-    """P(X < len(ways)) for a binomial X."""
+    """Return P(X < len(ways)) for a binomial X."""
     if not 0.0 < rate < 1.0:
         return float(rate <= 0.0)
     errors = np.arange(len(ways), dtype=np.float64)

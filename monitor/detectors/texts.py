@@ -1,11 +1,11 @@
 """Do the texts come from elsewhere than the reference's? A two-sample test by betting, on their fingerprints.
 
-A text is the 64 signs of its SimHash (`monitor.describe.fingerprint`): texts of like words have like signs. A witness,
-the direction in which lately seen texts lie from the reference, is fixed before each bet; the bet is that the next text
-lies in that direction too (Shekhar and Ramdas 2023, "Nonparametric two-sample testing by betting", here with a linear
-kernel). What the witness says of the reference's own texts, plus the dead zone of their finite number, is what it may
-say of the next one: so each bet has mean at most one while the texts come from where the reference's did, and at least
-`arl` of them pass on average between false alarms (`monitor.detectors.mixture`).
+A text is the 64 signs of its SimHash (`monitor.describe.fingerprint`): texts of similar words have similar signs. A
+witness, the direction in which recent texts lie from the reference, is fixed before each bet; the bet is that the next
+text lies in that direction too (Shekhar and Ramdas 2023, "Nonparametric two-sample testing by betting", here with a
+linear kernel). What the witness says of the reference's own texts, plus the dead zone of their finite number, is what
+it may say of the next one: so each bet has mean at most one while the texts come from where the reference's did, and at
+least `arl` of them pass on average between false alarms (`monitor.detectors.mixture`).
 
 >>> rng = np.random.default_rng(0)
 >>> def texts(count, bias=0.5):
@@ -40,9 +40,9 @@ DEAD_ZONE = 2.0  # standard errors of what the reference says
 
 
 class Witness(msgspec.Struct, frozen=True):
-    """The mean of lately seen signs, and that mean when the direction to bet on was chosen."""
+    """The mean of recent signs, and that mean when the direction to bet on was chosen."""
 
-    lately: list[float] = []
+    recent: list[float] = msgspec.field(name="lately", default_factory=list)
     aim: list[float] = []
     count: int = 0
 
@@ -64,7 +64,7 @@ class Texts:
     reference: tuple[int, ...]
     block: int = 1
     inflation: float = 1.0
-    places: NDArray[np.intp] = field(init=False, repr=False, compare=False)  # of its octets in `_told`, eight rows
+    places: NDArray[np.intp] = field(init=False, repr=False, compare=False)  # of its octets in `_answers`, eight rows
     centre: Floats = field(init=False, repr=False, compare=False)  # mean of its signs
 
     def __post_init__(self) -> None:
@@ -77,36 +77,36 @@ class Texts:
 
     @property
     def nbytes(self) -> int:
-        """Of the reference, as numbers and as places of octets."""
+        """Return the bytes of the reference, as numbers and as places of octets."""
         return len(self.reference) * (8 + 32) + self.places.nbytes + self.centre.nbytes
 
     @property
     def weights(self) -> Floats:
-        """Of the bets: alike."""
+        """Return the weights of the bets: alike."""
         return mixture.even(len(STAKES))
 
     def start(self) -> State:
-        """Nothing seen."""
+        """Return the state in which nothing was seen."""
         return State(mixture.start(len(STAKES)), self.witness())
 
     def witness(self) -> Witness:
-        """That has seen nothing."""
+        """Return a witness that has seen nothing."""
         centre = self.centre.tolist()
         return Witness(centre, centre)
 
     def update(
         self, state: State, values: Sequence[int | None], moments: Sequence[Moment], length: int = 1
     ) -> tuple[State, Change | None]:
-        """Takes fingerprints in order; None: no text. Of texts that depend on each other, so many in a row are one
-        step, with one moment: a bet is on what the witness says of them on average."""
+        """Take fingerprints in order; None: no text. Of texts that depend on each other, so many in a row are one step,
+        with one moment: a bet is on what the witness says of them on average."""
         witness, gains = self.look(state.witness, values, length)
         bets, turns = mixture.advance(self.arl, self.weights, state.bets, gains, moments)
         found = mixture.first(turns)
         return State(bets, witness), self.change(found) if found else None
 
     def look(self, witness: Witness, values: Sequence[int | None], length: int = 1) -> tuple[Witness, Floats]:
-        """What the witness says of the steps, as log factors of the bets, shape (steps, bets), and the witness that has
-        seen them. ValueError for what is no fingerprint."""
+        """Return what the witness says of the steps, as log factors of the bets, shape (steps, bets), and the witness
+        that has seen them. ValueError for what is no fingerprint."""
         _check(values, length)
         gains = [np.empty((0, len(STAKES)))]
         low, steps = 0, len(values) // length
@@ -121,21 +121,22 @@ class Texts:
         return witness, np.concatenate(gains)
 
     def change(self, found: Reached) -> Change:
-        """In words."""
+        """Describe the change for people."""
         what = "texts lie elsewhere than the reference's"
         return Change(found.step, found.statistic, found.since, what, 0, (float(found.sums.mean()),))
 
     def evidence(self, state: State) -> float:
-        """The statistic over the threshold."""
+        """Return the statistic over the threshold."""
         return mixture.statistic(state.bets, self.weights) / self.arl
 
     def _gains(self, witness: Floats, signs: Floats, known: NDArray[np.bool_]) -> Floats:
-        """Log factors of steps that meet one and the same direction; NaN where there is none, or a step no text."""
-        told = self._told(witness)
-        middle, spread = _mean_spread(told)
+        """Return log factors of steps that meet one and the same direction; NaN where there is none, or a step no
+        text."""
+        answers = self._answers(witness)
+        middle, spread = _mean_spread(answers)
         if spread == 0.0:
             return np.full((len(known), len(STAKES)), np.nan)
-        usual = np.clip((told - middle) / (REACH * spread), -1.0, 1.0)
+        usual = np.clip((answers - middle) / (REACH * spread), -1.0, 1.0)
         center, width = _mean_spread(usual)
         allowed = center + DEAD_ZONE * width * math.sqrt(self.block / len(usual))
         each = np.clip(((signs * witness).sum(axis=1) - middle) / (REACH * spread), -1.0, 1.0)
@@ -144,26 +145,27 @@ class Texts:
         gains: Floats = np.log1p(np.array(STAKES) / self.inflation * payoffs[:, None])
         return gains
 
-    def _told(self, witness: Floats) -> Floats:
-        """What the witness says of each text of the reference: of each octet all 256 answers are worked out once."""
+    def _answers(self, witness: Floats) -> Floats:
+        """Return what the witness says of each text of the reference: of each octet all 256 values are worked out
+        once."""
         tables = np.einsum("pk,ok->op", _PATTERNS, witness.reshape(8, 8))
-        told: Floats = tables.ravel().take(self.places).sum(axis=0)
-        return told
+        answers: Floats = tables.ravel().take(self.places).sum(axis=0)
+        return answers
 
 
 def _mean_spread(values: Floats) -> tuple[float, float]:
-    """The mean and the standard deviation."""
+    """Return the mean and the standard deviation."""
     middle = float(values.mean())
     off = values - middle
     return middle, math.sqrt(float(np.einsum("i,i->", off, off)) / len(values))
 
 
 def _seen(witness: Witness, signs: Floats, steps: int) -> Witness:
-    lately = np.array(witness.lately)
+    recent = np.array(witness.recent)
     for row in signs:
-        lately += (row - lately) / MEMORY
+        recent += (row - recent) / MEMORY
     count = witness.count + steps
-    return Witness(lately.tolist(), lately.tolist() if count % AIM_EVERY == 0 else witness.aim, count)
+    return Witness(recent.tolist(), recent.tolist() if count % AIM_EVERY == 0 else witness.aim, count)
 
 
 def _means(values: Floats, known: NDArray[np.bool_]) -> Floats:

@@ -1,4 +1,5 @@
-"""An alarm in words: what moved, in which slice, with which examples.
+"""An alarm explained: what moved, in which slice, with which examples.
 
-Imports `describe`, `detectors` and `reference`; never decides anything.
+The way in is `examples.explain`; `alarm.alarm` makes an alarm of it. Imports `describe`, `detectors` and `reference`;
+never decides anything. Imported by `signals` and `watch`.
 """

@@ -13,7 +13,7 @@ more often wrong. A slice that the reference hardly knows cannot be blamed; it i
 >>> best.name, best.events, round(best.mean, 1), round(best.elsewhere, 1)
 ('language=de', 50, 2.0, 0.2)
 >>> explaining(names, now, now).best, explaining(names, now, Valued([], []))
-(None, Found(best=None, unknown=['language=de']))
+(None, SliceFindings(best=None, unknown=['language=de']))
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CLEAR = 3.5  # standard errors between a slice and the rest: chance gives that t
 Member = tuple[int, ...]  # the slices an event is in, by their place among the names
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class SliceContrast(msgspec.Struct, frozen=True, kw_only=True):
     """The slice that has moved away from the rest most, where that is beyond chance."""
 
     name: str  # tag=value
@@ -49,11 +49,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     errors: float  # standard errors of how much further the two are apart than before
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class SliceFindings(msgspec.Struct, frozen=True, kw_only=True):
     """`best`: the slice that explains it, None where none is clear. `unknown`: slices that stand out now and of which
     the reference holds too few to say whether they always did, those that stand out most first."""
 
-    best: Explanation | None = None
+    best: SliceContrast | None = None
     unknown: list[str] = []
 
 
@@ -65,14 +65,14 @@ class Valued:
     values: Sequence[float]
 
     def parted(self, slice: int) -> tuple[Floats, Floats]:
-        """The values in a slice, and outside of it."""
+        """Return the values in a slice, and outside of it."""
         inside = np.array([slice in each for each in self.members], dtype=bool)
         values = np.asarray(self.values, dtype=np.float64)
         return values[inside], values[~inside]
 
 
 def named(names: Sequence[str], tags: Sequence[Mapping[str, str]]) -> tuple[list[str], list[Member]]:
-    """The names with the new ones of these events, as long as there is room, and each event's slices."""
+    """Return the names with the new ones of these events, as long as there is room, and each event's slices."""
     known = {name: i for i, name in enumerate(names)}
     members: list[Member] = []
     for each in tags:
@@ -87,10 +87,10 @@ def named(names: Sequence[str], tags: Sequence[Mapping[str, str]]) -> tuple[list
     return list(known), members
 
 
-def explaining(names: Sequence[str], now: Valued, before: Valued) -> Found:
-    """The slice whose values have risen furthest above all others' since the reference: the difference between the two
-    now, less the one before, in its standard errors. What always differed explains nothing."""
-    best: Explanation | None = None
+def explaining(names: Sequence[str], now: Valued, before: Valued) -> SliceFindings:
+    """Return the slice whose values have risen furthest above all others' since the reference: the difference between
+    the two now, less the one before, in its standard errors. A slice that always differed explains nothing."""
+    best: SliceContrast | None = None
     unknown: list[tuple[float, str]] = []
     for i in sorted({i for each in now.members for i in each}):
         here, there = now.parted(i)
@@ -102,12 +102,12 @@ def explaining(names: Sequence[str], now: Valued, before: Valued) -> Found:
                 unknown.append((errors, names[i]))
         elif (each := _compared(names[i], (here, there), earlier)).errors >= max(CLEAR, best.errors if best else 0.0):
             best = each
-    return Found(best=best, unknown=[name for _, name in sorted(unknown, reverse=True)[:MOST_UNKNOWN]])
+    return SliceFindings(best=best, unknown=[name for _, name in sorted(unknown, reverse=True)[:MOST_UNKNOWN]])
 
 
-def _compared(name: str, now: tuple[Floats, Floats], before: tuple[Floats, Floats]) -> Explanation:
+def _compared(name: str, now: tuple[Floats, Floats], before: tuple[Floats, Floats]) -> SliceContrast:
     moved = _gap(*now) - _gap(*before)
-    return Explanation(
+    return SliceContrast(
         name=name,
         events=len(now[0]),
         share=round(len(now[0]) / (len(now[0]) + len(now[1])), 4),
@@ -124,12 +124,13 @@ def _gap(here: Floats, there: Floats) -> float:
 
 
 def _error(here: Floats, there: Floats) -> float:
-    """Standard error of the gap (Welch)."""
+    """Return the standard error of the gap (Welch)."""
     return math.sqrt(_variance(here) / len(here) + _variance(there) / len(there))
 
 
 def _variance(values: Floats) -> float:
-    """With two more values, one far out on each side: a few equal ones do not say that all others are equal too."""
+    """Return the variance with two more values, one far out on each side: a few equal ones do not say that all others
+    are equal too."""
     spread = max(1.0, float(np.ptp(values))) / 2.0
     centre = float(values.mean())
     return float((((values - centre) ** 2).sum() + 2.0 * spread**2) / (len(values) + 1))

@@ -1,4 +1,5 @@
 """What is normal: the frozen reference, its sample, its seasonality, and how its events depend on each other.
 
-The way in is `frozen.Reference`. Imports `describe` and `detectors`.
+The way in is `frozen.Reference`. Imports `describe` and `detectors`. Imported by
+`explain`, `signals` and `watch`.
 """

@@ -24,19 +24,19 @@ from monitor.detectors.interface import Floats, Moment
 ERRORS = 2.0  # standard errors of the inflation that are added to it: few labels say little of dependence
 
 
-class Known(msgspec.Struct, frozen=True):
+class LabelledLosses(msgspec.Struct, frozen=True):
     """Labelled events, and the steps that they are."""
 
     labelled: int = 0
     errors: int = 0
     steps: int = 0
     rate: float = 0.0  # mean loss of a step
-    worth: int = 0  # independent steps that would tell as much of the rate
+    worth: int = 0  # independent steps that would say as much of the rate
     block: int = 1
     inflation: float = 1.0  # of sums of blocks
 
 
-class Open(msgspec.Struct, frozen=True, array_like=True):
+class OpenBlock(msgspec.Struct, frozen=True, array_like=True):
     """Steps since the last full block."""
 
     losses: float = 0.0  # their sum
@@ -46,26 +46,26 @@ class Open(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def loss(self) -> float:
-        """The block's."""
+        """Return the block's."""
         return self.losses / self.steps
 
 
-def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> Known:
-    """What losses say, in the order of their events. `steps`: equal for those that are one step."""
+def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> LabelledLosses:
+    """Return what losses say, in the order of their events. `steps`: equal for those that are one step."""
     groups = together(steps)
     means = np.array([np.mean([losses[i] for i in group]) for group in groups]).reshape(-1, 1)
     errors = sum(loss >= 0.5 for loss in losses)
     if not len(means):
-        return Known()
+        return LabelledLosses()
     paced = pace(means)
     rate, worth, left = float(means.mean()), int(paced.worth[0]), float(paced.inflation[0])
-    return Known(len(losses), errors, len(means), rate, worth, paced.block, left)
+    return LabelledLosses(len(losses), errors, len(means), rate, worth, paced.block, left)
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How steps depend on each other. `block`: so many are judged as one. Of each column `inflation`: what dependence
-    that leaves between blocks; `worth`: how many independent steps would tell as much of its mean."""
+    that leaves between blocks; `worth`: how many independent steps would say as much of its mean."""
 
     block: int
     inflation: Floats
@@ -84,8 +84,8 @@ def pace(steps: Floats) -> Pace:
     return Pace(block, inflation(means, numbers, errors=ERRORS), worth)
 
 
-def added(block: Open, length: int, loss: float, labels: int, first: Moment) -> tuple[Open, Open | None]:
-    """The unfinished block with one more step; and, where that completes it, the full one instead."""
+def added(block: OpenBlock, length: int, loss: float, labels: int, first: Moment) -> tuple[OpenBlock, OpenBlock | None]:
+    """Return the unfinished block with one more step; and, where that completes it, the full one instead."""
     began = block.first if block.steps else first
-    block = Open(block.losses + loss, block.steps + 1, block.labels + labels, began)
-    return (Open(), block) if block.steps >= length else (block, None)
+    block = OpenBlock(block.losses + loss, block.steps + 1, block.labels + labels, began)
+    return (OpenBlock(), block) if block.steps >= length else (block, None)

@@ -1,5 +1,5 @@
 """What is worked out of a reference once, and kept as long as the reference itself is held: with one entry for each
-reference that is watched, the hundredth watch costs as much as the first.
+reference that is watched, the hundredth version costs as much as the first.
 
 Beyond a bound in bytes some entries give way, and are worked out again when they are asked for. Which ones is spread
 evenly: of a little more than fits most are still there, where the one used longest ago would always be the next one
@@ -22,7 +22,7 @@ class Sized(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """Bytes, about."""
+        """Return the bytes that it takes, about."""
 
 
 R = TypeVar("R")
@@ -40,11 +40,11 @@ class Entry(Generic[R, V]):
 
     @property
     def nbytes(self) -> int:
-        """Of the value."""
+        """Return the bytes of the value."""
         return self.value.nbytes if self.value is not None else 0
 
 
-class Kept(Generic[R, V]):
+class KeptValues(Generic[R, V]):
     """Entries by the identity of their reference; safe for threads."""
 
     def __init__(self, most_bytes: int) -> None:
@@ -85,7 +85,7 @@ def derived(
     """Keep a pure function's last value for each reference that is its first argument."""
 
     def keeping(work: Callable[Concatenate[R, P], V]) -> Callable[Concatenate[R, P], V]:
-        kept = Kept[R, V](most_bytes)
+        kept = KeptValues[R, V](most_bytes)
 
         def ask(reference: R, /, *args: P.args, **kwargs: P.kwargs) -> V:
             arguments = (*args, *kwargs.items())

@@ -53,7 +53,7 @@ def freeze(
     places: Sequence[int] = (),
     traits: Sequence[Traits] = (),
 ) -> Reference:
-    """A reference of these events, in their order. Raises ValueError where a column has another length."""
+    """Return a reference of these events, in their order. Raises ValueError where a column has another length."""
     for what, column in (("prints", prints), ("times_ms", times_ms), ("places", places), ("traits", traits)):
         if len(column) != len(rows) and (column or what == "prints"):
             raise ValueError(f"{what} has {len(column)} values, expected {len(rows)}: one for each row")
@@ -76,7 +76,7 @@ def freeze(
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
+class ReferenceScorer:
     """A reference ready for use: its events, the same without their rhythm, and its own block averages; of each
     descriptor, ascending."""
 
@@ -94,24 +94,24 @@ class Scorer:
 
     @property
     def nbytes(self) -> int:
-        """Of its arrays; blocks of one event are scores themselves and are not held."""
+        """Return the bytes of its arrays; blocks of one event are scores themselves and are not held."""
         blocks = self.blocks.nbytes if self.block > 1 else 0
         return self.events.nbytes + self.calm.nbytes + blocks + self.normal.nbytes + self.block_normal.nbytes
 
     @property
     def size(self) -> float:
-        """For how many independent steps the reference counts: its blocks, shared by the rhythm's parameters."""
+        """Return for how many independent steps the reference counts: its blocks, shared by the rhythm's parameters."""
         return float(self.blocks.shape[1] / self.rhythm.parameters)
 
     def dead_zone(self, arl_events: float) -> float:
-        """What a shift must exceed because the reference is finite, where so many events are to pass between false
-        alarms over all descriptors."""
+        """Return what a shift must exceed because the reference is finite, where so many events are to pass between
+        false alarms over all descriptors."""
         return dead_zone(arl_events / self.block, self.size, len(self.events))
 
 
 @derived()
-def scorer(reference: Reference) -> Scorer:
-    """The reference made ready."""
+def scorer(reference: Reference) -> ReferenceScorer:
+    """Return the reference made ready."""
     return ready(
         reference.names,
         np.asarray(reference.rows, dtype=np.float64).reshape(len(reference.rows), len(reference.names)),
@@ -127,8 +127,8 @@ def ready(
     prints: Sequence[int],
     times_ms: Sequence[int] = (),
     places: Sequence[int] = (),
-) -> Scorer:
-    """Sorts the rows, finds their rhythm, and chooses the block length from what dependence is left."""
+) -> ReferenceScorer:
+    """Sort the rows, find their rhythm, and choose the block length from what dependence is left."""
     draws = uniforms(prints, matrix.shape[1])
     at = np.asarray(places, dtype=np.int64) if len(places) else np.arange(len(matrix))
     normal = quantiles(len(matrix) - 1)
@@ -141,7 +141,7 @@ def ready(
     block = choose_length(own, at)
     means, numbers = averages(own, block, at)
     scores = quantiles(len(means) - 1)[means.argsort(axis=0).argsort(axis=0)]
-    return Scorer(
+    return ReferenceScorer(
         _sorted(matrix),
         rhythm,
         _sorted(calm),
@@ -156,10 +156,10 @@ def ready(
     )
 
 
-def event_scores(scorer: Scorer, rows: Floats, prints: Sequence[int], times_ms: Sequence[int] = ()) -> Floats:
-    """Normal scores, shape as `rows`: the smoothed rank (rank + 0.5) / (n + 1) of each value in the reference,
-    mapped to a standard normal. Ties are broken at random by the event; what was not measured gets a random rank.
-    Where the reference has a rhythm, what it expects at `times_ms` is taken off, and the rest ranked once more."""
+def event_scores(scorer: ReferenceScorer, rows: Floats, prints: Sequence[int], times_ms: Sequence[int] = ()) -> Floats:
+    """Return normal scores, shape as `rows`: the smoothed rank (rank + 0.5) / (n + 1) of each value in the reference,
+    mapped to a standard normal. Ties are broken at random by the event; what was not measured gets a random rank. Where
+    the reference has a rhythm, what it expects at `times_ms` is taken off, and the rest ranked once more."""
     draws = uniforms(prints, rows.shape[1])
     scores = _scores(scorer.events, rows, draws, scorer.normal)
     if scorer.rhythm.waves and len(rows):
@@ -173,8 +173,9 @@ def event_scores(scorer: Scorer, rows: Floats, prints: Sequence[int], times_ms: 
     return scores
 
 
-def block_scores(scorer: Scorer, means: Floats, prints: Sequence[int]) -> Floats:
-    """Normal scores of block averages among the reference's own; with blocks of one event, the means themselves."""
+def block_scores(scorer: ReferenceScorer, means: Floats, prints: Sequence[int]) -> Floats:
+    """Return normal scores of block averages among the reference's own; with blocks of one event, the means
+    themselves."""
     if scorer.block == 1:
         return means
     return _scores(scorer.blocks, means, uniforms(prints, means.shape[1]), scorer.block_normal)
@@ -196,7 +197,7 @@ def _scores(columns: Floats, rows: Floats, draws: Floats, normal: Floats) -> Flo
 
 
 def _own_scores(matrix: Floats, draws: Floats, normal: Floats) -> Floats:
-    """The reference's rows among themselves, ties broken by the event."""
+    """Return the reference's rows among themselves, ties broken by the event."""
     ranks = np.empty(matrix.shape, dtype=np.int64)
     for j in range(matrix.shape[1]):
         ranks[np.lexsort((draws[:, j], matrix[:, j])), j] = np.arange(len(matrix))

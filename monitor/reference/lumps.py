@@ -2,7 +2,7 @@
 
 Descriptors say how long the blocks are in which events are judged (`monitor.detectors.blocks`); they need not know of
 such lumps. Taken for independent, answers in runs of five bring ten thousand events between false alarms down to a few
-hundred. So each part's own indicators say how many of its events tell as much as one that came alone.
+hundred. So each part's own indicators say how many of its events count as one that came alone.
 
 >>> events = [Traits(0, ("card", "refund")[k // 10 * 7 % 11 % 2], "stop") for k in range(1_000)]
 >>> found = lumps(events)

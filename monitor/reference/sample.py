@@ -19,7 +19,7 @@ from monitor.describe.fingerprint import uniforms
 STRETCH = 40  # events: short ones see more hours, and long ones longer blocks (at most half of it)
 
 
-class Sample(msgspec.Struct, frozen=True):
+class ReferenceSample(msgspec.Struct, frozen=True):
     """What was offered, and what of it is kept: places among all offered events, rising, and event times."""
 
     offered: int = 0
@@ -35,16 +35,16 @@ class Gathered:
     """A sample that grew. `kept`: indices of the rows it has, into those it had followed by those offered. `taken`: how
     many were looked at; the others came after it was complete."""
 
-    sample: Sample
+    sample: ReferenceSample
     kept: list[int]
     taken: int
     complete: bool
 
 
-def gather(sample: Sample, times_ms: Sequence[int], *, wanted: int, span_ms: int = 0) -> Gathered:
-    """Offers events in order until the sample is complete: `wanted` or more that span at least `span_ms`.
+def gather(sample: ReferenceSample, times_ms: Sequence[int], *, wanted: int, span_ms: int = 0) -> Gathered:
+    """Offer events in order until the sample is complete: `wanted` or more that span at least `span_ms`.
 
-    >>> done = gather(Sample(), range(0, 1_000, 100), wanted=4)
+    >>> done = gather(ReferenceSample(), range(0, 1_000, 100), wanted=4)
     >>> done.kept, done.taken, done.complete
     ([0, 1, 2, 3], 4, True)
     """
@@ -61,7 +61,7 @@ def gather(sample: Sample, times_ms: Sequence[int], *, wanted: int, span_ms: int
 class _Growing:
     """A sample while one call works on it."""
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: ReferenceSample) -> None:
         self.offered, self.halvings = sample.offered, sample.halvings
         self.first_ms, self.last_ms = sample.first_ms, sample.last_ms
         self.places, self.times_ms = list(sample.places), list(sample.times_ms)
@@ -86,12 +86,12 @@ class _Growing:
         self.times_ms = [self.times_ms[i] for i in stay]
         self.kept = [self.kept[i] for i in stay]
 
-    def sample(self) -> Sample:
-        return Sample(self.offered, self.halvings, self.first_ms, self.last_ms, self.places, self.times_ms)
+    def sample(self) -> ReferenceSample:
+        return ReferenceSample(self.offered, self.halvings, self.first_ms, self.last_ms, self.places, self.times_ms)
 
 
 def _stays(place: int, halvings: int) -> bool:
-    """Whether the stretch of this place is among the one in 2^halvings that is kept."""
+    """Check whether the stretch of this place is among the one in 2^halvings that is kept."""
     return halvings == 0 or _draw(place // STRETCH) < 0.5**halvings
 
 

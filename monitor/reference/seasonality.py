@@ -22,7 +22,7 @@ OF_THE_WEEK = (1, 2, 3, 5, 6, 8, 9)  # cycles a week; weekdays and weekends, and
 PERIODS = 1.8  # that a reference must span: two, less what a sample lacks at its ends
 FEIGNED = 0.01  # chance that a reference without a rhythm is given one
 LEAST_EVENTS = 100  # fewer say nothing of a rhythm
-RELATIVE = 1e-6  # what is smaller beside the largest counts as nothing: hours that were never seen
+RELATIVE = 1e-6  # a value that is smaller than this share of the largest counts as nothing: hours that were never seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class Rhythm:
 
     @property
     def parameters(self) -> int:
-        """Of each descriptor, fitted to the reference."""
+        """Return the parameters of each descriptor, fitted to the reference."""
         return 1 + 2 * len(self.waves)
 
     def expected(self, times_ms: Sequence[int]) -> Floats:
-        """Scores at these times, shape (events, descriptors)."""
-        return np.clip(_told(self.waves, np.asarray(times_ms), self.weights), self.low, self.high)
+        """Return scores at these times, shape (events, descriptors)."""
+        return np.clip(_sum(self.waves, np.asarray(times_ms), self.weights), self.low, self.high)
 
 
 def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
-    """The rhythm of these scores (events x descriptors), which may be none."""
+    """Return the rhythm of these scores (events x descriptors), which may be none."""
     times = np.asarray(times_ms, dtype=np.int64)
     candidates = _candidates(times) if scores.size else ()
     waves = _chosen(_Fit(candidates, times, scores)) if candidates else ()
@@ -55,7 +55,7 @@ def find(scores: Floats, times_ms: Sequence[int]) -> Rhythm:
         return Rhythm((), nothing[None], nothing, nothing)
     fit = np.linalg.lstsq(_design(waves, times), scores, rcond=RELATIVE)[0]
     weights: Floats = fit.astype(np.float64).round(6)
-    fitted = _told(waves, times, weights)
+    fitted = _sum(waves, times, weights)
     return Rhythm(waves, weights, fitted.min(axis=0), fitted.max(axis=0))
 
 
@@ -76,7 +76,8 @@ class _Fit:
         self.noise = _noise(scores - design @ self._weights(list(range(design.shape[1]))))
 
     def explained(self, taken: tuple[int, ...]) -> dict[int, float]:
-        """What each other wave would add, in its variance by chance; of the descriptor for which that is most."""
+        """Return what each other wave would add, in its variance by chance; of the descriptor for which that is
+        most."""
         inside = self._columns(taken)
         rest = self.moments - self.gram[:, inside] @ self._weights(inside)
         return {wave: self._power(rest, wave) for wave in self.candidates if wave not in taken}
@@ -117,7 +118,7 @@ def _noise(rest: Floats) -> Floats:
     return np.where(noise > 0, noise, np.inf)
 
 
-def _told(waves: tuple[int, ...], times: NDArray[np.int64], weights: Floats) -> Floats:
+def _sum(waves: tuple[int, ...], times: NDArray[np.int64], weights: Floats) -> Floats:
     """Term by term: a product of matrices depends in its last bit on how many events are asked at once."""
     design, total = _design(waves, times), np.zeros((len(times), weights.shape[1]))
     for column, weight in zip(design.T, weights, strict=True):

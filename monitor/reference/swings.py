@@ -41,7 +41,7 @@ def indicators(events: Sequence[Traits]) -> dict[str, Floats]:
 
 
 def _indicators(events: Sequence[Traits], name: str, counts: dict[str, int]) -> Floats:
-    """Shape (events, categories): 1 where an event is of it. Of one of two the other tells nothing more."""
+    """Shape (events, categories): 1 where an event is of it. Of one of two the other adds nothing."""
     values = np.array([event.category(name) for event in events])
     common = [category for category, count in counts.items() if LEAST <= count <= len(events) - LEAST]
     found: Floats = (values[:, None] == np.array(common, dtype=values.dtype)[None]).astype(np.float64)

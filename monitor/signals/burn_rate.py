@@ -1,7 +1,14 @@
-"""How fast the error budget burns, over a long and a short window at once, in event time.
+"""How fast does a budget burn? Of errors, and of slow replies: two signals, two rows of the table of signals.
 
-Multi-window, multi-burn-rate alerts (Google SRE workbook, chapter 5): the long window says it matters, the short one
-says it still goes on.
+Over a long and a short window at once, in event time: multi-window, multi-burn-rate alerts (Google SRE workbook,
+chapter 5). The long window says it matters, the short one says it still goes on.
+
+>>> count = 40
+>>> rows = ScoreRows(offsets=list(range(count)), ids=[str(k) for k in range(count)], versions=[], arms=[], clients=[],
+...     times_ms=[1_000 * k for k in range(count)], statuses=[200] * 20 + [503] * 20)
+>>> _, (found,) = update(MonitorSettings(), About("errors", "v1"), State(), ServedRequests(rows))
+>>> found.last_event, found.summary
+('29', '10 of 30 requests to v1 failed in the last 3600 s: the budget burns 33 times too fast')
 """
 
 from __future__ import annotations
@@ -11,8 +18,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from monitor.detectors.episode import Over
-from monitor.settings import BurnWindow
+from monitor.detectors.episode import EndedAlarm, Over
+from monitor.detectors.interface import Moment
+from monitor.explain.alarm import alarm
+from monitor.findings import Alarm, Json, Kind
+from monitor.rows import ScoreRows
+from monitor.settings import BurnWindow, MonitorSettings, Slo
+from monitor.signals.interface import About, Rows, ServedRequests, Turn
 
 BUCKET_S = 10
 FALLEN = 0.5  # re-armed when the burn in every short window is below this share of its rate
@@ -48,11 +60,54 @@ class Burn(msgspec.Struct, frozen=True):
     since_ms: int  # start of the first bad bucket in the short window
 
 
-def update(
+def start(settings: MonitorSettings, about: About) -> State:
+    """Return the state in which there was no request."""
+    return State()
+
+
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+    """Take requests: all of them for the budget of errors, those answered for the budget of slow replies."""
+    if not isinstance(rows, ServedRequests):
+        return state, []
+    moments, bad = _judged(settings.slo, about.kind, rows.rows)
+    state, turns = follow(budget(settings.slo, about.kind), state, bad, [time_ms for _, time_ms in moments])
+    return state, [
+        EndedAlarm("", moments[turn.step]) if isinstance(turn, Over) else _alarm(about, turn, moments[turn.step])
+        for turn in turns
+    ]
+
+
+def evidence(settings: MonitorSettings, about: About, state: State) -> float:
+    """Return the highest burn rate as a share of its threshold."""
+    return burning(budget(settings.slo, about.kind), state)
+
+
+def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
+    """Return the state in which there was no request."""
+    return State()
+
+
+def budget(slo: Slo, kind: Kind) -> Budget:
+    """Return the budget that was promised for errors, or for slow replies."""
+    return Budget(slo.error_budget if kind == "errors" else slo.latency_budget, slo.burn_windows, slo.min_bad)
+
+
+def failed(status: int) -> bool:
+    """Check whether the server is to blame; a client that erred or hung up is not counted."""
+    return status >= 500
+
+
+def slow(slo: Slo, ttft_ms: float, tpot_ms: float, latency_ms: float) -> bool:
+    """Check whether a reply broke a latency promise."""
+    per_token = slo.tpot_ms is not None and tpot_ms > slo.tpot_ms
+    return ttft_ms > slo.ttft_ms or latency_ms > slo.latency_ms or per_token
+
+
+def follow(
     budget: Budget, state: State, bad: Sequence[bool], times_ms: Sequence[int]
 ) -> tuple[State, list[Burn | Over]]:
-    """Takes requests in order. Returns each bad one that completes the evidence, once until the burn has fallen, and
-    each one that finds it fallen: the windows forget by themselves, so nothing need be quiet for longer than they."""
+    """Take requests in order. Return each bad one that completes the evidence, once until the burn has fallen, and each
+    one that finds it fallen: the windows forget by themselves, so nothing need be quiet for longer than they."""
     buckets, latest, firing = dict(state.buckets), state.latest, state.firing
     turns: list[Burn | Over] = []
     for k, (failed, time_ms) in enumerate(zip(bad, times_ms, strict=True)):
@@ -73,7 +128,7 @@ def update(
 
 
 def burning(budget: Budget, state: State) -> float:
-    """The highest burn rate as a share of its threshold; 1 or more fires. 0 while too few are bad."""
+    """Return the highest burn rate as a share of its threshold; 1 or more fires. 0 while too few are bad."""
     ratios = [_ratio(budget, window, state.buckets, state.latest) for window in budget.windows]
     return max(ratios, default=0.0)
 
@@ -117,7 +172,8 @@ def _short_ratio(budget: Budget, window: BurnWindow, buckets: dict[int, tuple[in
 
 
 def _share(budget: Budget, window: BurnWindow) -> float:
-    """Of bad requests at which the window fires: a generous budget burns no faster than with all of them bad."""
+    """Return the share of bad requests at which the window fires: a generous budget burns no faster than with all of
+    them bad."""
     return min(1.0, budget.share * window.rate)
 
 
@@ -125,3 +181,31 @@ def _forget(budget: Budget, buckets: dict[int, tuple[int, int]], latest: int) ->
     span = max(window.long_s for window in budget.windows) // BUCKET_S
     for at in [at for at in buckets if at <= latest - span]:
         del buckets[at]
+
+
+def _judged(slo: Slo, kind: Kind, rows: ScoreRows) -> tuple[list[Moment], list[bool]]:
+    """Return the requests that a budget is for, and which of them are bad."""
+    if kind == "errors":
+        return list(zip(rows.ids, rows.times_ms, strict=True)), [failed(status) for status in rows.statuses]
+    places = [i for i, status in enumerate(rows.statuses) if status == 200]
+    late = [slow(slo, rows.ttft_ms[i], rows.tpot_ms[i], rows.latency_ms[i]) for i in places]
+    return [(rows.ids[i], rows.times_ms[i]) for i in places], late
+
+
+def _alarm(about: About, found: Burn, last: Moment) -> Alarm:
+    """A budget is used up too fast."""
+    what = "failed" if about.kind == "errors" else "were slower than promised"
+    summary = (
+        f"{found.bad} of {found.requests} requests to {about.version} {what} in the last "
+        f"{found.long_s} s: the budget burns {found.burning:.0f} times too fast"
+    )
+    proof: dict[str, Json] = {
+        "statistic": found.burning,
+        "threshold": found.rate,
+        "long_s": found.long_s,
+        "short_s": found.short_s,
+        "requests": found.requests,
+        "bad": found.bad,
+    }
+    share = found.bad / found.requests
+    return alarm(about.kind, about.version, ("", found.since_ms), last, proof, summary, harm=share)

@@ -33,7 +33,7 @@ class Calibration:
 
     @property
     def nbytes(self) -> int:
-        """Of its arrays."""
+        """Return the bytes of its arrays."""
         return self.edges.nbytes + self.chances.nbytes + self.errors.nbytes
 
 
@@ -47,12 +47,12 @@ class Estimate(msgspec.Struct, frozen=True):
 
     @property
     def accuracy(self) -> float | None:
-        """The estimated accuracy; None without events."""
+        """Return the estimated accuracy; None without events."""
         return self.total / self.count if self.count else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """What the calibration's own uncertainty leaves open."""
+        """Return what the calibration's own uncertainty leaves open."""
         return (self.lowest / self.count, self.highest / self.count) if self.count else None
 
     def __add__(self, other: Estimate) -> Estimate:
@@ -114,7 +114,7 @@ def estimate(calibration: Calibration, confidences: Sequence[float]) -> Estimate
 
 
 def interval(calibration: Calibration, chances: Sequence[float]) -> tuple[float, float]:
-    """95 % bounds of the mean of these estimated chances: what the calibration's own uncertainty leaves open."""
+    """Return 95 % bounds of the mean of these estimated chances: what the calibration's own uncertainty leaves open."""
     known = np.asarray(chances, dtype=np.float64)
     nearest = np.abs(known[:, None] - calibration.chances).argmin(axis=1)
     reach = 1.96 * calibration.errors[nearest]
@@ -130,7 +130,7 @@ class Trust(msgspec.Struct, frozen=True):
 
 
 def check(trust: Trust, residuals: Sequence[float]) -> Trust:
-    """Takes residuals, right (1) or wrong (0) minus the estimated chance, of labelled events.
+    """Take residuals, right (1) or wrong (0) minus the estimated chance, of labelled events.
 
     An estimate within `SLACK` of the truth loses trust with probability at most 5 %, however long one looks."""
     for residual in residuals:

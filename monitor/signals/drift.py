@@ -1,175 +1,133 @@
-"""Does what comes in look different? Descriptors, categories and texts share one budget and one threshold.
+"""Does what comes in look different from the reference? Whether that does harm is another question.
 
-All bets on all of them are averaged with fixed weights, and the average is compared with the threshold: at least `arl`
-events pass on average between false alarms, however all of this depends on each other, and a change that shows in
-several of them adds up. Events that depend on their neighbours are judged in blocks, all three in the same ones."""
+>>> from monitor.reference.frozen import event_scores, freeze, scorer
+>>> from monitor.rows import ScoreRows
+>>> rng = np.random.default_rng(0)
+>>> ours = freeze(["chars"], rng.normal(size=(300, 1)).round(4).tolist(), range(300))
+>>> about, settings = About("drift", "v1", ["chars"], reference=ours), MonitorSettings()
+>>> values, prints = rng.normal(size=(60, 1)) + 2.0 * (np.arange(60) >= 30)[:, None], list(range(60))
+>>> scores = event_scores(scorer(ours), values, prints)
+>>> rows = ScoreRows(offsets=prints, ids=[], times_ms=[], versions=[], arms=[], clients=[])
+>>> events = [RecentEvent(str(k), k, (), -1.0, (int(10 * score),)) for k, (score,) in enumerate(scores.tolist())]
+>>> state, (found,) = update(settings, about, start(settings, about), Replies(rows, events, prints, values, scores))
+>>> found.summary, found.first_event
+('What v1 sees has changed since 00:00:00 UTC: mostly chars (mean +1.6 sigma)', '30')
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
+from collections.abc import Collection, Sequence
 
-import msgspec
 import numpy as np
 
-from monitor.describe.traits import COLUMNS, TEXT, Traits
-from monitor.detectors import mixture
-from monitor.detectors.blocks import Block, fill
-from monitor.detectors.categories import Categories, learned
-from monitor.detectors.episode import Over, steps
-from monitor.detectors.interface import Change, Floats, Moment
-from monitor.detectors.location_spread import LocationSpread
-from monitor.detectors.mixture import Reached
-from monitor.detectors.texts import Texts, Witness
-from monitor.reference.derived import derived
-from monitor.reference.frozen import Reference, Scorer, block_scores, scorer
+from monitor.detectors.episode import EndedAlarm, Over
+from monitor.detectors.interface import Change, Floats
+from monitor.explain import examples
+from monitor.explain.alarm import alarm, label_first, log10, shown, where
+from monitor.explain.earlier import reference_events
+from monitor.explain.examples import TENTHS, RecentEvent, explain
+from monitor.explain.slices import Valued
+from monitor.findings import Alarm, Json, clock
+from monitor.reference.frozen import Reference
+from monitor.settings import MonitorSettings
+from monitor.signals.drift_detector import DESCRIPTORS, TEXTS, Drift, DriftChange, detectors
+from monitor.signals.drift_detector import State as State
+from monitor.signals.interface import About, Replies, Rows, Turn
 
-DESCRIPTORS, TEXTS = "descriptors", TEXT
-SHARES: Mapping[str, float] = {DESCRIPTORS: 0.6, **dict.fromkeys(COLUMNS, 0.2 / len(COLUMNS)), TEXTS: 0.2}
-FOLLOWED = 4.0  # times as long lumps of texts count: a witness that saw one begin knows how it goes on
-
-Detector = LocationSpread | Categories | Texts
+MOST_MOVED = 3
 
 
-class State(msgspec.Struct, frozen=True):
-    """The bets, what the texts' are on, and the events of the unfinished block."""
-
-    bets: mixture.State = mixture.State()
-    witness: Witness = Witness()
-    block: Block = Block()
-    waiting: list[Traits] = []
+def start(settings: MonitorSettings, about: About) -> State:
+    """Return the state for a complete reference."""
+    return detectors(about.reference, settings.arl_events).start() if about.reference else State()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A change, by which part it was found (`SHARES`), and the index of the event that completed the evidence. `each`
-    names what moved with its statistic."""
-
-    part: str
-    change: Change
-    end: int
-    each: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """The detectors that a reference allows: `parts` by name, in the order of their bets."""
-
-    arl: float  # steps: blocks
-    ready: Scorer
-    parts: dict[str, Detector]
-    weights: Floats
-
-    @property
-    def nbytes(self) -> int:
-        """Of what it holds beside the scorer, about: fingerprints are the most of it."""
-        texts = self.parts.get(TEXTS)
-        return self.weights.nbytes + (texts.nbytes if isinstance(texts, Texts) else 0)
-
-    def start(self) -> State:
-        """Nothing seen."""
-        texts = self.parts.get(TEXTS)
-        return State(mixture.start(len(self.weights)), texts.witness() if isinstance(texts, Texts) else Witness())
-
-    def update(
-        self, state: State, scores: Floats, prints: Sequence[int], traits: Sequence[Traits], moments: Sequence[Moment]
-    ) -> tuple[State, Found | None]:
-        """Takes events in order: their normal scores, fingerprints, traits, and who they are."""
-        state, turns = self.follow(state, scores, prints, traits, moments)
-        return state, next((turn for turn in turns if isinstance(turn, Found)), None)
-
-    def follow(
-        self,
-        state: State,
-        scores: Floats,
-        prints: Sequence[int],
-        traits: Sequence[Traits],
-        moments: Sequence[Moment],
-        clear_events: int = 0,
-    ) -> tuple[State, list[Found | Over]]:
-        """The same, with each change and each end of one: after so many quiet events; 0: never."""
-        block, means, firsts, ends = fill(state.block, self.ready.block, scores, moments)
-        full = block_scores(self.ready, means, [prints[end] for end in ends])
-        events = [*state.waiting, *traits]
-        whole = len(full) * self.ready.block
-        witness, gains = self._gains(state.witness, full, events[:whole])
-        after = steps(clear_events, self.ready.block) if clear_events else 0
-        bets, turns = mixture.advance(self.arl, self.weights, state.bets, gains, firsts, after)
-        state = State(bets, witness, block, events[whole:])
-        return state, [self._turn(turn, ends[turn.step]) for turn in turns]
-
-    def evidence(self, state: State) -> float:
-        """The statistic over the threshold."""
-        return mixture.statistic(state.bets, self.weights) / self.arl
-
-    def _gains(self, witness: Witness, scores: Floats, events: Sequence[Traits]) -> tuple[Witness, Floats]:
-        """Of the blocks with these scores, which these events fill."""
-        gains = []
-        for name, part in self.parts.items():
-            if isinstance(part, LocationSpread):
-                gains.append(part.gains(scores))
-            elif isinstance(part, Categories):
-                gains.append(part.gains(list(map(attrgetter(name), events)), self.ready.block))
-            else:
-                witness, more = part.look(witness, [event.text for event in events], self.ready.block)
-                gains.append(more)
-        return witness, np.concatenate(gains, axis=1)
-
-    def _turn(self, turn: Reached | Over, end: int) -> Found | Over:
-        return Over(end) if isinstance(turn, Over) else self._found(turn, end)
-
-    def _found(self, found: Reached, end: int) -> Found:
-        low = 0
-        for name, part in self.parts.items():
-            high = low + len(part.weights)
-            if found.bet < high:
-                mine = Reached(found.step, found.statistic, found.since, found.bet - low, found.sums[low:high])
-                change = part.change(mine)
-                return Found(name, change, end, tuple(zip(_names(name, part), change.each, strict=True)))
-            low = high
-        raise AssertionError(f"bet {found.bet}, expected one of {low}")
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+    """Take replies: their scores, fingerprints and traits are compared with the reference's."""
+    if not isinstance(rows, Replies) or about.reference is None:
+        return state, []
+    ours, moments = detectors(about.reference, settings.arl_events), rows.moments
+    traits = [event.traits for event in rows.events]
+    state, turns = ours.follow(state, rows.scores, rows.prints, traits, moments, settings.alarm_clear_events)
+    found: list[Turn] = []
+    for turn in turns:
+        if isinstance(turn, Over):
+            found.append(EndedAlarm("", moments[turn.step]))
+        else:
+            events = examples.kept(about.events, rows.events[: turn.end + 1])
+            found.append(_alarm(about, about.reference, ours, turn, events))
+    return state, found
 
 
-@derived()
-def detectors(reference: Reference, arl_events: float) -> Drift:
-    """For so many events between false alarms, at least; none for what swings with day or week
-    (`monitor.reference.swings`)."""
-    ready = scorer(reference)
-    arl, names = arl_events / ready.block, tuple(reference.names)
-    parts: dict[str, Detector] = {DESCRIPTORS: located(ready, names, arl_events)}
-    for name, counts in reference.categories.items():
-        if name in reference.swinging:
-            continue
-        block, left = _lumped(reference, name)
-        parts[name] = learned(counts, arl=arl, block=block, inflation=left)
-    if len(set(reference.texts)) > 1 and TEXTS not in reference.swinging:
-        parts[TEXTS] = Texts(arl, tuple(reference.texts), *_lumped(reference, TEXTS, FOLLOWED))
-    shares = np.array([SHARES[name] for name in parts])
-    weights = [share * part.weights for share, part in zip(shares / shares.sum(), parts.values(), strict=True)]
-    return Drift(arl, ready, parts, np.concatenate(weights))
+def evidence(settings: MonitorSettings, about: About, state: State) -> float:
+    """Return the statistic over its threshold."""
+    return detectors(about.reference, settings.arl_events).evidence(state) if about.reference else 0.0
 
 
-def _lumped(reference: Reference, name: str, times: float = 1.0) -> tuple[int, float]:
-    """As how many events one of this part's counts, and what dependence is left between the blocks they are judged in:
-    its own, where that is more than what descriptors show."""
-    ready = scorer(reference)
-    together = reference.lumps[name] * times if name in reference.lumps else 1.0
-    left = float(ready.inflation.max(initial=1.0))
-    return max(ready.block, math.ceil(together)), max(left, together / ready.block)
+def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
+    """Return the state with the detector started over."""
+    return start(settings, about) if about.reference else state
 
 
-def located(ready: Scorer, names: Sequence[str], arl_events: float) -> LocationSpread:
-    """Return the detector of the descriptors, its bets made smaller by what dependence the reference shows."""
-    inflation, spreading = (ready.inflation * ready.wildness).tolist(), ready.spreading.tolist()
-    zone = ready.dead_zone(arl_events)
-    return LocationSpread(arl_events / ready.block, zone, tuple(names), tuple(inflation), tuple(spreading))
+def _alarm(about: About, reference: Reference, ours: Drift, found: DriftChange, events: Sequence[RecentEvent]) -> Alarm:
+    """The events look different from the reference."""
+    change, last = found.change, (events[-1].id, events[-1].time_ms)
+    values, measure = contribution(found, about.names, events)
+    known = reference_events(reference, about.members, about.traits)
+    before = Valued([event.slices for event in known], contribution(found, about.names, known, events)[0])
+    explained = explain(about.slices, events, values, before, since_ms=change.since[1], measure=measure)
+    most = sorted(found.each, key=lambda each: -each[1])[:MOST_MOVED]
+    moved: list[Json] = [{"name": name, "log10_evidence": log10(value / ours.arl)} for name, value in most]
+    proof: dict[str, Json] = {
+        "statistic": change.statistic,
+        "threshold": ours.arl,
+        "block": ours.ready.block,
+        "reference_events": int(ours.ready.events.shape[1]),
+        "part": found.part,
+        "moved": moved,
+        "alternative": change.what,
+    }
+    proof |= shown(explained) | label_first(events, about.labelled)
+    summary = f"What {about.version} sees has changed since {clock(change.since[1])}: mostly {change.what}"
+    return alarm(about.kind, about.version, change.since, last, proof, summary + where(explained))
 
 
-def _names(name: str, part: Detector) -> list[str]:
-    if isinstance(part, LocationSpread):
-        return list(part.names)
-    if isinstance(part, Categories):
-        return [f"{name}={category}" for category in part.names]
-    return [name]
+def contribution(
+    found: DriftChange, names: Sequence[str], events: Sequence[RecentEvent], now: Sequence[RecentEvent] | None = None
+) -> tuple[list[float], str]:
+    """Return how much each event contributes to a drift, and what that measures. `names`: of the descriptors. `now`:
+    the events of this time, where these are of another."""
+    if found.part == DESCRIPTORS:
+        return _moved(found.change, names[found.change.column], events)
+    if found.part == TEXTS:
+        return _alike(events, now or events), "likeness to the texts of this time"
+    category = found.each[found.change.column][0].partition("=")[2]
+    known = {name.partition("=")[2] for name, _ in found.each}
+    hits = [_is(event.traits.category(found.part), category, known) for event in events]
+    if found.change.what.endswith("seldom"):
+        return [1.0 - hit for hit in hits], f"share of other {found.part}s than {category}"
+    return hits, f"share of the {found.part} {category or 'that the reference lacks'}"
+
+
+def _moved(change: Change, name: str, events: Sequence[RecentEvent]) -> tuple[list[float], str]:
+    scores = [event.scores[change.column] / TENTHS for event in events]
+    if "(spread" in change.what:
+        return [score * score for score in scores], f"squared score of {name}"
+    sign = -1.0 if "(mean -" in change.what else 1.0
+    return [sign * score for score in scores], f"score of {name}" + (", turned round" if sign < 0 else "")
+
+
+def _alike(events: Sequence[RecentEvent], now: Sequence[RecentEvent]) -> list[float]:
+    """Return the share of the fingerprint's bits in which each text is as most of this time are."""
+    likeness: list[float] = (_bits(events) == (_bits(now).mean(axis=0) >= 0.5)).mean(axis=1).tolist()
+    return likeness
+
+
+def _bits(events: Sequence[RecentEvent]) -> Floats:
+    bits = [[event.traits.text >> bit & 1 for bit in range(64)] for event in events]
+    return np.array(bits, dtype=np.float64).reshape(len(events), 64)
+
+
+def _is(value: str, category: str, known: Collection[str]) -> float:
+    """Return 1 where a value is the category; without one, where no category is its."""
+    return float(value == category if category else bool(value) and value not in known)

@@ -1,270 +1,82 @@
-"""Is one group served worse than the rest? For each value of a tag: the gap in errors, refusals and slow replies.
+"""Is one group served worse than the rest? Groups are compared by errors, refusals and slow replies.
 
-The group's outcomes are paired with the others' of the same time (`monitor.signals.pairing`): a drift that all feel
-cancels. The differences are in [-1, 1]. Against `mean gap <= tolerated` a detector of `monitor.detectors.risk` bets on
-`(difference + 1) / 2` with the threshold `arl`. One budget for all groups and measures: at least `arl` pairs, all
-counted, pass on average between false alarms, whatever the groups have to do with each other (each statistic's mean is
-at most the number of its own pairs; so is the sum's, and it is at least `arl` where the first of them fires). Within n
-pairs the chance of one is at most n / arl. Nothing is said of fewer than `least` pairs. That a group asks harder
-questions is no excuse here: the gap is what the group gets.
-
->>> settings = Fairness(arl=1_000, least=10)
->>> tags = [{"language": "de" if k % 2 else "en"} for k in range(400)]
->>> seen = Outcomes([str(k) for k in range(400)], list(range(400)), tags, [float(k % 2 and k > 99) for k in range(400)])
->>> state, (found,) = update(settings, State(), "quality", seen)
->>> found.key, found.value, found.measure, found.onset[0], found.pairs < 100
-('language', 'de', 'quality', '101', True)
+>>> from monitor.explain.examples import LabelledEvent
+>>> about, settings = About("fairness", "v1", slices=["language=de", "language=en"]), MonitorSettings()
+>>> state, found = State(), []
+>>> for k in range(400):
+...     event = LabelledEvent(str(k), k, (k % 2,), float(k % 2 == 0 and k >= 200))
+...     state, turns = update(settings, about, state, GivenLabel(event, -1.0, k, chosen=False))
+...     found += turns
+>>> [(alarm.about, alarm.first_event) for alarm in found]
+[('quality/language=de', '200')]
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterator
 
-import msgspec
+from monitor.detectors.episode import EndedAlarm
+from monitor.explain.alarm import alarm
+from monitor.findings import Alarm
+from monitor.rows import ScoreRows
+from monitor.settings import MonitorSettings
+from monitor.signals import comparison
+from monitor.signals.burn_rate import slow
+from monitor.signals.comparison import GroupHarm, Measure, Outcomes
+from monitor.signals.comparison import State as State
+from monitor.signals.interface import About, GivenLabel, Replies, Rows, Turn
 
-from monitor.describe.fingerprint import event_print, uniforms
-from monitor.detectors import risk
-from monitor.detectors.episode import Ended, Over
-from monitor.detectors.interface import Moment
-from monitor.detectors.risk import LEAST_ROOM, Harm, Risk
-from monitor.signals.groups import NOBODY, Known, grouped
-from monitor.signals.pairing import Pairing, pair
-
-Measure = Literal["quality", "refusals", "slow"]
-EXCESSES = (0.02, 0.04, 0.08, 0.16, 0.32)  # half the gap above the tolerated one
-MOST_TOLERATED = 1.0 - 2.0 * LEAST_ROOM  # no gap could be proven above more
-TENTHS = 10  # to which outcomes between 0 and 1 are rounded, up or down by chance, so that their mean stays
+REFUSAL = "output_refusal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fairness:
-    """`tolerated`: the gap that is still accepted. `arl`: pairs, of all groups and measures together, per false alarm.
-    `least`: pairs of a group before anything is said of it. `keys`: the tags that are looked at. `most`: groups of
-    each, others are one. `alpha`: chance that an interval ever misses the gap."""
-
-    tolerated: float = 0.05
-    arl: float = 10_000.0
-    least: int = 50
-    keys: tuple[str, ...] = ("tenant", "language", "group")
-    most: int = 8
-    alpha: float = 0.05
-
-    def __post_init__(self) -> None:
-        for name, holds, expected in (
-            ("tolerated", 0 <= self.tolerated <= MOST_TOLERATED, f"a share from 0 to {MOST_TOLERATED:g}"),
-            ("arl", self.arl >= 1, "at least 1"),
-            ("least", self.least >= 1, "at least 1"),
-            ("most", self.most >= 1, "at least 1"),
-            ("alpha", 0 < self.alpha < 1, "a share between 0 and 1"),
-        ):
-            if not holds:
-                raise ValueError(f"Fairness.{name} is {getattr(self, name)!r}, expected {expected}")
+def start(settings: MonitorSettings, about: About) -> State:
+    """Return the state in which no groups were compared."""
+    return State()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """Columns of equal length, in order: events, their time and tags, and a loss from 0 to 1 (1 is bad; NaN: not
-    known)."""
-
-    ids: Sequence[str]
-    times_ms: Sequence[int]
-    tags: Sequence[Mapping[str, str]]
-    losses: Sequence[float]
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+    """Take replies: refusals and slow ones of groups, where clients name groups; and labels that are a fair sample."""
+    found: list[Turn] = []
+    for measure, outcomes in _outcomes(settings, about, rows):
+        state, turns = comparison.follow(settings.fairness, state, measure, outcomes, settings.alarm_clear_events)
+        found += [turn if isinstance(turn, EndedAlarm) else _alarm(about, turn) for turn in turns]
+    return state, found
 
 
-class Group(msgspec.Struct, frozen=True):
-    """Pairs of one group with the rest: how often each difference came, and the evidence that it is served worse."""
-
-    times: dict[str, int] = {}
-    risk: risk.State = risk.State(tuple(risk.Walk() for _ in EXCESSES))
-    raised: bool = False  # told, and not taken back
+def evidence(settings: MonitorSettings, about: About, state: State) -> float:
+    """Return the largest statistic over its threshold."""
+    return comparison.evidence(settings.fairness, state)
 
 
-class Compared(msgspec.Struct, frozen=True):
-    """The groups of one tag, by one measure."""
-
-    known: Known = Known()
-    pairing: Pairing = Pairing()
-    groups: dict[str, Group] = {}
+def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
+    """Return the state with the test of one group by one measure started over."""
+    return comparison.restarted(state, what)
 
 
-class State(msgspec.Struct, frozen=True):
-    """By measure and tag; bounded, JSON through msgspec."""
-
-    measures: dict[str, dict[str, Compared]] = {}
-
-
-class Unfair(msgspec.Struct, frozen=True, kw_only=True):
-    """What an alarm of kind `fairness` says. `pairs` and `mean` are since the onset."""
-
-    key: str
-    value: str
-    measure: str
-    tolerated: float
-    statistic: float
-    threshold: float
-    pairs: int
-    mean: float
-    onset: Moment
-    last: Moment
-
-    @property
-    def about(self) -> str:
-        """Names what it is about."""
-        return about(self.measure, self.key, self.value)
-
-    @property
-    def summary(self) -> str:
-        """For people."""
-        return (
-            f"{self.key}={self.value} is worse off than the rest in {self.measure}: by {self.mean:.0%} in {self.pairs} "
-            f"pairs since the onset, {self.tolerated:.0%} are tolerated"
-        )
-
-    def evidence(self) -> dict[str, Any]:
-        """As an alarm carries it."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+def _outcomes(settings: MonitorSettings, about: About, rows: Rows) -> Iterator[tuple[Measure, Outcomes]]:
+    if isinstance(rows, Replies) and any(rows.rows.tags):
+        known = rows.rows
+        yield "refusals", Outcomes(known.ids, known.times_ms, known.tags, _refusals(about, known))
+        yield "slow", Outcomes(known.ids, known.times_ms, known.tags, _slow(settings, known))
+    elif isinstance(rows, GivenLabel) and not rows.chosen:
+        event = rows.event
+        tags = dict(about.slices[i].split("=", 1) for i in event.slices)
+        yield "quality", Outcomes([event.id], [event.time_ms], [tags], [event.loss])
 
 
-def update(settings: Fairness, state: State, measure: Measure, seen: Outcomes) -> tuple[State, list[Unfair]]:
-    """Takes outcomes of one measure in order; how they are cut into calls changes nothing. Of each group and measure
-    one alarm is told until it is taken back."""
-    state, turns = follow(settings, state, measure, seen)
-    return state, [each for each in turns if isinstance(each, Unfair)]
+def _refusals(about: About, rows: ScoreRows) -> list[float]:
+    column = about.names.index(REFUSAL) if REFUSAL in about.names else None
+    return [float(row[column] > 0.0) if column is not None else math.nan for row in rows.descriptors]
 
 
-def follow(
-    settings: Fairness, state: State, measure: Measure, seen: Outcomes, clear_pairs: int = 0
-) -> tuple[State, list[Unfair | Ended]]:
-    """The same, with each end of an alarm: after so many quiet pairs; 0: never."""
-    losses = _rounded(seen)
-    known = [k for k, loss in enumerate(losses) if not math.isnan(loss)]
-    compared, found = dict(state.measures.get(measure, {})), list[tuple[int, Unfair | Ended]]()
-    for key in settings.keys:
-        tagged = known if key in compared else _since_tagged(seen, known, key)
-        if tagged:
-            before = compared.get(key, Compared())
-            values = [losses[k] for k in tagged]
-            compared[key], told = _compare(settings, before, (key, measure), seen, tagged, values, clear_pairs)
-            found += told
-    ordered = [each for _, each in sorted(found, key=lambda one: one[0])]
-    return State({**state.measures, measure: compared}), ordered
+def _slow(settings: MonitorSettings, rows: ScoreRows) -> list[float]:
+    times = zip(rows.ttft_ms, rows.tpot_ms, rows.latency_ms, strict=True)
+    return [float(slow(settings.slo, *each)) for each in times]
 
 
-def evidence(settings: Fairness, state: State) -> float:
-    """The largest statistic over its threshold: one is told where it reaches 1. 0 without groups."""
-    detector = _detector(settings)
-    groups = (group for keys in state.measures.values() for each in keys.values() for group in each.groups.values())
-    return max((detector.evidence(group.risk) for group in groups), default=0.0)
-
-
-def restarted(state: State, named: str) -> State:
-    """The state with what is named so (`about`) taken back, and its detector started over; its interval stays."""
-    for measure, keys in state.measures.items():
-        for key, compared in keys.items():
-            for value in compared.groups:
-                if about(measure, key, value) == named:
-                    return rearmed(state, measure, key, value)
-    return state
-
-
-def rearmed(state: State, measure: str, key: str, value: str) -> State:
-    """The state with an alarm taken back and its detector started over."""
-    compared = state.measures[measure][key]
-    before = compared.groups[value]
-    group = msgspec.structs.replace(before, risk=risk.restarted(before.risk), raised=False)
-    changed = msgspec.structs.replace(compared, groups={**compared.groups, value: group})
-    return State({**state.measures, measure: {**state.measures[measure], key: changed}})
-
-
-def _compare(
-    settings: Fairness,
-    before: Compared,
-    name: tuple[str, Measure],
-    seen: Outcomes,
-    chosen: Sequence[int],
-    losses: Sequence[float],
-    clear_pairs: int,
-) -> tuple[Compared, list[tuple[int, Unfair | Ended]]]:
-    known, members = grouped(before.known, [seen.tags[k].get(name[0], NOBODY) for k in chosen], settings.most)
-    pairing, pairs = pair(before.pairing, list(zip(members, losses, strict=True)))
-    groups, found = dict(before.groups), list[tuple[int, Unfair | Ended]]()
-    for value, fresh in pairs.items():
-        old, ends = groups.get(value, Group()), [(seen.ids[chosen[k]], seen.times_ms[chosen[k]]) for k, _ in fresh]
-        groups[value], turns = _tested(settings, old, [difference for _, difference in fresh], ends, clear_pairs)
-        for turn in turns:
-            place = chosen[fresh[turn.step][0]]
-            found.append((place, _turned(settings, (*name, value), turn, ends[turn.step])))
-    return Compared(known, pairing, groups), found
-
-
-def _tested(
-    settings: Fairness, group: Group, differences: Sequence[float], ends: Sequence[Moment], clear_pairs: int
-) -> tuple[Group, list[Harm | Over]]:
-    """The first pairs only count for the interval: too few to say anything."""
-    times = Counter(group.times)
-    silent = max(settings.least - times.total(), 0)
-    times.update(f"{difference:.1f}" for difference in differences)
-    values = [(difference + 1.0) / 2.0 for difference in differences[silent:]]
-    after, turns = _detector(settings).follow(group.risk, values, ends[silent:], clear_pairs)
-    tested = msgspec.structs.replace(group, times=dict(times), risk=after, raised=after.episode.open)
-    return tested, [replace(turn, step=turn.step + silent) for turn in turns]
-
-
-def _turned(settings: Fairness, name: tuple[str, Measure, str], turn: Harm | Over, last: Moment) -> Unfair | Ended:
-    key, measure, value = name
-    return Ended(about(measure, key, value), last) if isinstance(turn, Over) else _unfair(settings, name, turn, last)
-
-
-def about(measure: str, key: str, value: str) -> str:
-    """Names what an alarm is about.
-
-    >>> about("quality", "language", "de")
-    'quality/language=de'
-    """
-    return f"{measure}/{key}={value}"
-
-
-def _since_tagged(seen: Outcomes, known: Sequence[int], key: str) -> Sequence[int]:
-    """The known outcomes from the first one with such a tag on."""
-    first = next((i for i, k in enumerate(known) if seen.tags[k].get(key)), len(known))
-    return known[first:]
-
-
-def _detector(settings: Fairness) -> Risk:
-    return Risk((1.0 + settings.tolerated) / 2.0, settings.arl, EXCESSES)
-
-
-def _unfair(settings: Fairness, name: tuple[str, Measure, str], harm: Harm, last: Moment) -> Unfair:
-    key, measure, value = name
-    return Unfair(
-        key=key,
-        value=value,
-        measure=measure,
-        tolerated=settings.tolerated,
-        statistic=harm.statistic,
-        threshold=settings.arl,
-        pairs=harm.count,
-        mean=round(2.0 * harm.losses / harm.count - 1.0, 4),
-        onset=harm.since,
-        last=last,
-    )
-
-
-def _rounded(seen: Outcomes) -> list[float]:
-    """Losses in tenths, so that few differences can come. Raises ValueError for what is no loss."""
-    losses = []
-    for k, loss in enumerate(seen.losses):
-        if not (0.0 <= loss <= 1.0 or math.isnan(loss)):
-            raise ValueError(f"loss of step {k} is {loss}, expected 0 to 1, or NaN: not known")
-        losses.append(loss if math.isnan(loss) or loss in (0.0, 1.0) else _tenths(loss, seen.ids[k]))
-    return losses
-
-
-def _tenths(loss: float, id: str) -> float:
-    draw = float(uniforms([event_print(id)], 1)[0, 0])
-    return math.floor(loss * TENTHS + draw) / TENTHS
+def _alarm(about: About, found: GroupHarm) -> Alarm:
+    """One group is served worse than the rest."""
+    summary, harm = f"{about.version}: {found.summary}", found.mean
+    onset, last = found.onset, found.last
+    return alarm(about.kind, about.version, onset, last, found.evidence(), summary, about=found.about, harm=harm)

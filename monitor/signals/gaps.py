@@ -1,12 +1,12 @@
-"""How the groups stand beside the rest, for windows and pages: each with its gap and an interval.
+"""How the groups compare with the rest, for windows and pages: each with its gap and an interval.
 
 The interval is a confidence sequence by betting (Waudby-Smith and Ramdas 2024, `monitor.detectors.paired`): it holds
 whenever it is looked at. Its state is how often each difference came; differences are in tenths.
 
->>> from monitor.signals.fairness import Fairness, Outcomes, State, update
+>>> from monitor.signals.comparison import Outcomes, State, follow
 >>> tags = [{"language": "de" if k % 2 else "en"} for k in range(400)]
 >>> seen = Outcomes([str(k) for k in range(400)], list(range(400)), tags, [float(k % 2) for k in range(400)])
->>> first, _ = report(Fairness(), update(Fairness(), State(), "quality", seen)[0])
+>>> first, _ = report(Fairness(), follow(Fairness(), State(), "quality", seen)[0])
 >>> first.value, first.pairs, first.mean, first.low > 0.9
 ('de', 181, 1.0, True)
 """
@@ -15,27 +15,14 @@ from __future__ import annotations
 
 import math
 
-import msgspec
-
 from monitor.detectors import paired
-from monitor.signals.fairness import Fairness, Group, State
-
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """How a group stands beside the rest: `mean` is its loss less theirs."""
-
-    key: str
-    value: str
-    measure: str
-    pairs: int
-    mean: float
-    low: float
-    high: float
-    raised: bool
+from monitor.findings import Gap
+from monitor.settings import Fairness
+from monitor.signals.comparison import ComparedGroup, State
 
 
 def report(settings: Fairness, state: State) -> list[Gap]:
-    """How the groups stand, those with pairs enough, by tag, value and measure."""
+    """Return how the groups compare, those with pairs enough, by tag, value and measure."""
     gaps = [
         _gap(settings, (key, value, measure), group)
         for measure, keys in state.measures.items()
@@ -46,7 +33,7 @@ def report(settings: Fairness, state: State) -> list[Gap]:
     return sorted(gaps, key=lambda gap: (gap.key, gap.value, gap.measure))
 
 
-def _gap(settings: Fairness, name: tuple[str, str, str], group: Group) -> Gap:
+def _gap(settings: Fairness, name: tuple[str, str, str], group: ComparedGroup) -> Gap:
     key, value, measure = name
     pairs = sum(group.times.values())
     total = math.fsum(float(difference) * count for difference, count in group.times.items())

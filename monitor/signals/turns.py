@@ -1,6 +1,6 @@
 """Replies of one turn as steps: what one person got in it is one, whatever partitions it lies in.
 
->>> rows = [Row(7, 1, 1, ("a", 1), [1.0]), Row(7, 0, 9, ("b", 2), [1.0]), Row(7, 1, 1, ("c", 3), [0.0])]
+>>> rows = [TurnRow(7, 1, 1, ("a", 1), [1.0]), TurnRow(7, 0, 9, ("b", 2), [1.0]), TurnRow(7, 1, 1, ("c", 3), [0.0])]
 >>> steps = stepped(rows, 1)
 >>> steps.values.tolist(), steps.rows, steps.firsts, steps.lasts, steps.seen
 ([[0.5], [1.0]], [2, 1], [('a', 1), ('b', 2)], [('c', 3), ('b', 2)], [[(0, 1), (1, 9)]])
@@ -18,8 +18,8 @@ from monitor.describe.people import UNKNOWN, together
 from monitor.detectors.interface import Floats, Moment
 
 
-class Row(msgspec.Struct, frozen=True, array_like=True):
-    """A reply. `witness`: who was behind it, as far as anything shows that it was somebody else
+class TurnRow(msgspec.Struct, frozen=True, array_like=True):
+    """A reply. `witness`: who was behind it, as far as anything shows that people differ
     (`monitor.describe.people`)."""
 
     turn: int
@@ -43,7 +43,7 @@ class Steps:
 
 
 def apart(turns: Sequence[int], people: Sequence[int]) -> bool:
-    """Whether nobody known has two rows in a turn."""
+    """Check whether no known person has two rows in a turn."""
     known = [(turn, who) for turn, who in zip(turns, people, strict=True) if who != UNKNOWN]
     return len(set(known)) == len(known)
 
@@ -54,7 +54,7 @@ def alone(values: Floats, moments: Sequence[Moment], witnesses: Sequence[int]) -
     return Steps(values, [1] * len(values), list(moments), list(moments), seen)
 
 
-def stepped(rows: Sequence[Row], columns: int) -> Steps:
+def stepped(rows: Sequence[TurnRow], columns: int) -> Steps:
     """Return rows as steps: those of a person in a turn are one, of others each is one."""
     values = np.array([row.values for row in rows]).reshape(len(rows), columns)
     if apart([row.turn for row in rows], [row.person for row in rows]):

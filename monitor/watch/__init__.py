@@ -1,4 +1,5 @@
 """One version of one alias: its reference, its signals, its open alarms.
 
-The way in is `version.Watch`, taken forward by `replies` and `labels`.
+The state is `version.VersionState`; `record` keeps it as flat JSON. Rows come in through `replies` and `labels`, which
+pass them on to the signals (`open_alarms.taken`). Imports `signals` and all that they import. Imported by `judge`.
 """

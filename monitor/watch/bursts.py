@@ -1,12 +1,12 @@
-"""Bursts: what one sender repeats within minutes, which tells a test no more than the first of them.
+"""Bursts: what one sender repeats within minutes, which is no more evidence than the first of them.
 
 A test that takes bursts of three near-identical messages for independent events fires after 219 of them where 10,000
 were asked. But messages behind one long instruction are alike in most words, and are no repetitions of each other. So
-likeness is measured on what differs: two messages of a sender are near where their distance is small beside the
+likeness is measured on what differs: two messages of a sender are near where their distance is small against the
 distance to what is usual at the alias now. What all of them share is in no distance.
 
 A sender is a person, an end user or a conversation, where the client names one (`<key>/<pseudonym>`). An API key may
-stand for thousands of people: its messages are a burst only where nobody else sent anything like them.
+stand for thousands of people: its messages are a burst only where no other sender sent anything like them.
 
 The messages kept last, and what senders sent last, are the state: bounded, JSON through msgspec. How messages are cut
 into calls changes nothing."""
@@ -32,8 +32,8 @@ SENDERS_KEPT = 512
 RECENT_KEPT = 64  # enough to hold a few messages behind each of a dozen instructions
 USUAL = 8  # one in so many recent messages is at most as far away as the usual distance says
 FINGERPRINT, TEXT = 8, (1 << 64) - 1  # bytes, bits
-NEAR, NEAR_BITS = 0.2, 0.3  # share of the usual distance: one word in ten changed; of fingerprints one in twenty
-FEW_WORDS = 6  # may differ at most, three changed ones: more tell something else, however long the rest is
+NEAR, NEAR_BITS = 0.2, 0.3  # share of the usual distance: a tenth of the words changed; of fingerprints one in twenty
+FEW_WORDS = 6  # may differ at most, three changed ones: more say something else, however long the rest is
 
 
 class Last(msgspec.Struct, frozen=True, array_like=True):
@@ -48,7 +48,7 @@ class Last(msgspec.Struct, frozen=True, array_like=True):
 class Bursts(msgspec.Struct, frozen=True):
     """`recent`: sketches of the messages kept last; `kept`: how many ever were, which numbers them."""
 
-    senders: dict[str, Last] = {}  # the one heard last is last
+    senders: dict[str, Last] = {}  # the last sender is last
     recent: list[bytes] = []
     kept: int = 0
 
@@ -96,7 +96,7 @@ class _Looking:
         self.near_last = self._near_last(known)
 
     def take(self, i: int) -> bool:
-        """Whether message `i` is not a repetition."""
+        """Check whether message `i` is not a repetition."""
         place, sender = self.offset + i, self.senders[i]
         last, near = self.held.pop(sender, None), self.near_last[i]
         if near >= 0.0 and isinstance(last, tuple) and self._repeats(place, last, near):
@@ -113,7 +113,7 @@ class _Looking:
         return True
 
     def bursts(self) -> Bursts:
-        """As it is now."""
+        """Return the state as it is now."""
         senders = {name: self._last(*one) if isinstance(one, tuple) else one for name, one in self.held.items()}
         return Bursts(senders, [self.sketches[place] for place in self.window], self.kept)
 
@@ -121,7 +121,8 @@ class _Looking:
         return Last(time_ms, self.sketches[place], began, messages)
 
     def _near_last(self, known: dict[str, Last]) -> list[float]:
-        """The squared distance of each message to its sender's last one; -1 where that is far in words or time."""
+        """Return the squared distance of each message to its sender's last one; -1 where that is far in words or
+        time."""
         first = self.offset - len(known)
         times = {name: (last.time_ms, place) for place, (name, last) in enumerate(known.items(), first)}
         before = np.full(len(self.senders), -1, dtype=np.int64)
@@ -151,7 +152,7 @@ class _Looking:
 
 
 def _squares(rows: Floats) -> Floats:
-    """The squared length of each; of whole numbers, so that no order of the sum matters."""
+    """Return the squared length of each; of whole numbers, so that no order of the sum matters."""
     lengths: Floats = np.einsum("ij,ij->i", rows, rows)
     return lengths
 

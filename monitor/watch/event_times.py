@@ -1,4 +1,4 @@
-"""When a reply was asked for, where its id tells: the gateway's are UUIDs of version 7, which begin with the time."""
+"""When a reply was asked for, where its id shows it: the gateway's is a UUID of version 7, which begins with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The open alarms of one version: what it takes to open one, to close one, and to arm its detector again."""
+"""The open alarms of one version: rows past its signals, alarms opened and closed, their detectors armed again."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from monitor.describe.fingerprint import event_print
-from monitor.detectors import risk
-from monitor.detectors.blocks import Block
+from monitor.detectors.episode import EndedAlarm
 from monitor.detectors.interface import Moment
-from monitor.findings import Alarm, AlarmCleared, Cause, Finding, Kind
-from monitor.operator_answer import Answer
-from monitor.reference.dependence import Open
+from monitor.findings import Alarm, AlarmEnd, Cause, Finding, Kind
+from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings
-from monitor.signals import burn_rate, drift, fairness, safety
-from monitor.watch.version import Raised, Watch
+from monitor.signals.interface import Rows, Turn
+from monitor.signals.quality import before_onset
+from monitor.watch.version import (
+    PROMISED,
+    SIGNALS,
+    Alarms,
+    LabelQueue,
+    Latest,
+    UnresolvedAlarm,
+    VersionState,
+    about,
+    each_about,
+)
 
 ASKED_KEPT = 200
 LABELLED_KEPT = 4_000  # events whose label was tested
@@ -28,13 +37,11 @@ WHY: dict[Cause, str] = {
     "accepted": "an operator takes what comes now for normal: a new reference begins",
 }
 
-PROMISED = ("errors", "latency")
-
-Found = tuple[Watch, list[Finding]]
+Step = tuple[VersionState, list[Finding]]
 
 
 def place(kind: Kind, about: str = "") -> str:
-    """Where an open alarm is kept: a version has one of each kind, about each flag and group.
+    """Return where an open alarm is kept: a version has one of each kind, about each flag and group.
 
     >>> place("drift"), place("safety", "output_pii")
     ('drift', 'safety/output_pii')
@@ -42,24 +49,102 @@ def place(kind: Kind, about: str = "") -> str:
     return f"{kind}/{about}" if about else kind
 
 
-def opened(watch: Watch, alarm: Alarm, labels_before: int = 0) -> Found:
-    """With the alarm open, and the events that it asks labels for remembered."""
-    asked = [*watch.asked, *map(event_print, alarm.evidence.get("label_first", []))]
-    raised = Raised(alarm.time_ms, alarm.onset_ms, labels_before, alarm.key, alarm.kind, alarm.about, alarm.harm)
-    opened = watch.raised | {place(alarm.kind, alarm.about): raised}
-    return replace(watch, asked=asked[-ASKED_KEPT:], raised=opened), [alarm]
+def taken(settings: MonitorSettings, version: VersionState, rows: Rows) -> Step:
+    """Take rows past each signal, and open and close alarms as they turn."""
+    findings: list[Finding] = []
+    for kind, signal, known in each_about(settings, version):
+        before = getattr(version, kind)
+        state, turns = signal.update(settings, known, before, rows)
+        if state is not before:
+            version = replace(version, **{kind: state})
+        for turn in turns:
+            version, found = _turned(version, kind, turn)
+            findings += found
+    return version, findings
 
 
-def closed(watch: Watch, kind: Kind, last: Moment, cause: Cause, about: str = "", by: str = "") -> Found:
-    """With the alarm closed, if it is open."""
-    open_alarms = dict(watch.raised)
-    raised = open_alarms.pop(place(kind, about), None)
+def ended(
+    settings: MonitorSettings,
+    version: VersionState,
+    chosen: Sequence[UnresolvedAlarm],
+    last: Moment,
+    cause: Cause,
+    by: str = "",
+) -> Step:
+    """Close these alarms whatever their evidence, and arm their detectors again."""
+    findings: list[Finding] = []
+    for each in chosen:
+        state = getattr(version, each.kind)
+        state = SIGNALS[each.kind].cleared(settings, about(settings, version, each.kind), state, each.about)
+        version, found = _closed(replace(version, **{each.kind: state}), each.kind, last, cause, each.about, by)
+        findings += found
+    return version, findings
+
+
+def withdrawn(settings: MonitorSettings, version: VersionState, kind: Kind, last: Moment) -> Step:
+    """Close this kind's alarm, if it is open, because nothing is left to test it by."""
+    chosen = [each for each in version.alarms.raised.values() if each.kind == kind]
+    return ended(settings, version, chosen, last, "untested")
+
+
+def cleared(settings: MonitorSettings, version: VersionState, answer: OperatorAnswer) -> Step:
+    """Close the alarms that the operator means, and arm their detectors again."""
+    meant = [
+        each
+        for each in version.alarms.raised.values()
+        if answer.kind in (None, each.kind) and answer.about in (None, each.about)
+    ]
+    return ended(settings, version, meant, ("", answer.time_ms), "cleared", answer.by)
+
+
+def accepted(settings: MonitorSettings, version: VersionState, answer: OperatorAnswer) -> Step:
+    """Begin a new reference. Labels of replies that came before it say nothing of it: they are not tested."""
+    meant = [each for each in version.alarms.raised.values() if each.kind not in PROMISED]
+    version, findings = ended(settings, version, meant, ("", answer.time_ms), "accepted", answer.by)
+    prints, queue = version.reference.prints if version.reference else version.gathering.prints, version.queue
+    before = dict.fromkeys([*queue.labelled, *prints, *version.latest.recent])
+    fresh = VersionState(
+        version=version.version,
+        names=version.names,
+        seen_ms=version.seen_ms,
+        accepted_ms=version.seen_ms,
+        bursts=version.bursts,
+        queue=LabelQueue(labelled=list(before)[-LABELLED_KEPT:], repeats=queue.repeats),
+        latest=Latest(slices=version.latest.slices),
+        alarms=Alarms(raised=version.alarms.raised),
+    )
+    return replace(fresh, **{kind: getattr(version, kind) for kind in PROMISED}), findings
+
+
+def _turned(version: VersionState, kind: Kind, turn: Turn) -> Step:
+    if isinstance(turn, Alarm):
+        return _opened(version, turn), [turn]
+    if isinstance(turn, EndedAlarm):
+        return _closed(version, kind, turn.last, turn.cause, turn.about)
+    return version, [turn]
+
+
+def _opened(version: VersionState, alarm: Alarm) -> VersionState:
+    """Return the version with the alarm open, and the events for which it asks labels."""
+    before = before_onset(version.quality, alarm) if alarm.kind == "quality" else 0
+    asked = [*version.queue.asked, *map(event_print, alarm.evidence.get("label_first", []))]
+    each = UnresolvedAlarm(alarm.time_ms, alarm.onset_ms, before, alarm.key, alarm.kind, alarm.about, alarm.harm)
+    raised = version.alarms.raised | {place(alarm.kind, alarm.about): each}
+    queue = replace(version.queue, asked=asked[-ASKED_KEPT:])
+    return replace(version, queue=queue, alarms=replace(version.alarms, raised=raised))
+
+
+def _closed(version: VersionState, kind: Kind, last: Moment, cause: Cause, what: str = "", by: str = "") -> Step:
+    """Close the alarm, if it is open."""
+    still_open = dict(version.alarms.raised)
+    raised = still_open.pop(place(kind, what), None)
     if raised is None:
-        return watch, []
-    cleared = AlarmCleared(
+        return version, []
+    name = f"{kind} ({what})" if what else kind
+    over = AlarmEnd(
         kind=kind,
-        version=watch.version,
-        about=about,
+        version=version.version,
+        about=what,
         alarm=raised.key,
         raised_ms=raised.time_ms,
         onset_ms=raised.onset_ms,
@@ -67,74 +152,6 @@ def closed(watch: Watch, kind: Kind, last: Moment, cause: Cause, about: str = ""
         last_event=last[0],
         cause=cause,
         by=by,
-        summary=f"{watch.version}: the alarm of kind {_named(kind, about)} is over: {WHY[cause]}",
+        summary=f"{version.version}: the alarm of kind {name} is over: {WHY[cause]}",
     )
-    return replace(watch, raised=open_alarms), [cleared]
-
-
-def ended(
-    settings: MonitorSettings, watch: Watch, chosen: Sequence[Raised], last: Moment, cause: Cause, by: str = ""
-) -> Found:
-    """With these alarms closed whatever their evidence, and their detectors armed again."""
-    findings: list[Finding] = []
-    for raised in chosen:
-        watch = rearmed(settings, watch, raised.kind, raised.about)
-        watch, found = closed(watch, raised.kind, last, cause, raised.about, by)
-        findings += found
-    return watch, findings
-
-
-def withdrawn(settings: MonitorSettings, watch: Watch, kind: Kind, last: Moment) -> Found:
-    """With this kind's alarm closed, if it is open, because nothing is left to test it by."""
-    return ended(settings, watch, [each for each in watch.raised.values() if each.kind == kind], last, "untested")
-
-
-def cleared(settings: MonitorSettings, watch: Watch, said: Answer) -> Found:
-    """With the alarms closed that the operator means, and their detectors armed again."""
-    meant = [
-        each for each in watch.raised.values() if said.kind in (None, each.kind) and said.about in (None, each.about)
-    ]
-    return ended(settings, watch, meant, ("", said.time_ms), "cleared", said.by)
-
-
-def accepted(settings: MonitorSettings, watch: Watch, said: Answer) -> Found:
-    """With a new reference to gather. Labels of replies that came before it say nothing of it: they are not tested."""
-    meant = [each for each in watch.raised.values() if each.kind not in PROMISED]
-    watch, findings = ended(settings, watch, meant, ("", said.time_ms), "accepted", said.by)
-    before = [*watch.labelled, *(watch.reference.prints if watch.reference else watch.prints), *watch.recent]
-    fresh = Watch(
-        version=watch.version,
-        names=watch.names,
-        seen_ms=watch.seen_ms,
-        accepted_ms=watch.seen_ms,
-        bursts=watch.bursts,
-        repeats=watch.repeats,
-        labelled=list(dict.fromkeys(before))[-LABELLED_KEPT:],
-        slices=watch.slices,
-        errors=watch.errors,
-        latency=watch.latency,
-        raised=watch.raised,
-    )
-    return fresh, findings
-
-
-def rearmed(settings: MonitorSettings, watch: Watch, kind: Kind, about: str = "") -> Watch:
-    """With the detector of this started over."""
-    if kind == "quality":
-        return replace(watch, quality=risk.restarted(watch.quality), unfinished=Open())
-    if kind == "estimated_quality":
-        return replace(watch, estimated=risk.restarted(watch.estimated), doubt=Block())
-    if kind == "drift":
-        ready = watch.reference
-        return replace(watch, drift=drift.detectors(ready, settings.arl_events).start()) if ready else watch
-    if kind == "safety":
-        return replace(watch, safety=safety.rearmed(watch.safety, about))
-    if kind == "fairness":
-        return replace(watch, fairness=fairness.restarted(watch.fairness, about))
-    if kind == "errors":
-        return replace(watch, errors=burn_rate.State())
-    return replace(watch, latency=burn_rate.State())
-
-
-def _named(kind: Kind, about: str) -> str:
-    return f"{kind} ({about})" if about else kind
+    return replace(version, alarms=replace(version.alarms, raised=still_open)), [over]

@@ -1,8 +1,7 @@
-"""Served replies of one version: into its reference until that is complete, then past its detectors."""
+"""Served replies of one version: into its reference until that is complete, then past its signals."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import islice
 from typing import TypeVar
@@ -10,217 +9,153 @@ from typing import TypeVar
 import numpy as np
 from msgspec.structs import replace
 
-from monitor.describe.descriptors import CONFIDENCE
 from monitor.describe.fingerprint import event_print
 from monitor.describe.people import UNKNOWN, bare, crowds, person
 from monitor.describe.traits import kept, traits
-from monitor.detectors.blocks import fill
-from monitor.detectors.episode import Over, steps
-from monitor.detectors.interface import Floats, Moment
-from monitor.explain import alarm as alarms
-from monitor.explain import examples as lately
-from monitor.explain.examples import Seen
+from monitor.explain import examples
 from monitor.explain.slices import named
 from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
-from monitor.reference import frozen as reference
-from monitor.reference.sample import Sample, gather
+from monitor.reference.frozen import event_scores, freeze, scorer
+from monitor.reference.sample import ReferenceSample, gather
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
-from monitor.signals import calibration, safety
-from monitor.signals.drift import detectors
-from monitor.watch import conduct, untested
+from monitor.signals import estimated_quality, flags
+from monitor.signals.interface import UNLABELLED, Baseline, Replies, ServedRequests
+from monitor.watch import untested
 from monitor.watch.bursts import first_of_bursts, sketches
-from monitor.watch.open_alarms import closed, opened, withdrawn
-from monitor.watch.version import (
-    UNLABELLED,
-    Baseline,
-    Recent,
-    Watch,
-    baseline,
-    calibrated,
-    doubter,
-)
+from monitor.watch.open_alarms import Step, taken
+from monitor.watch.version import AwaitedEvent, Gathering, VersionState, about, baseline, started
 
 RECENT_KEPT = 2_000
 REPEATS_KEPT = 1_000
 
-Found = tuple[Watch, list[Finding]]
 T = TypeVar("T")
 
 
-def serve(settings: MonitorSettings, watch: Watch, rows: ScoreRows, *, ends_turn: bool = True) -> Found:
-    """Takes the champion's replies of this version, in order, and whether more of their turn may follow."""
-    watch, findings = conduct.burn(settings, replace(watch, seen_ms=max([watch.seen_ms, *rows.times_ms])), rows)
-    watch, rows = _singled(watch, _healthy(rows))
-    if watch.reference is None:
-        watch, found, rows = _gather(settings, watch, rows)
+def take_replies(settings: MonitorSettings, version: VersionState, rows: ScoreRows, *, ends_turn: bool = True) -> Step:
+    """Take the champion's replies of this version, in order. `ends_turn`: no more of their turn follow."""
+    version = replace(version, seen_ms=max([version.seen_ms, *rows.times_ms]))
+    version, findings = taken(settings, version, ServedRequests(rows))
+    healthy = rows.take([i for i, status in enumerate(rows.statuses) if status == 200 and rows.descriptors])
+    version, rows = _singled(version, healthy)
+    if version.reference is None:
+        version, found, rows = _gather(settings, version, rows)
         findings += found
     if len(rows):
-        watch, found = _detect(settings, watch, rows, ends_turn=ends_turn)
+        version, found = _compare(settings, version, rows, ends_turn=ends_turn)
         findings += found
-    return watch, findings
+    return version, findings
 
 
-def _healthy(rows: ScoreRows) -> ScoreRows:
-    """Answered and described."""
-    return rows.take([i for i, status in enumerate(rows.statuses) if status == 200 and rows.descriptors])
-
-
-def _singled(watch: Watch, rows: ScoreRows) -> tuple[Watch, ScoreRows]:
-    """The rows without those that only repeat their sender's message."""
-    fresh, bursts = first_of_bursts(watch.bursts, rows.clients, rows.times_ms, sketches(rows))
+def _singled(version: VersionState, rows: ScoreRows) -> tuple[VersionState, ScoreRows]:
+    """Leave out the rows that only repeat their sender's message."""
+    fresh, bursts = first_of_bursts(version.bursts, rows.clients, rows.times_ms, sketches(rows))
+    version = replace(version, bursts=bursts)
     if all(fresh):
-        return replace(watch, bursts=bursts), rows
+        return version, rows
     repeated = [event_print(rows.ids[i]) for i, first in enumerate(fresh) if not first]
-    repeats = [*watch.repeats, *repeated][-REPEATS_KEPT:]
-    kept = rows.take([i for i, first in enumerate(fresh) if first])
-    return replace(watch, bursts=bursts, repeats=repeats), kept
+    queue = replace(version.queue, repeats=[*version.queue.repeats, *repeated][-REPEATS_KEPT:])
+    return replace(version, queue=queue), rows.take([i for i, first in enumerate(fresh) if first])
 
 
-def _gather(settings: MonitorSettings, watch: Watch, rows: ScoreRows) -> tuple[Watch, list[Finding], ScoreRows]:
-    """Events into the reference until it is complete; those that came after are given back."""
+def _gather(
+    settings: MonitorSettings, version: VersionState, rows: ScoreRows
+) -> tuple[VersionState, list[Finding], ScoreRows]:
+    """Take events into the reference until it is complete; those that came after are given back."""
+    past, gathering = version.past, version.gathering
     wanted, span_ms = settings.reference_events, settings.reference_span_s * 1_000
-    grown = gather(watch.sample, rows.times_ms, wanted=wanted, span_ms=span_ms)
-    taken = rows.take(range(grown.taken))
-    names, members = named(watch.slices, taken.tags or [{}] * len(taken))
+    grown = gather(gathering.sample, rows.times_ms, wanted=wanted, span_ms=span_ms)
+    fresh, size = rows.take(range(grown.taken)), len(past.labels)
+    names, members = named(version.latest.slices, fresh.tags or [{}] * len(fresh))
 
     def of(older: Sequence[T], newer: Sequence[T]) -> list[T]:
         both = [*older, *newer]
         return [both[i] for i in grown.kept]
 
-    watch = replace(
-        watch,
-        sample=grown.sample,
-        rows=of(watch.rows, taken.descriptors),
-        prints=of(watch.prints, [event_print(id) for id in taken.ids]),
-        labels=of(watch.labels, [UNLABELLED] * len(taken)),
-        turns=of(watch.turns or [0] * len(watch.labels), [0] * len(taken)),
-        people=of(watch.people or [UNKNOWN] * len(watch.labels), [person(client) for client in taken.clients]),
-        members=of(watch.members or [()] * len(watch.labels), members),
-        slices=names,
-        known=None,
-        traits=of(watch.traits, traits(taken)),
+    version = replace(
+        version,
+        gathering=Gathering(
+            rows=of(gathering.rows, fresh.descriptors),
+            prints=of(gathering.prints, [event_print(id) for id in fresh.ids]),
+            sample=grown.sample,
+        ),
+        past=replace(
+            past,
+            labels=of(past.labels, [UNLABELLED] * len(fresh)),
+            turns=of(past.turns or [0] * size, [0] * len(fresh)),
+            people=of(past.people or [UNKNOWN] * size, [person(client) for client in fresh.clients]),
+            members=of(past.members or [()] * size, members),
+            traits=of(past.traits, traits(fresh)),
+            known=None,
+        ),
+        latest=replace(version.latest, slices=names),
     )
     if not grown.complete:
-        return watch, [], rows.take([])
-    watch, findings = _freeze(settings, watch, taken.times_ms[-1])
-    return watch, findings, rows.take(range(grown.taken, len(rows)))
+        return version, [], rows.take([])
+    version, findings = _freeze(settings, version, fresh.times_ms[-1])
+    return version, findings, rows.take(range(grown.taken, len(rows)))
 
 
-def _freeze(settings: MonitorSettings, watch: Watch, time_ms: int) -> Found:
-    sample, many = watch.sample, crowds(watch.people)
-    people = [UNKNOWN if who in many else who for who in watch.people]
-    watch = replace(watch, people=people, crowds=many)
-    complete = reference.freeze(watch.names, watch.rows, watch.prints, sample.times_ms, sample.places, watch.traits)
-    known = baseline(settings, watch)
+def _freeze(settings: MonitorSettings, version: VersionState, time_ms: int) -> Step:
+    """Complete the reference, and start the signals that need it."""
+    past, sample, many = version.past, version.gathering.sample, crowds(version.past.people)
+    past = replace(past, people=[UNKNOWN if who in many else who for who in past.people], crowds=many)
+    rows, prints = version.gathering.rows, version.gathering.prints
+    complete = freeze(version.names, rows, prints, sample.times_ms, sample.places, past.traits)
+    past = replace(past, traits=[kept(each, complete.categories) for each in past.traits])
+    version = replace(
+        version, past=past, reference=complete, frozen_ms=time_ms, gathering=Gathering(sample=ReferenceSample())
+    )
+    version, known = started(settings, version), baseline(settings, version)
     frozen = ReferenceFrozen(
-        version=watch.version,
+        version=version.version,
         time_ms=time_ms,
         events=len(complete.rows),
         digest=complete.digest,
-        block=reference.scorer(complete).block,
+        block=scorer(complete).block,
         labelled=known.labelled,
         errors=known.errors,
         limit=known.limit,
         unwatched=complete.swinging,
     )
-    drift = detectors(complete, settings.arl_events).start()
-    flags = safety.start(settings.safety, watch.names, watch.rows, watch.people, sample.times_ms)
-    watch = replace(watch, reference=complete, frozen_ms=time_ms, drift=drift, safety=flags)
-    watch = replace(watch, rows=[], prints=[], traits=[kept(each, complete.categories) for each in watch.traits])
-    watch, left_out = untested.told(settings, replace(watch, sample=Sample()), time_ms)
-    return watch, [frozen, *_wanted(settings, watch, known, time_ms), *left_out]
+    version, left_out = untested.found(settings, version, time_ms)
+    return version, [frozen, *_wanted(settings, version, known, time_ms), *left_out]
 
 
-def _wanted(settings: MonitorSettings, watch: Watch, known: Baseline, time_ms: int) -> list[Finding]:
+def _wanted(settings: MonitorSettings, version: VersionState, known: Baseline, time_ms: int) -> list[Finding]:
     if known.enough:
         return []
     reason = (
         f"{known.labelled} of the reference's {settings.reference_events} events are labelled; "
         f"{settings.min_reference_labels} are needed to prove harm"
     )
-    return [LabelsWanted(version=watch.version, time_ms=time_ms, reason=reason)]
+    return [LabelsWanted(version=version.version, time_ms=time_ms, reason=reason)]
 
 
-def _detect(settings: MonitorSettings, watch: Watch, rows: ScoreRows, *, ends_turn: bool) -> Found:
-    assert watch.reference is not None
-    rows = _of_people(watch, rows)
+def _compare(settings: MonitorSettings, version: VersionState, rows: ScoreRows, *, ends_turn: bool) -> Step:
+    """Compare replies with the reference, and remember them for alarms and labels to come."""
+    assert version.reference is not None
+    rows = _of_people(version.past.crowds, rows)
     prints = [event_print(id) for id in rows.ids]
     values = np.asarray(rows.descriptors, dtype=np.float64)
-    scores = reference.event_scores(reference.scorer(watch.reference), values, prints, rows.times_ms)
-    flags = safety.crossed(watch.safety, values)
-    names, fresh = lately.seen(watch.slices, rows, scores, _chances(watch, rows), traits(rows), flags)
-    watch = replace(watch, slices=names)
-    watch, drifted = _drift(settings, watch, fresh, scores, prints)
-    watch, feared = _estimate(settings, watch, fresh)
-    watch, unsafe = conduct.unsafe(settings, watch, rows, values, fresh, ends_turn=ends_turn)
-    watch, unfair = conduct.unfair(settings, watch, rows)
-    recent = watch.recent | {
-        one: Recent(event.time_ms, event.chance, event.slices, person(client))
+    scores = event_scores(scorer(version.reference), values, prints, rows.times_ms)
+    known, hits = about(settings, version, "estimated_quality"), flags.crossed(version.safety, values)
+    chances = estimated_quality.chances(known, version.estimated_quality, rows.descriptors)
+    names, fresh = examples.recent_events(version.latest.slices, rows, scores, chances, traits(rows), hits)
+    version = replace(version, latest=replace(version.latest, slices=names))
+    version, findings = taken(settings, version, Replies(rows, fresh, prints, values, scores, ends_turn))
+    recent = version.latest.recent | {
+        one: AwaitedEvent(event.time_ms, event.chance, event.slices, person(client))
         for one, event, client in zip(prints, fresh, rows.clients, strict=True)
     }
     for oldest in list(islice(recent, max(0, len(recent) - RECENT_KEPT))):
         del recent[oldest]
-    return replace(watch, recent=recent, lately=lately.kept(watch.lately, fresh)), [*drifted, *feared, *unsafe, *unfair]
+    latest = replace(version.latest, recent=recent, events=examples.kept(version.latest.events, fresh))
+    return replace(version, latest=latest), findings
 
 
-def _of_people(watch: Watch, rows: ScoreRows) -> ScoreRows:
-    """The rows, of nobody known where one stands for many."""
-    if not watch.crowds:
+def _of_people(crowds: Sequence[int], rows: ScoreRows) -> ScoreRows:
+    """Return the rows, of an unknown person where one name stands for many."""
+    if not crowds:
         return rows
-    return replace(rows, clients=[bare(each) if person(each) in watch.crowds else each for each in rows.clients])
-
-
-def _drift(
-    settings: MonitorSettings, watch: Watch, fresh: Sequence[Seen], scores: Floats, prints: Sequence[int]
-) -> Found:
-    assert watch.reference is not None
-    ours = detectors(watch.reference, settings.arl_events)
-    moments, after = _moments(fresh), settings.alarm_clear_events
-    state, turns = ours.follow(watch.drift, scores, prints, [event.traits for event in fresh], moments, after)
-    watch, findings = replace(watch, drift=state), list[Finding]()
-    for turn in turns:
-        if isinstance(turn, Over):
-            watch, found = closed(watch, "drift", moments[turn.step], "quiet")
-        else:
-            shown = lately.kept(watch.lately, fresh[: turn.end + 1])
-            watch, found = opened(watch, alarms.drift(watch, ours, turn, shown))
-        findings += found
-    return watch, findings
-
-
-def _chances(watch: Watch, rows: ScoreRows) -> list[float]:
-    """Each reply's estimated chance of being right; -1 where there is no estimate."""
-    fitted = calibrated(watch)
-    if fitted is None:
-        return [-1.0] * len(rows)
-    column = watch.names.index(CONFIDENCE[-1])
-    confidences = [row[column] for row in rows.descriptors]
-    chances = np.round(calibration.predict(fitted, confidences), 4).tolist()
-    return [chance if known <= 0 else -1.0 for chance, known in zip(chances, confidences, strict=True)]
-
-
-def _estimate(settings: MonitorSettings, watch: Watch, fresh: Sequence[Seen]) -> Found:
-    assert watch.reference is not None
-    known = baseline(settings, watch)
-    if known.limit is None:
-        return withdrawn(settings, watch, "estimated_quality", (fresh[-1].id, fresh[-1].time_ms))
-    losses = np.array([[1.0 - event.chance if event.chance >= 0 else math.nan] for event in fresh])
-    length = reference.scorer(watch.reference).block
-    block, means, firsts, ends = fill(watch.doubt, length, losses.reshape(len(fresh), 1), _moments(fresh))
-    limit = doubter(settings, watch.reference, known.limit)
-    after = steps(settings.alarm_clear_events, length)
-    estimated, turns = limit.follow(watch.estimated, means[:, 0].tolist(), firsts, after)
-    watch, findings = replace(watch, estimated=estimated, doubt=block), list[Finding]()
-    for turn in turns:
-        shown = lately.kept(watch.lately, fresh[: ends[turn.step] + 1])
-        if isinstance(turn, Over):
-            watch, found = closed(watch, "estimated_quality", (shown[-1].id, shown[-1].time_ms), "quiet")
-        else:
-            watch, found = opened(watch, alarms.estimated_quality(limit.arl, watch, known, turn, shown))
-        findings += found
-    return watch, findings
-
-
-def _moments(events: Sequence[Seen]) -> list[Moment]:
-    return [(event.id, event.time_ms) for event in events]
+    return replace(rows, clients=[bare(each) if person(each) in crowds else each for each in rows.clients])

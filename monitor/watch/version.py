@@ -1,34 +1,41 @@
-"""One version under watch: its reference first, then its detectors."""
+"""One version under watch: its reference first, then its signals."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from monitor.describe.descriptors import CONFIDENCE
 from monitor.describe.traits import Traits
-from monitor.detectors import risk
-from monitor.detectors.blocks import Block
-from monitor.detectors.risk import Risk
-from monitor.explain.examples import Seen, Told
+from monitor.explain.alarm import log10
+from monitor.explain.examples import LabelledEvent, RecentEvent
 from monitor.explain.slices import Member
 from monitor.findings import Kind
-from monitor.reference.dependence import Known, Open, known_of
-from monitor.reference.derived import derived
-from monitor.reference.frozen import Reference, scorer
-from monitor.reference.sample import Sample
+from monitor.reference.dependence import LabelledLosses, known_of
+from monitor.reference.frozen import Reference
+from monitor.reference.sample import ReferenceSample
 from monitor.settings import MonitorSettings
-from monitor.signals import burn_rate, calibration, drift, fairness, safety
+from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
+from monitor.signals.interface import UNLABELLED, WRONG, About, Baseline, Signal
 from monitor.watch.bursts import Bursts
 
-UNLABELLED, WRONG, RIGHT = -1, 0, 1
-LEAST_EVIDENCE = -6.0
+# In the order in which they take rows. A version has a field for each, of this name.
+SIGNALS: Mapping[Kind, Signal] = {
+    "errors": burn_rate,
+    "latency": burn_rate,
+    "drift": drift,
+    "estimated_quality": estimated_quality,
+    "safety": safety,
+    "fairness": fairness,
+    "quality": quality,
+}
+PROMISED: tuple[Kind, ...] = ("errors", "latency")  # to clients: watched without a reference, and never accepted away
 
 
 class Label(msgspec.Struct, frozen=True):
-    """Somebody's word on one event."""
+    """A verdict on one event."""
 
     version: str
     event_id: str
@@ -38,7 +45,7 @@ class Label(msgspec.Struct, frozen=True):
     turn: int = 0  # in which the log took it
 
 
-class Recent(msgspec.Struct, frozen=True, array_like=True):
+class AwaitedEvent(msgspec.Struct, frozen=True, array_like=True):
     """A served event whose label may still come; `chance` of being right is -1 where nothing was estimated."""
 
     time_ms: int
@@ -47,7 +54,7 @@ class Recent(msgspec.Struct, frozen=True, array_like=True):
     person: int = 0  # who asked (`monitor.describe.people`)
 
 
-class Raised(msgspec.Struct, frozen=True):
+class UnresolvedAlarm(msgspec.Struct, frozen=True):
     """An alarm that was raised and not cleared."""
 
     time_ms: int
@@ -56,165 +63,140 @@ class Raised(msgspec.Struct, frozen=True):
     key: str = ""  # the alarm's
     kind: Kind = "quality"
     about: str = ""
-    harm: float = 0.0  # as the alarm said
+    harm: float = 0.0  # as the alarm has it
 
 
-class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything remembered of one version; JSON through msgspec, bounded."""
+class Gathering(msgspec.Struct, frozen=True):
+    """The reference while it grows."""
+
+    rows: list[list[float]] = []
+    prints: list[int] = []
+    sample: ReferenceSample = ReferenceSample()
+
+
+class Past(msgspec.Struct, frozen=True):
+    """Who asked for the reference's events, what they were, and what labels say of them."""
+
+    labels: list[int] = []  # of the reference's events, in their order
+    turns: list[int] = []  # in which these labels came
+    people: list[int] = []  # who asked
+    crowds: list[int] = []  # who is no person but stands for many (`monitor.describe.people.crowds`)
+    members: list[Member] = []  # their slices
+    traits: list[Traits] = []  # and their categories
+    adopted: list[int] = []  # later labels that had to serve as baseline
+    adopted_steps: list[int] = []  # equal for those that are one step
+    known: LabelledLosses | None = None  # what the labels and the adopted ones say
+
+
+class LabelQueue(msgspec.Struct, frozen=True):
+    """Labels that are not tested yet, and the events that need no further label."""
+
+    waiting: list[Label] = []  # labels that came before there was a baseline, or with a file that is not over
+    file_turn: int = 0  # the turn of the last label of a file; 0 where none is coming
+    labelled: list[int] = []  # events whose label was tested, newest last
+    asked: list[int] = []  # events chosen for a label, newest last: no fair sample
+    repeats: list[int] = []  # events that only repeated their sender's message
+
+
+class Latest(msgspec.Struct, frozen=True):
+    """The last events and labels: what alarms show, and what labels may still come for."""
+
+    recent: dict[int, AwaitedEvent] = {}
+    slices: list[str] = []  # by name, in the order in which they came
+    events: list[RecentEvent] = msgspec.field(name="lately", default_factory=list)
+    tested: list[LabelledEvent] = msgspec.field(name="told", default_factory=list)
+
+
+class Alarms(msgspec.Struct, frozen=True):
+    """The open alarms, what cannot be tested, and the evidence of each signal."""
+
+    untested: list[str] = []  # of which it was found that the reference leaves no room to test it
+    raised: dict[str, UnresolvedAlarm] = {}  # by what they are about: `monitor.watch.open_alarms.place`
+    evidence: dict[Kind, float] = {}
+
+
+class VersionState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is remembered of one version, bounded. `monitor.watch.record` has it as JSON."""
 
     version: str
     names: list[str]
     seen_ms: int = 0
-    bursts: Bursts = Bursts()
-    rows: list[list[float]] = []  # the reference while it grows
-    prints: list[int] = []
-    labels: list[int] = []  # of the reference's events, in their order
-    turns: list[int] = []  # in which these labels came
-    people: list[int] = []  # who asked for the reference's events
-    crowds: list[int] = []  # who is no person but stands for many (`monitor.describe.people.crowds`)
-    members: list[Member] = []  # their slices
-    traits: list[Traits] = []  # and their categories
-    sample: Sample = Sample()
-    reference: Reference | None = None
     frozen_ms: int = 0
     accepted_ms: int = 0  # up to which replies came before an operator accepted what is normal now
-    adopted: list[int] = []  # later labels that had to serve as baseline
-    adopted_steps: list[int] = []  # equal for those that are one step
-    known: Known | None = None  # what the labels of the reference say, and the adopted ones
-    waiting: list[Label] = []  # labels that came before there was a baseline, or with a file that is not over
-    file_turn: int = 0  # in which a file of labels told of the reference last; 0 where none is coming
-    labelled: list[int] = []  # events whose label was tested, newest last
-    repeats: list[int] = []  # events that only repeated their sender's message
-    recent: dict[int, Recent] = {}
-    slices: list[str] = []  # by name, in the order in which they came
-    lately: list[Seen] = []
-    told: list[Told] = []
-    asked: list[int] = []  # events chosen for a label, newest last: no fair sample
-    drift: drift.State = drift.State()
-    quality: risk.State = risk.State()
-    unfinished: Open = Open()  # tested labels since the last full block
-    estimated: risk.State = risk.State()
-    doubt: Block = Block()  # estimated losses of the unfinished block
-    trust: calibration.Trust = calibration.Trust()
-    safety: safety.State = safety.State()
-    fairness: fairness.State = fairness.State()
+    bursts: Bursts = Bursts()
+    gathering: Gathering = Gathering()
+    reference: Reference | None = None
+    past: Past = Past()
+    queue: LabelQueue = LabelQueue()
+    latest: Latest = Latest()
+    alarms: Alarms = Alarms()
     errors: burn_rate.State = burn_rate.State()
     latency: burn_rate.State = burn_rate.State()
-    untested: list[str] = []  # of which it was said that the reference leaves no room to test it
-    raised: dict[str, Raised] = {}  # by what they are about: `place`
-    evidence: dict[Kind, float] = {}
+    drift: drift.State = drift.State()
+    estimated_quality: estimated_quality.State = estimated_quality.State()
+    safety: safety.State = safety.State()
+    fairness: fairness.State = fairness.State()
+    quality: quality.State = quality.State()
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """Labels of the reference."""
-
-    labelled: int
-    errors: int
-    limit: float | None  # of the error rate; None while too few are labelled, and where it leaves no room for harm
-    block: int = 1  # steps that are judged as one, because they depend on each other
-    inflation: float = 1.0  # of sums of them, by what dependence that leaves
-    enough: bool = True  # labels to say anything
+def about(settings: MonitorSettings, version: VersionState, kind: Kind) -> About:
+    """Return what the signal of this kind may know of the version."""
+    return About(kind, *_facts(settings, version))
 
 
-def baseline(settings: MonitorSettings, watch: Watch) -> Baseline:
-    """What the reference's labels say, and the error rate that is still accepted."""
-    known = watch.known or measured(watch)
-    labelled, errors = known.labelled, known.errors
-    if labelled < settings.min_reference_labels:
-        return Baseline(labelled, errors, None, enough=False)
-    bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, settings.baseline_confidence)
-    limit = bound + settings.tolerance
-    return Baseline(labelled, errors, limit if risk.testable(limit) else None, known.block, known.inflation)
+def each_about(settings: MonitorSettings, version: VersionState) -> Iterator[tuple[Kind, Signal, About]]:
+    """Yield each signal, and what it may know of the version as it is now."""
+    facts = _facts(settings, version)
+    for kind, signal in SIGNALS.items():
+        yield kind, signal, About(kind, *facts)
 
 
-def measured(watch: Watch) -> Known:
-    """What the labels of the reference say, and the adopted ones, in the order of their replies."""
-    places = [i for i, label in enumerate(watch.labels) if label != UNLABELLED]
-    people, turns = watch.people or [0] * len(watch.labels), watch.turns or [0] * len(watch.labels)
-    steps = [(people[i] or -1 - i, turns[i]) for i in places]
-    adopted = watch.adopted_steps or range(len(watch.adopted))
-    losses = [float(label == WRONG) for label in (*(watch.labels[i] for i in places), *watch.adopted)]
-    return known_of(losses, [*steps, *((step, -1) for step in adopted)])
+def _facts(settings: MonitorSettings, version: VersionState) -> tuple[Any, ...]:
+    """Return the fields of `About` after the kind; worked out once for all signals, because they are asked often."""
+    past, latest = version.past, version.latest
+    return (
+        version.version,
+        version.names,
+        latest.slices,
+        version.reference,
+        past.people,
+        past.members,
+        past.traits,
+        past.labels,
+        baseline(settings, version) if version.reference is not None else Baseline(),
+        latest.events,
+        latest.tested,
+        version.queue.labelled,
+    )
 
 
-def tester(settings: MonitorSettings, known: Baseline) -> Risk:
-    """Tests labels, in blocks of as many steps as the reference asks for."""
-    assert known.limit is not None
-    return Risk(known.limit, settings.label_arl / known.block, inflation=known.inflation)
+def started(settings: MonitorSettings, version: VersionState) -> VersionState:
+    """Return the version with the signals started that need the reference, which is complete now."""
+    signals = [each for each in each_about(settings, version) if each[0] not in PROMISED]
+    return replace(version, **{kind: signal.start(settings, known) for kind, signal, known in signals})
 
 
-def calibrated(watch: Watch) -> calibration.Calibration | None:
-    """Confidence turned into a chance of being right; None without labels or confidences, or after it failed."""
-    if watch.reference is None or watch.trust.lost or CONFIDENCE[-1] not in watch.names:
-        return None
-    return _fitted(watch.reference, tuple(watch.labels))
-
-
-@derived()
-def _fitted(reference: Reference, labels: tuple[int, ...]) -> calibration.Calibration | None:
-    """Asked with each batch, and answered once for each label that comes."""
-    column = reference.names.index(CONFIDENCE[-1])
-    known = [
-        (row[column], label == RIGHT)
-        for row, label in zip(reference.rows, labels, strict=True)
-        if label != UNLABELLED and row[column] <= 0
-    ]
-    return calibration.fit([one for one, _ in known], [right for _, right in known])
-
-
-def with_evidence(settings: MonitorSettings, watch: Watch) -> Watch:
-    """The watch with each detector's log10 of statistic over threshold brought up to date."""
-    if watch.reference is not None and watch.known is None:
-        watch = msgspec.structs.replace(watch, known=measured(watch))
-    block = watch.known.block if watch.known else 1
-    ratios: dict[Kind, float] = {
-        "quality": risk.statistic(watch.quality) * block / settings.label_arl,
-        "estimated_quality": _feared(settings, watch),
-        "drift": _moved(settings, watch),
-        "errors": burn_rate.burning(error_budget(settings), watch.errors),
-        "latency": burn_rate.burning(latency_budget(settings), watch.latency),
-        "fairness": fairness.evidence(settings.fairness, watch.fairness),
-        "safety": safety.evidence(settings.safety, watch.safety),
+def with_evidence(settings: MonitorSettings, version: VersionState) -> VersionState:
+    """Return the version with the evidence of each signal brought up to date: log10 of statistic over threshold."""
+    if version.reference is not None and version.past.known is None:
+        version = replace(version, past=replace(version.past, known=measured(version.past)))
+    found = {
+        kind: log10(signal.evidence(settings, known, getattr(version, kind)))
+        for kind, signal, known in each_about(settings, version)
     }
-    return msgspec.structs.replace(watch, evidence={kind: log10(ratio) for kind, ratio in ratios.items()})
+    return replace(version, alarms=replace(version.alarms, evidence=found))
 
 
-def doubter(settings: MonitorSettings, reference: Reference, limit: float) -> Risk:
-    """Tests estimated losses, in the blocks in which events are judged: neighbours that depend on each other are about
-    as sure as each other."""
-    ready = scorer(reference)
-    left = float(ready.inflation[reference.names.index(CONFIDENCE[-1])]) if CONFIDENCE[-1] in reference.names else 1.0
-    return Risk(limit, _doubt_arl(settings, reference), inflation=left)
+def baseline(settings: MonitorSettings, version: VersionState) -> Baseline:
+    """Return what the reference's labels say, and the error rate that is still accepted."""
+    return quality.baseline(settings, version.past.known or measured(version.past))
 
 
-def _doubt_arl(settings: MonitorSettings, reference: Reference) -> float:
-    """Steps are blocks: the events asked for between false alarms hold fewer of them."""
-    return settings.arl_events / scorer(reference).block
-
-
-def _feared(settings: MonitorSettings, watch: Watch) -> float:
-    if watch.reference is None:
-        return 0.0
-    return risk.statistic(watch.estimated) / _doubt_arl(settings, watch.reference)
-
-
-def _moved(settings: MonitorSettings, watch: Watch) -> float:
-    if watch.reference is None:
-        return 0.0
-    return drift.detectors(watch.reference, settings.arl_events).evidence(watch.drift)
-
-
-def log10(ratio: float) -> float:
-    """Of a statistic over its threshold, not below `LEAST_EVIDENCE`, to 4 decimals."""
-    return round(max(math.log10(ratio), LEAST_EVIDENCE), 4) if ratio > 0 else LEAST_EVIDENCE
-
-
-def error_budget(settings: MonitorSettings) -> burn_rate.Budget:
-    """For requests that the server failed."""
-    return burn_rate.Budget(settings.slo.error_budget, settings.slo.burn_windows, settings.slo.min_bad)
-
-
-def latency_budget(settings: MonitorSettings) -> burn_rate.Budget:
-    """For answers slower than promised."""
-    return burn_rate.Budget(settings.slo.latency_budget, settings.slo.burn_windows, settings.slo.min_bad)
+def measured(past: Past) -> LabelledLosses:
+    """Return what the labels of the reference say, and the adopted ones, in the order of their replies."""
+    places = [i for i, label in enumerate(past.labels) if label != UNLABELLED]
+    people, turns = past.people or [0] * len(past.labels), past.turns or [0] * len(past.labels)
+    steps = [(people[i] or -1 - i, turns[i]) for i in places]
+    adopted = past.adopted_steps or range(len(past.adopted))
+    losses = [float(label == WRONG) for label in (*(past.labels[i] for i in places), *past.adopted)]
+    return known_of(losses, [*steps, *((step, -1) for step in adopted)])

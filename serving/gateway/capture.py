@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from monitor.characters import blank
-from monitor.describe.pii import Doubts
+from monitor.describe.pii import Suspicions
 from serving import metrics
 from serving.gateway.excerpt import excerpts, fits
 from serving.gateway.masking import Masker
@@ -189,7 +189,7 @@ def inference_served(
 ) -> InferenceServed:
     """Return the event, private data masked, with `chars` characters of question and answer at most."""
     asked, answer = exchange.asked, exchange.answer
-    text, messages, mask = answer.text, asked.messages(), partial(masker, doubts=Doubts())
+    text, messages, mask = answer.text, asked.messages(), partial(masker, doubts=Suspicions())
     whole = len(text) <= chars and fits([message.content for message in messages], chars)
     return InferenceServed(
         id=exchange.event_id,

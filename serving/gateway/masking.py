@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitor.describe.pii import PATTERNS, PLACEHOLDERS, Doubts, Sketch, seen
+from monitor.describe.pii import PATTERNS, PLACEHOLDERS, Sketch, Suspicions, seen
 
 
 class Masker:
@@ -22,7 +22,7 @@ class Masker:
             raise KeyError(f"mask: {', '.join(sorted(strange))}; expected kinds among {', '.join(PATTERNS)}")
         self._patterns = [(PLACEHOLDERS[kind], pattern) for kind, pattern in PATTERNS.items() if kind in wanted]
 
-    def __call__(self, text: str, doubts: Doubts | None = None) -> str:
+    def __call__(self, text: str, doubts: Suspicions | None = None) -> str:
         """Return the text masked. `doubts`: those that the texts of one event share, so that many texts take no longer
         than one."""
         text = seen(text)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from monitor.describe.descriptors import Describer, Reply
+from monitor.describe.descriptors import Describer, ReplyText
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from streams import codec
@@ -198,9 +198,9 @@ def _outgoing(scores: ScoreBatch) -> Outgoing:
     return outgoing(SCORES, scores, id=id, time_ms=max(scores.rows.times_ms))
 
 
-def reply(event: InferenceServed) -> Reply:
+def reply(event: InferenceServed) -> ReplyText:
     """Return the part of an event that the descriptors read."""
-    return Reply(
+    return ReplyText(
         lake.question(event.input_messages),
         event.output,
         event.input_tokens,

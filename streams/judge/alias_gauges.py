@@ -10,10 +10,10 @@ from typing import get_args
 from prometheus_client import Gauge
 
 from monitor.findings import Kind
-from monitor.judge import Progress, progress
+from monitor.judge import VersionProgress, progress
 from monitor.missing_labels import labels_wanted
 from monitor.settings import MonitorSettings
-from monitor.watch.version import Raised
+from monitor.watch.version import UnresolvedAlarm
 from streams import metrics
 from streams.events import WindowClosed
 from streams.judge.memory import JudgeRecord
@@ -76,9 +76,9 @@ class AliasGauges:
         self.gaps.pop(at, None)
         self.subjects.pop(at, None)
 
-    def _alarms(self, at: AliasVersion, state: Progress) -> None:
+    def _alarms(self, at: AliasVersion, state: VersionProgress) -> None:
         """Each by its subject: an open alarm must not hide the next one."""
-        raised: dict[Subject, Raised] = {(each.kind, each.about): each for each in state.raised.values()}
+        raised: dict[Subject, UnresolvedAlarm] = {(each.kind, each.about): each for each in state.raised.values()}
         known = self.subjects.setdefault(at, {(kind, "") for kind in get_args(Kind)})
         known.update(raised)
         for kind, about in known:
@@ -117,7 +117,7 @@ class AliasGauges:
                     metric.remove_by_labels({"alias": memory.alias, "version": version})
 
 
-def _show_progress(alias: str, version: str, state: Progress) -> None:
+def _show_progress(alias: str, version: str, state: VersionProgress) -> None:
     metrics.REFERENCE_EVENTS.labels(alias, version).set(state.reference_events)
     for detector, log10 in state.evidence.items():
         metrics.EVIDENCE.labels(alias, version, detector).set(10.0**log10)

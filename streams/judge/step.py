@@ -14,10 +14,11 @@ from typing import Any, Literal
 from msgspec.structs import asdict, replace
 
 from monitor import judge, policy
-from monitor.findings import Alarm, AlarmCleared, Finding, LabelsWanted, NotTested, ReferenceFrozen, Window
-from monitor.operator_answer import Answer
-from monitor.policy import AskRetraining, Decision, Observation
+from monitor.findings import Alarm, AlarmEnd, Finding, LabelsWanted, NotTested, ReferenceFrozen, Window
+from monitor.operator_answer import OperatorAnswer
+from monitor.policy import AskRetraining, Decision, PolicyObservation
 from monitor.settings import MonitorSettings, PolicySettings
+from monitor.watch.version import PROMISED
 from streams import codec, events, ledger
 from streams.events import (
     AlarmAnswered,
@@ -42,7 +43,7 @@ RESULTS: dict[RetrainStatus, policy.Status] = {
     RetrainStatus.INCONCLUSIVE: "inconclusive",
     RetrainStatus.FAILED: "failed",
 }
-NOT_REPORTED = (AlarmKind.LATENCY, AlarmKind.ERRORS)  # their cause is not in what clients ask
+REPORTED = tuple(kind for kind in AlarmKind if kind.value not in PROMISED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def step(
     judged = _judge(rules, memory, event, position)
     after, findings = judged.after, judged.findings
     alarms = [_alarm(rules, memory.alias, each) for each in findings if isinstance(each, Alarm)]
-    cleared = [_cleared(memory.alias, each) for each in findings if isinstance(each, AlarmCleared)]
+    cleared = [_cleared(memory.alias, each) for each in findings if isinstance(each, AlarmEnd)]
     observation = _observe(after, alarms, cleared, event, position, paused)
     decided, decisions = policy.decide(rules.policy, memory.policy, observation)
     effects = Effects(
@@ -133,7 +134,7 @@ class _Judged:
 
     after: judge.AliasState
     findings: list[Finding]
-    given: judge.Batch | Answer | None
+    given: judge.Batch | OperatorAnswer | None
 
 
 def _judge(rules: Rules, memory: JudgeRecord, event: JudgeInput, position: LogPosition) -> _Judged:
@@ -172,12 +173,12 @@ def _observe(
     event: JudgeInput,
     position: LogPosition,
     paused: bool,
-) -> Observation:
+) -> PolicyObservation:
     result = None
     if isinstance(event, RetrainReported) and event.status in RESULTS:
         result = policy.Result(request_id=event.request_id, status=RESULTS[event.status])
     raised = [
-        policy.Raised(
+        policy.NewAlarm(
             alarm_id=each.id,
             kind=each.kind.value,
             version=each.version,
@@ -186,7 +187,7 @@ def _observe(
         )
         for each in alarms
     ]
-    return Observation(
+    return PolicyObservation(
         champion=state.champion,
         time_ms=position.time_ms,
         alarms=raised,
@@ -206,7 +207,7 @@ def _recorded(
 ) -> list[DecisionRecorded]:
     """An operator's answer is recorded whatever it led to."""
     summary = "; ".join(each.summary for each in found)
-    answer = judged.given if isinstance(judged.given, Answer) else None
+    answer = judged.given if isinstance(judged.given, OperatorAnswer) else None
     if not found and answer is None:
         return []
     return [
@@ -229,13 +230,17 @@ def _recorded(
     ]
 
 
-def _by(answer: Answer, summary: str) -> str:
+def _by(answer: OperatorAnswer, summary: str) -> str:
     effect = summary or f"{answer.version}: no alarm was open"
     return f"{answer.by}: {answer.verb}: {effect}" + (f" ({answer.reason})" if answer.reason else "")
 
 
 def _decided(
-    rules: Rules, memory: JudgeRecord, observation: Observation, decisions: Sequence[Decision], position: LogPosition
+    rules: Rules,
+    memory: JudgeRecord,
+    observation: PolicyObservation,
+    decisions: Sequence[Decision],
+    position: LogPosition,
 ) -> list[DecisionRecorded]:
     if not decisions:
         return []
@@ -258,11 +263,11 @@ def _decided(
 def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
     id, kind = codec.alarm_id(alias, found.key), AlarmKind(found.kind)
     named = {"id": id, "alias": alias, "kind": kind, "severity": Severity(found.severity)}
-    report = str(rules.reports / f"{id}.html") if kind not in NOT_REPORTED else None
+    report = str(rules.reports / f"{id}.html") if kind in REPORTED else None
     return AlarmRaised(**_fields(AlarmRaised, found) | named, report=report)
 
 
-def _cleared(alias: str, found: AlarmCleared) -> events.AlarmCleared:
+def _cleared(alias: str, found: AlarmEnd) -> events.AlarmCleared:
     alarm_id = codec.alarm_id(alias, found.alarm)
     id = codec.deterministic_id("alarm over", alarm_id)
     named = {"id": id, "alias": alias, "kind": AlarmKind(found.kind), "alarm_id": alarm_id}

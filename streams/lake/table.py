@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from monitor.describe.descriptors import Reply
+from monitor.describe.descriptors import ReplyText
 from streams.events import Event, Message
 from streams.topics import Topic
 
@@ -159,11 +159,11 @@ def events(kind: type[E], table: pa.Table) -> list[E]:
     return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
 
 
-def replies(table: pa.Table) -> list[Reply]:
+def replies(table: pa.Table) -> list[ReplyText]:
     """Return the part of served rows that the descriptors read."""
     columns = ("input_messages", "output", "input_tokens", "output_tokens", "logprob_mean", "logprob_min")
     values = [table.column(name).to_pylist() for name in columns]
-    return [Reply(question(_messages.decode(row[0])), *row[1:]) for row in zip(*values, strict=True)]
+    return [ReplyText(question(_messages.decode(row[0])), *row[1:]) for row in zip(*values, strict=True)]
 
 
 def question(messages: Sequence[Message]) -> str:

@@ -6,11 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from monitor.budget import Part, Stream, Traffic, days_between, smallest_drift, smallest_rate, smallest_shift, split
+from monitor.budget import (
+    AliasTraffic,
+    BudgetPart,
+    EventStream,
+    days_between,
+    smallest_drift,
+    smallest_rate,
+    smallest_shift,
+    split,
+)
 from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.risk import Risk
 
-TRAFFIC = Traffic(events=20_000, labels=300, aliases=4, tags=2)
+TRAFFIC = AliasTraffic(events=20_000, labels=300, aliases=4, tags=2)
 
 
 def test_the_parts_add_up_to_what_was_asked() -> None:
@@ -20,15 +29,15 @@ def test_the_parts_add_up_to_what_was_asked() -> None:
 
 
 def test_a_detector_that_never_steps_costs_nothing() -> None:
-    quiet = Traffic(events=0, labels=0)
-    assert days_between([Part("drift", 1.0, 0.0, 100)], traffic=quiet) == math.inf
+    quiet = AliasTraffic(events=0, labels=0)
+    assert days_between([BudgetPart("drift", 1.0, 0.0, 100)], traffic=quiet) == math.inf
 
 
 def test_what_cannot_be_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"Traffic\.events is -1, expected"):
-        Traffic(events=-1, labels=0)
+        AliasTraffic(events=-1, labels=0)
     with pytest.raises(ValueError, match=r"Traffic\.aliases is 0, expected"):
-        Traffic(events=1, labels=0, aliases=0)
+        AliasTraffic(events=1, labels=0, aliases=0)
     with pytest.raises(ValueError, match=r"days is 0, expected"):
         split(0, TRAFFIC)
     with pytest.raises(ValueError, match=r"shares are .*expected positive ones that add up to 1"):
@@ -39,7 +48,7 @@ def test_what_cannot_be_is_refused_by_name() -> None:
 def test_one_budget_holds_however_the_streams_depend(common: float) -> None:
     """Six aliases, 100 runs of a tenth of the days asked for: 9.5 would stop if the budget were just used up."""
     count, days, events = 6, 10.0, 100.0
-    (part,) = split(days, Traffic(events=events, labels=0, aliases=count), {"drift": 1.0})
+    (part,) = split(days, AliasTraffic(events=events, labels=0, aliases=count), {"drift": 1.0})
     detector, rng, horizon = LocationSpread(part.arl, 0.0, ("x",)), np.random.default_rng(3), int(days * events / 10)
     stopped = 0
     for _ in range(100):
@@ -64,7 +73,7 @@ def test_the_smallest_shift_is_found_in_about_the_time() -> None:
 
 
 def test_what_the_plan_tells_of_dependence_and_rhythm_is_what_is_found() -> None:
-    calm = Stream(descriptors=15, reference=2_000)
+    calm = EventStream(descriptors=15, reference=2_000)
     found = [
         smallest_drift(10_000, 300, each)
         for each in (calm, replace(calm, waves=3), replace(calm, autocorrelation=0.4), replace(calm, reference=300))

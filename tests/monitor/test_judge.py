@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from monitor.describe.descriptors import MISSING, NAMES
 from monitor.findings import SEVERITIES, LabelsWanted, ReferenceFrozen, Window
-from monitor.judge import AliasState, Batch, answer, fresh_labels, known_baseline, progress, start, update
-from monitor.operator_answer import Answer
+from monitor.judge import AliasState, Batch, answer, fresh_labels, start, update
+from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
+from tests.monitor.support.standing import known_baseline, progress
 from tests.monitor.support.world import VERSION, World, make
 
 
@@ -99,7 +100,7 @@ def test_an_alarm_is_raised_once_and_labels_go_on_counting() -> None:
     world.label(world.serve(200), 0.3)
     assert len(world.alarms("quality")) == 1
     assert fresh_labels(world.state, VERSION) == before + 200
-    said = Answer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms)
+    said = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms)
     world.state, _ = answer(world.settings, world.state, said)
     assert fresh_labels(world.state, VERSION) == 0
     world.label(world.serve(100), 0.3)

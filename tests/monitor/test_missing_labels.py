@@ -9,7 +9,7 @@ from msgspec.structs import replace as changed
 from monitor.describe.fingerprint import event_print
 from monitor.judge import fresh_labels
 from monitor.missing_labels import labels_wanted
-from monitor.policy import Case, PolicyState
+from monitor.policy import HarmCase, PolicyState
 from monitor.settings import MonitorSettings
 from tests.monitor.support.world import VERSION, World
 
@@ -48,7 +48,7 @@ def test_a_case_wants_what_its_retraining_lacks_and_nothing_while_it_runs() -> N
     world = World(SETTINGS)
     world.label(world.serve(250)[:200], 0.95)
     world.label(world.serve(100), 0.1)
-    case = Case(alarm_id="a", version=VERSION, onset_ms=0, labels_wanted=500)
+    case = HarmCase(alarm_id="a", version=VERSION, onset_ms=0, labels_wanted=500)
     lacking = 500 - fresh_labels(world.state, VERSION)
     assert 300 < lacking < 500
     assert labels_wanted(SETTINGS, world.state, PolicyState(case=case)) == lacking

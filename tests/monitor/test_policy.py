@@ -12,9 +12,9 @@ from monitor.policy import (
     AskLabels,
     AskRetraining,
     Decision,
-    Observation,
+    NewAlarm,
+    PolicyObservation,
     PolicyState,
-    Raised,
     Result,
     Status,
     decide,
@@ -45,11 +45,11 @@ class Desk:
         number: int = 1,
     ) -> list[Decision]:
         self.now_ms += after_ms
-        seen = Observation(
+        seen = PolicyObservation(
             champion=champion,
             time_ms=self.now_ms,
             alarms=[
-                Raised(alarm_id=f"{kind}-{number}", kind=kind, version="v1", onset_ms=5 * number) for kind in kinds
+                NewAlarm(alarm_id=f"{kind}-{number}", kind=kind, version="v1", onset_ms=5 * number) for kind in kinds
             ],
             cleared=[cleared] if cleared else [],
             fresh_labels=fresh,
@@ -254,12 +254,12 @@ def test_an_alarm_that_is_over_as_soon_as_it_is_raised_opens_no_case() -> None:
 
 
 observations = st.builds(
-    Observation,
+    PolicyObservation,
     champion=st.sampled_from(["", "v1", "v2"]),
     time_ms=st.integers(0, 3 * DAY_MS),
     alarms=st.lists(
         st.builds(
-            Raised,
+            NewAlarm,
             alarm_id=st.sampled_from(["a", "b"]),
             kind=st.sampled_from(["quality", "drift", "errors"]),
             version=st.sampled_from(["v1", "v2"]),
@@ -279,7 +279,7 @@ observations = st.builds(
 
 
 @given(st.lists(observations, max_size=25))
-def test_invariants_of_any_story(story: list[Observation]) -> None:
+def test_invariants_of_any_story(story: list[PolicyObservation]) -> None:
     state, seen = PolicyState(), set()
     for observation in sorted(story, key=lambda each: each.time_ms):
         running = state.case.request_id if state.case else ""

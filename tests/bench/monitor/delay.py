@@ -16,7 +16,7 @@ from river.drift import ADWIN, PageHinkley
 
 from tests.bench.monitor import rivals
 from tests.bench.monitor.rivals import FastKswin
-from tests.bench.monitor.runs import Change, Lengths, Watched, run_lengths
+from tests.bench.monitor.runs import Lengths, RunChange, Watched, run_lengths
 from tests.bench.monitor.worlds import DEPENDENT, GAUSSIAN, Floats, Make
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
@@ -62,7 +62,7 @@ def measured(quick: bool) -> list[Figure]:
 
 
 def _delay(make: Make, shift: float, runs: int) -> float:
-    change = Change(HEALTHY, shift)
+    change = RunChange(HEALTHY, shift)
     found = run_lengths(make, Watched(ARL, REFERENCE), runs=runs, horizon=HEALTHY + AFTER, change=change, seed=6)
     return found.after(HEALTHY).mean
 
@@ -118,7 +118,7 @@ def _kswin(values: Floats, mean: float) -> Peer:
 def _peer_delays(peer: Peer, make: Make, runs: int) -> Delays:
     watched, horizon = Watched(ARL, REFERENCE), HEALTHY + AFTER
     values = rivals.streams(make, watched, runs=runs, of=runs, horizon=horizon, seed=6)
-    found = {shift: peer.detect(rivals.moved(values, Change(HEALTHY, shift))) for shift in SHIFTS}
+    found = {shift: peer.detect(rivals.moved(values, RunChange(HEALTHY, shift))) for shift in SHIFTS}
     return {shift: each.after(HEALTHY).mean for shift, each in found.items()}
 
 

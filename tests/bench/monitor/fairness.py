@@ -13,9 +13,11 @@ from statistics import mean, median
 
 import numpy as np
 
-from monitor.signals.fairness import Fairness, Outcomes, State, Unfair, rearmed, update
+from monitor.settings import Fairness
+from monitor.signals.comparison import GroupHarm, Outcomes, State, about, restarted
 from monitor.signals.gaps import report
 from tests.bench.tools.figures import Figure, tell
+from tests.monitor.support.plain import compared
 
 OUT = Path("var/bench/fairness.json")
 RATE = 0.1
@@ -54,18 +56,18 @@ def between(settings: Fairness, world: World, *, events: int, seed: int) -> tupl
     """Pairs and false alarms of one long stream; each alarm is taken back at once."""
     state, alarms = State(), 0
     for first in range(0, events, CALLED):
-        state, found = update(settings, state, "quality", world.events(seed, first, CALLED))
+        state, found = compared(settings, state, "quality", world.events(seed, first, CALLED))
         alarms += len(found)
         for each in found:
-            state = rearmed(state, "quality", each.key, each.value)
+            state = restarted(state, about("quality", each.key, each.value))
     return pairs(state), alarms
 
 
-def first_alarm(settings: Fairness, world: World, *, seed: int, most: int) -> tuple[int, Unfair | None]:
+def first_alarm(settings: Fairness, world: World, *, seed: int, most: int) -> tuple[int, GroupHarm | None]:
     """Events until the first alarm, `most` where there is none."""
     state = State()
     for first in range(0, most, CALLED):
-        state, found = update(settings, state, "quality", world.events(seed, first, CALLED))
+        state, found = compared(settings, state, "quality", world.events(seed, first, CALLED))
         if found:
             return int(found[0].last[0][1:]) + 1, found[0]
     return most, None
@@ -73,13 +75,13 @@ def first_alarm(settings: Fairness, world: World, *, seed: int, most: int) -> tu
 
 def delay(settings: Fairness, world: World, *, seed: int, most: int = 30_000) -> tuple[int, int] | None:
     """Events and pairs of the small group from where its gap opens to the alarm; None where an alarm came before."""
-    state, found = update(settings, State(), "quality", replace(world, gap=0.0).events(seed, 0, HEALTHY))
+    state, found = compared(settings, State(), "quality", replace(world, gap=0.0).events(seed, 0, HEALTHY))
     before, size = _small(state), CALLED
     for first in range(HEALTHY, most, size):
         if found:
             break
         seen = world.events(seed, first, size)
-        state, found = update(settings, state, "quality", seen)
+        state, found = compared(settings, state, "quality", seen)
     mine = [each for each in found if each.value == "small"]
     if not mine or int(mine[0].last[0][1:]) < HEALTHY:
         return None
@@ -126,7 +128,7 @@ def intervals(runs: int = 200, alpha: float = 0.1) -> Figure:
     for seed in range(runs):
         state, out = State(), False
         for first in range(0, 2_000, CALLED):
-            state, _ = update(settings, state, "quality", world.events(seed, first, CALLED))
+            state, _ = compared(settings, state, "quality", world.events(seed, first, CALLED))
             gaps = [each for each in report(settings, state) if each.value == "small"]
             out |= any(not each.low <= world.gap <= each.high for each in gaps)
         missed += out

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.random import Generator
 
 from monitor.detectors.risk import Risk
-from monitor.reference.dependence import Known, known_of
+from monitor.reference.dependence import LabelledLosses, known_of
 from monitor.settings import MonitorSettings
-from monitor.watch.version import Watch, baseline, tester
+from monitor.signals.quality import baseline, tester
 from tests.bench.monitor.worlds import Floats
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
-from tests.monitor.support.world import VERSION, make
+from tests.monitor.support.world import make
 
 EPISODES = (1, 5, 10, 20)
 MEAN, BAD, CALM = 0.08, 0.8, 0.02  # error rates: of all labels, in an episode, outside of one
@@ -101,18 +101,18 @@ def delay(later: float, rng: Generator, *, plain: bool) -> int:
     known, healthy = _known(draw(Labelled().reference)), draw(HEALTHY)
     worse = (rng.random(4_000) < later).astype(np.float64)
     if plain:
-        known = Known(known.labelled, known.errors, known.labelled, known.rate, known.labelled)
+        known = LabelledLosses(known.labelled, known.errors, known.labelled, known.rate, known.labelled)
     return _until(known, np.concatenate((healthy, worse))) - HEALTHY
 
 
-def _known(losses: Floats) -> Known:
+def _known(losses: Floats) -> LabelledLosses:
     return known_of(losses.tolist(), range(len(losses)))
 
 
-def _until(known: Known, losses: Floats) -> int:
+def _until(known: LabelledLosses, losses: Floats) -> int:
     settings = MonitorSettings()
     length = known.block
-    test: Risk = tester(settings, baseline(settings, Watch(version=VERSION, names=[], known=known)))
+    test: Risk = tester(settings, baseline(settings, known))
     means = losses[: len(losses) // length * length].reshape(-1, length).mean(axis=1).tolist()
     state, moments = test.start(), [("", 0)] * CHUNK
     for low in range(0, len(means), CHUNK):

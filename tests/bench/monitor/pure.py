@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from monitor.describe.descriptors import NAMES, Reply, describe, fingerprints
+from monitor.describe.descriptors import NAMES, Describer, ReplyText
 from tests.bench.tools.figures import Figure
 from tests.monitor.support.world import VERSION, make
 
@@ -15,10 +15,13 @@ from tests.monitor.support.world import VERSION, make
 def measured(quick: bool) -> list[Figure]:
     words = ["where", "is", "my", "card", "order", "refund", "payment", "the", "app", "please", "help", "today"]
     rng = np.random.default_rng(0)
-    replies = [Reply(" ".join(rng.choice(words, 14)) + "?", "card_arrival", 18, 4, -0.1, -0.4) for _ in range(1_000)]
+    replies = [
+        ReplyText(" ".join(rng.choice(words, 14)) + "?", "card_arrival", 18, 4, -0.1, -0.4) for _ in range(1_000)
+    ]
     world = make(reference_events=2_000)
     world.label(world.serve(2_000)[::2], 0.95)
-    describing = per_second(1_000, lambda: (describe(replies), fingerprints(replies)), 1 if quick else 5)
+    describer = Describer()
+    describing = per_second(1_000, lambda: describer.read(replies), 1 if quick else 5)
     judging = per_second(1_000, lambda: world.serve(1_000), 1 if quick else 5)
     both = 1.0 / (1.0 / describing + 1.0 / judging)
     assert VERSION in world.state.watches

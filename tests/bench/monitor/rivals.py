@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from river.drift import ADWIN, KSWIN, PageHinkley
 
-from tests.bench.monitor.runs import Change, Feed, Lengths, Watched, references
+from tests.bench.monitor.runs import Feed, Lengths, RunChange, Watched, references
 from tests.bench.monitor.worlds import Floats, Make
 
 Rival = Callable[[float], ADWIN | PageHinkley | KSWIN]  # by its own parameter
@@ -78,7 +78,7 @@ class FastKswin:
         return statistic
 
 
-def moved(values: Floats, change: Change) -> Floats:
+def moved(values: Floats, change: RunChange) -> Floats:
     """The stream with its mean moved from the change on."""
     later = values.copy()
     later[change.healthy :] += change.shift

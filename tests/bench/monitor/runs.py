@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from monitor.detectors import mixture
 from monitor.detectors.blocks import averages
 from monitor.detectors.location_spread import ALTERNATIVES, log_ratios
-from monitor.reference.frozen import Scorer, block_scores, event_scores, ready
-from monitor.reference.sample import Sample, gather
+from monitor.reference.frozen import ReferenceScorer, block_scores, event_scores, ready
+from monitor.reference.sample import ReferenceSample, gather
 from monitor.reference.seasonality import Rhythm
 from monitor.watch.bursts import FINGERPRINT, Bursts, first_of_bursts
 from tests.bench.monitor.worlds import Floats, Make, Stretch, World
@@ -62,7 +62,7 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RunChange:
     """After so many healthy events the mean of each run's first column moves by so many sigmas."""
 
     healthy: int
@@ -70,7 +70,7 @@ class Change:
 
 
 def run_lengths(
-    make: Make, watched: Watched, *, runs: int, horizon: int, change: Change | None = None, seed: int = 0
+    make: Make, watched: Watched, *, runs: int, horizon: int, change: RunChange | None = None, seed: int = 0
 ) -> Lengths:
     """Of `runs` streams of the world, each with a fresh reference."""
     feed = Feed(make(np.random.default_rng(seed), runs * watched.columns))
@@ -107,9 +107,9 @@ class Feed:
         return stretch, list(range(self.told - len(stretch.values), self.told))
 
 
-def references(feed: Feed, watched: Watched) -> list[Scorer]:
+def references(feed: Feed, watched: Watched) -> list[ReferenceScorer]:
     """One for each run, gathered as a served version gathers its own; what came in excess of it is dropped."""
-    sample, complete = Sample(), False
+    sample, complete = ReferenceSample(), False
     rows, prints = np.empty((0, 0)), np.empty(0, np.int64)
     while not complete:
         stretch, numbers = feed.take()
@@ -124,7 +124,7 @@ def references(feed: Feed, watched: Watched) -> list[Scorer]:
     ]
 
 
-def changed(stretch: Stretch, change: Change | None, seen: int, columns: int) -> Stretch:
+def changed(stretch: Stretch, change: RunChange | None, seen: int, columns: int) -> Stretch:
     """The stretch with the first column of each run moved, from the change on."""
     if change is None or seen + len(stretch.values) <= change.healthy:
         return stretch
@@ -133,7 +133,7 @@ def changed(stretch: Stretch, change: Change | None, seen: int, columns: int) ->
     return replace(stretch, values=values)
 
 
-def grouped(scorers: Sequence[Scorer], watched: Watched) -> list[Group]:
+def grouped(scorers: Sequence[ReferenceScorer], watched: Watched) -> list[Group]:
     """Runs whose references chose alike go together."""
     alike: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for run, each in enumerate(scorers):
@@ -144,7 +144,7 @@ def grouped(scorers: Sequence[Scorer], watched: Watched) -> list[Group]:
 class Group:
     """Runs with blocks of one length and the same waves, side by side."""
 
-    def __init__(self, runs: Sequence[int], scorers: Sequence[Scorer], watched: Watched) -> None:
+    def __init__(self, runs: Sequence[int], scorers: Sequence[ReferenceScorer], watched: Watched) -> None:
         self.runs, self.columns, self.block = np.array(runs), watched.columns, scorers[0].block
         self.arl = watched.arl / self.block
         self.dead_zone = scorers[0].dead_zone(watched.arl)
@@ -196,7 +196,7 @@ class Group:
             self.scorer = joined(self.scorers)
 
 
-def joined(scorers: Sequence[Scorer]) -> Scorer:
+def joined(scorers: Sequence[ReferenceScorer]) -> ReferenceScorer:
     """One scorer of all their columns."""
     first = scorers[0].rhythm
     rhythm = Rhythm(
@@ -205,7 +205,7 @@ def joined(scorers: Sequence[Scorer]) -> Scorer:
         np.concatenate([each.rhythm.low for each in scorers]),
         np.concatenate([each.rhythm.high for each in scorers]),
     )
-    return Scorer(
+    return ReferenceScorer(
         np.concatenate([each.events for each in scorers]),
         rhythm,
         np.concatenate([each.calm for each in scorers]),

@@ -14,10 +14,12 @@ from statistics import median
 
 import numpy as np
 
-from monitor.describe.descriptors import NAMES, Describer, Reply
+from monitor.describe.descriptors import NAMES, Describer, ReplyText
 from monitor.describe.patterns import Forbidden
-from monitor.signals.safety import Safety, State, rearmed, start, update
+from monitor.settings import Safety
+from monitor.signals.flags import State, restarted, start
 from tests.bench.tools.figures import Figure, tell
+from tests.monitor.support.plain import flagged
 
 OUT = Path("var/bench/safety.json")
 FLAGS = ("output_pii", "output_toxic", "output_refusal", "output_policy_acme")
@@ -47,10 +49,10 @@ def between(settings: Safety, rate: float, *, seed: int, events: int = 20_000) -
     state, alarms = begun(settings, rng, rate), 0
     limits = [flag.limit for flag in state.flags]
     for first in range(0, events, 500):
-        state, found = update(settings, state, rows(rng, 500, limits), moments(500, first))
+        state, found = flagged(settings, state, rows(rng, 500, limits), moments(500, first))
         alarms += len(found)
         for each in found:
-            state = rearmed(state, each.flag)
+            state = restarted(state, each.flag)
     return alarms
 
 
@@ -58,10 +60,10 @@ def delay(settings: Safety, rate: float, later: float, *, seed: int) -> int:
     """Rows from where one flag rises, after 1,000 healthy ones."""
     rng = np.random.default_rng(seed)
     state = begun(settings, rng, rate)
-    state, _ = update(settings, state, rows(rng, 1_000, [rate] * len(FLAGS)), moments(1_000))
+    state, _ = flagged(settings, state, rows(rng, 1_000, [rate] * len(FLAGS)), moments(1_000))
     most = 20_000
     worse = rows(rng, most, [later, *[rate] * (len(FLAGS) - 1)])
-    _, found = update(settings, state, worse, moments(most))
+    _, found = flagged(settings, state, worse, moments(most))
     return next((each.last[1] + 1 for each in found if each.flag == FLAGS[0]), most)
 
 
@@ -85,7 +87,7 @@ def lumps(runs: int = 20) -> list[Figure]:
             made = np.repeat(rng.random(6_000 // size + 1) < 0.02, size)[:6_000]
             table = [[float(hit), 0.0, 0.0, 0.0] for hit in made]
             state = start(settings, FLAGS, table[:REFERENCE])
-            raised += bool(update(settings, state, table[REFERENCE:], moments(4_000))[1])
+            raised += bool(flagged(settings, state, table[REFERENCE:], moments(4_000))[1])
         name = f"healthy runs of 4,000 rows with an alarm, flags in lumps of {size}, 2,000 asked"
         figures.append(Figure(name, raised / runs, "share", 0.25))
     return figures
@@ -102,9 +104,9 @@ def delays(runs: int = 40) -> list[Figure]:
 def cost() -> list[Figure]:
     """CPU time of describing an event of 14 words and a label, and one of 1 KB and an answer of 0.7 KB."""
     rng = np.random.default_rng(0)
-    short = [Reply(" ".join(rng.choice(WORDS, 14)) + "?", "card_arrival", 18, 4, -0.1, -0.4) for _ in range(1_000)]
+    short = [ReplyText(" ".join(rng.choice(WORDS, 14)) + "?", "card_arrival", 18, 4, -0.1, -0.4) for _ in range(1_000)]
     asked = [f"{' '.join(rng.choice(WORDS, 230))}, order {k} of 2024-11-24 for 12.50?" for k in range(1_000)]
-    long = [Reply(text, " ".join(rng.choice(WORDS, 160)), 300, 200, -0.1, -0.4) for text in asked]
+    long = [ReplyText(text, " ".join(rng.choice(WORDS, 160)), 300, 200, -0.1, -0.4) for text in asked]
     watched = Describer(Forbidden(PATTERNS))
     return [
         Figure(f"describe, {len(NAMES)} descriptors, short", _cpu_us(lambda: Describer()(short)), "us/event"),

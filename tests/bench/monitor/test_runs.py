@@ -10,15 +10,15 @@ import pytest
 
 from monitor.detectors.blocks import Block, fill
 from monitor.reference.frozen import block_scores, event_scores
-from monitor.signals.drift import located
+from monitor.signals.drift_detector import located
 from tests.bench.monitor import __main__ as bench
 from tests.bench.monitor import rivals
-from tests.bench.monitor.runs import Change, Feed, Watched, changed, references, run_lengths
+from tests.bench.monitor.runs import Feed, RunChange, Watched, changed, references, run_lengths
 from tests.bench.monitor.worlds import DAY_MS, GAUSSIAN, SPREADS, Make, Wave, autocorrelated, bursts, daily, garch
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import keep
 
-RUNS, HORIZON, CHANGE = 3, 4_000, Change(700, 0.6)
+RUNS, HORIZON, CHANGE = 3, 4_000, RunChange(700, 0.6)
 
 
 def shipped(make: Make, watched: Watched, run: int) -> int | None:

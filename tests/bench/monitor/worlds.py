@@ -64,7 +64,7 @@ class Autocorrelated:
         return Stretch(values, list(range(self.told - events, self.told)))
 
 
-class Bursts:
+class BurstWorld:
     """Each client that speaks says nearly the same so many times in a row."""
 
     def __init__(self, size: int, rng: Generator, copies: int) -> None:
@@ -188,7 +188,7 @@ def autocorrelated(rho: float) -> Make:
 
 
 def bursts(size: int) -> Make:
-    return lambda rng, copies: Bursts(size, rng, copies)
+    return lambda rng, copies: BurstWorld(size, rng, copies)
 
 
 def daily(wave: Wave, a_day: int) -> Make:

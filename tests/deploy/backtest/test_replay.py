@@ -14,7 +14,7 @@ from deploy.backtest.outcome import EndedRetraining, PolicyOutcome, RecordedAnsw
 from deploy.backtest.policies import Policy, PolicySections
 from deploy.backtest.replay import HistoryChunk, HistoryScorer, Scored, advance, begin, cut
 from deploy.backtest.run import describer
-from monitor.operator_answer import Answer
+from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
 from streams.lake.history import Stretch, read
@@ -120,7 +120,7 @@ def test_what_an_operator_said_is_said_again_at_its_time(tmp_path: Path) -> None
     root = store(tmp_path, kept("harm"))
     first = next(alarm for alarm in replayed(root).alarms if alarm.kind == "quality")
     at_ms = first.raised_ms + 1_000
-    answer = Answer(version=first.version, verb="clear", by="cli", time_ms=at_ms, kind="quality")
+    answer = OperatorAnswer(version=first.version, verb="clear", by="cli", time_ms=at_ms, kind="quality")
     again = replayed(root, answers=(RecordedAnswer(id="said", time_ms=at_ms, answer=answer),))
     one, other = (alarm for alarm in again.alarms if alarm.kind == "quality")
     assert one == first

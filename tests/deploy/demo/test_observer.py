@@ -14,8 +14,9 @@ from kafka.errors import KafkaError
 
 from deploy.demo.observer import Observer
 from deploy.stack import ports
-from deploy.stack.kafka import EmbeddedKafka, create_topics
+from deploy.stack.kafka import EmbeddedKafka
 from deploy.stack.settings import cache_folder
+from deploy.stack.topics import create_topics
 from streams.events import RetrainReported, RouteWritten
 from streams.kinds import RetrainStatus
 from streams.log import following

@@ -15,8 +15,8 @@ from pathlib import Path
 from deploy.operator.replay import FUNCTIONS
 from monitor import judge, policy
 from monitor.describe.descriptors import NAMES
-from monitor.findings import Alarm, AlarmCleared, Kind
-from monitor.operator_answer import Answer
+from monitor.findings import Alarm, AlarmEnd, Kind
+from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings, PolicySettings
 from retrain.evaluation import gate
 from streams import codec, ledger
@@ -66,7 +66,7 @@ def _updates() -> Iterator[DecisionRecorded]:
         world.label(ids, 0.2 if harmed else 0.95)
         for number, batch in enumerate(world.batches[batches:], batches):
             after, found = judge.update(MONITOR, before, batch)
-            if any(isinstance(each, Alarm | AlarmCleared) for each in found):
+            if any(isinstance(each, Alarm | AlarmEnd) for each in found):
                 inputs: dict[str, object] = {"settings": MONITOR, "state": before, "batch": batch}
                 yield _entry(DecisionKind.ALARM, "judge.update", number, inputs, found)
             before = after
@@ -84,7 +84,7 @@ def _answers() -> Iterator[DecisionRecorded]:
     world.label(_plain(world, 60), 0.9)
     world.label(_plain(world, 60, 2.5), 0.2)
     for number, verb in enumerate(("clear", "accept")):
-        said = Answer(version=VERSION, verb="clear" if verb == "clear" else "accept", by="cli", time_ms=number)
+        said = OperatorAnswer(version=VERSION, verb="clear" if verb == "clear" else "accept", by="cli", time_ms=number)
         inputs: dict[str, object] = {"settings": MONITOR, "state": world.state, "said": said}
         yield _entry(DecisionKind.OPERATOR, "judge.answer", number, inputs, judge.answer(MONITOR, world.state, said)[1])
 
@@ -103,15 +103,15 @@ def _decisions() -> Iterator[DecisionRecorded]:
     ]
     state = policy.PolicyState()
     for number, seen in enumerate(story):
-        observation = policy.Observation(champion=VERSION, time_ms=1_000 * number, **seen)  # type: ignore[arg-type]
+        observation = policy.PolicyObservation(champion=VERSION, time_ms=1_000 * number, **seen)  # type: ignore[arg-type]
         after, decided = policy.decide(POLICY, state, observation)
         inputs: dict[str, object] = {"settings": POLICY, "state": state, "observation": observation}
         yield _entry(DecisionKind.POLICY, "policy.decide", number, inputs, decided)
         state = after
 
 
-def _raised(kind: Kind) -> policy.Raised:
-    return policy.Raised(alarm_id=kind, kind=kind, version=VERSION, onset_ms=7, label_first=["a", "b"])
+def _raised(kind: Kind) -> policy.NewAlarm:
+    return policy.NewAlarm(alarm_id=kind, kind=kind, version=VERSION, onset_ms=7, label_first=["a", "b"])
 
 
 def _verdicts() -> Iterator[DecisionRecorded]:

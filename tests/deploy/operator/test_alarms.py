@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from deploy.cli import main
 from deploy.config.toml import dump
 from deploy.operator import alarms
-from monitor.operator_answer import Answer
+from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.events import AlarmAnswered, AlarmCleared, AlarmRaised, DecisionRecorded
 from streams.kinds import DecisionKind
@@ -108,7 +108,7 @@ def test_what_is_said_while_no_worker_runs_is_taken_once_one_does(
 ) -> None:
     worker.kill(signal.SIGKILL)
     version = f"{alias}-0123456789ab"
-    said = Answer(version=version, verb="accept", by="cli", time_ms=time.time_ns() // 1_000_000)
+    said = OperatorAnswer(version=version, verb="accept", by="cli", time_ms=time.time_ns() // 1_000_000)
     event = AlarmAnswered(id=uuid.uuid4().hex, alias=alias, time_ms=said.time_ms, answer=said)
     with closing(Appender(kafka, "test")) as log:
         for _ in range(2):  # a client that was not sure tries again: it is one answer

@@ -9,10 +9,8 @@ from deploy.cli import main
 from deploy.operator import budget as monitor_plan
 from deploy.operator.budget import Dependence
 from monitor import budget
-from monitor.budget import Traffic
-from monitor.settings import MonitorSettings
-from monitor.signals.fairness import Fairness
-from monitor.signals.safety import Safety
+from monitor.budget import AliasTraffic
+from monitor.settings import Fairness, MonitorSettings, Safety
 
 
 def run(*words: str) -> str:
@@ -27,7 +25,7 @@ def test_what_it_prints_is_a_valid_configuration_that_keeps_the_budget() -> None
     made = tomllib.loads(shown[shown.index("[monitor]") :])["monitor"]
     safety, fairness = Safety(**made.pop("safety")), Fairness(**made.pop("fairness"))
     settings = MonitorSettings(**made, safety=safety, fairness=fairness)
-    traffic = Traffic(events=50_000, labels=500, aliases=3, tags=2)
+    traffic = AliasTraffic(events=50_000, labels=500, aliases=3, tags=2)
     assert monitor_plan.present(settings, traffic).days >= 30
 
 
@@ -46,7 +44,7 @@ def test_without_days_it_says_what_is_set() -> None:
 
 
 def test_dependent_events_tell_less() -> None:
-    traffic = Traffic(events=5_000, labels=0)
+    traffic = AliasTraffic(events=5_000, labels=0)
     found = [
         monitor_plan.present(MonitorSettings(), traffic, Dependence(*each)).found["drift"]
         for each in ((0.0, 0), (0.0, 3), (0.2, 3), (0.6, 3))
@@ -55,7 +53,7 @@ def test_dependent_events_tell_less() -> None:
 
 
 def test_each_kind_says_what_it_finds() -> None:
-    plan = monitor_plan.present(MonitorSettings(), Traffic(events=50_000, labels=5_000, tags=1))
+    plan = monitor_plan.present(MonitorSettings(), AliasTraffic(events=50_000, labels=5_000, tags=1))
     assert plan.found["safety"].startswith("a flag in ")
     assert plan.found["fairness"].startswith("gap of ")
     assert set(plan.found) == set(budget.SHARES)

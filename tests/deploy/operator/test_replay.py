@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from deploy.cli import main
 from deploy.operator.replay import FUNCTIONS, LedgerError, Replayed, derived, difference, lines, plain
-from monitor.policy import Observation, PolicyState, Raised, decide
+from monitor.policy import NewAlarm, PolicyObservation, PolicyState, decide
 from monitor.settings import PolicySettings
 from streams.codec import encode
 from streams.events import DecisionRecorded
@@ -19,8 +19,8 @@ from streams.kinds import DecisionKind
 
 def entry(function: str = "policy.decide", inputs: Any = None, output: Any = None, **more: Any) -> DecisionRecorded:
     settings, state = PolicySettings(), PolicyState()
-    alarm = Raised(alarm_id="a1", kind="quality", version="v1", onset_ms=1_000)
-    observation = Observation(champion="v1", time_ms=5_000, alarms=[alarm], fresh_labels=250)
+    alarm = NewAlarm(alarm_id="a1", kind="quality", version="v1", onset_ms=1_000)
+    observation = PolicyObservation(champion="v1", time_ms=5_000, alarms=[alarm], fresh_labels=250)
     given = plain({"settings": settings, "state": state, "observation": observation})
     return DecisionRecorded(
         id=more.get("id", "d1"),

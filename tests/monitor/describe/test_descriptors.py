@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.describe.descriptors import MISSING, NAMES, Describer, Reply, describe, fingerprints
+from monitor.describe.descriptors import MISSING, NAMES, Describer, ReplyText, describe
 from monitor.describe.patterns import Forbidden
 
 texts = st.text(max_size=80)
 replies = st.builds(
-    Reply,
+    ReplyText,
     prompt=texts,
     output=texts,
     input_tokens=st.integers(0, 99),
@@ -20,16 +20,20 @@ replies = st.builds(
 )
 
 
-def reply(prompt: str = "hello", output: str = "greeting", mean: float | None = -0.1) -> Reply:
-    return Reply(prompt, output, 3, 2, mean, mean)
+def fingerprints(some: list[ReplyText]) -> list[int]:
+    return Describer().read(some)[1]
 
 
-def one(example: Reply) -> dict[str, float]:
+def reply(prompt: str = "hello", output: str = "greeting", mean: float | None = -0.1) -> ReplyText:
+    return ReplyText(prompt, output, 3, 2, mean, mean)
+
+
+def one(example: ReplyText) -> dict[str, float]:
     return dict(zip(NAMES, describe([example])[0].tolist(), strict=True))
 
 
 @given(st.lists(replies, max_size=6))
-def test_always_finite_and_each_reply_on_its_own(some: list[Reply]) -> None:
+def test_always_finite_and_each_reply_on_its_own(some: list[ReplyText]) -> None:
     together = describe(some)
     assert together.shape == (len(some), len(NAMES))
     assert np.isfinite(together).all()

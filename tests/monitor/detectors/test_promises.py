@@ -25,7 +25,7 @@ Values = Any
 
 
 @dataclass(frozen=True)
-class Case:
+class DetectorCase:
     """A detector at ARL, values that are healthy and values that are not, and what it takes for not measured."""
 
     detector: Detector[Any, Any]
@@ -47,41 +47,41 @@ def labels(rng: Generator, count: int, refunds: float = 0.8) -> list[str]:
 
 REFERENCE = np.random.default_rng(1)
 CASES = {
-    "location and spread": Case(
+    "location and spread": DetectorCase(
         LocationSpread(ARL, 0.02, ("a", "b")),
         lambda rng, n: rng.standard_normal((n, 2)),
         lambda rng, n: rng.standard_normal((n, 2)) + np.array([1.0, 0.0]),
         np.full((2, 2), np.nan),
         np.array([[0.0, 0.0], [np.inf, 0.0]]),
     ),
-    "risk": Case(
+    "risk": DetectorCase(
         Risk(0.1, ARL),
         lambda rng, n: (rng.random(n) < 0.1).astype(float).tolist(),
         lambda rng, n: (rng.random(n) < 0.5).astype(float).tolist(),
         [float("nan")] * 2,
         [0.0, 1.5],
     ),
-    "categories": Case(
+    "categories": DetectorCase(
         learned({"refund": 1_600, "late": 400}, arl=ARL),
         labels,
         lambda rng, n: labels(rng, n, 0.4),
         [None, None],
     ),
-    "texts": Case(
+    "texts": DetectorCase(
         Texts(ARL, tuple(prints(REFERENCE, 1_000))),
         prints,
         lambda rng, n: prints(rng, n, 0.65),
         [None, None],
         [1, 2**64],
     ),
-    "CUSUM": Case(
+    "CUSUM": DetectorCase(
         Cusum(ARL),
         lambda rng, n: rng.standard_normal(n),
         lambda rng, n: rng.standard_normal(n) + 1.0,
         np.full(2, np.nan),
         np.array([0.0, -np.inf]),
     ),
-    "Page-Hinkley": Case(
+    "Page-Hinkley": DetectorCase(
         PageHinkley(threshold=20.0),
         lambda rng, n: rng.standard_normal(n),
         lambda rng, n: np.append(rng.standard_normal(50), rng.standard_normal(n - 50) + 1.0),
@@ -103,12 +103,12 @@ def moments(count: int, first: int = 0) -> list[tuple[str, int]]:
     return [(str(k), k) for k in range(first, first + count)]
 
 
-def run(case: Case, values: Values) -> tuple[Any, int | None]:
+def run(case: DetectorCase, values: Values) -> tuple[Any, int | None]:
     state, change = case.detector.update(case.detector.start(), values, moments(len(values)))
     return state, change.step if change else None
 
 
-def cut(case: Case, values: Values, cuts: Sequence[int]) -> tuple[Any, int | None]:
+def cut(case: DetectorCase, values: Values, cuts: Sequence[int]) -> tuple[Any, int | None]:
     state, steps = case.detector.start(), []
     for low, high in zip([0, *cuts], [*cuts, len(values)], strict=True):
         state, change = case.detector.update(state, values[low:high], moments(high - low, low))
@@ -117,7 +117,7 @@ def cut(case: Case, values: Values, cuts: Sequence[int]) -> tuple[Any, int | Non
 
 
 @cases(*(name for name, case in CASES.items() if case.guaranteed))
-def test_a_tenth_of_the_run_length_is_seldom_too_long(case: Case) -> None:
+def test_a_tenth_of_the_run_length_is_seldom_too_long(case: DetectorCase) -> None:
     """Of 60 healthy runs of ARL / 10 steps, an exponential run length would stop 5.7."""
     rng = np.random.default_rng(7)
     stopped = [run(case, case.healthy(rng, ARL // 10))[1] for _ in range(60)]
@@ -125,7 +125,7 @@ def test_a_tenth_of_the_run_length_is_seldom_too_long(case: Case) -> None:
 
 
 @each_case
-def test_harm_is_found_and_dated(case: Case) -> None:
+def test_harm_is_found_and_dated(case: DetectorCase) -> None:
     rng = np.random.default_rng(3)
     values = case.harmed(rng, 400)
     state, change = case.detector.update(case.detector.start(), values, moments(400))
@@ -136,7 +136,7 @@ def test_harm_is_found_and_dated(case: Case) -> None:
 
 
 @each_case
-def test_how_it_is_cut_changes_nothing(case: Case) -> None:
+def test_how_it_is_cut_changes_nothing(case: DetectorCase) -> None:
     values = case.harmed(np.random.default_rng(4), 120)
     whole = run(case, values)
     for cuts in ([1], [3, 4, 50], [60, 60, 61, 119], list(range(1, 120))):
@@ -144,13 +144,13 @@ def test_how_it_is_cut_changes_nothing(case: Case) -> None:
 
 
 @each_case
-def test_the_state_goes_through_json_bit_for_bit(case: Case) -> None:
+def test_the_state_goes_through_json_bit_for_bit(case: DetectorCase) -> None:
     state, _ = run(case, case.harmed(np.random.default_rng(5), 77))
     assert msgspec.json.decode(msgspec.json.encode(state), type=type(state)) == state
 
 
 @each_case
-def test_a_state_kept_is_a_copy_and_a_start_a_reset(case: Case) -> None:
+def test_a_state_kept_is_a_copy_and_a_start_a_reset(case: DetectorCase) -> None:
     values = case.harmed(np.random.default_rng(6), 90)
     state, _ = run(case, values[:60])
     kept = copy.deepcopy(state)
@@ -162,13 +162,13 @@ def test_a_state_kept_is_a_copy_and_a_start_a_reset(case: Case) -> None:
 
 
 @each_case
-def test_nothing_is_no_evidence(case: Case) -> None:
+def test_nothing_is_no_evidence(case: DetectorCase) -> None:
     state, _ = run(case, case.harmed(np.random.default_rng(8), 60))
     assert case.detector.update(state, case.missing[:0], []) == (state, None)
 
 
 @each_case
-def test_what_was_not_measured_is_no_evidence(case: Case) -> None:
+def test_what_was_not_measured_is_no_evidence(case: DetectorCase) -> None:
     state, _ = run(case, case.healthy(np.random.default_rng(9), 60))
     before = case.detector.evidence(state)
     for _ in range(100):
@@ -178,6 +178,6 @@ def test_what_was_not_measured_is_no_evidence(case: Case) -> None:
 
 
 @cases(*(name for name, case in CASES.items() if case.refused is not None))
-def test_what_no_sender_may_send_is_refused_by_name(case: Case) -> None:
+def test_what_no_sender_may_send_is_refused_by_name(case: DetectorCase) -> None:
     with pytest.raises(ValueError, match=r"of step 1 is .*(1\.5|inf|18446744073709551616), expected"):
         case.detector.update(case.detector.start(), case.refused, moments(2))

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.detectors.risk import Harm, Risk, State, statistic, upper_bound
+from monitor.detectors.risk import ProvenHarm, Risk, State, statistic, upper_bound
 
 
-def update(limit: Risk, state: State, losses: list[float], moments: list[tuple[str, int]]) -> tuple[State, Harm | None]:
+def update(
+    limit: Risk, state: State, losses: list[float], moments: list[tuple[str, int]]
+) -> tuple[State, ProvenHarm | None]:
     return limit.update(state, losses, moments)
 
 

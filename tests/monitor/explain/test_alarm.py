@@ -9,7 +9,8 @@ import pytest
 from monitor.describe.descriptors import NAMES
 from monitor.describe.fingerprint import event_print
 from monitor.findings import Alarm, LabelsWanted
-from monitor.judge import AliasState, progress
+from monitor.judge import AliasState
+from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, World, make
 
 pytestmark = pytest.mark.slow

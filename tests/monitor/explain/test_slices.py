@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from monitor.explain.slices import FEWEST, LONGEST, MOST, Found, Member, Valued, explaining, named
+from monitor.explain.slices import FEWEST, LONGEST, MOST, Member, SliceFindings, Valued, explaining, named
 
 
 def test_a_slice_keeps_its_place_and_whatever_clients_send_their_number_is_bounded() -> None:
@@ -87,7 +87,7 @@ def test_what_happens_everywhere_has_no_slice() -> None:
 def test_too_few_events_inside_or_outside_explain_nothing(inside: int) -> None:
     members: list[Member] = [(0,) if k < inside else () for k in range(100)]
     now = Valued(members, [100.0 * (k < inside) for k in range(100)])
-    assert explaining(["a=0"], now, quiet([(0,), ()] * 50)) == Found()
+    assert explaining(["a=0"], now, quiet([(0,), ()] * 50)) == SliceFindings()
 
 
 def test_a_few_equal_outcomes_are_no_certainty() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from monitor.describe.traits import Traits
-from monitor.reference.derived import Kept, derived
+from monitor.reference.derived import KeptValues, derived
 from monitor.reference.frozen import freeze, scorer
-from monitor.signals.drift import detectors
+from monitor.signals.drift_detector import detectors
 
 BYTES = 100
 
@@ -25,7 +25,7 @@ class Heavy:
     nbytes: int = BYTES
 
 
-def asked(kept: Kept[Held, Heavy], held: Held, *arguments: object) -> bool:
+def asked(kept: KeptValues[Held, Heavy], held: Held, *arguments: object) -> bool:
     """Whether it was kept; it is now."""
     found = kept.get(held, arguments) is not None
     if not found:
@@ -34,12 +34,12 @@ def asked(kept: Kept[Held, Heavy], held: Held, *arguments: object) -> bool:
 
 
 def test_everything_watched_is_kept_however_much_that_is() -> None:
-    kept, watched = Kept[Held, Heavy](10**9), [Held() for _ in range(1_000)]
+    kept, watched = KeptValues[Held, Heavy](10**9), [Held() for _ in range(1_000)]
     assert [sum(asked(kept, held) for held in watched) for _ in range(3)] == [0, 1_000, 1_000]
 
 
 def test_what_is_no_longer_watched_is_forgotten() -> None:
-    kept, watched = Kept[Held, Heavy](10**9), [Held() for _ in range(100)]
+    kept, watched = KeptValues[Held, Heavy](10**9), [Held() for _ in range(100)]
     for held in watched:
         asked(kept, held)
     del watched[10:], held
@@ -49,14 +49,14 @@ def test_what_is_no_longer_watched_is_forgotten() -> None:
 
 def test_a_little_more_than_fits_costs_a_little_more() -> None:
     """110 take turns where 100 fit: the one used longest ago would always be the one needed next."""
-    kept, watched = Kept[Held, Heavy](100 * BYTES), [Held() for _ in range(110)]
+    kept, watched = KeptValues[Held, Heavy](100 * BYTES), [Held() for _ in range(110)]
     hits = [sum(asked(kept, held) for held in watched) for _ in range(30)]
     assert min(hits[1:]) > 55
     assert kept.nbytes <= 100 * BYTES
 
 
 def test_one_that_is_larger_than_the_bound_is_kept_alone() -> None:
-    kept, large, small = Kept[Held, Heavy](BYTES // 2), Held(), Held()
+    kept, large, small = KeptValues[Held, Heavy](BYTES // 2), Held(), Held()
     assert [asked(kept, large), asked(kept, large), asked(kept, small), asked(kept, large)] == [
         False,
         True,
@@ -80,7 +80,7 @@ def test_other_arguments_are_worked_out_anew() -> None:
 
 
 def test_threads_keep_the_count() -> None:
-    kept = Kept[Held, Heavy](50 * BYTES)
+    kept = KeptValues[Held, Heavy](50 * BYTES)
 
     def turn() -> None:
         for _ in range(300):

@@ -5,16 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.detectors.blocks import LENGTHS
-from monitor.reference.sample import STRETCH, Sample, gather
+from monitor.reference.sample import STRETCH, ReferenceSample, gather
 
 EVENTS = 3_000
 
 
-def gathered(times: list[int], cuts: list[int], wanted: int, span_ms: int) -> tuple[Sample, list[int], int, bool]:
+def gathered(
+    times: list[int], cuts: list[int], wanted: int, span_ms: int
+) -> tuple[ReferenceSample, list[int], int, bool]:
     """The sample, the kept rows (as a caller who follows `kept` has them), how many were taken, and whether it is
     complete."""
     rows: list[int] = []
-    sample, taken, complete = Sample(), 0, False
+    sample, taken, complete = ReferenceSample(), 0, False
     for low, high in zip([0, *sorted(cuts)], [*sorted(cuts), len(times)], strict=True):
         if complete:
             break
@@ -50,7 +52,7 @@ def test_how_it_is_cut_changes_nothing(cuts: list[int], span_s: int) -> None:
 
 
 def test_it_stays_bounded_however_long_it_takes() -> None:
-    sample, most = Sample(), 0
+    sample, most = ReferenceSample(), 0
     for low in range(0, 40_000, 500):
         done = gather(sample, range(low, low + 500), wanted=100, span_ms=10**9)
         assert not done.complete
@@ -62,7 +64,7 @@ def test_it_stays_bounded_however_long_it_takes() -> None:
 def test_it_goes_through_json_and_a_complete_one_takes_no_more() -> None:
     sample, _, _, complete = gathered([1_000 * k for k in range(EVENTS)], [], 100, 1_000_000)
     assert complete
-    assert msgspec.json.decode(msgspec.json.encode(sample), type=Sample) == sample
+    assert msgspec.json.decode(msgspec.json.encode(sample), type=ReferenceSample) == sample
     done = gather(sample, [10**9], wanted=100, span_ms=1_000_000)
     assert (done.sample, done.taken, done.complete) == (sample, 0, True)
 

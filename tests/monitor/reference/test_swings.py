@@ -9,15 +9,15 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from deploy.operator.budget import Dependence, present
-from monitor.budget import Traffic
+from monitor.budget import AliasTraffic
 from monitor.describe.traits import Traits
 from monitor.findings import ReferenceFrozen
-from monitor.judge import progress
 from monitor.reference.frozen import Reference, event_scores, freeze
 from monitor.reference.seasonality import DAY_MS
 from monitor.reference.swings import swinging
 from monitor.settings import MonitorSettings
-from monitor.signals.drift import TEXTS, detectors
+from monitor.signals.drift_detector import TEXTS, detectors
+from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, make
 
 Ints = NDArray[np.int64]
@@ -103,6 +103,6 @@ def test_the_reference_says_what_is_not_watched() -> None:
 
 
 def test_the_plan_says_so() -> None:
-    day = Traffic(events=10_000, labels=100)
+    day = AliasTraffic(events=10_000, labels=100)
     assert "nothing of categories and texts" in present(MonitorSettings(), day, Dependence(waves=2)).found["drift"]
     assert "categories" not in present(MonitorSettings(), day).found["drift"]

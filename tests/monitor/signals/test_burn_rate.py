@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from monitor.detectors.episode import Over
 from monitor.settings import BurnWindow, Slo
-from monitor.signals.burn_rate import Budget, Burn, State, burning, update
+from monitor.signals.burn_rate import Budget, Burn, State, burning, follow
 
 BUDGET = Budget(0.01, (BurnWindow(long_s=3_600, short_s=300, rate=14.4),), 10)
 
@@ -14,7 +14,7 @@ BUDGET = Budget(0.01, (BurnWindow(long_s=3_600, short_s=300, rate=14.4),), 10)
 def run(bad: list[bool], step_ms: int = 1_000) -> tuple[State, list[Burn]]:
     state, found = State(), []
     for k, each in enumerate(bad):
-        state, turns = update(BUDGET, state, [each], [k * step_ms])
+        state, turns = follow(BUDGET, state, [each], [k * step_ms])
         found += [turn for turn in turns if isinstance(turn, Burn)]
     return state, found
 
@@ -49,9 +49,9 @@ def test_old_requests_are_forgotten() -> None:
 @given(st.lists(st.booleans(), max_size=200), st.integers(0, 200))
 def test_how_it_is_cut_changes_nothing(bad: list[bool], cut: int) -> None:
     times = [k * 700 for k in range(len(bad))]
-    whole, found = update(BUDGET, State(), bad, times)
-    half, first = update(BUDGET, State(), bad[:cut], times[:cut])
-    rest, second = update(BUDGET, half, bad[cut:], times[cut:])
+    whole, found = follow(BUDGET, State(), bad, times)
+    half, first = follow(BUDGET, State(), bad[:cut], times[:cut])
+    rest, second = follow(BUDGET, half, bad[cut:], times[cut:])
     assert rest == whole
     assert [type(turn) for turn in found] == [type(turn) for turn in [*first, *second]]
 
@@ -60,16 +60,16 @@ def test_how_it_is_cut_changes_nothing(bad: list[bool], cut: int) -> None:
 def test_a_generous_budget_burns_while_all_is_bad(share: float) -> None:
     """It can burn no faster than that: compared with more, the alarm ended every ten seconds."""
     generous = Budget(share, Slo().burn_windows, 10)
-    _, turns = update(generous, State(), [True] * 2_000, [k * 1_000 for k in range(2_000)])
+    _, turns = follow(generous, State(), [True] * 2_000, [k * 1_000 for k in range(2_000)])
     assert len(turns) == 1
-    _, turns = update(generous, State(), [True] * 400 + [False] * 4_000, [k * 1_000 for k in range(4_400)])
+    _, turns = follow(generous, State(), [True] * 400 + [False] * 4_000, [k * 1_000 for k in range(4_400)])
     assert [type(turn) for turn in turns] == [Burn, Over]
 
 
 def test_a_quiet_night_in_which_all_requests_fail_ends_nothing() -> None:
     """A request every ten minutes: between two of them the short window is empty, and says nothing."""
     day, night = [k * 1_000 for k in range(400)], [400_000 + k * 600_000 for k in range(1, 40)]
-    state, turns = update(BUDGET, State(), [True] * (len(day) + len(night)), [*day, *night])
+    state, turns = follow(BUDGET, State(), [True] * (len(day) + len(night)), [*day, *night])
     assert [type(turn) for turn in turns] == [Burn]
-    _, turns = update(BUDGET, state, [False], [night[-1] + 600_000])
+    _, turns = follow(BUDGET, state, [False], [night[-1] + 600_000])
     assert [type(turn) for turn in turns] == [Over]

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator
 
-from monitor.describe.descriptors import NAMES, Describer, Reply
-from monitor.judge import progress
+from monitor.describe.descriptors import NAMES, Describer, ReplyText
 from monitor.rows import ScoreRows
 from monitor.watch import bursts
 from monitor.watch.bursts import FINGERPRINT, MOST, SENDERS_KEPT, WITHIN_MS, Bursts, first_of_bursts
+from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, World, make
 
 VOCABULARY = [f"{a}{b}" for a in ("ka", "lo", "mi", "ne", "ru", "so", "ta", "vu") for b in ("der", "lin", "mas", "pol")]
@@ -27,7 +27,7 @@ def tickets(rng: Generator, count: int, words: int = 20) -> list[str]:
 
 
 def sketched(prompts: Sequence[str]) -> list[bytes]:
-    return Describer().read([Reply(prompt, "", 1, 1, None, None) for prompt in prompts])[2]
+    return Describer().read([ReplyText(prompt, "", 1, 1, None, None) for prompt in prompts])[2]
 
 
 def fresh(prompts: Sequence[str], senders: Sequence[str] | str, step_ms: int = 500) -> int:
@@ -142,7 +142,7 @@ def test_how_messages_are_cut_changes_nothing(cuts: list[int]) -> None:
 
 def served(world: World, prompts: Sequence[str], clients: Sequence[str] = ()) -> list[str]:
     """Through the words of the prompts, as the ingest agent sends them."""
-    replies = [Reply(prompt, "refund", 20, 1, -0.1, -0.2) for prompt in prompts]
+    replies = [ReplyText(prompt, "refund", 20, 1, -0.1, -0.2) for prompt in prompts]
     values, prints, sums = Describer().read(replies)
     values += 0.01 * world.rng.standard_normal(values.shape)
     values[:, -2:] = -np.abs(values[:, -2:])

@@ -6,10 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.judge import AliasState, known_baseline, progress
+from monitor.judge import AliasState
 from monitor.reference.dependence import known_of
 from monitor.settings import MonitorSettings
 from tests.bench.monitor.labels import Labelled, delays, run_lengths
+from tests.monitor.support.standing import known_baseline, progress
 from tests.monitor.support.world import VERSION, World, make
 
 

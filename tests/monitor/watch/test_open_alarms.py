@@ -11,18 +11,19 @@ import pytest
 
 from monitor.describe.descriptors import NAMES
 from monitor.detectors.episode import Over
-from monitor.detectors.risk import Harm, Risk
-from monitor.findings import Alarm, AlarmCleared, Kind, ReferenceFrozen
-from monitor.judge import AliasState, Batch, answer, fresh_labels, progress, start, update
-from monitor.operator_answer import Answer
+from monitor.detectors.risk import ProvenHarm, Risk
+from monitor.findings import Alarm, AlarmEnd, Kind, ReferenceFrozen
+from monitor.judge import AliasState, Batch, answer, fresh_labels, start, update
+from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings
+from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, World, make, people
 
 PII, REFUSAL = NAMES.index("output_pii"), NAMES.index("output_refusal")
 
 
-def turns(world: World, kind: Kind) -> list[Alarm | AlarmCleared]:
-    return [each for each in world.findings if isinstance(each, Alarm | AlarmCleared) and each.kind == kind]
+def turns(world: World, kind: Kind) -> list[Alarm | AlarmEnd]:
+    return [each for each in world.findings if isinstance(each, Alarm | AlarmEnd) and each.kind == kind]
 
 
 def told(world: World, kind: Kind) -> list[str]:
@@ -131,7 +132,7 @@ def test_a_second_harm_of_the_same_kind_raises_a_second_alarm(life: Life) -> Non
     assert told(world, life.kind) == ["raised", "quiet"]
     first, over = turns(world, life.kind)
     assert isinstance(first, Alarm)
-    assert isinstance(over, AlarmCleared)
+    assert isinstance(over, AlarmEnd)
     assert (over.alarm, over.version, over.about, over.by) == (first.key, VERSION, first.about, "")
     assert over.time_ms > first.time_ms == over.raised_ms
     assert progress(world.state)[VERSION].evidence[life.kind] < 0.0
@@ -155,12 +156,12 @@ def test_how_it_is_cut_changes_no_end(life: Life) -> None:
     go(world, life, life.harm, True)
     go(world, life, life.rest, False)
     go(world, life, life.harm, True)
-    whole = [each for each in world.findings if isinstance(each, Alarm | AlarmCleared)]
+    whole = [each for each in world.findings if isinstance(each, Alarm | AlarmEnd)]
     assert len([each for each in whole if each.kind == life.kind]) == 3
     state, found = start("support"), []
     for batch in [*world.batches[:begun], *(part for each in world.batches[begun:] for part in halves(each))]:
         state, more = update(world.settings, state, batch)
-        found += [each for each in more if isinstance(each, Alarm | AlarmCleared)]
+        found += [each for each in more if isinstance(each, Alarm | AlarmEnd)]
     assert sorted(found, key=repr) == sorted(whole, key=repr)
 
 
@@ -261,9 +262,9 @@ def test_an_operator_clears_what_is_meant_and_its_detector_starts_over() -> None
     world = started(LIVES["quality"])
     looks(world, 200, True)
     go(world, LIVES["quality"], 200, True)
-    said = Answer(version=VERSION, verb="clear", by="admin/anna", time_ms=world.now_ms, kind="quality")
+    said = OperatorAnswer(version=VERSION, verb="clear", by="admin/anna", time_ms=world.now_ms, kind="quality")
     world.state, (over,) = answer(world.settings, world.state, said)
-    assert isinstance(over, AlarmCleared)
+    assert isinstance(over, AlarmEnd)
     assert (over.kind, over.cause, over.by, over.time_ms) == ("quality", "cleared", "admin/anna", world.now_ms)
     assert [*progress(world.state)[VERSION].raised] == ["drift"]
     assert answer(world.settings, world.state, said) == (world.state, [])
@@ -275,9 +276,9 @@ def test_an_operator_clears_what_is_meant_and_its_detector_starts_over() -> None
 def test_each_kind_can_be_cleared_by_an_operator(life: Life) -> None:
     world = started(life)
     go(world, life, life.harm, True)
-    said = Answer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind=life.kind)
+    said = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind=life.kind)
     world.state, cleared = answer(world.settings, world.state, said)
-    assert [each.kind for each in cleared if isinstance(each, AlarmCleared)] == [life.kind]
+    assert [each.kind for each in cleared if isinstance(each, AlarmEnd)] == [life.kind]
     assert progress(world.state)[VERSION].evidence[life.kind] < 0.0
     go(world, life, life.harm, True)
     assert told(world, life.kind) == ["raised", "raised"]
@@ -287,9 +288,9 @@ def test_what_is_accepted_is_the_new_normal() -> None:
     world = make(1)
     world.label(world.serve(300), 0.95)
     before = world.serve(100, shift=2.0)
-    said = Answer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
+    said = OperatorAnswer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
     world.state, (over,) = answer(world.settings, world.state, said)
-    assert isinstance(over, AlarmCleared)
+    assert isinstance(over, AlarmEnd)
     assert (over.kind, over.cause) == ("drift", "accepted")
     assert not progress(world.state)[VERSION].watching
     world.label(before, 0.0)
@@ -311,7 +312,7 @@ def test_labels_of_what_came_long_before_it_was_accepted_test_nothing(named: boo
     if named:
         before = [f"{(world.now_ms - 1_000 << 80) + (7 << 76) + (2 << 62) + k:032x}" for k in range(600)]
     world.state, _ = answer(
-        world.settings, world.state, Answer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
+        world.settings, world.state, OperatorAnswer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
     )
     world.label(world.serve(300), 0.95)
     world.serve(2_100 if named else 100)
@@ -325,7 +326,7 @@ def test_labels_of_what_came_long_before_it_was_accepted_test_nothing(named: boo
 def test_a_broken_promise_to_clients_is_not_accepted_away() -> None:
     world = started(LIVES["errors"])
     go(world, LIVES["errors"], 200, True)
-    said = Answer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
+    said = OperatorAnswer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
     world.state, found = answer(world.settings, world.state, said)
     assert found == []
     assert [*progress(world.state)[VERSION].raised] == ["errors"]
@@ -335,7 +336,7 @@ def test_a_broken_promise_to_clients_is_not_accepted_away() -> None:
 
 def test_an_answer_about_a_version_that_nobody_watches_changes_nothing() -> None:
     world = started(LIVES["drift"])
-    said = Answer(version="support-unknown", verb="accept", by="cli", time_ms=world.now_ms)
+    said = OperatorAnswer(version="support-unknown", verb="accept", by="cli", time_ms=world.now_ms)
     assert answer(world.settings, world.state, said) == (world.state, [])
 
 
@@ -361,7 +362,7 @@ def test_every_threshold_is_left_again_by_healthy_losses(arl: int, rate: float) 
     harmed = (rng.random(2_000) < min(0.95, 6 * rate)).astype(float)
     detector = Risk(rate, arl)
     state, (harm,) = detector.follow(detector.start(), harmed.tolist(), _moments(2_000), 200)
-    assert isinstance(harm, Harm)
+    assert isinstance(harm, ProvenHarm)
     healthy = (rng.random(20_000) < 0.7 * rate).astype(float)
     state, found = detector.follow(state, healthy.tolist(), _moments(20_000), 200)
     assert isinstance(found[0], Over)
@@ -373,7 +374,7 @@ def test_the_rate_of_false_alarms_holds_for_each_episode() -> None:
     rng, detector, labels = np.random.default_rng(5), Risk(0.1, 500), 60_000
     losses = (rng.random(labels) < 0.1).astype(float).tolist()
     _, found = detector.follow(detector.start(), losses, _moments(labels), 200)
-    assert 10 < sum(isinstance(each, Harm) for each in found) <= labels / 500
+    assert 10 < sum(isinstance(each, ProvenHarm) for each in found) <= labels / 500
 
 
 def _moments(count: int) -> Sequence[tuple[str, int]]:

@@ -8,11 +8,11 @@ import pytest
 
 from monitor.describe.descriptors import NAMES
 from monitor.findings import Window
-from monitor.judge import AliasState, answer, progress
-from monitor.operator_answer import Answer
-from monitor.settings import MonitorSettings
-from monitor.signals import safety
-from monitor.signals.fairness import Fairness
+from monitor.judge import AliasState, answer
+from monitor.operator_answer import OperatorAnswer
+from monitor.settings import Fairness, MonitorSettings, Safety
+from monitor.signals import flags
+from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, World, make, people
 
 FLAGS = [i for i, name in enumerate(NAMES) if name.startswith("output_") and name != "output_chars"]
@@ -52,7 +52,7 @@ def test_private_data_in_answers_is_a_safety_alarm_with_its_rates_and_goes_on_on
     assert alarm.last_event == alarm.evidence["examples"][0]
     assert flags >= set(alarm.evidence["examples"])
     assert progress(world.state)[VERSION].evidence["safety"] >= 0.0
-    said = Answer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind="safety")
+    said = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind="safety")
     world.state, _ = answer(world.settings, world.state, said)
     assert progress(world.state)[VERSION].evidence["safety"] < 0.0
     world.serve(200, values=flagged(world, 200, {"output_pii": 0.4}), clients=people(200))
@@ -77,17 +77,17 @@ def test_dependent_answers_are_flagged_in_blocks() -> None:
     between false alarms raise next to nothing; taken for independent ones, every stream raises some."""
     raised = single = 0
     for seed in range(8):
-        world = World(MonitorSettings(reference_events=1_000, safety=safety.Safety(arl=50_000)), seed)
+        world = World(MonitorSettings(reference_events=1_000, safety=Safety(arl=50_000)), seed)
         values = _runs(world, 5_000)
         for low in range(0, 5_000, 500):
             world.serve(500, values=values[low : low + 500], clients=people(500))
         raised += len(world.alarms("safety"))
-        state = safety.start(world.settings.safety, NAMES, values[:1_000].tolist())
+        state = flags.start(world.settings.safety, NAMES, values[:1_000].tolist())
         assert state.length > 1
         independent = [msgspec.structs.replace(flag, inflation=1.0) for flag in state.flags]
         state = msgspec.structs.replace(state, length=1, flags=tuple(independent))
         moments = [(str(k), k) for k in range(4_000)]
-        single += len(safety.update(world.settings.safety, state, values[1_000:].tolist(), moments)[1])
+        single += len(flags.follow(world.settings.safety, state, values[1_000:].tolist(), moments)[1])
     assert single >= 8
     assert raised <= 2
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from monitor.describe.descriptors import NAMES
-from monitor.findings import AlarmCleared, Kind, NotTested
-from monitor.judge import known_baseline
-from monitor.signals.fairness import Fairness
+from monitor.findings import AlarmEnd, Kind, NotTested
+from monitor.settings import Fairness
 from monitor.watch import untested
+from monitor.watch.record import restored
+from tests.monitor.support.standing import known_baseline
 from tests.monitor.support.world import VERSION, World, make
 
 REFUSAL = NAMES.index("output_refusal")
@@ -20,7 +21,7 @@ def left_out(world: World) -> list[NotTested]:
 
 
 def why(world: World) -> dict[tuple[Kind, str], str]:
-    return untested.reasons(world.settings, world.state.watches[VERSION])
+    return untested.reasons(world.settings, restored(world.state.watches[VERSION]))
 
 
 @pytest.mark.parametrize("right", [0.0, 0.05, 0.15])
@@ -66,7 +67,7 @@ def test_labels_that_come_late_may_make_a_test_and_take_it_away() -> None:
     other.label(other.serve(100), 0.0)
     assert len(other.alarms("quality")) == 1
     other.label(ids, 0.0)
-    over = [each for each in other.findings if isinstance(each, AlarmCleared)]
+    over = [each for each in other.findings if isinstance(each, AlarmEnd)]
     assert [(each.kind, each.cause) for each in over] == [("quality", "untested")]
 
 

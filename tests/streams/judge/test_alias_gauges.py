@@ -8,9 +8,9 @@ import prometheus_client
 import pytest
 from msgspec.structs import replace
 
+from monitor.findings import Gap
 from monitor.judge import AliasState
-from monitor.signals.gaps import Gap
-from monitor.watch.version import Raised
+from monitor.watch.version import UnresolvedAlarm
 from streams import codec
 from streams.events import WindowClosed
 from streams.judge.agent import JudgeAgent
@@ -71,7 +71,7 @@ def test_an_open_alarm_hides_no_other_of_its_kind() -> None:
     board, (memory, _) = AliasGauges(RULES.monitor), lived()
     watch, raised = memory.judge.watches[VERSION], {}
     for about, onset_ms, harm in (("refusal", 1_000, 0.5), ("output_pii", 2_000, 0.1)):
-        raised[f"safety/{about}"] = Raised(onset_ms, onset_ms, kind="safety", about=about, harm=harm)
+        raised[f"safety/{about}"] = UnresolvedAlarm(onset_ms, onset_ms, kind="safety", about=about, harm=harm)
         board.show(replace(memory, judge=replace(memory.judge, watches={VERSION: replace(watch, raised=raised)})))
         of_it = {"kind": "safety", "about": about}
         assert value("alarm_open", **of_it) == 1.0

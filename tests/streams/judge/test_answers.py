@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from monitor.operator_answer import Answer, Verb
+from monitor.operator_answer import OperatorAnswer, Verb
 from streams import codec
 from streams.events import AlarmAnswered, AlarmCleared, AlarmRaised, DecisionRecorded, Event
 from streams.judge.agent import JudgeAgent
@@ -23,7 +23,7 @@ ALARMED = 27  # records of a life: the harm is proven by then
 
 
 def said(verb: Verb = "clear", id: str = "said-1", version: str = VERSION) -> AlarmAnswered:
-    answer = Answer(version=version, verb=verb, by="cli", time_ms=0, reason="the prompt was mended")
+    answer = OperatorAnswer(version=version, verb=verb, by="cli", time_ms=0, reason="the prompt was mended")
     return AlarmAnswered(id=id, alias="support", time_ms=0, answer=answer)
 
 

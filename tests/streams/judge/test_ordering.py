@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.operator_answer import Answer
+from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from streams import codec
 from streams.events import AlarmAnswered, Event, PartitionsPassed, ScoreBatch
@@ -169,7 +169,7 @@ def judged(merge: Merge, now_s: float = 0.0, until: int = 0) -> Iterator[str]:
 
 
 def said(time_ms: int) -> AlarmAnswered:
-    answer = Answer(version="v1", verb="clear", by="cli", time_ms=time_ms)
+    answer = OperatorAnswer(version="v1", verb="clear", by="cli", time_ms=time_ms)
     return AlarmAnswered(id=f"said-{time_ms}", alias="support", time_ms=time_ms, answer=answer)
 
 

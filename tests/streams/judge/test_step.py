@@ -69,7 +69,7 @@ def replayed(entry: DecisionRecorded) -> Any:
     if entry.function == "judge.update":
         batch = read("batch", judge.Batch)
         return judge.update(read("settings", MonitorSettings), read("state", judge.AliasState), batch)[1]
-    observation = read("observation", policy.Observation)
+    observation = read("observation", policy.PolicyObservation)
     return policy.decide(read("settings", PolicySettings), read("state", policy.PolicyState), observation)[1]
 
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.signals.safety import Safety, State, Unsafe, evidence, follow, rearmed, start, update
+from monitor.settings import Safety
+from monitor.signals.flags import FlagHarm, State, evidence, follow, restarted, start
+from tests.monitor.support.plain import flagged
 
 NAMES = ["output_chars", "output_refusal", "output_pii", "output_toxic", "output_policy_acme"]
 SETTINGS = Safety(arl=2_000)
@@ -28,9 +30,9 @@ def healthy(seed: int) -> tuple[State, np.random.Generator]:
 
 def test_a_flag_that_rises_is_named_with_rates_onset_and_last_event() -> None:
     state, rng = healthy(0)
-    state, found = update(SETTINGS, state, rows(rng, 500, 0.05, 0.01, 0.0, 0.2), moments(500))
+    state, found = flagged(SETTINGS, state, rows(rng, 500, 0.05, 0.01, 0.0, 0.2), moments(500))
     assert found == []
-    state, (unsafe,) = update(SETTINGS, state, rows(rng, 300, 0.05, 0.01, 0.25, 0.2), moments(300, 500))
+    state, (unsafe,) = flagged(SETTINGS, state, rows(rng, 300, 0.05, 0.01, 0.25, 0.2), moments(300, 500))
     assert (unsafe.flag, unsafe.before.hits, unsafe.before.rows) == ("output_toxic", 0, 1_000)
     assert 495 <= unsafe.onset[1] <= 525
     assert unsafe.onset[1] < unsafe.last[1] < 560
@@ -44,18 +46,18 @@ def test_a_flag_that_rises_is_named_with_rates_onset_and_last_event() -> None:
 def test_each_flag_has_its_own_alarm_once_until_it_is_taken_back() -> None:
     state, rng = healthy(1)
     worse = (0.05, 0.9, 0.9, 0.2)
-    state, found = update(SETTINGS, state, rows(rng, 100, *worse), moments(100))
+    state, found = flagged(SETTINGS, state, rows(rng, 100, *worse), moments(100))
     assert sorted(each.flag for each in found) == ["output_pii", "output_toxic"]
     assert [each.last[1] for each in found] == sorted(each.last[1] for each in found)
-    state, again = update(SETTINGS, state, rows(rng, 100, *worse), moments(100))
+    state, again = flagged(SETTINGS, state, rows(rng, 100, *worse), moments(100))
     assert again == []
-    _, anew = update(SETTINGS, rearmed(state, "output_pii"), rows(rng, 100, *worse), moments(100))
+    _, anew = flagged(SETTINGS, restarted(state, "output_pii"), rows(rng, 100, *worse), moments(100))
     assert [each.flag for each in anew] == ["output_pii"]
 
 
 def test_a_rate_that_falls_or_stays_raises_nothing() -> None:
     state, rng = healthy(2)
-    assert update(SETTINGS, state, rows(rng, 2_000, 0.0, 0.01, 0.0, 0.2), moments(2_000))[1] == []
+    assert flagged(SETTINGS, state, rows(rng, 2_000, 0.0, 0.01, 0.0, 0.2), moments(2_000))[1] == []
 
 
 def test_at_the_limits_false_alarms_are_as_rare_as_asked() -> None:
@@ -64,7 +66,7 @@ def test_at_the_limits_false_alarms_are_as_rare_as_asked() -> None:
     for seed in range(40):
         state, rng = healthy(seed)
         limits = [flag.limit for flag in state.flags]
-        stopped += bool(update(SETTINGS, state, rows(rng, 200, *limits), moments(200))[1])
+        stopped += bool(flagged(SETTINGS, state, rows(rng, 200, *limits), moments(200))[1])
     assert stopped <= 9
 
 
@@ -73,25 +75,25 @@ def test_only_flags_are_watched_and_each_limit_is_above_its_rate() -> None:
     assert [flag.name for flag in state.flags] == NAMES[1:]
     assert all(flag.limit > flag.before.hits / flag.before.rows + SETTINGS.tolerance for flag in state.flags)
     nothing = start(SETTINGS, ["output_chars"], [[1.0]])
-    assert update(SETTINGS, nothing, [[2.0]], moments(1)) == (nothing, [])
+    assert flagged(SETTINGS, nothing, [[2.0]], moments(1)) == (nothing, [])
     assert evidence(SETTINGS, nothing) == 0.0
 
 
 def test_without_a_reference_nothing_is_above_it() -> None:
     state = start(SETTINGS, NAMES, [])
-    assert update(SETTINGS, state, [[1.0] * 5] * 500, moments(500))[1] == []
+    assert flagged(SETTINGS, state, [[1.0] * 5] * 500, moments(500))[1] == []
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=5, max_size=5), max_size=50), st.integers(0, 50))
 def test_how_rows_are_cut_changes_nothing(some: list[list[float]], cut: int) -> None:
     settings = Safety(arl=5)
     begun = start(settings, NAMES, [[0.0] * 5] * 50)
-    at_once, found = update(settings, begun, some, moments(len(some)))
-    half, first = update(settings, begun, some[:cut], moments(len(some[:cut])))
+    at_once, found = flagged(settings, begun, some, moments(len(some)))
+    half, first = flagged(settings, begun, some[:cut], moments(len(some[:cut])))
     half = msgspec.json.decode(msgspec.json.encode(half), type=State)
-    rest, second = update(settings, half, some[cut:], moments(len(some[cut:]), len(some[:cut])))
+    rest, second = flagged(settings, half, some[cut:], moments(len(some[cut:]), len(some[:cut])))
     assert (rest, [*first, *second]) == (at_once, found)
-    assert msgspec.json.decode(msgspec.json.encode(found), type=list[Unsafe]) == found
+    assert msgspec.json.decode(msgspec.json.encode(found), type=list[FlagHarm]) == found
 
 
 @pytest.mark.parametrize(("name", "value"), [("arl", 0), ("tolerance", 0.0), ("confidence", 1.0), ("least_people", 0)])
@@ -104,14 +106,14 @@ REFUSED = [3.0, 1.0, 0.0, 0.0, 0.0]
 FINE = [3.0, 0.0, 0.0, 0.0, 0.0]
 
 
-def asked(state: State, some: list[list[float]], clients: list[str], apart_ms: int = 2_000) -> list[Unsafe]:
+def asked(state: State, some: list[list[float]], clients: list[str], apart_ms: int = 2_000) -> list[FlagHarm]:
     """What is found in rows of these clients, each in a turn of its own."""
     moments = [(f"e{k}", apart_ms * k) for k in range(len(some))]
     turns = list(range(len(some)))
     return [
         each
         for each in follow(SETTINGS, state, some, moments, clients=clients, turns=turns)[1]
-        if isinstance(each, Unsafe)
+        if isinstance(each, FlagHarm)
     ]
 
 
@@ -169,7 +171,7 @@ def test_clustered_flags_keep_the_stated_run_length(size: int) -> None:
         rng = np.random.default_rng(seed)
         state = start(SETTINGS, NAMES, lumps(rng, 2_000, size))
         some = lumps(rng, 4_000, size)
-        found += bool(update(SETTINGS, state, some, moments(len(some)))[1])
+        found += bool(flagged(SETTINGS, state, some, moments(len(some)))[1])
     assert found <= runs // 4
 
 
@@ -185,7 +187,7 @@ def test_the_reference_says_how_flags_depend_on_each_other_and_whose_they_are() 
 
 
 def test_a_state_of_an_earlier_release_goes_on() -> None:
-    state, _ = update(SETTINGS, calm(), [FINE] * 50, moments(50))
+    state, _ = flagged(SETTINGS, calm(), [FINE] * 50, moments(50))
     old = msgspec.to_builtins(state)
     del old["turn"], old["rows"]
     for flag in old["flags"]:

@@ -13,7 +13,7 @@ from monitor.describe.descriptors import NAMES
 from monitor.describe.traits import Traits, counted
 from monitor.reference.frozen import event_scores, freeze
 from monitor.reference.lumps import lumps
-from monitor.signals.drift import SHARES, Drift, Found, State, detectors
+from monitor.signals.drift_detector import SHARES, Drift, DriftChange, State, detectors
 from tests.monitor.support.world import make
 
 ANSWERS = ["card", "refund", "parcel", "invoice"]
@@ -35,7 +35,7 @@ def learnt(rng: Generator, events: int = 1_000, arl: int = ARL) -> Drift:
 
 def watched(
     ours: Drift, rng: Generator, events: list[Traits], cuts: Sequence[int] = ()
-) -> tuple[State, list[tuple[int, Found]]]:
+) -> tuple[State, list[tuple[int, DriftChange]]]:
     count = len(events)
     prints, values = list(range(10_000, 10_000 + count)), rng.standard_normal((count, 2))
     scores = event_scores(ours.ready, values, prints)

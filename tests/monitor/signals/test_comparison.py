@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.signals.fairness import Fairness, Outcomes, State, Unfair, rearmed, update
+from monitor.describe.groups import ADMITTED, CANDIDATES, LONGEST, OTHER, GroupNames, grouped
+from monitor.settings import Fairness
+from monitor.signals.comparison import GroupHarm, Outcomes, State, restarted
 from monitor.signals.gaps import report
-from monitor.signals.groups import ADMITTED, CANDIDATES, LONGEST, OTHER, Known, grouped
-from monitor.signals.pairing import LATELY, Pairing, pair
+from monitor.signals.pairing import KEPT, Pairing, pair
+from tests.monitor.support.plain import compared
 
 KEEN = Fairness(arl=1_000, least=20)
 
@@ -32,8 +34,8 @@ def traffic(seed: int, events: int, share: float, rates: tuple[float, float], dr
     return outcomes([{"language": "de" if each else "en"} for each in mine], wrong.astype(float).tolist())
 
 
-def told(settings: Fairness, seen: Outcomes) -> list[Unfair]:
-    return update(settings, State(), "quality", seen)[1]
+def told(settings: Fairness, seen: Outcomes) -> list[GroupHarm]:
+    return compared(settings, State(), "quality", seen)[1]
 
 
 def test_a_group_that_is_served_worse_is_named_with_its_onset() -> None:
@@ -69,7 +71,7 @@ def test_nothing_is_said_of_few_pairs() -> None:
     settings = replace(KEEN, least=40)
     for low in range(200):
         some = Outcomes(seen.ids[:low], seen.times_ms[:low], seen.tags[:low], seen.losses[:low])
-        state, found = update(settings, State(), "quality", some)
+        state, found = compared(settings, State(), "quality", some)
         groups = state.measures["quality"]["language"].groups if low else {}
         pairs = {name: sum(group.times.values()) for name, group in groups.items()}
         assert not found or max(pairs.values()) > 40
@@ -78,11 +80,11 @@ def test_nothing_is_said_of_few_pairs() -> None:
 
 
 def test_an_alarm_is_told_once_until_it_is_taken_back() -> None:
-    state, found = update(KEEN, State(), "slow", traffic(1, 800, 0.4, (0.9, 0.1)))
+    state, found = compared(KEEN, State(), "slow", traffic(1, 800, 0.4, (0.9, 0.1)))
     assert len(found) == 1
-    state, again = update(KEEN, state, "slow", traffic(2, 800, 0.4, (0.9, 0.1)))
+    state, again = compared(KEEN, state, "slow", traffic(2, 800, 0.4, (0.9, 0.1)))
     assert again == []
-    state, anew = update(KEEN, rearmed(state, "slow", "language", "de"), "slow", traffic(3, 800, 0.4, (0.9, 0.1)))
+    state, anew = compared(KEEN, restarted(state, "slow/language=de"), "slow", traffic(3, 800, 0.4, (0.9, 0.1)))
     assert [each.value for each in anew] == ["de"]
     assert next(gap for gap in report(KEEN, state) if gap.value == "de").pairs > 600
 
@@ -91,9 +93,9 @@ def test_measures_and_tags_are_kept_apart() -> None:
     rng = np.random.default_rng(5)
     tags = [{"language": rng.choice(["de", "en"]), "tenant": rng.choice(["a", "b"])} for _ in range(1_000)]
     worse = [float(each["tenant"] == "a" and rng.random() < 0.6) for each in tags]
-    state, found = update(KEEN, State(), "refusals", outcomes(tags, worse))
+    state, found = compared(KEEN, State(), "refusals", outcomes(tags, worse))
     assert [(each.key, each.value) for each in found] == [("tenant", "a")]
-    state, found = update(KEEN, state, "slow", outcomes(tags, [0.0] * 1_000))
+    state, found = compared(KEEN, state, "slow", outcomes(tags, [0.0] * 1_000))
     assert found == []
     assert {(gap.key, gap.measure) for gap in report(KEEN, state)} == {
         (key, measure) for key in ("language", "tenant") for measure in ("refusals", "slow")
@@ -103,7 +105,7 @@ def test_measures_and_tags_are_kept_apart() -> None:
 def test_the_interval_holds_the_gap_and_shrinks() -> None:
     missed = widths = 0.0
     for seed in range(40):
-        state, _ = update(replace(KEEN, alpha=0.1), State(), "quality", traffic(seed, 1_500, 0.3, (0.3, 0.1)))
+        state, _ = compared(replace(KEEN, alpha=0.1), State(), "quality", traffic(seed, 1_500, 0.3, (0.3, 0.1)))
         gap = next(each for each in report(replace(KEEN, alpha=0.1), state) if each.value == "de")
         missed += not gap.low <= 0.2 <= gap.high
         widths += gap.high - gap.low
@@ -119,20 +121,20 @@ def test_what_is_not_known_is_no_outcome() -> None:
         [each for tags in seen.tags for each in (tags, tags)],
         [each for loss in seen.losses for each in (loss, math.nan)],
     )
-    full, _ = update(KEEN, State(), "quality", seen)
-    holed, _ = update(KEEN, State(), "quality", holes)
+    full, _ = compared(KEEN, State(), "quality", seen)
+    holed, _ = compared(KEEN, State(), "quality", holes)
     assert report(KEEN, full) == report(KEEN, holed)
 
 
 @pytest.mark.parametrize("loss", [-0.1, 1.1, math.inf])
 def test_what_is_no_loss_is_refused(loss: float) -> None:
     with pytest.raises(ValueError, match=r"loss of step 1 is .*, expected 0 to 1"):
-        update(KEEN, State(), "quality", outcomes([{}, {}], [0.0, loss]))
+        compared(KEEN, State(), "quality", outcomes([{}, {}], [0.0, loss]))
 
 
 def test_a_loss_between_keeps_its_mean() -> None:
     tags = [{"language": "de" if k % 2 else "en"} for k in range(4_000)]
-    state, _ = update(KEEN, State(), "quality", outcomes(tags, [0.37 if k % 2 else 0.12 for k in range(4_000)]))
+    state, _ = compared(KEEN, State(), "quality", outcomes(tags, [0.37 if k % 2 else 0.12 for k in range(4_000)]))
     gap = next(each for each in report(KEEN, state) if each.value == "de")
     assert gap.mean == pytest.approx(0.25, abs=0.01)
     assert len(state.measures["quality"]["language"].groups["de"].times) <= 21
@@ -147,12 +149,12 @@ def test_how_rows_are_cut_changes_nothing(some: list[tuple[str, float]], cuts: l
     some = [("de", 0.0)] * 5 + [("en", 0.0)] * ADMITTED + [("fr", 1.0)] * ADMITTED + some
     tags = [{"language": value} if value else {} for value, _ in some]
     whole = outcomes([{}, {}, *tags], [1.0, 0.0, *(loss for _, loss in some)])
-    at_once, all_found = update(settings, State(), "quality", whole)
-    state, found = State(), list[Unfair]()
+    at_once, all_found = compared(settings, State(), "quality", whole)
+    state, found = State(), list[GroupHarm]()
     edges = sorted({0, len(whole.ids), *(min(cut, len(whole.ids)) for cut in cuts)})
     for low, high in pairwise(edges):
         columns = (whole.ids, whole.times_ms, whole.tags, whole.losses)
-        state, more = update(settings, state, "quality", Outcomes(*(each[low:high] for each in columns)))  # type: ignore[arg-type]
+        state, more = compared(settings, state, "quality", Outcomes(*(each[low:high] for each in columns)))  # type: ignore[arg-type]
         state = msgspec.json.decode(msgspec.json.encode(state), type=State)
         found += more
     assert (state, found) == (at_once, all_found)
@@ -162,22 +164,22 @@ def test_memory_is_bounded_whatever_clients_send() -> None:
     rng = np.random.default_rng(0)
     tags = [{"tenant": f"{rng.integers(10**9)}" * 40, "unknown": f"{k}"} for k in range(3_000)]
     tags += [{"tenant": f"t{k % 30}"} for k in range(6_000)]
-    state, _ = update(KEEN, State(), "quality", outcomes(tags, [float(k % 2) for k in range(9_000)]))
-    ((key, compared),) = state.measures["quality"].items()
+    state, _ = compared(KEEN, State(), "quality", outcomes(tags, [float(k % 2) for k in range(9_000)]))
+    ((key, each),) = state.measures["quality"].items()
     assert key == "tenant"
-    assert set(compared.groups) == {OTHER, *compared.known.names}
-    assert len(compared.known.names) == KEEN.most
-    assert all(name.startswith("t") for name in compared.known.names)
+    assert set(each.groups) == {OTHER, *each.known.names}
+    assert len(each.known.names) == KEEN.most
+    assert all(name.startswith("t") for name in each.known.names)
     assert len(msgspec.json.encode(state)) < 20_000
 
 
 def test_a_flood_of_rare_values_takes_no_place() -> None:
     flood = [f"junk{k}" for k in range(5_000)]
     mixed = [each for k, junk in enumerate(flood) for each in ([junk, "real"] if k % 4 == 0 else [junk])]
-    known, _ = grouped(Known(), mixed, 3)
+    known, _ = grouped(GroupNames(), mixed, 3)
     assert known.names == ("real",)
     assert len(known.candidates) <= CANDIDATES
-    assert max(map(len, grouped(Known(), ["x" * 500] * ADMITTED, 3)[0].names)) == LONGEST
+    assert max(map(len, grouped(GroupNames(), ["x" * 500] * ADMITTED, 3)[0].names)) == LONGEST
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", ""]), st.integers(0, 10**6)), max_size=80))
@@ -197,8 +199,8 @@ def test_no_outcome_is_in_two_pairs_of_a_group_and_each_pair_is_of_the_group_and
             )
             used += [one, other]
         assert len(used) == len(set(used))
-    assert len(state.lately) <= LATELY
-    assert all(len(each.waiting) <= LATELY for each in state.groups.values())
+    assert len(state.recent) <= KEPT
+    assert all(len(each.waiting) <= KEPT for each in state.groups.values())
 
 
 def test_a_pair_is_of_the_same_time() -> None:

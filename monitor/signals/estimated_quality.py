@@ -1,0 +1,199 @@
+"""Does the model's own confidence promise fewer right answers than the reference's labels allow?
+
+An estimate, until labels refute it: then it is withdrawn, and only labels can show harm. Estimated losses are tested in
+the blocks in which events are judged: neighbours that depend on each other are about as sure as each other.
+
+>>> from monitor.describe.descriptors import CONFIDENCE
+>>> from monitor.reference.frozen import freeze
+>>> from monitor.signals.interface import Baseline
+>>> rng = np.random.default_rng(0)
+>>> right = rng.random(300) < 0.9
+>>> rows = [[-0.1 * x if good else -3.0 - x] for x, good in zip(rng.random(300).tolist(), right.tolist())]
+>>> ours = freeze(CONFIDENCE[-1:], rows, range(300))
+>>> known = Baseline(300, 30, limit=0.2, enough=True)
+>>> labels = right.astype(int).tolist()
+>>> about = About("estimated_quality", "v1", CONFIDENCE[-1:], reference=ours, labels=labels, baseline=known)
+>>> chances(about, State(), [[-0.05], [-3.5], [1.0]])
+[0.9979, 0.0161, -1.0]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from monitor.describe.descriptors import CONFIDENCE
+from monitor.detectors import risk
+from monitor.detectors.blocks import Block, fill
+from monitor.detectors.episode import EndedAlarm, Over, steps
+from monitor.detectors.risk import ProvenHarm, Risk
+from monitor.explain import examples
+from monitor.explain.alarm import alarm, label_first, shown, where
+from monitor.explain.examples import RecentEvent, explain
+from monitor.explain.slices import Valued
+from monitor.findings import Alarm, Json, LabelsWanted, clock
+from monitor.reference.derived import derived
+from monitor.reference.frozen import Reference, scorer
+from monitor.settings import MonitorSettings
+from monitor.signals import calibration
+from monitor.signals.calibration import Calibration, Trust
+from monitor.signals.interface import RIGHT, UNLABELLED, About, GivenLabel, Replies, Rows, Turn
+from monitor.signals.quality import harm_evidence, right_share
+
+REFUTED = "labels refute the accuracy estimated from confidence: it is withdrawn, only labels can tell now"
+
+
+class State(msgspec.Struct, frozen=True):
+    """The test, estimated losses of the unfinished block, and whether labels still bear the estimate out. The names on
+    the wire are `monitor.watch.record`'s."""
+
+    test: risk.State = msgspec.field(name="estimated", default=risk.State())
+    block: Block = msgspec.field(name="doubt", default=Block())
+    trust: Trust = Trust()
+
+
+def start(settings: MonitorSettings, about: About) -> State:
+    """Return the state in which nothing was estimated."""
+    return State()
+
+
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+    """Take replies, whose estimated losses are tested; and labels, which bear the estimate out or refute it."""
+    if isinstance(rows, GivenLabel):
+        return _checked(settings, about, state, rows)
+    if isinstance(rows, Replies) and about.reference is not None:
+        return _tested(settings, about, about.reference, state, rows.events)
+    return state, []
+
+
+def evidence(settings: MonitorSettings, about: About, state: State) -> float:
+    """Return the statistic over its threshold."""
+    return risk.statistic(state.test) / _arl(settings, about.reference) if about.reference else 0.0
+
+
+def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
+    """Return the state with the test started over; the trust stays as it is."""
+    return State(risk.restarted(state.test), trust=state.trust)
+
+
+def chances(about: About, state: State, descriptors: Sequence[Sequence[float]]) -> list[float]:
+    """Return each reply's estimated chance of being right; -1 where there is no estimate."""
+    fitted = calibrated(about, state)
+    if fitted is None:
+        return [-1.0] * len(descriptors)
+    confidences = _confidences(about.names, descriptors)
+    found = np.round(calibration.predict(fitted, confidences), 4).tolist()
+    return [chance if known <= 0 else -1.0 for chance, known in zip(found, confidences, strict=True)]
+
+
+def calibrated(about: About, state: State) -> Calibration | None:
+    """Return the calibration of confidence; None without labels or confidences, or after labels refuted it."""
+    if about.reference is None or state.trust.lost or CONFIDENCE[-1] not in about.names:
+        return None
+    return _fitted(about.reference, tuple(about.labels))
+
+
+@derived()
+def _fitted(reference: Reference, labels: tuple[int, ...]) -> Calibration | None:
+    """Return the calibration, which is asked for with each batch and made once for each label that comes."""
+    pairs = zip(_confidences(reference.names, reference.rows), labels, strict=True)
+    known = [(value, label == RIGHT) for value, label in pairs if label != UNLABELLED and value <= 0]
+    return calibration.fit([one for one, _ in known], [right for _, right in known])
+
+
+def _tested(
+    settings: MonitorSettings, about: About, reference: Reference, state: State, events: Sequence[RecentEvent]
+) -> tuple[State, list[Turn]]:
+    """Test estimated losses; without a limit an open alarm has nothing left to test it by."""
+    moments = [(event.id, event.time_ms) for event in events]
+    if about.baseline.limit is None:
+        if not state.test.episode.open:
+            return state, []
+        return cleared(settings, about, state, ""), [EndedAlarm("", moments[-1], "untested")]
+    losses = np.array([[1.0 - event.chance if event.chance >= 0 else math.nan] for event in events])
+    length = scorer(reference).block
+    block, means, firsts, ends = fill(state.block, length, losses.reshape(len(events), 1), moments)
+    detector = _tester(settings, reference, about.baseline.limit)
+    after = steps(settings.alarm_clear_events, length)
+    test, turns = detector.follow(state.test, means[:, 0].tolist(), firsts, after)
+    state, found = State(test, block, state.trust), list[Turn]()
+    for turn in turns:
+        end = ends[turn.step]
+        known = examples.kept(about.events, events[: end + 1])
+        found.append(
+            EndedAlarm("", moments[end]) if isinstance(turn, Over) else _alarm(about, state, detector.arl, turn, known)
+        )
+    return state, found
+
+
+def _checked(settings: MonitorSettings, about: About, state: State, label: GivenLabel) -> tuple[State, list[Turn]]:
+    """Compare a label with its estimate; once the estimate is refuted, only labels can show harm."""
+    if label.chance < 0:
+        return state, []
+    trust = calibration.check(state.trust, [1.0 - label.event.loss - label.chance])
+    lost = trust.lost and not state.trust.lost
+    state = replace(state, trust=trust)
+    if not lost:
+        return state, []
+    wanted = LabelsWanted(version=about.version, time_ms=label.given_ms, reason=REFUTED)
+    if state.test.episode.open:
+        state = cleared(settings, about, state, "")
+    return state, [EndedAlarm("", (label.event.id, label.given_ms), "untested"), wanted]
+
+
+def _tester(settings: MonitorSettings, reference: Reference, limit: float) -> Risk:
+    ready, name = scorer(reference), CONFIDENCE[-1]
+    left = float(ready.inflation[reference.names.index(name)]) if name in reference.names else 1.0
+    return Risk(limit, _arl(settings, reference), inflation=left)
+
+
+def _arl(settings: MonitorSettings, reference: Reference) -> float:
+    """Return the blocks between false alarms: the events asked for hold fewer of them."""
+    return settings.arl_events / scorer(reference).block
+
+
+def _confidences(names: Sequence[str], descriptors: Sequence[Sequence[float]]) -> list[float]:
+    column = list(names).index(CONFIDENCE[-1])
+    return [row[column] for row in descriptors]
+
+
+def _alarm(about: About, state: State, threshold: float, harm: ProvenHarm, events: Sequence[RecentEvent]) -> Alarm:
+    """Confidence promises fewer right answers than the limit accepts."""
+    known, accuracy, since_ms = about.baseline, 1.0 - harm.losses / harm.count, harm.since[1]
+    fitted, last = calibrated(about, state), (events[-1].id, events[-1].time_ms)
+    losses, measure = _losses([event.chance for event in events]), "estimated share of wrong answers"
+    before = Valued(about.members or [()] * len(about.labels), _losses(_reference_chances(about, fitted)))
+    explained = explain(about.slices, events, losses, before, since_ms=since_ms, measure=measure)
+    summary = (
+        f"{about.version} seems right in only {accuracy:.0%} of the answers since {clock(since_ms)}, by its own "
+        f"confidence; it was {right_share(known)} in the reference. An estimate: labels must tell"
+    )
+    proof = harm_evidence(threshold, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
+    proof |= _interval(fitted, since_ms, events) | shown(explained) | label_first(events, about.labelled)
+    summary += where(explained)
+    return alarm(about.kind, about.version, harm.since, last, proof, summary, harm=1.0 - accuracy)
+
+
+def _losses(some: Sequence[float]) -> list[float]:
+    return [1.0 - chance if chance >= 0 else 0.0 for chance in some]
+
+
+def _reference_chances(about: About, fitted: Calibration | None) -> list[float]:
+    """Return the chance of being right of each event of the reference; -1 where there is no estimate."""
+    if fitted is None or about.reference is None:
+        return [-1.0] * len(about.labels)
+    confidences = _confidences(about.reference.names, about.reference.rows)
+    found = calibration.predict(fitted, confidences)
+    return [float(chance) if value <= 0 else -1.0 for chance, value in zip(found, confidences, strict=True)]
+
+
+def _interval(fitted: Calibration | None, since_ms: int, events: Sequence[RecentEvent]) -> dict[str, Json]:
+    """Return bounds of the estimate for the events since the onset."""
+    some = [event.chance for event in events if event.chance >= 0 and event.time_ms >= since_ms]
+    if fitted is None or not some:
+        return {}
+    return {"estimated_interval": [round(bound, 4) for bound in calibration.interval(fitted, some)]}

@@ -1,0 +1,121 @@
+"""What every signal promises: one question about one version, with a state of its own.
+
+A signal is a module with five names: `State`, and the functions of `Signal`. It takes its own state, what it may know
+of the version (`About`), and what comes in (`Rows`); rows that are none of its business change nothing. It returns
+turns: alarms, each once until it is over, and the ends of alarms. How rows are cut into calls changes no turn, and a
+state goes through JSON bit for bit. The table of all signals is `monitor.watch.version.SIGNALS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from monitor.describe.traits import Traits
+from monitor.detectors.episode import EndedAlarm
+from monitor.detectors.interface import Floats, Moment
+from monitor.explain.examples import LabelledEvent, RecentEvent
+from monitor.explain.slices import Member
+from monitor.findings import Alarm, Kind, LabelsWanted
+from monitor.reference.frozen import Reference
+from monitor.rows import ScoreRows
+from monitor.settings import MonitorSettings
+
+UNLABELLED, WRONG, RIGHT = -1, 0, 1
+
+Turn = Alarm | EndedAlarm | LabelsWanted
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Labels of the reference."""
+
+    labelled: int = 0
+    errors: int = 0
+    limit: float | None = None  # of the error rate; None with too few labels, and where it leaves no room for harm
+    block: int = 1  # steps that are judged as one, because they depend on each other
+    inflation: float = 1.0  # of sums of them, by what dependence that leaves
+    enough: bool = False  # labels to say anything
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a signal may know of the version. `people`, `members`, `traits`, `labels`: who asked for the reference's
+    events, their slices, their categories, and what labels say of them (`UNLABELLED`, `WRONG`, `RIGHT`). `events`,
+    `tested`: the last ones before these rows, and the last labels with these. `labelled`: events that have a label."""
+
+    kind: Kind  # of the signal's alarms
+    version: str
+    names: Sequence[str] = ()  # of the descriptors
+    slices: Sequence[str] = ()
+    reference: Reference | None = None
+    people: Sequence[int] = ()
+    members: Sequence[Member] = ()
+    traits: Sequence[Traits] = ()
+    labels: Sequence[int] = ()
+    baseline: Baseline = Baseline()
+    events: Sequence[RecentEvent] = ()
+    tested: Sequence[LabelledEvent] = ()
+    labelled: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRequests:
+    """All requests of the version that it answered as champion, failed ones too."""
+
+    rows: ScoreRows
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """Healthy replies after the reference, without repetitions: columns of equal length. `values`, `scores`: their
+    descriptors and the normal scores of these. `ends_turn`: no more rows of their turn follow."""
+
+    rows: ScoreRows
+    events: Sequence[RecentEvent]
+    prints: Sequence[int]
+    values: Floats
+    scores: Floats
+    ends_turn: bool = True
+
+    @property
+    def moments(self) -> list[Moment]:
+        """Return the id and time of each."""
+        return [(event.id, event.time_ms) for event in self.events]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLabel:
+    """One label, as it is taken. `chance`: of being right, as it was estimated; -1 where it was not. `chosen`: an alarm
+    asked for it, so that it is no fair sample."""
+
+    event: LabelledEvent
+    chance: float
+    given_ms: int
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStep:
+    """Labels that are one step of a test: of one person in one turn."""
+
+    events: Sequence[LabelledEvent]
+
+
+Rows = ServedRequests | Replies | GivenLabel | LabelStep
+
+
+class Signal(Protocol):
+    """The functions of a signal; `state` is always its own `State`."""
+
+    def start(self, settings: MonitorSettings, about: About) -> Any:
+        """Return the state for a complete reference."""
+
+    def update(self, settings: MonitorSettings, about: About, state: Any, rows: Rows) -> tuple[Any, list[Turn]]:
+        """Take rows in order. Return the state and the turns."""
+
+    def evidence(self, settings: MonitorSettings, about: About, state: Any) -> float:
+        """Return the statistic over its threshold: an alarm is raised where it reaches 1."""
+
+    def cleared(self, settings: MonitorSettings, about: About, state: Any, what: str) -> Any:
+        """Return the state with the alarm about `what` taken back and its detector started over."""

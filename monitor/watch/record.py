@@ -1,0 +1,118 @@
+"""A version as it is kept: one flat object of JSON, in the judge's memory in the log and in recorded ledgers.
+
+The names are those of the first release and never change; `recorded` and `restored` turn a version into this form and
+back, bit for bit.
+
+>>> restored(recorded(VersionState(version="v1", names=["chars"], seen_ms=7))).seen_ms
+7
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from monitor.describe.traits import Traits
+from monitor.detectors import risk
+from monitor.detectors.blocks import Block
+from monitor.explain.examples import LabelledEvent, RecentEvent
+from monitor.explain.slices import Member
+from monitor.findings import Kind
+from monitor.reference.dependence import LabelledLosses, OpenBlock
+from monitor.reference.frozen import Reference
+from monitor.reference.sample import ReferenceSample
+from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
+from monitor.signals.calibration import Trust
+from monitor.watch.bursts import Bursts
+from monitor.watch.version import (
+    Alarms,
+    AwaitedEvent,
+    Gathering,
+    Label,
+    LabelQueue,
+    Latest,
+    Past,
+    UnresolvedAlarm,
+    VersionState,
+)
+
+
+class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a version and of its parts; what each means stands there."""
+
+    version: str
+    names: list[str]
+    seen_ms: int = 0
+    bursts: Bursts = Bursts()
+    rows: list[list[float]] = []
+    prints: list[int] = []
+    labels: list[int] = []
+    turns: list[int] = []
+    people: list[int] = []
+    crowds: list[int] = []
+    members: list[Member] = []
+    traits: list[Traits] = []
+    sample: ReferenceSample = ReferenceSample()
+    reference: Reference | None = None
+    frozen_ms: int = 0
+    accepted_ms: int = 0
+    adopted: list[int] = []
+    adopted_steps: list[int] = []
+    known: LabelledLosses | None = None
+    waiting: list[Label] = []
+    file_turn: int = 0
+    labelled: list[int] = []
+    repeats: list[int] = []
+    recent: dict[int, AwaitedEvent] = {}
+    slices: list[str] = []
+    lately: list[RecentEvent] = []
+    told: list[LabelledEvent] = []
+    asked: list[int] = []
+    drift: drift.State = drift.State()
+    quality: risk.State = risk.State()
+    unfinished: OpenBlock = OpenBlock()
+    estimated: risk.State = risk.State()
+    doubt: Block = Block()
+    trust: Trust = Trust()
+    safety: safety.State = safety.State()
+    fairness: fairness.State = fairness.State()
+    errors: burn_rate.State = burn_rate.State()
+    latency: burn_rate.State = burn_rate.State()
+    untested: list[str] = []
+    raised: dict[str, UnresolvedAlarm] = {}
+    evidence: dict[Kind, float] = {}
+
+
+# Parts whose fields lie flat, by their encoded names; all other fields of a version are kept as they are.
+PARTS: dict[str, type[msgspec.Struct]] = {
+    "gathering": Gathering,
+    "past": Past,
+    "queue": LabelQueue,
+    "latest": Latest,
+    "alarms": Alarms,
+    "quality": quality.State,
+    "estimated_quality": estimated_quality.State,
+}
+FIELDS = {
+    part: list(zip(each.__struct_fields__, each.__struct_encode_fields__, strict=True)) for part, each in PARTS.items()
+}
+WHOLE = [name for name in VersionState.__struct_fields__ if name not in PARTS]
+
+
+def recorded(version: VersionState) -> VersionRecord:
+    """Return the version as it is kept."""
+    fields: dict[str, Any] = {name: getattr(version, name) for name in WHOLE}
+    for part, names in FIELDS.items():
+        value = getattr(version, part)
+        for name, kept in names:
+            fields[kept] = getattr(value, name)
+    return VersionRecord(**fields)
+
+
+def restored(record: VersionRecord) -> VersionState:
+    """Return the version as the judge works on it."""
+    fields: dict[str, Any] = {name: getattr(record, name) for name in WHOLE}
+    for part, names in FIELDS.items():
+        fields[part] = PARTS[part](**{name: getattr(record, kept) for name, kept in names})
+    return VersionState(**fields)
