@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
@@ -31,6 +30,7 @@ from streams.private_files import UMASK, private_folder
 if TYPE_CHECKING:
     from serving.gateway.access.keys import KeyRing
     from serving.gateway.application import Gateway
+    from serving.gateway.http.certificate import Certificate
     from serving.routes.follower import Follower
     from serving.settings import ControllerSettings, GatewaySettings
     from streams.journal.writer import Journal
@@ -101,12 +101,13 @@ async def _gateway(
     from deploy.operator.versions import limits
     from deploy.roles.shipping import shipping
     from serving.gateway.admin.port import serving_admin
-    from serving.gateway.http.server import Server
+    from serving.gateway.http.listener import Listener
     from streams.journal.metrics import Shipped
 
     stack, settings, stop = config.stack, config.gateway, asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stop)
-    server = Server(acting, acting.limits)
+    server, certificate = Listener(acting, acting.limits, settings.cors_origins), _certificate(settings)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, certificate.reload if certificate else lambda: None)
     shipped = Shipped(journal_folder(config, name), lambda: follower.presence.connected)
     admin = partial(serving_admin, HOST, stack.gateways()[name], follower.table, keys, config.kafka)
     async with (
@@ -114,7 +115,7 @@ async def _gateway(
         admin(ready=lambda: not stop.is_set(), limits=limits(config), refresh=shipped.show, standing=acting.standing),
     ):
         shared = bool(stack.more_gateway_admin_ports)
-        await server.start(settings.host, stack.gateway_port, _tls(settings), share_port=shared)
+        await server.start(settings.host, stack.gateway_port, certificate, share_port=shared)
         _settle_memory()
         await stop.wait()
         await asyncio.sleep(settings.drain_delay_s)
@@ -151,14 +152,12 @@ def journal_folder(config: Config, name: str) -> Path:
     return config.stack.var / "spool" / name
 
 
-def _tls(settings: GatewaySettings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
+def _certificate(settings: GatewaySettings) -> Certificate | None:
+    from serving.gateway.http.certificate import Certificate
+
+    if settings.tls_cert is None or settings.tls_key is None:
         return None
-    if settings.tls_key is not None:
-        secrets.check_closed(settings.tls_key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context
+    return Certificate(settings.tls_cert, settings.tls_key, secrets.check_closed)
 
 
 def _as_many_files_as_may_be() -> None:

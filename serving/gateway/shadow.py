@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from serving import metrics
 from serving.gateway.capture import Capture, Exchange, count
 from serving.gateway.engines.link import Unreached
 from serving.gateway.errors import ApiError
-from serving.gateway.http.request import Header, Request
+from serving.gateway.http.request import Message, Request
 from serving.gateway.openai.request_body import Asked
 from serving.gateway.patience import Patience
 from serving.routes.routing import Choice, RouteTable, pick_shadow
@@ -83,27 +83,14 @@ class Shadow:
             count(exchange)
 
 
-class _Nobody:
-    def write(self, data: bytes) -> None:
-        return
-
-    async def drained(self) -> None:
-        return
-
-    def ended(self, *, keep_alive: bool) -> None:
-        return
-
-    def abort(self) -> None:
-        return
-
-
 class Unheard(Request):
     """A request whose answer nobody gets."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(_Nobody(), "POST", "/", {}, "1.1", keep_alive=True)
+        super().__init__({"method": "POST", "raw_path": b"/", "headers": ()}, _discard)
 
-    def answer(self, status: int, data: bytes, headers: Iterable[Header] = ()) -> None:
-        self.started = self.done = True
+
+async def _discard(message: Message) -> None:
+    """Take a message that no client gets."""

@@ -47,4 +47,4 @@ async def test_the_judge_can_tell() -> None:
         verdict = await judge.one(Case("waits", b"POST /v1/chat/completions HTTP/1.1\r\n", Ending.READ))
         assert verdict.fault.startswith("neither answer")
         told = Judge(scene.port, 2.0, [b"unknown_path"])
-        assert (await told.one(Case("leaks", b"GET /x HTTP/1.1\r\n\r\n"))).fault.startswith("tells")
+        assert (await told.one(Case("leaks", b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n"))).fault.startswith("tells")
