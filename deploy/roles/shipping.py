@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 BACK_OFF_S = (0.2, 10.0)
 STEADY_S = 30.0  # a shipper that lived so long was well
-PATIENCE_S = 12.0  # for it to ship what is left
+PATIENCE_S = 9.0  # for it to ship what is left
 
 
 @contextlib.asynccontextmanager

@@ -75,7 +75,7 @@ class Listener(uvicorn.Server):
                     connection.look(now)
                 except Exception:  # the loop's top: a defect with one must not take the others' limits away
                     log.exception("connection not looked after")
-                    connection.abort()
+                    connection.transport.abort()
         if counter % 10 == 0 and self._certificate is not None:
             self._certificate.look()
         return await super().on_tick(counter)
@@ -93,7 +93,7 @@ class Listener(uvicorn.Server):
             task.cancel()
         await self._emptied(CUT_OFF_S if tasks else 0.0)
         for connection in self._connections():
-            connection.abort()
+            connection.transport.abort()
         self._ticking.cancel()
 
     async def _emptied(self, timeout_s: float) -> None:

@@ -5,7 +5,7 @@ llhttp (httptools) parses; it refuses what could be read in two ways."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -20,12 +20,10 @@ from uvicorn.server import ServerState
 from serving.gateway.errors import ApiError
 from serving.gateway.http.limits import Limits
 from serving.gateway.http.request import CLOSE, fields
-from serving.gateway.http.transport import Addresses, ClientTransport, Unbounded
+from serving.gateway.http.transport import FOREVER, LINGER_S, ClientTransport, Unbounded, network
 
 log = structlog.get_logger()
 
-FOREVER = float("inf")
-LINGER_S = 2.0  # for a client to read why it was refused while it still sends
 PIPELINED = 16  # requests waiting on one connection
 CROWD = 2  # times as many connections as may be are refused in words; those beyond are just ended
 FRAMING = 8  # bytes that each byte of a body may bring along: a chunk of one byte brings five
@@ -38,7 +36,7 @@ class Shared:
     config: Config
     limits: Limits
     state: ServerState
-    addresses: Addresses = field(default_factory=Addresses)
+    addresses: Counter[str] = field(default_factory=Counter)  # connections of each
     emptied: asyncio.Event = field(default_factory=asyncio.Event)  # no connection is left
 
 
@@ -53,14 +51,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = self._in_body = self._ignoring = False  # the last: all that comes
         self._fed = self._overhead = 0  # bytes of this piece; of the message, beyond its body's
         self._refusal: ApiError | None = None  # of what came last, for when the others are answered
-        self._taken: object = None  # of the answer, when the client was last seen to take something
-        self._stalled_s, self.deadline = FOREVER, self.loop.time() + self._limits.head_s
+        self.deadline = self.loop.time() + self._limits.head_s
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._wire = ClientTransport(transport, self._close)
         super().connection_made(cast(asyncio.Transport, self._wire))
+        self._network = network(self.client[0] if self.client else "")
+        self._shared.addresses[self._network] += 1
         here, limit = len(self.connections), self._limits.connections
-        mine, most = self._shared.addresses.add(self._address), self._limits.connections_per_address
+        mine, most = self._shared.addresses[self._network], self._limits.connections_per_address
         if here > CROWD * limit or mine > CROWD * most:
             transport.abort()
         elif here > limit or mine > most:
@@ -72,7 +71,9 @@ class GuardedProtocol(HttpToolsProtocol):
         _disconnect(self._answering)
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        self._shared.addresses.remove(self._address)
+        self._shared.addresses[self._network] -= 1
+        if not self._shared.addresses[self._network]:
+            del self._shared.addresses[self._network]
         if not self.connections:
             self._shared.emptied.set()
 
@@ -153,32 +154,19 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """End what has waited too long: a head or a body that does not come, an answer that is not read."""
-        if not self._wire.own.get_write_buffer_size():
-            self._stalled_s = FOREVER
-        elif self._stalled_s == FOREVER or self._wire.progress() != self._taken:
-            self._taken, self._stalled_s = self._wire.progress(), now + self._limits.write_s
-        elif self._stalled_s < now:
-            self._wire.own.abort()
+        self._wire.look(now, self._limits.write_s)
         if self.deadline < now:
             if self._wire.ending:
-                self._wire.own.abort()
+                self._wire.abort()
             elif self._in_head or self._in_body:
                 self._refuse(ApiError(408, "the request did not come whole in time", code="request_timeout"))
             else:
                 self._close()
 
-    def abort(self) -> None:
-        """End the connection, whatever is under way."""
-        self._wire.own.abort()
-
     @property
     def _busy(self) -> bool:
         cycle = self._answering
         return cycle is not None and not (cycle.response_complete or cycle.disconnected)
-
-    @property
-    def _address(self) -> str:
-        return self.client[0] if self.client else ""
 
     def _hold_back(self) -> None:
         """Read on behind a request that is answered, but not much: to notice when the client hangs up."""
@@ -222,22 +210,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self._linger()
 
     def _close(self) -> None:
-        """Close at once, or once the client has had time to read its answer: closing would reset one that still
-        sends, and its answer would be lost."""
-        if not self._wire.ending and (self._in_head or self._in_body):
+        """Close, for uvicorn: at once where nothing of a request is still to come."""
+        if self._wire.ending:
+            return
+        self._ignoring = True
+        if self._in_head or self._in_body:
             self._linger()
-        elif not self._wire.ending:
-            self._ignoring = self._wire.ending = True
-            self._wire.own.close()
+        else:
+            self._wire.finish()
 
     def _linger(self) -> None:
-        self._ignoring = self._wire.ending = True
-        self._unset_keepalive_if_required()
         self.deadline = self.loop.time() + LINGER_S
+        self._unset_keepalive_if_required()
         self.flow.resume_reading()
-        if self._wire.own.can_write_eof() and not self._wire.own.is_closing():
-            with contextlib.suppress(OSError):  # the client is gone already
-                self._wire.own.write_eof()
+        self._wire.linger()
 
     def _head_too_large(self) -> ApiError:
         limit = self._limits.head_bytes

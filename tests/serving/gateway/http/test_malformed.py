@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
+import uvloop
 
 from tests.bench.serving.malformed.case import Case, Ending
 from tests.bench.serving.malformed.judge import Judge
@@ -12,6 +14,12 @@ from tests.bench.serving.malformed.mix import cases, drips
 from tests.serving.support.scene import BODY, Scene
 
 CASES = 600
+
+
+@pytest.fixture(scope="module")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    policy: asyncio.AbstractEventLoopPolicy = uvloop.EventLoopPolicy()  # as in production
+    return policy
 
 
 def hurried() -> Scene:
