@@ -14,7 +14,7 @@ from serving.gateway.errors import ApiError, too_large, unavailable
 from serving.gateway.http.bodies import BodyBudget, BodyShare
 from serving.gateway.http.cors import allowed
 from serving.gateway.http.limits import Limits
-from serving.gateway.http.request import Message, Request, Send
+from serving.gateway.http.request import HANG_UP, Message, Request, Send
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class Door:
             if request.method != "OPTIONS":  # it needs no key
                 request.body = await self._read(request, length, share, receive)
             request.keep_alive = request.method != "OPTIONS" or bool(request.extra)
-            await self._serve(request, receive)
+            await self._serve(request, scope)
         finally:
             share.release()
             leave()
@@ -119,19 +119,16 @@ class Door:
             if not message.get("more_body", False):
                 return bytes(body)
 
-    async def _serve(self, request: Request, receive: Receive) -> None:
+    async def _serve(self, request: Request, scope: Message) -> None:
         serving = asyncio.current_task()
-        assert serving is not None
-        watching = asyncio.get_running_loop().create_task(_watch(request, receive, serving))
-        await self._application.serve(request)
-        if not request.done:
-            watching.cancel()
 
+        def hang_up() -> None:
+            if serving is not None and not request.done:
+                request.gone = True
+                serving.cancel()
 
-async def _watch(request: Request, receive: Receive, serving: asyncio.Task[Any]) -> None:
-    """Cancel the handler where the client hangs up; end with the answer otherwise."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if not request.done:
-        request.gone = True
-        serving.cancel()
+        scope[HANG_UP] = hang_up
+        try:
+            await self._application.serve(request)
+        finally:
+            del scope[HANG_UP]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import httptools
 import structlog
@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from serving.gateway.errors import ApiError
 from serving.gateway.http.limits import Limits
-from serving.gateway.http.request import CLOSE, fields
+from serving.gateway.http.request import CLOSE, HANG_UP, fields
 from serving.gateway.http.transport import FOREVER, LINGER_S, ClientTransport, Unbounded, network
 
 log = structlog.get_logger()
@@ -234,6 +234,8 @@ def _disconnect(cycle: RequestResponseCycle | None) -> None:
     if cycle is not None:
         cycle.disconnected = True
         cycle.message_event.set()
+        if hang_up := cast(dict[str, Any], cycle.scope).get(HANG_UP):
+            hang_up()
 
 
 def _reason(error: BaseException | None) -> ApiError:
