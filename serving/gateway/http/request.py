@@ -14,7 +14,7 @@ Send = Callable[[Message], Coroutine[Any, Any, None]]
 
 NO_KEY = Key("", "")
 JSON: Header = (b"content-type", b"application/json")
-HANG_UP = "homeostat.hang_up"  # in the scope: what the server calls when the client is gone; a task that watches costs
+HANG_UP = "homeostat.hang_up"  # in the scope: the function that the server calls when the client is gone
 CLOSE: Header = (b"connection", b"close")
 
 
