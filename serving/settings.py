@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ TAG_HEADERS = {
     "x-homeostat-language": "language",
     "x-homeostat-group": "group",
 }
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,15 @@ class GatewaySettings:
     keys_file: Path | None = None  # API keys (`serving.gateway.access.keys`), beside the one that `homeostat up` makes
     head_limit_bytes: int = 16_384  # of a request's head
     body_limit_bytes: int = 1_048_576  # of a request's body
+    bodies_bytes: int = 256 * 1_048_576  # of all requests under way; a body is read once it has its part of them
+    bodies_bytes_per_key: int = 64 * 1_048_576  # of those of one API key
     head_timeout_s: float = 10.0  # for a client to send its request's head
     body_timeout_s: float = 30.0  # and its body
-    write_timeout_s: float = 30.0  # for a client that does not read its answer
+    write_timeout_s: float = 30.0  # for a client that takes nothing of its answer; one that is slow has all the time
     idle_timeout_s: float = 75.0  # between two requests of a connection
     max_connections: int = 10_000  # of clients at once
+    max_connections_per_address: int = 2_500  # behind a proxy, all connections come from the proxy's
+    cors_origins: tuple[str, ...] = ()  # of web pages that may read answers, as https://app.example; "*" for any
     max_in_flight: int = 4_096  # requests; more are told to come back
     max_messages: int = 2_048  # of one request
     max_texts: int = 2_048  # of one request: prompts, inputs, parts of messages
@@ -75,9 +81,14 @@ class GatewaySettings:
     def __post_init__(self) -> None:
         whole = ("body_limit_bytes", "spool_bytes", "max_connections", "max_in_flight", "tries", "shadow_in_flight")
         asked = ("max_messages", "max_texts", "max_tools", "max_answers", "max_tokens")
-        for name in (*whole, *asked, "feedback_per_minute", "feedback_bytes_per_minute"):
+        for name in (*whole, *asked, "max_connections_per_address", "feedback_per_minute", "feedback_bytes_per_minute"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         require(self, "capture_chars", self.capture_chars >= 1_024, "at least 1024")
+        for name in ("bodies_bytes", "bodies_bytes_per_key"):
+            least = self.body_limit_bytes
+            require(self, name, getattr(self, name) >= least, f"at least body_limit_bytes, which is {least}")
+        origins = all(origin == "*" or ORIGIN.fullmatch(origin) for origin in self.cors_origins)
+        require(self, "cors_origins", origins, 'origins such as https://app.example, or "*"')
         require(self, "head_limit_bytes", self.head_limit_bytes >= 1_024, "at least 1024")
         seconds = ("head_timeout_s", "body_timeout_s", "write_timeout_s", "idle_timeout_s", "timeout_s")
         for name in (*seconds, "connect_timeout_s", "silent_s"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+import signal
 import socket
-import ssl
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -24,6 +24,7 @@ from deploy.stack.ports import HOST
 if TYPE_CHECKING:
     from serving.gateway.access.keys import KeyRing
     from serving.gateway.application import Gateway
+    from serving.gateway.http.certificate import Certificate
     from serving.routes.follower import Follower
     from serving.settings import GatewaySettings
     from streams.journal.writer import Journal
@@ -90,12 +91,15 @@ class GatewayProcess:
         """Answer requests until a signal; the shipper runs as long, and has what is left afterwards."""
         from deploy.operator.versions import limits
         from serving.gateway.admin.port import serving_admin
-        from serving.gateway.http.server import Server
+        from serving.gateway.http.listener import Listener
         from streams.journal.metrics import ShipperMetrics
 
         stack, settings, application = self.config.stack, self.config.gateway, self.application
         stop = stopped_by_signals()
-        server = Server(application, application.limits)
+        server = Listener(application, application.limits, settings.cors_origins)
+        certificate = certificate_of(settings)
+        reload = certificate.reload if certificate else lambda: None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         shipped = ShipperMetrics(journal_folder(self.config, self.name), lambda: self.follower.presence.connected)
         admin_port = stack.gateways()[self.name]
         admin = partial(serving_admin, HOST, admin_port, self.follower.table, self.keys, self.config.kafka)
@@ -109,13 +113,15 @@ class GatewayProcess:
             ),
         ):
             shared = bool(stack.more_gateway_admin_ports)
-            await server.start(settings.host, stack.gateway_port, tls_context(settings), share_port=shared)
+            await server.start(settings.host, stack.gateway_port, certificate, share_port=shared)
             _freeze_memory()
             await stop.wait()
             await asyncio.sleep(settings.drain_delay_s)
             await server.drain(settings.drain_s)
             await application.close()
             self.journal.close()
+            closing = asyncio.create_task(asyncio.to_thread(self.follower.close))  # slow where Kafka is away
+        await closing
 
     def close(self) -> None:
         """Stop the follower and close the journal."""
@@ -123,15 +129,13 @@ class GatewayProcess:
         self.journal.close()
 
 
-def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
-    """Return the clients' TLS, None without a certificate. Raise SecretError where everybody may read the key."""
-    if settings.tls_cert is None:
+def certificate_of(settings: GatewaySettings) -> Certificate | None:
+    """Return the clients' certificate, None without one. Raise SecretError where everybody may read the key."""
+    from serving.gateway.http.certificate import Certificate
+
+    if settings.tls_cert is None or settings.tls_key is None:
         return None
-    if settings.tls_key is not None:
-        secrets.check_closed(settings.tls_key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context
+    return Certificate(settings.tls_cert, settings.tls_key, secrets.check_closed)
 
 
 def _raise_file_limit() -> None:

@@ -23,10 +23,10 @@ from deploy.roles.process import SIGNALS
 log = structlog.get_logger()
 
 NICE = 4  # replies first; on a core of their own both get what they need: 29 % for a shipper, it takes 27 %
-LEFT_S = 10.0  # for a shipper to ship what is left
+LEFT_S = 8.0  # for a shipper to ship what is left; with the gateway's own end less than 25 s
 BACK_OFF_S = (0.2, 10.0)
 STEADY_S = 30.0  # a shipper that ran so long was well
-PATIENCE_S = 12.0  # of the gateway, while its shipper ships what is left
+PATIENCE_S = 9.0  # of the gateway, while its shipper ships what is left
 
 
 def shipper(config: Config, name: str) -> None:

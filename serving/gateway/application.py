@@ -1,7 +1,7 @@
-"""The OpenAI-compatible gateway in front of the engines: an application for `serving.gateway.http.server`.
+"""The OpenAI-compatible gateway in front of the engines: an application for `serving.gateway.http.listener`.
 
     gateway = Gateway(settings, table, keys, signer, publish)
-    server = Server(gateway, gateway.limits)
+    listener = Listener(gateway, gateway.limits)
 
 `table` returns the routes as known now, `publish` takes events and never waits. Both live longer than the gateway.
 """
@@ -16,9 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-import structlog
 
-from serving import metrics
 from serving.gateway.access.admission import Admission, Volume
 from serving.gateway.access.keys import KeyRing
 from serving.gateway.capture import Capture, Publish, RecentAnswers
@@ -28,17 +26,15 @@ from serving.gateway.engines.pool import EnginePool
 from serving.gateway.errors import ApiError, cut
 from serving.gateway.feedback import FeedbackIntake
 from serving.gateway.forward import Forward
+from serving.gateway.http.limits import Limits
 from serving.gateway.http.request import Request
-from serving.gateway.http.server import Limits
 from serving.gateway.inference import Inference, model_card, unknown
 from serving.gateway.masking import Masker
 from serving.gateway.openai.request_body import PATHS
 from serving.gateway.shadow import Mirror
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
-from streams.identity import Signer
-
-log = structlog.get_logger()
+from streams.identity import ALIAS, Signer
 
 Handler = Callable[[Request], Awaitable[None]]
 MODELS, FEEDBACK = "/v1/models", "/v1/feedback"
@@ -52,6 +48,11 @@ class Endpoint:
     scope: str
     handler: Handler
     bounded: bool = False  # counts against the bounds on requests
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """All that it answers."""
+        return ("GET", "HEAD", "OPTIONS") if self.method == "GET" else (self.method, "OPTIONS")
 
 
 class Gateway:
@@ -89,54 +90,39 @@ class Gateway:
             FEEDBACK: Endpoint("POST", "feedback", feedback.serve),
         }
 
-    def admit(self, request: Request) -> None:
-        """Check path and key before the body is there. Raise ApiError: nothing at the path, or no key."""
-        try:
-            endpoint = self._find(request)
-            request.key = self._keys.authorise(request.headers.get("authorization", ""), endpoint.scope)
-        except ApiError as error:
-            _count(error)
-            raise
+    def admit(self, request: Request) -> Callable[[], None]:
+        """Check path, key and bounds before the body is there; return the function to call once the request is over.
+        Raise ApiError where it is refused."""
+        endpoint = self._find(request)
+        if request.method == "OPTIONS":  # of pages and their browsers, without a key
+            return _nothing
+        request.key = self._keys.authorise(request.headers.get("authorization", ""), endpoint.scope)
+        return self.admission.enter(request.key) if endpoint.bounded else _nothing
 
     async def serve(self, request: Request) -> None:
-        """Answer what was admitted."""
-        try:
-            await self._handle(request, self._find(request))
-        except ApiError as error:
-            _count(error)
-            request.fail(error)
-        except Exception:  # the request's top: a defect must be an answer too, where nothing was sent yet
-            log.exception("request failed", path=request.path)
-            if not request.started:
-                request.fail(ApiError(500, "the gateway failed; its log says why", code="internal_error"))
-        finally:
-            if not request.done:
-                request.abandon()
+        """Answer what was admitted, or raise ApiError."""
+        endpoint = self._find(request)
+        if request.method == "OPTIONS":
+            request.answer(200, b"", [(b"allow", ", ".join(endpoint.methods).encode())])
+        else:
+            await endpoint.handler(request)
 
     async def close(self) -> None:
         """End shadows and connections, once the server is drained: nothing is asked or captured any more."""
         await self._mirror.close()
         self.pool.close()
 
-    async def _handle(self, request: Request, endpoint: Endpoint) -> None:
-        if not endpoint.bounded:
-            await endpoint.handler(request)
-            return
-        leave = self.admission.enter(request.key)
-        try:
-            await endpoint.handler(request)
-        finally:
-            leave()
-
     def _find(self, request: Request) -> Endpoint:
-        path = MODELS if request.path.startswith(MODELS + "/") else request.path
+        path, alias = request.path, request.path.removeprefix(MODELS + "/")
+        if path != alias and (request.method != "OPTIONS" or ALIAS.fullmatch(alias)):
+            path = MODELS
         endpoint = self._endpoints.get(path)
         if endpoint is None:
             known = ", ".join(self._endpoints)
             raise ApiError(404, f"there is nothing at {cut(path)}; expected one of {known}", code="unknown_path")
-        if request.method != endpoint.method:
+        if request.method not in endpoint.methods:
             message = f"{path} takes {endpoint.method}, not {request.method}"
-            raise ApiError(405, message, code="method_not_allowed", headers={"allow": endpoint.method})
+            raise ApiError(405, message, code="method_not_allowed", headers={"allow": ", ".join(endpoint.methods)})
         return endpoint
 
     async def _models(self, request: Request) -> None:
@@ -151,8 +137,8 @@ class Gateway:
         request.answer(200, msgspec.json.encode(model_card(alias, table)))
 
 
-def _count(error: ApiError) -> None:
-    metrics.REJECTED.labels(str(error.status), error.code or "").inc()
+def _nothing() -> None:
+    """Do nothing: the request counted against no bound."""
 
 
 def _volume(settings: GatewaySettings) -> Volume:
@@ -172,4 +158,7 @@ def _limits(settings: GatewaySettings) -> Limits:
         write_s=settings.write_timeout_s,
         idle_s=settings.idle_timeout_s,
         connections=settings.max_connections,
+        connections_per_address=settings.max_connections_per_address,
+        bodies_bytes=settings.bodies_bytes,
+        bodies_bytes_per_key=settings.bodies_bytes_per_key,
     )

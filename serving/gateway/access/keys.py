@@ -38,6 +38,7 @@ BOUNDS = ("requests_per_minute", "max_in_flight")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LOOK_EVERY_S = 1.0
 MOST = 10**9  # of a bound
+CHALLENGE = {"www-authenticate": 'Bearer realm="homeostat"'}  # RFC 9110, 11.6.1: a 401 names the way to authenticate
 
 
 class KeysError(ValueError):
@@ -119,11 +120,12 @@ class KeyRing:
         """Return the caller's key, from an Authorization header. Raise ApiError 401 or 403."""
         scheme, _, secret = header.partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
-            raise ApiError(401, "no API key; expected the header Authorization: Bearer <key>", code="missing_api_key")
+            message = "no API key; expected the header Authorization: Bearer <key>"
+            raise ApiError(401, message, code="missing_api_key", headers=CHALLENGE)
         self._look()
         key = self._known.get(digest(secret.strip()))
         if key is None:
-            raise ApiError(401, "the API key is not known", code="invalid_api_key")
+            raise ApiError(401, "the API key is not known", code="invalid_api_key", headers=CHALLENGE)
         if not key.may(scope):
             raise ApiError(403, f"the API key {key.id} lacks the scope {scope}", code="missing_scope")
         return key

@@ -318,7 +318,7 @@ async def test_paths_methods_and_keys_are_checked(scene: Scene) -> None:
     unknown = await scene.post("/v1/load_lora_adapter", {})
     assert (unknown.status, unknown.error["code"]) == (404, "unknown_path")
     wrong = await scene.post("/v1/models", {})
-    assert (wrong.status, wrong.headers["allow"]) == (405, "GET")
+    assert (wrong.status, wrong.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
     assert (await scene.post(key="wrong")).error["code"] == "invalid_api_key"
     assert (await scene.post(headers={"authorization": "secret"})).error["code"] == "missing_api_key"
     assert (await scene.post("/v1/feedback", {}, key="only-infer")).status == 403

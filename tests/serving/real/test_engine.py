@@ -20,7 +20,7 @@ from deploy.stack import ports
 from retrain.adapters import Adapter, commit
 from serving.gateway.access.keys import Key, KeyRing
 from serving.gateway.application import Gateway
-from serving.gateway.http.server import Server
+from serving.gateway.http.listener import Listener
 from serving.replica.engine import VllmAdmin, session
 from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
@@ -109,7 +109,7 @@ class EngineStack:
     async def running(self) -> AsyncIterator[EngineStack]:
         keys = KeyRing([Key.of("test", "secret")])
         gateway = Gateway(GatewaySettings(prompt_logprobs=True), lambda: self.table, keys, Signer(b"key"), self.publish)
-        server = Server(gateway, gateway.limits)
+        server = Listener(gateway, gateway.limits)
         async with AsyncExitStack() as held:
             self.http = await held.enter_async_context(session())
             self.reconciler = Reconciler(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,14 +14,14 @@ import openai
 
 from serving.gateway.access.keys import Key, KeyRing
 from serving.gateway.application import Gateway
-from serving.gateway.http.server import Server
+from serving.gateway.http.certificate import Certificate
+from serving.gateway.http.listener import Listener
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.events import Event, FeedbackGiven, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import RequestId, Signer, version_name
 from streams.topics import Topic
 from tests.serving.support.fake_engine import FakeEngine
-from tests.serving.support.wire import port_of
 
 OLD_DIGEST, NEW_DIGEST = "a" * 64, "b" * 64
 OLD, NEW = version_name("support", OLD_DIGEST), version_name("support", NEW_DIGEST)
@@ -45,20 +44,20 @@ class Scene:
         self.full = False  # the journal
         self.on_event: Callable[[], object] = lambda: None  # just before it is kept
         self.stale: Callable[[], frozenset[str]] = frozenset  # replicas that no longer attest
-        self.tls: ssl.SSLContext | None = None
+        self.tls: Certificate | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
         self.gateway = gateway = Gateway(
             self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish, lambda: self.stale()
         )
-        self.server = Server(gateway, gateway.limits)
+        self.server = Listener(gateway, gateway.limits, self.settings.cors_origins)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:
             self.route()
             for i in range(2):
                 self.attest(i)
             await self.server.start("127.0.0.1", 0, self.tls)
-            self.port = port_of(self.server)
+            self.port = self.server.port
             try:
                 yield self
             finally:

@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from serving.gateway.http.server import Server
-
 PATIENCE_S = 5.0  # for what must come
 
 
@@ -95,12 +93,6 @@ async def wired(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[W
         yield wire
     finally:
         wire.hang_up()
-
-
-def port_of(server: Server) -> int:
-    """The one that the system chose."""
-    assert server._listening is not None
-    return int(server._listening.sockets[0].getsockname()[1])
 
 
 def asking(

@@ -16,7 +16,7 @@ import pytest
 from deploy.config import secrets
 from deploy.config.settings import load
 from deploy.config.toml import dump
-from deploy.roles.gateway import tls_context
+from deploy.roles.gateway import certificate_of
 from deploy.stack import ports, processes
 from serving.gateway.access.keys import Key, KeyRing, KeysError
 from serving.gateway.admin.port import serving_admin
@@ -153,14 +153,15 @@ async def test_no_byte_of_a_header_or_path_is_a_servers_error(odd: bytes) -> Non
         "x-homeostat-timeout-ms: ",
     )
     names += ("traceparent: ", "content-type: ", "x-odd: ")
-    async with Scene().running() as scene, wired(scene.port) as wire:
+    async with Scene().running() as scene:
         for name in names:
             key = None if name.startswith("auth") else "secret"
             asked = asking(
                 "/v1/chat/completions", b'{"model":"support","messages":[{"role":"u"}]}', f"{name}@", key=key
             )
-            wire.send(asked.replace(name.encode() + b"@", name.encode() + odd))
-            assert (await wire.answer()).status < 500, name
+            async with wired(scene.port) as wire:
+                wire.send(asked.replace(name.encode() + b"@", name.encode() + odd))
+                assert (await wire.answer()).status < 500, name
 
 
 @pytest.fixture
@@ -225,10 +226,10 @@ async def test_the_gateway_passes_the_bound_on() -> None:
 def test_a_certificates_key_that_lies_open_is_refused(tmp_path: Path) -> None:
     made = Certificates(tmp_path)
     settings = GatewaySettings(tls_cert=made.cert, tls_key=made.key)
-    assert tls_context(settings) is not None
+    assert certificate_of(settings) is not None
     made.key.chmod(0o644)
     with pytest.raises(secrets.SecretError, match="chmod 600"):
-        tls_context(settings)
+        certificate_of(settings)
 
 
 def test_what_a_process_of_the_stack_writes_is_its_owners_alone(tmp_path: Path) -> None:

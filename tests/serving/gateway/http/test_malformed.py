@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
+import uvloop
 
 from tests.bench.serving.malformed.case import Case, Ending
 from tests.bench.serving.malformed.judge import Judge
@@ -12,6 +14,12 @@ from tests.bench.serving.malformed.mix import cases, drips
 from tests.serving.support.scene import BODY, Scene
 
 CASES = 600
+
+
+@pytest.fixture(scope="module")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    policy: asyncio.AbstractEventLoopPolicy = uvloop.EventLoopPolicy()  # as in production
+    return policy
 
 
 def hurried() -> Scene:
@@ -47,4 +55,4 @@ async def test_the_judge_can_tell() -> None:
         verdict = await judge.one(Case("waits", b"POST /v1/chat/completions HTTP/1.1\r\n", Ending.READ))
         assert verdict.fault.startswith("neither answer")
         told = Judge(scene.port, 2.0, [b"unknown_path"])
-        assert (await told.one(Case("leaks", b"GET /x HTTP/1.1\r\n\r\n"))).fault.startswith("tells")
+        assert (await told.one(Case("leaks", b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n"))).fault.startswith("tells")

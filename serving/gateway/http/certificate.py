@@ -1,0 +1,57 @@
+"""The gateway's certificate and key, read again when their files change: new connections get the new ones."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class Certificate:
+    """`context` is for the listener and stays; what it shows to clients is replaced whole, or not at all."""
+
+    def __init__(self, cert: Path, key: Path, check: Callable[[Path], object] = lambda key: None) -> None:
+        """`check` raises where the key's file lies open to others. Raise OSError (ssl.SSLError) for files that are no
+        pair."""
+        self._cert, self._key, self._check = cert, key, check
+        self._stamp = self._stamped()
+        self.context = self._current = self._read()
+        self.context.sni_callback = self._choose
+
+    def look(self) -> None:
+        """Read the files again where they have changed."""
+        if (stamp := self._stamped()) != self._stamp:
+            self.reload()
+            self._stamp = stamp
+
+    def reload(self) -> None:
+        """Read the files again. A pair that is broken changes nothing."""
+        try:
+            self._current = self._read()
+            log.info("certificate read again", path=str(self._cert))
+        except Exception as error:  # whatever it is, the old one serves on
+            log.error("certificate stays as it was", path=str(self._cert), error=str(error))
+
+    def _read(self) -> ssl.SSLContext:
+        self._check(self._key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._cert, self._key)
+        return context
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self._current
+
+    def _stamped(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(path) for path in (self._cert, self._key)]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
