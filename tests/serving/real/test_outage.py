@@ -24,7 +24,7 @@ from deploy.stack.kafka import EmbeddedKafka, create_topics
 from streams.events import InferenceServed, ReplicaAttested, RouteWritten
 from streams.log.read import Writer, read
 from streams.topics import ATTESTATIONS, INFERENCE, ROUTES
-from tests.bench.serving.load import Sample, request, run
+from tests.serving.support.load import Sample, request, run
 
 pytestmark = pytest.mark.kafka
 DIGEST = "a" * 64
@@ -47,7 +47,7 @@ class Place:
     def start(self) -> None:
         self.broker.start()
         create_topics(self.broker.settings)
-        self.child("engine", "tests.bench.serving.upstream", str(self.engine), VERSION)
+        self.child("engine", "tests.serving.support.upstream", str(self.engine), VERSION)
         self.start_gateway()
         now_ms = time.time_ns() // 1_000_000
         writer = Writer(self.config.kafka, "test")
