@@ -4,13 +4,18 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.homeostat
 LITELLM := var/bench/litellm
+# Two processes: one has Kafka, the other vLLM and the loop; both take a file of the other tests at a time.
+PYTEST  := $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+# Compiled modules are kept, whatever the shell says: without them each of the loop's processes compiles its libraries
+# anew, half a minute of processor time for vLLM, torch or Faust.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo check test test-system bench bench-serving bench-journal bench-monitor bench-peers lock clean
+.PHONY: help setup demo check lint quick test test-system bench bench-serving bench-journal bench-monitor bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
-	@echo "make check   ruff, mypy and the quick tests: two minutes"
+	@echo "make check   ruff, mypy and the quick tests: a minute"
 	@echo "make test-system   tests that need Debian packages: prometheus (for promtool)"
 	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml and overrides.txt"
@@ -36,16 +41,18 @@ demo: setup
 	$(BIN)/homeostat demo $(ARGS)
 
 check: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not slow and not kafka and not vllm and not loop and not system"
+	@$(MAKE) --no-print-directory -j2 lint quick
 
-test: setup
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q
+
+quick: setup
+	$(PYTEST) -m "not slow and not kafka and not vllm and not loop and not system"
+
+test: lint
+	$(PYTEST)
 
 test-system: setup
 	@command -v promtool >/dev/null || { echo "promtool is missing (on Debian: apt install prometheus)"; exit 1; }

@@ -39,6 +39,7 @@ class Options:
     feedback_share: float = 0.5
     seed: int = 0
     keep: bool = False  # leave the stack running afterwards
+    size: str = "full"  # of the own world
 
 
 def run(options: Options, console: Console) -> bool:
@@ -79,7 +80,7 @@ def run(options: Options, console: Console) -> bool:
 def _rows(options: Options) -> tuple[list[Row], list[Row]]:
     if options.data is not None:
         return read(options.data)
-    before, after = world(options.seed, options.shift)  # type: ignore[arg-type]
+    before, after = world(options.seed, options.shift, options.size)  # type: ignore[arg-type]
     return before, after
 
 

@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Literal, get_args
 
 from deploy.demo.data import Row
 from deploy.demo.world.grammar import Dress, everyday, polite
-from deploy.demo.world.intents import BEFORE, Intent
+from deploy.demo.world.intents import LEAVING, STAYING, Intent
 from deploy.demo.world.novelties import ARRIVING, STILL
 
 Shift = Literal["new intents", "none", "polite"]
 SHIFTS: tuple[Shift, ...] = get_args(Shift)
 
-ROWS_BEFORE = 1_300
-ROWS_AFTER = 1_000
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of the world there is: intents that stay, as many that leave and that arrive, and messages."""
+
+    intents: int
+    before: int
+    after: int
+
+
+SIZES = {"full": Size(7, 1_300, 1_000), "small": Size(3, 480, 400)}
 ARRIVING_SHARE = 0.6  # of the messages after the shift
 TWINS = 0.5  # two messages of an intent never share more of their word triples than this
 TRIES = 400  # draws for one message before the grammar counts as used up
@@ -28,15 +38,17 @@ TRIES = 400  # draws for one message before the grammar counts as used up
 Triples = frozenset[tuple[str, ...]]
 
 
-def world(seed: int = 0, shift: Shift = "new intents") -> tuple[list[Row], list[Row]]:
-    """Rows before and after the shift. `none` and `polite` are harmless: a healthy model answers them as well."""
+def world(seed: int = 0, shift: Shift = "new intents", size: str = "full") -> tuple[list[Row], list[Row]]:
+    """Return the rows before and after the shift. `none` and `polite` are harmless: a healthy model answers them as
+    well. Raises ValueError for a shift, and KeyError for a size, that there is not."""
     if shift not in SHIFTS:
         raise ValueError(f"shift is {shift!r}, expected one of {', '.join(map(repr, SHIFTS))}")
     rng, seen = Random(f"before {seed}"), _Seen()
-    before = _rows(rng, seen, _even(BEFORE, ROWS_BEFORE), everyday)
+    shown = SIZES[size]
+    before = _rows(rng, seen, _even(_first(shown), shown.before), everyday)
     rng = Random(f"{shift} {seed}")
     dress = polite if shift == "polite" else everyday
-    after = _rows(rng, seen if dress is everyday else _Seen(), _shares(shift), dress)
+    after = _rows(rng, seen if dress is everyday else _Seen(), _shares(shift, shown), dress)
     return before, after
 
 
@@ -49,12 +61,16 @@ def write(directory: Path, seed: int = 0, shift: Shift = "new intents") -> None:
         (directory / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def _shares(shift: Shift) -> list[tuple[Intent, int]]:
+def _first(size: Size) -> tuple[Intent, ...]:
+    return STAYING[: size.intents] + LEAVING[: size.intents]
+
+
+def _shares(shift: Shift, size: Size) -> list[tuple[Intent, int]]:
     """How many messages of which intent come after the shift."""
     if shift != "new intents":
-        return _even(BEFORE, ROWS_AFTER)
-    new = round(ROWS_AFTER * ARRIVING_SHARE)
-    return _even(ARRIVING, new) + _even(STILL, ROWS_AFTER - new)
+        return _even(_first(size), size.after)
+    new = round(size.after * ARRIVING_SHARE)
+    return _even(ARRIVING[: size.intents], new) + _even(STILL[: size.intents], size.after - new)
 
 
 def _even(intents: Sequence[Intent], count: int) -> list[tuple[Intent, int]]:
