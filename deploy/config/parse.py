@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -20,6 +21,7 @@ from streams.files import utf8
 T = TypeVar("T")
 Table = dict[str, Any]
 PREFIX = "HOMEOSTAT__"
+_adapter = cache(TypeAdapter)  # slow to make
 NOTHING = ("", "none", "null")
 SECRET = re.compile(r"kafka$|options|password|secret|token")  # keys whose values no message shows
 
@@ -129,7 +131,7 @@ def build(kind: type[T], table: Table, source: str) -> T:
     problems = [f"{key}: unknown key; expected one of {', '.join(known)}" for key, known in unknown(kind, table)]
     problems += [f"{key} = {said!r}: {expected}" for key, said, expected in _no_paths(kind, table)]
     try:
-        built = TypeAdapter(kind).validate_python(table)
+        built: T = _adapter(kind).validate_python(table)  # type: ignore[arg-type]  # mypy: a class has no hash
     except ValidationError as error:
         problems += [describe(dict(e)) for e in error.errors()]
     else:
