@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.homeostat
 LITELLM := var/bench/litellm
-# Two processes: one has Kafka, the other vLLM and the loop; both take a file of the other tests at a time.
-PYTEST  := $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+# Tests in two processes, a file at a time: those without Kafka, vLLM and the loop, which are one process's own.
+SHARED  := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+PURE    := not kafka and not vllm and not loop and not system
 # Compiled modules are kept, whatever the shell says: without them each of the loop's processes compiles its libraries
 # anew, half a minute of processor time for vLLM, torch or Faust.
 export PYTHONDONTWRITEBYTECODE :=
@@ -49,10 +50,11 @@ lint: setup
 	$(BIN)/mypy
 
 quick: setup
-	$(PYTEST) -m "not slow and not kafka and not vllm and not loop and not system"
+	$(SHARED) -m "not slow and $(PURE)"
 
 test: lint
-	$(PYTEST)
+	$(SHARED) -m "$(PURE)"
+	$(BIN)/pytest -q -m "(kafka or vllm or loop) and not system"
 
 test-system: setup
 	@command -v promtool >/dev/null || { echo "promtool is missing (on Debian: apt install prometheus)"; exit 1; }

@@ -1,5 +1,5 @@
-"""The real parts, started once a session: Kafka (one JVM) and vLLM with the demo's base model; and which tests share a
-process where there are several (`pytest -n 2 --dist loadgroup --no-loadscope-reorder`, as `make test` does)."""
+"""The real parts, started once a session: Kafka (one JVM) and vLLM with the demo's base model. `make test` shares the
+tests without them out among processes, a file at a time, and then runs those with them in one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -16,7 +15,6 @@ from streams.log.read import KafkaSettings
 
 STAGES = ("slow", "kafka", "vllm", "loop")  # after the quick tests, in this order
 FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # a test that asks for the fixture carries the marker
-GROUPS = {"kafka": "kafka", "vllm": "engine", "loop": "engine"}  # one process each; the others run a file at a time
 TIMEOUT_S = {"slow": 120, "kafka": 180, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -36,8 +34,8 @@ class Engine:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Set each test's markers, time limit and place: quick ones first; in one of several processes the long ones
-    first, so that quick ones fill what time is left."""
+    """Set each test's markers and time limit. Quick ones come first; in one of several processes they come last, and
+    fill what time the long ones leave."""
     several = hasattr(config, "workerinput")
     for item in items:
         for fixture, marker in FIXTURES.items():
@@ -46,21 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         stage = _stage(item)
         if stage and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S[STAGES[stage - 1]]))
-        if several and stage and (group := GROUPS.get(STAGES[stage - 1])):
-            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_stage, reverse=several)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Return what shares the tests out among processes: a group to one, of the others a file at a time."""
-    from xdist.scheduler import LoadGroupScheduling
-
-    class Files(LoadGroupScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            return str(super()._split_scope(nodeid)).partition("::")[0]
-
-    return Files(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
