@@ -11,6 +11,8 @@ from streams import ledger
 from streams.events import DecisionKind, DecisionRecorded
 from tests.deploy.support.lives import ALIAS, SECTIONS, life, live
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def entries() -> list[DecisionRecorded]:

@@ -119,6 +119,7 @@ def nightly(world: World, accuracy: float, *, first: bool, a_turn: int = 50) -> 
     world.serve(4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("a_turn", [4, 50])
 @pytest.mark.parametrize("first", [True, False])
 def test_sorted_files_of_later_days_are_no_episodes(first: bool, a_turn: int) -> None:
