@@ -4,13 +4,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.homeostat
 LITELLM := var/bench/litellm
+# Tests in two processes, a file at a time: those without Kafka, vLLM and the loop, which are one process's own.
+SHARED  := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+PURE    := not kafka and not vllm and not loop and not system
+# Compiled modules are kept, whatever the shell says: without them each of the loop's processes compiles its libraries
+# anew, half a minute of processor time for vLLM, torch or Faust.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo check test test-system bench bench-serving bench-journal bench-monitor bench-peers lock clean
+.PHONY: help setup demo check lint quick test test-system bench bench-serving bench-journal bench-monitor bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
-	@echo "make check   ruff, mypy and the quick tests: two minutes"
+	@echo "make check   ruff, mypy and the quick tests: a minute"
 	@echo "make test-system   tests that need Debian packages: prometheus (for promtool)"
 	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml"
@@ -36,18 +42,20 @@ demo: setup
 	$(BIN)/homeostat demo $(ARGS)
 
 check: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m tests.house
-	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not slow and not kafka and not vllm and not loop and not system"
+	@$(MAKE) --no-print-directory -j2 lint quick
 
-test: setup
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m tests.house
 	$(BIN)/mypy
-	$(BIN)/pytest -q
+
+quick: setup
+	$(SHARED) -m "not slow and $(PURE)"
+
+test: lint
+	$(SHARED) -m "$(PURE)"
+	$(BIN)/pytest -q -m "(kafka or vllm or loop) and not system"
 
 test-system: setup
 	@command -v promtool >/dev/null || { echo "promtool is missing (on Debian: apt install prometheus)"; exit 1; }

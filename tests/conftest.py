@@ -1,4 +1,5 @@
-"""The real parts, started once a session: Kafka (one JVM) and vLLM with the demo's base model."""
+"""The real parts, started once a session: Kafka (one JVM) and vLLM with the demo's base model. `make test` shares the
+tests without them out among processes, a file at a time, and then runs those with them in one."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from hypothesis import settings
 from streams.log.settings import KafkaSettings
 
 STAGES = ("slow", "kafka", "vllm", "loop")  # after the quick tests, in this order
-FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # whoever asks for the fixture carries the marker
+FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # a test that asks for the fixture carries the marker
 TIMEOUT_S = {"slow": 120, "kafka": 180, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -32,7 +33,10 @@ class Engine:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Set each test's markers and time limit. Quick ones come first; in one of several processes they come last, and
+    fill what time the long ones leave."""
+    several = hasattr(config, "workerinput")
     for item in items:
         for fixture, marker in FIXTURES.items():
             if fixture in getattr(item, "fixturenames", ()) and not item.get_closest_marker(marker):
@@ -40,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         stage = _stage(item)
         if stage and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S[STAGES[stage - 1]]))
-    items.sort(key=_stage)
+    items.sort(key=_stage, reverse=several)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

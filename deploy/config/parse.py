@@ -78,7 +78,7 @@ def value(kind: Any, keys: list[str], text: str) -> Any:
     if kinds & {tuple, list, dict} or any(map(dataclasses.is_dataclass, kinds)):
         return _json(text, "a list" if kinds & {tuple, list} else "a table")
     if wanted is Any and not SECRET.search(keys[-1]) and not NAMES.search(keys[-1]):
-        return _word(text)
+        return _value(text)
     return text
 
 
@@ -106,7 +106,7 @@ def _json(text: str, expected: str) -> Any:
     return found
 
 
-def _word(text: str) -> Any:
+def _value(text: str) -> Any:
     """Return a switch, a number, a list or a table, where the text is one in JSON; the text itself otherwise."""
     try:
         found = json.loads(text)
@@ -126,9 +126,9 @@ def read_toml(path: Path, advice: str = "; without --config the defaults hold") 
 
 
 def build(kind: type[T], table: Table, source: str) -> T:
-    """`kind` from a table; ConfigError naming every unknown key and every unusable value."""
+    """Return `kind` made from a table. Raise ConfigError naming every unknown key and every unusable value."""
     problems = [f"{key}: unknown key; expected one of {', '.join(known)}" for key, known in unknown(kind, table)]
-    problems += [f"{key} = {said!r}: {expected}" for key, said, expected in _no_paths(kind, table)]
+    problems += [f"{key} = {value!r}: {expected}" for key, value, expected in _no_paths(kind, table)]
     wanted: Any = kind
     try:
         built: T = _adapter(wanted).validate_python(table)

@@ -9,10 +9,12 @@ from deploy.demo.world.world import Shift, world
 from deploy.operator.rows import DataError, LabelledRow, read_file
 
 
-def load(folder: Path | None, seed: int, shift: Shift) -> tuple[list[LabelledRow], list[LabelledRow]]:
+def load(
+    folder: Path | None, seed: int, shift: Shift, size: str = "full"
+) -> tuple[list[LabelledRow], list[LabelledRow]]:
     """Return the rows before and after the shift: the folder's, or, where there is none, those of the demo's own
     world. Raise DataError."""
-    return world(seed, shift) if folder is None else read(folder)
+    return world(seed, shift, size) if folder is None else read(folder)
 
 
 def read(

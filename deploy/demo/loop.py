@@ -40,6 +40,7 @@ class DemoOptions:
     feedback_share: float = 0.5
     seed: int = 0
     keep: bool = False  # leave the stack running afterwards
+    size: str = "full"  # of the own world
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class DemoData:
     @classmethod
     def of(cls, options: DemoOptions) -> DemoData:
         """Load the rows and shuffle those of the known world. Raise ValueError where they are too few or broken."""
-        before, after = load(options.data, options.seed, options.shift)
+        before, after = load(options.data, options.seed, options.shift, options.size)
         shares = share_rows(len(before), len(after), options.feedback_share)
         random.Random(options.seed).shuffle(before)
         return cls(before, after, shares)

@@ -68,6 +68,7 @@ def test_a_healthy_stream_raises_no_quality_alarm(seed: int) -> None:
     assert world.alarms("quality") == world.alarms("estimated_quality") == []
 
 
+@pytest.mark.slow
 def test_proven_harm_is_noticed_within_thirty_labels() -> None:
     needed = []
     for seed in range(9):
@@ -391,6 +392,7 @@ def test_the_state_survives_json_and_goes_on_bit_for_bit() -> None:
     assert msgspec.json.encode(resumed) == msgspec.json.encode(world.state)
 
 
+@pytest.mark.slow
 def test_everything_remembered_is_bounded() -> None:
     world = make(1, reference_events=100)
     healthy(world, 200)

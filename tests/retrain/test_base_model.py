@@ -23,6 +23,7 @@ def folder(model_dir: Path, tmp_path: Path) -> Path:
     return shutil.copytree(model_dir, tmp_path / "model")
 
 
+@pytest.mark.slow
 def test_a_whole_model_is_fit(folder: Path) -> None:
     check_model(folder)
 

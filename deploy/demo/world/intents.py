@@ -354,5 +354,3 @@ LEAVING = (
         """,
     ),
 )
-
-BEFORE = STAYING + LEAVING

@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Literal, get_args
 
 from deploy.demo.world.grammar import Dress, everyday, polite
-from deploy.demo.world.intents import BEFORE, Intent
+from deploy.demo.world.intents import LEAVING, STAYING, Intent
 from deploy.demo.world.novelties import ARRIVING, STILL
 from deploy.operator.rows import LabelledRow
 
 Shift = Literal["new intents", "none", "polite"]
 SHIFTS: tuple[Shift, ...] = get_args(Shift)
 
-ROWS_BEFORE = 1_300
-ROWS_AFTER = 1_000
+
+@dataclass(frozen=True, slots=True)
+class WorldSize:
+    """How much of the world there is: intents that stay, as many that leave and that arrive, and messages."""
+
+    intents: int
+    before: int
+    after: int
+
+
+SIZES = {"full": WorldSize(7, 1_300, 1_000), "small": WorldSize(3, 480, 400)}
 ARRIVING_SHARE = 0.6  # of the messages after the shift
 TWINS = 0.5  # two messages of an intent never share more of their triples of words than this
 TRIES = 400  # draws for one message before the grammar counts as used up
@@ -29,16 +39,21 @@ TRIES = 400  # draws for one message before the grammar counts as used up
 Triples = frozenset[tuple[str, ...]]
 
 
-def world(seed: int = 0, shift: Shift = "new intents") -> tuple[list[LabelledRow], list[LabelledRow]]:
+def world(
+    seed: int = 0, shift: Shift = "new intents", size: str = "full"
+) -> tuple[list[LabelledRow], list[LabelledRow]]:
     """Return the rows before and after the shift. `none` and `polite` are harmless: a healthy model answers them as
-    well."""
+    well. Raise ValueError for an unknown shift or size."""
     if shift not in SHIFTS:
         raise ValueError(f"shift is {shift!r}, expected one of {', '.join(map(repr, SHIFTS))}")
+    if size not in SIZES:
+        raise ValueError(f"size is {size!r}, expected one of {', '.join(map(repr, SIZES))}")
+    shown = SIZES[size]
     rng, taken = Random(f"before {seed}"), _Messages()
-    before = _rows(rng, taken, _even(BEFORE, ROWS_BEFORE), everyday)
+    before = _rows(rng, taken, _even(_first(shown), shown.before), everyday)
     rng = Random(f"{shift} {seed}")
     dress = polite if shift == "polite" else everyday
-    after = _rows(rng, taken if dress is everyday else _Messages(), _shares(shift), dress)
+    after = _rows(rng, taken if dress is everyday else _Messages(), _shares(shift, shown), dress)
     return before, after
 
 
@@ -51,12 +66,16 @@ def write(directory: Path, seed: int = 0, shift: Shift = "new intents") -> None:
         (directory / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def _shares(shift: Shift) -> list[tuple[Intent, int]]:
+def _first(size: WorldSize) -> tuple[Intent, ...]:
+    return STAYING[: size.intents] + LEAVING[: size.intents]
+
+
+def _shares(shift: Shift, size: WorldSize) -> list[tuple[Intent, int]]:
     """Return how many messages of which intent come after the shift."""
     if shift != "new intents":
-        return _even(BEFORE, ROWS_AFTER)
-    new = round(ROWS_AFTER * ARRIVING_SHARE)
-    return _even(ARRIVING, new) + _even(STILL, ROWS_AFTER - new)
+        return _even(_first(size), size.after)
+    new = round(size.after * ARRIVING_SHARE)
+    return _even(ARRIVING[: size.intents], new) + _even(STILL[: size.intents], size.after - new)
 
 
 def _even(intents: Sequence[Intent], count: int) -> list[tuple[Intent, int]]:

@@ -11,12 +11,12 @@ from tests.bench.serving.blows import first
 from tests.bench.serving.captured import captured
 from tests.bench.serving.kills import KILLS
 from tests.bench.serving.pair import ENGINES, Pair, attests, pair
-from tests.bench.serving.stack import until
 from tests.bench.serving.swaps import misattributed
 from tests.bench.serving.traffic import Attempt, Traffic
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
+from tests.serving.support.stack import until
 
 CLIENTS, PAUSE_S = 4, 0.1
 BACK_WITHIN_S = 60.0

@@ -13,12 +13,12 @@ from streams.journal.reader import waiting_bytes
 from streams.log.read import ends
 from streams.topics import INFERENCE
 from tests.bench.serving import litellm
-from tests.bench.serving.stack import Place, instant
 from tests.bench.serving.ways import ENGINE, GATEWAY, PASSING, Ways, passing
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 from tests.bench.tools.usage import usage
+from tests.serving.support.stack import Place, instant
 
 PACE_MS = 1  # between a stream's chunks, so that the first one is not the last one too
 TOLD = (

@@ -9,12 +9,12 @@ from pathlib import Path
 from deploy.stack import ports, processes
 from deploy.stack.engine import answers_ok
 from deploy.stack.launch import Member
-from tests.bench.serving.load import Sample
-from tests.bench.serving.log_records import ALIAS, VERSIONS
-from tests.bench.serving.stack import Place
 from tests.bench.serving.ways import ENGINE, GATEWAY, Ways
 from tests.bench.tools.figures import NOT_MEASURED, Figure
 from tests.bench.tools.progress import note
+from tests.serving.support.load import Sample
+from tests.serving.support.log_records import ALIAS, VERSIONS
+from tests.serving.support.stack import Place
 
 OWN = Path("var/bench/litellm/bin/litellm")
 NAME = "LiteLLM"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tests.bench.serving.latency import drained
-from tests.bench.serving.stack import Place, instant
 from tests.bench.serving.ways import GATEWAY, TEXT, Ways
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 from tests.bench.tools.usage import Usage, usage
+from tests.serving.support.stack import Place, instant
 
 WARM_UP, REQUESTS, SLICE = 10_000, 200_000, 10_000
 CLIENTS = 8

@@ -13,9 +13,9 @@ from streams.events import ReplicaAttested
 from streams.log.read import read
 from streams.topics import ATTESTATIONS
 from tests.bench.serving.answers import QUESTIONS, Texts, asked, texts
-from tests.bench.serving.log_records import ALIAS, Records
-from tests.bench.serving.stack import Place, until
 from tests.bench.tools.progress import note
+from tests.serving.support.log_records import ALIAS, Records
+from tests.serving.support.stack import Place, until
 from tests.support import tiny_model as tiny
 
 ADAPTERS = 6

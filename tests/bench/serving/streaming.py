@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import resource
 
-from tests.bench.serving.load import Sample
-from tests.bench.serving.stack import instant
 from tests.bench.serving.ways import ENGINE, GATEWAY, Ways
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 from tests.bench.tools.usage import usage
+from tests.serving.support.load import Sample
+from tests.serving.support.stack import instant
 
 CLIENTS = 1_000
 CHUNKS, PACE_MS = 20, 250  # five seconds each: long enough for all of them to be open at once

@@ -8,14 +8,14 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from tests.bench.serving.malformed.judge import Judge, Verdict
-from tests.bench.serving.malformed.mix import cases, drips
-from tests.bench.serving.stack import Place, instant
 from tests.bench.serving.streaming import more_files
 from tests.bench.serving.ways import ENGINE, GATEWAY, Ways
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
+from tests.serving.support.malformed.judge import Judge, Verdict
+from tests.serving.support.malformed.mix import cases, drips
+from tests.serving.support.stack import Place, instant
 
 CASES, SLICE, DRIPS = 10_000, 1_000, 300
 SEED = 7

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import uvloop
 
-from tests.bench.serving.load import Answer, Connection, connect
+from tests.serving.support.load import Answer, Connection, connect
 
 TIMEOUT_S = 60.0
 AGAIN_S = 0.01  # until the next try to connect

@@ -11,9 +11,9 @@ import uvloop
 
 from deploy.stack import ports, processes
 from deploy.stack.launch import Member
-from tests.bench.serving.load import Sample, request, run
-from tests.bench.serving.log_records import ALIAS, VERSIONS
-from tests.bench.serving.stack import Place
+from tests.serving.support.load import Sample, request, run
+from tests.serving.support.log_records import ALIAS, VERSIONS
+from tests.serving.support.stack import Place
 
 ENGINE, PASSING, GATEWAY = "engine", "pass-through", "gateway"
 ENGINE_ITSELF = (ENGINE, PASSING)  # they know no alias and must be asked for the version

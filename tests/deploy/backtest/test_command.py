@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from deploy.cli import main
 from deploy.config.toml import dump
 from deploy.show.drawing import COLOURS
 from streams import ledger
-from streams.events import InferenceServed
+from streams.events import DecisionRecorded, InferenceServed
 from streams.lake import table as lake
 from streams.lake.writer import LakeWriter
 from streams.topics import INFERENCE
@@ -28,7 +29,6 @@ from tests.streams.support.traffic import served
 pytestmark = pytest.mark.slow
 
 LIFE = life("harm")
-LEDGER = live(LIFE, batch_ms=200)  # each reply as it comes: the order is known
 Run = Callable[..., Result]
 
 
@@ -42,14 +42,22 @@ def run(tmp_path: Path) -> Run:
     return lambda *words: CliRunner().invoke(main, [*base, "--from", str(tmp_path / "lake"), *words])
 
 
+@pytest.fixture(scope="module")
+def entries() -> list[DecisionRecorded]:
+    """The ledger of that life, each reply as it came: the order is known."""
+    return live(LIFE, batch_ms=200)
+
+
 def told(tmp_path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((tmp_path / "out/backtest.json").read_text())
     return found
 
 
-def test_policies_and_what_happened_stand_side_by_side(run: Run, tmp_path: Path) -> None:
+def test_policies_and_what_happened_stand_side_by_side(
+    run: Run, tmp_path: Path, entries: list[DecisionRecorded]
+) -> None:
     store(tmp_path / "lake", LIFE)
-    ledger.export(LEDGER, tmp_path / "ledger.jsonl")
+    ledger.export(entries, tmp_path / "ledger.jsonl")
     done = run()
     assert done.exit_code == 0, done.output
     found = told(tmp_path)
@@ -58,7 +66,7 @@ def test_policies_and_what_happened_stand_side_by_side(run: Run, tmp_path: Path)
     assert eager["changes"] == ["policy.min_fresh_labels: 50 -> 20"]
     (harm,) = found["harms"]
     assert abs(harm["onset_ms"] - LIFE.change_ms) < 5_000
-    assert happened["outcome"]["alarms"] == json.loads(ledger_alarms())
+    assert happened["outcome"]["alarms"] == json.loads(msgspec.json.encode(recorded(entries).outcome.alarms))
     assert found["fidelity"] == {
         "recorded": len(happened["outcome"]["alarms"]),
         "again": len(happened["outcome"]["alarms"]),
@@ -81,12 +89,6 @@ def test_policies_with_other_patterns_see_other_descriptors(run: Run, tmp_path: 
     assert run("--policy", str(tmp_path / "strict.toml")).exit_code == 0
     summaries = [" ".join(a["summary"] for a in each["outcome"]["alarms"]) for each in told(tmp_path)["told"]]
     assert [("output_policy_rebates" in each) for each in summaries] == [False, False, True]
-
-
-def ledger_alarms() -> bytes:
-    import msgspec
-
-    return msgspec.json.encode(recorded(LEDGER).outcome.alarms)
 
 
 def test_the_page_stands_alone_and_its_picture_has_the_pages_colours(run: Run, tmp_path: Path) -> None:

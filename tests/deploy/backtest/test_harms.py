@@ -17,6 +17,7 @@ def found(*parts: tuple[int, float], tolerance: float = 0.03, seed: int = 0) -> 
     return harms("v1", labels(*parts, seed=seed), tolerance)
 
 
+@pytest.mark.slow
 def test_chance_is_rarely_taken_for_harm() -> None:
     """RequestedRetraining for: at most 1 in 100 healthy histories."""
     assert sum(bool(found((400, 0.1), seed=seed)) for seed in range(200)) <= 4

@@ -12,11 +12,16 @@ from streams.events import DecisionRecorded
 from streams.kinds import DecisionKind
 from tests.deploy.support.lives import ALIAS, SECTIONS, life, live
 
-LEDGER = live(life("harm"), rejected_after_ms=3_000)
+pytestmark = pytest.mark.slow
 
 
-def test_a_ledger_tells_what_was_done_with_which_settings_and_how_it_ended() -> None:
-    found = recorded(LEDGER)
+@pytest.fixture(scope="module")
+def entries() -> list[DecisionRecorded]:
+    return live(life("harm"), rejected_after_ms=3_000)
+
+
+def test_a_ledger_tells_what_was_done_with_which_settings_and_how_it_ended(entries: list[DecisionRecorded]) -> None:
+    found = recorded(entries)
     assert "quality" in [alarm.kind for alarm in found.outcome.alarms]
     assert found.outcome.retrainings
     assert found.outcome.labels_wanted
@@ -25,30 +30,30 @@ def test_a_ledger_tells_what_was_done_with_which_settings_and_how_it_ended() -> 
     assert found.minutes == pytest.approx(3 / 60, abs=1 / 60)
 
 
-def test_entries_written_twice_count_once() -> None:
-    assert recorded([*LEDGER, *LEDGER]) == recorded(LEDGER)
+def test_entries_written_twice_count_once(entries: list[DecisionRecorded]) -> None:
+    assert recorded([*entries, *entries]) == recorded(entries)
 
 
-def test_what_others_decided_is_left_out() -> None:
+def test_what_others_decided_is_left_out(entries: list[DecisionRecorded]) -> None:
     human = DecisionRecorded(
         id="h", alias=ALIAS, time_ms=1, kind=DecisionKind.OPERATOR, function="operator", inputs={}, output={}
     )
-    assert recorded([human, *LEDGER]) == recorded(LEDGER)
+    assert recorded([human, *entries]) == recorded(entries)
 
 
-def test_only_the_alias_and_its_time_are_read(tmp_path: Path) -> None:
-    others = [replace(each, id=f"o{each.id}", alias="sales") for each in LEDGER]
+def test_only_the_alias_and_its_time_are_read(tmp_path: Path, entries: list[DecisionRecorded]) -> None:
+    others = [replace(each, id=f"o{each.id}", alias="sales") for each in entries]
     path = tmp_path / "ledger.jsonl"
-    ledger.export([*others, *LEDGER], path)
-    assert load(path, ALIAS, 0, None) == recorded(LEDGER)
-    assert load(path, ALIAS, LEDGER[1].time_ms, LEDGER[-1].time_ms) == recorded(
-        [each for each in LEDGER if LEDGER[1].time_ms <= each.time_ms < LEDGER[-1].time_ms]
+    ledger.export([*others, *entries], path)
+    assert load(path, ALIAS, 0, None) == recorded(entries)
+    assert load(path, ALIAS, entries[1].time_ms, entries[-1].time_ms) == recorded(
+        [each for each in entries if entries[1].time_ms <= each.time_ms < entries[-1].time_ms]
     )
 
 
-def test_another_releases_decision_is_named() -> None:
-    strange = replace(LEDGER[0], output=[{"type": "alarm", "kind": "mood"}])
-    with pytest.raises(LedgerError, match=rf"decision {LEDGER[0].id} \(judge.update\).*another release"):
+def test_another_releases_decision_is_named(entries: list[DecisionRecorded]) -> None:
+    strange = replace(entries[0], output=[{"type": "alarm", "kind": "mood"}])
+    with pytest.raises(LedgerError, match=rf"decision {entries[0].id} \(judge.update\).*another release"):
         recorded([strange])
 
 

@@ -72,24 +72,22 @@ def every(kind: Any, at: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{at}{name}", kind
 
 
-def read() -> dict[str, set[str]]:
-    """The attributes that each module's functions read, but for those in which settings check themselves."""
-    found = {}
+@pytest.fixture(scope="module")
+def read() -> set[str]:
+    """The attributes that functions read, but for those in which settings check themselves."""
+    found: set[str] = set()
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
         tree = ast.parse(path.read_text())
         checks = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "__post_init__"]
         own = {id(inner) for check in checks for inner in ast.walk(check)}
         nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)]
-        found[str(path)] = {n.attr for n in nodes if id(n) not in own}
+        found |= {n.attr for n in nodes if id(n) not in own}
     return found
 
 
-READ = frozenset(name for names in read().values() for name in names)
-
-
 @pytest.mark.parametrize("key", [key for key, _ in every(Config)])
-def test_every_setting_is_read_by_some_part(key: str) -> None:
-    assert key.rpartition(".")[2] in READ
+def test_every_setting_is_read_by_some_part(key: str, read: set[str]) -> None:
+    assert key.rpartition(".")[2] in read
 
 
 def floating() -> Iterator[str]:

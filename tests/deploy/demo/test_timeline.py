@@ -61,6 +61,7 @@ def test_shares_of_the_versions_add_up() -> None:
     assert {round(sum(column), 9) for column in zip(*shares.values(), strict=True)} <= {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_the_drawing_is_a_whole_svg_with_the_pages_colours_and_always_the_same() -> None:
     svg = picture(RUN, summarise(RUN))
     assert ElementTree.fromstring(svg).tag.endswith("svg")

@@ -20,6 +20,7 @@ from streams.topics import INFERENCE
 from tests.streams.support import oracle
 from tests.streams.support.traffic import produce, served
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 ROLES = {"gateway": "serving", "shipper": "serving", "controller": "serving", "worker": "streams", "trainer": "retrain"}
 ROOMS = {"serving": "serving", "streams": "streams", "retrain": "retrain", "dashboards": "dashboards"}
@@ -88,7 +89,6 @@ def stack(tmp_path: Path) -> dict[str, object]:
     }
 
 
-@pytest.mark.slow
 def test_the_gateway_starts_with_its_extra_alone_and_no_kafka(stack: dict[str, object], tmp_path: Path) -> None:
     config, log = tmp_path / "homeostat.toml", tmp_path / "gateway.log"
     config.write_text(dump({"stack": stack, "kafka": {"bootstrap": "127.0.0.1:1"}}))

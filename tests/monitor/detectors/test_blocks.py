@@ -40,6 +40,7 @@ def early(size: int) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_in_blocks_the_budget_holds_where_single_events_break_it() -> None:
     assert early(1) > 15
     assert early(BLOCK) <= 10

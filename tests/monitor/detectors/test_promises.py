@@ -17,8 +17,8 @@ from monitor.detectors.interface import Detector
 from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.risk import Risk
 from monitor.detectors.texts import Texts
-from tests.bench.monitor.cusum import Cusum
-from tests.bench.monitor.page_hinkley import PageHinkley
+from tests.monitor.support.cusum import Cusum
+from tests.monitor.support.page_hinkley import PageHinkley
 
 ARL = 500
 Values = Any

@@ -71,6 +71,7 @@ def test_a_slice_that_the_reference_hardly_knows_is_unknown_and_not_blamed(known
     assert (found.best, found.unknown) == (None, ["tenant=new"])
 
 
+@pytest.mark.slow
 def test_what_happens_everywhere_has_no_slice() -> None:
     """40 slices of noise: chance names one in fewer than 1 of 20 alarms."""
     named_one = 0

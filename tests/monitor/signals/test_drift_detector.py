@@ -57,6 +57,7 @@ def test_shares_are_one_budget() -> None:
     assert bare.weights.sum() == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_a_tenth_of_the_run_length_is_seldom_too_long() -> None:
     """Of 60 healthy runs of ARL / 10 events, an exponential run length would stop 5.7."""
     stopped = 0
@@ -169,6 +170,7 @@ def test_conversations_are_no_drift_though_descriptors_show_nothing_of_them(part
     assert stopped <= 1
 
 
+@pytest.mark.slow
 def test_what_comes_alone_has_no_lumps() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):

@@ -98,6 +98,7 @@ def test_a_dataset_can_be_made_behind_any_template(wrap: Wrap) -> None:
     assert len(found.rehearsal) >= 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPS)
 def test_twins_are_never_on_both_sides_whatever_all_rows_share(wrap: Wrap) -> None:
     found = made(wrap)

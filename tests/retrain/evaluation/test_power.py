@@ -1,4 +1,4 @@
-"""What the gate lets pass, by the code that ships and answers by chance (`tests.bench.retrain.gate` has the whole
+"""What the gate lets pass, by the code that ships and answers by chance (the bench `retrain.gate` has the whole
 table)."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import pytest
 from retrain.data.shares import judged
 from retrain.evaluation.comparison import start
 from retrain.settings import RetrainSettings
-from tests.bench.retrain.gate import passes
+from tests.retrain.support.drawn_gate import passes
 
 pytestmark = pytest.mark.slow
 RUNS = 60

@@ -41,7 +41,7 @@ class GatewayAndReplica(OutageStack):
 
     def start(self) -> None:
         super().start()
-        self.child("other", "tests.bench.serving.upstream", str(self.other), VERSION)
+        self.child("other", "tests.serving.support.upstream", str(self.other), VERSION)
         self._attester.start()
         until(lambda: self.healthy("engine-0") == self.healthy("engine-1") == 1)
 
@@ -96,7 +96,7 @@ def test_a_long_outage_fails_no_reply_and_a_dead_replica_is_seen_with_kafka_and_
     until(lambda: pair.healthy("engine-1") == 0, STALE_S + 10)
     sample = pair.ask(100)
     asked, failed = asked + 100, failed + sample.failed
-    pair.child("other", "tests.bench.serving.upstream", str(pair.other), VERSION)
+    pair.child("other", "tests.serving.support.upstream", str(pair.other), VERSION)
     pair.attested = {"engine-0", "engine-1"}
     until(lambda: pair.healthy("engine-1") == 1)
     assert (pair.connected("gateway"), pair.connected("shipper")) == (1, 1)

@@ -26,7 +26,7 @@ from streams.events import InferenceServed, ReplicaAttested, RouteWritten
 from streams.log.append import Writer
 from streams.log.read import read
 from streams.topics import ATTESTATIONS, INFERENCE, ROUTES
-from tests.bench.serving.load import Sample, request, run
+from tests.serving.support.load import Sample, request, run
 
 pytestmark = pytest.mark.kafka
 DIGEST = "a" * 64
@@ -49,7 +49,7 @@ class OutageStack:
     def start(self) -> None:
         self.broker.start()
         create_topics(self.broker.settings)
-        self.child("engine", "tests.bench.serving.upstream", str(self.engine), VERSION)
+        self.child("engine", "tests.serving.support.upstream", str(self.engine), VERSION)
         self.start_gateway()
         now_ms = time.time_ns() // 1_000_000
         writer = Writer(self.config.kafka, "test")

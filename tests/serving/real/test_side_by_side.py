@@ -12,9 +12,9 @@ from deploy.stack import ports
 from streams.events import InferenceServed
 from streams.log.read import read
 from streams.topics import INFERENCE
-from tests.bench.serving.load import Sample, request, run
-from tests.bench.serving.log_records import VERSIONS
-from tests.bench.serving.stack import Place, until
+from tests.serving.support.load import Sample, request, run
+from tests.serving.support.log_records import VERSIONS
+from tests.serving.support.stack import Place, until
 
 pytestmark = pytest.mark.kafka
 BODY = {"model": "support", "messages": [{"role": "user", "content": "Where is my card?"}]}
@@ -67,7 +67,7 @@ def versions(place: Place) -> set[str]:
     """Who answers, over many connections."""
 
     async def each() -> set[str]:
-        from tests.bench.serving.load import connect
+        from tests.serving.support.load import connect
 
         found = set()
         for _ in range(16):

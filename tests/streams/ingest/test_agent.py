@@ -63,6 +63,7 @@ def profiled(root: Path) -> int:
     return sum(count(profile, "prompt_chars") for folder in folders if (profile := load(folder)))
 
 
+@pytest.mark.slow
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.integers(1, len(LOG) - 1), min_size=2, max_size=8), st.sets(st.integers(0, 6), max_size=3))
 async def test_wherever_it_dies_what_is_left_behind_is_the_same(

@@ -4,6 +4,7 @@ import dataclasses
 import random
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from monitor.describe.descriptors import Describer
@@ -55,6 +56,7 @@ async def test_what_was_put_is_there_again() -> None:
     assert found.get("never-seen") == start("never-seen")
 
 
+@pytest.mark.slow
 def test_a_memory_of_as_many_events_as_may_be_gathered_fits_into_a_record() -> None:
     """All versions at once, each with answers and questions of its own."""
     kept, patterns, events = 3, {f"p{i}": f"word{i}" for i in range(9)}, 1_500

@@ -121,6 +121,7 @@ def expected(world: World, alias: str) -> list[Judged]:
     return [(each.source_topic, each.partition, each.rows.offsets, ms, ends) for each, ms, ends in in_order(mine)]
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_what_is_judged_depends_on_the_log_alone(seed: int) -> None:

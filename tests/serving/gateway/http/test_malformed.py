@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import uvloop
 
-from tests.bench.serving.malformed.case import Case, Ending
-from tests.bench.serving.malformed.judge import Judge
-from tests.bench.serving.malformed.mix import cases, drips
+from tests.serving.support.malformed.case import Case, Ending
+from tests.serving.support.malformed.judge import Judge
+from tests.serving.support.malformed.mix import cases, drips
 from tests.serving.support.scene import BODY, Scene
 
 CASES = 600

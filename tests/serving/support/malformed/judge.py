@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tests.bench.serving.malformed.case import Case, Ending
+from tests.serving.support.malformed.case import Case, Ending
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 LENGTH = re.compile(rb"content-length: (\d+)\r\n")

@@ -23,7 +23,7 @@ from deploy.config.toml import dump
 from deploy.stack import ports, processes
 from deploy.stack.launch import Launch, Member, bring_down
 from deploy.stack.lifecycle import members
-from tests.bench.serving.log_records import VERSIONS, Records
+from tests.serving.support.log_records import VERSIONS, Records
 
 Settings = Mapping[str, Mapping[str, object]]
 
@@ -65,7 +65,7 @@ class Place:
     def instant(self, replica: int = 0) -> None:
         """That replica shall be an engine that answers at once."""
         name, port = f"engine-{replica}", self.config.stack.engine_ports[replica]
-        command = (sys.executable, "-m", "tests.bench.serving.upstream", str(port), *VERSIONS)
+        command = (sys.executable, "-m", "tests.serving.support.upstream", str(port), *VERSIONS)
         spec = processes.Spec(name, command, partial(ports.answers, port))
         self.members[name] = Member(name, lambda: spec, spec.ready)
 

@@ -6,7 +6,7 @@ import json
 from random import Random
 from typing import Any
 
-from tests.bench.serving.malformed.case import Case, post
+from tests.serving.support.malformed.case import Case, post
 
 GOOD: dict[str, Any] = {"model": "support", "messages": [{"role": "user", "content": "Where is my card?"}]}
 PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/feedback")

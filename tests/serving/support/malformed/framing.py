@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from random import Random
 
-from tests.bench.serving.malformed.bodies import GOOD
-from tests.bench.serving.malformed.case import Case, Ending, post
+from tests.serving.support.malformed.bodies import GOOD
+from tests.serving.support.malformed.case import Case, Ending, post
 
 BODY = json.dumps(GOOD).encode()
 HIDDEN = b"POST /v1/load_lora_adapter HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from tests.bench.serving.malformed import bodies, framing, heads
-from tests.bench.serving.malformed.case import Case, Maker
+from tests.serving.support.malformed import bodies, framing, heads
+from tests.serving.support.malformed.case import Case, Maker
 
 MAKERS: tuple[Maker, ...] = (*bodies.MAKERS, *framing.MAKERS, *heads.MAKERS)
 HEAVY_SHARE = 0.01  # megabytes each: enough of them, and no more

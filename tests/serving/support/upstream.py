@@ -1,6 +1,6 @@
 """An engine that answers at once, so that only the gateway costs time.
 
-    python -m tests.bench.serving.upstream PORT [VERSION]...
+    python -m tests.serving.support.upstream PORT [VERSION]...
 
 It speaks the part of vLLM that the gateway and the reconciler use. Fields of its own in a request's body:
 `pace_ms`, the time between a stream's chunks; `signed`, whether a whole answer ends with the model's name.
