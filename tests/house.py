@@ -21,14 +21,16 @@ BANNED_WORDS = "told said word hear heard lately anew whoever somebody nobody be
 BANNED = frozenset(BANNED_WORDS.split())
 SUSPECT = re.compile("|".join(BANNED), re.IGNORECASE)  # a quick look first: the check takes a second or two
 ABOUT_WORDS = ("monitor/describe/", "monitor/metrics.py")  # where the words of a reply are meant
+# Names that are data: in the judge's memory and in the ledger, which older records must go on fitting.
+WIRE_NAMES = {"monitor/watch/record.py": {"lately", "told"}, "monitor/judge.py": {"said"}}
 VERB_LIST = """
-Accept Acknowledge Add Advance Allow Answer Append Apply Ask Assign Balance Begin Block Bound Bring Build Calculate
-Call Cap Carry Change Check Choose Claim Clear Close Collect Combine Commit Compare Complete Compute Confirm Connect
+Accept Acknowledge Add Admit Advance Allow Answer Append Apply Ask Assign Balance Begin Block Bound Bring Build
+Calculate Call Cap Carry Change Check Choose Claim Clear Close Collect Combine Commit Compare Complete Compute Confirm Connect
 Continue Convert Copy Count Create Cut Decide Decode Delete Deliver Derive Describe Discard Divide Do Download Draw Drop
 Encode End Ensure Estimate Evaluate Examine Exit Expect Explain Export Extend Fail Fetch Fill Filter Find Finish Fit
 Flush Follow Force Forget Format Forward Free Freeze Give Go Group Guard Hand Handle Hash Hold Ignore Import Issue
 Join Judge Keep Leave Let Limit Link List Listen Load Lock Log Look Lower Make Map Mark Mask Match Measure Merge
-Mirror Move Name Normalise Note Observe Offer Open Order Parse Pass Pause Pick Place Plan Prepare Print Probe
+Mirror Move Name Normalise Note Notice Observe Offer Open Order Parse Pass Pause Pick Place Plan Prepare Print Probe
 Produce Promote Propose Prove Publish Push Put Queue Raise Rank Read Rebuild Receive Recognise Reconcile Record
 Refuse Register Reject Release Reload Remember Remove Render Renew Repeat Replace Replay Report Request Require
 Reset Resolve Restore Resume Return Roll Round Run Sample Save Scale Scan Score See Seek Select Send Serve Set Ship
@@ -139,8 +141,11 @@ def given_name(node: ast.AST) -> str:
 def banned(source: Source) -> Iterator[Breach]:
     """Yield the names and docstrings that hold a word of BANNED."""
     words = BANNED - {"word"} if source.path.startswith(ABOUT_WORDS) else BANNED
+    data = WIRE_NAMES.get(source.path, set())
     for node in source.nodes:
         name = given_name(node)
+        if name in data:
+            continue
         parts = {part.lower() for part in re.findall("[A-Z]?[a-z]+", name)} if SUSPECT.search(name) else set()
         for part in sorted(words & parts):
             yield Breach(source.path, getattr(node, "lineno", 1), f'name {name} has "{part}": name the thing')

@@ -68,16 +68,16 @@ def _marked(pattern: re.Pattern[str], texts: Sequence[str], suspects: Sequence[i
 def _compiled(name: str, text: str) -> re.Pattern[str]:
     if not NAME.fullmatch(name):
         raise ValueError(f"policy_patterns.{name}: expected a name of lower-case letters, digits and '_', at most 32")
-    said = f"policy_patterns.{name} is {text!r}, expected"
+    fault = f"policy_patterns.{name} is {text!r}, expected"
     try:
         re.compile(text, re.IGNORECASE)
         wrapped = re.compile(f"(?:{text})", re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{said} a regular expression: {error}") from error
+        raise ValueError(f"{fault} a regular expression: {error}") from error
     if wrapped.search(""):
-        raise ValueError(f"{said} one that needs some text to match")
+        raise ValueError(f"{fault} one that needs some text to match")
     if wrapped.groupindex:
-        raise ValueError(f"{said} groups without names")
+        raise ValueError(f"{fault} groups without names")
     return wrapped
 
 

@@ -19,7 +19,7 @@ from monitor.describe.pii import Suspicions
 from serving import metrics
 from serving.gateway.excerpt import excerpts, fits
 from serving.gateway.masking import Masker
-from serving.gateway.openai.answer import EngineAnswer
+from serving.gateway.openai.answer import CollectedAnswer
 from serving.gateway.openai.coercion import is_off
 from serving.gateway.openai.request_body import ParsedRequest
 from serving.routes.routing import Choice
@@ -51,7 +51,7 @@ class Exchange:
     tags: Mapping[str, str]
     began_s: float
     choice: Choice | None = None
-    answer: EngineAnswer = field(default_factory=EngineAnswer)
+    answer: CollectedAnswer = field(default_factory=CollectedAnswer)
     first_s: float | None = None  # a stream's first token, be it text, reasoning or a call's
     last_s: float | None = None  # and its last one
     ended_s: float = 0.0

@@ -5,8 +5,7 @@ The file of a block that still grows is replaced whole, by rename, before its of
 batches were cut, and where a worker died, changes no file; and a reader never sees half of one.
 
 A topic that is created again counts its offsets from 0 again: the files of its incarnation `n`
-(`streams.log.topic_ids`) are `anew<n>-<first offset of the block>.parquet`, and come after those of the topic before it
-in the order of names."""
+(`streams.log.topic_ids`) have a prefix with `n`, and come after those of the topic before it in the order of names."""
 
 from __future__ import annotations
 
@@ -191,8 +190,8 @@ def prefix(incarnation: int) -> str:
 def load_file(
     path: Path, shape: pa.Schema, wanted: pc.Expression | None = None, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """One file as it was when it was opened; by its name, pyarrow would open it twice, and it may be replaced. Columns
-    that it lacks, because it is older than they are, are null."""
+    """Return one file as it was when it was opened; by its name, pyarrow would open it twice, and it may be replaced.
+    Columns that it lacks, because it is older than they are, are null."""
     with pa.OSFile(str(path)) as file:
         table = pq.read_table(file, filters=wanted, columns=None if columns is None else list(columns))
     return table if columns is not None else _shaped(table, shape, shape.names)

@@ -53,7 +53,7 @@ class Reporter:
     asked: set[str] = field(default_factory=set)  # alarms that wait or are being rendered
 
     def ask(self, alarm: AlarmRaised) -> None:
-        """Have a report rendered, and return at once. An alarm whose report is there or on its way, or that has none,
+        """Queue the alarm's report, and return at once. An alarm whose report is there or on its way, or that has none,
         is left alone."""
         if alarm.report is None or Path(alarm.report).exists() or alarm.id in self.asked:
             return

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 def write_profiles(worker: Worker, settings: WorkerSettings) -> None:
-    """Have the profiles written now and then, those of quiet partitions too."""
+    """Write the profiles now and then, those of quiet partitions too."""
 
     async def write() -> None:
         mine = [at.partition for at in worker.app.consumer.assignment() if at.topic == topics.INFERENCE.name]
@@ -34,7 +34,7 @@ def write_profiles(worker: Worker, settings: WorkerSettings) -> None:
 
 
 def send_watermarks(worker: Worker, settings: WorkerSettings, outbox: Outbox) -> None:
-    """Have this worker's watermarks sent to the judge now and then."""
+    """Send this worker's watermarks to the judge now and then."""
     name = f"{settings.app_id}/{uuid4().hex[:12]}"
 
     async def send() -> None:
@@ -72,7 +72,7 @@ async def _send(worker: Worker, name: str, settings: WorkerSettings, outbox: Out
 
 
 def watch_lag(worker: Worker, settings: WorkerSettings) -> None:
-    """Have the lag shown, and stalled partitions logged, now and then."""
+    """Show the lag, and log stalled partitions, now and then."""
     dog = Watchdog(settings.stalled_s)
 
     async def look() -> None:

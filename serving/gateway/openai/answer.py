@@ -20,7 +20,7 @@ BRACKETS = ("<", "[", "\u25c1")  # with which all of them begin
 
 
 @dataclass(slots=True)
-class EngineAnswer:
+class CollectedAnswer:
     """What an engine answered so far; a stream's grows with its chunks."""
 
     parts: list[str] = field(default_factory=list)

@@ -12,7 +12,7 @@ import msgspec
 
 from serving.gateway.errors import UNREADABLE
 from serving.gateway.openai import responses_api
-from serving.gateway.openai.answer import EngineAnswer
+from serving.gateway.openai.answer import CollectedAnswer
 from serving.gateway.openai.request_body import Fields, Operation, ParsedRequest
 from serving.gateway.openai.sse import payload, with_payload
 
@@ -95,9 +95,9 @@ _choices = msgspec.json.Decoder(list[Fields])
 _body = msgspec.json.Decoder(AnswerBody)
 
 
-def whole(data: bytes, request: ParsedRequest) -> tuple[bytes, EngineAnswer]:
+def whole(data: bytes, request: ParsedRequest) -> tuple[bytes, CollectedAnswer]:
     """Return the body for the client, and the answer in it. Raise one of UNREADABLE where it is no JSON object."""
-    answer = EngineAnswer()
+    answer = CollectedAnswer()
     if request.operation is Operation.RESPONSE:
         responses_api.take_whole(answer, data)
         return data, answer
@@ -106,7 +106,7 @@ def whole(data: bytes, request: ParsedRequest) -> tuple[bytes, EngineAnswer]:
     return (msgspec.json.encode(body) if request.strips and _strip(body) else data), answer
 
 
-def event(data: bytes, request: ParsedRequest, answer: EngineAnswer) -> list[bytes]:
+def event(data: bytes, request: ParsedRequest, answer: CollectedAnswer) -> list[bytes]:
     """Add one event of the engine's stream to the answer and return the events that the client gets now. `data`:
     without the blank line that ends it. One that is not understood passes unchanged."""
     if request.operation is Operation.RESPONSE:
@@ -128,14 +128,14 @@ def is_event(data: bytes) -> bool:
         return False
 
 
-def rest(answer: EngineAnswer, fingerprint: msgspec.Raw | None = None) -> list[bytes]:
+def rest(answer: CollectedAnswer, fingerprint: msgspec.Raw | None = None) -> list[bytes]:
     """Return the closing chunks that waited, with the engine's fingerprint where it has one."""
     added = {} if fingerprint is None else {"system_fingerprint": fingerprint}
     held, answer.held = answer.held, []
     return [b"data: " + msgspec.json.encode({**body, **added}) for body in held]
 
 
-def _chunk(data: bytes, text: bytes, request: ParsedRequest, answer: EngineAnswer) -> list[bytes]:
+def _chunk(data: bytes, text: bytes, request: ParsedRequest, answer: CollectedAnswer) -> list[bytes]:
     """Take a chunk and return the events for the client. An engine that is asked for usage names itself
     (`system_fingerprint`) in the usage's chunk, otherwise in the closing one of each choice: where only the gateway
     asked, the closing chunks wait for the usage's, which the engine sends with the last."""
@@ -159,7 +159,7 @@ def _chunk(data: bytes, text: bytes, request: ParsedRequest, answer: EngineAnswe
     return [with_payload(data, msgspec.json.encode(body)) if changed else data]
 
 
-def _take(answer: EngineAnswer, data: bytes) -> list[AnswerChoice] | None:
+def _take(answer: CollectedAnswer, data: bytes) -> list[AnswerChoice] | None:
     """Add a body's or a chunk's first choice to the answer, and of all choices how many there are and whether one goes
     on. Return the choices, None where there are none to be understood."""
     try:
@@ -179,7 +179,7 @@ def _take(answer: EngineAnswer, data: bytes) -> list[AnswerChoice] | None:
     return body.choices
 
 
-def _take_choice(answer: EngineAnswer, choice: AnswerChoice) -> None:
+def _take_choice(answer: CollectedAnswer, choice: AnswerChoice) -> None:
     message = choice.message or choice.delta
     text = choice.text if message is None else message.content
     if text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from serving.gateway.errors import UNREADABLE
-from serving.gateway.openai.answer import EngineAnswer
+from serving.gateway.openai.answer import CollectedAnswer
 from serving.gateway.openai.sse import payload
 
 ENDS = ("response.completed", "response.incomplete", "response.failed")
@@ -63,7 +63,7 @@ _response = msgspec.json.Decoder(Response)
 _stream_event = msgspec.json.Decoder(StreamEvent)
 
 
-def take_whole(answer: EngineAnswer, data: bytes) -> None:
+def take_whole(answer: CollectedAnswer, data: bytes) -> None:
     """Take a whole response. Raise msgspec.DecodeError where it is no JSON object."""
     try:
         response = _response.decode(data)
@@ -73,7 +73,7 @@ def take_whole(answer: EngineAnswer, data: bytes) -> None:
     _take(answer, response)
 
 
-def take_event(answer: EngineAnswer, data: bytes) -> None:
+def take_event(answer: CollectedAnswer, data: bytes) -> None:
     """Take one event of a stream. `data`: the event's lines."""
     if (text := payload(data)) and text.strip() != DONE:
         try:
@@ -82,7 +82,7 @@ def take_event(answer: EngineAnswer, data: bytes) -> None:
             answer.beyond = True
 
 
-def _take_event(answer: EngineAnswer, event: StreamEvent) -> None:
+def _take_event(answer: CollectedAnswer, event: StreamEvent) -> None:
     _count(answer, event)
     if event.type == TEXT:
         answer.parts.append(msgspec.json.decode(event.delta, type=str))
@@ -93,7 +93,7 @@ def _take_event(answer: EngineAnswer, event: StreamEvent) -> None:
             _take(answer, event.response)
 
 
-def _count(answer: EngineAnswer, event: StreamEvent) -> None:
+def _count(answer: CollectedAnswer, event: StreamEvent) -> None:
     """Count a piece, be it text, reasoning or a call's; a call begins with its name."""
     called = event.item is not None and event.item.type not in PLAIN
     answer.beyond |= called
@@ -101,7 +101,7 @@ def _count(answer: EngineAnswer, event: StreamEvent) -> None:
     answer.pieces += called or (event.type.endswith(PIECE) and bytes(event.delta) not in (b"null", b'""'))
 
 
-def _take(answer: EngineAnswer, response: Response) -> None:
+def _take(answer: CollectedAnswer, response: Response) -> None:
     answer.choices, answer.finish_reason = 1, response.status or ""
     answer.thinks |= any(item.type == "reasoning" for item in response.output)
     messages = [item for item in response.output if item.type == "message"]

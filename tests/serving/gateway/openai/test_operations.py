@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from serving.gateway.openai import responses_api
-from serving.gateway.openai.answer import EngineAnswer
+from serving.gateway.openai.answer import CollectedAnswer
 from streams.events import InferenceServed
 from tests.serving.support.scene import BODY, OLD, Scene
 
@@ -67,7 +67,7 @@ async def test_a_responses_stream_passes_event_by_event(scene: Scene) -> None:
     ],
 )
 def test_a_responses_first_token_is_of_any_kind(kind: str, fields: dict[str, Any], pieces: int) -> None:
-    answer = EngineAnswer()
+    answer = CollectedAnswer()
     responses_api.take_event(answer, f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}".encode())
     assert answer.pieces == pieces
 
