@@ -4,6 +4,7 @@ import dataclasses
 import random
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from monitor.describe.descriptors import Describer
