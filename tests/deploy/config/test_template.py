@@ -41,6 +41,7 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "monitor.baseline_confidence": ("0.95", 0.95),
     "monitor.safety.confidence": ("0.95", 0.95),
     "worker.session_timeout_s": ("7.5", 7.5),
+    "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
 TOGETHER = {  # what another setting must be, for this one to be anything else
     "gateway.tls_cert": {"gateway.tls_key": "/key.pem"},
