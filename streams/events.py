@@ -173,8 +173,8 @@ class AlarmCleared(Event, frozen=True, kw_only=True):
 
 
 class AlarmAnswered(Event, frozen=True, kw_only=True):
-    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`). The worker that judges the alias
-    takes it in its tick."""
+    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`). The worker that judges the
+    alias takes it in its tick."""
 
     id: str
     alias: str

@@ -25,14 +25,14 @@ ABOUT_WORDS = ("monitor/describe/", "monitor/metrics.py")  # where the words of 
 WIRE_NAMES = {"monitor/watch/record.py": {"lately", "told"}, "monitor/judge.py": {"said"}}
 VERB_LIST = """
 Accept Acknowledge Add Admit Advance Allow Answer Append Apply Ask Assign Balance Begin Block Bound Bring Build
-Calculate Call Cap Carry Change Check Choose Claim Clear Close Collect Combine Commit Compare Complete Compute Confirm Connect
-Continue Convert Copy Count Create Cut Decide Decode Delete Deliver Derive Describe Discard Divide Do Download Draw Drop
-Encode End Ensure Estimate Evaluate Examine Exit Expect Explain Export Extend Fail Fetch Fill Filter Find Finish Fit
-Flush Follow Force Forget Format Forward Free Freeze Give Go Group Guard Hand Handle Hash Hold Ignore Import Issue
-Join Judge Keep Leave Let Limit Link List Listen Load Lock Log Look Lower Make Map Mark Mask Match Measure Merge
-Mirror Move Name Normalise Note Notice Observe Offer Open Order Parse Pass Pause Pick Place Plan Prepare Print Probe
-Produce Promote Propose Prove Publish Push Put Queue Raise Rank Read Rebuild Receive Recognise Reconcile Record
-Refuse Register Reject Release Reload Remember Remove Render Renew Repeat Replace Replay Report Request Require
+Calculate Call Cap Carry Change Check Choose Claim Clear Close Collect Combine Commit Compare Complete Compute Confirm
+Connect Continue Convert Copy Count Create Cut Decide Decode Delete Deliver Derive Describe Discard Divide Do Download
+Draw Drop Encode End Ensure Estimate Evaluate Examine Exit Expect Explain Export Extend Fail Fetch Fill Filter Find
+Finish Fit Flush Follow Force Forget Format Forward Free Freeze Give Go Group Guard Hand Handle Hash Hold Ignore
+Import Issue Join Judge Keep Leave Let Limit Link List Listen Load Lock Log Look Lower Make Map Mark Mask Match
+Measure Merge Mirror Move Name Normalise Note Notice Observe Offer Open Order Parse Pass Pause Pick Place Plan Prepare
+Print Probe Produce Promote Propose Prove Publish Push Put Queue Raise Rank Read Rebuild Receive Recognise Reconcile
+Record Refuse Register Reject Release Reload Remember Remove Render Renew Repeat Replace Replay Report Request Require
 Reset Resolve Restore Resume Return Roll Round Run Sample Save Scale Scan Score See Seek Select Send Serve Set Ship
 Show Shut Sign Sketch Skip Sleep Sort Split Spread Start State Stay Step Stop Store Strip Sum Summarise Switch Take
 Tell Test Throw Time Track Train Translate Trim Try Tune Turn Unload Unpack Update Use Validate Verify Wait Wake Walk
