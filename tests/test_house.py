@@ -78,6 +78,7 @@ def test_a_circle_of_types_is_one_and_a_late_import_is_none() -> None:
     assert [text for text in texts(one, late) if "lead back" in text] == []
 
 
+@pytest.mark.slow
 def test_it_reads_the_rooms_and_prints_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert house.main(["--figures"]) == 0
     assert "| widest folder, modules" in capsys.readouterr().out

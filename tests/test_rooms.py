@@ -172,6 +172,7 @@ def place(room: str, module: str) -> tuple[int, str]:
     return floor, group
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_only_along_its_arrows(room: str) -> None:
     strays = [
@@ -206,6 +207,7 @@ def test_every_room_has_modules() -> None:
     assert [room for room in ROOMS if len(modules(room)) < 2] == []
 
 
+@pytest.mark.slow
 def test_monitor_opens_no_file() -> None:
     nodes = [(module, node) for module in modules("monitor") for node in ast.walk(tree(module))]
     opened = [module for module, node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "open"]
@@ -226,6 +228,7 @@ def test_only_the_consumer_knows_the_insides_of_faust() -> None:
     assert strays == []
 
 
+@pytest.mark.slow
 def test_benches_use_what_tests_use_and_no_test_uses_a_bench() -> None:
     benches = ROOT / "tests" / "bench"
     others = (path for path in (ROOT / "tests").rglob("*.py") if benches not in path.parents)
@@ -234,6 +237,7 @@ def test_benches_use_what_tests_use_and_no_test_uses_a_bench() -> None:
     ] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", PURE)
 def test_pure_modules_import_without_the_heavy_parts(module: str) -> None:
     code = f"import sys, {module}; print(*(m for m in {HEAVY!r} if m in sys.modules))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from click.testing import CliRunner
 
@@ -14,6 +15,7 @@ from dashboards.rules.table import RULES
 from deploy.cli import main
 
 
+@pytest.mark.slow
 def test_every_file_is_written_and_readable(tmp_path: Path) -> None:
     files = {path.relative_to(tmp_path).as_posix(): path for path in export(tmp_path)}
     assert json.loads(files["grafana/dashboards/homeostat.json"].read_text()) == fleet.dashboard()
@@ -47,6 +49,7 @@ def test_prometheus_scrapes_every_process_given(tmp_path: Path) -> None:
     assert len(found) == 4
 
 
+@pytest.mark.slow
 def test_prometheus_scrapes_the_stack_as_it_is_configured(tmp_path: Path) -> None:
     """A gateway that is not scraped may end without a page."""
     config = tmp_path / "homeostat.toml"
@@ -72,6 +75,7 @@ def test_prometheus_scrapes_the_stack_as_it_is_configured(tmp_path: Path) -> Non
         assert found == {f"homeostat-{name}": at for name, at in expected.items()}
 
 
+@pytest.mark.slow
 def test_a_second_export_writes_the_same(tmp_path: Path) -> None:
     first = {path: path.read_text() for path in export(tmp_path)}
     assert {path: path.read_text() for path in export(tmp_path)} == first

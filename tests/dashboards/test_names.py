@@ -43,6 +43,7 @@ def metrics(tree: ast.Module) -> Iterator[tuple[str, str, set[str]]]:
             yield name, node.func.id, set(labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expression", EVERY)
 def test_every_name_and_label_is_declared(expression: str) -> None:
     have = declared()

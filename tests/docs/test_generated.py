@@ -12,6 +12,7 @@ from tests.docs.generated import COMMAND, DOCUMENTS, FOLDER
 from tests.docs.metrics import ROOMS, metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_a_generated_document_is_up_to_date(path: Path) -> None:
     assert path.read_text() == DOCUMENTS[path](), f"{path.name} says something else than the code: run `{COMMAND}`"

@@ -107,6 +107,7 @@ def ran(text: str) -> bool:
     return (ROOT / module.replace(".", "/")).exists() or find_spec(module) is not None
 
 
+@pytest.mark.slow
 def test_files_and_tests_in_them() -> None:
     assert missing(PATH, exists) == []
 

@@ -44,6 +44,7 @@ def test_what_cannot_be_is_refused_by_name() -> None:
         split(1, TRAFFIC, {"drift": 0.5})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("common", [0.0, 0.7, 1.0])
 def test_one_budget_holds_however_the_streams_depend(common: float) -> None:
     """Six aliases, 100 runs of a tenth of the days asked for: 9.5 would stop if the budget were just used up."""
@@ -58,6 +59,7 @@ def test_one_budget_holds_however_the_streams_depend(common: float) -> None:
     assert stopped <= 16
 
 
+@pytest.mark.slow
 def test_the_smallest_shift_is_found_in_about_the_time() -> None:
     steps, detector = 100, LocationSpread(10_000, 0.02, ("a", "b", "c"))
     shift = smallest_shift(10_000, steps, descriptors=3, dead_zone=0.02)

@@ -61,6 +61,7 @@ def test_a_reference_without_labels_asks_for_them() -> None:
     assert [each for each in labelled.findings if isinstance(each, LabelsWanted)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_a_healthy_stream_raises_no_quality_alarm(seed: int) -> None:
     world = make(seed)
@@ -120,6 +121,7 @@ def test_a_shift_in_one_descriptor_is_drift_and_only_drift(shift: float, within:
     assert int(alarm.last_event.rpartition("-")[2]) - at < within
 
 
+@pytest.mark.slow
 def test_a_slow_ramp_after_a_release_is_drift_and_never_harm() -> None:
     """A new client release spreads: what comes in changes little by little, and the answers stay right."""
     world = make(6)
@@ -217,6 +219,7 @@ def test_missing_confidence_and_empty_batches_fire_nothing() -> None:
     assert world.alarms() == []
 
 
+@pytest.mark.slow
 def test_lower_confidence_is_estimated_harm_until_labels_disagree() -> None:
     def confident(world: World, level: float, events: int) -> list[str]:
         values = world.rng.standard_normal((events, len(NAMES)))
@@ -311,6 +314,7 @@ def test_a_burst_counts_once() -> None:
     assert progress(world.state)[VERSION].reference_events == 100
 
 
+@pytest.mark.slow
 def test_dependent_events_are_judged_in_blocks() -> None:
     """18,000 events with autocorrelation 0.5: taken for independent ones, every world would raise an alarm."""
     raised = 0
@@ -366,6 +370,7 @@ def _alarms(config: MonitorSettings, batches: Sequence[Batch]) -> list[bytes]:
     return found
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(1, 119), max_size=3), min_size=len(STORY), max_size=len(STORY)))
 @settings(max_examples=10)
 def test_how_rows_are_cut_into_batches_changes_no_alarm(cuts: list[list[int]]) -> None:

@@ -278,6 +278,7 @@ observations = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(observations, max_size=25))
 def test_invariants_of_any_story(story: list[PolicyObservation]) -> None:
     state, seen = PolicyState(), set()

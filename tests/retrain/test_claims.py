@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ def test_what_is_done_or_held_is_not_pending() -> None:
     assert [each.id for each in pending(requests, log, "a", 50)] == ["mine", "free"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.integers(1, 40)), max_size=20))
 def test_there_is_never_more_than_one_owner(drawn: list[tuple[str, int, int]]) -> None:
     """Every trainer that thinks it may work is the owner in everybody's reading."""

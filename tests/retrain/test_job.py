@@ -48,6 +48,7 @@ def stored(var: Path, base: str) -> str:
     return digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [base_model_id, former_base_model_id])
 def test_a_champion_of_this_release_or_an_earlier_one_is_found(tmp_path: Path, model_dir: Path, name: object) -> None:
     digest = stored(tmp_path, name(model_dir))  # type: ignore[operator]

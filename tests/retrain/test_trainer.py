@@ -152,6 +152,7 @@ GARBAGE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_what_a_crash_left_in_a_jobs_files_ends_its_request_and_nobody_elses(scene: Scene, garbage: bytes) -> None:
     """At first a loss that is no number became null in the outcome, and the trainer stood for every alias."""
@@ -172,6 +173,7 @@ def test_what_a_crash_left_in_a_jobs_files_ends_its_request_and_nobody_elses(sce
     assert ends["r2"].status is RetrainStatus.PROMOTE
 
 
+@pytest.mark.slow
 def test_a_request_whose_folder_cannot_be_used_keeps_no_other_waiting(scene: Scene) -> None:
     scene.log.requests = [REQUEST, msgspec.structs.replace(REQUEST, id="r2", alias="sales")]
     scene.log.routes["sales"] = route(alias="sales", adapters={})
@@ -222,6 +224,7 @@ def test_a_trainer_told_to_stop_ends_its_job(scene: Scene) -> None:
     assert RetrainStatus.FAILED not in scene.log.statuses()
 
 
+@pytest.mark.slow
 def test_a_lease_is_renewed_while_the_job_works(scene: Scene) -> None:
     scene.job("import time; time.sleep(1.6)")
     scene.turn()

@@ -10,6 +10,7 @@ from streams.topics import TOPICS, Topic
 from tests.streams.support.traffic import feedback, served
 
 
+@pytest.mark.slow
 @given(
     st.text(st.characters(codec="utf-8")),
     st.integers(0, 2**53),
@@ -23,6 +24,7 @@ def test_an_event_is_read_as_it_was_written(text: str, time_ms: int, tags: dict[
     assert codec.decode(InferenceServed, codec.encode(event)) == event
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=60))
 def test_anything_else_is_undecodable_and_nothing_worse(data: bytes) -> None:
     with pytest.raises(codec.Undecodable, match="FeedbackGiven: "):

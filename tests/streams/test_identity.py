@@ -82,6 +82,7 @@ def test_a_signed_id_reads_back_and_an_altered_one_does_not() -> None:
         Signer(b"other").read(signed)
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_no_text_is_taken_for_a_signed_id(text: str) -> None:
     with pytest.raises(ForgedRequestId):

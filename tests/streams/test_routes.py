@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ def test_the_first_record_of_a_generation_wins_and_a_lower_one_is_void() -> None
     assert in_force([one, late, other, two, old]) == {"a": two, "b": other}
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 5), st.text(max_size=2)), max_size=20))
 def test_the_routes_in_force_are_the_last_that_took_effect(written: list[tuple[str, int, str]]) -> None:
     routes = [route(*each) for each in written]
@@ -29,6 +31,7 @@ def test_the_routes_in_force_are_the_last_that_took_effect(written: list[tuple[s
         assert in_force(routes).get(alias) == max(of_alias, key=lambda each: each.generation, default=None)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 5), max_size=12), st.integers(0, 12))
 def test_reading_in_parts_ends_at_the_same_route(generations: list[int], cut: int) -> None:
     routes = [route("a", generation, str(i)) for i, generation in enumerate(generations)]

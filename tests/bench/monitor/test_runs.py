@@ -41,6 +41,7 @@ def shipped(make: Make, watched: Watched, run: int) -> int | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "watched"),
     [
@@ -58,6 +59,7 @@ def test_it_fires_where_the_shipped_detector_does(make: Make, watched: Watched) 
     assert many.events.tolist() == [shipped(make, watched, run) for run in range(RUNS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPREADS)
 def test_dependence_in_spread_and_over_hundreds_of_events_keeps_the_run_length(name: str) -> None:
     """Of 24 runs with 10,000 events between false alarms, 5 stop within 2,500; taken for independent, all of them."""

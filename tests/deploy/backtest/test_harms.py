@@ -53,6 +53,7 @@ def test_improvement_is_no_harm() -> None:
     assert harm.onset_ms < 10_000
 
 
+@pytest.mark.slow
 def test_the_grid_finds_what_every_pair_of_labels_would() -> None:
     wrong = labels((900, 0.05), (300, 0.3), (900, 0.05)).wrong
     best = max((ratio(wrong, first, end), first, end) for first in range(800, 1_000) for end in range(1_100, 1_300))

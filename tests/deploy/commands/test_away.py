@@ -116,6 +116,7 @@ def test_a_server_that_is_no_broker_is_told_from_one(told: bytes, tmp_path: Path
     assert line.startswith(f"Error: Kafka at {address} cannot be reached (it answers, but not as Kafka does")
 
 
+@pytest.mark.slow
 def test_a_broker_that_lets_nobody_in_is_told_in_one_line(tmp_path: Path) -> None:
     with saying(b"\0\0\0\x0a\0\0\0\1\0\0\0\0\0\0", hangs_up=False) as address:
         done = CliRunner().invoke(main, ["pause", "--config", str(written(tmp_path, address))])
@@ -132,6 +133,7 @@ def written(folder: Path, address: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ASKING, ids=" ".join)
 def test_a_command_says_in_one_line_that_kafka_is_away(
     words: list[str], address: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

@@ -85,6 +85,7 @@ def read() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [key for key, _ in every(Config)])
 def test_every_setting_is_read_by_some_part(key: str, read: set[str]) -> None:
     assert key.rpartition(".")[2] in read

@@ -175,6 +175,7 @@ async def test_no_more_requests_at_a_time_than_asked_for(url: str, gateway: Gate
     assert gateway.most == 3
 
 
+@pytest.mark.slow
 async def test_the_rate_is_kept_and_may_change_on_the_way(url: str) -> None:
     async with population(url) as clients:
         started = time.monotonic()

@@ -35,6 +35,7 @@ def test_a_folder_gives_both_files(tmp_path: Path) -> None:
     assert (len(before), len(after)) == (2, 3)
 
 
+@pytest.mark.slow
 def test_without_a_folder_the_rows_are_those_of_the_own_world() -> None:
     before, after = load(None, 0, "none")
     assert {row.label for row in before} == {row.label for row in after}

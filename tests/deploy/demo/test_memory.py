@@ -16,6 +16,7 @@ MIB = 1024**2
 NO_PROCESS = 2**22
 
 
+@pytest.mark.slow
 def test_the_peak_counts_the_roots_in_addition_to_this_process_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "SAMPLE_S", 0.02)
     work = "held = bytearray(256 * 2**20); print(1, flush=True); input()"

@@ -157,6 +157,7 @@ def test_where_the_demo_had_to_stop_nobody_waited_for_its_events() -> None:
     assert not any("log" in words for words in summarise(replace(RUN, events=EventCounts(), problem="x")).shortfalls)
 
 
+@pytest.mark.slow
 def test_a_run_that_broke_off_at_once_still_has_a_report(tmp_path: Path) -> None:
     run = DemoRecord(model="m", data="d", expected="retrain", outcomes=[], problem="port 8000 is in use")
     assert write(run, tmp_path).outcome == "failed"
@@ -205,6 +206,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_files_are_written_and_the_page_stands_alone(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {"ledger.jsonl", "report.html", "report.json", "timeline.svg"}

@@ -71,10 +71,12 @@ def test_the_drawing_is_a_whole_svg_with_the_pages_colours_and_always_the_same()
     assert re.findall(r'(?:href|src)="(?!#)', svg) == []
 
 
+@pytest.mark.slow
 def test_a_run_without_answers_is_drawn_too() -> None:
     assert draw(Picture(outcomes=[], windows=[], champions=[], marks=[], origin_ms=START)).startswith("<svg")
 
 
+@pytest.mark.slow
 def test_a_run_where_nothing_happens_is_drawn() -> None:
     assert "<svg" in picture(healthy(), summarise(healthy()))
 

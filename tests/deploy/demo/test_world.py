@@ -29,6 +29,7 @@ def triples(text: str) -> set[tuple[str, ...]]:
     return set(zip(words, words[1:], words[2:], strict=False))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_world_another_seed_another(worlds: Worlds) -> None:
     assert world(0, "polite") == worlds["polite"]
     assert world(1, "polite") != worlds["polite"]
@@ -91,11 +92,13 @@ def test_no_blank_or_choice_is_left_open(worlds: Worlds, shift: Shift) -> None:
     assert [row for row in before + after if re.search(r"[\[\]{}|]|  | [?.,]|^\s|\s$", row.text)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_no_seed_runs_out_of_wordings(seed: int) -> None:
     assert len(world(seed)[1]) == 1000
 
 
+@pytest.mark.slow
 def test_a_written_world_is_read_back(worlds: Worlds, tmp_path: Path) -> None:
     write(tmp_path / "deep" / "data", 0, "polite")
     assert read(tmp_path / "deep" / "data") == worlds["polite"]

@@ -115,6 +115,7 @@ def serving(body: bytes, status: int = 200) -> tuple[http.server.ThreadingHTTPSe
     return server, server.server_address[1]
 
 
+@pytest.mark.slow
 def test_engines_are_told_with_address_and_models_or_what_is_wrong(tmp_path: Path) -> None:
     good, one = serving(b'{"data": [{"id": "base"}, {"id": "support-0123"}]}')
     odd, two = serving(b"no", 500)

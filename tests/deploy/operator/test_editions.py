@@ -42,6 +42,7 @@ def test_each_edition_decides_as_it_was_recorded(function: str) -> None:
         assert close(each.output, again(each)), f"{place}: {how}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", RECORDED)
 def test_what_is_recorded_is_what_would_be_recorded_now(function: str) -> None:
     """The states that the function made on the way are part of what it decides."""

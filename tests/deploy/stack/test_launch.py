@@ -34,6 +34,7 @@ def member(name: str, var: Path, code: str = SLEEPS, after: tuple[str, ...] = ()
     return Member(name, lambda: spec, ready, after=after, **more)
 
 
+@pytest.mark.slow
 def test_needs_come_first_and_a_second_launch_starts_nothing(tmp_path: Path) -> None:
     told, then = Told(), []
     stack = [
@@ -52,6 +53,7 @@ def test_needs_come_first_and_a_second_launch_starts_nothing(tmp_path: Path) -> 
     assert stopped == ["gateway", "kafka"]
 
 
+@pytest.mark.slow
 def test_a_failure_stops_what_this_launch_started_and_nothing_else(tmp_path: Path) -> None:
     running = member("kafka", tmp_path)
     Launch([running], tmp_path).run()
@@ -82,6 +84,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     assert processes.names(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_down_also_stops_what_an_older_configuration_started(tmp_path: Path) -> None:
     Launch([member("engine-7", tmp_path), member("kafka", tmp_path)], tmp_path).run()
     assert bring_down(["kafka"], tmp_path) == ["engine-7", "kafka"]

@@ -32,6 +32,7 @@ def one(example: ReplyText) -> dict[str, float]:
     return dict(zip(NAMES, describe([example])[0].tolist(), strict=True))
 
 
+@pytest.mark.slow
 @given(st.lists(replies, max_size=6))
 def test_always_finite_and_each_reply_on_its_own(some: list[ReplyText]) -> None:
     together = describe(some)

@@ -61,6 +61,7 @@ def test_there_is_a_bound_on_patterns_and_on_the_text_looked_at() -> None:
     assert Forbidden({"a": "acme"}).hits([" " * LONGEST + "acme"]) == [[False]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["a" * 4_000, "ab" * 2_000, " " * 4_000])
 def test_the_costliest_pattern_that_is_taken_ends_on_a_hostile_text(text: str) -> None:
     assert Forbidden({"gaps": r".{0,40}[ab].{0,40}x"}).hits([text] * 5) == [[False] * 5]

@@ -27,6 +27,7 @@ def delays(shift: float, arl: float, runs: int, horizon: int, columns: int = 1, 
     return [each.step + 1 if each else horizon for each in found]
 
 
+@pytest.mark.slow
 def test_healthy_events_fire_no_more_often_than_asked() -> None:
     """100 runs of 300 steps at ARL 1,000: an exponential run length would stop 26 of them."""
     assert sum(delay < 300 for delay in delays(0.0, 1_000, 100, 300)) <= 26

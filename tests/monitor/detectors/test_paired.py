@@ -65,6 +65,7 @@ def test_order_and_cuts_change_no_evidence(differences: list[float], margin: flo
     assert msgspec.json.decode(msgspec.json.encode(whole), type=Paired) == whole
 
 
+@pytest.mark.slow
 def test_the_confidence_sequence_misses_no_more_often_than_alpha() -> None:
     missed = 0
     for run in draws(0.1, 0.4, 80, 120, seed=4):
@@ -96,6 +97,7 @@ def outcomes(canary: float, champion: float, share: float, count: int, seed: int
     return [(arm, float(rng.random() < (canary if arm else champion))) for arm in arms]
 
 
+@pytest.mark.slow
 def test_a_worse_canary_is_noticed_and_an_equal_one_left_alone() -> None:
     def worse(canary: float, seed: int) -> bool:
         return paired.e_worse(paired.update_arms(start_arms(), outcomes(canary, 0.05, 0.2, 600, seed)), 0.02) >= 20

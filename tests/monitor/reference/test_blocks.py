@@ -30,6 +30,7 @@ def test_the_block_is_long_enough_for_the_dependence(rho: float) -> None:
     assert (left < 1.75).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rho", "expected"), [(0.0, 1.0), (0.2, 1.5), (0.5, 3.0)])
 def test_the_inflation_is_that_of_long_sums(rho: float, expected: float) -> None:
     series = dependent(rho, 30_000, 5)
@@ -100,6 +101,7 @@ def test_blocks_are_filled_alike_however_events_are_cut(cuts: list[int]) -> None
     assert means[1] == pytest.approx(rows[[5, 6, 8, 9, 10]].mean(axis=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.0, 0.2, 0.6])
 def test_what_dependence_costs_is_as_told(rho: float) -> None:
     length, sigma = length_for(rho, 2_000)

@@ -38,6 +38,7 @@ def test_everything_watched_is_kept_however_much_that_is() -> None:
     assert [sum(asked(kept, held) for held in watched) for _ in range(3)] == [0, 1_000, 1_000]
 
 
+@pytest.mark.slow
 def test_what_is_no_longer_watched_is_forgotten() -> None:
     kept, watched = KeptValues[Held, Heavy](10**9), [Held() for _ in range(100)]
     for held in watched:
@@ -79,6 +80,7 @@ def test_other_arguments_are_worked_out_anew() -> None:
     assert calls == [1.0, 2.0]
 
 
+@pytest.mark.slow
 def test_threads_keep_the_count() -> None:
     kept = KeptValues[Held, Heavy](50 * BYTES)
 
@@ -97,6 +99,7 @@ def test_threads_keep_the_count() -> None:
     assert (len(kept), kept.nbytes) == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("watches", [1, 17, 33, 65, 100])
 def test_a_worker_makes_each_reference_ready_once_however_many_it_watches(watches: int) -> None:
     """Of other sizes each, as references that span a time are."""

@@ -26,6 +26,7 @@ def test_the_digest_names_the_content() -> None:
     assert made(values).digest != made(values, ("y",)).digest
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20))
 def test_scores_are_finite_and_rise_with_the_value(values: list[float]) -> None:
     ready = scorer(made(np.random.default_rng(1).standard_normal((60, 1))))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def test_a_long_span_is_covered_by_whole_stretches() -> None:
     assert max(rows) - min(rows) > 0.7 * taken
 
 
+@pytest.mark.slow
 @given(cuts=st.lists(st.integers(0, EVENTS), max_size=6), span_s=st.integers(0, 3_500))
 def test_how_it_is_cut_changes_nothing(cuts: list[int], span_s: int) -> None:
     times = [1_000 * k for k in range(EVENTS)]

@@ -49,6 +49,7 @@ def learnt(rng: Generator, events: list[Traits], times: list[int]) -> Reference:
     return freeze(["x"], rows, list(range(len(events))), times, traits=events)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["answer", TEXTS])
 @pytest.mark.parametrize("seed", range(4))
 def test_what_swings_with_the_day_raises_no_alarm(part: str, seed: int) -> None:
@@ -67,6 +68,7 @@ def test_what_swings_with_the_day_raises_no_alarm(part: str, seed: int) -> None:
     assert found is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("follows", ["answer", TEXTS])
 def test_an_hour_of_each_day_is_a_rhythm_too(follows: str) -> None:
     """A job at three every night, all of one kind."""
@@ -78,6 +80,7 @@ def test_an_hour_of_each_day_is_a_rhythm_too(follows: str) -> None:
     assert swinging(mixed, times) == [follows]
 
 
+@pytest.mark.slow
 def test_steady_traffic_is_watched() -> None:
     found = 0
     for seed in range(10):
@@ -91,6 +94,7 @@ def test_a_reference_of_an_hour_says_nothing_of_a_rhythm() -> None:
     assert swinging(events, []) == []
 
 
+@pytest.mark.slow
 def test_the_reference_says_what_is_not_watched() -> None:
     world = make(9, reference_events=REFERENCE)
     world.step_ms = DAY_MS // A_DAY

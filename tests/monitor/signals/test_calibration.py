@@ -96,6 +96,7 @@ def test_what_was_not_measured_is_left_out() -> None:
     assert fit([np.nan] * 500, [True] * 500) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_a_sure_healthy_model_raises_no_alarm(seed: int) -> None:
     world = make(seed)

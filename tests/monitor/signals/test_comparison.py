@@ -66,6 +66,7 @@ def test_at_the_tolerated_gap_false_alarms_are_as_rare_as_asked() -> None:
     assert sum(bool(run) for run in runs) <= 13
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_few_pairs() -> None:
     seen = traffic(3, 200, 0.5, (1.0, 0.0))
     settings = replace(KEEN, least=40)
@@ -102,6 +103,7 @@ def test_measures_and_tags_are_kept_apart() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_gap_and_shrinks() -> None:
     missed = widths = 0.0
     for seed in range(40):
@@ -143,6 +145,7 @@ def test_a_loss_between_keeps_its_mean() -> None:
 events = st.lists(st.tuples(st.sampled_from(["de", "en", "fr", ""]), st.sampled_from([0.0, 1.0, 0.33])), max_size=120)
 
 
+@pytest.mark.slow
 @given(events, st.lists(st.integers(0, 120), max_size=3))
 def test_how_rows_are_cut_changes_nothing(some: list[tuple[str, float]], cuts: list[int]) -> None:
     settings = Fairness(arl=20, least=3, tolerated=0.0, most=2)

@@ -87,6 +87,7 @@ def test_what_no_descriptor_shows_is_found_and_named(changed: dict[str, Any], pa
     assert int(one.change.since[0]) <= at
 
 
+@pytest.mark.slow
 def test_how_it_is_cut_changes_nothing_in_blocks_neither() -> None:
     rng = np.random.default_rng(4)
     dependent = np.cumsum(rng.standard_normal((1_000, 2)), axis=0)
@@ -121,6 +122,7 @@ def test_an_alarm_says_which_answer_and_in_which_slice() -> None:
     assert len(NAMES) == len(world.state.watches[alarm.version].names)
 
 
+@pytest.mark.slow
 def test_a_reference_may_be_asked_to_span_a_time() -> None:
     """300 events at 2 a second span 150 s; asked for an hour, the reference holds events of all of it."""
     world = make(8, reference_span_s=3_600)
@@ -142,6 +144,7 @@ def _in_runs(rng: np.random.Generator, events: int, mean: float) -> np.ndarray:
     return np.repeat(kinds[: len(begins)], np.diff(np.append(begins, events)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "mean"), [("answer", 2.0), ("answer", 5.0), ("language", 20.0), ("texts", 5.0)])
 def test_conversations_are_no_drift_though_descriptors_show_nothing_of_them(part: str, mean: float) -> None:
     """One conversation after the other, each of one kind: taken for independent, all raise an alarm within 1,000."""

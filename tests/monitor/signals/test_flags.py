@@ -60,6 +60,7 @@ def test_a_rate_that_falls_or_stays_raises_nothing() -> None:
     assert flagged(SETTINGS, state, rows(rng, 2_000, 0.0, 0.01, 0.0, 0.2), moments(2_000))[1] == []
 
 
+@pytest.mark.slow
 def test_at_the_limits_false_alarms_are_as_rare_as_asked() -> None:
     """40 runs of 200 rows at 2,000, all four flags at their limits: chance allows 4 of them; 10 are too many."""
     stopped = 0
@@ -84,6 +85,7 @@ def test_without_a_reference_nothing_is_above_it() -> None:
     assert flagged(SETTINGS, state, [[1.0] * 5] * 500, moments(500))[1] == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=5, max_size=5), max_size=50), st.integers(0, 50))
 def test_how_rows_are_cut_changes_nothing(some: list[list[float]], cut: int) -> None:
     settings = Safety(arl=5)

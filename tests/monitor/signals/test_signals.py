@@ -149,6 +149,7 @@ def proofs(turns: Sequence[Turn]) -> list[tuple[str, str, str]]:
     return found
 
 
+@pytest.mark.slow
 @each_signal
 def test_harm_is_one_alarm_until_it_is_over_and_then_another(life: Life) -> None:
     stream = LifeRows(life)
@@ -161,6 +162,7 @@ def test_harm_is_one_alarm_until_it_is_over_and_then_another(life: Life) -> None
     assert first.summary.count("v1") == 1
 
 
+@pytest.mark.slow
 @each_signal
 def test_how_rows_are_cut_changes_no_turn_and_the_state_goes_through_json_each_time(life: Life) -> None:
     stream, signal = LifeRows(life), SIGNALS[life.kind]

@@ -37,6 +37,7 @@ def fresh(prompts: Sequence[str], senders: Sequence[str] | str, step_ms: int = 5
     return sum(first_of_bursts(Bursts(), names, times, sketched(prompts))[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instruction", ["", INSTRUCTION, " ".join([INSTRUCTION] * 3)], ids=["bare", "150", "450"])
 @pytest.mark.parametrize("sender", ["app", "app/ann"])
 def test_tickets_behind_an_instruction_are_no_burst(instruction: str, sender: str) -> None:
@@ -45,6 +46,7 @@ def test_tickets_behind_an_instruction_are_no_burst(instruction: str, sender: st
     assert fresh(prompts, sender) >= 1_990
 
 
+@pytest.mark.slow
 def test_neither_are_those_behind_one_of_several_instructions() -> None:
     rng = np.random.default_rng(1)
     several = [" ".join(rng.permutation(INSTRUCTION.split())) + f" of {k} " * 40 for k in range(5)]
@@ -119,6 +121,7 @@ def test_without_sketches_nothing_is_a_burst() -> None:
     assert first_of_bursts(Bursts(), ["a", "a"], [1, 2], []) == ([True, True], Bursts())
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(cuts=st.lists(st.integers(0, 1_800), max_size=5))
 def test_how_messages_are_cut_changes_nothing(cuts: list[int]) -> None:
@@ -150,6 +153,7 @@ def served(world: World, prompts: Sequence[str], clients: Sequence[str] = ()) ->
     return world.serve(len(prompts), values=values, fingerprints=prints, sums=sums, clients=list(clients))
 
 
+@pytest.mark.slow
 def test_an_application_behind_an_instruction_fills_its_reference_and_harm_is_found() -> None:
     """One key, 150 words in each message: accuracy falls from 95 % to 30 %."""
     world = make(11)

@@ -68,6 +68,7 @@ def test_names_that_all_replies_carry_are_no_people(names: list[str]) -> None:
     assert len(world.alarms("quality")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 def test_a_file_sorted_by_verdict_is_no_episode(first: bool) -> None:
     """One answer in ten is wrong, before and after; the file holds the right ones first, or the wrong ones."""
@@ -79,6 +80,7 @@ def test_a_file_sorted_by_verdict_is_no_episode(first: bool) -> None:
         assert progress(world.state)[VERSION].tested_labels == 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 def test_a_sorted_file_of_the_first_day_builds_no_false_baseline(first: bool) -> None:
     """It labels the reference and what came after it, in the order of the verdicts."""
@@ -92,6 +94,7 @@ def test_a_sorted_file_of_the_first_day_builds_no_false_baseline(first: bool) ->
         assert world.alarms("quality") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 def test_nor_does_one_that_takes_many_turns(first: bool) -> None:
     """What it tells of later replies waits until it has told all of the reference."""
@@ -133,6 +136,7 @@ def test_sorted_files_of_later_days_are_no_episodes(first: bool, a_turn: int) ->
     assert len(world.alarms("quality")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 def test_sorted_batches_of_the_last_minutes_are_no_episodes(first: bool) -> None:
     """Every five minutes a job sends what it gathered, the right ones first or the wrong ones, in many turns."""

@@ -123,6 +123,7 @@ def go(world: World, life: Life, count: int, harmed: bool) -> None:
         life.serve(world, min(100, count - done), harmed)
 
 
+@pytest.mark.slow
 @each_kind
 def test_a_second_harm_of_the_same_kind_raises_a_second_alarm(life: Life) -> None:
     world = started(life)
@@ -141,6 +142,7 @@ def test_a_second_harm_of_the_same_kind_raises_a_second_alarm(life: Life) -> Non
     assert turns(world, life.kind)[2].version == VERSION
 
 
+@pytest.mark.slow
 @each_kind
 def test_an_alarm_stays_open_while_the_harm_goes_on(life: Life) -> None:
     world = started(life)
@@ -149,6 +151,7 @@ def test_an_alarm_stays_open_while_the_harm_goes_on(life: Life) -> None:
     assert [each.kind for each in world.state.watches[VERSION].raised.values()].count(life.kind) == 1
 
 
+@pytest.mark.slow
 @each_kind
 def test_how_it_is_cut_changes_no_end(life: Life) -> None:
     world = started(life)
@@ -176,6 +179,7 @@ def halves(batch: Batch) -> list[Batch]:
     return [msgspec.structs.replace(part, ends_turn=part is parts[-1]) for part in parts]
 
 
+@pytest.mark.slow
 def test_two_sigma_alarm_again_after_twenty_thousand_healthy_events() -> None:
     world = make(3, reference_events=500)
     world.label(world.serve(500), 0.95)
@@ -187,6 +191,7 @@ def test_two_sigma_alarm_again_after_twenty_thousand_healthy_events() -> None:
     assert told(world, "drift") == ["raised", "quiet", "raised"]
 
 
+@pytest.mark.slow
 def test_labels_count_from_the_onset_of_the_alarm_that_is_open() -> None:
     world = started(LIVES["quality"])
     go(world, LIVES["quality"], 200, True)
@@ -208,6 +213,7 @@ def test_leaks_to_an_application_that_names_itself_or_its_tenants_as_users_are_t
     assert told(world, "safety") == ["raised"]
 
 
+@pytest.mark.slow
 def test_a_pause_of_a_few_events_ends_no_alarm() -> None:
     world = make(1)
     world.serve(300)
@@ -217,6 +223,7 @@ def test_a_pause_of_a_few_events_ends_no_alarm() -> None:
     assert told(world, "drift") == ["raised"]
 
 
+@pytest.mark.slow
 def test_alarms_of_a_version_that_serves_no_longer_are_over() -> None:
     world = started(LIVES["quality"])
     go(world, LIVES["quality"], 200, True)
@@ -228,6 +235,7 @@ def test_alarms_of_a_version_that_serves_no_longer_are_over() -> None:
     assert told(world, "quality") == ["raised", "retired", "raised"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [VERSION, "support-new"])
 def test_two_versions_that_serve_side_by_side_are_both_watched(last: str) -> None:
     """A gateway that hears nothing of routes goes on with the one before: its alarm began anew with each batch."""
@@ -272,6 +280,7 @@ def test_an_operator_clears_what_is_meant_and_its_detector_starts_over() -> None
     assert told(world, "quality") == ["raised", "raised"]
 
 
+@pytest.mark.slow
 @each_kind
 def test_each_kind_can_be_cleared_by_an_operator(life: Life) -> None:
     world = started(life)
@@ -303,6 +312,7 @@ def test_what_is_accepted_is_the_new_normal() -> None:
     assert told(world, "drift") == ["raised", "raised"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True])
 def test_labels_of_what_came_long_before_it_was_accepted_test_nothing(named: bool) -> None:
     """More replies than are remembered: their ids tell when they came, or too few have come since."""
@@ -323,6 +333,7 @@ def test_labels_of_what_came_long_before_it_was_accepted_test_nothing(named: boo
     assert len(world.alarms("quality")) == 1
 
 
+@pytest.mark.slow
 def test_a_broken_promise_to_clients_is_not_accepted_away() -> None:
     world = started(LIVES["errors"])
     go(world, LIVES["errors"], 200, True)
@@ -340,6 +351,7 @@ def test_an_answer_about_a_version_that_nobody_watches_changes_nothing() -> None
     assert answer(world.settings, world.state, said) == (world.state, [])
 
 
+@pytest.mark.slow
 def test_open_alarms_go_through_json_and_stay_bounded() -> None:
     world = make(1)
     world.label(world.serve(300), 0.95)

@@ -72,6 +72,7 @@ def test_two_flags_of_one_event_are_two_alarms() -> None:
     assert one.key != other.key
 
 
+@pytest.mark.slow
 def test_dependent_answers_are_flagged_in_blocks() -> None:
     """One answer in five refuses, in runs of some five: the flag's rate is what it was. 32,000 such answers at 50,000
     between false alarms raise next to nothing; taken for independent ones, every stream raises some."""
@@ -107,6 +108,7 @@ def labelled(world: World, rounds: int, wrong: dict[str, float]) -> None:
         world.label(ids, (world.rng.random(30) > rates).tolist())
 
 
+@pytest.mark.slow
 def test_a_group_whose_answers_are_wrong_more_often_is_a_fairness_alarm() -> None:
     world = started(3)
     labelled(world, 60, {"de": 0.45})
@@ -120,6 +122,7 @@ def test_a_group_whose_answers_are_wrong_more_often_is_a_fairness_alarm() -> Non
     assert gap.raised
 
 
+@pytest.mark.slow
 def test_groups_that_fare_alike_raise_nothing_though_all_get_worse() -> None:
     world = started(4)
     labelled(world, 40, {"de": 0.3, "en": 0.3})
@@ -127,6 +130,7 @@ def test_groups_that_fare_alike_raise_nothing_though_all_get_worse() -> None:
     assert world.alarms("quality")
 
 
+@pytest.mark.slow
 def test_refusals_and_slow_replies_of_a_group_are_compared_without_labels() -> None:
     world = started(5)
     for _ in range(40):
@@ -149,6 +153,7 @@ def test_without_groups_or_with_a_new_one_for_each_event_nothing_is_said_and_mem
     assert sizes[-1] < 1.2 * sizes[3]
 
 
+@pytest.mark.slow
 def test_the_settings_reach_the_tests_and_the_state_its_json() -> None:
     strict = MonitorSettings(reference_events=300, fairness=Fairness(tolerated=0.6))
     world = World(strict, 3)

@@ -24,6 +24,7 @@ def why(world: World) -> dict[tuple[Kind, str], str]:
     return untested.reasons(world.settings, restored(world.state.watches[VERSION]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [0.0, 0.05, 0.15])
 def test_a_reference_whose_labels_nearly_all_say_wrong_tests_nothing(right: float) -> None:
     world = make(2)

@@ -27,6 +27,7 @@ def ask(text: str, label: str, number: int, **changes: object) -> Example:
     return row(number, label, messages=[Message("user", text)], **changes)
 
 
+@pytest.mark.slow
 def test_what_is_learned_and_what_is_judged_on_share_no_question_and_no_near_duplicate() -> None:
     fresh, unseen, seen = rows(120), rows(80, first=60, source=REHEARSAL), rows(60, first=500, source=REHEARSAL)
     found = build(SETTINGS, fresh, unseen, seen)
@@ -38,6 +39,7 @@ def test_what_is_learned_and_what_is_judged_on_share_no_question_and_no_near_dup
     assert min(sizes) > 0
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=8, max_size=60))
 def test_a_split_never_parts_near_duplicates(drawn: list[tuple[int, int]]) -> None:
@@ -53,6 +55,7 @@ def test_the_newest_rows_are_judged_on() -> None:
     assert max(each.time_ms for each in train) < min(each.time_ms for each in validation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wrong", "judges"), [(1.0, 200), (0.62, 200), (0.29, 200), (0.2, 376), (0.0, 400)])
 def test_the_less_there_is_to_gain_the_more_rows_are_judged_on(wrong: float, judges: int) -> None:
     """At first 80 at most, in which a candidate that was truly 10 points better passed in 4 of 100."""
@@ -62,6 +65,7 @@ def test_the_less_there_is_to_gain_the_more_rows_are_judged_on(wrong: float, jud
     assert (len(built.train), len(built.validation)) == (800 - judges, judges)
 
 
+@pytest.mark.slow
 def test_a_flooding_client_is_capped_where_there_are_others() -> None:
     flood = [row(i, client="mallory") for i in range(100)]
     others = rows(50, first=200)
@@ -245,6 +249,7 @@ def test_rows_that_the_champion_or_an_ancestor_has_met_prove_nothing() -> None:
     assert found.dropped["not judged on: the champion has met it"] == 11 + 30
 
 
+@pytest.mark.slow
 def test_where_the_champion_has_met_all_there_is_nothing_to_judge_on() -> None:
     unseen = rows(60, first=300, source=REHEARSAL)
     found = build(SETTINGS, rows(60), unseen, [], familiar=twins(unseen))
@@ -255,11 +260,13 @@ def test_where_the_champion_has_met_all_there_is_nothing_to_judge_on() -> None:
         build(SETTINGS, rows(60), unseen, [], familiar=twins(rows(60)))
 
 
+@pytest.mark.slow
 def test_there_is_no_more_rehearsal_than_news() -> None:
     found = build(RetrainSettings(rehearsal_ratio=1.0), rows(40), rows(300, first=300), [])
     assert len(found.rehearsal) == len(found.train) == 20
 
 
+@pytest.mark.slow
 def test_the_same_rows_make_the_same_dataset() -> None:
     parts = (rows(60), rows(40, first=300), rows(40, first=600))
     assert msgspec.json.encode(build(SETTINGS, *parts)) == msgspec.json.encode(build(SETTINGS, *parts))

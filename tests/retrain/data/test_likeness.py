@@ -88,6 +88,7 @@ def made(wrap: Wrap) -> Dataset:
     return build(RetrainSettings(), asked(wrap, 0, 120), [*twins, *unseen], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPS)
 def test_a_dataset_can_be_made_behind_any_template(wrap: Wrap) -> None:
     found = made(wrap)
@@ -157,6 +158,7 @@ def intent(draw: random.Random) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [loan, intent])
 def test_names_of_fields_are_no_likeness(kind: Callable[[random.Random], str]) -> None:
     draw = random.Random(1)
@@ -172,6 +174,7 @@ def test_rows_that_are_nothing_but_the_template_are_alike() -> None:
     assert numbers(rows) == [1 if i % 2 else i for i in range(20)]
 
 
+@pytest.mark.slow
 def test_likeness_costs_no_more_for_each_row_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
 

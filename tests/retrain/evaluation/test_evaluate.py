@@ -144,6 +144,7 @@ async def test_rows_that_came_while_the_candidate_was_trained_are_asked_where_th
     assert 40 < len(gate.target) <= 400
 
 
+@pytest.mark.slow
 async def test_rows_that_take_long_to_gather_cost_no_connection() -> None:
     """Meanwhile the engine closed what was idle, and the first question after it ended the retraining."""
     made, everything = Engine(), rows(400, "a")

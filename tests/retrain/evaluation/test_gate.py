@@ -139,6 +139,7 @@ def test_the_verdict_is_derived_again_bit_for_bit() -> None:
     assert msgspec.json.encode(judge(again)) == msgspec.json.encode(judge(gate))
 
 
+@pytest.mark.slow
 def test_a_candidate_that_is_no_better_is_seldom_promoted() -> None:
     """Type I error: a true gain of exactly `min_gain` passes with probability at most alpha."""
     rng = random.Random(3)
@@ -161,6 +162,7 @@ def power(loses: float, wins: float, rows: int) -> float:
     return passed / 100
 
 
+@pytest.mark.slow
 def test_the_default_rows_suffice_for_a_candidate_that_forgot_little() -> None:
     """With 80 rows a good candidate was held back two times out of three."""
     assert power(0.03, 0.01, RetrainSettings().regression_rows) >= 0.9

@@ -95,6 +95,7 @@ def test_one_row_that_is_refused_ends_no_training(tokenizer: Any) -> None:
     assert found.left_out == {"the chat template refuses the roles user in their order": 1}
 
 
+@pytest.mark.slow
 def test_a_training_without_most_of_its_rows_is_refused(tokenizer: Any) -> None:
     long = [row(i, messages=[Message("user", f"{i} " + "x" * 600)]).lesson() for i in range(151)]
     rows = [row(1_000 + i).lesson() for i in range(16)]

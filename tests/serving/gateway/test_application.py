@@ -235,6 +235,7 @@ async def test_a_slow_engine_is_a_gateway_timeout() -> None:
         assert [event.status for event in await scene.served()] == [504]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "status"), [("break", 502), ("stall", 504)])
 async def test_a_broken_stream_ends_with_an_error_and_without_done(mode: str, status: int) -> None:
     scene = Scene()
@@ -250,6 +251,7 @@ async def test_a_broken_stream_ends_with_an_error_and_without_done(mode: str, st
         assert (event.status, event.output) == (status, "Card")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "stream"), [("slow", False), ("stall", True)])
 async def test_who_hangs_up_stops_the_engine(scene: Scene, mode: str, stream: bool) -> None:
     scene.mode(mode)
@@ -333,6 +335,7 @@ async def test_a_session_stays_with_its_arm(scene: Scene) -> None:
     assert versions == {OLD: Arm.CHAMPION, NEW: Arm.CANARY}
 
 
+@pytest.mark.slow
 async def test_no_request_fails_and_none_is_misattributed_while_routes_change(scene: Scene) -> None:
     async def ask(number: int) -> tuple[int, bool]:
         streamed = number % 3 == 0

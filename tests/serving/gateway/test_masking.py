@@ -200,6 +200,7 @@ def test_phones_and_cards_next_to_such_numbers_are_private(text: str, masked: st
     assert (MASK(text), found([text])) == (masked, [True])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", ["01.05.2026 12:30 ", "0012-34-", "order 00123456789 ", "+0.1234567 ", "09.00 ", "+1.000.000"]
 )
@@ -232,6 +233,7 @@ def test_marks_that_a_script_needs_stay(text: str) -> None:
     assert MASK(text) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     ["a", "1 ", "4111 ", "+4", "a@", "eyJaaaaaaaa-", "AB12 ", "bearer ", "0(", "é", "\u200b", "é\u200b", "1\u200b"],
@@ -273,6 +275,7 @@ PRIVATE = (
 PIECES = st.lists(st.sampled_from([*PRIVATE, "", " ", "\0", "\0\0", "é", "\u0664", "4111", "where is it?"]), max_size=4)
 
 
+@pytest.mark.slow
 @given(st.lists(PIECES.map("".join), max_size=6))
 def test_texts_are_looked_through_together_as_they_are_one_by_one(texts: list[str]) -> None:
     assert found(texts) == [one for text in texts for one in found([text])]

@@ -555,6 +555,7 @@ async def test_a_client_waits_no_longer_than_it_said_wherever_the_time_goes(stre
         assert [event.status for event in await scene.served(1)] == [504]
 
 
+@pytest.mark.slow
 async def test_who_does_not_read_a_stream_stops_its_engine() -> None:
     said = 0
 
@@ -598,6 +599,7 @@ async def test_an_engine_that_does_not_stop_is_stopped(stream: bool, monkeypatch
         assert [event.status for event in await scene.served(1)] == [502 if stream else 503]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [b"", b": still here\n\n"])
 async def test_an_engine_that_does_not_end_after_its_last_word_is_let_go(more: bytes) -> None:
     async def script(visit: Visit) -> None:
@@ -761,6 +763,7 @@ async def behind_tls(folder: Path) -> AsyncIterator[tuple[Scene, Certificates]]:
         yield scene, made
 
 
+@pytest.mark.slow
 async def test_a_gateway_with_a_certificate_speaks_https_and_nothing_else(tmp_path: Path) -> None:
     async with behind_tls(tmp_path) as (scene, made):
         async with wired(scene.port, made.client()) as wire:
@@ -783,6 +786,7 @@ async def test_a_gateway_with_a_certificate_speaks_https_and_nothing_else(tmp_pa
         assert len(await scene.served(4)) == 4
 
 
+@pytest.mark.slow
 async def test_limits_hold_behind_tls_too(tmp_path: Path) -> None:
     async with behind_tls(tmp_path) as (scene, made), wired(scene.port, made.client()) as wire:
         wire.send(b"POST " + CHAT.encode())

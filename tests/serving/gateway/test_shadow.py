@@ -57,6 +57,7 @@ async def test_without_a_shadow_no_one_is_asked_twice(changes: dict[str, Any], s
         await scene.served(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "status"), [("error", 500), ("break", 502), ("stall", 504)])
 async def test_a_failing_shadow_is_captured_as_failing(mode: str, status: int) -> None:
     scene = Scene()

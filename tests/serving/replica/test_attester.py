@@ -54,6 +54,7 @@ async def test_an_attestation_that_may_have_been_taken_is_taken_back(log: Failin
     assert [list(each.versions) for each in log.sent] == [["a"], ["b"], ["a"]]
 
 
+@pytest.mark.slow
 async def test_while_the_log_is_slow_only_the_newest_attestation_waits(
     log: FailingLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

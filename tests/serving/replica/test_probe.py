@@ -94,6 +94,7 @@ def test_a_token_that_only_just_is_among_the_likeliest_makes_no_difference() -> 
     assert distance(one, {"x": -0.5, "c": -3.0}) == pytest.approx(2.5 * 2 / 4)
 
 
+@pytest.mark.slow
 @given(*[st.dictionaries(st.sampled_from("abcde"), st.floats(-20, 0), min_size=1) for _ in range(2)])
 def test_a_distance_is_the_same_from_both_sides(one: dict[str, float], other: dict[str, float]) -> None:
     assert distance(one, other) == distance(other, one) >= 0
@@ -121,6 +122,7 @@ def test_the_largest_group_is_right_and_of_equals_the_oldest(
     assert elected(votes(*cast), 0.1).logprobs == right
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from([-1.0, -1.05, -2.0, -9.0]), st.integers(0, 3)), min_size=1, max_size=6))
 def test_everyone_elects_the_same_in_any_order(cast: list[tuple[float, int]]) -> None:
     box = votes(*(({"a": value}, since) for value, since in cast))

@@ -175,6 +175,7 @@ async def test_a_log_that_is_away_keeps_no_engine_from_being_looked_after(place:
     assert place.attested[-1].versions == {one: digest}
 
 
+@pytest.mark.slow
 async def test_a_log_that_answers_late_is_waited_for_only_a_moment(
     place: ReplicaScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

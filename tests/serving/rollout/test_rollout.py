@@ -256,6 +256,7 @@ def test_its_own_route_is_waited_for() -> None:
     assert world.look(GOOD) == RolloutStep(world.rollout)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     st.lists(

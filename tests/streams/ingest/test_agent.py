@@ -114,6 +114,7 @@ async def test_feedback_is_taken_the_same_way(tmp_path: Path) -> None:
     assert len(log.of(FEEDBACK_DLQ)) == 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9))))
 def test_records_of_a_partition_come_in_order_and_once(places: list[tuple[int, int]]) -> None:
     found = by_partition([Raw(partition, offset, 0, None, None) for partition, offset in places])
@@ -147,6 +148,7 @@ async def test_the_next_batch_may_be_prepared_before_the_last_is_sent(tmp_path: 
     assert files(tmp_path / "ahead" / "lake") == files(tmp_path / "calm" / "lake")
 
 
+@pytest.mark.slow
 async def test_what_was_prepared_and_not_sent_is_prepared_again_by_the_next_worker(tmp_path: Path) -> None:
     calm, log = FakeLog(), FakeLog()
     await taken(calm, tmp_path / "calm", [60])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ def test_where_a_worker_starts_changes_no_answer(ids: list[str], span: int, firs
     assert answers(ids, span, first) == answers(ids, span)[first:]
 
 
+@pytest.mark.slow
 @given(LOGS, st.integers(1, 20))
 def test_an_id_is_repeated_exactly_when_it_came_within_the_span(ids: list[str], span: int) -> None:
     assert answers(ids, span) == [id in ids[max(0, i - span) : i] for i, id in enumerate(ids)]

@@ -105,6 +105,7 @@ def test_poison_becomes_a_letter_and_the_others_live(value: bytes | None, reason
     assert base64.b64decode(letter.value) == (value or b"")
 
 
+@pytest.mark.slow
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=5))
 def test_no_bytes_make_it_fail(values: list[bytes]) -> None:
     prepared = prepare(GIVEN, RecentIds(100), raws([*values, feedback(EVENTS[0], True)]))

@@ -22,6 +22,7 @@ def read(data: bytes) -> list[JournalRecord]:
     return [unpack(body) for body, _ in bodies(data)]
 
 
+@pytest.mark.slow
 @given(st.lists(RECORDS, max_size=8))
 def test_records_come_back_as_they_were(records: list[JournalRecord]) -> None:
     data = b"".join(map(pack, records))
@@ -29,6 +30,7 @@ def test_records_come_back_as_they_were(records: list[JournalRecord]) -> None:
     assert [end for _, end in bodies(data)][-1:] == ([len(data)] if records else [])
 
 
+@pytest.mark.slow
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
 def test_half_a_record_is_none(records: list[JournalRecord], data: st.DataObject) -> None:
     whole, last = b"".join(map(pack, records[:-1])), pack(records[-1])
@@ -37,6 +39,7 @@ def test_half_a_record_is_none(records: list[JournalRecord], data: st.DataObject
     assert torn(last[:cut], cut) is (cut > 0)
 
 
+@pytest.mark.slow
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
 def test_a_changed_bit_is_noticed(records: list[JournalRecord], data: st.DataObject) -> None:
     packed = bytearray(b"".join(map(pack, records)))

@@ -65,6 +65,7 @@ def test_an_event_waits_as_kafka_will_have_it(tmp_path: Path) -> None:
     ours.close()
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(tmp_path: Path) -> None:
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -79,6 +80,7 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_kept(tmp_path: Path) 
     assert len(found) >= len(told) >= 500
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(cut=st.integers(1, 400))
 def test_a_torn_end_costs_the_torn_record_only(cut: int) -> None:

@@ -49,6 +49,7 @@ def judging(log: FakeLog) -> JudgeAgent:
     return JudgeAgent(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, lambda alarm: None)
 
 
+@pytest.mark.slow
 async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
     worker, taken = judging(FakeLog()), life(said())
     await worker.take(chunks(taken[: ALARMED - 6]))
@@ -66,6 +67,7 @@ async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
     assert value("alarm_harm_ratio", kind="quality") is None
 
 
+@pytest.mark.slow
 def test_an_open_alarm_hides_no_other_of_its_kind() -> None:
     """Refusals that somebody looks into already, and then private data: that is a page of its own."""
     board, (memory, _) = AliasGauges(RULES.monitor), lived()
@@ -85,6 +87,7 @@ def test_an_open_alarm_hides_no_other_of_its_kind() -> None:
     assert (series(VERSION), board.subjects) == ([], {})
 
 
+@pytest.mark.slow
 async def test_a_worker_that_takes_a_partition_over_shows_what_is_open_at_once() -> None:
     log, taken = FakeLog(), life()
     mine = judging(log)
@@ -100,6 +103,7 @@ async def test_a_worker_that_takes_a_partition_over_shows_what_is_open_at_once()
     assert series(VERSION) == []
 
 
+@pytest.mark.slow
 async def test_a_worker_whose_partition_went_while_it_wrote_shows_nothing() -> None:
     worker: JudgeAgent
 
@@ -135,6 +139,7 @@ def served_by(memory: JudgeRecord, version: str) -> JudgeRecord:
     return replace(memory, judge=replace(memory.judge, champion=version, watches=watches))
 
 
+@pytest.mark.slow
 def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
     board, (memory, _) = AliasGauges(RULES.monitor), lived()
     board.show(memory, [window(VERSION, 1_000)])
@@ -147,6 +152,7 @@ def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
     assert value("alarm_open", "support-new", kind="quality") == 0.0
 
 
+@pytest.mark.slow
 def test_a_candidate_is_shown_while_it_answers() -> None:
     board, (memory, _) = AliasGauges(RULES.monitor), lived()
     board.show(memory, [window(VERSION, 1_000), window("support-canary", 1_000)])
@@ -156,6 +162,7 @@ def test_a_candidate_is_shown_while_it_answers() -> None:
     assert series("support-canary") == []
 
 
+@pytest.mark.slow
 def test_an_estimate_that_was_withdrawn_is_shown_no_longer() -> None:
     """A minute without requests withdraws nothing."""
     board, (memory, _) = AliasGauges(RULES.monitor), lived()
@@ -166,6 +173,7 @@ def test_an_estimate_that_was_withdrawn_is_shown_no_longer() -> None:
     assert value("estimated_accuracy_ratio") is None
 
 
+@pytest.mark.slow
 def test_a_group_that_cannot_be_compared_any_more_is_shown_no_longer() -> None:
     """As after an operator accepted what is normal now: all groups begin again."""
     board, (memory, _) = AliasGauges(RULES.monitor), lived()
@@ -185,6 +193,7 @@ def test_a_group_that_cannot_be_compared_any_more_is_shown_no_longer() -> None:
     assert board.gaps == {}
 
 
+@pytest.mark.slow
 def test_labels_that_are_missing_are_shown_until_the_partition_goes() -> None:
     board, (memory, _) = AliasGauges(replace_settings(RULES.monitor, min_reference_labels=10_000)), lived()
     board.show(memory)

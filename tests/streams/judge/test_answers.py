@@ -55,6 +55,7 @@ def kinds(effects: list[Effects], kind: AlarmKind = AlarmKind.QUALITY) -> list[s
     return [each.cause if isinstance(each, AlarmCleared) else "raised" for each in told if each.kind is kind]
 
 
+@pytest.mark.slow
 def test_an_alarm_that_was_cleared_is_raised_again_while_the_harm_goes_on() -> None:
     _, effects = lived(said())
     assert kinds(effects) == ["raised", "cleared", "raised"]
@@ -64,12 +65,14 @@ def test_an_alarm_that_was_cleared_is_raised_again_while_the_harm_goes_on() -> N
     assert (over.alarm_id, over.version, over.by, over.onset_ms) == (first.id, VERSION, "cli", first.onset_ms)
 
 
+@pytest.mark.slow
 def test_what_was_accepted_has_a_new_reference_and_no_alarm() -> None:
     memory, effects = lived(said("accept"))
     assert kinds(effects) == ["raised", "accepted"]
     assert memory.judge.watches[VERSION].raised == {}
 
 
+@pytest.mark.slow
 def test_the_case_ends_and_the_next_alarm_opens_another() -> None:
     memory, effects = lived(said())
     assert memory.policy.case is not None
@@ -77,6 +80,7 @@ def test_the_case_ends_and_the_next_alarm_opens_another() -> None:
     assert memory.policy.case.alarm_id == newest.id
 
 
+@pytest.mark.slow
 def test_an_answer_is_recorded_with_what_derives_it_again() -> None:
     _, effects = lived(said("accept"), said(id="said-2", version="support-unknown"))
     entries = [each for each in of(effects, "decisions") if isinstance(each, DecisionRecorded)]
@@ -87,6 +91,7 @@ def test_an_answer_is_recorded_with_what_derives_it_again() -> None:
     assert vain.output == []
 
 
+@pytest.mark.slow
 def test_an_answer_is_taken_once() -> None:
     memory, _ = lived(said())
     assert step(RULES, memory, said(), LogPosition(SCORES.name, 0, 99, 1)) == (memory, Effects())
@@ -135,6 +140,7 @@ def memory_of(log: FakeLog) -> JudgeRecord:
     return read_store(0, log.raws(STATE)).records["support"]
 
 
+@pytest.mark.slow
 async def test_a_memory_that_took_an_answer_wins_over_the_one_before_it() -> None:
     log, taken = FakeLog(), life()
     worker = judging(log)

@@ -108,6 +108,7 @@ async def test_a_reference_is_sent_once_and_before_the_record_that_names_it() ->
     assert {record.partition for record in log.of(STATE)} == {0}
 
 
+@pytest.mark.slow
 async def test_a_reference_no_longer_named_is_given_up() -> None:
     log, memory = FakeLog(), grown(250)
     await read_store(0, []).put(log, [memory], 1)

@@ -50,6 +50,7 @@ def test_a_record_that_the_memory_covers_changes_nothing() -> None:
         assert step(RULES, MEMORY, event, place) == (MEMORY, Effects())
 
 
+@pytest.mark.slow
 def test_handled_again_a_record_has_the_same_effects() -> None:
     assert lived() == (MEMORY, EFFECTS)
 
@@ -97,6 +98,7 @@ def test_a_lost_comparison_asks_for_labels() -> None:
     assert not memory.policy.case.request_id
 
 
+@pytest.mark.slow
 def test_paused_no_retraining_is_asked_for() -> None:
     memory, requests = start("support"), []
     for event, place in heard(records()):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -46,6 +47,7 @@ def test_events_come_back_as_they_were(tmp_path: Path) -> None:
     assert [label for slice in slices for label in slice.labels] == labels
 
 
+@pytest.mark.slow
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.integers(0, 3), min_size=1, max_size=120), block=st.integers(1, 50))
 def test_partitions_are_merged_by_time_whatever_their_files(
@@ -58,6 +60,7 @@ def test_partitions_are_merged_by_time_whatever_their_files(
     assert replies(root) == events
 
 
+@pytest.mark.slow
 def test_no_slice_goes_back_in_time_and_its_times_never_fall(tmp_path: Path) -> None:
     for partition in range(3):
         put(tmp_path, partition, [served("support", 3 * i + partition) for i in range(100)], block=7 * partition + 5)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import whylogs
 
 from monitor.describe.descriptors import NAMES, Describer
@@ -34,6 +35,7 @@ def rows(root: Path, start_ms: int = 0) -> int:
     return count(found, "prompt_chars") if found else 0
 
 
+@pytest.mark.slow
 def test_partitions_and_batches_are_merged(tmp_path: Path) -> None:
     for partition in (0, 1, 11):
         mine = profiler(tmp_path, partition)
@@ -112,6 +114,7 @@ def stored(root: Path, offsets: range) -> None:
     LakeWriter(root / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, list(offsets), events))
 
 
+@pytest.mark.slow
 def test_two_workers_that_hold_the_same_rows_count_them_once(tmp_path: Path) -> None:
     stored(tmp_path, range(50))
     older, newer = profiler(tmp_path), profiler(tmp_path)
@@ -140,6 +143,7 @@ def test_an_older_worker_takes_nothing_away(tmp_path: Path) -> None:
     assert rows(tmp_path) == 60
 
 
+@pytest.mark.slow
 def test_whoever_reads_the_whole_folder_with_whylogs_alone_counts_every_event_once(tmp_path: Path) -> None:
     at = folder(tmp_path / "profiles", ProfileWindow("support", "v", 0))
     for partition in (0, 1):

@@ -32,6 +32,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_sides_are_the_same_whether_the_rows_come_at_once_or_in_parts(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +58,7 @@ def test_the_sides_are_the_same_whether_the_rows_come_at_once_or_in_parts(
         assert one.equals(other)
 
 
+@pytest.mark.slow
 def test_rows_by_id_are_those_that_reading_all_of_them_gives(root: Path) -> None:
     whole = lake.read(root, INFERENCE, alias="support")
     ids = whole["id"].to_pylist()[5:250:9]
@@ -69,6 +71,7 @@ def test_rows_by_id_are_those_that_reading_all_of_them_gives(root: Path) -> None
     assert lake.count(root, INFERENCE, "support") == whole.num_rows
 
 
+@pytest.mark.slow
 def test_of_a_scan_only_what_was_asked_for_is_read(root: Path) -> None:
     since, until = START_MS + 200 * 50, START_MS + 200 * 100
     found = list(lake.scan(root, INFERENCE, alias="billing", columns=("offset", "output")))

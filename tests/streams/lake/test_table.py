@@ -34,6 +34,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.sets(st.integers(1, 59)), died_at=st.integers(0, 5), again=st.integers(0, 30))
 def test_how_batches_are_cut_and_a_crash_change_no_file(
@@ -91,6 +92,7 @@ def test_a_file_half_written_is_not_read(tmp_path: Path) -> None:
     assert lake.read(tmp_path, INFERENCE).num_rows == 5
 
 
+@pytest.mark.slow
 def test_a_file_replaced_while_it_is_read_is_read_whole(tmp_path: Path) -> None:
     work, stop = writer(tmp_path), threading.Event()
     work.add(rows(0, 1))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from streams.log.chunks import LARGE, Chunk, ReadProgress, size
 from streams.log.read import Raw
 
 
+@pytest.mark.slow
 @given(st.data(), st.sets(st.integers(1, 60), min_size=1, max_size=8), st.integers(0, 50))
 def test_what_may_be_committed_ends_at_the_first_hole(data: st.DataObject, cuts: set[int], first: int) -> None:
     edges = [first, *(first + cut for cut in sorted(cuts))]

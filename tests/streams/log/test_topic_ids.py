@@ -51,6 +51,7 @@ async def test_a_topic_made_anew_is_refused_by_name_and_overwrites_nothing(tmp_p
     assert log.records == []
 
 
+@pytest.mark.slow
 async def test_once_accepted_its_rows_stand_after_the_old_ones(tmp_path: Path) -> None:
     first = ingest(FakeLog(), tmp_path, "first")
     await take_in(first, raws(OLD))
@@ -69,6 +70,7 @@ async def test_once_accepted_its_rows_stand_after_the_old_ones(tmp_path: Path) -
     assert sum(counts) == len(OLD) + len(NEW)
 
 
+@pytest.mark.slow
 async def test_going_back_to_an_earlier_topic_is_refused(tmp_path: Path) -> None:
     """As after a failover to another cluster and back: its rows took the place of those of the cluster between, and the
     judge dropped them all as past."""
@@ -85,6 +87,7 @@ async def test_going_back_to_an_earlier_topic_is_refused(tmp_path: Path) -> None
     assert ids(tmp_path) == [event.id for event in (*OLD, *NEW)]
 
 
+@pytest.mark.slow
 async def test_a_worker_that_froze_with_the_old_topic_changes_nothing_of_the_new(tmp_path: Path) -> None:
     frozen = ingest(FakeLog(), tmp_path, "first")
     await take_in(frozen, raws(OLD[:50]))
@@ -120,6 +123,7 @@ def judged(memory: JudgeRecord, scores: list[tuple[ScoreBatch, LogPosition]]) ->
     return memory
 
 
+@pytest.mark.slow
 async def test_the_judge_takes_the_new_topic_from_its_beginning_and_the_old_one_no_more(tmp_path: Path) -> None:
     old, new = await scored(tmp_path / "a", OLD, "first"), await scored(tmp_path / "b", NEW, "second")
     memory = judged(start("support"), old)
@@ -132,6 +136,7 @@ async def test_the_judge_takes_the_new_topic_from_its_beginning_and_the_old_one_
     assert [step(RULES, after, *each) for each in (*old, *new)] == [(after, Effects())] * 2
 
 
+@pytest.mark.slow
 async def test_results_made_anew_are_heard_again_and_change_nothing_of_the_replies(tmp_path: Path) -> None:
     memory = judged(start("support"), await scored(tmp_path / "a", OLD, "first"))
     for id in ("one", "two"):
@@ -142,6 +147,7 @@ async def test_results_made_anew_are_heard_again_and_change_nothing_of_the_repli
     assert memory.judge.heads["inference/0"].next_offset == len(OLD)
 
 
+@pytest.mark.slow
 async def test_the_younger_memory_wins_though_it_covers_less(tmp_path: Path) -> None:
     old, new = await scored(tmp_path / "a", OLD, "first"), await scored(tmp_path / "b", NEW, "second")
     memory = judged(start("support"), old)

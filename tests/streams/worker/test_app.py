@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.worker.app import build
 
 
+@pytest.mark.slow
 def test_the_operators_patterns_reach_the_worker(tmp_path: Path) -> None:
     settings = WorkerSettings(lake=tmp_path / "lake", metrics_port=None)
     monitor = MonitorSettings(policy_patterns={"acme": r"\bacme\b"})

@@ -218,6 +218,7 @@ async def test_a_log_that_is_away_is_to_be_tried_again(log: AdminLog) -> None:
         assert int(answer.headers["retry-after"]) >= 1
 
 
+@pytest.mark.slow
 async def test_no_broker_is_reported_within_seconds() -> None:
     unreachable = KafkaSettings(f"127.0.0.1:{ports.free(1)[0]}")
     async with serving(table_of(route()), unreachable) as port:

@@ -39,6 +39,7 @@ async def statuses(scene: Scene, count: int, **more: Any) -> list[int]:
     return [(await scene.post(**more)).status for _ in range(count)]
 
 
+@pytest.mark.slow
 async def test_a_hung_replica_costs_one_request_its_time_and_is_then_left_alone() -> None:
     async with hanging(timeout_s=0.3, avoid_s=30.0) as scene:
         assert sorted(await statuses(scene, 2)) == [200, 504]
@@ -47,6 +48,7 @@ async def test_a_hung_replica_costs_one_request_its_time_and_is_then_left_alone(
         assert time.monotonic() - began < 0.3 * 20
 
 
+@pytest.mark.slow
 async def test_a_trial_that_hangs_is_one_request_and_not_one_a_second() -> None:
     async with hanging(timeout_s=0.6, avoid_s=0.05) as scene:
         await statuses(scene, 2)
@@ -60,6 +62,7 @@ async def test_a_trial_that_hangs_is_one_request_and_not_one_a_second() -> None:
         assert found.count(504) <= 1
 
 
+@pytest.mark.slow
 async def test_a_replica_that_is_silent_to_everybody_hangs_however_little_time_each_has() -> None:
     async with hanging(silent_s=0.3, avoid_s=30.0) as scene:
         hurried = {"headers": {"x-homeostat-timeout-ms": "60"}}
@@ -68,6 +71,7 @@ async def test_a_replica_that_is_silent_to_everybody_hangs_however_little_time_e
         assert found[-8:] == [200] * 8
 
 
+@pytest.mark.slow
 async def test_who_hangs_up_on_it_tells_as_much() -> None:
     async with hanging(silent_s=0.3, avoid_s=30.0) as scene:
         failed = 0
@@ -80,6 +84,7 @@ async def test_who_hangs_up_on_it_tells_as_much() -> None:
         assert await statuses(scene, 6) == [200] * 6
 
 
+@pytest.mark.slow
 async def test_where_few_ask_most_of_them_are_no_trial_of_a_hung_replica(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pause is over before the next request: every second one was a trial, and lost."""
     monkeypatch.setattr("serving.gateway.engines.ejection.LONGEST_S", 0.0)
@@ -91,6 +96,7 @@ async def test_where_few_ask_most_of_them_are_no_trial_of_a_hung_replica(monkeyp
         assert not scene.gateway.ejection.failing("engine-0")
 
 
+@pytest.mark.slow
 async def test_a_clients_own_short_time_alone_says_nothing_about_a_replica() -> None:
     async def slow(visit: Visit) -> None:
         while True:
@@ -123,6 +129,7 @@ async def test_a_stream_that_stalls_counts_as_well() -> None:
         assert len(engine.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaves", [False, True])
 async def test_a_replica_that_begins_each_stream_and_says_nothing_hangs(leaves: bool) -> None:
     """An engine whose device hangs: its server still sends the heads. Its clients have little time, or leave."""

@@ -404,6 +404,7 @@ async def test_a_whole_answer_has_one_limit_however_it_drips(pool: EnginePool) -
             await asked(pool, engine, timeout_s=0.2)
 
 
+@pytest.mark.slow
 async def test_a_streams_limit_holds_for_each_piece(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
@@ -421,6 +422,7 @@ async def test_a_streams_limit_holds_for_each_piece(pool: EnginePool) -> None:
         link.release()
 
 
+@pytest.mark.slow
 async def test_a_slow_client_is_not_its_engines_silence(pool: EnginePool) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
@@ -450,6 +452,7 @@ async def test_connecting_counts(pool: EnginePool) -> None:
             await asked(pool, engine)
 
 
+@pytest.mark.slow
 async def test_asking_again_does_not_begin_the_time_again(pool: EnginePool) -> None:
     """A kept connection that ends without an answer after a while: what is left is for the next one."""
 

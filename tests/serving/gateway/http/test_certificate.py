@@ -46,6 +46,7 @@ def der(path: Path) -> bytes:
     return ssl.PEM_cert_to_DER_cert(path.read_text())
 
 
+@pytest.mark.slow
 async def test_a_new_pair_of_files_is_shown_to_new_connections(tmp_path: Path) -> None:
     old, new = made(tmp_path / "old"), made(tmp_path / "new")
     async with behind(Certificate(old.cert, old.key)) as port, wired(port, old.client()) as before:

@@ -89,6 +89,7 @@ async def test_a_body_of_very_many_chunks_takes_no_more_than_its_bytes() -> None
         assert len((await wire.answer()).json["body"]) == 120_000
 
 
+@pytest.mark.slow
 async def test_a_head_that_does_not_come_is_not_waited_for() -> None:
     async with serving(head_s=SOON_S) as place:
         async with wired(place.port) as wire:
@@ -97,6 +98,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for() -> None:
         assert (answer.code, await wire.over()) == ("request_timeout", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", [HEAD + b"content-length: 5\r\n\r\n{", CHUNKED, CHUNKED + b"1;x="])
 async def test_a_body_that_does_not_come_is_not_waited_for(begun: bytes) -> None:
     async with serving(body_s=SOON_S) as place, wired(place.port) as wire:
@@ -115,6 +117,7 @@ async def test_who_asks_nothing_more_is_let_go() -> None:
         assert await wire.over()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "sent"), [("head_s", 20), ("body_s", -1)])
 async def test_a_request_begun_behind_another_has_its_own_time_and_no_more(limit: str, sent: int) -> None:
     async with serving(**{limit: SOON_S}) as place, wired(place.port) as wire:
@@ -144,6 +147,7 @@ async def test_a_defect_with_one_takes_nobody_elses_limits_away(monkeypatch: pyt
         assert await usual.over()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/stream", "/brim"])
 @pytest.mark.parametrize("header", ["x: y", "connection: close"])
 async def test_who_does_not_read_is_cut_off(path: str, header: str) -> None:
@@ -157,6 +161,7 @@ async def test_who_does_not_read_is_cut_off(path: str, header: str) -> None:
         await until(lambda: place.application.gone == (path == "/stream"))
 
 
+@pytest.mark.slow
 async def test_answers_wait_for_a_client_that_does_not_read_them() -> None:
     """A request costs its sender 80 bytes, its answer a few hundred."""
     async with serving(write_s=SOON_S) as place, wired(place.port) as wire:
@@ -269,6 +274,7 @@ async def test_empty_lines_between_requests_do_not_keep_a_connection() -> None:
     raise AssertionError("still open")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/stream", "/large"])
 async def test_a_slow_reader_is_never_cut_off(path: str) -> None:
     """It takes much longer than `write_s` for what waits in the process alone."""

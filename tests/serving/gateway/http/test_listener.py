@@ -75,6 +75,7 @@ async def test_told_to_end_it_answers_what_is_under_way_and_takes_nobody_new() -
         await draining
 
 
+@pytest.mark.slow
 async def test_what_does_not_end_in_time_is_cut_off_with_a_word() -> None:
     async with (
         serving() as place,

@@ -28,6 +28,7 @@ def hurried() -> Scene:
     return scene
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_nothing_malformed_gets_a_500_a_hang_or_a_secret(seed: int) -> None:
     async with hurried().running() as scene:
@@ -40,6 +41,7 @@ async def test_nothing_malformed_gets_a_500_a_hang_or_a_secret(seed: int) -> Non
         assert (await scene.post(body=BODY)).status == 200
 
 
+@pytest.mark.slow
 async def test_who_drips_is_told_to_go() -> None:
     async with hurried().running() as scene:
         judge = Judge(scene.port, 5.0)
@@ -47,6 +49,7 @@ async def test_who_drips_is_told_to_go() -> None:
         assert (await scene.post(body=BODY)).status == 200
 
 
+@pytest.mark.slow
 async def test_the_judge_can_tell() -> None:
     """A test that cannot fail would be none."""
     async with Scene().running() as scene:

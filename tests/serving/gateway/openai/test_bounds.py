@@ -99,6 +99,7 @@ async def test_a_client_may_have_less_time_than_the_operator_gives() -> None:
             assert (reply.status, reply.error["param"]) == (400, "x-homeostat-timeout-ms")
 
 
+@pytest.mark.slow
 async def test_an_ill_replica_returns_once_it_answers_again() -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, avoid_s=0.05)

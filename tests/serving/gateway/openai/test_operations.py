@@ -27,6 +27,7 @@ async def scene() -> AsyncIterator[Scene]:
         yield running
 
 
+@pytest.mark.slow
 async def test_a_response_passes_and_is_understood(scene: Scene) -> None:
     async with scene.client as client:
         response = await client.responses.create(model="support", input="Where is it?", instructions="Be brief.")

@@ -172,6 +172,7 @@ def kept(operation: Operation, body: bytes) -> InferenceServed | None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORST)
 def test_the_worst_body_keeps_the_loop_and_the_journal_for_a_bounded_time(name: str) -> None:
     took_s, event = min((timed(lambda: kept(*WORST[name])) for _ in range(3)), key=lambda each: each[0])
