@@ -1,5 +1,6 @@
 """The composition root: configuration, command line, local stack and demo. Only this room wires the others.
 
-`stack` < `config`, `show`, `doctor` < `operator` < `roles`, `backtest`, `demo` < `commands` < `cli`: a wing imports
-only those before it (`tests/deploy/test_wings.py`).
+`cli.main` is the command `homeostat`. Its wings stand on floors: `stack` < `config`, `show`, `doctor` < `operator` <
+`roles`, `backtest`, `demo` < `commands` < `cli`. A wing imports only from the floors below it (`tests/test_rooms.py`).
+No other room imports this one.
 """

@@ -54,9 +54,9 @@ class Slo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fairness:
-    """`tolerated`: the gap that is still accepted. `arl`: pairs, of all groups and measures together, per false alarm.
-    `least`: pairs of a group before it is compared. `keys`: the tags that are looked at. `most`: groups of
-    each, others are one. `alpha`: chance that an interval ever misses the gap."""
+    """How much worse than the rest a group may be served. `tolerated`: the gap that is still accepted. `arl`: pairs, of
+    all groups and measures together, per false alarm. `least`: pairs of a group before it is compared. `keys`: the tags
+    that are looked at. `most`: groups of each, others are one. `alpha`: chance that an interval ever misses the gap."""
 
     tolerated: float = 0.05
     arl: float = 10_000.0
@@ -75,10 +75,11 @@ class Fairness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Safety:
-    """`arl`: rows between false alarms, at least, over all flags together. `tolerance`: how far above what the
-    reference allows a rate may be. `confidence`: of the bound of the reference's rate. `least_people`: to whom a flag
-    must have come before it is an alarm: one who asks for what must be refused, on two devices, is two at most. Where
-    events name no person, as many minutes must have seen it."""
+    """How often answers may carry a flag: private data, abuse, a refusal, a forbidden pattern. `arl`: rows between
+    false alarms, at least, over all flags together. `tolerance`: how far above what the reference allows a rate may be.
+    `confidence`: of the bound of the reference's rate. `least_people`: to whom a flag must have come before it is an
+    alarm: one who asks for what must be refused, on two devices, is two at most. Where events name no person, as many
+    minutes must have seen it."""
 
     arl: float = 10_000.0
     tolerance: float = 0.01
@@ -153,7 +154,7 @@ class PolicySettings:
     min_fresh_labels: int = 200  # labels since the onset before a retraining is asked for
     cool_down_s: int = 3_600  # rest after a finished retraining, unless it was inconclusive
     budget_per_day: int = 4  # retrainings of an alias
-    label_growth: float = 1.5  # after an inconclusive verdict, wait for this many times the labels
+    label_growth: float = 1.5  # after a rejection or an inconclusive verdict, wait for this many times the labels
     retraining_timeout_s: int = 21_600  # a retraining silent for so long has failed
 
     def __post_init__(self) -> None:

@@ -84,7 +84,7 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     label: str | None = None  # what the answer should have been (a class or exact text)
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
-    thumb: bool | None = None
+    thumb: bool | None = None  # true: up
     correct: bool | None = None  # judged at the gateway; None where it cannot tell yet
 
 

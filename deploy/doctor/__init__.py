@@ -1,5 +1,5 @@
 """`homeostat doctor`: checks of this machine, brokers, topics and engines. They change nothing.
 
-`machine.examine` makes the findings; `services` looks at what runs, `findings` draws the table. Only `deploy.commands`
-imports it.
+`machine.examine` is the way in and returns the findings; `services` looks at what runs, `findings` draws the table.
+Each finding that is not well says what to do. Of deploy it imports `stack`; only `deploy.commands` imports it.
 """

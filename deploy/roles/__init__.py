@@ -1,5 +1,6 @@
 """The five processes, a file each: gateway, shipper, worker, controller, trainer.
 
-`run` starts one by its name; only `homeostat run` calls it. What a role needs is imported inside its functions, so that
-each role starts with its own extra alone.
+`run` is the way in: it starts one by its name, for `homeostat run ROLE` alone. Here a process is wired: settings,
+clients and the rooms' parts are put together, and nothing is decided. A role's imports are inside its functions, so
+that each starts with its own extra alone. It imports `operator`, `config` and `stack`; only `commands` imports it.
 """

@@ -1,5 +1,7 @@
 """An alarm explained: what moved, in which slice, with which examples.
 
-The way in is `examples.explain`; `alarm.alarm` makes an alarm of it. Imports `describe`, `detectors` and `reference`;
-never decides anything. Imported by `signals` and `watch`.
+`examples.explain` is the way in; `alarm.alarm` makes the alarm of it. `slices` finds the tag's value in which it
+happens, `earlier` has what came before, for comparison. It never decides anything.
+
+It imports `describe`, `detectors` and `reference`. `signals` and `watch` import it.
 """

@@ -1,5 +1,8 @@
 """What is normal: the frozen reference, its sample, its seasonality, and how its events depend on each other.
 
-The way in is `frozen.Reference`. Imports `describe` and `detectors`. Imported by
-`explain`, `signals` and `watch`.
+`frozen.Reference` is the way in: made once from a version's first healthy events, it never changes. `sample` gathers
+them, `dependence`, `lumps`, `seasonality` and `swings` say what in them a test must not take for a change, `derived`
+keeps what is worked out from it.
+
+It imports `describe` and `detectors`. `explain`, `signals`, `watch`, and the judge of `streams` import it.
 """

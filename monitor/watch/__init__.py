@@ -1,5 +1,8 @@
 """One version of one alias: its reference, its signals, its open alarms.
 
-The state is `version.VersionState`; `record` keeps it as flat JSON. Rows come in through `replies` and `labels`, which
-pass them on to the signals (`open_alarms.taken`). Imports `signals` and all that they import. Imported by `judge`.
+`version.VersionState` is the state and `version.SIGNALS` the table of signals; `record` keeps the state as flat JSON.
+Rows come in through `replies` and `labels`, which pass them on to the signals (`open_alarms.taken`); `bursts` and
+`event_times` are taken off before, `untested` names what cannot be tested, and why.
+
+It imports `signals` and all that they import. `judge` and `missing_labels` import it, and those who show its state.
 """

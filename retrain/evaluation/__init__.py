@@ -1,4 +1,7 @@
 """Candidate and champion on the same rows through the serving engine, and the gate that judges the pairs of scores.
 
-`gate` is pure; `evaluate` asks the engine.
+`comparison.compare` is the way in: it asks for rows until `gate.judge`, which is pure, has a verdict. `evaluate` loads
+adapters into the engine and asks it, `limits` bounds its answers.
+
+It imports `data` and `training`; only the job's modules and the trainer import it.
 """

@@ -1,4 +1,8 @@
-"""The versions wanted, the replicas' attestations, and the choice of a replica: pure, but for the follower of the log.
+"""The versions wanted, the replicas' attestations, and the choice of a replica.
 
-The gateway, the replicas and the rollout import it; it imports none of them.
+`follower.Follower` is the way in: it follows both topics and keeps a `routing.RouteTable`, whose function
+`routing.pick` chooses version and replica for a request. `attestations` and `attestation_age` say which attestations
+count, `slots` which versions an engine has room for.
+
+Pure, but for the follower. `gateway`, `replica` and `rollout` import it; it imports none of them.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from deploy.config.reference import Setting, sections
 from deploy.config.toml import literal
 from tests.docs.table import table
@@ -39,7 +41,7 @@ def document() -> str:
     for section in sections():
         rows = [_row(setting) for setting in section.settings]
         lines = table(("key", "type", "default", "what it does"), rows)
-        parts.append("\n".join([f"## [{section.name}]", "", section.about, "", *lines, ""]))
+        parts.append("\n".join([f"## [{section.name}]", "", *wrap(section.about, 120), "", *lines, ""]))
     return "\n".join(parts)
 
 

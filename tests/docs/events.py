@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from enum import Enum
+from textwrap import wrap
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -118,7 +119,7 @@ def _link(kind: type) -> str:
 
 
 def _event(kind: type[Any]) -> list[str]:
-    lines = [f"### {kind.__name__}", "", *([about(kind), ""] if kind.__dict__.get("__doc__") else [])]
+    lines = [f"### {kind.__name__}", "", *([*wrap(about(kind), 120), ""] if kind.__dict__.get("__doc__") else [])]
     if issubclass(kind, Enum):
         texts = _members(kind)
         return [*lines, *table(("value", ""), [(f"`{each.value}`", texts.get(each.name, "")) for each in kind]), ""]

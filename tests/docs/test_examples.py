@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import re
 import runpy
 import shlex
+import sys
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,11 +18,16 @@ import pytest
 from deploy.cli import main
 from deploy.config.parse import build
 from deploy.config.settings import Config, load
+from deploy.demo.data import read
+from deploy.demo.shares import share_rows
+from deploy.demo.world.world import world
+from deploy.operator.rows import LabelledRow
 from tests.serving.support.scene import OLD, Scene
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCKS = BLOCK.findall(README)
 LINES = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
 CLIENT = ROOT / "examples" / "client.py"
 
@@ -44,9 +51,26 @@ async def test_the_client_asks_and_gives_a_label(
     assert event.client.startswith("app/")
 
 
-def test_readme_shows_that_client() -> None:
-    shown = [text for kind, text in BLOCKS if kind == "python"]
-    assert shown == [CLIENT.read_text().partition('"""\n\n')[2]]
+def test_the_document_of_serving_shows_that_client() -> None:
+    blocks = BLOCK.findall((ROOT / "docs" / "serving.md").read_text())
+    assert [text for kind, text in blocks if kind == "python"] == [CLIENT.read_text().partition('"""\n\n')[2]]
+
+
+def test_the_demo_takes_the_files_that_are_made_of_own_tickets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """README's two lines, as they are: rows end up in the order of time, those of the day of the change after it."""
+    made, taken = [shlex.split(line) for line in LINES if "var/own" in line]
+    before, after = world(size="small")
+    before[0] = LabelledRow('Two lines,\nand a "quote"; \u00fcber alles', before[0].label)
+    days = [*(f"2026-04-{1 + i * 30 // len(before):02}" for i in range(len(before))), *["2026-05-01"] * len(after)]
+    rows = [(day, row.text, row.label) for day, row in zip(days, before + after, strict=True)]
+    with open(tmp_path / made[2], "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("date", "text", "label"), *rows[240:], *rows[:240]])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", made[1:])
+    runpy.run_path(str(ROOT / made[1]))
+    folder = shlex.split(taken[-1].removeprefix("ARGS="))[1]
+    assert read(Path(folder)) == (before, after)
+    assert share_rows(len(before), len(after), 0.5).champion == 240
 
 
 def test_the_settings_of_the_example_are_settings() -> None:
@@ -80,5 +104,7 @@ def test_the_targets_that_readme_shows_are_there(line: str) -> None:
 
 
 def test_readme_shows_nothing_else() -> None:
-    assert {kind for kind, _ in BLOCKS} <= {"console", "python", "toml", "mermaid"}
-    assert [line for line in LINES if not line.startswith(("make ", "homeostat ", "export "))] == []
+    assert {kind for kind, _ in BLOCKS} == {"console", "toml", "mermaid"}
+    others = [line for line in LINES if not line.startswith(("make ", "homeostat ", "export "))]
+    assert [each for each in others if not (ROOT / shlex.split(each, comments=True)[1]).is_file()] == []
+    assert {each.partition("/")[0] for each in others} == {"python examples"}

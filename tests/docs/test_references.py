@@ -150,6 +150,12 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
+def test_prose_ends_before_column_121() -> None:
+    """Tables and code are as wide as they are."""
+    lines = [(path, number, line) for path in DOCUMENTS for number, line in prose(path) if not line.startswith("|")]
+    assert [f"{path.relative_to(ROOT)}:{number}" for path, number, line in lines if len(line) > 120] == []
+
+
 def test_there_is_something_to_check() -> None:
     assert len(DOCUMENTS) > 15
     assert sum(1 for _ in quoted()) > 300

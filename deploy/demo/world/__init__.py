@@ -1,4 +1,6 @@
 """The demo's own world: support tickets of a maker of smart home devices, before and after its world changes.
 
-`world.world` makes the tickets from the intents (`intents`, and `novelties` after the change) and their grammar.
+`world.world` is the way in: it makes the tickets from the intents (`intents`, and `novelties` after the change) and
+their grammar. The same seed gives the same tickets. Pure but for `world.write`; `deploy.demo` and the command `world`
+import it.
 """
