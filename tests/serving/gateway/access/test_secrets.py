@@ -94,7 +94,7 @@ def test_a_keys_file_without_a_key_or_open_to_writers_changes_nothing(tmp_path: 
         path.write_text(content)
         path.chmod(opened)
         now += 2
-        ring._look()
+        ring._reload_if_changed()
         assert ring._known == known
         with pytest.raises(KeysError):
             KeyRing([], path)
