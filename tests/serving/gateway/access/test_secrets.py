@@ -20,7 +20,7 @@ from deploy.roles.gateway import certificate_of
 from deploy.stack import ports, processes
 from serving.gateway.access.keys import Key, KeyRing, KeysError
 from serving.gateway.admin.port import serving_admin
-from serving.gateway.capture import RecentAnswers
+from serving.gateway.recent_answers import RecentAnswers
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
