@@ -73,6 +73,7 @@ async def test_a_client_waits_no_longer_than_it_said_wherever_the_time_goes(stre
         assert [event.status for event in await scene.served(1)] == [504]
 
 
+@pytest.mark.slow
 async def test_who_does_not_read_a_stream_stops_its_engine() -> None:
     said = 0
 

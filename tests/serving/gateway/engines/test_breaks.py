@@ -175,6 +175,7 @@ async def test_an_engine_that_does_not_stop_is_stopped(stream: bool, monkeypatch
         assert [event.status for event in await scene.served(1)] == [502 if stream else 503]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [b"", b": still here\n\n"])
 async def test_an_engine_that_does_not_end_after_its_last_word_is_let_go(more: bytes) -> None:
     async def script(visit: Visit) -> None:

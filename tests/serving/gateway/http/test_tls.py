@@ -35,6 +35,7 @@ async def behind_tls(folder: Path) -> AsyncIterator[tuple[Scene, Certificates]]:
         yield scene, made
 
 
+@pytest.mark.slow
 async def test_a_gateway_with_a_certificate_speaks_https_and_nothing_else(tmp_path: Path) -> None:
     async with behind_tls(tmp_path) as (scene, made):
         async with wired(scene.port, made.client()) as wire:
@@ -57,6 +58,7 @@ async def test_a_gateway_with_a_certificate_speaks_https_and_nothing_else(tmp_pa
         assert len(await scene.served(4)) == 4
 
 
+@pytest.mark.slow
 async def test_limits_hold_behind_tls_too(tmp_path: Path) -> None:
     async with behind_tls(tmp_path) as (scene, made), wired(scene.port, made.client()) as wire:
         wire.send(b"POST " + CHAT.encode())

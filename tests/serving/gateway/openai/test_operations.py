@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,12 @@ from tests.serving.support.scene import BODY, OLD, Scene
 TEXT = "Card arrival."
 TOOL = {"type": "function", "function": {"name": "block_card", "parameters": {"type": "object", "properties": {}}}}
 SHAPE = {"type": "json_schema", "json_schema": {"name": "ticket", "schema": {"type": "object"}}}
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with Scene().running() as running:
+        yield running
 
 
 async def test_a_response_passes_and_is_understood(scene: Scene) -> None:
