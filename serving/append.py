@@ -9,7 +9,7 @@ from streams.topics import Topic
 
 
 class Append(Protocol):
-    """`streams.log.read.Writer.append`."""
+    """The `append` of `streams.log.append.Writer`, which writes to the log."""
 
     def __call__(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> object:
         """Append a record and return once the log has confirmed it. Raise KafkaError where it does not."""

@@ -1,4 +1,4 @@
-"""What the operator decides about serving and rolling out; checked once, when made."""
+"""The operator's decisions about serving and rolling out; checked once, when made."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GatewaySettings:
     host: str = "127.0.0.1"  # address that clients reach
     tls_cert: Path | None = None  # PEM, with its chain; with it the gateway speaks HTTPS and nothing else
     tls_key: Path | None = None  # PEM, of that certificate
-    keys_file: Path | None = None  # API keys (`serving.gateway.access.keys`), beside the one that `homeostat up` makes
+    keys_file: Path | None = None  # API keys (`serving.gateway.access.keys`), besides the one of `homeostat up`
     head_limit_bytes: int = 16_384  # of a request's head
     body_limit_bytes: int = 1_048_576  # of a request's body
     bodies_bytes: int = 256 * 1_048_576  # of all requests under way; a body is read once it has its part of them
@@ -47,7 +47,7 @@ class GatewaySettings:
     max_connections: int = 10_000  # of clients at once
     max_connections_per_address: int = 2_500  # behind a proxy, all connections come from the proxy's
     cors_origins: tuple[str, ...] = ()  # of web pages that may read answers, as https://app.example; "*" for any
-    max_in_flight: int = 4_096  # requests; more are told to come back
+    max_in_flight: int = 4_096  # requests under way; more are refused with a time to come back
     max_messages: int = 2_048  # of one request
     max_texts: int = 2_048  # of one request: prompts, inputs, parts of messages
     max_tools: int = 256  # of one request
@@ -57,14 +57,12 @@ class GatewaySettings:
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
     connect_timeout_s: float = 2.0  # for a connection to an engine
     engine_ca: Path | None = None  # PEM: whom certificates of https engines must lead to; None: whom the system trusts
-    tries: int = (
-        3  # replicas asked while the client has seen nothing; once more after a connection died with the request
-    )
+    tries: int = 3  # replicas asked while the client has seen nothing; two, where connections die with the request
     avoid_s: float = 1.0  # a replica that could not be reached is asked last for so long; twice as long each time
-    silent_s: float = 30.0  # a replica that lets requests end unanswered and has answered nobody for so long hangs
+    silent_s: float = 30.0  # a replica that lets requests end unanswered and has answered no client for so long hangs
     prompt_logprobs: bool = False  # whether clients may ask for the prompt's: vLLM with adapters on a CPU ends on them
-    drain_delay_s: float = 0.0  # told to end, still accepting: for load balancers to notice
-    drain_s: float = 10.0  # for requests under way when the gateway is told to end
+    drain_delay_s: float = 0.0  # from SIGTERM on, still accepting: for load balancers to notice
+    drain_s: float = 10.0  # for requests under way when the gateway ends
     shadow_share: float = 1.0  # of the requests, mirrored where a route names a shadow
     shadow_in_flight: int = 32  # mirrored at once; more are left out
     tag_headers: dict[str, str] = field(default_factory=lambda: dict(TAG_HEADERS))  # header -> tag in the event

@@ -14,6 +14,16 @@ from typing import IO
 from uuid import uuid4
 
 FOLDER, FILE, UMASK = 0o700, 0o600, 0o077
+Stamp = tuple[int, int, int]
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Return a file's time, size and inode: another stamp shows another content. None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def utf8(data: bytes) -> str:

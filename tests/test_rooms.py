@@ -47,8 +47,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "routes",
         "gateway.errors",
         "replica | gateway.access | gateway.engines | gateway.openai | gateway.masking | gateway.excerpt"
-        " | gateway.patience",
-        "gateway.http | rollout",
+        " | gateway.patience | gateway.recent_answers",
+        "gateway.http | gateway.exchange | rollout",
         "gateway.capture",
         "gateway.forward | gateway.feedback",
         "gateway.shadow",

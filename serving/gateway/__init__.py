@@ -5,6 +5,7 @@ replica, `forward` asks it over `engines` and passes the answer on, `capture` ke
 its last byte, `shadow` mirrors it. `feedback` takes labels; `admin` is the operators' port; `openai` reads and writes
 the bodies.
 
-Arrows of imports: errors < access, engines, openai, masking, excerpt, patience < http < capture < forward, feedback <
-shadow < inference < application, admin. The journal is never imported: `capture` takes a function.
+Arrows of imports: errors < access, engines, openai, masking, excerpt, patience, recent_answers < http, exchange <
+capture < forward, feedback < shadow < inference < application, admin. The journal is never imported: `capture` takes a
+function.
 """

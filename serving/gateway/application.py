@@ -13,15 +13,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
 from serving.gateway.access.admission import Admission, Volume
 from serving.gateway.access.keys import KeyRing
-from serving.gateway.capture import Capture, Publish, RecentAnswers
+from serving.gateway.capture import Capture, Publish
 from serving.gateway.engines.ejection import Ejection
-from serving.gateway.engines.health import NONE_STALE, ReplicaHealth
+from serving.gateway.engines.health import ReplicaHealth
 from serving.gateway.engines.pool import EnginePool
 from serving.gateway.errors import ApiError, cut
 from serving.gateway.feedback import FeedbackIntake
@@ -31,6 +30,7 @@ from serving.gateway.http.request import Request
 from serving.gateway.inference import Inference, model_card, unknown
 from serving.gateway.masking import Masker
 from serving.gateway.openai.request_body import PATHS
+from serving.gateway.recent_answers import RecentAnswers
 from serving.gateway.shadow import Mirror
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
@@ -66,12 +66,14 @@ class Gateway:
         keys: KeyRing,
         signer: Signer,
         publish: Publish,
-        stale: Callable[[], frozenset[str]] = NONE_STALE,
+        stale: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
-        """`stale`: replicas that no longer attest, see `serving.gateway.engines.health`."""
+        """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`."""
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic)
-        self.pool = EnginePool(settings.connect_timeout_s, _trusting(settings.engine_ca))
+        ca = settings.engine_ca
+        trusted = ssl.create_default_context(cafile=str(ca)) if ca is not None else None
+        self.pool = EnginePool(settings.connect_timeout_s, trusted)
         self.limits = _limits(settings)
         masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)
         capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars)
@@ -80,7 +82,8 @@ class Gateway:
         forward = Forward(settings, self.pool, signer, capture, self.ejection)
         self._mirror = Mirror(settings, table, forward)
         inference = Inference(settings, table, forward, self._mirror, self.health)
-        feedback = FeedbackIntake(settings, signer, publish, recent, masker, _volume(settings))
+        volume = Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
+        feedback = FeedbackIntake(settings, signer, publish, recent, masker, volume)
         self._endpoints = {
             **{
                 path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)
@@ -139,14 +142,6 @@ class Gateway:
 
 def _nothing() -> None:
     """Do nothing: the request counted against no bound."""
-
-
-def _volume(settings: GatewaySettings) -> Volume:
-    return Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
-
-
-def _trusting(ca: Path | None) -> ssl.SSLContext | None:
-    return None if ca is None else ssl.create_default_context(cafile=str(ca))
 
 
 def _limits(settings: GatewaySettings) -> Limits:

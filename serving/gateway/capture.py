@@ -1,27 +1,22 @@
-"""The record of a request: an event for the log, numbers for Prometheus, the answer for a label to come."""
+"""Capture: of each exchange an event for the log, numbers for Prometheus, the answer for a label to come."""
 
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple, Protocol
 
 import structlog
 from prometheus_client import Counter, Histogram
 
-from monitor.characters import blank
 from monitor.describe.pii import Suspicions
 from serving import metrics
 from serving.gateway.excerpt import excerpts, fits
+from serving.gateway.exchange import Exchange
 from serving.gateway.masking import Masker
-from serving.gateway.openai.answer import CollectedAnswer
-from serving.gateway.openai.coercion import is_off
-from serving.gateway.openai.request_body import ParsedRequest
+from serving.gateway.recent_answers import RecentAnswers
 from serving.routes.routing import Choice
 from streams.clock import now_ms
 from streams.events import Event, InferenceServed, Message
@@ -35,69 +30,15 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "text"}) 
 
 
 class Publish(Protocol):
-    """`streams.journal.writer.Journal.publish`."""
+    """The `publish` of `streams.journal.writer.Journal`."""
 
     def __call__(self, topic: Topic, event: Event, id: str, time_ms: int) -> bool:
         """Keep the event and return whether it is kept. Never waits for Kafka, never raises."""
 
 
-@dataclass(slots=True)
-class Exchange:
-    """One request on its way. Times are in seconds, of a clock that only goes forward."""
-
-    event_id: str
-    asked: ParsedRequest
-    client: str
-    tags: Mapping[str, str]
-    began_s: float
-    choice: Choice | None = None
-    answer: CollectedAnswer = field(default_factory=CollectedAnswer)
-    first_s: float | None = None  # a stream's first token, be it text, reasoning or a call's
-    last_s: float | None = None  # and its last one
-    ended_s: float = 0.0
-    status: int = 0
-    complete: bool = False  # everything is on its way to the client, who may close now
-    captured: bool = False
-    mirrors: str = ""  # the event whose question this shadow was asked
-    conversation: str = ""  # as the client named it
-    _plain: bool | None = None  # once `comparable` was read
-
-    @property
-    def latency_s(self) -> float:
-        """Return the time from the request to the whole answer."""
-        return self.ended_s - self.began_s
-
-    @property
-    def comparable(self) -> bool:
-        """Return whether a label can be compared with the answer: one text, whole, without the question. To be read
-        once the answer is there."""
-        if self._plain is None:
-            self._plain = self.answer.plain and is_off(self.asked.known.echo) and not self._hides
-        return self.status == 200 and self._plain
-
-    @property
-    def _hides(self) -> bool:
-        """Return whether all of an empty answer may be reasoning, which the client did not want to see."""
-        wanted = self.asked.known.include_reasoning
-        return wanted is not None and is_off(wanted) and blank(self.answer.text)
-
-    @property
-    def ttft_s(self) -> float:
-        """Return the time to the first token; to the whole reply where it was not streamed."""
-        return self.latency_s if self.first_s is None else self.first_s - self.began_s
-
-    @property
-    def tpot_s(self) -> float:
-        """Return the time per output token after the first; 0 where unknown."""
-        tokens = self.answer.output_tokens
-        if self.first_s is None or self.last_s is None or tokens < 2:
-            return 0.0
-        return (self.last_s - self.first_s) / (tokens - 1)
-
-
 class Capture:
     """The keeper of exchanges. It keeps each once, just before the client has its last byte: each client that got a
-    whole answer is in the journal, whatever happens to this process then. Nothing here can fail a request."""
+    whole answer is in the journal, even where this process is killed then. Nothing here can fail a request."""
 
     def __init__(
         self, publish: Publish, masker: Masker, recent: RecentAnswers, pseudonym: Callable[[str], str], chars: int
@@ -155,26 +96,6 @@ def _counted(alias: str, version: str, arm: str, status: int) -> _Counted:
         metrics.TTFT.labels(*labels),
         metrics.TPOT.labels(*labels),
     )
-
-
-class RecentAnswers:
-    """The last answers by event id, as many as fit, and as many bytes: they judge labels on streams."""
-
-    def __init__(self, capacity: int, most_bytes: int) -> None:
-        self._capacity, self._most_bytes, self._bytes = capacity, most_bytes, 0
-        self._answers: OrderedDict[str, str] = OrderedDict()
-
-    def add(self, event_id: str, answer: str) -> None:
-        """Keep the answer, and let the oldest go where there is no room."""
-        self._answers[event_id] = answer
-        self._bytes += sys.getsizeof(answer)
-        while self._answers and (len(self._answers) > self._capacity or self._bytes > self._most_bytes):
-            _, oldest = self._answers.popitem(last=False)
-            self._bytes -= sys.getsizeof(oldest)
-
-    def get(self, event_id: str) -> str | None:
-        """Return the answer; None where it is not kept any more."""
-        return self._answers.get(event_id)
 
 
 def inference_served(

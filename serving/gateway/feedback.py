@@ -14,10 +14,11 @@ from monitor.metrics import METRICS, exact_match, metric_name, normalise
 from serving import metrics
 from serving.gateway.access.admission import Volume
 from serving.gateway.access.keys import Key
-from serving.gateway.capture import Publish, RecentAnswers
+from serving.gateway.capture import Publish
 from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
 from serving.gateway.http.request import Request
 from serving.gateway.masking import Masker
+from serving.gateway.recent_answers import RecentAnswers
 from serving.settings import GatewaySettings
 from streams.clock import now_ms
 from streams.codec import deterministic_id

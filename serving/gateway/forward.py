@@ -11,13 +11,14 @@ import structlog
 
 from monitor.metrics import normalise
 from serving import metrics
-from serving.gateway.capture import Capture, Exchange
+from serving.gateway.capture import Capture
 from serving.gateway.engines.ejection import Ejection
 from serving.gateway.engines.failure import error_body, not_understood, passed_back
 from serving.gateway.engines.link import Broken, Link, Unreached
 from serving.gateway.engines.pool import EnginePool
 from serving.gateway.engines.retry import Deaths
 from serving.gateway.errors import UNREADABLE, ApiError
+from serving.gateway.exchange import Exchange
 from serving.gateway.http.request import Header, Request
 from serving.gateway.openai import reply_body
 from serving.gateway.openai.request_body import PATHS

@@ -1,4 +1,4 @@
-"""A request's way: pick a version, ask a replica, capture the exchange, answer the client."""
+"""An inference request's way: parse and bound it, pick a replica, let `forward` ask it, try another where it fails."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import structlog
 
 from serving import metrics
-from serving.gateway.capture import Exchange, count
+from serving.gateway.capture import count
 from serving.gateway.engines.health import ReplicaHealth
 from serving.gateway.engines.link import ConnectionLost, Unreached
 from serving.gateway.engines.retry import UNREACHED, final_error
 from serving.gateway.errors import ApiError, cut, unavailable
+from serving.gateway.exchange import Exchange
 from serving.gateway.forward import Forward
 from serving.gateway.http.request import Request
 from serving.gateway.openai import bounds, request_body
@@ -44,7 +45,7 @@ class Inference:
     _turn: int = 0
 
     async def serve(self, request: Request, operation: Operation) -> None:
-        """Answer the request, whatever happens, once it is captured. Raise ApiError where the body is wrong or the
+        """Answer the request in any case, once it is captured. Raise ApiError where the body is wrong or the
         alias is not known: no replica was asked then."""
         began_s = time.perf_counter()
         asked = request_body.parse(request.body, operation)

@@ -10,7 +10,7 @@ from monitor.describe.pii import PATTERNS, PLACEHOLDERS, Sketch, Suspicions, see
 
 
 class Masker:
-    """A replacement of what the kinds named find, as in `[email]`. Raises KeyError for an unknown kind.
+    """A replacement of what the kinds named find, as in `[email]`. Raise KeyError for an unknown kind.
 
     >>> Masker(["email"])("write to ann@example.org")
     'write to [email]'

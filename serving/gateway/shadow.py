@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from serving import metrics
-from serving.gateway.capture import Exchange, count
+from serving.gateway.capture import count
 from serving.gateway.engines.link import Unreached
 from serving.gateway.errors import ApiError
+from serving.gateway.exchange import Exchange
 from serving.gateway.forward import Forward
 from serving.gateway.patience import Patience
 from serving.routes.routing import Choice, RouteTable, pick_shadow

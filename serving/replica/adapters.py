@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.routes.slots import WantedVersion, too_high
+from streams.files import Stamp, stamp
 from streams.identity import ADAPTER_FILES, adapter_digest, adapter_path
 
 CONFIG, WEIGHTS = ADAPTER_FILES
@@ -18,7 +19,7 @@ TENSOR = re.compile(r"[\w.]+\.lora_(A|B)\.weight|[\w.]+\.lora_embedding_(A|B)")
 DOWN = re.compile(r"^(?!.*\.experts\b).*\.lora_(embedding_)?A\b")  # experts' lie in one, stacked
 HEADER_LIMIT = 100_000_000  # bytes; what the safetensors library takes
 
-Stamp = tuple[tuple[int, int, int], ...]
+Stamps = tuple[Stamp | None, ...]  # of an adapter's files
 
 
 class Unfit(ValueError):
@@ -34,7 +35,7 @@ class Adapters:
     base_model: str
     max_rank: int
     former_base_model: str = ""
-    _known: dict[str, tuple[Stamp, str]] = field(default_factory=dict)  # digest -> its files' stamps, what is wrong
+    _known: dict[str, tuple[Stamps, str]] = field(default_factory=dict)  # digest -> its files' stamps, what is wrong
 
     def verified(self, each: WantedVersion) -> Path:
         """Return the folder with the version's very bytes. Raise Unfit, or OSError where it cannot be read."""
@@ -42,11 +43,11 @@ class Adapters:
             raise Unfit(f"route names {each.version} with digest {each.digest}: they do not belong together")
         path = adapter_path(self.root, each.alias, each.digest)
         _inside(path, self.root)
-        stamp = _stamp(path)
+        found: Stamps = tuple(stamp(path / name) for name in ADAPTER_FILES)
         known, problem = self._known.get(each.digest, (None, ""))
-        if known != stamp:
+        if known != found:
             problem = self._problem(path, each.digest)
-            self._known[each.digest] = stamp, problem
+            self._known[each.digest] = found, problem
         if problem:
             raise Unfit(problem)
         return path
@@ -158,8 +159,3 @@ def _shape(path: Path, name: str, entry: Any, room: int) -> list[int]:
 
 def _expected(name: str) -> bool:
     return name in ADAPTER_FILES or name.startswith(".")  # the file system's own; no engine reads them
-
-
-def _stamp(path: Path) -> Stamp:
-    found = [(path / name).stat() for name in ADAPTER_FILES]
-    return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class Probed(Protocol):
-    """The part of `serving.replica.engine` that is needed here. Any exception means: not now."""
+    """The probe of `serving.replica.engine.VllmAdmin`. Any exception means: not now."""
 
     async def probe(self, name: str) -> ProbeReading:
         """Return the fingerprint of what answers under the name."""

@@ -25,7 +25,7 @@ BACK_OFF_S = (0.5, 5.0)  # after what could not be done, twice as long each time
 
 
 class EngineAdmin(Protocol):
-    """`serving.replica.engine.VllmAdmin`. Any exception means: not now."""
+    """The part of `serving.replica.engine.VllmAdmin` that is needed here. Any exception means: not now."""
 
     async def models(self) -> Mapping[str, str]:
         """Return every name that can be asked, with the folder its weights came from."""

@@ -46,7 +46,7 @@ class FitnessCheck(Protocol):
 
 @dataclass(slots=True)
 class RolloutContext:
-    """What the rollouts of all aliases share. `history`: every record of the routes' log."""
+    """The parts that the rollouts of all aliases share. `history`: every record of the routes' log."""
 
     settings: ControllerSettings
     table: Callable[[], RouteTable]

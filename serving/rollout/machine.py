@@ -34,7 +34,7 @@ from serving.routes.slots import excess, versions
 from serving.settings import ControllerSettings
 from streams.events import RouteWritten
 
-EDITION = 1  # of `step`: raise it with whatever makes it go on otherwise from the same inputs
+EDITION = 1  # of `step`: raise it with each change that makes it go on otherwise from the same inputs
 EXPECTED = {
     RolloutState.LOADING: CandidateStanding.LOADING,
     RolloutState.ATTESTED: CandidateStanding.LOADING,

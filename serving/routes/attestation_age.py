@@ -15,19 +15,19 @@ NONE_STALE: frozenset[str] = frozenset()
 
 @dataclass(slots=True)
 class Arrivals:
-    """When each replica's attestation was here. One that came live has no age yet; one that was read of the past is as
-    old as its own time. Replaced as a whole by one thread, read by others."""
+    """The time when each replica's attestation arrived. One that came live has no age yet; one that was read of the
+    past is as old as its own time. Replaced as a whole by one thread, read by others."""
 
     clock: Callable[[], float] = time.monotonic
     wall_ms: Callable[[], int] = now_ms
-    _seen: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # its own time, and when it was here
+    _seen: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # its own time, and when it arrived
 
     def note(self, attestations: Iterable[ReplicaAttested], *, live: bool) -> None:
         """Take the newest of each replica."""
         self._seen = {each.replica: (each.time_ms, self._at(each, live)) for each in attestations}
 
     def before(self, then_s: float) -> frozenset[str]:
-        """Return the replicas whose last attestation was here before then."""
+        """Return the replicas whose last attestation arrived before then."""
         return frozenset(replica for replica, (_, at_s) in self._seen.items() if at_s < then_s)
 
     def _at(self, attestation: ReplicaAttested, live: bool) -> float:

@@ -91,7 +91,7 @@ def pick(
     bytes; the champion, where none attests the canary, and the previous one, where none attests the champion yet.
     Replicas in `avoid` come last, those in `stale` too, those in both are not asked; equals take turns.
 
-    `load`: requests under way, by replica. Raises UnknownAlias, NoReplica."""
+    `load`: requests under way, by replica. Raise UnknownAlias, NoReplica."""
     route = table.routes.get(alias)
     if route is None:
         raise UnknownAlias(alias)

@@ -1,5 +1,5 @@
-"""How far a journal was shipped, and with which outcomes: one small record, so that position and counts always
-agree."""
+"""The cursor: how far a journal was shipped, and with which outcomes. One small record, so that position and counts
+always agree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ TRIES = 3
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything before `offset` of segment `segment` is confirmed or dropped; counts are of all time."""
+    """The position and the counts. Everything before `offset` of segment `segment` is confirmed or dropped; counts are
+    of all time."""
 
     segment: int = 0
     offset: int = 0
@@ -74,8 +75,8 @@ def read(folder: Path) -> Cursor:
 
 
 class CursorFile:
-    """Writes the cursor in place, in one go: a killed process leaves the old one or the new one. (A file renamed over
-    the other would be sent to the disk each time.)"""
+    """The cursor's file, written in place and in one go: a killed process leaves the old cursor or the new one. (A file
+    renamed over the other would be sent to the disk each time.)"""
 
     def __init__(self, folder: Path) -> None:
         self._fd = os.open(folder / NAME, os.O_CREAT | os.O_WRONLY, FILE)

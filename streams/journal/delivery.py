@@ -1,5 +1,4 @@
-"""Records to the broker, and the outcome of each: confirmed, or refused for good. With any other one it is sent
-again."""
+"""Records to the broker, each sent again until its outcome is known: confirmed, or refused for good."""
 
 from __future__ import annotations
 
@@ -40,8 +39,8 @@ class Delivered:
 
 
 class Delivery:
-    """One connection, made when it is first needed and again after trouble. `report` is called while the broker keeps
-    us waiting. A record that the broker refuses for good is set apart."""
+    """The sender of records over one connection, made when it is first needed and again after trouble. `report` is
+    called while the broker keeps the shipper waiting. A record that the broker refuses for good is set apart."""
 
     def __init__(self, make: Make, report: Callable[[], None], rejects: Rejects) -> None:
         self._make, self._report, self._rejects = make, report, rejects
@@ -77,7 +76,7 @@ class Delivery:
     def _try(
         self, records: Sequence[JournalRecord], wanted: list[int], delivered: Delivered, stop: threading.Event
     ) -> dict[int, BaseException]:
-        """Sends those; returns the records that failed, and why."""
+        """Send the wanted ones. Return those that failed, each with its error."""
         try:
             self._producer = self._producer or self._make()
         except Exception as error:  # also a setting it refuses: the events are safe in the journal meanwhile
@@ -94,8 +93,8 @@ class Delivery:
     def _narrow(
         self, records: Sequence[JournalRecord], failed: dict[int, BaseException], delivered: Delivered
     ) -> list[list[int]]:
-        """A refusal takes others down with it: only a record that is refused alone is sure to be at fault. Several are
-        halved, in order; one alone is set apart."""
+        """Return the groups to be sent next: the halves of several records, in order. One alone is set apart. A refusal
+        takes others down with it: only a record that is refused alone is sure to be at fault."""
         group = list(failed)
         if len(group) > 1:
             return [group[: len(group) // 2], group[len(group) // 2 :]]
@@ -136,20 +135,20 @@ def send(producer: Any, records: Sequence[JournalRecord], beat: Beat) -> list[Se
 
 
 def _sent(producer: Any, records: Sequence[JournalRecord]) -> list[Any]:
-    """A future or an exception for each."""
+    """Return a future or an exception for each record."""
     sent: list[Any] = []
     for record in records:
         try:
             sent.append(producer.send(record.topic, record.value, record.key, record.headers))
         except HOPELESS as error:
             sent.append(error)
-        except Exception as error:  # whatever a producer raises: the next ones would have to wait for it too
+        except Exception as error:  # of any kind: the next records would have to wait for it too
             return sent + [error] * (len(records) - len(sent))
     return sent
 
 
 def _waited(producer: Any, future: Any) -> bool:
-    """Whether a record is done, after a while."""
+    """Return whether a record is done, after a while."""
     try:
         producer.flush(BEAT_S)
         if not future.is_done:  # its batch was split: flushing does not wait for the parts

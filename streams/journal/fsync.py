@@ -1,4 +1,4 @@
-"""Forces a growing file to the disk now and then, in a thread, so that its writer need not wait."""
+"""A growing file, forced to the disk now and then by a thread, so that its writer need not wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ NOTHING = (-1, 0)  # file and its size when last forced
 
 
 class BackgroundFsync:
-    """Files are handed over: it closes each one once the next has taken over and its bytes are on the disk.
+    """The thread. It owns the files that it is given: it closes each once the next has taken over and its bytes are on
+    the disk.
 
     `follow` and `close` are for one thread and never wait for the disk, but for `close`, which forces what is left."""
 

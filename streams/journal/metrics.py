@@ -25,7 +25,7 @@ SPOOL_BYTES = Gauge("homeostat_publisher_spool_bytes", "Bytes in the journal tha
 
 
 class ShipperMetrics:
-    """Carries the shipper's counts of all time over to this process's counters, which never go backwards."""
+    """The shipper's counts of all time, carried over to this process's counters, which never go backwards."""
 
     def __init__(self, folder: Path, answers: Callable[[], bool] = lambda: True) -> None:
         """`answers`: whether Kafka does; a shipper with nothing to ship does not know."""

@@ -12,7 +12,7 @@ SEED, M, MASK = 0x9747B28C, 0x5BD1E995, 0xFFFFFFFF
 
 
 class ByKey(Partitioner):  # type: ignore[misc]
-    """For records that all have a key."""
+    """The choice for records that all have a key."""
 
     def partition(self, topic: str, key: Any, serialized_key: bytes, value: Any, serialized: Any, cluster: Any) -> int:
         """Return the partition of a key; raise ValueError for a topic that the cluster does not have."""

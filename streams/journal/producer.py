@@ -22,7 +22,7 @@ BATCH_BYTES = 1_000_000  # a topic takes 1,048,588
 
 
 class Producer(KafkaProducer):  # type: ignore[misc]
-    """`close` always ends its thread, and a record's size costs less to estimate."""
+    """The producer, whose `close` always ends its thread, and to which a record's size costs less to estimate."""
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
         try:
@@ -63,6 +63,6 @@ def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
 
 
 def _compress_fast() -> None:
-    """For this process: upstream's gzip has level 9 and no setting for it. Level 1 costs a fourth and leaves a tenth
+    """Set gzip's level for this process: upstream's is 9, without a setting. Level 1 costs a fourth and leaves a tenth
     more bytes."""
     default_records.gzip_encode = partial(codec.gzip_encode, compresslevel=1)

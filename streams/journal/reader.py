@@ -26,7 +26,7 @@ class BacklogSlice:
 
 
 class Backlog:
-    """Reads from a position on. Only `forget` deletes anything."""
+    """The records from a position on. Only `forget` deletes anything."""
 
     def __init__(self, folder: Path, at: JournalPosition) -> None:
         self._folder, self.at = folder, at
@@ -35,7 +35,7 @@ class Backlog:
 
     def take(self, most_records: int, most_bytes: int) -> BacklogSlice | None:
         """Return the next records, at least one, of one segment; None where no whole one waits for now. Goes past the
-        end of a segment that has no writer any more, and past the damage in it. Raises OSError."""
+        end of a segment that has no writer any more, and past the damage in it. Raise OSError where the disk fails."""
         while (number := self._open()) is not None:
             taken = self._parsed(number, most_records, most_bytes)
             if taken is None:
@@ -61,7 +61,7 @@ class Backlog:
             self._file = None
 
     def _open(self) -> int | None:
-        """The number of the segment to read, opened; None where there is none."""
+        """Open the segment to read and return its number; None where there is none."""
         if self._file is None:
             there = [number for number in segments.sizes(self._folder) if number >= self.at.segment]
             if not there:
@@ -72,7 +72,7 @@ class Backlog:
         return self._file[0]
 
     def _final(self, number: int) -> bool:
-        """Whether nothing will be appended to it any more."""
+        """Return whether nothing will be appended to it any more."""
         return any(other > number for other in segments.sizes(self._folder)) or segments.abandoned(self._folder)
 
     def _parsed(self, number: int, most_records: int, most_bytes: int) -> BacklogSlice | None:
@@ -89,7 +89,7 @@ class Backlog:
         return BacklogSlice(records, ends) if records else None
 
     def _bytes(self, most: int) -> bytes:
-        """From the position on: one whole record at least, where there is one."""
+        """Return the bytes from the position on: one whole record at least, where there is one."""
         assert self._file is not None
         data = os.pread(self._file[1], most, self.at.offset)
         if len(data) == most and next(frames.bodies(data), None) is None:
@@ -97,7 +97,7 @@ class Backlog:
         return data
 
     def _leave(self, number: int) -> None:
-        """On to the next segment; the rest of this one is lost."""
+        """Go on to the next segment; the rest of this one is lost."""
         assert self._file is not None
         left = os.fstat(self._file[1]).st_size - self.at.offset
         if frames.torn(os.pread(self._file[1], HEAD.size, self.at.offset), left):

@@ -41,7 +41,7 @@ def _is_segment(name: str) -> bool:
 
 
 def _size(entry: os.DirEntry[str]) -> int:
-    """0 where it was deleted since."""
+    """Return its size; 0 where it was deleted since."""
     try:
         return entry.stat().st_size
     except FileNotFoundError:

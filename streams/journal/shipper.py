@@ -36,7 +36,7 @@ PLENTY_BYTES = MOST_BYTES // 2  # that wait already: there is no need to wait fo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShipperSettings:
-    """How events are gathered before they are sent."""
+    """The gathering of events before they are sent."""
 
     batch_records: int = 2_000
     linger_s: float = 1.0  # for more to come, after each batch that left little behind
@@ -51,7 +51,7 @@ DEFAULTS = ShipperSettings()
 
 
 class Shipper:
-    """One for each journal; a second one waits until the first is gone. `make` is the tests' way in."""
+    """The shipper of one journal; a second one waits until the first is gone. `make` is the tests' way in."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Shipper:
 
     def run(self, stop: threading.Event) -> None:
         """Ship until `stop` is set; records that the broker has not confirmed by then are sent again by the next
-        shipper. To leave none, wait for `drained` first. Raises OSError where the folder cannot be written."""
+        shipper. To leave none, wait for `drained` first. Raise OSError where the folder cannot be written."""
         private_folder(self._folder)
         if (lock := self._lock(stop)) is None:
             return
@@ -101,7 +101,7 @@ class Shipper:
         return None
 
     def _work(self, stop: threading.Event) -> None:
-        """Begins again at the cursor after any trouble."""
+        """Ship, and begin again at the cursor after any trouble."""
         while not stop.is_set():
             backlog = Backlog(self._folder, self._cursor.position)
             try:
@@ -126,7 +126,7 @@ class Shipper:
             wait_s = POLL_S[0] if shipped else min(2 * wait_s, POLL_S[1])
 
     def _ship(self, backlog: Backlog, stop: threading.Event) -> int:
-        """Returns how many records were taken."""
+        """Ship the next records and return how many were taken."""
         taken = backlog.take(self._settings.batch_records, MOST_BYTES)
         damaged, backlog.damaged_bytes = backlog.damaged_bytes, 0
         if taken is None:
@@ -140,7 +140,8 @@ class Shipper:
         return len(taken.records)
 
     def _note(self, done: Cursor, backlog: Backlog) -> None:
-        """The records are done, whether that can be written down or not: if not, the next shipper sends them again."""
+        """Note that records are done, whether the cursor can be written or not: if not, the next shipper sends them
+        again."""
         before, self._cursor = self._cursor, done
         try:
             self._file.write(done)
@@ -150,7 +151,7 @@ class Shipper:
             backlog.forget(done.segment)
 
     def _report(self, every_s: float = 0.0) -> None:
-        """Writes the status file, where the last one is older."""
+        """Write the status file, where the last one is older."""
         if (now := time.monotonic()) < self._reported_at + every_s:
             return
         self._reported_at = now

@@ -1,5 +1,5 @@
-"""Events on their way to Kafka: the gateway appends each to a file at once, and goes on serving; they are shipped by
-another process (`streams.journal.shipper`)."""
+"""The journal's writer: the gateway appends each event to a file at once, and goes on serving. Another process ships
+them (`streams.journal.shipper`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TRIES, TRY_S = 5, 0.02  # for the lock: a shipper may hold it for a moment, to s
 
 
 class Fsync(StrEnum):
-    """When bytes are forced to the disk. A killed process loses nothing either way; a power cut may."""
+    """The time at which bytes are forced to the disk. A killed process loses nothing either way; a power cut may."""
 
     ALWAYS = "always"  # before `publish` returns: the publisher waits for the disk
     INTERVAL = "interval"  # every `fsync_s`, by a thread
@@ -38,7 +38,8 @@ class Fsync(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSettings:
-    """`max_bytes` wait on disk at most, in files of about `segment_bytes`, which go away as a whole."""
+    """The journal's bounds: `max_bytes` wait on disk at most, in files of about `segment_bytes`, each deleted as a
+    whole."""
 
     max_bytes: int = 256 * 1_048_576
     segment_bytes: int = 4 * 1_048_576
@@ -52,7 +53,7 @@ class JournalSettings:
 
 
 class Journal:
-    """A folder that one process appends to and one shipper takes from; RuntimeError where another process writes.
+    """A folder that one process appends to and one shipper takes from. Raise RuntimeError where another process writes.
 
     An event for which `publish` returned True survives a `kill -9` of this process: the system has it. `fsync` sets how
     much a power cut or a crash of the system loses: nothing with `always`; with `interval` about the last `fsync_s`;
@@ -84,7 +85,7 @@ class Journal:
         """Append an event and return whether it is kept; if not, it is dropped and counted. Never raises."""
         try:
             data = self._framed(topic, event, id, time_ms)
-        except Exception as error:  # whatever the event holds, the rest must go on
+        except Exception as error:  # of any kind: the other events must go on
             return self._lose(topic, "unencodable", repr(error))
         if self._closed:
             return self._lose(topic, "closed", "")
@@ -111,16 +112,16 @@ class Journal:
         return frames.pack(frames.JournalRecord(topic.name, key, codec.encode(event), headers))
 
     def _room(self, size: int) -> bool:
-        """Goes on to the next segment where this one is full; whether all of them leave room."""
+        """Go on to the next segment where this one is full. Return whether all of them leave room."""
         if self._written and self._written + size > self._settings.segment_bytes:
             self._seal()
-            self._look()
+            self._recount()
         if self.size_bytes + size > self._settings.max_bytes and self._clock() >= self._looked_at + LOOK_S:
-            self._look()
+            self._recount()
         return self.size_bytes + size <= self._settings.max_bytes
 
-    def _look(self) -> None:
-        """Learns which segments the shipper has deleted."""
+    def _recount(self) -> None:
+        """Count again the segments that the shipper has not deleted."""
         self._looked_at = self._clock()
         there = segments.sizes(self._folder)
         if self._fd is not None:
@@ -128,7 +129,7 @@ class Journal:
         self._kept_bytes = sum(there.values())
 
     def _write(self, data: bytes) -> None:
-        """All of it, or nothing and an OSError."""
+        """Write all of it; or nothing, and raise OSError."""
         fd = self._fd if self._fd is not None else self._open()
         try:
             if (count := os.write(fd, data)) != len(data):
@@ -168,7 +169,7 @@ class Journal:
         self._fd, self._written = None, 0
 
     def _lose(self, topic: Topic, reason: str, error: str) -> bool:
-        """Counts it, and logs the count now and then."""
+        """Count a lost event, and log the count now and then."""
         metrics.DROPPED.labels(topic.name, reason).inc()
         self._unreported += 1
         if (now := self._clock()) >= self._reported_at + REPORT_S:
@@ -186,8 +187,8 @@ def _lock(folder: Path) -> IO[bytes]:
 
 
 def _repair(path: Path) -> int:
-    """Cuts off a record that a killed writer left unfinished; returns its bytes. Other damage is the shipper's to
-    count."""
+    """Cut off a record that a killed writer left unfinished, and return how many bytes it had. Other damage is the
+    shipper's to count."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:  # just shipped and deleted

@@ -33,6 +33,15 @@ def test_a_failure_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: 
     assert path.read_bytes() == b"one"
 
 
+def test_another_file_of_the_same_length_has_another_stamp(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    assert files.stamp(path) is None
+    files.put(path, b"one")
+    before = files.stamp(path)
+    files.put(path, b"two")
+    assert files.stamp(path) not in (None, before)
+
+
 def test_a_folder_that_is_there_loses_what_everybody_may_do(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
     folder.mkdir()

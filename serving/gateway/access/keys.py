@@ -27,7 +27,7 @@ from pathlib import Path
 import structlog
 
 from serving.gateway.errors import ApiError, cut
-from streams.files import utf8
+from streams.files import stamp, utf8
 
 log = structlog.get_logger()
 
@@ -110,9 +110,9 @@ class KeyRing:
     def __init__(
         self, keys: Iterable[Key] = (), path: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Raises KeysError where the file cannot be used at the start."""
+        """Raise KeysError where the file cannot be used at the start."""
         self._given, self._path, self._clock = list(keys), path, clock
-        self._stamp = self._stamped()
+        self._stamp = stamp(path) if path else None
         self._known = self._indexed(read(path) if path else [])
         self._looked_at = clock()
 
@@ -122,7 +122,7 @@ class KeyRing:
         if scheme.lower() != "bearer" or not secret.strip():
             message = "no API key; expected the header Authorization: Bearer <key>"
             raise ApiError(401, message, code="missing_api_key", headers=CHALLENGE)
-        self._look()
+        self._reload_if_changed()
         key = self._known.get(digest(secret.strip()))
         if key is None:
             raise ApiError(401, "the API key is not known", code="invalid_api_key", headers=CHALLENGE)
@@ -130,26 +130,18 @@ class KeyRing:
             raise ApiError(403, f"the API key {key.id} lacks the scope {scope}", code="missing_scope")
         return key
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         if self._path is None or self._clock() - self._looked_at < LOOK_EVERY_S:
             return
         self._looked_at = self._clock()
-        stamp = self._stamped()
-        if stamp == self._stamp:
+        if (found := stamp(self._path)) == self._stamp:
             return
-        self._stamp = stamp
+        self._stamp = found
         try:
             self._known = self._indexed(read(self._path))
             log.info("keys read again", path=str(self._path), keys=len(self._known))
         except KeysError as error:
             log.error("keys stay as they were", error=str(error))
-
-    def _stamped(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat() if self._path else None
-        except OSError:
-            return None
-        return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
 
     def _indexed(self, keys: list[Key]) -> Mapping[str, Key]:
         return {key.sha256: key for key in [*keys, *self._given]}

@@ -1,6 +1,6 @@
-"""What a gateway's own connections show of the replicas: one that failed is asked last, for longer each time, until it
-answers. Attestations show as much, but seconds later, or not at all where the process that attests is gone; without
-ejection every request would pay for the failure until then."""
+"""Ejection: a replica that failed is asked last, for longer each time, until it answers. The gateway's own connections
+show the failure. Attestations show as much, but seconds later, or not at all where the process that attests is gone;
+every request would pay for it until then."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NO_REPLICA: frozenset[str] = frozenset()
 
 @dataclass(slots=True)
 class Failing:
-    """How often in a row, and until when it is left alone. `elsewhere`: how many requests go to others before it is
-    tried again, however long that takes. `trial`: a request that decides is on its way."""
+    """One replica's failures in a row, and until when it is left alone. `elsewhere`: how many requests go to others
+    before it is tried again, however long that takes. `trial`: a request that decides is on its way."""
 
     times: int
     until_s: float

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.gateway.engines.ejection import NO_REPLICA, Ejection
-
-NONE_STALE: Callable[[], frozenset[str]] = lambda: NO_REPLICA  # noqa: E731
+from serving.gateway.engines.ejection import Ejection
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaHealth:
-    """What speaks against replicas. `stale`: replicas that no longer attest though the log answers. They are asked
+    """The evidence against replicas. `stale`: replicas that no longer attest though the log answers. They are asked
     after all others, for the process that attests may be gone while they are well; not at all while they fail too."""
 
     ejection: Ejection
-    stale: Callable[[], frozenset[str]] = NONE_STALE
+    stale: Callable[[], frozenset[str]] = frozenset
 
     def dead(self) -> frozenset[str]:
         """Return those that neither attest nor answer."""

@@ -65,7 +65,7 @@ class Link(asyncio.Protocol):
         self.began = self._headed = self._whole = self._streaming = False
         self._size, self._timeout_s, self._used = 0, timeout_s, True
         self._deadline = deadline
-        self._timer = self.loop.call_at(deadline, self._look)
+        self._timer = self.loop.call_at(deadline, self._check_deadline)
         if self.closed:
             self._fail(Unreached("the connection is closed"))
         else:
@@ -219,13 +219,13 @@ class Link(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         """Check the deadline, which streams move meanwhile. An engine that is not read is not silent."""
         now = self.loop.time()
         if self._paused:
             self._deadline = now + self._timeout_s
         if now < self._deadline:
-            self._timer = self.loop.call_at(self._deadline, self._look)
+            self._timer = self.loop.call_at(self._deadline, self._check_deadline)
         else:
             self._timer = None
             self._fail(TimeoutError())

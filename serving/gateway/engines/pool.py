@@ -129,7 +129,7 @@ class EnginePool:
 
 @dataclass(frozen=True, slots=True)
 class EngineAddress:
-    """Where an engine listens."""
+    """The address where an engine listens."""
 
     host: str
     port: int

@@ -14,8 +14,9 @@ UNREACHED = "replica_unreachable"
 
 @dataclass(slots=True)
 class Deaths:
-    """When replicas last lost a connection. A request alone with a replica that is gone afterwards has probably ended
-    it, and is carried to no other. Requests that were there together are tried once more: most of them did nothing."""
+    """The times when replicas last lost a connection. A request alone with a replica that is gone afterwards has
+    probably ended it, and is carried to no other. Requests that were there together are tried once more: most of them
+    did nothing."""
 
     pool: EnginePool
     _latest: dict[str, float] = field(default_factory=dict)  # by replica

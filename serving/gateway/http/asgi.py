@@ -24,7 +24,7 @@ HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?
 
 
 class Application(Protocol):
-    """Who answers. Both must be quick to return or to await."""
+    """The part that answers requests. `admit` must return at once: every other request waits for it."""
 
     def admit(self, request: Request) -> Callable[[], None]:
         """Check a request before its body is read; return the function to call once it is over. Raise ApiError."""
@@ -37,8 +37,8 @@ class ClientGone(Exception):
     """The client hung up before its body was whole."""
 
 
-class Door:
-    """The application as a server calls it."""
+class AsgiApplication:
+    """The application as uvicorn calls it, once for each request."""
 
     def __init__(self, application: Application, limits: Limits, origins: Collection[str] = ()) -> None:
         """`origins`: of web pages that may read answers, see `serving.gateway.http.cors`."""

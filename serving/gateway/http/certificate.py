@@ -8,6 +8,8 @@ from pathlib import Path
 
 import structlog
 
+from streams.files import Stamp, stamp
+
 log = structlog.get_logger()
 
 
@@ -18,22 +20,22 @@ class Certificate:
         """`check` raises where the key's file lies open to others. Raise OSError (ssl.SSLError) for files that are no
         pair."""
         self._cert, self._key, self._check = cert, key, check
-        self._stamp = self._stamped()
+        self._known = self._stamps()
         self.context = self._current = self._read()
         self.context.sni_callback = self._choose
 
-    def look(self) -> None:
+    def reload_if_changed(self) -> None:
         """Read the files again where they have changed."""
-        if (stamp := self._stamped()) != self._stamp:
+        if (found := self._stamps()) != self._known:
             self.reload()
-            self._stamp = stamp
+            self._known = found
 
     def reload(self) -> None:
         """Read the files again. A pair that is broken changes nothing."""
         try:
             self._current = self._read()
             log.info("certificate read again", path=str(self._cert))
-        except Exception as error:  # whatever it is, the old one serves on
+        except Exception as error:  # of any kind: the old one serves on
             log.error("certificate stays as it was", path=str(self._cert), error=str(error))
 
     def _read(self) -> ssl.SSLContext:
@@ -45,13 +47,5 @@ class Certificate:
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._current
 
-    def _stamped(self) -> list[tuple[int, int, int] | None]:
-        return [_stamp(path) for path in (self._cert, self._key)]
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    def _stamps(self) -> list[Stamp | None]:
+        return [stamp(path) for path in (self._cert, self._key)]

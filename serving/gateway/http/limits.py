@@ -1,4 +1,4 @@
-"""What a client may take of the gateway, and make it wait for."""
+"""The limits: how much a client may send, hold and leave unread, and for how long."""
 
 from __future__ import annotations
 

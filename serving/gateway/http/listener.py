@@ -10,8 +10,9 @@ from functools import partial
 import structlog
 import uvicorn
 
-from serving.gateway.http.asgi import Application, Door
+from serving.gateway.http.asgi import Application, AsgiApplication
 from serving.gateway.http.certificate import Certificate
+from serving.gateway.http.connections import Connections
 from serving.gateway.http.limits import Limits
 from serving.gateway.http.protocol import GuardedProtocol, Shared
 
@@ -23,12 +24,12 @@ CUT_OFF_S = 1.0  # for requests that are cut off to be answered
 
 
 class Listener(uvicorn.Server):
-    """uvicorn's own `serve` would take the process's signals; its ticks keep the limits here."""
+    """uvicorn's server, without its `serve`, which would take the process's signals. Its ticks keep the limits."""
 
     def __init__(self, application: Application, limits: Limits, origins: Collection[str] = ()) -> None:
         """`origins`: of web pages that may read answers, see `serving.gateway.http.cors`."""
         config = uvicorn.Config(
-            Door(application, limits, origins),
+            AsgiApplication(application, limits, origins),
             interface="asgi3",
             ws="none",
             lifespan="off",
@@ -39,7 +40,7 @@ class Listener(uvicorn.Server):
         )
         super().__init__(config)
         self._certificate: Certificate | None = None
-        self._shared = Shared(config, limits, self.server_state)
+        self._shared = Shared(config, limits, self.server_state, Connections(limits))
 
     @property
     def port(self) -> int:
@@ -72,12 +73,12 @@ class Listener(uvicorn.Server):
             now = asyncio.get_running_loop().time()
             for connection in self._connections():
                 try:
-                    connection.look(now)
+                    connection.enforce_times(now)
                 except Exception:  # the loop's top: a defect with one must not take the others' limits away
                     log.exception("connection not looked after")
                     connection.transport.abort()
         if counter % 10 == 0 and self._certificate is not None:
-            self._certificate.look()
+            self._certificate.reload_if_changed()
         return await super().on_tick(counter)
 
     async def drain(self, timeout_s: float) -> None:
@@ -97,10 +98,11 @@ class Listener(uvicorn.Server):
         self._ticking.cancel()
 
     async def _emptied(self, timeout_s: float) -> None:
-        self._shared.emptied.clear()
+        emptied = self._shared.counts.emptied
+        emptied.clear()
         if self.server_state.connections:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._shared.emptied.wait(), timeout_s)
+                await asyncio.wait_for(emptied.wait(), timeout_s)
 
     def _connections(self) -> list[GuardedProtocol]:
         return [each for each in self.server_state.connections if isinstance(each, GuardedProtocol)]

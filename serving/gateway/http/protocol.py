@@ -1,12 +1,12 @@
-"""One client's connection: uvicorn's protocol, with a bound on everything a client can make it keep or wait for.
+"""One client's connection: uvicorn's protocol, with a bound on everything that a client can make it keep or wait for.
 
-llhttp (httptools) parses; it refuses what could be read in two ways."""
+llhttp (httptools) parses, and refuses requests that could be read in two ways. This module bounds what is read,
+`transport` what is written."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
@@ -18,14 +18,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from serving.gateway.errors import ApiError
+from serving.gateway.http.connections import Connections, network_of
 from serving.gateway.http.limits import Limits
 from serving.gateway.http.request import CLOSE, HANG_UP, fields
-from serving.gateway.http.transport import FOREVER, LINGER_S, ClientTransport, Unbounded, network
+from serving.gateway.http.transport import FOREVER, LINGER_S, ClientTransport, Unbounded
 
 log = structlog.get_logger()
 
 PIPELINED = 16  # requests waiting on one connection
-CROWD = 2  # times as many connections as may be are refused in words; those beyond are just ended
+CROWD = 2  # times as many connections as may be get an answer that refuses them; those beyond are just ended
 FRAMING = 8  # bytes that each byte of a body may bring along: a chunk of one byte brings five
 
 
@@ -36,19 +37,19 @@ class Shared:
     config: Config
     limits: Limits
     state: ServerState
-    addresses: Counter[str] = field(default_factory=Counter)  # connections of each
-    emptied: asyncio.Event = field(default_factory=asyncio.Event)  # no connection is left
+    counts: Connections
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """`deadline`: when what the client owes must be there; `look` enforces it."""
+    """One connection. `deadline`: when the head, the body or the next request that the client owes must be there;
+    `enforce_times` ends what is late, in place of uvicorn's timer after each response."""
 
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared.config, shared.state, {}, asyncio.get_running_loop())
         self._shared, self._limits = shared, shared.limits
-        self.timeout_keep_alive = self._limits.idle_s  # type: ignore[assignment]
         self._answering: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that was parsed last
-        self._in_head = self._in_body = self._ignoring = False  # the last: all that comes
+        self._in_head = self._in_body = False  # of the message that was parsed last
+        self._ignoring = False  # everything that comes
         self._fed = self._overhead = 0  # bytes of this piece; of the message, beyond its body's
         self._refusal: ApiError | None = None  # of what came last, for when the others are answered
         self.deadline = self.loop.time() + self._limits.head_s
@@ -56,26 +57,19 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._wire = ClientTransport(transport, self._close)
         super().connection_made(cast(asyncio.Transport, self._wire))
-        self._network = network(self.client[0] if self.client else "")
-        self._shared.addresses[self._network] += 1
-        here, limit = len(self.connections), self._limits.connections
-        mine, most = self._shared.addresses[self._network], self._limits.connections_per_address
-        if here > CROWD * limit or mine > CROWD * most:
+        self._network = network_of(self.client[0] if self.client else "")
+        in_all, of_address = self._shared.counts.enter(self._network)
+        if max(in_all, of_address) > CROWD:
             transport.abort()
-        elif here > limit or mine > most:
-            of = "" if here > limit else " of one address"
+        elif max(in_all, of_address) > 1:
+            of = "" if in_all > 1 else " of one address"
             self._refuse(ApiError(503, f"too many connections{of}", code="overloaded", headers={"retry-after": "1"}))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ignoring = self._wire.ending = True
         _disconnect(self._answering)
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-        self._shared.addresses[self._network] -= 1
-        if not self._shared.addresses[self._network]:
-            del self._shared.addresses[self._network]
-        if not self.connections:
-            self._shared.emptied.set()
+        self._shared.counts.leave(self._network)
 
     def data_received(self, data: bytes) -> None:
         self._fed = len(data)
@@ -86,10 +80,8 @@ class GuardedProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._without_upgrade() + data[upgrade.args[0] :]
                 continue
-            except httptools.HttpParserCallbackError as error:
-                self._refuse(_reason(error.__context__))
-            except httptools.HttpParserError:
-                self._refuse(_bad_request())
+            except httptools.HttpParserError as error:
+                self._refuse(_reason(error.__context__ or error))
             break
         if self._overhead > self._limits.head_bytes and (self._in_head or self._in_body):
             self._refuse(self._head_too_large())
@@ -98,9 +90,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= PIPELINED:
             raise _bad_request()
         self._in_head, self._overhead = True, 0
-        if not self._busy:
-            self._unset_keepalive_if_required()
-            self.deadline = self.loop.time() + self._limits.head_s
+        self._set_deadline()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -125,8 +115,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if version == "1.0":  # it knows no chunks: an answer ends with the connection
             self.cycle.chunked_encoding, self.cycle.expected_content_length = False, Unbounded()
-        if not self.pipeline:
-            self.deadline = self.loop.time() + self._limits.body_s
+        self._set_deadline()
         self._hold_back()
 
     def on_body(self, body: bytes) -> None:
@@ -136,25 +125,25 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
-            self._in_body, self.deadline = False, FOREVER
+            self._in_body = False
+            self._set_deadline()
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        last = not self.pipeline
-        super().on_response_complete()
+        """Begin the request that waits next, or send the error that came after the last one."""
         if self._wire.is_closing():
             return
-        if last and self._refusal is not None:
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._refusal is not None:
             self._send_refusal(self._refusal)
-        elif last and self._in_head:
-            self._unset_keepalive_if_required()
-            self.deadline = self.loop.time() + self._limits.head_s
-        elif self._in_body and not self.pipeline:
-            self.deadline = self.loop.time() + self._limits.body_s
+            return
+        self._set_deadline()
 
-    def look(self, now: float) -> None:
+    def enforce_times(self, now: float) -> None:
         """End what has waited too long: a head or a body that does not come, an answer that is not read."""
-        self._wire.look(now, self._limits.write_s)
+        self._wire.end_if_stalled(now, self._limits.write_s)
         if self.deadline < now:
             if self._wire.ending:
                 self._wire.abort()
@@ -167,6 +156,17 @@ class GuardedProtocol(HttpToolsProtocol):
     def _busy(self) -> bool:
         cycle = self._answering
         return cycle is not None and not (cycle.response_complete or cycle.disconnected)
+
+    def _set_deadline(self) -> None:
+        """Give the client its time for what it owes now; while it waits for an answer it owes nothing."""
+        limits = self._limits
+        if self._in_body and not self.pipeline:  # the body of the request that is served
+            time_s = limits.body_s
+        elif self._busy:
+            time_s = FOREVER
+        else:
+            time_s = limits.head_s if self._in_head else limits.idle_s
+        self.deadline = self.loop.time() + time_s
 
     def _hold_back(self) -> None:
         """Read on behind a request that is answered, but not much: to notice when the client hangs up."""
@@ -217,11 +217,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_head or self._in_body:
             self._linger()
         else:
+            self.deadline = FOREVER  # a slow client may take the rest of its answer
             self._wire.finish()
 
     def _linger(self) -> None:
         self.deadline = self.loop.time() + LINGER_S
-        self._unset_keepalive_if_required()
         self.flow.resume_reading()
         self._wire.linger()
 
@@ -238,8 +238,8 @@ def _disconnect(cycle: RequestResponseCycle | None) -> None:
             hang_up()
 
 
-def _reason(error: BaseException | None) -> ApiError:
-    """Return the answer to an error while a request was read."""
+def _reason(error: BaseException) -> ApiError:
+    """Return the answer to an error of the parser, or of a callback of ours."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, httptools.HttpParserError | UnicodeError):

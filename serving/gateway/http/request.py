@@ -51,7 +51,7 @@ class Request:
         self.started = self.done = False  # the client has a status; everything
         self.gone = False  # the client hung up before it had everything
         self.key = NO_KEY  # whose request it is, once it is admitted
-        self.extra: list[Header] = []  # for whatever answer it gets
+        self.extra: list[Header] = []  # of its answer, be that an error or not
         self._head: Message | None = None  # waits for the first chunk
         self._unsent: list[Message] = []
 

@@ -28,13 +28,11 @@ class ClientTransport:
     def write(self, data: bytes) -> None:
         """Write; a head waits for its body, which follows in the same step: one system call for both, and the client
         wakes once."""
-        if self._head:
-            data, self._head = self._head + data, b""
-            self._own.write(data)
-        elif data.startswith(b"HTTP/"):
+        if data.startswith(b"HTTP/") and not self._head:
             self._head = data
             self._loop.call_soon(self.flush)
         else:
+            data, self._head = self._head + data, b""
             self._own.write(data)
 
     def flush(self) -> None:
@@ -62,7 +60,7 @@ class ClientTransport:
             with contextlib.suppress(OSError):  # the client is gone already
                 self._own.write_eof()
 
-    def look(self, now: float, write_s: float) -> None:
+    def end_if_stalled(self, now: float, write_s: float) -> None:
         """End the connection where the client takes nothing of what waits for it. The kernel's count of bytes that it
         acknowledged decides: our buffer does not move while a slow client empties the kernel's, which are large."""
         if not self.buffered():
@@ -88,14 +86,3 @@ class Unbounded(int):
 
     def __sub__(self, other: int) -> Unbounded:
         return self
-
-
-def network(address: str) -> str:
-    """Return the address; of IPv6, where a client has many, its /64 network.
-
-    >>> network("10.0.0.1"), network("2001:db8::7") == network("2001:db8:0:0:9::1"), network("::ffff:10.0.0.1")
-    ('10.0.0.1', True, '::ffff:10.0.0.1')
-    """
-    if ":" not in address or "." in address:
-        return address
-    return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[:8].hex()

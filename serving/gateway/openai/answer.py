@@ -21,7 +21,7 @@ BRACKETS = ("<", "[", "\u25c1")  # with which all of them begin
 
 @dataclass(slots=True)
 class CollectedAnswer:
-    """What an engine answered so far; a stream's grows with its chunks."""
+    """An engine's answer so far; a stream's grows with its chunks."""
 
     parts: list[str] = field(default_factory=list)
     pieces: int = 0  # that came, of any kind: text, reasoning, calls

@@ -76,7 +76,7 @@ class AnswerChoice(msgspec.Struct):
 
 
 class TokenUsage(msgspec.Struct):
-    """How many tokens an answer took."""
+    """The numbers of tokens that an answer took."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

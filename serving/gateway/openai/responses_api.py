@@ -36,7 +36,7 @@ class OutputItem(msgspec.Struct):
 
 
 class ResponseUsage(msgspec.Struct):
-    """How many tokens a response took."""
+    """The numbers of tokens that a response took."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None

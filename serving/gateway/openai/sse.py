@@ -8,7 +8,7 @@ MARK = b"\xef\xbb\xbf"  # of byte order, which a stream may begin with
 
 
 class EventSplitter:
-    """A splitter of a stream into its events, whatever its lines end with.
+    """A splitter of a stream into its events; its lines may end in any way.
 
     >>> events = EventSplitter()
     >>> events.feed(b"data: 1\\r\\n\\r"), events.feed(b"\\ndata: 2\\n\\ndata: 3"), events.end()

@@ -20,12 +20,6 @@ from tests.serving.support.scene import BODY, NEW, NEW_DIGEST, OLD, OLD_DIGEST, 
 TEXT = "Card arrival."
 
 
-@pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    async with Scene().running() as running:
-        yield running
-
-
 async def test_openais_client_works_unchanged(scene: Scene) -> None:
     async with scene.client as client:
         chat = await client.chat.completions.create(**BODY)

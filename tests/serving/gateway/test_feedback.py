@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -34,12 +33,6 @@ WRONG = [
     (b"{", None),
     (b'"text"', None),
 ]
-
-
-@pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    async with Scene().running() as running:
-        yield running
 
 
 async def asked(scene: Scene, **more: Any) -> str:

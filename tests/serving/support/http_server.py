@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from serving.gateway.access.keys import Key
 from serving.gateway.errors import ApiError, unavailable
-from serving.gateway.http.asgi import Door
+from serving.gateway.http.asgi import AsgiApplication
 from serving.gateway.http.limits import Limits
 from serving.gateway.http.listener import Listener
 from serving.gateway.http.protocol import GuardedProtocol
@@ -108,7 +108,7 @@ class Place:
     @property
     def held(self) -> int:
         """Bytes of bodies."""
-        return int(cast(Door, self.server.config.app)._budget._all)
+        return int(cast(AsgiApplication, self.server.config.app)._budget._all)
 
     @property
     def paths(self) -> list[str]:

@@ -20,7 +20,7 @@ from deploy.roles.gateway import certificate_of
 from deploy.stack import ports, processes
 from serving.gateway.access.keys import Key, KeyRing, KeysError
 from serving.gateway.admin.port import serving_admin
-from serving.gateway.capture import RecentAnswers
+from serving.gateway.recent_answers import RecentAnswers
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
@@ -94,7 +94,7 @@ def test_a_keys_file_without_a_key_or_open_to_writers_changes_nothing(tmp_path: 
         path.write_text(content)
         path.chmod(opened)
         now += 2
-        ring._look()
+        ring._reload_if_changed()
         assert ring._known == known
         with pytest.raises(KeysError):
             KeyRing([], path)

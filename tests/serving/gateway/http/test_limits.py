@@ -131,14 +131,14 @@ async def test_a_request_begun_behind_another_has_its_own_time_and_no_more(limit
 
 
 async def test_a_defect_with_one_takes_nobody_elses_limits_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    look = GuardedProtocol.look
+    enforce_times = GuardedProtocol.enforce_times
 
-    def looked(connection: GuardedProtocol, now: float) -> None:
+    def failing(connection: GuardedProtocol, now: float) -> None:
         if connection._in_head:
             raise RuntimeError("a defect")
-        look(connection, now)
+        enforce_times(connection, now)
 
-    monkeypatch.setattr(GuardedProtocol, "look", looked)
+    monkeypatch.setattr(GuardedProtocol, "enforce_times", failing)
     async with serving(idle_s=SOON_S) as place, wired(place.port) as odd, wired(place.port) as usual:
         odd.send(b"POST /")
         usual.send(asking())
@@ -244,7 +244,7 @@ async def test_connections_of_one_address_are_bounded_and_take_no_other_ones_pla
             assert (await elsewhere.answer()).status == 200
             elsewhere.hang_up()
         await until(lambda: not place.connections)
-        assert not place.server._shared.addresses
+        assert not place.server._shared.counts.by_network
         answer, wire = await said(place.port, asking())
         assert answer.status == 200
         wire.hang_up()
@@ -267,7 +267,7 @@ async def test_empty_lines_between_requests_do_not_keep_a_connection() -> None:
         wire.send(asking())
         assert (await wire.answer()).status == 200
         for _ in range(100):
-            if wire.reader.at_eof():
+            if not place.connections:
                 return
             wire.send(b"\r\n")
             await asyncio.sleep(0.02)
@@ -277,8 +277,8 @@ async def test_empty_lines_between_requests_do_not_keep_a_connection() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ["/stream", "/large"])
 async def test_a_slow_reader_is_never_cut_off(path: str) -> None:
-    """It takes much longer than `write_s` for what waits in the process alone."""
-    async with serving(write_s=3 * SOON_S) as place:
+    """It takes much longer than `write_s` for what waits in the process alone, and than `idle_s` after the end."""
+    async with serving(write_s=3 * SOON_S, idle_s=SOON_S) as place:
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         client.setblocking(False)

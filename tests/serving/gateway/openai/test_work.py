@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from monitor.describe.pii import PATTERNS
-from serving.gateway.capture import Exchange, inference_served
+from serving.gateway.capture import inference_served
 from serving.gateway.errors import ApiError
 from serving.gateway.excerpt import MARGIN, excerpts
+from serving.gateway.exchange import Exchange
 from serving.gateway.masking import Masker
 from serving.gateway.openai import bounds, request_body
 from serving.gateway.openai.request_body import Operation

@@ -1,0 +1,26 @@
+"""The last answers, kept in memory to judge labels that no digest can judge."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+
+
+class RecentAnswers:
+    """The last answers by event id, as many as fit and as many bytes. A stream's id carries no digest of its answer."""
+
+    def __init__(self, capacity: int, most_bytes: int) -> None:
+        self._capacity, self._most_bytes, self._bytes = capacity, most_bytes, 0
+        self._answers: OrderedDict[str, str] = OrderedDict()
+
+    def add(self, event_id: str, answer: str) -> None:
+        """Keep the answer, and let the oldest go where there is no room."""
+        self._answers[event_id] = answer
+        self._bytes += sys.getsizeof(answer)
+        while self._answers and (len(self._answers) > self._capacity or self._bytes > self._most_bytes):
+            _, oldest = self._answers.popitem(last=False)
+            self._bytes -= sys.getsizeof(oldest)
+
+    def get(self, event_id: str) -> str | None:
+        """Return the answer; None where it is not kept any more."""
+        return self._answers.get(event_id)
