@@ -11,7 +11,7 @@ from monitor.validation import require
 class RetrainSettings:
     """How a candidate is made, and what it must prove."""
 
-    recipe: str = "qlora"  # a recipe of retrain/recipes, or the path of a TOML file
+    recipe: str = "qlora"  # a recipe of retrain/training/recipes, or the path of a TOML file
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on; at least
     max_validation_share: float = 0.5  # and at most: as many as it takes to prove that half of the harm is mended
     regression_rows: int = 320  # rows of the healthy time that a candidate must not do worse on; at most

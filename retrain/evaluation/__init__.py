@@ -1,4 +1,4 @@
 """Candidate and champion on the same rows through the serving engine, and the gate that judges the pairs of scores.
 
-`gate` is pure; `evaluate` asks the engine.
+`comparison.compare` is the way through: `evaluate` asks the engine, within `limits`; `gate` is pure, and judges.
 """
