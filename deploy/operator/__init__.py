@@ -1,4 +1,4 @@
-"""An operator's work: versions, first adapters, alarms, labels, dead letters, topics, budget, replay.
+"""An operator's work: versions, first adapters, status, alarms, labels, dead letters, topics, budget, replay.
 
 Each module is the body of one group of commands; `deploy.commands` prints. `roles`, `backtest` and `demo` may
 use it too.
