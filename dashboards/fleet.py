@@ -15,10 +15,6 @@ def _rate(counter: str, by: str, matching: str = "") -> str:
     return f"sum by ({by}) (rate({counter}{{{matching}}}{RATE}))"
 
 
-def _rise(counter: str, by: str) -> str:
-    return newly(counter, by, "$__rate_interval")
-
-
 def _largest(gauge: str, by: str, matching: str = PICKED) -> str:
     return f"max by ({by}) ({gauge}{{{matching}}})"
 
@@ -178,7 +174,11 @@ LOG = (
     ),
     Panel(
         "Lost events",
-        (Query(_rise("homeostat_publisher_dropped_total", "topic, reason"), "{{topic}} {{reason}}"),),
+        (
+            Query(
+                newly("homeostat_publisher_dropped_total", "topic, reason", "$__rate_interval"), "{{topic}} {{reason}}"
+            ),
+        ),
         line=1.0,
         text="Anything but zero: the spool was full.",
     ),

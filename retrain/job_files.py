@@ -1,4 +1,6 @@
-"""A job's order and its outcome: two files in the job's folder, between a trainer and its job."""
+"""A job's order, its progress and its outcome: three files in the job's folder, between a trainer and its job.
+
+The trainer imports this module and not the job, which loads PyTorch."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from retrain.settings import RetrainSettings
 from streams.events import RetrainRequested
 from streams.files import put
 
+SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
 T = TypeVar("T")
 
 
@@ -27,6 +30,14 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     metric: str  # how an answer is scored, see `monitor.metrics`
     attempt: int = 1  # verdicts that were sought for the same harm, this one included
     parent: int  # the trainer's process; the job ends when that does
+
+
+class TrainingProgress(msgspec.Struct, frozen=True):
+    """The training's steps so far, and its loss."""
+
+    step: int
+    steps: int
+    loss: float
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,9 +23,9 @@ from retrain.training.objections import usable
 log = structlog.get_logger()
 
 
-def rows(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manifest, Dataset]:
-    """Return the dataset, of rows that the chat template takes; a job that is started again takes the one that it had.
-    Raises ValueError where too many of the fresh rows cannot be used."""
+def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manifest, Dataset]:
+    """Return the dataset and its manifest, of rows that the chat template takes; a job that is started again takes the
+    one that it had. Raises ValueError where too many of the fresh rows cannot be used."""
     root, note, request = spec.var / "datasets", folder / "dataset", spec.request
     if (known := _made(root, note)) is not None:
         return known

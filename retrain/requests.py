@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from streams.events import Event, RetrainReported, RetrainRequested, RouteWritten
 from streams.log.following import Following
@@ -24,6 +24,8 @@ class RetrainTopics:
         self._requests = _Gathered(kafka, REQUESTS, RetrainRequested, self._stop)
         self._results = _Gathered(kafka, RESULTS, RetrainReported, self._stop)
         self._routes = _Gathered(kafka, ROUTES, RouteWritten, self._stop)
+        gathered = (self._requests, self._results, self._routes)
+        self._following: list[Following[Any]] = [each.following for each in gathered]
 
     @property
     def requests(self) -> list[RetrainRequested]:
@@ -42,18 +44,18 @@ class RetrainTopics:
 
     def start(self) -> None:
         """Begin to follow."""
-        for each in (self._requests, self._results, self._routes):
-            each.following.start()
+        for each in self._following:
+            each.start()
 
     def ready(self) -> bool:
         """Return whether everything is read to its end."""
-        return all(each.following.live for each in (self._requests, self._results, self._routes))
+        return all(each.live for each in self._following)
 
     def close(self) -> None:
         """Stop following."""
         self._stop.set()
-        for each in (self._requests, self._results, self._routes):
-            each.following.join()
+        for each in self._following:
+            each.join()
 
 
 class _Gathered(Generic[E]):

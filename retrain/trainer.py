@@ -21,8 +21,7 @@ from monitor.metrics import metric_name
 from retrain import metrics
 from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
-from retrain.job import OUTCOME, PROGRESS, SPEC, TrainingProgress
-from retrain.job_files import JobOutcome, JobSpec, concluded, read, write
+from retrain.job_files import OUTCOME, PROGRESS, SPEC, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
 from retrain.requests import RetrainTopics
 from retrain.settings import RetrainSettings
 from streams import ledger
@@ -84,7 +83,7 @@ class Trainer:
             if route.champion != request.champion:
                 self._fail(request, f"{route.champion} serves by now, not {request.champion}")
             elif self._claim(request):
-                self._serve(request, route, stop)
+                self._retrain(request, route, stop)
             return
 
     def _claim(self, request: RetrainRequested) -> bool:
@@ -104,7 +103,7 @@ class Trainer:
         self._writer.append(RESULTS, claim, id=f"{request.id}/claim/{self._me}/{at_ms}", time_ms=at_ms)
         return claim
 
-    def _serve(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> None:
+    def _retrain(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> None:
         log.info("retraining begins", alias=request.alias, request=request.id, champion=request.champion)
         metrics.BUSY.set(1)
         try:
@@ -136,7 +135,7 @@ class Trainer:
             try:
                 self._watch(process, request, folder, stop)
             finally:
-                _end(process)
+                _stop(process)
         return concluded(folder / OUTCOME) or JobOutcome(problem=_no_outcome(process, folder))
 
     def _watch(
@@ -243,7 +242,7 @@ def _no_outcome(process: subprocess.Popen[bytes], folder: Path) -> str:
     return f"{unread}the job ended with status {process.returncode}; see {folder / 'log'}"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:

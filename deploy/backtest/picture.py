@@ -179,7 +179,7 @@ def _draw_harm(axis: Axes, report: BacktestReport, number: int, named: bool) -> 
     _names(axis, report.results if named else [None] * len(costs))
     which = "Served until a retraining was asked for"
     if len(report.harms) > 1:
-        which = f"HarmPeriod {number + 1}: {which.lower()}" if named else f"HarmPeriod {number + 1}"
+        which = f"Harm {number + 1}: {which.lower()}" if named else f"Harm {number + 1}"
     axis.set_title(which, loc="left", fontsize=11.5, fontweight="bold", color=tone("ink"))
 
 

@@ -17,6 +17,7 @@ from monitor.policy import PolicyObservation
 from streams.events import DecisionRecorded
 
 PLACES = ("ledger.jsonl", "../ledger.jsonl")  # next to the lake: where an export, or a demo, leaves it
+SECTIONS = {"judge.update": "monitor", "policy.decide": "policy"}  # the settings that a function's entries name
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,17 +58,14 @@ def recorded(decisions: Iterable[DecisionRecorded]) -> Recorded:
             continue
         seen.add(entry.id)
         outcome = with_decision(outcome, entry)
-        if entry.function in NAMES:
-            settings[NAMES[entry.function]] = entry.inputs["settings"]
+        if entry.function in SECTIONS:
+            settings[SECTIONS[entry.function]] = entry.inputs["settings"]
         if entry.function == "policy.decide" and (found := _ended(entry)):
             ended.setdefault(found.request_id, found)
         if entry.function == "judge.answer":
             answer = read(entry, entry.inputs["said"], OperatorAnswer)
             answers.append(RecordedAnswer(id=entry.id, time_ms=entry.time_ms, answer=answer))
     return Recorded(outcome=outcome, ended=list(ended.values()), answers=answers, settings=_sections(settings))
-
-
-NAMES = {"judge.update": "monitor", "policy.decide": "policy"}
 
 
 def _ended(entry: DecisionRecorded) -> EndedRetraining | None:
@@ -78,7 +76,7 @@ def _ended(entry: DecisionRecorded) -> EndedRetraining | None:
 
 
 def _sections(settings: dict[str, Any]) -> PolicySections | None:
-    if len(settings) < len(NAMES):
+    if len(settings) < len(SECTIONS):
         return None
     try:
         return msgspec.json.decode(msgspec.json.encode(settings), type=PolicySections)

@@ -29,7 +29,7 @@ def rows(report: BacktestReport) -> list[tuple[str, Callable[[Measures], str]]]:
     found: list[tuple[str, Callable[[Measures], str]]] = [("alarms", alarms)]
     if harms == 1:
         found += [
-            ("harm found after", lambda m: _found(m)),
+            ("harm found after", _found),
             ("retraining asked for after", lambda m: duration(m.costs[0].asked_after_s)),
         ]
     elif harms:

@@ -15,9 +15,9 @@ from deploy.commands.group import CONFIG, console, load, load_reached
 @CONFIG
 def train(alias: str, rows: Path, config_path: Path | None) -> None:
     """Train a first adapter for ALIAS on ROWS (JSON lines with text and label). `promote` then serves it."""
-    from deploy.operator.first_adapter import tune
+    from deploy.operator import first_adapter
 
-    adapter = tune(load(config_path), alias, rows, console())
+    adapter = first_adapter.train(load(config_path), alias, rows, console())
     click.echo(f"{adapter.version}  {adapter.path}\nServe it: homeostat promote {alias} {adapter.version}")
 
 

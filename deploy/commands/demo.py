@@ -9,6 +9,8 @@ import click
 
 from deploy.commands.group import CONFIG, console, load
 
+SHIFTS = click.Choice(["new intents", "none", "polite"])  # of the demo's own world
+
 
 @click.command(short_help="Show the closed loop on this machine.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with before.jsonl and after.jsonl.")
@@ -22,7 +24,7 @@ from deploy.commands.group import CONFIG, console, load
 )
 @click.option(
     "--shift",
-    type=click.Choice(["new intents", "none", "polite"]),
+    type=SHIFTS,
     help="How the demo's own world changes (without --data).  [default: new intents; none with --expect nothing]",
 )
 @click.option(
@@ -65,7 +67,7 @@ def demo(
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option(
     "--shift",
-    type=click.Choice(["new intents", "none", "polite"]),
+    type=SHIFTS,
     default="new intents",
     show_default=True,
     help="How the world changes.",

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from deploy.commands.group import CONFIG, console, load, load_reached
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from deploy.config.settings import Config
 
 
 @click.command(short_help="Start Kafka, vLLM, gateway, worker, controller, trainer.")
@@ -49,15 +43,18 @@ def status(config_path: Path | None) -> None:
     """Show the processes, the version that each alias serves, and its watch: open alarms, untested signals and why.
 
     Exit 1 where no broker answers: then it is not known which version serves."""
+    from deploy.operator import status
+    from deploy.operator.alarms import memories
     from deploy.show.progress import table
     from deploy.stack import lifecycle
+    from serving.rollout import operations
 
-    config = load(config_path)
-    shown = console()
-    shown.print(table(lifecycle.status(config)))
-    reached = load_reached(config_path)
-    _show_routes(reached, shown)
-    _show_watched(reached)
+    config, terminal = load(config_path), console()
+    terminal.print(table(lifecycle.status(config)))
+    kafka = load_reached(config_path).kafka
+    terminal.print(status.table(operations.routes(kafka)))
+    for line in status.lines(config.monitor, memories(kafka)):
+        click.echo(line)
 
 
 @click.command(short_help="Make an API key for NAME: shown once.")
@@ -93,26 +90,3 @@ def run(role: str, name: str, config_path: Path | None) -> None:
     from deploy.roles.run import run as start
 
     start(role, load(config_path), config_path, name)
-
-
-def _show_routes(config: Config, console: Console) -> None:
-    from rich.table import Table
-
-    from serving.rollout import operations
-
-    columns = ("alias", "champion", "canary", "previous", "shadow", "generation", "paused")
-    drawn = Table(*columns, box=None, header_style="bold")
-    for alias, route in operations.routes(config.kafka).items():
-        canary = f"{route.canary} ({route.weight:.0%})" if route.canary else ""
-        paused = "yes" if route.paused else ""
-        others = (route.previous or "", route.shadow or "")
-        drawn.add_row(alias, route.champion, canary, *others, str(route.generation), paused)
-    console.print(drawn)
-
-
-def _show_watched(config: Config) -> None:
-    from deploy.operator.alarms import memories
-    from deploy.operator.status import lines
-
-    for line in lines(config.monitor, memories(config.kafka)):
-        click.echo(line)

@@ -35,20 +35,14 @@ class ConfigError(ValueError):
         super().__init__("\n".join([f"{source}: {len(problems)} problem(s)", *(f"  - {p}" for p in problems)]))
 
 
-def load(kind: type[T], path: Path | None, environment: Mapping[str, str] = os.environ) -> T:
-    """Load `kind` from the TOML file at `path` (None: defaults only), overridden by `HOMEOSTAT__SECTION__KEY`.
-
-    Raise ConfigError with all problems found: unknown keys, wrong types, values out of range."""
-    return build(kind, given(kind, path, environment), source(path))
-
-
 def source(path: Path | None) -> str:
     """Return the source that errors name."""
     return str(path) if path else "configuration"
 
 
 def given(kind: type[Any], path: Path | None, environment: Mapping[str, str] = os.environ) -> Table:
-    """Return file and environment as one table. Raise ConfigError."""
+    """Return the TOML file at `path` (None: nothing) as a table, overridden by `HOMEOSTAT__SECTION__KEY`. Raise
+    ConfigError."""
     table = read_toml(path) if path else {}
     for keys, text in overrides(environment):
         try:
@@ -126,7 +120,8 @@ def read_toml(path: Path, advice: str = "; without --config the defaults hold") 
 
 
 def build(kind: type[T], table: Table, source: str) -> T:
-    """Return `kind` made from a table. Raise ConfigError naming every unknown key and every unusable value."""
+    """Return `kind` made from a table. Raise ConfigError with all problems: unknown keys, wrong types, values out of
+    range."""
     problems = [f"{key}: unknown key; expected one of {', '.join(known)}" for key, known in unknown(kind, table)]
     problems += [f"{key} = {value!r}: {expected}" for key, value, expected in _no_paths(kind, table)]
     wanted: Any = kind

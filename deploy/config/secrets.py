@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.config.settings import Config
+from streams.files import FOLDER, private_opener
 
 LEAST = 43  # characters: 256 bits as `token_urlsafe` writes them
 LEAST_DIFFERENT = 9  # characters: a random word has them all but surely
@@ -51,9 +52,9 @@ def check_closed(path: Path, *, to: int = EVERYBODY) -> None:
 
 def _make(path: Path) -> None:
     """Whole or not at all: another process that looks just now must not find half a secret."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
     part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(part, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with open(part, "w", opener=private_opener) as file:
         file.write(secrets.token_urlsafe(32))
         file.flush()
         os.fsync(file.fileno())

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from deploy.demo.clients import Clients, RequestOutcome
 from deploy.demo.observer import Observer
-from deploy.demo.record import ENDED, EventCounts, Expected
+from deploy.demo.record import EventCounts, Expected
 from deploy.demo.shares import RowShares
 from deploy.operator.rows import LabelledRow
 from deploy.show.times import clock
+from retrain.claims import ENDED
 from streams.clock import now_ms
 from streams.kinds import AlarmKind, RetrainStatus
 

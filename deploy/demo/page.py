@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from deploy.demo.timeline import Level, Picture, draw
 from deploy.show.times import duration, offset
 from retrain.evaluation.gate import Check
 from streams.codec import encode
-from streams.kinds import AlarmKind, DecisionKind
+from streams.kinds import DecisionKind
 
 MARKED = {
     "onset": "world changes",
@@ -74,7 +75,7 @@ def picture(run: DemoRecord, report: DemoReport) -> str:
     """Draw the timeline of this run."""
     at = marks(run)
     shown = sorted(((words, at[name]) for name, words in MARKED.items() if name in at), key=lambda mark: mark[1])
-    training = (at.get("training", at.get("requested")), at.get("trained", at.get("verdict")))
+    training = (at["requested"], at["verdict"]) if "requested" in at and "verdict" in at else None
     start = min((o.sent_ms for o in run.outcomes), default=at.get("ready", 0))
     return draw(
         Picture(
@@ -82,7 +83,7 @@ def picture(run: DemoRecord, report: DemoReport) -> str:
             windows=run.windows,
             champions=[(max(since, start), version) for since, version in champions(run)],
             marks=[mark for mark in shown if mark[1] >= start],
-            training=(training[0], training[1]) if training[0] and training[1] else None,
+            training=training,
             origin_ms=at.get("onset", start),
             origin="the world changed" if "onset" in at else "the start",
             levels=_levels(report, at, start),
@@ -96,7 +97,12 @@ def render(run: DemoRecord, report: DemoReport, svg: str, folder: Path) -> str:
 
     loader = jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "show"])
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": _percent, "duration": _duration, "signed": _signed, "bar": _bar}
+    environment.filters |= {
+        "percent": _percent,
+        "duration": partial(duration, none=DASH),
+        "signed": _signed,
+        "bar": _bar,
+    }
     return environment.get_template("report.html.jinja").render(
         report=report,
         succeeded=succeeded(report, report.expected),
@@ -127,7 +133,6 @@ def history(run: DemoRecord) -> list[HistoryLine]:
     own: dict[str, Callable[[], str]] = {
         "ready": lambda: f"The first version ({run.champion_rows} training rows) is served; clients begin to ask.",
         "onset": lambda: "The clients' world changes: from here on they send the messages of after.jsonl.",
-        "trained": lambda: "A candidate is trained.",
         "finished": lambda: "The demo ends.",
     }
     lines = [(at[name], "Demo", words()) for name, words in own.items() if name in at]
@@ -153,7 +158,10 @@ def trials(run: DemoRecord) -> list[Trial]:
 
 def links(run: DemoRecord, folder: Path) -> list[tuple[str, str]]:
     """Return words and addresses: files that exist are named relative to the page, missing ones are left out."""
-    reports = [(f"Evidence of the {_kind(alarm.kind)} alarm (Evidently)", alarm.report) for alarm in run.alarms]
+    reports = [
+        (f"Evidence of the {alarm.kind.value.replace('_', ' ')} alarm (Evidently)", alarm.report)
+        for alarm in run.alarms
+    ]
     wanted = [("Ledger", str(folder / "ledger.jsonl")), ("report.json", str(folder / "report.json"))]
     wanted += [(words, path) for words, path in reports if path] + list(run.links.items())
     return [(words, target) for words, path in wanted if (target := _target(path, folder))]
@@ -181,20 +189,12 @@ def _target(path: str, folder: Path) -> str | None:
     return os.path.relpath(path, folder) if Path(path).exists() else None
 
 
-def _kind(kind: AlarmKind) -> str:
-    return kind.value.replace("_", " ")
-
-
 def _percent(share: float | None) -> str:
     return percent(share, none=DASH)
 
 
 def _signed(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", MINUS)
-
-
-def _duration(seconds: float | None) -> str:
-    return duration(seconds, none=DASH)
 
 
 def _bar(check: Check) -> dict[str, float]:

@@ -7,13 +7,12 @@ from typing import Literal
 import msgspec
 
 from deploy.demo.clients import RequestOutcome
+from retrain.claims import JUDGED
 from streams.events import AlarmRaised, DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten, WindowClosed
-from streams.kinds import AlarmKind, RetrainStatus
+from streams.kinds import AlarmKind
 from streams.routes import effective
 
 Expected = Literal["retrain", "nothing"]
-VERDICTS = (RetrainStatus.PROMOTE, RetrainStatus.REJECT, RetrainStatus.INCONCLUSIVE)
-ENDED = (*VERDICTS, RetrainStatus.FAILED)
 
 
 class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,14 +49,13 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     memory_gb: float = 0.0
     peak_memory_gb: float = 0.0  # of everything the demo started, together
     system: str = ""
-    accelerator: str = ""
 
 
 class DemoRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the report needs; in log order where it comes from the log.
 
-    `marks` may name (milliseconds since the epoch): started, ready, onset, alarm, requested, training, trained,
-    verdict, canary, promoted, finished. What is missing is taken from the log where it can be."""
+    `marks` may name (milliseconds since the epoch): started, ready, onset, alarm, requested, verdict, canary, promoted,
+    finished. What is missing is taken from the log where it can be."""
 
     model: str
     data: str
@@ -92,7 +90,7 @@ def verdicts(run: DemoRecord) -> list[RetrainReported]:
     """List the gate's verdicts, each request's once."""
     found: dict[str, RetrainReported] = {}
     for result in run.results:
-        if result.status in VERDICTS:
+        if result.status in JUDGED:
             found.setdefault(result.request_id, result)
     return list(found.values())
 

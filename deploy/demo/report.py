@@ -6,12 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from deploy.demo.record import (
-    EventCounts,
-    Expected,
-    FeedbackCounts,
-    Machine,
-)
+from deploy.demo.record import EventCounts, Expected, FeedbackCounts, Machine
+from deploy.show.times import duration
 
 WON_BACK = 2 / 3  # of the accuracy that was lost: what counts as recovered
 LEAST_ROWS = 100  # below this the page calls an accuracy uncertain
@@ -152,10 +148,10 @@ def sentence(outcome: Verdict, accuracy: Accuracy, at: dict[str, int], problem: 
     if outcome == "nothing":
         return f"Nothing had to be done: {before} of the answers were right before the change, {drifted} after it."
     if outcome == "recovered":
-        minutes = (at["promoted"] - at["onset"]) / 60_000
+        later = duration((at["promoted"] - at["onset"]) / 1_000)
         return (
-            f"Recovered: when the world changed, right answers fell from {before} to {drifted}; {minutes:.0f} minutes "
-            f"later a retrained version was serving, and {after} of its answers are right."
+            f"Recovered: when the world changed, right answers fell from {before} to {drifted}; {later} later a "
+            f"retrained version was serving, and {after} of its answers are right."
         )
     return f"Not recovered: right answers were {before} before the change, {drifted} after it, {after} at the end."
 

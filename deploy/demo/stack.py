@@ -27,6 +27,7 @@ from deploy.operator.rows import LabelledRow
 from deploy.show.progress import shown
 from deploy.stack import lifecycle, ports, processes
 from deploy.stack.engine import answers_ok
+from deploy.stack.requirements import GIB
 from deploy.stack.settings import cache_folder
 from streams.files import private_folder
 from streams.lake import table as lake
@@ -43,7 +44,6 @@ PORTS = (
     "worker_metrics_port",
     "trainer_metrics_port",
 )
-GIB = 1024**3
 
 
 @dataclass(frozen=True, slots=True)

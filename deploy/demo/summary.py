@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from deploy.demo.clients import RequestOutcome
-from deploy.demo.record import ENDED, DemoRecord, champions, marks, verdicts
+from deploy.demo.record import DemoRecord, champions, marks, verdicts
 from deploy.demo.report import (
     Accuracy,
     DemoReport,
@@ -21,6 +21,7 @@ from deploy.demo.report import (
     shortfalls,
 )
 from deploy.show.intervals import wilson
+from retrain.claims import ENDED
 from streams.codec import rfc3339
 from streams.events import AlarmRaised, RetrainReported
 
@@ -118,12 +119,11 @@ def _versions(run: DemoRecord) -> list[Version]:
 
 
 def _seconds(run: DemoRecord, at: dict[str, int]) -> Seconds:
-    candidate = "trained" if "trained" in at else "verdict"
     return Seconds(
         setup=_between(at, "started", "ready"),
         onset_to_alarm=_between(at, "onset", "alarm"),
-        alarm_to_candidate=_between(at, "alarm", candidate),
-        candidate_to_promoted=_between(at, candidate, "promoted"),
+        alarm_to_candidate=_between(at, "alarm", "verdict"),
+        candidate_to_promoted=_between(at, "verdict", "promoted"),
         promoted_to_first_reply=_first_reply_s(run),
         total=_between(at, "started", "finished"),
     )

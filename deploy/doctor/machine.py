@@ -30,7 +30,7 @@ DEMO_MEMORY = 16 * GIB  # everything at once, training included
 DEMO_DISK = 8 * GIB  # the environment's 7 GB are there already
 PYTHON = ((3, 11), (3, 14))
 ROLES = {
-    "gateway": ("kafka-python", "httptools", "aiohttp", "msgspec", "prometheus-client"),
+    "gateway": ("kafka-python", "uvicorn", "httptools", "aiohttp", "msgspec", "prometheus-client"),
     "worker": ("faust-streaming", "aiokafka", "pyarrow", "whylogs", "evidently"),
     "trainer": ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "mlflow"),
     "dashboards": ("grafana-client", "pyyaml"),

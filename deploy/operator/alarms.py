@@ -87,7 +87,7 @@ def describe(kafka: KafkaSettings, alarm: OpenAlarm) -> str:
     """Return all of the alarm as text. One that the log no longer holds is described from the judge's memory."""
     raised = [each.event for each in read(kafka, ALARMS, AlarmRaised) if each.event.id == alarm.id]
     head = (
-        f"alarm    {alarm.id}\nalias    {alarm.alias}\nversion  {alarm.version}\nkind     {_kind(alarm)}\n"
+        f"alarm    {alarm.id}\nalias    {alarm.alias}\nversion  {alarm.version}\nkind     {kind(alarm)}\n"
         f"since    {clock(alarm.onset_ms)}\nraised   {clock(alarm.raised_ms)}\n"
     )
     if not raised:
@@ -101,9 +101,14 @@ def describe(kafka: KafkaSettings, alarm: OpenAlarm) -> str:
 def line(alarm: OpenAlarm) -> str:
     """Return the alarm as one line of a list."""
     return (
-        f"{alarm.id}  {alarm.alias}  {alarm.version}  {_kind(alarm)}  since {clock(alarm.onset_ms)}, "
+        f"{alarm.id}  {alarm.alias}  {alarm.version}  {kind(alarm)}  since {clock(alarm.onset_ms)}, "
         f"raised {clock(alarm.raised_ms)}"
     )
+
+
+def kind(alarm: OpenAlarm) -> str:
+    """Return the alarm's kind, with the flag or the group that it is about."""
+    return f"{alarm.kind} ({alarm.about})" if alarm.about else alarm.kind
 
 
 def clear(kafka: KafkaSettings, alarm: OpenAlarm, by: str, reason: str = "", wait_s: float = WAIT_S) -> bool:
@@ -152,7 +157,3 @@ def _single(known: list[OpenAlarm], id: str) -> OpenAlarm:
     if found:
         raise ValueError(f"alarm is {id!r}, expected more of its id: {len(found)} open ones begin so")
     raise LookupError(f"alarm is {id!r}, expected one that is open; `homeostat alarms list` names all")
-
-
-def _kind(alarm: OpenAlarm) -> str:
-    return f"{alarm.kind} ({alarm.about})" if alarm.about else alarm.kind

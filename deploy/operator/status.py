@@ -1,15 +1,30 @@
-"""The status of each alias's watch, in lines: its reference, open alarms, and untested signals with the reason."""
+"""The status of each alias: the route that serves it, and its watch: reference, open alarms, untested signals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from deploy.operator.alarms import OpenAlarm, open_alarms
+from rich.table import Table
+
+from deploy.operator.alarms import kind, open_alarms
 from deploy.show.times import clock
 from monitor.settings import MonitorSettings
 from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
+from streams.events import RouteWritten
 from streams.judge.memory import JudgeRecord
+
+
+def table(routes: Mapping[str, RouteWritten]) -> Table:
+    """Draw the route of each alias as a line of a table."""
+    columns = ("alias", "champion", "canary", "previous", "shadow", "generation", "paused")
+    drawn = Table(*columns, box=None, header_style="bold")
+    for alias, route in routes.items():
+        canary = f"{route.canary} ({route.weight:.0%})" if route.canary else ""
+        paused = "yes" if route.paused else ""
+        others = (route.previous or "", route.shadow or "")
+        drawn.add_row(alias, route.champion, canary, *others, str(route.generation), paused)
+    return drawn
 
 
 def lines(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Iterator[str]:
@@ -18,7 +33,9 @@ def lines(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Ite
         record = memory.judge.watches.get(memory.judge.champion)
         if record is not None:
             yield f"{alias}: {_stands(settings, record)}"
-            yield from (f"{alias}: open: {_open(alarm)}" for alarm in open_alarms(memory))
+            for alarm in open_alarms(memory):
+                since = f"{kind(alarm)} since {clock(alarm.onset_ms)}"
+                yield f"{alias}: open: {since}: homeostat alarms show {alarm.id[:8]}"
             for why in untested.lines(untested.reasons(settings, restored(record))):
                 yield f"{alias}: not tested: {why}"
 
@@ -28,8 +45,3 @@ def _stands(settings: MonitorSettings, record: VersionRecord) -> str:
         return f"{record.version} is watched"
     gathered = f"{len(record.rows)} of {settings.reference_events} events"
     return f"{record.version} is not watched yet: its reference has {gathered}"
-
-
-def _open(alarm: OpenAlarm) -> str:
-    about = f" ({alarm.about})" if alarm.about else ""
-    return f"{alarm.kind}{about} since {clock(alarm.onset_ms)}: homeostat alarms show {alarm.id[:8]}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from deploy.config.settings import Config
-from deploy.operator.first_adapter import digest_of
 from serving.replica import adapters
 from serving.rollout import operations
 from serving.rollout.changes import EngineLimits
 from streams.events import RouteWritten
-from streams.identity import adapter_path
+from streams.identity import adapter_path, version_name
 
 BY = "cli"
 
@@ -36,8 +35,14 @@ def limits(config: Config) -> EngineLimits:
 
 
 def found(config: Config, alias: str, version: str) -> tuple[str, int]:
-    """Return digest and rank of a version in the store. Raise as `promote`."""
-    digest, root = digest_of(config, alias, version), config.stack.var / "adapters"
-    folder = adapter_path(root, alias, digest)
+    """Return digest and rank of a version in the store. Raise as `promote`; a LookupError names the versions that are
+    there."""
+    root = config.stack.var / "adapters"
+    digests = [path.name for path in sorted((root / alias).glob("?*")) if path.is_dir() and len(path.name) == 64]
+    known = {version_name(alias, digest): digest for digest in digests}
+    if version not in known:
+        names = ", ".join(known) or f"none; homeostat train {alias} ROWS makes one"
+        raise LookupError(f"{version}: no such adapter in {root / alias}; known: {names}")
+    folder = adapter_path(root, alias, known[version])
     adapters.check(folder, root)
-    return digest, adapters.rank(folder)
+    return known[version], adapters.rank(folder)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
 from pathlib import Path
+from typing import IO
 
 from deploy.config.settings import Config
 from deploy.roles.process import thread_stopped_by_signals
 from deploy.stack.ports import HOST
+from streams.files import try_lock
+
+LOOK_AGAIN_S = 0.5
 
 
 def trainer(config: Config) -> None:
@@ -22,19 +24,20 @@ def trainer(config: Config) -> None:
 
     stack, stop = config.stack, thread_stopped_by_signals()
     start_http_server(stack.trainer_metrics_port, addr=HOST)
-    place = TrainerPaths(
+    paths = TrainerPaths(
         model_dir=model_folder(stack),
         var=stack.var,
         engine=next(iter(stack.engine_urls().values())),
         metrics=config.gateway.metrics,
     )
-    with _alone(stack.var / "trainer.lock"):
-        Trainer(config.kafka, config.retrain, place, f"trainer/{socket.gethostname()}").run(stop)
+    if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:
+        with lock:
+            Trainer(config.kafka, config.retrain, paths, f"trainer/{socket.gethostname()}").run(stop)
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def lock_when_free(path: Path, stop: threading.Event) -> IO[bytes] | None:
+    """Wait until no other process holds the lock; return it, or None where `stop` came first."""
+    while (lock := try_lock(path)) is None:
+        if stop.wait(LOOK_AGAIN_S):
+            return None
+    return lock

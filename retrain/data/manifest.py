@@ -179,7 +179,7 @@ def _schema() -> object:
 
 
 def _flat(row: Example) -> dict[str, object]:
-    plain = {**msgspec.structs.asdict(row)}
+    plain = msgspec.structs.asdict(row)
     return plain | {name: msgspec.json.encode(plain[name]).decode() for name in ("messages", "tags")}
 
 

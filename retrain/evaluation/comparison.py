@@ -17,7 +17,7 @@ from monitor.metrics import METRICS, Metric
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
 from retrain.data.shares import MOST_ROWS
-from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded, scores
+from retrain.evaluation.evaluate import answers, context, loaded, scores
 from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, Scores, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
 from retrain.settings import RetrainSettings
@@ -137,7 +137,8 @@ class EngineSource:
         whole = [each for each in zip(taken, mine, theirs, strict=True) if not each[1].refusal and not each[2].refusal]
         left_out = Counter({TOO_LONG: len(rows) - len(taken), REFUSED: len(taken) - len(whole)})
         if len(whole) < len(taken):
-            log.warning("the engine refused questions", rows=len(taken) - len(whole), why=_refusal([*mine, *theirs]))
+            why = next(each.refusal for each in (*mine, *theirs) if each.refusal)
+            log.warning("the engine refused questions", rows=len(taken) - len(whole), why=why)
         kept = [row for row, _, _ in whole]
         mine, theirs = [each for _, each, _ in whole], [each for _, _, each in whole]
         points = [scores([each.text for each in side], kept, self.metric) for side in (mine, theirs)]
@@ -147,10 +148,6 @@ class EngineSource:
             cut=(sum(each.cut for each in mine), sum(each.cut for each in theirs)),
             left_out=+left_out,
         )
-
-
-def _refusal(given: Sequence[EngineAnswer]) -> str:
-    return next(each.refusal for each in given if each.refusal)
 
 
 async def asked(gate: GateInput, part: str, rows: Sequence[Example], source: AnswerSource, step_rows: int) -> GateInput:

@@ -41,11 +41,6 @@ def lessons(
     return Lessons([each for each in found if isinstance(each, Encoded)], dict(left_out))
 
 
-def encode(tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int) -> list[Encoded]:
-    """Return the rows in tokens as `lessons` does, however many are left out, as long as one is left."""
-    return lessons(tokenizer, rows, max_length, max_left_out=1.0).rows
-
-
 def _lesson(tokenizer: Any, messages: Messages, answer: str, max_length: int) -> Encoded | str:
     """Return the row in tokens, or the reason why it is left out."""
     if why := objection(tokenizer, messages, answer):

@@ -102,5 +102,5 @@ def _require_layers(given: str, fitting: set[str], heads: set[str]) -> None:
     if fitting & heads:
         raise ValueError(
             f'lora.target_modules has "{given}": the model\'s head and embeddings share their weights, or are kept '
-            "whole beside the adapter, and engines load no such part; expected linear layers between them"
+            "whole next to the adapter, and engines load no such part; expected linear layers between them"
         )

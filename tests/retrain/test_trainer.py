@@ -103,6 +103,13 @@ def won() -> JobOutcome:
     return JobOutcome(candidate="support-ffffffffffff", digest="f" * 64, trained_rows=9, gate=GATE, verdict=judge(GATE))
 
 
+def test_a_trainer_loads_no_pytorch() -> None:
+    """Training is a process of its own: between retrainings a trainer holds no gigabyte of libraries."""
+    code = "import sys, retrain.trainer; print(sorted({'torch', 'transformers', 'mlflow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_verdict_is_in_the_ledger_before_it_is_reported(scene: Scene) -> None:
     scene.outcome(won())
     scene.turn()

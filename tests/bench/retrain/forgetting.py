@@ -19,10 +19,9 @@ import torch
 from retrain.data import manifest
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
-from retrain.job import SPEC
-from retrain.job_files import JobSpec, read
+from retrain.job_files import SPEC, JobSpec, read
 from retrain.training import recipe
-from retrain.training.encoding import encode
+from retrain.training.encoding import lessons
 from retrain.training.loss import answer_logits
 from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
@@ -78,7 +77,7 @@ def first(stack: Path) -> Retraining:
 
 
 def trained(again: Retraining, rate: float, seed: int, out: Path) -> list[Figure]:
-    """A candidate of that rate and seed, beside the champion."""
+    """A candidate of that rate and seed: its right answers."""
     training = dataclasses.replace(again.knobs.training, warm_learning_rate=rate, seed=seed)
     done = train(
         [row.lesson() for row in again.dataset.lessons(again.spec.settings.fresh_passes)],
@@ -103,7 +102,8 @@ def compared(name: str, again: Retraining, adapter: Path) -> list[Figure]:
 def right(again: Retraining, adapter: Path, rows: Sequence[Example]) -> float:
     """The share of rows whose answer's tokens are each the likeliest, given those before."""
     tokenizer, device = load_tokenizer(again.spec.model_dir), torch.device("cpu")
-    encoded = encode(tokenizer, [row.lesson() for row in rows], again.knobs.training.max_length)
+    most, taught = again.knobs.training.max_length, [row.lesson() for row in rows]
+    encoded = lessons(tokenizer, taught, most, max_left_out=1.0).rows
     model, found = build(again.spec.model_dir, again.knobs, device, adapter).eval(), 0
     for start in range(0, len(encoded), AT_ONCE):
         part = encoded[start : start + AT_ONCE]

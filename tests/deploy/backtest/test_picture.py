@@ -22,7 +22,7 @@ QUICK = PolicyOutcome(alarms=[alarm("quality", 101_000, 110_000)], retrainings=[
 def report(
     harms: list[HarmPeriod], *outcomes: PolicyOutcome, facts: Facts = FACTS, labels: int = 150
 ) -> BacktestReport:
-    told = [
+    results = [
         PolicyResult(name=f"policy {i}", outcome=each, measures=measure(each, facts, harms, None))
         for i, each in enumerate(outcomes)
     ]
@@ -37,7 +37,7 @@ def report(
         champions=facts.champions,
         harms=harms,
         retraining_minutes=None,
-        results=told,
+        results=results,
         fidelity=None,
         notes=[],
     )
@@ -78,6 +78,13 @@ def test_any_comparison_is_drawn_and_always_the_same(drawn: BacktestReport) -> N
     facts = FACTS if drawn.labels else Facts({}, {}, {})
     assert draw(drawn, facts).startswith("<svg")
     assert draw(drawn, facts) == draw(drawn, facts)
+
+
+def test_each_of_several_harms_has_its_number() -> None:
+    later = msgspec.structs.replace(HARM, onset_ms=250_000, end_ms=280_000)
+    drawn = draw(report([HARM, later], QUICK), FACTS)
+    assert "<!-- Harm 1: served until a retraining was asked for -->" in drawn
+    assert "<!-- Harm 2 -->" in drawn
 
 
 def test_a_history_of_one_moment_has_a_scale_too() -> None:

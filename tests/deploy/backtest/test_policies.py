@@ -39,7 +39,7 @@ def test_all_that_is_wrong_in_all_files_is_told_at_once(tmp_path: Path) -> None:
     two = file(tmp_path, "[policy]\nlabel_growth = 'much'\n", "two.toml")
     with pytest.raises(ConfigError) as caught:
         policies(NOW, [one, tmp_path / "none.toml", file(tmp_path, "= 3", "bad.toml"), two])
-    told = str(caught.value)
+    message = str(caught.value)
     for words in (
         f"{one}: monitor.mood: unknown key; expected one of alarm_clear_events, arl_events",
         f"{one}: gateway: unknown key; expected one of monitor, policy",
@@ -48,8 +48,8 @@ def test_all_that_is_wrong_in_all_files_is_told_at_once(tmp_path: Path) -> None:
         "bad.toml: is not TOML",
         f"{two}: policy.label_growth = 'much'",
     ):
-        assert words in told
-    assert "--config" not in told
+        assert words in message
+    assert "--config" not in message
 
 
 def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:

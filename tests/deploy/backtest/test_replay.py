@@ -106,13 +106,13 @@ def test_a_retraining_that_nobody_knows_of_is_under_way_until_the_champion_chang
 
 def test_one_that_the_ledger_knows_ends_as_it_did(tmp_path: Path) -> None:
     lived = kept("harm")
-    told = recorded.recorded(live(lived, batch_ms=200, rejected_after_ms=2_000))
-    assert [each.status for each in told.ended][:1] == ["reject"]
-    assert len(told.outcome.retrainings) > 1
-    now = replayed(store(tmp_path, lived), ended=tuple(told.ended))
-    assert [each.request_id for each in now.retrainings] == [each.request_id for each in told.outcome.retrainings]
+    before = recorded.recorded(live(lived, batch_ms=200, rejected_after_ms=2_000))
+    assert [each.status for each in before.ended][:1] == ["reject"]
+    assert len(before.outcome.retrainings) > 1
+    now = replayed(store(tmp_path, lived), ended=tuple(before.ended))
+    assert [each.request_id for each in now.retrainings] == [each.request_id for each in before.outcome.retrainings]
     assert [each.reason.partition(":")[0] for each in now.labels_wanted if "ended" in each.reason] == [
-        f"retraining {attempt} ended reject" for attempt in range(1, len(told.ended) + 1)
+        f"retraining {attempt} ended reject" for attempt in range(1, len(before.ended) + 1)
     ]
 
 

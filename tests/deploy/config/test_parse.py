@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from deploy.config.parse import ConfigError, load
+from deploy.config.parse import ConfigError, build, given, source
 from deploy.config.settings import Config
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,10 @@ class Inner:
 class Outer:
     inner: Inner = field(default_factory=Inner)
     name: str = "x"
+
+
+def load(kind: type[T], path: Path | None, environment: Mapping[str, str]) -> T:
+    return build(kind, given(kind, path, environment), source(path))
 
 
 def written(folder: Path, text: str) -> Path:

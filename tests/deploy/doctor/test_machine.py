@@ -84,6 +84,13 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     assert not found["packages: engine"].ok
 
 
+def test_a_gateway_without_its_http_server_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "version", lambda name: None if name == "uvicorn" else "1")
+    found = {finding.name: finding for finding in doctor.packages()}
+    assert found["packages: gateway"].detail == "missing: uvicorn"
+    assert "homeostat[serving]" in found["packages: gateway"].remedy
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")

@@ -256,7 +256,6 @@ def recovered() -> DemoRecord:
             "started": START,
             "ready": ready,
             "onset": onset,
-            "trained": trained,
             "promoted": promoted,
             "finished": finished,
         },

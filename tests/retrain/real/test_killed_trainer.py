@@ -16,8 +16,7 @@ import pytest
 
 from retrain.adapters import Adapter
 from retrain.first_adapter import first_adapter
-from retrain.job import PROGRESS, TrainingProgress
-from retrain.job_files import JobOutcome, read
+from retrain.job_files import PROGRESS, JobOutcome, TrainingProgress, read
 from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
 from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RouteWritten

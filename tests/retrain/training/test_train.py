@@ -18,7 +18,7 @@ from retrain.first_adapter import first_adapter
 from retrain.settings import RetrainSettings
 from retrain.training import recipe
 from retrain.training.checkpoint import Checkpoint, trainable
-from retrain.training.encoding import encode
+from retrain.training.encoding import lessons
 from retrain.training.loss import answer_loss
 from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
@@ -244,7 +244,7 @@ def test_adapters_calculate_in_the_models_own_type(model_dir: Path, tmp_path: Pa
         module.register_forward_hook(lambda _module, _given, output: found.add(output.dtype))
     kept: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda each: kept.append(each) or each, lambda each: each):  # type: ignore[func-returns-value]
-        loss = answer_loss(model, encode(tokenizer, ROWS, 64), tokenizer.pad_token_id, torch.device("cpu"))
+        loss = answer_loss(model, lessons(tokenizer, ROWS, 64).rows, tokenizer.pad_token_id, torch.device("cpu"))
     assert (len(adapters), found) == (28, {torch.bfloat16})
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(weight.grad is not None and weight.dtype == torch.float32 for weight in trainable(model).values())

@@ -1,0 +1,29 @@
+"""The trainer's door: one trainer of a folder works, another waits and can be stopped meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from deploy.roles import trainer
+from streams.files import locked
+
+
+def test_a_trainer_that_waits_for_another_stops_when_asked_to(tmp_path: Path) -> None:
+    stop = threading.Event()
+    with locked(tmp_path / "trainer.lock"):
+        threading.Timer(0.1, stop.set).start()
+        assert trainer.lock_when_free(tmp_path / "trainer.lock", stop) is None
+    assert stop.is_set()
+
+
+def test_a_trainer_that_waits_begins_once_the_other_has_ended(tmp_path: Path) -> None:
+    found, stop, path = list[object](), threading.Event(), tmp_path / "trainer.lock"
+    with locked(path):
+        waiting = threading.Thread(target=lambda: found.append(trainer.lock_when_free(path, stop)))
+        waiting.start()
+        waiting.join(0.05)
+        assert found == []
+    waiting.join(10)
+    assert len(found) == 1
+    assert found[0] is not None
