@@ -1,4 +1,4 @@
 """Decode, drop duplicates, describe, store, score: what a worker does with each batch of replies and labels.
 
-The way in is `agent.Ingest`. Never imports `judge`, and `judge` never imports it: they meet in topics only.
+The way in is `agent.IngestAgent`. Never imports `judge`, and `judge` never imports it: they meet in topics only.
 """
