@@ -92,6 +92,8 @@ def _into_reference(
     """Settle labels of the reference: the first one counts, for a bounded time. Give the others back."""
     past, reference = version.past, version.reference
     prints = reference.prints if reference else version.gathering.prints
+    if {label.event_print for label in labels}.isdisjoint(prints):
+        return version, list(labels)
     positions = {one: i for i, one in enumerate(prints)}
     until_ms = math.inf if reference is None else version.frozen_ms + settings.late_labels_s * 1_000
     settled, turns = list(past.labels), list(past.turns or [0] * len(past.labels))
