@@ -24,6 +24,8 @@ SEVERITIES: dict[Kind, Severity] = {
     "safety": "critical",
 }
 
+ASKS_LABELS: tuple[Kind, ...] = ("drift", "estimated_quality")  # labels would confirm or refute them
+
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):
     """A test has fired. The same version, kind and last event, about the same, is the same alarm."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monitor.findings import ASKS_LABELS
 from monitor.judge import AliasState, fresh_labels
 from monitor.policy import PolicyState
 from monitor.settings import MonitorSettings
@@ -30,5 +31,5 @@ def _for_case(state: AliasState, policy: PolicyState) -> int:
 
 def _for_alarms(record: VersionRecord) -> int:
     """Return how many replies an open alarm asks labels of that have none."""
-    asking = any(raised.kind in ("drift", "estimated_quality") for raised in record.raised.values())
+    asking = any(raised.kind in ASKS_LABELS for raised in record.raised.values())
     return len({*record.asked} - {*record.labelled}) if asking else 0

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from monitor.findings import Kind, clock
+from monitor.findings import ASKS_LABELS, Kind, clock
 from monitor.settings import PolicySettings
 
 EDITION = 1  # of `decide`: raise it with whatever makes it decide otherwise on the same inputs
@@ -227,7 +227,7 @@ def _mentioned(settings: PolicySettings, alarm: NewAlarm) -> list[Decision]:
     note = Annotate(
         alarm_id=alarm.alarm_id, version=alarm.version, reason=f"{alarm.kind}: noted, no retraining for this"
     )
-    if alarm.kind not in ("drift", "estimated_quality"):
+    if alarm.kind not in ASKS_LABELS:
         return [note]
     reason = f"{alarm.kind}: labels would tell whether it does harm"
     wanted = settings.min_fresh_labels

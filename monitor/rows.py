@@ -25,7 +25,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: list[float] = []
     descriptors: list[list[float]] = []  # rows x descriptors, finite
     correct: list[bool | None] = []
-    fingerprints: list[int] = []  # of the prompts (`descriptors.fingerprints`)
+    fingerprints: list[int] = []  # of the prompts (`monitor.describe.fingerprint.text_prints`)
     sums: list[bytes] = []  # of the prompts' words (`fingerprint.sum_sketches`): how many words differ between two
     finish_reasons: list[str] = []
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty

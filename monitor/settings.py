@@ -117,7 +117,7 @@ class MonitorSettings:
     grace_s: int = 10  # a window waits so long for late events
     idle_s: int = 30  # a partition silent for so long no longer holds windows open
     versions_kept: int = 3  # of an alias, whose evidence is remembered
-    policy_patterns: dict[str, str] = field(default_factory=dict)  # name -> what no answer should say (`forbidden`)
+    policy_patterns: dict[str, str] = field(default_factory=dict)  # name -> expression that no answer should match
     slo: Slo = field(default_factory=Slo)
     fairness: Fairness = field(default_factory=Fairness)
     safety: Safety = field(default_factory=Safety)

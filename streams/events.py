@@ -130,7 +130,7 @@ class WindowClosed(Event, frozen=True, kw_only=True):
     estimated_high: float | None = None
     latency_p50_ms: float
     latency_p95_ms: float
-    evidence: dict[str, float]  # detector name -> log10 of its statistic over its threshold (>= 0 has fired)
+    evidence: dict[str, float]  # kind of alarm -> log10 of its statistic over its threshold (>= 0 has fired)
     gaps: list[Gap] = []  # of groups against the rest, since the version is watched
     profile: str | None = None  # path of the merged whylogs profile
 

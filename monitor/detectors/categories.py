@@ -70,8 +70,8 @@ class Categories:
         """Take categories in order; None, or an empty one: not known. Of events that depend on each other, so many in a
         row are one step, with one moment: the bets are on each category's share among them, whose mean is that of an
         event."""
-        state, turns = mixture.advance(self.arl, self.weights, state, self.gains(values, length), moments)
-        found = mixture.first(turns)
+        state, transitions = mixture.advance(self.arl, self.weights, state, self.gains(values, length), moments)
+        found = mixture.first(transitions)
         return state, self.change(found) if found else None
 
     def gains(self, values: Sequence[str | None], length: int = 1) -> Floats:

@@ -55,8 +55,8 @@ class LocationSpread:
 
     def update(self, state: State, values: Floats, moments: Sequence[Moment]) -> tuple[State, Change | None]:
         """Take normal scores, steps x descriptors."""
-        state, turns = mixture.advance(self.arl, self.weights, state, self.gains(values), moments)
-        found = mixture.first(turns)
+        state, transitions = mixture.advance(self.arl, self.weights, state, self.gains(values), moments)
+        found = mixture.first(transitions)
         return state, self.change(found) if found else None
 
     def gains(self, values: Floats) -> Floats:

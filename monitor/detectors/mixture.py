@@ -82,16 +82,16 @@ def advance(
     logs = np.where(made, gains, 0.0)
     factors = np.exp(logs)
     whole = bool(made.all())
-    turns: list[Reached | Over] = []
+    transitions: list[Reached | Over] = []
     for k in range(len(logs)):
-        turn = betting.take(k, logs[k], factors[k], None if whole else made[k], clear_after)
-        turns += [turn] if turn else []
-    return betting.state(len(gains)), turns
+        transition = betting.take(k, logs[k], factors[k], None if whole else made[k], clear_after)
+        transitions += [transition] if transition else []
+    return betting.state(len(gains)), transitions
 
 
-def first(turns: Sequence[Reached | Over]) -> Reached | None:
+def first(transitions: Sequence[Reached | Over]) -> Reached | None:
     """Return the first time that the threshold was reached."""
-    return next((each for each in turns if isinstance(each, Reached)), None)
+    return next((each for each in transitions if isinstance(each, Reached)), None)
 
 
 class _Betting:

@@ -83,8 +83,8 @@ class Risk:
     ) -> tuple[State, ProvenHarm | None]:
         """Take losses in [0, 1] in order; NaN: not judged. `weights`: of how many observations each is the mean, 1
         where it is not given; that is counted, and changes no statistic."""
-        state, turns = self.follow(state, values, moments, weights=weights)
-        return state, next((each for each in turns if isinstance(each, ProvenHarm)), None)
+        state, transitions = self.follow(state, values, moments, weights=weights)
+        return state, next((each for each in transitions if isinstance(each, ProvenHarm)), None)
 
     def follow(
         self,
@@ -97,8 +97,8 @@ class Risk:
         """Take losses in the same way. Return each harm and each end of one: after `clear_after` quiet losses; 0:
         never."""
         walking = self.walking(state, weights)
-        turns = list(self.walk(walking, values, moments, clear_after))
-        return walking.state(moments), turns
+        transitions = list(self.walk(walking, values, moments, clear_after))
+        return walking.state(moments), transitions
 
     def walking(self, state: State, weights: Sequence[int] = ()) -> Walking:
         """Return the state as something that `walk` moves on."""

@@ -100,8 +100,8 @@ class Texts:
         """Take fingerprints in order; None: no text. Of texts that depend on each other, so many in a row are one step,
         with one moment: a bet is on what the witness says of them on average."""
         witness, gains = self.look(state.witness, values, length)
-        bets, turns = mixture.advance(self.arl, self.weights, state.bets, gains, moments)
-        found = mixture.first(turns)
+        bets, transitions = mixture.advance(self.arl, self.weights, state.bets, gains, moments)
+        found = mixture.first(transitions)
         return State(bets, witness), self.change(found) if found else None
 
     def look(self, witness: Witness, values: Sequence[int | None], length: int = 1) -> tuple[Witness, Floats]:

@@ -13,7 +13,7 @@ chapter 5). The long window says it matters, the short one says it still goes on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -24,7 +24,7 @@ from monitor.explain.alarm import alarm
 from monitor.findings import Alarm, Json, Kind
 from monitor.rows import ScoreRows
 from monitor.settings import BurnWindow, MonitorSettings, Slo
-from monitor.signals.interface import About, Rows, ServedRequests, Turn
+from monitor.signals.interface import About, MissingTest, Rows, ServedRequests, Transition
 
 BUCKET_S = 10
 FALLEN = 0.5  # re-armed when the burn in every short window is below this share of its rate
@@ -65,15 +65,15 @@ def start(settings: MonitorSettings, about: About) -> State:
     return State()
 
 
-def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
     """Take requests: all of them for the budget of errors, those answered for the budget of slow replies."""
     if not isinstance(rows, ServedRequests):
         return state, []
     moments, bad = _judged(settings.slo, about.kind, rows.rows)
-    state, turns = follow(budget(settings.slo, about.kind), state, bad, [time_ms for _, time_ms in moments])
+    state, transitions = follow(budget(settings.slo, about.kind), state, bad, [time_ms for _, time_ms in moments])
     return state, [
-        EndedAlarm("", moments[turn.step]) if isinstance(turn, Over) else _alarm(about, turn, moments[turn.step])
-        for turn in turns
+        EndedAlarm("", moments[each.step]) if isinstance(each, Over) else _alarm(about, each, moments[each.step])
+        for each in transitions
     ]
 
 
@@ -85,6 +85,11 @@ def evidence(settings: MonitorSettings, about: About, state: State) -> float:
 def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
     """Return the state in which there was no request."""
     return State()
+
+
+def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
+    """Return nothing: a budget needs no reference."""
+    return {}
 
 
 def budget(slo: Slo, kind: Kind) -> Budget:
@@ -109,7 +114,7 @@ def follow(
     """Take requests in order. Return each bad one that completes the evidence, once until the burn has fallen, and each
     one that finds it fallen: the windows forget by themselves, so nothing need be quiet for longer than they."""
     buckets, latest, firing = dict(state.buckets), state.latest, state.firing
-    turns: list[Burn | Over] = []
+    transitions: list[Burn | Over] = []
     for k, (failed, time_ms) in enumerate(zip(bad, times_ms, strict=True)):
         bucket = time_ms // (BUCKET_S * 1_000)
         newer, latest = bucket > latest, max(bucket, latest)
@@ -119,12 +124,12 @@ def follow(
         buckets[bucket] = (total + 1, lost + failed)
         if newer and firing and _fallen(budget, buckets, latest):
             firing = False
-            turns.append(Over(k))
+            transitions.append(Over(k))
         if failed and not firing:
             burn = _burn(budget, buckets, latest, k)
             firing = burn is not None
-            turns += [burn] if burn else []
-    return State(buckets, latest, firing), turns
+            transitions += [burn] if burn else []
+    return State(buckets, latest, firing), transitions
 
 
 def burning(budget: Budget, state: State) -> float:

@@ -118,8 +118,8 @@ def follow(
         if tagged:
             before = compared.get(key, Compared())
             values = [losses[k] for k in tagged]
-            compared[key], turns = _compare(settings, before, (key, measure), seen, tagged, values, clear_pairs)
-            found += turns
+            compared[key], transitions = _compare(settings, before, (key, measure), seen, tagged, values, clear_pairs)
+            found += transitions
     ordered = [each for _, each in sorted(found, key=lambda one: one[0])]
     return State({**state.measures, measure: compared}), ordered
 
@@ -161,10 +161,10 @@ def _compare(
             groups.get(value, ComparedGroup()),
             [(seen.ids[chosen[k]], seen.times_ms[chosen[k]]) for k, _ in fresh],
         )
-        groups[value], turns = _tested(settings, old, [difference for _, difference in fresh], ends, clear_pairs)
-        for turn in turns:
-            place = chosen[fresh[turn.step][0]]
-            found.append((place, _turned(settings, (*name, value), turn, ends[turn.step])))
+        groups[value], transitions = _tested(settings, old, [difference for _, difference in fresh], ends, clear_pairs)
+        for transition in transitions:
+            place = chosen[fresh[transition.step][0]]
+            found.append((place, _transition(settings, (*name, value), transition, ends[transition.step])))
     return Compared(known, pairing, groups), found
 
 
@@ -176,17 +176,19 @@ def _tested(
     silent = max(settings.least - times.total(), 0)
     times.update(f"{difference:.1f}" for difference in differences)
     values = [(difference + 1.0) / 2.0 for difference in differences[silent:]]
-    after, turns = _detector(settings).follow(group.risk, values, ends[silent:], clear_pairs)
+    after, transitions = _detector(settings).follow(group.risk, values, ends[silent:], clear_pairs)
     tested = msgspec.structs.replace(group, times=dict(times), risk=after, raised=after.episode.open)
-    return tested, [replace(turn, step=turn.step + silent) for turn in turns]
+    return tested, [replace(each, step=each.step + silent) for each in transitions]
 
 
-def _turned(
-    settings: Fairness, name: tuple[str, Measure, str], turn: ProvenHarm | Over, last: Moment
+def _transition(
+    settings: Fairness, name: tuple[str, Measure, str], transition: ProvenHarm | Over, last: Moment
 ) -> GroupHarm | EndedAlarm:
     key, measure, value = name
     return (
-        EndedAlarm(about(measure, key, value), last) if isinstance(turn, Over) else _unfair(settings, name, turn, last)
+        EndedAlarm(about(measure, key, value), last)
+        if isinstance(transition, Over)
+        else _unfair(settings, name, transition, last)
     )
 
 

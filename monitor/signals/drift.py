@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from monitor.reference.frozen import Reference
 from monitor.settings import MonitorSettings
 from monitor.signals.drift_detector import DESCRIPTORS, TEXTS, Drift, DriftChange, detectors
 from monitor.signals.drift_detector import State as State
-from monitor.signals.interface import About, Replies, Rows, Turn
+from monitor.signals.interface import About, MissingTest, Replies, Rows, Transition
 
 MOST_MOVED = 3
 
@@ -42,20 +42,20 @@ def start(settings: MonitorSettings, about: About) -> State:
     return detectors(about.reference, settings.arl_events).start() if about.reference else State()
 
 
-def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
     """Take replies: their scores, fingerprints and traits are compared with the reference's."""
     if not isinstance(rows, Replies) or about.reference is None:
         return state, []
     ours, moments = detectors(about.reference, settings.arl_events), rows.moments
     traits = [event.traits for event in rows.events]
-    state, turns = ours.follow(state, rows.scores, rows.prints, traits, moments, settings.alarm_clear_events)
-    found: list[Turn] = []
-    for turn in turns:
-        if isinstance(turn, Over):
-            found.append(EndedAlarm("", moments[turn.step]))
+    state, transitions = ours.follow(state, rows.scores, rows.prints, traits, moments, settings.alarm_clear_events)
+    found: list[Transition] = []
+    for transition in transitions:
+        if isinstance(transition, Over):
+            found.append(EndedAlarm("", moments[transition.step]))
         else:
-            events = examples.kept(about.events, rows.events[: turn.end + 1])
-            found.append(_alarm(about, about.reference, ours, turn, events))
+            events = examples.kept(about.events, rows.events[: transition.end + 1])
+            found.append(_alarm(about, about.reference, ours, transition, events))
     return state, found
 
 
@@ -67,6 +67,11 @@ def evidence(settings: MonitorSettings, about: About, state: State) -> float:
 def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
     """Return the state with the detector started over."""
     return start(settings, about) if about.reference else state
+
+
+def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
+    """Return nothing: descriptors are tested against any reference."""
+    return {}
 
 
 def _alarm(about: About, reference: Reference, ours: Drift, found: DriftChange, events: Sequence[RecentEvent]) -> Alarm:

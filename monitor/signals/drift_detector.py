@@ -77,8 +77,8 @@ class Drift:
         self, state: State, scores: Floats, prints: Sequence[int], traits: Sequence[Traits], moments: Sequence[Moment]
     ) -> tuple[State, DriftChange | None]:
         """Take events in order: their normal scores, fingerprints, traits, ids and times. Return the first change."""
-        state, turns = self.follow(state, scores, prints, traits, moments)
-        return state, next((turn for turn in turns if isinstance(turn, DriftChange)), None)
+        state, transitions = self.follow(state, scores, prints, traits, moments)
+        return state, next((each for each in transitions if isinstance(each, DriftChange)), None)
 
     def follow(
         self,
@@ -96,9 +96,9 @@ class Drift:
         whole = len(full) * self.ready.block
         witness, gains = self._gains(state.witness, full, events[:whole])
         after = steps(clear_events, self.ready.block) if clear_events else 0
-        bets, turns = mixture.advance(self.arl, self.weights, state.bets, gains, firsts, after)
+        bets, transitions = mixture.advance(self.arl, self.weights, state.bets, gains, firsts, after)
         state = State(bets, witness, block, events[whole:])
-        return state, [self._turn(turn, ends[turn.step]) for turn in turns]
+        return state, [self._transition(each, ends[each.step]) for each in transitions]
 
     def evidence(self, state: State) -> float:
         """Return the statistic over the threshold."""
@@ -117,8 +117,8 @@ class Drift:
                 gains.append(more)
         return witness, np.concatenate(gains, axis=1)
 
-    def _turn(self, turn: Reached | Over, end: int) -> DriftChange | Over:
-        return Over(end) if isinstance(turn, Over) else self._found(turn, end)
+    def _transition(self, transition: Reached | Over, end: int) -> DriftChange | Over:
+        return Over(end) if isinstance(transition, Over) else self._found(transition, end)
 
     def _found(self, found: Reached, end: int) -> DriftChange:
         low = 0

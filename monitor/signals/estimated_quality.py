@@ -20,7 +20,7 @@ the blocks in which events are judged: neighbours that depend on each other are 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -39,10 +39,19 @@ from monitor.findings import Alarm, Json, LabelsWanted, clock
 from monitor.reference.derived import derived
 from monitor.reference.frozen import Reference, scorer
 from monitor.settings import MonitorSettings
-from monitor.signals import calibration
+from monitor.signals import calibration, quality
 from monitor.signals.calibration import Calibration, Trust
-from monitor.signals.interface import RIGHT, UNLABELLED, About, GivenLabel, Replies, Rows, Turn
-from monitor.signals.quality import harm_evidence, right_share
+from monitor.signals.interface import (
+    RIGHT,
+    UNLABELLED,
+    About,
+    GivenLabel,
+    LabelStep,
+    MissingTest,
+    Replies,
+    Rows,
+    Transition,
+)
 
 REFUTED = "labels refute the accuracy estimated from confidence: it is withdrawn, only labels can tell now"
 
@@ -61,10 +70,14 @@ def start(settings: MonitorSettings, about: About) -> State:
     return State()
 
 
-def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
     """Take replies, whose estimated losses are tested; and labels, which bear the estimate out or refute it."""
-    if isinstance(rows, GivenLabel):
-        return _checked(settings, about, state, rows)
+    if isinstance(rows, LabelStep):
+        found: list[Transition] = []
+        for label in rows.labels:
+            state, transitions = _checked(settings, about, state, label)
+            found += transitions
+        return state, found
     if isinstance(rows, Replies) and about.reference is not None:
         return _tested(settings, about, about.reference, state, rows.events)
     return state, []
@@ -78,6 +91,13 @@ def evidence(settings: MonitorSettings, about: About, state: State) -> float:
 def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
     """Return the state with the test started over; the trust stays as it is."""
     return State(risk.restarted(state.test), trust=state.trust)
+
+
+def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
+    """Return why there is no limit, as for `quality`, or that labels refuted the estimate."""
+    if about.baseline.limit is not None and state.trust.lost:
+        return {"": MissingTest("labels refuted what confidence promises", for_good=False)}
+    return quality.untested(settings, about, quality.State())
 
 
 def chances(about: About, state: State, descriptors: Sequence[Sequence[float]]) -> list[float]:
@@ -107,7 +127,7 @@ def _fitted(reference: Reference, labels: tuple[int, ...]) -> Calibration | None
 
 def _tested(
     settings: MonitorSettings, about: About, reference: Reference, state: State, events: Sequence[RecentEvent]
-) -> tuple[State, list[Turn]]:
+) -> tuple[State, list[Transition]]:
     """Test estimated losses; without a limit an open alarm has nothing left to test it by."""
     moments = [(event.id, event.time_ms) for event in events]
     if about.baseline.limit is None:
@@ -119,18 +139,22 @@ def _tested(
     block, means, firsts, ends = fill(state.block, length, losses.reshape(len(events), 1), moments)
     detector = _tester(settings, reference, about.baseline.limit)
     after = steps(settings.alarm_clear_events, length)
-    test, turns = detector.follow(state.test, means[:, 0].tolist(), firsts, after)
-    state, found = State(test, block, state.trust), list[Turn]()
-    for turn in turns:
-        end = ends[turn.step]
+    test, transitions = detector.follow(state.test, means[:, 0].tolist(), firsts, after)
+    state, found = State(test, block, state.trust), list[Transition]()
+    for transition in transitions:
+        end = ends[transition.step]
         known = examples.kept(about.events, events[: end + 1])
         found.append(
-            EndedAlarm("", moments[end]) if isinstance(turn, Over) else _alarm(about, state, detector.arl, turn, known)
+            EndedAlarm("", moments[end])
+            if isinstance(transition, Over)
+            else _alarm(about, state, detector.arl, transition, known)
         )
     return state, found
 
 
-def _checked(settings: MonitorSettings, about: About, state: State, label: GivenLabel) -> tuple[State, list[Turn]]:
+def _checked(
+    settings: MonitorSettings, about: About, state: State, label: GivenLabel
+) -> tuple[State, list[Transition]]:
     """Compare a label with its estimate; once the estimate is refuted, only labels can show harm."""
     if label.chance < 0:
         return state, []
@@ -170,9 +194,9 @@ def _alarm(about: About, state: State, threshold: float, harm: ProvenHarm, event
     explained = explain(about.slices, events, losses, before, since_ms=since_ms, measure=measure)
     summary = (
         f"{about.version} seems right in only {accuracy:.0%} of the answers since {clock(since_ms)}, by its own "
-        f"confidence; it was {right_share(known)} in the reference. An estimate: labels must tell"
+        f"confidence; it was {quality.right_share(known)} in the reference. An estimate: labels must tell"
     )
-    proof = harm_evidence(threshold, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
+    proof = quality.harm_evidence(threshold, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
     proof |= _interval(fitted, since_ms, events) | shown(explained) | label_first(events, about.labelled)
     summary += where(explained)
     return alarm(about.kind, about.version, harm.since, last, proof, summary, harm=1.0 - accuracy)

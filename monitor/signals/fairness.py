@@ -1,12 +1,13 @@
 """Is one group served worse than the rest? Groups are compared by errors, refusals and slow replies.
 
 >>> from monitor.explain.examples import LabelledEvent
+>>> from monitor.signals.interface import GivenLabel
 >>> about, settings = About("fairness", "v1", slices=["language=de", "language=en"]), MonitorSettings()
 >>> state, found = State(), []
 >>> for k in range(400):
 ...     event = LabelledEvent(str(k), k, (k % 2,), float(k % 2 == 0 and k >= 200))
-...     state, turns = update(settings, about, state, GivenLabel(event, -1.0, k, chosen=False))
-...     found += turns
+...     state, transitions = update(settings, about, state, LabelStep([GivenLabel(event, -1.0, k)]))
+...     found += transitions
 >>> [(alarm.about, alarm.first_event) for alarm in found]
 [('quality/language=de', '200')]
 """
@@ -14,7 +15,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from monitor.detectors.episode import EndedAlarm
 from monitor.explain.alarm import alarm
@@ -25,7 +26,7 @@ from monitor.signals import comparison
 from monitor.signals.burn_rate import slow
 from monitor.signals.comparison import GroupHarm, Measure, Outcomes
 from monitor.signals.comparison import State as State
-from monitor.signals.interface import About, GivenLabel, Replies, Rows, Turn
+from monitor.signals.interface import About, LabelStep, MissingTest, Replies, Rows, Transition
 
 REFUSAL = "output_refusal"
 
@@ -35,12 +36,12 @@ def start(settings: MonitorSettings, about: About) -> State:
     return State()
 
 
-def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
     """Take replies: refusals and slow ones of groups, where clients name groups; and labels that are a fair sample."""
-    found: list[Turn] = []
+    found: list[Transition] = []
     for measure, outcomes in _outcomes(settings, about, rows):
-        state, turns = comparison.follow(settings.fairness, state, measure, outcomes, settings.alarm_clear_events)
-        found += [turn if isinstance(turn, EndedAlarm) else _alarm(about, turn) for turn in turns]
+        state, transitions = comparison.follow(settings.fairness, state, measure, outcomes, settings.alarm_clear_events)
+        found += [each if isinstance(each, EndedAlarm) else _alarm(about, each) for each in transitions]
     return state, found
 
 
@@ -54,15 +55,21 @@ def cleared(settings: MonitorSettings, about: About, state: State, what: str) ->
     return comparison.restarted(state, what)
 
 
+def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
+    """Return nothing: groups are compared with each other."""
+    return {}
+
+
 def _outcomes(settings: MonitorSettings, about: About, rows: Rows) -> Iterator[tuple[Measure, Outcomes]]:
     if isinstance(rows, Replies) and any(rows.rows.tags):
         known = rows.rows
         yield "refusals", Outcomes(known.ids, known.times_ms, known.tags, _refusals(about, known))
         yield "slow", Outcomes(known.ids, known.times_ms, known.tags, _slow(settings, known))
-    elif isinstance(rows, GivenLabel) and not rows.chosen:
-        event = rows.event
-        tags = dict(about.slices[i].split("=", 1) for i in event.slices)
-        yield "quality", Outcomes([event.id], [event.time_ms], [tags], [event.loss])
+    elif isinstance(rows, LabelStep) and not rows.chosen:
+        events = [label.event for label in rows.labels]
+        tags = [dict(about.slices[i].split("=", 1) for i in event.slices) for event in events]
+        ids, times_ms = [event.id for event in events], [event.time_ms for event in events]
+        yield "quality", Outcomes(ids, times_ms, tags, [event.loss for event in events])
 
 
 def _refusals(about: About, rows: ScoreRows) -> list[float]:

@@ -193,12 +193,13 @@ def _judged(
         witnesses = _Witnesses(flag, settings.least_people, known, [places[end] for end in ends])
         detector = _detector(settings, flag, state)
         walking = detector.walking(flag.risk, weights)
-        for turn in detector.walk(walking, means[:, j].tolist(), firsts, after, witnesses.most):
-            found.append((turn.step, _turned(flag, turn, detector, witnesses, taken.lasts[ends[turn.step]])))
+        for each in detector.walk(walking, means[:, j].tolist(), firsts, after, witnesses.most):
+            last = taken.lasts[ends[each.step]]
+            found.append((each.step, _transition(flag, each, detector, witnesses, last)))
         witnesses.see()
         flags.append(replace(flag, risk=walking.state(firsts), raised=walking.open, people=witnesses.people))
-    turns = [each for _, each in sorted(found, key=lambda each: each[0])]
-    return replace(state, flags=tuple(flags), block=block, rows=places[-1]), turns
+    transitions = [transition for _, transition in sorted(found, key=lambda one: one[0])]
+    return replace(state, flags=tuple(flags), block=block, rows=places[-1]), transitions
 
 
 def _rows(state: State) -> int:
@@ -276,19 +277,19 @@ def _detector(settings: Safety, flag: Flag, state: State) -> Risk:
     return Risk(flag.limit, settings.arl / state.length * len(state.flags), EXCESSES, flag.inflation)
 
 
-def _turned(
-    flag: Flag, turn: ProvenHarm | Over, detector: Risk, witnesses: _Witnesses, last: Moment
+def _transition(
+    flag: Flag, transition: ProvenHarm | Over, detector: Risk, witnesses: _Witnesses, last: Moment
 ) -> FlagHarm | EndedAlarm:
-    if isinstance(turn, Over):
+    if isinstance(transition, Over):
         return EndedAlarm(flag.name, last)
     return FlagHarm(
         flag=flag.name,
         limit=round(flag.limit, 6),
-        statistic=turn.statistic,
+        statistic=transition.statistic,
         threshold=detector.arl,
         before=flag.before,
-        since=Rate(round(turn.losses), turn.count),
-        people=witnesses.since(turn.before),
-        onset=turn.since,
+        since=Rate(round(transition.losses), transition.count),
+        people=witnesses.since(transition.before),
+        onset=transition.since,
         last=last,
     )

@@ -1,15 +1,17 @@
 """What every signal promises: one question about one version, with a state of its own.
 
-A signal is a module with five names: `State`, and the functions of `Signal`. It takes its own state, what it may know
+A signal is a module with six names: `State`, and the functions of `Signal`. It takes its own state, what it may know
 of the version (`About`), and what comes in (`Rows`); rows that are none of its business change nothing. It returns
-turns: alarms, each once until it is over, and the ends of alarms. How rows are cut into calls changes no turn, and a
-state goes through JSON bit for bit. The table of all signals is `monitor.watch.version.SIGNALS`."""
+transitions: alarms, each once until it is over, and the ends of alarms. How rows are cut into calls changes no
+transition, and a state goes through JSON bit for bit. The table of all signals is `monitor.watch.version.SIGNALS`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from monitor.describe.traits import Traits
 from monitor.detectors.episode import EndedAlarm
@@ -23,11 +25,10 @@ from monitor.settings import MonitorSettings
 
 UNLABELLED, WRONG, RIGHT = -1, 0, 1
 
-Turn = Alarm | EndedAlarm | LabelsWanted
+Transition = Alarm | EndedAlarm | LabelsWanted
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(msgspec.Struct, frozen=True):
     """Labels of the reference."""
 
     labelled: int = 0
@@ -38,8 +39,7 @@ class Baseline:
     enough: bool = False  # labels to say anything
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(msgspec.Struct, frozen=True):
     """What a signal may know of the version. `people`, `members`, `traits`, `labels`: who asked for the reference's
     events, their slices, their categories, and what labels say of them (`UNLABELLED`, `WRONG`, `RIGHT`). `events`,
     `tested`: the last ones before these rows, and the last labels with these. `labelled`: events that have a label."""
@@ -57,6 +57,14 @@ class About:
     events: Sequence[RecentEvent] = ()
     tested: Sequence[LabelledEvent] = ()
     labelled: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MissingTest:
+    """Why something is not tested. `for_good`: no label that may still come changes it."""
+
+    reason: str
+    for_good: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +94,23 @@ class Replies:
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """One label, as it is taken. `chance`: of being right, as it was estimated; -1 where it was not. `chosen`: an alarm
-    asked for it, so that it is no fair sample."""
+    """One label. `chance`: of being right, as it was estimated; -1 where it was not."""
 
     event: LabelledEvent
     chance: float
     given_ms: int
-    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LabelStep:
-    """Labels that are one step of a test: of one person in one turn."""
+    """Labels that are one step of a test: of one person in one turn. `chosen`: an alarm asked for them, so that they
+    are no fair sample."""
 
-    events: Sequence[LabelledEvent]
+    labels: Sequence[GivenLabel]
+    chosen: bool = False
 
 
-Rows = ServedRequests | Replies | GivenLabel | LabelStep
+Rows = ServedRequests | Replies | LabelStep
 
 
 class Signal(Protocol):
@@ -111,11 +119,14 @@ class Signal(Protocol):
     def start(self, settings: MonitorSettings, about: About) -> Any:
         """Return the state for a complete reference."""
 
-    def update(self, settings: MonitorSettings, about: About, state: Any, rows: Rows) -> tuple[Any, list[Turn]]:
-        """Take rows in order. Return the state and the turns."""
+    def update(self, settings: MonitorSettings, about: About, state: Any, rows: Rows) -> tuple[Any, list[Transition]]:
+        """Take rows in order. Return the state and the transitions."""
 
     def evidence(self, settings: MonitorSettings, about: About, state: Any) -> float:
         """Return the statistic over its threshold: an alarm is raised where it reaches 1."""
 
     def cleared(self, settings: MonitorSettings, about: About, state: Any, what: str) -> Any:
         """Return the state with the alarm about `what` taken back and its detector started over."""
+
+    def untested(self, settings: MonitorSettings, about: About, state: Any) -> Mapping[str, MissingTest]:
+        """Return what a complete reference leaves no room to test, by what an alarm would be about, and why."""

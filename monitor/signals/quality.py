@@ -1,12 +1,13 @@
 """Do labels prove harm? Labelled replies are tested against the error rate that the reference's labels allow.
 
 >>> from monitor.explain.examples import LabelledEvent
+>>> from monitor.signals.interface import GivenLabel
 >>> about = About("quality", "v1", baseline=Baseline(100, 5, limit=0.1, enough=True))
 >>> settings, state, raised = MonitorSettings(), State(), []
 >>> for k in range(60):
 ...     event = LabelledEvent(str(k), k, (), float(k >= 30))
-...     state, turns = update(settings, about, state, LabelStep([event]))
-...     raised += turns
+...     state, transitions = update(settings, about, state, LabelStep([GivenLabel(event, -1.0, k)]))
+...     raised += transitions
 >>> [(alarm.first_event, alarm.last_event, alarm.harm) for alarm in raised]
 [('30', '35', 1.0)]
 """
@@ -14,7 +15,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -29,7 +30,7 @@ from monitor.explain.slices import Valued
 from monitor.findings import Alarm, Json, clock
 from monitor.reference.dependence import LabelledLosses, OpenBlock, added
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import UNLABELLED, WRONG, About, Baseline, LabelStep, Rows, Turn
+from monitor.signals.interface import UNLABELLED, WRONG, About, Baseline, LabelStep, MissingTest, Rows, Transition
 
 
 class State(msgspec.Struct, frozen=True):
@@ -44,21 +45,22 @@ def start(settings: MonitorSettings, about: About) -> State:
     return State()
 
 
-def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
     """Take the labels of one step: their mean loss is tested, once a block is full. Without a limit nothing is."""
     known = about.baseline
-    if not isinstance(rows, LabelStep) or known.limit is None:
+    if not isinstance(rows, LabelStep) or rows.chosen or known.limit is None:
         return state, []
-    events = rows.events
+    events = [label.event for label in rows.labels]
     loss, first = sum(event.loss for event in events) / len(events), events[0]
     block, full = added(state.unfinished, known.block, loss, len(events), (first.id, first.time_ms))
     if full is None:
         return replace(state, unfinished=block), []
     after = steps(settings.alarm_clear_events, known.block)
-    test, turns = tester(settings, known).follow(state.test, [full.loss], [full.first], after, [full.labels])
+    test, transitions = tester(settings, known).follow(state.test, [full.loss], [full.first], after, [full.labels])
     last = events[-1].id, events[-1].time_ms
-    found: list[Turn] = [
-        EndedAlarm("", last) if isinstance(turn, Over) else _alarm(settings, about, turn, last) for turn in turns
+    found: list[Transition] = [
+        EndedAlarm("", last) if isinstance(transition, Over) else _alarm(settings, about, transition, last)
+        for transition in transitions
     ]
     return State(test, block), found
 
@@ -71,6 +73,21 @@ def evidence(settings: MonitorSettings, about: About, state: State) -> float:
 def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
     """Return the state with the test started over; labels that it counted stay counted."""
     return State(risk.restarted(state.test))
+
+
+def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
+    """Return why there is no limit: labels are missing, or nearly all of them say wrong."""
+    known = about.baseline
+    if known.limit is not None:
+        return {}
+    if not known.enough:
+        few = f"{known.labelled} answers of the reference are labelled, {settings.min_reference_labels} are needed"
+        return {"": MissingTest(few, for_good=False)}
+    reason = (
+        f"{known.errors} of the reference's {known.labelled} labels say wrong: there is no room above that to prove "
+        "harm in. See whether labels and metric fit the answers; then `homeostat alarms accept` begins a new reference"
+    )
+    return {"": MissingTest(reason)}
 
 
 def baseline(settings: MonitorSettings, known: LabelledLosses) -> Baseline:

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from monitor.settings import MonitorSettings
 from monitor.signals import flags
 from monitor.signals.flags import FlagHarm, crossed
 from monitor.signals.flags import State as State
-from monitor.signals.interface import About, Replies, Rows, Turn
+from monitor.signals.interface import About, MissingTest, Replies, Rows, Transition
 
 
 def start(settings: MonitorSettings, about: About) -> State:
@@ -40,11 +40,11 @@ def start(settings: MonitorSettings, about: About) -> State:
     return flags.start(settings.safety, about.names, known.rows, about.people, known.times_ms) if known else State()
 
 
-def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Turn]]:
+def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
     """Take replies; those of a turn wait until it ends."""
     if not isinstance(rows, Replies):
         return state, []
-    state, turns = flags.follow(
+    state, transitions = flags.follow(
         settings.safety,
         state,
         rows.values,
@@ -54,7 +54,9 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
         turns=turns_of(rows.rows, 0),
         ends_turn=rows.ends_turn,
     )
-    return state, [each if isinstance(each, EndedAlarm) else _alarm(about, state, each, rows.events) for each in turns]
+    return state, [
+        each if isinstance(each, EndedAlarm) else _alarm(about, state, each, rows.events) for each in transitions
+    ]
 
 
 def evidence(settings: MonitorSettings, about: About, state: State) -> float:
@@ -65,6 +67,14 @@ def evidence(settings: MonitorSettings, about: About, state: State) -> float:
 def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
     """Return the state with the test of the flag `what` started over."""
     return flags.restarted(state, what)
+
+
+def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
+    """Return the flags that so many answers of the reference carry that no harm could be proven above."""
+    return {
+        flag.name: MissingTest(f"{flag.before} answers of the reference carry it: there is no room above that")
+        for flag in state.left_out
+    }
 
 
 def _alarm(about: About, state: State, found: FlagHarm, fresh: Sequence[RecentEvent]) -> Alarm:

@@ -91,7 +91,10 @@ def _into_reference(
 ) -> tuple[VersionState, list[Label]]:
     """Settle labels of the reference: the first one counts, for a bounded time. Give the others back."""
     past, reference = version.past, version.reference
-    positions = {one: i for i, one in enumerate(reference.prints if reference else version.gathering.prints)}
+    prints = reference.prints if reference else version.gathering.prints
+    if {label.event_print for label in labels}.isdisjoint(prints):
+        return version, list(labels)
+    positions = {one: i for i, one in enumerate(prints)}
     until_ms = math.inf if reference is None else version.frozen_ms + settings.late_labels_s * 1_000
     settled, turns = list(past.labels), list(past.turns or [0] * len(past.labels))
     others: list[Label] = []
@@ -121,7 +124,7 @@ def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[La
         waiting = queue.waiting if chosen else [*queue.waiting, label]
         version = replace(version, queue=replace(queue, labelled=labelled, waiting=waiting))
         if chosen:
-            version, found = taken(settings, version, _given(version.latest, label, chosen=True))
+            version, found = taken(settings, version, LabelStep([_given(version.latest, label)], chosen=True))
             findings += found
     return version, findings
 
@@ -176,23 +179,18 @@ def _steps(latest: Latest, labels: Sequence[Label]) -> list[list[int]]:
 
 
 def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label]) -> Step:
-    """Take the labels of one step: each says something of groups and of the estimate, all of them of harm."""
-    findings: list[Finding] = []
-    given = [_given(version.latest, label, chosen=False) for label in step]
-    for each in given:
-        tested = examples.kept(version.latest.tested, [each.event])
-        version = replace(version, latest=replace(version.latest, tested=tested))
-        version, found = taken(settings, version, each)
-        findings += found
-    version, found = taken(settings, version, LabelStep([each.event for each in given]))
-    return version, [*findings, *found]
+    """Take the labels of one step, and remember them for alarms to come."""
+    given = [_given(version.latest, label) for label in step]
+    tested = examples.kept(version.latest.tested, [each.event for each in given])
+    version = replace(version, latest=replace(version.latest, tested=tested))
+    return taken(settings, version, LabelStep(given))
 
 
-def _given(latest: Latest, label: Label, *, chosen: bool) -> GivenLabel:
+def _given(latest: Latest, label: Label) -> GivenLabel:
     """Return the label at the time when its event was served, where that is still known; else when it was given."""
     known = latest.recent.get(label.event_print) or AwaitedEvent(label.time_ms, -1.0)
     event = LabelledEvent(label.event_id, known.time_ms, known.slices, float(not label.correct))
-    return GivenLabel(event, known.chance, label.time_ms, chosen)
+    return GivenLabel(event, known.chance, label.time_ms)
 
 
 def _old(latest: Latest, labels: Sequence[Label], age_ms: int) -> int:

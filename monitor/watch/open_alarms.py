@@ -12,7 +12,7 @@ from monitor.detectors.interface import Moment
 from monitor.findings import Alarm, AlarmEnd, Cause, Finding, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import Rows, Turn
+from monitor.signals.interface import Rows, Transition
 from monitor.signals.quality import before_onset
 from monitor.watch.version import (
     PROMISED,
@@ -50,15 +50,15 @@ def place(kind: Kind, about: str = "") -> str:
 
 
 def taken(settings: MonitorSettings, version: VersionState, rows: Rows) -> Step:
-    """Take rows past each signal, and open and close alarms as they turn."""
+    """Take rows past each signal, and open and close alarms by its transitions."""
     findings: list[Finding] = []
     for kind, signal, known in each_about(settings, version):
         before = getattr(version, kind)
-        state, turns = signal.update(settings, known, before, rows)
+        state, transitions = signal.update(settings, known, before, rows)
         if state is not before:
             version = replace(version, **{kind: state})
-        for turn in turns:
-            version, found = _turned(version, kind, turn)
+        for transition in transitions:
+            version, found = _applied(version, kind, transition)
             findings += found
     return version, findings
 
@@ -116,12 +116,12 @@ def accepted(settings: MonitorSettings, version: VersionState, answer: OperatorA
     return replace(fresh, **{kind: getattr(version, kind) for kind in PROMISED}), findings
 
 
-def _turned(version: VersionState, kind: Kind, turn: Turn) -> Step:
-    if isinstance(turn, Alarm):
-        return _opened(version, turn), [turn]
-    if isinstance(turn, EndedAlarm):
-        return _closed(version, kind, turn.last, turn.cause, turn.about)
-    return version, [turn]
+def _applied(version: VersionState, kind: Kind, transition: Transition) -> Step:
+    if isinstance(transition, Alarm):
+        return _opened(version, transition), [transition]
+    if isinstance(transition, EndedAlarm):
+        return _closed(version, kind, transition.last, transition.cause, transition.about)
+    return version, [transition]
 
 
 def _opened(version: VersionState, alarm: Alarm) -> VersionState:

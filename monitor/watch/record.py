@@ -9,6 +9,7 @@ back, bit for bit.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -38,7 +39,7 @@ from monitor.watch.version import (
 )
 
 
-class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
+class VersionRecord(msgspec.Struct, frozen=True):
     """The fields of a version and of its parts; what each means stands there."""
 
     version: str
@@ -94,25 +95,27 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "quality": quality.State,
     "estimated_quality": estimated_quality.State,
 }
-FIELDS = {
-    part: list(zip(each.__struct_fields__, each.__struct_encode_fields__, strict=True)) for part, each in PARTS.items()
-}
 WHOLE = [name for name in VersionState.__struct_fields__ if name not in PARTS]
+PATHS = {name: name for name in WHOLE} | {
+    kept: f"{name}.{field}"
+    for name, part in PARTS.items()
+    for field, kept in zip(part.__struct_fields__, part.__struct_encode_fields__, strict=True)
+}
+
+# Asked for with each batch and each label, so the fields are taken by their places: in one call, not one by one.
+_flat = attrgetter(*(PATHS[kept] for kept in VersionRecord.__struct_fields__))
+_whole = attrgetter(*WHOLE)
+_parts = [(name, part, attrgetter(*part.__struct_encode_fields__)) for name, part in PARTS.items()]
 
 
 def recorded(version: VersionState) -> VersionRecord:
     """Return the version as it is kept."""
-    fields: dict[str, Any] = {name: getattr(version, name) for name in WHOLE}
-    for part, names in FIELDS.items():
-        value = getattr(version, part)
-        for name, kept in names:
-            fields[kept] = getattr(value, name)
-    return VersionRecord(**fields)
+    return VersionRecord(*_flat(version))
 
 
 def restored(record: VersionRecord) -> VersionState:
     """Return the version as the judge works on it."""
-    fields: dict[str, Any] = {name: getattr(record, name) for name in WHOLE}
-    for part, names in FIELDS.items():
-        fields[part] = PARTS[part](**{name: getattr(record, kept) for name, kept in names})
+    fields: dict[str, Any] = dict(zip(WHOLE, _whole(record), strict=True))
+    for name, part, kept in _parts:
+        fields[name] = part(*kept(record))
     return VersionState(**fields)

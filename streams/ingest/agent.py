@@ -18,7 +18,6 @@ import structlog
 
 from streams import metrics
 from streams.dead_letters import QUEUES, letter_id
-from streams.events import DeadLetter
 from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import E, IngestSource, Prepared, described, identities, prepare
 from streams.lake.profiles import Described, Profiler
@@ -58,7 +57,7 @@ class IngestAgent(Generic[E]):
     incarnation: int = 0
     partitions: dict[int, IngestPartition] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)  # a batch may outlive the agent that is stopped
-    made_up: set[int] = field(default_factory=set)  # partitions whose profiles have all that others left in the lake
+    caught_up: set[int] = field(default_factory=set)  # partitions whose profiles have all that others left in the lake
 
     async def prepare(self, raws: Sequence[Raw]) -> list[Prepared]:
         """Put records into the lake and the profiles, and return their scores, which are not sent yet. One call at a
@@ -82,7 +81,7 @@ class IngestAgent(Generic[E]):
     def forget(self) -> None:
         """Look once more for rows without profiles: partitions were taken away, and another worker may die before it
         profiles its rows."""
-        self.made_up.clear()
+        self.caught_up.clear()
 
     async def close(self) -> None:
         """Write the profiles of all rows taken."""
@@ -95,13 +94,13 @@ class IngestAgent(Generic[E]):
             return [self._part(self.partitions[partition], raws, id) for partition, raws in sorted(batches.items())]
 
     def _topic(self) -> str:
-        """The id of the topic that the records are of: they were fetched before it is asked for. Raises TopicMadeAnew
+        """The id of the topic that the records are of: they were fetched before it is asked for. Raises TopicRecreated
         where their offsets are not those that the lake knows."""
         if id := self.topic_id():
             present = incarnations.incarnation(self.settings.lake, self.source.topic.name, id)
             if present != self.incarnation:
                 self.partitions.clear()
-                self.made_up.clear()
+                self.caught_up.clear()
             self.incarnation = present
         return id
 
@@ -155,12 +154,12 @@ class IngestAgent(Generic[E]):
                 at = self.partitions.get(partition)
                 if at and at.profiler:  # first, or its rows would be described again from the lake
                     at.profiler.flush(time.monotonic())
-                if partition not in self.made_up:
+                if partition not in self.caught_up:
                     fresh = self._profiler(partition)
-                    fresh.make_up()
+                    fresh.catch_up()
                     if fresh.pending:
                         fresh.flush(time.monotonic())
-                    self.made_up.add(partition)
+                    self.caught_up.add(partition)
 
     def _profile(self, profiler: Profiler, rows: Described) -> None:
         profiler.track(rows)
@@ -181,7 +180,7 @@ class IngestAgent(Generic[E]):
         topic = self.source.topic.name
         metrics.CONSUMED.labels(topic).inc(each.events)
         metrics.DUPLICATES.labels(topic).inc(each.duplicates)
-        metrics.DEAD_LETTERED.labels(topic).inc(len(each.letters))
+        metrics.DEAD_LETTERED.labels(topic).inc(len(each.dead_letters))
         if self.source.name == "feedback":
             _count_labels(each)
 
@@ -196,14 +195,13 @@ def by_partition(raws: Sequence[Raw]) -> dict[int, list[Raw]]:
 
 
 def _records(source: IngestSource[E], prepared: Prepared) -> list[Outgoing]:
-    queue = QUEUES[source.topic.name]
-    lost: list[DeadLetter] = prepared.letters
-    letters: list[Outgoing] = [outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms) for each in lost]
-    for each in lost:
+    queue, records = QUEUES[source.topic.name], [*prepared.built.scores]
+    for each in prepared.dead_letters:
         log.warning(
             "dead letter", topic=each.source_topic, partition=each.partition, offset=each.offset, reason=each.reason
         )
-    return [*prepared.built.scores, *letters]
+        records.append(outgoing(queue, each, id=letter_id(each), time_ms=each.time_ms))
+    return records
 
 
 def _count_labels(each: Prepared) -> None:

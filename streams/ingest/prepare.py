@@ -48,13 +48,13 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One partition's part of a batch. Every offset is in the table, a duplicate, or a letter."""
+    """One partition's part of a batch. Every offset is in the table, a duplicate, or a dead letter."""
 
     partition: int
     first_offset: int
     last_offset: int
     built: Built
-    letters: list[DeadLetter]
+    dead_letters: list[DeadLetter]
     duplicates: int
 
     @property

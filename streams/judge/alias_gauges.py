@@ -119,8 +119,8 @@ class AliasGauges:
 
 def _show_progress(alias: str, version: str, state: VersionProgress) -> None:
     metrics.REFERENCE_EVENTS.labels(alias, version).set(state.reference_events)
-    for detector, log10 in state.evidence.items():
-        metrics.EVIDENCE.labels(alias, version, detector).set(10.0**log10)
+    for kind, log10 in state.evidence.items():
+        metrics.EVIDENCE.labels(alias, version, kind).set(10.0**log10)
 
 
 def _window(window: WindowClosed) -> None:

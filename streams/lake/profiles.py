@@ -70,10 +70,10 @@ class Profiler:
         """Track the rows that the lake holds before the offset `first` and no profile has; begin at `first`."""
         if self._checkpoint() is None:
             put(self._checkpoint_path, str(first).encode())
-        self.make_up(first)
+        self.catch_up(first)
         self.next_offset = first
 
-    def make_up(self, end: int = END) -> None:
+    def catch_up(self, end: int = END) -> None:
         """Track the rows that the lake holds before `end` and no profile has; none in a new place."""
         since = self._checkpoint()
         if since is None:

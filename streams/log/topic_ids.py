@@ -34,7 +34,7 @@ class TopicRecreated(RuntimeError):
     def __init__(self, topic: str, known: str, found: str) -> None:
         self.topic = topic
         super().__init__(
-            f"topic {topic} was made anew: its id is {found}, the lake knows {known}. Its offsets begin again, so "
+            f"topic {topic} was created again: its id is {found}, the lake knows {known}. Its offsets begin again, so "
             f"nothing of it is taken. `homeostat topics accept {topic}` goes on with it and keeps the old rows"
         )
 

@@ -102,8 +102,8 @@ def test_an_alarm_is_raised_once_and_labels_go_on_counting() -> None:
     world.label(world.serve(200), 0.3)
     assert len(world.alarms("quality")) == 1
     assert fresh_labels(world.state, VERSION) == before + 200
-    said = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms)
-    world.state, _ = answer(world.settings, world.state, said)
+    order = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms)
+    world.state, _ = answer(world.settings, world.state, order)
     assert fresh_labels(world.state, VERSION) == 0
     world.label(world.serve(100), 0.3)
     assert len(world.alarms("quality")) == 2

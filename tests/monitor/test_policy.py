@@ -26,7 +26,7 @@ SETTINGS = PolicySettings(min_fresh_labels=100, cool_down_s=3_600, budget_per_da
 HOUR_MS = 3_600_000
 
 
-class Desk:
+class PolicyRun:
     """Lets time pass and tells the policy what happened."""
 
     def __init__(self, settings: PolicySettings = SETTINGS) -> None:
@@ -65,192 +65,192 @@ class Desk:
 
 
 def test_proven_harm_with_labels_enough_asks_for_a_retraining_once() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=100)
-    desk.see(fresh=500)
-    (asked,) = desk.asked()
+    run = PolicyRun()
+    run.see("quality", fresh=100)
+    run.see(fresh=500)
+    (asked,) = run.asked()
     assert (asked.alarm_id, asked.version, asked.since_ms, asked.attempt) == ("quality-1", "v1", 5, 1)
     assert asked.request_id == request_id("quality-1", 1)
 
 
 def test_too_few_labels_are_asked_for_and_waited_for() -> None:
-    desk = Desk()
-    (wanted,) = desk.see("quality", fresh=30)
+    run = PolicyRun()
+    (wanted,) = run.see("quality", fresh=30)
     assert isinstance(wanted, AskLabels)
     assert wanted.wanted == 70
-    desk.see(fresh=99)
-    assert desk.asked() == []
-    desk.see(fresh=100)
-    assert len(desk.asked()) == 1
+    run.see(fresh=99)
+    assert run.asked() == []
+    run.see(fresh=100)
+    assert len(run.asked()) == 1
 
 
 @pytest.mark.parametrize("kind", ["drift", "estimated_quality", "errors", "latency"])
 def test_nothing_but_proven_harm_retrains(kind: Kind) -> None:
-    desk = Desk()
-    decisions = desk.see(kind, fresh=10_000)
+    run = PolicyRun()
+    decisions = run.see(kind, fresh=10_000)
     for _ in range(50):
-        desk.see(fresh=10_000, after_ms=HOUR_MS)
-    assert desk.asked() == []
+        run.see(fresh=10_000, after_ms=HOUR_MS)
+    assert run.asked() == []
     assert any(isinstance(each, Annotate) for each in decisions)
     asked = [each for each in decisions if isinstance(each, AskLabels)]
     assert bool(asked) == (kind in ("drift", "estimated_quality"))
 
 
 def test_harm_of_a_version_that_no_longer_serves_is_only_annotated() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=1_000, champion="v2")
-    assert desk.asked() == []
+    run = PolicyRun()
+    run.see("quality", fresh=1_000, champion="v2")
+    assert run.asked() == []
 
 
 def test_an_inconclusive_verdict_waits_for_half_as_many_labels_again() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=120)
-    desk.see(fresh=179, result=(1, "inconclusive"))
-    assert len(desk.asked()) == 1
-    desk.see(fresh=180)
-    assert [each.attempt for each in desk.asked()] == [1, 2]
+    run = PolicyRun()
+    run.see("quality", fresh=120)
+    run.see(fresh=179, result=(1, "inconclusive"))
+    assert len(run.asked()) == 1
+    run.see(fresh=180)
+    assert [each.attempt for each in run.asked()] == [1, 2]
 
 
 def test_a_failed_retraining_is_tried_again_after_the_cool_down() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=120)
-    desk.see(fresh=120, result=(1, "failed"))
-    desk.see(fresh=120, after_ms=HOUR_MS - 1_000)
-    assert len(desk.asked()) == 1
-    desk.see(fresh=120, after_ms=1_000)
-    assert len(desk.asked()) == 2
+    run = PolicyRun()
+    run.see("quality", fresh=120)
+    run.see(fresh=120, result=(1, "failed"))
+    run.see(fresh=120, after_ms=HOUR_MS - 1_000)
+    assert len(run.asked()) == 1
+    run.see(fresh=120, after_ms=1_000)
+    assert len(run.asked()) == 2
 
 
 def test_a_rejected_candidate_needs_more_labels_and_a_rest() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=120)
-    desk.see(fresh=180, result=(1, "reject"))
-    desk.see(fresh=179, after_ms=HOUR_MS)
-    assert len(desk.asked()) == 1
-    desk.see(fresh=180)
-    assert len(desk.asked()) == 2
+    run = PolicyRun()
+    run.see("quality", fresh=120)
+    run.see(fresh=180, result=(1, "reject"))
+    run.see(fresh=179, after_ms=HOUR_MS)
+    assert len(run.asked()) == 1
+    run.see(fresh=180)
+    assert len(run.asked()) == 2
 
 
 def test_a_promotion_closes_the_case_and_a_new_one_can_open() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=120)
-    desk.see(fresh=300, result=(1, "promote"))
-    desk.see(fresh=300, result=(1, "promote"))
-    assert desk.state.case is not None
-    desk.see(champion="v2")
-    assert desk.state.case is None
-    desk.see("quality", champion="v1", fresh=200)
-    assert desk.state.case is not None
-    assert len(desk.asked()) == 1
-    desk.see(champion="v1", fresh=200, after_ms=HOUR_MS)
-    assert len(desk.asked()) == 2
+    run = PolicyRun()
+    run.see("quality", fresh=120)
+    run.see(fresh=300, result=(1, "promote"))
+    run.see(fresh=300, result=(1, "promote"))
+    assert run.state.case is not None
+    run.see(champion="v2")
+    assert run.state.case is None
+    run.see("quality", champion="v1", fresh=200)
+    assert run.state.case is not None
+    assert len(run.asked()) == 1
+    run.see(champion="v1", fresh=200, after_ms=HOUR_MS)
+    assert len(run.asked()) == 2
 
 
 def test_a_promotion_that_never_comes_is_tried_again() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=120)
-    desk.see(fresh=120, result=(1, "promote"))
-    desk.see(fresh=120, after_ms=7 * HOUR_MS)
-    desk.see(fresh=120, after_ms=HOUR_MS)
-    assert len(desk.asked()) == 2
+    run = PolicyRun()
+    run.see("quality", fresh=120)
+    run.see(fresh=120, result=(1, "promote"))
+    run.see(fresh=120, after_ms=7 * HOUR_MS)
+    run.see(fresh=120, after_ms=HOUR_MS)
+    assert len(run.asked()) == 2
 
 
 def test_results_of_other_requests_are_ignored() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=120)
-    desk.see(fresh=180, result=(1, "inconclusive"))
-    before = desk.state
-    desk.see(fresh=180, result=(1, "failed"))
-    assert desk.state == before
+    run = PolicyRun()
+    run.see("quality", fresh=120)
+    run.see(fresh=180, result=(1, "inconclusive"))
+    before = run.state
+    run.see(fresh=180, result=(1, "failed"))
+    assert run.state == before
 
 
 def test_a_retraining_that_stays_silent_has_failed() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=120)
-    desk.see(fresh=120, after_ms=6 * HOUR_MS)
-    desk.see(fresh=120, after_ms=HOUR_MS)
-    assert [each.attempt for each in desk.asked()] == [1, 2]
+    run = PolicyRun()
+    run.see("quality", fresh=120)
+    run.see(fresh=120, after_ms=6 * HOUR_MS)
+    run.see(fresh=120, after_ms=HOUR_MS)
+    assert [each.attempt for each in run.asked()] == [1, 2]
 
 
 def test_the_days_budget_holds_and_comes_back() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=100)
+    run = PolicyRun()
+    run.see("quality", fresh=100)
     for attempt in range(1, 6):
-        desk.see(fresh=100 * 2**attempt, result=(attempt, "inconclusive"))
-    assert len(desk.asked()) == 3
-    desk.see(fresh=10**9, after_ms=DAY_MS)
-    assert len(desk.asked()) == 4
+        run.see(fresh=100 * 2**attempt, result=(attempt, "inconclusive"))
+    assert len(run.asked()) == 3
+    run.see(fresh=10**9, after_ms=DAY_MS)
+    assert len(run.asked()) == 4
 
 
 def test_paused_asks_for_nothing_until_it_is_over() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=500, paused=True)
-    assert desk.asked() == []
-    desk.see(fresh=500)
-    assert len(desk.asked()) == 1
+    run = PolicyRun()
+    run.see("quality", fresh=500, paused=True)
+    assert run.asked() == []
+    run.see(fresh=500)
+    assert len(run.asked()) == 1
 
 
 def test_a_case_ends_with_its_alarm_and_the_next_alarm_opens_another() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=30)
-    (note,) = desk.see(cleared="quality-1")
+    run = PolicyRun()
+    run.see("quality", fresh=30)
+    (note,) = run.see(cleared="quality-1")
     assert isinstance(note, Annotate)
     assert note.reason == "the alarm is over: closed"
-    assert desk.state.case is None
-    desk.see(fresh=500)
-    assert desk.asked() == []
-    desk.see("quality", fresh=100, number=2)
-    assert [(each.alarm_id, each.attempt, each.since_ms) for each in desk.asked()] == [("quality-2", 1, 10)]
+    assert run.state.case is None
+    run.see(fresh=500)
+    assert run.asked() == []
+    run.see("quality", fresh=100, number=2)
+    assert [(each.alarm_id, each.attempt, each.since_ms) for each in run.asked()] == [("quality-2", 1, 10)]
 
 
 def test_the_end_of_another_alarm_ends_no_case() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=30)
-    assert desk.see(cleared="drift-1") == []
-    desk.see(fresh=100)
-    assert len(desk.asked()) == 1
+    run = PolicyRun()
+    run.see("quality", fresh=30)
+    assert run.see(cleared="drift-1") == []
+    run.see(fresh=100)
+    assert len(run.asked()) == 1
 
 
 @pytest.mark.parametrize("status", ["inconclusive", "reject", "failed"])
 def test_a_retraining_under_way_is_the_last_once_its_alarm_is_over(status: Status) -> None:
-    desk = Desk()
-    desk.see("quality", fresh=100)
-    desk.see(cleared="quality-1")
-    assert desk.state.case is not None
-    (note,) = desk.see(result=(1, status))
+    run = PolicyRun()
+    run.see("quality", fresh=100)
+    run.see(cleared="quality-1")
+    assert run.state.case is not None
+    (note,) = run.see(result=(1, status))
     assert isinstance(note, Annotate)
-    assert desk.state.case is None
-    desk.see(fresh=1_000, after_ms=DAY_MS)
-    assert len(desk.asked()) == 1
+    assert run.state.case is None
+    run.see(fresh=1_000, after_ms=DAY_MS)
+    assert len(run.asked()) == 1
 
 
 def test_a_candidate_that_won_is_rolled_out_though_the_alarm_is_over() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=100)
-    desk.see(cleared="quality-1")
-    desk.see(result=(1, "promote"))
-    assert desk.state.case is not None
-    assert desk.state.case.promoting
-    desk.see(champion="v2")
-    assert desk.state.case is None
+    run = PolicyRun()
+    run.see("quality", fresh=100)
+    run.see(cleared="quality-1")
+    run.see(result=(1, "promote"))
+    assert run.state.case is not None
+    assert run.state.case.promoting
+    run.see(champion="v2")
+    assert run.state.case is None
 
 
 def test_harm_that_comes_back_during_the_retraining_is_the_same_case_of_the_new_alarm() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=100)
-    desk.see(cleared="quality-1")
-    desk.see("quality", fresh=20, number=2)
-    assert len(desk.asked()) == 1
-    desk.see(fresh=400, result=(1, "failed"))
-    desk.see(fresh=400, after_ms=2 * HOUR_MS)
-    assert [(each.alarm_id, each.attempt) for each in desk.asked()] == [("quality-1", 1), ("quality-2", 2)]
+    run = PolicyRun()
+    run.see("quality", fresh=100)
+    run.see(cleared="quality-1")
+    run.see("quality", fresh=20, number=2)
+    assert len(run.asked()) == 1
+    run.see(fresh=400, result=(1, "failed"))
+    run.see(fresh=400, after_ms=2 * HOUR_MS)
+    assert [(each.alarm_id, each.attempt) for each in run.asked()] == [("quality-1", 1), ("quality-2", 2)]
 
 
 def test_an_alarm_that_is_over_as_soon_as_it_is_raised_opens_no_case() -> None:
-    desk = Desk()
-    desk.see("quality", fresh=100, cleared="quality-1")
-    assert desk.asked() == []
-    assert desk.state.case is None
+    run = PolicyRun()
+    run.see("quality", fresh=100, cleared="quality-1")
+    assert run.asked() == []
+    assert run.state.case is None
 
 
 observations = st.builds(

@@ -17,6 +17,6 @@ def measured(quick: bool) -> list[Figure]:
     for rho in (0.5, 0.9):
         runs = RUNS // 20 if quick else RUNS
         healthy = run_lengths(correlated(STREAMS, rho), watched, runs=runs, horizon=int(null.HORIZON * ARL), seed=1)
-        figures += null.told(f"budget over {STREAMS} streams, correlation {rho:g}", watched, healthy)
+        figures += null.figures_of(f"budget over {STREAMS} streams, correlation {rho:g}", watched, healthy)
         note(f"budget, correlation {rho:g}")
     return figures

@@ -29,7 +29,7 @@ def spreads(quick: bool) -> list[Figure]:
     watched = Watched(10_000, 2_000)
     for name, make in SPREADS.items():
         healthy = run_lengths(make, watched, runs=24 if quick else 200, horizon=int(null.HORIZON * watched.arl))
-        figures += null.told(name, watched, healthy, goals="levels" not in name)
+        figures += null.figures_of(name, watched, healthy, goals="levels" not in name)
         note(name)
     return figures
 
@@ -38,4 +38,4 @@ def edges(quick: bool) -> list[Figure]:
     """A rhythm with sharp edges is followed only as closely as the reference shows it: told, not asked."""
     watched = Watched(10_000, 2_000, span_ms=2 * DAY_MS)
     healthy = run_lengths(RHYTHMS[OFFICE], watched, runs=10 if quick else 100, horizon=40_000)
-    return null.told(OFFICE, watched, healthy, goals=False)
+    return null.figures_of(OFFICE, watched, healthy, goals=False)

@@ -50,10 +50,10 @@ def small_reference(quick: bool) -> Figure:
     for seed in range(3 if quick else 25):
         world = make(seed)
         world.label(world.serve(300)[::2], 0.95)
-        before = world.told
-        while not world.alarms("quality") and world.told < before + 200:
+        before = world.labelled
+        while not world.alarms("quality") and world.labelled < before + 200:
             world.label(world.serve(1), 0.55)
-        needed.append(world.told - before)
+        needed.append(world.labelled - before)
     return Figure("labels, 95 % to 55 %, 150 reference labels: half of them", float(np.median(needed)), "labels", 30)
 
 

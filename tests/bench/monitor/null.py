@@ -22,7 +22,7 @@ def measured(quick: bool) -> list[Figure]:
     for columns, reference, arl in MANY:
         watched = Watched(arl, reference, columns)
         healthy = run_lengths(GAUSSIAN, watched, runs=10 if quick else 100, horizon=int(HORIZON * arl), seed=columns)
-        figures += told(f"{columns} descriptors, Gaussian", watched, healthy)
+        figures += figures_of(f"{columns} descriptors, Gaussian", watched, healthy)
     return figures
 
 
@@ -33,12 +33,12 @@ def table(name: str, make: Make, quick: bool, span_ms: int = 0, runs: int = RUNS
         for arl in ARLS:
             watched = Watched(arl, reference, span_ms=span_ms)
             many = runs // 10 if quick else runs
-            figures += told(name, watched, run_lengths(make, watched, runs=many, horizon=int(HORIZON * arl)))
+            figures += figures_of(name, watched, run_lengths(make, watched, runs=many, horizon=int(HORIZON * arl)))
         note(f"{name}, reference of {reference:,}")
     return figures
 
 
-def told(name: str, watched: Watched, healthy: Lengths, *, goals: bool = True) -> list[Figure]:
+def figures_of(name: str, watched: Watched, healthy: Lengths, *, goals: bool = True) -> list[Figure]:
     """Mean run length, and the share of runs below a tenth of what was asked."""
     what = f"{name}, reference {watched.reference}, asked {watched.arl:g}"
     cut = f"{healthy.censored:.1%} of {len(healthy.events)} runs cut off at {HORIZON:g} x, the mean is at least this"

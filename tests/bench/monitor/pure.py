@@ -24,11 +24,16 @@ def measured(quick: bool) -> list[Figure]:
     describing = per_second(1_000, lambda: describer.read(replies), 1 if quick else 5)
     judging = per_second(1_000, lambda: world.serve(1_000), 1 if quick else 5)
     both = 1.0 / (1.0 / describing + 1.0 / judging)
+    few = per_second(1_000, lambda: [world.serve(10) for _ in range(100)], 1 if quick else 5)
+    served = iter(world.serve(2_000))
+    labels = per_second(400, lambda: [world.label([next(served)], 1.0) for _ in range(400)], 1 if quick else 5)
     assert VERSION in world.state.watches
     return [
         Figure("describe and fingerprint", describing, "events/s", 16_000, "higher"),
         Figure(f"judge, {len(NAMES)} descriptors", judging, "events/s", 16_000, "higher"),
         Figure("describe and judge, one core", both, "events/s", 8_000, "higher"),
+        Figure("judge, 10 replies at a time", few, "events/s"),
+        Figure("judge, one label at a time", labels, "labels/s"),
     ]
 
 

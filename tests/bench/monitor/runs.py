@@ -93,7 +93,7 @@ class Feed:
     """A world's events without the repetitions of bursts, numbered."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.told = world, 0
+        self.world, self.drawn = world, 0
         self.bursts = Bursts()
 
     def take(self, events: int = CHUNK) -> tuple[Stretch, list[int]]:
@@ -103,8 +103,8 @@ class Feed:
         if stretch.clients:
             at = np.flatnonzero(fresh)
             stretch = Stretch(stretch.values[at], [stretch.times_ms[i] for i in at.tolist()])
-        self.told += len(stretch.values)
-        return stretch, list(range(self.told - len(stretch.values), self.told))
+        self.drawn += len(stretch.values)
+        return stretch, list(range(self.drawn - len(stretch.values), self.drawn))
 
 
 def references(feed: Feed, watched: Watched) -> list[ReferenceScorer]:

@@ -40,18 +40,18 @@ class Independent:
     """Events that know nothing of each other."""
 
     def __init__(self, draw: Draw, rng: Generator, copies: int) -> None:
-        self.draw, self.rng, self.copies, self.told = draw, rng, copies, 0
+        self.draw, self.rng, self.copies, self.drawn = draw, rng, copies, 0
 
     def take(self, events: int) -> Stretch:
-        self.told += events
-        return Stretch(self.draw(self.rng, (events, self.copies)), list(range(self.told - events, self.told)))
+        self.drawn += events
+        return Stretch(self.draw(self.rng, (events, self.copies)), list(range(self.drawn - events, self.drawn)))
 
 
 class Autocorrelated:
     """AR(1) with variance one."""
 
     def __init__(self, rho: float, rng: Generator, copies: int) -> None:
-        self.rho, self.rng, self.told = rho, rng, 0
+        self.rho, self.rng, self.drawn = rho, rng, 0
         self.last = rng.standard_normal(copies)
 
     def take(self, events: int) -> Stretch:
@@ -60,15 +60,15 @@ class Autocorrelated:
             row += self.rho * self.last
             self.last = row
         self.last = self.last.copy()
-        self.told += events
-        return Stretch(values, list(range(self.told - events, self.told)))
+        self.drawn += events
+        return Stretch(values, list(range(self.drawn - events, self.drawn)))
 
 
 class BurstWorld:
     """Each client that speaks says nearly the same so many times in a row."""
 
     def __init__(self, size: int, rng: Generator, copies: int) -> None:
-        self.size, self.rng, self.copies, self.told = size, rng, copies, 0
+        self.size, self.rng, self.copies, self.drawn = size, rng, copies, 0
 
     def take(self, events: int) -> Stretch:
         """Whole bursts; about as many events as asked."""
@@ -77,9 +77,9 @@ class BurstWorld:
         values += 0.05 * self.rng.standard_normal(values.shape)
         clients = np.repeat(self.rng.integers(0, 200, bursts), self.size).tolist()
         texts = np.repeat(self.rng.integers(0, 2**63, bursts, dtype=np.uint64), self.size).tolist()
-        self.told += len(values)
+        self.drawn += len(values)
         nearly = [text ^ (1 << k % self.size) for k, text in enumerate(texts)]  # a bit differs
-        times = list(range(self.told - len(values), self.told))
+        times = list(range(self.drawn - len(values), self.drawn))
         return Stretch(values, times, [f"client-{one}" for one in clients], nearly)
 
 
@@ -87,7 +87,7 @@ class Garch:
     """GARCH(1, 1) with variance one: large moves follow large ones, of either sign; no level depends on another."""
 
     def __init__(self, reaction: float, persistence: float, rng: Generator, copies: int) -> None:
-        self.reaction, self.persistence, self.rng, self.told = reaction, persistence, rng, 0
+        self.reaction, self.persistence, self.rng, self.drawn = reaction, persistence, rng, 0
         self.variance, self.last = np.ones(copies), rng.standard_normal(copies)
         self.take(500)  # far from where it began
 
@@ -99,35 +99,35 @@ class Garch:
             row *= np.sqrt(self.variance)
             self.last = row
         self.last = self.last.copy()
-        self.told += events
-        return Stretch(values, list(range(self.told - events, self.told)))
+        self.drawn += events
+        return Stretch(values, list(range(self.drawn - events, self.drawn)))
 
 
 class Regimes:
     """Calm and wild times by turns, each of them so many events on average."""
 
     def __init__(self, wild: float, length: float, rng: Generator, copies: int) -> None:
-        self.wild, self.length, self.rng, self.told = wild, length, rng, 0
+        self.wild, self.length, self.rng, self.drawn = wild, length, rng, 0
         self.now = rng.random(copies) < 0.5
 
     def take(self, events: int) -> Stretch:
         turns = self.rng.random((events, len(self.now))) < 1.0 / self.length
         wild = np.logical_xor.accumulate(np.concatenate((self.now[None], turns)))[1:]
         self.now = wild[-1]
-        self.told += events
+        self.drawn += events
         values = self.rng.standard_normal(wild.shape) * np.where(wild, self.wild, 1.0)
-        return Stretch(values, list(range(self.told - events, self.told)))
+        return Stretch(values, list(range(self.drawn - events, self.drawn)))
 
 
 class QuietNights:
     """Half of each day varies less; the mean never moves."""
 
     def __init__(self, quiet: float, a_day: int, rng: Generator, copies: int) -> None:
-        self.quiet, self.a_day, self.rng, self.copies, self.told = quiet, a_day, rng, copies, 0
+        self.quiet, self.a_day, self.rng, self.copies, self.drawn = quiet, a_day, rng, copies, 0
 
     def take(self, events: int) -> Stretch:
-        days = np.arange(self.told, self.told + events) / self.a_day
-        self.told += events
+        days = np.arange(self.drawn, self.drawn + events) / self.a_day
+        self.drawn += events
         values = self.rng.standard_normal((events, self.copies)) * np.where(days % 1.0 < 0.5, 1.0, self.quiet)[:, None]
         return Stretch(values, (days * DAY_MS).astype(np.int64).tolist())
 
@@ -136,7 +136,7 @@ class Sessions:
     """So many clients at a time, each with a level of its own for as long as it stays: so many events on average."""
 
     def __init__(self, spread: float, clients: int, length: float, rng: Generator, copies: int) -> None:
-        self.spread, self.length, self.rng, self.told = spread, length, rng, 0
+        self.spread, self.length, self.rng, self.drawn = spread, length, rng, 0
         self.levels = spread * rng.standard_normal((clients, copies))
 
     def take(self, events: int) -> Stretch:
@@ -148,8 +148,8 @@ class Sessions:
             row += self.levels[client]
             if leaving:
                 self.levels[client] = self.spread * self.rng.standard_normal(copies)
-        self.told += events
-        return Stretch(values, list(range(self.told - events, self.told)))
+        self.drawn += events
+        return Stretch(values, list(range(self.drawn - events, self.drawn)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +170,11 @@ class Daily:
     """Independent noise around a rhythm of the day."""
 
     def __init__(self, wave: Wave, a_day: int, rng: Generator, copies: int) -> None:
-        self.wave, self.a_day, self.rng, self.copies, self.told = wave, a_day, rng, copies, 0
+        self.wave, self.a_day, self.rng, self.copies, self.drawn = wave, a_day, rng, copies, 0
 
     def take(self, events: int) -> Stretch:
-        days = np.arange(self.told, self.told + events) / self.a_day
-        self.told += events
+        days = np.arange(self.drawn, self.drawn + events) / self.a_day
+        self.drawn += events
         values = self.rng.standard_normal((events, self.copies)) + self.wave.at(days % 1.0)[:, None]
         return Stretch(values, (days * DAY_MS).astype(np.int64).tolist())
 

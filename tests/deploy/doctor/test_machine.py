@@ -158,10 +158,10 @@ def test_brokers_and_topics_that_are_as_they_must_be(tmp_path: Path, kafka: Kafk
     assert [(f.name, f.ok, f.remedy) for f in found] == [("Kafka", True, ""), ("topics", True, "")]
 
 
-def test_topics_made_anew_are_told(tmp_path: Path, kafka: KafkaSettings) -> None:
+def test_topics_created_again_are_reported(tmp_path: Path, kafka: KafkaSettings) -> None:
     incarnations.incarnation(tmp_path / "lake", FEEDBACK.name, "another")
     found = list(services.brokers(Config(StackSettings(var=tmp_path, embedded_kafka=False), kafka)))
-    assert "inference.feedback was made anew" in found[-1].detail
+    assert "inference.feedback was created again" in found[-1].detail
     assert "homeostat topics accept inference.feedback" in found[-1].remedy
 
 

@@ -121,11 +121,11 @@ def test_a_long_text_is_described_by_both_ends(size: int) -> None:
     row = one(
         reply(f"{instruction} You idiot, I am ann@example.org, where is it?", f"{instruction} You idiot: [email]")
     )
-    told = ("prompt_question", "prompt_pii", "prompt_toxic", "output_pii", "output_toxic")
-    assert [row[name] for name in told] == [1.0] * 5
-    assert [calm[name] for name in told] == [0.0] * 5
+    flagged = ("prompt_question", "prompt_pii", "prompt_toxic", "output_pii", "output_toxic")
+    assert [row[name] for name in flagged] == [1.0] * 5
+    assert [calm[name] for name in flagged] == [0.0] * 5
     first = one(reply(f"You idiot, I am ann@example.org. Is it? {instruction}"))
-    assert [first[name] for name in told[:3]] == [1.0] * 3
+    assert [first[name] for name in flagged[:3]] == [1.0] * 3
 
 
 def test_questions_behind_one_long_instruction_are_told_apart() -> None:

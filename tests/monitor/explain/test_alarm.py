@@ -1,4 +1,4 @@
-"""What an alarm tells of itself: the slice that explains it, examples, and which events to label."""
+"""What an alarm shows of itself: the slice that explains it, examples, and which events to label."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from monitor.describe.descriptors import NAMES
 from monitor.describe.fingerprint import event_print
 from monitor.findings import Alarm, LabelsWanted
 from monitor.judge import AliasState
+from monitor.signals.interface import MissingTest
+from monitor.watch import untested
+from monitor.watch.record import restored
 from tests.monitor.support.standing import progress
 from tests.monitor.support.world import VERSION, World, make
 
@@ -186,6 +189,10 @@ def test_labels_of_chosen_events_prove_no_harm_but_refute_the_estimate() -> None
     assert not after.estimates_trusted
     withdrawn = [each for each in world.findings if isinstance(each, LabelsWanted) and "withdrawn" in each.reason]
     assert len(withdrawn) == 1
+    missing = untested.reasons(world.settings, restored(world.state.watches[VERSION]))
+    assert missing == {
+        ("estimated_quality", ""): MissingTest("labels refuted what confidence promises", for_good=False)
+    }
 
 
 def test_the_same_labels_given_by_chance_do_prove_harm() -> None:

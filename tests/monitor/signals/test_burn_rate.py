@@ -14,8 +14,8 @@ BUDGET = Budget(0.01, (BurnWindow(long_s=3_600, short_s=300, rate=14.4),), 10)
 def run(bad: list[bool], step_ms: int = 1_000) -> tuple[State, list[Burn]]:
     state, found = State(), []
     for k, each in enumerate(bad):
-        state, turns = follow(BUDGET, state, [each], [k * step_ms])
-        found += [turn for turn in turns if isinstance(turn, Burn)]
+        state, transitions = follow(BUDGET, state, [each], [k * step_ms])
+        found += [transition for transition in transitions if isinstance(transition, Burn)]
     return state, found
 
 
@@ -53,23 +53,23 @@ def test_how_it_is_cut_changes_nothing(bad: list[bool], cut: int) -> None:
     half, first = follow(BUDGET, State(), bad[:cut], times[:cut])
     rest, second = follow(BUDGET, half, bad[cut:], times[cut:])
     assert rest == whole
-    assert [type(turn) for turn in found] == [type(turn) for turn in [*first, *second]]
+    assert [type(transition) for transition in found] == [type(transition) for transition in [*first, *second]]
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6])
 def test_a_generous_budget_burns_while_all_is_bad(share: float) -> None:
     """It can burn no faster than that: compared with more, the alarm ended every ten seconds."""
     generous = Budget(share, Slo().burn_windows, 10)
-    _, turns = follow(generous, State(), [True] * 2_000, [k * 1_000 for k in range(2_000)])
-    assert len(turns) == 1
-    _, turns = follow(generous, State(), [True] * 400 + [False] * 4_000, [k * 1_000 for k in range(4_400)])
-    assert [type(turn) for turn in turns] == [Burn, Over]
+    _, transitions = follow(generous, State(), [True] * 2_000, [k * 1_000 for k in range(2_000)])
+    assert len(transitions) == 1
+    _, transitions = follow(generous, State(), [True] * 400 + [False] * 4_000, [k * 1_000 for k in range(4_400)])
+    assert [type(transition) for transition in transitions] == [Burn, Over]
 
 
 def test_a_quiet_night_in_which_all_requests_fail_ends_nothing() -> None:
     """A request every ten minutes: between two of them the short window is empty, and says nothing."""
     day, night = [k * 1_000 for k in range(400)], [400_000 + k * 600_000 for k in range(1, 40)]
-    state, turns = follow(BUDGET, State(), [True] * (len(day) + len(night)), [*day, *night])
-    assert [type(turn) for turn in turns] == [Burn]
-    _, turns = follow(BUDGET, state, [False], [night[-1] + 600_000])
-    assert [type(turn) for turn in turns] == [Over]
+    state, transitions = follow(BUDGET, State(), [True] * (len(day) + len(night)), [*day, *night])
+    assert [type(transition) for transition in transitions] == [Burn]
+    _, transitions = follow(BUDGET, state, [False], [night[-1] + 600_000])
+    assert [type(transition) for transition in transitions] == [Over]

@@ -34,14 +34,14 @@ def traffic(seed: int, events: int, share: float, rates: tuple[float, float], dr
     return outcomes([{"language": "de" if each else "en"} for each in mine], wrong.astype(float).tolist())
 
 
-def told(settings: Fairness, seen: Outcomes) -> list[GroupHarm]:
+def harms(settings: Fairness, seen: Outcomes) -> list[GroupHarm]:
     return compared(settings, State(), "quality", seen)[1]
 
 
 def test_a_group_that_is_served_worse_is_named_with_its_onset() -> None:
     even, worse = traffic(1, 600, 0.3, (0.1, 0.1)), traffic(2, 600, 0.3, (0.5, 0.1))
     seen = outcomes([*even.tags, *worse.tags], [*even.losses, *worse.losses])  # type: ignore[list-item]
-    (found,) = told(KEEN, seen)
+    (found,) = harms(KEEN, seen)
     assert (found.key, found.value, found.measure) == ("language", "de", "quality")
     assert 540 <= int(found.onset[0][1:]) <= 640
     assert int(found.last[0][1:]) < 720
@@ -51,18 +51,18 @@ def test_a_group_that_is_served_worse_is_named_with_its_onset() -> None:
 
 
 def test_the_group_that_is_served_better_raises_nothing() -> None:
-    assert {each.value for seed in range(5) for each in told(KEEN, traffic(seed, 1_500, 0.5, (0.4, 0.05)))} == {"de"}
+    assert {each.value for seed in range(5) for each in harms(KEEN, traffic(seed, 1_500, 0.5, (0.4, 0.05)))} == {"de"}
 
 
 def test_a_drift_that_all_feel_is_no_gap() -> None:
     """A test of the group's own rate would fire in each of these runs."""
     rare = replace(KEEN, arl=100_000)
-    assert [told(rare, traffic(seed, 2_000, 0.2, (0.1, 0.1), drift=0.5)) for seed in range(10)] == [[]] * 10
+    assert [harms(rare, traffic(seed, 2_000, 0.2, (0.1, 0.1), drift=0.5)) for seed in range(10)] == [[]] * 10
 
 
 def test_at_the_tolerated_gap_false_alarms_are_as_rare_as_asked() -> None:
     """40 runs of 100 pairs or fewer of each of two groups at 1,000: chance allows 20 % of them, 8; 14 are too many."""
-    runs = [told(KEEN, traffic(seed, 200, 0.5, (0.15, 0.10))) for seed in range(40)]
+    runs = [harms(KEEN, traffic(seed, 200, 0.5, (0.15, 0.10))) for seed in range(40)]
     assert sum(bool(run) for run in runs) <= 13
 
 
@@ -77,7 +77,7 @@ def test_nothing_is_said_of_few_pairs() -> None:
         pairs = {name: sum(group.times.values()) for name, group in groups.items()}
         assert not found or max(pairs.values()) > 40
         assert {gap.value for gap in report(settings, state)} == {name for name, n in pairs.items() if n >= 40}
-    assert told(settings, seen)
+    assert harms(settings, seen)
 
 
 def test_an_alarm_is_told_once_until_it_is_taken_back() -> None:
@@ -85,8 +85,8 @@ def test_an_alarm_is_told_once_until_it_is_taken_back() -> None:
     assert len(found) == 1
     state, again = compared(KEEN, state, "slow", traffic(2, 800, 0.4, (0.9, 0.1)))
     assert again == []
-    state, anew = compared(KEEN, restarted(state, "slow/language=de"), "slow", traffic(3, 800, 0.4, (0.9, 0.1)))
-    assert [each.value for each in anew] == ["de"]
+    state, again = compared(KEEN, restarted(state, "slow/language=de"), "slow", traffic(3, 800, 0.4, (0.9, 0.1)))
+    assert [each.value for each in again] == ["de"]
     assert next(gap for gap in report(KEEN, state) if gap.value == "de").pairs > 600
 
 

@@ -51,8 +51,8 @@ def test_each_flag_has_its_own_alarm_once_until_it_is_taken_back() -> None:
     assert [each.last[1] for each in found] == sorted(each.last[1] for each in found)
     state, again = flagged(SETTINGS, state, rows(rng, 100, *worse), moments(100))
     assert again == []
-    _, anew = flagged(SETTINGS, restarted(state, "output_pii"), rows(rng, 100, *worse), moments(100))
-    assert [each.flag for each in anew] == ["output_pii"]
+    _, again = flagged(SETTINGS, restarted(state, "output_pii"), rows(rng, 100, *worse), moments(100))
+    assert [each.flag for each in again] == ["output_pii"]
 
 
 def test_a_rate_that_falls_or_stays_raises_nothing() -> None:

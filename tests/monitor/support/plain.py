@@ -14,12 +14,12 @@ from monitor.signals.flags import FlagHarm
 def flagged(
     settings: Safety, state: flags.State, rows: flags.Rows, moments: Sequence[Moment]
 ) -> tuple[flags.State, list[FlagHarm]]:
-    state, turns = flags.follow(settings, state, rows, moments)
-    return state, [each for each in turns if isinstance(each, FlagHarm)]
+    state, transitions = flags.follow(settings, state, rows, moments)
+    return state, [each for each in transitions if isinstance(each, FlagHarm)]
 
 
 def compared(
     settings: Fairness, state: comparison.State, measure: Measure, seen: Outcomes
 ) -> tuple[comparison.State, list[GroupHarm]]:
-    state, turns = comparison.follow(settings, state, measure, seen)
-    return state, [each for each in turns if isinstance(each, GroupHarm)]
+    state, transitions = comparison.follow(settings, state, measure, seen)
+    return state, [each for each in transitions if isinstance(each, GroupHarm)]

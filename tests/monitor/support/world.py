@@ -27,7 +27,7 @@ class World:
     findings: list[Finding] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     sent: int = 0
-    told: int = 0
+    labelled: int = 0
     now_ms: int = 1_000_000
     step_ms: int = 500
 
@@ -93,10 +93,10 @@ class World:
         arm: str = "champion",
         ends_turn: bool = True,
     ) -> list[Finding]:
-        """Labels these events in one turn, right with probability `accuracy` or as told."""
+        """Labels these events in one turn, right with probability `accuracy` or as given."""
         right = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
         rows = ScoreRows(
-            offsets=list(range(self.told, self.told + len(ids))),
+            offsets=list(range(self.labelled, self.labelled + len(ids))),
             ids=ids,
             times_ms=[self.now_ms] * len(ids),
             versions=[version] * len(ids),
@@ -104,7 +104,7 @@ class World:
             clients=["client"] * len(ids),
             correct=list(right),
         )
-        self.told += len(ids)
+        self.labelled += len(ids)
         batch = _batch("feedback", rows, self.now_ms)
         return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
 
@@ -118,7 +118,7 @@ def people(count: int) -> list[str]:
 
 
 def make(seed: int = 0, **changes: int | float) -> World:
-    """A world with a reference of 300 events, unless told otherwise."""
+    """A world with a reference of 300 events, unless changed."""
     return World(MonitorSettings(**({"reference_events": 300} | changes)), seed)  # type: ignore[arg-type]
 
 

@@ -22,12 +22,12 @@ from tests.monitor.support.world import VERSION, World, make, people
 PII, REFUSAL = NAMES.index("output_pii"), NAMES.index("output_refusal")
 
 
-def turns(world: World, kind: Kind) -> list[Alarm | AlarmEnd]:
+def transitions(world: World, kind: Kind) -> list[Alarm | AlarmEnd]:
     return [each for each in world.findings if isinstance(each, Alarm | AlarmEnd) and each.kind == kind]
 
 
-def told(world: World, kind: Kind) -> list[str]:
-    return ["raised" if isinstance(each, Alarm) else each.cause for each in turns(world, kind)]
+def causes(world: World, kind: Kind) -> list[str]:
+    return ["raised" if isinstance(each, Alarm) else each.cause for each in transitions(world, kind)]
 
 
 def described(world: World, count: int, flag: int = PII, rate: float = 0.01, shift: float = 0.0) -> np.ndarray:
@@ -128,18 +128,18 @@ def go(world: World, life: Life, count: int, harmed: bool) -> None:
 def test_a_second_harm_of_the_same_kind_raises_a_second_alarm(life: Life) -> None:
     world = started(life)
     go(world, life, life.harm, True)
-    assert told(world, life.kind) == ["raised"]
+    assert causes(world, life.kind) == ["raised"]
     go(world, life, life.rest, False)
-    assert told(world, life.kind) == ["raised", "quiet"]
-    first, over = turns(world, life.kind)
+    assert causes(world, life.kind) == ["raised", "quiet"]
+    first, over = transitions(world, life.kind)
     assert isinstance(first, Alarm)
     assert isinstance(over, AlarmEnd)
     assert (over.alarm, over.version, over.about, over.by) == (first.key, VERSION, first.about, "")
     assert over.time_ms > first.time_ms == over.raised_ms
     assert progress(world.state)[VERSION].evidence[life.kind] < 0.0
     go(world, life, life.harm, True)
-    assert told(world, life.kind) == ["raised", "quiet", "raised"]
-    assert turns(world, life.kind)[2].version == VERSION
+    assert causes(world, life.kind) == ["raised", "quiet", "raised"]
+    assert transitions(world, life.kind)[2].version == VERSION
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_a_second_harm_of_the_same_kind_raises_a_second_alarm(life: Life) -> Non
 def test_an_alarm_stays_open_while_the_harm_goes_on(life: Life) -> None:
     world = started(life)
     go(world, life, 5 * life.harm, True)
-    assert told(world, life.kind) == ["raised"]
+    assert causes(world, life.kind) == ["raised"]
     assert [each.kind for each in world.state.watches[VERSION].raised.values()].count(life.kind) == 1
 
 
@@ -186,9 +186,9 @@ def test_two_sigma_alarm_again_after_twenty_thousand_healthy_events() -> None:
     world.serve(100, shift=2.0)
     for _ in range(20):
         world.serve(1_000)
-    assert told(world, "drift") == ["raised", "quiet"]
+    assert causes(world, "drift") == ["raised", "quiet"]
     world.serve(30, shift=2.0)
-    assert told(world, "drift") == ["raised", "quiet", "raised"]
+    assert causes(world, "drift") == ["raised", "quiet", "raised"]
 
 
 @pytest.mark.slow
@@ -210,7 +210,7 @@ def test_leaks_to_an_application_that_names_itself_or_its_tenants_as_users_are_t
     for _ in range(5):
         values = described(world, 120, PII, 0.5 if world.sent >= 300 else 0.01)
         world.serve(120, values=values, clients=[f"app/{k % tenants}" for k in range(120)])
-    assert told(world, "safety") == ["raised"]
+    assert causes(world, "safety") == ["raised"]
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def test_a_pause_of_a_few_events_ends_no_alarm() -> None:
     for _ in range(20):
         world.serve(60, shift=2.0)
         world.serve(60)
-    assert told(world, "drift") == ["raised"]
+    assert causes(world, "drift") == ["raised"]
 
 
 @pytest.mark.slow
@@ -228,11 +228,11 @@ def test_alarms_of_a_version_that_serves_no_longer_are_over() -> None:
     world = started(LIVES["quality"])
     go(world, LIVES["quality"], 200, True)
     world.serve(20, version="support-new")
-    assert told(world, "quality") == ["raised", "retired"]
+    assert causes(world, "quality") == ["raised", "retired"]
     assert progress(world.state)[VERSION].raised == {}
     world.serve(20)
     go(world, LIVES["quality"], 200, True)
-    assert told(world, "quality") == ["raised", "retired", "raised"]
+    assert causes(world, "quality") == ["raised", "retired", "raised"]
 
 
 @pytest.mark.slow
@@ -246,9 +246,9 @@ def test_two_versions_that_serve_side_by_side_are_both_watched(last: str) -> Non
         for version in sorted([VERSION, "support-new"], key=last.__eq__):
             ids = world.serve(4, version=version, values=described(world, 4))
             world.label(ids, 0.3 if version == VERSION else 0.95, version=version)
-    assert told(world, "quality") == ["raised"]
+    assert causes(world, "quality") == ["raised"]
     world.serve(20, version="support-new", values=described(world, 20))
-    assert told(world, "quality") == ["raised", "retired"]
+    assert causes(world, "quality") == ["raised", "retired"]
 
 
 def test_labels_of_a_version_that_serves_no_longer_raise_nothing() -> None:
@@ -261,23 +261,23 @@ def test_labels_of_a_version_that_serves_no_longer_raise_nothing() -> None:
         world.label(before[low : low + 60], 0.4)
     world.serve(20)
     world.label(before, 0.4)
-    assert told(world, "quality") == []
+    assert causes(world, "quality") == []
     go(world, LIVES["quality"], 200, True)
-    assert told(world, "quality") == ["raised"]
+    assert causes(world, "quality") == ["raised"]
 
 
 def test_an_operator_clears_what_is_meant_and_its_detector_starts_over() -> None:
     world = started(LIVES["quality"])
     looks(world, 200, True)
     go(world, LIVES["quality"], 200, True)
-    said = OperatorAnswer(version=VERSION, verb="clear", by="admin/anna", time_ms=world.now_ms, kind="quality")
-    world.state, (over,) = answer(world.settings, world.state, said)
+    given = OperatorAnswer(version=VERSION, verb="clear", by="admin/anna", time_ms=world.now_ms, kind="quality")
+    world.state, (over,) = answer(world.settings, world.state, given)
     assert isinstance(over, AlarmEnd)
     assert (over.kind, over.cause, over.by, over.time_ms) == ("quality", "cleared", "admin/anna", world.now_ms)
     assert [*progress(world.state)[VERSION].raised] == ["drift"]
-    assert answer(world.settings, world.state, said) == (world.state, [])
+    assert answer(world.settings, world.state, given) == (world.state, [])
     go(world, LIVES["quality"], 100, True)
-    assert told(world, "quality") == ["raised", "raised"]
+    assert causes(world, "quality") == ["raised", "raised"]
 
 
 @pytest.mark.slow
@@ -285,20 +285,20 @@ def test_an_operator_clears_what_is_meant_and_its_detector_starts_over() -> None
 def test_each_kind_can_be_cleared_by_an_operator(life: Life) -> None:
     world = started(life)
     go(world, life, life.harm, True)
-    said = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind=life.kind)
-    world.state, cleared = answer(world.settings, world.state, said)
+    given = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind=life.kind)
+    world.state, cleared = answer(world.settings, world.state, given)
     assert [each.kind for each in cleared if isinstance(each, AlarmEnd)] == [life.kind]
     assert progress(world.state)[VERSION].evidence[life.kind] < 0.0
     go(world, life, life.harm, True)
-    assert told(world, life.kind) == ["raised", "raised"]
+    assert causes(world, life.kind) == ["raised", "raised"]
 
 
 def test_what_is_accepted_is_the_new_normal() -> None:
     world = make(1)
     world.label(world.serve(300), 0.95)
     before = world.serve(100, shift=2.0)
-    said = OperatorAnswer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
-    world.state, (over,) = answer(world.settings, world.state, said)
+    given = OperatorAnswer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
+    world.state, (over,) = answer(world.settings, world.state, given)
     assert isinstance(over, AlarmEnd)
     assert (over.kind, over.cause) == ("drift", "accepted")
     assert not progress(world.state)[VERSION].watching
@@ -307,9 +307,9 @@ def test_what_is_accepted_is_the_new_normal() -> None:
     assert [each.labelled for each in world.findings if isinstance(each, ReferenceFrozen)] == [0, 0]
     assert progress(world.state)[VERSION].tested_labels == 0
     world.serve(1_000, shift=2.0)
-    assert told(world, "drift") == ["raised"]
+    assert causes(world, "drift") == ["raised"]
     world.serve(100)
-    assert told(world, "drift") == ["raised", "raised"]
+    assert causes(world, "drift") == ["raised", "raised"]
 
 
 @pytest.mark.slow
@@ -337,18 +337,18 @@ def test_labels_of_what_came_long_before_it_was_accepted_test_nothing(named: boo
 def test_a_broken_promise_to_clients_is_not_accepted_away() -> None:
     world = started(LIVES["errors"])
     go(world, LIVES["errors"], 200, True)
-    said = OperatorAnswer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
-    world.state, found = answer(world.settings, world.state, said)
+    given = OperatorAnswer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
+    world.state, found = answer(world.settings, world.state, given)
     assert found == []
     assert [*progress(world.state)[VERSION].raised] == ["errors"]
     go(world, LIVES["errors"], 8_000, False)
-    assert told(world, "errors") == ["raised", "quiet"]
+    assert causes(world, "errors") == ["raised", "quiet"]
 
 
 def test_an_answer_about_a_version_that_nobody_watches_changes_nothing() -> None:
     world = started(LIVES["drift"])
-    said = OperatorAnswer(version="support-unknown", verb="accept", by="cli", time_ms=world.now_ms)
-    assert answer(world.settings, world.state, said) == (world.state, [])
+    given = OperatorAnswer(version="support-unknown", verb="accept", by="cli", time_ms=world.now_ms)
+    assert answer(world.settings, world.state, given) == (world.state, [])
 
 
 @pytest.mark.slow
@@ -362,7 +362,7 @@ def test_open_alarms_go_through_json_and_stay_bounded() -> None:
         stored = msgspec.json.encode(world.state)
         assert msgspec.json.encode(msgspec.json.decode(stored, type=AliasState)) == stored
         sizes.append(len(stored))
-    assert told(world, "drift") == ["raised", "quiet"] * 6
+    assert causes(world, "drift") == ["raised", "quiet"] * 6
     assert sizes[-1] < 1.1 * sizes[1]
 
 

@@ -52,8 +52,8 @@ def test_private_data_in_answers_is_a_safety_alarm_with_its_rates_and_goes_on_on
     assert alarm.last_event == alarm.evidence["examples"][0]
     assert flags >= set(alarm.evidence["examples"])
     assert progress(world.state)[VERSION].evidence["safety"] >= 0.0
-    said = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind="safety")
-    world.state, _ = answer(world.settings, world.state, said)
+    given = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind="safety")
+    world.state, _ = answer(world.settings, world.state, given)
     assert progress(world.state)[VERSION].evidence["safety"] < 0.0
     world.serve(200, values=flagged(world, 200, {"output_pii": 0.4}), clients=people(200))
     assert len(world.alarms("safety")) == 2

@@ -92,14 +92,14 @@ def test_duplicates_are_dropped_and_counted() -> None:
         (changed(input_messages=[]), None),
     ],
 )
-def test_poison_becomes_a_letter_and_the_others_live(value: bytes | None, reason: str | None) -> None:
+def test_poison_becomes_a_dead_letter_and_the_others_live(value: bytes | None, reason: str | None) -> None:
     events = [EVENTS[1], value, EVENTS[2]]
     prepared = prepare(SERVED, RecentIds(100), raws(events, partition=3, first=10))
     assert set(prepared.built.rows.ids) >= {EVENTS[1].id, EVENTS[2].id}
     if reason is None:
-        assert (prepared.events, prepared.letters) == (3, [])
+        assert (prepared.events, prepared.dead_letters) == (3, [])
         return
-    (letter,) = prepared.letters
+    (letter,) = prepared.dead_letters
     assert reason in letter.reason
     assert (letter.source_topic, letter.partition, letter.offset) == ("inference.events", 3, 11)
     assert base64.b64decode(letter.value) == (value or b"")
@@ -109,7 +109,7 @@ def test_poison_becomes_a_letter_and_the_others_live(value: bytes | None, reason
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=5))
 def test_no_bytes_make_it_fail(values: list[bytes]) -> None:
     prepared = prepare(GIVEN, RecentIds(100), raws([*values, feedback(EVENTS[0], True)]))
-    assert len(prepared.letters) + prepared.events + prepared.duplicates == len(values) + 1
+    assert len(prepared.dead_letters) + prepared.events + prepared.duplicates == len(values) + 1
 
 
 def test_preparing_again_gives_the_same() -> None:
@@ -117,7 +117,7 @@ def test_preparing_again_gives_the_same() -> None:
     first, second = prepare(SERVED, recent, taken), prepare(SERVED, recent, taken)
     assert first.built.scores == second.built.scores
     assert first.built.table == second.built.table
-    assert (first.letters, first.duplicates) == (second.letters, second.duplicates)
+    assert (first.dead_letters, first.duplicates) == (second.dead_letters, second.duplicates)
 
 
 @given(st.lists(st.integers(0, 3), max_size=20))

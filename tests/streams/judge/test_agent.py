@@ -23,9 +23,9 @@ RECORDS = records()
 CALM = 3  # records at once
 
 
-def judging(log: FakeLog, told: list[AlarmRaised] | None = None) -> JudgeAgent:
-    heard = told if told is not None else []
-    return JudgeAgent(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, heard.append)
+def judging(log: FakeLog, alarmed: list[AlarmRaised] | None = None) -> JudgeAgent:
+    taken = alarmed if alarmed is not None else []
+    return JudgeAgent(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, taken.append)
 
 
 async def lived(log: FakeLog, size: int) -> int:
@@ -82,9 +82,9 @@ async def test_a_poisoned_record_becomes_a_letter_and_the_others_live() -> None:
 
 
 async def test_alarms_are_told_of_after_they_are_out() -> None:
-    log, told = FakeLog(), []  # type: ignore[var-annotated]
-    await judging(log, told).take(chunks(RECORDS))
-    assert told == log.events(ALARMS)
+    log, alarmed = FakeLog(), []  # type: ignore[var-annotated]
+    await judging(log, alarmed).take(chunks(RECORDS))
+    assert alarmed == log.events(ALARMS)
 
 
 async def test_after_a_rebalance_the_memory_is_read_again() -> None:
@@ -164,7 +164,7 @@ async def test_events_that_come_after_their_window_was_closed_are_counted_where_
     await judging(log).take(chunks(RECORDS))
     name, raw = next(record for record in RECORDS if record[0] == SCORES.name)
     scores = codec.decode(ScoreBatch, raw.value)
-    moved = msgspec.structs.replace(scores, partition=3)  # of a partition not heard of so far: its times are long past
+    moved = msgspec.structs.replace(scores, partition=3)  # of a partition not known so far: its times are long past
     later = scenario.passed(10 * RECORDS[-1][1].timestamp_ms)
     taken = [Raw(0, 5_000 + i, 1, b"", codec.encode(event)) for i, event in enumerate((moved, later))]
     await judging(log).take(chunks([(name, raw) for raw in taken]))

@@ -18,7 +18,7 @@ from streams.judge.alias_gauges import UNUSED_MS, AliasGauges
 from streams.judge.memory import JudgeRecord, start
 from streams.log.read import Raw
 from streams.topics import SCORES, STATE
-from tests.streams.judge.test_answers import ALARMED, VERSION, life, lived, said
+from tests.streams.judge.test_answers import ALARMED, VERSION, life, lived, operator_answer
 from tests.streams.support import scenario
 from tests.streams.support.fakes import FakeLog
 from tests.streams.support.scenario import RULES, chunks
@@ -51,7 +51,7 @@ def judging(log: FakeLog) -> JudgeAgent:
 
 @pytest.mark.slow
 async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
-    worker, taken = judging(FakeLog()), life(said())
+    worker, taken = judging(FakeLog()), life(operator_answer())
     await worker.take(chunks(taken[: ALARMED - 6]))
     assert value("alarm_open", kind="quality") == 0.0
     assert value("alarm_onset_seconds", kind="quality") is None

@@ -22,23 +22,23 @@ VERSION = "support-0123456789ab"
 ALARMED = 27  # records of a life: the harm is proven by then
 
 
-def said(verb: Verb = "clear", id: str = "said-1", version: str = VERSION) -> AlarmAnswered:
+def operator_answer(verb: Verb = "clear", id: str = "answer-1", version: str = VERSION) -> AlarmAnswered:
     answer = OperatorAnswer(version=version, verb=verb, by="cli", time_ms=0, reason="the prompt was mended")
     return AlarmAnswered(id=id, alias="support", time_ms=0, answer=answer)
 
 
-def life(*heard: AlarmAnswered) -> list[tuple[str, Raw]]:
+def life(*answers: AlarmAnswered) -> list[tuple[str, Raw]]:
     """An alias's life with what an operator says once the harm is proven."""
     whole = scenario.records()
     events = [(name, raw.value) for name, raw in whole[:ALARMED]]
-    events += [(SCORES.name, codec.encode(each)) for each in heard]
+    events += [(SCORES.name, codec.encode(each)) for each in answers]
     events += [(name, raw.value) for name, raw in whole[ALARMED:-1]]
     return [(name, Raw(0, i, whole[-1][1].timestamp_ms, b"", value)) for i, (name, value) in enumerate(events)]
 
 
-def lived(*heard: AlarmAnswered) -> tuple[JudgeRecord, list[Effects]]:
+def lived(*answers: AlarmAnswered) -> tuple[JudgeRecord, list[Effects]]:
     memory, effects = start("support"), []
-    for event, place in scenario.heard(life(*heard)):
+    for event, place in scenario.positioned(life(*answers)):
         memory, found = step(RULES, memory, event, place)
         effects.append(found)
     return memory, effects
@@ -49,15 +49,15 @@ def of(effects: list[Effects], name: str) -> list[Event]:
 
 
 def kinds(effects: list[Effects], kind: AlarmKind = AlarmKind.QUALITY) -> list[str]:
-    told: list[AlarmCleared | AlarmRaised] = []
+    changes: list[AlarmCleared | AlarmRaised] = []
     for found in effects:
-        told += [*found.cleared, *found.alarms]
-    return [each.cause if isinstance(each, AlarmCleared) else "raised" for each in told if each.kind is kind]
+        changes += [*found.cleared, *found.alarms]
+    return [each.cause if isinstance(each, AlarmCleared) else "raised" for each in changes if each.kind is kind]
 
 
 @pytest.mark.slow
 def test_an_alarm_that_was_cleared_is_raised_again_while_the_harm_goes_on() -> None:
-    _, effects = lived(said())
+    _, effects = lived(operator_answer())
     assert kinds(effects) == ["raised", "cleared", "raised"]
     first, *_ = (each for each in of(effects, "alarms") if isinstance(each, AlarmRaised))
     (over,) = of(effects, "cleared")
@@ -67,14 +67,14 @@ def test_an_alarm_that_was_cleared_is_raised_again_while_the_harm_goes_on() -> N
 
 @pytest.mark.slow
 def test_what_was_accepted_has_a_new_reference_and_no_alarm() -> None:
-    memory, effects = lived(said("accept"))
+    memory, effects = lived(operator_answer("accept"))
     assert kinds(effects) == ["raised", "accepted"]
     assert memory.judge.watches[VERSION].raised == {}
 
 
 @pytest.mark.slow
 def test_the_case_ends_and_the_next_alarm_opens_another() -> None:
-    memory, effects = lived(said())
+    memory, effects = lived(operator_answer())
     assert memory.policy.case is not None
     *_, newest = (each for each in of(effects, "alarms") if isinstance(each, AlarmRaised))
     assert memory.policy.case.alarm_id == newest.id
@@ -82,7 +82,7 @@ def test_the_case_ends_and_the_next_alarm_opens_another() -> None:
 
 @pytest.mark.slow
 def test_an_answer_is_recorded_with_what_derives_it_again() -> None:
-    _, effects = lived(said("accept"), said(id="said-2", version="support-unknown"))
+    _, effects = lived(operator_answer("accept"), operator_answer(id="answer-2", version="support-unknown"))
     entries = [each for each in of(effects, "decisions") if isinstance(each, DecisionRecorded)]
     accepted, vain = (each for each in entries if each.function == "judge.answer")
     assert accepted.kind is vain.kind is DecisionKind.OPERATOR
@@ -93,9 +93,9 @@ def test_an_answer_is_recorded_with_what_derives_it_again() -> None:
 
 @pytest.mark.slow
 def test_an_answer_is_taken_once() -> None:
-    memory, _ = lived(said())
-    assert step(RULES, memory, said(), LogPosition(SCORES.name, 0, 99, 1)) == (memory, Effects())
-    again, effects = step(RULES, memory, said(id="said-2"), LogPosition(SCORES.name, 0, 0, 1))
+    memory, _ = lived(operator_answer())
+    assert step(RULES, memory, operator_answer(), LogPosition(SCORES.name, 0, 99, 1)) == (memory, Effects())
+    again, effects = step(RULES, memory, operator_answer(id="answer-2"), LogPosition(SCORES.name, 0, 0, 1))
     assert len(effects.cleared) == 1
     assert again.age > memory.age
 
@@ -103,7 +103,7 @@ def test_an_answer_is_taken_once() -> None:
 def test_what_was_answered_is_remembered_within_bounds() -> None:
     memory = start("support")
     for k in range(3 * ANSWERED_KEPT):
-        memory, _ = step(RULES, memory, said(id=f"said-{k}"), LogPosition(SCORES.name, 0, k, 1))
+        memory, _ = step(RULES, memory, operator_answer(id=f"answer-{k}"), LogPosition(SCORES.name, 0, k, 1))
     assert len(memory.answered) == ANSWERED_KEPT
 
 
@@ -129,7 +129,7 @@ async def survived(log: FakeLog, taken: list[tuple[str, Raw]], size: int) -> int
 @pytest.mark.parametrize("dies_at", range(12, 28, 2))
 async def test_where_the_worker_dies_changes_nothing_of_an_answer(dies_at: int) -> None:
     calm, rough = FakeLog(), FakeLog(dies_at)
-    taken = life(said())
+    taken = life(operator_answer())
     assert (await survived(calm, taken, 3), await survived(rough, taken, 3)) == (0, 1)
     assert once(rough) == once(calm)
     assert [type(each) for each in once(calm)[ALARMS.name]] == [AlarmRaised, AlarmCleared, AlarmRaised]
@@ -145,9 +145,9 @@ async def test_a_memory_that_took_an_answer_wins_over_the_one_before_it() -> Non
     log, taken = FakeLog(), life()
     worker = judging(log)
     await worker.take(chunks(taken[:ALARMED]))
-    record = Raw(0, ALARMED, 0, b"", codec.encode(msgspec.structs.replace(said(), time_ms=0)))
+    record = Raw(0, ALARMED, 0, b"", codec.encode(msgspec.structs.replace(operator_answer(), time_ms=0)))
     await worker.take(chunks([(SCORES.name, record)]))
-    assert memory_of(log).answered == ["said-1"]
+    assert memory_of(log).answered == ["answer-1"]
     assert memory_of(log).judge.watches[VERSION].raised == {}
     assert [entry.function for entry in log.events(LEDGER) if isinstance(entry, DecisionRecorded)][-2:] == [
         "judge.answer",

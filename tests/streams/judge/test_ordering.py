@@ -162,50 +162,50 @@ def judged(merge: Merge, now_s: float = 0.0, until: int = 0) -> Iterator[str]:
     turn, pieces = merge.ready(now_s, until)
     merge.release(turn)
     return (
-        f"said/{piece.record.offset}"
+        f"answer/{piece.record.offset}"
         if isinstance(piece, AnswerPiece)
         else f"{piece.scores.source_topic}/{piece.scores.first_offset}"
         for piece in pieces
     )
 
 
-def said(time_ms: int) -> AlarmAnswered:
+def operator_answer(time_ms: int) -> AlarmAnswered:
     answer = OperatorAnswer(version="v1", verb="clear", by="cli", time_ms=time_ms)
-    return AlarmAnswered(id=f"said-{time_ms}", alias="support", time_ms=time_ms, answer=answer)
+    return AlarmAnswered(id=f"answer-{time_ms}", alias="support", time_ms=time_ms, answer=answer)
 
 
 def test_what_an_operator_says_ends_its_second() -> None:
     """The next second's replies are judged after it, however they came."""
     later = scored("support", (INFERENCE.name, 0), [5], [2_000])
-    merge = merge_of([said(1_100), LABEL, REPLY, later])
+    merge = merge_of([operator_answer(1_100), LABEL, REPLY, later])
     assert (list(judged(merge)), merge.waits_from) == ([], 0)
     merge.add(msgspec.structs.replace(log([passed(3_000, *ALL)])[0], offset=4), 0.0)
-    order = [f"{INFERENCE.name}/4", f"{FEEDBACK.name}/7", "said/0", f"{INFERENCE.name}/5"]
+    order = [f"{INFERENCE.name}/4", f"{FEEDBACK.name}/7", "answer/0", f"{INFERENCE.name}/5"]
     assert list(judged(merge)) == order
     assert merge.waits_from == 5
 
 
 def test_what_an_operator_says_comes_after_what_was_judged_whoever_reads_it_again() -> None:
-    records = log([REPLY, passed(6_000, *ALL), said(1_100), passed(7_000, *ALL)])
+    records = log([REPLY, passed(6_000, *ALL), operator_answer(1_100), passed(7_000, *ALL)])
     one, other = Merge(Ordering(), 0.0), Merge(Ordering(), 0.0)
     one.add(records[0], 0.0)
     one.add(records[1], 0.0)
     assert list(judged(one)) == [f"{INFERENCE.name}/4"]
     one.add(records[2], 0.0)
-    assert list(judged(one)) == ["said/2"]
+    assert list(judged(one)) == ["answer/2"]
     for record in records:
         other.add(record, 0.0)
-    assert list(judged(other)) == [f"{INFERENCE.name}/4", "said/2"]
+    assert list(judged(other)) == [f"{INFERENCE.name}/4", "answer/2"]
 
 
 def test_a_clock_that_is_ahead_does_not_silence_an_operator() -> None:
-    merge = merge_of([passed(3_000, *ALL), said(900_000), passed(20_000, *ALL)])
-    assert list(judged(merge)) == ["said/1"]
+    merge = merge_of([passed(3_000, *ALL), operator_answer(900_000), passed(20_000, *ALL)])
+    assert list(judged(merge)) == ["answer/1"]
 
 
 def test_what_waits_for_too_long_takes_what_an_operator_said_with_it() -> None:
-    merge = merge_of([REPLY, said(1_600), LABEL])
-    assert list(judged(merge, until=2)) == [f"{INFERENCE.name}/4", f"{FEEDBACK.name}/7", "said/1"]
+    merge = merge_of([REPLY, operator_answer(1_600), LABEL])
+    assert list(judged(merge, until=2)) == [f"{INFERENCE.name}/4", f"{FEEDBACK.name}/7", "answer/1"]
 
 
 def test_replies_come_before_labels_of_their_second() -> None:
@@ -226,9 +226,9 @@ def test_the_last_labels_of_a_turn_say_so_whatever_partitions_it_lies_in() -> No
     assert [(at, ends) for _, at, ends in found] == [(4, True), (7, False), (3, True), (8, True)]
 
 
-@pytest.mark.parametrize("told", [passed(1_999, *ALL), passed(2_000, ALL[0]), passed(2_000, ALL[1])])
-def test_nothing_is_judged_before_all_have_passed_it(told: PartitionsPassed) -> None:
-    merge = merge_of([REPLY, told])
+@pytest.mark.parametrize("early", [passed(1_999, *ALL), passed(2_000, ALL[0]), passed(2_000, ALL[1])])
+def test_nothing_is_judged_before_all_have_passed_it(early: PartitionsPassed) -> None:
+    merge = merge_of([REPLY, early])
     assert list(judged(merge)) == []
     assert (merge.rows, merge.waits_from) == (1, 0)
 

@@ -14,12 +14,12 @@ from streams.events import DecisionRecorded, RetrainReported
 from streams.judge.memory import JudgeRecord, start
 from streams.judge.step import Effects, LogPosition, step
 from streams.kinds import AlarmKind, DecisionKind
-from tests.streams.support.scenario import RULES, heard, records, rejected
+from tests.streams.support.scenario import RULES, positioned, records, rejected
 
 
 def lived() -> tuple[JudgeRecord, list[Effects]]:
     memory, effects = start("support"), []
-    for event, place in heard(records()):
+    for event, place in positioned(records()):
         memory, found = step(RULES, memory, event, place)
         effects.append(found)
     return memory, effects
@@ -46,7 +46,7 @@ def test_every_label_is_in_a_window_or_still_open() -> None:
 
 
 def test_a_record_that_the_memory_covers_changes_nothing() -> None:
-    for event, place in heard(records()):
+    for event, place in positioned(records()):
         assert step(RULES, MEMORY, event, place) == (MEMORY, Effects())
 
 
@@ -101,7 +101,7 @@ def test_a_lost_comparison_asks_for_labels() -> None:
 @pytest.mark.slow
 def test_paused_no_retraining_is_asked_for() -> None:
     memory, requests = start("support"), []
-    for event, place in heard(records()):
+    for event, place in positioned(records()):
         memory, found = step(RULES, memory, event, place, paused=True)
         requests += found.requests
     assert requests == []

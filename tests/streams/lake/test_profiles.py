@@ -56,7 +56,7 @@ def test_spans_are_kept_apart(tmp_path: Path) -> None:
     assert (rows(tmp_path), rows(tmp_path, HOUR_MS)) == (10, 5)
 
 
-def test_what_was_not_written_is_made_up_from_the_lake(tmp_path: Path) -> None:
+def test_what_was_not_written_comes_from_the_lake(tmp_path: Path) -> None:
     writer = LakeWriter(tmp_path / "lake", INFERENCE, 0, 100)
     events = [served("support", i, version="v", time_ms=5) for i in range(50)]
     writer.add(lake.rows(InferenceServed, 0, list(range(50)), events))
@@ -161,19 +161,19 @@ def test_whoever_reads_the_whole_folder_with_whylogs_alone_counts_every_event_on
     assert sorted(whole.get_columns()) == sorted(NAMES)
 
 
-def test_what_the_lake_has_is_made_up_though_no_event_follows(tmp_path: Path) -> None:
+def test_what_the_lake_has_is_profiled_though_no_event_follows(tmp_path: Path) -> None:
     first = profiler(tmp_path)
     first.resume(0)
     first.flush(1.0)
     stored(tmp_path, range(50))
     second = profiler(tmp_path)
-    second.make_up()
+    second.catch_up()
     second.flush(2.0)
     assert rows(tmp_path) == 50
 
 
-def test_in_a_new_place_nothing_is_made_up(tmp_path: Path) -> None:
+def test_in_a_new_place_nothing_is_caught_up(tmp_path: Path) -> None:
     stored(tmp_path, range(50))
     mine = profiler(tmp_path)
-    mine.make_up()
+    mine.catch_up()
     assert not mine.pending

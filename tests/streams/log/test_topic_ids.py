@@ -45,7 +45,7 @@ def ids(root: Path) -> list[str]:
 async def test_a_topic_made_anew_is_refused_by_name_and_overwrites_nothing(tmp_path: Path) -> None:
     await take_in(ingest(FakeLog(), tmp_path, "first"), raws(OLD))
     log = FakeLog()
-    with pytest.raises(TopicRecreated, match=r"inference\.events was made anew.*second.*first.*topics accept"):
+    with pytest.raises(TopicRecreated, match=r"inference\.events was created again.*second.*first.*topics accept"):
         await take_in(ingest(log, tmp_path, "second"), raws(NEW))
     assert ids(tmp_path) == [event.id for event in OLD]
     assert log.records == []

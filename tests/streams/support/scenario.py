@@ -80,8 +80,8 @@ def rejected(alias: str, request_id: str) -> RetrainReported:
     )
 
 
-def heard(taken: list[tuple[str, Raw]]) -> Iterator[tuple[JudgeInput, LogPosition]]:
-    """What the judge takes, as it came."""
+def positioned(taken: list[tuple[str, Raw]]) -> Iterator[tuple[JudgeInput, LogPosition]]:
+    """The judge's input, in the order in which it came, with its place in the log."""
     for name, raw in taken:
         event = decode_scores(raw) if name == SCORES.name else codec.decode(RetrainReported, raw.value)
         if not isinstance(event, PartitionsPassed):
