@@ -11,7 +11,6 @@ import pytest
 from monitor.detectors.blocks import Block, fill
 from monitor.reference.frozen import block_scores, event_scores
 from monitor.signals.drift_detector import located
-from tests.bench.monitor import rivals
 from tests.bench.monitor.runs import Feed, RunChange, Watched, changed, references, run_lengths
 from tests.bench.monitor.worlds import DAY_MS, GAUSSIAN, SPREADS, Make, Wave, autocorrelated, bursts, daily, garch
 from tests.bench.tools.figures import Figure
@@ -76,6 +75,7 @@ def test_runs_that_were_cut_off_count_as_long_as_they_were_watched() -> None:
 @pytest.mark.slow
 def test_kswin_for_many_runs_decides_as_rivers() -> None:
     """Of the same streams; which older events are drawn is chance, so that run lengths agree only about."""
+    from tests.bench.monitor import rivals  # takes seconds
 
     values = np.random.default_rng(1).standard_normal((1_000, 40))
     river = rivals.lengths(lambda: rivals.RIVALS["KSWIN"][0](0.02), values[:, :12]).mean

@@ -142,7 +142,7 @@ def test_a_renderer_whose_worker_is_gone_ends_by_itself(root: Path, tmp_path: Pa
     (stuck,) = (tmp_path / INFERENCE.name).rglob("*.parquet")
     stuck.unlink()
     os.mkfifo(stuck)
-    code = "from streams import evidence; evidence.TIMEOUT_S = 1; evidence.main()"
+    code = "from streams.reports import reporter; reporter.TIMEOUT_S = 1; reporter.main()"
     asked = msgspec.json.encode(ReportRequest(alarm(str(tmp_path / "a.html"))))
     done = subprocess.run([sys.executable, "-c", code, str(root), "50"], input=asked, timeout=60, check=False)
     assert done.returncode == -signal.SIGALRM
