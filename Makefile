@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
-	@echo "make check   ruff, mypy and the quick tests: a minute"
+	@echo "make check   ruff, mypy and the quick tests: two minutes"
 	@echo "make test-system   tests that need Debian packages: prometheus (for promtool)"
 	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml"

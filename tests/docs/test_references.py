@@ -161,7 +161,6 @@ def test_there_is_something_to_check() -> None:
     assert sum(1 for _ in quoted()) > 300
 
 
-@pytest.mark.xfail(reason="written before the parts that these lines name were there", strict=True)
 def test_nothing_waits_to_be_looked_at_again() -> None:
     marked = [
         f"{path.relative_to(ROOT)}:{number}"
