@@ -24,7 +24,7 @@ from retrain.evaluation import gate
 from retrain.job_files import OUTCOME, PROGRESS, SPEC, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
 from retrain.requests import RetrainTopics
 from retrain.settings import RetrainSettings
-from streams import ledger
+from streams import codec
 from streams.clock import now_ms
 from streams.codec import deterministic_id
 from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten
@@ -193,8 +193,8 @@ class Trainer:
             kind=DecisionKind.VERDICT,
             function="gate.judge",
             edition=gate.EDITION,
-            inputs={"gate": ledger.plain(outcome.gate)},
-            output=ledger.plain(verdict),
+            inputs={"gate": codec.plain(outcome.gate)},
+            output=codec.plain(verdict),
             cause=request.id,
             summary=f"{outcome.candidate}: {verdict.status}: {verdict.reason}",
         )
@@ -208,7 +208,7 @@ class Trainer:
             trained_rows=outcome.trained_rows,
             dataset_digest=outcome.dataset_digest,
             mlflow_run=outcome.mlflow_run,
-            checks=[ledger.plain(check) for check in verdict.checks],
+            checks=[codec.plain(check) for check in verdict.checks],
             metrics=outcome.metrics,
             reason=verdict.reason,
         )

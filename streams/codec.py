@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -105,3 +105,12 @@ def deterministic_id(*parts: object) -> str:
 def alarm_id(alias: str, key: str) -> str:
     """Return the id by which the log, the ledger and operators know the alarm that the judge names `key`."""
     return deterministic_id("alarm", alias, key)
+
+
+def plain(value: object) -> Any:
+    """Return the value as a reader of its JSON gets it.
+
+    >>> plain({1: (2, 3)})
+    {'1': [2, 3]}
+    """
+    return msgspec.json.decode(msgspec.json.encode(value))

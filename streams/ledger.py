@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
-
 from streams import codec
-from streams.events import DecisionRecorded, Json
+from streams.events import DecisionRecorded
 from streams.files import write_private
 from streams.kinds import DecisionKind
 from streams.log.outbox import Outgoing, outgoing
@@ -40,20 +38,11 @@ def entry(
         kind=kind,
         function=function,
         edition=edition,
-        inputs={name: plain(value) for name, value in inputs.items()},
-        output=plain(output),
+        inputs={name: codec.plain(value) for name, value in inputs.items()},
+        output=codec.plain(output),
         cause=cause,
         summary=summary,
     )
-
-
-def plain(value: object) -> Json:
-    """Return the value as a reader of the JSON gets it.
-
-    >>> plain({1: (2, 3)})
-    {'1': [2, 3]}
-    """
-    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def record(decision: DecisionRecorded) -> Outgoing:

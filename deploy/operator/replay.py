@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from streams.codec import Undecodable, decode
+from streams.codec import Undecodable, decode, plain
 from streams.events import DecisionRecorded
 
 Line = tuple[str, bytes]  # its place, and one decision's JSON
@@ -129,15 +129,6 @@ def difference(recorded: Any, derived: Any, at: str) -> str | None:
     else:
         return None if _equal(recorded, derived) else f"{at}: recorded {_short(recorded)}, derived {_short(derived)}"
     return next((found for place, one, other in pairs if (found := difference(one, other, place))), None)
-
-
-def plain(value: object) -> Any:
-    """Return the value as a reader of its JSON sees it.
-
-    >>> plain({1: (2, 3)})
-    {'1': [2, 3]}
-    """
-    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 class _Absent:

@@ -22,7 +22,7 @@ from serving.rollout.state import Rollout, RolloutObservation, RolloutState, Rol
 from serving.routes.routing import RouteTable
 from serving.routes.slots import versions
 from serving.settings import ControllerSettings
-from streams import ledger
+from streams import codec
 from streams.events import DecisionRecorded, RouteWritten, ScoreBatch
 from streams.identity import uuid7
 from streams.kinds import DecisionKind
@@ -163,11 +163,11 @@ class AliasRollout:
             function=FUNCTION,
             edition=EDITION,
             inputs={
-                "settings": ledger.plain(self.context.settings),
-                "rollout": ledger.plain(rollout),
-                "observation": ledger.plain(observation),
+                "settings": codec.plain(self.context.settings),
+                "rollout": codec.plain(rollout),
+                "observation": codec.plain(observation),
             },
-            output=ledger.plain(done),
+            output=codec.plain(done),
             cause=rollout.request_id,
             summary=f"{rollout.candidate}: {rollout.state} -> {after.state}: {after.reason}",
         )

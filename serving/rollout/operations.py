@@ -7,7 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Routes, Shadow
-from streams import ledger
+from streams import codec
 from streams.clock import now_ms
 from streams.events import DecisionRecorded, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
@@ -136,8 +136,8 @@ def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str
         time_ms=at_ms,
         kind=DecisionKind.OPERATOR,
         function="operator",
-        inputs={"action": action, "by": route.by, "route": ledger.plain(known.get(route.alias))},
-        output=ledger.plain(route),
+        inputs={"action": action, "by": route.by, "route": codec.plain(known.get(route.alias))},
+        output=codec.plain(route),
         summary=f"{route.by}: {action} {route.alias}, champion {route.champion}",
     )
     appender = Appender(kafka, f"homeostat/{route.by}")

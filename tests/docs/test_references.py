@@ -21,7 +21,6 @@ from tests.docs.metrics import ROOMS, metrics
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FOLDERS = (*ROOMS, "tests", "docs", "examples")
-MARK = "TODO" + "(merge)"  # a line that names what is not there yet
 QUOTED = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./*-]*(?:::\w+)?")
@@ -34,7 +33,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     code = False
     for number, line in enumerate(path.read_text().splitlines(), 1):
         code ^= line.startswith("```")
-        if not code and MARK not in line:
+        if not code:
             yield number, line
 
 
@@ -159,13 +158,3 @@ def test_prose_ends_before_column_121() -> None:
 def test_there_is_something_to_check() -> None:
     assert len(DOCUMENTS) > 15
     assert sum(1 for _ in quoted()) > 300
-
-
-def test_nothing_waits_to_be_looked_at_again() -> None:
-    marked = [
-        f"{path.relative_to(ROOT)}:{number}"
-        for path in DOCUMENTS
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if MARK in line
-    ]
-    assert marked == []

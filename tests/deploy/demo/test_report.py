@@ -14,7 +14,7 @@ from deploy.demo.record import DemoRecord, EventCounts, champions, marks
 from deploy.demo.report import Accuracy, DemoReport, outcome_of, succeeded
 from deploy.demo.summary import summarise
 from retrain.evaluation.gate import GateInput, judge
-from streams import ledger
+from streams import codec
 from streams.events import RetrainRequested
 from streams.kinds import AlarmKind
 from tests.deploy.support.demo_run import FIRST, SECOND, alarm, failed, healthy, outcome, recovered, route
@@ -270,7 +270,7 @@ def test_a_check_is_the_gates_own_record() -> None:
     levels = {"min_gain": 0.05, "margin": 0.1, "slice_margin": 0.25, "min_slice": 30, "alpha": 0.05}
     asked = GateInput(candidate=SECOND, champion=FIRST, target=better, regression=same, slices={"a": worse}, **levels)  # type: ignore[arg-type]
     verdict = judge(asked)
-    result = replace(RUN.results[-1], checks=[ledger.plain(check) for check in verdict.checks])
+    result = replace(RUN.results[-1], checks=[codec.plain(check) for check in verdict.checks])
     (trial,) = trials(replace(RUN, results=[result]))
     assert trial.checks == verdict.checks
     assert {check.passed for check in trial.checks} == {True, False}

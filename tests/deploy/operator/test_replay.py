@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
-from deploy.operator.replay import FUNCTIONS, LedgerError, Replayed, derived, difference, lines, plain
+from deploy.operator.replay import FUNCTIONS, LedgerError, Replayed, derived, difference, lines
 from monitor.policy import NewAlarm, PolicyObservation, PolicyState, decide
 from monitor.settings import PolicySettings
-from streams.codec import encode
+from streams.codec import encode, plain
 from streams.events import DecisionRecorded
 from streams.kinds import DecisionKind
 

@@ -9,7 +9,7 @@ from monitor import judge, policy
 from monitor.findings import Finding
 from monitor.policy import Decision
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import ledger
+from streams import codec
 from streams.events import DecisionRecorded, RetrainReported
 from streams.judge.memory import JudgeRecord, start
 from streams.judge.step import Effects, LogPosition, step
@@ -77,7 +77,7 @@ def replayed(entry: DecisionRecorded) -> Any:
 @pytest.mark.parametrize("entry", DECISIONS, ids=lambda entry: entry.function)
 def test_the_ledger_holds_what_derives_each_decision_again(entry: DecisionRecorded) -> None:
     again = msgspec.json.decode(msgspec.json.encode(entry), type=DecisionRecorded)
-    assert ledger.plain(replayed(again)) == again.output
+    assert codec.plain(replayed(again)) == again.output
 
 
 def test_decisions_have_a_cause_and_words() -> None:
