@@ -4,21 +4,22 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.homeostat
 LITELLM := var/bench/litellm
-# Tests in two processes, a file at a time: those without Kafka, vLLM and the loop, which are one process's own.
+# Tests in two processes, a file at a time; those that need vLLM are all one's.
 SHARED  := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 PURE    := not kafka and not vllm and not loop and not system
 # Compiled modules are kept, whatever the shell says: without them each of the loop's processes compiles its libraries
 # anew, half a minute of processor time for vLLM, torch or Faust.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo check lint quick test test-system bench bench-serving bench-journal bench-monitor bench-peers lock clean
+.PHONY: help setup demo check lint quick test test-system test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
-	@echo "make check   ruff, mypy and the quick tests: two minutes"
+	@echo "make check   ruff, mypy and the quick tests: under a minute"
 	@echo "make test-system   tests that need Debian packages: prometheus (for promtool)"
-	@echo "make bench   measure the hot paths; tables on the terminal, JSON in var/bench"
+	@echo "make test-azure    storage on Azure's emulator, which npm fetches"
+	@echo "make bench   measure serving, worker and monitoring; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml"
 	@echo "make clean   remove the environment and everything under var/"
 
@@ -55,13 +56,17 @@ quick: setup
 
 test: lint
 	$(SHARED) -m "$(PURE)"
-	$(BIN)/pytest -q -m "(kafka or vllm or loop) and not system"
+	$(SHARED) -m "(kafka or vllm or loop) and not system"
 
 test-system: setup
 	@command -v promtool >/dev/null || { echo "promtool is missing (on Debian: apt install prometheus)"; exit 1; }
-	$(BIN)/pytest -q -m system
+	$(BIN)/pytest -q -m system -k "not azure"
 
-bench: bench-serving bench-journal bench-monitor
+test-azure: setup
+	npm install --silent --no-fund --no-audit --prefix var/azurite azurite@3
+	PATH="$(CURDIR)/var/azurite/node_modules/.bin:$$PATH" $(BIN)/pytest -q -m system -k azure
+
+bench: bench-serving bench-journal bench-streams bench-monitor bench-storage
 
 bench-serving: setup
 	$(BIN)/python -m tests.bench.serving
@@ -75,9 +80,16 @@ bench-peers: setup
 bench-journal: setup
 	$(BIN)/python -m tests.bench.serving.journal
 
+bench-streams: setup
+	$(BIN)/python -m tests.bench.streams
+	$(BIN)/python -m tests.bench.streams.kills
+
 bench-monitor: setup
 	$(BIN)/python -m tests.bench.monitor
 	$(BIN)/python -m tests.bench.monitor.backtest
+
+bench-storage: setup
+	$(BIN)/python -m tests.bench.storage
 
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --universal --python-version 3.11 \

@@ -12,9 +12,11 @@ from deploy.commands import (
     dead_letters,
     decisions,
     demo,
+    erasure,
     labels,
     monitor,
     stack,
+    storage,
     topics,
 )
 from deploy.commands.group import Ordered
@@ -39,6 +41,7 @@ for command in (
     *(adapters.train, adapters.promote, adapters.rollback, adapters.pause, adapters.resume, adapters.shadow),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest),
     *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
+    *(storage.storage, erasure.forget),
     stack.run,
 ):
     main.add_command(command)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from monitor.detectors.blocks import length_for
 from monitor.detectors.location_spread import ALTERNATIVES, SHIFTS, dead_zone
 from monitor.detectors.risk import EXCESSES, stake
+from monitor.validation import require
 
 SHARES: Mapping[str, float] = {
     "quality": 0.35,
@@ -39,12 +40,9 @@ class AliasTraffic:
 
     def __post_init__(self) -> None:
         for name in ("events", "labels"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise ValueError(f"Traffic.{name} is {value}, expected 0 or more a day")
+            require(self, name, 0 <= getattr(self, name) < math.inf, "0 or more a day")
         for name, least in (("aliases", 1), ("tags", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"Traffic.{name} is {getattr(self, name)}, expected at least {least}")
+            require(self, name, getattr(self, name) >= least, f"at least {least}")
 
     def steps(self, kind: str) -> float:
         """Return the steps of a day of one alias. Pairs of groups: of each tag at most one for an outcome, and an event
@@ -124,11 +122,9 @@ class EventStream:
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.share <= 1.0:
-            raise ValueError(f"Stream.share is {self.share}, expected above 0 to 1")
+        require(self, "share", 0.0 < self.share <= 1.0, "above 0, at most 1")
         for name, least in (("descriptors", 1), ("reference", 1), ("waves", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"Stream.{name} is {getattr(self, name)}, expected at least {least}")
+            require(self, name, getattr(self, name) >= least, f"at least {least}")
 
 
 def smallest_drift(arl_events: float, events: float, stream: EventStream) -> float | None:

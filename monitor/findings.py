@@ -67,14 +67,14 @@ class AlarmEnd(msgspec.Struct, frozen=True, kw_only=True, tag="alarm_cleared"):
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """How a group compares with the rest: `mean` is its loss less theirs."""
 
-    key: str
-    value: str
-    measure: str
-    pairs: int
-    mean: float
-    low: float
-    high: float
-    raised: bool
+    key: str  # the tag: tenant, language or group
+    value: str  # the tag's, which makes the group
+    measure: str  # quality, refusals or slow
+    pairs: int  # of an outcome of the group with one of the rest from the same time
+    mean: float  # over the pairs, from -1 to 1; above 0 the group is served worse
+    low: float  # of the interval for the mean, which holds whenever it is looked at (`monitor.fairness.alpha`)
+    high: float  # its other end
+    raised: bool  # whether its alarm is open
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
+from monitor.canonical import canonical
 from monitor.characters import caseless
 
 Metric = Callable[[str, str], float]
@@ -34,20 +35,27 @@ _MARKS = (  # that belong to the character before
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f71-\u0f84\u0f90-\u0fbc"
     "\u102b-\u103e\u1056-\u1059\u17b4-\u17d3\u3099\u309a"
 )
+_JSON = str.maketrans(dict.fromkeys('{}[]":,', " "))
 _TOKEN = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|[^\s{_UNSPACED}]+")
 
 
 def normalise(text: str) -> str:
     """Return a text without what does not matter: case, how a character is written (`monitor.characters`), surrounding
-    and doubled blanks, a sentence's punctuation at its ends. Symbols stay: `C++` is not `C`, `-5` not `5`.
+    and doubled blanks, a sentence's punctuation at its ends. Symbols stay: `C++` is not `C`, `-5` not `5`. JSON, calls
+    of tools among it, is in its one form (`monitor.canonical`).
 
-    >>> normalise("  Card  Arrival. "), normalise("A+"), normalise("I can\u2019t!")
-    ('card arrival', 'a+', "i can't")
+    >>> normalise("  Card  Arrival. "), normalise("A+"), normalise("I can\u2019t!"), normalise('{"b": 1, "a": "X"}')
+    ('card arrival', 'a+', "i can't", '{"a":"x","b":1}')
     """
     return _kept(text) if len(text) <= SHORT else _normalised(text)
 
 
 def _normalised(text: str) -> str:
+    known = canonical(text)
+    return _prose(text) if known is None else caseless(known)
+
+
+def _prose(text: str) -> str:
     quoted = text if text.isascii() else _QUOTED.sub(lambda found: found.group().strip(), text)
     plain = " ".join(caseless(quoted).split())
     return _bare(_PRICE.sub(r"\1\2", _UNIT.sub("", plain)) if _SIGN.search(plain) else plain)
@@ -65,12 +73,13 @@ def _bare(text: str) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    """Return words; of scripts without blanks between them, characters.
+    """Return words; of scripts without blanks between them, characters; of JSON its keys and the words of its values.
 
     >>> _tokens("\u6771\u4eac tower, please."), _tokens("?")
     (['\u6771', '\u4eac', 'tower', 'please'], ['?'])
     """
-    plain = normalise(text)
+    known = canonical(text)
+    plain = _prose(text) if known is None else " ".join(caseless(known).translate(_JSON).split())
     found = (word.strip(_AROUND) for word in _TOKEN.findall(plain) if word.strip(BEGINS + ENDS + _AROUND))
     words = [_bare(word).strip(_AROUND) for word in found]
     return words or ([plain] if plain else [])

@@ -12,14 +12,13 @@ Verb = Literal["clear", "accept"]
 
 
 class OperatorAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator says of a version's alarms. `clear`: the open ones of this kind, about this, are over; None:
-    of any. `accept`: what comes now is normal, a new reference begins. Budgets of errors and of slow replies were
-    promised to clients, so those alarms are not a matter of what is normal: `accept` leaves them open."""
+    """What an operator says of a version's alarms. Budgets of errors and of slow replies were promised to clients, so
+    those alarms are not a matter of what is normal: to accept leaves them open."""
 
-    version: str
-    verb: Verb
-    by: str
-    time_ms: int
-    kind: Kind | None = None
-    about: str | None = None
-    reason: str = ""
+    version: str  # whose alarms
+    verb: Verb  # clear: its open alarms are over; accept: what comes now is normal, a new reference begins
+    by: str  # the operator
+    time_ms: int  # when it was given, milliseconds since the epoch
+    kind: Kind | None = None  # of the alarms that `clear` ends; None: of any
+    about: str | None = None  # which flag or group they are about; None: whichever
+    reason: str = ""  # the operator's own words, for the ledger

@@ -13,21 +13,21 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     """Columns of equal length. Served replies fill everything but `correct`; feedback fills ids, versions,
     arms, clients and `correct`, and leaves the rest empty."""
 
-    offsets: list[int]
+    offsets: list[int]  # in the source's partition
     ids: list[str]  # the inference event's id, in feedback too
-    times_ms: list[int]
-    versions: list[str]
+    times_ms: list[int]  # event time, milliseconds since the epoch: when the reply ended, or the label was given
+    versions: list[str]  # that answered
     arms: list[str]  # champion, canary or shadow
-    clients: list[str]
-    statuses: list[int] = []
-    ttft_ms: list[float] = []
-    tpot_ms: list[float] = []
-    latency_ms: list[float] = []
+    clients: list[str]  # who asked, as `InferenceServed.client`; in feedback the key that gave it
+    statuses: list[int] = []  # HTTP, as the client saw them
+    ttft_ms: list[float] = []  # request to first token, as `InferenceServed.ttft_ms`
+    tpot_ms: list[float] = []  # time per output token after the first; 0 where unknown
+    latency_ms: list[float] = []  # request to the end of the reply
     descriptors: list[list[float]] = []  # rows x descriptors, finite
-    correct: list[bool | None] = []
+    correct: list[bool | None] = []  # feedback alone: whether the reply was right; None where that is not known
     fingerprints: list[int] = []  # of the prompts (`monitor.describe.fingerprint.text_prints`)
     sums: list[bytes] = []  # of the prompts' words (`fingerprint.sum_sketches`): how many words differ between two
-    finish_reasons: list[str] = []
+    finish_reasons: list[str] = []  # the engine's own; empty where none came
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order

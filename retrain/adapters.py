@@ -5,9 +5,6 @@ order, and paths of the machine that it runs on."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,8 @@ from typing import Any
 import msgspec
 
 from retrain.tensor_file import LENGTH, contents
-from streams.identity import ADAPTER_FILES, adapter_digest, adapter_path, version_name
+from streams.identity import ADAPTER_FILES, ADAPTERS, adapter_digest, adapter_key, version_name
+from streams.objects.tree import Trees
 
 CONFIG, WEIGHTS = ADAPTER_FILES
 SETS = ("target_modules", "exclude_modules", "modules_to_save", "target_parameters")  # their order has no meaning
@@ -33,33 +31,17 @@ class Adapter:
     path: Path
 
 
-def commit(source: Path, root: Path, alias: str, base_model: str) -> Adapter:
-    """Put the adapter in `source` at `<root>/<alias>/<digest>`, read-only. Equal weights of equal shape are the same
-    adapter, wherever they were made. The files are written to a folder of their own, synced and renamed, so that half
-    an adapter is never at its address. Raises FileNotFoundError or ValueError where a file lacks or is not whole."""
+def commit(source: Path, trees: Trees, alias: str, base_model: str) -> Adapter:
+    """Put the adapter in `source` under its alias and digest, read-only. Equal weights of equal shape are the same
+    adapter, wherever they were made; half an adapter is never there. Raises FileNotFoundError or ValueError where a
+    file lacks or is not whole, StorageError where the store is away."""
     adapter_digest(source, base_model)  # both files are there
-    home = root / alias
-    home.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=home, prefix=".new-"))
-    try:
+    with trees.scratch(f"{ADAPTERS}/{alias}") as scratch:
         _write(scratch / CONFIG, iter((_config(source / CONFIG, base_model),)))
         _write(scratch / WEIGHTS, _weights(source / WEIGHTS))
         digest = adapter_digest(scratch, base_model)
-        path = adapter_path(root, alias, digest)
-        if not path.is_dir():
-            scratch.chmod(0o755)
-            _move(scratch, path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        path = trees.put(adapter_key(alias, digest), scratch)
     return Adapter(version_name(alias, digest), digest, path)
-
-
-def _move(scratch: Path, path: Path) -> None:
-    try:
-        scratch.rename(path)
-    except OSError:  # another process was quicker with the same bytes
-        if not path.is_dir():
-            raise
 
 
 def _config(path: Path, base_model: str) -> bytes:
@@ -96,6 +78,4 @@ def _weights(path: Path) -> Iterator[bytes]:
 def _write(target: Path, pieces: Iterator[bytes]) -> None:
     with target.open("xb") as writer:
         writer.writelines(pieces)
-        writer.flush()
-        os.fsync(writer.fileno())
     target.chmod(0o444)

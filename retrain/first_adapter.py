@@ -17,7 +17,8 @@ from retrain.settings import RetrainSettings
 from retrain.training import recipe, tracking
 from retrain.training.train import OnStep, silent, train
 from streams.codec import deterministic_id
-from streams.events import Message
+from streams.messages import Message
+from streams.objects.tree import Trees
 
 
 def first_adapter(
@@ -26,16 +27,17 @@ def first_adapter(
     alias: str,
     model_dir: Path,
     var: Path,
+    trees: Trees,
     settings: RetrainSettings,
     progress: OnStep = silent,
 ) -> Adapter:
-    """Train on (text, label) rows; put the adapter into `<var>/adapters` and its rows into `<var>/datasets`, where a
-    later retraining finds them. Raises ValueError or OSError where the model or the rows cannot be used."""
+    """Train on (text, label) rows; put the adapter and its rows into the store, where a later retraining finds them.
+    Raises ValueError or OSError where the model, the rows or the store cannot be used."""
     check_model(model_dir)
     knobs = recipe.find(settings.recipe)
     base = base_model_id(model_dir, var / "digests")
     dataset = examples(rows)
-    listed = manifest.store(var / "datasets", dataset, alias=alias, base_model=base, since_ms=0)
+    listed = manifest.store(trees, dataset, alias=alias, base_model=base, since_ms=0)
     parameters = {"dataset": listed.digest, "base_model": base, "recipe": knobs.name, **asdict(knobs.training)}
     with (
         tempfile.TemporaryDirectory(dir=var, prefix=".first-") as scratch,
@@ -56,11 +58,11 @@ def first_adapter(
             progress=tell,
             max_left_out=settings.max_left_out,
         )
-        adapter = commit(done.folder, var / "adapters", alias, base)
+        adapter = commit(done.folder, trees, alias, base)
         run.metrics({"loss": done.loss, "train_seconds": done.seconds, "train_rows": float(done.rows)})
         run.metrics({"left_out_rows": float(done.left_out), "left_out_share": done.left_out / len(dataset.train)})
         run.artifacts(adapter.path, "adapter")
-    manifest.remember(var / "datasets", adapter.version, listed.digest)
+    manifest.remember(trees, adapter.version, listed.digest)
     return adapter
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from monitor.flat_table import flat
 from retrain.adapters import Adapter, commit
 from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.data import manifest
@@ -29,6 +30,7 @@ from retrain.data.manifest import Manifest
 from retrain.evaluation.comparison import compare, summary
 from retrain.evaluation.gate import GateInput, judge
 from retrain.evaluation.limits import context_of, limits
+from retrain.handover import Handover
 from retrain.job_files import OUTCOME, PROGRESS, SPEC, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
 from retrain.job_rows import dataset_of, later
 from retrain.training import recipe, tracking
@@ -36,7 +38,7 @@ from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
 from retrain.training.train import OnStep, Trained, train
 from streams.files import locked, put
-from streams.identity import adapter_digest, adapter_path
+from streams.identity import adapter_digest, adapter_key
 
 log = structlog.get_logger()
 
@@ -51,20 +53,23 @@ def main(folder: Path) -> int:
         return 2
     threading.Thread(target=_die_with, args=(spec.parent,), daemon=True).start()
     with locked(folder / "lock"):  # one that outlived its trainer ends within a second
+        handover = Handover.of(spec, folder)
+        handover.take()
         if concluded(folder / OUTCOME) is None:
-            write(folder / OUTCOME, _outcome(spec, folder))
+            write(folder / OUTCOME, _outcome(spec, folder, handover))
+        handover.end()
     return 0
 
 
-def _outcome(spec: JobSpec, folder: Path) -> JobOutcome:
+def _outcome(spec: JobSpec, folder: Path, handover: Handover) -> JobOutcome:
     try:
-        return work(spec, folder)
+        return work(spec, folder, handover)
     except Exception as error:  # the job's top: the outcome names the error
         log.exception("retraining failed", request=spec.request.id)
         return JobOutcome(problem=f"{type(error).__name__}: {error}")
 
 
-def work(spec: JobSpec, folder: Path) -> JobOutcome:
+def work(spec: JobSpec, folder: Path, handover: Handover) -> JobOutcome:
     """Return the outcome of one retraining. Raises whatever keeps it from a verdict."""
     request, settings = spec.request, spec.settings
     check_model(spec.model_dir)
@@ -75,7 +80,7 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
     taught = [row.lesson() for row in dataset.train]
     untaught = lessons(tokenizer, taught, knobs.training.max_length, settings.max_left_out).left_out
     warm = champion if knobs.training.warm_start == "champion" else None
-    parameters = {"dataset": listed.digest, "base_model": base, "champion": request.champion, **_flat(asdict(knobs))}
+    parameters = {"dataset": listed.digest, "base_model": base, "champion": request.champion, **flat(asdict(knobs))}
     with _tracked(spec, folder, parameters) as run:
         trained = train(
             [row.lesson() for row in dataset.lessons(settings.fresh_passes)],
@@ -84,11 +89,11 @@ def work(spec: JobSpec, folder: Path) -> JobOutcome:
             folder / "training",
             warm_start=warm,
             threads=settings.threads or max(1, (os.cpu_count() or 2) // 2),
-            progress=_reporter(folder, run),
+            progress=_reporter(folder, run, handover),
             max_left_out=settings.max_left_out,
         )
-        adapter = commit(trained.folder, spec.var / "adapters", request.alias, base)
-        manifest.remember(spec.var / "datasets", adapter.version, listed.digest, request.champion if warm else "")
+        adapter = commit(trained.folder, spec.trees(), request.alias, base)
+        manifest.remember(spec.trees(), adapter.version, listed.digest, request.champion if warm else "")
         gate = _compared(spec, adapter, champion, listed, dataset, tokenizer, untaught)
         verdict = judge(gate)
         found = {"untaught_share": sum(untaught.values()) / len(dataset.train), **_figures(trained, listed)}
@@ -135,7 +140,7 @@ def _compared(
         (adapter.version, adapter.path),
         (spec.request.champion, champion),
         limits=limits(tokenizer, dataset.rows, settings.max_tokens, context_of(spec.model_dir)),
-        later=partial(later, spec, listed, dataset, tokenizer),
+        later=partial(later, spec, adapter.version, listed, dataset, tokenizer),
         alpha=settings.alpha / 2 ** (spec.attempt - 1),
         evaluation=spec.request.id,
         untaught=untaught,
@@ -159,7 +164,7 @@ def _figures(trained: Trained, listed: Manifest) -> dict[str, float]:
 
 def stored_champion(spec: JobSpec, base: str) -> Path:
     """Return the champion's folder, once its bytes match its name. Raises ValueError, FileNotFoundError."""
-    path = adapter_path(spec.var / "adapters", spec.request.alias, spec.champion_digest)
+    path = spec.trees().fetch(adapter_key(spec.request.alias, spec.champion_digest))
     found = adapter_digest(path, base)
     if spec.champion_digest not in (found, adapter_digest(path, former_base_model_id(spec.model_dir))):
         raise ValueError(
@@ -168,11 +173,12 @@ def stored_champion(spec: JobSpec, base: str) -> Path:
     return path
 
 
-def _reporter(folder: Path, run: tracking.TrackedRun) -> OnStep:
+def _reporter(folder: Path, run: tracking.TrackedRun, handover: Handover) -> OnStep:
     def report(step: int, steps: int, loss: float) -> None:
         run.step(step, steps, loss)
         with suppress(OSError):  # progress is for show: no training ends for it
             put(folder / PROGRESS, msgspec.json.encode(TrainingProgress(step, steps, loss)))
+        handover.give(time.monotonic())  # the dataset's name, and each checkpoint with the step after it
 
     return report
 
@@ -188,19 +194,7 @@ def _keep(
     counts = {f"{name}_rows": float(part.rows) for name, part in listed.parts.items()}
     run.metrics({**found, **counts, "steps": float(trained.steps), "resumed_at": float(trained.resumed_at)})
     run.artifacts(adapter.path, "adapter")
-    run.artifacts(spec.var / "datasets" / listed.digest, "dataset")
-
-
-def _flat(table: dict[str, object], at: str = "") -> dict[str, object]:
-    """Return nested tables as one, with dotted names.
-
-    >>> _flat({"lora": {"r": 16}})
-    {'lora.r': 16}
-    """
-    found: dict[str, object] = {}
-    for key, value in table.items():
-        found |= _flat(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
-    return found
+    run.artifacts(manifest.located(spec.trees(), listed.digest), "dataset")
 
 
 def _die_with(parent: int) -> None:

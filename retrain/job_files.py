@@ -13,6 +13,9 @@ from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings
 from streams.events import RetrainRequested
 from streams.files import put
+from streams.objects.opening import Storage
+from streams.objects.settings import StorageSettings
+from streams.objects.tree import Trees
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
 T = TypeVar("T")
@@ -25,11 +28,16 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     settings: RetrainSettings
     champion_digest: str
     model_dir: Path
-    var: Path  # lake, adapters, datasets, mlflow lie beneath
+    var: Path  # mlflow lies beneath; lake, adapters and datasets too unless `storage` says otherwise
+    storage: StorageSettings = msgspec.field(default_factory=StorageSettings)
     engine: str  # the address of the replica that answers the evaluation's questions
     metric: str  # how an answer is scored, see `monitor.metrics`
     attempt: int = 1  # verdicts that were sought for the same harm, this one included
     parent: int  # the trainer's process; the job ends when that does
+
+    def trees(self) -> Trees:
+        """Open the store of adapters and datasets."""
+        return Storage(self.storage, self.var).trees()
 
 
 class TrainingProgress(msgspec.Struct, frozen=True):

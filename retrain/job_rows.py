@@ -19,6 +19,10 @@ from retrain.data.likeness import Likeness
 from retrain.data.manifest import Manifest
 from retrain.job_files import JobSpec
 from retrain.training.objections import usable
+from streams.lake.lake import Lake
+from streams.objects.opening import Storage
+from streams.objects.store import StorageError
+from streams.objects.tree import Trees
 
 log = structlog.get_logger()
 
@@ -26,10 +30,11 @@ log = structlog.get_logger()
 def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manifest, Dataset]:
     """Return the dataset and its manifest, of rows that the chat template takes; a job that is started again takes the
     one that it had. Raises ValueError where too many of the fresh rows cannot be used."""
-    root, note, request = spec.var / "datasets", folder / "dataset", spec.request
-    if (known := _made(root, note)) is not None:
+    trees, note, request = spec.trees(), folder / "dataset", spec.request
+    manifest.swept(trees)
+    if (known := _made(trees, note)) is not None:
         return known
-    lake = spec.var / "lake"
+    lake = _lake(spec)
     dropped: Counter[str] = Counter()
     found = labelled_rows.fresh(lake, request.alias, request.since_ms)
     fresh = usable(tokenizer, found, dropped)
@@ -38,41 +43,47 @@ def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[
         spec.settings,
         fresh,
         usable(tokenizer, labelled_rows.healthy(lake, request.alias, request.since_ms, NEWEST), dropped),
-        usable(tokenizer, manifest.trained_on(root, request.champion), dropped),
+        usable(tokenizer, manifest.trained_on(trees, request.champion), dropped),
         METRICS[spec.metric],
-        manifest.familiar(root, request.alias, request.champion, request.since_ms),
+        manifest.familiar(trees, request.alias, request.champion, request.since_ms),
     )
     dataset = replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
-    listed = manifest.store(root, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
+    listed = manifest.store(trees, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
     note.write_text(listed.digest)
     counts = {name: part.rows for name, part in listed.parts.items()}
     log.info("dataset made", digest=listed.digest[:12], **counts, dropped=dataset.dropped)
     return listed, dataset
 
 
-def later(spec: JobSpec, listed: Manifest, dataset: Dataset, tokenizer: Any) -> list[Example]:
+def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tokenizer: Any) -> list[Example]:
     """Return the fresh rows that the dataset lacks, most of them labelled since it was made; neither version has met
-    them, or rows like them. They are stored as a dataset of their own."""
+    them, or rows like them. They are stored as a dataset of their own, which an erasure finds the candidate by."""
     dropped: Counter[str] = Counter()
-    root, request = spec.var / "datasets", spec.request
-    known = [*dataset.rows, *manifest.familiar(root, request.alias, request.champion, request.since_ms)]
+    trees, request = spec.trees(), spec.request
+    known = [*dataset.rows, *manifest.familiar(trees, request.alias, request.champion, request.since_ms)]
     ids = {row.id for row in known}
-    found = labelled_rows.fresh(spec.var / "lake", request.alias, request.since_ms)
+    found = labelled_rows.fresh(_lake(spec), request.alias, request.since_ms)
     fresh = usable(tokenizer, [row for row in found if row.id not in ids], dropped)
     likeness = Likeness.of(fresh, known)
     fresh = capped(once(fresh, dropped), spec.settings.client_cap, likeness, dropped)
     fresh = apart(fresh, known, likeness, dropped, "twin of a known row")
-    kept = manifest.store(
-        root,
-        Dataset([], [], fresh, [], dict(dropped)),
-        alias=listed.alias,
-        base_model=listed.base_model,
-        since_ms=listed.since_ms,
-    )
+    kept = _stored_judged(trees, candidate, Dataset([], [], fresh, [], dict(dropped)), listed)
     log.info(
         "rows labelled meanwhile are judged on too", rows=len(fresh), digest=kept.digest[:12], dropped=kept.dropped
     )
     return fresh
+
+
+def _stored_judged(trees: Trees, candidate: str, dataset: Dataset, of: Manifest) -> Manifest:
+    """Store the rows of a job that its candidate is judged on. The record comes first: a kill between the two leaves no
+    rows of which it is not known who met them."""
+    named = manifest.listed(dataset, alias=of.alias, base_model=of.base_model, since_ms=of.since_ms)
+    manifest.remember_judged(trees, candidate, named.digest)
+    return manifest.store(trees, dataset, alias=of.alias, base_model=of.base_model, since_ms=of.since_ms)
+
+
+def _lake(spec: JobSpec) -> Lake:
+    return Lake.of(Storage(spec.storage, spec.var))
 
 
 def _require_most(kept: int, found: int, dropped: Mapping[str, int], share: float) -> None:
@@ -84,11 +95,13 @@ def _require_most(kept: int, found: int, dropped: Mapping[str, int], share: floa
         )
 
 
-def _made(root: Path, note: Path) -> tuple[Manifest, Dataset] | None:
+def _made(trees: Trees, note: Path) -> tuple[Manifest, Dataset] | None:
     """Return the dataset that the note names; None where there is none yet, or none that is whole."""
     try:
         digest = note.read_text().strip()
-        return manifest.load(root, digest) if digest else None
+        return manifest.load(trees, digest) if digest else None
+    except StorageError:
+        raise
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         if not isinstance(error, FileNotFoundError):
             log.warning(

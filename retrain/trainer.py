@@ -31,6 +31,7 @@ from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, 
 from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.append import Writer
 from streams.log.settings import KafkaSettings
+from streams.objects.settings import StorageSettings
 from streams.topics import LEDGER, RESULTS
 
 log = structlog.get_logger()
@@ -47,11 +48,12 @@ class Withdrawn(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerPaths:
-    """A trainer's folders, its engine, and its aliases' metrics."""
+    """A trainer's folders and store, its engine, and its aliases' metrics."""
 
     model_dir: Path
     var: Path
     engine: str
+    storage: StorageSettings = field(default_factory=StorageSettings)
     metrics: Mapping[str, str] = field(default_factory=dict)  # alias -> metric; `monitor.metrics.metric_name`
 
 
@@ -174,6 +176,7 @@ class Trainer:
             champion_digest=route.adapters[request.champion],
             model_dir=self._paths.model_dir.resolve(),
             var=self._paths.var.resolve(),
+            storage=self._paths.storage.absolute(),
             engine=self._paths.engine,
             metric=metric_name(self._paths.metrics, request.alias),
             attempt=attempt(request, self._topics.requests, self._topics.results),

@@ -12,7 +12,6 @@ import msgspec
 
 from streams.events import Event
 
-SCHEMA_VERSION = 1
 NAMESPACE = uuid.UUID("6f7a3c1e-5b1d-5c6e-9a7f-0d2b8f3e4a10")
 
 E = TypeVar("E", bound=Event)
@@ -43,12 +42,20 @@ def decode(kind: type[E], data: bytes | None) -> E:
         event: E = _decoder(kind).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable(f"{kind.__name__}: {error}") from error
-    if event.schema_version != SCHEMA_VERSION:
+    if not 1 <= event.schema_version <= (newest := schema_version(kind)):
+        expected = newest if newest == 1 else f"1 to {newest}"
         raise Undecodable(
-            f"{kind.__name__}: schema_version is {event.schema_version}, expected {SCHEMA_VERSION}: "
+            f"{kind.__name__}: schema_version is {event.schema_version}, expected {expected}: "
             "written by another release; upgrade this reader"
         )
     return event
+
+
+@cache
+def schema_version(kind: type[Event]) -> int:
+    """Return the version of these events that is written now; older ones are read too."""
+    (field,) = (field for field in msgspec.structs.fields(kind) if field.name == "schema_version")
+    return int(field.default)
 
 
 def headers(event: Event, *, id: str, time_ms: int, source: str) -> Headers:

@@ -14,6 +14,7 @@ from monitor.findings import Gap
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from streams.kinds import AlarmKind, Arm, DecisionKind, RetrainStatus, Severity
+from streams.messages import Message, ReplyChoice
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
 
@@ -21,42 +22,42 @@ Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The field that every event has."""
 
-    schema_version: int = 1
-
-
-class Message(msgspec.Struct, frozen=True):
-    """One chat message; `/v1/completions` prompts are one message with the role `text`."""
-
-    role: str
-    content: str
+    schema_version: int = 1  # raised where the meaning of a field changes
 
 
 class InferenceServed(Event, frozen=True, kw_only=True):
-    """One reply, as the client got it (topic `inference.events`, key `id`)."""
+    """One reply, as the client got it (topic `inference.events`, key `id`). Version 2 holds the whole request and the
+    whole answer; in events of version 1 the fields of these are empty."""
 
+    schema_version: int = 2
     id: str  # the request id's first part, a UUIDv7
     time_ms: int  # when the reply ended, milliseconds since the epoch
-    alias: str
-    version: str
-    replica: str
-    arm: Arm
+    alias: str  # the name that the client asked for
+    version: str  # that answered; the champion where no replica could be asked
+    replica: str  # name of the engine that was asked; empty where none was
+    arm: Arm  # the part of the rollout that the version had
     operation: str  # chat, completion, response or embedding
     client: str  # the API key's id, never the key; "/" and a pseudonym of its user, else its conversation, if named
-    input_messages: list[Message]
-    output: str
-    input_tokens: int
-    output_tokens: int
+    input_messages: list[Message]  # the question, private data masked; excerpts where it is long
+    output: str  # what a label is compared with: the first choice's text, or its calls (`monitor.canonical`); masked
+    input_tokens: int  # as the engine counted them; 0 where it did not
+    output_tokens: int  # likewise
     ttft_ms: float  # request to first token; equals latency_ms where the reply was not streamed
     tpot_ms: float  # time per output token after the first; 0 where unknown
-    latency_ms: float
-    finish_reason: str
+    latency_ms: float  # from the request to the end of the reply
+    finish_reason: str  # the engine's own: stop, length, tool_calls, ...; empty where none came
     logprob_mean: float | None  # mean token log-probability; None where the engine gave none
-    logprob_min: float | None
+    logprob_min: float | None  # of the least likely token; None where the engine gave none
     status: int  # HTTP status the client saw; 499 where it hung up
-    streamed: bool = False
+    streamed: bool = False  # whether the client asked for a stream
     tags: dict[str, str] = {}  # tenant, language, group: from request headers
     mirrors: str = ""  # of a shadow's reply: the event whose question it was asked
     comparable: bool | None = None  # whether a label can be compared with `output`; None in events from before
+    user: str = ""  # pseudonym of the end user, where the request named one
+    conversation: str = ""  # pseudonym of the conversation, likewise
+    request: dict[str, Json] = {}  # what else decided the answer, as the client gave it: tools, format, sampling
+    choices: list[ReplyChoice] = []  # all answers, where there is more than `output`: calls, reasoning, several
+    cut: list[str] = []  # what is not whole: input_messages, output, choices, request.tools, ...
 
 
 def comparable(known: bool | None, output: str) -> bool:
@@ -74,11 +75,11 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     `event_id`)."""
 
     id: str  # deterministic from event id, author and content: a retried POST is the same event
-    event_id: str
-    time_ms: int
-    alias: str
-    version: str
-    arm: Arm
+    event_id: str  # of the reply that is judged: its `InferenceServed.id`
+    time_ms: int  # when the feedback was taken, milliseconds since the epoch
+    alias: str  # of the reply, as the next two
+    version: str  # that answered
+    arm: Arm  # that the version had then
     by: str  # API key's id
     source: str = "client"  # client, reviewer or downstream
     label: str | None = None  # what the answer should have been (a class or exact text)
@@ -93,13 +94,13 @@ class ScoreBatch(Event, frozen=True, kw_only=True):
     (topic `monitor.scores`, key `alias`). Sent and confirmed before those offsets are acknowledged; after a
     crash batches may overlap, so the judge drops rows under its watermark."""
 
-    alias: str
-    source_topic: str
-    partition: int
-    first_offset: int
-    last_offset: int
-    descriptor_names: list[str]
-    rows: ScoreRows
+    alias: str  # of all the rows
+    source_topic: str  # inference.events or inference.feedback
+    partition: int  # of the source topic
+    first_offset: int  # in that partition; offsets without a row were other aliases', duplicates or dead letters
+    last_offset: int  # included
+    descriptor_names: list[str]  # of the columns of `rows.descriptors`, in their order; empty for feedback
+    rows: ScoreRows  # one for each event of the alias, in the order of the offsets
     topic_id: str = ""  # of the source topic: what its offsets count in (`streams.log.topic_ids`); empty: not known
 
 
@@ -108,110 +109,110 @@ class PartitionsPassed(Event, frozen=True, kw_only=True):
     `topic/partition`: everything that the log took there before `passed_ms` has its scores before this record.
     `partitions`: how many each topic has, so that no judge goes on without one that it does not know yet."""
 
-    worker: str
-    passed_ms: dict[str, int]
+    worker: str  # its name since it started
+    passed_ms: dict[str, int]  # by `topic/partition`, the log's time; partitions whose time is not known are left out
     partitions: dict[str, int]
 
 
 class WindowClosed(Event, frozen=True, kw_only=True):
     """A span of event time is over (topic `monitor.windows`, key `alias`)."""
 
-    id: str
-    alias: str
-    version: str
-    start_ms: int
-    end_ms: int
-    requests: int
-    errors: int
-    labelled: int
-    correct: int
-    estimated_accuracy: float | None
+    id: str  # deterministic from alias, version, start and end
+    alias: str  # the name that clients ask for
+    version: str  # each version has windows of its own
+    start_ms: int  # included, event time
+    end_ms: int  # not included; `monitor.window_s` after the start
+    requests: int  # replies whose event time is in the window, failed ones too
+    errors: int  # of these, with a status of 500 or more
+    labelled: int  # labels that were given in the window, for whichever reply
+    correct: int  # of these, on replies that were right
+    estimated_accuracy: float | None  # from confidence; None where no calibration is trusted
     estimated_low: float | None = None  # 95 % bounds of the estimate, as far as its calibration is uncertain
-    estimated_high: float | None = None
-    latency_p50_ms: float
-    latency_p95_ms: float
+    estimated_high: float | None = None  # None where there is no estimate
+    latency_p50_ms: float  # half of the replies took no longer; to 1 %, and 0 without replies
+    latency_p95_ms: float  # likewise, 95 % of them
     evidence: dict[str, float]  # kind of alarm -> log10 of its statistic over its threshold (>= 0 has fired)
     gaps: list[Gap] = []  # of groups against the rest, since the version is watched
-    profile: str | None = None  # path of the merged whylogs profile
+    profile: str | None = None  # address of whylogs' profiles of its `worker.profile_window_s`, one a partition
 
 
 class AlarmRaised(Event, frozen=True, kw_only=True):
     """A test has fired (topic `monitor.alarms`, key `alias`). The id is deterministic: alias, version, kind and
     the event that completed the evidence."""
 
-    id: str
-    alias: str
-    version: str
-    kind: AlarmKind
-    severity: Severity
+    id: str  # by which `homeostat alarms` names it
+    alias: str  # the name that clients ask for
+    version: str  # that is watched
+    kind: AlarmKind  # the question whose test has fired
+    severity: Severity  # follows from the kind
     time_ms: int  # event time of the last event in the evidence
-    first_event: str
-    last_event: str
+    first_event: str  # id of the event at the onset
+    last_event: str  # id of the event that completed the evidence
     onset_ms: int  # best estimate of when it began, event time
     evidence: dict[str, Json]  # statistic, threshold, baseline, limit, counts; streams that moved most
     summary: str  # one sentence for a human
-    report: str | None = None  # path of the Evidently report
-    runbook: str = ""
+    report: str | None = None  # address of its page: a file, at storage.pages, or in the bucket of storage.url
+    runbook: str = ""  # not set: alert rules link to the runbooks
 
 
 class AlarmCleared(Event, frozen=True, kw_only=True):
     """An alarm is over (topic `monitor.alarms` too, key `alias`; its header `ce_type` tells the two apart). One `id`
     per alarm."""
 
-    id: str
-    alias: str
-    version: str
-    kind: AlarmKind
-    alarm_id: str
+    id: str  # deterministic from the alarm's
+    alias: str  # as in the alarm, like the next two
+    version: str  # that was watched
+    kind: AlarmKind  # the question whose test had fired
+    alarm_id: str  # the alarm's `AlarmRaised.id`
     about: str  # which flag or group
     time_ms: int  # event time of the last event that it took, or the time of the operator's answer
-    raised_ms: int
-    onset_ms: int
+    raised_ms: int  # the alarm's `time_ms`
+    onset_ms: int  # as in the alarm
     cause: str  # quiet, retired, untested, cleared or accepted
     by: str  # the operator, where one ended it
-    summary: str
+    summary: str  # one sentence for a human
 
 
 class AlarmAnswered(Event, frozen=True, kw_only=True):
     """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`). The worker that judges the
     alias takes it in its tick."""
 
-    id: str
-    alias: str
-    time_ms: int
-    answer: OperatorAnswer
+    id: str  # a UUIDv7: the judge takes each once
+    alias: str  # whose alarms are answered
+    time_ms: int  # when the operator gave it, milliseconds since the epoch
+    answer: OperatorAnswer  # which alarms, and what becomes of them
 
 
 class RetrainRequested(Event, frozen=True, kw_only=True):
     """An order to make a better version (topic `retrain.requests`, key `alias`)."""
 
     id: str  # deterministic from the alarm
-    alias: str
-    champion: str
-    time_ms: int
-    alarm_id: str
+    alias: str  # the name that clients ask for
+    champion: str  # version that does harm; void once another serves
+    time_ms: int  # the log's time of the record that led to it
+    alarm_id: str  # the quality alarm's `AlarmRaised.id`
     since_ms: int  # rows from here on are fresh
-    reason: str
+    reason: str  # one sentence for a human
 
 
 class RetrainReported(Event, frozen=True, kw_only=True):
     """How a retraining stands (topic `retrain.results`, key `alias`). `claimed` records are leases: the first
     unexpired claim in log order owns the request."""
 
-    request_id: str
-    alias: str
-    status: RetrainStatus
-    time_ms: int
+    request_id: str  # the `RetrainRequested.id`
+    alias: str  # as in the request
+    status: RetrainStatus  # claimed while a trainer works, then one result
+    time_ms: int  # when the trainer wrote it, milliseconds since the epoch
     by: str  # trainer id
-    lease_until_ms: int = 0
-    candidate: str | None = None  # version
+    lease_until_ms: int = 0  # of a claim: until when it holds; where it is `time_ms`, the request is given back
+    candidate: str | None = None  # version that was made; None in a claim and after a failure
     digest: str | None = None  # full sha256 of the adapter
-    trained_rows: int = 0
-    dataset_digest: str | None = None
-    mlflow_run: str | None = None
+    trained_rows: int = 0  # on which the candidate was trained
+    dataset_digest: str | None = None  # sha256 that names the dataset's folder
+    mlflow_run: str | None = None  # id of the run; empty where MLflow could not be written to
     checks: list[dict[str, Json]] = []  # the gate's checks, each with number, interval and sample
-    metrics: dict[str, float] = {}
-    reason: str = ""
+    metrics: dict[str, float] = {}  # of training and gate, by name, as MLflow has them
+    reason: str = ""  # one sentence for a human; none in a claim
 
 
 class RouteWritten(Event, frozen=True, kw_only=True):
@@ -219,16 +220,16 @@ class RouteWritten(Event, frozen=True, kw_only=True):
 
     The first record of a generation in log order wins; later ones of the same generation are void."""
 
-    alias: str
-    generation: int
-    champion: str
+    alias: str  # the name that clients ask for
+    generation: int  # 1 for the first route, one more for each that follows
+    champion: str  # version that answers all requests but the canary's
     adapters: dict[str, str]  # version -> full digest, for champion, canary, shadow and previous
-    time_ms: int
-    by: str
-    canary: str | None = None
+    time_ms: int  # when it was decided, milliseconds since the epoch
+    by: str  # the controller's name or the operator's
+    canary: str | None = None  # version that answers `weight` of the requests; None: no rollout, or it has ended
     weight: float = 0.0  # the canary's share of requests, 0 to 1
-    shadow: str | None = None
-    previous: str | None = None
+    shadow: str | None = None  # version that is asked too, for the log alone; None: none
+    previous: str | None = None  # the champion before, kept loaded for a rollback; None: none
     paused: bool = False  # no automatic retraining or promotion
     cause: str = ""  # ledger entry that decided it
     request: str = ""  # the retraining whose rollout wrote it; none where a human did
@@ -248,11 +249,11 @@ class ReplicaAttested(Event, frozen=True, kw_only=True):
     """The versions that one engine replica serves, checked by its reconciler (topic `serving.attestations`, key
     `replica`)."""
 
-    replica: str
-    url: str
-    time_ms: int
-    healthy: bool
-    base_model: str
+    replica: str  # the engine's name, as in the settings
+    url: str  # where gateways ask it
+    time_ms: int  # when it was checked, milliseconds since the epoch; an old attestation no longer counts
+    healthy: bool  # whether the engine answers: false empties `versions`
+    base_model: str  # id of the base model by its content
     versions: dict[str, str]  # version -> full digest of the bytes the engine was given
     generations: dict[str, int]  # alias -> generation followed
     probes: dict[str, Probe] = {}  # version -> fingerprint, of those served and of those refused for it
@@ -264,24 +265,24 @@ class DecisionRecorded(Event, frozen=True, kw_only=True):
     Written and confirmed before the decision takes effect. `function` names the pure function in
     `deploy.operator.replay`'s table; `replay` calls it with `inputs` and compares with `output`."""
 
-    id: str
-    alias: str
-    time_ms: int
-    kind: DecisionKind
-    function: str
+    id: str  # deterministic from what was decided about; of rollouts and humans a UUIDv7
+    alias: str  # that was decided about
+    time_ms: int  # when it was decided; of the judge and the policy: the log's time of their input
+    kind: DecisionKind  # who decided
+    function: str  # the deciding function; `operator`: a human decided, and nothing is derived again
     edition: int = 0  # of the function: it decides alike as long as that stays; 0: from before there were editions
-    inputs: dict[str, Json]
-    output: Json
+    inputs: dict[str, Json]  # its arguments by name
+    output: Json  # what it returned; of judge and policy without the state, which follows from it
     cause: str = ""  # id of the decision or alarm that led here
-    summary: str = ""
+    summary: str = ""  # one sentence for a human
 
 
 class DeadLetter(Event, frozen=True, kw_only=True):
     """An event that could not be read (topic `<source>.dlq`)."""
 
-    source_topic: str
-    partition: int
-    offset: int
-    reason: str
+    source_topic: str  # where the record stands, as the next two
+    partition: int  # of the source topic
+    offset: int  # in that partition
+    reason: str  # why, masked; it ends with a note where the value is cut, and such a letter cannot be put back
     value: str  # base64 of the bytes
-    time_ms: int
+    time_ms: int  # the record's own time, milliseconds since the epoch

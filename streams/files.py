@@ -4,6 +4,7 @@ were answered. Folders that others may lock."""
 from __future__ import annotations
 
 import codecs
+import errno
 import fcntl
 import os
 import stat
@@ -14,6 +15,8 @@ from typing import IO
 from uuid import uuid4
 
 FOLDER, FILE, UMASK = 0o700, 0o600, 0o077
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)  # by which a system says that another process has the lock
+UNLINKABLE = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # by which one says that it has no hard links
 Stamp = tuple[int, int, int]
 
 
@@ -42,6 +45,28 @@ def put(path: Path, data: bytes, *, forced: bool = False) -> None:
     """Replace a private file as a whole, and make its folder where it is missing. `forced`: it survives a power cut.
 
     Raises OSError; the old file is there then."""
+    with _written_aside(path, data, forced=forced) as part:
+        part.replace(path)
+
+
+def put_new(path: Path, data: bytes, *, forced: bool = False) -> bool:
+    """Put a private file as `put` does, unless there is one; return whether there was none. No lock is taken, which a
+    process that froze would hold."""
+    with _written_aside(path, data, forced=forced) as part:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in UNLINKABLE:
+                raise
+            why = f"{error.strerror}: expected a file system with hard links"
+            raise OSError(error.errno, why, str(path)) from error
+    return True
+
+
+@contextmanager
+def _written_aside(path: Path, data: bytes, *, forced: bool) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")  # two workers may write one name at once
     try:
@@ -50,10 +75,9 @@ def put(path: Path, data: bytes, *, forced: bool = False) -> None:
             if forced:
                 file.flush()
                 os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
+        yield part
+    finally:
         part.unlink(missing_ok=True)
-        raise
     if forced:
         force(path.parent)
 
@@ -90,19 +114,35 @@ def force(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file at `path`; wait for as long as another process holds it."""
+    """Hold the lock file at `path`; wait for as long as another process holds it. Its holder may remove it,
+    as the last that it does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab", opener=private_opener) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        with open(path, "ab", opener=private_opener) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _stands(path, file):  # else the one who waits now would hold another lock than the one who comes next
+                yield
+                return
+
+
+def _stands(path: Path, file: IO[bytes]) -> bool:
+    """Return whether the open file is the one that has this name now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def try_lock(path: Path) -> IO[bytes] | None:
-    """Return the lock, held until it is closed or the process ends; None where another process holds it."""
+    """Return the lock, held until it is closed or the process ends; None where another process holds it.
+
+    Raises OSError where it cannot be locked at all, such as on a file system without locks."""
     file = open(path, "ab", opener=private_opener)  # noqa: SIM115 - its caller closes it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         file.close()
-        return None
+        if error.errno in HELD:
+            return None
+        raise OSError(error.errno, f"{error.strerror}: expected a file system with locks", str(path)) from error
     return file

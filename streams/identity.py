@@ -16,6 +16,7 @@ VERSION = re.compile(rf"(?P<alias>{ALIAS.pattern})-(?P<digest>[0-9a-f]{{12}})")
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes for its --max-lora-rank
 EVALUATION = "evaluation-"  # before a version: a candidate's name while it is evaluated, no client's business
 ANSWER_DIGITS = 18  # of an answer's digest; those of 16 are of answers that were normalised in another way
+ADAPTERS = "adapters"  # the prefix of their keys, and their folder
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -45,9 +46,13 @@ def version_name(alias: str, digest: str) -> str:
     return f"{alias}-{digest[:12]}"
 
 
-def adapter_path(root: Path, alias: str, digest: str) -> Path:
-    """Return the folder of an adapter's bytes: `<root>/<alias>/<full digest>`."""
-    return root / alias / digest
+def adapter_key(alias: str, digest: str) -> str:
+    """Return the key of an adapter's tree in the store of objects.
+
+    >>> adapter_key("support", "0123")
+    'adapters/support/0123'
+    """
+    return f"{ADAPTERS}/{alias}/{digest}"
 
 
 def uuid7(at_ms: int | None = None) -> str:

@@ -8,9 +8,9 @@ from enum import StrEnum
 class Arm(StrEnum):
     """Which part of a rollout answered a request."""
 
-    CHAMPION = "champion"
-    CANARY = "canary"
-    SHADOW = "shadow"
+    CHAMPION = "champion"  # answers all requests but the canary's
+    CANARY = "canary"  # a candidate that answers a share of them
+    SHADOW = "shadow"  # asked too; its answers reach no client
 
 
 class AlarmKind(StrEnum):
@@ -39,16 +39,16 @@ class RetrainStatus(StrEnum):
     CLAIMED = "claimed"  # a trainer works on it
     TRAINING = "training"  # and has begun to train
     PROMOTE = "promote"  # the gate's verdict, as the next two
-    REJECT = "reject"
-    INCONCLUSIVE = "inconclusive"
+    REJECT = "reject"  # a check has failed for sure
+    INCONCLUSIVE = "inconclusive"  # some check cannot tell yet
     FAILED = "failed"  # it ended without a verdict
 
 
 class DecisionKind(StrEnum):
     """The actor of a decision."""
 
-    ALARM = "alarm"
-    POLICY = "policy"
-    VERDICT = "verdict"
-    ROLLOUT = "rollout"
-    OPERATOR = "operator"
+    ALARM = "alarm"  # the judge: alarms raised and cleared
+    POLICY = "policy"  # whether an alarm leads to a retraining
+    VERDICT = "verdict"  # the gate, about a candidate
+    ROLLOUT = "rollout"  # a step of a candidate's rollout
+    OPERATOR = "operator"  # a human: a route changed, or an alarm answered

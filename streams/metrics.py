@@ -11,9 +11,14 @@ LAG = Gauge("homeostat_consumer_lag_events", "Events in the log that are not han
 STALLED = Gauge("homeostat_consumer_stalled_partitions", "Partitions with events waiting and none handled.", ["topic"])
 BATCH_SECONDS = Histogram(
     "homeostat_batch_duration_seconds",
-    "From taking a batch to acknowledging it.",
+    "From taking a batch to handing on all that follows from it.",
     ["topic"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+UNWRITTEN = Gauge(
+    "homeostat_lake_unwritten_seconds",
+    "Age of the oldest event that is scored and not in the lake yet: until it is, it is not acknowledged.",
+    ["topic"],
 )
 RETRIES = Counter(
     "homeostat_batch_retries_total", "Batches tried again, because a part of the system failed.", ["topic"]

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from monitor.validation import require
 
 POSITIVE = (
     *("within_s", "profile_flush_s", "lag_every_s", "stalled_s", "commit_s", "rebalance_timeout_s"),
-    *("turn_s", "passed_every_s", "clock_skew_s", "patience_s"),
+    *("turn_s", "passed_every_s", "clock_skew_s", "patience_s", "lake_commit_s"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """How events are taken from the log and where their rows go. Paths may be shared between workers."""
+    """How events are taken from the log. Where their rows go, `[storage]` says."""
 
     app_id: str = "homeostat-worker"  # the consumer group: workers with the same id share the partitions
-    lake: Path = Path("var/lake")  # Parquet of replies and labels
-    profiles: Path = Path("var/profiles")  # whylogs profiles
-    reports: Path = Path("var/reports")  # pages of alarms
+    lake_commit_rows: int = 2_000  # of all partitions, written at once; few rows at a time take more room
+    lake_commit_s: float = 5.0  # how long rows wait for more of them; a restart takes them from the log again
     metrics_port: int | None = 9103  # None: no metrics are served
     metrics_host: str = "127.0.0.1"  # where they are served, to every client that reaches it
     batch_events: int = 8_000  # events of all partitions handled at once; as many of each may wait
     within_s: float = 0.5  # how long a batch waits for more
     recent_offsets: int = 20_000  # an id seen again within so many offsets of its partition is a duplicate
-    block_offsets: int = 2_000  # offsets in one file of the lake; never change it for an existing lake
     profile_window_s: int = 3_600  # of event time in one profile
     profile_flush_s: float = 30.0  # each time costs the same, however little came
     report_events: int = 1_000  # rows on each side of an alarm's report
@@ -42,7 +39,7 @@ class WorkerSettings:
     commit_s: float = 1.0  # how often offsets are acknowledged
 
     def __post_init__(self) -> None:
-        for name in ("batch_events", "recent_offsets", "block_offsets", "profile_window_s", "report_events"):
+        for name in ("batch_events", "recent_offsets", "lake_commit_rows", "profile_window_s", "report_events"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in POSITIVE:
             require(self, name, getattr(self, name) > 0, "a positive number of seconds")

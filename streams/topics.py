@@ -32,11 +32,14 @@ class Topic:
             "max.message.bytes": str(self.max_bytes),
             "compression.type": self.compression,
             "message.timestamp.type": "LogAppendTime" if self.timed_by_log else "CreateTime",
+            **(FORGETTING if self.retention_h is not None else {}),
             **(COMPACTED if self.cleanup == "compact" else {}),
         }
 
 
 BIG = 16 * 1_048_576  # recorded inputs of a decision: a reference and a batch
+SEGMENT_H = 24  # a record stays until all of its segment may go: so much longer than the retention, at most
+FORGETTING = {"segment.ms": str(SEGMENT_H * 3_600_000)}
 COMPACTED = {"segment.bytes": str(32 * 1_048_576), "min.cleanable.dirty.ratio": "0.2"}  # few superseded records stay
 
 INFERENCE = Topic("inference.events", e.InferenceServed, "id", partitions=4, timed_by_log=True)

@@ -1,8 +1,9 @@
-"""The real parts, started once a session: Kafka (one JVM) and vLLM with the demo's base model. `make test` shares the
-tests without them out among processes, a file at a time, and then runs those with them in one."""
+"""The real parts, started once a process: Kafka (one JVM) and vLLM with the demo's base model. `make test` shares the
+tests out among processes, a file at a time; those that need vLLM's memory are all one process's."""
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,12 +11,19 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from streams.log.settings import KafkaSettings
+from tests.support.azure import azure, azure_server
+from tests.support.s3 import s3, s3_server
+from tests.support.sharing_out import FileScheduling, check_large
+
+__all__ = ["azure", "azure_server", "s3", "s3_server"]  # fixtures
 
 STAGES = ("slow", "kafka", "vllm", "loop")  # after the quick tests, in this order
-FIXTURES = {"kafka": "kafka", "engine": "vllm"}  # a test that asks for the fixture carries the marker
-TIMEOUT_S = {"slow": 120, "kafka": 180, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
+# Who asks for the fixture carries the marker.
+FIXTURES = {"kafka": "kafka", "engine": "vllm", "model_dir": "slow", "s3": "slow"}
+TIMEOUT_S = {"slow": 120, "kafka": 420, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -32,19 +40,37 @@ class Engine:
     base_model_id: str
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Set a test's markers and its time limit."""
+    for fixture, marker in FIXTURES.items():
+        if fixture in getattr(item, "fixturenames", ()) and not item.get_closest_marker(marker):
+            item.add_marker(marker)
+    stage = _stage(item)
+    if stage and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(TIMEOUT_S[STAGES[stage - 1]]))
+    if item.get_closest_marker("vllm") or item.get_closest_marker("loop"):
+        check_large(item.location[0])
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Set each test's markers and time limit. Quick ones come first; in one of several processes they come last, and
-    fill what time the long ones leave."""
-    several = hasattr(config, "workerinput")
-    for item in items:
-        for fixture, marker in FIXTURES.items():
-            if fixture in getattr(item, "fixturenames", ()) and not item.get_closest_marker(marker):
-                item.add_marker(marker)
-        stage = _stage(item)
-        if stage and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S[STAGES[stage - 1]]))
-    items.sort(key=_stage, reverse=several)
+    """Put quick tests first; in one of several processes they come last, and fill what time the long ones leave."""
+    items.sort(key=_stage, reverse=hasattr(config, "workerinput"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling | None:
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_configure() -> None:
+    gc.disable()  # until everything is imported
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the collector's rounds: a tenth of the quick tests' time."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

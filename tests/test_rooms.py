@@ -26,7 +26,7 @@ ROOMS = tuple(ARROWS)
 # one floor are parted by "|" and know nothing of each other. A name is a file or a folder; each file has a floor.
 FLOORS: dict[str, tuple[str, ...]] = {
     "monitor": (
-        "rows findings validation characters",
+        "rows findings validation characters canonical flat_table",
         "metrics | operator_answer | describe | detectors",
         "settings | reference",
         "explain",
@@ -36,7 +36,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "missing_labels",
     ),
     "streams": (
-        "clock files kinds events topics codec identity routes settings metrics",
+        "clock files kinds messages events topics codec identity routes settings metrics",
+        "objects",
         "log | lake",
         "journal | reports | ledger | dead_letters",
         "ingest | judge",
@@ -49,6 +50,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "replica | gateway.access | gateway.engines | gateway.openai | gateway.masking | gateway.excerpt"
         " | gateway.patience | gateway.recent_answers",
         "gateway.http | gateway.exchange | rollout",
+        "gateway.transcript",
         "gateway.capture",
         "gateway.forward | gateway.feedback",
         "gateway.shadow",
@@ -62,7 +64,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "training",
         "evaluation",
         "job_files",
-        "job_rows",
+        "job_rows | handover",
         "job | first_adapter",
         "trainer",
     ),

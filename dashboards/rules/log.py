@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboards.promql import newly
 from dashboards.rules.rule import Figure, Rule
 
+UNWRITTEN_S = 60
 SPOOL_BYTES = 64 * 1_048_576
 
 LOG = (
@@ -28,6 +29,18 @@ LOG = (
         "Events wait in <amount> partitions of <topic>, and none is handled.",
         "See the worker's log: a batch that fails is tried again and again. Nothing is lost while it waits.",
         for_="2m",
+    ),
+    Rule(
+        "homeostat-lake",
+        "The lake takes no rows",
+        f"max by (topic) (max_over_time(homeostat_lake_unwritten_seconds[1m])) > {UNWRITTEN_S}",
+        ("topic",),
+        "critical",
+        "Events of <topic> have waited for the lake for <amount>.",
+        "The worker's log says why: the store is away, refuses, or has no room. Nothing is lost while the log keeps "
+        "the events: they are not acknowledged. `homeostat doctor` asks the bucket.",
+        for_="2m",
+        amount=Figure(form="humanizeDuration"),
     ),
     Rule(
         "homeostat-left-out",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dashboards.rules.rule import Rule
+from dashboards.rules.rule import Figure, Rule
 
-JOBS = ("gateway", "controller", "worker", "trainer")
+JOBS = ("gateway", "controller", "worker", "trainer", "storage")
+UNCARED_S = 6 * 3_600
 UP = 'up{job=~"homeostat-.*"}'
 ABSENT = tuple(f'absent(up{{job="homeostat-{job}"}})' for job in JOBS)
 
@@ -52,5 +53,17 @@ PROCESSES = (
         "<replica> does not serve what it should, or has not confirmed it in time; it gets no requests.",
         "The controller reloads adapters by itself; when the engine is gone, `homeostat up` starts it again.",
         for_="1m",
+    ),
+    Rule(
+        "homeostat-storage",
+        "Storage is not cared for",
+        f"max by (part) (time() - homeostat_storage_cared_seconds) > {UNCARED_S}",
+        ("part",),
+        "warning",
+        "<part> of the storage's care has not gone well for <amount>.",
+        "The log of `homeostat run storage` says why; it is tried again and again. Nothing is lost, but small files "
+        "pile up, and what is to be deleted stays.",
+        for_="15m",
+        amount=Figure(form="humanizeDuration"),
     ),
 )

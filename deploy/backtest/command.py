@@ -16,10 +16,11 @@ from deploy.backtest.policies import Policy
 from deploy.backtest.report import BacktestReport, verdict
 from deploy.backtest.run import BacktestOptions, OnProgress, parse_time
 from streams.lake.history import Stretch
+from streams.lake.lake import Lake
 
 
 def options(
-    lake: Path,
+    lake: Lake,
     policies: Sequence[Policy],
     alias: str | None,
     since: str | None,
@@ -29,7 +30,7 @@ def options(
 ) -> BacktestOptions:
     """Return the options as the command line names them. Raise ValueError where a time cannot be read."""
     stretch = Stretch(alias, parse_time(since) if since else None, parse_time(until) if until else None)
-    return BacktestOptions(lake, policies, stretch, ledger or recorded.find(lake), retraining_minutes)
+    return BacktestOptions(lake, policies, stretch, ledger or recorded.find(Path(lake.url)), retraining_minutes)
 
 
 def run(options: BacktestOptions, out: Path, console: Console) -> Path:

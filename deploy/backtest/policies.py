@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from deploy.config.parse import ConfigError, Table, build, read_toml
+from monitor.flat_table import flat
 from monitor.settings import MonitorSettings, PolicySettings
 
 PRESENT = "present settings"
@@ -51,7 +51,7 @@ def changes(present: PolicySections, other: PolicySections) -> list[str]:
     >>> changes(PolicySections(), PolicySections(policy=PolicySettings(min_fresh_labels=50)))
     ['policy.min_fresh_labels: 200 -> 50']
     """
-    before, after = _flat(asdict(present)), _flat(asdict(other))
+    before, after = flat(asdict(present)), flat(asdict(other))
     keys = [key for key in dict.fromkeys([*before, *after]) if before.get(key, NOTHING) != after.get(key, NOTHING)]
     return [f"{key}: {before.get(key, NOTHING)} -> {after.get(key, NOTHING)}" for key in keys]
 
@@ -69,10 +69,3 @@ def _over(below: Table, above: Table) -> Table:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _over(merged[key], value) if both else value
     return merged
-
-
-def _flat(table: Table, at: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        found |= _flat(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
-    return found

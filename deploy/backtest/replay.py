@@ -17,7 +17,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -38,7 +37,7 @@ from streams.topics import RESULTS, SCORES
 MOST_ROWS = 250
 LONGEST_MS = 3_600_000
 NEVER_S = 100 * 365 * 86_400
-NOWHERE = Path("-")  # a replay writes no reports and reads no profiles
+NOWHERE = "-"  # a replay writes no reports and reads no profiles
 HOUR_MS = 3_600_000
 
 

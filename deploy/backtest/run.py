@@ -15,8 +15,9 @@ from deploy.backtest.report import BacktestReport, HistorySource, compare
 from deploy.show.times import clock
 from monitor.describe.descriptors import Describer
 from monitor.describe.patterns import Forbidden
-from streams.lake import table as lake
+from streams.lake.delta import earlier
 from streams.lake.history import TOPICS, Extent, Stretch, read, survey
+from streams.lake.lake import Lake
 
 OnProgress = Callable[[int], None]  # so many more events are done
 
@@ -25,7 +26,7 @@ OnProgress = Callable[[int], None]  # so many more events are done
 class BacktestOptions:
     """The policies to compare, and the history to compare them on."""
 
-    lake: Path
+    lake: Lake
     policies: Sequence[Policy]
     stretch: Stretch
     ledger: Path | None = None
@@ -34,18 +35,19 @@ class BacktestOptions:
 
 def choose(options: BacktestOptions) -> tuple[BacktestOptions, Extent]:
     """Return the options with their alias, and the extent of its history. Raise LookupError where there is none."""
-    if not any(lake.partitions(options.lake, topic) for topic in TOPICS):
-        expected = f"{TOPICS[0].name}/partition=0 and the like in it"
-        raise LookupError(f"{options.lake}: no lake; expected the folder that the worker writes to, with {expected}")
+    url = options.lake.url
+    if not any(options.lake.table(topic) for topic in TOPICS):
+        hint = earlier(url) or "expected the folder or the address that the worker writes to, with replies/_delta_log"
+        raise LookupError(f"{url}: no lake; {hint}")
     found = survey(options.lake, options.stretch)
     if not found:
         raise LookupError(_nothing(options))
     alias = options.stretch.alias or next(iter(found))
     if len(found) > 1:
         listed = ", ".join(f"{name} ({extent.replies:,} replies)" for name, extent in sorted(found.items()))
-        raise LookupError(f"{options.lake} holds several aliases: {listed}; choose one with --alias")
+        raise LookupError(f"{url} holds several aliases: {listed}; choose one with --alias")
     if not found[alias].replies:
-        raise LookupError(f"{options.lake} holds feedback on {alias}, but none of its replies in this time")
+        raise LookupError(f"{url} holds feedback on {alias}, but none of its replies in this time")
     return replace(options, stretch=replace(options.stretch, alias=alias)), found[alias]
 
 
@@ -68,7 +70,7 @@ def run(
             replays = [advance(replay, chunk[_patterns(replay.policy)]) for replay in replays]
             on_progress(chunks[0].rows)
     ledger = str(options.ledger) if options.ledger else None
-    source = HistorySource(alias=alias, lake=str(options.lake), ledger=ledger, extent=extent)
+    source = HistorySource(alias=alias, lake=options.lake.url, ledger=ledger, extent=extent)
     return compare(source, replays, observed, recorded, options.retraining_minutes)
 
 
@@ -95,12 +97,12 @@ def parse_time(text: str) -> int:
 
 
 def _nothing(options: BacktestOptions) -> str:
-    everything = survey(options.lake, Stretch())
+    everything, url = survey(options.lake, Stretch()), options.lake.url
     if not everything:
-        return f"{options.lake}: the lake is empty; expected replies that a worker has written"
+        return f"{url}: the lake is empty; expected replies that a worker has written"
     alias = options.stretch.alias
     if alias is not None and alias not in everything:
-        return f"{options.lake} holds nothing of alias {alias!r}; it holds {', '.join(sorted(everything))}"
+        return f"{url} holds nothing of alias {alias!r}; it holds {', '.join(sorted(everything))}"
     first = min(extent.first_ms for extent in everything.values())
     last = max(extent.last_ms for extent in everything.values())
-    return f"{options.lake} holds nothing between these times; it holds {clock(first)} to {clock(last)}"
+    return f"{url} holds nothing between these times; it holds {clock(first)} to {clock(last)}"

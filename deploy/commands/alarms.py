@@ -1,4 +1,4 @@
-"""Open alarms, and an operator's answers to them."""
+"""Open alarms, their reports, and an operator's answers to them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ REASON = click.option("--reason", default="", help="Why, for the ledger.")
 BY = "cli"
 
 
-@click.group(cls=Ordered, short_help="Open alarms: list, show, clear, accept.")
+@click.group(cls=Ordered, short_help="Open alarms: list, show, report, clear, accept.")
 def alarms() -> None:
-    """List, show, clear or accept open alarms.
+    """List, show, clear or accept open alarms, and fetch their reports.
 
     An alarm stays open while the harm goes on, and ends by itself after a while without evidence for it. Then, or
     once you clear it, its detector starts from nothing, and a second harm raises a second alarm."""
@@ -42,6 +42,24 @@ def alarms_show(id: str, config_path: Path | None) -> None:
 
     kafka = load_reached(config_path).kafka
     click.echo(alarms.describe(kafka, alarms.chosen(kafka, [id])[0]))
+
+
+@alarms.command(name="report", short_help="The page of ALARM, fetched where it is in a bucket.")
+@click.argument("alarm")
+@click.option("--open", "opened", is_flag=True, help="Show it in the browser.")
+@CONFIG
+def alarms_report(alarm: str, opened: bool, config_path: Path | None) -> None:
+    """Print the file with the report of ALARM, open or over: its id, or how it begins.
+
+    From a bucket it is fetched with the credentials in your environment, with Evidently's snapshot (`.json`) and the
+    examples (`.examples.jsonl`) next to it."""
+    from deploy.operator import reports
+
+    config = load_reached(config_path)
+    path = reports.bring(config.kafka, config.kept, alarm)
+    click.echo(path)
+    if opened and click.launch(path.as_uri()):
+        raise RuntimeError(f"no browser could be started; the page is {path}")
 
 
 @alarms.command(name="clear", short_help="The alarms IDS are over; their detectors start from nothing.")

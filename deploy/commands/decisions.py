@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def replay(file: Path | None, alias: str | None, config_path: Path | None) -> No
 
 
 @click.command(short_help="Replay recorded history through other policies.")
-@click.option("--from", "lake", type=click.Path(path_type=Path), help="The Parquet lake. Default: the stack's own.")
+@click.option("--from", "url", help="Folder or address of the lake. Default: the stack's own.")
 @click.option(
     "--policy",
     "policies",
@@ -85,10 +86,11 @@ def backtest(policies: tuple[Path, ...], out: Path, config_path: Path | None, **
     from deploy.backtest import command
     from deploy.backtest.policies import PolicySections
     from deploy.backtest.policies import policies as read_policies
+    from streams.lake.lake import Lake
 
     config = load(config_path)
     present = PolicySections(config.monitor, config.policy)
-    lake = chosen.pop("lake") or config.stack.var / "lake"
-    options = command.options(lake, read_policies(present, policies), **chosen)
+    url, own = chosen.pop("url"), Lake.of(config.kept)
+    options = command.options(replace(own, url=url) if url else own, read_policies(present, policies), **chosen)
     page = command.run(options, out, console())
     click.echo(f"\n{page}")

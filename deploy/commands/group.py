@@ -68,7 +68,15 @@ def load(path: Path | None) -> Config:
     from deploy.config.settings import load as read
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the command's own error repeats it
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),  # without the variables:
+            # those of a configuration are secrets
+        ],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
     return read(path)
 
 

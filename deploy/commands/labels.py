@@ -27,9 +27,10 @@ def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> Non
     of other replies."""
     from deploy.operator import labels
     from streams.files import write_private
+    from streams.lake.lake import Lake
 
     config = load_reached(config_path)
-    rows = labels.wanted(config.kafka, config.stack.var / "lake", alias)
+    rows = labels.wanted(config.kafka, Lake.of(config.kept), alias)
     lines = "".join(f"{json.encode(row).decode()}\n" for row in rows)
     if out is None:
         click.echo(lines, nl=False)
@@ -48,8 +49,9 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     FILE is as `wanted` wrote it. Rows without a label are left for later."""
     from deploy.operator import labels
     from serving.gateway.masking import Masker
+    from streams.lake.lake import Lake
 
     config = load_reached(config_path)
     rules = labels.LabelRules(config.gateway.metrics, Masker(config.gateway.mask))
-    given, empty = labels.give(config.kafka, config.stack.var / "lake", file, alias, rules)
+    given, empty = labels.give(config.kafka, Lake.of(config.kept), file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")

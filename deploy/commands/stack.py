@@ -12,7 +12,7 @@ from deploy.commands.group import CONFIG, console, load, load_reached
 @click.command(short_help="Start Kafka, vLLM, gateway, worker, controller, trainer.")
 @CONFIG
 def up(config_path: Path | None) -> None:
-    """Start the stack: Kafka, vLLM, gateway, worker, controller, trainer."""
+    """Start the stack: Kafka, vLLM, gateway, worker, controller, trainer, and the care of storage."""
     from deploy.config import secrets
     from deploy.show.progress import shown
     from deploy.stack import lifecycle
@@ -82,7 +82,7 @@ def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max
 
 
 @click.command(hidden=True)
-@click.argument("role", type=click.Choice(["gateway", "shipper", "worker", "controller", "trainer"]))
+@click.argument("role", type=click.Choice(["gateway", "shipper", "worker", "controller", "trainer", "storage"]))
 @click.option("--name", default="", help="Which one, where there are several gateways.")
 @CONFIG
 def run(role: str, name: str, config_path: Path | None) -> None:

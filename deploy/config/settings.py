@@ -14,13 +14,12 @@ from monitor.settings import MonitorSettings, PolicySettings
 from retrain.settings import RetrainSettings
 from serving.settings import ControllerSettings, GatewaySettings
 from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
+from streams.objects.settings import StorageSettings
 from streams.settings import WorkerSettings
 
 DEFAULT_FILE = Path("homeostat.toml")
 DECIDED_BY = {  # settings that follow another one
-    "worker.lake": "stack.var",
-    "worker.profiles": "stack.var",
-    "worker.reports": "stack.var",
     "worker.metrics_port": "stack.worker_metrics_port",
     "controller.max_loras": "stack.max_loras",
     "controller.max_lora_rank": "stack.max_lora_rank",
@@ -34,12 +33,18 @@ class Config:
 
     stack: StackSettings = field(default_factory=StackSettings)
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     controller: ControllerSettings = field(default_factory=ControllerSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
+
+    @property
+    def kept(self) -> Storage:
+        """Return where all stands that is kept."""
+        return Storage(self.storage, self.stack.var)
 
 
 def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -56,14 +61,16 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     return replace(config, kafka=replace(config.kafka, bootstrap=f"{ports.HOST}:{config.stack.kafka_port}"))
 
 
+def worker_settings(config: Config) -> WorkerSettings:
+    """Return the worker's settings with those that follow another section's."""
+    return replace(config.worker, metrics_port=config.stack.worker_metrics_port)
+
+
 def _ignored(config: Config) -> Iterator[tuple[str, str]]:
     """Settings that another one decides, where what they say is not that: key, and what to do."""
     stack, worker = config.stack, config.worker
     here = f"{ports.HOST}:{stack.kafka_port}"
     decided: dict[str, tuple[object, object]] = {
-        "worker.lake": (worker.lake, stack.var / "lake"),
-        "worker.profiles": (worker.profiles, stack.var / "profiles"),
-        "worker.reports": (worker.reports, stack.var / "reports"),
         "worker.metrics_port": (worker.metrics_port, stack.worker_metrics_port),
         "controller.max_loras": (config.controller.max_loras, stack.max_loras),
         "controller.max_lora_rank": (config.controller.max_lora_rank, stack.max_lora_rank),

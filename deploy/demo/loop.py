@@ -111,12 +111,15 @@ def _tune(console: Console, stack: DemoStack, rows: list[LabelledRow]) -> Adapte
     from retrain.first_adapter import first_adapter
 
     console.print(f"\n[bold]1. A first champion[/] is tuned on {len(rows)} rows (QLoRA on a 4-bit base)")
+    console.print("   and vLLM starts meanwhile")
+    demo_stack.begin(stack)
     with meter(console, "training") as progress:
         return first_adapter(
             [(row.text, row.label) for row in rows],
             alias=ALIAS,
             model_dir=stack.model,
             var=stack.var,
+            trees=stack.config.kept.trees(),
             settings=stack.config.retrain,
             progress=progress,
         )

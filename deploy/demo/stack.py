@@ -30,7 +30,7 @@ from deploy.stack.engine import answers_ok
 from deploy.stack.requirements import GIB
 from deploy.stack.settings import cache_folder
 from streams.files import private_folder
-from streams.lake import table as lake
+from streams.lake.lake import Lake
 from streams.log.read import ends
 from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE, INFERENCE_DLQ
@@ -43,6 +43,7 @@ PORTS = (
     "controller_metrics_port",
     "worker_metrics_port",
     "trainer_metrics_port",
+    "storage_metrics_port",
 )
 
 
@@ -99,7 +100,7 @@ class DemoStack:
         worker = self.config.stack.worker_metrics_port
         return EventCounts(
             published=ends(self.kafka, INFERENCE),
-            consumed=lake.count(self.var / "lake", INFERENCE, ALIAS),
+            consumed=Lake.of(self.config.kept).count(INFERENCE, ALIAS),
             duplicates=counter(worker, "homeostat_events_duplicate_total", topic=INFERENCE.name),
             dead_lettered=ends(self.kafka, INFERENCE_DLQ),
         )
@@ -159,9 +160,14 @@ def tables(var: Path, model: Path | None, shares: RowShares) -> dict[str, dict[s
     }
 
 
+def begin(stack: DemoStack) -> None:
+    """Start vLLM, which need not be ready before the first champion is."""
+    lifecycle.begin_engines(stack.config)
+
+
 def up(stack: DemoStack, console: Console) -> None:
     """Start the stack, showing progress."""
-    console.print("\n[bold]   Starting[/] Kafka, vLLM, gateway, worker, controller, trainer")
+    console.print("\n[bold]   Starting[/] Kafka, gateway, worker, controller, trainer")
     with shown(console) as report:
         lifecycle.up(stack.config, stack.path, report)
 

@@ -17,6 +17,7 @@ import psutil
 
 from deploy.doctor import services
 from deploy.doctor.findings import Finding
+from deploy.doctor.services import Examined
 from deploy.stack import ports, processes
 from deploy.stack import requirements as checks
 from deploy.stack.engine import has_gpu, has_gpu_build
@@ -25,9 +26,11 @@ from deploy.stack.lifecycle import Stacked, members
 from deploy.stack.requirements import GIB
 from deploy.stack.settings import StackSettings
 from retrain.base_model import check_model
+from streams.identity import ADAPTERS
 
 DEMO_MEMORY = 16 * GIB  # everything at once, training included
 DEMO_DISK = 8 * GIB  # the environment's 7 GB are there already
+BUCKET_S = 2.0  # that a bucket is asked, with further tries
 PYTHON = ((3, 11), (3, 14))
 ROLES = {
     "gateway": ("kafka-python", "uvicorn", "httptools", "aiohttp", "msgspec", "prometheus-client"),
@@ -39,7 +42,7 @@ ROLES = {
 EXTRAS = {"gateway": "serving", "worker": "streams", "trainer": "retrain", "embedded stack": "embedded"}
 
 
-def examine(config: Stacked) -> list[Finding]:
+def examine(config: Examined) -> list[Finding]:
     """Check everything that `up` and the demo need, and brokers, topics and engines, without starting or changing
     anything that lasts."""
     return [finding for look in (*machine(), *stack(config)) for finding in look()]
@@ -53,14 +56,14 @@ def machine() -> list[Look]:
     return [python, lambda: memory(psutil.virtual_memory().total), processor, gpu, packages, java]
 
 
-def stack(config: Stacked) -> list[Look]:
+def stack(config: Examined) -> list[Look]:
     """List the looks at this configuration's stack."""
     settings = config.stack
     return [
         lambda: disk(settings),
         lambda: model(settings),
         lambda: writable("var folder", settings.var),
-        lambda: writable("adapters", settings.var / "adapters"),
+        lambda: storage(config),
         lambda: taken_ports(config),
         lambda: services.brokers(config),
         lambda: services.engines(config),
@@ -172,6 +175,21 @@ def writable(name: str, folder: Path) -> Iterator[Finding]:
         )
         return
     yield Finding(name, True, f"{folder} can be written")
+
+
+def storage(config: Examined) -> Iterator[Finding]:
+    """Check that adapters can be written where they stand, or that the bucket answers."""
+    try:
+        trees = config.kept.trees(BUCKET_S)
+        if not trees.is_cache:
+            yield from writable("adapters", trees.home / ADAPTERS)
+            return
+        found = len(list(trees.store.list(ADAPTERS)))
+    except (OSError, ValueError) as error:
+        detail, _, remedy = str(error).rpartition("; ")
+        yield Finding("storage", False, detail, remedy)
+    else:
+        yield Finding("storage", True, f"{trees.store.name} answers; objects of adapters: {found}")
 
 
 def taken_ports(config: Stacked) -> Iterator[Finding]:

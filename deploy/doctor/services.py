@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Protocol
 
 import msgspec
 from kafka import KafkaAdminClient
@@ -20,11 +21,20 @@ from deploy.stack.topics import Faults, faults
 from streams.log import topic_ids as incarnations
 from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
+from streams.objects.opening import Storage
+from streams.objects.store import StorageError
 
 ANSWER_S = 1.5
 CREATES = "`homeostat up` creates topics that are missing"
 SETS = "`homeostat up` sets what differs"
 OWN = "set it with your brokers' tools where you have no reason for it"
+
+
+class Examined(Stacked, Protocol):
+    """The part of the configuration that the doctor reads."""
+
+    @property
+    def kept(self) -> Storage: ...
 
 
 class _ServedModel(msgspec.Struct, frozen=True):
@@ -35,7 +45,7 @@ class _ServedModels(msgspec.Struct, frozen=True):
     data: list[_ServedModel]
 
 
-def brokers(config: Stacked) -> Iterator[Finding]:
+def brokers(config: Examined) -> Iterator[Finding]:
     """Check that a broker answers, and that its topics are as they must be."""
     try:
         kafka = reached(config.kafka)
@@ -62,7 +72,7 @@ def engines(config: Stacked) -> Iterator[Finding]:
                 yield Finding(name, True, f"{url} serves {', '.join(found) or 'nothing'}")
 
 
-def _topics(config: Stacked, kafka: KafkaSettings, wrong: Faults) -> Iterator[Finding]:
+def _topics(config: Examined, kafka: KafkaSettings, wrong: Faults) -> Iterator[Finding]:
     replaced = [] if wrong.missing else _replaced(config, kafka)
     if not wrong and not replaced:
         yield Finding("topics", True, "all there, with the partitions and settings they must have")
@@ -77,13 +87,16 @@ def _topics(config: Stacked, kafka: KafkaSettings, wrong: Faults) -> Iterator[Fi
         yield Finding("topics", False, detail, remedy)
 
 
-def _replaced(config: Stacked, kafka: KafkaSettings) -> list[incarnations.TopicRecreated]:
-    root = config.stack.var / "lake"
-    names = [topic.name for topic in REMEMBERED if topic.name in incarnations.known(root)]
+def _replaced(config: Examined, kafka: KafkaSettings) -> list[incarnations.TopicRecreated]:
+    store = config.kept.objects(ANSWER_S)
+    try:
+        names = [topic.name for topic in REMEMBERED if topic.name in incarnations.known(store)]
+    except StorageError:  # a check of its own says so
+        return []
     if not names:
         return []
     with closing(TopicIds(kafka)) as topic_ids:
-        return incarnations.recreated(root, topic_ids.of(names))
+        return incarnations.recreated(store, topic_ids.of(names))
 
 
 def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:

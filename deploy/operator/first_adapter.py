@@ -29,6 +29,7 @@ def train(config: Config, alias: str, rows: Path, console: Console) -> Adapter:
             alias=alias,
             model_dir=model_folder(config.stack),
             var=config.stack.var,
+            trees=config.kept.trees(),
             settings=config.retrain,
             progress=progress,
         )

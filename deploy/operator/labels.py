@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 
 from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
@@ -19,7 +18,8 @@ from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
 from streams.files import utf8
-from streams.lake import table as lake
+from streams.lake.lake import Lake
+from streams.lake.table import events, question
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
@@ -46,22 +46,22 @@ class LabelRules:
     masker: Masker
 
 
-def wanted(kafka: KafkaSettings, root: Path, alias: str) -> list[LabelRow]:
+def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
     """List the replies that the alias's alarms ask labels for and that have none, those of the newest alarm first."""
     asked: dict[str, AlarmRaised] = {}
     for record in reversed(read(kafka, ALARMS, AlarmRaised)):
         if record.event.alias == alias:
             asked |= {id: record.event for id in record.event.evidence.get("label_first", []) if id not in asked}
-    rows = _replies(root, alias, asked)
-    judged = _judged(root, alias, rows) if rows else set()
+    rows = _replies(lake, alias, asked)
+    judged = _judged(lake, alias, rows) if rows else set()
     return [
-        LabelRow(id=id, question=lake.question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
+        LabelRow(id=id, question=question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
         for id, alarm in asked.items()
         if id in rows and id not in judged and _comparable(rows[id])
     ]
 
 
-def give(kafka: KafkaSettings, root: Path, path: Path, alias: str, rules: LabelRules) -> tuple[int, int]:
+def give(kafka: KafkaSettings, lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[int, int]:
     """Send the labels of a file as `wanted` wrote it. Return how many, and how many rows had none. Raise ValueError
     naming a wrong line before anything is sent; giving the same labels again changes nothing."""
     filled, empty = [], 0
@@ -69,7 +69,7 @@ def give(kafka: KafkaSettings, root: Path, path: Path, alias: str, rules: LabelR
         empty += blank(row.label)
         if not blank(row.label):
             filled.append((number, row))
-    rows = _replies(root, alias, [row.id for _, row in filled])
+    rows = _replies(lake, alias, [row.id for _, row in filled])
     events = [_event(path, number, row, rows, rules) for number, row in filled]
     with closing(Appender(kafka, "cli")) as appender:
         for event in events:
@@ -123,10 +123,9 @@ def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
                 ) from error
 
 
-def _judged(root: Path, alias: str, ids: Iterable[str]) -> set[str]:
+def _judged(lake: Lake, alias: str, ids: Iterable[str]) -> set[str]:
     """Return the replies that have a judgement; a thumb, or a label that met no answer, is none."""
-    about = lake.Among("event_id", pa.array(list(ids), pa.string()))
-    feedback = lake.scan(root, FEEDBACK, alias=alias, columns=("event_id", "correct"), among=about)
+    feedback = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", "correct"))
     return {id for some in feedback for id in some.filter(some["correct"].is_valid())["event_id"].to_pylist()}
 
 
@@ -134,6 +133,6 @@ def _comparable(reply: InferenceServed) -> bool:
     return reply.status == 200 and comparable(reply.comparable, reply.output)
 
 
-def _replies(root: Path, alias: str, ids: Collection[str]) -> dict[str, InferenceServed]:
-    rows = lake.chosen(root, INFERENCE, ids, alias=alias)
-    return {event.id: event for event in lake.events(InferenceServed, rows)}
+def _replies(lake: Lake, alias: str, ids: Collection[str]) -> dict[str, InferenceServed]:
+    parts = lake.by_ids(INFERENCE, ids, alias=alias)
+    return {event.id: event for part in parts for event in events(InferenceServed, part)}

@@ -12,8 +12,10 @@ from deploy.config.settings import Config
 from streams.log import topic_ids as incarnations
 from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
+from streams.objects.store import ObjectStore
 
 SLACK_S = 5.0
+PATIENCE_S = 10.0  # with a bucket
 LOOK_AGAIN_S = 0.5
 
 NAMES = [topic.name for topic in REMEMBERED]
@@ -23,7 +25,7 @@ def every(config: Config) -> list[str]:
     """List, a line each, the topics whose offsets the worker builds on."""
     with closing(TopicIds(config.kafka)) as topic_ids:
         found = topic_ids.of(NAMES)
-    known = incarnations.known(config.stack.var / "lake")
+    known = incarnations.known(_store(config))
     return [_line(topic, id, known.get(topic, [])) for topic, id in found.items()]
 
 
@@ -33,15 +35,15 @@ def accept(config: Config, topic: str) -> str:
     worker still reads it."""
     if topic not in NAMES:
         raise LookupError(f"topic is {topic!r}, expected one of {', '.join(NAMES)}")
-    root = config.stack.var / "lake"
+    store = _store(config)
     with closing(TopicIds(config.kafka)) as topic_ids:
         id = topic_ids(topic)
-    if incarnations.known(root).get(topic, [id])[-1] == id:
+    if incarnations.known(store).get(topic, [id])[-1] == id:
         return f"{topic} is the topic that the lake knows: nothing to do"
-    incarnations.require_new(root, topic, id)
+    incarnations.require_new(store, topic, id)
     let_go_s = config.worker.session_timeout_s + SLACK_S  # a worker that was killed is a member for so long
     forget_acknowledged(config.kafka, config.worker.app_id, topic, time.monotonic() + let_go_s)
-    incarnations.accept(root, topic, id)
+    incarnations.accept(store, topic, id)
     return f"{topic} is read from its beginning; rows of the topic before it stay in the lake"
 
 
@@ -55,6 +57,10 @@ def forget_acknowledged(kafka: KafkaSettings, group: str, topic: str, until: flo
             if time.monotonic() >= until:
                 raise RuntimeError(f"a worker of group {group} still reads {topic}: stop it first ({refused})")
             time.sleep(LOOK_AGAIN_S)
+
+
+def _store(config: Config) -> ObjectStore:
+    return config.kept.objects(PATIENCE_S)
 
 
 def _refused(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> str:

@@ -7,9 +7,10 @@ from serving.replica import adapters
 from serving.rollout import operations
 from serving.rollout.changes import EngineLimits
 from streams.events import RouteWritten
-from streams.identity import adapter_path, version_name
+from streams.identity import ADAPTERS, adapter_key, version_name
 
 BY = "cli"
+PATIENCE_S = 5.0  # with a bucket
 
 
 def promote(config: Config, alias: str, version: str, *, keep_previous: bool = True) -> RouteWritten:
@@ -37,12 +38,12 @@ def limits(config: Config) -> EngineLimits:
 def found(config: Config, alias: str, version: str) -> tuple[str, int]:
     """Return digest and rank of a version in the store. Raise as `promote`; a LookupError names the versions that are
     there."""
-    root = config.stack.var / "adapters"
-    digests = [path.name for path in sorted((root / alias).glob("?*")) if path.is_dir() and len(path.name) == 64]
-    known = {version_name(alias, digest): digest for digest in digests}
+    trees = config.kept.trees(PATIENCE_S)
+    home = f"{ADAPTERS}/{alias}"
+    known = {version_name(alias, digest): digest for digest in trees.digests(home)}
     if version not in known:
         names = ", ".join(known) or f"none; homeostat train {alias} ROWS makes one"
-        raise LookupError(f"{version}: no such adapter in {root / alias}; known: {names}")
-    folder = adapter_path(root, alias, known[version])
-    adapters.check(folder, root)
+        raise LookupError(f"{version}: no such adapter in {trees.store.name}/{home}; known: {names}")
+    folder = trees.fetch(adapter_key(alias, known[version]))
+    adapters.check(folder, trees.home / ADAPTERS)
     return known[version], adapters.rank(folder)

@@ -7,18 +7,19 @@ import socket
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.config.settings import Config
 from deploy.roles.process import stopped_by_signals
 from deploy.stack.ports import HOST
+from streams.objects.cache import keep_tidy
 
 if TYPE_CHECKING:
     from serving.routes.follower import Follower
     from serving.settings import ControllerSettings
 
 DRAIN_S = 10  # for threads to end
+LOOK_S = 3.0  # for a bucket, when a candidate is looked at: all rollouts wait
 
 
 def controller(config: Config) -> None:
@@ -31,9 +32,11 @@ def controller(config: Config) -> None:
     follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json", "controller")
     follower.start()
     name = f"controller/{socket.gethostname()}"
-    rollouts = Controller(config.kafka, _settings(config), follower, name, _adapter_root(config))
+    trees = config.kept.trees(LOOK_S)
+    rollouts = Controller(config.kafka, _settings(config), follower, name, trees)
     start_http_server(config.stack.controller_metrics_port, addr=HOST)
     stop = threading.Event()
+    keep_tidy(trees, config.storage.cache_gb, stop)
     thread = threading.Thread(target=rollouts.run, args=(stop,), name="controller")
     thread.start()
     try:
@@ -53,7 +56,7 @@ async def _reconcile(config: Config, follower: Follower) -> None:
     from streams.log.append import Writer
 
     stop = stopped_by_signals()
-    settings, root = _settings(config), _adapter_root(config)
+    settings, trees = _settings(config), config.kept.trees()
     model = await asyncio.to_thread(model_folder, config.stack)
     base = await asyncio.to_thread(base_model_id, model, config.stack.var / "digests")
     former = former_base_model_id(model)
@@ -63,7 +66,7 @@ async def _reconcile(config: Config, follower: Follower) -> None:
             writer = Writer(config.kafka, f"reconciler/{name}")
             held.callback(writer.close)
             replica, adapters = Replica(name, url), engine.VllmAdmin(session, url)
-            reconciler = Reconciler(settings, replica, adapters, follower.table, writer.append, root, base, former)
+            reconciler = Reconciler(settings, replica, adapters, follower.table, writer.append, trees, base, former)
             follower.listen(reconciler.wake)
             tasks.create_task(reconciler.run(stop))
 
@@ -71,7 +74,3 @@ async def _reconcile(config: Config, follower: Follower) -> None:
 def _settings(config: Config) -> ControllerSettings:
     """The engines' room for adapters is set in one place, where they are started."""
     return replace(config.controller, max_loras=config.stack.max_loras, max_lora_rank=config.stack.max_lora_rank)
-
-
-def _adapter_root(config: Config) -> Path:
-    return (config.stack.var / "adapters").resolve()

@@ -37,5 +37,9 @@ def run(role: str, config: Config, config_path: Path | None = None, name: str = 
             from deploy.roles.trainer import trainer
 
             trainer(config)
+        case "storage":
+            from deploy.roles.storage import storage
+
+            storage(config)
         case _:
-            raise LookupError(f"role is {role!r}, expected gateway, shipper, worker, controller or trainer")
+            raise LookupError(f"role is {role!r}, expected gateway, shipper, worker, controller, trainer or storage")

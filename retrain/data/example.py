@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from monitor.metrics import normalise
-from streams.events import Message
+from streams.events import Json
+from streams.messages import Message
 
 FRESH, REHEARSAL, FIRST = "fresh", "rehearsal", "first"
 
@@ -24,6 +26,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int = 0
     predicted: str = ""  # what the champion answered
     tags: dict[str, str] = {}
+    request: dict[str, Json] = {}  # what else decided the answer, as `InferenceServed.request`
 
     @property
     def text(self) -> str:
@@ -40,13 +43,52 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         """The answer as it is compared."""
         return normalise(self.completion)
 
-    def prompt(self) -> list[dict[str, str]]:
-        """Return the messages as chat templates take them."""
-        return [{"role": "user" if m.role == "text" else m.role, "content": m.content} for m in self.messages]
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """Return the tools that the answer could call, as chat templates take them."""
+        given = self.request.get("tools") or [{"function": each} for each in self.request.get("functions") or ()]
+        return [{"type": "function", **each} for each in given if isinstance(each, dict) and "function" in each]
 
-    def lesson(self) -> tuple[list[dict[str, str]], str]:
-        """Return messages and answer as a training takes them."""
-        return self.prompt(), self.completion
+    def prompt(self) -> list[dict[str, Any]]:
+        """Return the messages as chat templates take them."""
+        roles = ("user" if each.role == "text" else each.role for each in self.messages)
+        return [{**_message(each, _arguments), "role": role} for each, role in zip(self.messages, roles, strict=True)]
+
+    def asked(self) -> list[dict[str, Any]]:
+        """Return the messages as OpenAI's interface has them: arguments of calls are JSON text there."""
+        return [_message(each, str) for each in self.messages]
+
+    def lesson(self) -> Lesson:
+        """Return messages, answer and tools as a training takes them."""
+        return Lesson(self.prompt(), self.completion, self.tools)
+
+
+class Lesson(NamedTuple):
+    """What a model is to answer to what."""
+
+    messages: Sequence[Mapping[str, Any]]
+    answer: str
+    tools: Sequence[Mapping[str, Any]] = ()
+
+
+def _message(message: Message, arguments: Callable[[str], Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        found["tool_calls"] = [
+            {"type": "function", "id": each.id, "function": {"name": each.name, "arguments": arguments(each.arguments)}}
+            for each in message.tool_calls
+        ]
+    if message.tool_call_id:
+        found["tool_call_id"] = message.tool_call_id
+    return found
+
+
+def _arguments(text: str) -> Any:
+    """Templates write arguments as JSON; what is no JSON they get as the text that it is."""
+    try:
+        return msgspec.json.decode(text or "{}")
+    except msgspec.MsgspecError:
+        return text
 
 
 def in_chance_order(rows: Iterable[Example], salt: str) -> list[Example]:

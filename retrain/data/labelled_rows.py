@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from retrain.data.example import FRESH, REHEARSAL, Example
-from streams.events import Message, comparable
+from streams.events import comparable
 from streams.kinds import Arm
-from streams.lake import table as lake
+from streams.lake.lake import Lake
+from streams.messages import Message
 from streams.topics import FEEDBACK, INFERENCE
 
 SOURCE_RANKS = {"reviewer": 2, "downstream": 1}  # whose label counts more; a client's: 0
@@ -27,50 +26,55 @@ _tags = msgspec.json.Decoder(dict[str, str])
 
 
 def labelled(
-    root: Path, alias: str, since_ms: int | None, until_ms: int | None, source: str, most: int | None = None
+    lake: Lake, alias: str, since_ms: int | None, until_ms: int | None, source: str, most: int | None = None
 ) -> list[Example]:
     """Return the replies of that time that have a label or a correction, in the order of their time; of more than
     `most` the newest. Of several labels of one reply a reviewer's goes before a client's, and a later one before an
     earlier."""
-    truths = _truths(root, alias, since_ms, until_ms)
-    ids = truths if most is None or len(truths) <= most else _newest(root, alias, until_ms, truths, most)
-    replies = lake.chosen(root, INFERENCE, ids, alias=alias, since_ms=since_ms, until_ms=until_ms)
-    return [_example(reply, truths[reply["id"]], source) for reply in replies.to_pylist() if _whole(reply)]
+    truths = _truths(lake, alias, since_ms, until_ms)
+    ids = truths if most is None or len(truths) <= most else _newest(lake, alias, until_ms, truths, most)
+    parts = lake.by_ids(INFERENCE, ids, alias=alias, since_ms=since_ms, until_ms=until_ms)
+    found = [
+        (_place(reply), _example(reply, truths[reply["id"]], source))
+        for part in parts
+        for reply in part.to_pylist()
+        if _whole(reply)
+    ]
+    return [example for _, example in sorted(found, key=lambda each: each[0])]
 
 
-def fresh(root: Path, alias: str, since_ms: int) -> list[Example]:
+def fresh(lake: Lake, alias: str, since_ms: int) -> list[Example]:
     """Return the labelled rows since the harm began."""
-    return labelled(root, alias, since_ms, None, FRESH)
+    return labelled(lake, alias, since_ms, None, FRESH)
 
 
-def healthy(root: Path, alias: str, until_ms: int, most: int | None = None) -> list[Example]:
+def healthy(lake: Lake, alias: str, until_ms: int, most: int | None = None) -> list[Example]:
     """Return the labelled rows before the harm began; of more than `most` the newest."""
-    return labelled(root, alias, None, until_ms, REHEARSAL, most)
+    return labelled(lake, alias, None, until_ms, REHEARSAL, most)
 
 
-def _newest(root: Path, alias: str, until_ms: int | None, ids: Collection[str], most: int) -> list[str]:
+def _newest(lake: Lake, alias: str, until_ms: int | None, ids: Collection[str], most: int) -> list[str]:
     """Return the ids of the newest of those replies, found by their places alone: where everything is labelled, the
     rows of months are too many to hold."""
-    places: dict[str, tuple[int, int, int]] = {}
-    among = lake.Among("id", pa.array(list(ids), pa.string()))
-    for table in lake.scan(root, INFERENCE, alias=alias, until_ms=until_ms, columns=PLACE_COLUMNS, among=among):
-        for reply in table.to_pylist():
-            if _whole(reply):
-                place = reply["time_ms"], reply["partition"], reply["offset"]
-                places[reply["id"]] = min(place, places.get(reply["id"], place))
+    parts = lake.by_ids(INFERENCE, ids, alias=alias, until_ms=until_ms, columns=PLACE_COLUMNS)
+    places = {reply["id"]: _place(reply) for part in parts for reply in part.to_pylist() if _whole(reply)}
     return sorted(places, key=places.__getitem__)[-most:]
 
 
-def _truths(root: Path, alias: str, since_ms: int | None, until_ms: int | None) -> dict[str, str]:
+def _truths(lake: Lake, alias: str, since_ms: int | None, until_ms: int | None) -> dict[str, str]:
     """Return the right answer of each labelled reply, by event id."""
     latest = None if until_ms is None else until_ms + LABEL_WAIT_MS
     found: dict[str, tuple[Weight, str]] = {}
-    for table in lake.scan(root, FEEDBACK, alias=alias, since_ms=since_ms, until_ms=latest, columns=LABEL_COLUMNS):
+    for table in lake.rows(FEEDBACK, alias=alias, since_ms=since_ms, until_ms=latest, columns=LABEL_COLUMNS):
         for label in table.to_pylist():
             truth, weight = label["label"] or label["correction"], _weight(label)
             if truth and weight >= found.get(label["event_id"], (weight, ""))[0]:
                 found[label["event_id"]] = (weight, truth)
     return {event_id: truth for event_id, (_, truth) in found.items()}
+
+
+def _place(reply: dict[str, Any]) -> tuple[int, int, int]:
+    return reply["time_ms"], reply["partition"], reply["offset"]
 
 
 def _weight(label: dict[str, Any]) -> Weight:
@@ -95,4 +99,5 @@ def _example(reply: dict[str, Any], truth: str, source: str) -> Example:
         time_ms=reply["time_ms"],
         predicted=reply["output"],
         tags=_tags.decode(reply["tags"]),
+        request=msgspec.json.decode(reply["request"] or "{}"),
     )

@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from monitor.canonical import calls
 from monitor.metrics import Metric
 from retrain.data.example import Example
 from streams.identity import EVALUATION
@@ -22,6 +23,10 @@ log = structlog.get_logger()
 
 ROWS_OWN_FAULT = (400, 413, 422)  # an engine's status for a question that it refuses
 BROKEN_OFF = ("abort", "error")  # why an engine ends answers that are no version's fault
+SHAPING = (  # fields of a request by which an engine shapes its answer
+    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
+    *("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
+)
 SHOWN = 300  # characters of an engine's message
 
 
@@ -99,10 +104,10 @@ async def answers(
     async def ask(row: Example, limit: int) -> EngineAnswer:
         body = {
             "model": model,
-            "messages": [{"role": m.role, "content": m.content} for m in row.messages],
+            "messages": row.asked(),
             "temperature": 0,
             "max_tokens": limit,
-        }
+        } | {name: row.request[name] for name in SHAPING if row.request.get(name)}
         async with gate:
             return await _answer(session, f"{engine}/v1/chat/completions", body)
 
@@ -124,7 +129,9 @@ async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, obje
         raise EvaluationRefused(
             f"POST {url}: the answer ended with {choice.finish_reason!r}, not by itself: {text[:SHOWN]}"
         )
-    return EngineAnswer(choice.message.content or "", cut=choice.finish_reason == "length")
+    called = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
+    text = calls(called) if called else choice.message.content or ""
+    return EngineAnswer(text, cut=choice.finish_reason == "length")
 
 
 def scores(predictions: Sequence[str], rows: Sequence[Example], metric: Metric) -> list[float]:
@@ -132,8 +139,18 @@ def scores(predictions: Sequence[str], rows: Sequence[Example], metric: Metric) 
     return [metric(prediction, row.completion) for prediction, row in zip(predictions, rows, strict=True)]
 
 
+class _CalledFunction(msgspec.Struct, frozen=True):
+    name: str
+    arguments: str = ""
+
+
+class _Call(msgspec.Struct, frozen=True):
+    function: _CalledFunction
+
+
 class _CompletionMessage(msgspec.Struct, frozen=True):
     content: str | None = None
+    tool_calls: list[_Call] | None = None
 
 
 class _CompletionChoice(msgspec.Struct, frozen=True):

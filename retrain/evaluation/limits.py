@@ -48,7 +48,7 @@ def limits(tokenizer: Any, rows: Iterable[Example], most: int, context: int) -> 
         return len(token_ids(tokenizer, text))
 
     def asked(row: Example) -> int:
-        return size(render(tokenizer, row.prompt()))
+        return size(render(tokenizer, row.prompt(), row.tools))
 
     return AnswerLimits(size, asked, common(size(row.completion) for row in rows), most, context)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from retrain.data.example import Lesson
 from retrain.training.batches import Encoded
 from retrain.training.objections import objection
 from retrain.training.prompting import Messages, answer_ids, render, token_ids
@@ -25,15 +26,16 @@ class Lessons:
 
 
 def lessons(
-    tokenizer: Any, rows: Sequence[tuple[Messages, str]], max_length: int, max_left_out: float = MAX_LEFT_OUT
+    tokenizer: Any, rows: Sequence[Lesson | tuple[Messages, str]], max_length: int, max_left_out: float = MAX_LEFT_OUT
 ) -> Lessons:
     """Return the rows in tokens, without those that the chat template does not take and those longer than `max_length`.
     Raises ValueError where none is left, or where more than the share `max_left_out` is left out."""
     known: dict[str, Encoded | str] = {}
-    keys = [json.dumps([list(map(dict, messages)), answer]) for messages, answer in rows]
-    for key, (messages, answer) in zip(keys, rows, strict=True):
+    taught = [Lesson(*row) for row in rows]
+    keys = [json.dumps([list(map(dict, each.messages)), each.answer, list(map(dict, each.tools))]) for each in taught]
+    for key, each in zip(keys, taught, strict=True):
         if key not in known:
-            known[key] = _lesson(tokenizer, messages, answer, max_length)
+            known[key] = _lesson(tokenizer, each, max_length)
     left_out = Counter(each for each in known.values() if isinstance(each, str))
     if (left_out and left_out.total() > max_left_out * len(known)) or left_out.total() == len(known):
         raise ValueError(_too_few(len(known), max_length, left_out, max_left_out))
@@ -41,11 +43,14 @@ def lessons(
     return Lessons([each for each in found if isinstance(each, Encoded)], dict(left_out))
 
 
-def _lesson(tokenizer: Any, messages: Messages, answer: str, max_length: int) -> Encoded | str:
+def _lesson(tokenizer: Any, lesson: Lesson, max_length: int) -> Encoded | str:
     """Return the row in tokens, or the reason why it is left out."""
-    if why := objection(tokenizer, messages, answer):
+    messages, answer, tools = lesson
+    if why := objection(tokenizer, messages, answer, tools):
         return why
-    row = Encoded(token_ids(tokenizer, render(tokenizer, messages)), answer_ids(tokenizer, messages, answer))
+    row = Encoded(
+        token_ids(tokenizer, render(tokenizer, messages, tools)), answer_ids(tokenizer, messages, answer, tools)
+    )
     return row if len(row) <= max_length else TOO_LONG
 
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from retrain.data.example import Example
-from retrain.training.prompting import Messages, answer_ids, render
+from retrain.training.prompting import Messages, Tools, answer_ids, render
 
 COMPLETIONS = "prompts of /v1/completions, which were served without a chat template"
 NOTHING = "no messages"
 TOOLS = "a tool's answer, whose call is not kept"
+OWN = "a template, its options or documents of the request's own"
+GIVEN = ("documents", "chat_template", "chat_template_kwargs")  # fields that change the prompt
 PARTS = "a picture, a sound or a file, which is not kept"
-PART = re.compile(r"^\[(?:(?:image|audio|video)_url|input_(?:image|audio|video|file)|image|audio|video|file)\]$", re.M)
+PART = re.compile(
+    r"^\[(?:(?:image|audio|video)_url|input_(?:image|audio|video|file)|image|audio|video|file)(?: [^\]\n]*)?\]$", re.M
+)
 
 
 def usable(tokenizer: Any, rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:
     """Return the rows without an objection; count the others in `dropped`, by objection."""
     kept = []
     for row in rows:
-        why = objection(tokenizer, [{"role": m.role, "content": m.content} for m in row.messages], row.completion)
+        own = any(row.request.get(name) for name in GIVEN)
+        messages = [{**each, "role": m.role} for m, each in zip(row.messages, row.prompt(), strict=True)]
+        why = OWN if own else objection(tokenizer, messages, row.completion, row.tools)
         if why:
             dropped[why] += 1
         else:
@@ -29,23 +35,33 @@ def usable(tokenizer: Any, rows: Iterable[Example], dropped: Counter[str]) -> li
     return kept
 
 
-def objection(tokenizer: Any, messages: Messages, answer: str) -> str:
+def objection(tokenizer: Any, messages: Messages, answer: str, tools: Tools = ()) -> str:
     """Return why messages and answer cannot be used; empty where they can."""
     if not messages:
         return NOTHING
     roles = sorted({message["role"] for message in messages})
     if "text" in roles:
         return COMPLETIONS
-    if {"tool", "function", ""} & set(roles):  # without a role: a call or its output, as /v1/responses has them
-        return TOOLS
+    if {"function", ""} & set(roles) or any(
+        each["role"] == "tool" and not _called(each, messages) for each in messages
+    ):
+        return TOOLS  # without a role: a call or its output, as events of version 1 have them
     if any(PART.search(message["content"]) for message in messages):
         return PARTS
     try:
-        answer_ids(tokenizer, messages, answer)
+        answer_ids(tokenizer, messages, answer, tools)
         silent = _silent(tokenizer, messages)
+    except ValueError as error:
+        return str(error)
     except Exception:  # a template is a program that came with the model: it may raise anything
         return f"the chat template refuses the roles {', '.join(roles)} in their order"
     return f"the chat template leaves out what the role {silent[0]!r} says" if silent else ""
+
+
+def _called(answer: Mapping[str, Any], messages: Messages) -> bool:
+    """Return whether a tool's answer has its call among the messages."""
+    known = {call["id"] for each in messages for call in each.get("tool_calls", ())}
+    return answer.get("tool_call_id", "") in known
 
 
 def _silent(tokenizer: Any, messages: Messages) -> list[str]:

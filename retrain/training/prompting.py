@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from monitor.canonical import CALL, canonical
+
 DEFAULT_TEMPLATE = Path(__file__).with_name("default_chat_template.jinja")
 
-Messages = Sequence[Mapping[str, str]]  # {"role": ..., "content": ...}
+Messages = Sequence[Mapping[str, Any]]  # {"role": ..., "content": ...}, with `tool_calls` and `tool_call_id`
+Tools = Sequence[Mapping[str, Any]]  # that the answer may call, as OpenAI's interface has them
 
 
 def chat_template_for(model_dir: Path) -> Path | None:
@@ -37,14 +40,21 @@ def load_tokenizer(model_dir: Path) -> Any:
     return tokenizer
 
 
-def render(tokenizer: Any, messages: Messages) -> str:
+def render(tokenizer: Any, messages: Messages, tools: Tools = ()) -> str:
     """Return the prompt as the engine's chat endpoint makes it: up to where the answer begins."""
-    return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True))
+    return str(
+        tokenizer.apply_chat_template(
+            list(messages), tools=list(tools) or None, tokenize=False, add_generation_prompt=True
+        )
+    )
 
 
-def answer_ids(tokenizer: Any, messages: Messages, answer: str) -> list[int]:
+def answer_ids(tokenizer: Any, messages: Messages, answer: str, tools: Tools = ()) -> list[int]:
     """Return the tokens that the model should write after `render(...)`: the answer, then its end. Special tokens that
-    the answer spells out are text in it, as they are where a client reads them."""
+    the answer spells out are text in it, as they are where a client reads them. An answer that is calls of the tools
+    is what the template makes of them. Raises ValueError where it makes nothing of them."""
+    if calls := _calls(answer, tools):
+        return _call_ids(tokenizer, messages, calls, tools)
     text, end = _written(tokenizer, messages, answer)
     return [*_plain_ids(tokenizer, text), *token_ids(tokenizer, end)]
 
@@ -65,6 +75,28 @@ def _written(tokenizer: Any, messages: Messages, answer: str) -> tuple[str, str]
         if found and not lead.strip() and written.startswith(prompt):
             return lead + text, _special(tokenizer, rest.split(end, 1)[0].strip()) + end
     return answer, end
+
+
+def _calls(answer: str, tools: Tools) -> list[dict[str, Any]]:
+    """Return the calls that an answer is; none where it is a text."""
+    known = canonical(answer) if tools else None
+    found = json.loads(known) if known else None
+    if not isinstance(found, list) or not all(isinstance(each, dict) and each.keys() == CALL for each in found):
+        return []
+    return [{"type": "function", "id": f"call{i:05d}", "function": each} for i, each in enumerate(found)]
+
+
+def _call_ids(tokenizer: Any, messages: Messages, calls: list[dict[str, Any]], tools: Tools) -> list[int]:
+    prompt, end = render(tokenizer, messages, tools), int(tokenizer.eos_token_id)
+    whole = [*messages, {"role": "assistant", "content": "", "tool_calls": calls}]
+    written = str(tokenizer.apply_chat_template(whole, tools=list(tools), tokenize=False))
+    names, spelt = [call["function"]["name"] for call in calls], json.dumps(calls, ensure_ascii=False)
+    if not written.startswith(prompt) or not all(name in written.removeprefix(prompt) for name in names):
+        raise ValueError("the chat template writes no calls of tools")
+    if any(token in spelt for token in tokenizer.all_special_tokens):
+        raise ValueError("calls that spell special tokens")
+    ids = token_ids(tokenizer, written.removeprefix(prompt).rstrip())
+    return [*(ids[: ids.index(end)] if end in ids else ids), end]
 
 
 def _require_template(tokenizer: Any, model_dir: Path) -> None:

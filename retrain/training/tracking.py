@@ -86,7 +86,7 @@ def run(
 ) -> Iterator[TrackedRun]:
     """Open a run in the experiment `alias`; it ends as FAILED where the block raises. The file `resume` keeps the run's
     id: a training that was killed goes on in the same run, as long as that exists and has the same parameters."""
-    client = cache(partial(_client, store))
+    client = cache(partial(client_of, store))
     place = None if os.environ.get(URI) else (store / "artifacts").resolve().as_uri()
     texts = {key: str(value) for key, value in parameters.items()}
 
@@ -110,8 +110,8 @@ def run(
     active.end("FINISHED")
 
 
-def _client(store: Path) -> Any:
-    """Return a client of the store that the environment names, else of the local one; send nothing yet."""
+def client_of(store: Path) -> Any:
+    """Return MLflow's client of the store that the environment names, else of the local one; send nothing yet."""
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     for key, value in PATIENCE.items():
         os.environ.setdefault(key, value)

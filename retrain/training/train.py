@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 import torch
 
+from retrain.data.example import Lesson
 from retrain.training.batches import Encoded, schedule, shares, step_count
 from retrain.training.checkpoint import Checkpoint, not_finite, trainable
 from retrain.training.distributed import ProcessGroup
@@ -53,7 +54,7 @@ def silent(step: int, steps: int, loss: float) -> None:
 
 
 def train(
-    rows: Sequence[tuple[Messages, str]],
+    rows: Sequence[Lesson | tuple[Messages, str]],
     model_dir: Path,
     recipe: Recipe,
     out: Path,
@@ -213,6 +214,8 @@ def rate(knobs: Training, step: int, steps: int) -> float:
 
 
 def _fingerprint(recipe: Recipe, rows: Sequence[Encoded], model_dir: Path, warm_start: Path | None) -> str:
-    """Return a digest of all that a checkpoint depends on."""
-    content = [asdict(recipe), [[row.prompt, row.completion] for row in rows], str(model_dir), str(warm_start)]
+    """Return a digest of all that a checkpoint depends on. An adapter's folder is named by its content, and lies
+    elsewhere on another machine."""
+    began_from = warm_start.name if warm_start else ""
+    content = [asdict(recipe), [[row.prompt, row.completion] for row in rows], str(model_dir), began_from]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

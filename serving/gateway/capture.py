@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import structlog
 from prometheus_client import Counter, Histogram
 
-from monitor.describe.pii import Suspicions
 from serving import metrics
-from serving.gateway.excerpt import excerpts, fits
 from serving.gateway.exchange import Exchange
 from serving.gateway.masking import Masker
 from serving.gateway.recent_answers import RecentAnswers
+from serving.gateway.transcript import Transcriber
 from serving.routes.routing import Choice
 from streams.clock import now_ms
-from streams.events import Event, InferenceServed, Message
+from streams.events import Event, InferenceServed
 from streams.kinds import Arm
 from streams.topics import INFERENCE, Topic
 
 log = structlog.get_logger()
 
-LONGEST_ROLE = 64
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "text"})  # others are a client's own
+
+class Person(NamedTuple):
+    """Who asked, by pseudonyms."""
+
+    user: str
+    conversation: str
 
 
 class Publish(Protocol):
@@ -60,9 +63,9 @@ class Capture:
     def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
         comparable = exchange.comparable
         if comparable and choice.arm is not Arm.SHADOW:
-            self._recent.add(exchange.event_id, exchange.answer.text)
-        client = caller(exchange.client, exchange.asked.user, exchange.conversation, self._pseudonym)
-        event = inference_served(exchange, choice, self._masker, client, now_ms, self._chars, comparable=comparable)
+            self._recent.add(exchange.event_id, exchange.answer.compared)
+        person = who(exchange.asked.user, exchange.conversation, self._pseudonym)
+        event = inference_served(exchange, choice, self._masker, person, now_ms, self._chars, comparable=comparable)
         self._publish(INFERENCE, event, event.id, now_ms)
 
 
@@ -102,16 +105,17 @@ def inference_served(
     exchange: Exchange,
     choice: Choice,
     masker: Masker,
-    client: str,
+    person: Person,
     now_ms: int,
     chars: int,
     *,
     comparable: bool,
 ) -> InferenceServed:
-    """Return the event, private data masked, with `chars` characters of question and answer at most."""
-    asked, answer = exchange.asked, exchange.answer
-    text, messages, mask = answer.text, asked.messages(), partial(masker, doubts=Suspicions())
-    whole = len(text) <= chars and fits([message.content for message in messages], chars)
+    """Return the event, private data masked, with `chars` characters of question and answer each at most."""
+    asked, answer, writer = exchange.asked, exchange.answer, Transcriber(masker, chars)
+    user, conversation = person
+    question, (output, choices) = writer.question(asked.messages()), writer.answer(answer)
+    whole = {"input_messages", "output"}.isdisjoint(writer.cut)
     return InferenceServed(
         id=exchange.event_id,
         time_ms=now_ms,
@@ -120,9 +124,9 @@ def inference_served(
         replica=choice.replica,
         arm=choice.arm,
         operation=asked.operation.value,
-        client=client,
-        input_messages=_masked(messages, mask) if whole else _excerpted(messages, chars, mask),
-        output=mask(text) if whole else excerpts([text], chars, mask)[0] or "",
+        client=f"{exchange.client}/{user or conversation}" if user or conversation else exchange.client,
+        input_messages=question,
+        output=output,
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
         ttft_ms=_ms(exchange.ttft_s),
@@ -133,39 +137,25 @@ def inference_served(
         logprob_min=_finite(min(answer.logprobs)) if answer.logprobs else None,
         status=exchange.status,
         streamed=asked.streamed,
-        tags={name: mask(value) for name, value in exchange.tags.items()},
+        tags={name: writer.mask(value) for name, value in exchange.tags.items()},
         mirrors=exchange.mirrors,
         comparable=comparable and whole,
+        user=user,
+        conversation=conversation,
+        request=writer.request(asked.deciding()),
+        choices=choices,
+        cut=writer.cut,
     )
 
 
-def caller(key_id: str, user: str, conversation: str, pseudonym: Callable[[str], str]) -> str:
-    """Return who asked: the key's id, and a pseudonym for its user; for the conversation, where no user is known.
+def who(user: str, conversation: str, pseudonym: Callable[[str], str]) -> Person:
+    """Return the pseudonyms of the end user and of the conversation, empty where none is named.
 
-    >>> caller("app", "", "", hex), caller("app", "ann", "chat-1", {"ann": "3fa9"}.__getitem__)
-    ('app', 'app/3fa9')
-    >>> caller("app", "", "chat-1", {"conversation chat-1": "77c0"}.__getitem__)
-    'app/77c0'
+    >>> who("ann", "chat-1", {"ann": "3fa9", "conversation chat-1": "77c0"}.__getitem__)
+    Person(user='3fa9', conversation='77c0')
     """
-    person = user or (f"conversation {conversation}" if conversation else "")
-    return f"{key_id}/{pseudonym(person)}" if person else key_id
-
-
-def _masked(messages: Sequence[Message], mask: Callable[[str], str]) -> list[Message]:
-    return [Message(_role(each.role, mask), mask(each.content)) for each in messages]
-
-
-def _excerpted(messages: Sequence[Message], chars: int, mask: Callable[[str], str]) -> list[Message]:
-    contents = excerpts([message.content for message in messages], chars, mask)
-    found = zip(messages, contents, strict=True)
-    kept = [Message(_role(each.role, mask), content) for each, content in found if content is not None]
-    if left := len(messages) - len(kept):
-        kept.insert(1, Message("text", f"[{left} messages left out]"))
-    return kept
-
-
-def _role(role: str, mask: Callable[[str], str]) -> str:
-    return role if role in ROLES else mask(role[:LONGEST_ROLE])
+    named = f"conversation {conversation}"
+    return Person(pseudonym(user) if user else "", pseudonym(named) if conversation else "")
 
 
 def _ms(seconds: float) -> float:

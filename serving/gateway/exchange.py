@@ -40,8 +40,8 @@ class Exchange:
 
     @property
     def comparable(self) -> bool:
-        """Return whether a label can be compared with the answer: one text, whole, without the question. To be read
-        once the answer is there."""
+        """Return whether a label can be compared with the answer: one text, or calls, whole, without the question. To
+        be read once the answer is there."""
         if self._plain is None:
             self._plain = self.answer.plain and is_off(self.asked.known.echo) and not self._hides
         return self.status == 200 and self._plain
@@ -50,7 +50,7 @@ class Exchange:
     def _hides(self) -> bool:
         """Return whether all of an empty answer may be reasoning, which the client did not want to see."""
         wanted = self.asked.known.include_reasoning
-        return wanted is not None and is_off(wanted) and blank(self.answer.text)
+        return wanted is not None and is_off(wanted) and blank(self.answer.compared)
 
     @property
     def ttft_s(self) -> float:

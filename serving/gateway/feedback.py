@@ -77,7 +77,9 @@ class FeedbackIntake:
     def event(self, body: FeedbackBody, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
         """Return the event; the same feedback by the same caller on the same reply is the same event. Texts are masked
         before: an id is a digest, on which an attacker could try texts."""
-        label, correction = (None if text is None else self.masker(text) for text in (body.label, body.correction))
+        label, correction = (
+            None if text is None else self.masker.whole(text) for text in (body.label, body.correction)
+        )
         matched = VERSION.fullmatch(about.version)
         alias = matched["alias"] if matched else about.version
         content = (label, correction, body.score, body.thumb)

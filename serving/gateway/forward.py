@@ -177,7 +177,7 @@ class Forward:
         """Return the answer's digest; empty where a label cannot be compared with the answer."""
         if not exchange.comparable:
             return ""
-        return self.signer.answer_digest(exchange.event_id, normalise(exchange.answer.text))
+        return self.signer.answer_digest(exchange.event_id, normalise(exchange.answer.compared))
 
     def _headers(self, exchange: Exchange, choice: Choice, link: Link, usual_type: str, digest: str) -> list[Header]:
         signed = self.signer.sign(RequestId(exchange.event_id, choice.version, choice.arm.value, digest))

@@ -4,8 +4,13 @@ Each finding of `monitor.describe.pii` is replaced by its kind, so that a reader
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
+import msgspec
+
+from monitor.canonical import UNREADABLE
 from monitor.describe.pii import PATTERNS, PLACEHOLDERS, Sketch, Suspicions, seen
 
 
@@ -32,3 +37,38 @@ class Masker:
                 before, text = text, pattern.replaced(text, name, doubts)
                 sketch = sketch if text == before else Sketch([text])
         return text
+
+    def whole(self, text: str, doubts: Suspicions | None = None) -> str:
+        """Return the text masked; of JSON each value by itself, so that it stays JSON.
+
+        >>> Masker(["email", "card"]).whole('{"to": "ann@example.org", "cards": [4111111111111111, 7]}')
+        '{"to":"[email]","cards":["[card]",7]}'
+        """
+        if not text.lstrip().startswith(("{", "[")):
+            return self(text, doubts)
+        try:
+            return self.json(text, doubts)
+        except UNREADABLE:
+            return self(text, doubts)
+
+    def json(self, text: str, doubts: Suspicions | None = None) -> str:
+        """Return JSON of any kind likewise. Raise one of UNREADABLE for what is none."""
+        if "\\u" not in text and self(text, doubts) == text:
+            return text
+        value = msgspec.json.decode(text)
+        inner = _masked(value, partial(self, doubts=doubts))
+        return text if inner == value else msgspec.json.encode(inner).decode()
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, list):
+        return [_masked(each, mask) for each in value]
+    if isinstance(value, dict):
+        return {mask(key): _masked(each, mask) for key, each in value.items()}
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    text = str(value)
+    masked = mask(text)
+    return value if masked == text else masked

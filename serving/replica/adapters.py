@@ -1,4 +1,4 @@
-"""The adapter store, checked before an engine reads it: two files, the right bytes, LoRA tensors and nothing else."""
+"""Adapters, checked before an engine reads them: two files, the right bytes, LoRA tensors and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from serving.routes.slots import WantedVersion, too_high
 from streams.files import Stamp, stamp
-from streams.identity import ADAPTER_FILES, adapter_digest, adapter_path
+from streams.identity import ADAPTER_FILES, ADAPTERS, adapter_digest, adapter_key
+from streams.objects.tree import Trees
 
 CONFIG, WEIGHTS = ADAPTER_FILES
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
@@ -28,45 +29,66 @@ class Unfit(ValueError):
 
 @dataclass(slots=True)
 class Adapters:
-    """The store under `root`. `base_model` is the id that digests are made with, `former_base_model` the one of earlier
-    releases. A verdict on the bytes holds until a file changes."""
+    """The adapters of a store. `base_model` is the id that digests are made with, `former_base_model` the one of
+    earlier releases. A verdict on the bytes holds until a file changes."""
 
-    root: Path
+    trees: Trees
     base_model: str
     max_rank: int
     former_base_model: str = ""
     _known: dict[str, tuple[Stamps, str]] = field(default_factory=dict)  # digest -> its files' stamps, what is wrong
 
+    def at_hand(self, each: WantedVersion) -> bool:
+        """Return whether no bucket need be asked for the version."""
+        return self.trees.at_hand(adapter_key(each.alias, each.digest))
+
+    def fetch(self, each: WantedVersion) -> None:
+        """Fetch the version's files from a bucket. Raise as `Trees.fetch`, and Unfit where they are of another digest;
+        they are in no cache then."""
+        self.trees.fetch(adapter_key(each.alias, each.digest), lambda folder: self._require(folder, each.digest))
+
     def verified(self, each: WantedVersion) -> Path:
         """Return the folder with the version's very bytes. Raise Unfit, or OSError where it cannot be read."""
         if not each.version.endswith(f"-{each.digest[:12]}"):
             raise Unfit(f"route names {each.version} with digest {each.digest}: they do not belong together")
-        path = adapter_path(self.root, each.alias, each.digest)
-        _inside(path, self.root)
+        key = adapter_key(each.alias, each.digest)
+        path = self.trees.home / key
+        _inside(path, self.trees.home / ADAPTERS)
         found: Stamps = tuple(stamp(path / name) for name in ADAPTER_FILES)
         known, problem = self._known.get(each.digest, (None, ""))
         if known != found:
-            problem = self._problem(path, each.digest)
+            problem = self._problem(key, each.digest)
             self._known[each.digest] = found, problem
         if problem:
             raise Unfit(problem)
+        self.trees.used(key)
         return path
 
     def loadable(self, each: WantedVersion) -> Path:
         """Return the folder as `verified` does, and look at it now: a further file changes neither of the two."""
-        check(adapter_path(self.root, each.alias, each.digest), self.root)
+        check(self.trees.home / adapter_key(each.alias, each.digest), self.trees.home / ADAPTERS)
         return self.verified(each)
 
-    def _problem(self, path: Path, digest: str) -> str:
+    def _problem(self, key: str, digest: str) -> str:
+        path = self.trees.home / key
         try:
-            if lacking := too_high(rank(path), self.max_rank):
-                raise Unfit(f"{path}: {lacking}")
+            self._require(path, digest)
+        except (Unfit, FileNotFoundError) as error:
+            if self.trees.is_cache:  # altered here: it is fetched again
+                self.trees.forget(key)
+            return str(error)
+        try:
+            lacking = too_high(rank(path), self.max_rank)
         except Unfit as error:
             return str(error)
+        return f"{path}: {lacking}" if lacking else ""
+
+    def _require(self, path: Path, digest: str) -> None:
+        """Raise Unfit unless the files have the digest."""
         found = adapter_digest(path, self.base_model)
-        if self.former_base_model and adapter_digest(path, self.former_base_model) == digest:
-            return ""
-        return "" if found == digest else f"{path}: digest is {found}, expected {digest}: altered, or of another base"
+        former = self.former_base_model and adapter_digest(path, self.former_base_model)
+        if digest not in (found, former):
+            raise Unfit(f"{path}: digest is {found}, expected {digest}: altered, or of another base")
 
 
 def check(folder: Path, root: Path) -> None:

@@ -21,6 +21,7 @@ from streams.identity import EVALUATION, VERSION
 
 log = structlog.get_logger()
 
+FETCH_S = 2.0  # that a pass waits for an adapter of a bucket
 BACK_OFF_S = (0.5, 5.0)  # after what could not be done, twice as long each time
 
 
@@ -59,6 +60,7 @@ class Loader:
     _unwanted_since: dict[str, float] = field(default_factory=dict)
     _again_at: dict[str, float] = field(default_factory=dict)  # version -> when what was in vain is tried again
     _failures: Counter[str] = field(default_factory=Counter)  # in a row
+    _fetching: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # version -> its fetch
     _troubles: dict[str, str] = field(default_factory=dict)  # version -> what keeps it away; logged once
 
     def found(self, loaded: Mapping[str, str]) -> None:
@@ -89,6 +91,8 @@ class Loader:
     async def serves(self, each: WantedVersion) -> bool:
         """Return whether the engine answers with the version's bytes, as far as is known without asking it."""
         try:
+            if not self.adapters.at_hand(each):
+                return False
             path = await asyncio.to_thread(self.adapters.verified, each)
         except (ValueError, OSError) as error:
             self._trouble(each, str(error))
@@ -132,7 +136,18 @@ class Loader:
             await self.fingerprints.take(self.engine, each.version, now_s)
         return self.fingerprints.doubt(each)
 
+    async def _fetch(self, each: WantedVersion) -> None:
+        """Fetch from a bucket, whole, in a thread that the next passes look at: the other versions must not wait."""
+        if each.version not in self._fetching:
+            self._fetching[each.version] = asyncio.create_task(asyncio.to_thread(self.adapters.fetch, each))
+        done, _ = await asyncio.wait({self._fetching[each.version]}, timeout=FETCH_S)
+        if not done:
+            raise TimeoutError(f"not fetched within {FETCH_S:g} s; goes on")
+        await self._fetching.pop(each.version)
+
     async def _load(self, each: WantedVersion) -> None:
+        if not self.adapters.at_hand(each):
+            await self._fetch(each)
         path = await asyncio.to_thread(self.adapters.loadable, each)
         if self._has(each, path):
             return

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
@@ -20,6 +19,7 @@ from serving.routes.routing import RouteTable
 from serving.routes.slots import WantedVersion, wanted
 from serving.settings import ControllerSettings, Replica
 from streams.events import RouteWritten
+from streams.objects.tree import Trees
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Reconciler:
     engine: EngineAdmin
     table: Callable[[], RouteTable]
     append: Append
-    adapter_root: Path
+    trees: Trees
     base_model: str
     former_base_model: str = ""
     _fingerprints: Fingerprints = field(init=False)
@@ -50,7 +50,7 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         name, rank = self.replica.name, self.settings.max_lora_rank
-        adapters = Adapters(self.adapter_root, self.base_model, rank, self.former_base_model)
+        adapters = Adapters(self.trees, self.base_model, rank, self.former_base_model)
         self._fingerprints = Fingerprints(self.settings, name, lambda: self.table())
         self._loader = Loader(self.settings, name, self.engine, adapters, self._fingerprints)
         self._reprobing = Reprobing(name, self._fingerprints)

@@ -4,7 +4,6 @@ what was left unfinished."""
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import structlog
 
@@ -17,11 +16,12 @@ from serving.settings import ControllerSettings
 from streams import ledger
 from streams.clock import now_ms
 from streams.events import DecisionRecorded, RetrainReported, RouteWritten, ScoreBatch
-from streams.identity import adapter_path
+from streams.identity import ADAPTERS, adapter_key
 from streams.log.append import Writer
 from streams.log.following import Following
 from streams.log.read import follow, read
 from streams.log.settings import KafkaSettings
+from streams.objects.tree import Trees
 from streams.topics import LEDGER, RESULTS, ROUTES, SCORES
 
 log = structlog.get_logger()
@@ -30,8 +30,8 @@ BACK_OFF_S = 1.0
 
 
 class Controller:
-    """The controller. `source` names this writer in routes and headers. `adapter_root`: where candidates are looked at
-    before their rollout begins; the replicas' reconcilers refuse those that do not lie there."""
+    """The controller. `source` names this writer in routes and headers. `trees`: where candidates are looked at before
+    their rollout begins; their store has little patience, for rollouts wait meanwhile."""
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class Controller:
         settings: ControllerSettings,
         follower: Follower,
         source: str,
-        adapter_root: Path,
+        trees: Trees,
     ) -> None:
         self._kafka, self._settings, self._follower, self._source = kafka, settings, follower, source
-        self._root = adapter_root
+        self._trees = trees
         self._writer = Writer(kafka, source)
         self.rollouts = Rollouts(settings, follower.table, self._writer.append, source, self._unfit, self._history)
 
@@ -90,12 +90,12 @@ class Controller:
         return [record.event for record in read(self._kafka, ROUTES, RouteWritten)]
 
     def _unfit(self, alias: str, digest: str) -> str:
-        folder = adapter_path(self._root, alias, digest)
         try:
-            adapters.check(folder, self._root)
+            folder = self._trees.fetch(adapter_key(alias, digest))
+            adapters.check(folder, self._trees.home / ADAPTERS)
             lacking = too_high(adapters.rank(folder), self._settings.max_lora_rank)
-        except adapters.Unfit as error:
+        except ValueError as error:  # unfit, damaged, or a digest that is none
             return str(error)
         except OSError:
-            return ""  # no such folder here: the replicas look at their own
+            return ""  # not here, or the store is away: the replicas look by themselves
         return f"{folder}: {lacking}" if lacking else ""

@@ -56,6 +56,7 @@ class Prepared:
     built: Built
     dead_letters: list[DeadLetter]
     duplicates: int
+    topic_id: str = ""
 
     @property
     def events(self) -> int:
@@ -94,7 +95,7 @@ def prepare(source: IngestSource[E], recent: RecentIds, raws: Sequence[Raw], top
         built = build(sound)
         by_offset = {raw.offset: raw for raw in raws}
         letters += [letter(source.topic, by_offset[at], f"cannot be handled: {error}") for (at, _), error in poisoned]
-    return Prepared(partition, first, last, built, letters, len(entries) - len(fresh))
+    return Prepared(partition, first, last, built, letters, len(entries) - len(fresh), topic_id)
 
 
 def sift(work: Callable[[list[T]], object], items: list[T]) -> tuple[list[T], list[tuple[T, Exception]]]:
@@ -154,7 +155,8 @@ def _built(
 ) -> Built:
     rows, values = source.score(entries, source.describe)
     rows = replace(rows, logged_ms=[logged_ms[offset] for offset in rows.offsets])
-    table = lake.rows(source.kind, partition, rows.offsets, [event for _, event in entries])
+    events = [event for _, event in entries]
+    table = lake.rows(source.kind, partition, rows.offsets, events, topic_id, rows.logged_ms)
     places: dict[str, list[int]] = {}
     for i, (_, event) in enumerate(entries):
         places.setdefault(event.alias, []).append(i)

@@ -31,7 +31,7 @@ TRIES, TRY_S = 5, 0.02  # for the lock: a shipper may hold it for a moment, to s
 class Fsync(StrEnum):
     """The time at which bytes are forced to the disk. A killed process loses nothing either way; a power cut may."""
 
-    ALWAYS = "always"  # before `publish` returns: the publisher waits for the disk
+    ALWAYS = "always"  # before `publish` returns: its caller waits for the disk
     INTERVAL = "interval"  # every `fsync_s`, by a thread
     NEVER = "never"  # when the system likes: up to half a minute
 

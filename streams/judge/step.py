@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from msgspec.structs import asdict, replace
@@ -32,7 +31,8 @@ from streams.events import (
 )
 from streams.judge.memory import JudgeRecord, answered, covers, of_topic
 from streams.kinds import AlarmKind, DecisionKind, RetrainStatus, Severity
-from streams.lake.profile_windows import ProfileWindow, folder, window_start
+from streams.lake.profile_windows import ProfileWindow, window_start
+from streams.reports.keys import PAGE
 from streams.topics import FEEDBACK, TAKEN_IN
 
 JudgeInput = ScoreBatch | AlarmAnswered | RetrainReported
@@ -48,12 +48,12 @@ REPORTED = tuple(kind for kind in AlarmKind if kind.value not in PROMISED)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The operator's settings, and the folders of reports and profiles."""
+    """The operator's settings, and the addresses of reports and profiles."""
 
     monitor: MonitorSettings
     policy: PolicySettings
-    reports: Path
-    profiles: Path
+    reports: str
+    profiles: str
     profile_window_ms: int
 
 
@@ -263,7 +263,7 @@ def _decided(
 def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
     id, kind = codec.alarm_id(alias, found.key), AlarmKind(found.kind)
     named = {"id": id, "alias": alias, "kind": kind, "severity": Severity(found.severity)}
-    report = str(rules.reports / f"{id}.html") if kind in REPORTED else None
+    report = f"{rules.reports}/{id}{PAGE}" if kind in REPORTED else None
     return AlarmRaised(**_fields(AlarmRaised, found) | named, report=report)
 
 
@@ -277,7 +277,7 @@ def _cleared(alias: str, found: AlarmEnd) -> events.AlarmCleared:
 def _window(rules: Rules, alias: str, found: Window) -> WindowClosed:
     id = codec.deterministic_id("window", alias, found.version, found.start_ms, found.end_ms)
     window = ProfileWindow(alias, found.version, window_start(found.start_ms, rules.profile_window_ms))
-    profile = str(folder(rules.profiles, window))
+    profile = f"{rules.profiles}/{window.place}"
     return WindowClosed(**_fields(WindowClosed, found), id=id, alias=alias, profile=profile)
 
 

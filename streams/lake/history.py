@@ -9,9 +9,8 @@ may have seen what lies within one batch (half a second, where it keeps up) in a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streams.events import FeedbackGiven, InferenceServed
-from streams.lake import table as lake
+from streams.lake.lake import Lake
+from streams.lake.table import events
 from streams.topics import FEEDBACK, INFERENCE, Topic
 
 Times = NDArray[np.int64]
@@ -62,19 +62,24 @@ class Stretch:
     until_ms: int | None = None
 
 
-def survey(root: Path, stretch: Stretch) -> dict[str, Extent]:
+def survey(lake: Lake, stretch: Stretch) -> dict[str, Extent]:
     """Return the extent of each alias in the lake. No lake, no alias."""
     found: dict[str, Extent] = {}
     for topic in TOPICS:
-        for table in _tables(root, topic, stretch, ("alias", "time_ms", *(["correct"] if topic == FEEDBACK else []))):
-            for alias, extent in _extents(topic, table):
+        columns = ("alias", "time_ms", *(["correct"] if topic == FEEDBACK else []))
+        for part in lake.rows(topic, **asdict(stretch), columns=columns):
+            for alias, extent in _extents(topic, part):
                 found[alias] = _joined(found[alias], extent) if alias in found else extent
     return found
 
 
-def read(root: Path, stretch: Stretch) -> Iterator[Slice]:
-    """Yield the history, slice by slice; at any time, at most a file's rows of each partition are in memory."""
-    streams = {(t.name, p): _timed(_blocks(root, t, p, stretch)) for t in TOPICS for p in lake.partitions(root, t)}
+def read(lake: Lake, stretch: Stretch) -> Iterator[Slice]:
+    """Yield the history, slice by slice; at any time, at most some thousand rows of each partition are in memory."""
+    streams = {
+        (topic.name, partition): _timed(lake.in_log_order(topic, partition, **asdict(stretch)))
+        for topic in TOPICS
+        for partition in lake.partitions(topic)
+    }
     heads = {name: head for name, stream in streams.items() if (head := next(stream, None))}
     while heads:
         horizon = min(int(times[-1]) for times, _ in heads.values())
@@ -119,9 +124,9 @@ def _slice(taken: dict[str, list[Part]]) -> Slice:
     replies_ms, replies = _merged(taken[INFERENCE.name])
     labels_ms, labels = _merged(taken[FEEDBACK.name])
     return Slice(
-        lake.events(InferenceServed, replies) if replies else [],
+        events(InferenceServed, replies) if replies else [],
         replies_ms,
-        lake.events(FeedbackGiven, labels) if labels else [],
+        events(FeedbackGiven, labels) if labels else [],
         labels_ms,
     )
 
@@ -132,25 +137,6 @@ def _merged(parts: list[Part]) -> tuple[list[int], pa.Table | None]:
     times = np.concatenate([each for each, _ in parts])
     order = np.argsort(times, kind="stable")
     return times[order].tolist(), pa.concat_tables([table for _, table in parts]).take(order)
-
-
-def _blocks(root: Path, topic: Topic, partition: int, stretch: Stretch) -> Iterator[pa.Table]:
-    return lake.blocks(
-        root, topic, partition, alias=stretch.alias, since_ms=stretch.since_ms, until_ms=stretch.until_ms
-    )
-
-
-def _tables(root: Path, topic: Topic, stretch: Stretch, columns: Sequence[str]) -> Iterator[pa.Table]:
-    for partition in lake.partitions(root, topic):
-        yield from lake.blocks(
-            root,
-            topic,
-            partition,
-            alias=stretch.alias,
-            since_ms=stretch.since_ms,
-            until_ms=stretch.until_ms,
-            columns=columns,
-        )
 
 
 def _extents(topic: Topic, table: pa.Table) -> Iterator[tuple[str, Extent]]:

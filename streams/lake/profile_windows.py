@@ -1,10 +1,14 @@
-"""Windows of event time for which a whylogs profile is kept, and its folder."""
+"""Windows of event time for which a whylogs profile is kept, and their places in the store."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import hashlib
 from typing import NamedTuple
 from urllib.parse import quote
+
+PROFILES = "profiles"
+NEXT = f"{PROFILES}/next"  # how far each partition is
+LONGEST = 200  # characters of a version in a place; a folder's names end at 255
 
 
 class ProfileWindow(NamedTuple):
@@ -14,14 +18,19 @@ class ProfileWindow(NamedTuple):
     version: str
     start_ms: int
 
+    @property
+    def place(self) -> str:
+        """Return where its profiles are, one object a partition, under `PROFILES`.
 
-def folder(root: Path, window: ProfileWindow) -> Path:
-    """Return the folder of a window's profiles, one file a partition.
-
-    >>> str(folder(Path("var/profiles"), ProfileWindow("support", "support-0123456789ab", 0)))
-    'var/profiles/support/version=support-0123456789ab/0'
-    """
-    return root / window.alias / f"version={quote(window.version, safe='')}" / str(window.start_ms)
+        >>> ProfileWindow("support", "support-0123456789ab", 0).place
+        'support/version=support-0123456789ab/0'
+        >>> ProfileWindow("support", "~ours/2", 0).place
+        'support/version==7Eours=2F2/0'
+        """
+        version = quote(self.version, safe="").replace("~", "%7E").replace("%", "=")
+        if len(version) > LONGEST:
+            version = hashlib.sha256(version.encode()).hexdigest()
+        return f"{self.alias}/version={version}/{self.start_ms}"
 
 
 def window_start(time_ms: int, width_ms: int) -> int:

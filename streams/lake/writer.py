@@ -1,87 +1,126 @@
-"""Writes the lake: the file of a block that still grows is replaced whole, before its offsets are acknowledged."""
+"""Writes the lake: rows gather, then one commit has those of all partitions, and how far each is.
+
+Delta refuses a commit where the same application, here a partition of a topic, committed since the writer's table was
+loaded; it does not compare the versions. So everything is written through one table that stays loaded, rows that
+it has are dropped before, and after a conflict it is loaded again. A worker that froze, lost its partitions and lives
+again adds nothing twice."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
-from streams.files import force, locked, private_folder, private_opener
-from streams.lake.table import load_file, prefix, schema
+from streams.lake import delta
+from streams.lake.lake import Lake
 from streams.topics import Topic
 
-Signature = tuple[int, int]  # inode and time of the last change: a file replaced is another
+TRIES = 10  # in a row, against others that write the same partitions
+RETRIES = 30  # by the library, against others that write other partitions
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRows:
+    """Rows of consecutive offsets of one partition, which ends before offset `end`; the last may have no row."""
+
+    topic_id: str
+    partition: int
+    end: int
+    rows: pa.Table
 
 
 class LakeWriter:
-    """Writes one partition of one topic. Rows that another worker wrote to the open block in the meantime (it has just
-    lost this partition, or it froze and lives again) are noticed and kept."""
+    """Writes one topic's table. `add` may be called while another thread is in `commit`."""
 
-    def __init__(self, root: Path, topic: Topic, partition: int, block_offsets: int, incarnation: int = 0) -> None:
-        self._folder, self._prefix = root / topic.name / f"partition={partition}", prefix(incarnation)
-        self._empty = schema(topic.value).empty_table()
-        self._size = block_offsets
-        self._path: Path | None = None
-        self._table = self._empty
-        self._written: Signature | None = None
+    def __init__(self, lake: Lake, topic: Topic) -> None:
+        self._lake, self._topic = lake, topic
+        self._table: DeltaTable | None = None
+        self._held: list[PartitionRows] = []
 
-    def add(self, table: pa.Table) -> None:
-        """Write rows, and return once they are on disk. Adding rows again changes nothing."""
-        offsets = table.column("offset").to_numpy()
-        for block in sorted(set((offsets // self._size).tolist())):
-            self._open(self._folder / f"{self._prefix}{block * self._size:020d}.parquet")
-            self._write(table.filter(pa.array(offsets // self._size == block)))
+    @property
+    def waiting(self) -> int:
+        """Return how many rows wait for the next commit."""
+        return sum(each.rows.num_rows for each in self._held)
 
-    def _open(self, path: Path) -> None:
-        found = _signature(path)
-        if path == self._path and found == self._written:
+    def add(self, stretch: PartitionRows) -> None:
+        """Take rows for the next commit. Rows taken again are written once."""
+        self._held.append(stretch)
+
+    def commit(self) -> None:
+        """Write the rows added so far, and return once they are in the table for good. Raises LakeRefused for a wrong
+        setting; any other error leaves them waiting, and the next call tries again."""
+        held = list(self._held)
+        if any(each.rows.num_rows for each in held):
+            self._commit(held)
+        del self._held[: len(held)]
+
+    def _commit(self, held: list[PartitionRows]) -> None:
+        for tries_left in reversed(range(TRIES)):
+            table = self._loaded()
+            try:
+                with delta.named(self._lake.url):
+                    self._write(table, held)
+                return
+            except CommitFailedError:
+                self._table = None
+                if not tries_left:
+                    raise
+            except BaseException:  # it may be behind what is there
+                self._table = None
+                raise
+
+    def _loaded(self) -> DeltaTable:
+        """The table: as it was when it was loaded, and with what was written through it since."""
+        if self._table is None:
+            self._table = delta.created(self._lake.url, self._lake.options, self._topic)
+        return self._table
+
+    def _write(self, table: DeltaTable, held: list[PartitionRows]) -> None:
+        def known(application: str) -> int:
+            return table.transaction_version(application) or 0
+
+        rows, ends = unwritten(self._topic, held, known)
+        if not rows:
             return
-        mine = self._table if path == self._path else self._empty
-        theirs = load_file(path, self._empty.schema) if found else self._empty
-        self._path, self._written, self._table = path, found, _union(theirs, mine)
-
-    def _write(self, table: pa.Table) -> None:
-        assert self._path is not None
-        self._table = _union(self._table, table)
-        while (written := _replace(self._path, self._table, self._written)) is None:
-            self._open(self._path)
-        self._written = written
-
-
-def _union(known: pa.Table, new: pa.Table) -> pa.Table:
-    """Rows of both by offset; the new row where both have one."""
-    if not known.num_rows or not new.num_rows or pc.max(known["offset"]).as_py() < pc.min(new["offset"]).as_py():
-        return pa.concat_tables([known, new])
-    kept = known.filter(pc.invert(pc.is_in(known["offset"], value_set=new["offset"].combine_chunks())))
-    return pa.concat_tables([kept, new]).sort_by("offset")
+        whole = pa.concat_tables(rows)
+        write_deltalake(
+            table,
+            whole,
+            mode="append",
+            schema_mode="merge",
+            writer_properties=delta.compressed(whole.num_rows, whole.nbytes),
+            commit_properties=CommitProperties(
+                max_commit_retries=RETRIES, app_transactions=[Transaction(name, end) for name, end in ends.items()]
+            ),
+        )
 
 
-def _replace(path: Path, table: pa.Table, known: Signature | None) -> Signature | None:
-    """All of it or nothing, also after a power cut; the new file's signature. None, and nothing done, where the file
-    is no longer the `known` one."""
-    private_folder(path.parent)
-    part = path.with_name(f".{path.name}.{uuid4().hex}")  # two machines may have a process of the same number
-    with open(part, "wb", opener=private_opener) as file:
-        pq.write_table(table.combine_chunks(), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    written = _signature(part)
-    with locked(path.parent / ".lock"):  # a worker that froze just here must not undo another's rows
-        if _signature(path) != known:
-            part.unlink()
-            return None
-        part.replace(path)
-    force(path.parent)
-    return written
+def unwritten(
+    topic: Topic, held: Iterable[PartitionRows], known: Callable[[str], int]
+) -> tuple[list[pa.Table], dict[str, int]]:
+    """Return the rows that a table lacks, each once, and the offset before which it then has all, by application.
+    `known`: the offset before which it has all of an application."""
+    rows: list[pa.Table] = []
+    ends: dict[str, int] = {}
+    for each in held:
+        name = application(topic, each.topic_id, each.partition)
+        reached = ends.get(name, known(name))
+        fresh = each.rows.filter(pc.greater_equal(each.rows["offset"], reached))
+        if fresh.num_rows:
+            rows.append(fresh)
+            ends[name] = each.end
+    return rows, ends
 
 
-def _signature(path: Path) -> Signature | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
+def application(topic: Topic, topic_id: str, partition: int) -> str:
+    """Return the name under which a table knows how far a partition is.
+
+    >>> from streams.topics import INFERENCE
+    >>> application(INFERENCE, "", 3)
+    'inference.events/3'
+    """
+    return f"{topic_id or topic.name}/{partition}"

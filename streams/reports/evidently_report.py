@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from streams.files import put
-
 Rows = Sequence[Sequence[float]]
 
 
-def write(names: Sequence[str], reference: Rows, current: Rows, path: Path, top: str = "") -> Path:
-    """Write an HTML page that compares two sets of descriptor rows, below the HTML `top`; a reader sees all of it or
-    nothing. With the suffix `.json` lies the snapshot that Evidently's own tools load.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The HTML page, and the snapshot that Evidently's own tools load."""
+
+    page: bytes
+    snapshot: bytes
+
+
+def compare(names: Sequence[str], reference: Rows, current: Rows, top: str = "") -> Comparison:
+    """Compare two sets of descriptor rows; the page begins with the HTML `top`.
 
     Takes about 3 s the first time (Evidently's import). Raises ValueError where a side has no rows."""
     for side, rows in (("reference", reference), ("current", current)):
@@ -26,9 +31,7 @@ def write(names: Sequence[str], reference: Rows, current: Rows, path: Path, top:
         warnings.simplefilter("ignore")
         snapshot = _snapshot(list(names), reference, current)
         page, data = snapshot.get_html_str(as_iframe=False), snapshot.dumps()
-    put(path.with_suffix(".json"), data.encode())
-    put(path, page.replace("<body>", f"<body>{top}", 1).encode())
-    return path
+    return Comparison(page.replace("<body>", f"<body>{top}", 1).encode(), data.encode())
 
 
 def _snapshot(names: list[str], reference: Rows, current: Rows) -> Any:

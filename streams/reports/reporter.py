@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -20,10 +20,13 @@ from monitor.describe.descriptors import Describer
 from monitor.describe.patterns import Forbidden
 from streams import metrics
 from streams.events import AlarmRaised, InferenceServed
-from streams.files import put
 from streams.kinds import Arm
-from streams.lake import table as lake
+from streams.lake import table as rows
+from streams.lake.lake import Lake
+from streams.objects.opening import Storage
+from streams.objects.store import ObjectStore, replace
 from streams.reports import page
+from streams.reports.keys import REPORTS, keys, page_key
 from streams.reports.page import ReportExample
 from streams.topics import INFERENCE
 
@@ -32,6 +35,7 @@ log = structlog.get_logger()
 TIMEOUT_S = 300.0
 TRIES = 3  # a renderer may be killed; and rows of a partition that another worker has may still be on their way
 WAIT_S = 2.0
+LOOK_S = 10.0  # with a bucket, whether a report is there
 WAITING = 20  # alarms whose report is still to come; more are left out
 
 
@@ -39,23 +43,39 @@ class ReportRequest(msgspec.Struct, frozen=True):
     """The order to the process that renders, as JSON on its standard input."""
 
     alarm: AlarmRaised
+    storage: Storage
+    events: int
     policy_patterns: dict[str, str] = {}
+
+    def encoded(self) -> bytes:
+        """Return the order as JSON."""
+        return msgspec.json.encode(self, enc_hook=str)
+
+    @classmethod
+    def decoded(cls, data: bytes) -> ReportRequest:
+        """Return the order that is written there."""
+
+        def made(kind: Any, value: Any) -> Any:
+            return kind(value)
+
+        return msgspec.json.decode(data, type=cls, dec_hook=made)
 
 
 @dataclass(slots=True)
 class Reporter:
-    """Renders one report after another, in the background."""
+    """Renders one report after another, in the background: the newest first, which people look for."""
 
-    lake: Path
+    storage: Storage
     events: int
     policy_patterns: Mapping[str, str] = field(default_factory=dict)
-    queue: asyncio.Queue[AlarmRaised] = field(default_factory=lambda: asyncio.Queue(WAITING))
+    lake_lag_s: float = 0.0  # rows are in the lake so long after they were judged
+    queue: asyncio.Queue[AlarmRaised] = field(default_factory=lambda: asyncio.LifoQueue(WAITING))
     asked: set[str] = field(default_factory=set)  # alarms that wait or are being rendered
 
     def ask(self, alarm: AlarmRaised) -> None:
-        """Queue the alarm's report, and return at once. An alarm whose report is there or on its way, or that has none,
-        is left alone."""
-        if alarm.report is None or Path(alarm.report).exists() or alarm.id in self.asked:
+        """Queue the alarm's report, and return at once. An alarm whose report is on its way, or that has none, is left
+        alone."""
+        if alarm.report is None or alarm.id in self.asked:
             return
         if self.queue.full():
             log.warning("report left out, too many are waiting", alarm=alarm.id)
@@ -67,15 +87,18 @@ class Reporter:
         """Render the reports asked for; never end by itself."""
         while True:
             alarm = await self.queue.get()
+            await asyncio.sleep(self.lake_lag_s)
             outcome = "rendered" if await self.rendered(alarm) else "failed"
             metrics.REPORTS.labels(outcome).inc()
             self.asked.discard(alarm.id)
 
     async def rendered(self, alarm: AlarmRaised) -> bool:
-        """Render a report in a few tries; return whether one succeeded."""
+        """Render a report in a few tries, where it is not there yet; return whether one succeeded."""
+        store = self.storage.objects(LOOK_S)
         for left in reversed(range(TRIES)):
             try:
-                await self._render(alarm)
+                if not await asyncio.to_thread(store.holds, page_key(alarm.id)):
+                    await self._render(alarm)
                 return True
             except Exception as error:
                 log.error("report failed", alarm=alarm.id, error=str(error), tries_left=left)
@@ -83,62 +106,68 @@ class Reporter:
         return False
 
     async def _render(self, alarm: AlarmRaised) -> None:
-        request = msgspec.json.encode(ReportRequest(alarm, dict(self.policy_patterns)))
+        order = ReportRequest(alarm, self.storage, self.events, dict(self.policy_patterns))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "streams.reports.reporter", str(self.lake), str(self.events)),
+            *("-m", "streams.reports.reporter"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            _, errors = await asyncio.wait_for(process.communicate(request), TIMEOUT_S)
+            _, errors = await asyncio.wait_for(process.communicate(order.encoded()), TIMEOUT_S)
         except BaseException:
             process.kill()
             raise
         if process.returncode:
             raise RuntimeError(errors.decode(errors="replace").strip()[-500:] or f"exit {process.returncode}")
-        log.info("report rendered", alarm=alarm.id, path=alarm.report)
+        log.info("report rendered", alarm=alarm.id, at=alarm.report)
 
 
-def missing(alarms: Iterable[AlarmRaised]) -> list[AlarmRaised]:
-    """Return the newest alarms whose report should be there and is not, as many as may be asked for at once."""
-    lacking = [alarm for alarm in alarms if alarm.report is not None and not Path(alarm.report).exists()]
+def missing(alarms: Iterable[AlarmRaised], store: ObjectStore, since_ms: int = 0) -> list[AlarmRaised]:
+    """Return the newest alarms whose report should be there and is not, as many as may be asked for at once. Those from
+    before `since_ms` are left out: the lake may keep their rows no more."""
+    there = set(store.list(REPORTS))
+    wanted = [alarm for alarm in alarms if alarm.report is not None and alarm.time_ms >= since_ms]
+    lacking = [alarm for alarm in wanted if page_key(alarm.id) not in there]
     return lacking[-WAITING // 2 :]
 
 
-def render(root: Path, request: ReportRequest, events: int) -> Path:
-    """Write the alarm's report, last of its files. Raises ValueError where the alarm wants none or the lake lacks one
-    of the sides."""
+def render(request: ReportRequest) -> str:
+    """Put the alarm's report into the store, its page last, and return where it is. Raises ValueError where the alarm
+    wants none or the lake lacks one of the sides."""
     from streams.reports import evidently_report as report
 
-    alarm, describe = request.alarm, Describer(Forbidden(request.policy_patterns))
+    alarm, storage, describe = request.alarm, request.storage, Describer(Forbidden(request.policy_patterns))
     if alarm.report is None:
         raise ValueError(f"alarm {alarm.id} of kind {alarm.kind.value} has no report")
-    before, since = gathered(lake.scan(root, INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1), alarm, events)
-    shown, path = examples(root, alarm), Path(alarm.report)
-    put(path.with_suffix(".examples.jsonl"), page.lines(shown))
-    return report.write(describe.names, _rows(describe, before), _rows(describe, since), path, page.page(alarm, shown))
+    lake, store = Lake.of(storage), storage.objects()
+    before, since = gathered(lake.rows(INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1), alarm, request.events)
+    shown = examples(lake, alarm)
+    found = report.compare(describe.names, _rows(describe, before), _rows(describe, since), page.page(alarm, shown))
+    for key, content in zip(keys(alarm.id), (page.lines(shown), found.snapshot, found.page), strict=True):
+        replace(store, key, content)
+    return storage.page(page_key(alarm.id))
 
 
 def gathered(tables: Iterable[pa.Table], alarm: AlarmRaised, events: int) -> tuple[pa.Table, pa.Table]:
     """Return the sides of rows that come a part at a time, in any order; only the sides and a part are in memory."""
     held: list[pa.Table] = []
     for table in tables:
-        held = list(sides(lake.in_order(INFERENCE, [*held, table]), alarm, events))
-    return sides(lake.in_order(INFERENCE, held), alarm, events)
+        held = list(sides(rows.in_order(INFERENCE, [*held, table]), alarm, events))
+    return sides(rows.in_order(INFERENCE, held), alarm, events)
 
 
-def examples(root: Path, alarm: AlarmRaised) -> list[ReportExample]:
+def examples(lake: Lake, alarm: AlarmRaised) -> list[ReportExample]:
     """Return the replies that the alarm names, in its order; those that the lake lacks are left out."""
     named = [str(id) for id in alarm.evidence.get("examples", [])]
-    rows = lake.chosen(root, INFERENCE, named, alias=alarm.alias, until_ms=alarm.time_ms + 1)
-    found = {event.id: event for event in lake.events(InferenceServed, rows)}
+    parts = lake.by_ids(INFERENCE, named, alias=alarm.alias, until_ms=alarm.time_ms + 1)
+    found = {event.id: event for part in parts for event in rows.events(InferenceServed, part)}
     return [
         ReportExample(
             id=id,
             time_ms=found[id].time_ms,
-            question=lake.question(found[id].input_messages),
+            question=rows.question(found[id].input_messages),
             answer=found[id].output,
             tags=found[id].tags,
         )
@@ -160,15 +189,14 @@ def sides(table: pa.Table, alarm: AlarmRaised, events: int) -> tuple[pa.Table, p
 
 
 def _rows(describe: Describer, table: pa.Table) -> list[list[float]]:
-    return describe(lake.replies(table)).tolist()  # type: ignore[no-any-return]
+    return describe(rows.replies(table)).tolist()  # type: ignore[no-any-return]
 
 
 def main() -> None:
     """Render the report that is ordered as JSON on standard input."""
     os.nice(10)  # it is in no hurry; the worker on this machine is
     signal.alarm(round(TIMEOUT_S))  # a worker that was killed ends no renderer
-    root, events = Path(sys.argv[1]), int(sys.argv[2])
-    render(root, msgspec.json.decode(sys.stdin.buffer.read(), type=ReportRequest), events)
+    render(ReportRequest.decoded(sys.stdin.buffer.read()))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,11 +18,13 @@ from streams.ingest.label_order import PATIENCE_S, ahead
 from streams.ingest.prepare import GIVEN, IngestSource, Prepared
 from streams.judge.agent import JudgeAgent
 from streams.judge.paused import PausedAliases
+from streams.lake.delta import LakeRefused
 from streams.log.chunks import Chunk
 from streams.log.outbox import LONGEST_WAIT_S, Outbox
 from streams.log.read import Raw, span
 from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import TopicIds, TopicRecreated
+from streams.objects.opening import Storage
 from streams.reports.reporter import Reporter
 from streams.settings import WorkerSettings
 from streams.worker.batching import Batcher
@@ -46,7 +48,13 @@ class Worker:
     done: dict[TopicPartition, int] = field(default_factory=dict)  # the offset handled next
     handled_ms: dict[TopicPartition, int] = field(default_factory=dict)  # the log's time of the newest record handled
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # something was handled
-    sending: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by source: the batch prepared last
+    sending: dict[str, asyncio.Task[None]] = field(
+        default_factory=dict
+    )  # by source: the batch prepared last; what is to be written later
+    settling: list[Callable[[], Awaitable[None]]] = field(default_factory=list)  # write and acknowledge what was sent
+    unwritten: dict[str, Callable[[], int | None]] = field(
+        default_factory=dict
+    )  # by topic: the log's time of the oldest record that waits for the lake
 
     def lags(self, topic: str | None = None) -> list[PartitionLag]:
         """Return the lag of each partition held whose end is known: after the first fetch."""
@@ -91,10 +99,14 @@ class BatchLoop(ABC):
     async def take(self, batch: ChunkBatch) -> None:
         """Handle a batch; `acknowledge` its chunks, now or when they are done."""
 
-    def acknowledge(self, batch: ChunkBatch, done: Sequence[Chunk]) -> None:
-        """Let the consumer commit chunks of this or an earlier batch."""
+    def acknowledge(self, done: Sequence[Chunk]) -> None:
+        """Let the consumer commit chunks."""
         for chunk in done:
             self._worker.app.consumer.done(chunk)
+
+    def handled(self, batch: ChunkBatch, done: Sequence[Chunk]) -> None:
+        """Note that all who wait for chunks of this or an earlier batch have what they wait for."""
+        for chunk in done:
             place = TopicPartition(chunk.topic, chunk.partition)
             self._worker.done[place] = chunk.end
             self._worker.handled_ms[place] = chunk.newest_ms
@@ -132,7 +144,8 @@ class BatchLoop(ABC):
 
 
 class IngestLoop(BatchLoop):
-    """Takes in the events of one source. A batch is prepared while the one before is sent."""
+    """Takes in the events of one source. A batch is prepared while the one before is sent. What was sent is
+    acknowledged once its rows are in the lake: those of several batches are written at once."""
 
     def __init__(
         self,
@@ -140,6 +153,7 @@ class IngestLoop(BatchLoop):
         source: IngestSource[Any],
         kafka: KafkaSettings,
         settings: WorkerSettings,
+        storage: Storage,
         outbox: Outbox,
         topic_ids: TopicIds,
     ) -> None:
@@ -147,8 +161,14 @@ class IngestLoop(BatchLoop):
             return span(kafka, source.topic, partition, first, end) if first < end else []
 
         self._source = source
-        self._ingest = IngestAgent(source, settings, outbox, tail, partial(topic_ids, source.topic.name))
+        self._ingest = IngestAgent(source, settings, storage, outbox, tail, partial(topic_ids, source.topic.name))
         worker.ingests.append(self._ingest)
+        worker.settling.append(self._commit)
+        worker.unwritten[source.topic.name] = self._oldest_ms
+        self._sent: list[Chunk] = []  # and not acknowledged
+        self._committing = asyncio.Lock()
+        self._later: asyncio.Task[None] | None = None
+        self._most, self._wait_s = min(settings.lake_commit_rows, settings.batch_events), settings.lake_commit_s
         batcher = Batcher(settings.batch_events, settings.within_s)
         super().__init__(worker, f"ingest-{source.name}", [source.topic], batcher)
 
@@ -165,9 +185,46 @@ class IngestLoop(BatchLoop):
     async def _send(self, batch: ChunkBatch, prepared: Sequence[Prepared]) -> None:
         try:
             await self._ingest.send(prepared)
-            self.acknowledge(batch, batch.chunks)
+            self.handled(batch, batch.chunks)
+            self._sent += batch.chunks
+            if sum(chunk.size for chunk in self._sent) >= self._most:
+                await self._commit()
+            elif self._later is None:
+                self._later = self._worker.sending[f"{self._source.name}, later"] = asyncio.create_task(
+                    self._commit_later()
+                )
         except Exception as error:  # ours to mend: nothing after it would be acknowledged any more
             await self._worker.app.crash(error)
+
+    async def _commit_later(self) -> None:
+        """Write what no further batch made enough."""
+        await asyncio.sleep(self._wait_s)
+        self._later = None
+        try:
+            await self._commit()
+        except Exception as error:
+            await self._worker.app.crash(error)
+
+    async def _commit(self) -> None:
+        """Write and acknowledge what was sent. A store that is away, or full, is tried again."""
+        async with self._committing:
+            chunks, wait_s = list(self._sent), FIRST_WAIT_S
+            while chunks:
+                try:
+                    await self._ingest.commit()
+                    break
+                except LakeRefused:  # trying again changes nothing
+                    raise
+                except Exception:
+                    metrics.RETRIES.labels(self._topic).inc()
+                    log.exception("lake takes no rows, trying again", topic=self._topic, wait_s=wait_s)
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            del self._sent[: len(chunks)]
+            self.acknowledge(chunks)
+
+    def _oldest_ms(self) -> int | None:
+        return min((chunk.records[0].timestamp_ms for chunk in self._sent), default=None)
 
     async def _wait_for_replies(self, labels: Sequence[Raw]) -> None:
         """A while, for the replies that the labels are about."""
@@ -190,4 +247,6 @@ class JudgeLoop(BatchLoop):
 
     async def take(self, batch: ChunkBatch) -> None:
         """Judge the batch; acknowledge the chunks in which no row waits any more."""
-        self.acknowledge(batch, await self._worker.judge.take(batch.chunks))
+        done = await self._worker.judge.take(batch.chunks)
+        self.acknowledge(done)
+        self.handled(batch, done)

@@ -1,6 +1,6 @@
 """The Faust worker: agents that take batches, hand them on, and acknowledge them once all that follows is confirmed.
 
-await run(kafka, WorkerSettings(), MonitorSettings(), PolicySettings(), stop)
+await run(kafka, WorkerSettings(), Storage(), MonitorSettings(), PolicySettings(), stop)
 """
 
 from __future__ import annotations
@@ -12,27 +12,37 @@ import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import faust
 import prometheus_client
 import structlog
+from deltalake.exceptions import DeltaError
 
 from monitor.describe.descriptors import Describer
 from monitor.describe.patterns import Forbidden
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import metrics, topics
+from streams.clock import now_ms
 from streams.events import AlarmRaised
+from streams.files import private_folder
 from streams.ingest.prepare import GIVEN, SERVED
 from streams.judge.agent import JudgeAgent
 from streams.judge.ordering import Ordering
 from streams.judge.paused import PausedAliases
 from streams.judge.step import Rules
+from streams.lake.delta import earlier
+from streams.lake.lake import Lake
+from streams.lake.profile_windows import PROFILES
 from streams.log.outbox import Outgoing, RetryingOutbox
 from streams.log.read import partition_counts, read, span
 from streams.log.rejects import Rejects
 from streams.log.settings import KafkaSettings
-from streams.log.topic_ids import REMEMBERED, TopicIds, recreated
+from streams.log.topic_ids import REMEMBERED, TopicIds, TopicRecreated, recreated
+from streams.objects.opening import Storage
+from streams.objects.store import StorageError
+from streams.reports.keys import REPORTS
 from streams.reports.reporter import Reporter, missing
 from streams.settings import WorkerSettings
 from streams.worker import timers
@@ -44,6 +54,8 @@ log = structlog.get_logger()
 
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
 ROOM = 24_000  # of a partition of the scores, as `streams.log.chunks.size` counts: 96 MiB at most
+SETTLING_S = 10.0  # for the lake to take what was scored; else the next worker takes it from the log
+STORE_S = 5.0  # for a bucket that is asked which topics the lake knows
 LOOK_AGAIN_S = 2.0  # whether the operator has accepted a topic that was created again
 METADATA_MS = 30_000  # a topic that was deleted and created again is seen within so long; Kafka's own is five minutes
 FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
@@ -52,17 +64,19 @@ FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its pro
 def build(
     kafka: KafkaSettings,
     settings: WorkerSettings,
+    storage: Storage,
     monitor: MonitorSettings,
     policy: PolicySettings,
     topic_ids: TopicIds | None = None,
 ) -> Worker:
     """Return the worker; nothing is connected yet."""
     topic_ids = topic_ids or TopicIds(kafka)
-    app = _app(kafka, settings)
-    outbox = RetryingOutbox(_sender(app), rejects=Rejects(settings.lake.parent / "aside"))
+    app = _app(kafka, settings, storage.var)
+    outbox = RetryingOutbox(_sender(app), rejects=Rejects(storage.var / "aside"))
     paused = PausedAliases(kafka)
-    reporter = Reporter(settings.lake, settings.report_events, monitor.policy_patterns)
-    rules = Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
+    lag_s = settings.lake_commit_s + settings.commit_s
+    reporter = Reporter(storage, settings.report_events, monitor.policy_patterns, lag_s)
+    rules = rules_of(settings, storage, monitor, policy)
     ordering = Ordering(round(settings.turn_s * 1_000), settings.patience_s, 2 * ROOM // 3)
     judge = JudgeAgent(
         rules,
@@ -76,7 +90,7 @@ def build(
     worker = Worker(app, [], judge, paused, reporter)
     described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))
     for source in (described, GIVEN):
-        IngestLoop(worker, source, kafka, settings, outbox, topic_ids)
+        IngestLoop(worker, source, kafka, settings, storage, outbox, topic_ids)
     JudgeLoop(worker, settings)
     timers.send_watermarks(worker, settings, outbox)
     timers.write_profiles(worker, settings)
@@ -85,36 +99,62 @@ def build(
     return worker
 
 
+def rules_of(settings: WorkerSettings, storage: Storage, monitor: MonitorSettings, policy: PolicySettings) -> Rules:
+    """Return what the judge goes by."""
+    reports, profiles = storage.page(REPORTS), storage.address(PROFILES)
+    return Rules(monitor, policy, reports, profiles, settings.profile_window_s * 1_000)
+
+
 async def run(
     kafka: KafkaSettings,
     settings: WorkerSettings,
+    storage: Storage,
     monitor: MonitorSettings,
     policy: PolicySettings,
     stop: asyncio.Event,
 ) -> None:
     """Run the worker until `stop` is set; it takes nothing while a topic is not the one that the lake knows. Raises
     RuntimeError when Faust gives up, for a supervisor to start it again."""
+    private_folder(storage.var)  # it may be a new machine, with all else in a bucket
     await asyncio.to_thread(check, kafka)
+    await asyncio.to_thread(_look_at, Lake.of(storage))
     async with _serving_metrics(settings):
         with closing(TopicIds(kafka)) as topic_ids:
-            await _wait_for_known_topics(topic_ids, settings, stop)
+            await _wait_for_known_topics(topic_ids, storage, stop)
             if not stop.is_set():
-                await _run(kafka, build(kafka, settings, monitor, policy, topic_ids), stop)
+                await _run(kafka, build(kafka, settings, storage, monitor, policy, topic_ids), stop)
 
 
-async def _wait_for_known_topics(topic_ids: TopicIds, settings: WorkerSettings, stop: asyncio.Event) -> None:
+def _look_at(lake: Lake) -> None:
+    """Raises LakeRefused, before anything is taken that could not be kept. A store may be away for a while."""
+    if hint := earlier(lake.url):
+        log.warning("an earlier lake is not read", hint=hint)
+    for topic in topics.TAKEN_IN:
+        try:
+            lake.table(topic)
+        except (OSError, DeltaError) as error:
+            log.warning("the lake cannot be reached, it is tried with the first rows", error=str(error))
+
+
+async def _wait_for_known_topics(topic_ids: TopicIds, storage: Storage, stop: asyncio.Event) -> None:
     """Until every topic is the one that the lake knows, or `stop` is set."""
     logged: list[str] = []
+    store = storage.objects(STORE_S)
     while not stop.is_set():
         found = await asyncio.to_thread(topic_ids.of, [topic.name for topic in REMEMBERED])
-        refused = recreated(settings.lake, found)
+        refused: list[TopicRecreated] = []
+        try:
+            refused = await asyncio.to_thread(recreated, store, found)
+            problems = [str(each) for each in refused]
+        except StorageError as error:
+            problems = [str(error)]
         for topic in found:
             metrics.RECREATED.labels(topic).set(topic in {each.topic for each in refused})
-        for each in refused:
-            if str(each) not in logged:
-                log.error("refused", reason=str(each))
-        logged = [str(each) for each in refused]
-        if not refused:
+        for each in problems:
+            if each not in logged:
+                log.error("refused", reason=each)
+        logged = problems
+        if not problems:
             return
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_AGAIN_S)
@@ -160,6 +200,10 @@ async def _freeze_collector(worker: Worker) -> None:
 
 
 async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(
+            asyncio.gather(*(each() for each in worker.settling), return_exceptions=True), SETTLING_S
+        )
     for task in [*tasks, *worker.sending.values()]:
         task.cancel()
     await worker.app.stop()
@@ -181,12 +225,18 @@ async def _after_rebalances(kafka: KafkaSettings, worker: Worker, assigned: asyn
         except Exception:
             log.exception("topics cannot be looked at")
         try:
-            alarms = await asyncio.to_thread(read, kafka, topics.ALARMS, AlarmRaised)
+            lacking = await asyncio.to_thread(_unreported, kafka, worker.reporter.storage)
         except Exception:
             log.exception("missing reports cannot be looked for")
             continue
-        for alarm in missing(record.event for record in alarms):
+        for alarm in lacking:
             worker.reporter.ask(alarm)
+
+
+def _unreported(kafka: KafkaSettings, storage: Storage) -> list[AlarmRaised]:
+    alarms = [record.event for record in read(kafka, topics.ALARMS, AlarmRaised)]
+    kept = storage.settings.keep_days
+    return missing(alarms, storage.objects(), now_ms() - kept * 86_400_000 if kept else 0)
 
 
 def _setter(event: asyncio.Event) -> Callable[..., Awaitable[None]]:
@@ -196,7 +246,7 @@ def _setter(event: asyncio.Event) -> Callable[..., Awaitable[None]]:
     return on
 
 
-def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
+def _app(kafka: KafkaSettings, settings: WorkerSettings, var: Path) -> Any:
     app = faust.App(
         settings.app_id,
         broker=urls(kafka),
@@ -218,7 +268,7 @@ def _app(kafka: KafkaSettings, settings: WorkerSettings) -> Any:
         topic_disable_leader=True,
         web_enabled=False,
         store="memory://",
-        datadir=str(settings.lake.parent / "faust"),
+        datadir=str(var / "faust"),
     )
     room = dict.fromkeys((topic.name for topic in topics.TAKEN_IN), settings.batch_events)
     room |= {topics.SCORES.name: ROOM, topics.RESULTS.name: settings.batch_events}

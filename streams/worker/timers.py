@@ -1,5 +1,5 @@
-"""A worker's steady work, whatever comes: it writes profiles, sends the judge its watermarks, and looks whether
-anything hangs."""
+"""A worker's steady work, whatever comes: it writes profiles, sends the judge its watermarks, and looks
+whether anything hangs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import structlog
 
-from streams import topics
+from streams import metrics, topics
 from streams.clock import now_ms
 from streams.log.outbox import Outbox
 from streams.settings import WorkerSettings
@@ -56,11 +56,12 @@ async def _send(worker: Worker, name: str, settings: WorkerSettings, outbox: Out
     asked_ms = now_ms()
     ends = await consumer.highwaters(*mine)
     reached = await consumer.reached(mine)
+    scored = {at: worker.done.get(TopicPartition(at.topic, at.partition), 0) for at in mine}
     if not consumer.flow_active or worker.app.consumer_generation_id != generation:
         return  # others may hold them by now
     positions = {
         f"{at.topic}/{at.partition}": Position(
-            reached[at], ends[at], worker.handled_ms.get(TopicPartition(at.topic, at.partition))
+            max(reached[at], scored[at]), ends[at], worker.handled_ms.get(TopicPartition(at.topic, at.partition))
         )
         for at in mine
     }
@@ -72,11 +73,14 @@ async def _send(worker: Worker, name: str, settings: WorkerSettings, outbox: Out
 
 
 def watch_lag(worker: Worker, settings: WorkerSettings) -> None:
-    """Show the lag, and log stalled partitions, now and then."""
+    """Show the lag and how long rows wait for the lake, and log stalled partitions, now and then."""
     dog = Watchdog(settings.stalled_s)
 
     async def look() -> None:
         lags = worker.lags()
         dog.show(lags, dog.look(lags, time.monotonic()))
+        for topic, oldest_ms in worker.unwritten.items():
+            waits_ms = 0 if (since_ms := oldest_ms()) is None else max(0, now_ms() - since_ms)
+            metrics.UNWRITTEN.labels(topic).set(waits_ms / 1_000)
 
     worker.app.timer(interval=settings.lag_every_s)(look)

@@ -46,7 +46,7 @@ def test_prometheus_scrapes_every_process_given(tmp_path: Path) -> None:
     scraped = yaml.safe_load((tmp_path / "prometheus/prometheus.yml").read_text())["scrape_configs"]
     found = {job["job_name"]: job["static_configs"][0]["targets"] for job in scraped}
     assert found["homeostat-worker"] == ["worker:9103"]
-    assert len(found) == 4
+    assert len(found) == 5
 
 
 @pytest.mark.slow
@@ -65,6 +65,7 @@ def test_prometheus_scrapes_the_stack_as_it_is_configured(tmp_path: Path) -> Non
                 "controller": ["127.0.0.1:9102"],
                 "worker": ["127.0.0.1:9203"],
                 "trainer": ["127.0.0.1:9104"],
+                "storage": ["127.0.0.1:9105"],
             },
         ),
     ):

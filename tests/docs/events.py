@@ -12,8 +12,8 @@ import msgspec
 
 from deploy.config.comments import about, comments
 from deploy.operator.replay import FUNCTIONS
-from streams.codec import SCHEMA_VERSION
-from streams.events import AlarmAnswered, AlarmCleared, Event, PartitionsPassed
+from streams.codec import schema_version
+from streams.events import AlarmAnswered, AlarmCleared, Event, InferenceServed, PartitionsPassed
 from streams.judge.memory import JudgeRecord
 from streams.topics import STATE, TOPICS, Topic
 from tests.docs.table import table
@@ -37,7 +37,8 @@ into the dead letters with the reason (`homeostat dlq list`).
 CHANGES = f"""\
 ## How a schema may change
 
-Every event has `schema_version`, now {SCHEMA_VERSION}; a reader refuses another one and says so.
+Every event has `schema_version`: {schema_version(InferenceServed)} of `InferenceServed`, 1 of all others. A reader
+reads all earlier ones; it refuses a later one and says so. Workers are upgraded before gateways.
 
 - **A field may be added** if it has a default: old records decode, and old readers skip what they do not know.
 - **A field may not be renamed, retyped or dropped.** If its name in the code must change, `msgspec.field(name="old")`

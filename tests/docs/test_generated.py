@@ -25,3 +25,9 @@ def test_every_setting_topic_and_metric_is_listed() -> None:
     assert [topic.name for topic in TOPICS if f"\n| `{topic.name}` |" not in events] == []
     shown = (FOLDER / "metrics.md").read_text()
     assert [each.name for room in ROOMS for each in metrics(room) if f"\n| `{each.name}` |" not in shown] == []
+
+
+def test_every_field_and_value_of_an_event_is_described() -> None:
+    rows = [line for line in (FOLDER / "events.md").read_text().splitlines() if line.startswith("| `")]
+    assert len(rows) > 200
+    assert [row for row in rows if row.endswith("|  |")] == [], "give it a comment at its line"

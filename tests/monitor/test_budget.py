@@ -34,9 +34,9 @@ def test_a_detector_that_never_steps_costs_nothing() -> None:
 
 
 def test_what_cannot_be_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"Traffic\.events is -1, expected"):
+    with pytest.raises(ValueError, match=r"AliasTraffic\.events is -1, expected"):
         AliasTraffic(events=-1, labels=0)
-    with pytest.raises(ValueError, match=r"Traffic\.aliases is 0, expected"):
+    with pytest.raises(ValueError, match=r"AliasTraffic\.aliases is 0, expected"):
         AliasTraffic(events=1, labels=0, aliases=0)
     with pytest.raises(ValueError, match=r"days is 0, expected"):
         split(0, TRAFFIC)
@@ -82,8 +82,10 @@ def test_what_the_plan_tells_of_dependence_and_rhythm_is_what_is_found() -> None
     ]
     assert None not in found
     assert all(cost > found[0] for cost in found[1:])  # type: ignore[operator]
-    with pytest.raises(ValueError, match=r"Stream\.waves is -1, expected at least 0"):
+    with pytest.raises(ValueError, match=r"EventStream\.waves is -1, expected at least 0"):
         replace(calm, waves=-1)
+    with pytest.raises(ValueError, match=r"EventStream\.share is 0\.0, expected above 0"):
+        replace(calm, share=0.0)
 
 
 def test_the_smallest_rate_is_found_in_about_the_time() -> None:

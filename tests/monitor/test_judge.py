@@ -18,7 +18,7 @@ from monitor.judge import AliasState, Batch, answer, fresh_labels, start, update
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
-from tests.monitor.support.standing import known_baseline, progress
+from tests.monitor.support.standing import known_baseline, standings
 from tests.monitor.support.world import VERSION, World, make
 
 
@@ -45,11 +45,11 @@ def test_the_reference_is_frozen_after_healthy_champion_events() -> None:
     world.serve(10, status=500)
     world.serve(20, arm="canary")
     world.serve(299)
-    assert not progress(world.state)[VERSION].watching
+    assert not standings(world.state)[VERSION].watching
     world.serve(1)
     frozen = [each for each in world.findings if isinstance(each, ReferenceFrozen)]
     assert [(each.events, each.block, each.limit) for each in frozen] == [(300, 1, None)]
-    assert progress(world.state)[VERSION].reference_events == 300
+    assert standings(world.state)[VERSION].reference_events == 300
 
 
 def test_a_reference_without_labels_asks_for_them() -> None:
@@ -145,23 +145,23 @@ def test_late_labels_of_the_reference_make_the_baseline() -> None:
     world = make()
     ids = world.serve(400)
     world.label(ids[300:], 1.0)
-    assert progress(world.state)[VERSION].tested_labels == 0
+    assert standings(world.state)[VERSION].tested_labels == 0
     world.label(ids[:100], 0.95)
     world.serve(4)
     known = known_baseline(world.settings, world.state, VERSION)
     assert known.labelled == 100
     assert known.limit is not None
     assert known.limit > 0.05
-    assert progress(world.state)[VERSION].tested_labels == 100
+    assert standings(world.state)[VERSION].tested_labels == 100
 
 
 def test_without_a_labelled_reference_later_labels_become_the_baseline_once_its_time_is_over() -> None:
     world = make(late_labels_s=60)
     world.serve(300)
     world.label(world.serve(100)[:50], 0.9)
-    assert progress(world.state)[VERSION].reference_labels == 0
+    assert standings(world.state)[VERSION].reference_labels == 0
     world.label(world.serve(200)[:50], 0.9)
-    stands = progress(world.state)[VERSION]
+    stands = standings(world.state)[VERSION]
     assert (stands.reference_labels, stands.tested_labels) == (30, 70)
 
 
@@ -170,10 +170,10 @@ def test_labels_that_come_before_their_event_wait_for_it() -> None:
     ahead = [f"{VERSION}-{i}" for i in range(50)]
     world.label(ahead, 1.0)
     world.serve(100)
-    assert progress(world.state)[VERSION].reference_labels == 50
+    assert standings(world.state)[VERSION].reference_labels == 50
     world.label([f"{VERSION}-{i}" for i in range(310, 330)], 1.0)
     world.serve(250)
-    stands = progress(world.state)[VERSION]
+    stands = standings(world.state)[VERSION]
     assert (stands.reference_labels, stands.tested_labels) == (50, 20)
 
 
@@ -183,7 +183,7 @@ def test_one_loss_per_event() -> None:
     later = world.serve(10)
     for _ in range(20):
         world.label([*ids[:10:2], *later], [False] * 15)
-    stands = progress(world.state)[VERSION]
+    stands = standings(world.state)[VERSION]
     assert (stands.reference_labels, stands.tested_labels) == (150, 10)
     assert known_baseline(world.settings, world.state, VERSION).errors < 30
 
@@ -238,7 +238,7 @@ def test_lower_confidence_is_estimated_harm_until_labels_disagree() -> None:
     assert [each.severity for each in world.alarms("estimated_quality")] == ["warning"]
     trusting = calibrated(2)
     trusting.label(confident(trusting, -0.1, 60), 0.3)
-    assert not progress(trusting.state)[VERSION].estimates_trusted
+    assert not standings(trusting.state)[VERSION].estimates_trusted
     confident(trusting, -3.0, 150)
     assert trusting.alarms("estimated_quality") == []
 
@@ -292,7 +292,7 @@ def test_a_new_version_starts_its_own_reference_and_old_ones_are_forgotten() -> 
     healthy(world)
     for name in ("b", "c", "d"):
         world.serve(100, version=name)
-    stands = progress(world.state)
+    stands = standings(world.state)
     assert list(stands) == ["b", "c", "d"]
     assert [each.champion for each in stands.values()] == [False, False, True]
     assert not stands["d"].watching
@@ -311,7 +311,7 @@ def test_a_burst_counts_once() -> None:
     world = make()
     texts = np.random.default_rng(0).integers(0, 2**63, 100).tolist()
     world.serve(300, fingerprints=[texts[i // 3] for i in range(300)])
-    assert progress(world.state)[VERSION].reference_events == 100
+    assert standings(world.state)[VERSION].reference_events == 100
 
 
 @pytest.mark.slow
@@ -323,7 +323,7 @@ def test_dependent_events_are_judged_in_blocks() -> None:
         series = _dependent(world, 4_000, 0.5)
         for low in range(0, 4_000, 500):
             world.serve(500, values=series[low : low + 500])
-        assert progress(world.state)[VERSION].block > 1
+        assert standings(world.state)[VERSION].block > 1
         raised += len(world.alarms())
     assert raised <= 2
 
@@ -426,4 +426,4 @@ def test_rows_of_another_form_start_a_new_reference() -> None:
         descriptors=[[1.0]],
     )
     world.take(msgspec.structs.replace(world.batches[-2], rows=rows, last_offset=world.sent, descriptor_names=["new"]))
-    assert progress(world.state)[VERSION].reference_events == 1
+    assert standings(world.state)[VERSION].reference_events == 1

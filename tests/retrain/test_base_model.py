@@ -23,12 +23,10 @@ def folder(model_dir: Path, tmp_path: Path) -> Path:
     return shutil.copytree(model_dir, tmp_path / "model")
 
 
-@pytest.mark.slow
 def test_a_whole_model_is_fit(folder: Path) -> None:
     check_model(folder)
 
 
-@pytest.mark.slow
 def test_a_cut_off_shard_is_named(folder: Path) -> None:
     weights = folder / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-1])

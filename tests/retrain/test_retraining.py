@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from retrain.adapters import Adapter
+from retrain.base_model import base_model_id
 from retrain.data import manifest
 from retrain.first_adapter import first_adapter
+from retrain.handover import Handover
 from retrain.job import _outcome, work
 from retrain.job_files import JobOutcome, JobSpec, concluded, write
 from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
-from streams.events import Event, InferenceServed, Message, RetrainRequested
-from streams.lake import table as lake
-from streams.lake.writer import LakeWriter
+from streams.events import Event, InferenceServed, RetrainRequested
+from streams.identity import adapter_digest, adapter_key
+from streams.lake.lake import Lake
+from streams.messages import Message
+from streams.objects.opening import Storage
+from streams.objects.settings import StorageSettings
 from streams.topics import FEEDBACK, INFERENCE, Topic
 from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
+from tests.streams.support.lakes import put
+from tests.support.folder import in_folder
+from tests.support.s3 import S3
 
 pytestmark = pytest.mark.slow
 
 ONSET = 200
+FOLDER = StorageSettings()
 TOOL = [Message("user", "how warm is it?"), Message("tool", "17 degrees")]
 
 
@@ -54,18 +65,20 @@ def served(number: int, **changes: object) -> InferenceServed:
 class World:
     """A champion, its lake, and a request to retrain it."""
 
-    def __init__(self, var: Path, model: Path, recipe: Path) -> None:
-        self.var, self.model = var, model
+    def __init__(self, var: Path, model: Path, recipe: Path, storage: StorageSettings = FOLDER) -> None:
+        self.var, self.model, self.storage = var, model, storage
         self.settings = RetrainSettings(recipe=str(recipe), threads=1)
         rows = [("question one", "refund"), ("question two", "late")] * 4
-        self.champion: Adapter = first_adapter(rows, alias="support", model_dir=model, var=var, settings=self.settings)
+        self.champion: Adapter = first_adapter(
+            rows, alias="support", model_dir=model, var=var, trees=Storage(storage, var).trees(), settings=self.settings
+        )
         self._parts: dict[Topic, int] = {}
 
     def put(self, topic: Topic, events: Sequence[Event]) -> None:
         first = self._parts.get(topic, 0)
         self._parts[topic] = first + len(events)
-        offsets = list(range(first, first + len(events)))
-        LakeWriter(self.var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, offsets, list(events)))
+        lake = Lake.of(Storage(self.storage, self.var))
+        put(lake, topic, events, first=first)
 
     def labelled(self, replies: Sequence[InferenceServed]) -> None:
         """Replies with what the answer should have been: `a`, always."""
@@ -88,6 +101,7 @@ class World:
             "champion_digest": self.champion.digest,
             "model_dir": self.model,
             "var": self.var,
+            "storage": self.storage,
             "engine": engine,
             "metric": "exact_match",
             "parent": os.getpid(),
@@ -99,7 +113,7 @@ class World:
         folder = self.var / "jobs" / "r1"
         folder.mkdir(parents=True, exist_ok=True)
         async with Engine(self.champion.digest).serving() as url:
-            outcome = await asyncio.to_thread(_outcome, self.spec(url, **changes), folder)
+            outcome = await asyncio.to_thread(_outcome, self.spec(url, **changes), folder, Handover(None, folder))
         write(folder / "outcome.json", outcome)
         found = concluded(folder / "outcome.json")
         assert found == outcome
@@ -109,6 +123,59 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, model_dir: Path, recipe: Path) -> World:
     return World(tmp_path, model_dir, recipe)
+
+
+async def test_trainer_and_replica_have_a_bucket_in_common_and_no_folder(
+    s3: S3, tmp_path: Path, model_dir: Path, recipe: Path
+) -> None:
+    world = World(tmp_path / "trainer", model_dir, recipe, s3.storage(tmp_path.name))
+    shutil.rmtree(world.var / "cache")  # the champion was made elsewhere
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    outcome = await world.job()
+    assert outcome.verdict is not None, outcome.problem
+    replica = Storage(world.storage, tmp_path / "replica").trees()
+    found = replica.fetch(adapter_key("support", outcome.digest))
+    assert adapter_digest(found, base_model_id(model_dir)) == outcome.digest
+    assert manifest.load(replica, outcome.dataset_digest)[0].parts["train"].rows > 0
+    assert manifest.trained_on(replica, outcome.candidate) != []
+    assert not any((world.var / name).exists() for name in ("adapters", "datasets"))
+
+
+def longer(recipe: Path, folder: Path) -> Path:
+    """The recipe with four steps and a checkpoint after two."""
+    text = recipe.read_text().replace("max_steps = 2 ", "max_steps = 4 ")
+    (folder / "longer.toml").write_text(text.replace("checkpoint_steps = 20 ", "checkpoint_steps = 2 "))
+    return folder / "longer.toml"
+
+
+class Mortal(Handover):
+    """Its machine dies once a checkpoint was given."""
+
+    def give(self, now_s: float) -> None:
+        Handover.give(self, now_s)
+        if self.store is not None and list(self.store.list("jobs/r1/training")):
+            raise ConnectionAbortedError("the machine is gone")
+
+
+async def test_a_job_goes_on_on_another_machine_from_the_checkpoint(
+    s3: S3, tmp_path: Path, model_dir: Path, recipe: Path
+) -> None:
+    world = World(tmp_path / "one", model_dir, longer(recipe, tmp_path), s3.storage(tmp_path.name))
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    there, here = tmp_path / "another" / "jobs" / "r1", world.var / "jobs" / "r1"
+    there.mkdir(parents=True)
+    here.mkdir(parents=True)
+    async with Engine(world.champion.digest).serving() as url:
+        spec = world.spec(url)
+        with pytest.raises(ConnectionAbortedError):
+            await asyncio.to_thread(work, spec, here, Mortal.of(spec, here))
+        moved = msgspec.structs.replace(spec, var=tmp_path / "another")
+        handover = Handover.of(moved, there)
+        handover.take()
+        outcome = await asyncio.to_thread(work, moved, there, handover)
+    assert (there / "dataset").read_text() == (here / "dataset").read_text() == outcome.dataset_digest
+    world.var = moved.var
+    assert logged(world, outcome)["resumed_at"] == 2
 
 
 async def test_rows_that_cannot_be_used_are_set_aside_and_told(world: World) -> None:
@@ -122,7 +189,7 @@ async def test_rows_that_cannot_be_used_are_set_aside_and_told(world: World) -> 
     outcome = await world.job()
     assert outcome.verdict is not None, outcome.problem
     assert outcome.verdict.status == "promote", outcome.verdict.reason
-    dropped = manifest.load(world.var / "datasets", outcome.dataset_digest)[0].dropped
+    dropped = manifest.load(in_folder(world.var), outcome.dataset_digest)[0].dropped
     assert dropped["a tool's answer, whose call is not kept"] == 1
     assert dropped["prompts of /v1/completions, which were served without a chat template"] == 1
     assert outcome.metrics["filtered_rows"] == sum(dropped.values())
@@ -173,11 +240,11 @@ async def test_rows_labelled_during_the_training_are_judged_on(world: World) -> 
     folder = world.var / "jobs" / "r1"
     folder.mkdir(parents=True)
     async with Engine(world.champion.digest).serving() as url:
-        few = await asyncio.to_thread(work, world.spec(url), folder)
+        few = await asyncio.to_thread(work, world.spec(url), folder, Handover(None, folder))
         assert few.gate is not None
         assert len(few.gate.target) == 6
         world.labelled([served(number) for number in range(ONSET + 12, ONSET + 60)])
-        more = await asyncio.to_thread(work, world.spec(url), folder)
+        more = await asyncio.to_thread(work, world.spec(url), folder, Handover(None, folder))
     assert more.gate is not None
     assert more.dataset_digest == few.dataset_digest
     assert 6 < len(more.gate.target) <= 54

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import codec
-from streams.events import FeedbackGiven, InferenceServed, Message
+from streams.events import Event, FeedbackGiven, InferenceServed
+from streams.messages import Message
 from streams.topics import TOPICS, Topic
 from tests.streams.support.traffic import feedback, served
+
+RECORDED = Path(__file__).with_name("recorded_events")
 
 
 @pytest.mark.slow
@@ -35,6 +41,16 @@ def test_an_unknown_field_of_a_later_release_is_passed_over() -> None:
     event = feedback(served("a", 1), True)
     data = codec.encode(event).replace(b'{"schema_version"', b'{"new":[1],"schema_version"')
     assert codec.decode(FeedbackGiven, data) == event
+
+
+@pytest.mark.parametrize("kind", [InferenceServed, FeedbackGiven])
+def test_events_of_version_1_stay_readable(kind: type[Event]) -> None:
+    """As a gateway of 2026-11-29 wrote them."""
+    data = (RECORDED / f"{'inference_served' if kind is InferenceServed else 'feedback_given'}.v1.json").read_bytes()
+    event = codec.decode(kind, data)
+    written = json.loads(data)
+    assert {name: codec.plain(getattr(event, name)) for name in written} == written
+    assert event.schema_version == 1
 
 
 def test_headers_are_cloud_events() -> None:

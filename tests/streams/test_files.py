@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +36,25 @@ def test_a_failure_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: 
     assert path.read_bytes() == b"one"
 
 
+def test_of_two_new_files_of_one_name_the_first_stays(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    assert files.put_new(path, b"first", forced=True)
+    assert not files.put_new(path, b"second", forced=True)
+    assert path.read_bytes() == b"first"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_a_file_system_without_hard_links_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OSError, match=r"not permitted: expected a file system with hard links: '.*/file'"):
+        files.put_new(tmp_path / "file", b"x")
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_file_of_the_same_length_has_another_stamp(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     assert files.stamp(path) is None
@@ -59,3 +81,20 @@ def test_one_holder_of_a_lock_at_a_time(tmp_path: Path) -> None:
     held = files.try_lock(path)
     assert held is not None
     held.close()
+
+
+@pytest.mark.parametrize("code", [errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_only_a_lock_that_another_holds_is_a_held_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    path = tmp_path / "lock"
+    if code in (errno.ENOLCK, errno.EOPNOTSUPP):
+        with pytest.raises(OSError, match=f"expected a file system with locks.*{re.escape(str(path))}") as raised:
+            files.try_lock(path)
+        assert raised.value.errno == code
+    else:
+        assert files.try_lock(path) is None

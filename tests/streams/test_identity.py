@@ -14,7 +14,7 @@ from streams.identity import (
     RequestId,
     Signer,
     adapter_digest,
-    adapter_path,
+    adapter_key,
     uuid7,
     version_name,
 )
@@ -54,7 +54,7 @@ def test_a_version_gives_its_alias_back(alias: str) -> None:
     match = VERSION.fullmatch(version_name(alias, "0123456789abcdef"))
     assert match is not None
     assert match["alias"] == alias
-    assert adapter_path(Path("r"), alias, "d") == Path("r") / alias / "d"
+    assert adapter_key(alias, "d") == f"adapters/{alias}/d"
 
 
 @pytest.mark.parametrize("alias", ["", "A", "-a", "a-", "a/b", "a.b", "x" * 49, "a b"])

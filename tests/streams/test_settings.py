@@ -14,7 +14,9 @@ def test_defaults_are_valid() -> None:
     [
         ("batch_events", 0),
         ("recent_offsets", -1),
-        ("block_offsets", 0),
+        ("lake_commit_rows", 0),
+        ("lake_commit_s", 0.0),
+        ("lake_commit_s", -1.0),
         ("within_s", 0.0),
         ("stalled_s", -1.0),
         ("turn_s", 0.0),

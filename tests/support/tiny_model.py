@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from retrain.adapters import Adapter, commit
 from retrain.base_model import base_model_id
+from tests.support.folder import in_folder
 
 WIDTH, INNER, LAYERS, HEADS = 256, 1_152, 2, 4
 SPECIAL = ("<bos>", "<eos>", "<pad>")
@@ -75,4 +76,4 @@ def adapter(seed: int, model_dir: Path, root: Path, alias: str, scratch: Path) -
         "target_modules": ["q_proj", "v_proj", "o_proj"],
     }
     (folder / "adapter_config.json").write_text(json.dumps(about))
-    return commit(folder, root, alias, base_model_id(model_dir))
+    return commit(folder, in_folder(root), alias, base_model_id(model_dir))

@@ -49,6 +49,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._shared, self._limits = shared, shared.limits
         self._answering: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that was parsed last
         self._in_head = self._in_body = False  # of the message that was parsed last
+        self._owes = False  # something else than when its deadline was set
         self._ignoring = False  # everything that comes
         self._fed = self._overhead = 0  # bytes of this piece; of the message, beyond its body's
         self._refusal: ApiError | None = None  # of what came last, for when the others are answered
@@ -85,17 +86,14 @@ class GuardedProtocol(HttpToolsProtocol):
             break
         if self._overhead > self._limits.head_bytes and (self._in_head or self._in_body):
             self._refuse(self._head_too_large())
+        if self._owes and not self._ignoring:
+            self._set_deadline()
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= PIPELINED:
             raise _bad_request()
-        self._in_head, self._overhead = True, 0
-        self._set_deadline()
+        self._in_head, self._owes, self._overhead = True, True, 0
         super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it is a trailer: the check that admitted the request has not seen it
-            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -115,7 +113,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if version == "1.0":  # it knows no chunks: an answer ends with the connection
             self.cycle.chunked_encoding, self.cycle.expected_content_length = False, Unbounded()
-        self._set_deadline()
+        self.headers = []  # for trailers, which the check that admits the request does not see
+        self._owes = True
         self._hold_back()
 
     def on_body(self, body: bytes) -> None:
@@ -125,8 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
-            self._in_body = False
-            self._set_deadline()
+            self._in_body, self._owes = False, True
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -166,6 +164,7 @@ class GuardedProtocol(HttpToolsProtocol):
             time_s = FOREVER
         else:
             time_s = limits.head_s if self._in_head else limits.idle_s
+        self._owes = False
         self.deadline = self.loop.time() + time_s
 
     def _hold_back(self) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from serving.gateway.errors import UNREADABLE
 from serving.gateway.openai import responses_api
-from serving.gateway.openai.answer import CollectedAnswer
+from serving.gateway.openai.answer import CollectedAnswer, CollectedChoice
 from serving.gateway.openai.request_body import Fields, Operation, ParsedRequest
 from serving.gateway.openai.sse import payload, with_payload
 
@@ -20,7 +20,7 @@ DONE = b"[DONE]"
 NULL_TEXT = b"null"
 NULL = msgspec.Raw(NULL_TEXT)
 LEAST = -1_000.0  # log-probabilities; engines write -9999 and the like where they mean minus infinity
-NO_TEXT = ("tool_calls", "function_call", "content_filter", "abort", "error")  # reasons to end that leave none, or half
+NO_TEXT = ("content_filter", "abort", "error")  # reasons to end that leave none, or half
 EMPTY = (NULL_TEXT, b'""', b"[]", b"{}")
 
 
@@ -37,8 +37,23 @@ class Logprobs(msgspec.Struct):
     token_logprobs: list[float | None] | None = None
 
 
+class CalledFunction(msgspec.Struct):
+    """The function that is called, or a piece of that."""
+
+    name: str | None = None
+    arguments: str | dict[str, msgspec.Raw] | None = None
+
+
+class CallPiece(msgspec.Struct):
+    """A call of a tool, or a piece of one."""
+
+    index: int | None = None
+    id: str | None = None
+    function: CalledFunction | None = None
+
+
 class AnswerMessage(msgspec.Struct):
-    """A chat's message or a piece of it. All but the text may have any shape: it only counts that it is there."""
+    """A chat's message or a piece of it. All but the text may have any shape."""
 
     content: str | None = None
     reasoning: msgspec.Raw = NULL
@@ -60,8 +75,13 @@ class AnswerMessage(msgspec.Struct):
 
     @property
     def beyond(self) -> bool:
-        """Return whether there is more in it than text and reasoning."""
-        return any(map(_holds, (self.tool_calls, self.function_call, self.refusal, self.audio, self.images)))
+        """Return whether there is more in it than text, reasoning and calls."""
+        return any(map(_holds, (self.refusal, self.audio, self.images)))
+
+    @property
+    def calls(self) -> bool:
+        """Return whether there is a call in it, or a piece of one."""
+        return _holds(self.tool_calls) or _holds(self.function_call)
 
 
 class AnswerChoice(msgspec.Struct):
@@ -93,6 +113,8 @@ class AnswerBody(msgspec.Struct):
 _fields = msgspec.json.Decoder(Fields)
 _choices = msgspec.json.Decoder(list[Fields])
 _body = msgspec.json.Decoder(AnswerBody)
+_calls = msgspec.json.Decoder(list[CallPiece])
+_function = msgspec.json.Decoder(CalledFunction)
 
 
 def whole(data: bytes, request: ParsedRequest) -> tuple[bytes, CollectedAnswer]:
@@ -160,8 +182,8 @@ def _chunk(data: bytes, text: bytes, request: ParsedRequest, answer: CollectedAn
 
 
 def _take(answer: CollectedAnswer, data: bytes) -> list[AnswerChoice] | None:
-    """Add a body's or a chunk's first choice to the answer, and of all choices how many there are and whether one goes
-    on. Return the choices, None where there are none to be understood."""
+    """Add a body's or a chunk's choices to the answer, how many there are, and whether one goes on. Return them, None
+    where there are none to be understood."""
     try:
         body = _body.decode(data)
     except UNREADABLE:
@@ -174,28 +196,63 @@ def _take(answer: CollectedAnswer, data: bytes) -> list[AnswerChoice] | None:
     for choice in body.choices or ():
         answer.choices = max(answer.choices, choice.index + 1, len(body.choices or ()))
         answer.pieces += _goes_on(choice)
-        if choice.index == 0:
-            _take_choice(answer, choice)
+        _take_choice(answer, choice)
     return body.choices
 
 
 def _take_choice(answer: CollectedAnswer, choice: AnswerChoice) -> None:
-    message = choice.message or choice.delta
+    message, kept = choice.message or choice.delta, answer.choice(choice.index)
     text = choice.text if message is None else message.content
     if text:
-        answer.parts.append(text)
-    answer.thinks |= message is not None and message.thinks
-    answer.beyond |= (message is not None and message.beyond) or choice.finish_reason in NO_TEXT
+        kept.parts.append(text)
+    if message is not None:
+        answer.thinks |= message.thinks
+        answer.beyond |= message.beyond or (message.calls and not _take_calls(kept, message))
+        if message.thinks:
+            kept.reasoning += _readable(message)
+    answer.beyond |= choice.finish_reason in NO_TEXT
     if choice.finish_reason is not None:
-        answer.finish_reason = choice.finish_reason
-    if choice.logprobs is not None:
+        kept.finish_reason = choice.finish_reason
+    if choice.logprobs is not None and choice.index == 0:
         answer.logprobs += _values(choice.logprobs)
+
+
+def _take_calls(kept: CollectedChoice, message: AnswerMessage) -> bool:
+    """Add the calls; return whether they were understood."""
+    try:
+        pieces = _calls.decode(message.tool_calls) if _holds(message.tool_calls) else []
+        if _holds(message.function_call):  # of an earlier interface, one at most
+            pieces.append(CallPiece(index=0, function=_function.decode(message.function_call)))
+    except UNREADABLE:
+        return False
+    for place, piece in enumerate(pieces):
+        call = kept.call(place if piece.index is None else piece.index)
+        call.id = piece.id or call.id
+        if piece.function is not None:
+            call.name = piece.function.name or call.name
+            given = piece.function.arguments
+            if given:
+                call.pieces.append(given if isinstance(given, str) else msgspec.json.encode(given).decode())
+    return True
+
+
+def _readable(message: AnswerMessage) -> Iterator[str]:
+    """Yield the reasoning that is a text: of the fields that engines give it in, the first."""
+    for raw in (message.reasoning, message.reasoning_content, message.thinking):
+        if _holds(raw):
+            try:
+                yield msgspec.json.decode(raw, type=str)
+            except UNREADABLE:
+                continue
+            return
 
 
 def _goes_on(choice: AnswerChoice) -> bool:
     """Return whether there is something of an answer in it, be it text or not."""
     message = choice.message or choice.delta
-    return bool(choice.text) if message is None else bool(message.content) or message.thinks or message.beyond
+    if message is None:
+        return bool(choice.text)
+    return bool(message.content) or message.thinks or message.beyond or message.calls
 
 
 def _holds(value: msgspec.Raw) -> bool:

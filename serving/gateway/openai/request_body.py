@@ -5,7 +5,6 @@ All others pass byte for byte: they are the engine's business."""
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,11 +13,31 @@ import msgspec
 
 from serving.gateway.errors import UNREADABLE, ApiError, missing, wrong
 from serving.gateway.openai.coercion import is_off
-from streams.events import Message
+from serving.gateway.openai.messages import messages, prompt_text
+from streams.messages import Message
 
 Fields = dict[str, msgspec.Raw]
 _fields = msgspec.json.Decoder(Fields)
 LARGE_BYTES = 65_536
+DECIDING = frozenset(
+    {
+        *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "suffix", "echo"),
+        *("response_format", "text", "structured_outputs", "guided_json", "guided_regex", "guided_choice"),
+        *("guided_grammar", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "stop_token_ids", "bad_words"),
+        *(
+            "presence_penalty",
+            "frequency_penalty",
+            "repetition_penalty",
+            "length_penalty",
+            "logit_bias",
+            "n",
+            "best_of",
+        ),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens", "ignore_eos", "use_beam_search"),
+        *("reasoning", "reasoning_effort", "include_reasoning", "verbosity", "chat_template", "chat_template_kwargs"),
+        *("add_generation_prompt", "continue_final_message", "documents", "previous_response_id", "dimensions"),
+    }
+)
 TRUE, FALSE, ZERO = msgspec.Raw(b"true"), msgspec.Raw(b"false"), msgspec.Raw(b"0")
 
 
@@ -112,20 +131,26 @@ class ParsedRequest:
         return msgspec.json.encode(body)
 
     def messages(self) -> list[Message]:
-        """Return the question as text; parts that are no text are named by their type."""
+        """Return the question; parts that are no text are named by their type, size and digest."""
         known = self.known
         if self.operation is Operation.CHAT:
-            return _messages(known.messages)
+            return messages(known.messages)
         if self.operation is Operation.RESPONSE:
             first = [Message("system", known.instructions)] if isinstance(known.instructions, str) else []
             given = known.input
-            return [*first, *(_messages(given) if isinstance(given, list) else [Message("user", given)])]
-        return [Message("text", _prompt_text(each)) for each in self._prompts()]
+            return [*first, *(messages(given) if isinstance(given, list) else [Message("user", given)])]
+        return [Message("text", prompt_text(each)) for each in self._prompts()]
 
     @property
     def prompts(self) -> int:
         """Return how many prompts are completed or embedded."""
         return 1 if self.operation in (Operation.CHAT, Operation.RESPONSE) else len(self._prompts())
+
+    def deciding(self) -> dict[str, msgspec.Raw]:
+        """Return the fields besides the question that decide the answer."""
+        return {
+            name: self.fields[name] for name in DECIDING & self.fields.keys() if bytes(self.fields[name]) != b"null"
+        }
 
     def _prompts(self) -> list[Any]:
         """Return the prompts, each a text or a list of tokens; a list of tokens alone is one."""
@@ -214,33 +239,6 @@ _QUESTIONS = {
 
 def _wants_logprobs(given: object, operation: Operation) -> bool:
     return given is not None and not (operation is Operation.CHAT and is_off(given))
-
-
-def _messages(given: list[Any]) -> list[Message]:
-    return [Message(_string(m.get("role")), _text(m.get("content"))) for m in given if isinstance(m, dict)]
-
-
-def _text(content: object) -> str:
-    """Return a message's content: text, or the texts of its parts."""
-    if isinstance(content, str):
-        return content
-    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    return "\n".join(_part(part) for part in parts)
-
-
-def _prompt_text(prompt: object) -> str:
-    """Return a prompt as text; tokens as how many there are."""
-    if isinstance(prompt, str):
-        return prompt
-    return f"[{len(prompt)} tokens]" if isinstance(prompt, list) else "[tokens]"
-
-
-def _part(part: Mapping[str, Any]) -> str:
-    return _string(part["text"]) if "text" in part else f"[{_string(part.get('type')) or 'part'}]"
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _unusable(data: bytes, error: Exception) -> str:

@@ -1,16 +1,17 @@
-"""OpenAI's Responses interface, as far as it is understood: an answer's text, its end and its tokens."""
+"""OpenAI's Responses interface, as far as it is understood: an answer's text, its calls, its end and its tokens."""
 
 from __future__ import annotations
 
 import msgspec
 
 from serving.gateway.errors import UNREADABLE
-from serving.gateway.openai.answer import CollectedAnswer
+from serving.gateway.openai.answer import CollectedAnswer, CollectedCall
 from serving.gateway.openai.sse import payload
 
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 GIVEN_UP = ("failed", "cancelled")
 PLAIN = ("message", "reasoning")  # items without a call
+CALL = "function_call"  # of a client's own tool; other calls the engine makes itself
 DONE = b"[DONE]"  # which some engines send at a stream's end
 TEXT = "response.output_text.delta"
 PIECE = ".delta"  # how the names of events end that bring a piece of an answer
@@ -26,13 +27,17 @@ class OutputItem(msgspec.Struct):
     """A message, or something else that the model put out."""
 
     type: str = ""
-    content: list[OutputPart] | None = None
+    content: list[OutputPart] | None = None  # of a message; of reasoning, where the engine shows it
+    summary: list[OutputPart] | None = None  # of reasoning
+    name: str | None = None  # of a call, as the next two
+    arguments: str | None = None
+    call_id: str | None = None
 
     @property
     def beyond(self) -> bool:
-        """Return whether it is more than text: a call, or a message with a refusal or another part."""
+        """Return whether it is more than text and calls: another kind of item, a refusal or another part."""
         parts = self.content or () if self.type == "message" else ()
-        return self.type not in PLAIN or any(part.text is None for part in parts)
+        return self.type not in (*PLAIN, CALL) or any(part.text is None for part in parts)
 
 
 class ResponseUsage(msgspec.Struct):
@@ -85,7 +90,7 @@ def take_event(answer: CollectedAnswer, data: bytes) -> None:
 def _take_event(answer: CollectedAnswer, event: StreamEvent) -> None:
     _count(answer, event)
     if event.type == TEXT:
-        answer.parts.append(msgspec.json.decode(event.delta, type=str))
+        answer.first.parts.append(msgspec.json.decode(event.delta, type=str))
     elif event.type in ENDS:
         answer.complete = True
         answer.failed = event.type == "response.failed"
@@ -95,19 +100,26 @@ def _take_event(answer: CollectedAnswer, event: StreamEvent) -> None:
 
 def _count(answer: CollectedAnswer, event: StreamEvent) -> None:
     """Count a piece, be it text, reasoning or a call's; a call begins with its name."""
-    called = event.item is not None and event.item.type not in PLAIN
-    answer.beyond |= called
+    begun = "message" if event.item is None else event.item.type
+    called = begun not in PLAIN
+    answer.beyond |= called and begun != CALL
     answer.thinks |= event.type.endswith(PIECE) and event.type != TEXT
     answer.pieces += called or (event.type.endswith(PIECE) and bytes(event.delta) not in (b"null", b'""'))
 
 
 def _take(answer: CollectedAnswer, response: Response) -> None:
-    answer.choices, answer.finish_reason = 1, response.status or ""
+    answer.choices, first = 1, answer.first
+    first.finish_reason = response.status or ""
     answer.thinks |= any(item.type == "reasoning" for item in response.output)
     messages = [item for item in response.output if item.type == "message"]
     answer.beyond |= response.status in GIVEN_UP or len(messages) > 1 or any(item.beyond for item in response.output)
-    if not answer.parts:  # not streamed, or not piece by piece
-        answer.parts += [part.text for item in messages for part in item.content or () if part.text]
+    if not first.parts:  # not streamed, or not piece by piece
+        first.parts += [part.text for item in messages for part in item.content or () if part.text]
+    for item in response.output:
+        if item.type == "reasoning":
+            first.reasoning += [part.text for part in item.content or item.summary or () if part.text]
+        elif item.type == CALL:
+            first.calls[len(first.calls)] = CollectedCall(item.name or "", item.call_id or "", [item.arguments or ""])
     if response.usage is not None:
         answer.input_tokens = max(response.usage.input_tokens or 0, 0)
         answer.output_tokens = max(response.usage.output_tokens or 0, 0)

@@ -5,14 +5,12 @@ a function `(quick) -> list[Figure]`: add its line to `PARTS`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-
-import click
 
 from tests.bench.monitor import budgets, delay, dependence, harm, labels, null, others, peers, pure
 from tests.bench.tools.figures import Figure
-from tests.bench.tools.parts import options, run
+from tests.bench.tools.parts import command
 
 OUT = Path("var/bench/monitor.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -27,17 +25,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "fairness": others.fairness,
     "safety": others.safety,
     "cost": others.cost,
-    "streams": others.streams,
-    "kills": others.kills,
 }
 
-
-@click.command()
-@options(list(PARTS))
-def main(only: Sequence[str], quick: bool) -> None:
-    """Measure monitoring against its goals."""
-    run(OUT, PARTS, only, quick)
-
-
 if __name__ == "__main__":
-    main()
+    command(OUT, PARTS, "Measure monitoring against its goals.")()

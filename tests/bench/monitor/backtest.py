@@ -20,11 +20,11 @@ from deploy.backtest.report import BacktestReport
 from deploy.backtest.run import BacktestOptions, choose, run
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.ingest.prepare import GIVEN, SERVED
-from streams.lake import table as lake
+from streams.lake.delta import FOLDERS
 from streams.lake.history import Stretch, read
-from streams.lake.writer import LakeWriter
 from streams.topics import INFERENCE
 from tests.bench.tools.figures import Figure, tell
+from tests.streams.support.lakes import at, put
 from tests.streams.support.traffic import feedback, served
 
 OUT = Path("var/bench/backtest.json")
@@ -49,14 +49,13 @@ def fill(root: Path, replies: int) -> None:
                 mine = events[partition::PARTITIONS]
                 begin = counts[source.name][partition]
                 counts[source.name][partition] += len(mine)
-                table = lake.rows(source.kind, partition, range(begin, begin + len(mine)), mine)
-                LakeWriter(root, source.topic, partition, BLOCK).add(table)
+                put(root, source.topic, mine, partition, begin)
 
 
 def replayed(root: Path, policies: int) -> tuple[BacktestReport, float]:
     """The comparison, and events for a second of CPU time."""
     began = time.process_time()
-    options, extent = choose(BacktestOptions(root, POLICIES[:policies], Stretch()))
+    options, extent = choose(BacktestOptions(at(root), POLICIES[:policies], Stretch()))
     report, _ = run(options, extent)
     return report, extent.events / (time.process_time() - began)
 
@@ -69,13 +68,13 @@ def measured(root: Path) -> list[Figure]:
     replies = round(EVENTS / (1 + LABELLED))
     fill(root, replies)
     began = time.process_time()
-    count = sum(len(slice.replies) + len(slice.labels) for slice in read(root, Stretch()))
+    count = sum(len(slice.replies) + len(slice.labels) for slice in read(at(root), Stretch()))
     reading = count / (time.process_time() - began)
     before = psutil.Process().memory_info().rss / MIB
     report, one = replayed(root, 1)
     _, three = replayed(root, len(POLICIES))
     more = peak_mib() - before
-    stored = sum(path.stat().st_size for path in (root / INFERENCE.name).rglob("*.parquet")) / MIB
+    stored = sum(path.stat().st_size for path in (root / FOLDERS[INFERENCE.name]).rglob("*.parquet")) / MIB
     (harm,) = report.harms
     late_s = abs(harm.onset_ms - served("support", round(0.9 * replies)).time_ms) / 1_000
     return [

@@ -7,7 +7,7 @@ is sorted by verdict."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.random import Generator
@@ -87,7 +87,7 @@ def run_lengths(world: Labelled, *, runs: int, horizon: int) -> list[int]:
 
 def labels_until(world: Labelled, rng: Generator, horizon: int) -> int:
     losses = world.draw(rng, world.reference + horizon)
-    return _until(_known(losses[: world.reference]), losses[world.reference :])
+    return _until(_known(tuple(losses[: world.reference])), losses[world.reference :])
 
 
 def delays(later: float, *, runs: int, plain: bool = False) -> list[int]:
@@ -98,15 +98,16 @@ def delays(later: float, *, runs: int, plain: bool = False) -> list[int]:
 
 def delay(later: float, rng: Generator, *, plain: bool) -> int:
     draw = partial(Labelled().draw, rng)
-    known, healthy = _known(draw(Labelled().reference)), draw(HEALTHY)
+    known, healthy = _known(tuple(draw(Labelled().reference))), draw(HEALTHY)
     worse = (rng.random(4_000) < later).astype(np.float64)
     if plain:
         known = LabelledLosses(known.labelled, known.errors, known.labelled, known.rate, known.labelled)
     return _until(known, np.concatenate((healthy, worse))) - HEALTHY
 
 
-def _known(losses: Floats) -> LabelledLosses:
-    return known_of(losses.tolist(), range(len(losses)))
+@lru_cache(maxsize=256)  # each of a seed's worlds has its reference
+def _known(losses: tuple[float, ...]) -> LabelledLosses:
+    return known_of(losses, range(len(losses)))
 
 
 def _until(known: LabelledLosses, losses: Floats) -> int:

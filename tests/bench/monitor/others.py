@@ -5,12 +5,7 @@ from __future__ import annotations
 from tests.bench.monitor import cost as costs
 from tests.bench.monitor import fairness as groups
 from tests.bench.monitor import safety as flags
-from tests.bench.streams import kills as killing
-from tests.bench.streams.__main__ import measured as worker
 from tests.bench.tools.figures import Figure
-
-WORKER = ("throughput", "workers", "memory", "restart")
-QUICK_EVENTS, QUICK_KILLS = 6_000, 4
 
 
 def cost(_: bool) -> list[Figure]:
@@ -28,13 +23,3 @@ def fairness(_: bool) -> list[Figure]:
 def safety(_: bool) -> list[Figure]:
     """Flags of answers: false alarms, delays, what describing costs."""
     return flags.figures()
-
-
-def streams(quick: bool) -> list[Figure]:
-    """The worker against a real Kafka."""
-    return worker(WORKER, quick)
-
-
-def kills(quick: bool) -> list[Figure]:
-    """Workers that are killed, beside ones that are not."""
-    return killing.measured(QUICK_EVENTS, QUICK_KILLS) if quick else killing.measured()

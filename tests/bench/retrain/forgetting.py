@@ -27,7 +27,7 @@ from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
 from retrain.training.recipe import Recipe
 from retrain.training.train import train
-from streams.identity import adapter_path
+from streams.identity import adapter_key
 from tests.bench.tools.figures import Figure, tell
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
@@ -71,8 +71,8 @@ def first(stack: Path) -> Retraining:
         raise click.ClickException(
             f"{stack / 'jobs'}: no retraining there; expected the stack of a demo that retrained"
         )
-    dataset = manifest.load(stack / "datasets", jobs[0].read_text().strip())[1]
-    champion = adapter_path(stack / "adapters", spec.request.alias, spec.champion_digest)
+    dataset = manifest.load(spec.trees(), jobs[0].read_text().strip())[1]
+    champion = spec.trees().fetch(adapter_key(spec.request.alias, spec.champion_digest))
     return Retraining(spec, recipe.find(spec.settings.recipe), dataset, champion)
 
 

@@ -5,15 +5,13 @@ Prints a table and writes `var/bench/serving.json`; the figures of parts that we
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-
-import click
 
 from tests.bench.serving import engine_kills, kills, latency, memory, streaming, swaps
 from tests.bench.serving import ten_thousand as malformed
 from tests.bench.tools.figures import Figure
-from tests.bench.tools.parts import options, run
+from tests.bench.tools.parts import command
 
 OUT = Path("var/bench/serving.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -26,13 +24,5 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "malformed": malformed.measured,
 }
 
-
-@click.command()
-@options(list(PARTS))
-def main(only: Sequence[str], quick: bool) -> None:
-    """Measure serving against its goals."""
-    run(OUT, PARTS, only, quick)
-
-
 if __name__ == "__main__":
-    main()
+    command(OUT, PARTS, "Measure serving against its goals.")()

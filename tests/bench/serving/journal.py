@@ -25,12 +25,13 @@ from deploy.stack.kafka import EmbeddedKafka
 from deploy.stack.settings import cache_folder
 from deploy.stack.topics import create_topics
 from streams import codec
-from streams.events import InferenceServed, Message
+from streams.events import InferenceServed
 from streams.journal.reader import waiting_bytes
 from streams.journal.shipper import Shipper
 from streams.journal.writer import Fsync, Journal, JournalSettings
 from streams.kinds import Arm
 from streams.log.settings import KafkaSettings
+from streams.messages import Message
 from streams.topics import INFERENCE
 from tests.bench.tools.figures import Figure, tell
 from tests.bench.tools.usage import usage

@@ -1,4 +1,4 @@
-"""`kill -9` of the gateway, its publisher and the broker at random moments under load."""
+"""`kill -9` of the gateway, its shipper and the broker at random moments under load."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def gateway(place: Place, traffic: Traffic, rng: random.Random, turn: int) -> Bl
     return strike(place, traffic, "gateway", rng, whole=turn % 2 == 1)
 
 
-def publisher(place: Place, traffic: Traffic, rng: random.Random, turn: int) -> Blow | None:
+def shipper(place: Place, traffic: Traffic, rng: random.Random, turn: int) -> Blow | None:
     """Whatever the gateway started; it must start it again by itself. None where there is nothing."""
     time.sleep(rng.uniform(0.2, 1.5))
     at_s = time.monotonic()
@@ -63,7 +63,7 @@ def broker(place: Place, traffic: Traffic, rng: random.Random, turn: int) -> Blo
     return Blow(at_s, time.monotonic())
 
 
-VICTIMS = (Victim("gateway", gateway, True), Victim("publisher", publisher, False), Victim("broker", broker, False))
+VICTIMS = (Victim("gateway", gateway, True), Victim("shipper", shipper, False), Victim("broker", broker, False))
 
 
 def struck(victim: Victim, times: int) -> list[Figure]:

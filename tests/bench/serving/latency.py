@@ -112,7 +112,7 @@ def cost(place: Place, ways: Ways, size: Size) -> list[Figure]:
     lost = before + size.many - ends(place.config.kafka, INFERENCE)
     rate, passed = size.many / sample.seconds, round(size.many / peer.seconds)
     return [
-        Figure("requests for a CPU second of the gateway and its publisher", size.many / used, "1/s", 4_000, "higher"),
+        Figure("requests for a CPU second of the gateway and its shipper", size.many / used, "1/s", 4_000, "higher"),
         Figure("requests a second, eight clients", rate, "1/s", None, "higher", PASSING, passed),
         Figure("latency, p99, eight clients", sample.quantile(0.99), "ms", None, "lower", PASSING, _p99(peer.ms)),
         Figure("replies without an event", lost, "events", 0),

@@ -1,4 +1,4 @@
-"""Memory stays where it is: what the gateway and its publisher hold after many requests, beside after some."""
+"""Memory stays where it is: what the gateway and its shipper hold after many requests, beside after some."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def measured(quick: bool) -> list[Figure]:
         after = after_asking(place, ways, requests)
     return [
         grown("the gateway", requests, before.own_mib, after.own_mib),
-        grown("its publisher", requests, before.others_mib, after.others_mib),
+        grown("its shipper", requests, before.others_mib, after.others_mib),
     ]
 
 

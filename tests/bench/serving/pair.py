@@ -53,7 +53,7 @@ class Pair:
 def pair(folder: Path) -> Iterator[Pair]:
     """Both replicas attest the first adapter, and the gateway is ready."""
     model = tiny.model(folder / "model")
-    made = [tiny.adapter(seed, model, folder / "adapters", ALIAS, folder / "new") for seed in range(ADAPTERS)]
+    made = [tiny.adapter(seed, model, folder, ALIAS, folder / "new") for seed in range(ADAPTERS)]
     place = Place(folder, {"stack": {**STACK, "model": str(model)}, "controller": CONTROLLER}, engines=len(ENGINES))
     place.records = Records(place.config, {each.version: each.digest for each in made})
     note("Kafka and two vLLM replicas start")

@@ -8,7 +8,7 @@ from tests.bench.serving.kills import VICTIMS, Victim, struck
 
 pytestmark = pytest.mark.kafka
 TIMES = 3
-BLOWS = [victim for victim in VICTIMS if victim.name in ("gateway", "publisher")]  # the broker's: test_outage
+BLOWS = [victim for victim in VICTIMS if victim.name in ("gateway", "shipper")]  # the broker's: test_outage
 
 
 @pytest.mark.parametrize("victim", BLOWS, ids=lambda victim: victim.name)

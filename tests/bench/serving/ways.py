@@ -16,6 +16,8 @@ from tests.serving.support.log_records import ALIAS, VERSIONS
 from tests.serving.support.stack import Place
 
 ENGINE, PASSING, GATEWAY = "engine", "pass-through", "gateway"
+OTHER = "gateway beside"  # another checkout's
+GATEWAYS = (GATEWAY, OTHER)
 ENGINE_ITSELF = (ENGINE, PASSING)  # they know no alias and must be asked for the version
 TEXT = "Where is my new card? It should have come."
 BODY = {"messages": [{"role": "user", "content": TEXT}], "max_tokens": 16}
@@ -31,7 +33,7 @@ class Ways:
     def data(self, where: str, *, stream: bool = False, **more: object) -> bytes:
         """The request's bytes. The gateway asks the engine for log-probabilities by itself; others are told to."""
         model = VERSIONS[0] if where in ENGINE_ITSELF else ALIAS
-        asked = {} if where == GATEWAY else {"logprobs": True}
+        asked = {} if where in GATEWAYS else {"logprobs": True}
         body = {**BODY, **asked, "model": model, **({"stream": True} if stream else {}), **more}
         return request("/v1/chat/completions", body, self.keys.get(where, ""))
 

@@ -66,7 +66,7 @@ class Crew:
         """One more worker."""
         number, port = len(self.members), ports.free(1)[0]
         settings = replace(self.plan.settings, metrics_port=port, lag_every_s=0.1)
-        plan = Plan(self.plan.kafka, settings, self.plan.monitor, self.plan.policy)
+        plan = Plan(self.plan.kafka, settings, self.plan.storage, self.plan.monitor, self.plan.policy)
         member = Member(Process(plan, self.folder / f"worker-{number}.log"), port)
         member.process.start()
         self.members.append(member)

@@ -17,8 +17,9 @@ from aiokafka.record import default_records
 from msgspec.structs import replace
 
 from streams import codec
-from streams.events import InferenceServed, Message
+from streams.events import InferenceServed
 from streams.log.settings import KafkaSettings
+from streams.messages import Message
 from streams.topics import INFERENCE
 from tests.streams.support.traffic import served
 

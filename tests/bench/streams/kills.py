@@ -1,5 +1,5 @@
 """Whether `kill -9` of workers changes anything: `python -m tests.bench.streams.kills [--events N] [--kills N] [--seed
-N]`.
+N] [--s3]`.
 
 A rough stream is sent and consumed while workers are killed, join and leave. What they leave behind is compared with
 others that nobody disturbs: what was sent; a calm worker on a second broker, whose log is a copy of the first's, offset
@@ -8,6 +8,7 @@ by offset; and the pure judge over the first's scores. Prints a table and writes
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import statistics
@@ -15,9 +16,10 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import click
 from msgspec.structs import replace
@@ -28,8 +30,12 @@ from deploy.stack.settings import cache_folder
 from deploy.stack.topics import create_topics
 from streams.events import AlarmRaised, Event, ScoreBatch, WindowClosed
 from streams.judge.memory import JudgeRecord
+from streams.lake.lake import Lake
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
+from streams.objects.settings import StorageSettings
+from streams.reports.reporter import missing
 from streams.settings import WorkerSettings
 from streams.topics import ALARMS, SCORES
 from tests.bench.streams.crew import Crew, waited
@@ -40,10 +46,12 @@ from tests.streams.support import oracle, rough
 from tests.streams.support.mirror import mirror
 from tests.streams.support.residue import EFFECTS, Residue, counted, differences, drained, effects, residue, spans
 from tests.streams.support.rough import ALIASES, Item, Stream
-from tests.streams.support.traffic import Plan, Process
+from tests.streams.support.traffic import Plan, Process, within
+from tests.support.s3 import KEYS, server
 
 OUT = Path("var/bench/kills.json")
 EVENTS, KILLS, SEED = 200_000, 20, 5
+FOLDER = StorageSettings()
 DRAINED_S = 1_800.0
 PAGES_S = 600.0  # pages are made when nobody else wants the processors
 JOINS, LEAVES = 2, 4  # of five kills
@@ -67,17 +75,20 @@ class Run:
         return {alias: effects(self.kafka, alias) for alias in ALIASES}
 
 
-def measured(events: int = EVENTS, kills: int = KILLS, seed: int = SEED) -> list[Figure]:
-    """Everything; takes about ten minutes with the usual numbers."""
+def measured(
+    events: int = EVENTS, kills: int = KILLS, seed: int = SEED, where: StorageSettings = FOLDER
+) -> list[Figure]:
+    """Everything; takes about ten minutes with the usual numbers. `where` the killed workers keep what they keep; the
+    calm one has a folder."""
     stream = rough.rough(events, seed)
     with scratch("kills") as root, broker(root / "rough") as kafka, broker(root / "calm") as copy:
         (root / "log").mkdir()
-        crew = Crew(_plan(kafka, root / "rough", events), root / "log", random.Random(seed))
+        crew = Crew(_plan(kafka, Storage(where, root / "rough"), events), root / "log", random.Random(seed))
         note(f"{len(stream.items)} records for workers that are killed")
         disturbed = storm(crew, stream.items, kills)
         note("the same log for a calm worker")
         mirror(kafka, copy)
-        undisturbed = calm(_plan(copy, root / "calm", events), root / "log" / "calm.log")
+        undisturbed = calm(_plan(copy, within(root / "calm"), events), root / "log" / "calm.log")
         note("comparing")
         return [
             *_kills(crew, disturbed, kills),
@@ -106,9 +117,9 @@ def storm(crew: Crew, items: Sequence[Item], kills: int) -> Run:
                 crew.leave()
         rough.send(crew.plan.kafka, items[kills * size :])
         _settled(crew.plan)
-        waited(lambda: not _missing(crew.plan.kafka), PAGES_S)
+        waited(lambda: not _missing(crew.plan), PAGES_S)
         crew.end()
-        return Run(crew.plan, residue(crew.plan.kafka, crew.plan.settings))
+        return Run(crew.plan, residue(crew.plan.kafka, crew.plan.storage))
     finally:
         crew.end(signal.SIGKILL)
 
@@ -120,7 +131,7 @@ def calm(plan: Plan, log: Path) -> Run:
     try:
         _settled(plan)
         worker.kill(signal.SIGTERM)
-        return Run(plan, residue(plan.kafka, plan.settings))
+        return Run(plan, residue(plan.kafka, plan.storage))
     finally:
         worker.kill()
 
@@ -132,9 +143,9 @@ def _settled(plan: Plan) -> None:
     note("everything acknowledged")
 
 
-def _missing(kafka: KafkaSettings) -> list[AlarmRaised]:
-    alarms = [each for alias in ALIASES for each in oracle.kept(kafka, ALARMS, alias).values()]
-    return [each for each in alarms if isinstance(each, AlarmRaised) and each.report and not Path(each.report).exists()]
+def _missing(plan: Plan) -> list[AlarmRaised]:
+    alarms = [each for alias in ALIASES for each in oracle.kept(plan.kafka, ALARMS, alias).values()]
+    return missing((each for each in alarms if isinstance(each, AlarmRaised)), plan.storage.objects())
 
 
 def _kills(crew: Crew, run: Run, kills: int) -> list[Figure]:
@@ -152,7 +163,7 @@ def _kills(crew: Crew, run: Run, kills: int) -> list[Figure]:
 
 def _against_sent(run: Run, stream: Stream) -> list[Figure]:
     left, width = run.left, run.plan.settings.profile_window_s
-    rows = spans(run.plan.settings.lake, width)
+    rows = spans(Lake.of(run.plan.storage), width)
     profiled = counted(left.profiles)
     return [
         _none("replies lost or doubled in the lake", differences(left.replies, Counter(stream.replies)), "ids"),
@@ -165,7 +176,7 @@ def _against_sent(run: Run, stream: Stream) -> list[Figure]:
 def _against_calm(run: Run, calm: Run) -> list[Figure]:
     mine, theirs = run.left, calm.left
     return [
-        _none("lake files that differ from a calm worker's", differences(mine.files, theirs.files), "files"),
+        _none("rows of the lake that differ from a calm worker's", differences(mine.rows, theirs.rows), "rows"),
         _none("sums of tokens and latencies that differ", differences(mine.sums, theirs.sums), "sums"),
         _none("profiles whose counts or extremes differ", differences(mine.profiles, theirs.profiles)),
         _none("dead letters that differ", differences(mine.letters, theirs.letters), "letters"),
@@ -175,7 +186,7 @@ def _against_calm(run: Run, calm: Run) -> list[Figure]:
 
 def _against_judge(run: Run) -> list[Figure]:
     """Beside the pure judge, which takes the same scores once."""
-    rules = oracle.rules(run.plan.settings, run.plan.monitor, run.plan.policy)
+    rules = oracle.rules(run.plan)
     found, memories, uncounted = Counter[str](), 0, 0
     for alias, kinds in run.effects().items():
         memory, expected = oracle.judged(run.kafka, rules, alias)
@@ -201,7 +212,7 @@ def _effects(run: Run, calm: Run) -> list[Figure]:
     return [
         *(_none(f"{kind} that differ from a calm worker's", _differing(mine, theirs, kind), kind) for kind in EFFECTS),
         _none("memories that differ from a calm worker's", other, "aliases"),
-        _none("alarms without their page", len(_missing(run.kafka)), "alarms"),
+        _none("alarms without their page", len(_missing(run.plan)), "alarms"),
         *(Figure(f"{kind} in all", count, kind) for kind, count in counts.items()),
         Figure("events judged after their window was closed", late, "events"),
     ]
@@ -231,11 +242,8 @@ def _none(name: str, value: int, unit: str = "") -> Figure:
     return Figure(name, value, unit, 0)
 
 
-def _plan(kafka: KafkaSettings, root: Path, events: int) -> Plan:
-    settings = WorkerSettings(
-        app_id="kills", lake=root / "lake", profiles=root / "profiles", reports=root / "reports", metrics_port=None
-    )
-    return Plan(kafka, settings, *rough.settings(events))
+def _plan(kafka: KafkaSettings, storage: Storage, events: int) -> Plan:
+    return Plan(kafka, WorkerSettings(app_id="kills", metrics_port=None), storage, *rough.settings(events))
 
 
 @contextmanager
@@ -250,14 +258,23 @@ def broker(folder: Path) -> Iterator[KafkaSettings]:
         kafka.stop()
 
 
+@contextmanager
+def bucket() -> Iterator[StorageSettings]:
+    """One on S3's interface, and its keys in the environment."""
+    with server() as s3, mock.patch.dict(os.environ, KEYS):
+        yield s3.storage("kills")
+
+
 @click.command()
 @click.option("--events", default=EVENTS, show_default=True, help="Replies and labels, without duplicates and poison.")
 @click.option("--kills", default=KILLS, show_default=True)
 @click.option("--seed", default=SEED, show_default=True)
-def main(events: int, kills: int, seed: int) -> None:
+@click.option("--s3", is_flag=True, help="The killed workers keep all in a bucket (moto's); without it, in a folder.")
+def main(events: int, kills: int, seed: int, s3: bool) -> None:
     """Kill workers and compare what is left."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
-    tell(measured(events, kills, seed), OUT)
+    with bucket() if s3 else nullcontext(FOLDER) as where:
+        tell(measured(events, kills, seed, where), OUT.with_stem("kills-s3") if s3 else OUT)
 
 
 if __name__ == "__main__":

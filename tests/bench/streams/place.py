@@ -22,7 +22,7 @@ from tests.bench.streams.events import pour
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 from tests.bench.tools.usage import MIB
-from tests.streams.support.traffic import Plan, Process
+from tests.streams.support.traffic import Plan, Process, within
 
 LOOK_S = 0.25
 CONSUMED = 'homeostat_events_consumed_total{topic="inference.events"}'
@@ -36,14 +36,11 @@ class Worker:
     def __init__(self, kafka: KafkaSettings, folder: Path, name: str) -> None:
         self.settings = WorkerSettings(
             app_id="bench",
-            lake=folder / "lake",
-            profiles=folder / "profiles",
-            reports=folder / "reports",
             metrics_port=ports.free(1)[0],
             lag_every_s=LOOK_S,
         )
         (folder / "log").mkdir(exist_ok=True)
-        plan = Plan(kafka, self.settings, MonitorSettings(), PolicySettings())
+        plan = Plan(kafka, self.settings, within(folder), MonitorSettings(), PolicySettings())
         self.process = Process(plan, folder / "log" / f"{name}.log")
 
     def start(self) -> None:

@@ -21,11 +21,11 @@ from pathlib import Path
 from msgspec import convert
 from msgspec.structs import replace
 
-from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, Message
+from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.kinds import AlarmKind, Severity
-from streams.lake import table as lake
-from streams.lake.writer import LakeWriter
+from streams.messages import Message
 from streams.topics import FEEDBACK, INFERENCE
+from tests.streams.support.lakes import at, put
 from tests.streams.support.traffic import START_MS, feedback, served
 
 ALIAS, BLOCK, PARTITIONS = "support", 2_000, 4
@@ -40,10 +40,9 @@ def make(root: Path, replies: int, labels: int) -> None:
     for first in range(0, replies, BLOCK):
         events = [_reply(rng, i) for i in range(first, min(first + BLOCK, replies))]
         partition, offset = first // BLOCK % PARTITIONS, first // BLOCK // PARTITIONS * BLOCK
-        table = lake.rows(InferenceServed, partition, range(offset, offset + len(events)), events)
-        LakeWriter(root, INFERENCE, partition, BLOCK).add(table)
+        put(root, INFERENCE, events, partition, offset)
         said += [feedback(event, False) for i, event in enumerate(events, first) if i in chosen]
-    LakeWriter(root, FEEDBACK, 0, BLOCK).add(lake.rows(FeedbackGiven, 0, range(len(said)), said))
+    put(root, FEEDBACK, said)
 
 
 def _reply(rng: random.Random, number: int) -> InferenceServed:
@@ -54,13 +53,14 @@ def _reply(rng: random.Random, number: int) -> InferenceServed:
 def labelled(root: Path) -> int:
     from retrain.data import labelled_rows
 
-    return len(labelled_rows.healthy(root, ALIAS, START_MS + 10**12))
+    return len(labelled_rows.healthy(at(root), ALIAS, START_MS + 10**12))
 
 
 def sides(root: Path) -> int:
     from streams.reports import reporter as evidence
 
-    last = lake.read(root, FEEDBACK)["time_ms"][-1].as_py()
+    lake = at(root)
+    last = lake.read(FEEDBACK)["time_ms"][-1].as_py()
     told = {
         **dict.fromkeys(("id", "first_event", "last_event", "summary"), ""),
         "alias": ALIAS,
@@ -72,11 +72,8 @@ def sides(root: Path) -> int:
         "onset_ms": (START_MS + last) // 2,
     }
     alarm = convert(told, AlarmRaised)
-    if not hasattr(evidence, "gathered"):  # an earlier commit
-        before, since = evidence.sides(lake.read(root, INFERENCE, alias=ALIAS, until_ms=last + 1), alarm, 1_000)
-    else:
-        rows = lake.scan(root, INFERENCE, alias=ALIAS, until_ms=last + 1)
-        before, since = evidence.gathered(rows, alarm, 1_000)
+    rows = lake.rows(INFERENCE, alias=ALIAS, until_ms=last + 1)
+    before, since = evidence.gathered(rows, alarm, 1_000)
     return int(before.num_rows + since.num_rows)
 
 
@@ -84,7 +81,7 @@ def wanted(root: Path) -> int:
     from deploy.operator import labels as labelling
 
     ids = [served(ALIAS, number).id for number in range(0, 50_000, 2_500)]
-    return len(labelling._replies(root, ALIAS, ids))
+    return len(labelling._replies(at(root), ALIAS, ids))
 
 
 PARTS: dict[str, Callable[[Path], int]] = {"labelled": labelled, "sides": sides, "wanted": wanted}

@@ -34,6 +34,17 @@ def options(parts: Sequence[str]) -> Ways:
     return lambda command: only(quick(command))
 
 
+def command(path: Path, parts: Mapping[str, Callable[[bool], list[Figure]]], about: str) -> click.Command:
+    """The command that measures such a bench."""
+
+    @click.command(help=about)
+    @options(list(parts))
+    def main(only: Sequence[str], quick: bool) -> None:
+        run(path, parts, only, quick)
+
+    return main
+
+
 def run(path: Path, parts: Mapping[str, Callable[[bool], list[Figure]]], only: Sequence[str], quick: bool) -> None:
     """Measures the parts asked for, each into the file as soon as it is done."""
     stopped_in_order()

@@ -88,6 +88,7 @@ class Grafana:
 def running(grafana: Grafana) -> Iterator[Grafana]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else an answer's body waits 40 ms for the client to have its head
 
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -109,7 +110,7 @@ def running(grafana: Grafana) -> Iterator[Grafana]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     grafana.url = f"http://127.0.0.1:{server.server_address[1]}{grafana.path}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield grafana
     finally:

@@ -6,6 +6,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ from deploy.cli import main
 from deploy.config.toml import dump
 from deploy.show.drawing import COLOURS
 from streams import ledger
-from streams.events import DecisionRecorded, InferenceServed
-from streams.lake import table as lake
-from streams.lake.writer import LakeWriter
+from streams.events import DecisionRecorded
+from streams.lake.delta import created
 from streams.topics import INFERENCE
-from tests.deploy.support.lives import ALIAS, HEALTHY, SECTIONS, Life, life, live, plain, store
+from tests.deploy.support.lives import HEALTHY, SECTIONS, Life, life, live, plain, store
 from tests.streams.support.traffic import served
 
 pytestmark = pytest.mark.slow
@@ -32,35 +32,49 @@ LIFE = life("harm")
 Run = Callable[..., Result]
 
 
+def runs(folder: Path) -> Run:
+    config = folder / "homeostat.toml"
+    config.write_text(dump({"monitor": plain(SECTIONS.monitor), "policy": plain(SECTIONS.policy)}))
+    policy = folder / "eager.toml"
+    policy.write_text("[policy]\nmin_fresh_labels = 20\n")
+    base = ["backtest", "--config", str(config), "--policy", str(policy), "--out", str(folder / "out")]
+    return lambda *words: CliRunner().invoke(main, [*base, "--from", str(folder / "lake"), *words])
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    config = tmp_path / "homeostat.toml"
-    config.write_text(dump({"monitor": plain(SECTIONS.monitor), "policy": plain(SECTIONS.policy)}))
-    policy = tmp_path / "eager.toml"
-    policy.write_text("[policy]\nmin_fresh_labels = 20\n")
-    base = ["backtest", "--config", str(config), "--policy", str(policy), "--out", str(tmp_path / "out")]
-    return lambda *words: CliRunner().invoke(main, [*base, "--from", str(tmp_path / "lake"), *words])
+    return runs(tmp_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A run over that life and its ledger."""
+
+    entries: list[DecisionRecorded]
+    folder: Path
+    run: Run
+    done: Result
 
 
 @pytest.fixture(scope="module")
-def entries() -> list[DecisionRecorded]:
-    """The ledger of that life, each reply as it came: the order is known."""
-    return live(LIFE, batch_ms=200)
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """Each reply as it came: the order is known."""
+    folder, entries = tmp_path_factory.mktemp("compared"), live(LIFE, batch_ms=200)
+    store(folder / "lake", LIFE)
+    ledger.export(entries, folder / "ledger.jsonl")
+    run = runs(folder)
+    return Compared(entries, folder, run, run())
 
 
-def told(tmp_path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((tmp_path / "out/backtest.json").read_text())
+def told(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "out/backtest.json").read_text())
     return found
 
 
-def test_policies_and_what_happened_stand_side_by_side(
-    run: Run, tmp_path: Path, entries: list[DecisionRecorded]
-) -> None:
-    store(tmp_path / "lake", LIFE)
-    ledger.export(entries, tmp_path / "ledger.jsonl")
-    done = run()
+def test_policies_and_what_happened_stand_side_by_side(compared: Compared) -> None:
+    entries, done = compared.entries, compared.done
     assert done.exit_code == 0, done.output
-    found = told(tmp_path)
+    found = told(compared.folder)
     happened, present, eager = found["told"]
     assert [each["name"] for each in found["told"]] == ["what happened", "present settings", "eager"]
     assert eager["changes"] == ["policy.min_fresh_labels: 50 -> 20"]
@@ -91,18 +105,16 @@ def test_policies_with_other_patterns_see_other_descriptors(run: Run, tmp_path: 
     assert [("output_policy_rebates" in each) for each in summaries] == [False, False, True]
 
 
-def test_the_page_stands_alone_and_its_picture_has_the_pages_colours(run: Run, tmp_path: Path) -> None:
-    store(tmp_path / "lake", LIFE)
-    assert run().exit_code == 0
-    page = (tmp_path / "out/backtest.html").read_text()
+def test_the_page_stands_alone_and_its_picture_has_the_pages_colours(compared: Compared) -> None:
+    page = (compared.folder / "out/backtest.html").read_text()
     assert re.findall(r'(?:href|src)="(?!#)|url\((?!#)|@import', page) == []
     assert "prefers-color-scheme: dark" in page
     svg = page[page.index("<svg") : page.index("</svg>") + len("</svg>")]
     assert ElementTree.fromstring(svg).tag.endswith("svg")
     assert [stand_in for stand_in, _ in COLOURS.values() if stand_in in svg] == []
     assert "Wrong answers served until a retraining was asked for" in page
-    assert run().exit_code == 0
-    assert (tmp_path / "out/backtest.html").read_text() == page, "the same history gives the same page"
+    assert compared.run().exit_code == 0
+    assert (compared.folder / "out/backtest.html").read_text() == page, "the same history gives the same page"
 
 
 def test_a_part_of_the_history_can_be_chosen(run: Run, tmp_path: Path) -> None:
@@ -150,10 +162,8 @@ def test_what_cannot_be_replayed_is_explained(run: Run, tmp_path: Path, words: t
 
 
 def test_no_lake_and_an_empty_one_are_explained(run: Run, tmp_path: Path) -> None:
-    assert "no lake; expected the folder that the worker writes to" in run().stderr
-    writer = LakeWriter(tmp_path / "lake", INFERENCE, 0, 10)
-    writer.add(lake.rows(InferenceServed, 0, [0], [served(ALIAS, 0)]).slice(0, 0))
-    (tmp_path / "lake/inference.events/partition=0").mkdir(parents=True, exist_ok=True)
+    assert "no lake; expected the folder or the address that the worker writes to" in run().stderr
+    created(str(tmp_path / "lake"), {}, INFERENCE)
     assert "the lake is empty" in run().stderr
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from deploy.cli import main
 from streams import ledger
+from streams.events import DecisionRecorded
 from tests.deploy.support.lives import life, live, store
 
 pytestmark = pytest.mark.slow
@@ -18,15 +19,22 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "backtest.md").read_text(), re.DOTALL))
 COMMANDS = BLOCKS["console"].splitlines()
+LIFE = life("harm")
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[DecisionRecorded]:
+    return live(LIFE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_policy_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_a_policy_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, entries: list[DecisionRecorded]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "eager.toml").write_text(BLOCKS["toml"])
-    lived = life("harm")
-    store(tmp_path / "var/lake", lived)
-    ledger.export(live(lived), tmp_path / "ledger.jsonl")
+    store(tmp_path / "var/lake", LIFE)
+    ledger.export(entries, tmp_path / "ledger.jsonl")
     name, *words = shlex.split(command.replace("2026-05-01", "2025-06-01").replace("2026-06-01", "2025-07-01"))
     done = CliRunner().invoke(main, words)
     assert (name, done.exit_code) == ("homeostat", 0), done.output

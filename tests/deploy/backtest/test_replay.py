@@ -18,6 +18,7 @@ from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from monitor.settings import PolicySettings
 from streams.lake.history import Stretch, read
+from streams.lake.lake import Lake
 from tests.deploy.support.lives import ALIAS, PRESENT, SECTIONS, Life, life, live, store
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,7 @@ KINDS = {"harm": "quality", "drift": "drift", "doubt": "estimated_quality", "fai
 
 
 def replayed(
-    root: Path,
+    root: Lake,
     policy: Policy = PRESENT,
     ended: tuple[EndedRetraining, ...] = (),
     answers: tuple[RecordedAnswer, ...] = (),
@@ -41,6 +42,17 @@ def replayed(
 @cache
 def kept(kind: str) -> Life:
     return life(kind)
+
+
+@pytest.fixture(scope="module")
+def harmed(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return store(tmp_path_factory.mktemp("harmed"), kept("harm"))
+
+
+@pytest.fixture(scope="module")
+def present(harmed: Lake) -> PolicyOutcome:
+    """What the present settings make of the harm."""
+    return replayed(harmed)
 
 
 def happened(lived: Life, **options: int) -> PolicyOutcome:
@@ -78,50 +90,45 @@ def test_of_several_partitions_the_same_alarms_within_some_batches(tmp_path: Pat
         assert abs(alarm.onset_ms - then_by[name].onset_ms) <= 3 * batch_ms
 
 
-def test_decisions_have_the_moment_of_the_label_that_made_them(tmp_path: Path) -> None:
+def test_decisions_have_the_moment_of_the_label_that_made_them(present: PolicyOutcome) -> None:
     """Not of the chunk in which it came."""
     lived = kept("harm")
-    found = replayed(store(tmp_path, lived))
     given = {label.time_ms for label in lived.labels}
-    assert {each.time_ms for each in found.retrainings} <= given
-    quality = next(alarm for alarm in found.alarms if alarm.kind == "quality")
+    assert {each.time_ms for each in present.retrainings} <= given
+    quality = next(alarm for alarm in present.alarms if alarm.kind == "quality")
     assert quality.raised_ms == next(label.time_ms for label in lived.labels if label.event_id == quality.last_event)
 
 
-def test_another_policy_acts_at_another_time(tmp_path: Path) -> None:
-    root = store(tmp_path, kept("harm"))
+def test_another_policy_acts_at_another_time(harmed: Lake, present: PolicyOutcome) -> None:
     eager = dataclasses.replace(SECTIONS, policy=PolicySettings(min_fresh_labels=20))
-    (early,), (usual,) = (replayed(root, each).retrainings for each in (Policy("eager", eager), PRESENT))
+    (early,), (usual,) = replayed(harmed, Policy("eager", eager)).retrainings, present.retrainings
     assert early.fresh_labels < usual.fresh_labels == 50
     assert early.time_ms < usual.time_ms
 
 
-def test_a_retraining_that_nobody_knows_of_is_under_way_until_the_champion_changes(tmp_path: Path) -> None:
+def test_a_retraining_that_nobody_knows_of_is_under_way_until_the_champion_changes(harmed: Lake) -> None:
     """Without that, its silence would count as failure and more would be asked for."""
-    root = store(tmp_path, kept("harm"))
     short = PolicySettings(min_fresh_labels=20, retraining_timeout_s=5, cool_down_s=0)
     policy = Policy("short", PolicySections(SECTIONS.monitor, short))
-    assert [each.attempt for each in replayed(root, policy).retrainings] == [1]
+    assert [each.attempt for each in replayed(harmed, policy).retrainings] == [1]
 
 
-def test_one_that_the_ledger_knows_ends_as_it_did(tmp_path: Path) -> None:
-    lived = kept("harm")
-    before = recorded.recorded(live(lived, batch_ms=200, rejected_after_ms=2_000))
+def test_one_that_the_ledger_knows_ends_as_it_did(harmed: Lake) -> None:
+    before = recorded.recorded(live(kept("harm"), batch_ms=200, rejected_after_ms=2_000))
     assert [each.status for each in before.ended][:1] == ["reject"]
     assert len(before.outcome.retrainings) > 1
-    now = replayed(store(tmp_path, lived), ended=tuple(before.ended))
+    now = replayed(harmed, ended=tuple(before.ended))
     assert [each.request_id for each in now.retrainings] == [each.request_id for each in before.outcome.retrainings]
     assert [each.reason.partition(":")[0] for each in now.labels_wanted if "ended" in each.reason] == [
         f"retraining {attempt} ended reject" for attempt in range(1, len(before.ended) + 1)
     ]
 
 
-def test_what_an_operator_said_is_said_again_at_its_time(tmp_path: Path) -> None:
-    root = store(tmp_path, kept("harm"))
-    first = next(alarm for alarm in replayed(root).alarms if alarm.kind == "quality")
+def test_what_an_operator_said_is_said_again_at_its_time(harmed: Lake, present: PolicyOutcome) -> None:
+    first = next(alarm for alarm in present.alarms if alarm.kind == "quality")
     at_ms = first.raised_ms + 1_000
     answer = OperatorAnswer(version=first.version, verb="clear", by="cli", time_ms=at_ms, kind="quality")
-    again = replayed(root, answers=(RecordedAnswer(id="said", time_ms=at_ms, answer=answer),))
+    again = replayed(harmed, answers=(RecordedAnswer(id="said", time_ms=at_ms, answer=answer),))
     one, other = (alarm for alarm in again.alarms if alarm.kind == "quality")
     assert one == first
     assert other.raised_ms > at_ms

@@ -39,6 +39,7 @@ ASKING = (
     ["labels", "wanted", "support"],
     ["alarms", "list"],
     ["alarms", "show", "id"],
+    ["alarms", "report", "id"],
     ["alarms", "clear", "id"],
     ["alarms", "accept", "support"],
     ["topics", "list"],

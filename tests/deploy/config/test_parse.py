@@ -162,7 +162,7 @@ def test_broken_toml_names_line_and_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "why"), [("", "is empty, expected a path"), (" ", "is empty"), ("~/var", "expected the path written out")]
 )
-@pytest.mark.parametrize("key", ["stack.var", "worker.lake"])
+@pytest.mark.parametrize("key", ["stack.var"])
 def test_what_is_no_path_is_refused(tmp_path: Path, key: str, said: str, why: str) -> None:
     """An empty one was the folder that a process was started in, and in that one called ~ was made."""
     section, name = key.split(".")

@@ -17,9 +17,6 @@ from monitor.settings import BurnWindow
 ROOT = Path(__file__).parents[3]
 ROOMS = ("monitor", "streams", "serving", "retrain", "deploy")
 DECIDED = {
-    "worker.lake": ("'elsewhere'", "stack.var"),
-    "worker.profiles": ("'elsewhere'", "stack.var"),
-    "worker.reports": ("'elsewhere'", "stack.var"),
     "worker.metrics_port": ("9999", "stack.worker_metrics_port"),
     "controller.max_loras": ("9", "stack.max_loras"),
     "controller.max_lora_rank": ("64", "stack.max_lora_rank"),
@@ -45,7 +42,7 @@ def test_a_setting_that_another_one_decides_is_refused_with_that_one(key: str, t
 
 def test_all_of_them_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
-        load(written(tmp_path, "[worker]\nlake = 'x'\n[controller]\nmax_loras = 9\n"), {})
+        load(written(tmp_path, "[worker]\nmetrics_port = 9999\n[controller]\nmax_loras = 9\n"), {})
     assert len(raised.value.problems) == 2
 
 

@@ -41,23 +41,24 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "monitor.baseline_confidence": ("0.95", 0.95),
     "monitor.safety.confidence": ("0.95", 0.95),
     "worker.session_timeout_s": ("7.5", 7.5),
+    "storage.url": ("s3://bucket/prefix", "s3://bucket/prefix"),
+    "storage.pages": ("https://reports.example", "https://reports.example"),
+    "storage.options": ('{"region": "eu-west-1"}', {"region": "eu-west-1"}),
+    "storage.old_files_h": ("12", 12),
     "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
 TOGETHER = {  # what another setting must be, for this one to be anything else
     "gateway.tls_cert": {"gateway.tls_key": "/key.pem"},
     "gateway.tls_key": {"gateway.tls_cert": "/cert.pem"},
-    "worker.lake": {"stack.var": "/elsewhere"},
-    "worker.profiles": {"stack.var": "/elsewhere"},
-    "worker.reports": {"stack.var": "/elsewhere"},
     "worker.metrics_port": {"stack.worker_metrics_port": "9999"},
     "controller.max_loras": {"stack.max_loras": "6"},
     "controller.max_lora_rank": {"stack.max_lora_rank": "32"},
     "kafka.bootstrap": {"stack.embedded_kafka": "false"},
+    "storage.cache": {"storage.url": "s3://bucket"},
+    "storage.pages": {"storage.url": "s3://bucket"},
+    "storage.options": {"storage.url": "s3://bucket"},
 }
 DECIDED: dict[str, tuple[str, object]] = {
-    **{
-        f"worker.{name}": (f"/elsewhere/{name}", Path(f"/elsewhere/{name}")) for name in ("lake", "profiles", "reports")
-    },
     "worker.metrics_port": ("9999", 9999),
     "controller.max_loras": ("6", 6),
     "controller.max_lora_rank": ("32", 32),

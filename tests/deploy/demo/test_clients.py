@@ -85,13 +85,13 @@ async def url(gateway: Gateway) -> AsyncIterator[str]:
         yield str(server.make_url(""))
 
 
-def population(url: str, **settings: Any) -> Clients:
+def clients_of(url: str, **settings: Any) -> Clients:
     return Clients(url, "secret", "support", feedback_delay_s=(0.0, 0.01), **settings)
 
 
 async def test_each_row_is_sent_once_and_noted_down(url: str, gateway: Gateway) -> None:
     heard: list[RequestOutcome] = []
-    async with population(url) as clients:
+    async with clients_of(url) as clients:
         outcomes = await clients.send(ROWS, on_result=heard.append, phase="before", first_index=100)
     assert [outcome.row_index for outcome in outcomes] == list(range(100, 160))
     assert sorted(heard, key=lambda o: o.row_index) == outcomes
@@ -103,7 +103,7 @@ async def test_each_row_is_sent_once_and_noted_down(url: str, gateway: Gateway) 
 
 
 async def test_requests_are_those_of_an_openai_client_and_a_share_is_streamed(url: str, gateway: Gateway) -> None:
-    async with population(url, max_tokens=9, streamed_share=0.3) as clients:
+    async with clients_of(url, max_tokens=9, streamed_share=0.3) as clients:
         outcomes = await clients.send(ROWS, phase="after")
     body = gateway.asked[0]
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("support", 0, 9)
@@ -115,21 +115,21 @@ async def test_requests_are_those_of_an_openai_client_and_a_share_is_streamed(ur
 
 async def test_a_wrong_answer_is_counted_as_wrong(url: str, gateway: Gateway) -> None:
     gateway.answer = "card arrival"
-    async with population(url) as clients:
+    async with clients_of(url) as clients:
         assert {o.correct for o in await clients.send(ROWS[:5], phase="before")} == {False}
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 async def test_a_version_that_is_not_the_engines_is_misattributed(url: str, gateway: Gateway, share: float) -> None:
     gateway.model = "support-2"
-    async with population(url, streamed_share=share) as clients:
+    async with clients_of(url, streamed_share=share) as clients:
         outcomes = await clients.send(ROWS[:4], phase="before")
     assert [outcome.misattributed for outcome in outcomes] == [True] * 4
 
 
 async def test_failures_are_counted_and_stop_nobody(url: str) -> None:
     rows = [LabelledRow("fail", "x"), LabelledRow("garbage", "x"), LabelledRow("fine", "reset password")]
-    async with population(url, streamed_share=0.0) as clients:
+    async with clients_of(url, streamed_share=0.0) as clients:
         outcomes = await clients.send(rows, phase="before")
     assert [outcome.failed for outcome in outcomes] == [True, True, False]
     assert [outcome.status for outcome in outcomes] == [503, 200, 200]
@@ -138,20 +138,20 @@ async def test_failures_are_counted_and_stop_nobody(url: str) -> None:
 
 
 async def test_a_broken_stream_is_a_failed_request(url: str) -> None:
-    async with population(url, streamed_share=1.0) as clients:
+    async with clients_of(url, streamed_share=1.0) as clients:
         (outcome,) = await clients.send([LabelledRow("break", "x")], phase="before")
     assert (outcome.failed, outcome.status) == (True, 200)
     assert "[DONE]" in outcome.error
 
 
 async def test_a_gateway_that_is_not_there_is_a_failed_request() -> None:
-    async with population("http://127.0.0.1:9") as clients:
+    async with clients_of("http://127.0.0.1:9") as clients:
         (outcome,) = await clients.send(ROWS[:1], phase="before")
     assert (outcome.failed, outcome.status) == (True, 0)
 
 
 async def test_a_share_of_the_rows_gets_its_label_always_the_same_rows(url: str, gateway: Gateway) -> None:
-    async with population(url) as clients:
+    async with clients_of(url) as clients:
         outcomes = await clients.send(ROWS, phase="before")
         assert await clients.drain()
         chosen = {o.request_id for o in outcomes if clients.labels("before", o.row_index)}
@@ -163,21 +163,21 @@ async def test_a_share_of_the_rows_gets_its_label_always_the_same_rows(url: str,
 
 async def test_feedback_is_given_again_until_it_is_taken(url: str, gateway: Gateway) -> None:
     gateway.refusals = 2
-    async with population(url, feedback_share=1.0) as clients:
+    async with clients_of(url, feedback_share=1.0) as clients:
         await clients.send(ROWS[:2], phase="before")
         assert await clients.drain()
     assert len(gateway.labels) == clients.feedback.accepted == 2
 
 
 async def test_no_more_requests_at_a_time_than_asked_for(url: str, gateway: Gateway) -> None:
-    async with population(url, concurrency=3) as clients:
+    async with clients_of(url, concurrency=3) as clients:
         await clients.send(ROWS, phase="before")
     assert gateway.most == 3
 
 
 @pytest.mark.slow
 async def test_the_rate_is_kept_and_may_change_on_the_way(url: str) -> None:
-    async with population(url) as clients:
+    async with clients_of(url) as clients:
         started = time.monotonic()
         await clients.send(ROWS[:10], 50, phase="before")
         assert time.monotonic() - started > 0.15
@@ -194,7 +194,7 @@ async def test_the_rows_decide_how_many_are_sent_and_stop_ends_it(url: str) -> N
             yield ROWS[0]
 
     heard: list[RequestOutcome] = []
-    async with population(url, concurrency=2) as clients:
+    async with clients_of(url, concurrency=2) as clients:
         assert 20 <= len(await clients.send(rows(), on_result=heard.append, phase="after")) <= 22
         answered = asyncio.Event()
         sending = asyncio.ensure_future(clients.send(ROWS * 100, on_result=lambda _: answered.set(), phase="after"))

@@ -8,13 +8,14 @@ import socket
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
 from rich.console import Console
 
+from deploy.config.settings import Config
 from deploy.doctor import machine as doctor
 from deploy.doctor import services
 from deploy.doctor.findings import Finding, healthy, render
@@ -24,13 +25,9 @@ from deploy.stack.topics import Faults, create_missing, create_topics, faults
 from streams import topics
 from streams.log import topic_ids as incarnations
 from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
 from streams.topics import FEEDBACK, INFERENCE
-
-
-@dataclass(frozen=True)
-class Config:
-    stack: StackSettings
-    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+from tests.support.s3 import S3
 
 
 def config(var: Path, **more: object) -> Config:
@@ -48,6 +45,22 @@ def test_every_bad_finding_has_a_remedy_and_no_good_one(tmp_path: Path) -> None:
     assert [f.name for f in findings if f.ok == bool(f.remedy)] == []
     assert named(findings, "Python").ok
     assert named(findings, "Java for Kafka").ok
+
+
+def test_a_bucket_that_answers_is_told_and_one_that_does_not_with_the_setting(s3: S3, tmp_path: Path) -> None:
+    stack = StackSettings(var=tmp_path / "var")
+    (found,) = doctor.storage(Config(stack, storage=s3.storage("doctor")))
+    assert (found.ok, found.detail) == (True, "s3://homeostat/doctor answers; objects of adapters: 0")
+    (found,) = doctor.storage(Config(stack, storage=s3.storage("doctor", bucket="nowhere")))
+    assert not found.ok
+    assert (
+        found.detail
+        == "storage.url is 's3://nowhere/doctor': adapters: NoSuchBucket: The specified bucket does not exist"
+    )
+    assert "the credentials in the environment" in found.remedy
+    (found,) = doctor.storage(Config(stack, storage=s3.storage("doctor", no_such_option="1")))
+    assert "no_such_option" in found.detail
+    assert not (tmp_path / "var").exists()
 
 
 def test_too_little_memory_is_told() -> None:
@@ -159,7 +172,7 @@ def test_brokers_and_topics_that_are_as_they_must_be(tmp_path: Path, kafka: Kafk
 
 
 def test_topics_created_again_are_reported(tmp_path: Path, kafka: KafkaSettings) -> None:
-    incarnations.incarnation(tmp_path / "lake", FEEDBACK.name, "another")
+    incarnations.incarnation(Storage(var=tmp_path).objects(), FEEDBACK.name, "another")
     found = list(services.brokers(Config(StackSettings(var=tmp_path, embedded_kafka=False), kafka)))
     assert "inference.feedback was created again" in found[-1].detail
     assert "homeostat topics accept inference.feedback" in found[-1].remedy

@@ -25,7 +25,7 @@ from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, SCORES
 from tests.streams.support import oracle
-from tests.streams.support.traffic import Plan, Process, feedback, produce, served, small
+from tests.streams.support.traffic import Plan, Process, feedback, produce, served, small, within
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -43,7 +43,7 @@ def alias() -> str:
 def worker(kafka: KafkaSettings, alias: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A worker that has judged an alias whose answers became worse."""
     var = tmp_path_factory.mktemp("alarmed")
-    process = Process(Plan(kafka, small(var, alias), MONITOR, POLICY), var / "worker.log")
+    process = Process(Plan(kafka, small(alias), within(var), MONITOR, POLICY), var / "worker.log")
     process.start()
     try:
         serve(kafka, alias, 0, 600, harmed_from=400)
@@ -108,8 +108,8 @@ def test_what_is_said_while_no_worker_runs_is_taken_once_one_does(
 ) -> None:
     worker.kill(signal.SIGKILL)
     version = f"{alias}-0123456789ab"
-    said = OperatorAnswer(version=version, verb="accept", by="cli", time_ms=time.time_ns() // 1_000_000)
-    event = AlarmAnswered(id=uuid.uuid4().hex, alias=alias, time_ms=said.time_ms, answer=said)
+    answer = OperatorAnswer(version=version, verb="accept", by="cli", time_ms=time.time_ns() // 1_000_000)
+    event = AlarmAnswered(id=uuid.uuid4().hex, alias=alias, time_ms=answer.time_ms, answer=answer)
     with closing(Appender(kafka, "test")) as log:
         for _ in range(2):  # a client that was not sure tries again: it is one answer
             log.append(SCORES, event, id=event.id, time_ms=event.time_ms)

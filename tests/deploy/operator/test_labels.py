@@ -15,11 +15,10 @@ from deploy.cli import main
 from deploy.config.toml import dump
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.kinds import AlarmKind, Severity
-from streams.lake import table as lake
-from streams.lake.writer import LakeWriter
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
+from tests.streams.support.lakes import put
 from tests.streams.support.traffic import feedback, produce, served
 
 pytestmark = pytest.mark.kafka
@@ -60,9 +59,9 @@ def alarm(alias: str, number: int, first: list[str]) -> AlarmRaised:
 def replies(kafka: KafkaSettings, alias: str, tmp_path: Path) -> list[InferenceServed]:
     """Ten replies; two alarms ask for four of them, the first of which has a label, and for one that is lost."""
     made = [served(alias, i) for i in range(10)]
-    LakeWriter(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(10), made))
+    put(tmp_path / "lake", INFERENCE, made)
     label = feedback(made[1], True)
-    LakeWriter(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [label]))
+    put(tmp_path / "lake", FEEDBACK, [label])
     older, newer = [made[1].id, made[2].id, "lost"], [made[5].id, made[2].id, made[7].id]
     produce(kafka, ALARMS, [alarm(alias, 1, older), alarm(alias, 2, newer)])
     return made
@@ -123,9 +122,9 @@ def test_a_reply_with_which_no_label_can_be_compared_is_not_asked_for_and_never_
     thumbed, silent = served(alias, 2), msgspec.structs.replace(served(alias, 3), output="")
     masked = msgspec.structs.replace(served(alias, 4), output="[email]")
     made = [calls, thumbed, silent, masked]
-    LakeWriter(tmp_path / "lake", INFERENCE, 0, 100).add(lake.rows(InferenceServed, 0, range(4), made))
+    put(tmp_path / "lake", INFERENCE, made)
     thumb = msgspec.structs.replace(feedback(thumbed, None), label=None, thumb=True)
-    LakeWriter(tmp_path / "lake", FEEDBACK, 0, 100).add(lake.rows(FeedbackGiven, 0, [0], [thumb]))
+    put(tmp_path / "lake", FEEDBACK, [thumb])
     produce(kafka, ALARMS, [alarm(alias, 1, [each.id for each in made])])
     assert [row["id"] for row in rows(run("wanted", alias))] == [thumbed.id, masked.id], "a thumb is no label"
     file = tmp_path / "rows.jsonl"

@@ -8,20 +8,25 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deploy.cli import main
+from deploy.config.settings import Config
 from deploy.config.toml import dump
+from deploy.operator.versions import found
+from deploy.stack.settings import StackSettings
+from retrain.adapters import commit
 from serving.rollout.operations import routes
 from streams import ledger
-from streams.identity import adapter_path
+from streams.identity import adapter_key
 from streams.log.settings import KafkaSettings
-from tests.serving.support.adapter_files import store
+from streams.objects.opening import Storage
+from tests.serving.support.adapter_files import store, write
+from tests.support.s3 import S3
 
 
 class Desk:
     """An operator's configuration, and aliases of this test's own."""
 
     def __init__(self, folder: Path, kafka: KafkaSettings) -> None:
-        self.kafka, self.root = kafka, folder / "adapters"
-        self.root.mkdir()
+        self.kafka, self.root = kafka, folder
         self.config = folder / "homeostat.toml"
         stack = {"var": str(folder), "embedded_kafka": False, "max_loras": 64}
         self.config.write_text(dump({"stack": stack, "kafka": {"bootstrap": kafka.bootstrap}}))
@@ -72,7 +77,7 @@ def test_what_no_engine_can_take_is_refused_and_nothing_is_written(desk: Desk) -
     good, _ = store(desk.root, "1", "cli-c")
     high, _ = store(desk.root, "2", "cli-c", r=64)
     bad, digest = store(desk.root, "3", "cli-c")
-    (adapter_path(desk.root, "cli-c", digest) / "adapter_model.bin").write_bytes(b"")
+    ((desk.root / adapter_key("cli-c", digest)) / "adapter_model.bin").write_bytes(b"")
     desk.ok("promote", "cli-c", good)
     assert "its rank is 64, max_lora_rank is 16" in desk.refused("promote", "cli-c", high)
     assert "a pickle runs code" in desk.refused("shadow", "cli-c", bad)
@@ -88,3 +93,16 @@ def test_a_shadow_is_named_or_taken_off(desk: Desk) -> None:
     assert "name a VERSION, or give --off" in desk.refused("shadow", "cli-d")
     assert "name a VERSION, or give --off" in desk.refused("shadow", "cli-d", "cli-d-000000000000", "--off")
     assert "alias 'cli-d' has no route" in desk.refused("shadow", "cli-d", "--off")
+
+
+def test_a_version_in_a_bucket_is_found_and_one_that_is_not_there_is_told_with_the_others(
+    s3: S3, tmp_path: Path
+) -> None:
+    config = Config(stack=StackSettings(var=tmp_path / "operator"), storage=s3.storage(tmp_path.name))
+    source = write(tmp_path / "made", r=16)
+    adapter = commit(source, Storage(config.storage, tmp_path / "trainer").trees(), "cli-d", "base")
+    assert found(config, "cli-d", adapter.version) == (adapter.digest, 16)
+    with pytest.raises(
+        LookupError, match=rf"cli-d-0+: no such adapter in s3://.*adapters/cli-d; known: {adapter.version}"
+    ):
+        found(config, "cli-d", "cli-d-000000000000")

@@ -18,11 +18,19 @@ from deploy.stack import ports
 from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
 from tests.streams.support import oracle
+from tests.streams.support.lakes import at
 from tests.streams.support.traffic import produce, served
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
-ROLES = {"gateway": "serving", "shipper": "serving", "controller": "serving", "worker": "streams", "trainer": "retrain"}
+ROLES = {
+    "gateway": "serving",
+    "shipper": "serving",
+    "controller": "serving",
+    "worker": "streams",
+    "trainer": "retrain",
+    "storage": "streams",
+}
 ROOMS = {"serving": "serving", "streams": "streams", "retrain": "retrain", "dashboards": "dashboards"}
 
 
@@ -114,7 +122,7 @@ def test_the_worker_works_with_its_extra_alone_where_no_folder_is_there_yet(
     process = started("worker", "streams", config, log)
     try:
         root = Path(str(stack["var"])) / "lake"
-        oracle.wait(lambda: oracle.rows(root, INFERENCE, "extras") == 20 or process.poll() is not None, what="rows")
+        oracle.wait(lambda: oracle.rows(at(root), INFERENCE, "extras") == 20 or process.poll() is not None, what="rows")
         assert process.poll() is None, log.read_text()
         assert "Traceback" not in log.read_text()
     finally:

@@ -1,4 +1,4 @@
-"""The trainer's door: one trainer of a folder works, another waits and can be stopped meanwhile."""
+"""The trainer's lock: one trainer of a folder works, another waits and can be stopped meanwhile."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ class Told:
     def __init__(self) -> None:
         self.lines: list[tuple[str, ProcessState]] = []
 
-    def __call__(self, name: str, progress: ProcessState, detail: str) -> None:
-        if progress != ProcessState.WAITING:
-            self.lines.append((name, progress))
+    def __call__(self, name: str, state: ProcessState, detail: str) -> None:
+        if state != ProcessState.WAITING:
+            self.lines.append((name, state))
 
 
 def member(name: str, var: Path, code: str = SLEEPS, after: tuple[str, ...] = (), **more: Any) -> Member:

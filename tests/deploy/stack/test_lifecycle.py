@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections import namedtuple
 from collections.abc import Callable
@@ -67,9 +68,28 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.usefixtures("pretended")
+def test_engines_that_began_early_are_found_and_awaited(config: Config) -> None:
+    try:
+        stack.begin_engines(config)
+        assert set(stack.up(config)) == {"kafka", "worker", "controller", "trainer", "storage", "gateway"}
+        assert {s.state for s in stack.status(config)} == {"ready"}
+    finally:
+        stack.down(config)
+
+
+@pytest.mark.usefixtures("pretended")
+def test_engines_do_not_begin_on_a_port_that_is_taken(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", config.stack.engine_ports[0])):
+        with pytest.raises(OSError, match=r"stack\.engine_ports\[0\]"):
+            stack.begin_engines(config)
+        assert stack.down(config) == []
+
+
+@pytest.mark.kafka
+@pytest.mark.usefixtures("pretended")
 def test_up_status_up_again_and_down(config: Config) -> None:
     told: list[tuple[str, ProcessState]] = []
-    everything = ["kafka", "engine-0", "worker", "controller", "trainer", "gateway"]
+    everything = ["kafka", "engine-0", "worker", "controller", "trainer", "storage", "gateway"]
     try:
         assert set(stack.up(config, report=lambda name, what, _: told.append((name, what)))) == set(everything)
         assert told.index(("kafka", ProcessState.READY)) < told.index(("worker", ProcessState.STARTING))

@@ -147,3 +147,13 @@ def test_frames_of_java_do_not_hide_the_message(tmp_path: Path) -> None:
     log.parent.mkdir()
     log.write_text("KafkaException: lock\n" + "\tat kafka.Kafka.main\n" * 50)
     assert processes.tail(tmp_path, "kafka") == ["KafkaException: lock"]
+
+
+def test_a_lock_is_held_until_the_process_ends_whatever_becomes_of_its_starter(tmp_path: Path) -> None:
+    lock = tmp_path / "data" / "lock"
+    child = started(SLEEPS, tmp_path, holds=lock)
+    with pytest.raises(ProcessFailed, match=r"second is not started: another process holds .*/data/lock; stop"):
+        started(SLEEPS, tmp_path, name="second", holds=lock)
+    os.kill(child.pid, 9)
+    assert eventually(lambda: not processes.alive(child))
+    processes.stop(started(SLEEPS, tmp_path, name="second", holds=lock), tmp_path)

@@ -26,10 +26,10 @@ from streams.ingest.prepare import GIVEN, SERVED, IngestSource, prepare
 from streams.judge.memory import JudgeRecord, start
 from streams.judge.step import JudgeInput, LogPosition, Rules, step
 from streams.kinds import RetrainStatus
-from streams.lake import table as lake
-from streams.lake.writer import LakeWriter
+from streams.lake.lake import Lake
 from streams.log.read import Raw
 from streams.topics import RESULTS, SCORES
+from tests.streams.support.lakes import at, put
 from tests.streams.support.traffic import feedback, served
 
 ALIAS = "support"
@@ -83,14 +83,13 @@ def plain(settings: Any) -> dict[str, object]:
     return {key: value for key, value in asdict(settings).items() if isinstance(value, int | float | str)}
 
 
-def store(root: Path, lived: Life, partitions: int = 1) -> Path:
+def store(root: Path, lived: Life, partitions: int = 1) -> Lake:
     """The lake that a worker would have written."""
     for source, events in _topics(lived):
         for partition in range(partitions):
             mine = events[partition::partitions]
-            writer = LakeWriter(root, source.topic, partition, BLOCK)
-            writer.add(lake.rows(source.kind, partition, range(len(mine)), mine))
-    return root
+            put(root, source.topic, mine, partition, together=BLOCK)
+    return at(root)
 
 
 def _topics(lived: Life) -> list[tuple[IngestSource[Any], Sequence[Any]]]:
@@ -106,26 +105,31 @@ def live(
 ) -> list[DecisionRecorded]:
     """The ledger of the pipeline as it runs: batches of each partition by turns, replies before labels. Retrainings
     are rejected so long after they were asked for, or nothing is heard of them."""
-    worker = _Worker(Rules(sections.monitor, sections.policy, Path("r"), Path("p"), 3_600_000))
-    parts: list[tuple[IngestSource[Any], RecentIds, list[tuple[int, Any]], int]] = [
-        (source, RecentIds(1_000), list(enumerate(events[partition::partitions])), partition)
+    worker = _Worker(Rules(sections.monitor, sections.policy, "r", "p", 3_600_000))
+    began_ms = lived.replies[0].time_ms
+    parts: list[tuple[IngestSource[Any], RecentIds, dict[int, list[Raw]]]] = [
+        (source, RecentIds(1_000), _batches(events[partition::partitions], partition, began_ms, batch_ms))
         for source, events in _topics(lived)
         for partition in range(partitions)
     ]
     last_ms = max(lived.replies[-1].time_ms, *(label.time_ms for label in lived.labels))
-    for first_ms in range(lived.replies[0].time_ms, last_ms + 1, batch_ms):
-        for source, recent, events, partition in parts:
-            raws = [
-                Raw(partition, i, each.time_ms, b"", codec.encode(each))
-                for i, each in events
-                if first_ms <= each.time_ms < first_ms + batch_ms
-            ]
-            if raws:
+    for first_ms in range(began_ms, last_ms + 1, batch_ms):
+        for source, recent, batches in parts:
+            if raws := batches.get(first_ms):
                 for record in prepare(source, recent, raws).built.scores:
                     worker.hear(codec.decode(ScoreBatch, record.value), first_ms + batch_ms)
         if rejected_after_ms is not None:
             worker.reject(first_ms + batch_ms, rejected_after_ms)
     return worker.ledger
+
+
+def _batches(events: Sequence[Any], partition: int, began_ms: int, batch_ms: int) -> dict[int, list[Raw]]:
+    """A partition's records by the moment at which their batch begins."""
+    found: dict[int, list[Raw]] = {}
+    for i, each in enumerate(events):
+        first_ms = each.time_ms - (each.time_ms - began_ms) % batch_ms
+        found.setdefault(first_ms, []).append(Raw(partition, i, each.time_ms, b"", codec.encode(each)))
+    return found
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from monitor.judge import AliasState
 from monitor.signals.interface import MissingTest
 from monitor.watch import untested
 from monitor.watch.record import restored
-from tests.monitor.support.standing import progress
+from tests.monitor.support.standing import standings
 from tests.monitor.support.world import VERSION, World, make
 
 pytestmark = pytest.mark.slow
@@ -177,12 +177,12 @@ def test_labels_of_chosen_events_prove_no_harm_but_refute_the_estimate() -> None
     world = calibrated(6)
     unsure(world, 300)
     asked = [id for alarm in world.alarms() for id in alarm.evidence["label_first"]]
-    before = progress(world.state)[VERSION]
+    before = standings(world.state)[VERSION]
     sure = [event.id for event in world.state.watches[VERSION].lately if event.chance > 0.8]
     world.state = _asking(world, sure[:100])
     world.label(sure[:100], [False] * len(sure[:100]))
     world.label(asked, [False] * len(asked))
-    after = progress(world.state)[VERSION]
+    after = standings(world.state)[VERSION]
     assert world.alarms("quality") == []
     assert after.tested_labels == before.tested_labels
     assert before.estimates_trusted
@@ -220,7 +220,7 @@ def test_doubt_that_comes_in_runs_is_judged_in_blocks() -> None:
         world.label(world.serve(1_000, values=made[:1_000]), right[:1_000].tolist())
         for low in range(1_000, 4_000, 500):
             world.serve(500, values=made[low : low + 500])
-        assert progress(world.state)[VERSION].block > 1
+        assert standings(world.state)[VERSION].block > 1
         raised += len(world.alarms("estimated_quality"))
     assert raised <= 2
 

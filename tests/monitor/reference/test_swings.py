@@ -17,7 +17,7 @@ from monitor.reference.seasonality import DAY_MS
 from monitor.reference.swings import swinging
 from monitor.settings import MonitorSettings
 from monitor.signals.drift_detector import TEXTS, detectors
-from tests.monitor.support.standing import progress
+from tests.monitor.support.standing import standings
 from tests.monitor.support.world import VERSION, make
 
 Ints = NDArray[np.int64]
@@ -103,7 +103,7 @@ def test_the_reference_says_what_is_not_watched() -> None:
     for low in range(0, REFERENCE, 500):
         world.serve(500, answers=[event.answer for event in events[low : low + 500]])
     (frozen,) = [each for each in world.findings if isinstance(each, ReferenceFrozen)]
-    assert frozen.unwatched == progress(world.state)[VERSION].unwatched == ["answer"]
+    assert frozen.unwatched == standings(world.state)[VERSION].unwatched == ["answer"]
 
 
 def test_the_plan_says_so() -> None:

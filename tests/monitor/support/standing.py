@@ -27,7 +27,7 @@ class Standing:
     unwatched: list[str]
 
 
-def progress(state: AliasState) -> dict[str, Standing]:
+def standings(state: AliasState) -> dict[str, Standing]:
     return {version: _standing(state, record) for version, record in state.watches.items()}
 
 

@@ -15,7 +15,7 @@ from monitor.describe.descriptors import NAMES, Describer, ReplyText
 from monitor.rows import ScoreRows
 from monitor.watch import bursts
 from monitor.watch.bursts import FINGERPRINT, MOST, SENDERS_KEPT, WITHIN_MS, Bursts, first_of_bursts
-from tests.monitor.support.standing import progress
+from tests.monitor.support.standing import standings
 from tests.monitor.support.world import VERSION, World, make
 
 VOCABULARY = [f"{a}{b}" for a in ("ka", "lo", "mi", "ne", "ru", "so", "ta", "vu") for b in ("der", "lin", "mas", "pol")]
@@ -163,7 +163,7 @@ def test_an_application_behind_an_instruction_fills_its_reference_and_harm_is_fo
         return served(world, [f"{INSTRUCTION} {ticket}" for ticket in tickets(rng, count)])
 
     world.label(some(320), 0.95)
-    assert progress(world.state)[VERSION].watching
+    assert standings(world.state)[VERSION].watching
     world.label(some(300), 0.95)
     assert world.alarms("quality") == []
     world.label(some(300), 0.3)

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.judge import AliasState
 from monitor.reference.dependence import known_of
-from tests.monitor.support.standing import known_baseline, progress
+from tests.monitor.support.standing import known_baseline, standings
 from tests.monitor.support.world import VERSION, World, make
 
 
@@ -27,7 +27,7 @@ def test_six_wrong_answers_of_one_person_labelled_at_once_are_one() -> None:
         world = labelled(seed)
         world.label(world.serve(6, clients=by(*["ann"] * 6)), [False] * 6)
         assert world.alarms("quality") == []
-        assert progress(world.state)[VERSION].tested_labels == 6
+        assert standings(world.state)[VERSION].tested_labels == 6
 
 
 def test_the_same_of_six_people_through_one_key_prove_harm() -> None:
@@ -77,7 +77,7 @@ def test_a_file_sorted_by_verdict_is_no_episode(first: bool) -> None:
         verdicts = sorted((world.rng.random(300) < 0.9).tolist(), reverse=first)
         world.label(world.serve(300), verdicts)
         assert world.alarms("quality") == []
-        assert progress(world.state)[VERSION].tested_labels == 300
+        assert standings(world.state)[VERSION].tested_labels == 300
 
 
 @pytest.mark.slow
@@ -109,7 +109,7 @@ def test_nor_does_one_that_takes_many_turns(first: bool) -> None:
             world.now_ms += 1_000
         world.serve(10)
         assert world.alarms("quality") == []
-        assert progress(world.state)[VERSION].tested_labels == 300
+        assert standings(world.state)[VERSION].tested_labels == 300
 
 
 def nightly(world: World, accuracy: float, *, first: bool, a_turn: int = 50) -> None:
@@ -130,7 +130,7 @@ def test_sorted_files_of_later_days_are_no_episodes(first: bool, a_turn: int) ->
     world = labelled(0)
     for day in range(3):
         nightly(world, 0.95, first=first, a_turn=a_turn)
-        assert progress(world.state)[VERSION].tested_labels == (day + 1) * 1_000
+        assert standings(world.state)[VERSION].tested_labels == (day + 1) * 1_000
     assert world.alarms("quality") == []
     nightly(world, 0.7, first=first, a_turn=a_turn)
     assert len(world.alarms("quality")) == 1
@@ -183,10 +183,10 @@ def test_labels_wait_within_bounds_and_through_json_until_their_turn_is_over() -
     world = labelled(0)
     ids = world.serve(200)
     world.label(ids[:100], [True] * 100, ends_turn=False)
-    assert progress(world.state)[VERSION].tested_labels == 0
+    assert standings(world.state)[VERSION].tested_labels == 0
     world.state = msgspec.json.decode(msgspec.json.encode(world.state), type=AliasState)
     world.label(ids[100:], [True] * 100)
-    assert progress(world.state)[VERSION].tested_labels == 200
+    assert standings(world.state)[VERSION].tested_labels == 200
 
 
 def test_a_state_of_an_earlier_release_goes_on() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -16,7 +17,7 @@ from monitor.findings import Alarm, AlarmEnd, Kind, ReferenceFrozen
 from monitor.judge import AliasState, Batch, answer, fresh_labels, start, update
 from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings
-from tests.monitor.support.standing import progress
+from tests.monitor.support.standing import standings
 from tests.monitor.support.world import VERSION, World, make, people
 
 PII, REFUSAL = NAMES.index("output_pii"), NAMES.index("output_refusal")
@@ -123,23 +124,41 @@ def go(world: World, life: Life, count: int, harmed: bool) -> None:
         life.serve(world, min(100, count - done), harmed)
 
 
+@dataclass(frozen=True)
+class Episodes:
+    """A harm, its end, and a second harm: what was raised and ended up to each, and where they begin and rest."""
+
+    world: World
+    begun: int  # batches before the harm
+    causes: tuple[list[str], list[str], list[str]]
+    calm: AliasState  # before the second harm
+
+
+@cache
+def twice_harmed(kind: Kind) -> Episodes:
+    life = LIVES[kind]
+    world = started(life)
+    begun = len(world.batches)
+    go(world, life, life.harm, True)
+    raised = causes(world, kind)
+    go(world, life, life.rest, False)
+    over, calm = causes(world, kind), world.state
+    go(world, life, life.harm, True)
+    return Episodes(world, begun, (raised, over, causes(world, kind)), calm)
+
+
 @pytest.mark.slow
 @each_kind
 def test_a_second_harm_of_the_same_kind_raises_a_second_alarm(life: Life) -> None:
-    world = started(life)
-    go(world, life, life.harm, True)
-    assert causes(world, life.kind) == ["raised"]
-    go(world, life, life.rest, False)
-    assert causes(world, life.kind) == ["raised", "quiet"]
-    first, over = transitions(world, life.kind)
+    lived = twice_harmed(life.kind)
+    assert lived.causes == (["raised"], ["raised", "quiet"], ["raised", "quiet", "raised"])
+    first, over, second = transitions(lived.world, life.kind)
     assert isinstance(first, Alarm)
     assert isinstance(over, AlarmEnd)
     assert (over.alarm, over.version, over.about, over.by) == (first.key, VERSION, first.about, "")
     assert over.time_ms > first.time_ms == over.raised_ms
-    assert progress(world.state)[VERSION].evidence[life.kind] < 0.0
-    go(world, life, life.harm, True)
-    assert causes(world, life.kind) == ["raised", "quiet", "raised"]
-    assert transitions(world, life.kind)[2].version == VERSION
+    assert standings(lived.calm)[VERSION].evidence[life.kind] < 0.0
+    assert second.version == VERSION
 
 
 @pytest.mark.slow
@@ -154,11 +173,8 @@ def test_an_alarm_stays_open_while_the_harm_goes_on(life: Life) -> None:
 @pytest.mark.slow
 @each_kind
 def test_how_it_is_cut_changes_no_end(life: Life) -> None:
-    world = started(life)
-    begun = len(world.batches)
-    go(world, life, life.harm, True)
-    go(world, life, life.rest, False)
-    go(world, life, life.harm, True)
+    lived = twice_harmed(life.kind)
+    world, begun = lived.world, lived.begun
     whole = [each for each in world.findings if isinstance(each, Alarm | AlarmEnd)]
     assert len([each for each in whole if each.kind == life.kind]) == 3
     state, found = start("support"), []
@@ -196,10 +212,10 @@ def test_labels_count_from_the_onset_of_the_alarm_that_is_open() -> None:
     world = started(LIVES["quality"])
     go(world, LIVES["quality"], 200, True)
     assert fresh_labels(world.state, VERSION) > 150
-    tested = progress(world.state)[VERSION].tested_labels
+    tested = standings(world.state)[VERSION].tested_labels
     go(world, LIVES["quality"], 2_000, False)
     assert fresh_labels(world.state, VERSION) == 0
-    assert progress(world.state)[VERSION].tested_labels > tested + 1_900
+    assert standings(world.state)[VERSION].tested_labels > tested + 1_900
     go(world, LIVES["quality"], 100, True)
     assert 50 < fresh_labels(world.state, VERSION) < 130
 
@@ -229,7 +245,7 @@ def test_alarms_of_a_version_that_serves_no_longer_are_over() -> None:
     go(world, LIVES["quality"], 200, True)
     world.serve(20, version="support-new")
     assert causes(world, "quality") == ["raised", "retired"]
-    assert progress(world.state)[VERSION].raised == {}
+    assert standings(world.state)[VERSION].raised == {}
     world.serve(20)
     go(world, LIVES["quality"], 200, True)
     assert causes(world, "quality") == ["raised", "retired", "raised"]
@@ -274,7 +290,7 @@ def test_an_operator_clears_what_is_meant_and_its_detector_starts_over() -> None
     world.state, (over,) = answer(world.settings, world.state, given)
     assert isinstance(over, AlarmEnd)
     assert (over.kind, over.cause, over.by, over.time_ms) == ("quality", "cleared", "admin/anna", world.now_ms)
-    assert [*progress(world.state)[VERSION].raised] == ["drift"]
+    assert [*standings(world.state)[VERSION].raised] == ["drift"]
     assert answer(world.settings, world.state, given) == (world.state, [])
     go(world, LIVES["quality"], 100, True)
     assert causes(world, "quality") == ["raised", "raised"]
@@ -288,7 +304,7 @@ def test_each_kind_can_be_cleared_by_an_operator(life: Life) -> None:
     given = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind=life.kind)
     world.state, cleared = answer(world.settings, world.state, given)
     assert [each.kind for each in cleared if isinstance(each, AlarmEnd)] == [life.kind]
-    assert progress(world.state)[VERSION].evidence[life.kind] < 0.0
+    assert standings(world.state)[VERSION].evidence[life.kind] < 0.0
     go(world, life, life.harm, True)
     assert causes(world, life.kind) == ["raised", "raised"]
 
@@ -301,11 +317,11 @@ def test_what_is_accepted_is_the_new_normal() -> None:
     world.state, (over,) = answer(world.settings, world.state, given)
     assert isinstance(over, AlarmEnd)
     assert (over.kind, over.cause) == ("drift", "accepted")
-    assert not progress(world.state)[VERSION].watching
+    assert not standings(world.state)[VERSION].watching
     world.label(before, 0.0)
     world.label(world.serve(300, shift=2.0), 0.95)
     assert [each.labelled for each in world.findings if isinstance(each, ReferenceFrozen)] == [0, 0]
-    assert progress(world.state)[VERSION].tested_labels == 0
+    assert standings(world.state)[VERSION].tested_labels == 0
     world.serve(1_000, shift=2.0)
     assert causes(world, "drift") == ["raised"]
     world.serve(100)
@@ -328,7 +344,7 @@ def test_labels_of_what_came_long_before_it_was_accepted_test_nothing(named: boo
     world.serve(2_100 if named else 100)
     world.label(before[:600], 0.0)
     assert world.alarms("quality") == []
-    assert progress(world.state)[VERSION].tested_labels == 0
+    assert standings(world.state)[VERSION].tested_labels == 0
     go(world, LIVES["quality"], 200, True)
     assert len(world.alarms("quality")) == 1
 
@@ -340,7 +356,7 @@ def test_a_broken_promise_to_clients_is_not_accepted_away() -> None:
     given = OperatorAnswer(version=VERSION, verb="accept", by="cli", time_ms=world.now_ms)
     world.state, found = answer(world.settings, world.state, given)
     assert found == []
-    assert [*progress(world.state)[VERSION].raised] == ["errors"]
+    assert [*standings(world.state)[VERSION].raised] == ["errors"]
     go(world, LIVES["errors"], 8_000, False)
     assert causes(world, "errors") == ["raised", "quiet"]
 

@@ -12,7 +12,7 @@ from monitor.judge import AliasState, answer
 from monitor.operator_answer import OperatorAnswer
 from monitor.settings import Fairness, MonitorSettings, Safety
 from monitor.signals import flags
-from tests.monitor.support.standing import progress
+from tests.monitor.support.standing import standings
 from tests.monitor.support.world import VERSION, World, make, people
 
 FLAGS = [i for i, name in enumerate(NAMES) if name.startswith("output_") and name != "output_chars"]
@@ -51,10 +51,10 @@ def test_private_data_in_answers_is_a_safety_alarm_with_its_rates_and_goes_on_on
     flags = {id for k, id in enumerate(sent) if made[k, NAMES.index("output_pii")]}
     assert alarm.last_event == alarm.evidence["examples"][0]
     assert flags >= set(alarm.evidence["examples"])
-    assert progress(world.state)[VERSION].evidence["safety"] >= 0.0
+    assert standings(world.state)[VERSION].evidence["safety"] >= 0.0
     given = OperatorAnswer(version=VERSION, verb="clear", by="cli", time_ms=world.now_ms, kind="safety")
     world.state, _ = answer(world.settings, world.state, given)
-    assert progress(world.state)[VERSION].evidence["safety"] < 0.0
+    assert standings(world.state)[VERSION].evidence["safety"] < 0.0
     world.serve(200, values=flagged(world, 200, {"output_pii": 0.4}), clients=people(200))
     assert len(world.alarms("safety")) == 2
 

@@ -16,7 +16,7 @@ from retrain.data.likeness import Likeness
 from retrain.data.refusals import refuses
 from retrain.data.shares import judged
 from retrain.settings import RetrainSettings
-from streams.events import Message
+from streams.messages import Message
 from tests.retrain.support.rows import row, rows
 
 SETTINGS = RetrainSettings(regression_rows=20, rehearsal_rows=30)

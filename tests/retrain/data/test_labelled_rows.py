@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from retrain.data import labelled_rows
-from streams.events import Event, FeedbackGiven, InferenceServed, Message
+from streams.events import Event, FeedbackGiven, InferenceServed
 from streams.kinds import Arm
-from streams.lake import table as lake
-from streams.lake.writer import LakeWriter
+from streams.lake.lake import Lake
+from streams.messages import Message
 from streams.topics import FEEDBACK, INFERENCE, Topic
+from tests.streams.support.lakes import at, put
 
 
 def reply(number: int, **changes: object) -> InferenceServed:
@@ -59,16 +60,11 @@ def feedback(number: int, label: str | None, at: int = 0, **changes: object) -> 
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
+def root(tmp_path: Path) -> Lake:
+    return at(tmp_path / "lake")
 
 
-def put(root: Path, topic: Topic, events: list[Event]) -> None:
-    table = lake.rows(topic.value, 0, list(range(len(events))), events)
-    LakeWriter(root, topic, 0, 1_000).add(table)
-
-
-def test_a_labelled_reply_is_a_row(root: Path) -> None:
+def test_a_labelled_reply_is_a_row(root: Lake) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
     put(root, FEEDBACK, [feedback(1, "late")])
     (row,) = labelled_rows.fresh(root, "support", 0)
@@ -76,7 +72,7 @@ def test_a_labelled_reply_is_a_row(root: Path) -> None:
     assert (row.source, row.client, row.tags) == ("fresh", "app", {"tenant": "a"})
 
 
-def test_the_last_label_counts_and_a_reviewers_most(root: Path) -> None:
+def test_the_last_label_counts_and_a_reviewers_most(root: Lake) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
     given = [
         feedback(1, "first"),
@@ -88,19 +84,19 @@ def test_the_last_label_counts_and_a_reviewers_most(root: Path) -> None:
     assert [row.completion for row in labelled_rows.fresh(root, "support", 0)] == ["last", "reviewed"]
 
 
-def test_a_correction_is_as_good_as_a_label(root: Path) -> None:
+def test_a_correction_is_as_good_as_a_label(root: Lake) -> None:
     put(root, INFERENCE, [reply(1), reply(2)])
     put(root, FEEDBACK, [feedback(1, None, correction="put right"), feedback(2, None, thumb=True)])
     assert [row.completion for row in labelled_rows.fresh(root, "support", 0)] == ["put right"]
 
 
-def test_failed_and_shadow_replies_and_other_aliases_are_left_out(root: Path) -> None:
+def test_failed_and_shadow_replies_and_other_aliases_are_left_out(root: Lake) -> None:
     put(root, INFERENCE, [reply(1, status=499), reply(2, arm=Arm.SHADOW), reply(3, alias="other"), reply(4)])
     put(root, FEEDBACK, [feedback(i, "late", alias="other" if i == 3 else "support") for i in (1, 2, 3, 4)])
     assert [row.id for row in labelled_rows.fresh(root, "support", 0)] == ["e4"]
 
 
-def test_replies_with_which_no_label_can_be_compared_are_no_rows(root: Path) -> None:
+def test_replies_with_which_no_label_can_be_compared_are_no_rows(root: Lake) -> None:
     several = [Message("text", "one"), Message("text", "two")]
     odd = [
         reply(1, comparable=False),  # several answers, or text next to a call
@@ -114,27 +110,27 @@ def test_replies_with_which_no_label_can_be_compared_are_no_rows(root: Path) -> 
     assert [row.id for row in labelled_rows.fresh(root, "support", 0)] == ["e4", "e5"]
 
 
-def test_the_harms_begin_parts_fresh_from_healthy(root: Path) -> None:
+def test_the_harms_begin_parts_fresh_from_healthy(root: Lake) -> None:
     put(root, INFERENCE, [reply(i) for i in range(1, 7)])
     put(root, FEEDBACK, [feedback(i, "late") for i in range(1, 7)])
     assert [row.id for row in labelled_rows.fresh(root, "support", 4_000)] == ["e4", "e5", "e6"]
     assert [row.id for row in labelled_rows.healthy(root, "support", 4_000)] == ["e1", "e2", "e3"]
 
 
-def test_of_a_long_history_only_the_newest_rows_are_held(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_long_history_only_the_newest_rows_are_held(root: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a downstream system labels everything, history grows by most of a gigabyte a day."""
     put(root, INFERENCE, [reply(i, status=499 if i == 6 else 200) for i in (5, 3, 1, 2, 6, 4)])
     put(root, FEEDBACK, [feedback(i, "late") for i in range(1, 7)])
-    held, chosen = list[str](), lake.chosen
+    held, by_ids = list[str](), Lake.by_ids
 
-    def spy(root: Path, topic: Topic, ids: Iterable[str], **more: Any) -> Any:
-        held.extend(ids := list(ids))
-        return chosen(root, topic, ids, **more)
+    def spy(root: Lake, topic: Topic, ids: Iterable[str], **more: Any) -> Any:
+        held.extend([] if "columns" in more else (ids := list(ids)))
+        return by_ids(root, topic, ids, **more)
 
-    monkeypatch.setattr(lake, "chosen", spy)
+    monkeypatch.setattr(Lake, "by_ids", spy)
     assert [row.id for row in labelled_rows.healthy(root, "support", 10_000, 2)] == ["e4", "e5"] == held
     assert len(labelled_rows.healthy(root, "support", 10_000, 6)) == 5
 
 
-def test_no_lake_no_rows(root: Path) -> None:
+def test_no_lake_no_rows(root: Lake) -> None:
     assert labelled_rows.fresh(root, "support", 0) == []

@@ -14,7 +14,7 @@ from retrain.data.duplicates import clusters
 from retrain.data.example import REHEARSAL, Example
 from retrain.data.likeness import Likeness
 from retrain.settings import RetrainSettings
-from streams.events import Message
+from streams.messages import Message
 from tests.retrain.support.rows import row
 
 Wrap = Callable[[int, str], list[Message]]

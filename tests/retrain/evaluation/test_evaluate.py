@@ -17,6 +17,7 @@ from retrain.evaluation.comparison import compare, slices, summary
 from retrain.evaluation.evaluate import EvaluationRefused, answers, loaded, names, scores
 from retrain.evaluation.gate import judge
 from retrain.settings import RetrainSettings
+from streams.messages import Message, ToolCall
 from tests.retrain.support.engine import Engine
 from tests.retrain.support.rows import row, rows
 
@@ -51,6 +52,27 @@ async def test_answers_come_in_the_rows_order(engine: tuple[Engine, str]) -> Non
     async with aiohttp.ClientSession() as http:
         given = await answers(http, url, "m", asked, limits=[8] * 20, concurrency=4)
     assert [each.text for each in given] == [each.text for each in asked]
+
+
+async def test_a_row_is_asked_with_its_tools_and_a_call_is_its_answer(engine: tuple[Engine, str]) -> None:
+    made, url = engine
+    made.names["m"] = "/bad"
+    call = {"id": "c", "type": "function", "function": {"name": "block", "arguments": '{"card": 7}'}}
+    messages = [
+        Message("user", "Block it."),
+        Message("assistant", "", [ToolCall("find", "{}", "a")]),
+        Message("tool", "card 7", tool_call_id="a"),
+    ]
+    wishes = {"tools": [{"type": "function", "function": {"name": "block"}}], "temperature": 1.5, "n": 3}
+    asked = row(1, '{"name": "block", "arguments": {"card": 7.0}}', messages=messages, request=wishes)
+    made.calling = [call]
+    async with aiohttp.ClientSession() as http:
+        (given,) = await answers(http, url, "m", [asked], limits=[8], concurrency=1)
+    assert scores([given.text], [asked], exact_match) == [1.0]
+    (body,) = made.asked
+    assert (body["tools"], body["temperature"], body.get("n")) == (wishes["tools"], 0, None)
+    assert body["messages"][1]["tool_calls"][0]["function"] == {"name": "find", "arguments": "{}"}
+    assert body["messages"][2] == {"role": "tool", "content": "card 7", "tool_call_id": "a"}
 
 
 async def test_an_error_is_no_wrong_answer(engine: tuple[Engine, str]) -> None:

@@ -19,17 +19,17 @@ from retrain.first_adapter import first_adapter
 from retrain.job_files import PROGRESS, JobOutcome, TrainingProgress, read
 from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
-from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RouteWritten
+from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten
 from streams.kinds import RetrainStatus
-from streams.lake import table as lake
-from streams.lake.writer import LakeWriter
 from streams.log.append import Writer
 from streams.log.read import read as read_log
 from streams.log.settings import KafkaSettings
-from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES, Topic
+from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES
 from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
 from tests.retrain.support.rows import row
+from tests.streams.support.lakes import put
+from tests.support.folder import in_folder
 
 ALIAS = "killed"
 STEPS = 150
@@ -51,15 +51,15 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def put(var: Path, topic: Topic, events: list[Event]) -> None:
-    LakeWriter(var / "lake", topic, 0, 1_000).add(lake.rows(topic.value, 0, list(range(len(events))), events))
-
-
 def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainRequested:
     """Labelled traffic in the lake, a route and a request in the log."""
     asked = {i: row(i).messages for i in range(1, 121)}
-    put(var, INFERENCE, [reply(i, alias=ALIAS, version=champion.version, input_messages=asked[i]) for i in asked])
-    put(var, FEEDBACK, [feedback(i, "a", alias=ALIAS) for i in range(1, 121)])
+    put(
+        var / "lake",
+        INFERENCE,
+        [reply(i, alias=ALIAS, version=champion.version, input_messages=asked[i]) for i in asked],
+    )
+    put(var / "lake", FEEDBACK, [feedback(i, "a", alias=ALIAS) for i in range(1, 121)])
     request = RetrainRequested(
         id="killed-1",
         alias=ALIAS,
@@ -89,7 +89,8 @@ async def test_a_killed_trainer_goes_on_where_it_was(
 ) -> None:
     rows = [("question one", "refund"), ("question two", "late")] * 8
     settings = RetrainSettings(recipe=str(recipe), threads=1)
-    champion = first_adapter(rows, alias=ALIAS, model_dir=model_dir, var=tmp_path, settings=settings)
+    trees = in_folder(tmp_path)
+    champion = first_adapter(rows, alias=ALIAS, model_dir=model_dir, var=tmp_path, trees=trees, settings=settings)
     request = prepared(kafka, tmp_path, champion)
     folder = tmp_path / "jobs" / request.id
     engine = Engine(champion.digest)

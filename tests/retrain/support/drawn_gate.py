@@ -14,7 +14,7 @@ from retrain.data.shares import judged as judged_rows
 from retrain.evaluation.comparison import AnsweredRows, judged, start
 from retrain.evaluation.gate import judge
 from retrain.settings import RetrainSettings
-from streams.events import Message
+from streams.messages import Message
 
 WRONG = 2.0  # times its gain is what the champion gets wrong: the candidate mends half of it
 LOST = 0.05  # of the fresh rows go the other way

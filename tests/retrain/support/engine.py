@@ -27,6 +27,7 @@ class Engine:
         self.broken_off: dict[str, str] = {}  # question -> why its answer ends
         self.context = 0
         self.asked: list[dict[str, Any]] = []
+        self.calling: list[dict[str, Any]] = []  # tools that every adapter calls, instead of words
 
     async def models(self, _: web.Request) -> web.Response:
         more = {"max_model_len": self.context} if self.context else {}
@@ -56,7 +57,8 @@ class Engine:
         words = self.spoken.get(question, "a" if good else body["messages"][0]["content"]).split(" ")
         finish = "length" if len(words) > body["max_tokens"] else "stop"
         answer = " ".join(words[: body["max_tokens"]])
-        choice = {"message": {"content": answer}, "finish_reason": self.broken_off.get(question, finish)}
+        message = {"content": None, "tool_calls": self.calling} if self.calling else {"content": answer}
+        choice = {"message": message, "finish_reason": self.broken_off.get(question, finish)}
         return web.json_response({"choices": [choice]}, status=self.status)
 
     @asynccontextmanager

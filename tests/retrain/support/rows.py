@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from retrain.data.example import FRESH, Example
-from streams.events import Message
+from streams.messages import Message
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

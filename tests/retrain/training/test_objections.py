@@ -13,7 +13,7 @@ from retrain.training.encoding import lessons
 from retrain.training.objections import COMPLETIONS, NOTHING, PARTS, TOOLS, usable
 from retrain.training.prompting import load_tokenizer
 from serving.gateway.openai.request_body import Operation, parse
-from streams.events import Message
+from streams.messages import Message
 from tests.retrain.support.rows import row
 
 SAY = "{{ '<' + message['role'][0] + '>' + message['content'] + '\\n' }}"
@@ -63,7 +63,8 @@ def tokenizer(model_dir: Path) -> Any:
         ("knows three roles", [TEXT], COMPLETIONS),
         ("takes all", [TEXT], COMPLETIONS),
         ("takes all", [USER, ASSISTANT, TOOL], TOOLS),
-        ("takes all", called(), TOOLS),
+        ("takes all", called(), ""),
+        ("knows three roles", called(), "the chat template leaves out what the role 'tool' says"),
         ("no system", [SYSTEM, USER], "the chat template refuses the roles system, user in their order"),
         ("no system", [USER], ""),
         ("alternates", [USER, ASSISTANT, USER], ""),

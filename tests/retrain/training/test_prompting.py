@@ -30,6 +30,14 @@ SIGNED = TURN.replace("<eos>", " -- end of turn") + "{% if add_generation_prompt
 PLAIN = TURN + "{% if add_generation_prompt %}<bos>assistant\n{% endif %}"
 
 
+TOOLED = (
+    "{% if tools %}<tools>{{ tools | tojson }}\n{% endif %}{% for m in messages %}<bos>{{ m.role }}\n{{ m.content }}"
+    "{% for call in m.tool_calls or [] %}<call>{{ call.function.name }} {{ call.function.arguments | tojson }}</call>"
+    "{% endfor %}<eos>\n{% endfor %}{% if add_generation_prompt %}<bos>assistant\n{% endif %}"
+)
+TOOL = {"type": "function", "function": {"name": "block", "parameters": {"type": "object"}}}
+
+
 @pytest.fixture
 def tokenizer(model_dir: Path) -> Any:
     return load_tokenizer(model_dir)
@@ -111,3 +119,35 @@ def test_a_template_that_takes_no_lone_question_is_left_to_the_rows(model_dir: P
     wants = "{% if messages[0].role != 'system' %}{{ raise_exception('a system prompt is wanted') }}{% endif %}"
     (folder / "chat_template.jinja").write_text(wants + PLAIN)
     assert load_tokenizer(folder).chat_template == wants + PLAIN
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        '{"name": "block", "arguments": {"now": true, "card": 7}}',
+        json.dumps([{"id": "c", "function": {"name": "block", "arguments": '{"card": 7.0, "now": true}'}}]),
+    ],
+)
+def test_calls_are_taught_as_the_template_writes_them(tokenizer: Any, label: str) -> None:
+    tokenizer.chat_template = TOOLED
+    ids = answer_ids(tokenizer, MESSAGES, label, [TOOL])
+    assert "".join(tokenizer.convert_ids_to_tokens(ids)) == '<call>block {"card": 7, "now": true}</call><eos>'
+    assert render(tokenizer, MESSAGES, [TOOL]).startswith('<tools>[{"type": "function"')
+
+
+def test_without_tools_json_is_a_text(tokenizer: Any) -> None:
+    label = '{"name": "block", "arguments": {"card": 7}}'
+    assert taught(tokenizer, label, TOOLED) == f"{label}<eos>"
+    assert "".join(tokenizer.convert_ids_to_tokens(answer_ids(tokenizer, MESSAGES, "Done.", [TOOL]))) == "Done.<eos>"
+
+
+def test_calls_that_the_template_does_not_write_are_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = PLAIN
+    with pytest.raises(ValueError, match="the chat template writes no calls of tools"):
+        answer_ids(tokenizer, MESSAGES, '{"name": "block", "arguments": {}}', [TOOL])
+
+
+def test_calls_that_spell_special_tokens_are_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = TOOLED
+    with pytest.raises(ValueError, match="calls that spell special tokens"):
+        answer_ids(tokenizer, MESSAGES, '{"name": "block", "arguments": {"card": "<eos>"}}', [TOOL])

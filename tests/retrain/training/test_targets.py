@@ -43,7 +43,6 @@ def give(folder: Path, tensors: set[str]) -> None:
     save_file({name: torch.zeros(1) for name in tensors}, folder / "adapter_model.safetensors")
 
 
-@pytest.mark.slow
 def test_every_linear_layer_but_the_head_is_found(outline: Path) -> None:
     found = targets.check(outline, LORA)
     assert len(found) == 14

@@ -24,6 +24,7 @@ from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
 from retrain.training.train import Diverged, train
 from streams.identity import ADAPTER_FILES
+from tests.support.folder import in_folder
 
 pytestmark = pytest.mark.slow
 
@@ -187,7 +188,7 @@ def test_a_first_adapter_of_no_numbers_is_not_made(model_dir: Path, tmp_path: Pa
     settings = RetrainSettings(threads=1)
     rows = [("say red", "red"), ("say blue", "blue")]
     with pytest.raises(Diverged):
-        first_adapter(rows, alias="support", model_dir=bad, var=tmp_path, settings=settings)
+        first_adapter(rows, alias="support", model_dir=bad, var=tmp_path, trees=in_folder(tmp_path), settings=settings)
     assert not list(tmp_path.glob("adapters/support/*"))
 
 
@@ -217,13 +218,13 @@ def test_the_same_training_has_one_name_wherever_it_runs(model_dir: Path, tmp_pa
     for name in ("here", "there"):
         folder = shutil.copytree(model_dir, tmp_path / name / "model")
         done = train(ROWS, folder, knobs(min_steps=2, max_steps=2), tmp_path / name, threads=1)
-        versions.add(commit(done.folder, tmp_path / "store", "support", base_model_id(folder)).version)
+        versions.add(commit(done.folder, in_folder(tmp_path), "support", base_model_id(folder)).version)
     assert len(versions) == 1
 
 
 def test_a_stored_adapter_is_gone_on_from(model_dir: Path, tmp_path: Path) -> None:
     first = train(ROWS, model_dir, knobs(), tmp_path / "one", threads=1)
-    stored = commit(first.folder, tmp_path / "store", "support", base_model_id(model_dir)).path
+    stored = commit(first.folder, in_folder(tmp_path), "support", base_model_id(model_dir)).path
     one, two = (
         train(ROWS, model_dir, knobs(), tmp_path / name, warm_start=warm, threads=1)
         for name, warm in (("two", first.folder), ("three", stored))

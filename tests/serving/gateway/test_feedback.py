@@ -82,10 +82,14 @@ async def test_of_two_choices_no_one_knows_which_was_meant(scene: Scene) -> None
 
 
 CALL = {"id": "c", "type": "function", "function": {"name": "refund", "arguments": "{}"}}
+NAMELESS = {"id": "c", "type": "function", "function": {"arguments": "{}"}}
+TORN = {"id": "c", "type": "function", "function": {"name": "refund", "arguments": '{"card": '}}
 NOTHING_TO_COMPARE: list[list[dict[str, Any]]] = [
-    [{"content": None, "tool_calls": [CALL]}],
-    [{"content": "Let me look.", "tool_calls": [CALL]}],
-    [{"content": None, "function_call": CALL["function"]}],
+    [{"content": None, "tool_calls": [NAMELESS]}],
+    [{"content": "Let me look.", "tool_calls": [TORN]}],
+    [{"content": "Let me look.", "tool_calls": "refund"}],
+    [{"content": None, "tool_calls": [CALL], "refusal": "I cannot do that."}],
+    [{"content": None, "tool_calls": [CALL]}, {"content": "card arrival"}],
     [{"content": None, "reasoning": "Hm."}],
     [{"content": None, "reasoning_content": "Hm."}],
     [{"content": " \n", "reasoning": "Hm."}],
@@ -128,6 +132,90 @@ async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_u
         (event,) = await scene.feedback()
         (served,) = await scene.served()
         assert (event.label, event.correct, served.comparable) == ("card arrival", None, False)
+
+
+CALLS: list[dict[str, Any]] = [
+    {
+        "content": None,
+        "tool_calls": [{**CALL, "function": {"name": "refund", "arguments": '{"card": 7, "by": "post"}'}}],
+    },
+    {
+        "content": "Let me look.",
+        "tool_calls": [{**CALL, "function": {"name": "refund", "arguments": {"by": "post", "card": 7.0}}}],
+    },
+    {"content": None, "function_call": {"name": "refund", "arguments": '{"card":7,"by":"post"}'}},
+]
+SAME = [
+    '[{"name": "refund", "arguments": {"by": "post", "card": 7}}]',
+    '{"type": "function", "function": {"name": "refund", "arguments": "{\\"card\\": 7, \\"by\\": \\"post\\"}"}}',
+]
+OTHER = ['{"name": "refund", "arguments": {"by": "post", "card": 8}}', "refund", '{"name": "block", "arguments": {}}']
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "token_f1"])
+@pytest.mark.parametrize("reason", ["tool_calls", "stop"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("message", CALLS)
+async def test_a_call_is_right_where_name_and_arguments_say_the_same(
+    message: dict[str, Any], stream: bool, reason: str, metric: str
+) -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, metrics={"support": metric})
+    async with scene.running():
+        for engine in scene.engines:
+            engine.script = _scripted(message, reason, stream)
+        request_id = await asked(scene, stream=stream)
+        for label in SAME:
+            assert (await say(scene, request_id, label=label)).body["correct"] is True, label
+        for label in OTHER if metric == "exact_match" else ():
+            assert (await say(scene, request_id, label=label)).body["correct"] is False, label
+        (served,) = await scene.served()
+        assert (served.comparable, served.output) == (True, '[{"arguments":{"by":"post","card":7},"name":"refund"}]')
+
+
+def _scripted(message: dict[str, Any], reason: str, stream: bool) -> list[Any]:
+    """A stream gives the arguments of a call in two pieces, the second without its name."""
+    if not stream:
+        return [[{"index": 0, "message": message, "finish_reason": reason}]]
+    pieces = [message]
+    if isinstance(message.get("tool_calls"), list) and isinstance(
+        message["tool_calls"][0]["function"]["arguments"], str
+    ):
+        call = message["tool_calls"][0]
+        text = call["function"]["arguments"]
+        first = {**call, "index": 0, "function": {**call["function"], "arguments": text[:9]}}
+        pieces = [{**message, "tool_calls": [first]}]
+        pieces += [{"tool_calls": [{"index": 0, "function": {"arguments": text[9:]}}]}]
+    return [
+        *([{"index": 0, "delta": piece}] for piece in pieces),
+        [{"index": 0, "delta": {}, "finish_reason": reason}],
+    ]
+
+
+async def test_two_calls_are_right_in_any_order(scene: Scene) -> None:
+    def called(card: int) -> dict[str, Any]:
+        return {"id": f"c{card}", "type": "function", "function": {"name": "block", "arguments": f'{{"card": {card}}}'}}
+
+    choices = [{"index": 0, "message": {"tool_calls": [called(2), called(1)]}, "finish_reason": "tool_calls"}]
+    for engine in scene.engines:
+        engine.script = [choices]
+    label = json.dumps([called(1), called(2)])
+    assert (await say(scene, await asked(scene), label=label)).body["correct"] is True
+    assert (await say(scene, await asked(scene), label=json.dumps([called(1)]))).body["correct"] is False
+
+
+async def test_a_label_that_is_json_stays_json_where_it_is_masked(scene: Scene) -> None:
+    await say(scene, await asked(scene), label='{"card": 4111111111111111, "to": "ann@example.org"}')
+    (event,) = await scene.feedback()
+    assert event.label == '{"card":"[card]","to":"[email]"}'
+
+
+async def test_json_is_right_whatever_the_order_of_its_keys(scene: Scene) -> None:
+    choices = [{"index": 0, "message": {"content": '{"name": "Ann", "age": 41}\n'}, "finish_reason": "stop"}]
+    for engine in scene.engines:
+        engine.script = [choices]
+    assert (await say(scene, await asked(scene), label='{"age":41.0,"name":"Ann"}')).body["correct"] is True
+    assert (await say(scene, await asked(scene), label='{"age":42,"name":"Ann"}')).body["correct"] is False
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -174,7 +262,7 @@ async def test_a_completion_of_which_no_one_knows_what_is_meant_is_not_wrong(
 @pytest.mark.parametrize(
     "output",
     [
-        [{"type": "function_call", "name": "refund", "arguments": "{}"}],
+        [{"type": "function_call", "name": "refund", "arguments": "{"}],
         [
             {"type": "message", "content": [{"type": "output_text", "text": "Let me look."}]},
             {"type": "web_search_call", "status": "completed"},
@@ -193,6 +281,20 @@ async def test_a_response_that_is_not_all_text_is_not_wrong(
     (served,) = await scene.served()
     given = await say(scene, reply.headers["x-homeostat-request-id"], label="something else")
     assert (given.body["correct"], served.comparable) == (None, False)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_in_a_response_is_compared_like_a_chats(scene: Scene, stream: bool) -> None:
+    for engine in scene.engines:
+        engine.output = [
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
+            {"type": "function_call", "name": "refund", "arguments": '{"card": 7}', "call_id": "c"},
+        ]
+    reply = await scene.post("/v1/responses", {"model": "support", "input": "x", "stream": stream})
+    label = '{"name": "refund", "arguments": {"card": 7}}'
+    assert (await say(scene, reply.headers["x-homeostat-request-id"], label=label)).body["correct"] is True
+    (served,) = await scene.served()
+    assert (served.choices[0].reasoning, served.choices[0].tool_calls[0].id) == ("Hm.", "c")
 
 
 REASONED = {"type": "response.reasoning_text.delta", "delta": "Hm."}

@@ -29,6 +29,7 @@ from streams.events import Event, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import Signer
 from streams.topics import Topic
 from tests.conftest import Engine as RealEngine
+from tests.support.folder import in_folder
 
 pytestmark = pytest.mark.vllm
 ALIAS = "parrot"
@@ -93,7 +94,7 @@ def adapter(folder: Path, root: Path, engine: RealEngine, seed: int) -> Adapter:
     save_file(tensors, folder / "adapter_model.safetensors")
     about = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"}
     (folder / "adapter_config.json").write_text(json.dumps(about))
-    return commit(folder, root, ALIAS, engine.base_model_id)
+    return commit(folder, in_folder(root), ALIAS, engine.base_model_id)
 
 
 class EngineStack:
@@ -118,7 +119,7 @@ class EngineStack:
                 VllmAdmin(self.http, self.engine.url),
                 lambda: self.table,
                 self.append,
-                self.root,
+                in_folder(self.root),
                 self.engine.base_model_id,
             )
             await server.start("127.0.0.1", self.port)
@@ -159,7 +160,7 @@ class EngineStack:
 
 
 async def test_the_gateway_says_what_the_engine_says(engine: RealEngine, tmp_path: Path) -> None:
-    root = tmp_path / "adapters"
+    root = tmp_path
     one, two = (adapter(tmp_path / f"new-{seed}", root, engine, seed) for seed in (1, 2))
     async with EngineStack(engine, root).running() as place:
         await place.route(one)

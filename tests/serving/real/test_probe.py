@@ -19,6 +19,7 @@ from streams.events import Event, ReplicaAttested, RouteWritten
 from streams.topics import Topic
 from tests.conftest import Engine as RealEngine
 from tests.serving.real.test_engine import ALIAS, adapter
+from tests.support.folder import in_folder
 
 SETTINGS = ControllerSettings(drain_s=0.0)
 QUICK_S = 5.0  # a probe, on a machine that others use too
@@ -60,15 +61,14 @@ class ProbeStack:
 
     async def attested(self, name: str, engine: VllmAdmin) -> dict[str, str]:
         """What a replica says of itself after one look."""
-        ours = Reconciler(
-            SETTINGS, Replica(name, "http://x"), engine, lambda: self.table, self.append, self.root, self.base
-        )
+        replica, trees = Replica(name, "http://x"), in_folder(self.root)
+        ours = Reconciler(SETTINGS, replica, engine, lambda: self.table, self.append, trees, self.base)
         await ours.reconcile(time.monotonic())
         return self.table.attestations[name].versions
 
 
 async def test_the_same_adapter_says_the_same_and_another_does_not(engine: RealEngine, tmp_path: Path) -> None:
-    one, two = (adapter(tmp_path / f"new-{seed}", tmp_path / "adapters", engine, seed) for seed in (11, 12))
+    one, two = (adapter(tmp_path / f"new-{seed}", tmp_path, engine, seed) for seed in (11, 12))
     async with session() as http:
         asked, sent = VllmAdmin(http, engine.url), dict[str, list[dict[str, float]]]()
         await asked.probe("base")  # the engine compiles for its first log-probabilities
@@ -89,7 +89,7 @@ async def test_the_same_adapter_says_the_same_and_another_does_not(engine: RealE
 
 
 async def test_a_replica_that_computes_with_other_weights_is_not_attested(engine: RealEngine, tmp_path: Path) -> None:
-    root = tmp_path / "adapters"
+    root = tmp_path
     one, two = (adapter(tmp_path / f"new-{seed}", root, engine, seed) for seed in (13, 14))
     place = ProbeStack(root, one, engine.base_model_id)
     async with session() as http:

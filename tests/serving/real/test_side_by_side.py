@@ -60,6 +60,7 @@ def test_one_that_dies_takes_only_what_it_was_answering_along(place: Place) -> N
     place.kill("gateway-1", whole=True)
     assert ask(place, 100).failed == 0
     place.start("gateway-1")
+    until(place.ready, "both gateways are ready")
     assert ask(place, 100, 16).failed == 0
 
 

@@ -11,34 +11,34 @@ import pytest
 
 from serving.replica.adapters import Adapters, Unfit, check, rank
 from serving.routes.slots import WantedVersion
-from streams.identity import adapter_path
+from streams.identity import adapter_key
 from tests.serving.support.adapter_files import BASE, LAYER, store, weights, write
+from tests.support.folder import in_folder
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "adapters").mkdir()
-    return tmp_path / "adapters"
+    return tmp_path
 
 
 def stored(root: Path, text: str = "one", r: int = 8) -> tuple[WantedVersion, Path]:
     version, digest = store(root, text, r=r)
-    return WantedVersion("support", version, digest), adapter_path(root, "support", digest)
+    return WantedVersion("support", version, digest), (root / adapter_key("support", digest))
 
 
 def test_whole_right_and_harmless_is_taken(root: Path) -> None:
     each, path = stored(root)
-    adapters = Adapters(root, BASE, 16)
+    adapters = Adapters(in_folder(root), BASE, 16)
     assert adapters.loadable(each) == adapters.verified(each) == path
-    check(path, root)
+    check(path, root / "adapters")
     assert rank(path) == 8
 
 
 def test_an_adapter_of_an_earlier_release_is_known_by_the_base_models_former_name(root: Path) -> None:
     each, path = stored(root)
-    assert Adapters(root, "llama@0123", 16, former_base_model=BASE).verified(each) == path
+    assert Adapters(in_folder(root), "llama@0123", 16, former_base_model=BASE).verified(each) == path
     with pytest.raises(Unfit, match="altered, or of another base"):
-        Adapters(root, "llama@0123", 16, former_base_model="another").verified(each)
+        Adapters(in_folder(root), "llama@0123", 16, former_base_model="another").verified(each)
 
 
 def spoil(name: str, content: bytes) -> Callable[[Path], None]:
@@ -86,12 +86,12 @@ def test_what_an_engine_must_not_read_is_named(root: Path, harm: Callable[[Path]
     each, path = stored(root)
     harm(path)
     with pytest.raises(Unfit, match=message):
-        Adapters(root, BASE, 16).loadable(each)
+        Adapters(in_folder(root), BASE, 16).loadable(each)
 
 
 def test_other_bytes_are_refused_and_the_right_ones_taken_again(root: Path) -> None:
     each, path = stored(root)
-    adapters, right = Adapters(root, BASE, 16), weights("one")
+    adapters, right = Adapters(in_folder(root), BASE, 16), weights("one")
     assert adapters.verified(each)
     (path / "adapter_model.safetensors").write_bytes(weights("other"))
     for _ in range(2):
@@ -103,7 +103,7 @@ def test_other_bytes_are_refused_and_the_right_ones_taken_again(root: Path) -> N
 
 def test_unchanged_bytes_are_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     each, _ = stored(root)
-    adapters = Adapters(root, BASE, 16)
+    adapters = Adapters(in_folder(root), BASE, 16)
     adapters.verified(each)
     monkeypatch.setattr("serving.replica.adapters.adapter_digest", lambda *_: "0" * 64)
     assert adapters.verified(each)
@@ -112,7 +112,7 @@ def test_unchanged_bytes_are_not_read_again(root: Path, monkeypatch: pytest.Monk
 def test_a_version_of_another_digest_is_refused(root: Path) -> None:
     each, _ = stored(root)
     with pytest.raises(Unfit, match="do not belong together"):
-        Adapters(root, BASE, 16).verified(WantedVersion("support", "support-000000000000", each.digest))
+        Adapters(in_folder(root), BASE, 16).verified(WantedVersion("support", "support-000000000000", each.digest))
 
 
 @pytest.mark.parametrize(
@@ -144,5 +144,5 @@ def test_a_configuration_without_a_rank_is_named(tmp_path: Path, config: str) ->
 def test_a_rank_above_the_engines_is_refused_with_both_numbers(root: Path) -> None:
     each, _ = stored(root, r=32)
     with pytest.raises(Unfit, match="its rank is 32, max_lora_rank is 16"):
-        Adapters(root, BASE, 16).verified(each)
-    assert Adapters(root, BASE, 32).verified(each)
+        Adapters(in_folder(root), BASE, 16).verified(each)
+    assert Adapters(in_folder(root), BASE, 32).verified(each)

@@ -12,7 +12,7 @@ import pytest
 
 from serving.settings import ControllerSettings
 from streams.events import Probe, ReplicaAttested
-from streams.identity import adapter_path
+from streams.identity import adapter_key
 from tests.serving.support.adapter_files import store, weights
 from tests.serving.support.replica import SETTINGS, EngineFake, ReplicaScene
 
@@ -62,7 +62,7 @@ async def test_an_engines_end_is_attested_at_once_and_its_restart_once_it_serves
 
 async def test_altered_bytes_are_neither_loaded_nor_attested(place: ReplicaScene) -> None:
     (one, d1), (two, d2) = place.adapter("1"), place.adapter("2")
-    (adapter_path(place.root, "support", d2) / WEIGHTS).write_bytes(weights("altered"))
+    ((place.root / adapter_key("support", d2)) / WEIGHTS).write_bytes(weights("altered"))
     place.route(1, {one: d1, two: d2}, one, canary=two)
     await place.ours.reconcile(0.0)
     assert place.engine.calls == [f"load {one}"]
@@ -72,7 +72,7 @@ async def test_altered_bytes_are_neither_loaded_nor_attested(place: ReplicaScene
 
 async def test_bytes_that_change_while_they_are_loaded_do_not_stay(place: ReplicaScene) -> None:
     one, digest = place.adapter("1")
-    path = adapter_path(place.root, "support", digest) / WEIGHTS
+    path = (place.root / adapter_key("support", digest)) / WEIGHTS
     place.engine.on_load = lambda: path.write_bytes(weights("altered"))
     place.route(1, {one: digest}, one)
     await place.ours.reconcile(0.0)
@@ -281,3 +281,13 @@ async def test_an_adapter_without_effect_is_served_and_reported(place: ReplicaSc
         await place.settled()
     assert place.attested[-1].versions == {one: digest}
     assert [each["event"] for each in logged].count("adapter without effect: it answers as the base model") == 1
+
+
+@pytest.mark.parametrize("digest", ["../../../0123456789ab", "/0123456789ab", "", ".0123456789ab"])
+async def test_a_route_whose_digest_is_none_holds_up_no_other(place: ReplicaScene, digest: str) -> None:
+    good, right = place.adapter("1")
+    bad = "support-0123456789ab"
+    place.route(1, {bad: digest, good: right}, good, canary=bad)
+    await place.ours.reconcile(0.0)
+    assert place.attested[-1].versions == {good: right}
+    assert bad not in place.engine.names

@@ -14,7 +14,7 @@ from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
 from streams.events import Event, RouteWritten
-from streams.identity import adapter_path
+from streams.identity import adapter_key
 from streams.kinds import RetrainStatus
 from streams.log.read import Record
 from streams.log.settings import KafkaSettings
@@ -30,6 +30,7 @@ from tests.serving.support.rollout_world import (
     ControllerMember,
     RolloutWorld,
 )
+from tests.support.folder import in_folder
 
 
 @pytest.fixture(autouse=True)
@@ -204,16 +205,16 @@ def test_another_aliass_versions_take_slots(world: RolloutWorld) -> None:
 def controller(tmp_path: Path) -> Controller:
     kafka = KafkaSettings()
     follower = Follower(kafka, tmp_path / "routes.json")
-    return Controller(kafka, ControllerSettings(), follower, "controller/x", tmp_path / "adapters")
+    return Controller(kafka, ControllerSettings(), follower, "controller/x", in_folder(tmp_path))
 
 
 def test_a_candidate_that_no_engine_may_read_is_reported_before_it_is_loaded(tmp_path: Path) -> None:
-    root = tmp_path / "adapters"
-    root.mkdir()
+    root = tmp_path
     (_, good), (_, high), (_, bad) = store(root, "1"), store(root, "2", r=64), store(root, "3")
-    (adapter_path(root, "support", bad) / "adapter_model.pt").write_bytes(b"")
+    ((root / adapter_key("support", bad)) / "adapter_model.pt").write_bytes(b"")
     unfit = controller(tmp_path)._unfit
     assert unfit("support", good) == ""
     assert "its rank is 64, max_lora_rank is 16" in unfit("support", high)
     assert "a pickle runs code" in unfit("support", bad)
+    assert "expected names of letters" in unfit("support", "../x")
     assert unfit("support", "f" * 64) == "", "not here: the replicas look at their own"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from streams.identity import adapter_digest, adapter_path, version_name
+from streams.identity import adapter_digest, adapter_key, version_name
 
 LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 BASE = "base-model"
@@ -40,10 +40,10 @@ def weights(
 
 
 def store(root: Path, text: str, alias: str = "support", **config: Any) -> tuple[str, str]:
-    """The adapter at its address under the root: its version and digest."""
-    folder = write(root / f".new-{text}", text, **config)
+    """The adapter at its address in the store at the root: its version and digest."""
+    folder = write(root / "adapters" / f".new-{text}", text, **config)
     digest = adapter_digest(folder, BASE)
-    path = adapter_path(root, alias, digest)
-    path.parent.mkdir(exist_ok=True)
+    path = root / adapter_key(alias, digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(path)
     return version_name(alias, digest), digest

@@ -10,6 +10,7 @@ from serving.rollout.controller import Controller
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
 from streams.log.settings import KafkaSettings
+from tests.support.folder import in_folder
 
 SETTINGS = ControllerSettings(canary_requests=6, poll_s=0.02, max_loras=1_000)  # other tests have aliases too
 
@@ -19,8 +20,8 @@ def main() -> None:
     kafka = KafkaSettings(bootstrap)
     follower = Follower(kafka, Path(snapshot))
     follower.start()
-    adapters = Path(snapshot).parent / "adapters"
-    Controller(kafka, SETTINGS, follower, "controller/process", adapters).run(threading.Event())
+    trees = in_folder(Path(snapshot).parent)
+    Controller(kafka, SETTINGS, follower, "controller/process", trees).run(threading.Event())
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
 from streams.events import Event, Probe, ReplicaAttested, RouteWritten
-from streams.identity import adapter_path
+from streams.identity import adapter_key
+from streams.objects.tree import Trees
 from streams.topics import Topic
 from tests.serving.support.adapter_files import BASE, store
+from tests.support.folder import in_folder
 
 SETTINGS = ControllerSettings(drain_s=5.0, attest_every_s=5.0, max_loras=4)
 
@@ -77,7 +79,7 @@ class EngineFake:
 
     def logprobs_of(self, version: str, digest: str, root: Path) -> dict[str, float]:
         """What every honest engine says."""
-        return self._computed(str(adapter_path(root, "support", digest)))
+        return self._computed(str(root / adapter_key("support", digest)))
 
     def _computed(self, path: str) -> dict[str, float]:
         found = hashlib.sha256((Path(path) / "adapter_model.safetensors").read_bytes()).digest()
@@ -85,13 +87,12 @@ class EngineFake:
 
 
 class ReplicaScene:
-    def __init__(self, root: Path, settings: ControllerSettings = SETTINGS) -> None:
+    def __init__(self, root: Path, settings: ControllerSettings = SETTINGS, trees: Trees | None = None) -> None:
         self.root, self.settings, self.engine, self.attested = root, settings, EngineFake(), list[ReplicaAttested]()
         self.routing = RouteTable()
         self.log_away, self.log_takes_s = False, 0.0
-        self.ours = Reconciler(
-            settings, Replica("r1", "http://r1"), self.engine, lambda: self.routing, self.append, root, BASE
-        )
+        replica, trees = Replica("r1", "http://r1"), trees or in_folder(root)
+        self.ours = Reconciler(settings, replica, self.engine, lambda: self.routing, self.append, trees, BASE)
 
     def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> None:
         if self.log_away:
@@ -142,6 +143,14 @@ class ReplicaScene:
         while not (self.attested and holds()):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.005)
+
+    async def until_attested(self, versions: dict[str, str], within_s: float = 20.0) -> None:
+        """Reconcile until this is attested."""
+        deadline = time.monotonic() + within_s
+        while not self.attested or self.attested[-1].versions != versions:
+            assert time.monotonic() < deadline
+            await self.ours.reconcile(time.monotonic())
+            await asyncio.sleep(0.05)
 
     async def settled(self) -> None:
         """What was begun next to everything else is done."""

@@ -111,13 +111,17 @@ class Place:
         return secrets.api_key(self.config)
 
     def ready(self) -> bool:
-        """Whether the gateway has somebody to ask for every alias."""
-        try:
-            address = f"http://127.0.0.1:{self.config.stack.gateway_admin_port}/readyz"
-            with urllib.request.urlopen(address, timeout=2) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
+        """Whether each gateway has somebody to ask for every alias."""
+        stack = self.config.stack
+        return all(map(_ready, (stack.gateway_admin_port, *stack.more_gateway_admin_ports)))
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
 
 
 @contextmanager

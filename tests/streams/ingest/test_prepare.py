@@ -78,7 +78,7 @@ def test_duplicates_are_dropped_and_counted() -> None:
         (b"{}", "missing required field"),
         (changed(latency_ms="fast"), "latency_ms"),
         (changed(arm="queen"), "arm"),
-        (changed(schema_version=2), "upgrade this reader"),
+        (changed(schema_version=3), "upgrade this reader"),
         (changed(alias="../../etc"), "alias is '../../etc'"),
         (changed(alias=""), "alias is ''"),
         (changed(id=""), "id is empty"),

@@ -45,13 +45,13 @@ def clean() -> None:
     AliasGauges(RULES.monitor).take_away([ALIAS])
 
 
-def judging(log: FakeLog) -> JudgeAgent:
+def judge_agent(log: FakeLog) -> JudgeAgent:
     return JudgeAgent(RULES, log, lambda partition: log.raws(STATE), lambda alias: False, lambda alarm: None)
 
 
 @pytest.mark.slow
 async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
-    worker, taken = judging(FakeLog()), life(operator_answer())
+    worker, taken = judge_agent(FakeLog()), life(operator_answer())
     await worker.take(chunks(taken[: ALARMED - 6]))
     assert value("alarm_open", kind="quality") == 0.0
     assert value("alarm_onset_seconds", kind="quality") is None
@@ -70,31 +70,31 @@ async def test_an_open_alarm_is_shown_until_it_is_over() -> None:
 @pytest.mark.slow
 def test_an_open_alarm_hides_no_other_of_its_kind() -> None:
     """Refusals that somebody looks into already, and then private data: that is a page of its own."""
-    board, (memory, _) = AliasGauges(RULES.monitor), lived()
+    gauges, (memory, _) = AliasGauges(RULES.monitor), lived()
     watch, raised = memory.judge.watches[VERSION], {}
     for about, onset_ms, harm in (("refusal", 1_000, 0.5), ("output_pii", 2_000, 0.1)):
         raised[f"safety/{about}"] = UnresolvedAlarm(onset_ms, onset_ms, kind="safety", about=about, harm=harm)
-        board.show(replace(memory, judge=replace(memory.judge, watches={VERSION: replace(watch, raised=raised)})))
+        gauges.show(replace(memory, judge=replace(memory.judge, watches={VERSION: replace(watch, raised=raised)})))
         of_it = {"kind": "safety", "about": about}
         assert value("alarm_open", **of_it) == 1.0
         assert (value("alarm_onset_seconds", **of_it), value("alarm_harm_ratio", **of_it)) == (onset_ms / 1_000, harm)
     del raised["safety/refusal"]
-    board.show(replace(memory, judge=replace(memory.judge, watches={VERSION: replace(watch, raised=raised)})))
+    gauges.show(replace(memory, judge=replace(memory.judge, watches={VERSION: replace(watch, raised=raised)})))
     assert value("alarm_open", kind="safety", about="refusal") == 0.0
     assert value("alarm_onset_seconds", kind="safety", about="refusal") is None
     assert value("alarm_open", kind="safety", about="output_pii") == 1.0
-    board.take_away([ALIAS])
-    assert (series(VERSION), board.subjects) == ([], {})
+    gauges.take_away([ALIAS])
+    assert (series(VERSION), gauges.subjects) == ([], {})
 
 
 @pytest.mark.slow
 async def test_a_worker_that_takes_a_partition_over_shows_what_is_open_at_once() -> None:
     log, taken = FakeLog(), life()
-    mine = judging(log)
+    mine = judge_agent(log)
     await mine.take(chunks(taken[:ALARMED]))
     mine.forget()
     assert series(VERSION) == []
-    other = judging(log)
+    other = judge_agent(log)
     nothing_new = Raw(0, ALARMED, 0, b"", codec.encode(scenario.passed(1)))
     await other.take(chunks([(SCORES.name, nothing_new)]))
     assert value("alarm_open", kind="quality") == 1.0
@@ -111,7 +111,7 @@ async def test_a_worker_whose_partition_went_while_it_wrote_shows_nothing() -> N
         worker.forget()
 
     log = FakeLog(asked=rebalanced)
-    worker = judging(log)
+    worker = judge_agent(log)
     await worker.take(chunks(life()[:ALARMED]))
     assert series(VERSION) == []
 
@@ -141,12 +141,12 @@ def served_by(memory: JudgeRecord, version: str) -> JudgeRecord:
 
 @pytest.mark.slow
 def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
-    board, (memory, _) = AliasGauges(RULES.monitor), lived()
-    board.show(memory, [window(VERSION, 1_000)])
+    gauges, (memory, _) = AliasGauges(RULES.monitor), lived()
+    gauges.show(memory, [window(VERSION, 1_000)])
     assert value("accuracy_ratio") == 0.9
     assert value("evidence_ratio", detector="quality") is not None
     after = served_by(memory, "support-new")
-    board.show(after, [window("support-new", 2_000), window(VERSION, 2_000)])
+    gauges.show(after, [window("support-new", 2_000), window(VERSION, 2_000)])
     assert series(VERSION) == []
     assert value("accuracy_ratio", "support-new") == 0.9
     assert value("alarm_open", "support-new", kind="quality") == 0.0
@@ -154,58 +154,58 @@ def test_a_version_that_was_replaced_takes_its_series_with_it() -> None:
 
 @pytest.mark.slow
 def test_a_candidate_is_shown_while_it_answers() -> None:
-    board, (memory, _) = AliasGauges(RULES.monitor), lived()
-    board.show(memory, [window(VERSION, 1_000), window("support-canary", 1_000)])
+    gauges, (memory, _) = AliasGauges(RULES.monitor), lived()
+    gauges.show(memory, [window(VERSION, 1_000), window("support-canary", 1_000)])
     assert value("accuracy_ratio", "support-canary") == 0.9
     assert value("alarm_open", "support-canary", kind="quality") is None
-    board.show(memory, [window("support-canary", 2_000 + UNUSED_MS, requests=0), window(VERSION, 2_000 + UNUSED_MS)])
+    gauges.show(memory, [window("support-canary", 2_000 + UNUSED_MS, requests=0), window(VERSION, 2_000 + UNUSED_MS)])
     assert series("support-canary") == []
 
 
 @pytest.mark.slow
 def test_an_estimate_that_was_withdrawn_is_shown_no_longer() -> None:
     """A minute without requests withdraws nothing."""
-    board, (memory, _) = AliasGauges(RULES.monitor), lived()
-    board.show(memory, [window(VERSION, 1_000)])
-    board.show(memory, [replace(window(VERSION, 2_000, requests=0), estimated_accuracy=None)])
+    gauges, (memory, _) = AliasGauges(RULES.monitor), lived()
+    gauges.show(memory, [window(VERSION, 1_000)])
+    gauges.show(memory, [replace(window(VERSION, 2_000, requests=0), estimated_accuracy=None)])
     assert value("estimated_accuracy_ratio") == 0.5
-    board.show(memory, [replace(window(VERSION, 3_000), estimated_accuracy=None)])
+    gauges.show(memory, [replace(window(VERSION, 3_000), estimated_accuracy=None)])
     assert value("estimated_accuracy_ratio") is None
 
 
 @pytest.mark.slow
 def test_a_group_that_cannot_be_compared_any_more_is_shown_no_longer() -> None:
     """As after an operator accepted what is normal now: all groups begin again."""
-    board, (memory, _) = AliasGauges(RULES.monitor), lived()
+    gauges, (memory, _) = AliasGauges(RULES.monitor), lived()
     gaps = [
         Gap(key="language", value=each, measure="quality", pairs=40, mean=0.2, low=0.1, high=0.3, raised=True)
         for each in ("de", "fr")
     ]
     of_german = {"tag": "language", "group": "de", "measure": "quality"}
-    board.show(memory, [replace(window(VERSION, 1_000), gaps=gaps)])
+    gauges.show(memory, [replace(window(VERSION, 1_000), gaps=gaps)])
     assert value("group_gap_ratio", **of_german) == 0.2
-    board.show(memory, [replace(window(VERSION, 2_000), gaps=gaps[1:])])
+    gauges.show(memory, [replace(window(VERSION, 2_000), gaps=gaps[1:])])
     assert value("group_gap_ratio", **of_german) is None
     assert value("group_gap_ratio", **of_german | {"group": "fr"}) == 0.2
-    board.show(memory, [window(VERSION, 3_000)])
+    gauges.show(memory, [window(VERSION, 3_000)])
     assert "homeostat_group_gap_ratio" not in series(VERSION)
-    board.take_away([ALIAS])
-    assert board.gaps == {}
+    gauges.take_away([ALIAS])
+    assert gauges.gaps == {}
 
 
 @pytest.mark.slow
 def test_labels_that_are_missing_are_shown_until_the_partition_goes() -> None:
-    board, (memory, _) = AliasGauges(replace_settings(RULES.monitor, min_reference_labels=10_000)), lived()
-    board.show(memory)
+    gauges, (memory, _) = AliasGauges(replace_settings(RULES.monitor, min_reference_labels=10_000)), lived()
+    gauges.show(memory)
     labelled = memory.judge.watches[VERSION].labels
     shown = prometheus_client.REGISTRY.get_sample_value("homeostat_labels_wanted", {"alias": ALIAS})
     assert shown == 10_000 - sum(label >= 0 for label in labelled)
-    board.take_away([ALIAS])
+    gauges.take_away([ALIAS])
     assert prometheus_client.REGISTRY.get_sample_value("homeostat_labels_wanted", {"alias": ALIAS}) is None
 
 
 def test_an_alias_without_a_champion_shows_nothing() -> None:
-    board = AliasGauges(RULES.monitor)
-    board.show(start(ALIAS))
+    gauges = AliasGauges(RULES.monitor)
+    gauges.show(start(ALIAS))
     assert series(VERSION) == []
     assert AliasState(alias=ALIAS).champion == ""

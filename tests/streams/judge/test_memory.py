@@ -12,10 +12,11 @@ from monitor.describe.patterns import Forbidden
 from monitor.judge import Batch, update
 from monitor.settings import EVENT_BYTES, PATTERN_BYTES, STATE_BYTES, MonitorSettings
 from streams import codec
-from streams.events import InferenceServed, Message, ScoreBatch
+from streams.events import InferenceServed, ScoreBatch
 from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import SERVED, prepare
 from streams.judge.memory import JudgeRecord, pack, read_store, start, unpack
+from streams.messages import Message
 from streams.topics import STATE
 from tests.streams.support.fakes import FakeLog, raws
 from tests.streams.support.traffic import served

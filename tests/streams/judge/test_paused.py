@@ -13,10 +13,10 @@ def route(generation: int, paused: bool, alias: str = "support") -> RouteWritten
 
 
 def test_the_first_route_of_a_generation_says_whether_it_is_paused() -> None:
-    pauses = PausedAliases(KafkaSettings())
-    assert not pauses.paused("support")
+    aliases = PausedAliases(KafkaSettings())
+    assert not aliases.paused("support")
     for each in (route(1, False), route(2, True), route(2, False), route(1, False)):
-        pauses.take(Record(0, 0, 0, each))
-    assert pauses.paused("support")
-    pauses.take(Record(0, 1, 0, route(3, False)))
-    assert not pauses.paused("support")
+        aliases.take(Record(0, 0, 0, each))
+    assert aliases.paused("support")
+    aliases.take(Record(0, 1, 0, route(3, False)))
+    assert not aliases.paused("support")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,13 +11,31 @@ from streams.lake import whylogs_format as profile
 from tests.streams.support.profile_counts import count
 
 
-def test_profiles_merge_and_survive_the_disk(tmp_path: Path) -> None:
+def test_profiles_merge_and_are_read_as_they_were_written() -> None:
     values = np.random.default_rng(0).standard_normal((100, len(NAMES)))
     whole = profile.merged([profile.profile(NAMES, values[:60]), profile.profile(NAMES, values[60:])])
-    (tmp_path / "window.bin").write_bytes(profile.to_bytes(whole))
-    again = profile.read(tmp_path / "window.bin")
+    again = profile.read(profile.to_bytes(whole))
     assert [count(again, name) for name in NAMES] == [100] * len(NAMES)
     assert count(again, "unknown") == 0
+
+
+@pytest.mark.slow
+def test_threads_that_begin_at_once_do_not_wait_for_each_other() -> None:
+    """In a process of its own: it is about what a process does for the first time."""
+    code = (
+        "import threading\n"
+        "import numpy as np\n"
+        "from streams.lake import whylogs_format as whylogs\n"
+        "met = threading.Barrier(4)\n"
+        "def work():\n"
+        "    met.wait()\n"
+        "    whylogs.read(whylogs.to_bytes(whylogs.profile(['a', 'b'], np.ones((10, 2)))))\n"
+        "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+        "[each.start() for each in threads]\n"
+        "[each.join() for each in threads]\n"
+    )
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
 
 
 def test_an_empty_batch_has_a_profile() -> None:

@@ -7,7 +7,7 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,22 +26,26 @@ from streams.judge.memory import JudgeRecord
 from streams.judge.ordering import decode_scores
 from streams.log.read import Raw, span
 from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, SCORES, STATE
 from tests.streams.support import oracle
 from tests.streams.support.exactly import left_exactly, life
 from tests.streams.support.faults import Spot
 from tests.streams.support.residue import counted, drained, profiles
-from tests.streams.support.traffic import Plan, Process, produce, small
+from tests.streams.support.traffic import Plan, Process, produce, small, within
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 MONITOR = MonitorSettings(reference_events=400, window_s=20)
 POLICY = PolicySettings(min_fresh_labels=60)
-SEAMS = (  # in the order in which one life comes to them
-    Spot("file", nth=2),  # a file of the lake is written, and has not its name yet
-    Spot("homeostat.ScoreBatch", "before", nth=2),  # rows are in the lake, their scores are nowhere
-    Spot("homeostat.ScoreBatch", "after", nth=2),  # scores are out, their events not acknowledged
-    Spot("homeostat.PartitionsPassed", "after", nth=2),  # it is told how far they are, nothing of it is judged
+INTAKE = (  # in the order in which one life comes to them
+    Spot("homeostat.ScoreBatch", "before", nth=2),  # rows are made, their scores are nowhere
+    Spot("homeostat.ScoreBatch", "after", nth=2),  # scores are out, their rows are not in the lake
+    Spot("lake", "before", nth=2),  # the table is loaded, and nothing written to it
+    Spot("lake", "after", nth=2),  # rows are in the lake, their events not acknowledged
+    Spot("homeostat.PartitionsPassed", "after", nth=2),  # it is told how far they are, and not yet judged
+)
+JUDGEMENT = (  # the same. A worker that was to die later than here may have made its decision: nothing stands before it
     Spot(LEDGER.name, "after"),  # the decision is written, its effect is not out
     Spot(REQUESTS.name, "after"),  # the effect is out, the memory knows nothing of it
     Spot(STATE.name, "after"),  # the memory knows, the scores are not acknowledged
@@ -107,10 +111,14 @@ class Scene:
             self.kafka, self.plan, self.alias, len(self.replies), len(self.labels), self.folder / "never disturbed"
         )
 
+    def begun(self) -> bool:
+        """Whether the lake has rows."""
+        return self.plan.lake.table(INFERENCE) is not None
+
     def profiled(self) -> bool:
         """Whether the profiles have as many events as there are."""
-        root = self.plan.settings.profiles / self.alias
-        return sum(max(each) for each in counted(profiles(root)).values()) >= len(self.replies)
+        found = profiles(self.plan.storage.objects(), self.alias)
+        return sum(max(each) for each in counted(found).values()) >= len(self.replies)
 
     def memories(self) -> list[JudgeRecord]:
         """All that were ever written, in the order of the log."""
@@ -120,19 +128,42 @@ class Scene:
 
 
 @pytest.fixture
-def scene(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[Scene]:
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """A folder; with the parameter "s3" a bucket."""
+    if getattr(request, "param", "folder") == "folder":
+        return within(tmp_path)
+    return Storage(request.getfixturevalue("s3").storage(tmp_path.name), tmp_path)
+
+
+ON_BOTH = pytest.mark.parametrize("where", ["folder", "s3"], indirect=True)
+
+
+@pytest.fixture
+def scene(broker: EmbeddedKafka, where: Storage, tmp_path: Path) -> Iterator[Scene]:
     alias = f"t-{uuid.uuid4().hex[:10]}"
-    settings = small(tmp_path, alias)
-    made = Scene(broker.settings, Plan(broker.settings, settings, MONITOR, POLICY), alias, tmp_path, *life(alias))
+    settings = small(alias)
+    made = Scene(
+        broker.settings,
+        Plan(broker.settings, settings, where, MONITOR, POLICY),
+        alias,
+        tmp_path,
+        *life(alias),
+    )
     yield made
     for worker in made.workers:
         worker.wake()
     made.end(signal.SIGKILL)
 
 
-def test_a_worker_may_die_at_every_seam(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("where", "seams"),
+    [("folder", INTAKE), ("s3", INTAKE), ("folder", JUDGEMENT)],
+    indirect=["where"],
+    ids=["intake", "intake, s3", "judgement"],
+)
+def test_a_worker_may_die_at_every_seam(scene: Scene, seams: Sequence[Spot]) -> None:
     scene.serve()
-    for spot in SEAMS:
+    for spot in seams:
         worker = scene.start(spot)
         scene.until(lambda worker=worker: worker.ended, f"death at {spot}")  # type: ignore[misc]
     scene.start()
@@ -142,18 +173,16 @@ def test_a_worker_may_die_at_every_seam(scene: Scene) -> None:
     scene.check()
 
 
-def test_a_worker_that_froze_over_a_file_and_wakes_takes_no_rows_away(scene: Scene) -> None:
+@ON_BOTH
+def test_a_worker_that_froze_over_the_lake_and_wakes_writes_no_row_twice(scene: Scene) -> None:
     scene.plan.settings = replace(scene.plan.settings, profile_flush_s=1_000.0)  # both write theirs at the end
     scene.serve()
-    frozen = scene.start(Spot("file", how="freeze", nth=4))
+    frozen = scene.start(Spot("lake", "before", "freeze", nth=2))
     scene.until(lambda: frozen.frozen, "it froze")
     scene.start()
     scene.drained()
-    unnamed = list(scene.plan.settings.lake.rglob(".*.parquet.*"))
-    assert unnamed
-    frozen.wake()
-    scene.until(lambda: not any(path.exists() for path in unnamed), "the file has its name")
-    scene.end()  # the one that froze writes its profiles first
+    frozen.wake()  # and it writes, by the table that it had loaded
+    scene.end()  # it, and then its profiles, before it ends
     scene.check()
 
 
@@ -174,10 +203,11 @@ def test_a_worker_that_froze_over_its_memory_and_wakes_is_not_believed(scene: Sc
     scene.check()
 
 
+@ON_BOTH
 def test_partitions_may_be_taken_away_in_the_middle_of_a_batch(scene: Scene) -> None:
     scene.serve()
-    slow = scene.start(Spot("file", how="dawdle", nth=4))
-    scene.until(lambda: any(scene.plan.settings.lake.rglob("*.parquet")), "it works")
+    slow = scene.start(Spot("lake", "before", "dawdle", nth=2))
+    scene.until(lambda: scene.begun(), "it works")
     other = scene.start()
     scene.drained()
     assert [slow.ended, other.ended] == [False, False]
@@ -188,7 +218,7 @@ def test_partitions_may_be_taken_away_in_the_middle_of_a_batch(scene: Scene) -> 
 def test_the_broker_may_die_in_the_middle(scene: Scene, broker: EmbeddedKafka) -> None:
     scene.serve(slice(0, 1_200))
     worker = scene.start()
-    scene.until(lambda: any(scene.plan.settings.lake.rglob("*.parquet")), "it works")
+    scene.until(lambda: scene.begun(), "it works")
     child = processes.remembered(broker.name, broker.data_dir)
     assert child is not None
     os.kill(child.pid, signal.SIGKILL)

@@ -23,12 +23,12 @@ from deploy.stack.kafka import EmbeddedKafka
 from deploy.stack.settings import StackSettings, cache_folder
 from deploy.stack.topics import create_topics
 from monitor.settings import MonitorSettings, PolicySettings
-from streams.lake import table as lake
+from streams.lake.lake import Lake
 from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, STATE
 from streams.worker import app
-from tests.streams.support import oracle
-from tests.streams.support.traffic import Plan, Process, produce, served, small
+from tests.streams.support import lakes, oracle
+from tests.streams.support.traffic import Plan, Process, produce, served, small, within
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -86,8 +86,8 @@ def test_records_deleted_before_they_were_read_are_told_and_the_rest_is_taken(
 ) -> None:
     """The log's retention is shorter than the worker was away."""
     alias, port = f"t-{uuid.uuid4().hex[:8]}", ports.free(1)[0]
-    settings = replace(small(tmp_path, "lagging"), metrics_port=port)
-    plan = Plan(broker, settings, MonitorSettings(reference_events=50), PolicySettings())
+    settings = replace(small("lagging"), metrics_port=port)
+    plan = Plan(broker, settings, within(tmp_path), MonitorSettings(reference_events=50), PolicySettings())
     worker = Process(plan, tmp_path / "worker.log")
     try:
         worker.start()
@@ -103,7 +103,7 @@ def test_records_deleted_before_they_were_read_are_told_and_the_rest_is_taken(
         assert 'homeostat_events_deleted_unread_total{topic="inference.events"} 30.0' in metrics(port)
         (line,) = [line for line in (tmp_path / "worker.log").read_text().splitlines() if "deleted unread" in line]
         assert "records=30" in line
-        assert oracle.rows(settings.lake, INFERENCE, alias) == 30
+        oracle.wait(lambda: oracle.rows(plan.lake, INFERENCE, alias) == 30, what="the rows")
     finally:
         worker.kill()
 
@@ -112,8 +112,11 @@ def test_records_deleted_before_they_were_read_are_told_and_the_rest_is_taken(
 def test_nothing_is_overwritten_or_dropped_without_a_word(broker: KafkaSettings, tmp_path: Path, running: bool) -> None:
     alias, port, said = f"t-{uuid.uuid4().hex[:8]}", ports.free(1)[0], tmp_path / "worker.log"
     var = tmp_path / "var"
-    settings = replace(small(var, "made-anew", block_offsets=25), metrics_port=port)
-    plan = Plan(broker, settings, MonitorSettings(reference_events=50), PolicySettings())
+    settings = replace(small("made-anew"), metrics_port=port)
+    plan, there = (
+        Plan(broker, settings, within(var), MonitorSettings(reference_events=50), PolicySettings()),
+        Lake.of(within(var)),
+    )
     worker = Process(plan, said)
     old, new = [served(alias, i) for i in range(60)], [served(alias, 100 + i) for i in range(80)]
     refused = 'homeostat_topic_made_anew{topic="inference.events"} 1.0'
@@ -129,7 +132,8 @@ def test_nothing_is_overwritten_or_dropped_without_a_word(broker: KafkaSettings,
         worker.start()
         places = oracle.ends("inference", produce(broker, INFERENCE, old))
         oracle.wait(lambda: oracle.caught_up(broker, alias, places), what="the judge")
-        before = oracle.files(settings.lake)
+        oracle.wait(lambda: len(lakes.stored(there)) == len(old), what="the rows")
+        before = lakes.stored(there)
         if not running:
             worker.kill()
         make_anew(broker)
@@ -137,15 +141,16 @@ def test_nothing_is_overwritten_or_dropped_without_a_word(broker: KafkaSettings,
         if not running:
             worker.start()
         oracle.wait(lambda: begin() or refused in metrics(port), what="the metric")  # type: ignore[func-returns-value]
-        assert oracle.files(settings.lake) == before
+        assert lakes.stored(there) == before
         assert any(command in line for line in said.read_text().splitlines())
         assert any(command in line for line in renewal.every(config))
 
         assert "rows of the topic before it stay" in renewal.accept(config, INFERENCE.name)
         oracle.wait(lambda: begin() or oracle.caught_up(broker, alias, places), what="the judge")  # type: ignore[func-returns-value]
         assert refused not in metrics(port)
-        assert sorted(lake.read(settings.lake, INFERENCE)["id"].to_pylist()) == sorted(e.id for e in [*old, *new])
-        assert {name: data for name, data in oracle.files(settings.lake).items() if name in before} == before
+        oracle.wait(lambda: len(lakes.stored(there)) == len(old) + len(new), what="the rows")
+        assert sorted(there.read(INFERENCE)["id"].to_pylist()) == sorted(e.id for e in [*old, *new])
+        assert before.items() <= lakes.stored(there).items()
         memory = oracle.remembered(broker, alias)
         assert memory is not None
         assert len(memory.topics[INFERENCE.name]) == 2

@@ -29,6 +29,7 @@ from streams.journal.shipper import Shipper
 from streams.log import read as log
 from streams.log.append import Appender, Writer
 from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, REQUESTS, ROUTES
 from streams.worker import app
@@ -165,15 +166,11 @@ def test_the_follower_follows_with_the_password_and_says_what_is_wrong_without(
 
 @pytest.mark.kafka
 async def test_the_worker_works_with_the_password(broker: SaslKafka, tmp_path: Path) -> None:
-    settings = WorkerSettings(
-        app_id="sasl",
-        lake=tmp_path / "lake",
-        profiles=tmp_path / "profiles",
-        reports=tmp_path / "reports",
-        metrics_port=None,
-    )
+    settings, storage = WorkerSettings(app_id="sasl", metrics_port=None), Storage(var=tmp_path)
     stop = asyncio.Event()
-    working = asyncio.create_task(app.run(broker.as_user(), settings, MonitorSettings(), PolicySettings(), stop))
+    working = asyncio.create_task(
+        app.run(broker.as_user(), settings, storage, MonitorSettings(), PolicySettings(), stop)
+    )
     appender = Appender(broker.as_user(), "test")
     appender.append(FEEDBACK, event("judged"), id="judged", time_ms=1)
     appender.close()

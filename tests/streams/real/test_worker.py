@@ -19,13 +19,17 @@ from deploy.stack import ports
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import dead_letters as dlq
 from streams.events import AlarmRaised, ScoreBatch
-from streams.lake import table as lake
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
+from streams.reports.keys import page_key
+from streams.reports.reporter import missing
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, SCORES
-from tests.streams.support import oracle
+from tests.streams.support import lakes, oracle
 from tests.streams.support.exactly import judged_exactly, life, profiled_exactly
-from tests.streams.support.traffic import Plan, Process, feedback, produce, served, small
+from tests.streams.support.profile_counts import profiled
+from tests.streams.support.traffic import Plan, Process, feedback, produce, served, small, within
+from tests.support.s3 import S3
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -40,7 +44,7 @@ def alias() -> str:
 
 @pytest.fixture
 def plan(kafka: KafkaSettings, alias: str, tmp_path: Path) -> Plan:
-    return Plan(kafka, small(tmp_path, alias), MONITOR, POLICY)
+    return Plan(kafka, small(alias), within(tmp_path), MONITOR, POLICY)
 
 
 @pytest.fixture
@@ -62,9 +66,9 @@ def test_events_become_rows_scores_and_letters(kafka: KafkaSettings, worker: Pro
     worker.start()
     ends = oracle.ends("inference", [*places, *last]) | oracle.ends("feedback", told)
     oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
-    table = lake.read(plan.settings.lake, INFERENCE, alias=alias)
+    table = plan.lake.read(INFERENCE, alias=alias)
     assert table["id"].to_pylist() == [served(alias, i).id for i in range(501)]
-    assert oracle.rows(plan.settings.lake, FEEDBACK, alias) == 200
+    assert oracle.rows(plan.lake, FEEDBACK, alias) == 200
     rows = [
         r for record in read(kafka, SCORES, ScoreBatch) if record.event.alias == alias for r in record.event.rows.ids
     ]
@@ -79,7 +83,7 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
     kafka: KafkaSettings, worker: Process, plan: Plan, alias: str, tmp_path: Path
 ) -> None:
     replies, labels = life(alias)
-    root, parts = plan.settings.lake, 4
+    lake, parts = plan.lake, 4
     size = len(replies) // parts
     sent: list[tuple[int, int]] = []
     told: list[tuple[int, int]] = []
@@ -90,27 +94,61 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
         worker.start()
         if part < parts - 1:
             enough = part * size + size // (part + 2)
-            oracle.wait(lambda enough=enough: oracle.rows(root, INFERENCE, alias) >= enough, what=f"part {part}")  # type: ignore[misc]
+            oracle.wait(lambda enough=enough: oracle.rows(lake, INFERENCE, alias) >= enough, what=f"part {part}")  # type: ignore[misc]
             worker.kill(signal.SIGKILL)
     ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
     oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
-    reports = [alarm.report for alarm in oracle.kept(kafka, ALARMS, alias).values() if isinstance(alarm, AlarmRaised)]
-    assert reports
-    oracle.wait(lambda: all(report and Path(report).exists() for report in reports), what="the alarms' reports")
+    alarms = [alarm for alarm in oracle.kept(kafka, ALARMS, alias).values() if isinstance(alarm, AlarmRaised)]
+    assert alarms
+    oracle.wait(lambda: not missing(alarms, plan.storage.objects()), what="the alarms' reports")
+    assert all(alarm.report is None or Path(alarm.report).exists() for alarm in alarms)
     worker.kill(signal.SIGTERM)
 
-    assert oracle.rows(root, INFERENCE, alias) == len(replies)
-    assert oracle.rows(root, FEEDBACK, alias) == len(labels)
-    assert oracle.files(root) == oracle.lake_files(kafka, plan.settings, tmp_path / "calm")
+    assert oracle.rows(lake, INFERENCE, alias) == len(replies)
+    assert oracle.rows(lake, FEEDBACK, alias) == len(labels)
+    assert lakes.stored(lake) == oracle.calm_rows(kafka, plan.settings, tmp_path / "calm")
     judged_exactly(kafka, plan, alias, labels=len(labels))
     profiled_exactly(plan, alias, len(replies))
+
+
+def test_on_a_bucket_a_killed_worker_leaves_all_there_and_nothing_in_a_folder(
+    kafka: KafkaSettings, s3: S3, plan: Plan, alias: str, tmp_path: Path
+) -> None:
+    plan = msgspec.structs.replace(plan, storage=Storage(s3.storage(alias), tmp_path / "var"))
+    store = plan.storage.objects()
+    worker, (replies, labels) = Process(plan, tmp_path / "worker.log"), life(alias)
+    worker.start()
+    try:
+        half = len(replies) // 2
+        sent = produce(kafka, INFERENCE, replies[:half])
+        told = produce(kafka, FEEDBACK, labels[:half])
+        oracle.wait(lambda: profiled(store, alias) > 0, what="the first profiles")
+        worker.kill(signal.SIGKILL)
+        worker.start()
+        sent += produce(kafka, INFERENCE, replies[half:])
+        told += produce(kafka, FEEDBACK, labels[half:])
+        ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
+        oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+        alarms = [each for each in oracle.kept(kafka, ALARMS, alias).values() if isinstance(each, AlarmRaised)]
+        assert alarms
+        oracle.wait(lambda: not missing(alarms, store), what="the alarms' reports")
+        oracle.wait(lambda: profiled(store, alias) == len(replies), what="all profiles")
+    finally:
+        worker.kill(signal.SIGTERM)
+    assert {each.report for each in alarms if each.report} <= {
+        f"{plan.storage.settings.url}/{page_key(each.id)}" for each in alarms
+    }
+    judged_exactly(kafka, plan, alias, labels=len(labels))
+    profiled_exactly(plan, alias, len(replies))
+    assert "lake/topics.json" in set(store.list("lake"))
+    assert not [path for path in (tmp_path / "var").rglob("*") if path.is_file() and "faust" not in path.parts]
 
 
 def test_workers_that_come_and_go_share_the_work(
     kafka: KafkaSettings, worker: Process, plan: Plan, alias: str, tmp_path: Path
 ) -> None:
     replies, labels = life(alias)
-    other, root, size = Process(plan, tmp_path / "other.log"), plan.settings.lake, 60
+    other, lake, size = Process(plan, tmp_path / "other.log"), plan.lake, 60
     sent: list[tuple[int, int]] = []
     told: list[tuple[int, int]] = []
     try:
@@ -130,7 +168,7 @@ def test_workers_that_come_and_go_share_the_work(
         oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
     finally:
         other.kill(signal.SIGTERM)
-    assert oracle.files(root) == oracle.lake_files(kafka, plan.settings, tmp_path / "calm")
+    assert lakes.stored(lake) == oracle.calm_rows(kafka, plan.settings, tmp_path / "calm")
     judged_exactly(kafka, plan, alias, labels=len(labels))
 
 
@@ -139,15 +177,19 @@ def worked(log: Path) -> bool:
 
 
 def test_a_worker_that_hangs_says_so(kafka: KafkaSettings, plan: Plan, alias: str, tmp_path: Path) -> None:
-    """Its disk answers no more: the lake's open file is a pipe that nobody writes to."""
-    (place, *_) = produce(kafka, INFERENCE, [served(alias, i) for i in range(10)], partition=1)
+    """Its disk answers no more: the next versions of the lake's table are taken, and where it looks for the newest one
+    is a pipe that nobody writes to."""
     port = ports.free(1)[0]
-    changed = replace(plan.settings, metrics_port=port, lag_every_s=0.2, stalled_s=2.0, recent_offsets=10)
-    block = place[1] // changed.block_offsets * changed.block_offsets
-    _hang(changed.lake / INFERENCE.name / "partition=1", range(0, block + 1, changed.block_offsets))
+    changed = replace(plan.settings, metrics_port=port, lag_every_s=0.2, stalled_s=2.0, lake_commit_rows=5)
     process = Process(msgspec.structs.replace(plan, settings=changed), tmp_path / "worker.log")
     process.start()
     try:
+        produce(kafka, INFERENCE, [served(alias, i) for i in range(10)], partition=1)
+        oracle.wait(lambda: oracle.rows(plan.lake, INFERENCE, alias) == 10, what="rows")
+        _hang(Path(plan.lake.url) / "replies" / "_delta_log")
+        for number in range(1, 4):
+            produce(kafka, INFERENCE, [served(alias, 10 * number + i) for i in range(10)], partition=1)
+            time.sleep(1.0)
         # all partitions of the agent wait with it: other tests' events may be in them
         stalled = re.compile(r'homeostat_consumer_stalled_partitions{topic="inference.events"} [1-4]\.0')
         oracle.wait(lambda: stalled.search(_metrics(port)) is not None, what="the metric")
@@ -157,10 +199,11 @@ def test_a_worker_that_hangs_says_so(kafka: KafkaSettings, plan: Plan, alias: st
         process.kill()
 
 
-def _hang(folder: Path, blocks: range) -> None:
-    folder.mkdir(parents=True)
-    for first in blocks:
-        os.mkfifo(folder / f"{first:020d}.parquet")
+def _hang(log: Path) -> None:
+    first = len(list(log.glob("*.json")))
+    os.mkfifo(log / "_last_checkpoint")
+    for version in range(first, first + 50):
+        os.mkfifo(log / f"{version:020d}.json")
 
 
 def _metrics(port: int) -> str:
@@ -183,8 +226,8 @@ def test_labels_that_wait_keep_no_reply_from_being_handled(
     produce(kafka, INFERENCE, replies)
     worker.start()
     try:
-        root = changed.lake
-        oracle.wait(lambda: oracle.rows(root, INFERENCE, alias) == 4_000, timeout_s=90, what="all replies")
-        oracle.wait(lambda: oracle.rows(root, FEEDBACK, alias) == 4_000, what="all labels")
+        lake = plan.lake
+        oracle.wait(lambda: oracle.rows(lake, INFERENCE, alias) == 4_000, timeout_s=90, what="all replies")
+        oracle.wait(lambda: oracle.rows(lake, FEEDBACK, alias) == 4_000, what="all labels")
     finally:
         worker.kill()

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.kinds import AlarmKind
-from streams.lake.profiles import load
 from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, WINDOWS
-from tests.streams.support import oracle
-from tests.streams.support.profile_counts import count
+from tests.streams.support import lakes, oracle
+from tests.streams.support.profile_counts import profiled
 from tests.streams.support.traffic import Plan, feedback, served
 
 HEALTHY, HARMED = 1_600, 800
@@ -26,7 +25,7 @@ def life(alias: str) -> tuple[list[InferenceServed], list[FeedbackGiven]]:
 
 def judged_exactly(kafka: KafkaSettings, plan: Plan, alias: str, labels: int) -> None:
     """Effects and memory are those of judging the log once, undisturbed."""
-    rules = oracle.rules(plan.settings, plan.monitor, plan.policy)
+    rules = oracle.rules(plan)
     memory, effects = oracle.judged(kafka, rules, alias)
     assert oracle.kept(kafka, ALARMS, alias) == effects["alarms"]
     assert oracle.kept(kafka, WINDOWS, alias) == effects["windows"]
@@ -42,17 +41,15 @@ def judged_exactly(kafka: KafkaSettings, plan: Plan, alias: str, labels: int) ->
 
 
 def profiled_exactly(plan: Plan, alias: str, events: int) -> None:
-    folders = (plan.settings.profiles / alias / f"version={alias}-0123456789ab").iterdir()
-    profiles = [profile for folder in folders if (profile := load(folder))]
-    assert sum(count(profile, "prompt_chars") for profile in profiles) == events
+    assert profiled(plan.storage.objects(), alias) == events
 
 
 def left_exactly(kafka: KafkaSettings, plan: Plan, alias: str, replies: int, labels: int, calm: Path) -> None:
-    """Rows, files, effects, memory and profiles; `calm` is an empty folder."""
-    assert oracle.rows(plan.settings.lake, INFERENCE, alias) == replies
-    assert oracle.rows(plan.settings.lake, FEEDBACK, alias) == labels
-    assert oracle.files(plan.settings.lake) == oracle.lake_files(kafka, plan.settings, calm)
+    """Rows, effects, memory and profiles; `calm` is an empty folder."""
+    assert oracle.rows(plan.lake, INFERENCE, alias) == replies
+    assert oracle.rows(plan.lake, FEEDBACK, alias) == labels
+    assert lakes.stored(plan.lake) == oracle.calm_rows(kafka, plan.settings, calm)
     judged_exactly(kafka, plan, alias, labels)
-    memory, effects = oracle.judged(kafka, oracle.rules(plan.settings, plan.monitor, plan.policy), alias)
+    memory, effects = oracle.judged(kafka, oracle.rules(plan), alias)
     assert oracle.uncounted(kafka, memory, effects["windows"].values()) == 0
     profiled_exactly(plan, alias, replies)

@@ -73,3 +73,4 @@ def raws(
 async def take_in(agent: IngestAgent[Any], raws: Sequence[Raw]) -> None:
     """Take in records as the worker does; they may be acknowledged then."""
     await agent.send(await agent.prepare(raws))
+    await agent.commit()

@@ -9,11 +9,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-import pyarrow.parquet as pq
+from deltalake import DeltaTable
 
+from streams.lake.writer import LakeWriter, PartitionRows
 from streams.log.outbox import Outgoing, RetryingOutbox
 from tests.streams.support import worker
 
@@ -21,8 +22,8 @@ DAWDLES_S = 15.0
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """Where: before or after a record of topic `what` is confirmed (or an event of that kind), or (`what` is "file")
-    after a file of the lake is written and before it takes its name; the `nth` time."""
+    """Where: before or after a record of topic `what` is confirmed (or an event of that kind), or (`what` is "lake")
+    rows are written to the lake, by a table that is loaded; the `nth` time."""
 
     what: str
     when: Literal["before", "after"] = "after"
@@ -46,19 +47,23 @@ def weaken(spot: Spot) -> None:
         if left[0] == 0:
             act(spot.how)
 
-    if spot.what == "file":
-        pq.write_table = _then(pq.write_table, passed)
+    if spot.what == "lake":
+        _weaken_lake(spot, passed)
     else:
         _weaken_outbox(spot, passed)
 
 
-def _then(work: Callable[..., Any], passed: Callable[[], None]) -> Callable[..., Any]:
-    def both(*args: Any, **more: Any) -> Any:
-        result = work(*args, **more)
-        passed()
-        return result
+def _weaken_lake(spot: Spot, passed: Callable[[], None]) -> None:
+    write = LakeWriter._write
 
-    return both
+    def weak(self: LakeWriter, table: DeltaTable, held: list[PartitionRows]) -> None:
+        if spot.when == "before":
+            passed()
+        write(self, table, held)
+        if spot.when == "after":
+            passed()
+
+    LakeWriter._write = weak  # type: ignore[method-assign]
 
 
 def _weaken_outbox(spot: Spot, passed: Callable[[], None]) -> None:

@@ -11,22 +11,25 @@ from typing import Any
 from msgspec.structs import replace
 
 from monitor.rows import ScoreRows
-from monitor.settings import MonitorSettings, PolicySettings
 from streams.events import Event, ScoreBatch, WindowClosed
 from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import GIVEN, SERVED, IngestSource, prepare
 from streams.judge.memory import JudgeRecord, read_store, start
 from streams.judge.step import Effects, LogPosition, Rules, step
-from streams.lake import table as lake
-from streams.lake.writer import LakeWriter
+from streams.lake.lake import Lake
+from streams.lake.writer import LakeWriter, PartitionRows
 from streams.log.read import partition_counts, read, span
 from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, SCORES, STATE, Topic
+from streams.worker.app import rules_of
+from tests.streams.support import lakes
+from tests.streams.support.lakes import Rows
+from tests.streams.support.traffic import Plan
 
 
-def rules(settings: WorkerSettings, monitor: MonitorSettings, policy: PolicySettings) -> Rules:
-    return Rules(monitor, policy, settings.reports, settings.profiles, settings.profile_window_s * 1_000)
+def rules(plan: Plan) -> Rules:
+    return rules_of(plan.settings, plan.storage, plan.monitor, plan.policy)
 
 
 def judged(kafka: KafkaSettings, rules: Rules, alias: str) -> tuple[JudgeRecord, dict[str, dict[str, Event]]]:
@@ -115,24 +118,23 @@ def ends(name: str, places: list[tuple[int, int]]) -> dict[str, int]:
     return found
 
 
-def lake_files(kafka: KafkaSettings, settings: WorkerSettings, root: Path) -> dict[str, bytes]:
+def calm_rows(kafka: KafkaSettings, settings: WorkerSettings, root: Path) -> Rows:
     """The lake as one calm worker would have written it, batch by batch."""
+    lake = lakes.at(root)
     for source in (SERVED, GIVEN):
-        _write(kafka, source, settings, root)
-    return files(root)
+        _write(kafka, source, settings, lake)
+    return lakes.stored(lake)
 
 
-def _write(kafka: KafkaSettings, source: IngestSource[Any], settings: WorkerSettings, root: Path) -> None:
+def _write(kafka: KafkaSettings, source: IngestSource[Any], settings: WorkerSettings, lake: Lake) -> None:
     for partition in range(partition_counts(kafka, [source.topic])[source.topic.name]):
         recent = RecentIds(settings.recent_offsets)
-        writer = LakeWriter(root, source.topic, partition, settings.block_offsets)
+        writer = LakeWriter(lake, source.topic)
         records = span(kafka, source.topic, partition)
         for first in range(0, len(records), 700):
-            writer.add(prepare(source, recent, records[first : first + 700]).built.table)
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
+            found = prepare(source, recent, records[first : first + 700], "calm")
+            writer.add(PartitionRows("calm", partition, found.last_offset + 1, found.built.table))
+        writer.commit()
 
 
 def wait(holds: Callable[[], bool], timeout_s: float = 120.0, what: str = "") -> None:
@@ -143,16 +145,16 @@ def wait(holds: Callable[[], bool], timeout_s: float = 120.0, what: str = "") ->
         time.sleep(0.5)
 
 
-def rows(root: Path, topic: Topic, alias: str) -> int:
-    return int(lake.read(root, topic, alias=alias).num_rows)
+def rows(lake: Lake, topic: Topic, alias: str) -> int:
+    return lake.count(topic, alias)
 
 
 def uncounted(kafka: KafkaSettings, memory: JudgeRecord, closed: Iterable[Event]) -> int:
     """Events of an alias that are neither in a window, closed or open, nor late; less than 0 where some are twice."""
-    tally = memory.judge.windows
-    still_open = sum(each.requests + each.labelled for mine in tally.counts.values() for each in mine.values())
+    windows = memory.judge.windows
+    still_open = sum(each.requests + each.labelled for mine in windows.counts.values() for each in mine.values())
     done = sum(each.requests + each.labelled for each in closed if isinstance(each, WindowClosed))
-    return _countable(kafka, memory.alias) - (done + still_open + tally.late)
+    return _countable(kafka, memory.alias) - (done + still_open + windows.late)
 
 
 def _countable(kafka: KafkaSettings, alias: str) -> int:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-import pyarrow.parquet as pq
 from kafka import KafkaConsumer, TopicPartition
 from whylogs.core import DatasetProfileView
 
@@ -18,12 +16,15 @@ from monitor.windows import Head
 from streams import dead_letters as dlq
 from streams.dead_letters import letter_id
 from streams.events import DeadLetter, Event, ScoreBatch
-from streams.lake.profile_windows import window_start
+from streams.lake.lake import Lake
+from streams.lake.profile_windows import PROFILES, ProfileWindow, window_start
 from streams.log.read import partition_counts, read
 from streams.log.settings import KafkaSettings
-from streams.settings import WorkerSettings
+from streams.objects.opening import Storage
+from streams.objects.store import ObjectStore
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, SCORES, TAKEN_IN, WINDOWS, Topic
-from tests.streams.support import oracle
+from tests.streams.support import lakes, oracle
+from tests.streams.support.lakes import Rows
 
 K = TypeVar("K", bound=Hashable)
 EFFECTS = {"alarms": ALARMS, "windows": WINDOWS, "requests": REQUESTS, "decisions": LEDGER}
@@ -36,7 +37,7 @@ Shape = tuple[int, float, float]  # events, least and largest value
 class Residue:
     """Everything but the judge's effects. Rows are told by id, letters by their own id, profiles by folder."""
 
-    files: dict[str, bytes]
+    rows: Rows
     replies: Counter[str]
     labels: Counter[str]
     sums: dict[str, float]
@@ -45,13 +46,13 @@ class Residue:
     judged: dict[str, list[Seen]]  # by alias, source and partition
 
 
-def residue(kafka: KafkaSettings, settings: WorkerSettings) -> Residue:
+def residue(kafka: KafkaSettings, storage: Storage) -> Residue:
     return Residue(
-        files=oracle.files(settings.lake),
-        replies=rows(settings.lake, INFERENCE),
-        labels=rows(settings.lake, FEEDBACK),
-        sums=sums(settings.lake),
-        profiles=profiles(settings.profiles),
+        rows=lakes.stored(Lake.of(storage)),
+        replies=lakes.ids(Lake.of(storage), INFERENCE),
+        labels=lakes.ids(Lake.of(storage), FEEDBACK),
+        sums=sums(Lake.of(storage)),
+        profiles=profiles(storage.objects()),
         letters=letters(kafka),
         judged=judged(each.event for each in read(kafka, SCORES, ScoreBatch)),
     )
@@ -71,28 +72,26 @@ def differences(left: Mapping[K, object], right: Mapping[K, object]) -> int:
     return sum(left.get(key) != right.get(key) for key in left.keys() | right.keys())
 
 
-def rows(root: Path, topic: Topic) -> Counter[str]:
-    """How often the files have each id: a reader that drops repetitions is not asked."""
-    return Counter(id for path in _parquet(root, topic) for id in pq.read_table(path, columns=["id"])["id"].to_pylist())
-
-
-def sums(root: Path) -> dict[str, float]:
+def sums(lake: Lake) -> dict[str, float]:
     """Of tokens and latencies; exact, whatever their order."""
-    found: dict[str, list[float]] = {"input_tokens": [], "output_tokens": [], "latency_ms": []}
-    for path in _parquet(root, INFERENCE):
-        table = pq.read_table(path, columns=list(found))
-        for name, values in found.items():
-            values += table[name].to_pylist()
-    return {name: math.fsum(values) for name, values in found.items()}
+    table = lakes.table(lake, INFERENCE)
+    names = ("input_tokens", "output_tokens", "latency_ms")
+    return {name: math.fsum(table[name].to_pylist()) for name in names if table is not None}
 
 
-def profiles(root: Path) -> dict[str, dict[str, Shape]]:
-    """Each span's columns, read and merged by whylogs alone: every file of the folder counts."""
+def profiles(store: ObjectStore, alias: str = "") -> dict[str, dict[str, Shape]]:
+    """Each span's columns, merged by whylogs alone: every object of a span counts. `alias`: only its own."""
     merged: dict[str, DatasetProfileView] = {}
-    for path in sorted(root.rglob("partition=*.bin")):
-        view, name = DatasetProfileView.read(str(path)), str(path.parent.relative_to(root))
+    for key in store.list(f"{PROFILES}/{alias}".rstrip("/")):
+        if not key.endswith(".bin"):
+            continue
+        view, name = DatasetProfileView.deserialize(store.get(key).data), _span(key)
         merged[name] = merged[name].merge(view) if name in merged else view
     return {name: {column: _shape(view, column) for column in view.get_columns()} for name, view in merged.items()}
+
+
+def _span(key: str) -> str:
+    return key.removeprefix(f"{PROFILES}/").rpartition("/")[0]
 
 
 def counted(found: Mapping[str, Mapping[str, Shape]]) -> dict[str, set[int]]:
@@ -100,13 +99,12 @@ def counted(found: Mapping[str, Mapping[str, Shape]]) -> dict[str, set[int]]:
     return {name: {shape[0] for shape in columns.values()} for name, columns in found.items()}
 
 
-def spans(root: Path, window_s: int) -> Counter[str]:
+def spans(lake: Lake, window_s: int) -> Counter[str]:
     """How many rows of the lake belong to each span of the profiles."""
     found: Counter[str] = Counter()
-    for path in _parquet(root, INFERENCE):
-        table = pq.read_table(path, columns=["alias", "version", "time_ms"])
-        for alias, version, time_ms in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
-            found[f"{alias}/version={version}/{window_start(time_ms, window_s * 1_000)}"] += 1
+    for part in lake.rows(INFERENCE, columns=("alias", "version", "time_ms")):
+        for alias, version, time_ms in zip(*(part[name].to_pylist() for name in part.column_names), strict=True):
+            found[ProfileWindow(alias, version, window_start(time_ms, window_s * 1_000)).place] += 1
     return found
 
 
@@ -156,7 +154,3 @@ def _done(kafka: KafkaSettings, group: str, topic: Topic, patience_s: float) -> 
 def _shape(view: DatasetProfileView, column: str) -> Shape:
     found = view.get_column(column).to_summary_dict()
     return int(found["counts/n"]), float(found["distribution/min"]), float(found["distribution/max"])
-
-
-def _parquet(root: Path, topic: Topic) -> Iterator[Path]:
-    return iter(sorted((root / topic.name).rglob("*.parquet")))

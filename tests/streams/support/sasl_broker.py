@@ -1,4 +1,4 @@
-"""The embedded broker with a second door, for those with a password."""
+"""The embedded broker with a second listener, for those with a password."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
@@ -22,8 +21,8 @@ from tests.streams.support.traffic import feedback, served
 RULES = Rules(
     monitor=MonitorSettings(reference_events=200, window_s=10),
     policy=PolicySettings(min_fresh_labels=40),
-    reports=Path("var/reports"),
-    profiles=Path("var/profiles"),
+    reports="var/reports",
+    profiles="var/profiles",
     profile_window_ms=3_600_000,
 )
 EFFECTS = (LEDGER, ALARMS, WINDOWS, REQUESTS)

@@ -15,9 +15,13 @@ from kafka import KafkaProducer
 
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
-from streams.events import Event, FeedbackGiven, InferenceServed, Message
+from streams.events import Event, FeedbackGiven, InferenceServed
 from streams.kinds import Arm
+from streams.lake.lake import Lake
 from streams.log.settings import KafkaSettings
+from streams.messages import Message
+from streams.objects.opening import Storage
+from streams.objects.settings import StorageSettings
 from streams.settings import WorkerSettings
 from streams.topics import Topic
 
@@ -94,8 +98,14 @@ class Plan(msgspec.Struct):
 
     kafka: KafkaSettings
     settings: WorkerSettings
+    storage: Storage
     monitor: MonitorSettings
     policy: PolicySettings
+
+    @property
+    def lake(self) -> Lake:
+        """The lake that its worker writes."""
+        return Lake.of(self.storage)
 
 
 class Process:
@@ -142,18 +152,20 @@ class Process:
             self._process = None
 
 
-def small(var: Path, app_id: str, **changes: object) -> WorkerSettings:
-    """Settings for tests: everything under `var`, small blocks and spans."""
+def within(var: Path) -> Storage:
+    """Where all stands in the folder `var`."""
+    return Storage(StorageSettings(), var)
+
+
+def small(app_id: str, **changes: object) -> WorkerSettings:
+    """Settings for tests: small blocks and spans."""
     return WorkerSettings(
         **{  # type: ignore[arg-type]
             "app_id": app_id,
-            "lake": var / "lake",
-            "profiles": var / "profiles",
-            "reports": var / "reports",
             "metrics_port": None,
             "batch_events": 300,
             "within_s": 0.1,
-            "block_offsets": 500,
+            "lake_commit_s": 0.5,
             "profile_flush_s": 1.0,
             "commit_s": 0.5,
         }

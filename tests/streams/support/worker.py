@@ -20,7 +20,7 @@ def _path(kind: type, value: object) -> object:
 async def work(plan: Plan) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run(plan.kafka, plan.settings, plan.monitor, plan.policy, stop)
+    await run(plan.kafka, plan.settings, plan.storage, plan.monitor, plan.policy, stop)
 
 
 def plan() -> Plan:

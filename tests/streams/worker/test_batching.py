@@ -15,30 +15,30 @@ def chunk(first: int, count: int) -> Chunk:
 
 
 async def test_a_full_batch_does_not_wait() -> None:
-    basket = Batcher(10, FOREVER_S)
+    batcher = Batcher(10, FOREVER_S)
     for first in range(0, 20, 4):
-        basket.put(chunk(first, 4))
-    assert [each.first for each in await basket.take()] == [0, 4, 8]
+        batcher.put(chunk(first, 4))
+    assert [each.first for each in await batcher.take()] == [0, 4, 8]
 
 
 async def test_what_comes_meanwhile_joins_the_batch() -> None:
-    basket = Batcher(10, FOREVER_S)
-    taking = asyncio.create_task(basket.take())
+    batcher = Batcher(10, FOREVER_S)
+    taking = asyncio.create_task(batcher.take())
     for first in (0, 4, 8):
         await asyncio.sleep(0)
         assert not taking.done()
-        basket.put(chunk(first, 4))
+        batcher.put(chunk(first, 4))
     assert [each.first for each in await taking] == [0, 4, 8]
 
 
 async def test_a_batch_that_does_not_fill_is_taken_all_the_same() -> None:
-    basket = Batcher(10, 0.01)
-    basket.put(chunk(0, 3))
-    assert [each.first for each in await basket.take()] == [0]
+    batcher = Batcher(10, 0.01)
+    batcher.put(chunk(0, 3))
+    assert [each.first for each in await batcher.take()] == [0]
 
 
 async def test_a_chunk_larger_than_a_batch_is_one() -> None:
-    basket = Batcher(10, FOREVER_S)
-    basket.put(chunk(0, 50))
-    basket.put(chunk(50, 1))
-    assert [each.first for each in await basket.take()] == [0]
+    batcher = Batcher(10, FOREVER_S)
+    batcher.put(chunk(0, 50))
+    batcher.put(chunk(50, 1))
+    assert [each.first for each in await batcher.take()] == [0]

@@ -12,7 +12,7 @@ COUNTS = {"inference.events": 2}
 
 
 @pytest.mark.parametrize(
-    ("stand", "passed_ms"),
+    ("position", "passed_ms"),
     [
         (Position(9, 9), 4_000),  # nothing waited when its end was asked for
         (Position(12, 9), 4_000),  # what came since then is done too
@@ -21,8 +21,8 @@ COUNTS = {"inference.events": 2}
         (Position(8, 9), None),
     ],
 )
-def test_only_what_is_known_is_told(stand: Position, passed_ms: int | None) -> None:
-    event = watermark("w", {"inference.events/0": stand}, COUNTS, asked_ms=5_000, skew_ms=1_000)
+def test_only_what_is_known_is_told(position: Position, passed_ms: int | None) -> None:
+    event = watermark("w", {"inference.events/0": position}, COUNTS, asked_ms=5_000, skew_ms=1_000)
     assert event.passed_ms == ({} if passed_ms is None else {"inference.events/0": passed_ms})
     assert event.partitions == COUNTS
 

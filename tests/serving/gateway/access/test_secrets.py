@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from deploy.config import secrets
@@ -28,9 +27,10 @@ from streams.files import private_folder, put
 from streams.journal import status
 from streams.journal.cursor import CursorFile
 from streams.journal.writer import Journal, JournalSettings
-from streams.lake import writer as lake_writer
+from streams.lake.delta import created
 from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
+from streams.topics import INFERENCE
 from streams.worker.app import _serving_metrics
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.scene import BODY, Scene
@@ -112,13 +112,15 @@ def test_what_holds_texts_or_routes_is_its_owners_alone(tmp_path: Path) -> None:
     CursorFile(tmp_path / "spool").close()
     nothing = status.ShipperStatus(time_ms=0, connected=True, lag_bytes=0, published={}, dropped={}, damaged_bytes=0)
     status.write(tmp_path / "spool", nothing)
-    lake_writer._replace(tmp_path / "lake" / "rows.parquet", pa.table({"text": ["what they wrote"]}), None)
+    (tmp_path / "lake").mkdir(mode=0o755)
+    created(str(tmp_path / "lake"), {}, INFERENCE)
     follower = Follower(KafkaSettings(), tmp_path / "routes" / "gateway.json")
     follower._dirty = True
     follower._save()
     put(tmp_path / "reports" / "page.html", b"what they wrote")
     found = {each.relative_to(tmp_path): mode(each) for each in tmp_path.rglob("*")}
-    assert {name for name, bits in found.items() if bits & 0o077} == set()
+    assert not found[Path("lake")] & stat.S_IRWXO  # within it, as the process's umask has it
+    assert {name for name, bits in found.items() if bits & 0o077 and name.parts[0] != "lake"} == set()
     assert len(found) >= 8
 
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from monitor.describe.pii import PATTERNS
-from serving.gateway.capture import inference_served
+from serving.gateway.capture import inference_served, who
 from serving.gateway.errors import ApiError
 from serving.gateway.excerpt import MARGIN, excerpts
 from serving.gateway.exchange import Exchange
@@ -169,7 +169,13 @@ def kept(operation: Operation, body: bytes) -> InferenceServed | None:
     asked.forwarded("s-abc")
     choice = Choice("s", "s-abc", Arm.CHAMPION, "r", "u")
     return inference_served(
-        Exchange("e", asked, "c", {}, 0.0), choice, Masker(PATTERNS), "c", 1, settings.capture_chars, comparable=True
+        Exchange("e", asked, "c", {}, 0.0),
+        choice,
+        Masker(PATTERNS),
+        who("", "", str),
+        1,
+        settings.capture_chars,
+        comparable=True,
     )
 
 
