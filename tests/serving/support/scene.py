@@ -22,6 +22,7 @@ from streams.events import Event, FeedbackGiven, InferenceServed, ReplicaAtteste
 from streams.identity import RequestId, Signer, version_name
 from streams.topics import Topic
 from tests.serving.support.fake_engine import FakeEngine
+from tests.support.waiting import PATIENCE_S
 
 OLD_DIGEST, NEW_DIGEST = "a" * 64, "b" * 64
 OLD, NEW = version_name("support", OLD_DIGEST), version_name("support", NEW_DIGEST)
@@ -122,7 +123,7 @@ class Scene:
         return [e for e in await self._until(FeedbackGiven, count) if isinstance(e, FeedbackGiven)]
 
     async def _until(self, kind: type[Event], count: int) -> list[Event]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while len(found := [e for e in self.events if isinstance(e, kind)]) < count and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.01)  # one too many would come now
