@@ -13,6 +13,10 @@ from streams.events import Json
 from streams.messages import Message
 
 FRESH, REHEARSAL, FIRST = "fresh", "rehearsal", "first"
+SHAPING = (  # fields of a request by which an engine shapes its answer
+    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
+    *("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
+)
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):

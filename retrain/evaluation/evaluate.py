@@ -16,17 +16,13 @@ import structlog
 
 from monitor.canonical import calls
 from monitor.metrics import Metric
-from retrain.data.example import Example
+from retrain.data.example import SHAPING, Example
 from streams.identity import EVALUATION
 
 log = structlog.get_logger()
 
 ROWS_OWN_FAULT = (400, 413, 422)  # an engine's status for a question that it refuses
 BROKEN_OFF = ("abort", "error")  # why an engine ends answers that are no version's fault
-SHAPING = (  # fields of a request by which an engine shapes its answer
-    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
-    *("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
-)
 SHOWN = 300  # characters of an engine's message
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from deploy.operator.rows import LabelledRow
 from retrain.adapters import Adapter
 from retrain.base_model import base_model_id
 from retrain.data import manifest
@@ -68,7 +69,7 @@ class World:
     def __init__(self, var: Path, model: Path, recipe: Path, storage: StorageSettings = FOLDER) -> None:
         self.var, self.model, self.storage = var, model, storage
         self.settings = RetrainSettings(recipe=str(recipe), threads=1)
-        rows = [("question one", "refund"), ("question two", "late")] * 4
+        rows = [LabelledRow(*row).example() for row in (("question one", "refund"), ("question two", "late"))] * 4
         self.champion: Adapter = first_adapter(
             rows, alias="support", model_dir=model, var=var, trees=Storage(storage, var).trees(), settings=self.settings
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.operator.rows import LabelledRow
 from retrain.adapters import Adapter
 from retrain.first_adapter import first_adapter
 from retrain.job_files import PROGRESS, JobOutcome, TrainingProgress, read
@@ -86,7 +87,7 @@ def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainReque
 async def test_a_killed_trainer_goes_on_where_it_was(
     kafka: KafkaSettings, model_dir: Path, tmp_path: Path, recipe: Path
 ) -> None:
-    rows = [("question one", "refund"), ("question two", "late")] * 8
+    rows = [LabelledRow(*row).example() for row in (("question one", "refund"), ("question two", "late"))] * 8
     settings = RetrainSettings(recipe=str(recipe), threads=1)
     trees = in_folder(tmp_path)
     champion = first_adapter(rows, alias=ALIAS, model_dir=model_dir, var=tmp_path, trees=trees, settings=settings)
