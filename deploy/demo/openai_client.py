@@ -30,19 +30,19 @@ class Unanswered(Exception):
         super().__init__(why)
 
 
-class _CalledFunction(msgspec.Struct, frozen=True):
+class _FunctionPart(msgspec.Struct, frozen=True):
     name: str | None = None
     arguments: str | None = None
 
 
-class _CalledTool(msgspec.Struct, frozen=True):
+class _CallPart(msgspec.Struct, frozen=True):
     index: int = 0  # of a stream's: its parts come one by one
-    function: _CalledFunction = _CalledFunction()
+    function: _FunctionPart = _FunctionPart()
 
 
 class _Text(msgspec.Struct, frozen=True):
     content: str | None = None
-    tool_calls: list[_CalledTool] | None = None
+    tool_calls: list[_CallPart] | None = None
 
 
 class _ChatChoice(msgspec.Struct, frozen=True):
