@@ -50,8 +50,10 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     from deploy.operator import labels
     from serving.gateway.masking import Masker
     from streams.lake.lake import Lake
+    from streams.scoring.scorer import Scorer
 
     config = load_reached(config_path)
-    rules = labels.LabelRules(config.gateway.metrics, Masker(config.gateway.mask))
+    scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
+    rules = labels.LabelRules(scorer, Masker(config.gateway.mask))
     given, empty = labels.give(config.kafka, Lake.of(config.kept), file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")
