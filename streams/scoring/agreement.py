@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
+
+from monitor.metrics import exact_match
 
 RIGHT = 0.5
 CLASS = 48  # characters of a label that may be one of a few: an answer unlike it is wrong
@@ -39,6 +42,23 @@ def agreement(pairs: Pairs) -> JudgeAgreement:
         bias=math.fsum(judge - person for judge, person in pairs) / count,
         correlation=_correlation(pairs),
     )
+
+
+def person_score(output: str, given: Mapping[str, Any]) -> float | None:
+    """Return a person's score of a reply: the score or the thumb that was given; else, by its label, 1 where the answer
+    is equal, 0 where the label is one of a few (short) and it is not. None where a text says nothing of how bad it is.
+
+    >>> person_score("Lost card.", {"label": "lost card"}), person_score("Hi", {"thumb": False})
+    (1.0, 0.0)
+    """
+    if given.get("score") is not None:
+        return float(given["score"])
+    if given.get("thumb") is not None:
+        return float(given["thumb"])
+    label = given.get("label") or given.get("correction") or ""
+    if label and exact_match(output, label):
+        return 1.0
+    return 0.0 if 0 < len(label) <= CLASS else None
 
 
 def _correlation(pairs: Pairs) -> float | None:

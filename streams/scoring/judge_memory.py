@@ -32,11 +32,7 @@ class JudgeMemory:
     """The file. Each call opens it: calls come from several threads, and cost far less than an answer."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
-        with self._open() as file:
-            file.execute("PRAGMA journal_mode = WAL")
-            file.executescript(TABLES)
+        self._path, self._made = path, False
 
     def known(self, rows: Sequence[bytes]) -> dict[bytes, float]:
         """Return the scores that are known, by their rows' digests."""
@@ -71,6 +67,12 @@ class JudgeMemory:
             return found or (0, 0)
 
     def _open(self) -> closing[sqlite3.Connection]:
+        if not self._made:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
         file = sqlite3.connect(self._path, timeout=WAIT_S)
+        if not self._made:
+            file.execute("PRAGMA journal_mode = WAL")
+            file.executescript(TABLES)
+            self._made = True
         file.execute("PRAGMA synchronous = NORMAL")
         return closing(file)

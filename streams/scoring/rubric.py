@@ -67,7 +67,7 @@ class RubricGrader:
                 if self._now_s() < self._away_until_s:
                     return Unjudged.AWAY
                 found = await self._client.ask(session, prompt, self._paid)
-            await asyncio.to_thread(self._keep, digest, found)
+                await asyncio.to_thread(self._keep, digest, found)
             self._note(found)
             return found.score
 

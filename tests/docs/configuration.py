@@ -28,7 +28,7 @@ the beginning of one. Every command reports unknown keys, wrong values and setti
 | list | values with commas between them, or JSON | `HOMEOSTAT__STACK__ENGINE_PORTS=8001,8002` |
 | list of tables | JSON | `HOMEOSTAT__MONITOR__SLO__BURN_WINDOWS=[{"long_s": 3600, "short_s": 300, "rate": 10}]` |
 | table | JSON, laid over the file's table; or one key of it in the variable's name, in small letters then | \
-`HOMEOSTAT__GATEWAY__METRICS={"Support": "token_f1"}`, `HOMEOSTAT__GATEWAY__METRICS__SUPPORT=token_f1` |
+`HOMEOSTAT__SCORING__METRICS={"Support": "token_f1"}`, `HOMEOSTAT__SCORING__METRICS__SUPPORT=token_f1` |
 
 Secrets belong into the environment or into files (`gateway.keys_file`, `gateway.tls_key`), never into a file that is
 kept under version control; messages never show the values of `kafka.options`.
