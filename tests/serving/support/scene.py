@@ -20,6 +20,7 @@ from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.events import Event, FeedbackGiven, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import RequestId, Signer, version_name
+from streams.scoring.settings import ScoringSettings
 from streams.topics import Topic
 from tests.serving.support.fake_engine import FakeEngine
 
@@ -34,6 +35,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.settings = GatewaySettings()
+        self.scoring = ScoringSettings()
         self.engines = (FakeEngine(), FakeEngine())
         self.table = RouteTable()
         self.events: list[Event] = []
@@ -49,7 +51,13 @@ class Scene:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
         self.gateway = gateway = Gateway(
-            self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish, lambda: self.stale()
+            self.settings,
+            lambda: self.table,
+            KeyRing(self.keys),
+            SIGNER,
+            self.publish,
+            lambda: self.stale(),
+            self.scoring,
         )
         self.server = Listener(gateway, gateway.limits, self.settings.cors_origins)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from streams.messages import Message, ToolCall, chat_message
-from streams.scoring.dotted import MOST_STUCK, CallableGrader, checked, imported
+from streams.scoring.dotted import MOST_STUCK, THREADS, CallableGrader, checked, imported
 from streams.scoring.rows import AnsweredRow, Unjudged, chat_choice
 
 AT = "scoring.metrics.support.callable"
@@ -108,7 +108,7 @@ async def test_one_that_never_ends_holds_up_nothing_and_is_called_no_more_at_las
 
     grader = CallableGrader(hang, 0.02)
     assert await grader.scores([row()] * 20) == [Unjudged.SLOW] * 20
-    assert len(calls) == MOST_STUCK
+    assert MOST_STUCK <= len(calls) < MOST_STUCK + THREADS
     end.set()
     for _ in range(200):
         if (found := await grader.scores([row()])) == [1.0]:

@@ -169,7 +169,7 @@ async def test_the_days_calls_are_the_bound_of_all_processes(judge: JudgeServer,
 @pytest.mark.parametrize("counted", [True, False])
 async def test_the_days_tokens_are_a_bound(judge: JudgeServer, make: Make, counted: bool) -> None:
     judge.usage = {"total_tokens": 300} if counted else None
-    found = await make(tokens_per_day=500, concurrency=1).scores([row(text) for text in "abc"])
+    found = await make(tokens_per_day=400, concurrency=1).scores([row(text) for text in "abc"])
     assert found == [0.75, 0.75, Unjudged.BUDGET], "a judge that does not count its tokens has them estimated"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -74,7 +75,8 @@ def test_a_served_reply_is_scored_with_all_of_its_request() -> None:
 
 def test_a_judge_is_compared_with_people() -> None:
     found = agreement([(0.9, 1.0), (0.6, 1.0), (0.7, 0.0), (0.2, 0.0)])
-    assert (found.rows, found.agreement, found.mean_error) == (4, 0.75, pytest.approx(0.35))
+    assert (found.rows, found.agreement) == (4, 0.75)
+    assert found.mean_error == pytest.approx(0.35)
     assert found.bias == pytest.approx(0.1)
     assert found.correlation is not None
     assert 0 < found.correlation < 1
@@ -83,7 +85,8 @@ def test_a_judge_is_compared_with_people() -> None:
 
 
 def test_a_persons_score_is_taken_only_from_what_says_one() -> None:
-    given = [{"score": 0.3, "thumb": True}, {"thumb": True}, {"label": "lost card"}, {"label": "card arrival"}]
+    given: list[dict[str, Any]] = [{"score": 0.3, "thumb": True}, {"thumb": True}]
+    given += [{"label": "lost card"}, {"label": "card arrival"}]
     long = "A much longer text, which a reviewer would have liked better than that."
     scores = [person_score("Lost card.", each) for each in (*given, {"correction": long}, {})]
     assert scores == [0.3, 1.0, 1.0, 0.0, None, None]
