@@ -99,7 +99,9 @@ KINDS: dict[str, type[ByName] | type[BySchema] | type[ByRubric] | type[ByCallabl
 class ScoringSettings:
     """How good an answer is."""
 
-    metrics: dict[str, Any] = field(default_factory=dict)  # alias -> a metric's name, or its table; else exact_match
+    # alias -> a metric's name, or a table { schema = FILE }, { rubric = FILE, url = ADDRESS, model = NAME },
+    # { callable = "pkg.module:function" }; exact_match for the others
+    metrics: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for alias in self.metrics:
