@@ -66,6 +66,16 @@ def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
 def give(kafka: KafkaSettings, lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[int, int]:
     """Send the labels of a file as `wanted` wrote it. Return how many, and how many rows had none. Raise ValueError
     naming a wrong line before anything is sent; giving the same labels again changes nothing."""
+    events, empty = filled_in(lake, path, alias, rules)
+    with closing(Appender(kafka, "cli")) as appender:
+        for event in events:
+            appender.append(FEEDBACK, event, id=event.id, time_ms=event.time_ms)
+    return len(events), empty
+
+
+def filled_in(lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[list[FeedbackGiven], int]:
+    """Return a file's labels as events, judged by the alias's metric, and how many rows had none. Raise ValueError
+    naming a wrong line."""
     filled, empty = [], 0
     for number, row in _rows(path):
         empty += blank(row.label)
@@ -76,11 +86,7 @@ def give(kafka: KafkaSettings, lake: Lake, path: Path, alias: str, rules: LabelR
         _check(path, number, row, rows)
     labels = [(rows[row.id], rules.masker(row.label)) for _, row in filled]
     losses = asyncio.run(rules.scorer.losses([served_row(reply, label) for reply, label in labels]))
-    events = [_event(reply, label, loss) for (reply, label), loss in zip(labels, losses, strict=True)]
-    with closing(Appender(kafka, "cli")) as appender:
-        for event in events:
-            appender.append(FEEDBACK, event, id=event.id, time_ms=event.time_ms)
-    return len(events), empty
+    return [_event(reply, label, loss) for (reply, label), loss in zip(labels, losses, strict=True)], empty
 
 
 def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceServed]) -> None:

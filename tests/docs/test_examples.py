@@ -97,7 +97,8 @@ def test_the_metrics_that_the_document_of_scoring_shows_are_metrics() -> None:
     exec(blocks["python"], shown)
     call = chat_choice("", [ToolCall("block", "{}")], "tool_calls")
     request = {"messages": [], "tools": [{"type": "function", "function": {"name": "block"}}]}
-    rows = [AnsweredRow(given, "", [call], None) for given in (request, {"messages": []})]
+    bare: dict[str, Any] = {"messages": []}
+    rows = [AnsweredRow(given, "", [call], None) for given in (request, bare)]
     assert asyncio.run(CallableGrader(shown["score"], 5.0).scores(rows)) == [1.0, 0.0]
 
 

@@ -1,8 +1,9 @@
-"""`labels judge` compares a judge model with people, on what the lake has of both."""
+"""A judge model on the command line: compared with people by `labels judge`, and asked by `labels give`."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deploy.cli import main
+from deploy.operator.labels import LabelRules, filled_in
+from serving.gateway.masking import Masker
+from streams.scoring.scorer import Scorer
+from streams.scoring.settings import ByRubric
 from streams.topics import FEEDBACK, INFERENCE
 from tests.streams.support.judge_server import JudgeServer
-from tests.streams.support.lakes import put
+from tests.streams.support.lakes import at, put
 from tests.streams.support.traffic import feedback, served
 
 SCORES = (0.9, 0.8, 0.1, 0.6)  # the judge's, of the first four replies; of the others it gives none
@@ -68,6 +73,25 @@ async def test_it_is_compared_on_the_replies_that_people_have_scored(lake: Path)
     assert again.stdout == done.stdout
     assert "1 replies with" in newest.stdout
     assert len(judge.bodies) == 5 + 1 + 1, "only what it gave no score is asked again"
+
+
+async def test_labels_that_are_given_are_judged_by_the_aliass_metric(lake: Path) -> None:
+    """Half right is right, as everywhere that a label must be one or the other; without a score it stays open."""
+    (lake / "rubric.md").write_text("Polite.")
+    replies = [served("support", number) for number in range(3)]
+    lines = [{"id": each.id, "question": "", "answer": "", "label": f"label {i}"} for i, each in enumerate(replies)]
+    (lake / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    answers = {"label 0": "0.8", "label 1": "0.2", "label 2": "hm"}
+
+    def by_label(body: dict[str, Any]) -> str:
+        return next(score for label, score in answers.items() if label in body["messages"][0]["content"])
+
+    async with JudgeServer(by_label).serving() as judge:
+        metric = ByRubric(rubric=lake / "rubric.md", url=judge.url, model="judge")
+        rules = LabelRules(Scorer.of(metric, "support", lake), Masker(()))
+        given, empty = await asyncio.to_thread(filled_in, at(lake / "lake"), lake / "rows.jsonl", "support", rules)
+    assert ([each.correct for each in given], empty) == ([True, False, None], 0)
+    assert [each.label for each in given] == list(answers)
 
 
 def test_an_alias_without_a_judge_is_told(lake: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from streams.messages import Message, ToolCall, chat_message
 from streams.scoring.dotted import MOST_STUCK, THREADS, CallableGrader, checked, imported
@@ -91,11 +92,12 @@ async def test_one_that_raises_or_returns_something_else_leaves_its_row_unjudged
     assert found == [0.5, 1.0, 1.0, *[Unjudged.OUTSIDE] * 4, Unjudged.RAISED, Unjudged.RAISED]
 
 
-async def test_each_reason_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_each_reason_is_logged_once() -> None:
     grader = CallableGrader(lambda request, answer, truth: 1 / 0, 5.0)
-    assert await grader.scores([row()] * 5) == [Unjudged.RAISED] * 5
-    assert await grader.scores([row()]) == [Unjudged.RAISED]
-    assert capsys.readouterr().out.count("division by zero") == 1
+    with capture_logs() as logs:
+        assert await grader.scores([row()] * 5) == [Unjudged.RAISED] * 5
+        assert await grader.scores([row()]) == [Unjudged.RAISED]
+    assert [each["detail"] for each in logs] == ["ZeroDivisionError: division by zero"]
 
 
 async def test_one_that_never_ends_holds_up_nothing_and_is_called_no_more_at_last() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -240,3 +241,15 @@ def test_old_scores_go_and_no_text_is_kept(tmp_path: Path) -> None:
     assert memory.take("support", DAY, calls=1, tokens=0) is False
     memory.pay("support", DAY, 7)
     assert memory.spent("support", DAY) == (0, 7)
+
+
+def test_processes_that_ask_at_once_keep_the_days_bound(tmp_path: Path) -> None:
+    """Each has a connection of its own, as processes have."""
+
+    def ask(_: int) -> int:
+        memory = JudgeMemory(tmp_path / "judge.sqlite")
+        return sum(memory.take("support", DAY, calls=50, tokens=1_000) for _ in range(20))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) == 50
+    assert JudgeMemory(tmp_path / "judge.sqlite").spent("support", DAY) == (50, 0)
