@@ -53,10 +53,10 @@ class RubricGrader:
         try:
             found: dict[bytes, float | Unjudged] = dict(await asyncio.to_thread(self._memory.known, digests))
             new = {digest: each for digest, each in zip(digests, prompts, strict=True) if digest not in found}
-            found |= await self._asked(new) if new else {}
-        except sqlite3.Error as error:  # without its memory there is no budget either: nothing is asked
-            self._note(Asked(Unjudged.AWAY, f"the judge's memory cannot be used: {error}"))
+        except sqlite3.Error as error:
+            self._note(_forgetful(error))
             return [Unjudged.AWAY] * len(rows)
+        found |= await self._asked(new) if new else {}
         return [found[digest] for digest in digests]
 
     async def _asked(self, prompts: Mapping[bytes, str]) -> dict[bytes, float | Unjudged]:
@@ -66,8 +66,11 @@ class RubricGrader:
             async with slots:
                 if self._now_s() < self._away_until_s:
                     return Unjudged.AWAY
-                found = await self._client.ask(session, prompt, self._paid)
-                await asyncio.to_thread(self._keep, digest, found)
+                try:
+                    found = await self._client.ask(session, prompt, self._paid)
+                    await asyncio.to_thread(self._keep, digest, found)
+                except sqlite3.Error as error:
+                    found = _forgetful(error)
             self._note(found)
             return found.score
 
@@ -104,9 +107,16 @@ class RubricGrader:
         return int(self._now_s() // DAY_S)
 
 
+def _forgetful(error: sqlite3.Error) -> Asked:
+    """Without its memory there is no budget either: nothing is asked."""
+    return Asked(Unjudged.AWAY, f"the judge's memory cannot be used: {error}")
+
+
 def api_key(settings: ByRubric, at: str, environment: Mapping[str, str]) -> str:
     """Return the judge's key, of its file or of the environment; empty where there is none. Raise ValueError where the
-    file has none."""
-    if settings.key_file is not None:
-        return text(settings.key_file, f"{at}.key_file")
-    return environment.get(settings.key_env, "").strip()
+    file has none, or what is there cannot be one."""
+    named = f"{at}.key_file" if settings.key_file else f"{at}.key_env"
+    key = text(settings.key_file, named) if settings.key_file else environment.get(settings.key_env, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"{named} is {str(settings.key_file or settings.key_env)!r}, expected one line of ASCII there")
+    return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -64,6 +65,10 @@ class ByRubric:
         _require("url", "(not shown)" if "@" in self.url else self.url, plain, "an address such as https://host/v1")
         _require("model", self.model, bool(self.model.strip()), "the judge's name")
         _require("share", self.share, 0 <= self.share <= 1, "a share from 0 to 1")
+        try:
+            json.dumps(self.body, allow_nan=False)
+        except (TypeError, ValueError):
+            _require("body", sorted(self.body), False, "values that JSON has")
         for name in ("calls_per_day", "tokens_per_day"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in ("tries", "concurrency"):

@@ -198,6 +198,9 @@ async def test_its_key_comes_from_a_file_or_the_environment(judge: JudgeServer, 
     assert judge.keys == ["Bearer from-environment", "Bearer from-file", "Bearer mine", ""]
     with pytest.raises(ValueError, match=r"scoring\.metrics\.support\.key_file is .*lost.* can be read"):
         make(key_file=tmp_path / "lost")
+    with pytest.raises(ValueError, match=r"support\.key_env is 'MINE', expected one line of ASCII there") as raised:
+        make({"MINE": "secret\nx-head: 1"}, key_env="MINE")
+    assert "secret" not in str(raised.value)
 
 
 async def test_a_prompt_of_the_operators_has_its_places_filled_once(

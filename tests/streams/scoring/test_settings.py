@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def metric(given: object) -> object:
         ({**RUBRIC, "tries": "many"}, r"support\.tries is 'many': Expected `int`"),
         ({**RUBRIC, "timeout_s": 0}, r"timeout_s is 0\.0, expected a positive number"),
         ({**RUBRIC, "prompt": "~/prompt.txt"}, r"support\.prompt is '~/prompt\.txt': expected a path, written out"),
+        ({**RUBRIC, "body": {"since": date(2026, 1, 1)}}, r"body is \['since'\], expected values that JSON has"),
         ({"schema": 3}, r"support\.schema is 3: expected a path"),
         ({"callable": "score"}, r"callable is 'score', expected pkg\.module:function"),
     ],
