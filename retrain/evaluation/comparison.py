@@ -17,7 +17,7 @@ from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
 from retrain.data.shares import MOST_ROWS
 from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
-from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, Scores, waits
+from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, Scores, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
 from retrain.settings import RetrainSettings
 from streams.scoring.rows import AnsweredRow, Unjudged
@@ -28,7 +28,6 @@ log = structlog.get_logger()
 PATIENCE_S = 600.0  # for one answer; the engine may be busy with clients
 TOO_LONG = "prompt and label do not fit the model's context"
 REFUSED = "the engine refused the question"
-UNJUDGED = "an answer could not be judged"
 
 
 async def compare(
@@ -142,24 +141,30 @@ class EngineSource:
             why = next(each.refusal for each in (*mine, *theirs) if each.refusal)
             log.warning("the engine refused questions", rows=len(taken) - len(whole), why=why)
         found = await self._scored(whole)
-        kept = [(*each, pair) for each, pair in zip(whole, found, strict=True) if pair is not None]
-        left_out[UNJUDGED] = len(whole) - len(kept)
+        kept = [(*each, pair) for each, pair in zip(whole, found, strict=True) if not isinstance(pair, str)]
+        left_out.update(pair for pair in found if isinstance(pair, str))
         return AnsweredRows(
             rows=[row for row, _, _, _ in kept],
-            pairs=[pair for *_, pair in kept],
+            pairs=[(mine, theirs) for *_, (mine, theirs) in kept],
             cut=(sum(mine.cut for _, mine, _, _ in kept), sum(theirs.cut for _, _, theirs, _ in kept)),
             left_out=+left_out,
         )
 
     async def _scored(
         self, whole: Sequence[tuple[Example, EngineAnswer, EngineAnswer]]
-    ) -> list[tuple[float, float] | None]:
-        """Return both sides' scores of each row, None where either has none: the sides are scored in one go, by the
-        same judge."""
+    ) -> list[tuple[float, float] | str]:
+        """Return both sides' scores of each row, or why it is left out: the sides are scored in one go, by the same
+        judge."""
         sides = [[_answered(row, given[side]) for row, *given in whole] for side in (0, 1)]
         found = await self.scorer.scores([*sides[0], *sides[1]])
         pairs = zip(found[: len(whole)], found[len(whole) :], strict=True)
-        return [None if isinstance(a, Unjudged) or isinstance(b, Unjudged) else (a, b) for a, b in pairs]
+        return [_pair(candidate, champion) for candidate, champion in pairs]
+
+
+def _pair(candidate: float | Unjudged, champion: float | Unjudged) -> tuple[float, float] | str:
+    if isinstance(champion, Unjudged):
+        return UNJUDGED
+    return UNJUDGED_ALONE if isinstance(candidate, Unjudged) else (candidate, champion)
 
 
 def _answered(row: Example, given: EngineAnswer) -> AnsweredRow:

@@ -305,6 +305,26 @@ async def test_both_sides_are_judged_by_the_same_judge_and_what_is_unjudged_is_l
     assert summary(gate)["judged_left_out_share"] == pytest.approx(0.1)
 
 
+async def test_a_candidate_does_not_win_by_answers_that_no_metric_can_read(
+    engine: tuple[Engine, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its broken answers are left out as unjudged: what is left would look better than it is."""
+    made, url = engine
+    (tmp_path / "json_metric.py").write_text(
+        "import json\ndef score(request, answer, truth):\n    return json.loads(answer['text'])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    fresh = rows(200, "a")
+    made.spoken = {each.text: "0" for each in fresh}
+    made.better = {each.text: "1" if number % 5 else "1}" for number, each in enumerate(fresh)}
+    scorer = Scorer.of({"callable": "json_metric:score"}, "support", tmp_path)
+    gate = await compare(RetrainSettings(), url, Dataset([], [], fresh[:100], fresh[100:], {}), scorer, *WON)
+    assert gate.target
+    assert set(gate.target) == {(1.0, 0.0)}
+    assert judge(gate).status == "inconclusive"
+    assert "the candidate's answer alone could not be judged on" in judge(gate).reason
+
+
 async def test_a_judge_that_is_away_leaves_the_verdict_open(engine: tuple[Engine, str], tmp_path: Path) -> None:
     _, url = engine
     (tmp_path / "rubric.md").write_text("Polite.")
