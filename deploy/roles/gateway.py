@@ -80,7 +80,8 @@ class GatewayProcess:
             follower.start()
             follower.wait(CAUGHT_UP_S)
             signer = Signer(secrets.signing_key(config))
-            application = Gateway(settings, follower.table, keys, signer, journal.publish, follower.stale)
+            scoring = config.scoring
+            application = Gateway(settings, follower.table, keys, signer, journal.publish, follower.stale, scoring)
         except BaseException:
             follower.close()
             journal.close()

@@ -5,16 +5,16 @@ Validation and regression rows are real, labelled by people, and have no near du
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import msgspec
 
-from monitor.metrics import Metric, exact_match, normalise
+from monitor.metrics import normalise
 from retrain.data.classes import holds_together, shared_out
 from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import Likeness
 from retrain.data.refusals import refuses
-from retrain.data.shares import harm, judged
+from retrain.data.shares import exact_losses, harm, judged
 from retrain.settings import RetrainSettings
 
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
@@ -46,13 +46,13 @@ def build(
     fresh: Sequence[Example],
     unseen: Sequence[Example],
     seen: Sequence[Example],
-    metric: Metric = exact_match,
+    losses: Callable[[Sequence[Example]], Sequence[float | None]] = exact_losses,
     familiar: Sequence[Example] = (),
 ) -> Dataset:
     """Return the dataset. `fresh`: labelled rows since the harm began; `unseen`: labelled rows before that, in the
     order of their time; `seen`: the champion's training rows; `familiar`: rows that the champion or an ancestor was
-    trained or judged on, which prove nothing for it or against it. Raises ValueError where too few are left to train
-    and to judge on.
+    trained or judged on, which prove nothing for it or against it; `losses`: the champion's on these rows. Raises
+    ValueError where too few are left to train and to judge on.
 
     Fresh rows are few and new, rehearsed ones many and known. There are at most `rehearsal_ratio` rehearsed rows to
     each fresh one, so that the fresh ones are learned within the same number of steps."""
@@ -61,7 +61,7 @@ def build(
     fresh = capped(once(fresh, dropped), settings.client_cap, likeness, dropped)
     known = [*familiar, *seen]
     met = {row.id for row in fresh} - {row.id for row in apart(fresh, known, likeness, dropped, FAMILIAR)}
-    train, validation = split(fresh, settings, likeness, harm(fresh, metric), met)
+    train, validation = split(fresh, settings, likeness, harm(losses(fresh)), met)
     healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped, likeness)
     healthy = apart(healthy, validation, likeness, dropped, "twin of a validation row")
     new = {row.id for row in unseen}

@@ -15,9 +15,11 @@ import msgspec
 import structlog
 
 from monitor.canonical import calls
-from monitor.metrics import Metric
 from retrain.data.example import SHAPING, Example
+from streams.events import Json
 from streams.identity import EVALUATION
+from streams.messages import ToolCall
+from streams.scoring.rows import chat_choice
 
 log = structlog.get_logger()
 
@@ -35,6 +37,7 @@ class EngineAnswer(msgspec.Struct, frozen=True):
 
     text: str
     cut: bool = False  # it ended at its limit of tokens, not by itself
+    choices: list[dict[str, Json]] = []  # the whole answer, as the engine gave it
     refusal: str = ""  # the engine's message where it refused the question; there is no answer then
 
 
@@ -127,12 +130,9 @@ async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, obje
         )
     called = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
     text = calls(called) if called else choice.message.content or ""
-    return EngineAnswer(text, cut=choice.finish_reason == "length")
-
-
-def scores(predictions: Sequence[str], rows: Sequence[Example], metric: Metric) -> list[float]:
-    """Return the metric of each prediction against its row's answer."""
-    return [metric(prediction, row.completion) for prediction, row in zip(predictions, rows, strict=True)]
+    tools = [ToolCall(name, arguments) for name, arguments in called]
+    whole = chat_choice(choice.message.content or "", tools, choice.finish_reason or "")
+    return EngineAnswer(text, cut=choice.finish_reason == "length", choices=[whole])
 
 
 class _CalledFunction(msgspec.Struct, frozen=True):

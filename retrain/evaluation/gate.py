@@ -17,6 +17,8 @@ Status = Literal["promote", "reject", "inconclusive"]
 Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
 
 TARGET, REGRESSION = "target", "regression"
+UNJUDGED = "an answer could not be judged"  # why a row is left out
+UNJUDGED_ALONE = "the candidate's answer alone could not be judged"
 GROUP_SHARE = 0.1  # of the fresh rows: a group with so many is checked, however few they are
 NAMED = 5  # groups that a reason names
 
@@ -38,7 +40,7 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     untaught: dict[str, int] = {}  # why -> fresh rows that the candidate could not be taught
     cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
     cut_champion: int = 0
-    max_cut: float = 0.1  # share of the answers of either; with more nothing is judged
+    max_cut: float = 0.1  # share of the answers of either, cut or unjudged; with more nothing is judged
     max_left_out: float = 0.5  # share of the rows; with more nothing is judged
 
 
@@ -166,6 +168,8 @@ def _unfit(gate: GateInput) -> list[str]:
         for side, count in (("candidate", gate.cut_candidate), ("champion", gate.cut_champion))
         if count > gate.max_cut * asked
     ]
+    if (alone := gate.left_out.get(UNJUDGED_ALONE, 0)) > gate.max_cut * (asked + alone):  # it may be worst just there
+        found.append(f"{UNJUDGED_ALONE} on {alone} of {asked + alone} rows, at most {gate.max_cut:.0%} may")
     if gone > gate.max_left_out * (asked + gone):
         found.append(f"{gone} of {asked + gone} rows could not be asked, at most {gate.max_left_out:.0%} may")
     return found

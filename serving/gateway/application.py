@@ -35,6 +35,7 @@ from serving.gateway.shadow import Mirror
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.identity import ALIAS, Signer
+from streams.scoring.settings import ScoringSettings
 
 Handler = Callable[[Request], Awaitable[None]]
 MODELS, FEEDBACK = "/v1/models", "/v1/feedback"
@@ -67,8 +68,10 @@ class Gateway:
         signer: Signer,
         publish: Publish,
         stale: Callable[[], frozenset[str]] = frozenset,
+        scoring: ScoringSettings | None = None,
     ) -> None:
-        """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`."""
+        """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`; `scoring`:
+        each alias's metric, None for exact matches."""
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic)
         ca = settings.engine_ca
@@ -83,7 +86,7 @@ class Gateway:
         self._mirror = Mirror(settings, table, forward)
         inference = Inference(settings, table, forward, self._mirror, self.health)
         volume = Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
-        feedback = FeedbackIntake(settings, signer, publish, recent, masker, volume)
+        feedback = FeedbackIntake(scoring or ScoringSettings(), signer, publish, recent, masker, volume)
         self._endpoints = {
             **{
                 path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from monitor.characters import blank
-from monitor.metrics import METRICS, exact_match, metric_name, normalise
+from monitor.metrics import exact_match, normalise
 from serving import metrics
 from serving.gateway.access.admission import Volume
 from serving.gateway.access.keys import Key
@@ -19,12 +19,12 @@ from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, w
 from serving.gateway.http.request import Request
 from serving.gateway.masking import Masker
 from serving.gateway.recent_answers import RecentAnswers
-from serving.settings import GatewaySettings
 from streams.clock import now_ms
 from streams.codec import deterministic_id
 from streams.events import FeedbackGiven
 from streams.identity import ANSWER_DIGITS, VERSION, ForgedRequestId, RequestId, Signer
 from streams.kinds import Arm
+from streams.scoring.settings import ScoringSettings
 from streams.topics import FEEDBACK
 
 FIELDS = ("label", "correction", "score", "thumb")
@@ -50,7 +50,7 @@ class FeedbackBody:
 class FeedbackIntake:
     """The handler of feedback for any reply that any gateway with the same signing key gave."""
 
-    settings: GatewaySettings
+    scoring: ScoringSettings
     signer: Signer
     publish: Publish
     recent: RecentAnswers
@@ -101,15 +101,16 @@ class FeedbackIntake:
 
     def _correct(self, body: FeedbackBody, about: RequestId, alias: str) -> bool | None:
         """Return whether the reply was what it should have been. None where the text is not known here, or there is
-        nothing to compare (a tool call, several answers), or no text was given: a thumb or a score is an opinion."""
+        nothing to compare (a tool call, several answers), or the alias's metric is not quick, or no text was given: a
+        thumb or a score is an opinion."""
         truth = body.label if body.label is not None else body.correction
         if truth is None:
             return None
-        metric = METRICS[metric_name(self.settings.metrics, alias)]
+        metric = self.scoring.quick(alias)
         if metric is exact_match and len(about.answer) == ANSWER_DIGITS:
             return hmac.compare_digest(self.signer.answer_digest(about.event_id, normalise(truth)), about.answer)
         answer = self.recent.get(about.event_id)
-        return None if answer is None else metric(answer, truth) >= RIGHT
+        return None if answer is None or metric is None else metric(answer, truth) >= RIGHT
 
 
 def _authorise(key: Key, source: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from retrain.evaluation.gate import GateInput, GateVerdict, Scores, judge
+from retrain.evaluation.gate import UNJUDGED_ALONE, GateInput, GateVerdict, Scores, judge
 from retrain.settings import RetrainSettings
 
 SAME: Scores = [(1.0, 1.0)] * 100
@@ -117,6 +117,10 @@ def test_a_winner_with_nothing_to_lose_it_on_is_inconclusive(regression: Scores)
     [
         ({"cut_candidate": 16}, "16 of 150 answers of the candidate ended at their limit of tokens, at most 10% may"),
         ({"cut_champion": 150}, "150 of 150 answers of the champion ended at their limit"),
+        (
+            {"left_out": {UNJUDGED_ALONE: 17}},
+            "the candidate's answer alone could not be judged on 17 of 167 rows, at most 10% may",
+        ),
         ({"left_out": {"a tool's answer": 151}}, "151 of 301 rows could not be asked, at most 50% may"),
     ],
 )

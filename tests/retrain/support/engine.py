@@ -24,6 +24,7 @@ class Engine:
         self.champion = champion
         self.refused: set[str] = set()  # questions that get a 400
         self.spoken: dict[str, str] = {}  # question -> answer of every adapter, instead
+        self.better: dict[str, str] = {}  # likewise, of the good one alone
         self.broken_off: dict[str, str] = {}  # question -> why its answer ends
         self.context = 0
         self.asked: list[dict[str, Any]] = []
@@ -54,7 +55,8 @@ class Engine:
             return web.json_response({"error": {"message": "Conversation roles must alternate"}}, status=400)
         path = self.names[body["model"]]
         good = path.endswith("good") or (self.champion and not path.endswith(self.champion))
-        words = self.spoken.get(question, "a" if good else body["messages"][0]["content"]).split(" ")
+        spoken = self.spoken | self.better if good else self.spoken
+        words = spoken.get(question, "a" if good else body["messages"][0]["content"]).split(" ")
         finish = "length" if len(words) > body["max_tokens"] else "stop"
         answer = " ".join(words[: body["max_tokens"]])
         message = {"content": None, "tool_calls": self.calling} if self.calling else {"content": answer}

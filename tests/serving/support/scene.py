@@ -20,6 +20,7 @@ from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.events import Event, FeedbackGiven, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import RequestId, Signer, version_name
+from streams.scoring.settings import ScoringSettings
 from streams.topics import Topic
 from tests.serving.support.fake_engine import FakeEngine
 from tests.support.waiting import PATIENCE_S
@@ -35,6 +36,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.settings = GatewaySettings()
+        self.scoring = ScoringSettings()
         self.engines = (FakeEngine(), FakeEngine())
         self.table = RouteTable()
         self.events: list[Event] = []
@@ -50,7 +52,13 @@ class Scene:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
         self.gateway = gateway = Gateway(
-            self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish, lambda: self.stale()
+            self.settings,
+            lambda: self.table,
+            KeyRing(self.keys),
+            SIGNER,
+            self.publish,
+            lambda: self.stale(),
+            self.scoring,
         )
         self.server = Listener(gateway, gateway.limits, self.settings.cors_origins)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:
