@@ -114,12 +114,11 @@ async def answers(
 
 
 async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> EngineAnswer:
-    async with session.post(url, json=body) as response:
-        text = await response.text()
-        if response.status in ROWS_OWN_FAULT:
-            return EngineAnswer("", refusal=text[:SHOWN])
-        if response.status != 200:
-            raise EvaluationRefused(f"POST {url}: status {response.status}, expected 200: {text[:SHOWN]}")
+    status, text = await _asked(session, url, body)
+    if status in ROWS_OWN_FAULT:
+        return EngineAnswer("", refusal=text[:SHOWN])
+    if status != 200:
+        raise EvaluationRefused(f"POST {url}: status {status}, expected 200: {text[:SHOWN]}")
     try:
         choice = msgspec.json.decode(text, type=_Completion).choices[0]
     except (msgspec.MsgspecError, IndexError) as error:
@@ -133,6 +132,17 @@ async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, obje
     tools = [ToolCall(name, arguments) for name, arguments in called]
     whole = chat_choice(choice.message.content or "", tools, choice.finish_reason or "")
     return EngineAnswer(text, cut=choice.finish_reason == "length", choices=[whole])
+
+
+async def _asked(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> tuple[int, str]:
+    """Return status and text. An engine may close a connection that was idle just as it is used again: a question is
+    asked once more then, for its answer is the same."""
+    try:
+        async with session.post(url, json=body) as response:
+            return response.status, await response.text()
+    except aiohttp.ServerDisconnectedError:
+        async with session.post(url, json=body) as response:
+            return response.status, await response.text()
 
 
 class _CalledFunction(msgspec.Struct, frozen=True):

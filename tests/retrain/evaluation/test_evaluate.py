@@ -189,6 +189,18 @@ async def test_rows_that_take_long_to_gather_cost_no_connection() -> None:
     assert judge(gate).status == "promote"
 
 
+async def test_a_question_whose_connection_is_closed_is_asked_once_more(engine: tuple[Engine, str]) -> None:
+    made, url = engine
+    asked = rows(8)
+    made.names["m"], made.hangs_up[asked[3].text] = "/bad", 1
+    async with aiohttp.ClientSession() as http:
+        given = await answers(http, url, "m", asked, limits=[8] * 8, concurrency=1)
+        assert [each.text for each in given] == [each.text for each in asked]
+        made.hangs_up[asked[3].text] = 2
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await answers(http, url, "m", asked, limits=[8] * 8, concurrency=1)
+
+
 LONG = " ".join(f"word{i}" for i in range(90))
 
 
