@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from serving.rollout.guard import (
+    Guard,
     GuardVerdict,
+    lacking,
     post_promotion_verdict,
     start_guard,
     start_post_promotion,
@@ -34,7 +36,7 @@ from serving.routes.slots import excess, versions
 from serving.settings import ControllerSettings
 from streams.events import RouteWritten
 
-EDITION = 1  # of `step`: raise it with each change that makes it go on otherwise from the same inputs
+EDITION = 2  # of `step`: raise it with each change that makes it go on otherwise from the same inputs
 EXPECTED = {
     RolloutState.LOADING: CandidateStanding.LOADING,
     RolloutState.ATTESTED: CandidateStanding.LOADING,
@@ -44,8 +46,8 @@ EXPECTED = {
 
 
 def step(settings: ControllerSettings, rollout: Rollout, observation: RolloutObservation) -> RolloutStep:
-    """Return the next state. Promotion needs every healthy replica's attestation, enough canary replies, a quiet guard
-    and an alias that is not paused; there is no other way to it."""
+    """Return the next state. Promotion needs every healthy replica's attestation, enough replies of the canary's own to
+    enough clients, a quiet guard and an alias that is not paused; there is no other way to it."""
     if rollout.done or observation.route.generation < rollout.generation:
         return RolloutStep(rollout)  # over, or its last route is not in the log yet
     stands = standing(rollout, observation)
@@ -122,7 +124,8 @@ def _attested(settings: ControllerSettings, rollout: Rollout, observation: Rollo
         return _unless_late(settings, rollout, observation)  # a replica lost it
     rollout = msgspec.structs.replace(rollout, guard=start_guard(settings.guard_delta, settings.guard_alpha))
     route = observation.route
-    action = _route(route, rollout, previous=route.previous, canary=rollout.candidate, weight=settings.canary_weight)
+    rollout = msgspec.structs.replace(rollout, weight=settings.canary_weight)
+    action = _route(route, rollout, previous=route.previous, canary=rollout.candidate, weight=rollout.weight)
     return _moved(rollout, RolloutState.CANARY, observation, "canary begins", action)
 
 
@@ -139,12 +142,12 @@ def _canary(settings: ControllerSettings, rollout: Rollout, observation: Rollout
         return _aborted(rollout, observation, f"guard: {found.reason}")
     if observation.route.paused:
         return RolloutStep(rollout)
-    enough = rollout.guard.replies >= settings.canary_requests
-    if enough and attested(settings, rollout, observation):
+    lacks = lacking(rollout.guard, settings.canary_requests)
+    if not lacks and attested(settings, rollout, observation):
         return _promoted(rollout, observation, found)
     if _waited_s(rollout, observation) > settings.canary_timeout_s:
-        lacking = "not attested by every replica" if enough else "too few"
-        return _aborted(rollout, observation, f"{rollout.guard.replies} canary replies, {lacking} within the time")
+        why = lacks or "not attested by every replica"
+        return _aborted(rollout, observation, f"{rollout.guard.replies} canary replies, {why} within the time")
     return RolloutStep(rollout)
 
 
@@ -182,10 +185,19 @@ def _observed(rollout: Rollout, observation: RolloutObservation) -> Rollout:
     if observation.route.paused and rollout.state is not RolloutState.PROMOTED:
         changes["since_ms"] = max(rollout.since_ms, observation.now_ms)
     if rollout.state is RolloutState.CANARY and rollout.guard is not None:
-        changes["guard"] = update_guard(rollout.guard, observation.outcomes)
+        changes |= _compared(rollout, rollout.guard, observation)
     if rollout.state is RolloutState.PROMOTED and rollout.watch is not None:
         changes["watch"] = update_post_promotion(rollout.watch, observation.outcomes)
     return msgspec.structs.replace(rollout, **changes)
+
+
+def _compared(rollout: Rollout, guard: Guard, observation: RolloutObservation) -> dict[str, Any]:
+    """Return the guard with the outcomes. Where the route draws the arms in another way than before, the comparison
+    starts over: those who changed their arm would count in both."""
+    route = observation.route
+    if (route.salt, route.weight) == (rollout.salt, rollout.weight):
+        return {"guard": update_guard(guard, observation.outcomes)}
+    return {"guard": start_guard(guard.delta, guard.alpha), "salt": route.salt, "weight": route.weight}
 
 
 def _guarded(settings: ControllerSettings, rollout: Rollout) -> Rollout:
@@ -252,6 +264,7 @@ def _route(
         adapters={version: known[version] for version in dict.fromkeys(wanted)},
         canary=canary,
         weight=weight,
+        salt=rollout.salt if weight else "",
         shadow=route.shadow,
         previous=previous,
         paused=route.paused,

@@ -1,25 +1,56 @@
-"""The outcomes in a batch of scores for a candidate and its champion: pure."""
+"""The outcomes in a batch of scores for a candidate and its champion."""
 
 from __future__ import annotations
 
+from monitor.describe.people import person
+from monitor.rows import ScoreRows
+from monitor.watch.event_times import made_ms
 from serving.rollout.guard import ReplyOutcome
-from serving.rollout.state import Rollout
+from serving.rollout.senders import Senders
+from serving.rollout.state import Rollout, RolloutState
 from streams.events import ScoreBatch
 from streams.kinds import Arm
 from streams.topics import INFERENCE
 
 
-def outcomes(batch: ScoreBatch, rollout: Rollout, slow_ms: float, watermark: int) -> list[ReplyOutcome]:
-    """Return the outcomes of the two versions from the offset `watermark` on. Shadow replies reach no client."""
+def outcomes(
+    batch: ScoreBatch, rollout: Rollout, slow_ms: float, watermark: int, senders: Senders
+) -> list[ReplyOutcome]:
+    """Return the outcomes of the two versions from the offset `watermark` on; `senders` takes note of who was behind
+    them. Shadow replies reach no client. While there is a canary, a reply counts for the arm that was drawn for it,
+    and none whose request came before; afterwards for the version that answered."""
     rows, served = batch.rows.after(watermark), batch.source_topic == INFERENCE.name
     found: list[ReplyOutcome] = []
     for i, version in enumerate(rows.versions):
         if version not in (rollout.candidate, rollout.champion) or rows.arms[i] == Arm.SHADOW:
             continue
-        candidate = version == rollout.candidate
-        if served:
-            error = rows.statuses[i] >= 500
-            found.append(ReplyOutcome(candidate, error=error, slow=None if error else rows.latency_ms[i] > slow_ms))
-        elif (correct := rows.correct[i]) is not None:
-            found.append(ReplyOutcome(candidate, wrong=not correct))
+        if rollout.state is RolloutState.CANARY and _before(rows.ids[i], rollout):
+            continue
+        outcome = _reply(rows, i, slow_ms, senders) if served else _label(rows, i, senders)
+        if outcome is not None:
+            found.append(_armed(outcome, rows, i, rollout))
     return found
+
+
+def _reply(rows: ScoreRows, i: int, slow_ms: float, senders: Senders) -> ReplyOutcome:
+    error = rows.statuses[i] >= 500
+    nth = senders.reply(rows.ids[i], rows.units[i] if rows.units else 0, person(rows.clients[i]))
+    return ReplyOutcome(False, error=error, slow=None if error else rows.latency_ms[i] > slow_ms, nth=nth)
+
+
+def _label(rows: ScoreRows, i: int, senders: Senders) -> ReplyOutcome | None:
+    correct, given_ms = rows.correct[i], (rows.logged_ms or rows.times_ms)[i]
+    nth = None if correct is None else senders.label(rows.ids[i], rows.clients[i], given_ms)
+    return None if nth is None else ReplyOutcome(False, wrong=not correct, nth=nth)
+
+
+def _armed(outcome: ReplyOutcome, rows: ScoreRows, i: int, rollout: Rollout) -> ReplyOutcome:
+    """Return the outcome with its arm."""
+    candidate = rows.versions[i] == rollout.candidate
+    drawn = (rows.assigned or rows.arms)[i] == Arm.CANARY if rollout.state is RolloutState.CANARY else candidate
+    return ReplyOutcome(drawn, outcome.error, outcome.slow, outcome.wrong, outcome.nth, answered=drawn is candidate)
+
+
+def _before(event_id: str, rollout: Rollout) -> bool:
+    made = made_ms(event_id)
+    return made is not None and made < rollout.begun_ms

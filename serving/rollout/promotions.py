@@ -19,11 +19,12 @@ log = structlog.get_logger()
 @dataclass(slots=True)
 class WaitingPromotion:
     """The latest promotion of one alias. `history`: every record of the routes' log. `handled`: retrainings that some
-    rollout was about, of all aliases. `offer` may be called from another thread."""
+    rollout was about, of all aliases. `salt`: makes one for each rollout. `offer` may be called from another thread."""
 
     alias: str
     history: Callable[[], Iterable[RouteWritten]]
     handled: set[str]
+    salt: Callable[[], str]
     champion: ChampionSince | None = None
     _waiting: RetrainReported | None = None  # not begun yet
     _planned: tuple[RetrainReported, int] | None = None  # worth a rollout when the route had this generation
@@ -43,7 +44,7 @@ class WaitingPromotion:
         if not self._worth(route, result):
             return None
         self._planned = result, route.generation
-        return plan(route, result.request_id, result.candidate, result.digest, now_ms)
+        return plan(route, result.request_id, result.candidate, result.digest, now_ms, self.salt())
 
     def still_worth(self, route: RouteWritten) -> bool:
         """Return whether a rollout that is only planned is still worth it, where another writer's route came first."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from serving.append import Append
-from serving.rollout.alias import AliasRollout, FitnessCheck, RolloutContext
+from serving.rollout.alias import AliasRollout, FitnessCheck, RolloutContext, new_salt
 from serving.rollout.recovery import recover
 from serving.rollout.state import Rollout
 from serving.routes.routing import RouteTable
@@ -35,9 +35,11 @@ class Rollouts:
         source: str,
         unfit: FitnessCheck = lambda alias, digest: "",
         history: Callable[[], Iterable[RouteWritten]] = tuple,
+        salt: Callable[[], str] = new_salt,
     ) -> None:
-        """`history`: every record of the routes' log, read when a rollout is about to begin."""
-        self._context = RolloutContext(settings, table, append, source, unfit, history)
+        """`history`: every record of the routes' log, read when a rollout is about to begin. `salt`: makes one for each
+        rollout."""
+        self._context = RolloutContext(settings, table, append, source, unfit, history, salt)
         self._aliases: dict[str, AliasRollout] = {}
         self._lock = threading.Lock()
         self._offered: set[str] = set()

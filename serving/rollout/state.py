@@ -34,6 +34,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     begun_ms: int = 0  # when the state began
     state: RolloutState = RolloutState.PLANNED
     generation: int = 0  # the last one this rollout wrote or has seen
+    salt: str = ""  # by which the arms are drawn: made with the plan, in the route as long as there is a canary
+    weight: float = 0.0  # the canary's share by which the arms that the guard compares were drawn
     guard: Guard | None = None
     watch: PostPromotionGuard | None = None
     done: bool = False
@@ -61,6 +63,7 @@ class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
     adapters: dict[str, str]
     canary: str | None = None
     weight: float = 0.0
+    salt: str = ""
     shadow: str | None = None
     previous: str | None = None
     paused: bool = False
@@ -84,8 +87,8 @@ class CandidateStanding(StrEnum):
     FOREIGN = "foreign"  # another champion than this rollout is about, or the candidate where a human promoted it
 
 
-def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_ms: int) -> Rollout:
-    """Return a rollout that has not begun."""
+def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_ms: int, salt: str = "") -> Rollout:
+    """Return a rollout that has not begun. `salt`: random, for its arms."""
     return Rollout(
         alias=route.alias,
         request_id=request_id,
@@ -95,6 +98,7 @@ def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_
         since_ms=now_ms,
         begun_ms=now_ms,
         generation=route.generation,
+        salt=salt,
     )
 
 

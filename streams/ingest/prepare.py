@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from monitor.describe.descriptors import Describer, ReplyText
+from monitor.describe.fingerprint import event_print
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from streams import codec
@@ -33,6 +34,7 @@ Floats = NDArray[np.float64]
 LONGEST_VERSION = 128
 MOST_ROWS = 10_000  # in one record of the scores: some 300 bytes each, and it takes 16 MiB
 LONGEST_ANSWER = 48
+LOW_SCORE = 0.5
 AHEAD_MS = 86_400_000  # an event this far after its record was written has a broken clock
 
 
@@ -221,6 +223,22 @@ def answer(output: str) -> str:
     return normalise(output) if len(output) <= LONGEST_ANSWER else ""
 
 
+def unit(event: InferenceServed) -> int:
+    """Return a number for whom the arm was drawn: the conversation, else the end user; 0 for the request alone."""
+    if event.conversation:
+        return event_print(f"conversation {event.conversation}")
+    return event_print(f"user {event.user}") if event.user else 0
+
+
+def complains(event: FeedbackGiven) -> bool:
+    """Return whether feedback complains of the reply: a thumb down, a low score, a label or a correction that the
+    reply does not meet. A correction that could not be compared is one too: who is content corrects nothing."""
+    if event.correct is not None:
+        return not event.correct
+    low = event.score is not None and event.score < LOW_SCORE
+    return event.thumb is False or low or event.correction is not None
+
+
 def score_served(entries: Entries[InferenceServed], describe: Describer) -> tuple[ScoreRows, Floats]:
     """Return replies as the judge's rows, and their descriptors."""
     events = [event for _, event in entries]
@@ -232,6 +250,8 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         times_ms=[event.time_ms for event in events],
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
+        assigned=[(event.assigned or event.arm).value for event in events],
+        units=[unit(event) for event in events],
         clients=[event.client for event in events],
         statuses=[event.status for event in events],
         ttft_ms=[event.ttft_ms for event in events],
@@ -256,8 +276,10 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         times_ms=[event.time_ms for event in events],
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
+        assigned=[(event.assigned or event.arm).value for event in events],
         clients=[event.by for event in events],
         correct=[event.correct for event in events],
+        complaints=[complains(event) for event in events],
     )
     return rows, np.empty((len(events), 0))
 
