@@ -215,6 +215,7 @@ class RetrainReported(Event, frozen=True, kw_only=True):
     checks: list[dict[str, Json]] = []  # the gate's checks, each with number, interval and sample
     metrics: dict[str, float] = {}  # of training and gate, by name, as MLflow has them
     reason: str = ""  # one sentence for a human; none in a claim
+    short_of_labels: bool = False  # inconclusive, but no check has failed and more labels could settle it
 
 
 class RouteWritten(Event, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ its replies, which are alike: one client with a hundred errors in a row is one c
 the 4th and the 8th outcome are compared, each with its like in a comparison of its own.
 
 Each comparison of each harm is an e-process (`monitor.detectors.paired`): a fair bet against "worse by at most
-`delta`". Their weighted mean is one too, so a harmless canary is ever called harmful with probability at most `alpha`,
-however often one looks, for all of them together, and whatever the outcomes of one client have to do with each other."""
+`delta`". Their weighted mean is one too, so a harmless canary is ever called harmful with probability at most `alpha`:
+however often one looks, for all of them together, and however alike the outcomes of one client are."""
 
 from __future__ import annotations
 

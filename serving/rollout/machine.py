@@ -31,6 +31,7 @@ from serving.rollout.state import (
     WriteRoute,
     standing,
 )
+from serving.rollout.trial import start_trial, trial_verdict, update_trial
 from serving.routes.attestations import everywhere, fresh
 from serving.routes.slots import excess, versions
 from serving.settings import ControllerSettings
@@ -142,10 +143,16 @@ def _canary(settings: ControllerSettings, rollout: Rollout, observation: Rollout
         return _aborted(rollout, observation, f"guard: {found.reason}")
     if observation.route.paused:
         return RolloutStep(rollout)
-    lacks = lacking(rollout.guard, settings.canary_requests)
+    lacks, longest_s = lacking(rollout.guard, settings.canary_requests), settings.canary_timeout_s
+    if rollout.trial is not None:
+        tried, longest_s = trial_verdict(rollout.trial), rollout.trial.longest_s
+        if tried.state == "worse" or observation.proven:
+            why = f"{observation.proven} is proven by labels" if observation.proven else f"worse: {tried.reason}"
+            return _aborted(rollout, observation, f"trial: {why}")
+        lacks = lacks or ("" if tried.state == "better" else f"trial undecided, {tried.reason}")
     if not lacks and attested(settings, rollout, observation):
         return _promoted(rollout, observation, found)
-    if _waited_s(rollout, observation) > settings.canary_timeout_s:
+    if _waited_s(rollout, observation) > longest_s:
         why = lacks or "not attested by every replica"
         return _aborted(rollout, observation, f"{rollout.guard.replies} canary replies, {why} within the time")
     return RolloutStep(rollout)
@@ -155,6 +162,7 @@ def _promoted(rollout: Rollout, observation: RolloutObservation, found: GuardVer
     assert rollout.guard is not None
     action = _route(observation.route, rollout, champion=rollout.candidate, previous=rollout.champion)
     reason = f"{rollout.guard.replies} canary replies, guard quiet at log10 e {found.numbers['log10_e']:g}"
+    reason += f"; trial: {trial_verdict(rollout.trial).reason}" if rollout.trial else ""
     rollout = msgspec.structs.replace(rollout, watch=start_post_promotion(rollout.guard))
     return _moved(rollout, RolloutState.PROMOTED, observation, reason, action)
 
@@ -196,8 +204,11 @@ def _compared(rollout: Rollout, guard: Guard, observation: RolloutObservation) -
     starts over: those who changed their arm would count in both."""
     route = observation.route
     if (route.salt, route.weight) == (rollout.salt, rollout.weight):
-        return {"guard": update_guard(guard, observation.outcomes)}
-    return {"guard": start_guard(guard.delta, guard.alpha), "salt": route.salt, "weight": route.weight}
+        trial = rollout.trial and update_trial(rollout.trial, observation.sessions)
+        return {"guard": update_guard(guard, observation.outcomes), "trial": trial}
+    again = rollout.trial and start_trial(rollout.trial.margin, rollout.trial.alpha, rollout.trial.longest_s)
+    drawn = {"salt": route.salt, "weight": route.weight}
+    return {"guard": start_guard(guard.delta, guard.alpha), "trial": again, **drawn}
 
 
 def _guarded(settings: ControllerSettings, rollout: Rollout) -> Rollout:

@@ -7,6 +7,7 @@ from monitor.rows import ScoreRows
 from monitor.watch.event_times import made_ms
 from serving.rollout.guard import ReplyOutcome
 from serving.rollout.senders import Senders
+from serving.rollout.sessions import Sessions
 from serving.rollout.state import Rollout, RolloutState
 from streams.events import ScoreBatch
 from streams.kinds import Arm
@@ -32,6 +33,20 @@ def outcomes(
     return found
 
 
+def follow(sessions: Sessions, batch: ScoreBatch, rollout: Rollout, watermark: int) -> None:
+    """Take the replies and complaints of a trial from the offset `watermark` on."""
+    rows, served = batch.rows.after(watermark), batch.source_topic == INFERENCE.name
+    for i, version in enumerate(rows.versions):
+        ours = version in (rollout.candidate, rollout.champion) and rows.arms[i] != Arm.SHADOW
+        if not ours or rollout.state is not RolloutState.CANARY or _before(rows.ids[i], rollout):
+            continue
+        if served:
+            unit, at_ms = rows.units[i] if rows.units else 0, (rows.logged_ms or rows.times_ms)[i]
+            sessions.reply(rows.ids[i], unit, candidate=_drawn(rows, i), at_ms=at_ms)
+        elif rows.complaints and rows.complaints[i]:
+            sessions.complaint(rows.ids[i])
+
+
 def _reply(rows: ScoreRows, i: int, slow_ms: float, senders: Senders) -> ReplyOutcome:
     error = rows.statuses[i] >= 500
     nth = senders.reply(rows.ids[i], rows.units[i] if rows.units else 0, person(rows.clients[i]))
@@ -47,8 +62,13 @@ def _label(rows: ScoreRows, i: int, senders: Senders) -> ReplyOutcome | None:
 def _armed(outcome: ReplyOutcome, rows: ScoreRows, i: int, rollout: Rollout) -> ReplyOutcome:
     """Return the outcome with its arm."""
     candidate = rows.versions[i] == rollout.candidate
-    drawn = (rows.assigned or rows.arms)[i] == Arm.CANARY if rollout.state is RolloutState.CANARY else candidate
+    drawn = _drawn(rows, i) if rollout.state is RolloutState.CANARY else candidate
     return ReplyOutcome(drawn, outcome.error, outcome.slow, outcome.wrong, outcome.nth, answered=drawn is candidate)
+
+
+def _drawn(rows: ScoreRows, i: int) -> bool:
+    """Return whether the canary's arm was drawn."""
+    return (rows.assigned or rows.arms)[i] == Arm.CANARY
 
 
 def _before(event_id: str, rollout: Rollout) -> bool:

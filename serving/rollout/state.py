@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from serving.rollout.guard import Guard, PostPromotionGuard, ReplyOutcome
+from serving.rollout.trial import ComplaintTrial, Session
 from streams.events import ReplicaAttested, RouteWritten
 
 
@@ -38,6 +39,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 0.0  # the canary's share by which the arms that the guard compares were drawn
     guard: Guard | None = None
     watch: PostPromotionGuard | None = None
+    trial: ComplaintTrial | None = None  # where clients' complaints are to settle what the gate left open
     done: bool = False
     reason: str = ""
 
@@ -53,6 +55,8 @@ class RolloutObservation(msgspec.Struct, frozen=True, kw_only=True):
     others: list[str] | None = None  # versions that the other aliases' routes want, without
     passing: list[str] = []  # their canaries
     unfit: str = ""  # why no engine may read the candidate
+    sessions: list[Session] = []  # of the trial, that matured since the step before
+    proven: str = ""  # another candidate, which the gate has passed meanwhile
 
 
 class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +91,15 @@ class CandidateStanding(StrEnum):
     FOREIGN = "foreign"  # another champion than this rollout is about, or the candidate where a human promoted it
 
 
-def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_ms: int, salt: str = "") -> Rollout:
+def plan(
+    route: RouteWritten,
+    request_id: str,
+    candidate: str,
+    digest: str,
+    now_ms: int,
+    salt: str = "",
+    trial: ComplaintTrial | None = None,
+) -> Rollout:
     """Return a rollout that has not begun. `salt`: random, for its arms."""
     return Rollout(
         alias=route.alias,
@@ -99,6 +111,7 @@ def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_
         begun_ms=now_ms,
         generation=route.generation,
         salt=salt,
+        trial=trial,
     )
 
 

@@ -118,7 +118,7 @@ def champions(route: RouteWritten) -> tuple[str, ...]:
 
 def drawn(route: RouteWritten, sticky_key: str) -> Arm:
     """Draw the arm of a conversation, else an end user, else a request. It stays as long as the rollout, at whichever
-    gateway; the next rollout has another salt and draws all arms anew. Who does not know the salt cannot choose a key
+    gateway; the next rollout has another salt, and other arms. Who does not know the salt cannot choose a key
     for its arm: the hash is keyed (RFC 7693)."""
     text, key = f"{route.alias}\0{sticky_key}".encode(errors="surrogatepass"), route.salt.encode()
     digest = hashlib.blake2b(text, key=key[: hashlib.blake2b.MAX_KEY_SIZE], digest_size=8).digest()

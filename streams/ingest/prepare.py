@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from monitor.describe.descriptors import Describer, ReplyText
-from monitor.describe.fingerprint import event_print
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
 from streams.identity import ALIAS
+from streams.ingest.arms import complains, unit
 from streams.ingest.duplicates import RecentIds
 from streams.lake import table as lake
 from streams.lake.profiles import Described
@@ -34,7 +34,6 @@ Floats = NDArray[np.float64]
 LONGEST_VERSION = 128
 MOST_ROWS = 10_000  # in one record of the scores: some 300 bytes each, and it takes 16 MiB
 LONGEST_ANSWER = 48
-LOW_SCORE = 0.5
 AHEAD_MS = 86_400_000  # an event this far after its record was written has a broken clock
 
 
@@ -221,22 +220,6 @@ def answer(output: str) -> str:
     ('card_arrival', '')
     """
     return normalise(output) if len(output) <= LONGEST_ANSWER else ""
-
-
-def unit(event: InferenceServed) -> int:
-    """Return a number for whom the arm was drawn: the conversation, else the end user; 0 for the request alone."""
-    if event.conversation:
-        return event_print(f"conversation {event.conversation}")
-    return event_print(f"user {event.user}") if event.user else 0
-
-
-def complains(event: FeedbackGiven) -> bool:
-    """Return whether feedback complains of the reply: a thumb down, a low score, a label or a correction that the
-    reply does not meet. A correction that could not be compared is one too: who is content corrects nothing."""
-    if event.correct is not None:
-        return not event.correct
-    low = event.score is not None and event.score < LOW_SCORE
-    return event.thumb is False or low or event.correction is not None
 
 
 def score_served(entries: Entries[InferenceServed], describe: Describer) -> tuple[ScoreRows, Floats]:

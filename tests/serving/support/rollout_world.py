@@ -12,9 +12,11 @@ from kafka.errors import KafkaTimeoutError
 
 from deploy.operator.replay import derive
 from monitor.rows import ScoreRows
+from monitor.settings import TrialSettings
 from serving.rollout.changes import Change, Named, Pause, Promote, Rollback, Shadow
 from serving.rollout.guard import lacking, verdict
 from serving.rollout.machine import attested
+from serving.rollout.promotions import NO_TRIAL
 from serving.rollout.runner import Rollouts
 from serving.rollout.state import RolloutState, RolloutStep
 from serving.routes.routing import RouteTable
@@ -60,7 +62,13 @@ class ControllerMember:
         source, history = f"controller/{self.name}", lambda: list(self.world.routes)
         salt = f"a secret of {self.name}"
         self.rollouts = Rollouts(
-            self.world.settings, self.table, self.append, source, history=history, salt=lambda: salt
+            self.world.settings,
+            self.table,
+            self.append,
+            source,
+            history=history,
+            salt=lambda: salt,
+            trial=self.world.trial,
         )
         self.rollouts.recover(self.world.decisions, self.world.routes)
         self.rollouts.offer(self.world.result)
@@ -89,8 +97,8 @@ class ControllerMember:
 
 
 class RolloutWorld:
-    def __init__(self, settings: ControllerSettings = SETTINGS) -> None:
-        self.settings, self.now_ms = settings, 1_000_000
+    def __init__(self, settings: ControllerSettings = SETTINGS, trial: TrialSettings = NO_TRIAL) -> None:
+        self.settings, self.trial, self.now_ms = settings, trial, 1_000_000
         self.routes: list[RouteWritten] = [FIRST]
         self.decisions: list[DecisionRecorded] = []
         self.attestations: dict[str, ReplicaAttested] = {}
@@ -194,6 +202,8 @@ class RolloutWorld:
         offsets = [next(self.offsets) for _ in versions]
         served = kind in ("good", "failing", "standing in")
         columns: dict[str, Any] = {"correct": [v == OLD or kind == "right" for v in versions]}
+        if kind == "complaining":
+            columns = {"correct": [None] * len(versions), "complaints": [v == OLD for v in versions]}
         if served:
             bad = [v == NEW and kind == "failing" for v in versions]
             columns = {"statuses": [500 if each else 200 for each in bad], "latency_ms": [5.0] * len(bad)}
