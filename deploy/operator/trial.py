@@ -15,9 +15,9 @@ def plan(settings: TrialSettings, weight: float, a_day: float, complaints: float
     `complaints`: the share of them with a complaint.
 
     >>> print(plan(TrialSettings(), 0.5, 4_000.0, 0.05))
-    To prove that complaints fell by half, from 5.0% of the sessions, takes 3,259 sessions: 44 h 3 min at 4,000 a day.
+    To prove that complaints fell by half, from 5.0% of the sessions, takes 4,931 sessions: 2.3 days at 4,000 a day.
     >>> print(plan(TrialSettings(), 0.5, 100.0, 0.05))
-    To prove that complaints fell by half, from 5.0% of the sessions, takes 3,259 sessions: 33.6 days at 100 a day.
+    To prove that complaints fell by half, from 5.0% of the sessions, takes 4,931 sessions: 50.3 days at 100 a day.
     A trial lasts 7 days at most (policy.trial.longest_s): complaints cannot decide at this volume.
     """
     needed = sessions_needed(complaints, FALL, settings.margin, settings.alpha, weight)

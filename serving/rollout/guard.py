@@ -138,7 +138,7 @@ def fewest(delta: float, alpha: float) -> int:
     """Return how many conversations it takes to be in doubt about a canary that answers none.
 
     >>> fewest(0.05, 0.01)
-    10
+    9
     """
     guard, count = start_guard(delta, alpha), 0
     while not verdict(guard).doubtful:

@@ -7,7 +7,7 @@ the observation, and so into the ledger.
 >>> [senders.reply(id, unit=7, person=7) for id in ("a", "b")], senders.reply("c", unit=0, person=0)
 ([1, 2], 1)
 >>> senders.label("a", "app", 60_000), senders.label("b", "app", 60_000), senders.label("b", "app", 61_000)
-(1, None, None)
+(1, None, 2)
 """
 
 from __future__ import annotations

@@ -15,8 +15,11 @@ from serving.rollout.guard import (
     ReplyOutcome,
     fewest,
     lacking,
+    post_promotion_verdict,
     start_guard,
+    start_post_promotion,
     update_guard,
+    update_post_promotion,
     verdict,
 )
 from serving.rollout.senders import Senders
@@ -79,6 +82,20 @@ def test_one_client_cannot_save_a_harmful_canary() -> None:
         nth = senders.reply(str(number), number, number)
         guard = update_guard(guard, [ReplyOutcome(number % 2 == 0, error=number % 2 == 0, nth=nth)])
     assert verdict(guard).state == "fired"
+
+
+def test_one_client_cannot_roll_a_new_champion_back() -> None:
+    guard, senders = start_guard(DELTA, ALPHA), Senders()
+    for _ in range(100):
+        guard = update_guard(guard, [ReplyOutcome(False, error=False, nth=nth) for nth in WEIGHTS])
+    watch = start_post_promotion(guard)
+    for number in range(200):
+        nth = senders.reply(str(number), 7, 7)
+        watch = update_post_promotion(watch, [ReplyOutcome(True, error=True, nth=nth)])
+    assert post_promotion_verdict(watch).state == "ok"
+    for _ in range(20):
+        watch = update_post_promotion(watch, [ReplyOutcome(True, error=True)])
+    assert post_promotion_verdict(watch).state == "fired"
 
 
 def test_one_client_is_not_enough_for_a_promotion() -> None:

@@ -140,9 +140,9 @@ class TestMachine:
         world = self.world()
         world.look(after_s=990)
         assert world.rollout.state is RolloutState.CANARY, "it has its own time, not the canary's"
-        world.look(after_s=20)
-        assert world.rollout.state is RolloutState.ABORTED
-        assert "trial undecided" in world.rollout.reason
+        done = world.look(after_s=20)
+        assert done.rollout.state is RolloutState.ABORTED
+        assert "trial undecided" in done.rollout.reason
 
     def test_a_candidate_proven_by_labels_goes_first(self) -> None:
         world = self.world()
