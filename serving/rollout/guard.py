@@ -1,4 +1,5 @@
-"""The guard: is the canary doing harm? Errors, slow replies and wrong ones, canary against champion, at any time.
+"""The guard: is the canary doing harm? Errors, slow replies and wrong ones, canary against champion, at any time; of a
+candidate on trial, which no labels have proven, also answers with a flag.
 
 It compares the arms as they were drawn (intention to treat): what the champion answers for a canary that is missing is
 what the canary's clients saw. The arm is drawn for a conversation, else an end user; so that is what counts, and not
@@ -32,13 +33,15 @@ from monitor.detectors.paired import (
 from monitor.detectors.risk import upper_bound
 
 HARMS = ("errors", "slow", "wrong")
+ON_TRIAL = (*HARMS, "flagged")
 WEIGHTS = {1: 0.75, 2: 0.125, 4: 0.0625, 8: 0.0625}  # of the comparison of everybody's n-th outcomes; their sum is 1
 ANSWERED = 0.9  # of what was drawn for the canary it must have answered itself: else its harm is diluted
 
 
 class ReplyOutcome(msgspec.Struct, frozen=True, array_like=True):
     """One reply, or one label of a reply; None where nothing is known. `candidate`: whether it is the candidate's arm.
-    `nth`: which outcome it is of its conversation or end user. `answered`: whether the arm's own version answered."""
+    `nth`: which outcome it is of its conversation or end user. `answered`: whether the arm's own version answered.
+    `flagged`: whether the answer is cut off, or carries private data, abuse, a refusal or an operator's pattern."""
 
     candidate: bool
     error: bool | None = None
@@ -46,6 +49,7 @@ class ReplyOutcome(msgspec.Struct, frozen=True, array_like=True):
     wrong: bool | None = None
     nth: int = 1
     answered: bool = True
+    flagged: bool | None = None
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -91,10 +95,10 @@ class GuardVerdict(msgspec.Struct, frozen=True):
         return 2 * self.numbers["log10_e"] >= self.numbers["log10_threshold"]
 
 
-def start_guard(delta: float, alpha: float) -> Guard:
+def start_guard(delta: float, alpha: float, harms: Sequence[str] = HARMS) -> Guard:
     """Return a guard that has seen nothing of either arm."""
-    none = {harm: Counts() for harm in HARMS}
-    return Guard(delta, alpha, {harm: start_arms(alpha) for harm in HARMS}, none, none)
+    none = {harm: Counts() for harm in harms}
+    return Guard(delta, alpha, {harm: start_arms(alpha) for harm in harms}, none, none)
 
 
 def update_guard(guard: Guard, outcomes: Sequence[ReplyOutcome]) -> Guard:
@@ -102,7 +106,7 @@ def update_guard(guard: Guard, outcomes: Sequence[ReplyOutcome]) -> Guard:
     if not outcomes:
         return guard
     arms, champion, candidate = dict(guard.arms), dict(guard.champion), dict(guard.candidate)
-    for name, known in _compared(outcomes):
+    for name, known in _compared(outcomes, _harms(guard.arms)):
         arms[name] = update_arms(arms.get(name) or start_arms(guard.alpha), known)
         champion[name] = _counted(champion.get(name, Counts()), known, candidate=False)
         candidate[name] = _counted(candidate.get(name, Counts()), known, candidate=True)
@@ -112,9 +116,10 @@ def update_guard(guard: Guard, outcomes: Sequence[ReplyOutcome]) -> Guard:
 
 def verdict(guard: Guard) -> GuardVerdict:
     """Return the verdict; fired: worse by more than `delta`, at level `alpha`."""
-    values = {harm: _mean(harm, {n: e_worse(arms, guard.delta) for n, arms in guard.arms.items()}) for harm in HARMS}
+    each, harms = {name: e_worse(arms, guard.delta) for name, arms in guard.arms.items()}, _harms(guard.arms)
+    values = {harm: _mean(harm, each) for harm in harms}
     sides = (("champion", guard.champion), ("candidate", guard.candidate))
-    seen = [(f"{harm}_{name}", side[harm]) for harm in HARMS for name, side in sides if side[harm].count]
+    seen = [(f"{harm}_{name}", side[harm]) for harm in harms for name, side in sides if side[harm].count]
     rates = {name: round(counts.bad / counts.count, 4) for name, counts in seen}
     return _judged(values, guard.alpha, guard.delta, rates)
 
@@ -123,24 +128,24 @@ def lacking(guard: Guard, replies: int) -> str:
     """Return what a guard that has not fired lacks before its silence means that the canary is harmless; empty where it
     lacks nothing. `replies`: how many the canary must have given. They must come from as many conversations or users,
     up to those whose errors alone would be noticed."""
-    compared, needed = guard.arms["errors"].paired.count, min(replies, fewest(guard.delta, guard.alpha))
+    compared, needed = guard.arms["errors"].paired.count, fewest(guard.delta, guard.alpha, _harms(guard.arms))
     if guard.replies < replies:
         return "too few"
     if guard.replies < ANSWERED * guard.drawn:
         return f"of {guard.drawn} requests drawn for it, too few"
-    if compared < needed:
+    if compared < min(replies, needed):
         return f"{compared} conversations or users compared with the champion's, too few"
     return "the guard in doubt" if verdict(guard).doubtful else ""
 
 
 @lru_cache(maxsize=64)
-def fewest(delta: float, alpha: float) -> int:
+def fewest(delta: float, alpha: float, harms: tuple[str, ...] = HARMS) -> int:
     """Return how many conversations it takes to be in doubt about a canary that answers none.
 
     >>> fewest(0.05, 0.01)
     9
     """
-    guard, count = start_guard(delta, alpha), 0
+    guard, count = start_guard(delta, alpha, harms), 0
     while not verdict(guard).doubtful:
         count += 1
         errors = Arms(paired=counted([1.0] * count))
@@ -161,7 +166,7 @@ def update_post_promotion(guard: PostPromotionGuard, outcomes: Sequence[ReplyOut
     if not outcomes:
         return guard
     excesses = dict(guard.excesses)
-    for name, known in _compared(outcomes):
+    for name, known in _compared(outcomes, _harms(excesses)):
         if name in excesses:
             excesses[name] = update(excesses[name], [bad - guard.baselines[name] for ours, bad in known if ours])
     return PostPromotionGuard(guard.delta, guard.alpha, guard.baselines, excesses, guard.replies + _replies(outcomes))
@@ -171,7 +176,7 @@ def post_promotion_verdict(guard: PostPromotionGuard) -> GuardVerdict:
     """Return the verdict; fired: the new champion is worse than the old one ever plausibly was, by more than
     `delta`."""
     each = {name: e_value(state, guard.delta) for name, state in guard.excesses.items()}
-    values = {harm: _mean(harm, each) for harm in HARMS if harm in each}
+    values = {harm: _mean(harm, each) for harm in _harms(each)}
     return _judged(values, guard.alpha, guard.delta, {f"{h}_baseline": rate for h, rate in guard.baselines.items()})
 
 
@@ -190,9 +195,14 @@ def _mean(harm: str, values: Mapping[str, float]) -> float:
     return math.fsum(weight * values.get(_name(harm, nth), 1.0) for nth, weight in WEIGHTS.items())
 
 
-def _compared(outcomes: Sequence[ReplyOutcome]) -> Iterator[tuple[str, list[tuple[bool, float]]]]:
+def _harms(named: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the harms that are watched."""
+    return tuple(harm for harm in ON_TRIAL if harm in named)
+
+
+def _compared(outcomes: Sequence[ReplyOutcome], harms: Sequence[str]) -> Iterator[tuple[str, list[tuple[bool, float]]]]:
     """Yield the name of each comparison that has outcomes here, and them."""
-    for harm in HARMS:
+    for harm in harms:
         field = "error" if harm == "errors" else harm
         for nth in WEIGHTS:
             known = [

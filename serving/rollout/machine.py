@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from serving.rollout.guard import (
+    HARMS,
+    ON_TRIAL,
     Guard,
     GuardVerdict,
     lacking,
@@ -123,9 +125,8 @@ def _attested(settings: ControllerSettings, rollout: Rollout, observation: Rollo
         return RolloutStep(rollout)
     if not attested(settings, rollout, observation):
         return _unless_late(settings, rollout, observation)  # a replica lost it
-    rollout = msgspec.structs.replace(rollout, guard=start_guard(settings.guard_delta, settings.guard_alpha))
-    route = observation.route
-    rollout = msgspec.structs.replace(rollout, weight=settings.canary_weight)
+    route, guard = observation.route, start_guard(settings.guard_delta, settings.guard_alpha, _harms(rollout))
+    rollout = msgspec.structs.replace(rollout, guard=guard, weight=settings.canary_weight)
     action = _route(route, rollout, previous=route.previous, canary=rollout.candidate, weight=rollout.weight)
     return _moved(rollout, RolloutState.CANARY, observation, "canary begins", action)
 
@@ -208,13 +209,17 @@ def _compared(rollout: Rollout, guard: Guard, observation: RolloutObservation) -
         return {"guard": update_guard(guard, observation.outcomes), "trial": trial}
     again = rollout.trial and start_trial(rollout.trial.margin, rollout.trial.alpha, rollout.trial.longest_s)
     drawn = {"salt": route.salt, "weight": route.weight}
-    return {"guard": start_guard(guard.delta, guard.alpha), "trial": again, **drawn}
+    return {"guard": start_guard(guard.delta, guard.alpha, _harms(rollout)), "trial": again, **drawn}
 
 
 def _guarded(settings: ControllerSettings, rollout: Rollout) -> Rollout:
     """Return the rollout with a guard: a new one where it has none, since earlier counts are not known."""
-    guard = rollout.guard or start_guard(settings.guard_delta, settings.guard_alpha)
+    guard = rollout.guard or start_guard(settings.guard_delta, settings.guard_alpha, _harms(rollout))
     return msgspec.structs.replace(rollout, guard=guard)
+
+
+def _harms(rollout: Rollout) -> tuple[str, ...]:
+    return ON_TRIAL if rollout.trial else HARMS
 
 
 def _end_state(rollout: Rollout, observation: RolloutObservation) -> RolloutState:

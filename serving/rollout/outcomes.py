@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from monitor.describe.descriptors import POLICY
 from monitor.describe.people import person
 from monitor.rows import ScoreRows
+from monitor.signals.flags import FLAGS
 from monitor.watch.event_times import made_ms
 from serving.rollout.guard import ReplyOutcome
 from serving.rollout.senders import Senders
@@ -12,6 +18,8 @@ from serving.rollout.state import Rollout, RolloutState
 from streams.events import ScoreBatch
 from streams.kinds import Arm
 from streams.topics import INFERENCE
+
+ANSWERED, CUT = 200, "length"
 
 
 def outcomes(
@@ -22,6 +30,8 @@ def outcomes(
     and none whose request came before; afterwards for the version that answered."""
     rows, served = batch.rows.after(watermark), batch.source_topic == INFERENCE.name
     found: list[ReplyOutcome] = []
+    names = batch.descriptor_names if rollout.trial else []
+    flags = [column for column, name in enumerate(names) if name in FLAGS or name.startswith(POLICY)]
     for i, version in enumerate(rows.versions):
         if version not in (rollout.candidate, rollout.champion) or rows.arms[i] == Arm.SHADOW:
             continue
@@ -29,8 +39,17 @@ def outcomes(
             continue
         outcome = _reply(rows, i, slow_ms, senders) if served else _label(rows, i, senders)
         if outcome is not None:
+            outcome = replace(outcome, flagged=_flagged(rows, i, flags)) if flags and served else outcome
             found.append(_armed(outcome, rows, i, rollout))
     return found
+
+
+def _flagged(rows: ScoreRows, i: int, flags: Sequence[int]) -> bool | None:
+    """Return whether the answer is cut off, or carries a flag; None where there is no answer."""
+    if rows.statuses[i] != ANSWERED:
+        return None
+    cut = bool(rows.finish_reasons) and rows.finish_reasons[i] == CUT
+    return cut or any(rows.descriptors[i][column] > 0 for column in flags)
 
 
 def follow(sessions: Sessions, batch: ScoreBatch, rollout: Rollout, watermark: int) -> None:
@@ -63,7 +82,7 @@ def _armed(outcome: ReplyOutcome, rows: ScoreRows, i: int, rollout: Rollout) -> 
     """Return the outcome with its arm."""
     candidate = rows.versions[i] == rollout.candidate
     drawn = _drawn(rows, i) if rollout.state is RolloutState.CANARY else candidate
-    return ReplyOutcome(drawn, outcome.error, outcome.slow, outcome.wrong, outcome.nth, answered=drawn is candidate)
+    return replace(outcome, candidate=drawn, answered=drawn is candidate)
 
 
 def _drawn(rows: ScoreRows, i: int) -> bool:

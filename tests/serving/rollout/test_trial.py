@@ -12,8 +12,10 @@ import pytest
 from monitor.settings import TrialSettings
 from serving.rollout.guard import ReplyOutcome
 from serving.rollout.machine import step
+from serving.rollout.outcomes import outcomes
+from serving.rollout.senders import Senders
 from serving.rollout.sessions import Sessions
-from serving.rollout.state import Rollout, RolloutObservation, RolloutState
+from serving.rollout.state import Rollout, RolloutObservation, RolloutState, plan
 from serving.rollout.trial import (
     ComplaintTrial,
     Session,
@@ -130,6 +132,17 @@ class TestMachine:
         world.look(failing * 60, sessions=[Session(i % 2 == 0, float(i % 2)) for i in range(60)])
         assert world.rollout.state is RolloutState.ABORTED
 
+    def test_answers_with_a_flag_abort_and_fewer_complaints_do_not_help(self) -> None:
+        """Which of a candidate that labels have proven says nothing."""
+        world = self.world()
+        flagged = [ReplyOutcome(arm, error=False, slow=False, flagged=arm) for arm in (True, False)]
+        world.look(flagged * 40, sessions=[Session(i % 2 == 0, float(i % 2)) for i in range(60)])
+        assert world.rollout.state is RolloutState.ABORTED
+        assert world.rollout.reason.startswith("guard: flagged")
+        proven = TwoReplicas().to(RolloutState.CANARY)
+        proven.look(flagged * 40)
+        assert proven.rollout.state is RolloutState.PROMOTED
+
     def test_more_complaints_abort(self) -> None:
         world = self.world()
         world.look(sessions=[Session(i % 2 == 0, float(i % 2 == 0)) for i in range(60)])
@@ -201,6 +214,23 @@ def test_a_candidate_to_try_takes_the_place_of_none_that_is_proven() -> None:
     rollout = offered(proven, result(request_id="second", candidate=NEW, digest=NEW_DIGEST))
     assert rollout is not None
     assert (rollout.candidate, rollout.trial) == (OTHER, None)
+
+
+def test_an_answer_with_a_flag_or_cut_off_is_flagged_on_trial() -> None:
+    world = RolloutWorld()
+    record, trial = world.batch("good", 2), start_trial(MARGIN, ALPHA, 60.0)
+    rows = msgspec.structs.replace(
+        record.event.rows,
+        statuses=[200, 200, 200, 503],
+        finish_reasons=["stop", "stop", "length", ""],
+        descriptors=[[5.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]],
+    )
+    batch = msgspec.structs.replace(record.event, rows=rows, descriptor_names=["output_chars", "output_pii"])
+    rollout = plan(world.route, "request", NEW, NEW_DIGEST, 0, "5f", trial)
+    found = outcomes(batch, rollout, 1_000.0, 0, Senders())
+    assert [each.flagged for each in found] == [False, True, True, None]
+    proven = plan(world.route, "request", NEW, NEW_DIGEST, 0, "5f")
+    assert [each.flagged for each in outcomes(batch, proven, 1_000.0, 0, Senders())] == [None] * 4
 
 
 def test_the_observation_of_a_trial_is_all_that_decides() -> None:
