@@ -59,11 +59,12 @@ def follow(sessions: Sessions, batch: ScoreBatch, rollout: Rollout, watermark: i
         ours = version in (rollout.candidate, rollout.champion) and rows.arms[i] != Arm.SHADOW
         if not ours or rollout.state is not RolloutState.CANARY or _before(rows.ids[i], rollout):
             continue
+        at_ms = (rows.logged_ms or rows.times_ms)[i]
         if served:
-            unit, at_ms = rows.units[i] if rows.units else 0, (rows.logged_ms or rows.times_ms)[i]
+            unit = rows.units[i] if rows.units else 0
             sessions.reply(rows.ids[i], unit, candidate=_drawn(rows, i), at_ms=at_ms)
         elif rows.complaints and rows.complaints[i]:
-            sessions.complaint(rows.ids[i])
+            sessions.complaint(rows.ids[i], at_ms)
 
 
 def _reply(rows: ScoreRows, i: int, slow_ms: float, senders: Senders) -> ReplyOutcome:

@@ -8,7 +8,7 @@ bounded; it is made again from the scores since the canary began.
 >>> sessions = Sessions(session_s=60.0, wait_s=60.0)
 >>> sessions.reply("a", unit=7, candidate=True, at_ms=0)
 >>> sessions.reply("b", unit=7, candidate=True, at_ms=30_000)
->>> sessions.complaint("b")
+>>> sessions.complaint("b", at_ms=90_000)
 >>> sessions.matured(119_999), sessions.matured(120_000)
 ([], [Session(candidate=True, loss=0.5)])
 """
@@ -56,16 +56,22 @@ class Sessions:
             session.replies += 1
             self._of.put(event_id, key)
 
-    def complaint(self, event_id: str) -> None:
-        """Take a complaint; one of a reply that belongs to no session under way is none."""
-        if (key := self._of.get(event_id)) is not None and key in self._open:
-            self._open[key].complained.add(event_id)
+    def complaint(self, event_id: str, at_ms: int) -> None:
+        """Take a complaint. One of a reply that belongs to no session under way is none, nor is one that comes after
+        its session has matured, whenever that is looked at."""
+        key = self._of.get(event_id)
+        session = None if key is None else self._open.get(key)
+        if session is not None and at_ms < session.since_ms + self._whole_ms:
+            session.complained.add(event_id)
 
     def matured(self, now_ms: int) -> list[Session]:
         """Return the sessions that are known whole by now, each once."""
-        until_ms = now_ms - 1_000 * (self.session_s + self.wait_s)
-        done = list(takewhile(lambda each: each[1].since_ms <= until_ms, self._open.items()))
+        done = list(takewhile(lambda each: each[1].since_ms + self._whole_ms <= now_ms, self._open.items()))
         for key, _ in done:
             del self._open[key]
             self._over.put(key, None)
         return [Session(each.candidate, len(each.complained) / each.replies) for _, each in done]
+
+    @property
+    def _whole_ms(self) -> float:
+        return 1_000 * (self.session_s + self.wait_s)

@@ -16,7 +16,7 @@ from serving.rollout.runner import Rollouts
 from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
-from streams.events import Event, RouteWritten
+from streams.events import Event, RouteWritten, ScoreBatch
 from streams.identity import adapter_key, uuid7
 from streams.kinds import RetrainStatus
 from streams.log.read import Record
@@ -256,11 +256,7 @@ def test_what_was_asked_before_the_canary_is_not_compared(world: RolloutWorld) -
 
 def test_complaints_are_counted_by_sessions_of_the_arms_drawn() -> None:
     """A whole trial through the scores: the champion's conversations complain, the canary's do not."""
-    world = RolloutWorld(trial=TrialSettings(allowed=True, session_s=10, wait_s=20, longest_s=3_600))
-    world.members.pop()
-    world.result = msgspec.structs.replace(world.result, status=RetrainStatus.INCONCLUSIVE, short_of_labels=True)
-    member(world).start()
-    to(world, RolloutState.CANARY)
+    world = on_trial()
     for turn in range(30):
         answered = world.batch("good", 2)
         ids = answered.event.rows.ids
@@ -276,6 +272,59 @@ def test_complaints_are_counted_by_sessions_of_the_arms_drawn() -> None:
             assert 0 < active.trial.sessions < 24, "those of the last half minute have not matured"
     assert world.route.champion == NEW
     assert "trial: complaints of 0.00%, the champion's 100.00%" in " ".join(each.summary for each in world.decisions)
+
+
+def on_trial() -> RolloutWorld:
+    world = RolloutWorld(trial=TrialSettings(allowed=True, session_s=10, wait_s=20, longest_s=3_600))
+    world.members.pop()
+    world.result = msgspec.structs.replace(world.result, status=RetrainStatus.INCONCLUSIVE, short_of_labels=True)
+    member(world).start()
+    to(world, RolloutState.CANARY)
+    return world
+
+
+def test_a_controller_that_starts_again_has_the_trial_as_it_was() -> None:
+    world, records = on_trial(), list[Record[ScoreBatch]]()
+    for turn in range(12):
+        answered = world.batch("good", 1, unit=turn // 2)
+        complained = world.batch("complaining", 1, about=answered.event.rows.ids)
+        told = [answered, complained] if turn % 3 else [answered]
+        for record in told:
+            world.follow(record)
+        records += told
+        world.pass_s(5)
+        world.refresh()
+        member(world).look()
+    before = member(world).rollouts.active[ALIAS].trial
+    assert before is not None
+    assert before.sessions > 0
+    member(world).start()
+    for record in records:
+        world.follow(record)
+    member(world).look()
+    assert member(world).rollouts.active[ALIAS].trial == before
+
+
+def test_a_proven_candidate_ends_a_trial_and_is_next() -> None:
+    world = on_trial()
+    promoted = {"status": RetrainStatus.PROMOTE, "request_id": "proven", "candidate": OTHER, "digest": OTHER_DIGEST}
+    offer(world, **promoted)
+    member(world).look()
+    assert f"trial: {OTHER} is proven by labels" in " ".join(each.summary for each in world.decisions)
+    member(world).look()
+    assert member(world).rollouts.active[ALIAS].candidate == OTHER
+    assert world.route.canary == OTHER
+
+
+def test_a_rollout_of_a_release_without_salts_gets_one(world: RolloutWorld) -> None:
+    world.attest("r1", new=False)  # so that it waits
+    member(world).look()
+    assert world.states == [RolloutState.LOADING]
+    active = member(world).rollouts.active[ALIAS]
+    member(world).rollouts._of(ALIAS).recover(msgspec.structs.replace(active, salt=""), None, None)
+    world.attest("r1")
+    to(world, RolloutState.CANARY)
+    assert world.route.salt == "a secret of a"
 
 
 def test_another_aliass_versions_take_slots(world: RolloutWorld) -> None:

@@ -99,11 +99,11 @@ def test_a_session_is_one_of_its_conversation_and_has_an_end() -> None:
     sessions = Sessions(session_s=60.0, wait_s=600.0)
     for id, unit, at_s in (("a", 7, 0), ("b", 7, 59), ("c", 7, 60), ("alone", 0, 5)):
         sessions.reply(id, unit, candidate=unit == 7, at_ms=at_s * 1_000)
-    for id in ("b", "b", "c", "never seen"):
-        sessions.complaint(id)
+    for id, at_ms in (("b", 60_000), ("b", 70_000), ("c", 70_000), ("never seen", 0), ("a", 660_000)):
+        sessions.complaint(id, at_ms)  # the last one comes too late
     assert sessions.matured(659_999) == []
     assert sessions.matured(660_000) == [Session(True, 0.5)]
-    sessions.complaint("a")  # too late, like every complaint that comes then
+    sessions.complaint("a", 650_000)
     sessions.reply("d", 7, candidate=True, at_ms=700_000)
     assert sessions.matured(10**9) == [Session(False, 0.0)]
     assert sessions.matured(10**10) == [], "each has one session"
