@@ -10,14 +10,14 @@ TURN_MS = 1_000  # of the log's time
 
 
 class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns of equal length. Served replies fill everything but `correct`; feedback fills ids, versions,
-    arms, clients and `correct`, and leaves the rest empty."""
+    """Columns of equal length. Served replies fill everything but `correct` and `complaints`; feedback fills ids,
+    versions, arms, clients, `assigned` and these two, and leaves the rest empty."""
 
     offsets: list[int]  # in the source's partition
     ids: list[str]  # the inference event's id, in feedback too
     times_ms: list[int]  # event time, milliseconds since the epoch: when the reply ended, or the label was given
     versions: list[str]  # that answered
-    arms: list[str]  # champion, canary or shadow
+    arms: list[str]  # champion, canary or shadow: of the version that answered
     clients: list[str]  # who asked, as `InferenceServed.client`; in feedback the key that gave it
     statuses: list[int] = []  # HTTP, as the client saw them
     ttft_ms: list[float] = []  # request to first token, as `InferenceServed.ttft_ms`
@@ -30,6 +30,9 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     finish_reasons: list[str] = []  # the engine's own; empty where none came
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
+    assigned: list[str] = []  # the arms that were drawn; empty: as `arms`
+    units: list[int] = []  # for whom each was drawn: the conversation, else the end user; 0: for the request alone
+    complaints: list[bool] = []  # feedback alone: whether it complains of the reply
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
 
     def __len__(self) -> int:

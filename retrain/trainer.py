@@ -213,6 +213,7 @@ class Trainer:
             checks=[codec.plain(check) for check in verdict.checks],
             metrics=outcome.metrics,
             reason=verdict.reason,
+            short_of_labels=gate.short_of_labels(outcome.gate),
         )
         self._end(request, report)
 

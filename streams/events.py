@@ -36,6 +36,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     version: str  # that answered; the champion where no replica could be asked
     replica: str  # name of the engine that was asked; empty where none was
     arm: Arm  # the part of the rollout that the version had
+    assigned: Arm | None = None  # that was drawn; the champion stands in for a canary; None in events from before
     operation: str  # chat, completion, response or embedding
     client: str  # the API key's id, never the key; "/" and a pseudonym of its user, else its conversation, if named
     input_messages: list[Message]  # the question, private data masked; excerpts where it is long
@@ -80,6 +81,7 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     alias: str  # of the reply, as the next two
     version: str  # that answered
     arm: Arm  # that the version had then
+    assigned: Arm | None = None  # that was drawn for the reply; None in events from before
     by: str  # API key's id
     source: str = "client"  # client, reviewer or downstream
     label: str | None = None  # what the answer should have been (a class or exact text)
@@ -213,6 +215,7 @@ class RetrainReported(Event, frozen=True, kw_only=True):
     checks: list[dict[str, Json]] = []  # the gate's checks, each with number, interval and sample
     metrics: dict[str, float] = {}  # of training and gate, by name, as MLflow has them
     reason: str = ""  # one sentence for a human; none in a claim
+    short_of_labels: bool = False  # inconclusive, but no check has failed and more labels could settle it
 
 
 class RouteWritten(Event, frozen=True, kw_only=True):
@@ -228,6 +231,7 @@ class RouteWritten(Event, frozen=True, kw_only=True):
     by: str  # the controller's name or the operator's
     canary: str | None = None  # version that answers `weight` of the requests; None: no rollout, or it has ended
     weight: float = 0.0  # the canary's share of requests, 0 to 1
+    salt: str = ""  # a secret of each rollout, by which gateways draw the arms; no client may know it
     shadow: str | None = None  # version that is asked too, for the log alone; None: none
     previous: str | None = None  # the champion before, kept loaded for a rollback; None: none
     paused: bool = False  # no automatic retraining or promotion

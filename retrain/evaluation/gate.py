@@ -92,6 +92,20 @@ def waits(gate: GateInput, part: str = REGRESSION) -> bool:
     return False not in passed.values() and any((name == REGRESSION) is (part == REGRESSION) for name in open_)
 
 
+def short_of_labels(gate: GateInput) -> bool:
+    """Return whether nothing but labels is lacking: the answers could be measured, no check has failed, and more rows
+    could settle those that are undecided.
+
+    >>> better, same = [(1.0, 0.0)] * 30, [(1.0, 1.0)] * 100
+    >>> asked = dict(candidate="b", champion="a", min_gain=0.05, margin=0.1, slice_margin=0.25, min_slice=30)
+    >>> inputs = [(better, []), (better[:3], same), (better, same), (same, same), ([(0.0, 0.0)] * 9, same)]
+    >>> [short_of_labels(GateInput(target=t, regression=r, alpha=0.05, **asked)) for t, r in inputs]
+    [True, True, False, False, False]
+    """
+    measured = not any(each.scores and _silence(each.name, each.scores) for each in _questions(gate))
+    return measured and not _unfit(gate) and (waits(gate, TARGET) or waits(gate, REGRESSION))
+
+
 class _Question(NamedTuple):
     name: str
     scores: Scores

@@ -90,6 +90,7 @@ class FeedbackIntake:
             alias=alias,
             version=about.version,
             arm=Arm(about.arm),
+            assigned=Arm(about.assigned or about.arm),
             by=key_id,
             source=body.source,
             label=label,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from retrain.evaluation.gate import UNJUDGED_ALONE, GateInput, GateVerdict, Scores, judge
+from retrain.evaluation.gate import UNJUDGED_ALONE, GateInput, GateVerdict, Scores, judge, short_of_labels
 from retrain.settings import RetrainSettings
 
 SAME: Scores = [(1.0, 1.0)] * 100
@@ -128,6 +128,12 @@ def test_answers_cut_or_rows_left_out_in_number_are_no_ground_for_a_verdict(chan
     verdict = judge(asked(**changes))
     assert verdict.status == "inconclusive"
     assert verdict.reason.startswith(why)
+
+
+@pytest.mark.parametrize("changes", [{"cut_candidate": 90}, {"left_out": {"refused": 900}}])
+def test_answers_that_could_not_be_measured_lack_more_than_labels(changes: dict[str, Any]) -> None:
+    assert short_of_labels(asked(BETTER[:3], []))
+    assert not short_of_labels(asked(BETTER[:3], [], **changes))
 
 
 def test_a_few_of_them_are_told_with_the_verdict() -> None:
