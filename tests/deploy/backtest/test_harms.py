@@ -9,7 +9,7 @@ from deploy.backtest.harms import HarmPeriod, Labels, harms, stretch
 def labels(*parts: tuple[int, float], seed: int = 0) -> Labels:
     """Labels a second apart: so many, with so large a share wrong."""
     rng = np.random.default_rng(seed)
-    wrong = np.concatenate([rng.random(count) < rate for count, rate in parts]).astype(np.int64)
+    wrong = np.concatenate([rng.random(count) < rate for count, rate in parts]).astype(np.float64)
     return Labels(1_000 * np.arange(len(wrong)), wrong)
 
 
@@ -27,8 +27,8 @@ def test_harm_is_found_where_it_began_and_ended() -> None:
     (harm,) = found((600, 0.05), (200, 0.5), (600, 0.05))
     assert harm.onset_ms == pytest.approx(600_000, abs=10_000)
     assert harm.end_ms == pytest.approx(800_000, abs=10_000)
-    assert harm.error_rate == pytest.approx(0.5, abs=0.1)
-    assert harm.usual_rate == pytest.approx(0.05, abs=0.02)
+    assert harm.loss == pytest.approx(0.5, abs=0.1)
+    assert harm.usual_loss == pytest.approx(0.05, abs=0.02)
 
 
 def test_harm_that_goes_on_ends_with_the_last_label() -> None:
@@ -55,7 +55,7 @@ def test_improvement_is_no_harm() -> None:
 
 @pytest.mark.slow
 def test_the_grid_finds_what_every_pair_of_labels_would() -> None:
-    wrong = labels((900, 0.05), (300, 0.3), (900, 0.05)).wrong
+    wrong = labels((900, 0.05), (300, 0.3), (900, 0.05)).losses
     best = max((ratio(wrong, first, end), first, end) for first in range(800, 1_000) for end in range(1_100, 1_300))
     first, end, value = stretch(wrong) or (0, 0, 0.0)
     assert value == pytest.approx(best[0], abs=0.5)
@@ -74,4 +74,4 @@ def ratio(wrong: np.ndarray, first: int, end: int) -> float:
 
 @pytest.mark.parametrize("parts", [[], [(9, 1.0)], [(50, 0.0)], [(50, 1.0)]])
 def test_little_or_uniform_history_shows_no_harm(parts: list[tuple[int, float]]) -> None:
-    assert harms("v1", labels(*parts) if parts else Labels(np.empty(0, np.int64), np.empty(0, np.int64)), 0.03) == []
+    assert harms("v1", labels(*parts) if parts else Labels(np.empty(0, np.int64), np.empty(0)), 0.03) == []

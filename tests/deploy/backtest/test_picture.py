@@ -44,10 +44,10 @@ def report(
 
 
 def test_every_label_is_in_one_point_and_none_crosses_a_cut() -> None:
-    labels = Labels(1_000 * np.arange(1_000), (np.arange(1_000) % 7 == 0).astype(np.int64))
+    labels = Labels(1_000 * np.arange(1_000), (np.arange(1_000) % 7 == 0).astype(np.float64))
     found = points(labels, [333_000])
     assert sum(point.count for point in found) == 1_000
-    assert sum(point.right for point in found) == 1_000 - labels.wrong.sum()
+    assert sum(point.right for point in found) == 1_000 - labels.losses.sum()
     assert [point for point in found if point.start_ms < 333_000 <= point.end_ms] == []
     assert all(one.end_ms < other.start_ms for one, other in pairwise(found))
     assert min(point.count for point in found) >= FEWEST_LABELS
@@ -55,7 +55,7 @@ def test_every_label_is_in_one_point_and_none_crosses_a_cut() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 9, 25])
 def test_few_labels_make_few_points(count: int) -> None:
-    labels = Labels(np.arange(count), np.zeros(count, np.int64))
+    labels = Labels(np.arange(count), np.zeros(count))
     assert sum(point.count for point in points(labels, [3])) == count
 
 

@@ -53,8 +53,9 @@ async def test_a_label_is_compared_with_the_answer(scene: Scene, stream: bool, l
     reply = await say(scene, await asked(scene, stream=stream), label=label)
     (event,) = await scene.feedback()
     (served,) = await scene.served()
-    assert reply.body == {"id": event.id, "event_id": served.id, "version": OLD, "correct": right}
-    assert (event.correct, event.label, event.alias, event.version) == (right, label, "support", OLD)
+    assert reply.body == {"id": event.id, "event_id": served.id, "version": OLD, "correct": right, "loss": event.loss}
+    assert (event.loss, event.metric) == (float(not right), "exact_match")
+    assert (event.label, event.alias, event.version) == (label, "support", OLD)
 
 
 async def test_a_correction_tells_right_from_wrong_too(scene: Scene) -> None:
@@ -131,7 +132,7 @@ async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_u
         assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is None
         (event,) = await scene.feedback()
         (served,) = await scene.served()
-        assert (event.label, event.correct, served.comparable) == ("card arrival", None, False)
+        assert (event.label, event.loss, served.comparable) == ("card arrival", None, False)
 
 
 CALLS: list[dict[str, Any]] = [
