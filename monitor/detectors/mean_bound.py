@@ -1,6 +1,6 @@
 """An upper bound for the mean of losses in [0, 1], which are known to lie close together where they do.
 
-Whoever bets that the mean is below `m` has the wealth `prod(1 + stake * (m - loss) / (1 - m))`, whose mean is at most
+A bettor that the mean is below `m` has the wealth `prod(1 + stake * (m - loss) / (1 - m))`, whose mean is at most
 one where the mean is `m` or more; so at confidence `c` every `m` is excluded at which the wealth reaches `1 / (1 - c)`
 (Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by betting"). Several stakes are mixed. The
 bound holds for any number of losses, however they are distributed; the closer they lie together, the tighter it is.
@@ -26,6 +26,7 @@ from monitor.detectors.interface import Floats
 
 STEPS = 100  # of the loss, in which it is kept
 STAKES = (0.05, 0.1, 0.18, 0.3, 0.5, 0.8)  # of the most that can be bet without ruin
+HIGHEST = 1.0 - 1e-9  # mean that is bet against: beyond it nothing can be lost
 HALVINGS = 30  # to one in a thousand million
 
 Levels = tuple[float, ...]
@@ -50,7 +51,7 @@ def upper_bound(levels: Levels, worth: int, confidence: float) -> float:
         return 1.0
     held, wanted = weights > 0.0, -math.log1p(-confidence)
     shares = weights[held] * (worth / total)
-    low, high = float(weights @ losses) / total, 1.0
+    low, high = min(float(weights @ losses) / total, HIGHEST), 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2.0
         excluded = _log_wealth(losses[held], shares, middle) >= wanted

@@ -16,13 +16,13 @@ from monitor.signals.interface import About, Baseline
 
 
 def is_as_good(about: About, loss: float) -> str:
-    """Say how good answers with this mean loss are; the answers follow."""
+    """Return how good answers with this mean loss are; the answers follow."""
     number = _number(about.baseline, loss)
     return f"has {spoken(about.metric)} {number} in" if about.baseline.graded else f"is right in {number} of"
 
 
 def seems_as_good(about: About, loss: float) -> str:
-    """Say the same of an estimate."""
+    """Return the same of an estimate."""
     number = _number(about.baseline, loss)
     if about.baseline.graded:
         return f"seems to have only {spoken(about.metric)} {number} in"
@@ -41,7 +41,7 @@ def measure(about: About) -> str:
 
 
 def no_room(about: About) -> str:
-    """Say why nothing worse than the reference's answers can be proven."""
+    """Return why nothing worse than the reference's answers can be proven."""
     known = about.baseline
     if known.graded:
         return f"{spoken(about.metric)} is {was_as_good(about)} in the reference's {known.labelled} labels"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from deploy.backtest.harms import HarmPeriod, Labels, harms, stretch
+from tests.monitor.support.graded import graded
 
 
 def labels(*parts: tuple[int, float], seed: int = 0) -> Labels:
@@ -34,6 +35,23 @@ def test_harm_is_found_where_it_began_and_ended() -> None:
 def test_harm_that_goes_on_ends_with_the_last_label() -> None:
     (harm,) = found((600, 0.05), (200, 0.5))
     assert harm.end_ms >= 795_000
+
+
+def test_losses_that_lie_close_together_show_a_small_rise() -> None:
+    """By 0.1 of ROUGE-L: as right and wrong it would be chance."""
+    rng = np.random.default_rng(3)
+    parts = [graded(rng, 300, 0.48, 0.15), graded(rng, 200, 0.58, 0.15), graded(rng, 300, 0.48, 0.15)]
+    losses = np.concatenate(parts)
+    (harm,) = harms("v1", Labels(1_000 * np.arange(800), losses), 0.03)
+    assert harm.onset_ms == pytest.approx(300_000, abs=30_000)
+    assert (harm.loss, harm.usual_loss) == pytest.approx((0.58, 0.48), abs=0.02)
+
+
+@pytest.mark.slow
+def test_chance_makes_no_harm_of_graded_losses_either() -> None:
+    rng = np.random.default_rng(4)
+    found = [harms("v1", Labels(np.arange(400), np.array(graded(rng, 400, 0.48, 0.15))), 0.0) for _ in range(200)]
+    assert sum(map(bool, found)) <= 4
 
 
 def test_two_harms_are_two() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from deploy.backtest import table
 from deploy.backtest.harms import HarmPeriod, Labels
 from deploy.backtest.measures import measure
 from deploy.backtest.observed import Facts
@@ -41,6 +42,13 @@ def report(
         fidelity=None,
         notes=[],
     )
+
+
+def test_a_graded_metric_is_named_in_the_verdict_and_in_the_picture() -> None:
+    summaries = msgspec.structs.replace(report([HARM], QUICK), metric="ROUGE-L")
+    assert verdict(summaries).startswith("Loss by ROUGE-L served until a retraining was asked for: 20 with policy 0")
+    assert draw(summaries, FACTS) != draw(report([HARM], QUICK), FACTS)
+    assert table.header(summaries)[1].endswith("ROUGE-L 0.50, 0.95 otherwise (50 labels)")
 
 
 def test_every_label_is_in_one_point_and_none_crosses_a_cut() -> None:

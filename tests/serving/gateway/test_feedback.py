@@ -364,6 +364,30 @@ async def test_an_aliass_own_metric_judges() -> None:
         assert (await say(scene, await asked(scene), label="arrival of the parcel")).body["correct"] is False
 
 
+async def test_a_graded_metric_is_not_cut_at_a_half() -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, metrics={"support": "token_f1"})
+    async with scene.running():
+        given = await say(scene, await asked(scene), label="my card arrival")
+        assert (given.body["loss"], given.body["correct"]) == (0.2, True)
+        assert (await say(scene, await asked(scene), label="arrival of the parcel")).body["loss"] == 0.6667
+        opinion = await say(scene, await asked(scene), thumb=True)
+        assert (opinion.body["loss"], opinion.body["correct"]) == (None, None)
+        events = await scene.feedback(3)
+    assert [(each.loss, each.metric) for each in events] == [(0.2, "token_f1"), (0.6667, "token_f1"), (None, "")]
+
+
+async def test_feedback_says_who_asked_and_in_which_conversation_where_that_is_remembered(scene: Scene) -> None:
+    headers = {"x-session-id": "chat-1"}
+    reply = await scene.post(body={**BODY, "user": "ann"}, headers=headers)
+    request_id = reply.headers["x-homeostat-request-id"]
+    await say(scene, request_id, label="card arrival")
+    (served,), (event,) = await scene.served(), await scene.feedback()
+    assert served.user
+    assert served.conversation
+    assert (event.user, event.conversation) == (served.user, served.conversation)
+
+
 async def test_an_answer_forgotten_is_not_guessed() -> None:
     scene = Scene()
     scene.settings = replace(scene.settings, recent_answers=1)
