@@ -102,8 +102,9 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
 class ScoreBatch(Event, frozen=True, kw_only=True):
     """The ingest agent's rows from offsets `first_offset..last_offset` of one partition, for one alias
     (topic `monitor.scores`, key `alias`). Sent and confirmed before those offsets are acknowledged; after a
-    crash batches may overlap, so the judge drops rows under its watermark."""
+    crash batches may overlap, so the judge drops rows under its watermark. Version 2 has losses, not verdicts."""
 
+    schema_version: int = 2
     alias: str  # of all the rows
     source_topic: str  # inference.events or inference.feedback
     partition: int  # of the source topic
