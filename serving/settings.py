@@ -109,7 +109,9 @@ class ControllerSettings:
     canary_requests: int = 40  # replies it must give before it may be promoted
     loading_timeout_s: float = 120.0  # for a candidate's attestation; then its rollout is aborted
     canary_timeout_s: float = 900.0  # for the canary's replies; then its rollout is aborted
-    guard_delta: float = 0.05  # points of errors, slow or wrong answers that it may be worse by
+    guard_delta: float = (
+        0.05  # by which its errors, slow answers and mean loss may be worse; of losses in the metric's unit
+    )
     guard_alpha: float = 0.01  # chance that a harmless one is ever called harmful
     guard_watch_s: float = 600.0  # after its promotion
     latency_slo_ms: float = 30_000.0  # slower counts against it

@@ -12,14 +12,14 @@ import msgspec
 
 from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
-from serving.gateway.feedback import LONGEST, RIGHT
+from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Masker
 from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
 from streams.files import utf8
 from streams.lake.lake import Lake
-from streams.lake.table import events, question
+from streams.lake.table import JUDGED, events, judged, question
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
@@ -86,7 +86,8 @@ def filled_in(lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[li
         _check(path, number, row, rows)
     labels = [(rows[row.id], rules.masker(row.label)) for _, row in filled]
     losses = asyncio.run(rules.scorer.losses([served_row(reply, label) for reply, label in labels]))
-    return [_event(reply, label, loss) for (reply, label), loss in zip(labels, losses, strict=True)], empty
+    given = zip(labels, losses, strict=True)
+    return [_event(reply, label, loss, rules.scorer.name) for (reply, label), loss in given], empty
 
 
 def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceServed]) -> None:
@@ -96,7 +97,7 @@ def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceS
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
 
 
-def _event(reply: InferenceServed, label: str, loss: float | None) -> FeedbackGiven:
+def _event(reply: InferenceServed, label: str, loss: float | None, metric: str) -> FeedbackGiven:
     return FeedbackGiven(
         id=codec.deterministic_id("feedback", reply.id, REVIEWER, label),
         event_id=reply.id,
@@ -107,15 +108,18 @@ def _event(reply: InferenceServed, label: str, loss: float | None) -> FeedbackGi
         by=REVIEWER,
         source=REVIEWER,
         label=label,
-        correct=None if loss is None else _correct(reply, loss <= RIGHT),
+        loss=_loss(reply, loss),
+        metric=metric,
+        user=reply.user,
+        conversation=reply.conversation,
     )
 
 
-def _correct(reply: InferenceServed, right: bool) -> bool | None:
-    """Return whether the answer was right. Two answers that are masked alike need not have been the same: of such only
-    a wrong one is known."""
+def _loss(reply: InferenceServed, loss: float | None) -> float | None:
+    """Return how bad the answer was. Two answers that are masked alike need not have been the same: of such only what
+    differs otherwise is known."""
     masked = any(place in reply.output for place in PLACEHOLDERS.values())
-    return None if not _comparable(reply) or (right and masked) else right
+    return None if not _comparable(reply) or (masked and loss == 0.0) else loss
 
 
 def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
@@ -135,8 +139,8 @@ def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
 
 def _judged(lake: Lake, alias: str, ids: Iterable[str]) -> set[str]:
     """Return the replies that have a judgement; a thumb, or a label that met no answer, is none."""
-    feedback = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", "correct"))
-    return {id for some in feedback for id in some.filter(some["correct"].is_valid())["event_id"].to_pylist()}
+    feedback = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", *JUDGED))
+    return {id for some in feedback for id in some.filter(judged(some))["event_id"].to_pylist()}
 
 
 def _comparable(reply: InferenceServed) -> bool:

@@ -1,5 +1,5 @@
-"""The guard: is the canary doing harm? Errors, slow replies and wrong ones, canary against champion, at any time; of a
-candidate on trial, which no labels have proven, also answers with a flag.
+"""The guard: is the canary doing harm? Errors, slow replies and labels' losses, canary against champion, at any time;
+of a candidate on trial, which no labels have proven, also answers with a flag.
 
 It compares the arms as they were drawn (intention to treat): what the champion answers for a canary that is missing is
 what the canary's clients saw. The arm is drawn for a conversation, else an end user; so that is what counts, and not
@@ -40,13 +40,14 @@ ANSWERED = 0.9  # of what was drawn for the canary it must have answered itself:
 
 class ReplyOutcome(msgspec.Struct, frozen=True, array_like=True):
     """One reply, or one label of a reply; None where nothing is known. `candidate`: whether it is the candidate's arm.
-    `nth`: which outcome it is of its conversation or end user. `answered`: whether the arm's own version answered.
-    `flagged`: whether the answer is cut off, or carries private data, abuse, a refusal or an operator's pattern."""
+    `wrong`: the label's loss; in records from before losses, whether it says wrong. `nth`: which outcome it is of its
+    conversation or end user. `answered`: whether the arm's own version answered. `flagged`: whether the answer is cut
+    off, or carries private data, abuse, a refusal or an operator's pattern."""
 
     candidate: bool
     error: bool | None = None
     slow: bool | None = None
-    wrong: bool | None = None
+    wrong: float | bool | None = None
     nth: int = 1
     answered: bool = True
     flagged: bool | None = None
@@ -55,7 +56,7 @@ class ReplyOutcome(msgspec.Struct, frozen=True, array_like=True):
 class Counts(msgspec.Struct, frozen=True):
     """Outcomes of one arm for one harm."""
 
-    bad: int = 0
+    bad: float = 0  # how many were bad; of labels, the sum of their losses
     count: int = 0
 
 
@@ -155,9 +156,11 @@ def fewest(delta: float, alpha: float, harms: tuple[str, ...] = HARMS) -> int:
 
 def start_post_promotion(guard: Guard) -> PostPromotionGuard:
     """Return the guard after a promotion. The old champion's rate is the baseline, at its upper confidence bound,
-    because it was counted from few replies. A harm that was never counted is not watched."""
+    because it was counted from few replies; losses between 0 and 1 vary less than errors, so that bound holds for them
+    too (Hoeffding 1956, "On the distribution of the number of successes in independent trials"). A harm that was never
+    counted is not watched."""
     known = {harm: counts for harm, counts in guard.champion.items() if counts.count}
-    baselines = {harm: round(upper_bound(t.bad, t.count, 1 - guard.alpha), 6) for harm, t in known.items()}
+    baselines = {harm: _bound(t, 1 - guard.alpha) for harm, t in known.items()}
     return PostPromotionGuard(guard.delta, guard.alpha, baselines, {harm: start(guard.alpha) for harm in known})
 
 
@@ -218,7 +221,11 @@ def _name(harm: str, nth: int) -> str:
 
 def _counted(counts: Counts, known: list[tuple[bool, float]], *, candidate: bool) -> Counts:
     bad = [outcome for ours, outcome in known if ours is candidate]
-    return Counts(counts.bad + int(sum(bad)), counts.count + len(bad))
+    return Counts(round(counts.bad + sum(bad), 4), counts.count + len(bad))
+
+
+def _bound(counts: Counts, confidence: float) -> float:
+    return round(upper_bound(math.ceil(counts.bad), counts.count, confidence), 6)
 
 
 def _replies(outcomes: Sequence[ReplyOutcome]) -> int:

@@ -74,9 +74,9 @@ def _reply(rows: ScoreRows, i: int, slow_ms: float, senders: Senders) -> ReplyOu
 
 
 def _label(rows: ScoreRows, i: int, senders: Senders) -> ReplyOutcome | None:
-    correct, given_ms = rows.correct[i], (rows.logged_ms or rows.times_ms)[i]
-    nth = None if correct is None else senders.label(rows.ids[i], rows.clients[i], given_ms)
-    return None if nth is None else ReplyOutcome(False, wrong=not correct, nth=nth)
+    loss, given_ms = rows.losses[i], (rows.logged_ms or rows.times_ms)[i]
+    nth = None if loss is None else senders.label(rows.ids[i], rows.clients[i], given_ms)
+    return None if nth is None else ReplyOutcome(False, wrong=loss, nth=nth)
 
 
 def _armed(outcome: ReplyOutcome, rows: ScoreRows, i: int, rollout: Rollout) -> ReplyOutcome:

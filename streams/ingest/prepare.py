@@ -261,7 +261,8 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         arms=[event.arm.value for event in events],
         assigned=[(event.assigned or event.arm).value for event in events],
         clients=[event.by for event in events],
-        correct=[event.correct for event in events],
+        losses=[event.loss for event in events],
+        metrics=[event.metric for event in events],
         complaints=[complains(event) for event in events],
     )
     return rows, np.empty((len(events), 0))

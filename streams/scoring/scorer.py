@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from monitor.losses import of_score
 from streams.scoring import metrics
 from streams.scoring.rows import AnsweredRow, Grader, Unjudged
 from streams.scoring.settings import AnswerMetric, ByCallable, ByRubric, BySchema, ScoringSettings, parsed
@@ -22,6 +23,11 @@ class Scorer:
     alias: str
     metric: AnswerMetric
     grader: Grader
+
+    @property
+    def name(self) -> str:
+        """Return the metric's name, as labels carry it."""
+        return self.metric.called
 
     @classmethod
     def of(cls, metric: object, alias: str, var: Path) -> Scorer:
@@ -42,7 +48,7 @@ class Scorer:
 
     async def losses(self, rows: Sequence[AnsweredRow]) -> list[float | None]:
         """Return a loss from 0, the best, to 1 for each row; None where nothing is known."""
-        return [None if isinstance(each, Unjudged) else 1.0 - each for each in await self.scores(rows)]
+        return [None if isinstance(each, Unjudged) else of_score(each) for each in await self.scores(rows)]
 
     def judges_unlabelled(self, event_id: str) -> bool:
         """Return whether a reply is to be judged without a label: a share of them, by a hash of their ids, which

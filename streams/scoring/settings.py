@@ -27,6 +27,11 @@ class ByName:
 
     name: str  # exact_match, token_f1, rouge_1, rouge_2, rouge_l, rouge_lsum or json_validity
 
+    @property
+    def called(self) -> str:
+        """Return the name by which labels carry the metric."""
+        return self.name
+
     def __post_init__(self) -> None:
         _require("name", self.name, self.name in NAMES, f"one of {', '.join(NAMES)}")
 
@@ -36,6 +41,11 @@ class BySchema:
     """A JSON schema that an answer must fit, and the share of the truth's values that it has."""
 
     schema: Path  # file with the schema; what it refers to stands in it, nothing is fetched
+
+    @property
+    def called(self) -> str:
+        """Return the name by which labels carry the metric."""
+        return f"schema {self.schema.stem}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,11 @@ class ByRubric:
     again_s: float = 60.0  # a judge that is away is not asked for so long
     concurrency: int = 4  # rows asked at once
     body: dict[str, Any] = field(default_factory=dict)  # laid over each request, such as max_completion_tokens
+
+    @property
+    def called(self) -> str:
+        """Return the name by which labels carry the metric."""
+        return f"rubric {self.rubric.stem}"
 
     def __post_init__(self) -> None:
         address = urlsplit(self.url)
@@ -84,6 +99,11 @@ class ByCallable:
 
     callable: str  # pkg.module:function or pkg.module.function; its module must be on Python's path
     timeout_s: float = 10.0  # for one row
+
+    @property
+    def called(self) -> str:
+        """Return the name by which labels carry the metric."""
+        return self.callable
 
     def __post_init__(self) -> None:
         dotted = bool(DOTTED.fullmatch(self.callable))

@@ -201,9 +201,9 @@ class RolloutWorld:
         versions = [OLD, NEW] * count
         offsets = [next(self.offsets) for _ in versions]
         served = kind in ("good", "failing", "standing in")
-        columns: dict[str, Any] = {"correct": [v == OLD or kind == "right" for v in versions]}
+        columns: dict[str, Any] = {"losses": [float(v != OLD and kind != "right") for v in versions]}
         if kind == "complaining":
-            columns = {"correct": [None] * len(versions), "complaints": [v == OLD for v in versions]}
+            columns = {"losses": [None] * len(versions), "complaints": [v == OLD for v in versions]}
         if served:
             bad = [v == NEW and kind == "failing" for v in versions]
             columns = {"statuses": [500 if each else 200 for each in bad], "latency_ms": [5.0] * len(bad)}
