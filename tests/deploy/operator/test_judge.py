@@ -76,7 +76,7 @@ async def test_it_is_compared_on_the_replies_that_people_have_scored(lake: Path)
 
 
 async def test_labels_that_are_given_are_judged_by_the_aliass_metric(lake: Path) -> None:
-    """Half right is right, as everywhere that a label must be one or the other; without a score it stays open."""
+    """Nothing is cut at a half; without a score it stays open."""
     (lake / "rubric.md").write_text("Polite.")
     replies = [served("support", number) for number in range(3)]
     lines = [{"id": each.id, "question": "", "answer": "", "label": f"label {i}"} for i, each in enumerate(replies)]
@@ -90,7 +90,7 @@ async def test_labels_that_are_given_are_judged_by_the_aliass_metric(lake: Path)
         metric = ByRubric(rubric=lake / "rubric.md", url=judge.url, model="judge")
         rules = LabelRules(Scorer.of(metric, "support", lake), Masker(()))
         given, empty = await asyncio.to_thread(filled_in, at(lake / "lake"), lake / "rows.jsonl", "support", rules)
-    assert ([each.correct for each in given], empty) == ([True, False, None], 0)
+    assert ([each.loss for each in given], empty) == ([0.2, 0.8, None], 0)
     assert [each.label for each in given] == list(answers)
 
 

@@ -57,16 +57,16 @@ async def test_a_conversation_else_an_end_user_keeps_its_arm(body: dict[str, str
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"thumb": False, "correct": None}, True),
-        ({"thumb": True, "correct": None}, False),
-        ({"score": 0.2, "correct": None}, True),
-        ({"score": 0.5, "correct": None}, False),
-        ({"correction": "x", "correct": None}, True),
-        ({"correction": "x", "correct": True}, False),
-        ({"label": "x", "correct": False}, True),
-        ({"label": "x", "correct": None}, False),
+        ({"thumb": False, "loss": None}, True),
+        ({"thumb": True, "loss": None}, False),
+        ({"score": 0.2, "loss": None}, True),
+        ({"score": 0.5, "loss": None}, False),
+        ({"correction": "x", "loss": None}, True),
+        ({"correction": "x", "loss": 0.0}, False),
+        ({"label": "x", "loss": 1.0}, True),
+        ({"label": "x", "loss": None}, False),
     ],
 )
 def test_what_is_a_complaint(given: dict[str, Any], complaint: bool) -> None:
-    plain = msgspec.structs.replace(feedback(served("support", 1), True), label=None, correct=None)
+    plain = msgspec.structs.replace(feedback(served("support", 1), True), label=None, loss=None)
     assert complains(msgspec.structs.replace(plain, **given)) is complaint
