@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +16,7 @@ SHIFTS = click.Choice(["new intents", "none", "polite"])  # of the demo's own wo
 
 @click.command(short_help="Show the closed loop on this machine.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with before.jsonl and after.jsonl.")
+@click.option("--metric", default="exact_match", help="Of the answers: a name, or a table as { schema = FILE }.")
 @click.option("--tool-parser", default="", help="How vLLM finds calls in this model's answers, as hermes.")
 @click.option("--model", type=click.Path(path_type=Path), help="A Hugging Face model folder; default Gemma 3 270M.")
 @click.option(
@@ -47,6 +50,7 @@ SHIFTS = click.Choice(["new intents", "none", "polite"])  # of the demo's own wo
 )
 def demo(
     data: Path | None,
+    metric: str,
     tool_parser: str,
     model: Path | None,
     expect: str,
@@ -61,8 +65,18 @@ def demo(
     from deploy.demo.loop import DemoOptions, run
 
     shift = shift or ("new intents" if expect == "retrain" else "none")
-    options = DemoOptions(data, shift, model, expect, report, feedback, seed, keep, size, tool_parser)  # type: ignore[arg-type]
+    options = DemoOptions(data, shift, model, expect, report, feedback, seed, keep, size, tool_parser, _metric(metric))  # type: ignore[arg-type]
     sys.exit(0 if run(options, console()) else 1)
+
+
+def _metric(given: str) -> Any:
+    """Return a metric as `scoring.metrics` has it. Raise BadParameter for a table that is none."""
+    if not given.lstrip().startswith("{"):
+        return given
+    try:
+        return tomllib.loads(f"metric = {given}")["metric"]
+    except tomllib.TOMLDecodeError as error:
+        raise click.BadParameter(f"{given!r} is no table as TOML has it: {error}", param_hint="--metric") from error
 
 
 @click.command(short_help="Write the demo's own world: before.jsonl, after.jsonl.")

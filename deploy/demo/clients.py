@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Self
 
 import aiohttp
@@ -14,8 +15,10 @@ import msgspec
 
 from deploy.demo.openai_client import ChatReply, Unanswered, ask
 from deploy.operator.rows import LabelledRow
-from monitor.metrics import exact_match
 from streams.clock import now_ms
+from streams.scoring.rows import AnsweredRow, chat_choice
+from streams.scoring.scorer import Scorer
+from streams.scoring.settings import EXACT
 
 POLL_S = 0.05
 CLIENTS = 40
@@ -29,7 +32,8 @@ Phase = Literal["before", "after"]  # which rows: those of the known world, or t
 
 
 class RequestOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one request as its client saw it. `correct`: the simulator's own truth, None without an answer."""
+    """The outcome of one request as its client saw it. `loss`: the simulator's own truth, None without an
+    answer."""
 
     row_index: int
     phase: Phase
@@ -42,7 +46,7 @@ class RequestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""  # the engine's, from the body; where chunks disagree, one that is not the header's
     request_id: str = ""
     answer: str = ""
-    correct: bool | None = None
+    loss: float | None = None
     error: str = ""
 
     @property
@@ -87,6 +91,7 @@ class Clients:
     streamed_share: float = 0.1
     timeout_s: float = SLOWEST_ANSWER_S
     rate: float | None = None
+    scorer: Scorer = field(default_factory=lambda: Scorer.of(EXACT, "", Path()))
     feedback: GivenFeedback = field(default_factory=GivenFeedback)
     _session: aiohttp.ClientSession | None = None
     _pending: set[asyncio.Task[None]] = field(default_factory=set)
@@ -173,10 +178,17 @@ class Clients:
             error = ""
         except Unanswered as unanswered:
             reply, error = unanswered.reply, str(unanswered)
-        outcome = _outcome(phase, index, client, sent_ms, streamed, row, reply, error)
+        loss = await self._loss(row, reply) if reply.status == 200 and not error else None
+        outcome = _outcome(phase, index, client, sent_ms, streamed, loss, reply, error)
         if not outcome.failed and outcome.request_id and self.labels(phase, index):
             self._later(self._give_label(outcome, row))
         return outcome
+
+    async def _loss(self, row: LabelledRow, reply: ChatReply) -> float | None:
+        choice = chat_choice(reply.text, [], "")
+        asked = AnsweredRow({**row.request, "messages": row.asked}, reply.text, [choice], row.label)
+        (loss,) = await self.scorer.losses([asked])
+        return loss
 
     def _body(self, row: LabelledRow, client: str, streamed: bool) -> dict[str, object]:
         return {
@@ -238,9 +250,15 @@ class Clients:
 
 
 def _outcome(
-    phase: Phase, index: int, client: str, sent_ms: int, streamed: bool, row: LabelledRow, reply: ChatReply, error: str
+    phase: Phase,
+    index: int,
+    client: str,
+    sent_ms: int,
+    streamed: bool,
+    loss: float | None,
+    reply: ChatReply,
+    error: str,
 ) -> RequestOutcome:
-    right = bool(exact_match(reply.text, row.label)) if reply.status == 200 and not error else None
     return RequestOutcome(
         row_index=index,
         phase=phase,
@@ -253,6 +271,6 @@ def _outcome(
         model=reply.model,
         request_id=reply.request_id,
         answer=reply.text,
-        correct=right,
+        loss=loss,
         error=error,
     )

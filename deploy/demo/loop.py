@@ -7,6 +7,7 @@ import asyncio
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -19,10 +20,13 @@ from deploy.demo.pacing import FAST, DemoNotes, Pacer
 from deploy.demo.record import DemoRecord, Expected, FeedbackCounts
 from deploy.demo.shares import RowShares, share_rows
 from deploy.demo.stack import ALIAS, DemoStack
+from deploy.demo.wording import were
 from deploy.demo.world.world import Shift
 from deploy.operator.rows import LabelledRow
+from monitor.metrics import spoken
 from retrain.adapters import Adapter
 from serving.rollout import operations
+from streams.scoring.settings import EXACT
 
 DASH = "\N{EN DASH}"
 SETTLE_S = 120.0  # for the last events to be consumed
@@ -42,6 +46,7 @@ class DemoOptions:
     keep: bool = False  # leave the stack running afterwards
     size: str = "full"  # of the own world
     tool_parser: str = ""  # of the model, for rows with tools
+    metric: Any = EXACT  # of the answers, as `scoring.metrics` has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,12 @@ def run(options: DemoOptions, console: Console) -> bool:
     notes = DemoNotes()
     notes.mark("started")
     stack = demo_stack.prepare(
-        options.report / "stack", options.model, data.shares, data.before + data.after, options.tool_parser
+        options.report / "stack",
+        options.model,
+        data.shares,
+        data.before + data.after,
+        options.tool_parser,
+        options.metric,
     )
     console.rule("[bold]Homeostat demo: the closed loop on this machine")
     _introduce(console, options, stack, data)
@@ -100,12 +110,11 @@ def run(options: DemoOptions, console: Console) -> bool:
 def _introduce(console: Console, options: DemoOptions, stack: DemoStack, data: DemoData) -> None:
     labels = {row.label for row in data.before}
     new = {row.label for row in data.after} - labels
-    loss = "an answer is right where it is the label, JSON and calls in one form (exact_match)"
     source = options.data or "own world, support tickets"
     console.print(f"  model   {stack.model}" + (f" (its terms of use: {stack.terms})" if stack.terms else ""))
     console.print(f"  data    {source}: {len(data.before)} rows before, {len(data.after)} after")
     console.print(f"          {len(labels)} labels before, {len(new)} new ones after")
-    console.print(f"  loss    {loss}")
+    console.print(f"  loss    {_loss(stack)}")
     console.print(f"  plan    {data.shares.champion} rows train the first champion, {data.shares.healthy} are served;")
     console.print(f"          {options.feedback_share:.0%} of the requests get their true label as feedback")
     console.print(f"  logs    {stack.var / 'log'}")
@@ -145,7 +154,7 @@ async def _serve(
         console.print(f"\n[bold]2. Healthy traffic[/]: {shares.healthy} requests of the world the champion knows")
         await clients.send(data.before[shares.champion :], FAST, notes.outcomes.append, phase="before")
         await clients.drain()
-        _show_accuracy(console, notes, "before")
+        _show_accuracy(console, notes, "before", stack.metric)
         console.print(f"\n[bold]3. The world changes[/]: {len(data.after)} requests of the new one, in random order")
         notes.mark("onset")
         rows = list(data.after)
@@ -160,10 +169,16 @@ async def _serve(
         await clients.drain()
 
 
-def _show_accuracy(console: Console, notes: DemoNotes, phase: str) -> None:
-    known = [o.correct for o in notes.outcomes if o.phase == phase and o.correct is not None]
+def _loss(stack: DemoStack) -> str:
+    if stack.metric == EXACT:
+        return "0 where an answer is its label, JSON and calls of tools in one form; else 1 (exact_match)"
+    return f"1 less an answer's {spoken(stack.metric)}"
+
+
+def _show_accuracy(console: Console, notes: DemoNotes, phase: str, metric: str) -> None:
+    known = [1.0 - o.loss for o in notes.outcomes if o.phase == phase and o.loss is not None]
     if known:
-        console.print(f"   {sum(known) / len(known):.1%} of {len(known)} answers were right")
+        console.print(f"   {were(metric, sum(known) / len(known))} (of {len(known)} answers)")
 
 
 def _report(
@@ -182,6 +197,7 @@ def _report(
         model=stack.model.name,
         data=str(options.data) if options.data else f"own world ({options.shift})",
         expected=options.expect,
+        metric=stack.metric,
         outcomes=notes.outcomes,
         ledger=seen.ledger if seen else [],
         windows=seen.windows if seen else [],

@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 
 from deploy.demo.record import DemoRecord, champions, marks, verdicts
-from deploy.demo.report import LEAST_ROWS, DemoReport, percent, succeeded
+from deploy.demo.report import LEAST_ROWS, DemoReport, succeeded
 from deploy.demo.summary import summarise
 from deploy.demo.timeline import Level, Picture, draw
+from deploy.demo.wording import percent, were
 from deploy.show.times import duration, offset
 from retrain.evaluation.gate import Check
 from streams.codec import encode
@@ -87,6 +88,7 @@ def picture(run: DemoRecord, report: DemoReport) -> str:
             origin_ms=at.get("onset", start),
             origin="the world changed" if "onset" in at else "the start",
             levels=_levels(report, at, start),
+            metric=run.metric,
         )
     )
 
@@ -121,7 +123,7 @@ def caption(report: DemoReport) -> str:
     found = [f"Timeline of {report.requests.sent} requests."]
     for name, words in (("before", "before the change"), ("drifted", "after it"), ("after", "after the promotion")):
         share = getattr(report.accuracy, name)
-        found += [f"{_percent(share)} of the answers were right {words}."] if share is not None else []
+        found += [f"{were(report.metric, share)} {words}."] if share is not None else []
     found += ["Alarms: " + ", ".join(str(alarm["kind"]) for alarm in report.alarms) + "."] if report.alarms else []
     return " ".join(found)
 

@@ -61,6 +61,7 @@ class DemoRecord(msgspec.Struct, frozen=True, kw_only=True):
     data: str
     expected: Expected
     outcomes: list[RequestOutcome]
+    metric: str = "exact_match"  # of which an outcome's loss is
     ledger: list[DecisionRecorded] = []
     windows: list[WindowClosed] = []
     alarms: list[AlarmRaised] = []

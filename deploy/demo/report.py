@@ -7,7 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from deploy.demo.record import EventCounts, Expected, FeedbackCounts, Machine
+from deploy.demo.wording import measured, percent, were
 from deploy.show.times import duration
+from monitor.metrics import YES_OR_NO
 
 WON_BACK = 2 / 3  # of the accuracy that was lost: what counts as recovered
 LEAST_ROWS = 100  # below this the page calls an accuracy uncertain
@@ -79,6 +81,7 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Verdict
     sentence: str
     shortfalls: list[str]  # what was not as expected; empty when the demo succeeded
+    metric: str  # of the answers; the next are its mean
     accuracy: Accuracy
     intervals: dict[str, tuple[float, float]]  # 95 %, Wilson
     rows: Rows
@@ -140,26 +143,23 @@ def succeeded(report: DemoReport, expected: Expected) -> bool:
     return not shortfalls(expected, report.outcome, report.requests, report.events, report.problem)
 
 
-def sentence(outcome: Verdict, accuracy: Accuracy, at: dict[str, int], problem: str = "") -> str:
+def sentence(
+    outcome: Verdict, accuracy: Accuracy, at: dict[str, int], problem: str = "", metric: str = "exact_match"
+) -> str:
     """Summarise the run in one sentence."""
     before, drifted, after = (percent(share) for share in (accuracy.before, accuracy.drifted, accuracy.after))
     if problem:
         return f"The demo had to stop: {problem}"
     if outcome == "nothing":
-        return f"Nothing had to be done: {before} of the answers were right before the change, {drifted} after it."
+        return f"Nothing had to be done: {were(metric, accuracy.before)} before the change, {drifted} after it."
     if outcome == "recovered":
         later = duration((at["promoted"] - at["onset"]) / 1_000)
         return (
-            f"Recovered: when the world changed, right answers fell from {before} to {drifted}; {later} later a "
-            f"retrained version was serving, and {after} of its answers are right."
+            f"Recovered: when the world changed, {measured(metric)} fell from {before} to {drifted}; {later} later a "
+            f"retrained version was serving, and {_are(metric, after)}."
         )
-    return f"Not recovered: right answers were {before} before the change, {drifted} after it, {after} at the end."
+    return f"Not recovered: {measured(metric)}: {before} before the change, {drifted} after it, {after} at the end."
 
 
-def percent(share: float | None, none: str = "none") -> str:
-    """Return a share in words.
-
-    >>> percent(0.953), percent(None)
-    ('95 %', 'none')
-    """
-    return none if share is None else f"{100 * share:.0f} %"
+def _are(metric: str, after: str) -> str:
+    return f"{after} of its answers are right" if metric in YES_OR_NO else f"its {measured(metric)} is {after}"

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,6 +34,8 @@ from streams.files import private_folder
 from streams.lake.lake import Lake
 from streams.log.read import ends
 from streams.log.settings import KafkaSettings
+from streams.scoring.scorer import Scorer
+from streams.scoring.settings import EXACT
 from streams.topics import INFERENCE, INFERENCE_DLQ
 
 ALIAS = "support"
@@ -73,7 +76,13 @@ class DemoStack:
             feedback_share=feedback_share,
             seed=seed,
             max_tokens=self.max_tokens,
+            scorer=Scorer.of(self.config.scoring.given(ALIAS), ALIAS, self.var),
         )
+
+    @property
+    def metric(self) -> str:
+        """The name of the answers' metric."""
+        return self.config.scoring.metric(ALIAS).called
 
     def wait_served(self, version: str, timeout_s: float = 60.0) -> None:
         """Wait until the gateway is ready to answer with this version. Raise RuntimeError after `timeout_s`."""
@@ -120,7 +129,12 @@ class DemoStack:
 
 
 def prepare(
-    var: Path, model: Path | None, shares: RowShares, rows: Sequence[LabelledRow], tool_parser: str = ""
+    var: Path,
+    model: Path | None,
+    shares: RowShares,
+    rows: Sequence[LabelledRow],
+    tool_parser: str = "",
+    metric: Any = EXACT,
 ) -> DemoStack:
     """Make a fresh folder with a configuration. Raise RuntimeError when a demo already runs there."""
     running = [name for name in processes.names(var) if processes.find(name, var)]
@@ -130,7 +144,7 @@ def prepare(
     shutil.rmtree(var, ignore_errors=True)
     private_folder(var)
     path = var / "homeostat.toml"
-    path.write_text(dump(tables(var, model, shares, tool_parser)))
+    path.write_text(dump(tables(var, model, shares, tool_parser, metric)))
     config = configuration.load(path, {})
     folder = lifecycle.model_folder(config.stack)
     terms = folder / "TERMS.txt"
@@ -148,7 +162,9 @@ def prepare(
     )
 
 
-def tables(var: Path, model: Path | None, shares: RowShares, tool_parser: str = "") -> dict[str, dict[str, object]]:
+def tables(
+    var: Path, model: Path | None, shares: RowShares, tool_parser: str = "", metric: Any = EXACT
+) -> dict[str, dict[str, object]]:
     """Return the demo's `homeostat.toml`: short windows and short waits, because its world is short."""
     engine, *others = ports.free(1 + len(PORTS))
     taken = dict(zip(PORTS, others, strict=True))
@@ -158,6 +174,7 @@ def tables(var: Path, model: Path | None, shares: RowShares, tool_parser: str = 
         "stack": where
         | ({"model": str(model.resolve())} if model else {})
         | ({"tool_parser": tool_parser} if tool_parser else {}),
+        "scoring": {"metrics": {ALIAS: metric}},
         "monitor": {"reference_events": shares.reference_events, "window_s": 10, "grace_s": 3, "idle_s": 5},
         "policy": {"min_fresh_labels": shares.min_fresh_labels, "cool_down_s": 30},
         "controller": {"canary_weight": 0.5, "canary_requests": shares.canary_requests, "guard_watch_s": 30.0},

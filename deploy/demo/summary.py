@@ -38,8 +38,9 @@ def summarise(run: DemoRecord) -> DemoReport:
         model=run.model,
         data=run.data,
         expected=run.expected,
+        metric=run.metric,
         outcome=outcome,
-        sentence=sentence(outcome, accuracy, at, run.problem),
+        sentence=sentence(outcome, accuracy, at, run.problem, run.metric),
         shortfalls=shortfalls(run.expected, outcome, requests, run.events, run.problem),
         accuracy=accuracy,
         intervals={name: _interval(found) for name, found in measured.items() if found},
@@ -65,7 +66,7 @@ def _measured(run: DemoRecord) -> dict[str, list[RequestOutcome]]:
     changes = champions(run)
     first = changes[0][1] if changes else next((o.version for o in run.outcomes if o.version), "")
     since, last = changes[-1] if _promoted(run) else (0, "")
-    known = [o for o in run.outcomes if o.correct is not None]
+    known = [o for o in run.outcomes if o.loss is not None]
     return {
         "before": [o for o in known if o.phase == "before" and o.version == first],
         "drifted": [o for o in known if o.phase == "after" and o.version == first],
@@ -80,11 +81,15 @@ def _promoted(run: DemoRecord) -> bool:
 
 
 def _share(outcomes: list[RequestOutcome]) -> float | None:
-    return round(sum(bool(o.correct) for o in outcomes) / len(outcomes), 4) if outcomes else None
+    return round(_good(outcomes) / len(outcomes), 4) if outcomes else None
+
+
+def _good(outcomes: list[RequestOutcome]) -> float:
+    return sum(1.0 - o.loss for o in outcomes if o.loss is not None)
 
 
 def _interval(outcomes: list[RequestOutcome]) -> tuple[float, float]:
-    low, high = wilson(sum(bool(o.correct) for o in outcomes), len(outcomes))
+    low, high = wilson(_good(outcomes), len(outcomes))
     return round(low, 4), round(high, 4)
 
 

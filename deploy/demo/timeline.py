@@ -8,9 +8,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from deploy.demo.clients import RequestOutcome
+from deploy.demo.wording import measured
 from deploy.show.drawing import halo, plain, svg, title, tone
 from deploy.show.intervals import Point, wilson
 from deploy.show.times import offset
+from monitor.metrics import YES_OR_NO
 from streams.events import WindowClosed
 
 if TYPE_CHECKING:
@@ -51,13 +53,14 @@ class Picture:
     origin_ms: int = 0
     origin: str = "the start"
     levels: Sequence[Level] = field(default=())
+    metric: str = "exact_match"
 
 
 def accuracy_points(
     outcomes: Sequence[RequestOutcome], cuts: Sequence[int] = (), windows: int = WINDOWS
 ) -> list[Point]:
     """Count answers over spans of equal time; a span with too few answers joins its neighbour, none crosses a cut."""
-    known = sorted((o for o in outcomes if o.correct is not None), key=lambda o: o.answered_ms)
+    known = sorted((o for o in outcomes if o.loss is not None), key=lambda o: o.answered_ms)
     if not known:
         return []
     start, end = known[0].answered_ms, known[-1].answered_ms + 1
@@ -126,7 +129,10 @@ def _draw_accuracy(axis: Axes, picture: Picture) -> None:
     _draw_levels(axis, picture)
     axis.set_ylim(0, 1.04)
     axis.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    title(axis, "Right answers", "line: share right among consecutive answers; shade: 95 % interval; dashes: average")
+    shown = f"line: {measured(picture.metric)} among consecutive answers; shade: 95 % interval; dashes: average"
+    title(
+        axis, measured(picture.metric).capitalize() if picture.metric in YES_OR_NO else measured(picture.metric), shown
+    )
 
 
 def _draw_levels(axis: Axes, picture: Picture) -> None:
@@ -243,7 +249,7 @@ def _points(outcomes: Sequence[RequestOutcome], width: float) -> list[Point]:
             group.append(outcome)
     if len(groups) > 1 and len(groups[-1]) < LEAST_ANSWERS:
         groups[-2:] = [groups[-2] + groups[-1]]
-    return [Point(g[0].answered_ms, g[-1].answered_ms, sum(bool(o.correct) for o in g), len(g)) for g in groups]
+    return [Point(g[0].answered_ms, g[-1].answered_ms, sum(1.0 - (o.loss or 0.0) for o in g), len(g)) for g in groups]
 
 
 def _span(picture: Picture) -> tuple[int, int]:

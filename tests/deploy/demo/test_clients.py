@@ -106,7 +106,7 @@ async def test_each_row_is_sent_once_and_noted_down(url: str, gateway: Gateway) 
     assert sorted(heard, key=lambda o: o.row_index) == outcomes
     assert sorted(body["messages"][0]["content"] for body in gateway.asked) == sorted(row.text for row in ROWS)
     first = outcomes[0]
-    assert (first.status, first.version, first.model, first.correct) == (200, "support-1", "support-1", True)
+    assert (first.status, first.version, first.model, first.loss) == (200, "support-1", "support-1", 0.0)
     assert (first.failed, first.misattributed, first.phase) == (False, False, "before")
     assert first.answered_ms >= first.sent_ms > 0
 
@@ -133,13 +133,13 @@ async def test_calls_of_tools_are_asked_for_and_compared_in_one_form(url: str, g
     row = LabelledRow("I lost it", label, [{"role": "user", "content": "I lost it"}], {"tools": tools})
     async with clients_of(url, streamed_share=share) as clients:
         (outcome,) = await clients.send([row], phase="before")
-    assert (outcome.answer, outcome.correct, gateway.asked[0]["tools"]) == (label, True, tools)
+    assert (outcome.answer, outcome.loss, gateway.asked[0]["tools"]) == (label, 0.0, tools)
 
 
 async def test_a_wrong_answer_is_counted_as_wrong(url: str, gateway: Gateway) -> None:
     gateway.answer = "card arrival"
     async with clients_of(url) as clients:
-        assert {o.correct for o in await clients.send(ROWS[:5], phase="before")} == {False}
+        assert {o.loss for o in await clients.send(ROWS[:5], phase="before")} == {1.0}
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
@@ -156,7 +156,7 @@ async def test_failures_are_counted_and_stop_nobody(url: str) -> None:
         outcomes = await clients.send(rows, phase="before")
     assert [outcome.failed for outcome in outcomes] == [True, True, False]
     assert [outcome.status for outcome in outcomes] == [503, 200, 200]
-    assert [outcome.correct for outcome in outcomes] == [None, None, True]
+    assert [outcome.loss for outcome in outcomes] == [None, None, 0.0]
     assert "busy" in outcomes[0].error
 
 

@@ -22,7 +22,9 @@ def test_every_answer_is_in_one_point_and_no_point_crosses_a_cut() -> None:
     cut = RUN.marks["onset"]
     points = accuracy_points(RUN.outcomes, [cut])
     assert sum(point.count for point in points) == len(RUN.outcomes)
-    assert sum(point.right for point in points) == sum(bool(o.correct) for o in RUN.outcomes)
+    assert sum(point.right for point in points) == sum(
+        1.0 - (o.loss or 0.0) for o in RUN.outcomes if o.loss is not None
+    )
     assert [point for point in points if point.start_ms < cut <= point.end_ms] == []
     assert all(one.end_ms <= other.start_ms for one, other in pairwise(points))
 

@@ -31,7 +31,7 @@ def outcome(
         model=version,
         request_id=f"{index}",
         answer="reset password",
-        correct=correct,
+        loss=float(not correct),
     )
 
 
