@@ -13,7 +13,7 @@ from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
 from monitor.metrics import METRICS, metric_name
 from serving.gateway.feedback import LONGEST, RIGHT
-from serving.gateway.masking import Masker
+from serving.gateway.masking import Maskers
 from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
@@ -40,10 +40,10 @@ class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LabelRules:
-    """The metric that judges answers, and the masker of labels before they leave."""
+    """The metric that judges answers, and the maskers of labels before they leave."""
 
     metrics: Mapping[str, str]  # by alias; exact_match for the others
-    masker: Masker
+    maskers: Maskers
 
 
 def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
@@ -86,7 +86,7 @@ def _event(
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
     reply = rows[row.id]
     metric = METRICS[metric_name(rules.metrics, reply.alias)]
-    label = rules.masker(row.label)
+    label = rules.maskers(reply.tenant).whole(row.label)
     return FeedbackGiven(
         id=codec.deterministic_id("feedback", row.id, REVIEWER, label),
         event_id=row.id,
@@ -102,8 +102,8 @@ def _event(
 
 
 def _correct(reply: InferenceServed, right: bool) -> bool | None:
-    """Return whether the answer was right. Two answers that are masked alike need not have been the same: of such only
-    a wrong one is known."""
+    """Return whether the answer was right. Two answers that are masked by a placeholder, as events were until version
+    2, need not have been the same: of such only a wrong one is known."""
     masked = any(place in reply.output for place in PLACEHOLDERS.values())
     return None if not _comparable(reply) or (right and masked) else right
 

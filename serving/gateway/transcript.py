@@ -25,10 +25,12 @@ Mask = Callable[[str], str]
 @dataclass(slots=True)
 class Transcriber:
     """A writer of what an event holds of one exchange. `chars`: of a question, and of an answer, at most; a quarter of
-    that of what else was asked for. `cut`: what is not whole."""
+    that of what else was asked for. `compared`: what a label is compared with, where it was masked already. `cut`: what
+    is not whole."""
 
     masker: Masker
     chars: int
+    compared: str | None = None
     cut: list[str] = field(default_factory=list)
     doubts: Suspicions = field(default_factory=Suspicions)  # that the texts of one event share
 
@@ -57,7 +59,7 @@ class Transcriber:
 
     def _output(self, text: str, chars: int) -> str:
         if len(text) <= chars:
-            return self.mask(text)
+            return self.mask(text) if self.compared is None else self.compared
         self.cut.append("output")
         return excerpts([text], chars, self.mask)[0] or ""
 

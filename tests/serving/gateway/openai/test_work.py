@@ -171,7 +171,7 @@ def kept(operation: Operation, body: bytes) -> InferenceServed | None:
     return inference_served(
         Exchange("e", asked, "c", {}, 0.0),
         choice,
-        Masker(PATTERNS),
+        Masker(PATTERNS, b"k"),
         who("", "", str),
         1,
         settings.capture_chars,
@@ -207,7 +207,7 @@ async def test_others_are_answered_while_someone_sends_the_worst() -> None:
 
 
 def test_a_long_text_keeps_its_begin_and_its_end_and_a_long_chat_its_first_and_last_messages() -> None:
-    mask = Masker(PATTERNS)
+    mask = Masker(PATTERNS, b"k")
     (text,) = excerpts(["begin " + "x " * 100_000 + "end?"], 2_000, mask)
     assert text is not None
     assert text.startswith("begin ")
@@ -221,7 +221,7 @@ def test_a_long_text_keeps_its_begin_and_its_end_and_a_long_chat_its_first_and_l
 
 @pytest.mark.parametrize("private", ["ann.of.somewhere@example.org", "4111 1111 1111 1111", "sk-" + "a1" * 40])
 def test_nothing_private_shows_at_a_cut(private: str) -> None:
-    mask, most = Masker(PATTERNS), 1_024
+    mask, most = Masker(PATTERNS, b"k"), 1_024
     for at in range(most // 2 - len(private) - 2, most // 2 + 2):
         text = " " * at + private + " " * (100_000 - 2 * at - 2 * len(private)) + private + " " * at
         (shown,) = excerpts([text], most, mask)
