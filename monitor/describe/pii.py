@@ -20,6 +20,7 @@ from monitor.describe.private.lookalikes import ALL, MOMENTS, blurred, hidden
 from monitor.describe.private.sketch import DIGITS, Sketch, kinds_table
 
 DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
+SHORTEST = 5  # characters of anything private: a@b.c
 Replace = Callable[[str, str], str]  # of a kind and a value
 
 
@@ -109,6 +110,8 @@ def replaced(text: str, kinds: Sequence[str], by: Replace, doubts: Suspicions | 
     >>> replaced("ann@example.org, 4111111111111111", ["email", "card"], lambda kind, value: f"{kind} of {len(value)}")
     'email of 15, card of 16'
     """
+    if len(text) < SHORTEST:
+        return text
     text, places = seen(text), []
     sketch = Sketch([text])
     (plain,) = sketch.texts

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from monitor.describe.pii import Suspicions
 from serving.gateway.excerpt import excerpts, fits
 from serving.gateway.masking import Masker
@@ -81,7 +82,10 @@ class Transcriber:
             if room < 0:
                 self.cut.append(f"request.{name}")
                 continue
-            kept[name] = msgspec.Raw(_known(self.masker, data) if len(data) <= SMALL else _field(self.masker, data))
+            try:
+                kept[name] = msgspec.Raw(_known(self.masker, data) if len(data) <= SMALL else _field(self.masker, data))
+            except UNREADABLE:  # nested deeper than it can be masked
+                self.cut.append(f"request.{name}")
         return kept
 
     def _message(self, message: Message) -> Message:

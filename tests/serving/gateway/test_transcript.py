@@ -194,3 +194,11 @@ def test_odd_messages_are_no_error(odd: dict[str, Any]) -> None:
 )
 def test_json_stays_json(text: str, masked: str) -> None:
     assert mask(Masker(["email", "card"], b"k").whole(text)) == masked
+
+
+async def test_what_is_nested_deeper_than_it_can_be_masked_is_left_out_and_named(scene: Scene) -> None:
+    deep = '{"a":' * 700 + '"ann@example.org"' + "}" * 700
+    body = json.dumps({**BODY, "seed": 7}).removesuffix("}") + f', "tools": [{deep}]}}'
+    assert (await scene.post(body=body.encode())).status == 200
+    event = await kept(scene)
+    assert (event.request, event.cut) == ({"seed": 7}, ["request.tools"])
