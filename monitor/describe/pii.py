@@ -70,7 +70,7 @@ def named(text: str, words: Sequence[str]) -> bool:
     return any(word in small for word in words)
 
 
-_EMAIL = r"(?!git@)[\w.+%\u0300-\u036f-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"
+_EMAIL = r"(?!git@)[\w.+%\u0300-\u036f-]+(?:@|%40|&#64;)(?:[\w-]+\.)+[^\W\d_][\w-]*"
 EMAIL = re.compile(
     rf"(?:(?<![\w.+%\u0300-\u036f-])[oOdD]'(?=[A-Za-z]))?(?<![\w.+%\u0300-\u036f-]){_EMAIL}(?:[.+%]{_EMAIL})*"
 )
@@ -78,20 +78,26 @@ _CAPITALS = kinds_table(x=ascii_uppercase, y=ascii_lowercase, n=digits)
 
 
 def _emails(sketch: Sketch) -> set[int]:
-    return {*sketch.holding(b"@"), *sketch.holding(b"%40")}
+    return {*sketch.holding(b"@"), *sketch.holding(b"%40"), *sketch.holding(b"&#64;")}
 
 
 def _accounts(sketch: Sketch) -> set[int]:
-    return {*sketch.holding(b"xxnn", DIGITS), *sketch.holding(b"xxnn", _CAPITALS, b" .-"), *sketch.far()}
+    if not sketch.numbered():
+        return set()
+    named = {*sketch.holding(b"xxnn", DIGITS), *sketch.holding(b"xxnn", _CAPITALS, b" .-"), *sketch.far()}
+    return sketch.numbered() & named
 
 
 def _cards(sketch: Sketch) -> set[int]:
-    return {*sketch.holding(b"n" * 13, DIGITS, b" .-"), *sketch.far()}
+    if not sketch.numbered():
+        return set()
+    return {*sketch.holding(b"n" * 13, DIGITS, b" .\n_/:()-"), *sketch.far()}
 
 
 def _phones(sketch: Sketch) -> set[int]:
-    digits = {*sketch.holding(b"n" * 7, DIGITS, b" ()./-"), *sketch.far()}
-    return {i for i in digits if phones.LIKELY.search(sketch.texts[i]) or named(sketch.texts[i], phones.CUES)}
+    return {
+        i for i in sketch.numbered() if phones.LIKELY.search(sketch.texts[i]) or named(sketch.texts[i], phones.CUES)
+    }
 
 
 PATTERNS: dict[str, Pattern | Credentials] = {  # in the order of their use

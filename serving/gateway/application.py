@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -28,7 +28,7 @@ from serving.gateway.forward import Forward
 from serving.gateway.http.limits import Limits
 from serving.gateway.http.request import Request
 from serving.gateway.inference import Inference, model_card, unknown
-from serving.gateway.masking import Maskers
+from serving.gateway.masking import TENANTS, Maskers
 from serving.gateway.openai.request_body import PATHS
 from serving.gateway.recent_answers import RecentAnswers
 from serving.gateway.shadow import Mirror
@@ -82,7 +82,8 @@ class Gateway:
         self.health = ReplicaHealth(self.ejection, stale)
         forward = Forward(settings, self.pool, signer, capture, self.ejection)
         self._mirror = Mirror(settings, table, forward)
-        inference = Inference(settings, table, forward, self._mirror, self.health, self.admission, signer.pseudonym)
+        tenant_name = lru_cache(maxsize=TENANTS)(signer.pseudonym)
+        inference = Inference(settings, table, forward, self._mirror, self.health, self.admission, tenant_name)
         volume = Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
         feedback = FeedbackIntake(settings, signer, publish, recent, maskers, volume)
         self._endpoints = {

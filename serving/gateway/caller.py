@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,8 +23,7 @@ LONGEST_NAME = 1_024  # bytes of a conversation's name in a body
 TURNS = 10_000  # responses that are remembered, to know which conversation goes on
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(NamedTuple):
     """Who asks, as named: nothing here is a pseudonym yet. `user` and `conversation` are empty where none is named."""
 
     user: str

@@ -20,7 +20,7 @@ What is private in questions, answers, labels and tags gets a surrogate before a
 | kind | example | surrogate | why it is nobody's |
 |---|---|---|---|
 | `email` | `Ann.Lee@example.org` | `mlvcbtsrbrlt@mail.invalid` | `.invalid` is reserved (RFC 2606) |
-| `phone` | `+49 171 2345678` | `+00 0dd ddddddd`, its digits' layout kept | no number and no country code begins with 000 |
+| `phone` | `+49 171 2345678` | `+00 0dd ddddddd`, in its layout | no number, no country code begins with 000 |
 | `card` | `4111-1111-1111-1111` | `9999-dddd-dddd-dddd` | no issuer has 9999, and its check digit is wrong by five |
 | `iban` | `GB29 NWBK 6016 1331 9268 19` | `GB00 LLLL dddd dddd dddd dd` | check digits are from 02 to 98 |
 | `secret` | `sk-proj-...` | `sk-proj-0masked0`, and 16 letters | the mark |
@@ -97,7 +97,12 @@ def _wrong(cases: list[PrivateCase], wrong: list[PrivateCase]) -> list[tuple[obj
 
 
 def _owners() -> str:
-    names = [name for names in PROVIDERS for name in names.split(", ") if name != "others in that form"]
+    names = [
+        name
+        for names in PROVIDERS
+        for name in names.split(", ")
+        if name not in ("others in that form", "keys in files", "JWT")
+    ]
     return ", ".join(names)
 
 

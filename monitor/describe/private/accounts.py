@@ -12,10 +12,11 @@ from monitor.describe.private.characters import SIGN, ascii_digits
 
 MADE_CARD, WRONG_BY = "9999", 5
 MADE_ACCOUNT = "00"
-_sign = re.compile(f"[{SIGN}]")
 SIZES = range(13, 20)  # of cards
-CARD = re.compile(rf"(?<![{SIGN}])(?<![0-9][-.])\d(?:[ .-]{{0,3}}\d){{12,18}}(?![{SIGN}])")
-ACCOUNT = re.compile(r"(?<![A-Za-z\u00c0-\u052f\d])[A-Za-z]{2}[ .-]{0,2}\d[ .-]?\d(?:[ .-]{0,2}[A-Za-z0-9]){11,30}")
+CARD = re.compile(r"(?<!\d)(?<![0-9][-.])\d(?:[ .\n_/:()-]{0,3}\d){12,18}(?!\d)")
+ACCOUNT = re.compile(
+    rf"(?:(?<![{SIGN}])|(?<=IBAN))[A-Za-z]{{2}}[ .-]{{0,2}}\d[ .-]?\d(?:[ \n._/-]{{0,3}}[A-Za-z0-9]){{11,30}}"
+)
 LENGTHS = {
     country: int(size)
     for country, size in re.findall(
@@ -132,4 +133,4 @@ def _doubled(number: int) -> int:
 
 
 def _ended(text: str, at: int) -> bool:
-    return _sign.match(text, at) is None
+    return not text[at : at + 1].isdecimal()

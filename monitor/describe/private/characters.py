@@ -13,7 +13,7 @@ SIGN = r"A-Za-z\u00c0-\u052f\d"  # of words with gaps between them; Chinese and 
 _BETWEEN = "\u2014\u2015\u2e3a\u2e3b"  # dashes that part sentences, unless digits are on both sides
 _DASHES = "\u00ad\u2043\u2212\u30fb\u30fc\uff70\uff65"  # that Unicode has among other signs
 _OTHERS = {"\t": " ", "\u2044": "/", "\u2215": "/", "\ufe62": "+", "\ufe6b": "@", "\uff3f": "_"}
-_BULLETS = frozenset("\u2043\u30fb\uff65")
+_BULLETS = frozenset("\u2043\u30fb\uff65\u00b7\u2022\u2027")
 _HIDING = re.compile(f"[{''.join(sorted(UNSEEN - {chr(0xAD)}))}]+")
 
 
@@ -43,10 +43,11 @@ def plain(text: str) -> str:
         return text.replace("\t", " ")
     forms = _plain_forms()
     between = {*_BETWEEN, *_BULLETS}
-    found = forms.keys() & set(text)
+    signs = set(text)
+    found = forms.keys() & signs
     for odd in found - between:
         text = text.replace(odd, forms[odd])
-    return _between().sub("-", text) if found & between else text
+    return _between().sub("-", text) if signs & between else text
 
 
 def seen(text: str) -> str:

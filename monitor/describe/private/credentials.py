@@ -21,6 +21,7 @@ PROVIDERS: dict[str, tuple[tuple[str, str], ...]] = {  # whose: prefixes, and wh
     "OpenAI, Anthropic, OpenRouter, DeepSeek": (
         (r"sk-(?:proj|svcacct|admin|None|lf|or(?:-v1)?|ant(?:-[a-z]{3,6}[0-9]{2})?)-", rf"{_T}{{16,}}"),
         ("sk-", rf"{_SURE}{_T}{{16,}}"),
+        ("sess-", rf"{_A}{{30,}}"),
     ),
     "Stripe, Paystack, Clerk": (
         ("(?:sk|rk|pk)_(?:live|test|prod)_", rf"{_T}{{10,}}"),
@@ -77,7 +78,7 @@ PROVIDERS: dict[str, tuple[tuple[str, str], ...]] = {  # whose: prefixes, and wh
     ),
     "Meta": (("EAA[A-Z]", rf"{_A}{{60,}}"),),
     "Telegram, Discord": (
-        (r"[0-9]{8,10}:", rf"A{_T}{{34}}(?![\w-])"),
+        (r"(?:bot)?[0-9]{8,10}:", rf"A{_T}{{34}}(?![\w-])"),
         ("", rf"[MNO]{_T}{{23,27}}\.{_T}{{6}}\.{_T}{{27,}}"),
     ),
     "Vault, Terraform, Doppler, Pulumi": (
@@ -109,6 +110,7 @@ PROVIDERS: dict[str, tuple[tuple[str, str], ...]] = {  # whose: prefixes, and wh
         ("bk(?:ua|at|ct)_|CCIP(?:AT|RJ)_|AKCp|CFPAT-", rf"{_T}{{20,}}"),
         (r"sl\.(?:u\.)?", rf"{_SURE}{_T}{{60,}}"),
     ),
+    "keys in files": (("MIIE(?:v[Qg]IBADAN|pAIBAAKC|owIBAAKC)", "[A-Za-z0-9+/=]{60,}"),),
     "age, 1Password": (("AGE-SECRET-KEY-1", "[A-Z0-9]{58}"), ("ops_eyJ", rf"{_T}{{50,}}")),
     "JWT": ((r"(?<![_-])eyJ", rf"{_T}{{5,}}\.{_T}{{8,}}\.{_T}{{8,}}"),),
 }
@@ -123,11 +125,13 @@ _KEY_NAME = (
     r"(?:secret|credential|(?:api|access|account|private|auth|signing)[ _-]?key|sharedaccesskey"
     r"|(?:auth|access|refresh|bearer|session|bot|id)[ _-]?token|(?<![a-z])token)(?![a-z0-9]*s\b)[a-z0-9 _-]{0,24}"
 )
-_WORD = r"(?:pass(?:word|wd|phrase|wort)|kennwort|contrase\u00f1a|senha|mot de passe|parola|wachtwoord|pwd)"
+_WORD = r"(?:pass(?:word|wd|phrase|wort)?|kennwort|contrase\u00f1a|senha|mot de passe|parola|wachtwoord|pwd)"
 _VALUE = r"(?=[^\s\"',;&<>]{0,64}[0-9])(?=[^\s\"',;&<>]{0,64}[A-Za-z])(?![a-z]{2,10}://)"
 _SPANS = {  # where one stands without a prefix: what must be in the text for it, in lower case, and the pattern
     ("-----begin ",): re.compile(rf"{_PEM}.*?(?:{_PEM_END}|\Z)", re.DOTALL),
-    ("bearer ",): re.compile(r"\bbearer\s{1,3}((?=[\w.~+/-]{0,64}[0-9]|[\w.~+/-]{20})[\w.~+/-]{16,}=*)", re.IGNORECASE),
+    ("bearer",): re.compile(
+        r"\bbearer[:\s]\s{0,2}((?=[\w.~+/-]{0,64}[0-9]|[\w.~+/-]{20})[\w.~+/-]{16,}=*)", re.IGNORECASE
+    ),
     ("basic ",): re.compile(r"\bbasic\s{1,3}([A-Za-z0-9+/]{8,}={1,2})(?![A-Za-z0-9=])", re.IGNORECASE),
     ("authorization",): re.compile(
         r"authorization[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?:basic|token|apikey|digest)\s{1,3}([\w.~+/=:-]{8,})",
@@ -141,11 +145,13 @@ _SPANS = {  # where one stands without a prefix: what must be in the text for it
         r"(?:hooks\.slack\.com/(?:services|workflows)|/webhooks/[0-9]{15,20})/([A-Za-z0-9/_-]{20,})"
     ),
     ("secret", "credential", "key", "token"): re.compile(
-        rf"{_KEY_NAME}{_IS}{_VALUE}([A-Za-z0-9_./+=~-]{{16,}})", re.IGNORECASE
+        rf"{_KEY_NAME}{_IS}{_VALUE}([A-Za-z0-9_./+=~-]{{16,}})"
+        rf"|(?:api|access)[ _-]?key\s(?:is\s)?{_VALUE}([a-z0-9]{{20,}})",
+        re.IGNORECASE,
     ),
     ("pass", "pwd", "kennwort", "contrase", "senha", "parola", "wachtwoord"): re.compile(
-        rf"{_WORD}(?:(?:[\"']?\s{{0,2}}[:=]\s{{0,2}}[\"']?|\s(?:is|was|ist|es|est)\s[\"']?)"
-        rf"{_VALUE}([^\s\"',;&<>]{{5,}}[^\s\"',;&<>.])"
+        rf"{_WORD}(?:(?:[\"']?\s{{0,2}}[:=]\s{{0,2}}[\"']?|\s(?:is|was|ist|lautet|es|est)\s[\"']?)"
+        rf"{_VALUE}(?![/~.])([^\s\"',;&<>]{{5,}}[^\s\"',;&<>.])"
         r"|=(?!(?:none|null|true|false|required|optional|hidden)\b)([^\s\"',;&<>${*]{4,}))",
         re.IGNORECASE,
     ),
@@ -156,8 +162,16 @@ _HEAD = re.compile(rf"(?:{_PEM}\n|{_BEGIN}(?:{_PREFIXES}))")
 _TAIL = re.compile(rf"\n{_PEM_END}\Z")
 _SIGN = re.compile(rf"{_BEGIN}(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\\.atlasv1)|{MARK}".encode())
 _WORDS = tuple(word.encode() for words in _SPANS for word in words)
-_ALONE = (b"-----begin ", b"bearer ", b"basic ", b"pass", b"pwd", b"kennwort", b"contrase")  # the others need a sign
-_SIGNS = (b":", b"=")
+_ALONE = (
+    b"-----begin ",
+    b"bearer",
+    b"basic ",
+    b" key ",
+    b"pass",
+    b"pwd",
+    b"kennwort",
+    b"contrase",
+)  # the others need a sign
 _RUN = b"x" * 17
 
 
@@ -166,7 +180,7 @@ class Credentials:
 
     def suspects(self, sketch: Sketch) -> set[int]:
         """Return the texts that may hold one."""
-        words = _WORDS if any(sign in sketch.data for sign in _SIGNS) else _ALONE
+        words = _WORDS if b":" in sketch.data or b"=" in sketch.data else _ALONE
         return sketch.any_of(words) | set(_signed(sketch))
 
     def spans(self, text: str, doubts: object = None) -> Iterator[tuple[int, int]]:
@@ -214,6 +228,6 @@ def _signed(sketch: Sketch) -> Iterator[int]:
     while at >= 0:
         text += sketch.data.count(b"\0", seen, at)
         seen = kinds.find(b"-", at)
-        if _SIGN.search(sketch.data, max(at - 12, 0), seen):
+        if _SIGN.search(sketch.data, max(at - 16, 0), seen):
             yield text
         at = kinds.find(_RUN, seen)

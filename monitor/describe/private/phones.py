@@ -13,29 +13,16 @@ from monitor.describe.private.characters import SIGN, ascii_digits
 MADE = "000"
 _GAP = r"[ ()./-]{0,3}"
 _CUES = (
-    r"(?:tlf|tel(?:efon[a-z]{0,6}|ephone|\u00e9fono|\u00e9phone|efone)?|phone|mobile?|m\u00f3vil|handy|cell(?:ulare?)?"
+    r"(?:tlf|ph|mob|tel(?:efon[a-z]{0,6}|ephone|\u00e9fono|\u00e9phone|efone)?|phone|mobile?|m\u00f3vil|handy|cell(?:ulare?)?"
     r"|celular|portable|fax|whats ?app|sms|call|ring|dial|text me|anrufen?|r\u00fcckruf|appelez"
     r"|ll[a\u00e1]m[ae][a-z]{0,3}|ligue|chiama(?:re|mi)?|rufnummer"
     r"|\u0442\u0435\u043b(?:\u0435\u0444\u043e\u043d)?|\u7535\u8bdd|\u96fb\u8a71|\u624b\u673a|\u643a\u5e2f)"
 )
 CUES = (  # one of which is in each text that has such a word
-    *(
-        "tel",
-        "phone",
-        "mobil",
-        "m\u00f3vil",
-        "handy",
-        "cell",
-        "celular",
-        "portable",
-        "fax",
-        "whats",
-        "sms",
-        "call",
-        "ring",
-    ),
-    *("dial", "text me", "anruf", "r\u00fcckruf", "appelez", "llam", "ll\u00e1m", "ligue", "chiama", "rufnummer"),
-    *("\u0442\u0435\u043b", "\u7535\u8bdd", "\u96fb\u8a71", "\u624b\u673a", "\u643a\u5e2f"),
+    *("tel", "tlf", "ph.", "ph:", "ph ", "mob", "phone", "mobil", "m\u00f3vil", "handy", "cell", "celular"),
+    *("portable", "fax", "whats", "sms", "call", "ring", "dial", "text me", "anruf", "r\u00fcckruf", "appelez"),
+    *("llam", "ll\u00e1m", "ligue", "chiama", "rufnummer", "\u0442\u0435\u043b", "\u7535\u8bdd", "\u96fb\u8a71"),
+    *("\u624b\u673a", "\u643a\u5e2f"),
 )
 _LINKS = (
     r"(?:(?:me|meg|mig|mich|moi|us|him|her|them|at|on|is|was|number|num|no|nr|nummer|num\u00e9ro|n\u00famero|numero|under|unter|au|al|en"
@@ -52,7 +39,7 @@ _NUMBER = (
 )
 _END = rf"(?![{SIGN}]|-[{SIGN}]|[ ()./-]{{0,2}}[0-9])"
 _CUED = rf"(?<![{SIGN}]){_CUES}[ .:#=/()-]{{1,3}}{_LINKS}(\(?\d(?:[ ()./-]{{0,2}}\d){{6,13}}){_END}"
-_BARE = rf"(?<![{SIGN}_.-])({_NUMBER})(?:(?![{SIGN}]|-[{SIGN}])|(?=x\d|ext))"
+_BARE = rf"(?<![{SIGN}_.-])(?!0(?:{_GAP}0){{8}})({_NUMBER})(?:(?![{SIGN}]|-[{SIGN}])|(?=x\d|ext))"
 PHONE = re.compile(_BARE)
 CUED = re.compile(rf"{_BARE}|(?i:{_CUED})")
 LIKELY = re.compile(

@@ -8,6 +8,7 @@ from string import ascii_letters, digits
 
 from monitor.describe.private.characters import plain
 
+FEWEST = 7
 _far_digit = re.compile(r"(?![0-9])\d")
 
 
@@ -22,21 +23,21 @@ class Sketch:
             whole = "\0".join(text.replace("\0", "\1") for text in texts)
         self.ascii = whole.isascii()
         self.data = whole.encode(errors="replace")
-        self._small: bytes | None = None
+        self._numbered: set[int] | None = None
 
-    @property
-    def small(self) -> bytes:
-        """Return the bytes with letters in lower case."""
-        if self._small is None:
-            self._small = self.data.lower()
-        return self._small
+    def numbered(self) -> set[int]:
+        """Return the texts with as many digits in a row as a telephone number has at least, blanks and dashes left out:
+        an account's number and a card's have more."""
+        if self._numbered is None:
+            self._numbered = {*self.holding(b"n" * FEWEST, DIGITS, b" \n_:()./-"), *self.far()}
+        return self._numbered
 
     def holding(self, needle: bytes, kinds: bytes | None = None, without: bytes = b"") -> list[int]:
         """Return the texts that hold the needle, of the kinds of their bytes where a table of them is given."""
-        return self.within(self.data if kinds is None else self.data.translate(kinds, without), needle)
+        data = self.data if kinds is None else self.data.translate(kinds, without)
+        return self._within(data, needle) if needle in data else []
 
-    def within(self, data: bytes, needle: bytes) -> list[int]:
-        """Return likewise of bytes that were made of the texts' own."""
+    def _within(self, data: bytes, needle: bytes) -> list[int]:
         found: list[int] = []
         text, seen, at = 0, 0, data.find(needle)
         while at >= 0:
@@ -48,9 +49,9 @@ class Sketch:
 
     def any_of(self, needles: Iterable[bytes]) -> set[int]:
         """Return the texts that hold one of them, which are in lower case, whatever the text's case."""
-        small = self.small
+        small = self.data.lower()
         found = [needle for needle in needles if needle in small]
-        return {i for needle in found for i in self.within(small, needle)}
+        return {i for needle in found for i in self._within(small, needle)} if found else set()
 
     def far(self) -> list[int]:
         """Return the texts with other digits than ours."""

@@ -94,7 +94,7 @@ def _laid_out(value: str, signs: str, is_place: Callable[[str], bool] = str.isde
 
 
 def _address(value: str) -> str:
-    return unicodedata.normalize("NFKC", value).replace("%40", "@").casefold()
+    return unicodedata.normalize("NFKC", value).replace("%40", "@").replace("&#64;", "@").casefold()
 
 
 def _bare(value: str) -> str:

@@ -87,7 +87,10 @@ class Admission:
             found = f"the API key {key.id} has {mine} answers under way and asks for {answers}, expected {most} at most"
             raise busy(found, "too_many_answers", 1.0)
         self._answers[key.id] += answers
-        return lambda: self._answers.subtract({key.id: answers})
+        return lambda: self._over(key.id, answers)
+
+    def _over(self, key_id: str, answers: int) -> None:
+        self._answers[key_id] -= answers
 
     def _leave(self, key_id: str) -> None:
         self._all -= 1
