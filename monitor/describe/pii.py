@@ -84,8 +84,8 @@ def _emails(sketch: Sketch) -> set[int]:
 def _accounts(sketch: Sketch) -> set[int]:
     if not sketch.numbered():
         return set()
-    named = {*sketch.holding(b"xxnn", DIGITS), *sketch.holding(b"xxnn", _CAPITALS, b" .-"), *sketch.far()}
-    return sketch.numbered() & named
+    written = {*sketch.holding(b"xxnn", DIGITS), *sketch.holding(b"xxnn", _CAPITALS, b" .-"), *sketch.far()}
+    return sketch.numbered() & written
 
 
 def _cards(sketch: Sketch) -> set[int]:

@@ -1,17 +1,18 @@
 """Payment cards (ISO/IEC 7812) and bank accounts (ISO 13616): digits that check each other.
 
 Surrogates have marks that no real one has: a card begins with 9999, which no issuer has, and its check digit is wrong
-by five; an account's check digits are 00, where real ones are from 02 to 98."""
+by five; an account's check digits are 00, where real ones are from 02 to 98, and the rest of its check is 50."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import accumulate, pairwise
 
-from monitor.describe.private.characters import SIGN, ascii_digits
+from monitor.describe.private.characters import SIGN
 
 MADE_CARD, WRONG_BY = "9999", 5
-MADE_ACCOUNT = "00"
+MADE_ACCOUNT, MADE_REST = "00", 50
 SIZES = range(13, 20)  # of cards
 CARD = re.compile(r"(?<!\d)(?<![0-9][-.])\d(?:[ .\n_/:()-]{0,3}\d){12,18}(?!\d)")
 ACCOUNT = re.compile(
@@ -56,17 +57,47 @@ def account(text: str) -> int:
     size = LENGTHS.get(text[:2].upper(), 0)
     if not 0 < size <= len(places) or not _ended(text, end := places[size - 1] + 1):
         return 0
-    return end if is_made_account(text[:end]) or _checked(text[:end]) else 0
+    found = bare(text[:end])
+    if 2 * sum(each.isdecimal() for each in found) < size:  # words
+        return 0
+    return end if is_made_account(text[:end]) or _rest(found) == 1 else 0
 
 
 def is_made_card(digits: str) -> bool:
     """Return whether a card's digits are a surrogate's."""
-    return digits.startswith(MADE_CARD) and luhn(digits) % 10 == WRONG_BY
+    return digits.startswith(made_begin(len(digits))) and luhn(digits) % 10 == WRONG_BY
+
+
+def made_begin(size: int) -> str:
+    """Return how the surrogate of a card with so many digits begins: with the size, so that it ends where it does."""
+    return f"{MADE_CARD}{size - SIZES.start}"
+
+
+def bare(text: str) -> str:
+    r"""Return an account's letters and digits, in one form.
+
+    >>> bare("\uff44e89 3704-00")
+    'DE89370400'
+    """
+    return "".join(each for each in unicodedata.normalize("NFKC", text) if each.isalnum()).upper()
 
 
 def is_made_account(text: str) -> bool:
     """Return whether an account's number is a surrogate's."""
-    return ascii_digits(text)[:2] == MADE_ACCOUNT
+    plain = bare(text)
+    return text[:2].isupper() and plain[2:4] == MADE_ACCOUNT and _rest(plain) == MADE_REST
+
+
+def made_account(country: str, body: str) -> str:
+    """Return the surrogate with this body, of which two digits next to each other are set so that the check is right.
+    A body without such two stays as it is, and its surrogate is none that would be known."""
+    pairs = [i for i in range(len(body) - 1) if body[i : i + 2].isdecimal()]
+    for at in pairs[-1:]:
+        open_ = f"{country}{MADE_ACCOUNT}{body[:at]}00{body[at + 2 :]}"
+        weight = 10 ** (sum(1 + each.isalpha() for each in body[at + 2 :]) + 6)
+        pair = (MADE_REST - _rest(open_)) * pow(weight, -1, 97) % 97
+        body = f"{body[:at]}{pair:02}{body[at + 2 :]}"
+    return country + MADE_ACCOUNT + body
 
 
 def luhn(digits: str) -> int:
@@ -76,7 +107,7 @@ def luhn(digits: str) -> int:
 
 def _is_one(digits: str, total: int) -> bool:
     if digits.startswith(MADE_CARD):
-        return total % 10 == WRONG_BY
+        return total % 10 == WRONG_BY and digits.startswith(made_begin(len(digits)))
     return total % 10 == 0 and _issued(digits)
 
 
@@ -120,12 +151,13 @@ def _grouped(places: list[int]) -> bool:
     if set(groups) == {1}:
         return len(gaps) == 1
     size = len(places)
-    return set(groups[:-1]) == {4} or (groups[0] == 4 and groups[1:] in ([6, size - 10], [6, size - 13, 3]))
+    fours = set(groups[:-1]) == {4} and (len(groups) <= 4 or groups[4:] == [3])
+    return fours or (groups[0] == 4 and groups[1:] in ([6, size - 10], [6, size - 13, 3]))
 
 
-def _checked(text: str) -> bool:
-    plain = "".join(each for each in text if each.isalnum()).upper()
-    return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
+def _rest(plain: str) -> int:
+    """Return the rest of the check: 1 of a right number."""
+    return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97
 
 
 def _doubled(number: int) -> int:

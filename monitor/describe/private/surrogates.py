@@ -8,7 +8,7 @@ it is masked no second time, and counts as found.
 >>> hidden("email", "Ann@Example.org") == hidden("email", "ann@example.org")
 True
 >>> hidden("card", "4111 1111 1111 1111")
-'9999 1157 0714 3223'
+'9999 3115 7071 4329'
 >>> hidden("phone", "+49 171 2345678")
 '+00 038 8188629'
 """
@@ -68,14 +68,15 @@ def _email(value: str, signs: _Signs) -> str:
 
 def _card(value: str, signs: _Signs) -> str:
     size = len(ascii_digits(value))
-    begin = accounts.MADE_CARD + signs.many(DIGITS, size - len(accounts.MADE_CARD) - 1)
+    known = accounts.made_begin(size)
+    begin = known + signs.many(DIGITS, size - len(known) - 1)
     return _laid_out(value, begin + str((accounts.WRONG_BY - accounts.luhn(begin + "0")) % 10))
 
 
 def _account(value: str, signs: _Signs) -> str:
-    rest = [each for each in value if each.isalnum()][4:]
-    body = "".join(signs.of(DIGITS if each.isdecimal() else LETTERS.upper()) for each in rest)
-    return _laid_out(value, value[:2].upper() + accounts.MADE_ACCOUNT + body, str.isalnum)
+    plain = accounts.bare(value)
+    body = "".join(signs.of(DIGITS if each.isdecimal() else LETTERS.upper()) for each in plain[4:])
+    return _laid_out(value, accounts.made_account(plain[:2], body), str.isalnum)
 
 
 def _phone(value: str, signs: _Signs) -> str:
@@ -97,14 +98,10 @@ def _address(value: str) -> str:
     return unicodedata.normalize("NFKC", value).replace("%40", "@").replace("&#64;", "@").casefold()
 
 
-def _bare(value: str) -> str:
-    return "".join(each for each in unicodedata.normalize("NFKC", value) if each.isalnum()).upper()
-
-
 _KINDS: dict[str, tuple[Callable[[str], bool], Callable[[str], str], Callable[[str, _Signs], str]]] = {
     "secret": (credentials.is_made, str.strip, _secret),
     "email": (lambda value: MADE_EMAIL.fullmatch(value) is not None, _address, _email),
-    "iban": (accounts.is_made_account, _bare, _account),
+    "iban": (accounts.is_made_account, accounts.bare, _account),
     "card": (lambda value: accounts.is_made_card(ascii_digits(value)), ascii_digits, _card),
     "phone": (phones.is_made, phones.canonical, _phone),
 }

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import uvloop
 
@@ -32,7 +33,7 @@ TOOLS = [
     for name, does in (("find_card", "Finds"), ("block_card", "Blocks"))
 ]
 CALLED = {"id": "call-1", "type": "function", "function": {"name": "find_card", "arguments": '{"digits": "1881"}'}}
-WITH_TOOLS = {  # a kilobyte
+WITH_TOOLS: dict[str, Any] = {  # a kilobyte
     "messages": [
         {"role": "system", "content": "You help the customers of a bank. Use the tools; never promise a date."},
         {"role": "user", "content": f"{TEXT} It ends in 1881, order 1234567 of 2026-05-01."},
