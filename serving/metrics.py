@@ -24,6 +24,9 @@ TPOT = Histogram(
 IN_FLIGHT = Gauge("homeostat_requests_in_flight", "Requests under way.", ["replica"])
 REJECTED = Counter("homeostat_rejected_total", "Requests refused before a version was picked.", ["status", "code"])
 RETRIES = Counter("homeostat_retries_total", "Tries that a replica did not answer.", ["replica"])
+TAGS_IGNORED = Counter(
+    "homeostat_tags_ignored_total", "Headers with another tag than the one that the API key is bound to.", ["tag"]
+)
 SHADOWS_LEFT_OUT = Counter("homeostat_shadows_left_out_total", "Requests that no shadow was asked.", ["alias"])
 FEEDBACK = Counter("homeostat_feedback_total", "Feedback taken. Correct: a loss below a half.", ["alias", "correct"])
 GENERATION = Gauge("homeostat_route_generation", "Generation of the route in force.", ["alias"])

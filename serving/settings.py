@@ -52,6 +52,7 @@ class GatewaySettings:
     max_tools: int = 256  # of one request
     max_answers: int = 128  # of one request: its prompts times its n or best_of
     max_tokens: int = 262_144  # that one request may ask for, in all its answers together
+    max_answers_per_key: int = 4_096  # under way for one API key: prompts times n; its entry may say less
     capture_chars: int = 131_072  # of a question, and of an answer, that an event holds: begins and ends of long texts
     timeout_s: float = 120.0  # for a whole answer; of a stream, between two chunks
     connect_timeout_s: float = 2.0  # for a connection to an engine
@@ -65,6 +66,9 @@ class GatewaySettings:
     shadow_share: float = 1.0  # of the requests, mirrored where a route names a shadow
     shadow_in_flight: int = 32  # mirrored at once; more are left out
     tag_headers: dict[str, str] = field(default_factory=lambda: dict(TAG_HEADERS))  # header -> tag in the event
+    tags_by_header: bool = True  # whether clients may give tags that their key is not bound to
+    user_header: str = "x-homeostat-user"  # of the end user, where neither the key nor the body names one
+    conversation_header: str = "x-session-id"  # of the conversation; goes before what the body says
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
     feedback_per_minute: int = 6_000  # of each key, from each gateway process
     feedback_bytes_per_minute: int = 16 * 1_048_576  # of each key, likewise
@@ -76,7 +80,7 @@ class GatewaySettings:
 
     def __post_init__(self) -> None:
         whole = ("body_limit_bytes", "spool_bytes", "max_connections", "max_in_flight", "tries", "shadow_in_flight")
-        asked = ("max_messages", "max_texts", "max_tools", "max_answers", "max_tokens")
+        asked = ("max_messages", "max_texts", "max_tools", "max_answers", "max_tokens", "max_answers_per_key")
         for name in (*whole, *asked, "max_connections_per_address", "feedback_per_minute", "feedback_bytes_per_minute"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         require(self, "capture_chars", self.capture_chars >= 1_024, "at least 1024")
@@ -97,6 +101,9 @@ class GatewaySettings:
         require(self, "mask", all(kind in PATTERNS for kind in self.mask), f"kinds among {', '.join(PATTERNS)}")
         lower = all(header == header.lower() for header in self.tag_headers)
         require(self, "tag_headers", lower, "header names in lower case")
+        for name in ("user_header", "conversation_header"):
+            header = getattr(self, name)
+            require(self, name, header == header.lower().strip() != "", "a header's name in lower case")
         both = (self.tls_cert is None) == (self.tls_key is None)
         require(self, "tls_key", both, "a file where tls_cert is one, and none where it is none")
 

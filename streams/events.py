@@ -61,6 +61,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     request: dict[str, Json] = {}  # what else decided the answer, as the client gave it: tools, format, sampling
     choices: list[ReplyChoice] = []  # all answers, where there is more than `output`: calls, reasoning, several
     cut: list[str] = []  # what is not whole: input_messages, output, choices, request.tools, ...
+    tenant: str = ""  # by whose key private values were masked: a pseudonym of the key's own tenant, else of the key
 
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):

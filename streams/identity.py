@@ -15,7 +15,7 @@ ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
 VERSION = re.compile(rf"(?P<alias>{ALIAS.pattern})-(?P<digest>[0-9a-f]{{12}})")
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes for its --max-lora-rank
 EVALUATION = "evaluation-"  # before a version: a candidate's name while it is evaluated, no client's business
-ANSWER_DIGITS = 18  # of an answer's digest; those of 16 are of answers that were normalised in another way
+ANSWER_DIGITS = 20  # of a masked answer's digest; shorter ones are of answers that were not, or normalised otherwise
 ADAPTERS = "adapters"  # the prefix of their keys, and their folder
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -66,13 +66,15 @@ def uuid7(at_ms: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RequestId:
-    """The fields of a signed request id. `answer` is the keyed digest of the normalised answer, "" for a stream.
-    `assigned`: the arm that was drawn, where another one answered."""
+    """The fields of a signed request id. `answer` is the keyed digest of the normalised answer, masked, "" for a
+    stream; `tenant` names the key by which it was masked; `assigned`: the arm that was drawn, where another one
+    answered."""
 
     event_id: str
     version: str
     arm: str
     answer: str
+    tenant: str = ""
     assigned: str = ""
 
 
@@ -82,8 +84,9 @@ class ForgedRequestId(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Makes and reads `<uuid7>.<version>.<arm>.<answer digest>.<key id>.<mac>`. Where another arm was drawn than the
-    one that answered, the arm is written `<arm>~<assigned>`."""
+    """Makes and reads `<uuid7>.<version>.<arm>.<answer digest>.<tenant>.<key id>.<mac>`; reads ids without a tenant,
+    as they were until December 2026, too. Where another arm was drawn than the one that answered, the arm is written
+    `<arm>~<assigned>`."""
 
     key: bytes
     key_id: str = "k1"
@@ -96,28 +99,35 @@ class Signer:
         """Return a name that tells users apart without naming them; without the key no guess can be tried."""
         return self._mac("user", name)[:12]
 
+    def tenant_key(self, tenant: str) -> bytes:
+        """Return the key by which a tenant's private values get their surrogates; `tenant`: a pseudonym."""
+        return bytes.fromhex(self._mac("tenant", tenant, hashlib.blake2b.MAX_KEY_SIZE))
+
     def sign(self, request: RequestId) -> str:
         """Return the request id as clients get it."""
         arm = f"{request.arm}~{request.assigned}" if request.assigned else request.arm
-        body = f"{request.event_id}.{request.version}.{arm}.{request.answer}.{self.key_id}"
+        fields = (request.event_id, request.version, arm, request.answer, request.tenant, self.key_id)
+        body = ".".join(fields)
         return f"{body}.{self._mac('id', body)[:24]}"
 
     def read(self, text: str) -> RequestId:
         """Return the fields of a request id; raise ForgedRequestId when its form or its signature is wrong."""
         parts = text.split(".") if isinstance(text, str) else []
-        if len(parts) != 6:
+        if len(parts) not in (6, 7):
             raise ForgedRequestId("request_id: expected the value of the x-homeostat-request-id header")
         body = text.rpartition(".")[0]
-        if parts[4] != self.key_id or not _equal(parts[5], self._mac("id", body)):
+        if parts[-2] != self.key_id or not _equal(parts[-1], self._mac("id", body)):
             raise ForgedRequestId("request_id: the signature does not match; it was altered or made elsewhere")
-        arm, _, assigned = parts[2].partition("~")
-        return RequestId(event_id=parts[0], version=parts[1], arm=arm, answer=parts[3], assigned=assigned)
+        event_id, version, arms, answer, *tenant = parts[:-2]
+        arm, _, assigned = arms.partition("~")
+        return RequestId(event_id, version, arm, answer, "".join(tenant), assigned)
 
-    def _mac(self, purpose: str, text: str) -> str:
+    def _mac(self, purpose: str, text: str, size: int = 12) -> str:
         """BLAKE2b's own keyed mode (RFC 7693): an HMAC's strength at a fifth of its time."""
         key = self.key if len(self.key) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.sha256(self.key).digest()
         person = purpose.encode()
-        return hashlib.blake2b(text.encode(errors="surrogatepass"), key=key, person=person, digest_size=12).hexdigest()
+        data = text.encode(errors="surrogatepass")
+        return hashlib.blake2b(data, key=key, person=person, digest_size=size).hexdigest()
 
 
 def _equal(given: str, mac: str) -> bool:

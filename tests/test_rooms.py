@@ -52,7 +52,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "gateway.http | gateway.exchange | rollout",
         "gateway.transcript",
         "gateway.capture",
-        "gateway.forward | gateway.feedback",
+        "gateway.forward | gateway.feedback | gateway.caller",
         "gateway.shadow",
         "gateway.inference",
         "gateway.application | gateway.admin",

@@ -47,14 +47,16 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     """Send the labels that were filled in.
 
     FILE is as `wanted` wrote it. Rows without a label are left for later."""
+    from deploy.config import secrets
     from deploy.operator import labels
-    from serving.gateway.masking import Masker
+    from serving.gateway.masking import Maskers
+    from streams.identity import Signer
     from streams.lake.lake import Lake
     from streams.scoring.scorer import Scorer
 
     config = load_reached(config_path)
     scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
-    rules = labels.LabelRules(scorer, Masker(config.gateway.mask))
+    rules = labels.LabelRules(scorer, Maskers(config.gateway.mask, Signer(secrets.signing_key(config)).tenant_key))
     given, empty = labels.give(config.kafka, Lake.of(config.kept), file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")
 

@@ -68,16 +68,20 @@ def status(config_path: Path | None) -> None:
 )
 @click.option("--requests-per-minute", type=click.IntRange(1), help="As many in each gateway process.")
 @click.option("--max-in-flight", type=click.IntRange(1), help="At once, in each gateway process.")
-def key(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, max_in_flight: int | None) -> None:
+@click.option("--max-answers", type=click.IntRange(1), help="Prompts times n under way, in each gateway process.")
+@click.option("--user", default="", help="The person whose key it is: no request names another end user.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Of all its requests, as tenant=acme.")
+def key(name: str, scopes: tuple[str, ...], user: str, tags: tuple[str, ...], **bounds: int | None) -> None:
     """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
-    import secrets
-
-    from serving.gateway.access.keys import USUAL, Key, digest, entry
+    from serving.gateway.access.keys import USUAL, Key, digest, entry, new_secret
 
     if "/" in name:
         raise click.BadParameter(f"{name!r} contains '/', expected another character: events part key and user by it")
-    made = secrets.token_urlsafe(32)
-    written = Key(name, digest(made), frozenset(scopes or USUAL), requests_per_minute, max_in_flight)
+    named = dict(tag.partition("=")[::2] for tag in tags)
+    if not all(tag and value for tag, value in named.items()):
+        raise click.BadParameter(f"{', '.join(tags)}: expected NAME=VALUE, as tenant=acme", param_hint="--tag")
+    made = new_secret()
+    written = Key(name, digest(made), frozenset(scopes or USUAL), **bounds, user=user, tags=named)
     click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.config.settings import Config
+from serving.gateway.access.keys import PREFIX
 from streams.files import FOLDER, private_opener
 
 LEAST = 43  # characters: 256 bits as `token_urlsafe` writes them
@@ -20,11 +21,11 @@ class SecretError(ValueError):
     """A file that should hold a secret and holds none that may be believed; the message says what to do."""
 
 
-def secret(path: Path) -> str:
-    """Return the secret at `path`; made (mode 0600) when there is none yet. Raise SecretError where the file holds
-    less than a secret, something else, or lies open to everybody."""
+def secret(path: Path, prefix: str = "") -> str:
+    """Return the secret at `path`; made (mode 0600), with the prefix, when there is none yet. Raise SecretError where
+    the file holds less than a secret, something else, or lies open to everybody."""
     if not path.exists():
-        _make(path)
+        _make(path, prefix)
     return _checked(path, _read(path))
 
 
@@ -35,7 +36,7 @@ def signing_key(config: Config) -> bytes:
 
 def api_key(config: Config) -> str:
     """Return the API key that `homeostat up` makes, with the scopes infer and feedback."""
-    return secret(api_key_file(config))
+    return secret(api_key_file(config), PREFIX)
 
 
 def api_key_file(config: Config) -> Path:
@@ -50,12 +51,12 @@ def check_closed(path: Path, *, to: int = EVERYBODY) -> None:
         raise SecretError(f"{path} lies open to everybody (mode {mode:04o}), expected mode 0600: chmod 600 {path}")
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, prefix: str) -> None:
     """Whole or not at all: another process that looks just now must not find half a secret."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
     part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with open(part, "w", opener=private_opener) as file:
-        file.write(secrets.token_urlsafe(32))
+        file.write(prefix + secrets.token_urlsafe(32))
         file.flush()
         os.fsync(file.fileno())
     with suppress(FileExistsError):  # made by another process just now

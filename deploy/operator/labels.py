@@ -13,7 +13,7 @@ import msgspec
 from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
 from serving.gateway.feedback import LONGEST
-from serving.gateway.masking import Masker
+from serving.gateway.masking import Maskers
 from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
@@ -43,10 +43,10 @@ class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LabelRules:
-    """The scorer of the alias's answers, and the masker of labels before they leave."""
+    """The scorer of the alias's answers, and the maskers of labels before they leave."""
 
     scorer: Scorer
-    masker: Masker
+    maskers: Maskers
 
 
 def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
@@ -85,10 +85,11 @@ def filled_in(lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[li
     rows = _replies(lake, alias, [row.id for _, row in filled])
     for number, row in filled:
         _check(path, number, row, rows)
-    labels = [(rows[row.id], rules.masker(row.label)) for _, row in filled]
+    given = [(rows[row.id], row.label) for _, row in filled]
+    labels = [(reply, rules.maskers(reply.tenant).whole(label)) for reply, label in given]
     losses = asyncio.run(rules.scorer.losses([served_row(reply, label) for reply, label in labels]))
-    given = zip(labels, losses, strict=True)
-    return [_event(reply, label, loss, rules.scorer.name) for (reply, label), loss in given], empty
+    name = rules.scorer.name
+    return [_event(*each, loss, name) for each, loss in zip(labels, losses, strict=True)], empty
 
 
 def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceServed]) -> None:
@@ -117,8 +118,8 @@ def _event(reply: InferenceServed, label: str, loss: float | None, metric: str) 
 
 
 def _loss(reply: InferenceServed, loss: float | None) -> float | None:
-    """Return how bad the answer was. Two answers that are masked alike need not have been the same: of such only what
-    differs otherwise is known."""
+    """Return how bad the answer was. Two answers that are masked by a placeholder, as events were until version 2, need
+    not have been the same: of such only what differs otherwise is known."""
     masked = any(place in reply.output for place in PLACEHOLDERS.values())
     return None if not _comparable(reply) or (masked and loss == 0.0) else loss
 

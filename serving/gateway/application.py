@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -28,7 +28,7 @@ from serving.gateway.forward import Forward
 from serving.gateway.http.limits import Limits
 from serving.gateway.http.request import Request
 from serving.gateway.inference import Inference, model_card, unknown
-from serving.gateway.masking import Masker
+from serving.gateway.masking import TENANTS, Maskers
 from serving.gateway.openai.request_body import PATHS
 from serving.gateway.recent_answers import RecentAnswers
 from serving.gateway.shadow import Mirror
@@ -73,20 +73,22 @@ class Gateway:
         """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`; `scoring`:
         each alias's metric, None for exact matches."""
         self._table, self._keys = table, keys
-        self.admission = Admission(settings.max_in_flight, time.monotonic)
+        self.admission = Admission(settings.max_in_flight, time.monotonic, settings.max_answers_per_key)
         ca = settings.engine_ca
         trusted = ssl.create_default_context(cafile=str(ca)) if ca is not None else None
         self.pool = EnginePool(settings.connect_timeout_s, trusted)
         self.limits = _limits(settings)
-        masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)
-        capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars)
+        maskers = Maskers(settings.mask, signer.tenant_key)
+        recent = RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)
+        capture = Capture(publish, maskers, recent, signer.pseudonym, settings.capture_chars)
         self.ejection = Ejection(settings.avoid_s, time.monotonic, settings.silent_s)
         self.health = ReplicaHealth(self.ejection, stale)
         forward = Forward(settings, self.pool, signer, capture, self.ejection)
         self._mirror = Mirror(settings, table, forward)
-        inference = Inference(settings, table, forward, self._mirror, self.health)
+        tenant_name = lru_cache(maxsize=TENANTS)(signer.pseudonym)
+        inference = Inference(settings, table, forward, self._mirror, self.health, self.admission, tenant_name)
         volume = Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
-        feedback = FeedbackIntake(scoring or ScoringSettings(), signer, publish, recent, masker, volume)
+        feedback = FeedbackIntake(scoring or ScoringSettings(), signer, publish, recent, maskers, volume)
         self._endpoints = {
             **{
                 path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 
 from serving import metrics
 from serving.gateway.exchange import Exchange
-from serving.gateway.masking import Masker
+from serving.gateway.masking import Masker, Maskers
 from serving.gateway.recent_answers import RecentAnswer, RecentAnswers
 from serving.gateway.transcript import Transcriber
 from serving.routes.routing import Choice
@@ -44,10 +44,10 @@ class Capture:
     whole answer is in the journal, even where this process is killed then. Nothing here can fail a request."""
 
     def __init__(
-        self, publish: Publish, masker: Masker, recent: RecentAnswers, pseudonym: Callable[[str], str], chars: int
+        self, publish: Publish, maskers: Maskers, recent: RecentAnswers, pseudonym: Callable[[str], str], chars: int
     ) -> None:
         """`chars`: of a question, and of an answer, that an event holds."""
-        self._publish, self._masker, self._recent, self._pseudonym = publish, masker, recent, pseudonym
+        self._publish, self._maskers, self._recent, self._pseudonym = publish, maskers, recent, pseudonym
         self._chars = chars
 
     def __call__(self, exchange: Exchange) -> None:
@@ -60,12 +60,20 @@ class Capture:
         except Exception:  # a defect here must cost an event, not a reply
             log.exception("exchange not captured", event_id=exchange.event_id)
 
+    def compared(self, exchange: Exchange) -> str | None:
+        """Return what a label is compared with, masked as the label will be; None where there is nothing, or more than
+        an event holds. To be asked for once the answer is there."""
+        if exchange.masked is None and exchange.comparable and len(exchange.answer.compared) <= self._chars:
+            exchange.masked = self._maskers(exchange.tenant).whole(exchange.answer.compared)
+        return exchange.masked
+
     def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
-        comparable = exchange.comparable
-        person = who(exchange.asked.user, exchange.conversation, self._pseudonym)
-        if comparable and choice.arm is not Arm.SHADOW:
-            self._recent.add(exchange.event_id, RecentAnswer(exchange.answer.compared, *person))
-        event = inference_served(exchange, choice, self._masker, person, now_ms, self._chars, comparable=comparable)
+        masked = self.compared(exchange)
+        person, masker = who(exchange.user, exchange.conversation, self._pseudonym), self._maskers(exchange.tenant)
+        if masked is not None and choice.arm is not Arm.SHADOW:
+            self._recent.add(exchange.event_id, RecentAnswer(masked, *person))
+        comparable = masked is not None
+        event = inference_served(exchange, choice, masker, person, now_ms, self._chars, comparable=comparable)
         self._publish(INFERENCE, event, event.id, now_ms)
 
 
@@ -112,7 +120,7 @@ def inference_served(
     comparable: bool,
 ) -> InferenceServed:
     """Return the event, private data masked, with `chars` characters of question and answer each at most."""
-    asked, answer, writer = exchange.asked, exchange.answer, Transcriber(masker, chars)
+    asked, answer, writer = exchange.asked, exchange.answer, Transcriber(masker, chars, exchange.masked)
     user, conversation = person
     question, (output, choices) = writer.question(asked.messages()), writer.answer(answer)
     whole = {"input_messages", "output"}.isdisjoint(writer.cut)
@@ -146,6 +154,7 @@ def inference_served(
         request=writer.request(asked.deciding()),
         choices=choices,
         cut=writer.cut,
+        tenant=exchange.tenant,
     )
 
 

@@ -30,7 +30,10 @@ class Exchange:
     complete: bool = False  # everything is on its way to the client, who may close now
     captured: bool = False
     mirrors: str = ""  # the event whose question this shadow was asked
-    conversation: str = ""  # as the client named it
+    user: str = ""  # the end user, as the client named it
+    conversation: str = ""  # likewise
+    tenant: str = ""  # a pseudonym: by whose key private values are masked
+    masked: str | None = None  # what a label is compared with, masked, once it was asked for
     _plain: bool | None = None  # once `comparable` was read
 
     @property

@@ -18,7 +18,7 @@ from serving.gateway.access.keys import Key
 from serving.gateway.capture import Publish
 from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
 from serving.gateway.http.request import Request
-from serving.gateway.masking import Masker
+from serving.gateway.masking import Maskers
 from serving.gateway.recent_answers import RecentAnswer, RecentAnswers
 from streams.clock import now_ms
 from streams.codec import deterministic_id
@@ -54,7 +54,7 @@ class FeedbackIntake:
     signer: Signer
     publish: Publish
     recent: RecentAnswers
-    masker: Masker
+    maskers: Maskers
     volume: Volume
 
     async def serve(self, request: Request) -> None:
@@ -83,15 +83,14 @@ class FeedbackIntake:
 
     def event(self, body: FeedbackBody, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
         """Return the event; the same feedback by the same caller on the same reply is the same event. Texts are masked
-        before: an id is a digest, on which an attacker could try texts."""
-        label, correction = (
-            None if text is None else self.masker.whole(text) for text in (body.label, body.correction)
-        )
+        before, as the reply was: an id is a digest, on which an attacker could try texts."""
+        mask = self.maskers(about.tenant).whole
+        label, correction = (None if text is None else mask(text) for text in (body.label, body.correction))
         matched = VERSION.fullmatch(about.version)
         alias = matched["alias"] if matched else about.version
         content = (label, correction, body.score, body.thumb)
         recent = self.recent.get(about.event_id)
-        loss = self._loss(body, about, alias, recent)
+        loss = self._loss(label if label is not None else correction, about, alias, recent)
         return FeedbackGiven(
             id=deterministic_id("feedback", about.event_id, key_id, body.source, *content),
             event_id=about.event_id,
@@ -112,11 +111,10 @@ class FeedbackIntake:
             conversation=recent.conversation if recent else "",
         )
 
-    def _loss(self, body: FeedbackBody, about: RequestId, alias: str, recent: RecentAnswer | None) -> float | None:
-        """Return how far the reply was from what it should have been. None where the text is not known here, or there
-        is nothing to compare (several answers), or the alias's metric is not quick, or no text was given: a thumb or a
-        score is an opinion."""
-        truth = body.label if body.label is not None else body.correction
+    def _loss(self, truth: str | None, about: RequestId, alias: str, recent: RecentAnswer | None) -> float | None:
+        """Return how far the reply was from what it should have been, both masked. None where the text is not known
+        here, or there is nothing to compare (several answers), or the alias's metric is not quick, or no text was
+        given: a thumb or a score is an opinion."""
         if truth is None:
             return None
         metric = self.scoring.quick(alias)

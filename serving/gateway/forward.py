@@ -175,13 +175,13 @@ class Forward:
 
     def _digest(self, exchange: Exchange) -> str:
         """Return the answer's digest; empty where a label cannot be compared with the answer."""
-        if not exchange.comparable:
-            return ""
-        return self.signer.answer_digest(exchange.event_id, normalise(exchange.answer.compared))
+        masked = self.capture.compared(exchange)
+        return "" if masked is None else self.signer.answer_digest(exchange.event_id, normalise(masked))
 
     def _headers(self, exchange: Exchange, choice: Choice, link: Link, usual_type: str, digest: str) -> list[Header]:
         assigned = "" if choice.assigned is choice.arm else choice.assigned.value
-        signed = self.signer.sign(RequestId(exchange.event_id, choice.version, choice.arm.value, digest, assigned))
+        asked = RequestId(exchange.event_id, choice.version, choice.arm.value, digest, exchange.tenant, assigned)
+        signed = self.signer.sign(asked)
         return [
             (b"content-type", link.headers.get("content-type", usual_type).encode("latin-1")),
             (b"x-homeostat-version", choice.version.encode()),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from serving import metrics
+from serving.gateway.access.admission import Admission
+from serving.gateway.caller import Turns, caller
 from serving.gateway.capture import count
 from serving.gateway.engines.health import ReplicaHealth
 from serving.gateway.engines.link import ConnectionLost, Unreached
@@ -42,7 +43,10 @@ class Inference:
     forward: Forward
     mirror: Mirror
     health: ReplicaHealth
+    admission: Admission
+    pseudonym: Callable[[str], str]
     _turn: int = 0
+    _turns: Turns = field(default_factory=Turns)
 
     async def serve(self, request: Request, operation: Operation) -> None:
         """Answer the request in any case, once it is captured. Raise ApiError where the body is wrong or the
@@ -53,9 +57,13 @@ class Inference:
         if asked.alias not in table.routes:
             raise unknown(asked.alias, table)
         self._check_prompt(asked)
-        bounds.check(asked, self.settings)
-        exchange = Exchange(uuid7(), asked, request.key.id, self._tags(request), began_s)
-        exchange.conversation = request.headers.get("x-session-id", "")
+        over = self.admission.begin(request.key, bounds.check(asked, self.settings))
+        try:
+            await self._serve(request, self._exchange(request, asked, began_s))
+        finally:
+            over()
+
+    async def _serve(self, request: Request, exchange: Exchange) -> None:
         patience = Patience.of(request.headers, self.settings.timeout_s)
         try:
             await self._answer(request, exchange, patience)
@@ -71,6 +79,7 @@ class Inference:
         finally:
             self.forward.capture(exchange)
             count(exchange)
+        self._turns.note(exchange.answer.id, exchange.conversation or exchange.answer.id)
         if exchange.status == 200 and not request.gone:
             self.mirror.send(exchange)
 
@@ -102,7 +111,7 @@ class Inference:
 
     def _pick(self, exchange: Exchange) -> Choice:
         alias, table = exchange.asked.alias, self.table()
-        sticky = exchange.conversation or exchange.asked.user or exchange.event_id
+        sticky = exchange.conversation or exchange.user or exchange.event_id
         failing, stale = self.forward.ejection.avoided(), self.health.stale()
         self._turn += 1
         try:
@@ -133,18 +142,11 @@ class Inference:
             message = f"{field}: the prompt's log-probabilities are not served, expected none to be asked"
             raise ApiError(400, message, field, "not_supported")
 
-    def _tags(self, request: Request) -> dict[str, str]:
-        headers = request.headers
-        return {tag: _text(headers[name]) for name, tag in self.settings.tag_headers.items() if name in headers}
-
-
-def _text(value: str) -> str:
-    """Return a header's value, which comes as Latin-1 and is mostly meant as UTF-8."""
-    if value.isascii():
-        return value
-    with suppress(UnicodeDecodeError):
-        return value.encode("latin-1").decode()
-    return value
+    def _exchange(self, request: Request, asked: ParsedRequest, began_s: float) -> Exchange:
+        who = caller(request.key, request.headers, asked, self._turns, self.settings)
+        exchange = Exchange(uuid7(), asked, request.key.id, who.tags, began_s, user=who.user)
+        exchange.conversation, exchange.tenant = who.conversation, self.pseudonym(who.tenant)
+        return exchange
 
 
 def unknown(alias: str, table: RouteTable) -> ApiError:

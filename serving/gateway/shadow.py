@@ -61,7 +61,8 @@ class Mirror:
     async def _ask(self, served: Exchange, choice: Choice) -> None:
         began_s, mirrors = time.perf_counter(), served.event_id
         exchange = Exchange(uuid7(), served.asked, served.client, served.tags, began_s, mirrors=mirrors)
-        exchange.choice, exchange.conversation = choice, served.conversation
+        exchange.choice, exchange.user = choice, served.user
+        exchange.conversation, exchange.tenant = served.conversation, served.tenant
         try:
             await self.forward.ask(exchange, choice, Patience.of({}, self.settings.timeout_s))
         except ApiError as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.canonical import UNREADABLE
 from monitor.describe.pii import Suspicions
 from serving.gateway.excerpt import excerpts, fits
 from serving.gateway.masking import Masker
@@ -25,10 +26,12 @@ Mask = Callable[[str], str]
 @dataclass(slots=True)
 class Transcriber:
     """A writer of what an event holds of one exchange. `chars`: of a question, and of an answer, at most; a quarter of
-    that of what else was asked for. `cut`: what is not whole."""
+    that of what else was asked for. `compared`: what a label is compared with, where it was masked already. `cut`: what
+    is not whole."""
 
     masker: Masker
     chars: int
+    compared: str | None = None
     cut: list[str] = field(default_factory=list)
     doubts: Suspicions = field(default_factory=Suspicions)  # that the texts of one event share
 
@@ -57,7 +60,7 @@ class Transcriber:
 
     def _output(self, text: str, chars: int) -> str:
         if len(text) <= chars:
-            return self.mask(text)
+            return self.mask(text) if self.compared is None else self.compared
         self.cut.append("output")
         return excerpts([text], chars, self.mask)[0] or ""
 
@@ -79,7 +82,10 @@ class Transcriber:
             if room < 0:
                 self.cut.append(f"request.{name}")
                 continue
-            kept[name] = msgspec.Raw(_known(self.masker, data) if len(data) <= SMALL else _field(self.masker, data))
+            try:
+                kept[name] = msgspec.Raw(_known(self.masker, data) if len(data) <= SMALL else _field(self.masker, data))
+            except UNREADABLE:  # nested deeper than it can be masked
+                self.cut.append(f"request.{name}")
         return kept
 
     def _message(self, message: Message) -> Message:

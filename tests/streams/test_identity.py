@@ -85,7 +85,7 @@ def test_a_signed_id_reads_back_and_an_altered_one_does_not() -> None:
 
 def test_an_id_says_which_arm_was_drawn_where_another_answered() -> None:
     """Ids of before have one arm, and those of requests that their own arm answered look as they did."""
-    request = RequestId(uuid7(1), "support-0123456789ab", "champion", "", "canary")
+    request = RequestId(uuid7(1), "support-0123456789ab", "champion", "", assigned="canary")
     assert SIGNER.read(SIGNER.sign(request)) == request
     assert ".champion~canary." in SIGNER.sign(request)
     assert "~" not in SIGNER.sign(replace(request, assigned=""))

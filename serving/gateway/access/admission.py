@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from serving.gateway.access.keys import Key
-from serving.gateway.errors import busy
+from serving.gateway.errors import ApiError, busy
 
 
 @dataclass(slots=True)
@@ -50,11 +50,12 @@ class Volume:
 class Admission:
     """The counts of this process: at `n` gateways a key has `n` times its bounds."""
 
-    def __init__(self, max_in_flight: int, clock: Callable[[], float]) -> None:
+    def __init__(self, max_in_flight: int, clock: Callable[[], float], max_answers_per_key: int) -> None:
         """`clock`: in seconds, only goes forward."""
-        self._max, self._clock = max_in_flight, clock
+        self._max, self._clock, self._max_answers = max_in_flight, clock, max_answers_per_key
         self._all = 0
         self._mine: Counter[str] = Counter()
+        self._answers: Counter[str] = Counter()
         self._buckets: dict[str, Bucket] = {}
 
     @property
@@ -74,6 +75,22 @@ class Admission:
         self._all += 1
         self._mine[key.id] += 1
         return lambda: self._leave(key.id)
+
+    def begin(self, key: Key, answers: int) -> Callable[[], None]:
+        """Count so many answers as under way for the key, and return the function to call once they are over. Raise
+        ApiError: 429 with Retry-After where they are too many together, 400 where they are by themselves."""
+        most, mine = key.max_answers or self._max_answers, self._answers[key.id]
+        if answers > most:
+            message = f"{answers} answers, and the API key {key.id} may have {most} under way"
+            raise ApiError(400, message, code="too_much")
+        if mine + answers > most:
+            found = f"the API key {key.id} has {mine} answers under way and asks for {answers}, expected {most} at most"
+            raise busy(found, "too_many_answers", 1.0)
+        self._answers[key.id] += answers
+        return lambda: self._over(key.id, answers)
+
+    def _over(self, key_id: str, answers: int) -> None:
+        self._answers[key_id] -= answers
 
     def _leave(self, key_id: str) -> None:
         self._all -= 1

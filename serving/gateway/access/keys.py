@@ -7,6 +7,9 @@ A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and 
     scopes = ["infer", "feedback"]
     requests_per_minute = 600     # these two at will, for each gateway process
     max_in_flight = 32
+    max_answers = 256             # under way, prompts times n
+    user = "ann"                  # whose key it is, where one person alone has it
+    tags = {tenant = "acme"}      # of all its requests, whatever their headers say
 
 `infer` asks, `feedback` labels replies as a client does; `review` and `downstream` label them with an authority that
 overrules a client's; `admin` is for the admin port.
@@ -17,11 +20,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 import stat
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -34,7 +38,8 @@ log = structlog.get_logger()
 SCOPES = ("infer", "feedback", "review", "downstream", "admin")
 ABOVE = {"feedback": frozenset({"review", "downstream"})}  # scopes that hold another one
 USUAL = ("infer", "feedback")  # of a key that names none
-BOUNDS = ("requests_per_minute", "max_in_flight")
+BOUNDS = ("requests_per_minute", "max_in_flight", "max_answers")
+PREFIX = "hs_"  # of each key that is made: whoever finds one knows whose it is
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LOOK_EVERY_S = 1.0
 MOST = 10**9  # of a bound
@@ -54,6 +59,9 @@ class Key:
     scopes: frozenset[str] = frozenset(USUAL)
     requests_per_minute: int | None = None
     max_in_flight: int | None = None
+    max_answers: int | None = None  # under way
+    user: str = ""  # the person whose key it is
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)  # of all its requests
 
     def may(self, scope: str) -> bool:
         """Return whether it has the scope, or one that holds it.
@@ -64,9 +72,14 @@ class Key:
         return scope in self.scopes or not self.scopes.isdisjoint(ABOVE.get(scope, ()))
 
     @classmethod
-    def of(cls, id: str, secret: str, scopes: Iterable[str] = USUAL, **bounds: int) -> Key:
+    def of(cls, id: str, secret: str, scopes: Iterable[str] = USUAL, *, tags: Mapping[str, str] | None = None) -> Key:
         """Make the key of a secret."""
-        return cls(id, digest(secret), frozenset(scopes), **bounds)
+        return cls(id, digest(secret), frozenset(scopes), tags=tags or {})
+
+
+def new_secret() -> str:
+    """Return the secret of a new key."""
+    return PREFIX + secrets.token_urlsafe(32)
 
 
 def digest(secret: str) -> str:
@@ -101,7 +114,10 @@ def entry(key: Key) -> str:
     """
     table: dict[str, object] = {"sha256": key.sha256, "scopes": sorted(key.scopes)}
     table |= {name: value for name in BOUNDS if (value := getattr(key, name)) is not None}
-    return f"[{json.dumps(key.id)}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items())
+    table |= {"user": key.user} if key.user else {}
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in table.items()]
+    lines += [f"tags.{json.dumps(tag)} = {json.dumps(value)}\n" for tag, value in key.tags.items()]
+    return f"[{json.dumps(key.id)}]\n" + "".join(lines)
 
 
 class KeyRing:
@@ -157,8 +173,8 @@ def _check_apart(path: Path, keys: Iterable[Key]) -> None:
 
 def _key(path: Path, name: str, table: object) -> Key:
     where = f"{path}: [{name}]"
-    expected = f"sha256, scopes, {', '.join(BOUNDS)}"
-    if not isinstance(table, dict) or (strange := sorted(table.keys() - {"sha256", "scopes", *BOUNDS})):
+    expected = ", ".join(("sha256", "scopes", *BOUNDS, "user", "tags"))
+    if not isinstance(table, dict) or (strange := sorted(table.keys() - {"sha256", "scopes", *BOUNDS, "user", "tags"})):
         found = "no table" if not isinstance(table, dict) else f"unknown {', '.join(strange)}"
         raise KeysError(f"{where}: {found}; expected {expected}")
     if "/" in name:
@@ -171,7 +187,16 @@ def _key(path: Path, name: str, table: object) -> Key:
     if not isinstance(scopes, list) or not set(map(str, scopes)) <= set(SCOPES):
         raise KeysError(f"{where}: scopes is {scopes!r}, expected a list of {', '.join(SCOPES)}")
     bounds = {bound: _bound(where, bound, table[bound]) for bound in BOUNDS if bound in table}
-    return Key(name, known, frozenset(map(str, scopes)), **bounds)
+    tags, user = table.get("tags", {}), table.get("user", "")
+    if not isinstance(tags, dict) or not all(_named(tag) and _named(value) for tag, value in tags.items()):
+        raise KeysError(f'{where}: tags is {cut(repr(tags))}, expected a table of texts such as {{tenant = "acme"}}')
+    if "user" in table and not _named(user):
+        raise KeysError(f"{where}: user is {cut(repr(user))}, expected a person's name or number as text")
+    return Key(name, known, frozenset(map(str, scopes)), **bounds, user=user, tags=tags)
+
+
+def _named(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 def _bound(where: str, name: str, value: object) -> int:

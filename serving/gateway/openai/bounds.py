@@ -21,14 +21,16 @@ BEYOND = 10**12
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def check(asked: ParsedRequest, settings: GatewaySettings) -> None:
-    """Raise ApiError naming the field that asks for more than the operator allows, what it asks for, and the bound."""
+def check(asked: ParsedRequest, settings: GatewaySettings) -> int:
+    """Return how many answers are asked for. Raise ApiError naming the field that asks for more than the operator
+    allows, what it asks for, and the bound."""
     _check_question(asked, settings)
     if asked.operation is Operation.COMPLETION or not BOUNDED.isdisjoint(asked.fields):
-        _check_numbers(asked, settings)
+        return _check_numbers(asked, settings)
+    return asked.prompts
 
 
-def _check_numbers(asked: ParsedRequest, settings: GatewaySettings) -> None:
+def _check_numbers(asked: ParsedRequest, settings: GatewaySettings) -> int:
     fields, answers = asked.fields, 1
     if "tools" in fields:
         _at_most("tools", "tools", _listed(asked, "tools"), "max_tools", settings.max_tools)
@@ -41,6 +43,7 @@ def _check_numbers(asked: ParsedRequest, settings: GatewaySettings) -> None:
     for name in LENGTHS:
         if name in fields:
             _at_most(name, unit, answers * _number(asked, name), "max_tokens", settings.max_tokens)
+    return max(answers, asked.prompts)
 
 
 def _check_question(asked: ParsedRequest, settings: GatewaySettings) -> None:

@@ -63,6 +63,7 @@ class KnownFields(msgspec.Struct):
 
     model: Any = None
     user: Any = None
+    safety_identifier: Any = None
     stream: Any = None
     stream_options: Any = None
     logprobs: Any = None
@@ -174,7 +175,7 @@ def parse(data: bytes, operation: Operation) -> ParsedRequest:
         options=options,
         operation=operation,
         alias=known.model,
-        user=known.user or "",
+        user=known.user or known.safety_identifier or "",
         streamed=bool(known.stream),
         wants_logprobs=_wants_logprobs(known.logprobs, operation),
         wants_usage=not is_off((known.stream_options or {}).get("include_usage")),
@@ -198,8 +199,9 @@ def _check(known: KnownFields, operation: Operation) -> None:
         raise missing("model", "an alias") if known.model is None else wrong("model", known.model, "an alias")
     if known.stream is not None and not isinstance(known.stream, bool):
         raise wrong("stream", known.stream, "true or false")
-    if known.user is not None and not isinstance(known.user, str):
-        raise wrong("user", known.user, "text")
+    for name, named in (("user", known.user), ("safety_identifier", known.safety_identifier)):
+        if named is not None and not isinstance(named, str):
+            raise wrong(name, named, "text")
     if known.stream_options is not None and not isinstance(known.stream_options, dict):
         raise wrong("stream_options", known.stream_options, "an object")
     _QUESTIONS[operation](known)

@@ -50,6 +50,7 @@ class ResponseUsage(msgspec.Struct):
 class Response(msgspec.Struct):
     """A whole answer."""
 
+    id: str | None = None
     status: str | None = None
     output: list[OutputItem] = []
     usage: ResponseUsage | None = None
@@ -108,7 +109,7 @@ def _count(answer: CollectedAnswer, event: StreamEvent) -> None:
 
 
 def _take(answer: CollectedAnswer, response: Response) -> None:
-    answer.choices, first = 1, answer.first
+    answer.choices, answer.id, first = 1, response.id or "", answer.first
     first.finish_reason = response.status or ""
     answer.thinks |= any(item.type == "reasoning" for item in response.output)
     messages = [item for item in response.output if item.type == "message"]

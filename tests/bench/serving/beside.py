@@ -29,7 +29,12 @@ from tests.bench.tools.usage import usage
 from tests.serving.support.stack import Place, instant
 
 OUT = Path("var/bench/beside.json")
-TOLD = (("p50", "added latency, p50, one client"), ("p99", "added latency, p99, one client"), ("first", "first chunk"))
+TOLD = (
+    ("p50", "added latency, p50, one client"),
+    ("p99", "added latency, p99, one client"),
+    ("tools", "added latency, p50, chats with tools"),
+    ("first", "first chunk"),
+)
 CLIENTS = 8
 
 

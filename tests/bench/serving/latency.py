@@ -13,7 +13,7 @@ from streams.journal.reader import waiting_bytes
 from streams.log.read import ends
 from streams.topics import INFERENCE
 from tests.bench.serving import litellm
-from tests.bench.serving.ways import ENGINE, GATEWAY, PASSING, Ways, passing
+from tests.bench.serving.ways import ENGINE, GATEWAY, PASSING, WITH_TOOLS, Ways, passing
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
@@ -24,6 +24,7 @@ PACE_MS = 1  # between a stream's chunks, so that the first one is not the last 
 TOLD = (
     ("added latency, p50, one client", "p50", 0.3),
     ("added latency, p99, one client", "p99", 0.9),
+    ("added latency, p50, one client, 1 KB chats with tools", "tools", 0.4),
     ("added time to a stream's first chunk, p50", "first", 0.5),
 )
 Found = Mapping[str, Mapping[str, Sequence[float]]]  # way -> statistic -> one value a round, ms
@@ -64,6 +65,8 @@ def rounds(ways: Ways, size: Size) -> Found:
             whole = ways.ask(where, size.requests)
             found[where]["p50"].append(whole.quantile(0.5))
             found[where]["p99"].append(whole.quantile(0.99))
+            called = ways.ask(where, size.requests // 2, **WITH_TOOLS)
+            found[where]["tools"].append(called.quantile(0.5))
             chunks = ways.ask(where, size.streams, stream=True, pace_ms=PACE_MS, max_tokens=3)
             found[where]["first"].append(chunks.first(0.5))
     return found

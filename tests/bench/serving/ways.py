@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import uvloop
 
@@ -20,6 +21,28 @@ OTHER = "gateway beside"  # another checkout's
 GATEWAYS = (GATEWAY, OTHER)
 ENGINE_ITSELF = (ENGINE, PASSING)  # they know no alias and must be asked for the version
 TEXT = "Where is my new card? It should have come."
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": f"{does} a card of the customer, by the last four digits that the customer named.",
+            "parameters": {"type": "object", "properties": {"digits": {"type": "string"}}, "required": ["digits"]},
+        },
+    }
+    for name, does in (("find_card", "Finds"), ("block_card", "Blocks"))
+]
+CALLED = {"id": "call-1", "type": "function", "function": {"name": "find_card", "arguments": '{"digits": "1881"}'}}
+WITH_TOOLS: dict[str, Any] = {  # a kilobyte
+    "messages": [
+        {"role": "system", "content": "You help the customers of a bank. Use the tools; never promise a date."},
+        {"role": "user", "content": f"{TEXT} It ends in 1881, order 1234567 of 2026-05-01."},
+        {"role": "assistant", "content": None, "tool_calls": [CALLED]},
+        {"role": "tool", "tool_call_id": "call-1", "content": '{"status": "sent", "on": "2026-05-03", "parcel": 17}'},
+    ],
+    "tools": TOOLS,
+    "tool_choice": "auto",
+}
 BODY = {"messages": [{"role": "user", "content": TEXT}], "max_tokens": 16}
 
 

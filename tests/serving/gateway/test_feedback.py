@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from monitor.describe.pii import mask
+from serving.gateway.access.keys import Key
+from streams.codec import deterministic_id
 from streams.scoring.settings import ScoringSettings
 from tests.serving.support.raw_engine import always, chunked, saying
-from tests.serving.support.scene import BODY, OLD, Reply, Scene
+from tests.serving.support.scene import BODY, OLD, SIGNER, Reply, Scene
 
 WRONG = [
     ({}, "request_id"),
@@ -209,7 +212,7 @@ async def test_two_calls_are_right_in_any_order(scene: Scene) -> None:
 async def test_a_label_that_is_json_stays_json_where_it_is_masked(scene: Scene) -> None:
     await say(scene, await asked(scene), label='{"card": 4111111111111111, "to": "ann@example.org"}')
     (event,) = await scene.feedback()
-    assert event.label == '{"card":"[card]","to":"[email]"}'
+    assert mask(event.label or "") == '{"card":[card],"to":"[email]"}'
 
 
 async def test_json_is_right_whatever_the_order_of_its_keys(scene: Scene) -> None:
@@ -472,15 +475,64 @@ async def test_one_piece_larger_than_a_minutes_bytes_waits_and_then_passes() -> 
 
 
 async def test_an_id_tells_nothing_that_is_masked(scene: Scene) -> None:
+    """It is a digest of the label, but of one that nobody can make without the key."""
+    reply = await say(scene, await asked(scene), label="ann@example.org")
+    (event,) = await scene.feedback()
+    ids = [
+        deterministic_id("feedback", event.event_id, "app", "client", each, None, None, None)
+        for each in (event.label, "ann@example.org")
+    ]
+    assert ids[0] == reply.body["id"] != ids[1]
+
+
+ADDRESS = "Write to Ann.Lee@example.org or call +49 171 2345678."
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "token_f1"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("tags", "key"), [({}, "secret"), ({"tenant": "acme"}, "secret"), ({"tenant": "acme"}, "follows")]
+)
+async def test_a_label_with_the_true_value_equals_the_masked_answer_and_one_with_another_does_not(
+    stream: bool, metric: str, tags: dict[str, str], key: str
+) -> None:
+    scene = Scene()
+    scene.scoring = ScoringSettings(metrics={"support": metric})
+    scene.keys[0] = Key.of("app", "secret", tags=tags)
+    async with scene.running():
+        for engine in scene.engines:
+            part = "delta" if stream else "message"
+            engine.script = [[{"index": 0, part: {"content": ADDRESS}, "finish_reason": "stop"}]]
+        request_id = await asked(scene, stream=stream)
+        (served,) = await scene.served()
+        labels = (
+            ADDRESS,
+            ADDRESS.lower(),
+            served.output,
+            *([ADDRESS.replace("Ann", "Bob")] if metric == "exact_match" else ()),
+        )
+        for label in labels:
+            body = {"request_id": request_id, "label": label}
+            assert (await scene.post("/v1/feedback", body, key=key)).body["correct"] is ("Bob" not in label), label
+        given = await scene.feedback(len(labels))
+        assert served.output == given[0].label
+        assert "Ann" not in served.output
+        assert "2345678" not in served.output
+
+
+async def test_ids_of_before_tenants_are_read_too(scene: Scene) -> None:
     request_id = await asked(scene)
-    ids = [(await say(scene, request_id, label=f"{who}@example.org")).body["id"] for who in ("ann", "bob")]
-    assert ids[0] == ids[1]
+    fields = SIGNER.read(request_id)
+    body = ".".join((fields.event_id, fields.version, fields.arm, "0" * 18, "k1"))
+    await scene.served()
+    old = f"{body}.{SIGNER._mac('id', body)[:24]}"
+    assert (await scene.post("/v1/feedback", {"request_id": old, "label": "lost card"})).body["correct"] is False
 
 
 async def test_private_things_are_masked(scene: Scene) -> None:
     await say(scene, await asked(scene), correction="write to ann@example.org")
     (event,) = await scene.feedback()
-    assert event.correction == "write to [email]"
+    assert mask(event.correction or "") == "write to [email]"
 
 
 @pytest.mark.parametrize(("body", "param"), WRONG)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import random
+import re
 import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.describe.pii import PATTERNS, PLACEHOLDERS, Sketch, found
+from monitor.describe.pii import PATTERNS, PLACEHOLDERS, found, mask
+from monitor.describe.private.accounts import luhn
+from monitor.describe.private.sketch import Sketch
 from serving.gateway.masking import Masker
+from tests.monitor.describe.private_cases import PrivateCase, holes, negatives, positives, taken
 
-MASK = Masker(PATTERNS)
+MASK = Masker(PATTERNS, b"the key of one tenant")
+OTHER = Masker(PATTERNS, b"the key of another")
+
+
+def kinds(text: str) -> str:
+    """The text masked, each surrogate as the kind that it is known for."""
+    return mask(MASK(text))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +43,7 @@ MASK = Masker(PATTERNS)
         ("login eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF2QT4", "login [secret]"),
         ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY----- ok", "[secret] ok"),
         ("key sk-abcdefghijklmnop1234", "key [secret]"),
-        ("Authorization: Bearer abcdefghijklmnopqrst", "Authorization: [secret]"),
+        ("Authorization: Bearer abcdefghijklmnopqrst", "Authorization: Bearer [secret]"),
         ("AKIAABCDEFGHIJKLMNOP", "[secret]"),
         ("ring +49\u00a030\u202f1234567!", "ring [phone]!"),
         ("0171\u20112345678 or 0171\u20132345678", "[phone] or [phone]"),
@@ -48,7 +60,7 @@ MASK = Masker(PATTERNS)
     ],
 )
 def test_what_is_private_is_masked(text: str, masked: str) -> None:
-    assert MASK(text) == masked
+    assert kinds(text) == masked
 
 
 @pytest.mark.parametrize(
@@ -63,86 +75,6 @@ def test_what_is_private_is_masked(text: str, masked: str) -> None:
 )
 def test_lookalikes_pass(text: str) -> None:
     assert MASK(text) == text
-
-
-LOOKALIKES = [
-    "01.05.2026 12:30",
-    "am 01.05.2026 um 12:30 Uhr",
-    "01.05.26 12.30 Uhr",
-    "01.05.2026-05.05.2026",
-    "01.05.2026 - 05.05.2026",
-    "01.05.-03.05.2026",
-    "01.-03.05.2026",
-    "01-03.05.2026",
-    "01. 05. 2026 12:30",
-    "01/05/2026 14 30",
-    "01/05/2026 14:30:00",
-    "05/01/2026 02:30 PM",
-    "05-01-2026 12:30",
-    "01-05-2026 09:00-17:00",
-    "05/2026-08/2026",
-    "05/2026 06/2026 07/2026",
-    "2026-05-01 12:30:00",
-    "2026-05-01T12:30:00+02:00",
-    "2026-05-01T12:30:00.123456789Z",
-    "2026-05-01 09:00:00.000000000",
-    "Fri, 01 May 2026 12:30:00 +0200",
-    "12:30 +0200 2026-05-01",
-    "+0200 2026-05-01",
-    "2026-05-01 2026-05-08",
-    "2026-05-01/2026-05-08",
-    "2026/05/01 08:00",
-    "12:30-14:00",
-    "09:00-12:00, 13:00-17:00",
-    "09.00-12.00 13.00-17.00",
-    "09.00 10.00 11.00 12.00",
-    "12:00-13.05.2026",
-    "010.020.030.040",
-    "192.168.001.001:8080",
-    "10.0.19041.1234",
-    "00-11-22-33-44-55",
-    "version 1.2.3.4567",
-    "v01.02.2026 build 00123456789",
-    "order 0012345678",
-    "Order no. 0012345678 shipped",
-    "order #0012-345-6789",
-    "ticket: 0012345678",
-    "Bestellnummer 0012345678",
-    "invoice number 000123456789",
-    "ISBN 0306406152",
-    "+12.500.000,00",
-    "by +10.000.000 to +1 000 000 000",
-    "part no. 012-3456-789, model 0012345678",
-    "+10.000.000 EUR",
-    "\u20ac 0.123.456.789",
-    "+52.520008, +13.404954",
-    "+0.123456789",
-    "01 05 2026 12:30",
-    "0.00012345678",
-    "100.50 at 12:30 for 3 items",
-    "from 01/05 to 03/05/2026 at 0900",
-    "(01.05.2026 12:30)",
-    "01.05.2026, 12:30 Uhr; 02.05.2026, 13:30 Uhr",
-    "01.05.2026 12:30:45,123",
-    "[2026-05-01 12:30:45,123] 0001",
-    "1.5.2026 08:00 - 2.5.2026 09:00",
-    "20260501123000 and 20260501123018",
-    "20260501123000127, 20260501123000135",
-    "at 1777638600009 ms",
-    "1714564800000002, 1714564800000000006",
-    "bar code 9780306406164",
-    "Cambridge, MA 02139-4307",
-    "0000-00-00 00:00:00, 0001-01-01T00:00:00Z, 9999-12-31 23:59:59",
-    "31/12/2025-01/01/2026",
-    "20260501 12:30",
-    "2026-05-01 08-00-00",
-    "from 01.05.2026\u201305.05.2026, 12:30\u201314:00",
-]
-
-
-@pytest.mark.parametrize("text", LOOKALIKES)
-def test_dates_times_prices_and_numbers_of_things_are_not_private(text: str) -> None:
-    assert (MASK(text), found([text, f"{text}\n{text}"])) == (text, [False, False])
 
 
 @pytest.mark.parametrize(
@@ -197,7 +129,7 @@ def test_dates_times_prices_and_numbers_of_things_are_not_private(text: str) -> 
     ],
 )
 def test_phones_and_cards_next_to_such_numbers_are_private(text: str, masked: str) -> None:
-    assert (MASK(text), found([text])) == (masked, [True])
+    assert (kinds(text), found([text])) == (masked, [True])
 
 
 @pytest.mark.slow
@@ -221,7 +153,7 @@ def test_no_text_of_lookalikes_keeps_the_gateway_from_its_work(piece: str) -> No
 )
 def test_marks_that_no_one_sees_hide_nothing(text: str, kind: str, mark: str) -> None:
     hidden = mark.join(text)
-    assert MASK(f"it is {hidden}") == f"it is [{kind}]"
+    assert kinds(f"it is {hidden}") == f"it is [{kind}]"
     assert found([hidden]) == [True]
 
 
@@ -236,7 +168,47 @@ def test_marks_that_a_script_needs_stay(text: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
-    ["a", "1 ", "4111 ", "+4", "a@", "eyJaaaaaaaa-", "AB12 ", "bearer ", "0(", "é", "\u200b", "é\u200b", "1\u200b"],
+    [
+        *("sk-", "hs_", "SG.", "eyJa.", "://a:", "://", "password:", "secret=", "key ", "token", "call ", "call 1 "),
+        *(
+            "8 (",
+            "DE89 ",
+            "DE",
+            "-----BEGIN PRIVATE KEY-----",
+            "%40",
+            "o'",
+            "a@a.",
+            "1:A",
+            "0 (0",
+            "basic a",
+            "?sig=",
+            "4\n",
+            "4:",
+            "api key ",
+            "a&#64;",
+            "IBAN",
+            "bot1:",
+            "MIIEvQIBADAN",
+            "access key is ",
+            "pass:",
+            "DE8/9_",
+        ),
+        *("4 ", "4\u2014", "\t", "'a@b.c'"),
+        *("call me at is ", "a" * 31 + "-us"),
+        "a",
+        "1 ",
+        "4111 ",
+        "+4",
+        "a@",
+        "eyJaaaaaaaa-",
+        "AB12 ",
+        "bearer ",
+        "0(",
+        "é",
+        "\u200b",
+        "é\u200b",
+        "1\u200b",
+    ],
 )
 @pytest.mark.parametrize("end", [" @", " 1", ""])
 def test_no_text_keeps_the_gateway_from_its_work(piece: str, end: str) -> None:
@@ -248,7 +220,7 @@ def test_digits_of_every_script_are_digits() -> None:
     digits = [chr(code) for code in range(128, sys.maxunicode + 1) if chr(code).isdecimal()]
     assert len(digits) > 600
     zeros = [ones for ones in digits if int(ones) == 0]
-    assert all(MASK(f"card {chr(ord(zero) + 4)}{chr(ord(zero) + 1) * 15}") == "card [card]" for zero in zeros)
+    assert all(kinds(f"card {chr(ord(zero) + 4)}{chr(ord(zero) + 1) * 15}") == "card [card]" for zero in zeros)
 
 
 @given(st.text(st.sampled_from("4111 -+0@.aeyJ_[()"), max_size=60))
@@ -286,6 +258,99 @@ def test_texts_are_looked_through_together_as_they_are_one_by_one(texts: list[st
 
 
 def test_only_what_was_asked_for_is_masked() -> None:
-    assert Masker(["card"])("a@b.example 4111111111111111") == "a@b.example [card]"
+    assert mask(Masker(["card"], b"k")("a@b.example 4111111111111111")) == "[email] [card]"
+    assert Masker(["card"], b"k")("a@b.example 4111111111111111").startswith("a@b.example 9999")
     with pytest.raises(KeyError, match="nonsense"):
-        Masker(["nonsense"])
+        Masker(["nonsense"], b"k")
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        ("ann@example.org", "Ann@Example.ORG", "ann%40example.org", "ann\uff20example.org"),
+        ("4111 1111 1111 1111", "4111111111111111", "4111-1111\u20131111-1111", "\uff14111 1111 1111 1111"),
+        ("DE89 3704 0044 0532 0130 00", "de89370400440532013000", "DE89-3704-0044-0532-0130-00"),
+        ("+49 171 2345678", "0049 171 234-5678", "+49 (0)171/2345678", "+49\u00a0171\u20112345678"),
+        ("+1 415 555 2671", "(415) 555-2671", "1-415-555-2671", "415.555.2671"),
+    ],
+)
+def test_a_value_has_one_surrogate_however_it_is_written_and_another_for_another_tenant(same: tuple[str, ...]) -> None:
+    made = {signs(MASK(text)) for text in same}
+    first, *more = sorted((each.lstrip("0") for each in made), key=len)
+    assert all(each.startswith(first) for each in more), "a telephone number has digits as it is written"
+    assert made.isdisjoint(signs(OTHER(text)) for text in same)
+
+
+def signs(text: str) -> str:
+    return "".join(each for each in text if each.isalnum()).upper()
+
+
+@pytest.mark.parametrize(
+    ("value", "shape"),
+    [
+        ("ann@example.org", r"[a-z]{12}@mail\.invalid"),
+        ("4111-1111-1111-1111", r"9999-\d{4}-\d{4}-\d{4}"),
+        ("378282246310005", r"9999\d{11}"),
+        ("GB29 NWBK 6016 1331 9268 19", r"GB00 [A-Z]{4} \d{4} \d{4} \d{4} \d\d"),
+        ("+49 171 2345678", r"\+00 0\d\d \d{7}"),
+        ("(415) 555-2671", r"\(000\) \d{3}-\d{4}"),
+        ("sk-proj-" + "a1" * 20, r"sk-proj-0masked0[a-z]{16}"),
+        ("AKIA" + "A1" * 8, r"AKIA0masked0[a-z]{16}"),
+    ],
+)
+def test_a_surrogate_looks_like_its_kind_and_is_masked_no_second_time(value: str, shape: str) -> None:
+    masked = MASK(value)
+    assert re.fullmatch(shape, masked)
+    assert (MASK(masked), OTHER(masked), found([masked])) == (masked, masked, [True])
+
+
+def test_no_surrogate_of_a_card_or_an_account_is_one_that_a_bank_takes() -> None:
+    cards = [MASK(f"4{i:014}{(10 - luhn(f'4{i:014}0')) % 10}") for i in range(200)]
+    assert all(card.startswith("9999") and luhn(card) % 10 == 5 for card in cards)
+    assert len(set(cards)) == 200
+
+
+CASES = positives()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.text[:40])
+def test_each_shape_of_the_table_is_hidden_once_and_for_all(case: PrivateCase) -> None:
+    masked = MASK(case.text)
+    assert case.hidden, masked
+    assert MASK(masked) == masked
+    assert json.loads(MASK.whole(json.dumps({"a": [case.text], "b": 1})))["b"] == 1
+
+
+@pytest.mark.parametrize("case", negatives(), ids=lambda case: case.text[:40])
+def test_dates_times_prices_and_numbers_of_things_are_not_private(case: PrivateCase) -> None:
+    assert (MASK(case.text), found([case.text, f"{case.text}\n{case.text}"])) == (case.text, [False, False])
+
+
+def test_what_the_document_calls_a_hole_is_one() -> None:
+    assert [case.text for case in holes() if MASK(case.text) != case.text] == []
+    assert [case.text for case in taken() if MASK(case.text) == case.text] == []
+
+
+def test_a_number_in_json_stays_one_and_json_within_json_stays_json() -> None:
+    inner = json.dumps({"to": "ann@example.org", "card": 4111111111111111, "float": 4111111111111111.0})
+    masked = json.loads(MASK.whole(json.dumps({"arguments": inner, "text": "a \\ b \n0171 2345678"})))
+    found = json.loads(masked["arguments"])
+    assert found["card"] == found["float"] == int(MASK("4111111111111111"))
+    assert (found["to"], masked["text"]) == (MASK("ann@example.org"), MASK("a \\ b \n0171 2345678"))
+
+
+def test_a_secret_that_its_name_gives_away_is_found_in_json() -> None:
+    masked = json.loads(
+        MASK.whole(json.dumps({"aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "x": "a"}))
+    )
+    assert masked["aws_secret_access_key"].startswith("0masked0")
+    assert masked["x"] == "a"
+
+
+@pytest.mark.slow
+def test_whatever_stands_next_to_each_other_is_masked_once() -> None:
+    """All but one text in a thousand: a surrogate's digits may look like another number's with those behind it."""
+    rng, cases = random.Random(5), [case.text for case in (*CASES, *negatives())]
+    gaps = (" ", ", ", "\n", "; ", "", "\t", " - ")
+    texts = [rng.choice(gaps).join(rng.choices(cases, k=rng.randint(1, 3))) for _ in range(5_000)]
+    assert sum(MASK(masked) != masked for masked in map(MASK, texts)) <= 5

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
+from monitor.describe.pii import mask
 from serving.gateway.masking import Masker
 from serving.gateway.openai.messages import messages
 from streams import codec
@@ -58,17 +60,17 @@ async def test_what_decides_the_answer_is_kept_with_private_data_masked_within_i
     await scene.post(body={**BODY, **WISHES, "user": "ann", "metadata": {"a": "b"}, "max_tokens": None})
     event = await kept(scene)
     tools = json.loads(json.dumps(WISHES["tools"]).replace("ann@example.org", "[email]"))
-    assert event.request == {**WISHES, "tools": tools}
+    assert json.loads(mask(json.dumps(event.request))) == {**WISHES, "tools": tools}
     assert (event.schema_version, event.cut) == (2, [])
 
 
 async def test_calls_and_tools_answers_are_kept_as_they_were_sent(scene: Scene) -> None:
     await scene.post(body={**BODY, "messages": CONVERSATION})
     event = await kept(scene)
-    assert event.input_messages == [
+    assert msgspec.json.decode(mask(msgspec.json.encode(event.input_messages).decode()), type=list[Message]) == [
         Message("user", "Block it."),
         Message("assistant", "", [ToolCall("block", '{"who":"[email]","card":7}', "c1")]),
-        Message("tool", '{"to":"[email]","card":"[card]"}', tool_call_id="c1"),
+        Message("tool", '{"to":"[email]","card":[card]}', tool_call_id="c1"),
         Message("user", "Thanks."),
     ]
 
@@ -83,7 +85,7 @@ async def test_every_choice_is_kept(scene: Scene) -> None:
         ]
     await scene.post(body={**BODY, "n": 2})
     event = await kept(scene)
-    assert event.choices == [
+    assert msgspec.json.decode(mask(msgspec.json.encode(event.choices).decode()), type=list[ReplyChoice]) == [
         ReplyChoice("One.", "Hm.", finish_reason="stop"),
         ReplyChoice(tool_calls=[ToolCall("block", '{"who":"[email]","card":7}', "c1")], finish_reason="tool_calls"),
     ]
@@ -182,7 +184,7 @@ def test_odd_messages_are_no_error(odd: dict[str, Any]) -> None:
     [
         ('{"a": "ann@example.org"}', '{"a":"[email]"}'),
         ('{"a": "ann\\u0040example.org"}', '{"a":"[email]"}'),
-        ('{"a": [4111111111111111, 1.5, true, null]}', '{"a":["[card]",1.5,true,null]}'),
+        ('{"a": [4111111111111111, 1.5, true, null]}', '{"a":[[card],1.5,true,null]}'),
         ('{"ann@example.org": 1}', '{"[email]":1}'),
         ('{"a": "x"}', '{"a": "x"}'),
         ("[see ann@example.org]", "[see [email]]"),
@@ -191,4 +193,12 @@ def test_odd_messages_are_no_error(odd: dict[str, Any]) -> None:
     ],
 )
 def test_json_stays_json(text: str, masked: str) -> None:
-    assert Masker(["email", "card"]).whole(text) == masked
+    assert mask(Masker(["email", "card"], b"k").whole(text)) == masked
+
+
+async def test_what_is_nested_deeper_than_it_can_be_masked_is_left_out_and_named(scene: Scene) -> None:
+    deep = '{"a":' * 700 + '"ann@example.org"' + "}" * 700
+    body = json.dumps({**BODY, "seed": 7}).removesuffix("}") + f', "tools": [{deep}]}}'
+    assert (await scene.post(body=body.encode())).status == 200
+    event = await kept(scene)
+    assert (event.request, event.cut) == ({"seed": 7}, ["request.tools"])

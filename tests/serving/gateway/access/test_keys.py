@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.gateway.access.keys import Key, KeyRing, KeysError, entry, read
+from monitor.describe.pii import found
+from serving.gateway.access.keys import Key, KeyRing, KeysError, digest, entry, new_secret, read
 from serving.gateway.errors import ApiError
 from tests.serving.support.clock import ManualClock
 
@@ -20,6 +21,17 @@ def test_a_key_is_known_by_its_digest_only(tmp_path: Path) -> None:
     path = keys(tmp_path / "keys.toml", Key.of("app", "hunter2"))
     assert "hunter2" not in path.read_text()
     assert KeyRing(path=path).authorise("Bearer hunter2", "infer").id == "app"
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    made = Key("app", digest("x"), frozenset({"infer"}), 60, 2, 8, "ann", {"tenant": 'a "b"', "x.y": "z"})
+    assert read(keys(tmp_path / "keys.toml", made)) == [made]
+
+
+def test_a_new_key_has_our_prefix_and_is_found_in_texts() -> None:
+    secret = new_secret()
+    assert secret.startswith("hs_")
+    assert found([f"my key is {secret}"]) == [True]
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic hunter2", "hunter2"])
@@ -61,6 +73,11 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
             "expected a list of infer, feedback, review, downstream, admin",
         ),
         (f"[app]\nsha256 = '{'0' * 64}'\nsecret = 'x'", "unknown secret"),
+        (f"[app]\nsha256 = '{'0' * 64}'\ntags = 'acme'", "tags is 'acme', expected a table of texts"),
+        (f"[app]\nsha256 = '{'0' * 64}'\ntags = {{tenant = 7}}", "tags is .*expected a table of texts"),
+        (f"[app]\nsha256 = '{'0' * 64}'\ntags = {{tenant = ' '}}", "tags is .*expected a table of texts"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nuser = 7", "user is 7, expected a person's name"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nmax_answers = 0", "max_answers is 0, expected a whole number from 1"),
         (
             f"[a]\nsha256 = '{'0' * 64}'\n[b]\nsha256 = '{'0' * 64}'\nscopes = ['admin']",
             r"\[b\]: sha256 is that of \[a\]",

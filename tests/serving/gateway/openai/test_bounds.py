@@ -17,7 +17,7 @@ from tests.serving.support.scene import BODY, Scene
 
 def test_a_key_gets_its_minutes_worth_and_then_waits() -> None:
     clock = ManualClock()
-    admission, key = Admission(100, clock), Key("app", "", requests_per_minute=60)
+    admission, key = Admission(100, clock, 100), Key("app", "", requests_per_minute=60)
     for _ in range(60):
         admission.enter(key)()
     with pytest.raises(ApiError) as refused:
@@ -35,7 +35,7 @@ def test_a_key_gets_its_minutes_worth_and_then_waits() -> None:
 
 
 def test_a_keys_requests_under_way_are_bounded_and_given_back() -> None:
-    admission, key = Admission(100, ManualClock()), Key("app", "", max_in_flight=1)
+    admission, key = Admission(100, ManualClock(), 100), Key("app", "", max_in_flight=1)
     leave = admission.enter(key)
     with pytest.raises(ApiError) as refused:
         admission.enter(key)
@@ -82,7 +82,7 @@ async def test_more_than_the_gateway_may_take_is_sent_back_for_later() -> None:
 
 async def test_each_key_has_bounds_of_its_own() -> None:
     scene = Scene()
-    scene.keys.append(Key.of("small", "small", requests_per_minute=2))
+    scene.keys.append(replace(Key.of("small", "small"), requests_per_minute=2))
     async with scene.running():
         assert [(await scene.post(key="small")).status for _ in range(3)] == [200, 200, 429]
         assert (await scene.post()).status == 200

@@ -135,10 +135,28 @@ def worst() -> dict[str, tuple[Operation, bytes]]:
         "numbers": "12 34 ",
         "accounts": "DE44 5001 ",
         "mails": "a@b.",
+        "addresses": "ann@example.org ",
+        "cards": "4111 1111 1111 1111 ",
+        "numbers to call": "call +49 171 2345678 ",
+        "keys": "sk-abcdefgh1234567890 ",
+        "passwords in addresses": "a://b:c@d ",
     }.items():
         text = piece * (size // len(piece))
         shapes[f"{name} in one"] = Operation.CHAT, sent([text])
         shapes[f"{name} in many"] = Operation.CHAT, sent([text[i : i + 480] for i in range(0, len(text), 500)][:2_000])
+    value, most = '"ann@example.org"', GatewaySettings().capture_chars
+    inner = "[" + ",".join([value] * (most // (len(value) + 1))) + "]"
+    shapes["values in json"] = Operation.CHAT, sent([inner])
+    for _ in range(6):
+        inner = json.dumps([inner])[:most]
+    shapes["json in json"] = Operation.CHAT, sent([inner])
+    keys = ",".join(f'"{i}":0' for i in range(size // 10))
+    for name in ("metadata", "response_format", "tools", "logit_bias", "stream_options"):
+        shapes[f"keys of {name}"] = Operation.CHAT, with_field(name, f"{{{keys}}}")
+    for depth in (300, 900):
+        deep = '{"a":' * depth + value + "}" * depth
+        shapes[f"tools {depth} deep"] = Operation.CHAT, with_field("tools", f"[{deep}]")
+        shapes[f"texts {depth} deep"] = Operation.CHAT, sent([deep])
     lists = {
         "tokens": (b"1,", b"1"),
         "lists": (b"[],", b"[]"),
@@ -149,6 +167,10 @@ def worst() -> dict[str, tuple[Operation, bytes]]:
         listed = b'{"model":"s","prompt":[' + each * (size // len(each)) + last + b"]}"
         shapes[name] = Operation.COMPLETION, listed
     return shapes
+
+
+def with_field(name: str, value: str) -> bytes:
+    return sent(["x"]).removesuffix(b"}") + f',"{name}":{value}}}'.encode()
 
 
 def sent(texts: list[str]) -> bytes:
@@ -171,7 +193,7 @@ def kept(operation: Operation, body: bytes) -> InferenceServed | None:
     return inference_served(
         Exchange("e", asked, "c", {}, 0.0),
         choice,
-        Masker(PATTERNS),
+        Masker(PATTERNS, b"k"),
         who("", "", str),
         1,
         settings.capture_chars,
@@ -207,7 +229,7 @@ async def test_others_are_answered_while_someone_sends_the_worst() -> None:
 
 
 def test_a_long_text_keeps_its_begin_and_its_end_and_a_long_chat_its_first_and_last_messages() -> None:
-    mask = Masker(PATTERNS)
+    mask = Masker(PATTERNS, b"k")
     (text,) = excerpts(["begin " + "x " * 100_000 + "end?"], 2_000, mask)
     assert text is not None
     assert text.startswith("begin ")
@@ -221,7 +243,7 @@ def test_a_long_text_keeps_its_begin_and_its_end_and_a_long_chat_its_first_and_l
 
 @pytest.mark.parametrize("private", ["ann.of.somewhere@example.org", "4111 1111 1111 1111", "sk-" + "a1" * 40])
 def test_nothing_private_shows_at_a_cut(private: str) -> None:
-    mask, most = Masker(PATTERNS), 1_024
+    mask, most = Masker(PATTERNS, b"k"), 1_024
     for at in range(most // 2 - len(private) - 2, most // 2 + 2):
         text = " " * at + private + " " * (100_000 - 2 * at - 2 * len(private)) + private + " " * at
         (shown,) = excerpts([text], most, mask)

@@ -46,7 +46,7 @@ _SHAPES = (
     rf"(?<![\w.-]){_AMOUNT} ?{_MONEY}",
     r"(?<![\w.-])[+-]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+",
     r"\+[0-9]{1,3}(?:[. ][0-9]{3}){0,4}(?:[. ]000){2}(?![ ()./-]{0,2}[0-9])",
-    r"\+(?:0\.[0-9]+|[0-9]{1,3}\.[0-9]{4,7})(?![ ()./-]{0,2}[0-9])",  # coordinates and other signed decimals
+    r"\+(?:0\.(?!00[0-9]{8})[0-9]+|[0-9]{1,3}\.[0-9]{4,7})(?![ ()./-]{0,2}[0-9])",  # coordinates
 )
 _NAMED = (
     rf"(?:\b(?:{_THING}[ -]?s?{_NUMBER}?|(?:kunden|customer ){_NUMBER})|#)"
@@ -64,10 +64,12 @@ def blurred(text: str, around: re.Pattern[str], rules: Iterable[re.Pattern[str]]
     >>> blurred("0171 2345678, on 01.05.2026 12:30", phone, MOMENTS, 999)[0].replace(BLUR, "_")
     '0171 2345678, on ________________'
     """
+    if not around.search(text):
+        return text, 0
     windows = list(_windows(text, around, most))
     for rule in rules:
         if around.search(text):
-            text = _replaced(text, [at.span() for window in windows for at in rule.finditer(text, *window)])
+            text = hidden(text, [at.span() for window in windows for at in rule.finditer(text, *window)])
     return text, sum(end - start for start, end in windows)
 
 
@@ -84,7 +86,8 @@ def _windows(text: str, around: re.Pattern[str], most: int) -> Iterator[tuple[in
     yield start, max(start, end)
 
 
-def _replaced(text: str, places: Iterable[tuple[int, int]]) -> str:
+def hidden(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """Return the text with these places blurred, which come one after the other."""
     parts, at = [], 0
     for start, end in places:
         parts += [text[at:start], BLUR * (end - start)]
