@@ -48,6 +48,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     bursts: Bursts = Bursts()
     rows: list[list[float]] = []
     prints: list[int] = []
+    passages: list[bytes] = []
     labels: list[int] = []
     turns: list[int] = []
     people: list[int] = []

@@ -27,7 +27,7 @@ def tickets(rng: Generator, count: int, words: int = 20) -> list[str]:
 
 
 def sketched(prompts: Sequence[str]) -> list[bytes]:
-    return Describer().read([ReplyText(prompt, "", 1, 1, None, None) for prompt in prompts])[2]
+    return Describer().read([ReplyText(prompt, "", 1, 1, None, None) for prompt in prompts]).sums
 
 
 def fresh(prompts: Sequence[str], senders: Sequence[str] | str, step_ms: int = 500) -> int:
@@ -146,11 +146,12 @@ def test_how_messages_are_cut_changes_nothing(cuts: list[int]) -> None:
 def served(world: World, prompts: Sequence[str], clients: Sequence[str] = ()) -> list[str]:
     """Through the words of the prompts, as the ingest agent sends them."""
     replies = [ReplyText(prompt, "refund", 20, 1, -0.1, -0.2) for prompt in prompts]
-    values, prints, sums = Describer().read(replies)
+    described = Describer().read(replies)
+    values = described.values
     values += 0.01 * world.rng.standard_normal(values.shape)
     values[:, -2:] = -np.abs(values[:, -2:])
     assert values.shape[1] == len(NAMES)
-    return world.serve(len(prompts), values=values, fingerprints=prints, sums=sums, clients=list(clients))
+    return world.serve(len(prompts), values=values, fingerprints=described.prints, sums=described.sums, clients=list(clients))
 
 
 @pytest.mark.slow
