@@ -94,7 +94,7 @@ class Safety:
 
 
 STATE_BYTES = 15_000_000  # of the judge's memory of an alias; the log takes 16 MiB
-EVENT_BYTES = 200  # of a reference that is gathered, for each event; 175 measured
+EVENT_BYTES = 900  # of a reference that is gathered, for each event; 850 measured, of prompts in many passages
 PATTERN_BYTES = 8  # more for each policy pattern
 
 

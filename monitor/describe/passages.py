@@ -125,14 +125,18 @@ def _candidates(texts: Words, hashes: NDArray[np.uint64]) -> tuple[Ints, Ints]:
 
 
 def _lines(texts: Words, firsts: Ints) -> tuple[Ints, Ints]:
-    """Return the words at which lines begin next to a long one, and their levels."""
+    """Return the words at which lines begin next to a long one, and their levels: the first line and the last one of a
+    text are always told from the others, for that is where most questions stand."""
     if not len(texts.lines):
         return texts.lines, texts.lines
     begins = np.unique(np.concatenate((firsts, texts.lines[texts.lines < len(texts.places)])))
     lengths = np.diff(np.append(begins, len(texts.places)))
     longest = np.maximum(lengths, np.append(0, lengths[:-1]))
+    new = np.isin(begins, firsts)
+    outer = np.append(False, new[:-1]) | np.append(new[1:], True)
     some = longest >= LEAST
-    return begins[some], np.log2(longest[some] / LEAST).astype(np.int64)
+    levels = np.where(outer[some], _ALWAYS, np.log2(longest[some] / LEAST))
+    return begins[some], levels.astype(np.int64)
 
 
 def _counts(texts: Words, at: Ints, lengths: Ints) -> Ints:

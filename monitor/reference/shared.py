@@ -35,9 +35,10 @@ from monitor.describe.descriptors import of_counts
 from monitor.describe.passages import COUNTS, KEPT_SUMS, LEAST, PASSAGE, read
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Table = NDArray[np.void]
 
-FEWEST = 3  # events of the reference: what two of them share may be one question, asked twice
+OTHERS = 2  # events, at least, with the same passage: what two share may be one question, asked twice
 _BITS = 64  # of a fingerprint; those beyond the sums that are kept are 0
 
 
@@ -48,13 +49,13 @@ class SharedText(msgspec.Struct, frozen=True):
     events: bytes = b""  # how many of them hold each, four bytes each
     centre: list[float] = []  # mean of the sums that are left: a fingerprint has the signs around it
 
-    def others(self, table: Table, *, known: bool) -> Floats:
-        """Return of each passage how many other events hold it, 0 where it is not shared. `known`: the passages are of
-        the reference's own events."""
+    def others(self, table: Table, numbers: Ints, *, known: bool) -> Floats:
+        """Return of each passage how many other events hold it, 0 where it is not shared. `numbers`: of the passages of
+        each event. `known`: the passages are of the reference's own events."""
         hashes, events = np.frombuffer(self.hashes, "<u4"), np.frombuffer(self.events, "<u4")
         at = np.minimum(np.searchsorted(hashes, table["hash"]), len(hashes) - 1)
-        found = np.where(hashes[at] == table["hash"], events[at], 0) - (1 if known else 0)
-        return np.where((table["words"] >= LEAST) & (found >= FEWEST - 1), found, 0).astype(np.float64)
+        found = np.where(hashes[at] == table["hash"], events[at].astype(np.int64), 0) - (1 if known else 0)
+        return np.where(_may_be_shared(table, numbers) & (found >= OTHERS), found, 0).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +71,19 @@ def of_reference(
 ) -> tuple[SharedText, OwnText]:
     """Return what a reference's events share, and what is left of them. `passages`: of each event, or nothing."""
     plain = OwnText([list(row) for row in rows], list(prints))
-    table = read(b"".join(passages))
-    events = np.repeat(np.arange(len(passages)), _numbers(passages))
-    long = table["words"] >= LEAST
-    once = np.unique(np.column_stack((events[long], table["hash"][long].astype(np.int64))), axis=0)
+    table, numbers = read(b"".join(passages)), _numbers(passages)
+    some = _may_be_shared(table, numbers)
+    events = np.repeat(np.arange(len(passages)), numbers)[some]
+    once = np.unique(np.column_stack((events, table["hash"][some].astype(np.int64))), axis=0)
     hashes, counts = np.unique(once[:, 1], return_counts=True)
-    some = counts >= FEWEST
-    if not some.any():
+    if not (counts > OTHERS).any():
         return SharedText(), plain
-    found = SharedText(hashes[some].astype("<u4").tobytes(), counts[some].astype("<u4").tobytes())
-    left, sums = _left(found, table, passages, known=True)
-    centre = sums[_numbers(passages) > 0].mean(axis=0).tolist()
+    many = counts >= OTHERS
+    found = SharedText(hashes[many].astype("<u4").tobytes(), counts[many].astype("<u4").tobytes())
+    left, sums = _left(found, table, numbers, known=True)
+    centre = sums[numbers > 0].mean(axis=0).tolist()
     found = msgspec.structs.replace(found, centre=centre)
-    return found, _described(found, names, plain, passages, left, sums)
+    return found, _described(found, names, plain, numbers, left, sums)
 
 
 def own_text(
@@ -97,20 +98,26 @@ def own_text(
     plain = OwnText([list(row) for row in rows], list(prints))
     if not shared.hashes or not any(passages):
         return plain
-    left, sums = _left(shared, read(b"".join(passages)), passages, known=False)
-    return _described(shared, names, plain, passages, left, sums)
+    numbers = _numbers(passages)
+    left, sums = _left(shared, read(b"".join(passages)), numbers, known=False)
+    return _described(shared, names, plain, numbers, left, sums)
 
 
-def _numbers(passages: Sequence[bytes]) -> NDArray[np.int64]:
+def _numbers(passages: Sequence[bytes]) -> Ints:
     return np.fromiter(map(len, passages), np.int64, len(passages)) // PASSAGE.itemsize
 
 
-def _left(shared: SharedText, table: Table, passages: Sequence[bytes], *, known: bool) -> tuple[Floats, Floats]:
+def _may_be_shared(table: Table, numbers: Ints) -> NDArray[np.bool_]:
+    """Return which passages may be more than what is asked: long ones, with others in their prompt."""
+    found: NDArray[np.bool_] = (table["words"] >= LEAST) & (np.repeat(numbers, numbers) > 1)
+    return found
+
+
+def _left(shared: SharedText, table: Table, numbers: Ints, *, known: bool) -> tuple[Floats, Floats]:
     """Return of each event the counts and the sums that are left, each passage by its weight."""
-    weights = (1.0 + shared.others(table, known=known)) ** -2
+    weights = (1.0 + shared.others(table, numbers, known=known)) ** -2
     columns = np.column_stack((*(table[name] for name in COUNTS), table["sums"])) * weights[:, None]
-    numbers = _numbers(passages)
-    totals = np.zeros((len(passages), columns.shape[1]))
+    totals = np.zeros((len(numbers), columns.shape[1]))
     some = numbers > 0
     totals[some] = np.add.reduceat(columns, (np.cumsum(numbers) - numbers)[some], axis=0)
     return totals[:, : len(COUNTS)], totals[:, len(COUNTS) :]
@@ -120,11 +127,12 @@ def _described(
     shared: SharedText,
     names: Sequence[str],
     plain: OwnText,
-    passages: Sequence[bytes],
+    numbers: Ints,
     counts: Floats,
     sums: Floats,
 ) -> OwnText:
-    some = np.flatnonzero([bool(each) for each in passages])
+    """Return the events by what is left of them; those without passages as they are."""
+    some = np.flatnonzero(numbers)
     values = np.array(plain.rows, dtype=np.float64).reshape(len(plain.rows), len(names))
     for name, column in of_counts(counts, sums).items():
         if name in names:
