@@ -28,7 +28,7 @@ Ints = NDArray[np.int64]
 
 MOST = 16  # passages of a prompt
 LENGTH = 32  # words of a passage, about; twice, four times as many where a prompt would have too many
-LEAST = 12  # words of a line that ends a passage; of fewer words is what people say again and again
+LEAST = 8  # words of a line that ends a passage; of fewer words is what people say again and again
 KEPT_SUMS = 16  # of the 64 signs of words
 COUNTS = ("words", "letters", "digits", "marks", "beyond", "asks")
 PASSAGE = np.dtype([("hash", "<u4"), *((name, "<u2") for name in COUNTS), ("sums", "i1", (KEPT_SUMS,))])
