@@ -57,10 +57,10 @@ class Passages:
         return found
 
 
-def passages(texts: Words) -> Passages:
-    """Return the passages of texts."""
+def passages(texts: Words, most: int = MOST) -> Passages:
+    """Return the passages of texts, at most so many of each."""
     hashes = word_hashes(texts.known)
-    at, texts_of = _starts(texts, hashes)
+    at, texts_of = _starts(texts, hashes, most)
     per_text = np.bincount(texts_of, minlength=len(texts))
     if not len(at):
         return Passages(per_text, hashes[:0], np.empty((0, len(COUNTS)), np.int64), np.empty((0, 64), np.int64))
@@ -89,7 +89,7 @@ def read(row: bytes) -> NDArray[np.void]:
     return np.frombuffer(row, dtype=PASSAGE)
 
 
-def _starts(texts: Words, hashes: NDArray[np.uint64]) -> tuple[Ints, Ints]:
+def _starts(texts: Words, hashes: NDArray[np.uint64], most: int) -> tuple[Ints, Ints]:
     """Return the words at which passages begin, rising, and the texts that these are of. A beginning has a level: one
     of level 2 begins a passage even where they are to be four times as long."""
     ends = np.cumsum(texts.lengths)
@@ -98,7 +98,7 @@ def _starts(texts: Words, hashes: NDArray[np.uint64]) -> tuple[Ints, Ints]:
     least = np.where(texts.lengths < 2 * LEAST, _ALWAYS, 0)
     while True:
         kept = level >= least[of]
-        many = np.bincount(of[kept], minlength=len(texts)) > MOST
+        many = np.bincount(of[kept], minlength=len(texts)) > most
         if not many.any():
             return at[kept], of[kept]
         least[many] += 1

@@ -66,7 +66,7 @@ def _cut(texts: Sequence[str]) -> Iterator[tuple[Words, Ints, Ints, Ints]]:
     it has, and where each text's passages end."""
     for low in range(0, len(texts), AT_ONCE):
         read = words(texts[low : low + AT_ONCE])
-        found = passages(read)
+        found = passages(read, most=len(read.places))
         lengths = found.counts[:, COUNTED]
         hashes = np.where(lengths >= LEAST, (found.hashes >> np.uint64(1)).astype(np.int64), 0)
         yield read, hashes, lengths, np.cumsum(found.per_text)
