@@ -94,6 +94,40 @@ def test_two_people_who_ask_the_same_are_two() -> None:
     assert fresh(prompts, [f"app/{k % 2}" for k in range(200)]) == 200
 
 
+def test_questions_about_one_document_are_no_burst() -> None:
+    """Of one person within seconds; each asked twice counts once."""
+    rng = np.random.default_rng(8)
+    documents = [" ".join(f"{word}{rng.integers(90)}" for word in rng.choice(VOCABULARY, 700)) for _ in range(30)]
+    some = tickets(rng, 600)
+    prompts = [f"{documents[k // 20]}\n{ticket}" for k, ticket in enumerate(some)]
+    assert fresh(prompts, [f"app/{k // 20 % 7}" for k in range(600)]) >= 590
+    twice = [prompt for prompt in prompts for _ in range(2)]
+    assert 590 <= fresh(twice, [f"app/{k // 40 % 7}" for k in range(1_200)]) <= 610
+
+
+def test_records_with_one_field_differing_are_no_burst() -> None:
+    prompts = [f'{{"meter":"m-{k % 9}","value":{k * 7919 % 1_000},"unit":"kWh","state":"open"}}' for k in range(500)]
+    for senders in ("app", [f"app/{k % 5}" for k in range(500)]):
+        assert fresh(prompts, senders) >= 490
+
+
+def test_examples_drawn_at_random_hide_no_question() -> None:
+    rng = np.random.default_rng(9)
+    pool = tickets(rng, 50, 30)
+    prompts = ["\n".join([*rng.choice(pool, 6), ticket]) for ticket in tickets(rng, 500)]
+    assert fresh(prompts, "app/ann") >= 495
+
+
+def test_one_question_asked_all_day_counts_now_and_then() -> None:
+    """Every four minutes by one person, among others' questions."""
+    rng = np.random.default_rng(10)
+    others = tickets(rng, 400)
+    prompts = [each for ticket in others for each in ("where is my parcel?", ticket)]
+    senders = [each for k in range(400) for each in ("app/ann", f"app/{k}")]
+    judged = fresh(prompts, senders, step_ms=120_000)
+    assert 400 + 400 / MOST <= judged <= 400 + 400 / MOST + 2
+
+
 @pytest.mark.parametrize("size", [3, 10])
 def test_fingerprints_alone_tell_bursts_too(size: int) -> None:
     """As a worker of an earlier version sends them."""

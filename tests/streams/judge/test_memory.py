@@ -82,7 +82,7 @@ def varied(rng: random.Random, number: int, version: str) -> InferenceServed:
 
     return replace(
         served("support", number, version=version),
-        input_messages=[Message("user", text(40))],
+        input_messages=[Message("user", text(1_000))],
         output=text(30),
         logprob_mean=-rng.random(),
         logprob_min=-7 * rng.random(),
