@@ -74,7 +74,7 @@ class ReplyText(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class DescribedReplies:
     """Replies in numbers, one entry each: descriptors, and of the prompts fingerprints, sketches
     (`fingerprint.sum_sketches`) and passages (`passages.packed`)."""
 
@@ -99,16 +99,16 @@ class Describer:
         """Return descriptors, shape (len(replies), len(names)); always finite, 4 decimals."""
         return self.read(replies).values
 
-    def read(self, replies: Sequence[ReplyText]) -> Described:
+    def read(self, replies: Sequence[ReplyText]) -> DescribedReplies:
         """Describe replies: splitting the prompts and counting their words serves all that is asked of them."""
         if not replies:
-            return Described(np.empty((0, len(self.names))), [], [], [])
+            return DescribedReplies(np.empty((0, len(self.names))), [], [], [])
         hits = self.forbidden.hits([excerpt(reply.output) for reply in replies])
         asked = words([reply.prompt for reply in replies])
         cut = passages(asked)
         counts, sums = cut.whole(cut.counts), cut.whole(cut.sums)
         values = np.column_stack([*_columns(replies, asked, counts, sums), *hits]).astype(np.float64).round(4)
-        return Described(values, text_prints(sums), sum_sketches(sums), packed(cut))
+        return DescribedReplies(values, text_prints(sums), sum_sketches(sums), packed(cut))
 
 
 def describe(replies: Sequence[ReplyText]) -> Floats:

@@ -1,4 +1,4 @@
-"""Passages: a prompt in up to sixteen pieces, so that what it shares with others can be told from what is its own.
+"""Passages: a prompt in up to sixteen pieces, so that what it shares with others can be parted from what is its own.
 
 Where a passage ends depends on the words there alone, not on what stands before: so an instruction, an example or a
 retrieved document falls into the same passages in every prompt that holds it (content-defined chunking: Muthitacharoen
@@ -8,7 +8,8 @@ most prompts share (`monitor.reference.shared`) can take them off again, without
 
 >>> from monitor.describe.words import words
 >>> rule, asked = " ".join(f"rule{k}" for k in range(200)), ("where is my card?", "i lost my phone")
->>> one, other = (set(read(each)["hash"].tolist()) for each in packed(passages(words([f"{rule}\\n{q}" for q in asked]))))
+>>> rows = packed(passages(words([f"{rule}\\n{each}" for each in asked])))
+>>> one, other = (set(read(row)["hash"].tolist()) for row in rows)
 >>> len(one & other) >= 3, len(one - other)
 (True, 1)
 """
@@ -126,7 +127,7 @@ def _candidates(texts: Words, hashes: NDArray[np.uint64]) -> tuple[Ints, Ints]:
 
 def _lines(texts: Words, firsts: Ints) -> tuple[Ints, Ints]:
     """Return the words at which lines begin next to a long one, and their levels: the first line and the last one of a
-    text are always told from the others, for that is where most questions stand."""
+    text are always parted from the others, for that is where most questions stand."""
     if not len(texts.lines):
         return texts.lines, texts.lines
     begins = np.unique(np.concatenate((firsts, texts.lines[texts.lines < len(texts.places)])))

@@ -3,16 +3,16 @@ by the describer that ships."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deploy.demo.world.requests import KINDS, TURNS, Kind, request
 from deploy.demo.world.world import world
-from monitor.describe.descriptors import Described, Describer, ReplyText
+from monitor.describe.descriptors import DescribedReplies, Describer, ReplyText
 from streams.lake.table import question
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
@@ -23,11 +23,13 @@ RIGHT, HARMED = 0.95, 0.3
 DELAYS, LABELS, SHIFTS = 400, 20_000, 40
 HORIZON = 1_000  # labels
 REFERENCE, LARGER = 300, 1_000
+Floats = NDArray[np.float64]
+
 OPEN = 30  # conversations at a time
 
 
 @cache
-def described(kind: Kind, later: bool) -> Described:
+def described(kind: Kind, later: bool) -> DescribedReplies:
     """Each message of the demo's world once, before or after new subjects came, as requests of this kind have it."""
     rng = Random(f"{kind} {later}")
     prompts = [question(request(kind, rng, row.text)) for row in world()[later]]
@@ -125,7 +127,7 @@ def _replies_until_found(kind: Kind, seed: int) -> int:
     return served.world.sent - before
 
 
-def _ratio(mine: np.ndarray, theirs: np.ndarray) -> float:
+def _ratio(mine: Floats, theirs: Floats) -> float:
     """The upper end of the ratio of the means, 95 %: by the means' own errors."""
     errors = [each.std() / each.mean() / len(each) ** 0.5 for each in (mine, theirs)]
     return float(mine.mean() / theirs.mean() * np.exp(1.96 * np.hypot(*errors)))

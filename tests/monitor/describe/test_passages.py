@@ -19,7 +19,9 @@ def hashes(prompt: str) -> set[int]:
     return set(read(row)["hash"].tolist())
 
 
-@pytest.mark.parametrize("form", ["{d} {q}", "{q} {d}", "{d}\n{q}", "{q}\n\n{d}", "{q}\n{d}\n{q}", '{{"a":"{d}","b":"{q}"}}'])
+@pytest.mark.parametrize(
+    "form", ["{d} {q}", "{q} {d}", "{d}\n{q}", "{q}\n\n{d}", "{q}\n{d}\n{q}", '{{"a":"{d}","b":"{q}"}}']
+)
 def test_a_document_has_the_same_passages_whatever_stands_around(form: str) -> None:
     some = [hashes(form.format(d=DOCUMENT, q=question)) for question in (FIRST, SECOND)]
     assert len(some[0] & some[1]) >= 4

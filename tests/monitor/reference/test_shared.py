@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from monitor.describe.descriptors import NAMES, Described, Describer, ReplyText
+from monitor.describe.descriptors import NAMES, DescribedReplies, Describer, ReplyText
 from monitor.reference.shared import SharedText, of_reference, own_text
 
+Floats = NDArray[np.float64]
 Wrap = Callable[[Generator, str], str]
 
 VOCABULARY = [f"{a}{b}" for a in ("ka", "lo", "mi", "ne", "ru", "so", "ta", "vu") for b in ("der", "lin", "mas", "pol")]
@@ -31,17 +33,17 @@ def asked(rng: Generator, some: Sequence[str] = VOCABULARY) -> str:
     return " ".join(rng.choice(some, int(rng.integers(6, 25)))) + "?"
 
 
-def described(rng: Generator, wrap: Wrap, count: int, some: Sequence[str] = VOCABULARY) -> Described:
+def described(rng: Generator, wrap: Wrap, count: int, some: Sequence[str] = VOCABULARY) -> DescribedReplies:
     prompts = [wrap(rng, asked(rng, some)) for _ in range(count)]
     return Describer().read([ReplyText(prompt, "refund", 20, 1, -0.1, -0.2) for prompt in prompts])
 
 
-def learned(found: Described) -> tuple[SharedText, np.ndarray, list[int]]:
+def learned(found: DescribedReplies) -> tuple[SharedText, Floats, list[int]]:
     shared, own = of_reference(NAMES, found.values.tolist(), found.prints, found.passages)
     return shared, np.array(own.rows), own.prints
 
 
-def left(shared: SharedText, found: Described) -> np.ndarray:
+def left(shared: SharedText, found: DescribedReplies) -> Floats:
     return np.array(own_text(shared, NAMES, found.values.tolist(), found.prints, found.passages).rows)
 
 
@@ -136,8 +138,9 @@ def test_a_question_asked_often_is_no_context() -> None:
     often = "where is my card that you sent on monday morning to my old address in leeds, please?"
     found = described(np.random.default_rng(0), lambda rng, question: often if rng.random() < 0.3 else question, 300)
     assert learned(found)[0] == SharedText()
-    rule = RULES[150]
-    behind = described(np.random.default_rng(0), lambda rng, _: f"{rule}\n{('where is my card?', 'i lost it')[int(rng.integers(2))]}", 300)
+    short = ("where is my card?", "i lost it")
+    rng = np.random.default_rng(0)
+    behind = described(rng, lambda rng, _: f"{RULES[150]}\n{short[int(rng.integers(2))]}", 300)
     _, rows, prints = learned(behind)
     assert len(set(rows[:, LENGTH].tolist())) == len(set(prints)) == 2
 

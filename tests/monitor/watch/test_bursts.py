@@ -185,7 +185,14 @@ def served(world: World, prompts: Sequence[str], clients: Sequence[str] = ()) ->
     values += 0.01 * world.rng.standard_normal(values.shape)
     values[:, -2:] = -np.abs(values[:, -2:])
     assert values.shape[1] == len(NAMES)
-    return world.serve(len(prompts), values=values, fingerprints=described.prints, sums=described.sums, clients=list(clients))
+    return world.serve(
+        len(prompts),
+        values=values,
+        fingerprints=described.prints,
+        sums=described.sums,
+        passages=described.passages,
+        clients=list(clients),
+    )
 
 
 @pytest.mark.slow
