@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from monitor.describe.passages import COUNTS, LEAST, passages
 from monitor.describe.words import Words, words
+from monitor.metrics import normalise
 
 Ints = NDArray[np.int64]
 
-FEW = 8  # rows: a text that fewer of them share is their own
+FEW = 2  # rows: what is left of both says whether they ask the same
+MANY = 8  # rows, at least, for it to tell nothing whatever is left
 AT_ONCE = 500  # texts that are cut together
 COUNTED = COUNTS.index("words")
 
@@ -36,12 +38,12 @@ class Contexts:
         always, together = set[int](), Counter[int]()
         for part in parts:
             counts = Counter[int]()
-            distinct = list(dict.fromkeys(part))
+            distinct = list({normalise(text): text for text in part}.values())
             for _, hashes, _, ends in _cut(distinct):
                 texts = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
                 once = np.unique(np.column_stack((texts[hashes != 0], hashes[hashes != 0])), axis=0)
                 counts.update(once[:, 1].tolist())
-            always |= {each for each, count in counts.items() if count >= max(FEW, share * len(distinct))}
+            always |= {each for each, count in counts.items() if count >= max(MANY, share * len(distinct))}
             together += counts
         return cls(frozenset(always), frozenset(each for each, count in together.items() if count >= FEW))
 
@@ -62,11 +64,12 @@ class Contexts:
 
 
 def _cut(texts: Sequence[str]) -> Iterator[tuple[Words, Ints, Ints, Ints]]:
-    """Yield some texts' words, of each passage the hash (0 of one that is too short to be a context) and how many words
-    it has, and where each text's passages end."""
+    """Yield some texts' words, of each passage the hash (0 of one that is too short to be a context, or alone) and how
+    many words it has, and where each text's passages end."""
     for low in range(0, len(texts), AT_ONCE):
         read = words(texts[low : low + AT_ONCE])
         found = passages(read, most=len(read.places))
         lengths = found.counts[:, COUNTED]
-        hashes = np.where(lengths >= LEAST, (found.hashes >> np.uint64(1)).astype(np.int64), 0)
+        inner = (lengths >= LEAST) & (np.repeat(found.per_text, found.per_text) > 1)
+        hashes = np.where(inner, (found.hashes >> np.uint64(1)).astype(np.int64), 0)
         yield read, hashes, lengths, np.cumsum(found.per_text)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from monitor.metrics import normalise
-from retrain.data.contexts import FEW, Contexts
+from retrain.data.contexts import Contexts
 from retrain.data.duplicates import clusters, pieces
 from retrain.data.example import Example, in_chance_order
 
 RUN = 20  # characters in a row by which a shared text is recognised
+FEW = 8  # rows: a run of characters, or a whole message, that fewer of them share is their own
 ALWAYS = 0.9  # share of the rows that a template is in, whatever it leaves of them
 OFTEN = 0.02  # and one template among several, where it leaves enough to tell rows apart by
 TELLING = 16  # characters that are enough to tell rows apart
