@@ -78,7 +78,7 @@ def _gather(
         gathering=Gathering(
             rows=of(gathering.rows, fresh.descriptors),
             prints=of(gathering.prints, [event_print(id) for id in fresh.ids]),
-            passages=of(gathering.passages or [b""] * size, fresh.passages or [b""] * len(fresh)),
+            passages=of(*_passages(gathering, fresh)) if settings.passages_fit else [],
             sample=grown.sample,
         ),
         past=replace(
@@ -96,6 +96,11 @@ def _gather(
         return version, [], rows.take([])
     version, findings = _freeze(settings, version, fresh.times_ms[-1])
     return version, findings, rows.take(range(grown.taken, len(rows)))
+
+
+def _passages(gathering: Gathering, fresh: ScoreRows) -> tuple[list[bytes], list[bytes]]:
+    """Return those of the events gathered and of those that come; a worker of an earlier version sends none."""
+    return gathering.passages or [b""] * len(gathering.rows), fresh.passages or [b""] * len(fresh)
 
 
 def _freeze(settings: MonitorSettings, version: VersionState, time_ms: int) -> Step:

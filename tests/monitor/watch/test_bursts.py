@@ -206,7 +206,17 @@ def test_an_application_behind_an_instruction_fills_its_reference_and_harm_is_fo
 
     world.label(some(320), 0.95)
     assert standings(world.state)[VERSION].watching
+    reference = world.state.watches[VERSION].reference
+    assert reference is not None
+    assert reference.shared.hashes
     world.label(some(300), 0.95)
     assert world.alarms("quality") == []
     world.label(some(300), 0.3)
     assert len(world.alarms("quality")) == 1
+
+
+@pytest.mark.parametrize(("events", "looked_for"), [(300, True), (6_000, False)])
+def test_what_prompts_share_is_looked_for_where_there_is_room(events: int, looked_for: bool) -> None:
+    world = make(12, reference_events=events)
+    served(world, [f"{INSTRUCTION} {ticket}" for ticket in tickets(np.random.default_rng(12), 100)])
+    assert len(world.state.watches[VERSION].passages) == (100 if looked_for else 0)
