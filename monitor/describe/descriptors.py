@@ -103,11 +103,12 @@ class Describer:
         """Describe replies: splitting the prompts and counting their words serves all that is asked of them."""
         if not replies:
             return DescribedReplies(np.empty((0, len(self.names))), [], [], [])
-        hits = self.forbidden.hits([excerpt(reply.output) for reply in replies])
+        outputs = [excerpt(reply.output) for reply in replies]
+        hits = self.forbidden.hits(outputs)
         asked = words([reply.prompt for reply in replies])
         cut = passages(asked)
         counts, sums = cut.whole(cut.counts), cut.whole(cut.sums)
-        values = np.column_stack([*_columns(replies, asked, counts, sums), *hits]).astype(np.float64).round(4)
+        values = np.column_stack([*_columns(replies, outputs, asked, counts, sums), *hits]).astype(np.float64).round(4)
         return DescribedReplies(values, text_prints(sums), sum_sketches(sums), packed(cut))
 
 
@@ -121,9 +122,8 @@ def describe(replies: Sequence[ReplyText]) -> Floats:
     return Describer()(replies)
 
 
-def _columns(replies: Sequence[ReplyText], asked: Words, counts: Ints, sums: Ints) -> list[Floats]:
+def _columns(replies: Sequence[ReplyText], outputs: list[str], asked: Words, counts: Ints, sums: Ints) -> list[Floats]:
     prompts = [excerpt(reply.prompt) for reply in replies]
-    outputs = [excerpt(reply.output) for reply in replies]
     capitals = _capitals([excerpt(reply.prompt, READ) for reply in replies])
     columns = of_counts(counts.astype(np.float64), sums[:, :CONTENT].astype(np.float64)) | {
         "prompt_chars": _log_lengths([reply.prompt for reply in replies]),

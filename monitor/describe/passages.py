@@ -35,7 +35,6 @@ COUNTS = ("words", "letters", "digits", "marks", "beyond", "asks")
 PASSAGE = np.dtype([("hash", "<u4"), *((name, "<u2") for name in COUNTS), ("sums", "i1", (KEPT_SUMS,))])
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-_DRAWN = 1 << 16  # values of the draw that decides whether a word begins a passage
 _ALWAYS = 99  # level of a text's beginning
 
 
@@ -61,14 +60,14 @@ class Passages:
 def passages(texts: Words, most: int = MOST) -> Passages:
     """Return the passages of texts, at most so many of each."""
     hashes = word_hashes(texts.known)
-    at, texts_of = _starts(texts, hashes, most)
+    each = hashes[texts.places]
+    linked = each.copy()
+    linked[1:] += each[:-1] * _ODD
+    at, texts_of = _starts(texts, linked, most)
     per_text = np.bincount(texts_of, minlength=len(texts))
     if not len(at):
         return Passages(per_text, hashes[:0], np.empty((0, len(COUNTS)), np.int64), np.empty((0, 64), np.int64))
     lengths = np.diff(np.append(at, len(texts.places)))
-    each = hashes[texts.places]
-    linked = each.copy()
-    linked[1:] += each[:-1] * _ODD
     linked[at] = each[at]
     found = np.add.reduceat(linked, at)
     return Passages(per_text, found, _counts(texts, at, lengths), sums_of(signs_of(hashes), texts.places, lengths))
@@ -90,11 +89,11 @@ def read(row: bytes) -> NDArray[np.void]:
     return np.frombuffer(row, dtype=PASSAGE)
 
 
-def _starts(texts: Words, hashes: NDArray[np.uint64], most: int) -> tuple[Ints, Ints]:
+def _starts(texts: Words, linked: NDArray[np.uint64], most: int) -> tuple[Ints, Ints]:
     """Return the words at which passages begin, rising, and the texts that these are of. A beginning has a level: one
     of level 2 begins a passage even where they are to be four times as long."""
     ends = np.cumsum(texts.lengths)
-    at, level = _candidates(texts, hashes)
+    at, level = _candidates(texts, linked)
     of = np.searchsorted(ends, at, side="right")
     least = np.where(texts.lengths < 2 * LEAST, _ALWAYS, 0)
     while True:
@@ -105,16 +104,14 @@ def _starts(texts: Words, hashes: NDArray[np.uint64], most: int) -> tuple[Ints, 
         least[many] += 1
 
 
-def _candidates(texts: Words, hashes: NDArray[np.uint64]) -> tuple[Ints, Ints]:
+def _candidates(texts: Words, linked: NDArray[np.uint64]) -> tuple[Ints, Ints]:
     """Return the words at which passages may begin, and their levels. A drawn one is left out where that would make a
-    short passage."""
+    short passage. `linked`: of each word a hash of it and the one before."""
     firsts = (np.cumsum(texts.lengths) - texts.lengths)[texts.lengths > 0]
-    each = hashes[texts.places]
-    drawn = ((each[1:] + each[:-1] * _ODD) >> np.uint64(48)).astype(np.int64)
-    chosen = np.flatnonzero(drawn < _DRAWN // LENGTH)
-    levels = np.log2(_DRAWN / LENGTH / (drawn[chosen] + 1)).astype(np.int64)
+    chosen = np.flatnonzero(linked < np.uint64(2**64 // LENGTH))
+    levels = np.log2(2.0**64 / LENGTH / (linked[chosen].astype(np.float64) + 1.0)).astype(np.int64)
     lines, strengths = _lines(texts, firsts)
-    at = np.concatenate((firsts, lines, chosen + 1))
+    at = np.concatenate((firsts, lines, chosen))
     level = np.concatenate((np.full(len(firsts), _ALWAYS), strengths, levels))
     order = np.argsort(at, kind="stable")  # a text's first word before the line's, and both before a drawn one
     at, level, fixed = at[order], level[order], order < len(firsts) + len(lines)

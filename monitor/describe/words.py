@@ -91,7 +91,7 @@ def words(texts: Sequence[str]) -> Words:
         split, lengths = split.filter(pa.array(~empty)), np.where(empty, 0, lengths)
     numbered = split.flatten().dictionary_encode()
     found = Words(numbered.dictionary.to_pylist(), numbered.indices.to_numpy(), lengths.astype(np.int64))
-    return _without_lines(found) if any(_LINE in text for text in read) and _LINE in found.known else found
+    return _without_lines(found) if _LINE in found.known else found
 
 
 def _spaced(text: str) -> str:
