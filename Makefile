@@ -11,7 +11,7 @@ PURE    := not kafka and not vllm and not loop and not system
 # anew, half a minute of processor time for vLLM, torch or Faust.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo check lint quick test test-system test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-peers lock clean
+.PHONY: help setup demo check lint quick test test-system test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
@@ -66,7 +66,7 @@ test-azure: setup
 	npm install --silent --no-fund --no-audit --prefix var/azurite azurite@3
 	PATH="$(CURDIR)/var/azurite/node_modules/.bin:$$PATH" $(BIN)/pytest -q -m system -k azure
 
-bench: bench-serving bench-journal bench-streams bench-monitor bench-storage
+bench: bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic
 
 bench-serving: setup
 	$(BIN)/python -m tests.bench.serving
@@ -90,6 +90,9 @@ bench-monitor: setup
 
 bench-storage: setup
 	$(BIN)/python -m tests.bench.storage
+
+bench-traffic: setup
+	$(BIN)/python -m tests.bench.traffic
 
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --universal --python-version 3.11 \

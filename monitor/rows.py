@@ -31,6 +31,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     metrics: list[str] = []  # feedback alone: the name of what made each loss; empty where that is not known
     fingerprints: list[int] = []  # of the prompts (`monitor.describe.fingerprint.text_prints`)
     sums: list[bytes] = []  # of the prompts' words (`fingerprint.sum_sketches`): how many words differ between two
+    passages: list[bytes] = []  # of the prompts (`monitor.describe.passages`): what of them others share
     finish_reasons: list[str] = []  # the engine's own; empty where none came
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them

@@ -96,6 +96,7 @@ class Safety:
 
 STATE_BYTES = 15_000_000  # of the judge's memory of an alias; the log takes 16 MiB
 EVENT_BYTES = 200  # of a reference that is gathered, for each event; 175 measured
+PASSAGES_BYTES = 700  # more for each with its prompt's passages, at most: sixteen of 31 bytes in base64
 PATTERN_BYTES = 8  # more for each policy pattern
 
 
@@ -103,7 +104,9 @@ PATTERN_BYTES = 8  # more for each policy pattern
 class MonitorSettings:
     """How an alias is watched."""
 
-    reference_events: int = 2_000  # healthy events that define normal, for each version
+    # healthy events that define normal, for each version; where they are so many (5,555 of three versions, half of that
+    # with a span) that the passages of their prompts have no room, what prompts share is compared too
+    reference_events: int = 2_000
     reference_span_s: int = 0  # the time they span at least: a week knows the rhythm of days; never beyond need
     arl_events: int = 10_000  # events between false drift alarms of an alias, at least; one budget for all descriptors
     label_arl: int = 10_000  # labels between false quality alarms at the limit, at least
@@ -144,9 +147,15 @@ class MonitorSettings:
         expected = f"at most {most}: the judge's memory of an alias must fit into one Kafka record"
         require(self, "reference_events", self.reference_events <= most, expected)
 
-    def _most_reference_events(self) -> int:
-        """As many as all versions kept may gather at once, twice as many where they must span some time."""
-        event_bytes = EVENT_BYTES + PATTERN_BYTES * len(self.policy_patterns)
+    @property
+    def passages_fit(self) -> bool:
+        """Return whether the judge's memory has room for the passages of a reference's prompts."""
+        return self.reference_events <= self._most_reference_events(PASSAGES_BYTES)
+
+    def _most_reference_events(self, more_bytes: int = 0) -> int:
+        """As many as all versions kept may gather at once, twice as many where they must span some time. `more_bytes`:
+        of each event."""
+        event_bytes = EVENT_BYTES + PATTERN_BYTES * len(self.policy_patterns) + more_bytes
         return STATE_BYTES // (event_bytes * self.versions_kept * (2 if self.reference_span_s else 1))
 
 

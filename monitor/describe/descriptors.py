@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from monitor.characters import folded
 from monitor.describe import pii as private
-from monitor.describe.fingerprint import sum_sketches, text_prints, word_sums
+from monitor.describe.fingerprint import sum_sketches, text_prints
+from monitor.describe.passages import COUNTS, packed, passages
 from monitor.describe.patterns import Forbidden
 from monitor.describe.toxicity import toxic
-from monitor.describe.words import Words, excerpt, words
+from monitor.describe.words import READ, Words, excerpt, words
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 CONFIDENCE = ("confidence_mean", "confidence_min")  # log-probabilities: at most 0
 MISSING = 1.0  # a confidence that was not measured; never counts as evidence
@@ -43,9 +45,10 @@ NAMES: tuple[str, ...] = (
     "output_toxic",
     *CONFIDENCE,
 )
+CONTENT = 3  # of the sums of the words' signs are descriptors
+LETTERS = COUNTS.index("letters")
 POLICY = "output_policy_"  # and a pattern's name: 1 where the operator's pattern is found (`monitor.describe.patterns`)
 
-_CONTENT = 3
 _LEAST_LOGPROB = -50.0
 _APOSTROPHE = "\u2019".encode()
 _MISREAD = (_APOSTROPHE.decode("cp1252"), _APOSTROPHE.decode("latin-1"), "\\u2019", "\x92", "\ufffd")
@@ -71,6 +74,17 @@ class ReplyText(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class DescribedReplies:
+    """Replies in numbers, one entry each: descriptors, and of the prompts fingerprints, sketches
+    (`fingerprint.sum_sketches`) and passages (`passages.packed`)."""
+
+    values: Floats
+    prints: list[int]
+    sums: list[bytes]
+    passages: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Describer:
     """Describes replies, by the operator's patterns too. Without any it is `describe`."""
 
@@ -83,18 +97,19 @@ class Describer:
 
     def __call__(self, replies: Sequence[ReplyText]) -> Floats:
         """Return descriptors, shape (len(replies), len(names)); always finite, 4 decimals."""
-        return self.read(replies)[0]
+        return self.read(replies).values
 
-    def read(self, replies: Sequence[ReplyText]) -> tuple[Floats, list[int], list[bytes]]:
-        """Return descriptors, `fingerprints` and sketches of the prompts (`fingerprint.sum_sketches`) at once:
-        splitting the prompts and counting their words serves all three."""
+    def read(self, replies: Sequence[ReplyText]) -> DescribedReplies:
+        """Describe replies: splitting the prompts and counting their words serves all that is asked of them."""
         if not replies:
-            return np.empty((0, len(self.names))), [], []
-        hits = self.forbidden.hits([excerpt(reply.output) for reply in replies])
+            return DescribedReplies(np.empty((0, len(self.names))), [], [], [])
+        outputs = [excerpt(reply.output) for reply in replies]
+        hits = self.forbidden.hits(outputs)
         asked = words([reply.prompt for reply in replies])
-        sums = word_sums(asked)
-        values = np.column_stack([*_columns(replies, asked, sums), *hits]).astype(np.float64).round(4)
-        return values, text_prints(sums), sum_sketches(sums)
+        cut = passages(asked)
+        counts, sums = cut.whole(cut.counts), cut.whole(cut.sums)
+        values = np.column_stack([*_columns(replies, outputs, asked, counts, sums), *hits]).astype(np.float64).round(4)
+        return DescribedReplies(values, text_prints(sums), sum_sketches(sums), packed(cut))
 
 
 def describe(replies: Sequence[ReplyText]) -> Floats:
@@ -107,23 +122,39 @@ def describe(replies: Sequence[ReplyText]) -> Floats:
     return Describer()(replies)
 
 
-def _columns(replies: Sequence[ReplyText], asked: Words, sums: NDArray[np.int64]) -> list[Floats]:
+def _columns(replies: Sequence[ReplyText], outputs: list[str], asked: Words, counts: Ints, sums: Ints) -> list[Floats]:
     prompts = [excerpt(reply.prompt) for reply in replies]
-    outputs = [excerpt(reply.output) for reply in replies]
-    return [
-        _log_lengths([reply.prompt for reply in replies]),
-        *_shapes(prompts, asked),
-        _flags("?" in prompt or "\uff1f" in prompt or "\u061f" in prompt for prompt in prompts),
-        _flags(private.found(prompts)),
-        _flags(toxic(asked)),
-        *_projections(sums, asked),
-        _log_lengths([reply.output for reply in replies]),
-        _flags(map(declines, outputs)),
-        _flags(private.found(outputs)),
-        _flags(toxic(words(outputs))),
-        _confidences([reply.logprob_mean for reply in replies]),
-        _confidences([reply.logprob_min for reply in replies]),
-    ]
+    capitals = _capitals([excerpt(reply.prompt, READ) for reply in replies])
+    columns = of_counts(counts.astype(np.float64), sums[:, :CONTENT].astype(np.float64)) | {
+        "prompt_chars": _log_lengths([reply.prompt for reply in replies]),
+        "prompt_uppercase": capitals / np.maximum(counts[:, LETTERS], 1),
+        "prompt_pii": _flags(private.found(prompts)),
+        "prompt_toxic": _flags(toxic(asked)),
+        "output_chars": _log_lengths([reply.output for reply in replies]),
+        "output_refusal": _flags(map(declines, outputs)),
+        "output_pii": _flags(private.found(outputs)),
+        "output_toxic": _flags(toxic(words(outputs))),
+        "confidence_mean": _confidences([reply.logprob_mean for reply in replies]),
+        "confidence_min": _confidences([reply.logprob_min for reply in replies]),
+    }
+    return [columns[name] for name in NAMES]
+
+
+def of_counts(counts: Floats, sums: Floats) -> dict[str, Floats]:
+    """Return the descriptors that follow from how often something stands in a prompt: those of a whole one, or of what
+    is left of it. `counts`: columns `passages.COUNTS`, one row a prompt; `sums`: of the first signs of its words."""
+    known, letters, digits, marks, beyond, asks = counts.T
+    ink = np.maximum(letters, 1.0)
+    lengths = np.maximum(known, 1.0)
+    content = sums[:, :CONTENT] / np.sqrt(lengths).reshape(-1, 1)
+    return {
+        "prompt_chars": np.log1p(letters + known),
+        "prompt_word_chars": letters / lengths,
+        "prompt_digits": digits / ink,
+        "prompt_punctuation": marks / ink,
+        "prompt_non_ascii": beyond / ink,
+        "prompt_question": np.minimum(asks, 1.0),
+    } | {f"prompt_content_{k}": column for k, column in enumerate(content.T, 1)}
 
 
 def declines(answer: str) -> bool:
@@ -164,41 +195,10 @@ def _confidences(values: list[float | None]) -> Floats:
     return np.fromiter(known, np.float64, len(values))
 
 
-def _shapes(texts: list[str], asked: Words) -> list[Floats]:
-    """Return the mean length of words, then the shares of digits, punctuation, capitals and characters beyond ASCII."""
-    codes, starts = _codes(texts)
-    kinds = _KINDS[np.minimum(codes, 128)]
-    ink = np.maximum(_counts(kinds > _BLANK, starts), 1)
-    length = _counts(kinds > _BLANK, starts) / np.maximum(asked.lengths, 1)
-    return [length, *(_counts(kinds == kind, starts) / ink for kind in (_DIGIT, _PUNCTUATION, _UPPER, _BEYOND))]
-
-
-def _codes(texts: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """All code points in one array, a line break after each text, and where each text starts."""
-    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
-    joined = "\n".join(texts) + "\n"
-    return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32), np.append(0, ends[:-1])
-
-
-def _counts(mask: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.add.reduceat(mask, starts, dtype=np.int64)
-
-
-def _projections(sums: NDArray[np.int64], asked: Words) -> list[Floats]:
-    scaled = sums[:, :_CONTENT] / np.sqrt(np.maximum(asked.lengths, 1)).reshape(-1, 1)
-    return list(scaled.T)
-
-
-def _kind(code: int) -> int:
-    character = chr(code)
-    if code >= 128:
-        return _BEYOND
-    if character.isspace() or not character.isprintable():
-        return _BLANK
-    if character.isalnum():
-        return _DIGIT if character.isdigit() else _UPPER if character.isupper() else _LOWER
-    return _PUNCTUATION
-
-
-_BLANK, _LOWER, _UPPER, _DIGIT, _PUNCTUATION, _BEYOND = range(6)
-_KINDS = np.array([_kind(code) for code in range(129)], dtype=np.int8)
+def _capitals(texts: list[str]) -> Floats:
+    """Return how many of A to Z stand in each text."""
+    encoded = [text.encode(errors="replace") for text in texts]
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1
+    octets = np.frombuffer(b"\n".join([*encoded, b""]), np.uint8)
+    capital = (octets - np.uint8(ord("A"))) < np.uint8(26)
+    return np.add.reduceat(capital, np.cumsum(lengths) - lengths, dtype=np.int64).astype(np.float64)

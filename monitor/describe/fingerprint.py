@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.describe.words import Words
-
 SUMMED = 32  # of the 64 sums that stand for a text's words: enough to estimate how many words differ, to a quarter
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -32,39 +30,34 @@ def uniforms(prints: Sequence[int], columns: int) -> NDArray[np.float64]:
     return bits.astype(np.float64) * 2.0**-53
 
 
-def word_signs(words: Sequence[str]) -> NDArray[np.int8]:
-    """Return 64 random signs for each of the words, shape (len(words), 64)."""
+def word_hashes(words: Sequence[str]) -> NDArray[np.uint64]:
+    """Return 64 random bits for each of the words."""
     hashes = np.fromiter((zlib.crc32(word.encode(errors="replace")) for word in words), np.uint64, len(words))
-    octets = _mixed(hashes + _GOLDEN).astype("<u8").view(np.uint8).reshape(-1, 8)
-    return np.unpackbits(octets, axis=1).view(np.int8) * np.int8(2) - np.int8(1)
+    return _mixed(hashes + _GOLDEN)
 
 
-def word_sums(texts: Words) -> NDArray[np.int64]:
-    """Return the summed signs of each text's words, shape (len(texts), 64); an empty text counts as one, which is
-    empty.
+def signs_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Return the bits of each hash as 64 signs, 1 for a positive one, shape (len(hashes), 64)."""
+    return np.unpackbits(hashes.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1)
 
-    >>> from monitor.describe.words import words
-    >>> bool((word_sums(words(["my card"])) == word_signs(["my", "card"]).sum(axis=0)).all())
-    True
+
+def sums_of(signs: NDArray[np.uint8], places: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the summed signs, +1 or -1, of the words at `places`, of each run of so many: shape (len(lengths), 64).
+    Four counters share one machine integer, so that one addition counts for four: 65,535 words in a run at most.
+
+    >>> signs = signs_of(word_hashes(["my", "card"]))
+    >>> sums_of(signs, np.array([0, 1, 1]), np.array([1, 2]))[:, :3].tolist()
+    [[1, -1, -1], [-2, -2, -2]]
     """
-    lengths = np.maximum(texts.lengths, 1)
-    starts = np.cumsum(texts.lengths) - texts.lengths
-    places = np.insert(texts.places, starts[texts.lengths == 0], len(texts.known))
-    sums: NDArray[np.int64] = _positives(word_signs([*texts.known, ""]), places, lengths) * 2 - lengths.reshape(-1, 1)
-    return sums
-
-
-def _positives(signs: NDArray[np.int8], places: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many of each text's words have a positive sign, for each of the 64. Four counters share one machine
-    integer, so that one addition counts for four: 65,535 words a text at most."""
-    lanes = np.ascontiguousarray((signs > 0).astype(np.uint16).view(np.uint64).T)
+    lanes = np.ascontiguousarray(signs.astype(np.uint16).view(np.uint64).T)
     starts = np.cumsum(lengths) - lengths
     sums = np.stack([np.add.reduceat(lane[places], starts) for lane in lanes], axis=1)
-    return sums.view(np.uint16).astype(np.int64)
+    found: NDArray[np.int64] = sums.view(np.uint16).astype(np.int64) * 2 - lengths.reshape(-1, 1)
+    return found
 
 
 def text_prints(sums: NDArray[np.int64]) -> list[int]:
-    """Return the SimHash (Charikar 2002): each text's 64 sums of its words' signs as one 64-bit number."""
+    """Return the SimHash (Charikar 2002): each text's 64 sums of its words' signs as one 64-bit number; 0 of none."""
     bits = np.packbits(sums > 0, axis=1)
     return [int.from_bytes(row.tobytes(), "big") for row in bits]
 

@@ -19,6 +19,7 @@ from monitor.detectors.location_spread import dead_zone
 from monitor.reference.derived import derived
 from monitor.reference.lumps import lumps
 from monitor.reference.seasonality import Rhythm, find
+from monitor.reference.shared import SharedText
 from monitor.reference.swings import swinging
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,7 @@ class Reference(msgspec.Struct, frozen=True, weakref=True):
     texts: list[int] = []  # fingerprints of the prompts
     swinging: list[str] = []  # columns of categories, and texts, that follow day or week: not watched
     lumps: dict[str, float] = {}  # column, or texts -> how many events count for one (`monitor.reference.lumps`)
+    shared: SharedText = SharedText()  # what its prompts share: rows and texts are without it
 
     def __hash__(self) -> int:
         return hash(self.digest)

@@ -51,6 +51,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     bursts: Bursts = Bursts()
     rows: list[list[float]] = []
     prints: list[int] = []
+    passages: list[bytes] = []
     losses: list[float] = []
     metric: str | None = None
     strange: str = ""

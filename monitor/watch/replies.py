@@ -16,8 +16,9 @@ from monitor.explain import examples
 from monitor.explain.slices import named
 from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
 from monitor.losses import UNLABELLED
-from monitor.reference.frozen import event_scores, freeze, scorer
+from monitor.reference.frozen import Reference, event_scores, freeze, scorer
 from monitor.reference.sample import ReferenceSample, gather
+from monitor.reference.shared import of_reference, own_text
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 from monitor.signals import estimated_quality, flags
@@ -78,6 +79,7 @@ def _gather(
         gathering=Gathering(
             rows=of(gathering.rows, fresh.descriptors),
             prints=of(gathering.prints, [event_print(id) for id in fresh.ids]),
+            passages=of(*_passages(gathering, fresh)) if settings.passages_fit else [],
             sample=grown.sample,
         ),
         past=replace(
@@ -97,12 +99,21 @@ def _gather(
     return version, findings, rows.take(range(grown.taken, len(rows)))
 
 
+def _passages(gathering: Gathering, fresh: ScoreRows) -> tuple[list[bytes], list[bytes]]:
+    """Return those of the events gathered and of those that come; a worker of an earlier version sends none."""
+    return gathering.passages or [b""] * len(gathering.rows), fresh.passages or [b""] * len(fresh)
+
+
 def _freeze(settings: MonitorSettings, version: VersionState, time_ms: int) -> Step:
     """Complete the reference, and start the signals that need it."""
     past, sample, many = version.past, version.gathering.sample, crowds(version.past.people)
     past = replace(past, people=[UNKNOWN if who in many else who for who in past.people], crowds=many)
-    rows, prints = version.gathering.rows, version.gathering.prints
-    complete = freeze(version.names, rows, prints, sample.times_ms, sample.places, past.traits)
+    gathering = version.gathering
+    texts = [each.text for each in past.traits]
+    shared, own = of_reference(version.names, gathering.rows, texts, gathering.passages)
+    past = replace(past, traits=[replace(each, text=text) for each, text in zip(past.traits, own.prints, strict=True)])
+    complete = freeze(version.names, own.rows, gathering.prints, sample.times_ms, sample.places, past.traits)
+    complete = replace(complete, shared=shared)
     past = replace(past, traits=[kept(each, complete.categories) for each in past.traits])
     version = replace(
         version, past=past, reference=complete, frozen_ms=time_ms, gathering=Gathering(sample=ReferenceSample())
@@ -136,7 +147,7 @@ def _wanted(settings: MonitorSettings, version: VersionState, known: Baseline, t
 def _compare(settings: MonitorSettings, version: VersionState, rows: ScoreRows, *, ends_turn: bool) -> Step:
     """Compare replies with the reference, and remember them for alarms and labels to come."""
     assert version.reference is not None
-    rows = _of_people(version.past.crowds, rows)
+    rows = _own(version.reference, _of_people(version.past.crowds, rows))
     prints = [event_print(id) for id in rows.ids]
     values = np.asarray(rows.descriptors, dtype=np.float64)
     scores = event_scores(scorer(version.reference), values, prints, rows.times_ms)
@@ -153,6 +164,15 @@ def _compare(settings: MonitorSettings, version: VersionState, rows: ScoreRows, 
         del recent[oldest]
     latest = replace(version.latest, recent=recent, events=examples.kept(version.latest.events, fresh))
     return replace(version, latest=latest), findings
+
+
+def _own(reference: Reference, rows: ScoreRows) -> ScoreRows:
+    """Return the rows as what is left of their prompts describes them, without what the reference's share."""
+    if not reference.shared.hashes or not rows.passages:
+        return rows
+    prints = rows.fingerprints or [0] * len(rows)
+    own = own_text(reference.shared, reference.names, rows.descriptors, prints, rows.passages)
+    return replace(rows, descriptors=own.rows, fingerprints=own.prints)
 
 
 def _of_people(crowds: Sequence[int], rows: ScoreRows) -> ScoreRows:

@@ -79,6 +79,7 @@ class Gathering(msgspec.Struct, frozen=True):
 
     rows: list[list[float]] = []
     prints: list[int] = []
+    passages: list[bytes] = []  # of the prompts (`monitor.describe.passages`)
     sample: ReferenceSample = ReferenceSample()
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from monitor.metrics import normalise
+from retrain.data.contexts import Contexts
 from retrain.data.duplicates import clusters, pieces
 from retrain.data.example import Example, in_chance_order
 
 RUN = 20  # characters in a row by which a shared text is recognised
-FEW = 8  # rows: a text that fewer of them share is their own
+FEW = 8  # rows: a run of characters, or a whole message, that fewer of them share is their own
 ALWAYS = 0.9  # share of the rows that a template is in, whatever it leaves of them
 OFTEN = 0.02  # and one template among several, where it leaves enough to tell rows apart by
 TELLING = 16  # characters that are enough to tell rows apart
@@ -29,9 +30,11 @@ class Likeness:
     """The texts that rows of a dataset share."""
 
     messages: frozenset[str]  # whole ones before the last: system prompts, examples
-    always: frozenset[str]  # runs of characters
+    contexts: Contexts  # passages
+    always: frozenset[str]  # runs of characters that are left of passages
     often: frozenset[str]
     pieces: frozenset[str]  # in nearly all rows, and too short for a run: names of a form's or a record's fields
+    rests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # by text: what was worked out
 
     @classmethod
     def of(cls, *parts: Sequence[Example]) -> Likeness:
@@ -39,30 +42,43 @@ class Likeness:
         either part share one."""
         messages = frozenset[str]().union(*map(_messages, parts))
         texts = [[_text(row, messages) for row in in_chance_order(part, "likeness")] for part in parts]
-        counts = _with_all([_runs(list(dict.fromkeys(each))) for each in texts])
+        contexts = Contexts.of(texts, ALWAYS)
+        rests = [list(dict.fromkeys(map(normalise, contexts.without(each, contexts.often)))) for each in texts]
+        counts = _with_all([_runs(each) for each in rests])
         always, often = (_common(counts, share) for share in (ALWAYS, OFTEN))
-        distinct = [list(_bounded(list(dict.fromkeys(each)), SAMPLE)) for each in texts]
+        distinct = [list(_bounded(each, SAMPLE)) for each in rests]
         named = [(Counter(piece for text in each for piece in pieces(text)), len(each)) for each in distinct]
-        return cls(messages, always, often, _common(_with_all(named), ALWAYS))
+        return cls(messages, contexts, always, often, _common(_with_all(named), ALWAYS))
 
     def differing(self, row: Example) -> str:
         """Return the row's text without the texts that most rows share; all of it where nothing would be left."""
         own = _text(row, self.messages)
-        return _cut(own, self.often) or _cut(own, self.always) or own
+        return self._rests([own])[0] or self._whole(own) or normalise(own)
 
     def clusters(self, rows: Sequence[Example]) -> list[int]:
         """Return clusters as `duplicates.clusters` does, of the texts without their shared parts. Rows of which one
         template among several leaves next to nothing are compared with that template too: they may be one question,
         asked often."""
-        wholes = [_cut(_text(row, self.messages), self.always) for row in rows]
-        rests = [_cut(whole, self.often) for whole in wholes]
-        short = [whole if len(rest) < TELLING else None for whole, rest in zip(wholes, rests, strict=True)]
+        texts = [_text(row, self.messages) for row in rows]
+        rests = self._rests(texts)
+        short = [self._whole(text) if len(rest) < TELLING else None for text, rest in zip(texts, rests, strict=True)]
         return clusters([rest or None for rest in rests], short, shared=self.pieces)
+
+    def _rests(self, texts: Sequence[str]) -> list[str]:
+        """Return what is left of each text. A dataset's rows are compared several times, and cut once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.rests]
+        left = self.contexts.without(new, self.contexts.often)
+        self.rests.update(zip(new, (_without_runs(normalise(rest), self.often) for rest in left), strict=True))
+        return [self.rests[text] for text in texts]
+
+    def _whole(self, text: str) -> str:
+        return _without_runs(normalise(self.contexts.without([text], self.contexts.always)[0]), self.always)
 
 
 def _text(row: Example, shared: frozenset[str]) -> str:
-    *before, last = [normalise(message.content) for message in row.messages] or [""]
-    return normalise(" ".join([*(message for message in before if message not in shared), last]))
+    """Return the row's messages, one after the other, without those that many rows share."""
+    *before, last = [message.content for message in row.messages] or [""]
+    return "\n".join([*(message for message in before if normalise(message) not in shared), last])
 
 
 def _messages(rows: Sequence[Example]) -> frozenset[str]:
@@ -103,7 +119,7 @@ def _of(text: str) -> set[str]:
     return {text[i : i + RUN] for i in range(len(text) - RUN + 1)}
 
 
-def _cut(text: str, runs: frozenset[str]) -> str:
+def _without_runs(text: str, runs: frozenset[str]) -> str:
     """Return the text without the characters that lie in one of the runs."""
     kept, free = [], 0  # from `free` on nothing is cut yet
     for i in range(len(text) - RUN + 1 if runs else 0):

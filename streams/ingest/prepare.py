@@ -226,7 +226,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
     """Return replies as the judge's rows, and their descriptors."""
     events = [event for _, event in entries]
     replies = [reply(event) for event in events]
-    values, prints, sums = describe.read(replies)
+    described = describe.read(replies)
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
         ids=[event.id for event in events],
@@ -240,14 +240,15 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         ttft_ms=[event.ttft_ms for event in events],
         tpot_ms=[event.tpot_ms for event in events],
         latency_ms=[event.latency_ms for event in events],
-        descriptors=values.tolist(),
-        fingerprints=prints,
-        sums=sums,
+        descriptors=described.values.tolist(),
+        fingerprints=described.prints,
+        sums=described.sums,
+        passages=described.passages,
         finish_reasons=[event.finish_reason for event in events],
         answers=[answer(event.output) for event in events],
         tags=[event.tags for event in events],
     )
-    return rows, values
+    return rows, described.values
 
 
 def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[ScoreRows, Floats]:

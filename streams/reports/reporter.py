@@ -18,6 +18,7 @@ import structlog
 
 from monitor.describe.descriptors import Describer
 from monitor.describe.patterns import Forbidden
+from monitor.reference.shared import of_reference, own_text
 from streams import metrics
 from streams.events import AlarmRaised, InferenceServed
 from streams.kinds import Arm
@@ -144,7 +145,7 @@ def render(request: ReportRequest) -> str:
     lake, store = Lake.of(storage), storage.objects()
     before, since = gathered(lake.rows(INFERENCE, alias=alarm.alias, until_ms=alarm.time_ms + 1), alarm, request.events)
     shown = examples(lake, alarm)
-    found = report.compare(describe.names, _rows(describe, before), _rows(describe, since), page.page(alarm, shown))
+    found = report.compare(describe.names, *_sides(describe, before, since), page.page(alarm, shown))
     for key, content in zip(keys(alarm.id), (page.lines(shown), found.snapshot, found.page), strict=True):
         replace(store, key, content)
     return storage.page(page_key(alarm.id))
@@ -188,8 +189,12 @@ def sides(table: pa.Table, alarm: AlarmRaised, events: int) -> tuple[pa.Table, p
     return before.slice(0, events), since.slice(max(0, since.num_rows - events))
 
 
-def _rows(describe: Describer, table: pa.Table) -> list[list[float]]:
-    return describe(rows.replies(table)).tolist()  # type: ignore[no-any-return]
+def _sides(describe: Describer, before: pa.Table, since: pa.Table) -> tuple[list[list[float]], list[list[float]]]:
+    """Return the descriptors of both sides, without what the prompts of the earlier one share: as the judge has them,
+    whose reference may be of other events."""
+    one, other = (describe.read(rows.replies(table)) for table in (before, since))
+    shared, own = of_reference(describe.names, one.values.tolist(), one.prints, one.passages)
+    return own.rows, own_text(shared, describe.names, other.values.tolist(), other.prints, other.passages).rows
 
 
 def main() -> None:

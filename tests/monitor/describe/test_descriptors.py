@@ -21,7 +21,7 @@ replies = st.builds(
 
 
 def fingerprints(some: list[ReplyText]) -> list[int]:
-    return Describer().read(some)[1]
+    return Describer().read(some).prints
 
 
 def reply(prompt: str = "hello", output: str = "greeting", mean: float | None = -0.1) -> ReplyText:

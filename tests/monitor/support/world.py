@@ -55,6 +55,7 @@ class World:
         tags: list[dict[str, str]] | None = None,
         answers: list[str] | None = None,
         sums: list[bytes] | None = None,
+        passages: list[bytes] | None = None,
         clients: list[str] | None = None,
     ) -> list[str]:
         """Serves `count` replies whose first descriptor is shifted; returns their event ids."""
@@ -79,6 +80,7 @@ class World:
             tags=tags or [],
             answers=answers or [],
             sums=sums or [],
+            passages=passages or [],
         )
         self.sent += count
         self.now_ms += self.step_ms * count

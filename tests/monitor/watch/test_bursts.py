@@ -27,7 +27,7 @@ def tickets(rng: Generator, count: int, words: int = 20) -> list[str]:
 
 
 def sketched(prompts: Sequence[str]) -> list[bytes]:
-    return Describer().read([ReplyText(prompt, "", 1, 1, None, None) for prompt in prompts])[2]
+    return Describer().read([ReplyText(prompt, "", 1, 1, None, None) for prompt in prompts]).sums
 
 
 def fresh(prompts: Sequence[str], senders: Sequence[str] | str, step_ms: int = 500) -> int:
@@ -94,6 +94,40 @@ def test_two_people_who_ask_the_same_are_two() -> None:
     assert fresh(prompts, [f"app/{k % 2}" for k in range(200)]) == 200
 
 
+def test_questions_about_one_document_are_no_burst() -> None:
+    """Of one person within seconds; each asked twice counts once."""
+    rng = np.random.default_rng(8)
+    documents = [" ".join(f"{word}{rng.integers(90)}" for word in rng.choice(VOCABULARY, 700)) for _ in range(30)]
+    some = tickets(rng, 600)
+    prompts = [f"{documents[k // 20]}\n{ticket}" for k, ticket in enumerate(some)]
+    assert fresh(prompts, [f"app/{k // 20 % 7}" for k in range(600)]) >= 590
+    twice = [prompt for prompt in prompts for _ in range(2)]
+    assert 590 <= fresh(twice, [f"app/{k // 40 % 7}" for k in range(1_200)]) <= 610
+
+
+def test_records_with_one_field_differing_are_no_burst() -> None:
+    prompts = [f'{{"meter":"m-{k % 9}","value":{k * 7919 % 1_000},"unit":"kWh","state":"open"}}' for k in range(500)]
+    for senders in ("app", [f"app/{k % 5}" for k in range(500)]):
+        assert fresh(prompts, senders) >= 490
+
+
+def test_examples_drawn_at_random_hide_no_question() -> None:
+    rng = np.random.default_rng(9)
+    pool = tickets(rng, 50, 30)
+    prompts = ["\n".join([*rng.choice(pool, 6), ticket]) for ticket in tickets(rng, 500)]
+    assert fresh(prompts, "app/ann") >= 495
+
+
+def test_one_question_asked_all_day_counts_now_and_then() -> None:
+    """Every four minutes by one person, among others' questions."""
+    rng = np.random.default_rng(10)
+    others = tickets(rng, 400)
+    prompts = [each for ticket in others for each in ("where is my parcel?", ticket)]
+    senders = [each for k in range(400) for each in ("app/ann", f"app/{k}")]
+    judged = fresh(prompts, senders, step_ms=120_000)
+    assert 400 + 400 / MOST <= judged <= 400 + 400 / MOST + 2
+
+
 @pytest.mark.parametrize("size", [3, 10])
 def test_fingerprints_alone_tell_bursts_too(size: int) -> None:
     """As a worker of an earlier version sends them."""
@@ -146,11 +180,19 @@ def test_how_messages_are_cut_changes_nothing(cuts: list[int]) -> None:
 def served(world: World, prompts: Sequence[str], clients: Sequence[str] = ()) -> list[str]:
     """Through the words of the prompts, as the ingest agent sends them."""
     replies = [ReplyText(prompt, "refund", 20, 1, -0.1, -0.2) for prompt in prompts]
-    values, prints, sums = Describer().read(replies)
+    described = Describer().read(replies)
+    values = described.values
     values += 0.01 * world.rng.standard_normal(values.shape)
     values[:, -2:] = -np.abs(values[:, -2:])
     assert values.shape[1] == len(NAMES)
-    return world.serve(len(prompts), values=values, fingerprints=prints, sums=sums, clients=list(clients))
+    return world.serve(
+        len(prompts),
+        values=values,
+        fingerprints=described.prints,
+        sums=described.sums,
+        passages=described.passages,
+        clients=list(clients),
+    )
 
 
 @pytest.mark.slow
@@ -164,7 +206,17 @@ def test_an_application_behind_an_instruction_fills_its_reference_and_harm_is_fo
 
     world.label(some(320), 0.95)
     assert standings(world.state)[VERSION].watching
+    reference = world.state.watches[VERSION].reference
+    assert reference is not None
+    assert reference.shared.hashes
     world.label(some(300), 0.95)
     assert world.alarms("quality") == []
     world.label(some(300), 0.3)
     assert len(world.alarms("quality")) == 1
+
+
+@pytest.mark.parametrize(("events", "looked_for"), [(300, True), (6_000, False)])
+def test_what_prompts_share_is_looked_for_where_there_is_room(events: int, looked_for: bool) -> None:
+    world = make(12, reference_events=events)
+    served(world, [f"{INSTRUCTION} {ticket}" for ticket in tickets(np.random.default_rng(12), 100)])
+    assert len(world.state.watches[VERSION].passages) == (100 if looked_for else 0)

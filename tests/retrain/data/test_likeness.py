@@ -143,6 +143,30 @@ def test_what_is_asked_about_may_be_what_differs() -> None:
     assert numbers(rows) == list(range(20))
 
 
+@pytest.mark.parametrize("form", ["{document}\n{question}", "{question}\n\n{document}"])
+def test_questions_about_documents_of_a_few_rows_each_stay_apart(form: str) -> None:
+    """Of 300 words, three rows each; a question that is asked again about the same one does not."""
+    documents = [words(300, 10_000 * (1 + number)) for number in range(20)]
+    texts = [form.format(document=documents[i // 3], question=row(i).text) for i in range(60)]
+    rows = [row(i, messages=plain(i, text)) for i, text in enumerate(texts)]
+    assert numbers(rows) == list(range(60))
+    again = row(1_000, messages=plain(0, form.format(document=documents[5], question=f"{row(17).text}!")))
+    assert numbers([*rows, again])[-1] == 17
+
+
+@pytest.mark.parametrize("edit", ["a word", "the last word", "a line at the end"])
+def test_a_long_message_with_an_edit_is_the_same(edit: str) -> None:
+    rows = [row(i, messages=plain(i, words(120, 1_000 * (1 + i)))) for i in range(20)]
+    said = rows[7].messages[-1].content.split()
+    edited = {
+        "a word": [*said[:60], "otherwise", *said[61:]],
+        "the last word": [*said[:-1], "otherwise"],
+        "a line at the end": [*said, "\nThanks, Ann"],
+    }[edit]
+    again = row(1_000, messages=plain(0, " ".join(edited)))
+    assert numbers([*rows, again])[-1] == 7
+
+
 def loan(draw: random.Random) -> str:
     """A record as a sentence: what stands between its values is too short for a run."""
     asked, term = f"{draw.randint(5, 90)}000 EUR", draw.choice([12, 24, 36, 48, 60])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from monitor.describe.descriptors import Describer
 from monitor.describe.patterns import Forbidden
 from monitor.judge import Batch, update
-from monitor.settings import EVENT_BYTES, PATTERN_BYTES, STATE_BYTES, MonitorSettings
+from monitor.settings import EVENT_BYTES, PASSAGES_BYTES, PATTERN_BYTES, STATE_BYTES, MonitorSettings
 from streams import codec
 from streams.events import InferenceServed, ScoreBatch
 from streams.ingest.duplicates import RecentIds
@@ -61,7 +61,7 @@ async def test_what_was_put_is_there_again() -> None:
 def test_a_memory_of_as_many_events_as_may_be_gathered_fits_into_a_record() -> None:
     """All versions at once, each with answers and questions of its own."""
     kept, patterns, events = 3, {f"p{i}": f"word{i}" for i in range(9)}, 1_500
-    per_event = EVENT_BYTES + PATTERN_BYTES * len(patterns)
+    per_event = EVENT_BYTES + PASSAGES_BYTES + PATTERN_BYTES * len(patterns)
     source = dataclasses.replace(SERVED, describe=Describer(Forbidden(patterns)))
     rng, state = random.Random(0), start("support").judge
     settings = MonitorSettings(reference_events=events + 1, versions_kept=kept, policy_patterns=patterns)
@@ -82,7 +82,7 @@ def varied(rng: random.Random, number: int, version: str) -> InferenceServed:
 
     return replace(
         served("support", number, version=version),
-        input_messages=[Message("user", text(40))],
+        input_messages=[Message("user", text(1_000))],
         output=text(30),
         logprob_mean=-rng.random(),
         logprob_min=-7 * rng.random(),
