@@ -86,7 +86,8 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
     thumb: bool | None = None  # true: up
-    correct: bool | None = None  # judged at the gateway; None where it cannot tell yet
+    correct: bool | None = None  # None where the gateway cannot tell: the worker judges such a label by another event
+    judges: str = ""  # of that event, which has no text: the `id` of the label; with no `correct`, it stays unknown
 
 
 class ScoreBatch(Event, frozen=True, kw_only=True):
