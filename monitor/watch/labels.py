@@ -189,8 +189,9 @@ def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label
 
 
 def _given(latest: Latest, label: Label) -> GivenLabel:
-    """Return the label at the time when its event was served, where that is still known; else when it was given."""
-    known = latest.recent.get(label.event_print) or AwaitedEvent(label.time_ms, -1.0)
+    """Return the label at the time when its event was served, as far as that is known; else when it was given. A
+    retraining takes the replies since the onset, which may be days before their labels."""
+    known = latest.recent.get(label.event_print) or AwaitedEvent(made_ms(label.event_id) or label.time_ms, -1.0)
     event = LabelledEvent(label.event_id, known.time_ms, known.slices, float(not label.correct))
     return GivenLabel(event, known.chance, label.time_ms)
 
