@@ -17,7 +17,7 @@ def kept_h(topics: Sequence[Topic]) -> int:
     """Return for how many hours one of these topics has a record, at most.
 
     >>> kept_h([INFERENCE])
-    192
+    240
     """
     return max((topic.retention_h or 0) + SEGMENT_H for topic in topics)
 

@@ -41,7 +41,8 @@ def written(settings: Config, folder: Path) -> str:
     storage = settings.storage
     found = {"url": storage.url, "options": storage.options, "keep_days": storage.keep_days}
     at = folder / "homeostat.toml"
-    at.write_text(dump({"stack": {"var": str(settings.stack.var)}, "storage": found}))
+    waits = {"wait_s": 3_600}  # as long as they do by default, no lake keeps only three days
+    at.write_text(dump({"stack": {"var": str(settings.stack.var)}, "storage": found, "labels": waits}))
     return str(at)
 
 
@@ -106,14 +107,14 @@ def test_a_part_that_fails_keeps_no_other_and_is_tried_again() -> None:
 
 
 def test_the_command_tells_what_was_done_and_what_is_there(tmp_path: Path) -> None:
-    file = written(config(tmp_path / "var", keep_days=1), tmp_path)
+    file = written(config(tmp_path / "var", keep_days=3), tmp_path)
     run = CliRunner().invoke
     assert "nothing is stored yet" in run(main, ["storage", "status", "--config", file]).output
     five_days(Lake.of(config(tmp_path / "var").kept))
-    assert "27 rows deleted" in run(main, ["storage", "care", "--config", file]).output
+    assert "9 rows deleted" in run(main, ["storage", "care", "--config", file]).output
     told = run(main, ["storage", "status", "--config", file]).output
-    assert f"replies   {today() - timedelta(days=1)} to {today()}" in told
-    assert "kept for 1 days" in told
+    assert f"replies   {today() - timedelta(days=3)} to {today()}" in told
+    assert "kept for 3 days" in told
 
 
 def test_a_lake_that_is_none_is_named(tmp_path: Path) -> None:

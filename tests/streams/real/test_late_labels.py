@@ -15,6 +15,7 @@ from streams.events import FeedbackGiven, InferenceServed
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE
+from streams.worker import checks
 from tests.streams.support import lakes, oracle
 from tests.streams.support.dying_worker import DEATHS
 from tests.streams.support.exactly import judged_exactly, life
@@ -92,3 +93,12 @@ def test_a_stream_of_labels_is_judged_once_by_workers_that_are_killed(
         worker.kill(signal.SIGTERM)
     judged_exactly(kafka, plan, alias, labels=len(labels))
     assert lakes.stored(plan.lake) == oracle.calm_rows(kafka, plan.settings, tmp_path / "calm")
+
+
+def test_a_topic_that_forgets_before_labels_have_waited_is_refused(kafka: KafkaSettings) -> None:
+    """Both settings are named; the broker keeps what the table of topics says."""
+    checks.check_kept(kafka, 604_800)
+    with pytest.raises(
+        ValueError, match=r"inference\.events has retention\.ms = 777600000 and labels\.wait_s is 604801"
+    ):
+        checks.check_kept(kafka, 604_801)

@@ -52,7 +52,7 @@ from tests.support.s3 import KEYS, S3
 APP = NamedPerson("client", "key", "app")
 SHOP = NamedPerson("client", "key", "shop")
 MINE = [each for each in REPLIES if each.client.startswith("app")]
-DAYS = 9  # until no topic has anything
+DAYS = 10  # until no topic has anything
 
 
 def installed(folder: Path) -> Installation:
