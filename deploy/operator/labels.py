@@ -12,12 +12,13 @@ import msgspec
 from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
 from monitor.metrics import METRICS, metric_name
-from serving.gateway.feedback import LONGEST, RIGHT
+from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Masker
 from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
 from streams.files import utf8
+from streams.ingest.judgement import RIGHT
 from streams.lake.lake import Lake
 from streams.lake.table import events, question
 from streams.log.append import Appender

@@ -24,13 +24,13 @@ from streams.clock import now_ms
 from streams.codec import deterministic_id
 from streams.events import FeedbackGiven
 from streams.identity import ANSWER_DIGITS, VERSION, ForgedRequestId, RequestId, Signer
+from streams.ingest.judgement import RIGHT
 from streams.kinds import Arm
 from streams.topics import FEEDBACK
 
 FIELDS = ("label", "correction", "score", "thumb")
 SOURCES = {"client": "feedback", "reviewer": "review", "downstream": "downstream"}  # and the scope that each needs
 CLIENT = "client"
-RIGHT = 0.5  # of a metric that is not yes or no
 LONGEST = 20_000  # characters of a label or a correction
 
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +21,7 @@ from streams import codec, metrics
 from streams.clock import now_ms
 from streams.dead_letters import QUEUES, letter, letter_id
 from streams.events import FeedbackGiven, InferenceServed
-from streams.ingest.judgement import LATER, Scorer, again, answered, judgement
+from streams.ingest.judgement import LATER, AnsweredRow, Score, Scorer, again, answered, judgement
 from streams.ingest.waiting import WaitingLabels
 from streams.lake.lake import Lake
 from streams.lake.table import events
@@ -32,6 +33,7 @@ from streams.topics import FEEDBACK, INFERENCE, KEPT_LONGER_S, Topic
 
 log = structlog.get_logger()
 
+E = TypeVar("E", FeedbackGiven, InferenceServed)
 TOGETHER = 500  # labels that are looked at together
 
 NO_REPLY, NO_SCORE = "no reply with id {} came within {}", "the reply {} could not be judged within {}"
@@ -94,6 +96,7 @@ class LateLabels:
                 await self._judge(due, settled)
         finally:
             self.waiting.later([each for each in due if each.id not in settled], self.clock())
+            metrics.LABELS_WAITING.set(len(self.waiting))
         return len(due)
 
     async def _judge(self, due: Sequence[UnjudgedLabel], settled: set[str]) -> None:
@@ -107,7 +110,7 @@ class LateLabels:
         unscored: set[str] = set()
         parts = _by_ids(self.lake, self.replies, INFERENCE, by_reply)
         while (part := await asyncio.to_thread(next, parts, None)) is not None:
-            replies = await asyncio.to_thread(events, InferenceServed, part)
+            replies = await asyncio.to_thread(_decoded, InferenceServed, part)
             pairs = [(place, labels[place.id], reply) for reply in replies for place in by_reply[reply.id]]
             sent, waits = await self._scored(pairs)
             await self._send(sent, settled)
@@ -117,7 +120,7 @@ class LateLabels:
 
     def _labels(self, due: Sequence[UnjudgedLabel]) -> dict[str, FeedbackGiven]:
         parts = _by_ids(self.lake, self.labels, FEEDBACK, [each.id for each in due])
-        return {label.id: label for part in parts for label in events(FeedbackGiven, part)}
+        return {label.id: label for part in parts for label in _decoded(FeedbackGiven, part)}
 
     async def _scored(
         self, pairs: Sequence[tuple[UnjudgedLabel, FeedbackGiven, InferenceServed]]
@@ -125,7 +128,7 @@ class LateLabels:
         """Return the judgements of labels and their replies, and the labels whose metric knows no score yet."""
         rows = [answered(label, reply) for _, label, reply in pairs]
         asked = [row for row in rows if row is not None]
-        scores = iter(await self.scorer(asked) if asked else ())
+        scores = iter(await self._scores(asked) if asked else ())
         sent, waits = [], set[str]()
         for (place, label, reply), row in zip(pairs, rows, strict=True):
             score = None if row is None else next(scores)
@@ -134,6 +137,13 @@ class LateLabels:
             else:
                 sent.append((place, judgement(label, reply, score)))
         return sent, waits
+
+    async def _scores(self, rows: Sequence[AnsweredRow]) -> Sequence[Score]:
+        try:
+            return await self.scorer(rows)
+        except Exception:
+            log.exception("labels cannot be judged, will be tried again", labels=len(rows))
+            return [LATER] * len(rows)
 
     async def _give_up(
         self, labels: Sequence[tuple[UnjudgedLabel, FeedbackGiven]], unscored: Collection[str], settled: set[str]
@@ -176,6 +186,17 @@ def _by_ids(lake: Lake, writer: LakeWriter, topic: Topic, ids: Iterable[str]) ->
             yield mine
     if left:
         yield from lake.by_ids(topic, left)
+
+
+def _decoded(kind: type[E], rows: pa.Table) -> list[E]:
+    """The events of these rows; one that is none is left out, and no reason to lose the others."""
+    try:
+        return events(kind, rows)
+    except ValueError as error:
+        if rows.num_rows == 1:
+            log.error("a row of the lake is no event", kind=kind.__name__, error=str(error))
+            return []
+        return [each for i in range(rows.num_rows) for each in _decoded(kind, rows.slice(i, 1))]
 
 
 def _letter(place: UnjudgedLabel, label: FeedbackGiven, reason: str, wait_s: int) -> Outgoing:

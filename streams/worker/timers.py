@@ -22,7 +22,7 @@ from streams.worker.watermarks import Position, records, watermark
 
 log = structlog.get_logger()
 
-JUDGED_EVERY_S, JUDGED_AGAIN_S = 1.0, 10.0  # labels that wait; after the store could not be read
+JUDGED_EVERY_S, JUDGED_AGAIN_S = 5.0, 10.0  # labels that wait, many at a time; after a store could not be read
 
 
 def write_profiles(worker: Worker, settings: WorkerSettings) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as replace_rows
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from msgspec.structs import replace
@@ -17,6 +19,7 @@ from streams.kinds import Arm
 from streams.lake.delta import OURS
 from streams.lake.lake import Lake
 from streams.lake.table import DAY
+from streams.lake.writer import LakeWriter
 from streams.objects.opening import Storage
 from streams.topics import FEEDBACK, FEEDBACK_DLQ, INFERENCE
 from tests.streams.support import lakes
@@ -229,19 +232,42 @@ async def test_a_metric_that_never_gives_a_score_ends_in_a_letter(tmp_path: Path
 
 
 async def test_a_metric_that_fails_leaves_labels_waiting(tmp_path: Path) -> None:
-    async def failing(rows: Sequence[AnsweredRow]) -> list[Score]:
-        raise RuntimeError("no metric")
+    asked = list[int]()
 
-    worker = LateWorker(within(tmp_path), FakeLog(), scorer=failing)
+    async def failing(rows: Sequence[AnsweredRow]) -> list[Score]:
+        asked.append(len(rows))
+        if len(asked) == 1:
+            raise RuntimeError("no metric")
+        return [1.0] * len(rows)
+
+    log = FakeLog()
+    worker = LateWorker(within(tmp_path), log, scorer=failing)
     await worker.serve(REPLIES)
     worker.given([label(each) for each in REPLIES])
     await worker.take()
-    with pytest.raises(RuntimeError, match="no metric"):
-        await worker.look()
+    await worker.look()
     assert len(worker.late.waiting) == len(REPLIES)
     worker.now_ms += 60_000
-    with pytest.raises(RuntimeError, match="no metric"):
-        await worker.look()
+    await worker.look()
+    await worker.take()
+    assert sorted(judged(log)) == [(each.id, True) for each in REPLIES]
+
+
+async def test_a_reply_that_cannot_be_read_keeps_no_other_label_waiting(tmp_path: Path) -> None:
+    storage, log = within(tmp_path), FakeLog()
+    odd = lakes.stretch(INFERENCE, 1, [0, 1], REPLIES[:2])
+    arms = pa.array(["no arm", "champion"])
+    rows = odd.rows.set_column(odd.rows.schema.get_field_index("arm"), "arm", arms)
+    writer = LakeWriter(Lake.of(storage), INFERENCE)
+    writer.add(replace_rows(odd, rows=rows))
+    writer.commit()
+    worker = LateWorker(storage, log)
+    worker.given([label(each) for each in REPLIES[:2]])
+    await worker.take()
+    await worker.look()
+    await worker.take()
+    assert judged(log) == [(REPLIES[1].id, False)]
+    assert len(worker.late.waiting) == 1
 
 
 @pytest.mark.parametrize("dies_at", range(6))
