@@ -77,13 +77,14 @@ class LateLabels:
             parts = unjudged_before(self.lake, fresh, self._since())
             while (part := await asyncio.to_thread(next, parts, None)) is not None:
                 self.waiting.add(part)
+            for rows in held:
+                self.waiting.add(unjudged(rows))
+                self.waiting.judged(judgements(rows))
         except BaseException:
             self.waiting.open -= fresh
             raise
-        for rows in held:
-            self.waiting.add(unjudged(rows))
-        for rows in held:
-            self.waiting.judged(judgements(rows))
+        finally:
+            self.waiting.end()
 
     async def judge(self) -> int:
         """Judge some of the labels that are due; return how many were looked at. Those without a reply are looked at

@@ -30,7 +30,7 @@ class WaitingLabels:
     open: set[int] = field(default_factory=set)
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _queue: list[tuple[int, str]] = field(default_factory=list)  # a heap of looks; an entry knows which one holds
-    _judged: set[str] = field(default_factory=set)  # since `begin`
+    _judged: set[str] | None = None  # from `begin` to `end`: what was judged meanwhile
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -41,14 +41,19 @@ class WaitingLabels:
         return 2 * len(self._entries) <= self.most
 
     def begin(self, partitions: Collection[int]) -> None:
-        """Open partitions: what comes from now on is added, and what came before is to be."""
+        """Open partitions: what comes from now on is added, and by `end` what came before."""
         self.open |= set(partitions)
-        self._judged.clear()
+        self._judged = set()
+
+    def end(self) -> None:
+        """Forget what was judged since `begin`: nothing of before is added any more."""
+        self._judged = None
 
     def add(self, labels: Iterable[UnjudgedLabel]) -> None:
         """Take labels of open partitions. One that is there, or was judged since `begin`, changes nothing."""
+        judged = self._judged or ()
         for label in labels:
-            if label.partition not in self.open or label.id in self._entries or label.id in self._judged:
+            if label.partition not in self.open or label.id in self._entries or label.id in judged:
                 continue
             if len(self._entries) < self.most:
                 self._entries[label.id] = _Entry(label)
@@ -60,14 +65,14 @@ class WaitingLabels:
         """Drop labels whose judgement came through the log."""
         for id in ids:
             self._entries.pop(id, None)
-            self._judged.add(id)
+            if self._judged is not None:
+                self._judged.add(id)
 
     def forget(self) -> None:
         """Drop all: partitions were taken away."""
         self.open.clear()
         self._entries.clear()
         self._queue.clear()
-        self._judged.clear()
 
     def due(self, now_ms: int, most: int) -> list[UnjudgedLabel]:
         """Return labels to look at now; give those that wait on to `later`."""

@@ -15,9 +15,9 @@ SETTING = "retention.ms"
 
 
 def retention_ms(settings: KafkaSettings, topics: Iterable[Topic]) -> dict[str, int]:
-    """Return how long each topic keeps its records; -1 for those that keep them for ever. Raises KafkaError where the
-    broker is away, or does not tell this user."""
+    """Return how long each topic keeps its records; -1 for those that keep them for ever. Topics are left out of which
+    the broker does not tell this user. Raises KafkaError where it is away."""
     asked = [ConfigResource("TOPIC", topic.name, [SETTING]) for topic in topics]
     with closing(KafkaAdminClient(client_id="homeostat-retention", **settings.client)) as admin:
         found = next(iter(admin.describe_configs(asked, config_filter="all").values()))
-    return {each.name: int(found[each.name][SETTING]["value"]) for each in asked}
+    return {name: int(each[SETTING]["value"]) for name, each in found.items() if SETTING in each}

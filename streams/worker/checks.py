@@ -11,7 +11,6 @@ from deltalake.exceptions import DeltaError
 from streams import metrics, topics
 from streams.lake.delta import earlier
 from streams.lake.lake import Lake
-from streams.log.client import REFUSED
 from streams.log.read import partition_counts
 from streams.log.retention import retention_ms
 from streams.log.settings import KafkaSettings
@@ -68,12 +67,10 @@ def check(kafka: KafkaSettings) -> None:
 
 
 def check_kept(kafka: KafkaSettings, wait_s: int) -> None:
-    """Check that the log keeps replies and labels longer than a label waits: ValueError where it does not. A broker
-    that does not tell this user is not asked again."""
-    try:
-        found = retention_ms(kafka, topics.TAKEN_IN)
-    except REFUSED as error:
-        log.warning("how long topics keep their records is not known", error=str(error))
-        return
+    """Check that the log keeps replies and labels longer than a label waits: ValueError where it does not. Where this
+    user may not know (no DescribeConfigs), it is logged."""
+    found = retention_ms(kafka, topics.TAKEN_IN)
+    if unknown := [topic.name for topic in topics.TAKEN_IN if topic.name not in found]:
+        log.warning("how long topics keep their records is not known", topics=unknown)
     if wrong := topics.forgetful(found, wait_s):
         raise ValueError("; ".join(wrong))

@@ -41,7 +41,11 @@ def remains(order: ErasureOrder, *, in_bucket: bool, earlier: str = "") -> list[
             _names(EVENTS), log_until_ms(order), "requests, answers and labels, until the topics' retention ends"
         ),
         Remainder(_names([SCORES]), order.until_ms + kept_h([SCORES]) * HOUR_MS, "numbers, ids, short answers"),
-        Remainder(_names(LETTERS), letters_ms, "records that could not be read, and do not show whose they are"),
+        Remainder(
+            _names(LETTERS),
+            letters_ms,
+            "records that could not be read, labels without a reply: neither shows whose it is",
+        ),
         Remainder("gateways' journals", None, "until they are shipped: seconds, or as long as Kafka is away"),
         Remainder("gateways' files kept aside", None, "records too large for Kafka (aside/ in a spool), until removed"),
         Remainder(
