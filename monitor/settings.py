@@ -8,6 +8,7 @@ from monitor.describe.patterns import Forbidden
 from monitor.detectors.risk import LEAST_ROOM
 from monitor.validation import require
 
+LONGEST_WAIT_S = 366 * 86_400  # of a label for its reply
 MOST_TOLERATED = 1.0 - 2.0 * LEAST_ROOM  # between groups: no gap could be proven above more
 
 
@@ -94,6 +95,16 @@ class Safety:
         require(self, "least_people", 1 <= self.least_people <= 100, "from 1 to 100")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSettings:
+    """How labels meet the replies that they are about."""
+
+    wait_s: int = 604_800  # a label waits so long for its reply; topics and lake keep both for two days longer
+
+    def __post_init__(self) -> None:
+        require(self, "wait_s", 60 <= self.wait_s <= LONGEST_WAIT_S, f"60 to {LONGEST_WAIT_S} seconds")
+
+
 STATE_BYTES = 15_000_000  # of the judge's memory of an alias; the log takes 16 MiB
 EVENT_BYTES = 200  # of a reference that is gathered, for each event; 175 measured
 PASSAGES_BYTES = 700  # more for each with its prompt's passages, at most: sixteen of 31 bytes in base64
@@ -118,7 +129,7 @@ class MonitorSettings:
     tolerance: float = 0.03
     baseline_confidence: float = 0.9  # of that bound
     min_reference_labels: int = 30  # labels without which no harm can be proven
-    late_labels_s: int = 86_400  # labels for the reference are taken this long after it is complete
+    late_labels_s: int = 604_800  # labels for the reference are taken this long after it is complete
     window_s: int = 60  # of event time in one window of figures
     grace_s: int = 10  # a window waits so long for late events
     idle_s: int = 30  # a partition silent for so long no longer holds windows open

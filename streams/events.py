@@ -82,10 +82,11 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
     thumb: bool | None = None  # true: up
-    loss: float | None = None  # how bad the reply was, 0 to 1; None where it is not known, or there is none to compare
+    loss: float | None = None  # how bad the reply was, 0 to 1; None where no gateway could tell; a worker may
     metric: str = ""  # the name of what made the loss (`scoring.metrics`); empty where that is not known
     user: str = ""  # pseudonym of the end user who asked, as the reply's; empty where it is not known
     conversation: str = ""  # pseudonym of the reply's conversation, likewise
+    judges: str = ""  # of a worker's judgement, which has no text: the label's `id`; with no `loss`, it stays unknown
     correct: bool | None = None  # of version 1 alone, and read as the loss
 
     def __post_init__(self) -> None:

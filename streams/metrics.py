@@ -37,6 +37,10 @@ DELETED_UNREAD = Counter(
     ["topic"],
 )
 LABELS = Counter("homeostat_labels_total", "Feedback that has a loss.", ["alias"])
+LABELS_WAITING = Gauge(
+    "homeostat_labels_waiting",
+    "Labels that this worker has not judged yet: their reply is not there, or their metric has no score.",
+)
 ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
 CLEARED = Counter("homeostat_alarms_cleared_total", "Alarms that are over.", ["alias", "kind", "cause"])
 ALARM_OPEN = Gauge(

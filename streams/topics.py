@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from streams import events as e
 
@@ -42,8 +42,11 @@ SEGMENT_H = 24  # a record stays until all of its segment may go: so much longer
 FORGETTING = {"segment.ms": str(SEGMENT_H * 3_600_000)}
 COMPACTED = {"segment.bytes": str(32 * 1_048_576), "min.cleanable.dirty.ratio": "0.2"}  # few superseded records stay
 
-INFERENCE = Topic("inference.events", e.InferenceServed, "id", partitions=4, timed_by_log=True)
-FEEDBACK = Topic("inference.feedback", e.FeedbackGiven, "event_id", partitions=4, timed_by_log=True)
+LABELLED_H = 216  # nine days: labels wait seven for their reply, and a worker may be away for two
+INFERENCE = Topic("inference.events", e.InferenceServed, "id", partitions=4, retention_h=LABELLED_H, timed_by_log=True)
+FEEDBACK = Topic(
+    "inference.feedback", e.FeedbackGiven, "event_id", partitions=4, retention_h=LABELLED_H, timed_by_log=True
+)
 # its `PartitionsPassed` go to every partition
 SCORES = Topic("monitor.scores", e.ScoreBatch, "alias", partitions=2, max_bytes=BIG)
 STATE = Topic(
@@ -71,6 +74,8 @@ RESULTS_DLQ = Topic("retrain.results.dlq", e.DeadLetter, "source_topic", max_byt
 
 TAKEN_IN = (INFERENCE, FEEDBACK)  # by workers, which store, score and judge it
 
+KEPT_LONGER_S = 172_800  # that topics and lake keep replies and labels longer than a label waits for its reply
+
 FITTING = (
     ((INFERENCE, FEEDBACK), "a label is taken in by the worker that takes in its reply"),
     ((SCORES, RESULTS, STATE), "the judge of an alias reads all of them under one number"),
@@ -91,6 +96,32 @@ def misfits(counts: Mapping[str, int]) -> list[str]:
             counted = ", ".join(f"{name} has {count} partitions" for name, count in found.items())
             wrong.append(f"{counted}, expected as many of each: {why}; add partitions to those that have fewer")
     return wrong
+
+
+def forgetful(retention_ms: Mapping[str, int], wait_s: int) -> list[str]:
+    """Return the topics that keep their records for less time than labels wait for their reply, and two days.
+
+    >>> forgetful({"inference.events": -1, "inference.feedback": 3_600_000}, 604_800)[0].partition(":")[0]
+    'inference.feedback has retention.ms = 3600000 and labels.wait_s is 604800, expected at least 777600000'
+    """
+    least_ms = (wait_s + KEPT_LONGER_S) * 1_000
+    return [
+        f"{name} has retention.ms = {found_ms} and labels.wait_s is {wait_s}, expected at least {least_ms}: a label "
+        "and its reply must be there for two days longer than the label waits; raise the topic's retention.ms "
+        "(`homeostat up` does so for the embedded broker), or lower labels.wait_s"
+        for name, found_ms in retention_ms.items()
+        if 0 <= found_ms < least_ms
+    ]
+
+
+def kept_for(topics: Iterable[Topic], wait_s: int) -> list[Topic]:
+    """Return the topics as they must be where labels wait so long.
+
+    >>> [each.retention_h for each in kept_for([FEEDBACK, SCORES], 1_209_600)]
+    [384, 168]
+    """
+    least_h = -(-(wait_s + KEPT_LONGER_S) // 3_600)
+    return [replace(each, retention_h=max(LABELLED_H, least_h)) if each in TAKEN_IN else each for each in topics]
 
 
 TOPICS: tuple[Topic, ...] = (

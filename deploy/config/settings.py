@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.config.parse import ConfigError, Table, build, given, source
 from deploy.stack import ports
 from deploy.stack.settings import StackSettings
-from monitor.settings import MonitorSettings, PolicySettings
+from monitor.settings import LabelSettings, MonitorSettings, PolicySettings
 from retrain.settings import RetrainSettings
 from serving.settings import ControllerSettings, GatewaySettings
 from streams.log.settings import KafkaSettings
@@ -18,12 +18,14 @@ from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
 from streams.scoring.settings import ScoringSettings
 from streams.settings import WorkerSettings
+from streams.topics import KEPT_LONGER_S
 
 DEFAULT_FILE = Path("homeostat.toml")
 DECIDED_BY = {  # settings that follow another one
     "worker.metrics_port": "stack.worker_metrics_port",
     "controller.max_loras": "stack.max_loras",
     "controller.max_lora_rank": "stack.max_lora_rank",
+    "monitor.late_labels_s": "labels.wait_s",
     "kafka.bootstrap": "stack.kafka_port",  # while stack.embedded_kafka is true
 }
 
@@ -39,6 +41,7 @@ class Config:
     controller: ControllerSettings = field(default_factory=ControllerSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
@@ -56,8 +59,9 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         path = DEFAULT_FILE
     table = given(Config, path, environment)
     config = build(Config, table, source(path))
-    if problems := [problem for key, problem in _ignored(config) if _has(table, key)]:
+    if problems := [*(problem for key, problem in _ignored(config) if _has(table, key)), *_forgetful(config)]:
         raise ConfigError(source(path), problems)
+    config = replace(config, monitor=replace(config.monitor, late_labels_s=config.labels.wait_s))
     if not config.stack.embedded_kafka:
         return config
     return replace(config, kafka=replace(config.kafka, bootstrap=f"{ports.HOST}:{config.stack.kafka_port}"))
@@ -74,6 +78,7 @@ def _ignored(config: Config) -> Iterator[tuple[str, str]]:
     here = f"{ports.HOST}:{stack.kafka_port}"
     decided: dict[str, tuple[object, object]] = {
         "worker.metrics_port": (worker.metrics_port, stack.worker_metrics_port),
+        "monitor.late_labels_s": (config.monitor.late_labels_s, config.labels.wait_s),
         "controller.max_loras": (config.controller.max_loras, stack.max_loras),
         "controller.max_lora_rank": (config.controller.max_lora_rank, stack.max_lora_rank),
     }
@@ -87,6 +92,17 @@ def _ignored(config: Config) -> Iterator[tuple[str, str]]:
     for key, (value, holds) in decided.items():
         if value != holds:
             yield key, f"{key} = {str(value)!r}: has no effect, {remedies[key]}"
+
+
+def _forgetful(config: Config) -> Iterator[str]:
+    """The lake must keep a label and its reply for longer than the label waits."""
+    wait_s, days = config.labels.wait_s, config.storage.keep_days
+    least = -(-(wait_s + KEPT_LONGER_S) // 86_400)
+    if 0 < days < least:
+        yield (
+            f"storage.keep_days = {days} and labels.wait_s = {wait_s}: expected storage.keep_days of at least {least}, "
+            "two days more than labels wait for their reply, or 0, which keeps all"
+        )
 
 
 def _has(table: Table, key: str) -> bool:

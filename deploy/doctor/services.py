@@ -24,6 +24,7 @@ from streams.log.topic_ids import REMEMBERED, TopicIds
 from streams.objects.opening import Storage
 from streams.objects.store import StorageError
 from streams.scoring.settings import ScoringSettings
+from streams.topics import TOPICS, kept_for
 
 ANSWER_S = 1.5
 CREATES = "`homeostat up` creates topics that are missing"
@@ -57,7 +58,7 @@ def brokers(config: Examined) -> Iterator[Finding]:
         return
     try:
         with closing(KafkaAdminClient(client_id="homeostat-doctor", **kafka.client)) as admin:
-            wrong = faults(admin)
+            wrong = faults(admin, kept_for(TOPICS, config.labels.wait_s))
         yield Finding("Kafka", True, f"{config.kafka.bootstrap} answers")
         yield from _topics(config, kafka, wrong)
     except (KafkaError, OSError, LookupError, ValueError) as error:

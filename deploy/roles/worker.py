@@ -16,18 +16,19 @@ RESTART_S = 2.0
 
 def worker(config: Config) -> None:
     """Run Faust until SIGTERM or SIGINT; start it again where it gives up: unacknowledged records come again."""
+    from streams.ingest.judgement import by_metric
     from streams.log.availability import Presence
     from streams.scoring.scorer import Scorers
     from streams.worker import app
 
     settings, storage = worker_settings(config), config.kept
-    Scorers(config.scoring, config.stack.var)  # a wrong metric is noticed now, not at the first label
+    judges = by_metric(Scorers(config.scoring, config.stack.var))
 
     async def work() -> None:
         stop = stopped_by_signals()
         while not stop.is_set():
             try:
-                await app.run(config.kafka, settings, storage, config.monitor, config.policy, stop)
+                await app.run(config.kafka, settings, storage, config.monitor, config.policy, stop, judges)
             except (RuntimeError, LookupError) as error:  # a topic may be away for a while
                 log.error("worker is started again", error=str(error))
                 await asyncio.sleep(RESTART_S)

@@ -20,8 +20,10 @@ from deploy.stack.launch import Launch, Member, Report, alone, bring_down, silen
 from deploy.stack.processes import Spec
 from deploy.stack.settings import StackSettings
 from deploy.stack.topics import create_missing, create_topics
+from monitor.settings import LabelSettings
 from retrain.base_model import check_model, prepare
 from streams.log.settings import KafkaSettings
+from streams.topics import TOPICS, kept_for
 
 ROLES = ("worker", "controller", "trainer", "storage")  # in the order of their start, before the gateways
 ROLE_TIMEOUT_S = 120.0
@@ -35,6 +37,8 @@ class Stacked(Protocol):
     def stack(self) -> StackSettings: ...
     @property
     def kafka(self) -> KafkaSettings: ...
+    @property
+    def labels(self) -> LabelSettings: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def up(config: Stacked, config_path: Path | None = None, report: Report = silent
         missing = [member.name for member in everyone if processes.find(member.name, settings.var) is None]
         checks.require(settings, [name for name in missing if name.startswith("engine-")])
         if not settings.embedded_kafka:
-            create_missing(reached(config.kafka))
+            create_missing(reached(config.kafka), kept_for(TOPICS, config.labels.wait_s))
         return Launch(everyone, settings.var, report).run()
 
 
@@ -91,7 +95,7 @@ def members(config: Stacked, config_path: Path | None) -> list[Member]:
     """List the stack's processes; nothing is started, fetched or read."""
     settings = config.stack
     engines = [_engine(settings, replica) for replica in range(len(settings.engine_ports))]
-    kafka = [_kafka(settings)] if settings.embedded_kafka else []
+    kafka = [_kafka(settings, config.labels)] if settings.embedded_kafka else []
     after = tuple(member.name for member in kafka)
     named = [*ROLES, *settings.gateways()]
     return [*kafka, *engines, *(_role(settings, name, config_path, after) for name in named)]
@@ -106,14 +110,14 @@ def model_folder(settings: StackSettings) -> Path:
     return settings.model
 
 
-def _kafka(settings: StackSettings) -> Member:
+def _kafka(settings: StackSettings, labels: LabelSettings) -> Member:
     broker = EmbeddedKafka(settings.var / "kafka", settings.kafka_port, settings.cache_path())
     return Member(
         "kafka",
         broker.spec,
         partial(ports.answers, settings.kafka_port),
         (("stack.kafka_port", settings.kafka_port),),
-        then=partial(create_topics, broker.settings),
+        then=partial(create_topics, broker.settings, kept_for(TOPICS, labels.wait_s)),
     )
 
 

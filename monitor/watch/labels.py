@@ -25,6 +25,7 @@ from monitor.watch.replies import RECENT_KEPT
 from monitor.watch.version import AwaitedEvent, Label, Latest, VersionState, baseline, measured
 
 WAITING_KEPT = 2_000
+ADOPTED_S = 86_400  # after the reference is complete: without enough labels of it by then, the first later ones do
 FILE = 10  # labels of the reference in a turn: they come from a file, not from people who use the answers
 OLD_FILE = 3  # labels of old replies in a turn, which come from a file too
 OLD_MS = 900_000  # since a reply was served: people who use the answers have labelled it by then
@@ -160,10 +161,11 @@ def _before_accepted(version: VersionState, label: Label) -> bool:
 
 
 def _adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
-    """Take the first later labels as baseline, once the reference's own can no longer come."""
+    """Take the first later labels as baseline, once the reference's own are no longer expected. Those that come all
+    the same are added to it: where labels are plentiful, no baseline waits for the last of them."""
     known, past, queue = baseline(settings, version), version.past, version.queue
     newest_ms = max((label.time_ms for label in queue.waiting), default=0)
-    if known.enough or newest_ms <= version.frozen_ms + settings.late_labels_s * 1_000:
+    if known.enough or newest_ms <= version.frozen_ms + min(settings.late_labels_s, ADOPTED_S) * 1_000:
         return version
     lacking = settings.min_reference_labels - known.labelled
     chosen, waiting, first = queue.waiting[:lacking], queue.waiting[lacking:], len(past.adopted_losses)
@@ -209,8 +211,9 @@ def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label
 
 
 def _given(latest: Latest, label: Label) -> GivenLabel:
-    """Return the label at the time when its event was served, where that is still known; else when it was given."""
-    known = latest.recent.get(label.event_print) or AwaitedEvent(label.time_ms, -1.0)
+    """Return the label at the time when its event was served, as far as that is known; else when it was given. A
+    retraining takes the replies since the onset, which may be days before their labels."""
+    known = latest.recent.get(label.event_print) or AwaitedEvent(made_ms(label.event_id) or label.time_ms, -1.0)
     event = LabelledEvent(label.event_id, known.time_ms, known.slices, label.loss)
     return GivenLabel(event, known.chance, label.time_ms)
 

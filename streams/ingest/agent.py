@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic
 
+import pyarrow as pa
 import structlog
 
 from streams import metrics
@@ -58,6 +59,7 @@ class IngestAgent(Generic[E]):
     outbox: Outbox
     tail: Tail
     topic_id: TopicId = lambda: ""
+    taken: Callable[[pa.Table], None] = lambda rows: None  # is called with rows that are scored and wait for the lake
     incarnation: int = 0
     known_id: str = ""  # the topic's, of that incarnation
     partitions: dict[int, IngestPartition] = field(default_factory=dict)
@@ -86,6 +88,7 @@ class IngestAgent(Generic[E]):
         await self.outbox.confirm([record for each in prepared for record in _records(self.source, each)])
         for each in prepared:
             self.writer.add(PartitionRows(each.topic_id, each.partition, each.last_offset + 1, each.built.table))
+            self.taken(each.built.table)
             self._count(each)
 
     async def commit(self) -> None:

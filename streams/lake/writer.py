@@ -46,6 +46,10 @@ class LakeWriter:
         """Return how many rows wait for the next commit."""
         return sum(each.rows.num_rows for each in self._held)
 
+    def held(self) -> list[pa.Table]:
+        """Return the rows that wait for the next commit: all that a table opened after this call may lack."""
+        return [each.rows for each in list(self._held)]
+
     def add(self, stretch: PartitionRows) -> None:
         """Take rows for the next commit. Rows taken again are written once."""
         self._held.append(stretch)

@@ -18,45 +18,46 @@ from typing import Any
 import faust
 import prometheus_client
 import structlog
-from deltalake.exceptions import DeltaError
 
 from monitor.describe.descriptors import Describer
 from monitor.describe.patterns import Forbidden
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import metrics, topics
+from streams import topics
 from streams.clock import now_ms
 from streams.events import AlarmRaised
 from streams.files import private_folder
+from streams.ingest.judgement import Judge, by_metric
+from streams.ingest.late_labels import LateLabels
 from streams.ingest.prepare import GIVEN, SERVED
 from streams.judge.agent import JudgeAgent
 from streams.judge.ordering import Ordering
 from streams.judge.paused import PausedAliases
 from streams.judge.step import Rules
-from streams.lake.delta import earlier
 from streams.lake.lake import Lake
 from streams.lake.profile_windows import PROFILES
 from streams.log.outbox import Outgoing, RetryingOutbox
-from streams.log.read import partition_counts, read, span
+from streams.log.read import read, span
 from streams.log.rejects import Rejects
 from streams.log.settings import KafkaSettings
-from streams.log.topic_ids import REMEMBERED, TopicIds, TopicRecreated, recreated
+from streams.log.topic_ids import TopicIds
 from streams.objects.opening import Storage
-from streams.objects.store import StorageError
 from streams.reports.keys import REPORTS
 from streams.reports.reporter import Reporter, missing
+from streams.scoring.scorer import Scorers
+from streams.scoring.settings import ScoringSettings
 from streams.settings import WorkerSettings
 from streams.worker import timers
 from streams.worker.agents import IngestLoop, JudgeLoop, Worker
+from streams.worker.checks import check, check_kept, look_at, wait_for_known_topics
 from streams.worker.consumer import Consumer
 from streams.worker.faust_broker import credentials, urls
 
 log = structlog.get_logger()
 
+EXACT = by_metric(Scorers(ScoringSettings(), Path()))
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
 ROOM = 24_000  # of a partition of the scores, as `streams.log.chunks.size` counts: 96 MiB at most
 SETTLING_S = 10.0  # for the lake to take what was scored; else the next worker takes it from the log
-STORE_S = 5.0  # for a bucket that is asked which topics the lake knows
-LOOK_AGAIN_S = 2.0  # whether the operator has accepted a topic that was created again
 METADATA_MS = 30_000  # a topic that was deleted and created again is seen within so long; Kafka's own is five minutes
 FETCHED_AT_ONCE = 4 * 1_048_576  # bytes of a partition, or one batch of its producer where that is larger
 
@@ -68,8 +69,9 @@ def build(
     monitor: MonitorSettings,
     policy: PolicySettings,
     topic_ids: TopicIds | None = None,
+    judges: Judge = EXACT,
 ) -> Worker:
-    """Return the worker; nothing is connected yet."""
+    """Return the worker; nothing is connected yet. `judges`: judges labels that no gateway could."""
     topic_ids = topic_ids or TopicIds(kafka)
     app = _app(kafka, settings, storage.var)
     outbox = RetryingOutbox(_sender(app), rejects=Rejects(storage.var / "aside"))
@@ -91,7 +93,12 @@ def build(
     described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))
     for source in (described, GIVEN):
         IngestLoop(worker, source, kafka, settings, storage, outbox, topic_ids)
+    replies, labels = worker.ingests
+    wait_s = monitor.late_labels_s
+    worker.late_labels = LateLabels(labels.lake, replies.writer, labels.writer, outbox, judges, wait_s)
+    labels.taken = worker.late_labels.taken
     JudgeLoop(worker, settings)
+    timers.judge_late_labels(worker, worker.late_labels)
     timers.send_watermarks(worker, settings, outbox)
     timers.write_profiles(worker, settings)
     timers.watch_lag(worker, settings)
@@ -112,59 +119,20 @@ async def run(
     monitor: MonitorSettings,
     policy: PolicySettings,
     stop: asyncio.Event,
+    judges: Judge = EXACT,
 ) -> None:
     """Run the worker until `stop` is set; it takes nothing while a topic is not the one that the lake knows. Raises
-    RuntimeError when Faust gives up, for a supervisor to start it again."""
+    RuntimeError when Faust gives up, for a supervisor to start it again, ValueError where topics are not as they must
+    be. `judges`: judges labels that no gateway could."""
     private_folder(storage.var)  # it may be a new machine, with all else in a bucket
     await asyncio.to_thread(check, kafka)
-    await asyncio.to_thread(_look_at, Lake.of(storage))
+    await asyncio.to_thread(check_kept, kafka, monitor.late_labels_s)
+    await asyncio.to_thread(look_at, Lake.of(storage))
     async with _serving_metrics(settings):
         with closing(TopicIds(kafka)) as topic_ids:
-            await _wait_for_known_topics(topic_ids, storage, stop)
+            await wait_for_known_topics(topic_ids, storage, stop)
             if not stop.is_set():
-                await _run(kafka, build(kafka, settings, storage, monitor, policy, topic_ids), stop)
-
-
-def _look_at(lake: Lake) -> None:
-    """Raises LakeRefused, before anything is taken that could not be kept. A store may be away for a while."""
-    if hint := earlier(lake.url):
-        log.warning("an earlier lake is not read", hint=hint)
-    for topic in topics.TAKEN_IN:
-        try:
-            lake.table(topic)
-        except (OSError, DeltaError) as error:
-            log.warning("the lake cannot be reached, it is tried with the first rows", error=str(error))
-
-
-async def _wait_for_known_topics(topic_ids: TopicIds, storage: Storage, stop: asyncio.Event) -> None:
-    """Until every topic is the one that the lake knows, or `stop` is set."""
-    logged: list[str] = []
-    store = storage.objects(STORE_S)
-    while not stop.is_set():
-        found = await asyncio.to_thread(topic_ids.of, [topic.name for topic in REMEMBERED])
-        refused: list[TopicRecreated] = []
-        try:
-            refused = await asyncio.to_thread(recreated, store, found)
-            problems = [str(each) for each in refused]
-        except StorageError as error:
-            problems = [str(error)]
-        for topic in found:
-            metrics.RECREATED.labels(topic).set(topic in {each.topic for each in refused})
-        for each in problems:
-            if each not in logged:
-                log.error("refused", reason=each)
-        logged = problems
-        if not problems:
-            return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK_AGAIN_S)
-
-
-def check(kafka: KafkaSettings) -> None:
-    """Check the topics: LookupError for a missing one, ValueError where some that belong together are cut
-    differently."""
-    if wrong := topics.misfits(partition_counts(kafka, topics.TOPICS)):
-        raise ValueError("; ".join(wrong))
+                await _run(kafka, build(kafka, settings, storage, monitor, policy, topic_ids, judges), stop)
 
 
 async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> None:

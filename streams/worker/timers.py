@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import structlog
 
 from streams import metrics, topics
 from streams.clock import now_ms
+from streams.ingest.late_labels import LateLabels
 from streams.log.outbox import Outbox
 from streams.settings import WorkerSettings
 from streams.worker.agents import Worker
@@ -18,6 +21,8 @@ from streams.worker.lag import TopicPartition, Watchdog
 from streams.worker.watermarks import Position, records, watermark
 
 log = structlog.get_logger()
+
+JUDGED_EVERY_S, JUDGED_AGAIN_S = 5.0, 10.0  # labels that wait, many at a time; after a store could not be read
 
 
 def write_profiles(worker: Worker, settings: WorkerSettings) -> None:
@@ -70,6 +75,48 @@ async def _send(worker: Worker, name: str, settings: WorkerSettings, outbox: Out
         return
     event = watermark(name, positions, counts, asked_ms, round(settings.clock_skew_s * 1_000))
     await outbox.confirm(records(event, range(consumer.partitions(topics.SCORES.name)), asked_ms))
+
+
+def judge_late_labels(worker: Worker, late: LateLabels) -> None:
+    """Judge the labels that wait, now and then. A store that is away is tried again."""
+
+    async def judge() -> None:
+        ends = CaughtUp(worker)
+        while True:
+            await asyncio.sleep(JUDGED_EVERY_S)
+            try:
+                await late.open(await ends.partitions())
+                while await late.judge():
+                    pass
+            except Exception:
+                log.exception("labels wait longer, their replies cannot be looked for", labels=len(late.waiting))
+                await asyncio.sleep(JUDGED_AGAIN_S)
+
+    worker.app.task(judge)
+
+
+@dataclass(slots=True)
+class CaughtUp:
+    """Which partitions of the labels are read up to where the log ended when this worker began with them."""
+
+    worker: Worker
+    generation: int = -1
+    ends: dict[Any, int] = field(default_factory=dict)
+
+    async def partitions(self) -> list[int]:
+        """Return their numbers; none while partitions change hands."""
+        app, done = self.worker.app, self.worker.done
+        consumer, generation = app.consumer, app.consumer_generation_id
+        if generation != self.generation:
+            self.generation, self.ends = generation, {}
+        mine = [at for at in consumer.assignment() if at.topic == topics.FEEDBACK.name]
+        if fresh := [at for at in mine if at not in self.ends]:
+            self.ends |= await consumer.highwaters(*fresh)
+        reached = await consumer.reached(mine)
+        if not consumer.flow_active or app.consumer_generation_id != generation:
+            return []
+        scored = {at: done.get(TopicPartition(at.topic, at.partition), 0) for at in mine}
+        return [at.partition for at in mine if max(reached[at], scored[at]) >= self.ends[at]]
 
 
 def watch_lag(worker: Worker, settings: WorkerSettings) -> None:

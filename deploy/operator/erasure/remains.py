@@ -17,7 +17,7 @@ def kept_h(topics: Sequence[Topic]) -> int:
     """Return for how many hours one of these topics has a record, at most.
 
     >>> kept_h([INFERENCE])
-    192
+    240
     """
     return max((topic.retention_h or 0) + SEGMENT_H for topic in topics)
 
@@ -41,7 +41,11 @@ def remains(order: ErasureOrder, *, in_bucket: bool, earlier: str = "") -> list[
             _names(EVENTS), log_until_ms(order), "requests, answers and labels, until the topics' retention ends"
         ),
         Remainder(_names([SCORES]), order.until_ms + kept_h([SCORES]) * HOUR_MS, "numbers, ids, short answers"),
-        Remainder(_names(LETTERS), letters_ms, "records that could not be read, and do not show whose they are"),
+        Remainder(
+            _names(LETTERS),
+            letters_ms,
+            "records that could not be read, labels without a reply: neither shows whose it is",
+        ),
         Remainder("gateways' journals", None, "until they are shipped: seconds, or as long as Kafka is away"),
         Remainder("gateways' files kept aside", None, "records too large for Kafka (aside/ in a spool), until removed"),
         Remainder(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench.streams import history, pace, throughput
+from tests.bench.streams import history, late, pace, throughput
 from tests.bench.streams.place import Place, place
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import attempted, keep, options, stopped_in_order
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Place, bool], list[Figure]]] = {
     "throughput": throughput.throughput,
     "workers": throughput.workers,
     "labels": pace.labels,
+    "late": late.late,
     "freshness": pace.freshness,
     "state": pace.state,
     "memory": history.memory,

@@ -20,6 +20,7 @@ DECIDED = {
     "worker.metrics_port": ("9999", "stack.worker_metrics_port"),
     "controller.max_loras": ("9", "stack.max_loras"),
     "controller.max_lora_rank": ("64", "stack.max_lora_rank"),
+    "monitor.late_labels_s": ("9999", "labels.wait_s"),
     "kafka.bootstrap": ("'broker:9092'", "stack.embedded_kafka"),
 }
 
@@ -38,6 +39,23 @@ def test_a_setting_that_another_one_decides_is_refused_with_that_one(key: str, t
         load(written(tmp_path, f"[{section}]\n{name} = {value}\n"), {})
     with pytest.raises(ConfigError, match=f"{key} = .*has no effect.*{remedy}"):
         load(written(tmp_path, ""), {f"HOMEOSTAT__{section}__{name}".upper(): value.strip("'")})
+
+
+def test_labels_wait_in_the_monitor_as_long_as_in_the_worker(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "[labels]\nwait_s = 3600\n"), {}).monitor.late_labels_s == 3_600
+    assert Config().monitor.late_labels_s == Config().labels.wait_s
+
+
+@pytest.mark.parametrize(("days", "wait_s", "least"), [(8, 604_800, 9), (2, 60, 3), (15, 1_209_600, 16)])
+def test_a_lake_that_forgets_before_labels_have_waited_is_refused(
+    tmp_path: Path, days: int, wait_s: int, least: int
+) -> None:
+    text = f"[storage]\nkeep_days = {days}\n[labels]\nwait_s = {wait_s}\n"
+    told = f"storage.keep_days = {days} and labels.wait_s = {wait_s}: expected storage.keep_days of at least {least}"
+    with pytest.raises(ConfigError, match=told):
+        load(written(tmp_path, text), {})
+    load(written(tmp_path, text.replace(f"keep_days = {days}", f"keep_days = {least}")), {})
+    load(written(tmp_path, text.replace(f"keep_days = {days}", "keep_days = 0")), {})
 
 
 def test_all_of_them_are_told_at_once(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_topics_that_differ_are_told_with_what_was_expected(kafka: KafkaSettings
     assert found.missing == ["doctor.test.2 does not exist"]
     assert found.differing == [
         "doctor.test.1 has 3 partitions, expected 4",
-        "doctor.test.1 has retention.ms = 3600000, expected 604800000",
+        "doctor.test.1 has retention.ms = 3600000, expected 777600000",
     ]
     assert create_missing(kafka, [one, other]) == ["created doctor.test.2 with 4 partition(s)"]
     with closing(KafkaAdminClient(**kafka.client)) as admin:

@@ -41,7 +41,8 @@ def written(settings: Config, folder: Path) -> str:
     storage = settings.storage
     found = {"url": storage.url, "options": storage.options, "keep_days": storage.keep_days}
     at = folder / "homeostat.toml"
-    at.write_text(dump({"stack": {"var": str(settings.stack.var)}, "storage": found}))
+    waits = {"wait_s": 3_600}  # as long as they do by default, no lake keeps only three days
+    at.write_text(dump({"stack": {"var": str(settings.stack.var)}, "storage": found, "labels": waits}))
     return str(at)
 
 
@@ -106,14 +107,14 @@ def test_a_part_that_fails_keeps_no_other_and_is_tried_again() -> None:
 
 
 def test_the_command_tells_what_was_done_and_what_is_there(tmp_path: Path) -> None:
-    file = written(config(tmp_path / "var", keep_days=1), tmp_path)
+    file = written(config(tmp_path / "var", keep_days=3), tmp_path)
     run = CliRunner().invoke
     assert "nothing is stored yet" in run(main, ["storage", "status", "--config", file]).output
     five_days(Lake.of(config(tmp_path / "var").kept))
-    assert "27 rows deleted" in run(main, ["storage", "care", "--config", file]).output
+    assert "9 rows deleted" in run(main, ["storage", "care", "--config", file]).output
     told = run(main, ["storage", "status", "--config", file]).output
-    assert f"replies   {today() - timedelta(days=1)} to {today()}" in told
-    assert "kept for 1 days" in told
+    assert f"replies   {today() - timedelta(days=3)} to {today()}" in told
+    assert "kept for 3 days" in told
 
 
 def test_a_lake_that_is_none_is_named(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_no_trace_of_an_error_shows_what_is_in_the_settings(tmp_path: Path, monk
 @pytest.mark.timeout(300)
 def test_care_that_is_killed_at_any_write_loses_no_row_that_is_to_be_kept(s3: S3, tmp_path: Path) -> None:
     where = s3.storage(tmp_path.name)
-    settings = config(tmp_path / "var", url=where.url, options=where.options, keep_days=2)
+    settings = config(tmp_path / "var", url=where.url, options=where.options, keep_days=3)
     filled = five_days(Lake.of(settings.kept))
     file = written(settings, tmp_path)
     whens: tuple[Literal["before", "after"], ...] = ("before", "after")
@@ -153,10 +154,10 @@ def test_care_that_is_killed_at_any_write_loses_no_row_that_is_to_be_kept(s3: S3
         assert _killed_at(s3, file, when), when
         rows = ids(filled, INFERENCE)
         assert set(rows.values()) == {1}
-        assert len(rows) in {45, 27}
+        assert len(rows) in {45, 36}
     s3.reset()
     assert _care(file).wait(60) == 0
-    assert len(ids(filled, INFERENCE)) == 27
+    assert len(ids(filled, INFERENCE)) == 36
 
 
 def _care(file: str) -> subprocess.Popen[bytes]:

@@ -20,6 +20,7 @@ from deploy.stack.engine import answers_ok
 from deploy.stack.launch import Member, ProcessState
 from deploy.stack.processes import Spec
 from deploy.stack.settings import StackSettings
+from monitor.settings import LabelSettings
 from streams.log.read import partition_counts
 from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
@@ -39,6 +40,7 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 class Config:
     stack: StackSettings
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 
 import msgspec
@@ -31,6 +32,7 @@ class World:
     labelled: int = 0
     now_ms: int = 1_000_000
     step_ms: int = 500
+    dated: bool = False  # ids begin with the time at which the reply was asked for, as a gateway's
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
@@ -63,7 +65,7 @@ class World:
             values = self.rng.standard_normal((count, len(NAMES)))
             values[:, 0] += shift
             values[:, -2:] = -np.abs(values[:, -2:])
-        ids = [f"{version}-{self.sent + i}" for i in range(count)]
+        ids = [self.id(version, self.sent + i, self.now_ms + self.step_ms * i) for i in range(count)]
         rows = ScoreRows(
             offsets=list(range(self.sent, self.sent + count)),
             ids=ids,
@@ -112,6 +114,11 @@ class World:
         self.labelled += len(ids)
         batch = _batch("feedback", rows, self.now_ms)
         return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
+
+    def id(self, version: str, number: int, made_ms: int) -> str:
+        if not self.dated:
+            return f"{version}-{number}"
+        return str(uuid.UUID(int=(made_ms << 80) | (7 << 76) | (2 << 62) | number))
 
     def alarms(self, kind: str | None = None) -> list[Alarm]:
         return [each for each in self.findings if isinstance(each, Alarm) and kind in (None, each.kind)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from monitor.describe.pii import mask
@@ -14,6 +16,9 @@ from streams.codec import deterministic_id
 from streams.scoring.settings import ScoringSettings
 from tests.serving.support.raw_engine import always, chunked, saying
 from tests.serving.support.scene import BODY, OLD, SIGNER, Reply, Scene
+from tests.streams.support.fakes import LOGGED_MS, FakeLog
+from tests.streams.support.late import LateWorker, judged
+from tests.streams.support.traffic import within
 
 WRONG = [
     ({}, "request_id"),
@@ -404,6 +409,30 @@ async def test_feedback_says_who_asked_and_in_which_conversation_where_that_is_r
     assert served.user
     assert served.conversation
     assert (event.user, event.conversation) == (served.user, served.conversation)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("metric", ["exact_match", "token_f1", "rouge_l"])
+async def test_what_a_gateway_cannot_judge_after_its_restart_the_worker_judges(
+    tmp_path: Path, metric: str, stream: bool
+) -> None:
+    """An unstreamed reply's id has the digest of its answer, and exact matches need no more."""
+    scene, log = Scene(), FakeLog()
+    scene.scoring = ScoringSettings(metrics={"support": metric})
+    async with scene.running():
+        request_id = await asked(scene, stream=stream)
+        served = await scene.served()
+    async with scene.running():
+        known = (await say(scene, request_id, label="card ARRIVAL")).body["correct"]
+        given = await scene.feedback()
+    assert known is (True if metric == "exact_match" and not stream else None)
+    worker = LateWorker(within(tmp_path), log, metrics={"support": metric})
+    await worker.serve([msgspec.structs.replace(each, time_ms=LOGGED_MS) for each in served])
+    worker.given([msgspec.structs.replace(each, time_ms=LOGGED_MS) for each in given])
+    await worker.take()
+    await worker.look()
+    await worker.take()
+    assert judged(log) == [(served[0].id, 0.0)]
 
 
 async def test_an_answer_forgotten_is_not_guessed() -> None:

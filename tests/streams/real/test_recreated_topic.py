@@ -26,7 +26,7 @@ from monitor.settings import MonitorSettings, PolicySettings
 from streams.lake.lake import Lake
 from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE, STATE
-from streams.worker import app
+from streams.worker import checks
 from tests.streams.support import lakes, oracle
 from tests.streams.support.traffic import Plan, Process, produce, served, small, within
 from tests.support.waiting import wait
@@ -63,7 +63,7 @@ def metrics(port: int) -> str:
 
 
 def test_topics_that_do_not_fit_are_refused_by_name_with_their_counts(broker: KafkaSettings) -> None:
-    app.check(broker)
+    checks.check(broker)
     with closing(KafkaAdminClient(**broker.client)) as admin:
         admin.create_partitions({FEEDBACK.name: 6, STATE.name: 3})
         wait(lambda: _refused(broker) is not None, what="the partitions")
@@ -76,7 +76,7 @@ def test_topics_that_do_not_fit_are_refused_by_name_with_their_counts(broker: Ka
 
 def _refused(broker: KafkaSettings) -> str | None:
     try:
-        app.check(broker)
+        checks.check(broker)
     except ValueError as error:
         return str(error)
     return None

@@ -32,7 +32,7 @@ from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, REQUESTS, ROUTES
-from streams.worker import app
+from streams.worker import app, checks
 from tests.streams.support.journaled import event, journal, numbers, publish, running
 from tests.streams.support.sasl_broker import PASSWORD, WRONG, SaslKafka, options
 from tests.support.waiting import wait
@@ -95,7 +95,7 @@ USES: dict[str, Use] = {
     "partition_counts": lambda settings: log.partition_counts(settings, [REQUESTS]),
     "append": lambda settings: Writer(settings, "test").append(REQUESTS, asked("two"), id="two", time_ms=1),
     "create_topics": create_topics,
-    "check": app.check,
+    "check": checks.check,
 }
 
 

@@ -103,6 +103,7 @@ class Plan(msgspec.Struct):
     storage: Storage
     monitor: MonitorSettings
     policy: PolicySettings
+    metrics: dict[str, str] = {}  # alias -> how a label judges its answers
 
     @property
     def lake(self) -> Lake:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from streams.ingest.judgement import Judge, by_metric
+from streams.scoring.scorer import Scorers
+from streams.scoring.settings import ScoringSettings
 from streams.worker.app import run
 from tests.streams.support.traffic import Plan
 
@@ -17,10 +20,11 @@ def _path(kind: type, value: object) -> object:
     return Path(str(value)) if kind is Path else value
 
 
-async def work(plan: Plan) -> None:
+async def work(plan: Plan, scorer: Judge | None = None) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run(plan.kafka, plan.settings, plan.storage, plan.monitor, plan.policy, stop)
+    scorer = scorer or by_metric(Scorers(ScoringSettings(metrics=plan.metrics), plan.storage.var))
+    await run(plan.kafka, plan.settings, plan.storage, plan.monitor, plan.policy, stop, scorer)
 
 
 def plan() -> Plan:
