@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Delete what a client or a user sent.")
 @click.option("--client", help="An API key's id: all its users too; KEY/PSEUDONYM: one user of it.")
 @click.option("--user", help="A user as clients named it; with --client, of that key only.")
-@click.option("--conversation", help="Likewise a conversation, of requests that named no user.")
+@click.option("--conversation", help="Likewise a conversation.")
 @click.option("--dry-run", is_flag=True, help="Count what would go, and delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--list", "listed", is_flag=True, help="Show the orders, of this person if one is named.")

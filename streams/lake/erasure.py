@@ -55,8 +55,10 @@ class Persistence:
 
 def replies(lake: Lake, person: ErasedPerson, until_ms: int) -> Days:
     """Return the person's replies that ended before that time, by the log's day. Their ids are in memory."""
-    conditions, found = [person.condition(), f"time_ms < {until_ms}"], Days()
-    for table in scanned(lake.table(INFERENCE), INFERENCE, conditions, ["id", "time_ms", DAY]):
+    whole, found = lake.table(INFERENCE), Days()
+    columns = [] if whole is None else [each.name for each in whole.schema().fields]
+    conditions = [person.condition(columns), f"time_ms < {until_ms}"]
+    for table in scanned(whole, INFERENCE, conditions, ["id", "time_ms", DAY]):
         _gather(found, table, table["id"])
     return found
 

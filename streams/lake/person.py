@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
 PartOfClient = Literal["key", "pseudonym", "whole"]
-PLACES = {"key": "split_part({0}, '/', 1)", "pseudonym": "split_part({0}, '/', 2)", "whole": "{0}"}
+PLACES = {"key": "split_part(client, '/', 1)", "pseudonym": "split_part(client, '/', 2)", "whole": "client"}
+CONVERSATIONS = {"pseudonym": "conversation", "whole": "concat(split_part(client, '/', 1), '/', conversation)"}
 HEX = 16  # bytes of a salt
 
 
@@ -32,15 +34,16 @@ class ErasedPerson(msgspec.Struct, frozen=True):
     part: PartOfClient
     salt: str
     digest: str
+    conversation: bool = False  # whether it is a conversation's pseudonym: rows have one, whoever their client is
 
     @classmethod
-    def of(cls, part: PartOfClient, value: str, salt: str = "") -> ErasedPerson:
+    def of(cls, part: PartOfClient, value: str, salt: str = "", *, conversation: bool = False) -> ErasedPerson:
         """Return the person with this value in that part of a client; without a salt, under a new one. Raise ValueError
         where the value cannot stand there."""
         if not value or (part != "whole" and "/" in value):
             raise ValueError(f"{part} is {value!r}, expected a text without '/' that is not empty")
         salt = salt or secrets.token_hex(HEX)
-        return cls(part, salt, _digest(salt, value))
+        return cls(part, salt, _digest(salt, value), conversation)
 
     def has(self, value: str) -> bool:
         """Return whether this is the value that the person was named by."""
@@ -55,9 +58,15 @@ class ErasedPerson(msgspec.Struct, frozen=True):
         """Return whether feedback by this key is the person's: the key is all that feedback names."""
         return self.part == "key" and self.has(by)
 
-    def condition(self) -> str:
-        """Return `asked` in SQL."""
-        place = PLACES[self.part].format("client")
+    def condition(self, columns: Collection[str]) -> str:
+        """Return `asked` in SQL, for a table with these columns; of a conversation, what it says of rows with a user
+        too."""
+        places = [PLACES[self.part]]
+        if self.conversation and "conversation" in columns:
+            places.append(CONVERSATIONS[self.part])
+        return f"({' OR '.join(map(self._is, places))})"
+
+    def _is(self, place: str) -> str:
         return f"encode(sha256(concat('{self.salt}', {place})), 'hex') = '{self.digest}'"
 
 

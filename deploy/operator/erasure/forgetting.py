@@ -29,7 +29,11 @@ class NamedPerson:
 
     def is_of(self, order: ErasureOrder) -> bool:
         """Return whether an order is about the same."""
-        return order.person.part == self.part and order.person.has(self.value)
+        return order.person == self.erased(order.person.salt)
+
+    def erased(self, salt: str = "") -> ErasedPerson:
+        """Return the person as orders keep it; without a salt, under a new one."""
+        return ErasedPerson.of(self.part, self.value, salt, conversation=self.named == "conversation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def named(config: Config, client: str, user: str, conversation: str) -> NamedPer
     conversation, with one key or with all. Raise ValueError where none is named, or the secret is not here that
     pseudonyms are made with."""
     if user and conversation:
-        raise ValueError("user and conversation are both given, expected one: rows with a user name no conversation")
+        raise ValueError("user and conversation are both given, expected one: give two orders")
     if not (user or conversation):
         if not client:
             raise ValueError("nobody is named, expected a client, a user or a conversation")
@@ -64,8 +68,7 @@ def named(config: Config, client: str, user: str, conversation: str) -> NamedPer
 
 def preview(person: NamedPerson, places: ErasurePlaces) -> FoundCounts:
     """Count what `forget` would delete; nothing is written."""
-    who = ErasedPerson.of(person.part, person.value)
-    replies, labels, datasets, reports = found_now(places, who, places.now_ms())
+    replies, labels, datasets, reports = found_now(places, person.erased(), places.now_ms())
     return FoundCounts(_counted(replies), _counted(labels), datasets, reports)
 
 
@@ -79,7 +82,7 @@ def forget(person: NamedPerson, places: ErasurePlaces) -> ErasureOrder:
             record.write(until_ms=max(now, record.order.until_ms))  # another machine's clock may be ahead
             break
     else:
-        record = OrderRecord.begun(store, person.named, ErasedPerson.of(person.part, person.value), now)
+        record = OrderRecord.begun(store, person.named, person.erased(), now)
     carry_out(record, places)
     return record.order
 

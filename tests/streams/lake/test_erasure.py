@@ -19,7 +19,7 @@ from streams.events import InferenceServed
 from streams.lake import erasure
 from streams.lake.erasure import Days, Persistence
 from streams.lake.lake import Lake
-from streams.lake.person import ErasedPerson
+from streams.lake.person import ErasedPerson, PartOfClient
 from streams.lake.retention import vacuum
 from streams.lake.writer import LakeWriter
 from streams.topics import FEEDBACK, INFERENCE
@@ -93,6 +93,24 @@ def test_the_persons_replies_and_their_labels_go_and_no_other_row(
     others = {each.id for each in REPLIES} - of(*clients)
     assert left(full) == (others, others)
     assert max(ids(full, INFERENCE).values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "places"), [("pseudonym", "chat", {0, 1, 3, 4, 5}), ("whole", "app/chat", {0, 1, 4})]
+)
+def test_a_conversation_goes_with_the_requests_that_named_a_user_too(
+    tmp_path: Path, part: PartOfClient, value: str, places: set[int]
+) -> None:
+    """In events from before conversations had a column, one stands in the client where no user does."""
+    clients = ["app/ann", "app/bob", "app/ann", "shop/ann", "app/chat", "shop/chat"]
+    chats = ["chat", "chat", "other", "chat", "", ""]
+    rows = [
+        replace(reply, client=client, conversation=chat)
+        for reply, client, chat in zip(REPLIES, clients, chats, strict=False)
+    ]
+    full = put(at(tmp_path), INFERENCE, rows)
+    person = ErasedPerson.of(part, value, conversation=True)
+    assert found(erasure.replies(full, person, LATEST_MS)) == {rows[place].id for place in places}
 
 
 def test_it_goes_from_a_bucket_as_from_a_folder(lake: Lake) -> None:

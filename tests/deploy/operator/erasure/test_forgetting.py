@@ -335,6 +335,7 @@ def test_a_user_is_named_as_gateways_name_them(tmp_path: Path) -> None:
     assert named(config, "app", "ann", "") == NamedPerson("user", "whole", f"app/{pseudonym('ann')}")
     chat = pseudonym("conversation chat-1")
     assert named(config, "", "", "chat-1") == NamedPerson("conversation", "pseudonym", chat)
+    assert named(config, "", "", "chat-1").erased().conversation
     assert named(config, "app/3fa9", "", "") == NamedPerson("client", "whole", "app/3fa9")
     nobody = [(client, "", "") for client in ("", "app/", "/3fa9", "a/b/c")]
     for wrong in (*nobody, ("", "ann", "chat-1"), ("app/3fa9", "ann", "")):
