@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from monitor.describe.private import accounts, phones
-from monitor.describe.private.characters import seen
+from monitor.describe.private.characters import SIGN, seen
 from monitor.describe.private.credentials import Credentials
 from monitor.describe.private.lookalikes import ALL, MOMENTS, blurred, hidden
 from monitor.describe.private.sketch import DIGITS, Sketch, kinds_table
@@ -70,10 +70,15 @@ def named(text: str, words: Sequence[str]) -> bool:
     return any(word in small for word in words)
 
 
-_EMAIL = r"(?!git@)[\w.+%\u0300-\u036f-]+(?:@|%40|&#64;)(?:[\w-]+\.)+[^\W\d_][\w-]*"
-EMAIL = re.compile(
-    rf"(?:(?<![\w.+%\u0300-\u036f-])[oOdD]'(?=[A-Za-z]))?(?<![\w.+%\u0300-\u036f-]){_EMAIL}(?:[.+%]{_EMAIL})*"
+_NAMES = r"\w.+%\u0300-\u036f-"
+_CLOSE = rf"(?![{SIGN}_])\w"  # of scripts that have no gap before or behind an address in Latin letters
+_IMAGE = r"[1-4]x\.(?:png|jpe?g|webp|avif|gif|svg)\b"  # logo@2x.png
+_EMAIL = (
+    rf"(?!git@)(?:[a-zA-Z0-9_.+%-]+|(?:(?!(?<={_CLOSE})[a-zA-Z0-9])[{_NAMES}])+)(?:@|%40|&#64;)(?!{_IMAGE})(?:[\w-]+\.)+"
+    rf"(?:[a-zA-Z][a-zA-Z0-9-]*(?={_CLOSE})|[^\W\d_][\w-]*)"
 )
+_LATIN = rf"(?<={_CLOSE})(?=[a-zA-Z0-9_.+%-]+(?:@|%40|&#64;))"
+EMAIL = re.compile(rf"(?:(?<![{_NAMES}])[oOdD]'(?=[A-Za-z]))?(?:(?<![{_NAMES}])|{_LATIN}){_EMAIL}(?:[.+%]{_EMAIL})*")
 _CAPITALS = kinds_table(x=ascii_uppercase, y=ascii_lowercase, n=digits)
 
 

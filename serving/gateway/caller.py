@@ -1,6 +1,7 @@
 """Who asks: the end user, the conversation, the tags and the tenant, from the key, the body and the headers.
 
-What the key says, no client can say otherwise. Then the body counts, then the headers."""
+What the key says, no client can say otherwise. Then the body counts, then the headers; of a conversation the header
+goes before."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from serving.gateway.openai.request_body import ParsedRequest
 from serving.settings import GatewaySettings
 
 TENANT = "tenant"  # the tag by which private values are masked, where a key has it
-LONGEST_NAME = 1_024  # bytes of a conversation's name in a body
+LONGEST_NAME = 1_024  # bytes of a conversation's name; a longer one is none, for names are remembered
 TURNS = 10_000  # responses that are remembered, to know which conversation goes on
 
 
@@ -35,7 +36,8 @@ class Asker(NamedTuple):
 @dataclass(slots=True)
 class Turns:
     """The conversations of responses that name the one before (`previous_response_id`), which have no name of their
-    own: each goes on with its first one. Another gateway process begins another conversation."""
+    own: each goes on as its first request, by whose id that one's arm was drawn. Another gateway process begins another
+    conversation."""
 
     _roots: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
@@ -64,7 +66,7 @@ def caller(
     own = key.tags.get(TENANT)
     return Asker(
         user=user,
-        conversation=_text(headers.get(settings.conversation_header, "")) or _conversation(asked, turns),
+        conversation=_text(_short(headers.get(settings.conversation_header, ""))) or _conversation(asked, turns),
         tags=_tags(key, headers, settings),
         tenant=f"tenant {own}" if own else f"key {key.id}",
     )
@@ -100,6 +102,10 @@ def _named(asked: ParsedRequest, name: str) -> object:
     with suppress(*UNREADABLE):
         return msgspec.json.decode(raw)
     return None
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST_NAME else ""
 
 
 def _text(value: str) -> str:

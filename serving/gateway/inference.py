@@ -79,7 +79,7 @@ class Inference:
         finally:
             self.forward.capture(exchange)
             count(exchange)
-        self._turns.note(exchange.answer.id, exchange.conversation or exchange.answer.id)
+        self._turns.note(exchange.answer.id, exchange.conversation or exchange.event_id)
         if exchange.status == 200 and not request.gone:
             self.mirror.send(exchange)
 

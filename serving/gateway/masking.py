@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 
 from monitor.canonical import UNREADABLE
-from monitor.describe.pii import PATTERNS, Suspicions, replaced
-from monitor.describe.private.credentials import NAME
+from monitor.describe.pii import PATTERNS, Suspicions, named, replaced
+from monitor.describe.private.credentials import NAME, PASSWORD, PASSWORD_NAMED, PASSWORD_WORDS
 from monitor.describe.private.surrogates import Surrogates
 
 DEEPEST = 3  # JSON in texts of JSON that is read as such
 _ESCAPE = re.compile(r"\\.")
+_LAYERS = re.compile(r"\\[\\/u]")  # escapes that only a reader of the JSON sees through
+_BREAKS = re.compile(r"[\s\"',;&<>${*]+")  # that end a password in a text, and none in a value of its own
 TENANTS = 1_024  # whose maskers are kept
 
 
@@ -56,9 +58,9 @@ class Masker:
 
     def json(self, text: str, doubts: Suspicions | None = None, deepest: int = DEEPEST) -> str:
         """Return JSON of any kind likewise. Raise one of UNREADABLE for what is none."""
-        if "\\u" not in text:
-            flat = _ESCAPE.sub("  ", text) if "\\" in text else text
-            if self(flat, doubts) == flat:
+        if not _LAYERS.search(text):
+            flat = _ESCAPE.sub(" ", text.replace('\\"', '"')) if "\\" in text else text
+            if not _has_password(flat) and self(flat, doubts) == flat:
                 return text
         value = msgspec.json.decode(text)
         mask = partial(self.whole, doubts=doubts, deepest=deepest - 1) if deepest else partial(self, doubts=doubts)
@@ -78,6 +80,11 @@ class Maskers:
         return self._of(tenant)
 
 
+def _has_password(text: str) -> bool:
+    """Return whether a name in this JSON says that its value is a password, which needs no sign of its own then."""
+    return named(text, PASSWORD_WORDS) and PASSWORD_NAMED.search(text) is not None
+
+
 def _masked(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return mask(value)
@@ -94,7 +101,7 @@ def _named(name: str, value: Any, mask: Callable[[str], str]) -> Any:
     """Return a value masked, as the secret that its name says it is where that is so."""
     if isinstance(value, str) and NAME.search(name[-64:]):
         before = f"{name[-64:]}="
-        masked = mask(before + value)
+        masked = mask(before + (_BREAKS.sub("_", value) if PASSWORD.search(name[-64:]) else value))
         return masked.removeprefix(before) if masked.startswith(before) else mask(value)
     return _masked(value, mask)
 

@@ -17,6 +17,7 @@ from serving.gateway.openai.answer import CollectedAnswer, CollectedChoice
 from streams.messages import Message, ReplyChoice, ToolCall
 
 LONGEST_ROLE = 64
+LONGEST_NAME = 256  # of a call, or its id, in an answer that is cut
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "text"})  # others are a client's own
 KNOWN, SMALL = 512, 16_384  # fields that are remembered masked, and their bytes: tools come again with each request
 
@@ -41,7 +42,7 @@ class Transcriber:
 
     def question(self, messages: Sequence[Message]) -> list[Message]:
         """Return the messages; of long ones excerpts, their calls among the text."""
-        if fits([text for each in messages for text in _texts(each)], self.chars):
+        if fits([text for each in messages for text in (*_texts(each), *_ids(each))], self.chars):
             return [self._message(each) for each in messages]
         self.cut.append("input_messages")
         contents = excerpts(["\n".join(_texts(each)) for each in messages], self.chars, self.mask)
@@ -66,7 +67,7 @@ class Transcriber:
 
     def _choices(self, found: Sequence[CollectedChoice], chars: int) -> list[ReplyChoice]:
         texts = [text for each in found for text in (each.text, "".join(each.reasoning), *_arguments(each))]
-        if fits(texts, chars):
+        if fits([*texts, *(call.name + call.id for each in found for call in each.calls.values())], chars):
             return [self._choice(each) for each in found]
         self.cut.append("choices")
         kept = iter(excerpts(texts, chars, self.mask))
@@ -106,18 +107,25 @@ class Transcriber:
     def _excerpted(self, choice: CollectedChoice, texts: Sequence[str]) -> ReplyChoice:
         content, reasoning, *arguments = texts
         found = zip(choice.calls.values(), arguments, strict=True)
-        calls = [ToolCall(self.mask(call.name), text, self.mask(call.id)) for call, text in found]
+        calls = [ToolCall(self._name(call.name), text, self._name(call.id)) for call, text in found]
         return ReplyChoice(content, reasoning, calls, choice.finish_reason)
 
     def _call(self, name: str, arguments: str, id: str) -> ToolCall:
         return ToolCall(self.mask(name), self.mask(arguments), self.mask(id))
+
+    def _name(self, name: str) -> str:
+        return self.mask(name)[:LONGEST_NAME]
 
     def _role(self, role: str) -> str:
         return role if role in ROLES else self.mask(role[:LONGEST_ROLE])
 
 
 def _field(masker: Masker, data: bytes) -> bytes:
-    return masker.json(data.decode(), Suspicions()).encode()
+    """Return the field masked. Raise one of UNREADABLE for what a reader of the event could not read: a number beyond
+    all bounds, or too deep within the event."""
+    masked = masker.json(data.decode(), Suspicions()).encode()
+    msgspec.json.decode(b"[[%b]]" % masked)
+    return masked
 
 
 _known = lru_cache(maxsize=KNOWN)(_field)
@@ -125,6 +133,11 @@ _known = lru_cache(maxsize=KNOWN)(_field)
 
 def _texts(message: Message) -> list[str]:
     return [message.content, *(f"{call.name} {call.arguments}" for call in message.tool_calls)]
+
+
+def _ids(message: Message) -> list[str]:
+    """Return the names by which calls and answers of tools belong together, where there are any."""
+    return [name for name in (message.tool_call_id, *(call.id for call in message.tool_calls)) if name]
 
 
 def _arguments(choice: CollectedChoice) -> list[str]:

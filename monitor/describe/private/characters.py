@@ -12,19 +12,24 @@ from monitor.characters import UNSEEN
 SIGN = r"A-Za-z\u00c0-\u052f\d"  # of words with gaps between them; Chinese and Japanese have none
 _BETWEEN = "\u2014\u2015\u2e3a\u2e3b"  # dashes that part sentences, unless digits are on both sides
 _DASHES = "\u00ad\u2043\u2212\u30fb\u30fc\uff70\uff65"  # that Unicode has among other signs
-_OTHERS = {"\t": " ", "\u2044": "/", "\u2215": "/", "\ufe62": "+", "\ufe6b": "@", "\uff3f": "_"}
+_SPACES = "\t\r\x0b\x0c\x85\u2028\u2029\u2800"  # besides those of the category; the last is Braille without a dot
+_OTHERS = dict.fromkeys(_SPACES, " ") | {"\u2044": "/", "\u2215": "/", "\ufe62": "+", "\ufe6b": "@", "\uff3f": "_"}
+_ASCII_SPACES = dict.fromkeys(map(ord, "\t\r\x0b\x0c"), " ")
 _BULLETS = frozenset("\u2043\u30fb\uff65\u00b7\u2022\u2027")
 _HIDING = re.compile(f"[{''.join(sorted(UNSEEN - {chr(0xAD)}))}]+")
 
 
 @cache
 def _plain_forms() -> dict[str, str]:
-    """Return the forms of all blanks that break no line, of all dashes, of full-width letters and digits."""
+    """Return the forms of all blanks that break no line, of all dashes, of digits of nearly every script, of
+    full-width letters."""
     forms = {chr(ord(each) + 0xFEE0): each for each in "+()-./@=:" + digits + ascii_letters}
     for code in range(0x80, 0x11000):
         category = unicodedata.category(chr(code))
         if category in ("Zs", "Pd"):
             forms.setdefault(chr(code), " " if category == "Zs" else "-")
+        elif category == "Nd":
+            forms[chr(code)] = str(unicodedata.decimal(chr(code)))
     return forms | dict.fromkeys(_DASHES, "-") | _OTHERS
 
 
@@ -40,7 +45,7 @@ def plain(text: str) -> str:
     ('4111 4111-x 1', True)
     """
     if text.isascii():
-        return text.replace("\t", " ")
+        return text.translate(_ASCII_SPACES) if any(each in text for each in "\t\r\x0b\x0c") else text
     forms = _plain_forms()
     between = {*_BETWEEN, *_BULLETS}
     signs = set(text)

@@ -125,7 +125,10 @@ _KEY_NAME = (
     r"(?:secret|credential|(?:api|access|account|private|auth|signing)[ _-]?key|sharedaccesskey"
     r"|(?:auth|access|refresh|bearer|session|bot|id)[ _-]?token|(?<![a-z])token)(?![a-z0-9]*s\b)[a-z0-9 _-]{0,24}"
 )
-_WORD = r"(?:pass(?:word|wd|phrase|wort)?|kennwort|contrase\u00f1a|senha|mot de passe|parola|wachtwoord|pwd)"
+_WORD = (
+    r"(?:(?<!com)(?<!by)pass(?:word|wd|phrase|wort)?|kennwort|contrase\u00f1a|senha|mot de passe|parola|wachtwoord|pwd)"
+)
+PASSWORD_WORDS = ("pass", "pwd", "kennwort", "contrase", "senha", "parola", "wachtwoord")  # one is in each
 _VALUE = r"(?=[^\s\"',;&<>]{0,64}[0-9])(?=[^\s\"',;&<>]{0,64}[A-Za-z])(?![a-z]{2,10}://)"
 _SPANS = {  # where one stands without a prefix: what must be in the text for it, in lower case, and the pattern
     ("-----begin ",): re.compile(rf"{_PEM}.*?(?:{_PEM_END}|\Z)", re.DOTALL),
@@ -149,29 +152,24 @@ _SPANS = {  # where one stands without a prefix: what must be in the text for it
         rf"|(?:api|access)[ _-]?key\s(?:is\s)?{_VALUE}([a-z0-9]{{20,}})",
         re.IGNORECASE,
     ),
-    ("pass", "pwd", "kennwort", "contrase", "senha", "parola", "wachtwoord"): re.compile(
-        rf"{_WORD}(?:(?:[\"']?\s{{0,2}}[:=]\s{{0,2}}[\"']?|\s(?:is|was|ist|lautet|es|est)\s[\"']?)"
+    PASSWORD_WORDS: re.compile(
+        rf"{_WORD}(?:(?:[\"']?\s{{0,2}}[:=]\s{{0,2}}[\"']?|\s(?:is|was|ist|lautet|es|est|\u00e8|\u00e9)\s[\"']?)"
         rf"{_VALUE}(?![/~.])([^\s\"',;&<>]{{5,}}[^\s\"',;&<>.])"
         r"|=(?!(?:none|null|true|false|required|optional|hidden)\b)([^\s\"',;&<>${*]{4,}))",
         re.IGNORECASE,
     ),
 }
 _KEY = re.compile(rf"(?:{_BEGIN}(?:{_PREFIXES}))?{MARK}[a-z]{{{LETTERS}}}|{_BEGIN}(?:{_KEYS})")
+PASSWORD = re.compile(rf"{_WORD}\Z", re.IGNORECASE)
+PASSWORD_NAMED = re.compile(rf'{_WORD}"\s*:\s*"', re.IGNORECASE)  # in JSON
 NAME = re.compile(rf"(?:{_KEY_NAME}|{_WORD})\Z", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:{_PEM}\n|{_BEGIN}(?:{_PREFIXES}))")
 _TAIL = re.compile(rf"\n{_PEM_END}\Z")
 _SIGN = re.compile(rf"{_BEGIN}(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\\.atlasv1)|{MARK}".encode())
 _WORDS = tuple(word.encode() for words in _SPANS for word in words)
-_ALONE = (
-    b"-----begin ",
-    b"bearer",
-    b"basic ",
-    b" key ",
-    b"pass",
-    b"pwd",
-    b"kennwort",
-    b"contrase",
-)  # the others need a sign
+_ALONE = tuple(  # the others need a sign
+    word.encode() for word in ("-----begin ", "bearer", "basic ", " key ", *PASSWORD_WORDS)
+)
 _RUN = b"x" * 17
 
 

@@ -17,6 +17,7 @@ ANSWERS = frozenset({*COUNTS, "prompt_embeds"})
 ENDS = ("stop", "bad_words")  # which an engine looks for at each token
 BOUNDED = frozenset({*LENGTHS, *ANSWERS, *ENDS, "tools"})
 GENERATING = (Operation.CHAT, Operation.COMPLETION)
+PARTS = ("content", "output", "tool_calls")
 BEYOND = 10**12
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -99,8 +100,9 @@ def _listed(asked: ParsedRequest, name: str) -> int:
 
 
 def _parts(message: Any) -> int:
-    content = message.get("content") if isinstance(message, dict) else None
-    return len(content) if isinstance(content, list) else 1
+    """Return how many texts a message brings: parts of its content, or of a tool's answer, and calls."""
+    given = [message.get(name) for name in PARTS] if isinstance(message, dict) else []
+    return max(1, sum(len(each) for each in given if isinstance(each, list)))
 
 
 _FIELDS = {

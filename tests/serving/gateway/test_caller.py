@@ -16,7 +16,7 @@ from serving.gateway.errors import ApiError
 from streams.events import InferenceServed
 from tests.serving.support.clock import ManualClock
 from tests.serving.support.raw_engine import always, saying, whole
-from tests.serving.support.scene import BODY, SIGNER, Scene
+from tests.serving.support.scene import BODY, NEW, SIGNER, Scene
 
 INPUT = {"model": "support", "input": "x"}
 RESPONSES = "/v1/responses"
@@ -67,6 +67,7 @@ async def test_the_end_user_is_the_keys_else_the_bodys_else_a_headers(
         ({"previous_response_id": "c"}, {}, "c"),
         ({"conversation": ["c"]}, {}, ""),
         ({"conversation": "c" * 5_000}, {}, ""),
+        ({"conversation": "c"}, {"x-session-id": "d" * 5_000}, "c"),
         ({"conversation": 7}, {}, ""),
     ],
 )
@@ -87,8 +88,21 @@ async def test_responses_that_name_the_one_before_are_one_conversation(scene: Sc
                 scene.attest(k, url=engine.url)
             await scene.post(RESPONSES, {**INPUT, **({"previous_response_id": previous} if previous else {})})
         previous = f"r{i}"
-        found.append((await last(scene, i + 1)).conversation)
-    assert found == ["", *[SIGNER.pseudonym("conversation r0")] * 2]
+        found.append(await last(scene, i + 1))
+    first = SIGNER.pseudonym(f"conversation {found[0].id}")
+    assert [each.conversation for each in found] == ["", first, first]
+
+
+@pytest.mark.parametrize("salt", ["a", "b", "c", "d", "e", "f"])
+async def test_a_conversation_by_responses_keeps_the_arm_that_was_drawn_for_its_first(scene: Scene, salt: str) -> None:
+    scene.route(canary=NEW, weight=0.5, salt=salt)
+    async with saying(always(whole(b'{"id":"r","status":"completed","output":[]}'))) as engine:
+        for k in range(2):
+            scene.attest(k, url=engine.url)
+        await scene.post(RESPONSES, INPUT)
+        await scene.post(RESPONSES, {**INPUT, "previous_response_id": "r"})
+    first, second = await scene.served(2)
+    assert first.assigned == second.assigned
 
 
 def test_of_many_responses_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -354,3 +354,44 @@ def test_whatever_stands_next_to_each_other_is_masked_once() -> None:
     gaps = (" ", ", ", "\n", "; ", "", "\t", " - ")
     texts = [rng.choice(gaps).join(rng.choices(cases, k=rng.randint(1, 3))) for _ in range(5_000)]
     assert sum(MASK(masked) != masked for masked in map(MASK, texts)) <= 5
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"password": "hunter22"},
+        {"text": "hi\nsk-proj-aB3aB3aB3aB3aB3aB3aB3"},
+        {"text": "a\tBearer a1b2a1b2a1b2a1b2a1b2"},
+        {"api_key": "a1b2a1b2a1b2a1b2"},
+        {"text": 'he wrote "ann@example.org"'},
+    ],
+)
+def test_what_is_private_is_found_in_json_within_json(value: object, layers: int) -> None:
+    text = json.dumps(value)
+    for _ in range(layers):
+        text = json.dumps({"arguments": text})
+    masked = MASK.whole(text)
+    for _ in range(layers):
+        masked = json.loads(masked)["arguments"]
+    assert masked == MASK.whole(json.dumps(value)) != json.dumps(value)
+
+
+def test_slashes_that_json_escapes_hide_nothing() -> None:
+    assert "p4ss" not in MASK.whole('{"db":"postgres:\\/\\/u:p4ss@h\\/db"}')
+
+
+@pytest.mark.parametrize("password", ["swordfish", "correct horse, battery"])
+def test_a_value_that_its_name_says_to_be_a_password_is_one_by_itself_and_next_to_others(password: str) -> None:
+    alone = json.loads(MASK.whole(json.dumps({"password": password})))
+    among = json.loads(MASK.whole(json.dumps({"password": password, "to": "ann@example.org"})))
+    assert alone["password"] == among["password"]
+    assert kinds(alone["password"]) == "[secret]"
+    assert MASK.whole(json.dumps(alone)) == json.dumps(alone)
+
+
+def test_an_address_has_the_same_surrogate_in_a_script_without_gaps() -> None:
+    assert (
+        MASK("\u90ae\u7bb1\u662fann@example.org\u8c22\u8c22")
+        == f"\u90ae\u7bb1\u662f{MASK('ann@example.org')}\u8c22\u8c22"
+    )

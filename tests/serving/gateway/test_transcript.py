@@ -202,3 +202,25 @@ async def test_what_is_nested_deeper_than_it_can_be_masked_is_left_out_and_named
     assert (await scene.post(body=body.encode())).status == 200
     event = await kept(scene)
     assert (event.request, event.cut) == ({"seed": 7}, ["request.tools"])
+
+
+@pytest.mark.parametrize("value", ["1e999", '[{"x": -1e999}]'])
+async def test_what_no_reader_could_read_is_left_out_and_the_reply_is_kept(scene: Scene, value: str) -> None:
+    body = json.dumps({**BODY, "seed": 7, "chat_template_kwargs": None}).replace("null", value)
+    assert (await scene.post(body=body.encode())).status == 200
+    event = await kept(scene)
+    assert (event.cut, event.request) == (["request.chat_template_kwargs"], {"seed": 7})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "tool", "tool_call_id": "i" * 900_000, "content": "x"},
+        {"role": "assistant", "tool_calls": [{**CALL, "id": "i" * 900_000}]},
+    ],
+)
+async def test_long_ids_of_calls_make_no_long_event(scene: Scene, message: dict[str, Any]) -> None:
+    await scene.post(body={**BODY, "messages": [message]})
+    event = await kept(scene)
+    assert event.cut == ["input_messages"]
+    assert len(codec.encode(event)) < 10_000

@@ -48,6 +48,8 @@ LONGEST_S = 0.4  # of a loop that others wait for; measured 0.07 on 2 busy cores
         (CHAT, {**BODY, "messages": [MESSAGE] * 5}, "messages", 5, "max_messages"),
         (CHAT, {**BODY, "messages": [{"role": "user", "content": PARTS}] * 2}, "messages", 6, "max_texts"),
         (CHAT, {**BODY, "tools": [TOOL] * 3}, "tools", 3, "max_tools"),
+        (CHAT, {**BODY, "messages": [{"role": "assistant", "tool_calls": [{}] * 6}]}, "messages", 6, "max_texts"),
+        (RESPONSE, {**INPUT, "input": [{"type": "function_call_output", "output": [{}] * 6}]}, "input", 6, "max_texts"),
         (CHAT, {**BODY, "stop": ["x"] * 6}, "stop", 6, "max_texts"),
         (CHAT, {**BODY, "bad_words": ["x"] * 6}, "bad_words", 6, "max_texts"),
         (COMPLETION, {**PROMPT, "stop": ["x"] * 6}, "stop", 6, "max_texts"),
