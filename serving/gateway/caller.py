@@ -29,6 +29,7 @@ class Asker(NamedTuple):
 
     user: str
     conversation: str
+    drawn: str  # by which the arm is drawn: the conversation, else the end user, as its first turn had it
     tags: Mapping[str, str]
     tenant: str  # whose private values are masked alike: the key's own, else the key's
 
@@ -36,24 +37,23 @@ class Asker(NamedTuple):
 @dataclass(slots=True)
 class Turns:
     """The conversations of responses that name the one before (`previous_response_id`), which have no name of their
-    own: each goes on as its first request, by whose id that one's arm was drawn. Another gateway process begins another
-    conversation."""
+    own: each goes on as its first request, and in its arm. Another gateway process begins another conversation."""
 
-    _roots: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    _roots: OrderedDict[str, tuple[str, str]] = field(default_factory=OrderedDict)
 
-    def root(self, previous: str) -> str:
-        """Return the conversation that goes on after this response; empty after none.
+    def root(self, previous: str) -> tuple[str, str]:
+        """Return the conversation that goes on after this response, and by what its arm was drawn; empty after none.
 
         >>> turns = Turns()
-        >>> turns.note("second", turns.root("first")), turns.root("second"), turns.root("")
-        (None, 'first', '')
+        >>> turns.note("second", *turns.root("first")), turns.root("second"), turns.root("")
+        (None, ('first', 'first'), ('', ''))
         """
-        return self._roots.get(previous, previous)
+        return self._roots.get(previous, (previous, previous))
 
-    def note(self, response: str, conversation: str) -> None:
+    def note(self, response: str, conversation: str, drawn: str) -> None:
         """Remember whose the response is; the oldest goes where there is no room."""
         if response and conversation:
-            self._roots[response] = conversation
+            self._roots[response] = conversation, drawn
             if len(self._roots) > TURNS:
                 self._roots.popitem(last=False)
 
@@ -64,9 +64,15 @@ def caller(
     """Return who asks. Tags that contradict the key's are counted and have no effect."""
     user = key.user or asked.user or _text(headers.get(settings.user_header, ""))
     own = key.tags.get(TENANT)
+    conversation = _text(_short(headers.get(settings.conversation_header, ""))) or _conversation(asked)
+    drawn = conversation or user
+    if not conversation:
+        conversation, first = turns.root(_previous(asked))
+        drawn = first or user
     return Asker(
         user=user,
-        conversation=_text(_short(headers.get(settings.conversation_header, ""))) or _conversation(asked, turns),
+        conversation=conversation,
+        drawn=drawn,
         tags=_tags(key, headers, settings),
         tenant=f"tenant {own}" if own else f"key {key.id}",
     )
@@ -84,14 +90,16 @@ def _tags(key: Key, headers: Mapping[str, str], settings: GatewaySettings) -> di
     return found | dict(key.tags)
 
 
-def _conversation(asked: ParsedRequest, turns: Turns) -> str:
+def _conversation(asked: ParsedRequest) -> str:
     named = _named(asked, "conversation")
     if isinstance(named, dict):
         named = named.get("id")
-    if isinstance(named, str) and named:
-        return named
+    return named if isinstance(named, str) else ""
+
+
+def _previous(asked: ParsedRequest) -> str:
     previous = _named(asked, "previous_response_id")
-    return turns.root(previous) if isinstance(previous, str) else ""
+    return previous if isinstance(previous, str) else ""
 
 
 def _named(asked: ParsedRequest, name: str) -> object:

@@ -32,6 +32,7 @@ class Exchange:
     mirrors: str = ""  # the event whose question this shadow was asked
     user: str = ""  # the end user, as the client named it
     conversation: str = ""  # likewise
+    drawn: str = ""  # by which the arm is drawn
     tenant: str = ""  # a pseudonym: by whose key private values are masked
     masked: str | None = None  # what a label is compared with, masked, once it was asked for
     _plain: bool | None = None  # once `comparable` was read

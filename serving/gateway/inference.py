@@ -79,7 +79,7 @@ class Inference:
         finally:
             self.forward.capture(exchange)
             count(exchange)
-        self._turns.note(exchange.answer.id, exchange.conversation or exchange.event_id)
+        self._turns.note(exchange.answer.id, exchange.conversation or exchange.event_id, exchange.drawn)
         if exchange.status == 200 and not request.gone:
             self.mirror.send(exchange)
 
@@ -111,11 +111,10 @@ class Inference:
 
     def _pick(self, exchange: Exchange) -> Choice:
         alias, table = exchange.asked.alias, self.table()
-        sticky = exchange.conversation or exchange.user or exchange.event_id
         failing, stale = self.forward.ejection.avoided(), self.health.stale()
         self._turn += 1
         try:
-            return pick(table, alias, sticky, self.forward.load, failing, self._turn, stale)
+            return pick(table, alias, exchange.drawn, self.forward.load, failing, self._turn, stale)
         except UnknownAlias as error:
             raise unknown(alias, table) from error
         except NoReplica as error:
@@ -146,6 +145,7 @@ class Inference:
         who = caller(request.key, request.headers, asked, self._turns, self.settings)
         exchange = Exchange(uuid7(), asked, request.key.id, who.tags, began_s, user=who.user)
         exchange.conversation, exchange.tenant = who.conversation, self.pseudonym(who.tenant)
+        exchange.drawn = who.drawn or exchange.event_id
         return exchange
 
 

@@ -93,14 +93,17 @@ async def test_responses_that_name_the_one_before_are_one_conversation(scene: Sc
     assert [each.conversation for each in found] == ["", first, first]
 
 
+@pytest.mark.parametrize("more", [{}, {"user": "ann"}], ids=["nobody", "a user"])
 @pytest.mark.parametrize("salt", ["a", "b", "c", "d", "e", "f"])
-async def test_a_conversation_by_responses_keeps_the_arm_that_was_drawn_for_its_first(scene: Scene, salt: str) -> None:
+async def test_a_conversation_by_responses_keeps_the_arm_that_was_drawn_for_its_first(
+    scene: Scene, salt: str, more: dict[str, str]
+) -> None:
     scene.route(canary=NEW, weight=0.5, salt=salt)
     async with saying(always(whole(b'{"id":"r","status":"completed","output":[]}'))) as engine:
         for k in range(2):
             scene.attest(k, url=engine.url)
-        await scene.post(RESPONSES, INPUT)
-        await scene.post(RESPONSES, {**INPUT, "previous_response_id": "r"})
+        await scene.post(RESPONSES, {**INPUT, **more})
+        await scene.post(RESPONSES, {**INPUT, **more, "previous_response_id": "r"})
     first, second = await scene.served(2)
     assert first.assigned == second.assigned
 
@@ -109,8 +112,8 @@ def test_of_many_responses_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(caller, "TURNS", 2)
     turns = caller.Turns()
     for response in ("a", "b", "c"):
-        turns.note(response, "root")
-    assert [turns.root(response) for response in ("a", "b", "c")] == ["a", "root", "root"]
+        turns.note(response, "root", "root")
+    assert [turns.root(response)[0] for response in ("a", "b", "c")] == ["a", "root", "root"]
 
 
 async def test_no_header_says_otherwise_than_the_key(scene: Scene) -> None:
