@@ -1,0 +1,26 @@
+"""Replies that are audited: chosen by a hash of their id, before anybody saw the answer.
+
+The id is made when the request comes in, so the choice cannot depend on the answer. It needs no state and no message:
+gateway, worker and command line each see for themselves which replies are chosen. A larger share holds all replies of a
+smaller one.
+
+>>> ids = [f"reply-{k}" for k in range(10_000)]
+>>> few, many = ({id for id in ids if chosen(id, share)} for share in (0.05, 0.2))
+>>> len(few), len(many), few < many
+(503, 1954, True)
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+WHOLE = 2**64
+PURPOSE = b"homeostat audit"  # so that no other use of a hash of ids chooses the same replies
+
+
+def chosen(event_id: str, share: float) -> bool:
+    """Return whether the reply with this id is among the `share` that is audited."""
+    if share <= 0.0:
+        return False
+    digest = hashlib.blake2b(event_id.encode(), digest_size=8, person=PURPOSE).digest()
+    return int.from_bytes(digest, "big") < share * WHOLE
