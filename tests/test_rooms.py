@@ -29,6 +29,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "rows findings validation characters canonical flat_table",
         "metrics | operator_answer | describe | detectors",
         "settings | reference",
+        "selection",
         "explain",
         "signals",
         "watch | windows | policy | budget",

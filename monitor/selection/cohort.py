@@ -40,7 +40,7 @@ MISSING = -1.0
 class CohortReply(msgspec.Struct, frozen=True, array_like=True):
     """A reply that waits. `step`: equal for those that are judged as one, which follow each other; `at_ms`: since when
     it waits, the same for all of a step. `gap`: how far its estimated loss is from the mean of its neighbours
-    (`monitor.detectors.powered`)."""
+    (`monitor.detectors.powered`). `key`: the API key that asked, where that matters."""
 
     print: int
     moment: Moment
@@ -48,6 +48,7 @@ class CohortReply(msgspec.Struct, frozen=True, array_like=True):
     at_ms: int
     loss: float = MISSING
     gap: float = 0.0
+    key: str = ""
 
 
 class Cohort(msgspec.Struct, frozen=True):
