@@ -41,6 +41,7 @@ SAFE = 0.9  # of the largest stake that cannot ruin
 ERRORS = 2.0  # standard errors by which a correlation must differ from none before estimates are used
 FEWEST = 10  # labels that say anything of it
 LEAST_LEFT = 0.05
+MOST_SHARE = 0.6  # of the gap: a larger one leaves little less variance, and room for smaller stakes only
 
 
 class Control(NamedTuple):
@@ -67,7 +68,7 @@ def fitted(losses: Sequence[float], estimates: Sequence[float], rate: float, gro
     chance would explain, are not used.
 
     >>> fitted([0.0, 1.0] * 50, [0.2, 0.6] * 50, 0.5, 20), fitted([0.0, 1.0] * 50, [0.3] * 100, 0.5, 20)
-    (Control(share=1.0, left=0.392), Control(share=0.0, left=1.0))
+    (Control(share=0.6, left=0.5987), Control(share=0.0, left=1.0))
     """
     lost, guessed = np.asarray(losses, dtype=np.float64), np.asarray(estimates, dtype=np.float64)
     if len(lost) < FEWEST or min(lost.std(), guessed.std()) < 1e-9:
@@ -75,7 +76,7 @@ def fitted(losses: Sequence[float], estimates: Sequence[float], rate: float, gro
     if float(np.corrcoef(lost, guessed)[0, 1]) * math.sqrt(len(lost)) < ERRORS:
         return Control()
     (power, together), (_, spread) = np.cov(lost, guessed, ddof=0, aweights=1.0 + _tilt(lost, rate) * lost)
-    share = min(1.0, float(together / spread))
+    share = min(MOST_SHARE, float(together / spread))
     gained = (2.0 * share * together - share**2 * spread) / power * (1.0 - 1.0 / group)
     return Control(round(share, 4), round(max(LEAST_LEFT, float(1.0 - gained)), 4))
 
