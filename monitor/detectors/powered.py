@@ -7,9 +7,9 @@ taken in groups of neighbours, in each of which a few were chosen by chance and 
 
 the control variate of prediction-powered inference (Angelopoulos et al. 2023; risk monitoring with it: arXiv
 2602.02229). Within a group the labelled ones are a random part, so the bracket has mean zero *whatever the estimates
-are*, and the whole has the mean loss. It lies in [-share, 1 + share]: so `1 + stake * (value - rate)` with a stake below
-`1 / (rate + share)` is never negative and has mean at most one while the risk is within `rate`. This is the bet of
-`monitor.detectors.risk`, for finitely many labels, with no asymptotics.
+are*, and the whole has the mean loss. It lies in [-share, 1 + share]: so `1 + stake * (value - rate)` with a stake
+below `1 / (rate + share)` is never negative and has mean at most one while the risk is within `rate`. This is the bet
+of `monitor.detectors.risk`, for finitely many labels, with no asymptotics.
 
 Half of the bets do without estimates: so a judge that says nothing costs labels, and no more than doubling what must be
 won, and never validity. Where the judge was away the gap is 0 and both halves bet alike.
@@ -49,6 +49,9 @@ class Control(NamedTuple):
 
     share: float = 0.0
     left: float = 1.0
+
+
+NO_CONTROL = Control()
 
 
 class GroupLosses(NamedTuple):
@@ -95,7 +98,7 @@ class Powered:
 
     rate: float
     arl: float
-    control: Control = Control()
+    control: Control = NO_CONTROL
     excesses: tuple[float, ...] = EXCESSES
     inflation: float = 1.0
 

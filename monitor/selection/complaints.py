@@ -5,10 +5,10 @@ measured error. But who complains once in a hundred replies and then once in thi
 of such keys is one row: 1 where a complaint came before the reply was `wait_ms` old, else 0; in the order of the
 replies. Silence is an answer here, and nothing is missing.
 
-With the first complaint the rows are learned from: until `ENOUGH` complaints, or `MOST` replies, say what is usual. They fix the keys, the
-age and the limit, which is the upper bound of the rate and nothing more. Bets are on twice, four and eight times that:
-so rates up to some 1.4 times the limit only lose, and no tolerance is needed. The bets are those of
-`monitor.detectors.risk`: `arl` replies pass between false alarms, at least, on average.
+From the first complaint on the rows are learned from, until `ENOUGH` complaints or `MOST` replies say what is usual.
+They fix the keys, the age and the limit, which is the upper bound of the rate and nothing more. Bets are on twice, four
+and eight times that: so rates up to some 1.4 times the limit only lose, and no tolerance is needed. The bets are those
+of `monitor.detectors.risk`: `arl` replies pass between false alarms, at least, on average.
 
 >>> rules, found = ComplaintRules(arl=10_000.0, wait_ms=5), []
 >>> state = complained(Complaints(), {0: 7}, now_ms=1)
@@ -151,9 +151,7 @@ def _waits(waiting: Cohort, one: int) -> bool:
     return reply is not None and reply.loss == cohort.MISSING
 
 
-def _judged(
-    rules: ComplaintRules, state: Complaints, done: Sequence[CohortStep]
-) -> tuple[Complaints, list[Turned]]:
+def _judged(rules: ComplaintRules, state: Complaints, done: Sequence[CohortStep]) -> tuple[Complaints, list[Turned]]:
     """Test rows in blocks, as many steps long as what was learned asks for."""
     full: list[OpenBlock] = []
     lasts: list[Moment] = []

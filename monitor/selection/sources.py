@@ -91,7 +91,9 @@ def problems(declared: Mapping[str, str]) -> list[str]:
 id, or client, reviewer, downstream"]
     """
     expected = ", ".join(SELECTIONS)
-    strange = [f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in SELECTIONS]
+    strange = [
+        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in SELECTIONS
+    ]
     unnamed = [
         f"{key!r} is no source, expected a key's id, or client, reviewer, downstream"
         for key in declared

@@ -69,7 +69,9 @@ def _asked(
         if first and not waits(gate, part):
             break
         pairs, same, differing, unfair = [], 0, 0, 0
-        for kind, bad in zip(drawn[first : first + STEP].tolist(), both_wrong[first : first + STEP].tolist(), strict=True):
+        for kind, bad in zip(
+            drawn[first : first + STEP].tolist(), both_wrong[first : first + STEP].tolist(), strict=True
+        ):
             pair = ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0) if bad else (1.0, 1.0))[kind]
             if not choice.labelled(rng, pair[1]):
                 same, differing = same + (kind == 2), differing + (kind != 2)
