@@ -58,6 +58,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     request: dict[str, Json] = {}  # what else decided the answer, as the client gave it: tools, format, sampling
     choices: list[ReplyChoice] = []  # all answers, where there is more than `output`: calls, reasoning, several
     cut: list[str] = []  # what is not whole: input_messages, output, choices, request.tools, ...
+    audited: bool = False  # chosen by a hash of its id, before the answer, to be labelled (`gateway.audit_share`)
 
 
 def comparable(known: bool | None, output: str) -> bool:
@@ -85,6 +86,8 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     label: str | None = None  # what the answer should have been (a class or exact text)
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
+    origin: str = ""  # who chose the reply for a label: audit, random/KEY, ...; empty in events from before
+    probability: float | None = None  # with which the reply was drawn for a label; None where it was not
     thumb: bool | None = None  # true: up
     correct: bool | None = None  # judged at the gateway; None where it cannot tell yet
 
