@@ -39,7 +39,14 @@ OPEN = Query(f"sum by (alias) ({_largest('homeostat_alarm_open', 'alias, version
 HARM = Query(_largest("homeostat_evidence_ratio", "alias", f'{PICKED}, detector="quality"'), "{{alias}}")
 
 NOW = (
-    Panel("Accuracy (labels)", (LABELLED,), "percentunit", "stat", high=1.0, text="Right over labelled, last window."),
+    Panel(
+        "Accuracy (labels)",
+        (LABELLED,),
+        "percentunit",
+        "stat",
+        high=1.0,
+        text="Share right, or the metric's mean; last window.",
+    ),
     Panel("Open alarms", (OPEN,), kind="stat", line=1.0, text="Open until its evidence ends or an operator clears it."),
     Panel("Evidence of harm", (HARM,), kind="stat", line=1.0, text="The labelled-harm test; an alarm is raised at 1."),
     Panel("Requests a second", (Query(_rate(REQUESTS, "alias", PICKED), "{{alias}}"),), "reqps", "stat"),

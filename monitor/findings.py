@@ -86,7 +86,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, tag="window"):
     requests: int
     errors: int
     labelled: int
-    correct: int
+    loss: float  # the sum of the labels'
     estimated_accuracy: float | None  # from confidence; an estimate
     estimated_low: float | None
     estimated_high: float | None
@@ -105,8 +105,8 @@ class ReferenceFrozen(msgspec.Struct, frozen=True, kw_only=True, tag="reference_
     digest: str
     block: int  # events averaged into one score, because neighbours depend on each other
     labelled: int
-    errors: int
-    limit: float | None  # error rate above which harm is proven; None with too few labels, or where it leaves no room
+    loss: float  # the sum of the labels'
+    limit: float | None  # mean loss above which harm is proven; None with too few labels, or where it leaves no room
     unwatched: list[str] = []  # categories, texts: they swing with day or week, and no drift of them is looked for
 
 

@@ -24,7 +24,7 @@ from monitor.watch.record import VersionRecord, recorded, restored
 from monitor.watch.version import Label, UnresolvedAlarm, VersionState, about, with_evidence
 from monitor.windows import Head, WindowCounts, passed_ms
 
-EDITION = 1  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
+EDITION = 2  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
 CHAMPION = "champion"
 EARLY_KEPT = 1_000
 HANDOVER_MS = 5_000  # between replies of two versions: both serve, for gateways do not change over in one moment
@@ -163,7 +163,7 @@ def _take_labels(
     settings: MonitorSettings, state: AliasState, rows: ScoreRows, batch: Batch
 ) -> tuple[AliasState, list[Finding]]:
     """Labels wait until their turn is over: before, their order is not known."""
-    places = [i for i, correct in enumerate(rows.correct) if correct is not None]
+    places = [i for i, loss in enumerate(rows.losses) if loss is not None]
     state = replace(state, windows=windows.count_labels(settings, state.windows, rows.take(places)))
     turns = turns_of(rows, batch.time_ms)
     given = [*state.turn, *(_label(rows, i, turns[i]) for i in places if rows.arms[i] == CHAMPION)]
@@ -258,4 +258,5 @@ def _gaps(settings: MonitorSettings, state: AliasState, name: str) -> list[Gap]:
 
 def _label(rows: ScoreRows, i: int, turn: int) -> Label:
     id = rows.ids[i]
-    return Label(rows.versions[i], id, event_print(id), bool(rows.correct[i]), rows.times_ms[i], turn)
+    loss, metric = rows.losses[i] or 0.0, rows.metrics[i] if rows.metrics else ""
+    return Label(rows.versions[i], id, event_print(id), rows.times_ms[i], loss, metric, turn)

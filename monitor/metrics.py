@@ -133,11 +133,32 @@ METRICS: dict[str, Metric] = {
     "rouge_l": rouge_l,
     "json_validity": json_validity,
 }
+YES_OR_NO = frozenset({"exact_match", "json_validity"})  # metrics that give nothing but 0 and 1
+SPOKEN = {"exact_match": "exact match", "token_f1": "F1", "rouge_l": "ROUGE-L", "json_validity": "valid JSON"}
 
 
 def metric_name(metrics: Mapping[str, str], alias: str) -> str:
     """Return the name of the metric that scores an alias's answers: exact match, unless the settings name another."""
     return metrics.get(alias, exact_match.__name__)
+
+
+def spoken(name: str) -> str:
+    """Return a metric's name as people say it.
+
+    >>> spoken("rouge_l"), spoken("tone"), spoken("")
+    ('ROUGE-L', 'tone', 'score')
+    """
+    return SPOKEN.get(name, name) or "score"
+
+
+def comparable(one: str, other: str) -> bool:
+    """Return whether losses of two metrics, by name, can be compared. One that is not known was yes or no: labels from
+    before losses had no name, and were cut at a half.
+
+    >>> comparable("rouge_l", "rouge_l"), comparable("", "exact_match"), comparable("", "rouge_l")
+    (True, True, False)
+    """
+    return one == other or ("" in (one, other) and not YES_OR_NO.isdisjoint((one, other)))
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

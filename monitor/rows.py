@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import force_setattr
+
+from monitor.losses import of_verdict
 
 TURN_MS = 1_000  # of the log's time
 
 
 class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns of equal length. Served replies fill everything but `correct`; feedback fills ids, versions,
-    arms, clients and `correct`, and leaves the rest empty."""
+    """Columns of equal length. Served replies fill everything but `losses` and `metrics`; feedback fills ids,
+    versions, arms, clients, `losses` and `metrics`, and leaves the rest empty."""
 
     offsets: list[int]  # in the source's partition
     ids: list[str]  # the inference event's id, in feedback too
@@ -24,13 +27,21 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     tpot_ms: list[float] = []  # time per output token after the first; 0 where unknown
     latency_ms: list[float] = []  # request to the end of the reply
     descriptors: list[list[float]] = []  # rows x descriptors, finite
-    correct: list[bool | None] = []  # feedback alone: whether the reply was right; None where that is not known
+    losses: list[float | None] = []  # feedback alone: how bad the reply was, from 0 to 1; None where that is not known
+    metrics: list[str] = []  # feedback alone: the name of what made each loss; empty where that is not known
     fingerprints: list[int] = []  # of the prompts (`monitor.describe.fingerprint.text_prints`)
     sums: list[bytes] = []  # of the prompts' words (`fingerprint.sum_sketches`): how many words differ between two
     finish_reasons: list[str] = []  # the engine's own; empty where none came
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
+    correct: list[bool | None] = []  # in records from before losses alone, and read as them
+
+    def __post_init__(self) -> None:
+        if self.correct:
+            force_setattr(self, "losses", [of_verdict(correct) for correct in self.correct])
+            force_setattr(self, "metrics", [""] * len(self.correct))
+            force_setattr(self, "correct", [])
 
     def __len__(self) -> int:
         return len(self.offsets)

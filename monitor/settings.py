@@ -54,7 +54,8 @@ class Slo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fairness:
-    """How much worse than the rest a group may be served. `tolerated`: the gap that is still accepted. `arl`: pairs, of
+    """How much worse than the rest a group may be served. `tolerated`: the gap that is still accepted, of labels in the
+    metric's own unit. `arl`: pairs, of
     all groups and measures together, per false alarm. `least`: pairs of a group before it is compared. `keys`: the tags
     that are looked at. `most`: groups of each, others are one. `alpha`: chance that an interval ever misses the gap."""
 
@@ -109,7 +110,9 @@ class MonitorSettings:
     # events (labels, pairs of groups) for which nothing may speak for an open alarm before it is over: as many as prove
     # a harm of a few points, so that a harm with a pause in it stays one alarm
     alarm_clear_events: int = 200
-    tolerance: float = 0.03  # error rate above the baseline's upper confidence bound that is not yet harm
+    # mean loss above the baseline's upper confidence bound that is not yet harm, in the metric's own unit: 0.03 are 3 %
+    # more wrong answers, or a ROUGE-L that is lower by 0.03
+    tolerance: float = 0.03
     baseline_confidence: float = 0.9  # of that bound
     min_reference_labels: int = 30  # labels without which no harm can be proven
     late_labels_s: int = 86_400  # labels for the reference are taken this long after it is complete

@@ -34,9 +34,15 @@ class Count(msgspec.Struct, frozen=True):
     requests: int = 0
     errors: int = 0
     labelled: int = 0
-    correct: int = 0
+    loss: float = 0.0  # the sum of the labels'
     estimate: Estimate = Estimate()
     latencies: dict[int, int] = {}
+    correct: int | None = None  # in memories from before losses alone, and read as them
+
+    def __post_init__(self) -> None:
+        if self.correct is not None:
+            msgspec.structs.force_setattr(self, "loss", float(self.labelled - self.correct))
+            msgspec.structs.force_setattr(self, "correct", None)
 
 
 Counts = dict[int, Count]  # by the window's start, in windows since the epoch
@@ -81,8 +87,8 @@ def count_labels(settings: MonitorSettings, windows: WindowCounts, rows: ScoreRo
             continue
         mine = counts.setdefault(version, {})
         count = mine.get(index, Count())
-        correct = count.correct + bool(rows.correct[i])
-        mine[index] = msgspec.structs.replace(count, labelled=count.labelled + 1, correct=correct)
+        loss = round(count.loss + (rows.losses[i] or 0.0), 4)
+        mine[index] = msgspec.structs.replace(count, labelled=count.labelled + 1, loss=loss)
     return WindowCounts(counts, windows.closed, late)
 
 
@@ -139,7 +145,7 @@ def _window(
         requests=count.requests,
         errors=count.errors,
         labelled=count.labelled,
-        correct=count.correct,
+        loss=count.loss,
         estimated_accuracy=count.estimate.accuracy,
         estimated_low=low,
         estimated_high=high,

@@ -20,8 +20,9 @@ class RetrainSettings:
     rehearsal_ratio: float = 1.5  # of them to each fresh row; at most
     fresh_passes: int = 2  # times that a fresh row is seen where a rehearsed one is seen once
     client_cap: float = 0.2  # largest share of the fresh questions from one client; an even share where there are few
-    min_gain: float = 0.02  # points that a candidate is to be proven better by on the fresh rows, more than that
-    margin: float = 0.10  # points that it may be worse by on the healthy time's
+    # in the metric's own unit: 0.02 are 2 % more right answers, or a ROUGE-L that is higher by 0.02
+    min_gain: float = 0.02  # by which a candidate is to be proven better on the fresh rows, more than that
+    margin: float = 0.10  # by which it may be worse on the healthy time's
     slice_margin: float = 0.25  # and on a tag's group
     min_slice: int = 30  # rows that a group needs to be looked at
     alpha: float = 0.05  # chance that a check passes wrongly; halved with each further attempt at the same harm

@@ -66,7 +66,7 @@ class GatewaySettings:
     shadow_share: float = 1.0  # of the requests, mirrored where a route names a shadow
     shadow_in_flight: int = 32  # mirrored at once; more are left out
     tag_headers: dict[str, str] = field(default_factory=lambda: dict(TAG_HEADERS))  # header -> tag in the event
-    metrics: dict[str, str] = field(default_factory=dict)  # alias -> how a label judges its answers; exact_match
+    metrics: dict[str, str] = field(default_factory=dict)  # alias -> how a label scores its answers; exact_match
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
     feedback_per_minute: int = 6_000  # of each key, from each gateway process
     feedback_bytes_per_minute: int = 16 * 1_048_576  # of each key, likewise
@@ -113,7 +113,9 @@ class ControllerSettings:
     canary_requests: int = 40  # replies it must give before it may be promoted
     loading_timeout_s: float = 120.0  # for a candidate's attestation; then its rollout is aborted
     canary_timeout_s: float = 900.0  # for the canary's replies; then its rollout is aborted
-    guard_delta: float = 0.05  # points of errors, slow or wrong answers that it may be worse by
+    guard_delta: float = (
+        0.05  # by which its errors, slow answers and mean loss may be worse; of losses in the metric's unit
+    )
     guard_alpha: float = 0.01  # chance that a harmless one is ever called harmful
     guard_watch_s: float = 600.0  # after its promotion
     latency_slo_ms: float = 30_000.0  # slower counts against it

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from monitor.findings import Gap
+from monitor.losses import loss_or_verdict
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from streams.kinds import AlarmKind, Arm, DecisionKind, RetrainStatus, Severity
@@ -73,8 +75,9 @@ def comparable(known: bool | None, output: str) -> bool:
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):
     """A judgement of a reply, by a client, a reviewer or a downstream system (topic `inference.feedback`, key
-    `event_id`)."""
+    `event_id`). Version 2 has the loss; in events of version 1 it is 0 where the reply was `correct`, else 1."""
 
+    schema_version: int = 2
     id: str  # deterministic from event id, author and content: a retried POST is the same event
     event_id: str  # of the reply that is judged: its `InferenceServed.id`
     time_ms: int  # when the feedback was taken, milliseconds since the epoch
@@ -89,7 +92,14 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     origin: str = ""  # who chose the reply for a label: audit, random/KEY, ...; empty in events from before
     probability: float | None = None  # with which the reply was drawn for a label; None where it was not
     thumb: bool | None = None  # true: up
-    correct: bool | None = None  # judged at the gateway; None where it cannot tell yet
+    loss: float | None = None  # how bad the reply was, 0 to 1; None where it is not known, or there is none to compare
+    metric: str = ""  # the name of what made the loss (`gateway.metrics`); empty where that is not known
+    user: str = ""  # pseudonym of the end user who asked, as the reply's; empty where it is not known
+    conversation: str = ""  # pseudonym of the reply's conversation, likewise
+    correct: bool | None = None  # of version 1 alone, and read as the loss
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "loss", loss_or_verdict(self.loss, self.correct))
 
 
 class ScoreBatch(Event, frozen=True, kw_only=True):
@@ -118,8 +128,9 @@ class PartitionsPassed(Event, frozen=True, kw_only=True):
 
 
 class WindowClosed(Event, frozen=True, kw_only=True):
-    """A span of event time is over (topic `monitor.windows`, key `alias`)."""
+    """A span of event time is over (topic `monitor.windows`, key `alias`). Version 2 has the labels' loss."""
 
+    schema_version: int = 2
     id: str  # deterministic from alias, version, start and end
     alias: str  # the name that clients ask for
     version: str  # each version has windows of its own
@@ -128,8 +139,8 @@ class WindowClosed(Event, frozen=True, kw_only=True):
     requests: int  # replies whose event time is in the window, failed ones too
     errors: int  # of these, with a status of 500 or more
     labelled: int  # labels that were given in the window, for whichever reply
-    correct: int  # of these, on replies that were right
-    estimated_accuracy: float | None  # from confidence; None where no calibration is trusted
+    loss: float | None = None  # the sum of theirs; None in events of version 1
+    estimated_accuracy: float | None  # 1 less the loss that confidence promises; None where no calibration is trusted
     estimated_low: float | None = None  # 95 % bounds of the estimate, as far as its calibration is uncertain
     estimated_high: float | None = None  # None where there is no estimate
     latency_p50_ms: float  # half of the replies took no longer; to 1 %, and 0 without replies

@@ -16,8 +16,8 @@ class Arm(StrEnum):
 class AlarmKind(StrEnum):
     """The question whose test has fired."""
 
-    QUALITY = "quality"  # labels prove that more answers are wrong
-    ESTIMATED_QUALITY = "estimated_quality"  # confidence promises fewer right answers
+    QUALITY = "quality"  # labels prove that answers are worse
+    ESTIMATED_QUALITY = "estimated_quality"  # confidence promises worse answers
     DRIFT = "drift"  # descriptors, categories or texts look different
     LATENCY = "latency"  # more replies are slow than was promised
     ERRORS = "errors"  # more requests fail than was promised

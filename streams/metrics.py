@@ -36,7 +36,7 @@ DELETED_UNREAD = Counter(
     "Records that the log deleted before the worker read them: it keeps them for less time than the worker lags.",
     ["topic"],
 )
-LABELS = Counter("homeostat_labels_total", "Feedback that says right or wrong.", ["alias"])
+LABELS = Counter("homeostat_labels_total", "Feedback that has a loss.", ["alias"])
 ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
 CLEARED = Counter("homeostat_alarms_cleared_total", "Alarms that are over.", ["alias", "kind", "cause"])
 ALARM_OPEN = Gauge(
@@ -78,10 +78,14 @@ EVIDENCE = Gauge(
     ["alias", "version", "detector"],
 )
 ACCURACY = Gauge(
-    "homeostat_accuracy_ratio", "Right labels over labels, last window that had any.", ["alias", "version"]
+    "homeostat_accuracy_ratio",
+    "1 less the mean loss of labels, last window that had any: the share that is right, or the metric's mean.",
+    ["alias", "version"],
 )
 ESTIMATED_ACCURACY = Gauge(
-    "homeostat_estimated_accuracy_ratio", "Accuracy estimated from confidence; an estimate.", ["alias", "version"]
+    "homeostat_estimated_accuracy_ratio",
+    "The same as confidence promises it; an estimate.",
+    ["alias", "version"],
 )
 GAP = Gauge(
     "homeostat_group_gap_ratio",

@@ -26,7 +26,7 @@ ROOMS = tuple(ARROWS)
 # one floor are parted by "|" and know nothing of each other. A name is a file or a folder; each file has a floor.
 FLOORS: dict[str, tuple[str, ...]] = {
     "monitor": (
-        "rows findings validation characters canonical flat_table",
+        "losses rows findings validation characters canonical flat_table",
         "metrics | operator_answer | describe | detectors",
         "settings | reference",
         "selection",
@@ -89,6 +89,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 }
 HEAVY = ("faust", "vllm", "torch", "transformers", "kafka", "aiokafka", "mlflow", "evidently", "whylogs", "pandas")
 PURE = (
+    "monitor.losses",
     "monitor.rows",
     "monitor.settings",
     "monitor.describe.descriptors",

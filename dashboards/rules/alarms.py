@@ -21,7 +21,7 @@ ALARMS = (
         "quality",
         "A model is getting worse",
         "critical",
-        "<alias> <version>: labels prove that it is worse than it was; <amount> of the labelled answers were wrong.",
+        "<alias> <version>: labels prove that it is worse than it was; their mean loss (wrong answers) is <amount>.",
         "A retraining is asked for unless the alias is paused, rests or is out of budget. To stop all automatic steps: "
         "`homeostat pause <alias>`. To serve the version before: `homeostat rollback <alias>`.",
         uid="harm",
@@ -47,7 +47,7 @@ ALARMS = (
         "estimated_quality",
         "A model may be getting worse",
         "warning",
-        "<alias> <version>: its own confidence lets <amount> of its answers be wrong; labels would tell.",
+        "<alias> <version>: its own confidence lets its mean loss (wrong answers) be <amount>; labels would tell.",
         "`homeostat labels wanted <alias>` lists the replies to label first. To serve the version before: "
         "`homeostat rollback <alias>`.",
         uid="estimated",

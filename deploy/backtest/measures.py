@@ -2,9 +2,10 @@
 
 found          the first alarm of harm that means this one: its evidence and the harm have time in common
 asked          the first retraining that was asked for because of it
-wrong answers  those that the harmed version gave from the onset until a retraining was asked for (until the harm's end
-               where none was): its answers, times the share of wrong ones among those of them that are labelled. What
-               came after is left out: whether the retraining would have helped cannot be replayed
+loss           that of what the harmed version answered from the onset until a retraining was asked for (until the
+               harm's end where none was): its answers, times the mean loss of those of them that are labelled. Where
+               labels say right or wrong, these are the wrong answers. What came after is left out: whether the
+               retraining would have helped cannot be replayed
 labels used    those that came in the same time
 false page     an alarm of harm (labelled or estimated) that means none that the labels show
 needless       a retraining asked for that means none
@@ -37,8 +38,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     asked_before: bool  # a retraining was asked for already when the harm began, and none because of it
     replies: int
     labelled: int
-    labelled_wrong: int
-    wrong: float | None  # estimated for all replies; None where none is labelled
+    labelled_loss: float  # the sum of the labels'
+    loss: float | None  # estimated for all replies; None where none is labelled
     labels_used: int
 
 
@@ -55,16 +56,16 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     labels_used: int
     found: int
     asked: int
-    wrong: float | None
+    loss: float | None
     costs: list[Cost]
 
 
 def measure(outcome: PolicyOutcome, facts: Facts, harms: Sequence[HarmPeriod], minutes: float | None) -> Measures:
     """Return the measures of one policy. `minutes`: the duration of a retraining."""
     costs = [cost(outcome, facts, harm) for harm in harms]
-    labelled = any(len(labels.wrong) for labels in facts.labels.values())
+    labelled = any(len(labels.losses) for labels in facts.labels.values())
     pages = [alarm for alarm in outcome.alarms if alarm.kind in HARM_ALARMS]
-    known = [each.wrong for each in costs if each.wrong is not None]
+    known = [each.loss for each in costs if each.loss is not None]
     return Measures(
         alarms=dict(Counter(alarm.kind for alarm in outcome.alarms)),
         false_pages=sum(not any(meant(page, harm) for harm in harms) for page in pages) if labelled else None,
@@ -78,7 +79,7 @@ def measure(outcome: PolicyOutcome, facts: Facts, harms: Sequence[HarmPeriod], m
         labels_used=sum(each.labels_used for each in costs),
         found=sum(each.found is not None for each in costs),
         asked=sum(each.asked_after_s is not None for each in costs),
-        wrong=sum(known) if len(known) == len(costs) else None,
+        loss=sum(known) if len(known) == len(costs) else None,
         costs=costs,
     )
 
@@ -98,10 +99,10 @@ def cost(outcome: PolicyOutcome, facts: Facts, harm: HarmPeriod) -> Cost:
     until = min([harm.end_ms, *(each.time_ms for each in asked[:1])])
     labels, replies = facts.labels[harm.version], facts.replies_ms.get(harm.version, np.empty(0, dtype=np.int64))
     low, high = np.searchsorted(labels.times_ms, [harm.onset_ms, until + 1])
-    served, labelled, wrong = (
+    served, labelled, loss = (
         _between(replies, harm.onset_ms, until),
         int(high - low),
-        int(labels.wrong[low:high].sum()),
+        round(float(labels.losses[low:high].sum()), 4),
     )
     return Cost(
         harm=harm,
@@ -113,8 +114,8 @@ def cost(outcome: PolicyOutcome, facts: Facts, harm: HarmPeriod) -> Cost:
         asked_before=before and not asked,
         replies=served,
         labelled=labelled,
-        labelled_wrong=wrong,
-        wrong=served * wrong / labelled if labelled else 0.0 if not served else None,
+        labelled_loss=loss,
+        loss=served * loss / labelled if labelled else 0.0 if not served else None,
         labels_used=_between(facts.given_ms[harm.version], harm.onset_ms, until),
     )
 

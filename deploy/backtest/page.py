@@ -45,4 +45,4 @@ def render(report: BacktestReport, svg: str) -> str:
 
 def caption(report: BacktestReport) -> str:
     """Describe the picture in words, for readers who do not see it."""
-    return " ".join(f"{result.name}: {reaction(result.measures)}." for result in report.results)
+    return " ".join(f"{result.name}: {reaction(result.measures, report.lost)}." for result in report.results)

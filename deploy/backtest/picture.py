@@ -61,7 +61,7 @@ def scale(origin_ms: int, length_ms: float) -> Scale:
 
 def points(labels: Labels, cuts: Sequence[int] = (), most: int = POINTS) -> list[Point]:
     """Count labelled answers in order, in spans of equal number; none crosses a cut, unless they are too few."""
-    count = len(labels.wrong)
+    count = len(labels.losses)
     size = max(FEWEST_LABELS, -(-count // most))
     inner = np.searchsorted(labels.times_ms, list(cuts)).tolist()
     edges = sorted({0, count, *(at for at in inner if FEWEST_LABELS <= at <= count - FEWEST_LABELS)})
@@ -104,8 +104,8 @@ def _over_all(axis: Axes, report: BacktestReport, over: Scale) -> Axes:
 
 
 def worst(harms: Sequence[HarmPeriod]) -> list[int]:
-    """Return the harms to show large: those with the most wrong answers among the labelled, in their order."""
-    ranked = sorted(range(len(harms)), key=lambda i: -harms[i].error_rate * harms[i].labels)
+    """Return the harms to show large: those with the largest loss among the labelled, in their order."""
+    ranked = sorted(range(len(harms)), key=lambda i: -harms[i].loss * harms[i].labels)
     return sorted(ranked[:HARMS_SHOWN])
 
 
@@ -124,7 +124,11 @@ def _draw_accuracy(axis: Axes, report: BacktestReport, facts: Facts, over: Scale
     axis.set_ylim(0, 1.04)
     axis.set_xticklabels([])
     axis.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    title(axis, "Right answers", "as labelled; shade: 95 % interval; red: harm, as all labels show it afterwards")
+    title(
+        axis,
+        report.metric or "Right answers",
+        "as labelled; shade: 95 % interval; red: harm, as all labels show it afterwards",
+    )
 
 
 def _shade(axis: Axes, report: BacktestReport, over: Scale, words: bool) -> None:
@@ -169,7 +173,7 @@ def _draw_harm(axis: Axes, report: BacktestReport, number: int, named: bool) -> 
     longest = max(_lasts(each) for each in costs)
     near = scale(0, longest * 1_000)
     for place, each in enumerate(reversed(costs)):
-        _draw_cost(axis, each, place, near)
+        _draw_cost(axis, each, place, near, report.lost)
     end = near.at(longest * 1_000) or 1.0
     axis.set_xlim(-0.012 * end, 1.34 * end)
     axis.set_ylim(-0.6, len(costs) - 0.4)
@@ -189,7 +193,7 @@ def _lasts(cost: Cost) -> float:
     return max(cost.found_after_s or 0.0, lasted if cost.asked_after_s is None else cost.asked_after_s)
 
 
-def _draw_cost(axis: Axes, each: Cost, place: int, near: Scale) -> None:
+def _draw_cost(axis: Axes, each: Cost, place: int, near: Scale, lost: str) -> None:
     length = near.at(1_000 * _lasts(each))
     axis.barh(place, length, height=0.46, color=tone("harm"), alpha=0.32, lw=0)
     if each.found is not None and each.found_after_s is not None:
@@ -199,9 +203,9 @@ def _draw_cost(axis: Axes, each: Cost, place: int, near: Scale) -> None:
         _mark(axis, length, place - LIFT, ASKED, hollow=False)
     when = "asked before it began" if each.asked_before else "never asked"
     when = when if each.asked_after_s is None else duration(each.asked_after_s)
-    wrong = "" if each.wrong is None else f"{each.wrong:,.0f} wrong answers"
+    served = "" if each.loss is None else f"{each.loss:,.0f} {lost}"
     options: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
-    axis.annotate(wrong, (length, place), (11, 5.5), fontsize=10, fontweight="bold", color=tone("ink"), **options)
+    axis.annotate(served, (length, place), (11, 5.5), fontsize=10, fontweight="bold", color=tone("ink"), **options)
     axis.annotate(when, (length, place), (11, -6.5), fontsize=8.5, color=tone("soft"), **options)
 
 
@@ -231,6 +235,6 @@ def _legend(axis: Axes, marks: Sequence[tuple[str, str, str]]) -> None:
 
 
 def _point(labels: Labels, low: int, high: int) -> Point:
-    wrong = int(labels.wrong[low:high].sum())
+    good = high - low - float(labels.losses[low:high].sum())
     last = max(low, high - 1)
-    return Point(int(labels.times_ms[low]), int(labels.times_ms[last]), high - low - wrong, high - low)
+    return Point(int(labels.times_ms[low]), int(labels.times_ms[last]), good, high - low)

@@ -14,6 +14,7 @@ from deploy.backtest.policies import PRESENT, Policy, changes
 from deploy.backtest.recorded import Recorded
 from deploy.backtest.replay import Replay
 from deploy.show.times import duration
+from monitor.metrics import spoken
 from streams.lake.history import Extent
 
 HAPPENED = "what happened"
@@ -59,10 +60,16 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     champions: list[tuple[int, str]]
     harms: list[HarmPeriod]
+    metric: str = ""  # as people say it, where losses lie between 0 and 1; else answers are right or wrong
     retraining_minutes: float | None
     results: list[PolicyResult] = msgspec.field(name="told")
     fidelity: Fidelity | None
     notes: list[str]
+
+    @property
+    def lost(self) -> str:
+        """Name what harm costs."""
+        return f"loss by {self.metric}" if self.metric else "wrong answers"
 
 
 class HistorySource(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +116,7 @@ def compare(
         labels=source.extent.labels,
         champions=facts.champions,
         harms=harms,
+        metric=spoken(facts.metric) if facts.graded else "",
         retraining_minutes=minutes,
         results=results,
         fidelity=fidelity(present, replays[0].outcome, recorded) if recorded else None,
@@ -132,22 +140,23 @@ def verdict(report: BacktestReport) -> str:
     if not report.harms:
         pages = ", ".join(f"{result.name}: {result.measures.false_pages}" for result in policies)
         return f"The labels show no harm. False pages: {pages}."
-    if any(result.measures.wrong is None for result in policies):
-        return "; ".join(f"{result.name}: {reaction(result.measures)}" for result in policies) + "."
-    served = [f"{result.measures.wrong:,.0f} with {_named(result)}" for result in policies]
+    if any(result.measures.loss is None for result in policies):
+        return "; ".join(f"{result.name}: {reaction(result.measures, report.lost)}" for result in policies) + "."
+    served = [f"{result.measures.loss:,.0f} with {_named(result)}" for result in policies]
     never = [_named(result) for result in policies if not result.measures.asked]
     ending = f" Never asked: {', '.join(never)}." if never else ""
-    return f"Wrong answers served until a retraining was asked for: {', '.join(served)}.{ending}"
+    lost = report.lost[0].upper() + report.lost[1:]
+    return f"{lost} served until a retraining was asked for: {', '.join(served)}.{ending}"
 
 
-def reaction(measures: Measures) -> str:
-    """Describe in a few words how a policy dealt with the harm."""
-    wrong = f", {measures.wrong:,.0f} wrong answers served" if measures.wrong is not None else ""
+def reaction(measures: Measures, lost: str) -> str:
+    """Describe in a few words how a policy dealt with the harm, and what it cost."""
+    served = f", {measures.loss:,.0f} {lost} served" if measures.loss is not None else ""
     if not measures.asked:
-        return f"no retraining asked for{wrong}"
+        return f"no retraining asked for{served}"
     if len(measures.costs) == 1:
-        return f"retraining asked for {duration(measures.costs[0].asked_after_s)} after the onset{wrong} until then"
-    return f"retraining asked for in {measures.asked} of {len(measures.costs)} harms{wrong} until then"
+        return f"retraining asked for {duration(measures.costs[0].asked_after_s)} after the onset{served} until then"
+    return f"retraining asked for in {measures.asked} of {len(measures.costs)} harms{served} until then"
 
 
 def _named(result: PolicyResult) -> str:
@@ -164,7 +173,7 @@ def _shortages(source: HistorySource, present: Replay) -> list[str]:
         )
     if not extent.labels:
         found.append(
-            "No feedback is about right or wrong: harm can be neither proven nor measured. Clients give it with "
+            "No feedback says how good an answer was: harm can be neither proven nor measured. Clients give it with "
             "POST /v1/feedback, reviewers with `homeostat labels give`."
         )
     elif extent.labels < FEW_LABELS:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
+from deploy.backtest.harms import HarmPeriod
 from deploy.backtest.measures import Measures
 from deploy.backtest.outcome import PolicyOutcome
 from deploy.backtest.report import BacktestReport, PolicyResult
@@ -39,7 +40,7 @@ def rows(report: BacktestReport) -> list[tuple[str, Callable[[Measures], str]]]:
         ]
     if harms:
         found += [
-            ("wrong answers until then", lambda m: _number(m.wrong)),
+            (f"{report.lost} until then", lambda m: _number(m.loss)),
             ("labels until then", lambda m: _number(m.labels_used)),
         ]
     return [
@@ -77,11 +78,17 @@ def header(report: BacktestReport) -> list[str]:
         f"{clock(report.first_ms)} to {clock(report.last_ms)}"
     ]
     lines += [
-        f"harm: {harm.version} from {clock(harm.onset_ms)} to {clock(harm.end_ms)}, {harm.error_rate:.0%} wrong, "
-        f"{harm.usual_rate:.0%} otherwise ({harm.labels} labels)"
+        f"harm: {harm.version} from {clock(harm.onset_ms)} to {clock(harm.end_ms)}, {_compared(harm, report.metric)} "
+        f"otherwise ({harm.labels} labels)"
         for harm in report.harms
     ]
     return lines + ([_faithful(report)] if report.fidelity else [])
+
+
+def _compared(harm: HarmPeriod, metric: str) -> str:
+    if metric:
+        return f"{metric} {1.0 - harm.loss:.2f}, {1.0 - harm.usual_loss:.2f}"
+    return f"{harm.loss:.0%} wrong, {harm.usual_loss:.0%}"
 
 
 def alarms(measured: Measures) -> str:

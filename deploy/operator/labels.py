@@ -11,15 +11,16 @@ import msgspec
 
 from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
+from monitor.losses import of_score
 from monitor.metrics import METRICS, metric_name
-from serving.gateway.feedback import LONGEST, RIGHT
+from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Masker
 from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
 from streams.files import utf8
 from streams.lake.lake import Lake
-from streams.lake.table import events, question
+from streams.lake.table import JUDGED, events, judged, question
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
@@ -85,7 +86,7 @@ def _event(
     if len(row.label) > LONGEST:
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
     reply = rows[row.id]
-    metric = METRICS[metric_name(rules.metrics, reply.alias)]
+    metric = metric_name(rules.metrics, reply.alias)
     label = rules.masker(row.label)
     return FeedbackGiven(
         id=codec.deterministic_id("feedback", row.id, REVIEWER, label),
@@ -97,15 +98,18 @@ def _event(
         by=REVIEWER,
         source=REVIEWER,
         label=label,
-        correct=_correct(reply, metric(reply.output, label) >= RIGHT),
+        loss=_loss(reply, of_score(METRICS[metric](reply.output, label))),
+        metric=metric,
+        user=reply.user,
+        conversation=reply.conversation,
     )
 
 
-def _correct(reply: InferenceServed, right: bool) -> bool | None:
-    """Return whether the answer was right. Two answers that are masked alike need not have been the same: of such only
-    a wrong one is known."""
+def _loss(reply: InferenceServed, loss: float) -> float | None:
+    """Return how bad the answer was. Two answers that are masked alike need not have been the same: of such only what
+    differs otherwise is known."""
     masked = any(place in reply.output for place in PLACEHOLDERS.values())
-    return None if not _comparable(reply) or (right and masked) else right
+    return None if not _comparable(reply) or (masked and loss == 0.0) else loss
 
 
 def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
@@ -125,8 +129,8 @@ def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
 
 def _judged(lake: Lake, alias: str, ids: Iterable[str]) -> set[str]:
     """Return the replies that have a judgement; a thumb, or a label that met no answer, is none."""
-    feedback = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", "correct"))
-    return {id for some in feedback for id in some.filter(some["correct"].is_valid())["event_id"].to_pylist()}
+    feedback = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", *JUDGED))
+    return {id for some in feedback for id in some.filter(judged(some))["event_id"].to_pylist()}
 
 
 def _comparable(reply: InferenceServed) -> bool:

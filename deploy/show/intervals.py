@@ -10,16 +10,17 @@ Z95 = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The share of right answers among consecutive ones."""
+    """How good consecutive answers were: `right` is how many of them, or the sum of 1 less their losses."""
 
     start_ms: int
     end_ms: int
-    right: int
+    right: float
     count: int
 
 
-def wilson(right: int, count: int, z: float = Z95) -> tuple[float, float]:
-    """Return Wilson's interval of a share (1927), 95 % by default; everything is possible where nothing was counted.
+def wilson(right: float, count: int, z: float = Z95) -> tuple[float, float]:
+    """Return Wilson's interval of a share (1927), 95 % by default; everything is possible where nothing was counted. Of
+    scores between 0 and 1 it is wider than need be.
 
     >>> [round(bound, 3) for bound in wilson(95, 100)]
     [0.888, 0.978]

@@ -6,6 +6,10 @@ plus a tolerance. Against `risk <= limit` an e-Shiryaev-Roberts statistic bets o
 least `arl` labels pass between false alarms on average (Shin, Ramdas and Rinaldo 2022), late labels included. They may
 depend on each other.
 
+How much is bet decides how soon harm is found, never whether the promise holds. Against losses of 0 and 1 the stakes
+are likelihood ratios. Losses that lie closer together (`graded`) tell a rise from chance sooner than such bets dare to
+believe: there stakes go in even ratios from the most timid of these to almost all that can be bet without ruin.
+
 >>> moments = [(str(i), i) for i in range(60)]
 >>> detector = Risk(rate=0.1, arl=10_000)
 >>> _, harm = detector.update(detector.start(), [0.0] * 30 + [1.0] * 30, moments)
@@ -29,6 +33,8 @@ from monitor.detectors.mixture import CEILING
 
 LOOK = 64  # losses, after which it is looked whether anything still changes
 LEAST_ROOM = 0.2  # above a limit: with less, even losses of nothing but 1 take a hundred labels to prove harm
+LEAST_GRADED_ROOM = 0.1  # likewise, where almost all is bet
+BOLDEST = 0.9  # of the most that can be bet without ruin, against graded losses
 EXCESSES = (0.05, 0.1, 0.2, 0.4, 0.6)  # above the limit: the rates the statistic bets on
 
 
@@ -67,12 +73,23 @@ class ProvenHarm(Change):
 class Risk:
     """`rate`: the mean loss that is still accepted. `arl`: losses between false alarms, at least. `excesses`: how far
     above `rate` the rates are that it bets on. `inflation`: how many times more a sum of losses varies than one of
-    independent ones (`monitor.detectors.blocks.inflation`): as many times less is bet."""
+    independent ones (`monitor.detectors.blocks.inflation`): as many times less is bet. `graded`: losses between 0 and 1
+    come too."""
 
     rate: float
     arl: float
     excesses: tuple[float, ...] = EXCESSES
     inflation: float = 1.0
+    graded: bool = False
+
+    @property
+    def stakes(self) -> list[float]:
+        """Return what each bet stakes on a loss above the limit."""
+        found = [stake(self.rate, excess) for excess in self.excesses]
+        if self.graded:
+            boldest = max(BOLDEST / self.rate, found[0])
+            found = np.geomspace(found[0], boldest, len(found)).tolist()
+        return [each / self.inflation for each in found]
 
     def start(self) -> State:
         """Return the state in which nothing was seen."""
@@ -153,7 +170,7 @@ class Walking:
 
     def __init__(self, detector: Risk, state: State, weights: Sequence[int]) -> None:
         self.detector, self.weights = detector, weights
-        self.stakes = [stake(detector.rate, excess) / detector.inflation for excess in detector.excesses]
+        self.stakes = detector.stakes
         self.totals = [walk.total for walk in state.walks]
         self.wealths = [walk.wealth for walk in state.walks]
         self.began: list[tuple[int | Moment, int, float]] = [(w.since, w.count, w.losses) for w in state.walks]
@@ -237,9 +254,9 @@ def restarted(state: State) -> State:
     return State(tuple(Walk() for _ in state.walks), state.count, state.losses)
 
 
-def testable(limit: float) -> bool:
+def leaves_room(limit: float, *, graded: bool = False) -> bool:
     """Check whether a limit leaves room for harm above it."""
-    return limit <= 1.0 - LEAST_ROOM
+    return limit <= 1.0 - (LEAST_GRADED_ROOM if graded else LEAST_ROOM)
 
 
 def statistic(state: State) -> float:

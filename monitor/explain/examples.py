@@ -32,7 +32,7 @@ FAR = 40  # tenths of a sigma beyond which an event is not stranger still
 
 
 class RecentEvent(msgspec.Struct, frozen=True, array_like=True):
-    """An event; `chance` of being right is -1 where nothing was estimated; scores are in tenths of a sigma."""
+    """An event; `chance` is 1 less its estimated loss, -1 where there is none; scores are in tenths of a sigma."""
 
     id: str
     time_ms: int

@@ -1,16 +1,17 @@
-"""What losses of a reference say of later ones: their rate, and how much they depend on each other.
+"""What losses of a reference say of later ones: their mean, and how much they depend on each other.
 
 Wrong answers come in episodes: of one user, of one kind of question. A test that takes them for independent fires far
 too often, although their rate is below the limit. So what one person says in a turn is one step, steps are judged in
 blocks, and what dependence that leaves between blocks is taken off the bets (`monitor.detectors.blocks`).
 
 >>> known = known_of([1.0, 1.0, 0.0] * 40, [k // 2 for k in range(120)])
->>> known.labelled, known.errors, known.steps
-(120, 80, 60)
+>>> known.labelled, known.loss, known.steps
+(120, 80.0, 60)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ import numpy as np
 from monitor.describe.people import together
 from monitor.detectors.blocks import TOLERATED, Ints, averages, choose_length, inflation
 from monitor.detectors.interface import Floats, Moment
+from monitor.detectors.mean_bound import Levels, levels
+from monitor.losses import is_graded
 
 ERRORS = 2.0  # standard errors of the inflation that are added to it: few labels say little of dependence
 
@@ -28,12 +31,13 @@ class LabelledLosses(msgspec.Struct, frozen=True):
     """Labelled events, and the steps that they are."""
 
     labelled: int = 0
-    errors: int = 0
+    loss: float = 0.0  # the sum of theirs
     steps: int = 0
     rate: float = 0.0  # mean loss of a step
     worth: int = 0  # independent steps that would say as much of the rate
     block: int = 1
     inflation: float = 1.0  # of sums of blocks
+    levels: Levels = ()  # losses of steps, where some lie between 0 and 1 (`monitor.detectors.mean_bound`)
 
 
 class OpenBlock(msgspec.Struct, frozen=True, array_like=True):
@@ -54,12 +58,12 @@ def known_of(losses: Sequence[float], steps: Sequence[Hashable]) -> LabelledLoss
     """Return what losses say, in the order of their events. `steps`: equal for those that are one step."""
     groups = together(steps)
     means = np.array([_mean([losses[i] for i in group]) for group in groups]).reshape(-1, 1)
-    errors = sum(loss >= 0.5 for loss in losses)
     if not len(means):
         return LabelledLosses()
     paced = pace(means)
     rate, worth, left = float(means.mean()), int(paced.worth[0]), float(paced.inflation[0])
-    return LabelledLosses(len(losses), errors, len(means), rate, worth, paced.block, left)
+    held = levels(means[:, 0].tolist()) if is_graded(losses) else ()
+    return LabelledLosses(len(losses), round(math.fsum(losses), 4), len(means), rate, worth, paced.block, left, held)
 
 
 def _mean(losses: Sequence[float]) -> float:

@@ -25,11 +25,12 @@ REFUTED = 40.0  # wealth that refutes an estimate: two bets, 5 % together
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A rising step function from confidence to the chance of being right."""
+    """A rising step function from confidence to 1 less the mean loss: the chance of being right, or the expected score
+    where a metric is graded."""
 
     edges: Floats  # upper edges of all bins but the last, rising
     chances: Floats  # one for each bin, not falling
-    errors: Floats  # their standard errors
+    errors: Floats  # their standard errors, those of right or wrong: graded losses vary less
 
     @property
     def nbytes(self) -> int:
@@ -38,7 +39,7 @@ class Calibration:
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """Sums over events of the estimated chance of being right, and of its 95 % bounds. An estimate, always."""
+    """Sums over events of 1 less the estimated loss, and of its 95 % bounds. An estimate, always."""
 
     count: int = 0
     total: float = 0.0
@@ -47,7 +48,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
     @property
     def accuracy(self) -> float | None:
-        """Return the estimated accuracy; None without events."""
+        """Return the estimated accuracy, or mean score; None without events."""
         return self.total / self.count if self.count else None
 
     @property
@@ -64,10 +65,11 @@ class Estimate(msgspec.Struct, frozen=True):
         )
 
 
-def fit(confidences: Sequence[float], correct: Sequence[bool]) -> Calibration | None:
-    """Return bins of about equal count, made monotone by pooling neighbours. Equal confidences share a bin. None where
-    fewer than two bins of `PER_BIN` labels come about: too few labels, or confidences that hardly differ. A confidence
-    that is NaN was not measured and is left out.
+def fit(confidences: Sequence[float], scores: Sequence[float]) -> Calibration | None:
+    """Return the calibration by labels, whose `scores` are 1 less their losses: bins of about equal count, made
+    monotone by pooling neighbours. Equal confidences share a bin. None where fewer than two bins of `PER_BIN` labels
+    come about: too few labels, or confidences that hardly differ. A confidence that is NaN was not measured and is left
+    out.
 
     >>> calibration = fit([i / 100 for i in range(100)], [i >= 50 for i in range(100)])
     >>> predict(calibration, [0.1, 0.9]).round(2).tolist()
@@ -75,9 +77,9 @@ def fit(confidences: Sequence[float], correct: Sequence[bool]) -> Calibration | 
     """
     known = np.asarray(confidences, dtype=np.float64)
     measured = ~np.isnan(known)
-    right = np.asarray(correct, dtype=np.float64)[measured]
+    good = np.asarray(scores, dtype=np.float64)[measured]
     values, places = np.unique(known[measured], return_inverse=True)
-    counts, hits = np.bincount(places, minlength=len(values)), np.bincount(places, right, minlength=len(values))
+    counts, hits = np.bincount(places, minlength=len(values)), np.bincount(places, good, minlength=len(values))
     parts = _parts(counts.tolist(), max(PER_BIN, int(measured.sum()) // BINS))
     if len(parts) < 2:
         return None
@@ -99,7 +101,7 @@ def _parts(counts: Sequence[int], wanted: int) -> list[int]:
 
 
 def predict(calibration: Calibration, confidences: Sequence[float]) -> Floats:
-    """Return the chance of being right at each confidence; NaN where that is NaN."""
+    """Return 1 less the mean loss at each confidence; NaN where that is NaN."""
     known = np.asarray(confidences, dtype=np.float64)
     return np.where(np.isnan(known), np.nan, calibration.chances[_bins(calibration, known)])
 
@@ -130,7 +132,7 @@ class Trust(msgspec.Struct, frozen=True):
 
 
 def check(trust: Trust, residuals: Sequence[float]) -> Trust:
-    """Take residuals, right (1) or wrong (0) minus the estimated chance, of labelled events.
+    """Take residuals, 1 less the loss minus the same estimated, of labelled events.
 
     An estimate within `SLACK` of the truth loses trust with probability at most 5 %, however long one looks."""
     for residual in residuals:

@@ -1,4 +1,4 @@
-"""Does the model's own confidence promise fewer right answers than the reference's labels allow?
+"""Does the model's own confidence promise worse answers than the reference's labels allow?
 
 An estimate, until labels refute it: then it is withdrawn, and only labels can show harm. Estimated losses are tested in
 the blocks in which events are judged: neighbours that depend on each other are about as sure as each other.
@@ -10,9 +10,9 @@ the blocks in which events are judged: neighbours that depend on each other are 
 >>> right = rng.random(300) < 0.9
 >>> rows = [[-0.1 * x if good else -3.0 - x] for x, good in zip(rng.random(300).tolist(), right.tolist())]
 >>> ours = freeze(CONFIDENCE[-1:], rows, range(300))
->>> known = Baseline(300, 30, limit=0.2, enough=True)
->>> labels = right.astype(int).tolist()
->>> about = About("estimated_quality", "v1", CONFIDENCE[-1:], reference=ours, labels=labels, baseline=known)
+>>> known = Baseline(300, 30.0, limit=0.2, enough=True)
+>>> losses = (~right).astype(float).tolist()
+>>> about = About("estimated_quality", "v1", CONFIDENCE[-1:], reference=ours, losses=losses, baseline=known)
 >>> chances(about, State(), [[-0.05], [-3.5], [1.0]])
 [0.9979, 0.0161, -1.0]
 """
@@ -36,14 +36,13 @@ from monitor.explain.alarm import alarm, label_first, shown, where
 from monitor.explain.examples import RecentEvent, explain
 from monitor.explain.slices import Valued
 from monitor.findings import Alarm, Json, LabelsWanted, clock
+from monitor.losses import UNLABELLED
 from monitor.reference.derived import derived
 from monitor.reference.frozen import Reference, scorer
 from monitor.settings import MonitorSettings
-from monitor.signals import calibration, quality
+from monitor.signals import calibration, quality, wording
 from monitor.signals.calibration import Calibration, Trust
 from monitor.signals.interface import (
-    RIGHT,
-    UNLABELLED,
     About,
     GivenLabel,
     LabelStep,
@@ -101,7 +100,8 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
 
 
 def chances(about: About, state: State, descriptors: Sequence[Sequence[float]]) -> list[float]:
-    """Return each reply's estimated chance of being right; -1 where there is no estimate."""
+    """Return 1 less each reply's estimated loss: its chance of being right, or its metric's expected score. -1 where
+    there is no estimate."""
     fitted = calibrated(about, state)
     if fitted is None:
         return [-1.0] * len(descriptors)
@@ -114,15 +114,15 @@ def calibrated(about: About, state: State) -> Calibration | None:
     """Return the calibration of confidence; None without labels or confidences, or after labels refuted it."""
     if about.reference is None or state.trust.lost or CONFIDENCE[-1] not in about.names:
         return None
-    return _fitted(about.reference, tuple(about.labels))
+    return _fitted(about.reference, tuple(about.losses))
 
 
 @derived()
-def _fitted(reference: Reference, labels: tuple[int, ...]) -> Calibration | None:
+def _fitted(reference: Reference, losses: tuple[float, ...]) -> Calibration | None:
     """Return the calibration, which is asked for with each batch and made once for each label that comes."""
-    pairs = zip(_confidences(reference.names, reference.rows), labels, strict=True)
-    known = [(value, label == RIGHT) for value, label in pairs if label != UNLABELLED and value <= 0]
-    return calibration.fit([one for one, _ in known], [right for _, right in known])
+    pairs = zip(_confidences(reference.names, reference.rows), losses, strict=True)
+    known = [(value, 1.0 - loss) for value, loss in pairs if loss != UNLABELLED and value <= 0]
+    return calibration.fit([one for one, _ in known], [score for _, score in known])
 
 
 def _tested(
@@ -137,7 +137,7 @@ def _tested(
     losses = np.array([[1.0 - event.chance if event.chance >= 0 else math.nan] for event in events])
     length = scorer(reference).block
     block, means, firsts, ends = fill(state.block, length, losses.reshape(len(events), 1), moments)
-    detector = _tester(settings, reference, about.baseline.limit)
+    detector = _tester(settings, reference, about.baseline.limit, graded=about.baseline.graded)
     after = steps(settings.alarm_clear_events, length)
     test, transitions = detector.follow(state.test, means[:, 0].tolist(), firsts, after)
     state, found = State(test, block, state.trust), list[Transition]()
@@ -169,10 +169,10 @@ def _checked(
     return state, [EndedAlarm("", (label.event.id, label.given_ms), "untested"), wanted]
 
 
-def _tester(settings: MonitorSettings, reference: Reference, limit: float) -> Risk:
+def _tester(settings: MonitorSettings, reference: Reference, limit: float, *, graded: bool) -> Risk:
     ready, name = scorer(reference), CONFIDENCE[-1]
     left = float(ready.inflation[reference.names.index(name)]) if name in reference.names else 1.0
-    return Risk(limit, _arl(settings, reference), inflation=left)
+    return Risk(limit, _arl(settings, reference), inflation=left, graded=graded)
 
 
 def _arl(settings: MonitorSettings, reference: Reference) -> float:
@@ -186,20 +186,20 @@ def _confidences(names: Sequence[str], descriptors: Sequence[Sequence[float]]) -
 
 
 def _alarm(about: About, state: State, threshold: float, harm: ProvenHarm, events: Sequence[RecentEvent]) -> Alarm:
-    """Confidence promises fewer right answers than the limit accepts."""
-    known, accuracy, since_ms = about.baseline, 1.0 - harm.losses / harm.count, harm.since[1]
+    """Confidence promises worse answers than the limit accepts."""
+    loss, since_ms = harm.losses / harm.count, harm.since[1]
     fitted, last = calibrated(about, state), (events[-1].id, events[-1].time_ms)
-    losses, measure = _losses([event.chance for event in events]), "estimated share of wrong answers"
-    before = Valued(about.members or [()] * len(about.labels), _losses(_reference_chances(about, fitted)))
+    losses, measure = _losses([event.chance for event in events]), f"estimated {wording.measure(about)}"
+    before = Valued(about.members or [()] * len(about.losses), _losses(_reference_chances(about, fitted)))
     explained = explain(about.slices, events, losses, before, since_ms=since_ms, measure=measure)
     summary = (
-        f"{about.version} seems right in only {accuracy:.0%} of the answers since {clock(since_ms)}, by its own "
-        f"confidence; it was {quality.right_share(known)} in the reference. An estimate: labels must tell"
+        f"{about.version} {wording.seems_as_good(about, loss)} the answers since {clock(since_ms)}, by its own "
+        f"confidence; it was {wording.was_as_good(about)} in the reference. An estimate: labels must tell"
     )
-    proof = quality.harm_evidence(threshold, known, harm) | {"estimated_accuracy": round(accuracy, 4)}
+    proof = quality.harm_evidence(threshold, about, harm) | {"estimated_accuracy": round(1.0 - loss, 4)}
     proof |= _interval(fitted, since_ms, events) | shown(explained) | label_first(events, about.labelled)
     summary += where(explained)
-    return alarm(about.kind, about.version, harm.since, last, proof, summary, harm=1.0 - accuracy)
+    return alarm(about.kind, about.version, harm.since, last, proof, summary, harm=loss)
 
 
 def _losses(some: Sequence[float]) -> list[float]:
@@ -207,9 +207,9 @@ def _losses(some: Sequence[float]) -> list[float]:
 
 
 def _reference_chances(about: About, fitted: Calibration | None) -> list[float]:
-    """Return the chance of being right of each event of the reference; -1 where there is no estimate."""
+    """Return 1 less the estimated loss of each event of the reference; -1 where there is no estimate."""
     if fitted is None or about.reference is None:
-        return [-1.0] * len(about.labels)
+        return [-1.0] * len(about.losses)
     confidences = _confidences(about.reference.names, about.reference.rows)
     found = calibration.predict(fitted, confidences)
     return [float(chance) if value <= 0 else -1.0 for chance, value in zip(found, confidences, strict=True)]

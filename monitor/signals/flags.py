@@ -35,7 +35,7 @@ from monitor.detectors import risk
 from monitor.detectors.blocks import Block, fill
 from monitor.detectors.episode import EndedAlarm, Over, steps
 from monitor.detectors.interface import Floats, Moment
-from monitor.detectors.risk import ProvenHarm, Risk, Walk, testable, upper_bound
+from monitor.detectors.risk import ProvenHarm, Risk, Walk, leaves_room, upper_bound
 from monitor.reference.dependence import Pace, pace
 from monitor.rows import TURN_MS
 from monitor.settings import Safety
@@ -136,7 +136,7 @@ def start(
         _flag(settings, (names[i], i), before[j], float(rates[j]), int(known.worth[j]), float(known.inflation[j]))
         for j, i in enumerate(columns)
     ]
-    tested = tuple(flag for flag in flags if testable(flag.limit))
+    tested = tuple(flag for flag in flags if leaves_room(flag.limit))
     return State(tested, known.block, left_out=tuple(flag for flag in flags if flag not in tested))
 
 

@@ -23,8 +23,6 @@ from monitor.reference.frozen import Reference
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 
-UNLABELLED, WRONG, RIGHT = -1, 0, 1
-
 Transition = Alarm | EndedAlarm | LabelsWanted
 
 
@@ -32,17 +30,19 @@ class Baseline(msgspec.Struct, frozen=True):
     """Labels of the reference."""
 
     labelled: int = 0
-    errors: int = 0
-    limit: float | None = None  # of the error rate; None with too few labels, and where it leaves no room for harm
+    loss: float = 0.0  # the sum of theirs
+    limit: float | None = None  # of the mean loss; None with too few labels, and where it leaves no room for harm
     block: int = 1  # steps that are judged as one, because they depend on each other
     inflation: float = 1.0  # of sums of them, by what dependence that leaves
     enough: bool = False  # labels to say anything
+    graded: bool = False  # whether losses lie between 0 and 1
 
 
 class About(msgspec.Struct, frozen=True):
-    """What a signal may know of the version. `people`, `members`, `traits`, `labels`: who asked for the reference's
-    events, their slices, their categories, and what labels say of them (`UNLABELLED`, `WRONG`, `RIGHT`). `events`,
-    `tested`: the last ones before these rows, and the last labels with these. `labelled`: events that have a label."""
+    """What a signal may know of the version. `people`, `members`, `traits`, `losses`: who asked for the reference's
+    events, their slices, their categories, and their losses as labels have them (`monitor.losses.UNLABELLED`: none
+    has). `metric`: what made the losses; `strange`: another one, which made later ones. `events`, `tested`: the last
+    ones before these rows, and the last labels with these. `labelled`: events that have a label."""
 
     kind: Kind  # of the signal's alarms
     version: str
@@ -52,7 +52,9 @@ class About(msgspec.Struct, frozen=True):
     people: Sequence[int] = ()
     members: Sequence[Member] = ()
     traits: Sequence[Traits] = ()
-    labels: Sequence[int] = ()
+    losses: Sequence[float] = ()
+    metric: str = ""
+    strange: str = ""
     baseline: Baseline = Baseline()
     events: Sequence[RecentEvent] = ()
     tested: Sequence[LabelledEvent] = ()
@@ -94,7 +96,7 @@ class Replies:
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """One label. `chance`: of being right, as it was estimated; -1 where it was not."""
+    """One label. `chance`: 1 less its loss, as it was estimated; -1 where it was not."""
 
     event: LabelledEvent
     chance: float

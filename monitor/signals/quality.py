@@ -1,8 +1,8 @@
-"""Do labels prove harm? Labelled replies are tested against the error rate that the reference's labels allow.
+"""Do labels prove harm? Labelled replies are tested against the mean loss that the reference's labels allow.
 
 >>> from monitor.explain.examples import LabelledEvent
 >>> from monitor.signals.interface import GivenLabel
->>> about = About("quality", "v1", baseline=Baseline(100, 5, limit=0.1, enough=True))
+>>> about = About("quality", "v1", baseline=Baseline(100, 5.0, limit=0.1, enough=True))
 >>> settings, state, raised = MonitorSettings(), State(), []
 >>> for k in range(60):
 ...     event = LabelledEvent(str(k), k, (), float(k >= 30))
@@ -20,17 +20,20 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from monitor.detectors import risk
+from monitor.detectors import mean_bound, risk
 from monitor.detectors.episode import EndedAlarm, Over, steps
 from monitor.detectors.interface import Moment
 from monitor.detectors.risk import ProvenHarm, Risk
 from monitor.explain.alarm import alarm, shown, where
 from monitor.explain.examples import explain
-from monitor.explain.slices import Valued
+from monitor.explain.slices import Member, Valued
 from monitor.findings import Alarm, Json, clock
+from monitor.losses import UNLABELLED
+from monitor.metrics import spoken
 from monitor.reference.dependence import LabelledLosses, OpenBlock, added
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import UNLABELLED, WRONG, About, Baseline, LabelStep, MissingTest, Rows, Transition
+from monitor.signals import wording
+from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, Rows, Transition
 
 
 class State(msgspec.Struct, frozen=True):
@@ -76,34 +79,46 @@ def cleared(settings: MonitorSettings, about: About, state: State, what: str) ->
 
 
 def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
-    """Return why there is no limit: labels are missing, or nearly all of them say wrong."""
+    """Return why there is no limit: labels are missing, or nearly all of them say wrong; or why labels that come now
+    cannot be compared with it."""
     known = about.baseline
+    if about.strange:
+        reason = (
+            f"{spoken(about.strange)} makes the losses of labels now, {spoken(about.metric)} those of the reference: "
+            "they cannot be compared and are not tested. `homeostat alarms accept` begins a new reference"
+        )
+        return {"": MissingTest(reason)}
     if known.limit is not None:
         return {}
     if not known.enough:
         few = f"{known.labelled} answers of the reference are labelled, {settings.min_reference_labels} are needed"
         return {"": MissingTest(few, for_good=False)}
     reason = (
-        f"{known.errors} of the reference's {known.labelled} labels say wrong: there is no room above that to prove "
+        f"{wording.no_room(about)}: there is no room above that to prove "
         "harm in. See whether labels and metric fit the answers; then `homeostat alarms accept` begins a new reference"
     )
     return {"": MissingTest(reason)}
 
 
 def baseline(settings: MonitorSettings, known: LabelledLosses) -> Baseline:
-    """Return what the reference's labels say, and the error rate that is still accepted."""
-    labelled, errors = known.labelled, known.errors
-    if labelled < settings.min_reference_labels:
-        return Baseline(labelled, errors, None, known.block, known.inflation)
-    bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, settings.baseline_confidence)
+    """Return what the reference's labels say, and the mean loss that is still accepted."""
+    found = Baseline(
+        known.labelled, known.loss, block=known.block, inflation=known.inflation, graded=bool(known.levels)
+    )
+    if known.labelled < settings.min_reference_labels:
+        return found
+    if known.levels:
+        bound = mean_bound.upper_bound(known.levels, known.worth, settings.baseline_confidence)
+    else:
+        bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, settings.baseline_confidence)
     limit = bound + settings.tolerance
-    return Baseline(labelled, errors, limit if risk.testable(limit) else None, known.block, known.inflation, True)
+    return replace(found, limit=limit if risk.leaves_room(limit, graded=found.graded) else None, enough=True)
 
 
 def tester(settings: MonitorSettings, known: Baseline) -> Risk:
     """Return the test of labels, in blocks of as many steps as the reference asks for."""
     assert known.limit is not None
-    return Risk(known.limit, settings.label_arl / known.block, inflation=known.inflation)
+    return Risk(known.limit, settings.label_arl / known.block, inflation=known.inflation, graded=known.graded)
 
 
 def before_onset(state: State, raised: Alarm) -> int:
@@ -111,38 +126,36 @@ def before_onset(state: State, raised: Alarm) -> int:
     return state.test.count - int(raised.evidence["since_onset"]["count"])
 
 
-def harm_evidence(threshold: float, known: Baseline, harm: ProvenHarm) -> dict[str, Json]:
+def harm_evidence(threshold: float, about: About, harm: ProvenHarm) -> dict[str, Json]:
     """Return what proves harm, as an alarm carries it."""
+    known = about.baseline
     return {
+        "metric": about.metric,
         "statistic": harm.statistic,
         "threshold": threshold,
         "limit": known.limit,
-        "baseline": {"labelled": known.labelled, "errors": known.errors},
+        "baseline": {"labelled": known.labelled, "loss": known.loss},
         "since_onset": {"count": harm.count, "losses": round(harm.losses, 4)},
     }
 
 
-def right_share(known: Baseline) -> str:
-    """Return the share of right answers in the reference, for people."""
-    return f"{1.0 - known.errors / known.labelled:.0%}" if known.labelled else "unknown"
-
-
 def _alarm(settings: MonitorSettings, about: About, harm: ProvenHarm, last: Moment) -> Alarm:
-    """More answers are wrong than the limit accepts."""
-    known, accuracy = about.baseline, 1.0 - harm.losses / harm.count
-    losses, since_ms, measure = [event.loss for event in about.tested], harm.since[1], "share of wrong answers"
-    before = _reference_losses(about.members or [()] * len(about.labels), about.labels)
+    """Answers are worse than the limit accepts."""
+    known, loss, since_ms = about.baseline, harm.losses / harm.count, harm.since[1]
+    losses, before = [event.loss for event in about.tested], _reference_losses(about.members, about.losses)
+    measure = wording.measure(about)
     explained = explain(about.slices, about.tested, losses, before, since_ms=since_ms, measure=measure)
     summary = (
-        f"{about.version} is right in {accuracy:.0%} of the {harm.count} labelled answers since "
-        f"{clock(since_ms)}; it was {right_share(known)} in the reference"
+        f"{about.version} {wording.is_as_good(about, loss)} the {harm.count} labelled answers since "
+        f"{clock(since_ms)}; it was {wording.was_as_good(about)} in the reference"
     )
-    proof = harm_evidence(settings.label_arl / known.block, known, harm) | {"accuracy_since_onset": round(accuracy, 4)}
+    proof = harm_evidence(settings.label_arl / known.block, about, harm) | {"loss_since_onset": round(loss, 4)}
     summary += where(explained)
-    return alarm(about.kind, about.version, harm.since, last, proof | shown(explained), summary, harm=1.0 - accuracy)
+    return alarm(about.kind, about.version, harm.since, last, proof | shown(explained), summary, harm=loss)
 
 
-def _reference_losses(members: Sequence[tuple[int, ...]], labels: Sequence[int]) -> Valued:
+def _reference_losses(members: Sequence[Member], losses: Sequence[float]) -> Valued:
     """Return what the labels of the reference say, with the slices of each."""
-    known = [(each, float(label == WRONG)) for each, label in zip(members, labels, strict=True) if label != UNLABELLED]
+    pairs = zip(members or [()] * len(losses), losses, strict=True)
+    known = [(each, loss) for each, loss in pairs if loss != UNLABELLED]
     return Valued([each for each, _ in known], [loss for _, loss in known])

@@ -14,8 +14,10 @@ from monitor.describe.people import UNKNOWN, together
 from monitor.explain import examples
 from monitor.explain.examples import LabelledEvent
 from monitor.findings import Finding
+from monitor.losses import UNLABELLED
+from monitor.metrics import comparable
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import RIGHT, UNLABELLED, WRONG, GivenLabel, LabelStep
+from monitor.signals.interface import GivenLabel, LabelStep
 from monitor.watch import untested
 from monitor.watch.event_times import made_ms
 from monitor.watch.open_alarms import LABELLED_KEPT, Step, taken, withdrawn
@@ -36,14 +38,15 @@ def take_labels(
 ) -> tuple[VersionState, list[Finding], list[Label]]:
     """Take labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
     file is no episode. The third value holds labels that arrived before their event; pass them in again later."""
-    version, others = _into_reference(settings, version, sorted(labels, key=_order))
+    version, compared = _of_one_metric(version, sorted(labels, key=_order))
+    version, others = _into_reference(settings, version, compared)
     turn, filed = max((label.turn for label in labels), default=0), _old(version.latest, labels, OLD_MS) >= OLD_FILE
-    version = _file_noted(version, labels, turn, filed=filed, settled=len(labels) - len(others))
+    version = _file_noted(version, labels, turn, filed=filed, settled=len(compared) - len(others))
     if version.reference is None:
         passed = {*version.queue.repeats, *version.queue.labelled}
         return version, [], [label for label in others if label.event_print not in passed]
     version, findings = _queue(settings, version, others)
-    most = FILE_KEPT if filed else min(WAITING_KEPT, len(version.past.labels))
+    most = FILE_KEPT if filed else min(WAITING_KEPT, len(version.past.losses))
     version, found = _release(settings, _adopt(settings, version), turn, most)
     version, left_out = _left_out(settings, version, max((label.time_ms for label in labels), default=0))
     return version, [*findings, *found, *left_out], []
@@ -52,7 +55,8 @@ def take_labels(
 def note_labels(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> VersionState:
     """Take labels of a version that serves no longer. Those of its reference are kept, should it serve again; no others
     are tested, now or then: its answers reach no client any more."""
-    version, others = _into_reference(settings, version, sorted(labels, key=_order))
+    version, compared = _of_one_metric(version, sorted(labels, key=_order))
+    version, others = _into_reference(settings, version, compared)
     labelled = dict.fromkeys([*version.queue.labelled, *(label.event_print for label in others)])
     return replace(version, queue=replace(version.queue, labelled=list(labelled)[-LABELLED_KEPT:]))
 
@@ -86,6 +90,20 @@ def _left_out(settings: MonitorSettings, version: VersionState, time_ms: int) ->
     return version, findings
 
 
+def _of_one_metric(version: VersionState, labels: Sequence[Label]) -> tuple[VersionState, list[Label]]:
+    """Return the labels whose losses can be compared with the first ones of the version. Those that another metric made
+    are passed over, and that they came is remembered."""
+    past, queue = version.past, version.queue
+    metric = labels[0].metric if past.metric is None and labels else past.metric
+    same = [label for label in labels if comparable(metric or "", label.metric)]
+    strange = [label for label in labels if not comparable(metric or "", label.metric)]
+    if strange:
+        labelled = dict.fromkeys([*queue.labelled, *(label.event_print for label in strange)])
+        queue = replace(queue, labelled=list(labelled)[-LABELLED_KEPT:])
+        past = replace(past, strange=strange[-1].metric)
+    return replace(version, past=replace(past, metric=metric), queue=queue), same
+
+
 def _into_reference(
     settings: MonitorSettings, version: VersionState, labels: Sequence[Label]
 ) -> tuple[VersionState, list[Label]]:
@@ -96,17 +114,17 @@ def _into_reference(
         return version, list(labels)
     positions = {one: i for i, one in enumerate(prints)}
     until_ms = math.inf if reference is None else version.frozen_ms + settings.late_labels_s * 1_000
-    settled, turns = list(past.labels), list(past.turns or [0] * len(past.labels))
+    settled, turns = list(past.losses), list(past.turns or [0] * len(past.losses))
     others: list[Label] = []
     for label in labels:
         position = positions.get(label.event_print)
         if position is None:
             others.append(label)
         elif settled[position] == UNLABELLED and label.time_ms <= until_ms:
-            settled[position], turns[position] = _outcome(label), label.turn
-    if settled == past.labels:
+            settled[position], turns[position] = label.loss, label.turn
+    if settled == past.losses:
         return version, others
-    past = replace(past, labels=settled, turns=turns)
+    past = replace(past, losses=settled, turns=turns)
     return replace(version, past=replace(past, known=measured(past))), others
 
 
@@ -145,10 +163,11 @@ def _adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
     if known.enough or newest_ms <= version.frozen_ms + settings.late_labels_s * 1_000:
         return version
     lacking = settings.min_reference_labels - known.labelled
-    chosen, waiting, first = queue.waiting[:lacking], queue.waiting[lacking:], len(past.adopted)
+    chosen, waiting, first = queue.waiting[:lacking], queue.waiting[lacking:], len(past.adopted_losses)
     steps = {k: first + i for i, group in enumerate(_steps(version.latest, chosen)) for k in group}
     adopted_steps = [*past.adopted_steps, *(steps[k] for k in range(len(chosen)))]
-    past = replace(past, adopted=[*past.adopted, *map(_outcome, chosen)], adopted_steps=adopted_steps)
+    losses = [*past.adopted_losses, *(label.loss for label in chosen)]
+    past = replace(past, adopted_losses=losses, adopted_steps=adopted_steps)
     return replace(version, past=replace(past, known=measured(past)), queue=replace(queue, waiting=waiting))
 
 
@@ -189,7 +208,7 @@ def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label
 def _given(latest: Latest, label: Label) -> GivenLabel:
     """Return the label at the time when its event was served, where that is still known; else when it was given."""
     known = latest.recent.get(label.event_print) or AwaitedEvent(label.time_ms, -1.0)
-    event = LabelledEvent(label.event_id, known.time_ms, known.slices, float(not label.correct))
+    event = LabelledEvent(label.event_id, known.time_ms, known.slices, label.loss)
     return GivenLabel(event, known.chance, label.time_ms)
 
 
@@ -201,10 +220,6 @@ def _old(latest: Latest, labels: Sequence[Label], age_ms: int) -> int:
 def _served_ms(latest: Latest, label: Label) -> int | None:
     known = latest.recent.get(label.event_print)
     return known.time_ms if known else made_ms(label.event_id)
-
-
-def _outcome(label: Label) -> int:
-    return RIGHT if label.correct else WRONG
 
 
 def _order(label: Label) -> tuple[int, int]:

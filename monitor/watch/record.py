@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from monitor.describe.traits import Traits
 from monitor.detectors import risk
@@ -20,6 +21,7 @@ from monitor.detectors.blocks import Block
 from monitor.explain.examples import LabelledEvent, RecentEvent
 from monitor.explain.slices import Member
 from monitor.findings import Kind
+from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, OpenBlock
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
@@ -40,7 +42,8 @@ from monitor.watch.version import (
 
 
 class VersionRecord(msgspec.Struct, frozen=True):
-    """The fields of a version and of its parts; what each means stands there."""
+    """The fields of a version and of its parts; what each means stands there. Records from before losses have verdicts
+    instead, `labels` and `adopted` (-1 unknown, 0 wrong, 1 right), which are read as losses."""
 
     version: str
     names: list[str]
@@ -48,7 +51,9 @@ class VersionRecord(msgspec.Struct, frozen=True):
     bursts: Bursts = Bursts()
     rows: list[list[float]] = []
     prints: list[int] = []
-    labels: list[int] = []
+    losses: list[float] = []
+    metric: str | None = None
+    strange: str = ""
     turns: list[int] = []
     people: list[int] = []
     crowds: list[int] = []
@@ -58,7 +63,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     reference: Reference | None = None
     frozen_ms: int = 0
     accepted_ms: int = 0
-    adopted: list[int] = []
+    adopted_losses: list[float] = []
     adopted_steps: list[int] = []
     known: LabelledLosses | None = None
     waiting: list[Label] = []
@@ -83,6 +88,18 @@ class VersionRecord(msgspec.Struct, frozen=True):
     untested: list[str] = []
     raised: dict[str, UnresolvedAlarm] = {}
     evidence: dict[Kind, float] = {}
+    labels: list[int] = []
+    adopted: list[int] = []
+
+    def __post_init__(self) -> None:
+        if self.labels or self.adopted:
+            for verdicts, losses in (("labels", "losses"), ("adopted", "adopted_losses")):
+                read = [UNLABELLED if each < 0 else of_verdict(bool(each)) for each in getattr(self, verdicts)]
+                force_setattr(self, losses, read)
+                force_setattr(self, verdicts, [])
+            if any(loss != UNLABELLED for loss in (*self.losses, *self.adopted_losses)):
+                force_setattr(self, "metric", "")
+            force_setattr(self, "known", None)  # it counted errors
 
 
 # Parts whose fields lie flat, by their encoded names; all other fields of a version are kept as they are.
@@ -103,7 +120,7 @@ PATHS = {name: name for name in WHOLE} | {
 }
 
 # Asked for with each batch and each label, so the fields are taken by their places: in one call, not one by one.
-_flat = attrgetter(*(PATHS[kept] for kept in VersionRecord.__struct_fields__))
+_flat = attrgetter(*(PATHS[kept] for kept in VersionRecord.__struct_fields__ if kept in PATHS))
 _whole = attrgetter(*WHOLE)
 _parts = [(name, part, attrgetter(*part.__struct_encode_fields__)) for name, part in PARTS.items()]
 

@@ -15,12 +15,13 @@ from monitor.describe.traits import kept, traits
 from monitor.explain import examples
 from monitor.explain.slices import named
 from monitor.findings import Finding, LabelsWanted, ReferenceFrozen
+from monitor.losses import UNLABELLED
 from monitor.reference.frozen import event_scores, freeze, scorer
 from monitor.reference.sample import ReferenceSample, gather
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 from monitor.signals import estimated_quality, flags
-from monitor.signals.interface import UNLABELLED, Baseline, Replies, ServedRequests
+from monitor.signals.interface import Baseline, Replies, ServedRequests
 from monitor.watch import untested
 from monitor.watch.bursts import first_of_bursts, sketches
 from monitor.watch.open_alarms import Step, taken
@@ -65,7 +66,7 @@ def _gather(
     past, gathering = version.past, version.gathering
     wanted, span_ms = settings.reference_events, settings.reference_span_s * 1_000
     grown = gather(gathering.sample, rows.times_ms, wanted=wanted, span_ms=span_ms)
-    fresh, size = rows.take(range(grown.taken)), len(past.labels)
+    fresh, size = rows.take(range(grown.taken)), len(past.losses)
     names, members = named(version.latest.slices, fresh.tags or [{}] * len(fresh))
 
     def of(older: Sequence[T], newer: Sequence[T]) -> list[T]:
@@ -81,7 +82,7 @@ def _gather(
         ),
         past=replace(
             past,
-            labels=of(past.labels, [UNLABELLED] * len(fresh)),
+            losses=of(past.losses, [UNLABELLED] * len(fresh)),
             turns=of(past.turns or [0] * size, [0] * len(fresh)),
             people=of(past.people or [UNKNOWN] * size, [person(client) for client in fresh.clients]),
             members=of(past.members or [()] * size, members),
@@ -114,7 +115,7 @@ def _freeze(settings: MonitorSettings, version: VersionState, time_ms: int) -> S
         digest=complete.digest,
         block=scorer(complete).block,
         labelled=known.labelled,
-        errors=known.errors,
+        loss=known.loss,
         limit=known.limit,
         unwatched=complete.swinging,
     )

@@ -6,19 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from monitor.describe.traits import Traits
 from monitor.explain.alarm import log10
 from monitor.explain.examples import LabelledEvent, RecentEvent
 from monitor.explain.slices import Member
 from monitor.findings import Kind
+from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, known_of
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
 from monitor.settings import MonitorSettings
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
-from monitor.signals.interface import UNLABELLED, WRONG, About, Baseline, Signal
+from monitor.signals.interface import About, Baseline, Signal
 from monitor.watch.bursts import Bursts
 
 # In the order in which they take rows. A version has a field for each, of this name.
@@ -35,18 +36,25 @@ PROMISED: tuple[Kind, ...] = ("errors", "latency")  # to clients: watched withou
 
 
 class Label(msgspec.Struct, frozen=True):
-    """A verdict on one event."""
+    """How bad one event's answer was, from 0 to 1, and the name of what says so."""
 
     version: str
     event_id: str
     event_print: int
-    correct: bool
     time_ms: int
+    loss: float = 0.0
+    metric: str = ""
     turn: int = 0  # in which the log took it
+    correct: bool | None = None  # in memories from before losses alone, and read as one
+
+    def __post_init__(self) -> None:
+        if self.correct is not None:
+            force_setattr(self, "loss", of_verdict(self.correct))
+            force_setattr(self, "correct", None)
 
 
 class AwaitedEvent(msgspec.Struct, frozen=True, array_like=True):
-    """A served event whose label may still come; `chance` of being right is -1 where nothing was estimated."""
+    """A served event whose label may still come; `chance` is 1 less the loss that was estimated, -1 where none was."""
 
     time_ms: int
     chance: float
@@ -77,15 +85,17 @@ class Gathering(msgspec.Struct, frozen=True):
 class Past(msgspec.Struct, frozen=True):
     """Who asked for the reference's events, what they were, and what labels say of them."""
 
-    labels: list[int] = []  # of the reference's events, in their order
+    losses: list[float] = []  # of the reference's events, in their order; `UNLABELLED` where none is known
+    metric: str | None = None  # what made these losses: only those of the same can be compared; None before the first
+    strange: str = ""  # another metric, which made later ones
     turns: list[int] = []  # in which these labels came
     people: list[int] = []  # who asked
     crowds: list[int] = []  # who is no person but stands for many (`monitor.describe.people.crowds`)
     members: list[Member] = []  # their slices
     traits: list[Traits] = []  # and their categories
-    adopted: list[int] = []  # later labels that had to serve as baseline
+    adopted_losses: list[float] = []  # of later labels, which had to serve as baseline
     adopted_steps: list[int] = []  # equal for those that are one step
-    known: LabelledLosses | None = None  # what the labels and the adopted ones say
+    known: LabelledLosses | None = None  # what these and the adopted ones say
 
 
 class LabelQueue(msgspec.Struct, frozen=True):
@@ -162,7 +172,9 @@ def _facts(settings: MonitorSettings, version: VersionState) -> tuple[Any, ...]:
         past.people,
         past.members,
         past.traits,
-        past.labels,
+        past.losses,
+        past.metric or "",
+        past.strange,
         baseline(settings, version) if version.reference is not None else Baseline(),
         latest.events,
         latest.tested,
@@ -188,15 +200,15 @@ def with_evidence(settings: MonitorSettings, version: VersionState) -> VersionSt
 
 
 def baseline(settings: MonitorSettings, version: VersionState) -> Baseline:
-    """Return what the reference's labels say, and the error rate that is still accepted."""
+    """Return what the reference's labels say, and the mean loss that is still accepted."""
     return quality.baseline(settings, version.past.known or measured(version.past))
 
 
 def measured(past: Past) -> LabelledLosses:
     """Return what the labels of the reference say, and the adopted ones, in the order of their replies."""
-    places = [i for i, label in enumerate(past.labels) if label != UNLABELLED]
-    people, turns = past.people or [0] * len(past.labels), past.turns or [0] * len(past.labels)
+    places = [i for i, loss in enumerate(past.losses) if loss != UNLABELLED]
+    people, turns = past.people or [0] * len(past.losses), past.turns or [0] * len(past.losses)
     steps = [(people[i] or -1 - i, turns[i]) for i in places]
-    adopted = past.adopted_steps or range(len(past.adopted))
-    losses = [float(label == WRONG) for label in (*(past.labels[i] for i in places), *past.adopted)]
+    adopted = past.adopted_steps or range(len(past.adopted_losses))
+    losses = [*(past.losses[i] for i in places), *past.adopted_losses]
     return known_of(losses, [*steps, *((step, -1) for step in adopted)])

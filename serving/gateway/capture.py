@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 from serving import metrics
 from serving.gateway.exchange import Exchange
 from serving.gateway.masking import Masker
-from serving.gateway.recent_answers import RecentAnswers
+from serving.gateway.recent_answers import RecentAnswer, RecentAnswers
 from serving.gateway.transcript import Transcriber
 from serving.routes.routing import Choice
 from streams.clock import now_ms
@@ -62,9 +62,9 @@ class Capture:
 
     def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
         comparable = exchange.comparable
-        if comparable and choice.arm is not Arm.SHADOW:
-            self._recent.add(exchange.event_id, exchange.answer.compared)
         person = who(exchange.asked.user, exchange.conversation, self._pseudonym)
+        if comparable and choice.arm is not Arm.SHADOW:
+            self._recent.add(exchange.event_id, RecentAnswer(exchange.answer.compared, *person))
         event = inference_served(exchange, choice, self._masker, person, now_ms, self._chars, comparable=comparable)
         self._publish(INFERENCE, event, event.id, now_ms)
 

@@ -1,4 +1,4 @@
-"""Feedback on a reply: which version it is about, and whether the reply was right."""
+"""Feedback on a reply: which version it is about, and how bad the reply was."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from monitor.characters import blank
+from monitor.losses import WRONG, of_score, of_verdict
 from monitor.metrics import METRICS, exact_match, metric_name, normalise
 from serving import metrics
 from serving.gateway.access.admission import Volume
@@ -18,7 +19,7 @@ from serving.gateway.capture import Publish
 from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, wrong
 from serving.gateway.http.request import Request
 from serving.gateway.masking import Masker
-from serving.gateway.recent_answers import RecentAnswers
+from serving.gateway.recent_answers import RecentAnswer, RecentAnswers
 from serving.settings import GatewaySettings
 from streams.clock import now_ms
 from streams.codec import deterministic_id
@@ -30,7 +31,6 @@ from streams.topics import FEEDBACK
 FIELDS = ("label", "correction", "score", "thumb")
 SOURCES = {"client": "feedback", "reviewer": "review", "downstream": "downstream"}  # and the scope that each needs
 CLIENT = "client"
-RIGHT = 0.5  # of a metric that is not yes or no
 LONGEST = 20_000  # characters of a label or a correction
 
 
@@ -68,11 +68,18 @@ class FeedbackIntake:
         except ForgedRequestId as error:
             raise ApiError(400, str(error), "request_id", "unknown_request_id") from error
         event = self.event(body, about, request.key.id, now_ms())
-        answer = {"id": event.id, "event_id": event.event_id, "version": event.version, "correct": event.correct}
+        correct = None if event.loss is None else event.loss < WRONG
+        answer = {
+            "id": event.id,
+            "event_id": event.event_id,
+            "version": event.version,
+            "correct": correct,
+            "loss": event.loss,
+        }
         if not self.publish(FEEDBACK, event, event.id, event.time_ms):
             raise unavailable("feedback cannot be kept just now", "journal_full")
         request.answer(202, msgspec.json.encode(answer))
-        metrics.FEEDBACK.labels(event.alias, str(event.correct).lower()).inc()
+        metrics.FEEDBACK.labels(event.alias, str(correct).lower()).inc()
 
     def event(self, body: FeedbackBody, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
         """Return the event; the same feedback by the same caller on the same reply is the same event. Texts are masked
@@ -83,6 +90,8 @@ class FeedbackIntake:
         matched = VERSION.fullmatch(about.version)
         alias = matched["alias"] if matched else about.version
         content = (label, correction, body.score, body.thumb)
+        metric, recent = metric_name(self.settings.metrics, alias), self.recent.get(about.event_id)
+        loss = self._loss(body, about, metric, recent)
         return FeedbackGiven(
             id=deterministic_id("feedback", about.event_id, key_id, body.source, *content),
             event_id=about.event_id,
@@ -96,20 +105,22 @@ class FeedbackIntake:
             correction=correction,
             score=body.score,
             thumb=body.thumb,
-            correct=self._correct(body, about, alias),
+            loss=loss,
+            metric="" if loss is None else metric,
+            user=recent.user if recent else "",
+            conversation=recent.conversation if recent else "",
         )
 
-    def _correct(self, body: FeedbackBody, about: RequestId, alias: str) -> bool | None:
-        """Return whether the reply was what it should have been. None where the text is not known here, or there is
-        nothing to compare (a tool call, several answers), or no text was given: a thumb or a score is an opinion."""
+    def _loss(self, body: FeedbackBody, about: RequestId, metric: str, recent: RecentAnswer | None) -> float | None:
+        """Return how far the reply was from what it should have been. None where the text is not known here, or there
+        is nothing to compare (several answers), or no text was given: a thumb or a score is an opinion."""
         truth = body.label if body.label is not None else body.correction
         if truth is None:
             return None
-        metric = METRICS[metric_name(self.settings.metrics, alias)]
-        if metric is exact_match and len(about.answer) == ANSWER_DIGITS:
-            return hmac.compare_digest(self.signer.answer_digest(about.event_id, normalise(truth)), about.answer)
-        answer = self.recent.get(about.event_id)
-        return None if answer is None else metric(answer, truth) >= RIGHT
+        if metric == exact_match.__name__ and len(about.answer) == ANSWER_DIGITS:
+            digest = self.signer.answer_digest(about.event_id, normalise(truth))
+            return of_verdict(hmac.compare_digest(digest, about.answer))
+        return None if recent is None else of_score(METRICS[metric](recent.text, truth))
 
 
 def _authorise(key: Key, source: str) -> None:

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
+from typing import NamedTuple
+
+
+class RecentAnswer(NamedTuple):
+    """What a label is compared with, and by pseudonyms who asked and in which conversation."""
+
+    text: str
+    user: str = ""
+    conversation: str = ""
 
 
 class RecentAnswers:
@@ -11,16 +20,20 @@ class RecentAnswers:
 
     def __init__(self, capacity: int, most_bytes: int) -> None:
         self._capacity, self._most_bytes, self._bytes = capacity, most_bytes, 0
-        self._answers: OrderedDict[str, str] = OrderedDict()
+        self._answers: OrderedDict[str, RecentAnswer] = OrderedDict()
 
-    def add(self, event_id: str, answer: str) -> None:
+    def add(self, event_id: str, answer: RecentAnswer) -> None:
         """Keep the answer, and let the oldest go where there is no room."""
         self._answers[event_id] = answer
-        self._bytes += sys.getsizeof(answer)
+        self._bytes += _size(answer)
         while self._answers and (len(self._answers) > self._capacity or self._bytes > self._most_bytes):
             _, oldest = self._answers.popitem(last=False)
-            self._bytes -= sys.getsizeof(oldest)
+            self._bytes -= _size(oldest)
 
-    def get(self, event_id: str) -> str | None:
+    def get(self, event_id: str) -> RecentAnswer | None:
         """Return the answer; None where it is not kept any more."""
         return self._answers.get(event_id)
+
+
+def _size(answer: RecentAnswer) -> int:
+    return sum(map(sys.getsizeof, answer))

@@ -1,4 +1,4 @@
-"""The guard: is the canary doing harm? Errors, slow replies and wrong ones, canary against champion, at any time.
+"""The guard: is the canary doing harm? Errors, slow replies and labels' losses, canary against champion, at any time.
 
 Each is an e-process (`monitor.detectors.paired`): a fair bet against "worse by at most `delta`". Their mean is one too,
 so a harmless canary is ever called harmful with probability at most `alpha`, however often one looks and for all three
@@ -19,18 +19,19 @@ HARMS = ("errors", "slow", "wrong")
 
 
 class ReplyOutcome(msgspec.Struct, frozen=True, array_like=True):
-    """One reply, or one label of a reply; None where nothing is known."""
+    """One reply, or one label of a reply; None where nothing is known. `wrong`: the label's loss; in records from
+    before losses, whether it says wrong."""
 
     candidate: bool
     error: bool | None = None
     slow: bool | None = None
-    wrong: bool | None = None
+    wrong: float | bool | None = None
 
 
 class Counts(msgspec.Struct, frozen=True):
     """Outcomes of one arm for one harm."""
 
-    bad: int = 0
+    bad: float = 0  # how many were bad; of labels, the sum of their losses
     count: int = 0
 
 
@@ -90,9 +91,11 @@ def verdict(guard: Guard) -> GuardVerdict:
 
 def start_post_promotion(guard: Guard) -> PostPromotionGuard:
     """Return the guard after a promotion. The old champion's rate is the baseline, at its upper confidence bound,
-    because it was counted from few replies. A harm that was never counted is not watched."""
+    because it was counted from few replies; losses between 0 and 1 vary less than errors, so that bound holds for them
+    too (Hoeffding 1956, "On the distribution of the number of successes in independent trials"). A harm that was never
+    counted is not watched."""
     known = {harm: counts for harm, counts in guard.champion.items() if counts.count}
-    baselines = {harm: round(upper_bound(t.bad, t.count, 1 - guard.alpha), 6) for harm, t in known.items()}
+    baselines = {harm: _bound(t, 1 - guard.alpha) for harm, t in known.items()}
     return PostPromotionGuard(guard.delta, guard.alpha, baselines, {harm: start(guard.alpha) for harm in known})
 
 
@@ -131,7 +134,11 @@ def _known(outcomes: Sequence[ReplyOutcome], harm: str) -> list[tuple[bool, floa
 
 def _counted(counts: Counts, known: list[tuple[bool, float]], *, candidate: bool) -> Counts:
     bad = [outcome for ours, outcome in known if ours is candidate]
-    return Counts(counts.bad + int(sum(bad)), counts.count + len(bad))
+    return Counts(round(counts.bad + sum(bad), 4), counts.count + len(bad))
+
+
+def _bound(counts: Counts, confidence: float) -> float:
+    return round(upper_bound(math.ceil(counts.bad), counts.count, confidence), 6)
 
 
 def _replies(outcomes: Sequence[ReplyOutcome]) -> int:

@@ -20,6 +20,6 @@ def outcomes(batch: ScoreBatch, rollout: Rollout, slow_ms: float, watermark: int
         if served:
             error = rows.statuses[i] >= 500
             found.append(ReplyOutcome(candidate, error=error, slow=None if error else rows.latency_ms[i] > slow_ms))
-        elif (correct := rows.correct[i]) is not None:
-            found.append(ReplyOutcome(candidate, wrong=not correct))
+        elif (loss := rows.losses[i]) is not None:
+            found.append(ReplyOutcome(candidate, wrong=loss))
     return found

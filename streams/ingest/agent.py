@@ -224,6 +224,6 @@ def _records(source: IngestSource[E], prepared: Prepared) -> list[Outgoing]:
 
 def _count_labels(each: Prepared) -> None:
     table = each.built.table
-    for alias, correct in zip(table["alias"].to_pylist(), table["correct"].to_pylist(), strict=True):
-        if correct is not None:
+    for alias, loss in zip(table["alias"].to_pylist(), table["loss"].to_pylist(), strict=True):
+        if loss is not None:
             metrics.LABELS.labels(alias).inc()

@@ -257,7 +257,8 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
         clients=[event.by for event in events],
-        correct=[event.correct for event in events],
+        losses=[event.loss for event in events],
+        metrics=[event.metric for event in events],
     )
     return rows, np.empty((len(events), 0))
 

@@ -125,8 +125,8 @@ def _show_progress(alias: str, version: str, state: VersionProgress) -> None:
 
 def _window(window: WindowClosed) -> None:
     at = window.alias, window.version
-    if window.labelled:
-        metrics.ACCURACY.labels(*at).set(window.correct / window.labelled)
+    if window.labelled and window.loss is not None:
+        metrics.ACCURACY.labels(*at).set(1.0 - window.loss / window.labelled)
     if window.estimated_accuracy is not None:
         metrics.ESTIMATED_ACCURACY.labels(*at).set(window.estimated_accuracy)
     elif window.requests:  # answered, and nothing is promised any more

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from streams.events import FeedbackGiven, InferenceServed
 from streams.lake.lake import Lake
-from streams.lake.table import events
+from streams.lake.table import JUDGED, events, judged
 from streams.topics import FEEDBACK, INFERENCE, Topic
 
 Times = NDArray[np.int64]
@@ -39,7 +39,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much there is of an alias. `labels`: of the feedback, what says right or wrong. Times are events' own."""
+    """How much there is of an alias. `labels`: of the feedback, what has a loss. Times are events' own."""
 
     replies: int
     feedback: int
@@ -66,7 +66,7 @@ def survey(lake: Lake, stretch: Stretch) -> dict[str, Extent]:
     """Return the extent of each alias in the lake. No lake, no alias."""
     found: dict[str, Extent] = {}
     for topic in TOPICS:
-        columns = ("alias", "time_ms", *(["correct"] if topic == FEEDBACK else []))
+        columns = ("alias", "time_ms", *(JUDGED if topic == FEEDBACK else ()))
         for part in lake.rows(topic, **asdict(stretch), columns=columns):
             for alias, extent in _extents(topic, part):
                 found[alias] = _joined(found[alias], extent) if alias in found else extent
@@ -146,7 +146,7 @@ def _extents(topic: Topic, table: pa.Table) -> Iterator[tuple[str, Extent]]:
         if topic == INFERENCE:
             yield alias, Extent(mine.num_rows, 0, 0, first, last)
         else:
-            yield alias, Extent(0, mine.num_rows, mine.num_rows - mine["correct"].null_count, first, last)
+            yield alias, Extent(0, mine.num_rows, pc.sum(judged(mine)).as_py() or 0, first, last)
 
 
 def _joined(one: Extent, other: Extent) -> Extent:

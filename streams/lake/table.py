@@ -29,6 +29,7 @@ PLACE = (
     pa.field(DAY, pa.date32()),
 )
 JSON = frozenset({"input_messages", "tags", "request", "choices", "cut"})  # columns that hold JSON text
+JUDGED = ("loss", "correct")  # columns of feedback: `correct` of version 1, from before losses
 QUESTION_ROLES = ("user", "text")
 
 E = TypeVar("E", bound=Event)
@@ -91,6 +92,11 @@ def events(kind: type[E], table: pa.Table) -> list[E]:
             if name in row:
                 row[name] = msgspec.json.decode(row[name])
     return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
+
+
+def judged(table: pa.Table) -> pa.ChunkedArray:
+    """Return for each row of feedback, of which these columns were read, whether it has a loss."""
+    return pc.or_(*(pc.is_valid(table[name]) for name in JUDGED))
 
 
 def replies(table: pa.Table) -> list[ReplyText]:

@@ -185,7 +185,7 @@ def test_one_loss_per_event() -> None:
         world.label([*ids[:10:2], *later], [False] * 15)
     stands = standings(world.state)[VERSION]
     assert (stands.reference_labels, stands.tested_labels) == (150, 10)
-    assert known_baseline(world.settings, world.state, VERSION).errors < 30
+    assert known_baseline(world.settings, world.state, VERSION).loss < 30
 
 
 def test_a_record_seen_twice_changes_nothing() -> None:
@@ -269,7 +269,7 @@ def test_windows_count_requests_and_labels_and_carry_the_evidence() -> None:
     assert {each.requests for each in done[1:]} == {120}
     still_open = sum(count.labelled for count in world.state.windows.counts[VERSION].values())
     assert sum(each.labelled for each in done) + still_open == 450
-    assert all(each.correct <= each.labelled for each in done)
+    assert all(0.0 <= each.loss <= each.labelled for each in done)
     assert done[-1].latency_p50_ms == pytest.approx(100.0, rel=0.01)
     assert set(done[-1].evidence) == set(SEVERITIES)
     assert done[-1].estimated_accuracy == pytest.approx(0.95, abs=0.06)

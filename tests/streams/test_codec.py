@@ -51,6 +51,14 @@ def test_events_of_version_1_stay_readable(kind: type[Event]) -> None:
     written = json.loads(data)
     assert {name: codec.plain(getattr(event, name)) for name in written} == written
     assert event.schema_version == 1
+    assert not isinstance(event, FeedbackGiven) or event.loss == 0.0
+
+
+@pytest.mark.parametrize("loss", [-0.1, 1.01, "bad"])
+def test_what_is_no_loss_is_refused_by_name(loss: object) -> None:
+    data = json.dumps({**json.loads(codec.encode(feedback(served("a", 1), True))), "loss": loss})
+    with pytest.raises(codec.Undecodable, match="loss"):
+        codec.decode(FeedbackGiven, data.encode())
 
 
 def test_headers_are_cloud_events() -> None:

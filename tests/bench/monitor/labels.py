@@ -101,7 +101,7 @@ def delay(later: float, rng: Generator, *, plain: bool) -> int:
     known, healthy = _known(tuple(draw(Labelled().reference))), draw(HEALTHY)
     worse = (rng.random(4_000) < later).astype(np.float64)
     if plain:
-        known = LabelledLosses(known.labelled, known.errors, known.labelled, known.rate, known.labelled)
+        known = LabelledLosses(known.labelled, known.loss, known.labelled, known.rate, known.labelled)
     return _until(known, np.concatenate((healthy, worse))) - HEALTHY
 
 

@@ -78,7 +78,7 @@ def label(lake: Lake, ids: list[str]) -> int:
             arm=Arm.CHAMPION,
             by="client",
             label="card",
-            correct=False,
+            loss=1.0,
         )
         for row in about
     ]

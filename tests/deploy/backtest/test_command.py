@@ -87,8 +87,8 @@ def test_policies_and_what_happened_stand_side_by_side(compared: Compared) -> No
         "more": 0,
         "settings_changed": [],
     }
-    assert eager["measures"]["wrong"] < present["measures"]["wrong"]
-    assert abs(present["measures"]["wrong"] - happened["measures"]["wrong"]) <= 3
+    assert eager["measures"]["loss"] < present["measures"]["loss"]
+    assert abs(present["measures"]["loss"] - happened["measures"]["loss"]) <= 3
     for words in ("wrong answers until", "what happened", "asks for a retraining", "cannot be replayed", "false pages"):
         assert words in done.stdout
     assert re.search(r"raises (\d+) of\s+the \1 recorded alarms", done.stdout)

@@ -7,7 +7,7 @@ from deploy.backtest.measures import Cost, Measures, measure
 from deploy.backtest.observed import Facts
 from deploy.backtest.outcome import PolicyOutcome, RaisedAlarm, RequestedLabels, RequestedRetraining
 
-HARM = HarmPeriod(version="v1", onset_ms=100_000, end_ms=200_000, error_rate=0.5, usual_rate=0.05, labels=50)
+HARM = HarmPeriod(version="v1", onset_ms=100_000, end_ms=200_000, loss=0.5, usual_loss=0.05, labels=50)
 SECONDS = 1_000 * np.arange(300)
 FACTS = Facts(
     {"v1": SECONDS},
@@ -51,8 +51,8 @@ def cost(outcome: PolicyOutcome) -> Cost:
 def test_a_harm_costs_the_wrong_answers_until_a_retraining_is_asked_for() -> None:
     found = cost(PolicyOutcome(alarms=[alarm("quality", 101_000, 110_000)], retrainings=[asked(101_000, 139_000)]))
     assert (found.found, found.found_after_s, found.asked_after_s) == ("quality", 15.0, 39.0)
-    assert (found.replies, found.labelled, found.labelled_wrong) == (40, 20, 10)
-    assert found.wrong == 20.0
+    assert (found.replies, found.labelled, found.labelled_loss) == (40, 20, 10)
+    assert found.loss == 20.0
     assert found.found_after_replies == 16
     assert found.labels_used == 20, "of those that came in the time, whichever answers they are about"
 
@@ -60,12 +60,12 @@ def test_a_harm_costs_the_wrong_answers_until_a_retraining_is_asked_for() -> Non
 def test_never_asked_it_costs_all_of_the_harm() -> None:
     found = cost(PolicyOutcome())
     assert (found.found, found.asked_after_s, found.asked_before) == (None, None, False)
-    assert (found.replies, found.labelled, found.labelled_wrong) == (101, 51, 25)
+    assert (found.replies, found.labelled, found.labelled_loss) == (101, 51, 25)
 
 
 def test_asked_after_the_harm_it_costs_no_more_than_all_of_it() -> None:
     late = PolicyOutcome(alarms=[alarm("quality", 150_000, 199_000)], retrainings=[asked(150_000, 290_000)])
-    assert cost(late).wrong == cost(PolicyOutcome()).wrong
+    assert cost(late).loss == cost(PolicyOutcome()).loss
     assert cost(late).asked_after_s == 190.0
 
 
@@ -90,7 +90,7 @@ def test_what_says_harm_where_there_is_none_is_a_false_page() -> None:
 
 
 def test_without_labels_nothing_is_known_to_be_false() -> None:
-    empty = Labels(np.empty(0, np.int64), np.empty(0, np.int64))
+    empty = Labels(np.empty(0, np.int64), np.empty(0))
     facts = Facts({"v1": SECONDS}, {"v1": empty}, {})
     found = measure(PolicyOutcome(alarms=[alarm("quality", 1, 2)], retrainings=[asked(1, 2)]), facts, [], None)
     assert (found.false_pages, found.needless, found.retraining_minutes) == (None, None, None)
@@ -103,4 +103,4 @@ def test_sums() -> None:
     )
     assert (found.retrainings, found.retraining_minutes) == (2, 5.0)
     assert (found.labels_asked, found.labels_asked_times) == (42, 2)
-    assert (found.found, found.asked, found.wrong) == (0, 1, 20.0)
+    assert (found.found, found.asked, found.loss) == (0, 1, 20.0)

@@ -22,19 +22,19 @@ def facts(replies: list[InferenceServed], labels: list[FeedbackGiven], asked: tu
 def test_a_label_counts_at_the_time_of_its_answer() -> None:
     found = facts(REPLIES, [feedback(REPLIES[4], False), feedback(REPLIES[1], True)])
     assert found.labels[VERSION].times_ms.tolist() == [REPLIES[1].time_ms, REPLIES[4].time_ms]
-    assert found.labels[VERSION].wrong.tolist() == [0, 1]
+    assert found.labels[VERSION].losses.tolist() == [0, 1]
     assert found.given_ms[VERSION].tolist() == [REPLIES[1].time_ms + 1_000, REPLIES[4].time_ms + 1_000]
 
 
 def test_an_answers_first_label_counts_and_no_opinion_is_none() -> None:
     one = feedback(REPLIES[0], False)
-    found = facts(REPLIES, [one, replace(one, correct=True), feedback(REPLIES[1], None)])
-    assert found.labels[VERSION].wrong.tolist() == [1]
+    found = facts(REPLIES, [one, replace(one, loss=0.0), feedback(REPLIES[1], None)])
+    assert found.labels[VERSION].losses.tolist() == [1]
 
 
 def test_labels_that_an_alarm_asked_for_are_no_fair_sample() -> None:
     found = facts(REPLIES, [feedback(REPLIES[0], False), feedback(REPLIES[1], True)], (REPLIES[0].id,))
-    assert found.labels[VERSION].wrong.tolist() == [0]
+    assert found.labels[VERSION].losses.tolist() == [0]
 
 
 def test_only_the_champions_answers_count() -> None:

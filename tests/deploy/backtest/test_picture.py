@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from deploy.backtest import table
 from deploy.backtest.harms import HarmPeriod, Labels
 from deploy.backtest.measures import measure
 from deploy.backtest.observed import Facts
@@ -43,11 +44,18 @@ def report(
     )
 
 
+def test_a_graded_metric_is_named_in_the_verdict_and_in_the_picture() -> None:
+    summaries = msgspec.structs.replace(report([HARM], QUICK), metric="ROUGE-L")
+    assert verdict(summaries).startswith("Loss by ROUGE-L served until a retraining was asked for: 20 with policy 0")
+    assert draw(summaries, FACTS) != draw(report([HARM], QUICK), FACTS)
+    assert table.header(summaries)[1].endswith("ROUGE-L 0.50, 0.95 otherwise (50 labels)")
+
+
 def test_every_label_is_in_one_point_and_none_crosses_a_cut() -> None:
-    labels = Labels(1_000 * np.arange(1_000), (np.arange(1_000) % 7 == 0).astype(np.int64))
+    labels = Labels(1_000 * np.arange(1_000), (np.arange(1_000) % 7 == 0).astype(np.float64))
     found = points(labels, [333_000])
     assert sum(point.count for point in found) == 1_000
-    assert sum(point.right for point in found) == 1_000 - labels.wrong.sum()
+    assert sum(point.right for point in found) == 1_000 - labels.losses.sum()
     assert [point for point in found if point.start_ms < 333_000 <= point.end_ms] == []
     assert all(one.end_ms < other.start_ms for one, other in pairwise(found))
     assert min(point.count for point in found) >= FEWEST_LABELS
@@ -55,7 +63,7 @@ def test_every_label_is_in_one_point_and_none_crosses_a_cut() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 9, 25])
 def test_few_labels_make_few_points(count: int) -> None:
-    labels = Labels(np.arange(count), np.zeros(count, np.int64))
+    labels = Labels(np.arange(count), np.zeros(count))
     assert sum(point.count for point in points(labels, [3])) == count
 
 

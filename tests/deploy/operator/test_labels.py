@@ -88,9 +88,9 @@ def test_what_is_asked_for_is_listed_filled_in_and_given(
     given = [record.event for record in read(kafka, FEEDBACK, FeedbackGiven) if record.event.alias == alias]
     assert len(given) == 4
     assert len({each.id for each in given}) == 2, "given again, they are the same events"
-    assert {(each.event_id, each.correct, each.label, each.source) for each in given} == {
-        (replies[5].id, True, replies[5].output.upper(), "reviewer"),
-        (replies[2].id, False, "[email]", "reviewer"),
+    assert {(each.event_id, each.loss, each.metric, each.label, each.source) for each in given} == {
+        (replies[5].id, 0.0, "exact_match", replies[5].output.upper(), "reviewer"),
+        (replies[2].id, 1.0, "exact_match", "[email]", "reviewer"),
     }
 
 
@@ -136,10 +136,10 @@ def test_a_reply_with_which_no_label_can_be_compared_is_not_asked_for_and_never_
     file.write_text("".join(json.dumps(row) + "\n" for row in told))
     assert "4 labels given, 1 rows" in run("give", alias, str(file)).stdout
     given = [record.event for record in read(kafka, FEEDBACK, FeedbackGiven) if record.event.alias == alias]
-    assert {each.event_id: each.correct for each in given if each.event_id != thumbed.id} == dict.fromkeys(
+    assert {each.event_id: each.loss for each in given if each.event_id != thumbed.id} == dict.fromkeys(
         [calls.id, silent.id, masked.id]
     )
-    assert [each.correct for each in given if each.event_id == thumbed.id] == [False]
+    assert [each.loss for each in given if each.event_id == thumbed.id] == [1.0]
 
 
 def test_nobody_asks_for_anything(run: Run) -> None:

@@ -119,7 +119,7 @@ def _on_quality(entry: DecisionRecorded) -> bool:
 
 def labels_turned(inputs: dict[str, Any]) -> None:
     rows = inputs["batch"]["rows"]
-    rows["correct"] = [not each for each in rows["correct"]]
+    rows["losses"] = [1.0 - each for each in rows["losses"]]
 
 
 def one_label_more(inputs: dict[str, Any]) -> None:

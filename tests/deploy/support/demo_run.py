@@ -72,7 +72,7 @@ def window(start_ms: int, version: str, **evidence: float) -> WindowClosed:
         requests=40,
         errors=0,
         labelled=20,
-        correct=18,
+        loss=2.0,
         estimated_accuracy=0.9,
         latency_p50_ms=600,
         latency_p95_ms=1200,

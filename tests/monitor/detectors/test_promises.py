@@ -18,6 +18,7 @@ from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.risk import Risk
 from monitor.detectors.texts import Texts
 from tests.monitor.support.cusum import Cusum
+from tests.monitor.support.graded import graded
 from tests.monitor.support.page_hinkley import PageHinkley
 
 ARL = 500
@@ -58,6 +59,13 @@ CASES = {
         Risk(0.1, ARL),
         lambda rng, n: (rng.random(n) < 0.1).astype(float).tolist(),
         lambda rng, n: (rng.random(n) < 0.5).astype(float).tolist(),
+        [float("nan")] * 2,
+        [0.0, 1.5],
+    ),
+    "risk of graded losses": DetectorCase(
+        Risk(0.5, ARL, graded=True),
+        lambda rng, n: graded(rng, n, 0.5, 0.15),
+        lambda rng, n: graded(rng, n, 0.7, 0.15),
         [float("nan")] * 2,
         [0.0, 1.5],
     ),

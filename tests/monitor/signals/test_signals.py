@@ -72,11 +72,11 @@ def described(rng: np.random.Generator, kind: Kind, harmed: Sequence[bool]) -> N
 def about(kind: Kind) -> About:
     rng = np.random.default_rng(7)
     values = described(rng, kind, [False] * REFERENCE)
-    labels = (rng.random(REFERENCE) < np.where(values[:, -1] < -1.0, 0.1, 0.98)).astype(int).tolist()
+    losses = (rng.random(REFERENCE) >= np.where(values[:, -1] < -1.0, 0.1, 0.98)).astype(float).tolist()
     reference = freeze(NAMES, values.tolist(), range(REFERENCE))
     slices = ["language=de", "language=en"]
-    known = Baseline(REFERENCE, labels.count(0), 0.15, enough=True)
-    return About(kind, "v1", NAMES, slices, reference, labels=labels, baseline=known)
+    known = Baseline(REFERENCE, sum(losses), 0.15, enough=True)
+    return About(kind, "v1", NAMES, slices, reference, losses=losses, baseline=known)
 
 
 def labelled(k: int, loss: float, *, chosen: bool = False) -> LabelStep:

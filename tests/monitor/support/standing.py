@@ -43,7 +43,7 @@ def _standing(state: AliasState, record: VersionRecord) -> Standing:
         champion=record.version == state.champion,
         reference_events=len(ready.rows if ready else record.rows),
         watching=ready is not None,
-        reference_labels=sum(label >= 0 for label in record.labels) + len(record.adopted),
+        reference_labels=sum(loss >= 0 for loss in record.losses) + len(record.adopted_losses),
         tested_labels=record.quality.count,
         raised=record.raised,
         evidence=record.evidence,

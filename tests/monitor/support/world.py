@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from monitor.describe.descriptors import NAMES
 from monitor.findings import Alarm, Finding
 from monitor.judge import AliasState, Batch, start, update
+from monitor.losses import of_verdict
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 
@@ -87,14 +88,15 @@ class World:
     def label(
         self,
         ids: list[str],
-        accuracy: float | list[bool],
+        accuracy: float | list[bool] | list[float],
         *,
         version: str = VERSION,
         arm: str = "champion",
         ends_turn: bool = True,
+        metric: str = "exact_match",
     ) -> list[Finding]:
-        """Labels these events in one turn, right with probability `accuracy` or as given."""
-        right = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
+        """Labels these events in one turn, right with probability `accuracy` or as given: verdicts, or losses."""
+        given = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
         rows = ScoreRows(
             offsets=list(range(self.labelled, self.labelled + len(ids))),
             ids=ids,
@@ -102,7 +104,8 @@ class World:
             versions=[version] * len(ids),
             arms=[arm] * len(ids),
             clients=["client"] * len(ids),
-            correct=list(right),
+            losses=[of_verdict(each) if isinstance(each, bool) else each for each in given],
+            metrics=[metric] * len(ids),
         )
         self.labelled += len(ids)
         batch = _batch("feedback", rows, self.now_ms)

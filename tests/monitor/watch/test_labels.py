@@ -8,6 +8,9 @@ import pytest
 
 from monitor.judge import AliasState
 from monitor.reference.dependence import known_of
+from monitor.settings import MonitorSettings
+from monitor.signals import quality
+from tests.monitor.support.graded import graded
 from tests.monitor.support.standing import known_baseline, standings
 from tests.monitor.support.world import VERSION, World, make
 
@@ -177,6 +180,18 @@ def test_episodes_in_the_reference_are_judged_in_blocks() -> None:
     assert episodes.worth < 300
     same_person = known_of(np.repeat(rng.random(100) < 0.1, 10).astype(float).tolist(), [k // 10 for k in range(1_000)])
     assert (same_person.block, same_person.steps) == (1, 100)
+
+
+def test_graded_episodes_in_the_reference_are_judged_in_blocks() -> None:
+    rng = np.random.default_rng(0)
+    independent = known_of(graded(rng, 1_000, 0.48, 0.15), range(1_000))
+    assert (independent.block, independent.worth) == (1, 1_000)
+    episodes = known_of(np.repeat(graded(rng, 100, 0.48, 0.15), 10).tolist(), range(1_000))
+    assert episodes.block >= 5
+    assert episodes.worth < 300
+    settings = MonitorSettings()
+    limits = [quality.baseline(settings, each).limit or 1.0 for each in (independent, episodes)]
+    assert 0.51 < limits[0] < limits[1] < 0.60
 
 
 def test_labels_wait_within_bounds_and_through_json_until_their_turn_is_over() -> None:

@@ -53,8 +53,9 @@ async def test_a_label_is_compared_with_the_answer(scene: Scene, stream: bool, l
     reply = await say(scene, await asked(scene, stream=stream), label=label)
     (event,) = await scene.feedback()
     (served,) = await scene.served()
-    assert reply.body == {"id": event.id, "event_id": served.id, "version": OLD, "correct": right}
-    assert (event.correct, event.label, event.alias, event.version) == (right, label, "support", OLD)
+    assert reply.body == {"id": event.id, "event_id": served.id, "version": OLD, "correct": right, "loss": event.loss}
+    assert (event.loss, event.metric) == (float(not right), "exact_match")
+    assert (event.label, event.alias, event.version) == (label, "support", OLD)
 
 
 async def test_a_correction_tells_right_from_wrong_too(scene: Scene) -> None:
@@ -131,7 +132,7 @@ async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_u
         assert (await say(scene, await asked(scene, stream=stream), label="card arrival")).body["correct"] is None
         (event,) = await scene.feedback()
         (served,) = await scene.served()
-        assert (event.label, event.correct, served.comparable) == ("card arrival", None, False)
+        assert (event.label, event.loss, served.comparable) == ("card arrival", None, False)
 
 
 CALLS: list[dict[str, Any]] = [
@@ -361,6 +362,30 @@ async def test_an_aliass_own_metric_judges() -> None:
     async with scene.running():
         assert (await say(scene, await asked(scene), label="my card arrival")).body["correct"] is True
         assert (await say(scene, await asked(scene), label="arrival of the parcel")).body["correct"] is False
+
+
+async def test_a_graded_metric_is_not_cut_at_a_half() -> None:
+    scene = Scene()
+    scene.settings = replace(scene.settings, metrics={"support": "token_f1"})
+    async with scene.running():
+        given = await say(scene, await asked(scene), label="my card arrival")
+        assert (given.body["loss"], given.body["correct"]) == (0.2, True)
+        assert (await say(scene, await asked(scene), label="arrival of the parcel")).body["loss"] == 0.6667
+        opinion = await say(scene, await asked(scene), thumb=True)
+        assert (opinion.body["loss"], opinion.body["correct"]) == (None, None)
+        events = await scene.feedback(3)
+    assert [(each.loss, each.metric) for each in events] == [(0.2, "token_f1"), (0.6667, "token_f1"), (None, "")]
+
+
+async def test_feedback_says_who_asked_and_in_which_conversation_where_that_is_remembered(scene: Scene) -> None:
+    headers = {"x-session-id": "chat-1"}
+    reply = await scene.post(body={**BODY, "user": "ann"}, headers=headers)
+    request_id = reply.headers["x-homeostat-request-id"]
+    await say(scene, request_id, label="card arrival")
+    (served,), (event,) = await scene.served(), await scene.feedback()
+    assert served.user
+    assert served.conversation
+    assert (event.user, event.conversation) == (served.user, served.conversation)
 
 
 async def test_an_answer_forgotten_is_not_guessed() -> None:

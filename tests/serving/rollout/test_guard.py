@@ -143,6 +143,25 @@ def test_a_new_champion_as_bad_as_the_old_one_is_kept() -> None:
         assert post_promotion_verdict(watch).state == "ok"
 
 
+def test_losses_between_0_and_1_are_compared_as_they_are() -> None:
+    """A canary whose ROUGE-L is lower by 0.3, all of it above a half: cut there, both would be right."""
+    rng = random.Random(7)
+
+    def seen(shift: float) -> list[ReplyOutcome]:
+        sides = [rng.random() < 0.5 for _ in range(300)]
+        return [ReplyOutcome(ours, wrong=round(rng.uniform(0.0, 0.15) + shift * ours, 4)) for ours in sides]
+
+    assert verdict(update_guard(start_guard(0.05, 0.01), seen(0.0))).state == "ok"
+    guard = update_guard(start_guard(0.05, 0.01), seen(0.3))
+    assert verdict(guard).state == "fired"
+    assert verdict(guard).numbers["wrong_champion"] == pytest.approx(0.075, abs=0.02)
+    watch = start_post_promotion(update_guard(start_guard(0.05, 0.01), seen(0.0)))
+    assert 0.075 < watch.baselines["wrong"] < 0.16
+    worse = [ReplyOutcome(True, wrong=0.4)] * 200
+    assert post_promotion_verdict(update_post_promotion(watch, worse)).state == "fired"
+    assert post_promotion_verdict(update_post_promotion(watch, [ReplyOutcome(True, wrong=0.08)] * 200)).state == "ok"
+
+
 def test_what_was_never_counted_of_the_old_champion_is_not_watched() -> None:
     watch = update_post_promotion(watched(1, 10), [ReplyOutcome(True, error=True)] * 50)
     assert post_promotion_verdict(watch).state == "ok"

@@ -182,7 +182,7 @@ class RolloutWorld:
         versions = [OLD, NEW] * count
         offsets = [next(self.offsets) for _ in versions]
         served = kind in ("good", "failing")
-        columns: dict[str, Any] = {"correct": [v == OLD or kind == "right" for v in versions]}
+        columns: dict[str, Any] = {"losses": [float(v != OLD and kind != "right") for v in versions]}
         if served:
             bad = [v == NEW and kind == "failing" for v in versions]
             columns = {"statuses": [500 if each else 200 for each in bad], "latency_ms": [5.0] * len(bad)}

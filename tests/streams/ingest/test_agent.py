@@ -109,7 +109,7 @@ async def test_feedback_is_taken_the_same_way(tmp_path: Path) -> None:
     worker = IngestAgent(GIVEN, small("test"), within(tmp_path), log, lambda partition, first, end: [])
     await take_in(worker, raws([*labels, *labels[:5], b"{"]))
     (scores,) = [codec.decode(ScoreBatch, record.value) for record in log.of(SCORES)]
-    assert scores.rows.correct == [i % 2 == 0 for i in range(20)]
+    assert scores.rows.losses == [float(i % 2) for i in range(20)]
     assert len(log.of(FEEDBACK_DLQ)) == 1
 
 

@@ -58,7 +58,7 @@ def test_rows_say_what_the_events_say() -> None:
 def test_feedback_is_about_the_reply() -> None:
     rows = scores(prepare(GIVEN, RecentIds(100), raws([feedback(EVENTS[0], True), feedback(EVENTS[1], None)])))[0].rows
     assert rows.ids == [EVENTS[0].id, EVENTS[1].id]
-    assert rows.correct == [True, None]
+    assert (rows.losses, rows.metrics) == ([0.0, None], ["exact_match"] * 2)
 
 
 def test_duplicates_are_dropped_and_counted() -> None:

@@ -81,11 +81,11 @@ def test_labels_are_found_by_the_reply_they_are_about(lake: Lake) -> None:
     replies = [served("support", i) for i in range(20)]
     said = [feedback(each, True) for each in replies] + [replace(feedback(replies[4], False), id="another")]
     put(lake, FEEDBACK, said)
-    (found,) = lake.by_ids(FEEDBACK, [replies[4].id, replies[9].id], column="event_id", columns=("event_id", "correct"))
+    (found,) = lake.by_ids(FEEDBACK, [replies[4].id, replies[9].id], column="event_id", columns=("event_id", "loss"))
     assert sorted(found.to_pylist(), key=str) == [
-        {"event_id": replies[4].id, "correct": False},
-        {"event_id": replies[4].id, "correct": True},
-        {"event_id": replies[9].id, "correct": True},
+        {"event_id": replies[4].id, "loss": 0.0},
+        {"event_id": replies[4].id, "loss": 1.0},
+        {"event_id": replies[9].id, "loss": 0.0},
     ]
 
 

@@ -40,8 +40,8 @@ def test_its_rows_are_events_as_they_were(old: Lake) -> None:
     assert [(each.id, each.output, each.client) for each in replies] == [
         (each.id, each.output, each.client) for each in (served("support", i) for i in range(ROWS))
     ]
-    assert [(each.event_id, each.correct) for each in labels] == [
-        (each.id, i % 2 == 0) for i, each in enumerate(replies)
+    assert [(each.event_id, each.loss) for each in labels] == [
+        (each.id, float(i % 2)) for i, each in enumerate(replies)
     ]
 
 

@@ -20,7 +20,7 @@ def test_messages_and_tags_are_json_and_names_are_text() -> None:
 
 def test_what_is_unknown_stays_unknown() -> None:
     given = [feedback(event, correct) for event, correct in zip(EVENTS, (True, False, None), strict=True)]
-    assert rows(FeedbackGiven, 1, [0, 1, 2], given)["correct"].to_pylist() == [True, False, None]
+    assert rows(FeedbackGiven, 1, [0, 1, 2], given)["loss"].to_pylist() == [0.0, 1.0, None]
 
 
 def test_a_row_has_its_place_in_the_log_and_the_day_on_which_it_came() -> None:

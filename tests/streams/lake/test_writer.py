@@ -306,7 +306,7 @@ def test_a_table_of_before_a_column_was_there_is_read_and_appended_to(lake: Lake
 def test_labels_are_kept_the_same_way(lake: Lake) -> None:
     labels = [feedback(event, i % 3 == 0) for i, event in enumerate(EVENTS)]
     put(lake, FEEDBACK, labels, together=25)
-    assert lake.read(FEEDBACK)["correct"].to_pylist() == [i % 3 == 0 for i in range(60)]
+    assert lake.read(FEEDBACK)["loss"].to_pylist() == [float(i % 3 > 0) for i in range(60)]
 
 
 def test_rows_that_a_table_has_are_dropped_and_gaps_are_kept() -> None:

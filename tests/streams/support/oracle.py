@@ -166,5 +166,5 @@ def _countable(kafka: KafkaSettings, alias: str) -> int:
         if scores.alias == alias:
             rows = scores.rows.after(heads.get(name, 0))
             heads[name] = max(heads.get(name, 0), scores.last_offset + 1)
-            found += len(rows) - sum(correct is None for correct in rows.correct)
+            found += len(rows) - rows.losses.count(None)
     return found

@@ -31,7 +31,7 @@ BAD = (
     b"\xff\xfe",
     b"[1, 2]",
     b'{"alias": "support"}',
-    {"latency_ms": "fast", "correct": "perhaps"},
+    {"latency_ms": "fast", "loss": "perhaps"},
     {"alias": "No Such Alias"},
     {"id": ""},
     {"time_ms": 253_402_300_799_000},  # the year 9999

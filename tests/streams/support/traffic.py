@@ -13,6 +13,7 @@ import msgspec
 import psutil
 from kafka import KafkaProducer
 
+from monitor.losses import of_verdict
 from monitor.settings import MonitorSettings, PolicySettings
 from streams import codec
 from streams.events import Event, FeedbackGiven, InferenceServed
@@ -70,7 +71,8 @@ def feedback(event: InferenceServed, correct: bool | None) -> FeedbackGiven:
         arm=event.arm,
         by=event.client,
         label="card",
-        correct=correct,
+        loss=of_verdict(correct),
+        metric="exact_match",
     )
 
 

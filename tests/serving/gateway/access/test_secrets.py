@@ -19,7 +19,7 @@ from deploy.roles.gateway import certificate_of
 from deploy.stack import ports, processes
 from serving.gateway.access.keys import Key, KeyRing, KeysError
 from serving.gateway.admin.port import serving_admin
-from serving.gateway.recent_answers import RecentAnswers
+from serving.gateway.recent_answers import RecentAnswer, RecentAnswers
 from serving.routes.follower import Follower
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
@@ -209,14 +209,14 @@ def listeners(port: int) -> set[str]:
 def test_answers_are_kept_within_a_bound_of_bytes() -> None:
     recent = RecentAnswers(10_000, 1_000_000)
     for i in range(200):
-        recent.add(f"e{i}", "x" * 100_000)
+        recent.add(f"e{i}", RecentAnswer("x" * 100_000))
     assert sum(recent.get(f"e{i}") is not None for i in range(200)) == 9
     assert recent.get("e199") is not None
-    recent.add("small", "yes")
-    recent.add("huge", "x" * 2_000_000)
+    recent.add("small", RecentAnswer("yes"))
+    recent.add("huge", RecentAnswer("x" * 2_000_000))
     assert recent.get("huge") is None
-    recent.add("after", "yes")
-    assert recent.get("after") == "yes"
+    recent.add("after", RecentAnswer("yes"))
+    assert recent.get("after") == RecentAnswer("yes")
 
 
 async def test_the_gateway_passes_the_bound_on() -> None:
