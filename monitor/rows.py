@@ -35,6 +35,9 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
+    origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
+    complaints: list[bool | None] = []  # feedback alone: whether it is one; None where it is praise, or is no opinion
+    cohorts: list[list[str]] = []  # sources whose labels of all such replies are awaited; no column where none is
     correct: list[bool | None] = []  # in records from before losses alone, and read as them
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from monitor.describe.patterns import Forbidden
 from monitor.detectors.risk import LEAST_ROOM
+from monitor.selection.sources import problems
 from monitor.validation import require
 
 MOST_TOLERATED = 1.0 - 2.0 * LEAST_ROOM  # between groups: no gap could be proven above more
@@ -94,6 +95,32 @@ class Safety:
         require(self, "least_people", 1 <= self.least_people <= 100, "from 1 to 100")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintSettings:
+    """How often clients may complain: thumbs down, low scores, corrections, of those who volunteer them. `arl`: replies
+    between false alarms, at least. `wait_s`: the age at which a reply is judged; 0: by when nine of ten complaints have
+    come, a day at most. An alarm asks for labels of audited replies, and leads to no retraining."""
+
+    arl: float = 100_000.0
+    wait_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self, "arl", self.arl >= 1, "at least 1")
+        require(self, "wait_s", 0 <= self.wait_s <= 604_800, "0 to 604800 seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSettings:
+    """Where labels come from, and who chose the replies that have one."""
+
+    # a key's id, or what feedback says of itself (client, reviewer, downstream) -> audit, complete, random, wanted or
+    # volunteered, as which all others count: those teach, and prove nothing
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require(self, "sources", not (wrong := problems(self.sources)), "; ".join(wrong))
+
+
 STATE_BYTES = 15_000_000  # of the judge's memory of an alias; the log takes 16 MiB
 EVENT_BYTES = 200  # of a reference that is gathered, for each event; 175 measured
 PATTERN_BYTES = 8  # more for each policy pattern
@@ -124,6 +151,7 @@ class MonitorSettings:
     slo: Slo = field(default_factory=Slo)
     fairness: Fairness = field(default_factory=Fairness)
     safety: Safety = field(default_factory=Safety)
+    complaints: ComplaintSettings = field(default_factory=ComplaintSettings)
 
     def __post_init__(self) -> None:
         require(self, "reference_events", self.reference_events >= 50, "at least 50")

@@ -35,7 +35,7 @@ from monitor.detectors import mixture
 from monitor.detectors.episode import Over
 from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.mixture import Reached, State
-from monitor.detectors.risk import EXCESSES, stake
+from monitor.detectors.risk import EXCESSES, Risk
 
 SAFE = 0.9  # of the largest stake that cannot ruin
 ERRORS = 2.0  # standard errors by which a correlation must differ from none before estimates are used
@@ -94,13 +94,14 @@ def _tilt(losses: Floats, rate: float) -> float:
 @dataclass(frozen=True, slots=True)
 class Powered:
     """`rate`: the mean loss that is still accepted. `arl`: groups with labels between false alarms, at least.
-    `inflation`: as `monitor.detectors.risk.Risk` has it."""
+    `inflation`, `graded`: as `monitor.detectors.risk.Risk` has it."""
 
     rate: float
     arl: float
     control: Control = NO_CONTROL
     excesses: tuple[float, ...] = EXCESSES
     inflation: float = 1.0
+    graded: bool = False
 
     def start(self) -> State:
         """Return the state in which nothing was seen."""
@@ -124,7 +125,7 @@ class Powered:
         if not step.losses:
             return [math.nan] * (2 * len(self.excesses))
         losses = [_loss(each) for each in step.losses]
-        stakes = [stake(self.rate, excess) / self.inflation for excess in self.excesses]
+        stakes = Risk(self.rate, self.arl, self.excesses, self.inflation, self.graded).stakes
         alone = [math.fsum(math.log1p(each * (loss - self.rate)) for loss in losses) for each in stakes]
         if not self.control.share:
             return alone * 2

@@ -46,8 +46,6 @@ ENOUGH = 100  # complaints, after which their usual rate is known to a tenth
 MOST = 10_000  # replies that are learned from
 FEWEST = 5  # complaints without which there is no usual rate
 IN_TIME = 0.9  # of the complaints, that the age waits for
-SEEN = 20  # complaints that say how long they take
-TIMES_SEEN = 4  # the age has passed so often, before it is believed: late complaints are still to come
 KEYS = 256  # that are remembered while it is learned
 
 
@@ -121,13 +119,10 @@ def complained(state: Complaints, given: Mapping[int, int], now_ms: int) -> Comp
 
 
 def age(rules: ComplaintRules, state: Complaints, now_ms: int) -> int:
-    """Return the age at which a reply is judged: as long as most complaints take, a day at most. What took that long
-    must have had the time to be seen."""
+    """Return the age at which a reply is judged: as long as most complaints take, a day at most."""
     if rules.wait_ms or state.wait_ms:
         return rules.wait_ms or state.wait_ms
-    usual = delays.quantile(state.delays, IN_TIME, DAY_MS)
-    known = state.delays.total >= SEEN and now_ms - state.began_ms >= TIMES_SEEN * usual
-    return usual if known else DAY_MS
+    return delays.known_age(state.delays, IN_TIME, now_ms - state.began_ms, DAY_MS)
 
 
 def tester(rules: ComplaintRules, state: Complaints) -> Risk:

@@ -14,6 +14,8 @@ import math
 import msgspec
 
 WIDTH = math.log(1.1)
+SEEN = 20  # labels that say how long they take
+TIMES_SEEN = 4  # the age has passed so often, before it is believed: late labels are still to come
 
 
 class Delays(msgspec.Struct, frozen=True):
@@ -31,6 +33,13 @@ def added(delays: Delays, delay_ms: int) -> Delays:
     """Return them with one more label, which came so long after its reply."""
     place = math.ceil(math.log(max(1, delay_ms)) / WIDTH)
     return Delays(delays.counts | {place: delays.counts.get(place, 0) + 1})
+
+
+def known_age(delays: Delays, share: float, elapsed_ms: int, most_ms: int) -> int:
+    """Return the age by which such a share of the labels has come, once that is known: from `SEEN` labels, after a time
+    in which late ones could be seen too. Until then, and at most, `most_ms`."""
+    age = quantile(delays, share, most_ms)
+    return age if delays.total >= SEEN and elapsed_ms >= TIMES_SEEN * age else most_ms
 
 
 def quantile(delays: Delays, share: float, most_ms: int) -> int:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from msgspec import structs
 
@@ -51,13 +52,15 @@ def follow(
     moments: Sequence[Moment],
     clear_after: int = 0,
     weights: Sequence[int] = (),
+    beyond: float = 0.0,
 ) -> tuple[dict[str, risk.State], list[ProvenHarm | Over]]:
     """Take losses of one source, as `Risk.follow` does, while those of the others stand. An alarm is one of all
-    sources: it is open for each of them, and over once the sum has been quiet for `clear_after` steps of any."""
+    sources: it is open for each of them, and over once the sum has been quiet for `clear_after` steps of any.
+    `beyond`: the evidence of sources that are tested in another way."""
     found: list[ProvenHarm | Over] = []
     after = dict(states)
     for k, (loss, moment) in enumerate(zip(losses, moments, strict=True)):
-        after, transitions = _one(detectors, after, source, loss, moment, clear_after, weights[k : k + 1])
+        after, transitions = _one(detectors, after, source, (loss, moment, *weights[k : k + 1]), clear_after, beyond)
         found += transitions
     return after, found
 
@@ -66,16 +69,16 @@ def _one(
     detectors: Mapping[str, Risk],
     states: dict[str, risk.State],
     source: str,
-    loss: float,
-    moment: Moment,
+    row: tuple[Any, ...],
     clear_after: int,
-    weights: Sequence[int],
+    beyond: float,
 ) -> tuple[dict[str, risk.State], list[ProvenHarm | Over]]:
     detector, state = detectors[source], states[source]
-    others = evidence({name: each for name, each in detectors.items() if name != source}, states)
+    others = beyond + evidence({name: each for name, each in detectors.items() if name != source}, states)
     left = max(LEAST_LEFT, 1.0 - others)
     silent = others < QUIET or not state.episode.open
     part = replace(detector, arl=detector.arl * left)
+    loss, moment, *weights = row
     state, found = part.follow(state, [loss], [moment], clear_after if silent else 0, weights)
     over = any(isinstance(each, Over) for each in found)
     episode = state.episode if silent else Episode(state.episode.open)
@@ -83,8 +86,3 @@ def _one(
         name: structs.replace(risk.restarted(each) if over and name != source else each, episode=episode)
         for name, each in (states | {source: state}).items()
     }, found
-
-
-def begun(episode: Episode, state: risk.State) -> risk.State:
-    """Return the state of a source whose labels begin while an alarm of others may be open."""
-    return structs.replace(state, episode=episode)

@@ -19,6 +19,7 @@ Selection = Literal["audit", "complete", "random", "wanted", "volunteered"]
 
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
 UNDECLARED: Selection = "volunteered"
+BEFORE_SOURCES = "random/"  # of labels in records from before labels had sources: they were taken for fair then
 MEANING: Mapping[Selection, str] = {
     "audit": "of replies that were chosen before their answer was known",
     "complete": "of all replies of a key",

@@ -25,8 +25,11 @@ from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, OpenBlock
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
+from monitor.selection.ordered import Ordered
+from monitor.selection.sources import BEFORE_SOURCES
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.calibration import Trust
+from monitor.signals.labelled import complaints
 from monitor.watch.bursts import Bursts
 from monitor.watch.version import (
     Alarms,
@@ -54,6 +57,10 @@ class VersionRecord(msgspec.Struct, frozen=True):
     losses: list[float] = []
     metric: str | None = None
     strange: str = ""
+    sources: list[str] = []
+    origins: list[int] = []
+    volunteered: int = 0
+    adopted_origins: list[int] = []
     turns: list[int] = []
     people: list[int] = []
     crowds: list[int] = []
@@ -78,6 +85,10 @@ class VersionRecord(msgspec.Struct, frozen=True):
     drift: drift.State = drift.State()
     quality: risk.State = risk.State()
     unfinished: OpenBlock = OpenBlock()
+    source: str = BEFORE_SOURCES
+    more: dict[str, quality.SourceTest] = {}
+    ordered: dict[str, Ordered] = {}
+    complaints: complaints.State = complaints.State()
     estimated: risk.State = risk.State()
     doubt: Block = Block()
     trust: Trust = Trust()

@@ -1,8 +1,8 @@
-"""What labels are worth by who chose them: `python -m tests.bench.traffic.selection [--runs N] [--delays N] [--seed N]`.
+"""What labels are worth by who chose them: `python -m tests.bench.traffic.selection [--runs N] [--delays N]`.
 
 Promotions by the gate that ships, on rows whose labels came about in different ways; labels until harm is found, with a
-judge model beside them and without; complaints. Prints a table and writes `var/bench/selection.json`; an hour with 1,000
-decisions and 400 delays on one core, a minute with `--runs 20 --delays 20`."""
+judge model and without; complaints. Prints a table and writes `var/bench/selection.json`: an hour with 1,000 decisions
+and 400 delays on one core, a minute with `--runs 20 --delays 20`."""
 
 from __future__ import annotations
 
