@@ -60,7 +60,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     request: dict[str, Json] = {}  # what else decided the answer, as the client gave it: tools, format, sampling
     choices: list[ReplyChoice] = []  # all answers, where there is more than `output`: calls, reasoning, several
     cut: list[str] = []  # what is not whole: input_messages, output, choices, request.tools, ...
-    audited: bool = False  # chosen by a hash of its id, before the answer, to be labelled (`gateway.audit_share`)
+    cohorts: list[str] = []  # whose labels of it are awaited: audit (chosen before the answer), complete/KEY
 
 
 def comparable(known: bool | None, output: str) -> bool:
@@ -89,7 +89,7 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     label: str | None = None  # what the answer should have been (a class or exact text)
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
-    origin: str = ""  # who chose the reply for a label: audit, random/KEY, ...; empty in events from before
+    origin: str = ""  # who chose the reply for a label: audit, random/KEY, volunteered/KEY, ...; empty: not known
     probability: float | None = None  # with which the reply was drawn for a label; None where it was not
     thumb: bool | None = None  # true: up
     loss: float | None = None  # how bad the reply was, 0 to 1; None where it is not known, or there is none to compare

@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.config.parse import ConfigError, Table, build, given, source
 from deploy.stack import ports
 from deploy.stack.settings import StackSettings
-from monitor.settings import MonitorSettings, PolicySettings
+from monitor.settings import LabelSettings, MonitorSettings, PolicySettings
 from retrain.settings import RetrainSettings
 from serving.settings import ControllerSettings, GatewaySettings
 from streams.log.settings import KafkaSettings
@@ -37,6 +37,7 @@ class Config:
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     controller: ControllerSettings = field(default_factory=ControllerSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)

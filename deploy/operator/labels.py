@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -13,12 +13,14 @@ from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
 from monitor.losses import of_score
 from monitor.metrics import METRICS, metric_name
+from monitor.selection.sources import origin
 from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Masker
 from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
 from streams.files import utf8
+from streams.kinds import Arm
 from streams.lake.lake import Lake
 from streams.lake.table import JUDGED, events, judged, question
 from streams.log.append import Appender
@@ -27,6 +29,7 @@ from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 
 REVIEWER = "reviewer"
+AUDIT = "audit"
 
 
 class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,7 @@ class LabelRules:
 
     metrics: Mapping[str, str]  # by alias; exact_match for the others
     masker: Masker
+    sources: Mapping[str, str] = field(default_factory=dict)  # as which the operator declares the labels of each
 
 
 def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
@@ -59,6 +63,22 @@ def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
         LabelRow(id=id, question=question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
         for id, alarm in asked.items()
         if id in rows and id not in judged and _comparable(rows[id])
+    ]
+
+
+def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
+    """List the audited replies since then that have no auditor's label, oldest first: each that stays without one makes
+    the audit prove less."""
+    parts = lake.rows(INFERENCE, alias=alias, since_ms=since_ms, columns=("id", "arm", "cohorts"))
+    rows = (row for part in parts for row in part.to_pylist() if row["arm"] != Arm.SHADOW)
+    ids = [row["id"] for row in rows if row["cohorts"] and AUDIT in msgspec.json.decode(row["cohorts"])]
+    found = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", "origin")) if ids else ()
+    done = {row["event_id"] for part in found for row in part.to_pylist() if row["origin"] == AUDIT}
+    replies = _replies(lake, alias, [id for id in ids if id not in done])
+    return [
+        LabelRow(id=reply.id, question=question(reply.input_messages), answer=reply.output, alarm="audit")
+        for reply in sorted(replies.values(), key=lambda each: each.time_ms)
+        if _comparable(reply)
     ]
 
 
@@ -98,6 +118,7 @@ def _event(
         by=REVIEWER,
         source=REVIEWER,
         label=label,
+        origin=origin(rules.sources, REVIEWER, REVIEWER, audited=AUDIT in reply.cohorts).name,
         loss=_loss(reply, of_score(METRICS[metric](reply.output, label))),
         metric=metric,
         user=reply.user,

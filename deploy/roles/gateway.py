@@ -80,7 +80,9 @@ class GatewayProcess:
             follower.start()
             follower.wait(CAUGHT_UP_S)
             signer = Signer(secrets.signing_key(config))
-            application = Gateway(settings, follower.table, keys, signer, journal.publish, follower.stale)
+            application = Gateway(
+                settings, follower.table, keys, signer, journal.publish, follower.stale, config.labels.sources
+            )
         except BaseException:
             follower.close()
             journal.close()

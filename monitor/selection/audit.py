@@ -13,9 +13,25 @@ smaller one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+
+from monitor.selection.sources import GIVEN_BY, Origin
 
 WHOLE = 2**64
 PURPOSE = b"homeostat audit"  # so that no other use of a hash of ids chooses the same replies
+
+
+def cohorts(declared: Mapping[str, str], share: float, event_id: str, key: str) -> list[str]:
+    """Return the names of the sources whose labels of this reply are awaited: an audit, and those declared to label all
+    replies of the key that asked, or all replies.
+
+    >>> declared = {"crm": "complete", "app": "random"}
+    >>> cohorts(declared, 1.0, "reply-1", "crm"), cohorts(declared, 0.0, "reply-1", "app")
+    (['audit', 'complete/crm'], [])
+    """
+    complete = (name for name, selection in declared.items() if selection == "complete")
+    found = [Origin("complete", name).name for name in complete if name == key or name in GIVEN_BY]
+    return ["audit", *found] if chosen(event_id, share) else found
 
 
 def chosen(event_id: str, share: float) -> bool:

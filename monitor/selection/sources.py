@@ -20,7 +20,9 @@ Selection = Literal["audit", "complete", "random", "wanted", "volunteered"]
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
 UNDECLARED: Selection = "volunteered"
 BEFORE_SOURCES = "random/"  # of labels in records from before labels had sources: they were taken for fair then
-MEANING: Mapping[Selection, str] = {
+GIVEN_BY = ("client", "reviewer", "downstream")  # what feedback says of itself
+USUAL: Mapping[str, Selection] = {"reviewer": "audit"}  # where nothing else is declared
+MEANING: Mapping[str, str] = {
     "audit": "of replies that were chosen before their answer was known",
     "complete": "of all replies of a key",
     "random": "given by chance, whatever the answer",
@@ -33,7 +35,7 @@ IN_ORDER: frozenset[Selection] = frozenset({"audit", "complete"})  # judged at o
 class Origin(NamedTuple):
     """Where a label comes from. Each `source` has its own reference, limit and statistic; all audits are one."""
 
-    selection: Selection
+    selection: str
     source: str
 
     @property
@@ -43,7 +45,7 @@ class Origin(NamedTuple):
 
 
 def origin(
-    declared: Mapping[str, Selection], key: str, source: str, *, audited: bool, probability: float | None = None
+    declared: Mapping[str, str], key: str, source: str, *, audited: bool, probability: float | None = None
 ) -> Origin:
     """Return where a label comes from. `audited`: the reply was chosen for an audit. `probability`: with which it was
     drawn.
@@ -52,12 +54,12 @@ def origin(
     declared to audit count as audits: of its replies it is known which are missing. A drawn label without its
     probability cannot be weighed."""
     named = key if key in declared else source
-    selection = declared.get(named, UNDECLARED)
+    selection = (declared if named in declared else USUAL).get(named, UNDECLARED)
     if selection == "audit":
         return Origin("audit", "audit") if audited else Origin(UNDECLARED, named)
     if selection == "wanted" and not probability:
         return Origin(UNDECLARED, named)
-    return Origin(selection, key if named not in declared else named)
+    return Origin(selection, named if named in declared else key)
 
 
 def read(name: str) -> Origin:

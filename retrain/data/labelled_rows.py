@@ -27,7 +27,8 @@ LONGEST_MS = 7 * 86_400_000  # that such a label is waited for
 
 LABEL_COLUMNS = ("event_id", "label", "correction", "source", "origin", "time_ms", "partition", "offset")
 PLACE_COLUMNS = ("id", "time_ms", "partition", "offset", "status", "arm", "comparable", "output")
-AUDIT_COLUMNS = (*PLACE_COLUMNS, "audited")
+AUDIT_COLUMNS = (*PLACE_COLUMNS, "cohorts")
+AUDITED = '"audit"'  # among a reply's cohorts, which are JSON text
 Weight = tuple[bool, int, int, int, int]  # of a label: whether it may judge, its source's rank, its place in time
 
 
@@ -78,7 +79,7 @@ def unlabelled(
     the order of their time."""
     audited: dict[str, int] = {}
     for part in lake.rows(INFERENCE, alias=alias, since_ms=since_ms, until_ms=until_ms, columns=AUDIT_COLUMNS):
-        audited |= {each["id"]: each["time_ms"] for each in part.to_pylist() if each["audited"] and _whole(each)}
+        audited |= {each["id"]: each["time_ms"] for each in part.to_pylist() if _audited(each) and _whole(each)}
     if not audited:
         return []
     truths = _truths(lake, alias, since_ms, until_ms)
@@ -92,6 +93,10 @@ def unlabelled(
     missing = Truth("", "audit", 0)
     found = [(_place(reply), _example(reply, missing, source)) for part in parts for reply in part.to_pylist()]
     return [example for _, example in sorted(found, key=lambda each: each[0])]
+
+
+def _audited(reply: dict[str, Any]) -> bool:
+    return AUDITED in (reply["cohorts"] or "")
 
 
 def _judges(truth: Truth | None) -> bool:

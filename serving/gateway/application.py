@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import msgspec
 
+from monitor.selection.audit import cohorts
 from serving.gateway.access.admission import Admission, Volume
 from serving.gateway.access.keys import KeyRing
 from serving.gateway.capture import Capture, Publish
@@ -67,8 +69,10 @@ class Gateway:
         signer: Signer,
         publish: Publish,
         stale: Callable[[], frozenset[str]] = frozenset,
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`."""
+        """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`. `sources`: as
+        which the operator declares the labels of each."""
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic)
         ca = settings.engine_ca
@@ -76,14 +80,15 @@ class Gateway:
         self.pool = EnginePool(settings.connect_timeout_s, trusted)
         self.limits = _limits(settings)
         masker, recent = Masker(settings.mask), RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)
-        capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars)
+        awaited = partial(cohorts, sources, settings.audit_share)
+        capture = Capture(publish, masker, recent, signer.pseudonym, settings.capture_chars, awaited)
         self.ejection = Ejection(settings.avoid_s, time.monotonic, settings.silent_s)
         self.health = ReplicaHealth(self.ejection, stale)
         forward = Forward(settings, self.pool, signer, capture, self.ejection)
         self._mirror = Mirror(settings, table, forward)
         inference = Inference(settings, table, forward, self._mirror, self.health)
         volume = Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
-        feedback = FeedbackIntake(settings, signer, publish, recent, masker, volume)
+        feedback = FeedbackIntake(settings, signer, publish, recent, masker, volume, sources)
         self._endpoints = {
             **{
                 path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)

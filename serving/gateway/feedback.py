@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -12,6 +12,8 @@ import msgspec
 from monitor.characters import blank
 from monitor.losses import WRONG, of_score, of_verdict
 from monitor.metrics import METRICS, exact_match, metric_name, normalise
+from monitor.selection.audit import chosen
+from monitor.selection.sources import Origin, origin
 from serving import metrics
 from serving.gateway.access.admission import Volume
 from serving.gateway.access.keys import Key
@@ -56,6 +58,7 @@ class FeedbackIntake:
     recent: RecentAnswers
     masker: Masker
     volume: Volume
+    sources: Mapping[str, str] = field(default_factory=dict)  # as which the operator declares the labels of each
 
     async def serve(self, request: Request) -> None:
         """Answer 202 with what was understood, once the event is kept. Raise ApiError: 429 where the key sends too
@@ -105,11 +108,16 @@ class FeedbackIntake:
             correction=correction,
             score=body.score,
             thumb=body.thumb,
+            origin=self._origin(body, about, key_id).name,
             loss=loss,
             metric="" if loss is None else metric,
             user=recent.user if recent else "",
             conversation=recent.conversation if recent else "",
         )
+
+    def _origin(self, body: FeedbackBody, about: RequestId, key_id: str) -> Origin:
+        """Return who chose the reply for its label."""
+        return origin(self.sources, key_id, body.source, audited=chosen(about.event_id, self.settings.audit_share))
 
     def _loss(self, body: FeedbackBody, about: RequestId, metric: str, recent: RecentAnswer | None) -> float | None:
         """Return how far the reply was from what it should have been. None where the text is not known here, or there

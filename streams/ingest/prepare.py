@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from monitor.describe.descriptors import Describer, ReplyText
+from monitor.losses import WRONG
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from streams import codec
@@ -243,6 +244,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         finish_reasons=[event.finish_reason for event in events],
         answers=[answer(event.output) for event in events],
         tags=[event.tags for event in events],
+        cohorts=[event.cohorts for event in events] if any(event.cohorts for event in events) else [],
     )
     return rows, values
 
@@ -257,10 +259,30 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
         clients=[event.by for event in events],
+        origins=[event.origin for event in events],
+        complaints=[complaint(event) for event in events],
         losses=[event.loss for event in events],
         metrics=[event.metric for event in events],
     )
     return rows, np.empty((len(events), 0))
+
+
+def complaint(event: FeedbackGiven) -> bool | None:
+    """Return whether a client says that the reply was bad: a thumb down, a score below a half, a correction or a label
+    that it does not match. None where it is no opinion.
+
+    >>> about = dict(id="f", event_id="e", time_ms=1, alias="a", version="v", arm="champion", by="k")
+    >>> given = [FeedbackGiven(**about, **each) for each in ({"thumb": False}, {"score": 0.9}, {"label": "x"})]
+    >>> [complaint(each) for each in given]
+    [True, False, None]
+    """
+    said = [
+        None if event.thumb is None else not event.thumb,
+        None if event.score is None else event.score < WRONG,
+        None if event.loss is None else event.loss >= WRONG,
+    ]
+    known = [each for each in said if each is not None]
+    return any(known) if known else None
 
 
 def described(built: Built) -> Described | None:
