@@ -57,7 +57,7 @@ ALARMS = (
         "Clients complain more",
         "warning",
         "<alias> <version>: clients complain about <amount> of the replies to keys that complain, more than they did.",
-        "Complaints are volunteered and prove no harm: `homeostat labels wanted --audit <alias>` lists the replies whose "
+        "Complaints are volunteered and prove no harm. `homeostat labels wanted --audit <alias>` lists replies whose "
         "labels would. To serve the version before: `homeostat rollback <alias>`.",
     ),
     _alarm(

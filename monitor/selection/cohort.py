@@ -122,14 +122,10 @@ def labelled(state: Cohort, losses: Mapping[int, float]) -> Cohort:
 
 def matured(state: Cohort, before_ms: int) -> tuple[Cohort, list[CohortStep]]:
     """Take out the replies that have waited since before `before_ms`, as steps in the order of the replies."""
-    done: list[CohortReply] = []
-    for reply in state.waiting.values():
-        if reply.at_ms >= before_ms:
-            break
-        done.append(reply)
+    done = [reply for reply in state.waiting.values() if reply.at_ms < before_ms]
     if not done:
         return state, []
-    waiting = dict(list(state.waiting.items())[len(done) :])
+    waiting = {one: reply for one, reply in state.waiting.items() if reply.at_ms >= before_ms}
     seen, covered = state.seen, state.covered
     for reply in done:
         seen += 1

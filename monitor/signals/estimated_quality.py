@@ -97,6 +97,8 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
     """Return why there is no limit, as for `quality`, or that labels refuted the estimate."""
     if about.baseline.limit is not None and state.trust.lost:
         return {"": MissingTest("labels refuted what confidence promises", for_good=False)}
+    if about.baseline.limit is not None and not about.strange:
+        return {}
     return quality.untested(settings, about, quality.State())
 
 

@@ -158,7 +158,11 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
             "they cannot be compared and are not tested. `homeostat alarms accept` begins a new reference"
         )
         return {"": MissingTest(reason)}
-    if known.limit is not None or any(each.limit is not None for each in state.ordered.values()):
+    flat = {name: each for name, each in about.baselines.items() if sources.read(name).selection not in IN_ORDER}
+    limits = [each.limit for each in (*flat.values(), *state.ordered.values())]
+    if not about.baselines and not state.ordered:
+        limits = [known.limit]
+    if any(limit is not None for limit in limits):
         return {}
     if state.ordered or not known.enough:
         return {"": MissingTest(awaited.few(settings, about, state.ordered), for_good=False)}

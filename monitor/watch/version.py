@@ -187,7 +187,7 @@ def _facts(settings: MonitorSettings, version: VersionState) -> tuple[Any, ...]:
         past.metric or "",
         past.strange,
         baseline(settings, version) if version.reference is not None else Baseline(),
-        baselines(settings, version) if version.reference is not None and len(past.sources) > 1 else {},
+        baselines(settings, version) if version.reference is not None and past.sources else {},
         past.volunteered,
         latest.events,
         latest.tested,

@@ -15,6 +15,7 @@ from monitor.describe.descriptors import Describer, ReplyText
 from monitor.losses import WRONG
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
+from monitor.selection.sources import BEFORE_SOURCES
 from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
@@ -259,7 +260,7 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
         clients=[event.by for event in events],
-        origins=[event.origin for event in events],
+        origins=[event.origin or BEFORE_SOURCES for event in events],
         complaints=[complaint(event) for event in events],
         losses=[event.loss for event in events],
         metrics=[event.metric for event in events],

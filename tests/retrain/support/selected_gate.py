@@ -44,9 +44,9 @@ CHOICES = {
     "audit, a tenth missing": Choice("audit", AUDITED, missing(0.1, 0.1)),
     "audit, a tenth of right answers' missing": Choice("audit", AUDITED, missing(0.1, 0.0)),
     "audit, a third missing": Choice("audit", AUDITED, missing(1 / 3, 1 / 3)),
-    "volunteered 5/50": Choice("volunteered", 1.0, missing(0.95, 0.5)),
-    "volunteered 0/100": Choice("volunteered", 1.0, missing(1.0, 0.0)),
-    "volunteered 50/5": Choice("volunteered", 1.0, missing(0.5, 0.95)),
+    "volunteered 5/50": Choice("volunteered", 0.1, missing(0.95, 0.5)),
+    "volunteered 0/100": Choice("volunteered", 0.1, missing(1.0, 0.0)),
+    "volunteered 50/5": Choice("volunteered", 0.1, missing(0.5, 0.95)),
 }
 
 
