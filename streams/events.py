@@ -90,7 +90,6 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
     origin: str = ""  # who chose the reply for a label: audit, random/KEY, volunteered/KEY, ...; empty: not known
-    probability: float | None = None  # with which the reply was drawn for a label; None where it was not
     thumb: bool | None = None  # true: up
     loss: float | None = None  # how bad the reply was, 0 to 1; None where it is not known, or there is none to compare
     metric: str = ""  # the name of what made the loss (`gateway.metrics`); empty where that is not known
@@ -188,8 +187,7 @@ class AlarmCleared(Event, frozen=True, kw_only=True):
 
 
 class AlarmAnswered(Event, frozen=True, kw_only=True):
-    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`). The worker that judges the
-    alias takes it in its tick."""
+    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`), taken in a tick of its judge."""
 
     id: str  # a UUIDv7: the judge takes each once
     alias: str  # whose alarms are answered

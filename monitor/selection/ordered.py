@@ -8,7 +8,7 @@ of `usual` and `highest`.
 Of audited replies the estimated losses of their neighbours are used too (`monitor.detectors.powered`): replies come in
 groups of `GROUP`, in each of which the audited ones are a random part.
 
->>> rules, state, found = OrderedRules(arl=1_000.0), Ordered(), []
+>>> rules, state, found = OrderedRules(arl=1_000.0), OrderedLabels(), []
 >>> for k in range(400):
 ...     state = served(state, [AwaitedReply(k, (f"e{k}", k), k, k)])
 ...     state = given(state, {k: Arrived(float(k % 10 == 0 or k > 300), 1)})
@@ -83,7 +83,7 @@ class OrderedRules:
     audit: bool = False
 
 
-class Ordered(msgspec.Struct, frozen=True):
+class OrderedLabels(msgspec.Struct, frozen=True):
     """What is known of the source, and its test. `learned`: of each step while it is learned, its labels, the sum of
     their losses, its mean loss if the missing ones were wrong, and the mean of the estimates of its replies."""
 
@@ -116,7 +116,7 @@ class OrderedChange(NamedTuple):
     last: Moment
 
 
-def served(state: Ordered, replies: Sequence[AwaitedReply], *, audit: bool = False) -> Ordered:
+def served(state: OrderedLabels, replies: Sequence[AwaitedReply], *, audit: bool = False) -> OrderedLabels:
     """Take replies in their order. Of an audit all replies are taken, in groups; else those that are `mine`."""
     began = state.began_ms or (replies[0].at_ms if replies else 0)
     if not audit:
@@ -137,7 +137,7 @@ def served(state: Ordered, replies: Sequence[AwaitedReply], *, audit: bool = Fal
     return replace(state, cohort=joined, began_ms=began, neighbours=near, estimates=estimates)
 
 
-def given(state: Ordered, labels: Mapping[int, Arrived]) -> Ordered:
+def given(state: OrderedLabels, labels: Mapping[int, Arrived]) -> OrderedLabels:
     """Take labels, by the hash of their reply."""
     waiting = state.cohort.waiting
     fresh = {one: each for one, each in labels.items() if one in waiting and waiting[one].loss == MISSING}
@@ -149,8 +149,8 @@ def given(state: Ordered, labels: Mapping[int, Arrived]) -> Ordered:
 
 
 def turned(
-    rules: OrderedRules, state: Ordered, now_ms: int, others: Callable[[], float] = float
-) -> tuple[Ordered, list[OrderedChange]]:
+    rules: OrderedRules, state: OrderedLabels, now_ms: int, others: Callable[[], float] = float
+) -> tuple[OrderedLabels, list[OrderedChange]]:
     """Judge the replies that are old enough; `now_ms`: the log's time. `others`: what other sources prove, of 1."""
     age = state.age_ms or delays.known_age(state.delays, IN_TIME, now_ms - state.began_ms, rules.wait_ms)
     waiting, done = cohort.matured(state.cohort, now_ms - age)
@@ -165,7 +165,7 @@ def turned(
     return state, found
 
 
-def tester(rules: OrderedRules, state: Ordered) -> Powered:
+def tester(rules: OrderedRules, state: OrderedLabels) -> Powered:
     """Return the test of a state that is learned."""
     return Powered(
         state.limit or 0.0,
@@ -176,17 +176,17 @@ def tester(rules: OrderedRules, state: Ordered) -> Powered:
     )
 
 
-def evidence(rules: OrderedRules, state: Ordered) -> float:
+def evidence(rules: OrderedRules, state: OrderedLabels) -> float:
     """Return the statistic over its threshold."""
     return tester(rules, state).evidence(state.test) if state.limit is not None else 0.0
 
 
-def missing_share(state: Ordered) -> float:
+def missing_share(state: OrderedLabels) -> float:
     """Return the share of the last replies that had no label in time."""
     return 1.0 - state.cohort.covered if state.cohort.seen else 0.0
 
 
-def _noted(state: Ordered, step: CohortStep) -> Ordered:
+def _noted(state: OrderedLabels, step: CohortStep) -> OrderedLabels:
     """Learn from one step."""
     guessed = [state.estimates[each.print] for each in step.replies if each.print in state.estimates]
     estimates = {one: each for one, each in state.estimates.items() if one in state.cohort.waiting}
@@ -195,7 +195,7 @@ def _noted(state: Ordered, step: CohortStep) -> Ordered:
     return replace(state, learned=[*state.learned, entry], estimates=estimates)
 
 
-def _learned(rules: OrderedRules, state: Ordered, age: int) -> Ordered:
+def _learned(rules: OrderedRules, state: OrderedLabels, age: int) -> OrderedLabels:
     """Fix the limit, where enough labels are known."""
     labels = sum(count for count, *_ in state.learned)
     if labels < rules.least or (rules.complete and not cohort.holds(state.cohort, withdrawn=True)):
@@ -227,7 +227,7 @@ def _learned(rules: OrderedRules, state: Ordered, age: int) -> Ordered:
     )
 
 
-def _kept(rules: OrderedRules, state: Ordered) -> Ordered:
+def _kept(rules: OrderedRules, state: OrderedLabels) -> OrderedLabels:
     """Withdraw the declaration of a complete source that labels less than that, or believe it again."""
     if not rules.complete or state.cohort.seen < LOOKED_AT // 2:
         return state
@@ -238,8 +238,8 @@ def _kept(rules: OrderedRules, state: Ordered) -> Ordered:
 
 
 def _tested(
-    rules: OrderedRules, state: Ordered, done: Sequence[CohortStep], others: float, found: list[OrderedChange]
-) -> tuple[Ordered, list[OrderedChange]]:
+    rules: OrderedRules, state: OrderedLabels, done: Sequence[CohortStep], others: float, found: list[OrderedChange]
+) -> tuple[OrderedLabels, list[OrderedChange]]:
     """Test steps in blocks. A step without any label is none: there is nothing that speaks for harm or against it."""
     if state.withdrawn:
         return state, found
@@ -272,6 +272,6 @@ def _group(block: Sequence[tuple[list[float], float, Moment]]) -> GroupLosses:
     return GroupLosses([sum(means) / len(means)], sum(gap for _, gap, _ in block) / len(block))
 
 
-def restarted(state: Ordered) -> Ordered:
+def restarted(state: OrderedLabels) -> OrderedLabels:
     """Return the state with the test started over."""
     return replace(state, open=[], test=mixture.start(len(state.test.sums)))

@@ -32,7 +32,7 @@ from monitor.findings import Alarm
 from monitor.metrics import spoken
 from monitor.reference.dependence import LabelledLosses, OpenBlock, added
 from monitor.selection import joint, ordered, sources
-from monitor.selection.ordered import Ordered
+from monitor.selection.ordered import OrderedLabels
 from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
@@ -56,7 +56,7 @@ class State(msgspec.Struct, frozen=True):
     unfinished: OpenBlock = OpenBlock()
     source: str = BEFORE_SOURCES
     more: dict[str, SourceTest] = {}
-    ordered: dict[str, Ordered] = {}
+    ordered: dict[str, OrderedLabels] = {}
 
 
 def start(settings: MonitorSettings, about: About) -> State:
@@ -114,7 +114,7 @@ def _awaited(settings: MonitorSettings, about: About, state: State, rows: Replie
     for source in awaited.named(rows, state.ordered):
         rest = {name: each for name, each in state.ordered.items() if name != source}
         others = evidence(settings, about, replace(state, ordered=rest))
-        known = state.ordered.get(source, Ordered(test=mixture.State(episode=state.test.episode)))
+        known = state.ordered.get(source, OrderedLabels(test=mixture.State(episode=state.test.episode)))
         after, changes = awaited.replied(settings, source, known, rows, others)
         state = _with(state, source, after)
         for each in changes:
@@ -159,7 +159,7 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
         )
         return {"": MissingTest(reason)}
     flat = {name: each for name, each in about.baselines.items() if sources.read(name).selection not in IN_ORDER}
-    limits = [each.limit for each in (*flat.values(), *state.ordered.values())]
+    limits = [*(each.limit for each in flat.values()), *(each.limit for each in state.ordered.values())]
     if not about.baselines and not state.ordered:
         limits = [known.limit]
     if any(limit is not None for limit in limits):
@@ -221,7 +221,7 @@ def _put(state: State, tests: Mapping[str, SourceTest]) -> State:
     return replace(state, test=tests[first].test, unfinished=tests[first].unfinished, source=first, more=more)
 
 
-def _with(state: State, source: str, known: Ordered) -> State:
+def _with(state: State, source: str, known: OrderedLabels) -> State:
     return replace(state, ordered=state.ordered | {source: known})
 
 

@@ -23,7 +23,7 @@ from monitor.watch import untested
 from monitor.watch.event_times import made_ms
 from monitor.watch.open_alarms import LABELLED_KEPT, Step, taken, withdrawn
 from monitor.watch.replies import RECENT_KEPT
-from monitor.watch.version import AwaitedEvent, Label, Latest, VersionState, baselines, measured
+from monitor.watch.version import AwaitedEvent, Label, Latest, VersionState, baselines, by_source, measured
 
 WAITING_KEPT = 2_000
 FILE = 10  # labels of the reference in a turn: they come from a file, not from people who use the answers
@@ -132,7 +132,7 @@ def _into_reference(
     if settled == past.losses:
         return version, others
     past = replace(past, losses=settled, turns=turns, origins=origins, sources=names)
-    return replace(version, past=replace(past, known=measured(past))), others
+    return replace(version, past=replace(past, known=measured(past), known_by=by_source(past))), others
 
 
 def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> Step:
@@ -190,7 +190,11 @@ def _adopted(version: VersionState, source: str, lacking: int) -> VersionState:
     losses = [*past.adopted_losses, *(label.loss for label in chosen)]
     origins = [*(past.adopted_origins or [0] * len(past.adopted_losses)), *([place] * len(chosen))]
     past = replace(past, adopted_losses=losses, adopted_steps=adopted_steps, adopted_origins=origins, sources=names)
-    return replace(version, past=replace(past, known=measured(past)), queue=replace(queue, waiting=waiting))
+    return replace(
+        version,
+        past=replace(past, known=measured(past), known_by=by_source(past)),
+        queue=replace(queue, waiting=waiting),
+    )
 
 
 def _release(settings: MonitorSettings, version: VersionState, turn: int, most: int) -> Step:

@@ -25,11 +25,12 @@ from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, OpenBlock
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
-from monitor.selection.ordered import Ordered
+from monitor.selection.ordered import OrderedLabels
 from monitor.selection.sources import BEFORE_SOURCES
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.calibration import Trust
 from monitor.signals.labelled import complaints
+from monitor.signals.quality import SourceTest
 from monitor.watch.bursts import Bursts
 from monitor.watch.version import (
     Alarms,
@@ -73,6 +74,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     adopted_losses: list[float] = []
     adopted_steps: list[int] = []
     known: LabelledLosses | None = None
+    known_by: dict[str, LabelledLosses] = {}
     waiting: list[Label] = []
     file_turn: int = 0
     labelled: list[int] = []
@@ -86,8 +88,8 @@ class VersionRecord(msgspec.Struct, frozen=True):
     quality: risk.State = risk.State()
     unfinished: OpenBlock = OpenBlock()
     source: str = BEFORE_SOURCES
-    more: dict[str, quality.SourceTest] = {}
-    ordered: dict[str, Ordered] = {}
+    more: dict[str, SourceTest] = {}
+    ordered: dict[str, OrderedLabels] = {}
     complaints: complaints.State = complaints.State()
     estimated: risk.State = risk.State()
     doubt: Block = Block()

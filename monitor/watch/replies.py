@@ -89,6 +89,7 @@ def _gather(
             members=of(past.members or [()] * size, members),
             traits=of(past.traits, traits(fresh)),
             known=None,
+            known_by={},
         ),
         latest=replace(version.latest, slices=names),
     )

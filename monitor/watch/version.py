@@ -106,6 +106,7 @@ class Past(msgspec.Struct, frozen=True):
     adopted_steps: list[int] = []  # equal for those that are one step
     adopted_origins: list[int] = []  # the source of each
     known: LabelledLosses | None = None  # what these and the adopted ones say
+    known_by: dict[str, LabelledLosses] = {}  # the same of each source, where there are several
 
 
 class LabelQueue(msgspec.Struct, frozen=True):
@@ -222,7 +223,14 @@ def baselines(settings: MonitorSettings, version: VersionState) -> dict[str, Bas
     past = version.past
     if len(past.sources) < 2:
         return {name: baseline(settings, version) for name in past.sources or [BEFORE_SOURCES]}
-    return {name: quality.baseline(settings, measured(_of_source(past, k))) for k, name in enumerate(past.sources)}
+    known = past.known_by or by_source(past)
+    return {name: quality.baseline(settings, known[name]) for name in past.sources}
+
+
+def by_source(past: Past) -> dict[str, LabelledLosses]:
+    """Return what the labels of each source say, where there are several."""
+    names = past.sources if len(past.sources) > 1 else []
+    return {name: measured(_of_source(past, k)) for k, name in enumerate(names)}
 
 
 def _of_source(past: Past, source: int) -> Past:

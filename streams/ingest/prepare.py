@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from monitor.describe.descriptors import Describer, ReplyText
-from monitor.losses import WRONG
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from monitor.selection.sources import BEFORE_SOURCES
@@ -21,6 +20,7 @@ from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
 from streams.identity import ALIAS
 from streams.ingest.duplicates import RecentIds
+from streams.ingest.opinions import complaint
 from streams.lake import table as lake
 from streams.lake.profiles import Described
 from streams.log.outbox import Outgoing, outgoing
@@ -266,24 +266,6 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         metrics=[event.metric for event in events],
     )
     return rows, np.empty((len(events), 0))
-
-
-def complaint(event: FeedbackGiven) -> bool | None:
-    """Return whether a client says that the reply was bad: a thumb down, a score below a half, a correction or a label
-    that it does not match. None where it is no opinion.
-
-    >>> about = dict(id="f", event_id="e", time_ms=1, alias="a", version="v", arm="champion", by="k")
-    >>> given = [FeedbackGiven(**about, **each) for each in ({"thumb": False}, {"score": 0.9}, {"label": "x"})]
-    >>> [complaint(each) for each in given]
-    [True, False, None]
-    """
-    said = [
-        None if event.thumb is None else not event.thumb,
-        None if event.score is None else event.score < WRONG,
-        None if event.loss is None else event.loss >= WRONG,
-    ]
-    known = [each for each in said if each is not None]
-    return any(known) if known else None
 
 
 def described(built: Built) -> Described | None:

@@ -13,7 +13,7 @@ from monitor.detectors.risk import ProvenHarm
 from monitor.findings import Alarm
 from monitor.rows import TURN_MS, turns_of
 from monitor.selection import ordered
-from monitor.selection.ordered import Arrived, AwaitedReply, Ordered, OrderedChange, OrderedRules
+from monitor.selection.ordered import Arrived, AwaitedReply, OrderedChange, OrderedLabels, OrderedRules
 from monitor.selection.sources import read
 from monitor.settings import MonitorSettings
 from monitor.signals.interface import About, Baseline, LabelStep, Replies
@@ -40,14 +40,14 @@ def rules(settings: MonitorSettings, source: str) -> OrderedRules:
     )
 
 
-def named(rows: Replies, known: Mapping[str, Ordered]) -> list[str]:
+def named(rows: Replies, known: Mapping[str, OrderedLabels]) -> list[str]:
     """Return the sources that await labels of some of these replies, or of earlier ones."""
     return sorted({*known, *(source for each in rows.rows.cohorts for source in each)})
 
 
 def replied(
-    settings: MonitorSettings, source: str, known: Ordered, rows: Replies, others: float
-) -> tuple[Ordered, list[OrderedChange]]:
+    settings: MonitorSettings, source: str, known: OrderedLabels, rows: Replies, others: float
+) -> tuple[OrderedLabels, list[OrderedChange]]:
     """Take replies, and judge those that are old enough; `others`: what the other sources prove."""
     asked, turns = rules(settings, source), turns_of(rows.rows, 0)
     people = [person(client) for client in rows.rows.clients]
@@ -68,7 +68,7 @@ def replied(
     return ordered.turned(asked, known, max(turns, default=0) * TURN_MS, lambda: others)
 
 
-def given(known: Ordered, rows: LabelStep) -> Ordered:
+def given(known: OrderedLabels, rows: LabelStep) -> OrderedLabels:
     """Take labels of the source."""
     return ordered.given(
         known,
@@ -79,12 +79,12 @@ def given(known: Ordered, rows: LabelStep) -> Ordered:
     )
 
 
-def evidence(settings: MonitorSettings, known: Mapping[str, Ordered]) -> float:
+def evidence(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> float:
     """Return the sum of the sources' statistics over their thresholds."""
     return sum(ordered.evidence(rules(settings, source), each) for source, each in known.items())
 
 
-def proven(settings: MonitorSettings, about: About, source: str, known: Ordered, found: OrderedChange) -> Alarm:
+def proven(settings: MonitorSettings, about: About, source: str, known: OrderedLabels, found: OrderedChange) -> Alarm:
     """Return the alarm. The labels since the onset are those among the last ones that are remembered."""
     assert isinstance(found.change, Reached)
     since = [event for event in about.tested if event.time_ms >= found.change.since[1]]
@@ -109,7 +109,7 @@ def proven(settings: MonitorSettings, about: About, source: str, known: Ordered,
     return alarm_of(replace(about, baseline=baseline), source, threshold, harm, found.last, _missing(known))
 
 
-def few(settings: MonitorSettings, about: About, known: Mapping[str, Ordered]) -> str:
+def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels]) -> str:
     """Return why nothing is tested yet."""
     reasons = [_waits(settings, source, each) for source, each in known.items()]
     if reasons:
@@ -120,7 +120,7 @@ def few(settings: MonitorSettings, about: About, known: Mapping[str, Ordered]) -
     return f"{labelled} answers of the reference are labelled, {settings.min_reference_labels} are needed"
 
 
-def _waits(settings: MonitorSettings, source: str, known: Ordered) -> str:
+def _waits(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
     asked, labels = rules(settings, source), sum(count for count, *_ in known.learned)
     share = 1.0 - ordered.missing_share(known)
     if asked.complete and known.cohort.seen and labels >= asked.least:
@@ -128,7 +128,7 @@ def _waits(settings: MonitorSettings, source: str, known: Ordered) -> str:
     return f"{labels} of {asked.least} labels that say what is usual have come from the source {read(source).source}"
 
 
-def _missing(known: Ordered) -> str:
+def _missing(known: OrderedLabels) -> str:
     share = ordered.missing_share(known)
     if share < 0.005:
         return ""

@@ -71,7 +71,7 @@ def cleared(settings: MonitorSettings, about: About, state: State, what: str) ->
 
 
 def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
-    """Return nothing: where nobody complains there is nothing to test, and where somebody does it is learned."""
+    """Return nothing: without complaints there is nothing to test, and with them it is learned."""
     return {}
 
 

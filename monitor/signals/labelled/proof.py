@@ -31,7 +31,7 @@ def harm_evidence(threshold: float, about: About, harm: ProvenHarm) -> dict[str,
 
 def alarm_of(about: About, source: str, threshold: float, harm: ProvenHarm, last: Moment, missing: str = "") -> Alarm:
     """Return the alarm that answers are worse than the limit accepts; `about` has the source's own baseline.
-    `missing`: what is said of labels that did not come."""
+    `missing`: a clause about labels that did not come."""
     loss, since_ms = harm.losses / max(1, harm.count), harm.since[1]
     losses, before = [event.loss for event in about.tested], _reference_losses(about.members, about.losses)
     measure = wording.measure(about)
