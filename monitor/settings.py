@@ -113,7 +113,7 @@ class ComplaintSettings:
 class LabelSettings:
     """Where labels come from, and who chose the replies that have one."""
 
-    # a key's id, or what feedback says of itself (client, reviewer, downstream) -> audit, complete, random, wanted or
+    # a key's id, or what feedback says of itself (client, reviewer, downstream) -> audit, complete, random, or
     # volunteered, as which all others count: those teach, and prove nothing
     sources: dict[str, str] = field(default_factory=dict)
 

@@ -187,7 +187,7 @@ class AlarmCleared(Event, frozen=True, kw_only=True):
 
 
 class AlarmAnswered(Event, frozen=True, kw_only=True):
-    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`), taken in a tick of its judge."""
+    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`), taken in a tick."""
 
     id: str  # a UUIDv7: the judge takes each once
     alias: str  # whose alarms are answered

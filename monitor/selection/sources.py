@@ -29,6 +29,7 @@ MEANING: Mapping[str, str] = {
     "wanted": "drawn with a chance that each label carries",
     "volunteered": "given by whoever wanted to",
 }
+DECLARED = tuple(each for each in SELECTIONS if each != "wanted")  # that one has no source but the draw itself
 IN_ORDER: frozenset[Selection] = frozenset({"audit", "complete"})  # judged at one age, in the order of the replies
 
 
@@ -90,12 +91,12 @@ def problems(declared: Mapping[str, str]) -> list[str]:
     """Return what is wrong with a declaration, each with key, value and what was expected.
 
     >>> problems({"crm": "some", "": "random"})
-    ["crm = 'some', expected one of audit, complete, random, wanted, volunteered", "'' is no source, expected a key's \
-id, or client, reviewer, downstream"]
+    ["crm = 'some', expected one of audit, complete, random, volunteered", "'' is no source, expected a key's id, or \
+client, reviewer, downstream"]
     """
-    expected = ", ".join(SELECTIONS)
+    expected = ", ".join(DECLARED)
     strange = [
-        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in SELECTIONS
+        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in DECLARED
     ]
     unnamed = [
         f"{key!r} is no source, expected a key's id, or client, reviewer, downstream"

@@ -34,7 +34,7 @@ def go_on(
     count: int = 50,
 ) -> None:
     """Serve replies in rounds, and label those of the source's cohort a minute later, in the next round."""
-    rng, before = np.random.default_rng((at.seed, at.sent)), list[str]()
+    rng, before = np.random.default_rng((at.seed, at.sent)), list[tuple[str, bool]]()
     for _ in range(rounds):
         first = at.sent
         ids = [f"{VERSION}-{first + k}" for k in range(count)]
