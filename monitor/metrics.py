@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from monitor.canonical import canonical
@@ -72,10 +72,10 @@ def _bare(text: str) -> str:
     return number.group() if number else plain or text
 
 
-def _tokens(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
     """Return words; of scripts without blanks between them, characters; of JSON its keys and the words of its values.
 
-    >>> _tokens("\u6771\u4eac tower, please."), _tokens("?")
+    >>> tokens("\u6771\u4eac tower, please."), tokens("?")
     (['\u6771', '\u4eac', 'tower', 'please'], ['?'])
     """
     known = canonical(text)
@@ -97,7 +97,7 @@ def token_f1(prediction: str, truth: str) -> float:
     >>> token_f1("the red card", "red card")
     0.8
     """
-    given, wanted = _tokens(prediction), _tokens(truth)
+    given, wanted = tokens(prediction), tokens(truth)
     if not given or not wanted:
         return float(given == wanted)
     return 2.0 * (Counter(given) & Counter(wanted)).total() / (len(given) + len(wanted))
@@ -110,7 +110,7 @@ def rouge_l(prediction: str, truth: str) -> float:
     >>> rouge_l("a b c", "a x c")
     0.6666666666666666
     """
-    given, wanted = _tokens(prediction), _tokens(truth)
+    given, wanted = tokens(prediction), tokens(truth)
     if not given or not wanted:
         return float(given == wanted)
     return 2.0 * _common(given, wanted) / (len(given) + len(wanted))
@@ -135,11 +135,6 @@ METRICS: dict[str, Metric] = {
 }
 YES_OR_NO = frozenset({"exact_match", "json_validity"})  # metrics that give nothing but 0 and 1
 SPOKEN = {"exact_match": "exact match", "token_f1": "F1", "rouge_l": "ROUGE-L", "json_validity": "valid JSON"}
-
-
-def metric_name(metrics: Mapping[str, str], alias: str) -> str:
-    """Return the name of the metric that scores an alias's answers: exact match, unless the settings name another."""
-    return metrics.get(alias, exact_match.__name__)
 
 
 def spoken(name: str) -> str:

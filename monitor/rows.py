@@ -13,14 +13,14 @@ TURN_MS = 1_000  # of the log's time
 
 
 class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns of equal length. Served replies fill everything but `losses` and `metrics`; feedback fills ids,
-    versions, arms, clients, `losses` and `metrics`, and leaves the rest empty."""
+    """Columns of equal length. Served replies fill everything but `losses`, `metrics` and `complaints`; feedback fills
+    ids, versions, arms, clients, `assigned` and these three, and leaves the rest empty."""
 
     offsets: list[int]  # in the source's partition
     ids: list[str]  # the inference event's id, in feedback too
     times_ms: list[int]  # event time, milliseconds since the epoch: when the reply ended, or the label was given
     versions: list[str]  # that answered
-    arms: list[str]  # champion, canary or shadow
+    arms: list[str]  # champion, canary or shadow: of the version that answered
     clients: list[str]  # who asked, as `InferenceServed.client`; in feedback the key that gave it
     statuses: list[int] = []  # HTTP, as the client saw them
     ttft_ms: list[float] = []  # request to first token, as `InferenceServed.ttft_ms`
@@ -34,9 +34,11 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     finish_reasons: list[str] = []  # the engine's own; empty where none came
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
+    assigned: list[str] = []  # the arms that were drawn; empty: as `arms`
+    units: list[int] = []  # for whom each was drawn: the conversation, else the end user; 0: for the request alone
+    complaints: list[bool] = []  # feedback alone: whether it complains of the reply
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
     origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
-    complaints: list[bool | None] = []  # feedback alone: whether it is one; None where it is praise, or is no opinion
     cohorts: list[list[str]] = []  # sources whose labels of all such replies are awaited; no column where none is
     correct: list[bool | None] = []  # in records from before losses alone, and read as them
 

@@ -179,6 +179,27 @@ class MonitorSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSettings:
+    """Whether complaints may decide between champion and canary, drawn at random, what the gate left open for want of
+    fair labels alone."""
+
+    allowed: bool = False  # a canary that was not proven by labels answers clients as long as the trial lasts
+    margin: float = 0.1  # share of the champion's complaints by which they must have fallen; or risen, to end it
+    alpha: float = 0.05  # chance that a candidate that is no better passes
+    session_s: int = 1_800  # replies of a conversation, else an end user, from the first on that are one session
+    wait_s: int = 86_400  # after a session, for complaints: then silence is none
+    longest_s: int = 604_800  # a trial that proves nothing within this time ends without a promotion
+
+    def __post_init__(self) -> None:
+        require(self, "margin", 0 <= self.margin < 1, "a share from 0 to below 1")
+        require(self, "alpha", 0 < self.alpha < 1, "a share between 0 and 1")
+        require(self, "session_s", self.session_s >= 1, "at least 1 second")
+        require(self, "wait_s", self.wait_s >= 0, "0 or more seconds")
+        matured = self.session_s + self.wait_s
+        require(self, "longest_s", self.longest_s > matured, f"more than session_s and wait_s together, {matured}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
     """When an alarm becomes a retraining."""
 
@@ -187,6 +208,7 @@ class PolicySettings:
     budget_per_day: int = 4  # retrainings of an alias
     label_growth: float = 1.5  # after a rejection or an inconclusive verdict, wait for this many times the labels
     retraining_timeout_s: int = 21_600  # a retraining silent for so long has failed
+    trial: TrialSettings = field(default_factory=TrialSettings)
 
     def __post_init__(self) -> None:
         require(self, "min_fresh_labels", self.min_fresh_labels >= 1, "at least 1")

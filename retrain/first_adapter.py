@@ -12,17 +12,15 @@ from retrain.adapters import Adapter, commit
 from retrain.base_model import base_model_id, check_model
 from retrain.data import manifest
 from retrain.data.dataset import Dataset, once
-from retrain.data.example import FIRST, Example
+from retrain.data.example import Example
 from retrain.settings import RetrainSettings
 from retrain.training import recipe, tracking
 from retrain.training.train import OnStep, silent, train
-from streams.codec import deterministic_id
-from streams.messages import Message
 from streams.objects.tree import Trees
 
 
 def first_adapter(
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[Example],
     *,
     alias: str,
     model_dir: Path,
@@ -31,7 +29,7 @@ def first_adapter(
     settings: RetrainSettings,
     progress: OnStep = silent,
 ) -> Adapter:
-    """Train on (text, label) rows; put the adapter and its rows into the store, where a later retraining finds them.
+    """Train on the rows; put the adapter and its rows into the store, where a later retraining finds them.
     Raises ValueError or OSError where the model, the rows or the store cannot be used."""
     check_model(model_dir)
     knobs = recipe.find(settings.recipe)
@@ -66,16 +64,7 @@ def first_adapter(
     return adapter
 
 
-def examples(rows: Sequence[tuple[str, str]]) -> Dataset:
+def examples(rows: Sequence[Example]) -> Dataset:
     """Return the rows as a dataset for training only, each question once."""
     dropped: Counter[str] = Counter()
-    made = [
-        Example(
-            id=deterministic_id("first", text, label),
-            messages=[Message("user", text)],
-            completion=label,
-            source=FIRST,
-        )
-        for text, label in rows
-    ]
-    return Dataset(once(made, dropped), [], [], [], dict(dropped))
+    return Dataset(once(rows, dropped), [], [], [], dict(dropped))

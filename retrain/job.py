@@ -138,7 +138,7 @@ def _compared(
         settings,
         spec.engine,
         dataset,
-        spec.metric,
+        spec.scorer(),
         (adapter.version, adapter.path),
         (spec.request.champion, champion),
         limits=limits(tokenizer, dataset.rows, settings.max_tokens, context_of(spec.model_dir)),

@@ -11,11 +11,12 @@ import msgspec
 
 from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings
-from streams.events import RetrainRequested
+from streams.events import Json, RetrainRequested
 from streams.files import put
 from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
 from streams.objects.tree import Trees
+from streams.scoring.scorer import Scorer
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
 T = TypeVar("T")
@@ -31,13 +32,17 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     var: Path  # mlflow lies beneath; lake, adapters and datasets too unless `storage` says otherwise
     storage: StorageSettings = msgspec.field(default_factory=StorageSettings)
     engine: str  # the address of the replica that answers the evaluation's questions
-    metric: str  # how an answer is scored, see `monitor.metrics`
+    metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
     attempt: int = 1  # verdicts that were sought for the same harm, this one included
     parent: int  # the trainer's process; the job ends when that does
 
     def trees(self) -> Trees:
         """Open the store of adapters and datasets."""
         return Storage(self.storage, self.var).trees()
+
+    def scorer(self) -> Scorer:
+        """Make the scorer of the answers."""
+        return Scorer.of(self.metric, self.request.alias, self.var)
 
 
 class TrainingProgress(msgspec.Struct, frozen=True):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,9 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from monitor.metrics import METRICS
 from retrain.data import labelled_rows, manifest
 from retrain.data.dataset import NEWEST, Dataset, Missing, apart, build, capped, once, since
-from retrain.data.example import FRESH, REHEARSAL, Example
+from retrain.data.example import FRESH, REHEARSAL, Example, in_chance_order
 from retrain.data.likeness import Likeness
 from retrain.data.manifest import Manifest
 from retrain.job_files import JobSpec
@@ -24,8 +25,11 @@ from streams.lake.lake import Lake
 from streams.objects.opening import Storage
 from streams.objects.store import StorageError
 from streams.objects.tree import Trees
+from streams.scoring.scorer import Scorer
 
 log = structlog.get_logger()
+
+SCORED_ROWS = 1_000  # of the fresh ones, to know how much is wrong: a judge model costs
 
 
 def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manifest, Dataset]:
@@ -45,7 +49,7 @@ def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[
         fresh,
         usable(tokenizer, labelled_rows.healthy(lake, request.alias, request.since_ms, NEWEST), dropped),
         usable(tokenizer, manifest.trained_on(trees, request.champion), dropped),
-        METRICS[spec.metric],
+        partial(_losses, spec.scorer()),
         manifest.familiar(trees, request.alias, request.champion, request.since_ms),
         _missing(lake, spec),
     )
@@ -83,6 +87,12 @@ def _missing(lake: Lake, spec: JobSpec) -> Missing:
     request, now = spec.request, now_ms()
     fresh = labelled_rows.unlabelled(lake, request.alias, request.since_ms, None, now, FRESH)
     return Missing(fresh, labelled_rows.unlabelled(lake, request.alias, None, request.since_ms, now, REHEARSAL))
+
+
+def _losses(scorer: Scorer, rows: Sequence[Example]) -> list[float | None]:
+    """Return the champion's losses on a fair sample of the rows."""
+    some = in_chance_order(rows, "harm")[:SCORED_ROWS]
+    return asyncio.run(scorer.losses([row.answered(row.predicted) for row in some]))
 
 
 def _stored_judged(trees: Trees, candidate: str, dataset: Dataset, of: Manifest) -> Manifest:

@@ -10,14 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 from kafka.errors import KafkaError
 
-from monitor.metrics import metric_name
 from retrain import metrics
 from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
@@ -32,6 +30,7 @@ from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.append import Writer
 from streams.log.settings import KafkaSettings
 from streams.objects.settings import StorageSettings
+from streams.scoring.settings import ScoringSettings
 from streams.topics import LEDGER, RESULTS
 
 log = structlog.get_logger()
@@ -54,7 +53,7 @@ class TrainerPaths:
     var: Path
     engine: str
     storage: StorageSettings = field(default_factory=StorageSettings)
-    metrics: Mapping[str, str] = field(default_factory=dict)  # alias -> metric; `monitor.metrics.metric_name`
+    scoring: ScoringSettings = field(default_factory=ScoringSettings)
 
 
 class Trainer:
@@ -178,7 +177,7 @@ class Trainer:
             var=self._paths.var.resolve(),
             storage=self._paths.storage.absolute(),
             engine=self._paths.engine,
-            metric=metric_name(self._paths.metrics, request.alias),
+            metric=self._paths.scoring.given(request.alias),
             attempt=attempt(request, self._topics.requests, self._topics.results),
             parent=os.getpid(),
         )
@@ -214,6 +213,7 @@ class Trainer:
             checks=[codec.plain(check) for check in verdict.checks],
             metrics=outcome.metrics,
             reason=verdict.reason,
+            short_of_labels=gate.short_of_labels(outcome.gate),
         )
         self._end(request, report)
 

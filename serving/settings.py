@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from monitor.describe.pii import PATTERNS
-from monitor.metrics import METRICS
 from monitor.validation import require
 from streams.identity import LORA_RANKS
 
@@ -66,7 +65,6 @@ class GatewaySettings:
     shadow_share: float = 1.0  # of the requests, mirrored where a route names a shadow
     shadow_in_flight: int = 32  # mirrored at once; more are left out
     tag_headers: dict[str, str] = field(default_factory=lambda: dict(TAG_HEADERS))  # header -> tag in the event
-    metrics: dict[str, str] = field(default_factory=dict)  # alias -> how a label scores its answers; exact_match
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
     audit_share: float = 0.0  # of the replies, chosen before their answer is known; auditors label them
     feedback_per_minute: int = 6_000  # of each key, from each gateway process
@@ -98,8 +96,6 @@ class GatewaySettings:
         require(self, "shadow_share", 0 <= self.shadow_share <= 1, "a share from 0 to 1")
         for name in ("recent_answers", "recent_answers_bytes"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
-        known = ", ".join(METRICS)
-        require(self, "metrics", all(m in METRICS for m in self.metrics.values()), f"metrics among {known}")
         require(self, "mask", all(kind in PATTERNS for kind in self.mask), f"kinds among {', '.join(PATTERNS)}")
         lower = all(header == header.lower() for header in self.tag_headers)
         require(self, "tag_headers", lower, "header names in lower case")

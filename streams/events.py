@@ -38,6 +38,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     version: str  # that answered; the champion where no replica could be asked
     replica: str  # name of the engine that was asked; empty where none was
     arm: Arm  # the part of the rollout that the version had
+    assigned: Arm | None = None  # that was drawn; the champion stands in for a canary; None in events from before
     operation: str  # chat, completion, response or embedding
     client: str  # the API key's id, never the key; "/" and a pseudonym of its user, else its conversation, if named
     input_messages: list[Message]  # the question, private data masked; excerpts where it is long
@@ -84,6 +85,7 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     alias: str  # of the reply, as the next two
     version: str  # that answered
     arm: Arm  # that the version had then
+    assigned: Arm | None = None  # that was drawn for the reply; None in events from before
     by: str  # API key's id
     source: str = "client"  # client, reviewer or downstream
     label: str | None = None  # what the answer should have been (a class or exact text)
@@ -104,8 +106,9 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
 class ScoreBatch(Event, frozen=True, kw_only=True):
     """The ingest agent's rows from offsets `first_offset..last_offset` of one partition, for one alias
     (topic `monitor.scores`, key `alias`). Sent and confirmed before those offsets are acknowledged; after a
-    crash batches may overlap, so the judge drops rows under its watermark."""
+    crash batches may overlap, so the judge drops rows under its watermark. Version 2 has losses, not verdicts."""
 
+    schema_version: int = 2
     alias: str  # of all the rows
     source_topic: str  # inference.events or inference.feedback
     partition: int  # of the source topic
@@ -225,6 +228,7 @@ class RetrainReported(Event, frozen=True, kw_only=True):
     checks: list[dict[str, Json]] = []  # the gate's checks, each with number, interval and sample
     metrics: dict[str, float] = {}  # of training and gate, by name, as MLflow has them
     reason: str = ""  # one sentence for a human; none in a claim
+    short_of_labels: bool = False  # inconclusive, but no check has failed and more labels could settle it
 
 
 class RouteWritten(Event, frozen=True, kw_only=True):
@@ -240,6 +244,7 @@ class RouteWritten(Event, frozen=True, kw_only=True):
     by: str  # the controller's name or the operator's
     canary: str | None = None  # version that answers `weight` of the requests; None: no rollout, or it has ended
     weight: float = 0.0  # the canary's share of requests, 0 to 1
+    salt: str = ""  # a secret of each rollout, by which gateways draw the arms; no client may know it
     shadow: str | None = None  # version that is asked too, for the log alone; None: none
     previous: str | None = None  # the champion before, kept loaded for a rollback; None: none
     paused: bool = False  # no automatic retraining or promotion

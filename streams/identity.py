@@ -66,12 +66,14 @@ def uuid7(at_ms: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RequestId:
-    """The fields of a signed request id. `answer` is the keyed digest of the normalised answer, "" for a stream."""
+    """The fields of a signed request id. `answer` is the keyed digest of the normalised answer, "" for a stream.
+    `assigned`: the arm that was drawn, where another one answered."""
 
     event_id: str
     version: str
     arm: str
     answer: str
+    assigned: str = ""
 
 
 class ForgedRequestId(ValueError):
@@ -80,7 +82,8 @@ class ForgedRequestId(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Makes and reads `<uuid7>.<version>.<arm>.<answer digest>.<key id>.<mac>`."""
+    """Makes and reads `<uuid7>.<version>.<arm>.<answer digest>.<key id>.<mac>`. Where another arm was drawn than the
+    one that answered, the arm is written `<arm>~<assigned>`."""
 
     key: bytes
     key_id: str = "k1"
@@ -95,7 +98,8 @@ class Signer:
 
     def sign(self, request: RequestId) -> str:
         """Return the request id as clients get it."""
-        body = f"{request.event_id}.{request.version}.{request.arm}.{request.answer}.{self.key_id}"
+        arm = f"{request.arm}~{request.assigned}" if request.assigned else request.arm
+        body = f"{request.event_id}.{request.version}.{arm}.{request.answer}.{self.key_id}"
         return f"{body}.{self._mac('id', body)[:24]}"
 
     def read(self, text: str) -> RequestId:
@@ -106,7 +110,8 @@ class Signer:
         body = text.rpartition(".")[0]
         if parts[4] != self.key_id or not _equal(parts[5], self._mac("id", body)):
             raise ForgedRequestId("request_id: the signature does not match; it was altered or made elsewhere")
-        return RequestId(event_id=parts[0], version=parts[1], arm=parts[2], answer=parts[3])
+        arm, _, assigned = parts[2].partition("~")
+        return RequestId(event_id=parts[0], version=parts[1], arm=arm, answer=parts[3], assigned=assigned)
 
     def _mac(self, purpose: str, text: str) -> str:
         """BLAKE2b's own keyed mode (RFC 7693): an HMAC's strength at a fifth of its time."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 
@@ -29,3 +32,25 @@ class ReplyChoice(msgspec.Struct, frozen=True, omit_defaults=True):
     reasoning: str = ""  # what the engine gave apart from the content
     tool_calls: list[ToolCall] = []  # in their order
     finish_reason: str = ""  # the engine's own
+
+
+def chat_message(message: Message, arguments: Callable[[str], Any] = str) -> dict[str, Any]:
+    """Return a message as OpenAI's chat interface has it; the arguments of calls are JSON text there.
+
+    >>> chat_message(Message("user", "My card?"))
+    {'role': 'user', 'content': 'My card?'}
+    """
+    found: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        found["tool_calls"] = chat_calls(message.tool_calls, arguments)
+    if message.tool_call_id:
+        found["tool_call_id"] = message.tool_call_id
+    return found
+
+
+def chat_calls(calls: list[ToolCall], arguments: Callable[[str], Any] = str) -> list[dict[str, Any]]:
+    """Return calls of tools as OpenAI's chat interface has them."""
+    return [
+        {"type": "function", "id": each.id, "function": {"name": each.name, "arguments": arguments(each.arguments)}}
+        for each in calls
+    ]

@@ -23,7 +23,12 @@ __all__ = ["azure", "azure_server", "s3", "s3_server"]  # fixtures
 STAGES = ("slow", "kafka", "vllm", "loop")  # after the quick tests, in this order
 # Who asks for the fixture carries the marker.
 FIXTURES = {"kafka": "kafka", "engine": "vllm", "model_dir": "slow", "s3": "slow"}
-TIMEOUT_S = {"slow": 120, "kafka": 420, "vllm": 900, "loop": 1800}  # the first one also waits for the real part's start
+TIMEOUT_S = {
+    "slow": 300,
+    "kafka": 600,
+    "vllm": 1200,
+    "loop": 2400,
+}  # the first waits for the real part too
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

@@ -38,7 +38,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "streams": (
         "clock files kinds messages events topics codec identity routes settings metrics",
-        "objects",
+        "objects | scoring",
         "log | lake",
         "journal | reports | ledger | dead_letters",
         "ingest | judge",
@@ -101,6 +101,9 @@ PURE = (
     "monitor.policy",
     "monitor.detectors.paired",
     "monitor.metrics",
+    "streams.scoring.settings",
+    "streams.scoring.scorer",
+    "streams.scoring.agreement",
     "streams.events",
     "streams.topics",
     "streams.codec",

@@ -14,6 +14,7 @@ SHIFTS = click.Choice(["new intents", "none", "polite"])  # of the demo's own wo
 
 @click.command(short_help="Show the closed loop on this machine.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with before.jsonl and after.jsonl.")
+@click.option("--tool-parser", default="", help="How vLLM finds calls in this model's answers, as hermes.")
 @click.option("--model", type=click.Path(path_type=Path), help="A Hugging Face model folder; default Gemma 3 270M.")
 @click.option(
     "--expect",
@@ -46,6 +47,7 @@ SHIFTS = click.Choice(["new intents", "none", "polite"])  # of the demo's own wo
 )
 def demo(
     data: Path | None,
+    tool_parser: str,
     model: Path | None,
     expect: str,
     shift: str | None,
@@ -59,7 +61,7 @@ def demo(
     from deploy.demo.loop import DemoOptions, run
 
     shift = shift or ("new intents" if expect == "retrain" else "none")
-    options = DemoOptions(data, shift, model, expect, report, feedback, seed, keep, size)  # type: ignore[arg-type]
+    options = DemoOptions(data, shift, model, expect, report, feedback, seed, keep, size, tool_parser)  # type: ignore[arg-type]
     sys.exit(0 if run(options, console()) else 1)
 
 

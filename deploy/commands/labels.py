@@ -54,8 +54,29 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     from deploy.operator import labels
     from serving.gateway.masking import Masker
     from streams.lake.lake import Lake
+    from streams.scoring.scorer import Scorer
 
     config = load_reached(config_path)
-    rules = labels.LabelRules(config.gateway.metrics, Masker(config.gateway.mask), config.labels.sources)
+    scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
+    rules = labels.LabelRules(scorer, Masker(config.gateway.mask), config.labels.sources)
     given, empty = labels.give(config.kafka, Lake.of(config.kept), file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")
+
+
+@labels.command(name="judge")
+@click.argument("alias")
+@click.option("--rows", default=200, show_default=True, type=click.IntRange(1), help="Newest judged replies, at most.")
+@CONFIG
+def labels_judge(alias: str, rows: int, config_path: Path | None) -> None:
+    """Compare the judge model with people.
+
+    The judge of ALIAS scores replies that people have judged (a score, a thumb, a label), without their judgement. What
+    it has scored before is not asked again; the rest counts in its budget."""
+    from deploy.commands.group import load
+    from deploy.operator.judge import against_people
+    from streams.lake.lake import Lake
+    from streams.scoring.scorer import Scorer
+
+    config = load(config_path)
+    scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
+    click.echo(against_people(Lake.of(config.kept), scorer, rows).text())

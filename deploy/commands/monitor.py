@@ -37,6 +37,14 @@ def monitor() -> None:
     help="Of day and week that the reference shows: a rhythm makes harm harder to find. Categories and texts that "
     "follow it are not watched.",
 )
+@click.option("--sessions", type=click.FloatRange(0), default=0, show_default=True, help="Conversations a day.")
+@click.option(
+    "--complaints",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.02,
+    show_default=True,
+    help="Share of the conversations with a complaint. With --sessions: how long a trial on complaints takes.",
+)
 @CONFIG
 def plan(
     days: float | None,
@@ -46,21 +54,26 @@ def plan(
     tags: int,
     autocorrelation: float,
     waves: int,
+    sessions: float,
+    complaints: float,
     config_path: Path | None,
 ) -> None:
     """Divide one false-alarm budget over all detectors, and show the harm that each still finds within an hour.
 
     The budget holds however aliases, segments and descriptors depend on each other."""
-    from deploy.operator import budget
+    from deploy.operator import budget, trial
     from deploy.show.times import duration
     from monitor.budget import AliasTraffic
 
-    settings = load(config_path).monitor
+    config = load(config_path)
+    settings = config.monitor
     traffic = AliasTraffic(events=events, labels=labels, aliases=aliases, tags=tags)
     dependence = budget.Dependence(autocorrelation, waves)
     made = budget.plan(settings, traffic, days, dependence) if days else budget.present(settings, traffic, dependence)
     console().print(budget.table(made))
     over = "the alias" if aliases == 1 else f"all {aliases} aliases"
     click.echo(f"\nAt least {duration(made.days * 86_400)} pass between false pages, on average, of {over} together.")
+    if sessions:
+        click.echo(f"\n{trial.plan(config.policy.trial, config.controller.canary_weight, sessions, complaints)}")
     if days:
         click.echo(f"\nIn homeostat.toml:\n\n{budget.settings_for(made)}")

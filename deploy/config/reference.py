@@ -48,15 +48,20 @@ class Section:
 
 def sections(kind: type = Config, at: str = "") -> Iterator[Section]:
     """Yield each table in the order of the dataclasses, a table before those within it."""
-    hints, texts = get_type_hints(kind), comments(kind)
-    fields = {each.name: each for each in dataclasses.fields(kind)}
-    inner = [name for name in fields if dataclasses.is_dataclass(hints[name])]
-    keys = [name for name in fields if name not in inner]
+    hints = get_type_hints(kind)
     if at:
-        settings = (_setting(f"{at}.{name}", hints[name], fields[name], texts.get(name, "")) for name in keys)
-        yield Section(at, about(kind), tuple(settings))
-    for name in inner:
-        yield from sections(hints[name], f"{at}.{name}" if at else name)
+        yield section(kind, at)
+    for each in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[each.name]):
+            yield from sections(hints[each.name], f"{at}.{each.name}" if at else each.name)
+
+
+def section(kind: type, at: str) -> Section:
+    """Return one table, without those within it."""
+    hints, texts = get_type_hints(kind), comments(kind)
+    keys = [each for each in dataclasses.fields(kind) if not dataclasses.is_dataclass(hints[each.name])]
+    settings = (_setting(f"{at}.{each.name}", hints[each.name], each, texts.get(each.name, "")) for each in keys)
+    return Section(at, about(kind), tuple(settings))
 
 
 def _setting(key: str, hint: Any, field: dataclasses.Field[Any], text: str) -> Setting:

@@ -16,6 +16,7 @@ from serving.settings import ControllerSettings, GatewaySettings
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
+from streams.scoring.settings import ScoringSettings
 from streams.settings import WorkerSettings
 
 DEFAULT_FILE = Path("homeostat.toml")
@@ -37,6 +38,7 @@ class Config:
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     controller: ControllerSettings = field(default_factory=ControllerSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    scoring: ScoringSettings = field(default_factory=ScoringSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)

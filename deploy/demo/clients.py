@@ -181,7 +181,8 @@ class Clients:
     def _body(self, row: LabelledRow, client: str, streamed: bool) -> dict[str, object]:
         return {
             "model": self.alias,
-            "messages": [{"role": "user", "content": row.text}],
+            "messages": row.asked,
+            **row.request,
             "temperature": 0,
             "max_tokens": self.max_tokens,
             "user": client,

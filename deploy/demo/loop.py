@@ -41,6 +41,7 @@ class DemoOptions:
     seed: int = 0
     keep: bool = False  # leave the stack running afterwards
     size: str = "full"  # of the own world
+    tool_parser: str = ""  # of the model, for rows with tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ def run(options: DemoOptions, console: Console) -> bool:
     data = DemoData.of(options)
     notes = DemoNotes()
     notes.mark("started")
-    stack = demo_stack.prepare(options.report / "stack", options.model, data.shares, data.before + data.after)
+    stack = demo_stack.prepare(
+        options.report / "stack", options.model, data.shares, data.before + data.after, options.tool_parser
+    )
     console.rule("[bold]Homeostat demo: the closed loop on this machine")
     _introduce(console, options, stack, data)
     observer: Observer | None = None
@@ -97,10 +100,12 @@ def run(options: DemoOptions, console: Console) -> bool:
 def _introduce(console: Console, options: DemoOptions, stack: DemoStack, data: DemoData) -> None:
     labels = {row.label for row in data.before}
     new = {row.label for row in data.after} - labels
+    loss = "an answer is right where it is the label, JSON and calls in one form (exact_match)"
     source = options.data or "own world, support tickets"
     console.print(f"  model   {stack.model}" + (f" (its terms of use: {stack.terms})" if stack.terms else ""))
     console.print(f"  data    {source}: {len(data.before)} rows before, {len(data.after)} after")
     console.print(f"          {len(labels)} labels before, {len(new)} new ones after")
+    console.print(f"  loss    {loss}")
     console.print(f"  plan    {data.shares.champion} rows train the first champion, {data.shares.healthy} are served;")
     console.print(f"          {options.feedback_share:.0%} of the requests get their true label as feedback")
     console.print(f"  logs    {stack.var / 'log'}")
@@ -115,7 +120,7 @@ def _tune(console: Console, stack: DemoStack, rows: list[LabelledRow]) -> Adapte
     demo_stack.begin(stack)
     with meter(console, "training") as progress:
         return first_adapter(
-            [(row.text, row.label) for row in rows],
+            [row.example() for row in rows],
             alias=ALIAS,
             model_dir=stack.model,
             var=stack.var,

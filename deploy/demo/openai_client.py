@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import aiohttp
 import msgspec
 
+from monitor.canonical import calls
+
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
@@ -28,8 +30,19 @@ class Unanswered(Exception):
         super().__init__(why)
 
 
+class _FunctionPart(msgspec.Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _CallPart(msgspec.Struct, frozen=True):
+    index: int = 0  # of a stream's: its parts come one by one
+    function: _FunctionPart = _FunctionPart()
+
+
 class _Text(msgspec.Struct, frozen=True):
     content: str | None = None
+    tool_calls: list[_CallPart] | None = None
 
 
 class _ChatChoice(msgspec.Struct, frozen=True):
@@ -66,24 +79,34 @@ def _whole(data: bytes, reply: ChatReply) -> ChatReply:
     body = _body(data, reply)
     if not body.choices:
         raise Unanswered(reply, f"no choices in {data[:200]!r}")
-    return replace(reply, model=body.model, text=body.choices[0].message.content or "")
+    return replace(reply, model=body.model, text=_answer([body.choices[0].message]))
 
 
 async def _streamed(answer: aiohttp.ClientResponse, reply: ChatReply) -> ChatReply:
-    parts: list[str] = []
+    parts: list[_Text] = []
     models: list[str] = []
     async for line in answer.content:
         if not line.startswith(b"data:"):
             continue
         data = line.removeprefix(b"data:").strip()
         if data == b"[DONE]":
-            return replace(reply, model=_differing(models, reply.version), text="".join(parts))
+            return replace(reply, model=_differing(models, reply.version), text=_answer(parts))
         chunk = _body(data, reply)
         if chunk.error is not None:
             raise Unanswered(reply, f"error in the stream: {data[:300]!r}")
         models.append(chunk.model)
-        parts += [choice.delta.content or "" for choice in chunk.choices]
+        parts += [choice.delta for choice in chunk.choices]
     raise Unanswered(reply, "the stream ended without [DONE]")
+
+
+def _answer(parts: list[_Text]) -> str:
+    """Return what is compared with a label: the calls, in the form that labels have, else the text."""
+    found: dict[int, tuple[str, str]] = {}
+    for part in parts:
+        for place, call in enumerate(part.tool_calls or ()):
+            name, arguments = found.get(key := call.index or place, ("", ""))
+            found[key] = name + (call.function.name or ""), arguments + (call.function.arguments or "")
+    return calls(list(found.values())) if found else "".join(part.content or "" for part in parts)
 
 
 def _differing(models: list[str], version: str) -> str:

@@ -119,7 +119,9 @@ class DemoStack:
         return [name for name in processes.names(self.var) if not processes.find(name, self.var)]
 
 
-def prepare(var: Path, model: Path | None, shares: RowShares, rows: Sequence[LabelledRow]) -> DemoStack:
+def prepare(
+    var: Path, model: Path | None, shares: RowShares, rows: Sequence[LabelledRow], tool_parser: str = ""
+) -> DemoStack:
     """Make a fresh folder with a configuration. Raise RuntimeError when a demo already runs there."""
     running = [name for name in processes.names(var) if processes.find(name, var)]
     if running:
@@ -128,7 +130,7 @@ def prepare(var: Path, model: Path | None, shares: RowShares, rows: Sequence[Lab
     shutil.rmtree(var, ignore_errors=True)
     private_folder(var)
     path = var / "homeostat.toml"
-    path.write_text(dump(tables(var, model, shares)))
+    path.write_text(dump(tables(var, model, shares, tool_parser)))
     config = configuration.load(path, {})
     folder = lifecycle.model_folder(config.stack)
     terms = folder / "TERMS.txt"
@@ -146,14 +148,16 @@ def prepare(var: Path, model: Path | None, shares: RowShares, rows: Sequence[Lab
     )
 
 
-def tables(var: Path, model: Path | None, shares: RowShares) -> dict[str, dict[str, object]]:
+def tables(var: Path, model: Path | None, shares: RowShares, tool_parser: str = "") -> dict[str, dict[str, object]]:
     """Return the demo's `homeostat.toml`: short windows and short waits, because its world is short."""
     engine, *others = ports.free(1 + len(PORTS))
     taken = dict(zip(PORTS, others, strict=True))
     where: dict[str, object] = {"var": str(var.resolve()), "cache": str(cache_folder()), **taken}
     where["engine_ports"] = [engine]
     return {
-        "stack": where | ({"model": str(model.resolve())} if model else {}),
+        "stack": where
+        | ({"model": str(model.resolve())} if model else {})
+        | ({"tool_parser": tool_parser} if tool_parser else {}),
         "labels": {"sources": {"default": "random"}},  # simulated clients toss a coin whether to label a reply
         "monitor": {"reference_events": shares.reference_events, "window_s": 10, "grace_s": 3, "idle_s": 5},
         "policy": {"min_fresh_labels": shares.min_fresh_labels, "cool_down_s": 30},

@@ -1,5 +1,6 @@
-"""`homeostat doctor`: checks of this machine, brokers, topics and engines. They change nothing.
+"""`homeostat doctor`: checks of this machine, brokers, topics, engines and metrics. They change nothing.
 
-`machine.examine` is the way in and returns the findings; `services` looks at what runs, `findings` draws the table.
+`machine.examine` is the way in and returns the findings; `services` looks at what runs, `scoring` at the
+aliases' metrics, `findings` draws the table.
 Each finding that is not well says what to do. Of deploy it imports `stack`; only `deploy.commands` imports it.
 """

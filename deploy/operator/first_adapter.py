@@ -16,8 +16,8 @@ from streams.identity import version_name
 
 
 def train(config: Config, alias: str, rows: Path, console: Console) -> Adapter:
-    """Train on a file of {"text", "label"} rows, showing progress. Raise ValueError naming file, line and field, or why
-    the model cannot be trained."""
+    """Train on a file of rows (`deploy.operator.rows`), showing progress. Raise ValueError naming file, line and field,
+    or why the model cannot be trained."""
     from retrain.first_adapter import first_adapter
 
     version_name(alias, "0" * 64)  # an unusable alias is refused before anything expensive
@@ -25,7 +25,7 @@ def train(config: Config, alias: str, rows: Path, console: Console) -> Adapter:
     private_folder(config.stack.var)
     with meter(console, "training") as progress:
         return first_adapter(
-            [(row.text, row.label) for row in read],
+            [row.example() for row in read],
             alias=alias,
             model_dir=model_folder(config.stack),
             var=config.stack.var,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,8 +12,6 @@ import msgspec
 
 from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
-from monitor.losses import of_score
-from monitor.metrics import METRICS, metric_name
 from monitor.selection.sources import origin
 from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Masker
@@ -26,6 +25,8 @@ from streams.lake.table import JUDGED, events, judged, question
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
+from streams.scoring.rows import served_row
+from streams.scoring.scorer import Scorer
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 
 REVIEWER = "reviewer"
@@ -44,9 +45,9 @@ class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LabelRules:
-    """The metric that judges answers, and the masker of labels before they leave."""
+    """The scorer of the alias's answers, and the masker of labels before they leave."""
 
-    metrics: Mapping[str, str]  # by alias; exact_match for the others
+    scorer: Scorer
     masker: Masker
     sources: Mapping[str, str] = field(default_factory=dict)  # as which the operator declares the labels of each
 
@@ -85,32 +86,42 @@ def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
 def give(kafka: KafkaSettings, lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[int, int]:
     """Send the labels of a file as `wanted` wrote it. Return how many, and how many rows had none. Raise ValueError
     naming a wrong line before anything is sent; giving the same labels again changes nothing."""
-    filled, empty = [], 0
-    for number, row in _rows(path):
-        empty += blank(row.label)
-        if not blank(row.label):
-            filled.append((number, row))
-    rows = _replies(lake, alias, [row.id for _, row in filled])
-    events = [_event(path, number, row, rows, rules) for number, row in filled]
+    events, empty = filled_in(lake, path, alias, rules)
     with closing(Appender(kafka, "cli")) as appender:
         for event in events:
             appender.append(FEEDBACK, event, id=event.id, time_ms=event.time_ms)
     return len(events), empty
 
 
-def _event(
-    path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceServed], rules: LabelRules
-) -> FeedbackGiven:
+def filled_in(lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[list[FeedbackGiven], int]:
+    """Return a file's labels as events, judged by the alias's metric, and how many rows had none. Raise ValueError
+    naming a wrong line."""
+    filled, empty = [], 0
+    for number, row in _rows(path):
+        empty += blank(row.label)
+        if not blank(row.label):
+            filled.append((number, row))
+    rows = _replies(lake, alias, [row.id for _, row in filled])
+    for number, row in filled:
+        _check(path, number, row, rows)
+    labels = [(rows[row.id], rules.masker(row.label)) for _, row in filled]
+    losses = asyncio.run(rules.scorer.losses([served_row(reply, label) for reply, label in labels]))
+    given = zip(labels, losses, strict=True)
+    return [_event(reply, label, loss, rules) for (reply, label), loss in given], empty
+
+
+def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceServed]) -> None:
     if row.id not in rows:
         raise ValueError(f"{path}, line {number}: id is {row.id!r}, expected that of a reply in the lake")
     if len(row.label) > LONGEST:
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
-    reply = rows[row.id]
-    metric = metric_name(rules.metrics, reply.alias)
-    label = rules.masker(row.label)
+
+
+def _event(reply: InferenceServed, label: str, loss: float | None, rules: LabelRules) -> FeedbackGiven:
+    who = origin(rules.sources, REVIEWER, REVIEWER, audited=AUDIT in reply.cohorts)
     return FeedbackGiven(
-        id=codec.deterministic_id("feedback", row.id, REVIEWER, label),
-        event_id=row.id,
+        id=codec.deterministic_id("feedback", reply.id, REVIEWER, label),
+        event_id=reply.id,
         time_ms=now_ms(),
         alias=reply.alias,
         version=reply.version,
@@ -118,15 +129,15 @@ def _event(
         by=REVIEWER,
         source=REVIEWER,
         label=label,
-        origin=origin(rules.sources, REVIEWER, REVIEWER, audited=AUDIT in reply.cohorts).name,
-        loss=_loss(reply, of_score(METRICS[metric](reply.output, label))),
-        metric=metric,
+        origin=who.name,
+        loss=_loss(reply, loss),
+        metric=rules.scorer.name,
         user=reply.user,
         conversation=reply.conversation,
     )
 
 
-def _loss(reply: InferenceServed, loss: float) -> float | None:
+def _loss(reply: InferenceServed, loss: float | None) -> float | None:
     """Return how bad the answer was. Two answers that are masked alike need not have been the same: of such only what
     differs otherwise is known."""
     masked = any(place in reply.output for place in PLACEHOLDERS.values())

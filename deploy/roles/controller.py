@@ -33,7 +33,7 @@ def controller(config: Config) -> None:
     follower.start()
     name = f"controller/{socket.gethostname()}"
     trees = config.kept.trees(LOOK_S)
-    rollouts = Controller(config.kafka, _settings(config), follower, name, trees)
+    rollouts = Controller(config.kafka, _settings(config), follower, name, trees, config.policy.trial)
     start_http_server(config.stack.controller_metrics_port, addr=HOST)
     stop = threading.Event()
     keep_tidy(trees, config.storage.cache_gb, stop)

@@ -80,8 +80,9 @@ class GatewayProcess:
             follower.start()
             follower.wait(CAUGHT_UP_S)
             signer = Signer(secrets.signing_key(config))
+            sources, scoring = config.labels.sources, config.scoring
             application = Gateway(
-                settings, follower.table, keys, signer, journal.publish, follower.stale, config.labels.sources
+                settings, follower.table, keys, signer, journal.publish, follower.stale, scoring, sources
             )
         except BaseException:
             follower.close()

@@ -22,15 +22,17 @@ def trainer(config: Config) -> None:
     from deploy.stack.lifecycle import model_folder
     from retrain.trainer import Trainer, TrainerPaths
     from streams.objects.cache import keep_tidy
+    from streams.scoring.scorer import Scorers
 
     stack, stop = config.stack, thread_stopped_by_signals()
+    Scorers(config.scoring, stack.var)  # a wrong metric is noticed now, not after the first training
     start_http_server(stack.trainer_metrics_port, addr=HOST)
     paths = TrainerPaths(
         model_dir=model_folder(stack),
         var=stack.var,
         engine=next(iter(stack.engine_urls().values())),
         storage=config.storage,
-        metrics=config.gateway.metrics,
+        scoring=config.scoring,
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:

@@ -17,9 +17,11 @@ RESTART_S = 2.0
 def worker(config: Config) -> None:
     """Run Faust until SIGTERM or SIGINT; start it again where it gives up: unacknowledged records come again."""
     from streams.log.availability import Presence
+    from streams.scoring.scorer import Scorers
     from streams.worker import app
 
     settings, storage = worker_settings(config), config.kept
+    Scorers(config.scoring, config.stack.var)  # a wrong metric is noticed now, not at the first label
 
     async def work() -> None:
         stop = stopped_by_signals()

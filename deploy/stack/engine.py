@@ -44,6 +44,7 @@ class EngineProcess:
             *("--max-model-len", str(s.max_model_len), "--max-num-seqs", str(s.max_num_seqs)),
             *("--generation-config", "vllm"),  # the client's parameters and nothing else decide
             *("--disable-uvicorn-access-log", "--no-enable-log-requests"),
+            *(("--enable-auto-tool-choice", "--tool-call-parser", s.tool_parser) if s.tool_parser else ()),
             *(("--chat-template", str(self.chat_template)) if self.chat_template else ()),
             *self._device_flags(),
         )

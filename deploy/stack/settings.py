@@ -34,6 +34,7 @@ class StackSettings:
     max_loras: int = 4  # champion, canary, previous, and a candidate under evaluation
     max_lora_rank: int = 16  # of an adapter that the engines take
     max_num_seqs: int = 16  # replies computed at once
+    tool_parser: str = ""  # how vLLM finds calls of tools in answers, as "hermes"; empty: it looks for none by itself
     kv_cache_gb: float = 0.5  # per replica, on a CPU; 12,000 tokens of Gemma 3 270M
     cpu_share: float = 0.5  # of the cores, for all replicas on a CPU together; training needs the rest
     gpu_memory_share: float = 0.4  # per replica, on a GPU; training needs the rest

@@ -1,6 +1,6 @@
 """Labelled harm: is the risk above its limit, and since when? A betting martingale for bounded losses.
 
-The limit is the upper confidence bound of the baseline's error rate (it too was estimated from finitely many labels)
+The limit is the upper confidence bound of the baseline's mean loss (it too was estimated from finitely many labels)
 plus a tolerance. Against `risk <= limit` an e-Shiryaev-Roberts statistic bets on several higher rates. Each bet
 `1 + stake * (loss - limit)` has mean at most one while the risk is within the limit, for any loss in [0, 1], so at
 least `arl` labels pass between false alarms on average (Shin, Ramdas and Rinaldo 2022), late labels included. They may

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from monitor.selection.sources import GIVEN_BY, Origin
+from monitor.selection.sources import GIVEN_BY, Origin, origin
 
 WHOLE = 2**64
 PURPOSE = b"homeostat audit"  # so that no other use of a hash of ids chooses the same replies
@@ -32,6 +32,15 @@ def cohorts(declared: Mapping[str, str], share: float, event_id: str, key: str) 
     complete = (name for name, selection in declared.items() if selection == "complete")
     found = [Origin("complete", name).name for name in complete if name == key or name in GIVEN_BY]
     return ["audit", *found] if chosen(event_id, share) else found
+
+
+def given_by(declared: Mapping[str, str], share: float, event_id: str, key: str, source: str) -> str:
+    """Return the name of the origin of a label of this reply, by this key.
+
+    >>> given_by({"crm": "complete"}, 0.0, "reply-1", "crm", "client"), given_by({}, 1.0, "reply-1", "ann", "reviewer")
+    ('complete/crm', 'audit')
+    """
+    return origin(declared, key, source, audited=chosen(event_id, share)).name
 
 
 def chosen(event_id: str, share: float) -> bool:

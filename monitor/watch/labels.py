@@ -97,16 +97,19 @@ def _left_out(settings: MonitorSettings, version: VersionState, time_ms: int) ->
 
 def _of_one_metric(version: VersionState, labels: Sequence[Label]) -> tuple[VersionState, list[Label]]:
     """Return the labels whose losses can be compared with the first ones of the version. Those that another metric made
-    are passed over, and that they came is remembered."""
-    past, queue = version.past, version.queue
-    metric = labels[0].metric if past.metric is None and labels else past.metric
-    same = [label for label in labels if comparable(metric or "", label.metric)]
-    strange = [label for label in labels if not comparable(metric or "", label.metric)]
+    are passed over, and which it was is remembered until others come."""
+    if not labels:
+        return version, []
+    first = labels[0].metric if version.past.metric is None else version.past.metric
+    same = [label for label in labels if comparable(first, label.metric)]
+    strange = [label for label in labels if not comparable(first, label.metric)]
+    metric = first or next((label.metric for label in same if label.metric), "")
+    past, queue = replace(version.past, metric=metric, strange=""), version.queue
     if strange:
         labelled = dict.fromkeys([*queue.labelled, *(label.event_print for label in strange)])
         queue = replace(queue, labelled=list(labelled)[-LABELLED_KEPT:])
         past = replace(past, strange=strange[-1].metric)
-    return replace(version, past=replace(past, metric=metric), queue=queue), same
+    return replace(version, past=past, queue=queue), same
 
 
 def _into_reference(

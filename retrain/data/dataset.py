@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 import msgspec
 
-from monitor.metrics import Metric, exact_match, normalise
+from monitor.metrics import normalise
 from retrain.data.classes import holds_together, shared_out
 from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import Likeness
 from retrain.data.refusals import refuses
-from retrain.data.shares import harm, judged
+from retrain.data.shares import exact_losses, harm, judged
 from retrain.settings import RetrainSettings
 
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
@@ -61,15 +61,15 @@ def build(
     fresh: Sequence[Example],
     unseen: Sequence[Example],
     seen: Sequence[Example],
-    metric: Metric = exact_match,
+    losses: Callable[[Sequence[Example]], Sequence[float | None]] = exact_losses,
     familiar: Sequence[Example] = (),
     missing: Missing = NONE_MISSING,
 ) -> Dataset:
     """Return the dataset. `fresh`: labelled rows since the harm began; `unseen`: labelled rows before that, in the
     order of their time; `seen`: the champion's training rows; `familiar`: rows that the champion or an ancestor was
-    trained or judged on, which prove nothing for it or against it; `missing`: audited replies without a label. Raises
-    ValueError where too few are left to train and to judge on; volunteered rows are taught alone, for fair ones may be
-    labelled while the candidate is trained.
+    trained or judged on, which prove nothing for it or against it; `losses`: the champion's on these rows; `missing`:
+    audited replies without a label. Raises ValueError where too few are left to train and to judge on; volunteered rows
+    are taught alone, for fair ones may be labelled while the candidate is trained.
 
     Fresh rows are few and new, rehearsed ones many and known. There are at most `rehearsal_ratio` rehearsed rows to
     each fresh one, so that the fresh ones are learned within the same number of steps."""
@@ -79,7 +79,7 @@ def build(
     known = [*familiar, *seen]
     met = {row.id for row in fresh} - {row.id for row in apart(fresh, known, likeness, dropped, FAMILIAR)}
     fair, given = [row for row in fresh if row.judges], [row for row in fresh if not row.judges]
-    train, validation = split(fair, settings, likeness, harm(fair, metric), met & {row.id for row in fair})
+    train, validation = split(fair, settings, likeness, harm(losses(fair)), met & {row.id for row in fair})
     dropped[UNFAIR] += len(given)
     train += apart(given, validation, likeness, dropped, "twin of a validation row")
     healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped, likeness)

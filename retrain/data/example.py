@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,9 +11,14 @@ import msgspec
 from monitor.metrics import normalise
 from monitor.selection.sources import may_judge
 from streams.events import Json
-from streams.messages import Message
+from streams.messages import Message, chat_message
+from streams.scoring.rows import AnsweredRow, chat_choice
 
 FRESH, REHEARSAL, FIRST = "fresh", "rehearsal", "first"
+SHAPING = (  # fields of a request by which an engine shapes its answer
+    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
+    *("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
+)
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +68,18 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
 
     def prompt(self) -> list[dict[str, Any]]:
         """Return the messages as chat templates take them."""
-        roles = ("user" if each.role == "text" else each.role for each in self.messages)
-        return [{**_message(each, _arguments), "role": role} for each, role in zip(self.messages, roles, strict=True)]
+        found = [chat_message(each, _arguments) for each in self.messages]
+        return [{**each, "role": "user" if each["role"] == "text" else each["role"]} for each in found]
 
     def asked(self) -> list[dict[str, Any]]:
         """Return the messages as OpenAI's interface has them: arguments of calls are JSON text there."""
-        return [_message(each, str) for each in self.messages]
+        return [chat_message(each) for each in self.messages]
+
+    def answered(self, text: str, choices: list[dict[str, Json]] | None = None) -> AnsweredRow:
+        """Return an answer to this row's request as it is scored; `choices`: all of it, where there is more than a
+        text."""
+        request = {**self.request, "messages": self.asked()}
+        return AnsweredRow(request, text, choices or [chat_choice(text, [], "")], self.completion)
 
     def lesson(self) -> Lesson:
         """Return messages, answer and tools as a training takes them."""
@@ -81,18 +92,6 @@ class Lesson(NamedTuple):
     messages: Sequence[Mapping[str, Any]]
     answer: str
     tools: Sequence[Mapping[str, Any]] = ()
-
-
-def _message(message: Message, arguments: Callable[[str], Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        found["tool_calls"] = [
-            {"type": "function", "id": each.id, "function": {"name": each.name, "arguments": arguments(each.arguments)}}
-            for each in message.tool_calls
-        ]
-    if message.tool_call_id:
-        found["tool_call_id"] = message.tool_call_id
-    return found
 
 
 def _arguments(text: str) -> Any:

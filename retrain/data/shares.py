@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from monitor.metrics import Metric
+from monitor.metrics import exact_match
 from retrain.data.example import Example
 from retrain.settings import RetrainSettings
 
@@ -15,9 +15,19 @@ MOST_ROWS = 4_000  # of either part: more change no verdict, and all scores are 
 EFFORT = 12.0  # rows x gain^2 / variance that four of five paired tests at 5 % end within
 
 
-def harm(rows: Sequence[Example], metric: Metric) -> float:
-    """Return the share of the rows that the champion got wrong; 1 without rows."""
-    return 1.0 - math.fsum(metric(row.predicted, row.completion) for row in rows) / len(rows) if rows else 1.0
+def exact_losses(rows: Sequence[Example]) -> list[float | None]:
+    """Return 0 for each row that the champion answered with its label, else 1."""
+    return [1.0 - exact_match(row.predicted, row.completion) for row in rows]
+
+
+def harm(losses: Sequence[float | None]) -> float:
+    """Return the mean of the losses that are known: of classes, the share that the champion got wrong; 1 without any.
+
+    >>> harm([1.0, 0.0, None, 0.5]), harm([])
+    (0.5, 1.0)
+    """
+    known = [loss for loss in losses if loss is not None]
+    return math.fsum(known) / len(known) if known else 1.0
 
 
 def judged(count: int, wrong: float, settings: RetrainSettings) -> int:

@@ -13,15 +13,17 @@ import aiohttp
 import msgspec
 import structlog
 
-from monitor.metrics import METRICS, Metric, normalise
+from monitor.metrics import normalise
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
 from retrain.data.shares import MOST_ROWS
-from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded, scores
-from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, Scores, waits
+from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
+from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, Scores, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
 from retrain.evaluation.missing import MissingPairs
 from retrain.settings import RetrainSettings
+from streams.scoring.rows import AnsweredRow, Unjudged
+from streams.scoring.scorer import Scorer
 
 log = structlog.get_logger()
 
@@ -34,7 +36,7 @@ async def compare(
     settings: RetrainSettings,
     engine: str,
     dataset: Dataset,
-    metric: str,
+    scorer: Scorer,
     candidate: tuple[str, Path],
     champion: tuple[str, Path],
     *,
@@ -56,7 +58,7 @@ async def compare(
     ):
         known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
         bounded = replace(known, context=await context(session, engine) or known.context)
-        source = EngineSource(session, engine, (names[0], names[-1]), bounded, METRICS[metric], settings.concurrency)
+        source = EngineSource(session, engine, (names[0], names[-1]), bounded, scorer, settings.concurrency)
         gate = start(settings, candidate[0], champion[0], alpha, untaught or {})
         return await judged(gate, dataset, source, settings.step_rows, later)
 
@@ -124,7 +126,7 @@ class EngineSource:
     engine: str
     names: tuple[str, str]  # the engine's, of candidate and champion
     limits: AnswerLimits
-    metric: Metric
+    scorer: Scorer
     concurrency: int
 
     async def both(self, rows: Sequence[Example]) -> AnsweredRows:
@@ -142,16 +144,36 @@ class EngineSource:
         if left_out[REFUSED]:
             why = next(each.refusal for each in (*mine, *theirs) if each.refusal)
             log.warning("the engine refused questions", rows=len(taken) - len(whole), why=why)
-        kept = [row for row, _, _ in whole]
-        mine, theirs = [each for _, each, _ in whole], [each for _, _, each in whole]
-        points = [scores([each.text for each in side], kept, self.metric) for side in (mine, theirs)]
+        found = await self._scored(whole)
+        kept = [(*each, pair) for each, pair in zip(whole, found, strict=True) if not isinstance(pair, str)]
+        left_out.update(pair for pair in found if isinstance(pair, str))
         return AnsweredRows(
-            rows=kept,
-            pairs=list(zip(*points, strict=True)),
-            cut=(sum(each.cut for each in mine), sum(each.cut for each in theirs)),
+            rows=[row for row, _, _, _ in kept],
+            pairs=[(mine, theirs) for *_, (mine, theirs) in kept],
+            cut=(sum(mine.cut for _, mine, _, _ in kept), sum(theirs.cut for _, _, theirs, _ in kept)),
             left_out=+left_out,
             missing=missing,
         )
+
+    async def _scored(
+        self, whole: Sequence[tuple[Example, EngineAnswer, EngineAnswer]]
+    ) -> list[tuple[float, float] | str]:
+        """Return both sides' scores of each row, or why it is left out: the sides are scored in one go, by the same
+        judge."""
+        sides = [[_answered(row, given[side]) for row, *given in whole] for side in (0, 1)]
+        found = await self.scorer.scores([*sides[0], *sides[1]])
+        pairs = zip(found[: len(whole)], found[len(whole) :], strict=True)
+        return [_pair(candidate, champion) for candidate, champion in pairs]
+
+
+def _pair(candidate: float | Unjudged, champion: float | Unjudged) -> tuple[float, float] | str:
+    if isinstance(champion, Unjudged):
+        return UNJUDGED
+    return UNJUDGED_ALONE if isinstance(candidate, Unjudged) else (candidate, champion)
+
+
+def _answered(row: Example, given: EngineAnswer) -> AnsweredRow:
+    return row.answered(given.text, given.choices)
 
 
 def _parted(

@@ -15,18 +15,16 @@ import msgspec
 import structlog
 
 from monitor.canonical import calls
-from monitor.metrics import Metric
-from retrain.data.example import Example
+from retrain.data.example import SHAPING, Example
+from streams.events import Json
 from streams.identity import EVALUATION
+from streams.messages import ToolCall
+from streams.scoring.rows import chat_choice
 
 log = structlog.get_logger()
 
 ROWS_OWN_FAULT = (400, 413, 422)  # an engine's status for a question that it refuses
 BROKEN_OFF = ("abort", "error")  # why an engine ends answers that are no version's fault
-SHAPING = (  # fields of a request by which an engine shapes its answer
-    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
-    *("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
-)
 SHOWN = 300  # characters of an engine's message
 
 
@@ -39,6 +37,7 @@ class EngineAnswer(msgspec.Struct, frozen=True):
 
     text: str
     cut: bool = False  # it ended at its limit of tokens, not by itself
+    choices: list[dict[str, Json]] = []  # the whole answer, as the engine gave it
     refusal: str = ""  # the engine's message where it refused the question; there is no answer then
 
 
@@ -115,12 +114,11 @@ async def answers(
 
 
 async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> EngineAnswer:
-    async with session.post(url, json=body) as response:
-        text = await response.text()
-        if response.status in ROWS_OWN_FAULT:
-            return EngineAnswer("", refusal=text[:SHOWN])
-        if response.status != 200:
-            raise EvaluationRefused(f"POST {url}: status {response.status}, expected 200: {text[:SHOWN]}")
+    status, text = await _asked(session, url, body)
+    if status in ROWS_OWN_FAULT:
+        return EngineAnswer("", refusal=text[:SHOWN])
+    if status != 200:
+        raise EvaluationRefused(f"POST {url}: status {status}, expected 200: {text[:SHOWN]}")
     try:
         choice = msgspec.json.decode(text, type=_Completion).choices[0]
     except (msgspec.MsgspecError, IndexError) as error:
@@ -131,12 +129,20 @@ async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, obje
         )
     called = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
     text = calls(called) if called else choice.message.content or ""
-    return EngineAnswer(text, cut=choice.finish_reason == "length")
+    tools = [ToolCall(name, arguments) for name, arguments in called]
+    whole = chat_choice(choice.message.content or "", tools, choice.finish_reason or "")
+    return EngineAnswer(text, cut=choice.finish_reason == "length", choices=[whole])
 
 
-def scores(predictions: Sequence[str], rows: Sequence[Example], metric: Metric) -> list[float]:
-    """Return the metric of each prediction against its row's answer."""
-    return [metric(prediction, row.completion) for prediction, row in zip(predictions, rows, strict=True)]
+async def _asked(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> tuple[int, str]:
+    """Return status and text. An engine may close a connection that was idle just as it is used again: a question is
+    asked once more then, for its answer is the same."""
+    try:
+        async with session.post(url, json=body) as response:
+            return response.status, await response.text()
+    except aiohttp.ServerDisconnectedError:
+        async with session.post(url, json=body) as response:
+            return response.status, await response.text()
 
 
 class _CalledFunction(msgspec.Struct, frozen=True):

@@ -20,6 +20,8 @@ Status = Literal["promote", "reject", "inconclusive"]
 Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
 
 TARGET, REGRESSION = "target", "regression"
+UNJUDGED = "an answer could not be judged"  # why a row is left out
+UNJUDGED_ALONE = "the candidate's answer alone could not be judged"
 GROUP_SHARE = 0.1  # of the fresh rows: a group with so many is checked, however few they are
 NAMED = 5  # groups that a reason names
 
@@ -44,7 +46,7 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     rests_on: dict[str, int] = {}  # who chose the labels (`monitor.selection.sources`) -> rows judged on
     cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
     cut_champion: int = 0
-    max_cut: float = 0.1  # share of the answers of either; with more nothing is judged
+    max_cut: float = 0.1  # share of the answers of either, cut or unjudged; with more nothing is judged
     max_left_out: float = 0.5  # share of the rows; with more nothing is judged
 
 
@@ -97,6 +99,20 @@ def waits(gate: GateInput, part: str = REGRESSION) -> bool:
     passed = {each.name: _passed(each, gate.alpha, counted(_differences(each))) for each in _questions(gate)}
     open_ = [name for name, each in passed.items() if each is None]
     return False not in passed.values() and any((name == REGRESSION) is (part == REGRESSION) for name in open_)
+
+
+def short_of_labels(gate: GateInput) -> bool:
+    """Return whether nothing but labels is lacking: the answers could be measured, no check has failed, and more rows
+    could settle those that are undecided.
+
+    >>> better, same = [(1.0, 0.0)] * 30, [(1.0, 1.0)] * 100
+    >>> asked = dict(candidate="b", champion="a", min_gain=0.05, margin=0.1, slice_margin=0.25, min_slice=30)
+    >>> inputs = [(better, []), (better[:3], same), (better, same), (same, same), ([(0.0, 0.0)] * 9, same)]
+    >>> [short_of_labels(GateInput(target=t, regression=r, alpha=0.05, **asked)) for t, r in inputs]
+    [True, True, False, False, False]
+    """
+    measured = not any(each.scores and _silence(each.name, each.scores) for each in _questions(gate))
+    return measured and not _unfit(gate) and (waits(gate, TARGET) or waits(gate, REGRESSION))
 
 
 class _Question(NamedTuple):
@@ -188,6 +204,8 @@ def _unfit(gate: GateInput) -> list[str]:
         for side, count in (("candidate", gate.cut_candidate), ("champion", gate.cut_champion))
         if count > gate.max_cut * asked
     ]
+    if (alone := gate.left_out.get(UNJUDGED_ALONE, 0)) > gate.max_cut * (asked + alone):  # it may be worst just there
+        found.append(f"{UNJUDGED_ALONE} on {alone} of {asked + alone} rows, at most {gate.max_cut:.0%} may")
     if gone > gate.max_left_out * (asked + gone):
         found.append(f"{gone} of {asked + gone} rows could not be asked, at most {gate.max_left_out:.0%} may")
     return found

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from monitor.selection.audit import cohorts
+from monitor.selection.audit import cohorts, given_by
 from serving.gateway.access.admission import Admission, Volume
 from serving.gateway.access.keys import KeyRing
 from serving.gateway.capture import Capture, Publish
@@ -37,6 +37,7 @@ from serving.gateway.shadow import Mirror
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.identity import ALIAS, Signer
+from streams.scoring.settings import ScoringSettings
 
 Handler = Callable[[Request], Awaitable[None]]
 MODELS, FEEDBACK = "/v1/models", "/v1/feedback"
@@ -69,10 +70,11 @@ class Gateway:
         signer: Signer,
         publish: Publish,
         stale: Callable[[], frozenset[str]] = frozenset,
+        scoring: ScoringSettings | None = None,
         sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`. `sources`: as
-        which the operator declares the labels of each."""
+        """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`; `scoring`:
+        each alias's metric, None for exact matches; `sources`: as which the operator declares the labels of each."""
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic)
         ca = settings.engine_ca
@@ -88,7 +90,8 @@ class Gateway:
         self._mirror = Mirror(settings, table, forward)
         inference = Inference(settings, table, forward, self._mirror, self.health)
         volume = Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
-        feedback = FeedbackIntake(settings, signer, publish, recent, masker, volume, sources)
+        whose = partial(given_by, sources, settings.audit_share)
+        feedback = FeedbackIntake(scoring or ScoringSettings(), signer, publish, recent, masker, volume, whose)
         self._endpoints = {
             **{
                 path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)

@@ -133,6 +133,7 @@ def inference_served(
         version=choice.version,
         replica=choice.replica,
         arm=choice.arm,
+        assigned=choice.assigned,
         operation=asked.operation.value,
         client=f"{exchange.client}/{user or conversation}" if user or conversation else exchange.client,
         input_messages=question,

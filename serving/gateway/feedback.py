@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from monitor.characters import blank
 from monitor.losses import WRONG, of_score, of_verdict
-from monitor.metrics import METRICS, exact_match, metric_name, normalise
-from monitor.selection.audit import chosen
-from monitor.selection.sources import Origin, origin
+from monitor.metrics import exact_match, normalise
+from monitor.selection.audit import given_by
 from serving import metrics
 from serving.gateway.access.admission import Volume
 from serving.gateway.access.keys import Key
@@ -22,17 +22,18 @@ from serving.gateway.errors import UNREADABLE, ApiError, missing, unavailable, w
 from serving.gateway.http.request import Request
 from serving.gateway.masking import Masker
 from serving.gateway.recent_answers import RecentAnswer, RecentAnswers
-from serving.settings import GatewaySettings
 from streams.clock import now_ms
 from streams.codec import deterministic_id
 from streams.events import FeedbackGiven
 from streams.identity import ANSWER_DIGITS, VERSION, ForgedRequestId, RequestId, Signer
 from streams.kinds import Arm
+from streams.scoring.settings import ScoringSettings
 from streams.topics import FEEDBACK
 
 FIELDS = ("label", "correction", "score", "thumb")
 SOURCES = {"client": "feedback", "reviewer": "review", "downstream": "downstream"}  # and the scope that each needs
 CLIENT = "client"
+NOTHING_DECLARED = partial(given_by, {}, 0.0)
 LONGEST = 20_000  # characters of a label or a correction
 
 
@@ -52,13 +53,13 @@ class FeedbackBody:
 class FeedbackIntake:
     """The handler of feedback for any reply that any gateway with the same signing key gave."""
 
-    settings: GatewaySettings
+    scoring: ScoringSettings
     signer: Signer
     publish: Publish
     recent: RecentAnswers
     masker: Masker
     volume: Volume
-    sources: Mapping[str, str] = field(default_factory=dict)  # as which the operator declares the labels of each
+    whose: Callable[[str, str, str], str] = NOTHING_DECLARED  # by event id, key and source: the name of the origin
 
     async def serve(self, request: Request) -> None:
         """Answer 202 with what was understood, once the event is kept. Raise ApiError: 429 where the key sends too
@@ -93,8 +94,8 @@ class FeedbackIntake:
         matched = VERSION.fullmatch(about.version)
         alias = matched["alias"] if matched else about.version
         content = (label, correction, body.score, body.thumb)
-        metric, recent = metric_name(self.settings.metrics, alias), self.recent.get(about.event_id)
-        loss = self._loss(body, about, metric, recent)
+        recent = self.recent.get(about.event_id)
+        loss = self._loss(body, about, alias, recent)
         return FeedbackGiven(
             id=deterministic_id("feedback", about.event_id, key_id, body.source, *content),
             event_id=about.event_id,
@@ -102,33 +103,32 @@ class FeedbackIntake:
             alias=alias,
             version=about.version,
             arm=Arm(about.arm),
+            assigned=Arm(about.assigned or about.arm),
             by=key_id,
             source=body.source,
             label=label,
             correction=correction,
             score=body.score,
             thumb=body.thumb,
-            origin=self._origin(body, about, key_id).name,
+            origin=self.whose(about.event_id, key_id, body.source),
             loss=loss,
-            metric="" if loss is None else metric,
+            metric="" if loss is None else self.scoring.metric(alias).called,
             user=recent.user if recent else "",
             conversation=recent.conversation if recent else "",
         )
 
-    def _origin(self, body: FeedbackBody, about: RequestId, key_id: str) -> Origin:
-        """Return who chose the reply for its label."""
-        return origin(self.sources, key_id, body.source, audited=chosen(about.event_id, self.settings.audit_share))
-
-    def _loss(self, body: FeedbackBody, about: RequestId, metric: str, recent: RecentAnswer | None) -> float | None:
+    def _loss(self, body: FeedbackBody, about: RequestId, alias: str, recent: RecentAnswer | None) -> float | None:
         """Return how far the reply was from what it should have been. None where the text is not known here, or there
-        is nothing to compare (several answers), or no text was given: a thumb or a score is an opinion."""
+        is nothing to compare (several answers), or the alias's metric is not quick, or no text was given: a thumb or a
+        score is an opinion."""
         truth = body.label if body.label is not None else body.correction
         if truth is None:
             return None
-        if metric == exact_match.__name__ and len(about.answer) == ANSWER_DIGITS:
+        metric = self.scoring.quick(alias)
+        if metric is exact_match and len(about.answer) == ANSWER_DIGITS:
             digest = self.signer.answer_digest(about.event_id, normalise(truth))
             return of_verdict(hmac.compare_digest(digest, about.answer))
-        return None if recent is None else of_score(METRICS[metric](recent.text, truth))
+        return None if recent is None or metric is None else of_score(metric(recent.text, truth))
 
 
 def _authorise(key: Key, source: str) -> None:

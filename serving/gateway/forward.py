@@ -180,7 +180,8 @@ class Forward:
         return self.signer.answer_digest(exchange.event_id, normalise(exchange.answer.compared))
 
     def _headers(self, exchange: Exchange, choice: Choice, link: Link, usual_type: str, digest: str) -> list[Header]:
-        signed = self.signer.sign(RequestId(exchange.event_id, choice.version, choice.arm.value, digest))
+        assigned = "" if choice.assigned is choice.arm else choice.assigned.value
+        signed = self.signer.sign(RequestId(exchange.event_id, choice.version, choice.arm.value, digest, assigned))
         return [
             (b"content-type", link.headers.get("content-type", usual_type).encode("latin-1")),
             (b"x-homeostat-version", choice.version.encode()),

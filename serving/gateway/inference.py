@@ -110,7 +110,7 @@ class Inference:
         except UnknownAlias as error:
             raise unknown(alias, table) from error
         except NoReplica as error:
-            exchange.choice = Choice(alias, error.version, Arm.CHAMPION, "", "")
+            exchange.choice = Choice(alias, error.version, Arm.CHAMPION, "", "", error.assigned)
             raise unavailable(str(error)) from error
 
     def _cut_off(self, request: Request, exchange: Exchange) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,14 +12,18 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from monitor.settings import TrialSettings
 from serving import metrics
 from serving.append import Append
 from serving.rollout.guard import ReplyOutcome
 from serving.rollout.machine import EDITION, step
-from serving.rollout.outcomes import outcomes
+from serving.rollout.outcomes import follow, outcomes
 from serving.rollout.promotions import WaitingPromotion
 from serving.rollout.recovery import ChampionSince, Unwritten, champion_since
+from serving.rollout.senders import Senders
+from serving.rollout.sessions import Sessions
 from serving.rollout.state import Rollout, RolloutObservation, RolloutState, RolloutStep, WriteRoute, on_route
+from serving.rollout.trial import Session
 from serving.routes.routing import RouteTable
 from serving.routes.slots import versions
 from serving.settings import ControllerSettings
@@ -32,9 +37,15 @@ from streams.topics import LEDGER, ROUTES
 log = structlog.get_logger()
 
 FUNCTION = "rollout.step"
+SALT_BYTES = 16
 STEPS_A_TICK = 4
 SEEN_WITHIN_S = 5.0  # until our own route comes back from the log; then it is sent again
 PATIENCE_S = 0.5  # for it, while other aliases wait
+
+
+def new_salt() -> str:
+    """Return a rollout's secret, by which its arms are drawn."""
+    return secrets.token_hex(SALT_BYTES)
 
 
 class FitnessCheck(Protocol):
@@ -46,7 +57,8 @@ class FitnessCheck(Protocol):
 
 @dataclass(slots=True)
 class RolloutContext:
-    """The parts that the rollouts of all aliases share. `history`: every record of the routes' log."""
+    """The parts that the rollouts of all aliases share. `history`: every record of the routes' log. `salt`: makes one
+    for each rollout. `trial`: whether complaints may decide, and how."""
 
     settings: ControllerSettings
     table: Callable[[], RouteTable]
@@ -54,6 +66,8 @@ class RolloutContext:
     source: str
     unfit: FitnessCheck
     history: Callable[[], Iterable[RouteWritten]]
+    salt: Callable[[], str]
+    trial: TrialSettings
     handled: set[str] = field(default_factory=set)  # retrainings that some rollout was about, of all aliases
 
 
@@ -76,14 +90,22 @@ class AliasRollout:
     _pending: PendingRoute | None = None
     _ending: Rollout | None = None  # as it was before the step whose route, now pending, ends it
     _outcomes: list[ReplyOutcome] = field(default_factory=list)
+    _senders: Senders = field(default_factory=Senders)
+    _sessions: Sessions = field(init=False)
+    _matured: list[Session] = field(default_factory=list)
+    _counted: tuple[str, int] = ("", 0)  # the rollout's state since which the senders are counted
     _watermarks: dict[tuple[str, str, int], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.promotion = WaitingPromotion(self.alias, self.context.history, self.context.handled)
+        shared = self.context
+        self.promotion = WaitingPromotion(self.alias, shared.history, shared.handled, shared.salt, shared.trial)
+        self._sessions = Sessions(shared.trial.session_s, shared.trial.wait_s)
 
     def recover(self, active: Rollout | None, champion: ChampionSince | None, unwritten: Unwritten | None) -> None:
-        """Continue from where the log ends."""
+        """Continue from where the log ends. A rollout that a release without salts has begun gets one."""
+        if active is not None and not active.salt:
+            active = msgspec.structs.replace(active, salt=self.context.salt())
         self.active, self.promotion.champion = active, champion
         if unwritten is not None:
             decision = unwritten.decision
@@ -97,9 +119,16 @@ class AliasRollout:
         batch, rollout = record.event, self.active
         if rollout is None or record.timestamp_ms < rollout.begun_ms:
             return
+        if self._counted != (rollout.request_id, rollout.begun_ms):
+            self._counted = rollout.request_id, rollout.begun_ms
+            self._senders.restart()
+            self._sessions = Sessions(self._sessions.session_s, self._sessions.wait_s)
         at = (batch.source_topic, batch.topic_id, batch.partition)
-        found = outcomes(batch, rollout, self.context.settings.latency_slo_ms, self._watermarks.get(at, 0))
+        slow_ms, watermark = self.context.settings.latency_slo_ms, self._watermarks.get(at, 0)
+        found = outcomes(batch, rollout, slow_ms, watermark, self._senders)
         with self._lock:
+            if rollout.trial is not None:
+                follow(self._sessions, batch, rollout, watermark)
             self._watermarks[at] = max(self._watermarks.get(at, 0), batch.last_offset + 1)
             self._outcomes += found
 
@@ -125,7 +154,10 @@ class AliasRollout:
             return False
         with self._lock:
             new = list(self._outcomes)
+            self._matured += self._sessions.matured(now_ms)
+            sessions = list(self._matured)
         observation = self._observation(table, rollout, new, now_ms)
+        observation = msgspec.structs.replace(observation, sessions=sessions, proven=self.promotion.proven)
         done = step(self.context.settings, rollout, observation)
         changed = bool(done.actions) or (done.rollout.state, done.rollout.done) != (rollout.state, rollout.done)
         if changed:
@@ -135,6 +167,7 @@ class AliasRollout:
         self.active = None if done.rollout.done else done.rollout
         with self._lock:
             del self._outcomes[: None if done.rollout.done else len(new)]
+            del self._matured[: None if done.rollout.done else len(sessions)]
         return changed
 
     def _observation(

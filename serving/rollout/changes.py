@@ -146,12 +146,13 @@ def _current(routes: Routes, alias: str) -> RouteWritten:
 
 def _rollout(current: RouteWritten) -> dict[str, Any]:
     """Return the fields that let a rollout under way go on."""
-    return {"canary": current.canary, "weight": current.weight, "request": current.request}
+    fields = ("canary", "weight", "salt", "request")
+    return {name: getattr(current, name) for name in fields}
 
 
 def _next(current: RouteWritten, **changes: Any) -> RouteWritten:
     """Return the next generation; without a rollout unless `changes` has it."""
-    changed = msgspec.structs.replace(current, **{"canary": None, "weight": 0.0, "request": "", **changes})
+    changed = msgspec.structs.replace(current, **{"canary": None, "weight": 0.0, "salt": "", "request": "", **changes})
     adapters = {version: changed.adapters[version] for version in versions([changed])}
     return msgspec.structs.replace(changed, generation=current.generation + 1, adapters=adapters)
 

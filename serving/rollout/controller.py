@@ -7,8 +7,10 @@ import threading
 
 import structlog
 
+from monitor.settings import TrialSettings
 from serving.replica import adapters
 from serving.rollout.alias import FUNCTION
+from serving.rollout.promotions import NO_TRIAL
 from serving.rollout.runner import Rollouts
 from serving.routes.follower import Follower
 from serving.routes.slots import too_high
@@ -31,7 +33,8 @@ BACK_OFF_S = 1.0
 
 class Controller:
     """The controller. `source` names this writer in routes and headers. `trees`: where candidates are looked at before
-    their rollout begins; their store has little patience, for rollouts wait meanwhile."""
+    their rollout begins; their store has little patience, for rollouts wait meanwhile. `trial`: what complaints
+    may decide."""
 
     def __init__(
         self,
@@ -40,11 +43,14 @@ class Controller:
         follower: Follower,
         source: str,
         trees: Trees,
+        trial: TrialSettings = NO_TRIAL,
     ) -> None:
         self._kafka, self._settings, self._follower, self._source = kafka, settings, follower, source
         self._trees = trees
         self._writer = Writer(kafka, source)
-        self.rollouts = Rollouts(settings, follower.table, self._writer.append, source, self._unfit, self._history)
+        self.rollouts = Rollouts(
+            settings, follower.table, self._writer.append, source, self._unfit, self._history, trial=trial
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop`, and wait for Kafka as long as it takes; the follower must be started."""

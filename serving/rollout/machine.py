@@ -12,7 +12,11 @@ from typing import Any
 import msgspec
 
 from serving.rollout.guard import (
+    HARMS,
+    ON_TRIAL,
+    Guard,
     GuardVerdict,
+    lacking,
     post_promotion_verdict,
     start_guard,
     start_post_promotion,
@@ -29,12 +33,13 @@ from serving.rollout.state import (
     WriteRoute,
     standing,
 )
+from serving.rollout.trial import start_trial, trial_verdict, update_trial
 from serving.routes.attestations import everywhere, fresh
 from serving.routes.slots import excess, versions
 from serving.settings import ControllerSettings
 from streams.events import RouteWritten
 
-EDITION = 1  # of `step`: raise it with each change that makes it go on otherwise from the same inputs
+EDITION = 2  # of `step`: raise it with each change that makes it go on otherwise from the same inputs
 EXPECTED = {
     RolloutState.LOADING: CandidateStanding.LOADING,
     RolloutState.ATTESTED: CandidateStanding.LOADING,
@@ -44,8 +49,8 @@ EXPECTED = {
 
 
 def step(settings: ControllerSettings, rollout: Rollout, observation: RolloutObservation) -> RolloutStep:
-    """Return the next state. Promotion needs every healthy replica's attestation, enough canary replies, a quiet guard
-    and an alias that is not paused; there is no other way to it."""
+    """Return the next state. Promotion needs every healthy replica's attestation, enough replies of the canary's own to
+    enough clients, a quiet guard and an alias that is not paused; there is no other way to it."""
     if rollout.done or observation.route.generation < rollout.generation:
         return RolloutStep(rollout)  # over, or its last route is not in the log yet
     stands = standing(rollout, observation)
@@ -120,9 +125,9 @@ def _attested(settings: ControllerSettings, rollout: Rollout, observation: Rollo
         return RolloutStep(rollout)
     if not attested(settings, rollout, observation):
         return _unless_late(settings, rollout, observation)  # a replica lost it
-    rollout = msgspec.structs.replace(rollout, guard=start_guard(settings.guard_delta, settings.guard_alpha))
-    route = observation.route
-    action = _route(route, rollout, previous=route.previous, canary=rollout.candidate, weight=settings.canary_weight)
+    route, guard = observation.route, start_guard(settings.guard_delta, settings.guard_alpha, _harms(rollout))
+    rollout = msgspec.structs.replace(rollout, guard=guard, weight=settings.canary_weight)
+    action = _route(route, rollout, previous=route.previous, canary=rollout.candidate, weight=rollout.weight)
     return _moved(rollout, RolloutState.CANARY, observation, "canary begins", action)
 
 
@@ -139,12 +144,18 @@ def _canary(settings: ControllerSettings, rollout: Rollout, observation: Rollout
         return _aborted(rollout, observation, f"guard: {found.reason}")
     if observation.route.paused:
         return RolloutStep(rollout)
-    enough = rollout.guard.replies >= settings.canary_requests
-    if enough and attested(settings, rollout, observation):
+    lacks, longest_s = lacking(rollout.guard, settings.canary_requests), settings.canary_timeout_s
+    if rollout.trial is not None:
+        tried, longest_s = trial_verdict(rollout.trial), rollout.trial.longest_s
+        if tried.state == "worse" or observation.proven:
+            why = f"{observation.proven} is proven by labels" if observation.proven else f"worse: {tried.reason}"
+            return _aborted(rollout, observation, f"trial: {why}")
+        lacks = lacks or ("" if tried.state == "better" else f"trial undecided, {tried.reason}")
+    if not lacks and attested(settings, rollout, observation):
         return _promoted(rollout, observation, found)
-    if _waited_s(rollout, observation) > settings.canary_timeout_s:
-        lacking = "not attested by every replica" if enough else "too few"
-        return _aborted(rollout, observation, f"{rollout.guard.replies} canary replies, {lacking} within the time")
+    if _waited_s(rollout, observation) > longest_s:
+        why = lacks or "not attested by every replica"
+        return _aborted(rollout, observation, f"{rollout.guard.replies} canary replies, {why} within the time")
     return RolloutStep(rollout)
 
 
@@ -152,6 +163,7 @@ def _promoted(rollout: Rollout, observation: RolloutObservation, found: GuardVer
     assert rollout.guard is not None
     action = _route(observation.route, rollout, champion=rollout.candidate, previous=rollout.champion)
     reason = f"{rollout.guard.replies} canary replies, guard quiet at log10 e {found.numbers['log10_e']:g}"
+    reason += f"; trial: {trial_verdict(rollout.trial).reason}" if rollout.trial else ""
     rollout = msgspec.structs.replace(rollout, watch=start_post_promotion(rollout.guard))
     return _moved(rollout, RolloutState.PROMOTED, observation, reason, action)
 
@@ -182,16 +194,32 @@ def _observed(rollout: Rollout, observation: RolloutObservation) -> Rollout:
     if observation.route.paused and rollout.state is not RolloutState.PROMOTED:
         changes["since_ms"] = max(rollout.since_ms, observation.now_ms)
     if rollout.state is RolloutState.CANARY and rollout.guard is not None:
-        changes["guard"] = update_guard(rollout.guard, observation.outcomes)
+        changes |= _compared(rollout, rollout.guard, observation)
     if rollout.state is RolloutState.PROMOTED and rollout.watch is not None:
         changes["watch"] = update_post_promotion(rollout.watch, observation.outcomes)
     return msgspec.structs.replace(rollout, **changes)
 
 
+def _compared(rollout: Rollout, guard: Guard, observation: RolloutObservation) -> dict[str, Any]:
+    """Return the guard with the outcomes. Where the route draws the arms in another way than before, the comparison
+    starts over: those who changed their arm would count in both."""
+    route = observation.route
+    if (route.salt, route.weight) == (rollout.salt, rollout.weight):
+        trial = rollout.trial and update_trial(rollout.trial, observation.sessions)
+        return {"guard": update_guard(guard, observation.outcomes), "trial": trial}
+    again = rollout.trial and start_trial(rollout.trial.margin, rollout.trial.alpha, rollout.trial.longest_s)
+    drawn = {"salt": route.salt, "weight": route.weight}
+    return {"guard": start_guard(guard.delta, guard.alpha, _harms(rollout)), "trial": again, **drawn}
+
+
 def _guarded(settings: ControllerSettings, rollout: Rollout) -> Rollout:
     """Return the rollout with a guard: a new one where it has none, since earlier counts are not known."""
-    guard = rollout.guard or start_guard(settings.guard_delta, settings.guard_alpha)
+    guard = rollout.guard or start_guard(settings.guard_delta, settings.guard_alpha, _harms(rollout))
     return msgspec.structs.replace(rollout, guard=guard)
+
+
+def _harms(rollout: Rollout) -> tuple[str, ...]:
+    return ON_TRIAL if rollout.trial else HARMS
 
 
 def _end_state(rollout: Rollout, observation: RolloutObservation) -> RolloutState:
@@ -252,6 +280,7 @@ def _route(
         adapters={version: known[version] for version in dict.fromkeys(wanted)},
         canary=canary,
         weight=weight,
+        salt=rollout.salt if weight else "",
         shadow=route.shadow,
         previous=previous,
         paused=route.paused,

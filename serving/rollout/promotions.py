@@ -8,31 +8,46 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from monitor.settings import TrialSettings
 from serving.rollout.recovery import ChampionSince, champion_since
 from serving.rollout.state import Rollout, plan
+from serving.rollout.trial import start_trial
 from streams.events import RetrainReported, RouteWritten
+from streams.kinds import RetrainStatus
 from streams.routes import in_force
 
 log = structlog.get_logger()
+
+NO_TRIAL = TrialSettings()
 
 
 @dataclass(slots=True)
 class WaitingPromotion:
     """The latest promotion of one alias. `history`: every record of the routes' log. `handled`: retrainings that some
-    rollout was about, of all aliases. `offer` may be called from another thread."""
+    rollout was about, of all aliases. `salt`: makes one for each rollout. `trial`: of a candidate that the gate left
+    open. `offer` may be called from another thread."""
 
     alias: str
     history: Callable[[], Iterable[RouteWritten]]
     handled: set[str]
+    salt: Callable[[], str]
+    trial: TrialSettings = NO_TRIAL
     champion: ChampionSince | None = None
     _waiting: RetrainReported | None = None  # not begun yet
     _planned: tuple[RetrainReported, int] | None = None  # worth a rollout when the route had this generation
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def offer(self, result: RetrainReported) -> None:
-        """Take a promotion; of several the latest counts."""
+        """Take a promotion; of several the latest counts. A candidate to try takes the place of none that is proven."""
         with self._lock:
-            self._waiting = result
+            if result.status is RetrainStatus.PROMOTE or not self.proven:
+                self._waiting = result
+
+    @property
+    def proven(self) -> str:
+        """Return the candidate that waits and that the gate has passed; empty where none does."""
+        waiting = self._waiting
+        return (waiting.candidate or "") if waiting and waiting.status is RetrainStatus.PROMOTE else ""
 
     def begin(self, route: RouteWritten, now_ms: int) -> Rollout | None:
         """Plan the waiting promotion's rollout; None where there is none, or it is not worth one."""
@@ -43,7 +58,9 @@ class WaitingPromotion:
         if not self._worth(route, result):
             return None
         self._planned = result, route.generation
-        return plan(route, result.request_id, result.candidate, result.digest, now_ms)
+        settles = result.status is not RetrainStatus.PROMOTE
+        trial = start_trial(self.trial.margin, self.trial.alpha, self.trial.longest_s) if settles else None
+        return plan(route, result.request_id, result.candidate, result.digest, now_ms, self.salt(), trial)
 
     def still_worth(self, route: RouteWritten) -> bool:
         """Return whether a rollout that is only planned is still worth it, where another writer's route came first."""

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from monitor.settings import TrialSettings
 from serving.append import Append
-from serving.rollout.alias import AliasRollout, FitnessCheck, RolloutContext
+from serving.rollout.alias import AliasRollout, FitnessCheck, RolloutContext, new_salt
+from serving.rollout.promotions import NO_TRIAL
 from serving.rollout.recovery import recover
 from serving.rollout.state import Rollout
 from serving.routes.routing import RouteTable
@@ -35,9 +37,12 @@ class Rollouts:
         source: str,
         unfit: FitnessCheck = lambda alias, digest: "",
         history: Callable[[], Iterable[RouteWritten]] = tuple,
+        salt: Callable[[], str] = new_salt,
+        trial: TrialSettings = NO_TRIAL,
     ) -> None:
-        """`history`: every record of the routes' log, read when a rollout is about to begin."""
-        self._context = RolloutContext(settings, table, append, source, unfit, history)
+        """`history`: every record of the routes' log, read when a rollout is about to begin. `salt`: makes one for each
+        rollout. `trial`: whether complaints may settle what the gate left open."""
+        self._context = RolloutContext(settings, table, append, source, unfit, history, salt, trial)
         self._aliases: dict[str, AliasRollout] = {}
         self._lock = threading.Lock()
         self._offered: set[str] = set()
@@ -57,8 +62,11 @@ class Rollouts:
             self._of(alias).recover(found.active.get(alias), found.champions.get(alias), found.unwritten.get(alias))
 
     def offer(self, result: RetrainReported) -> None:
-        """Take a retraining's report, in the log's order; of an alias's promotions the latest counts, once."""
-        if result.status is not RetrainStatus.PROMOTE or result.request_id in self._offered:
+        """Take a retraining's report, in the log's order; of an alias's promotions the latest counts, once. What the
+        gate left open for want of labels alone is one to try, where that is allowed."""
+        to_try = self._context.trial.allowed and result.status is RetrainStatus.INCONCLUSIVE and result.short_of_labels
+        promoted = result.status is RetrainStatus.PROMOTE
+        if not (promoted or to_try) or result.request_id in self._offered:
             return
         self._offered.add(result.request_id)
         if result.candidate is None or result.digest is None:

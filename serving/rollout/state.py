@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from serving.rollout.guard import Guard, PostPromotionGuard, ReplyOutcome
+from serving.rollout.trial import ComplaintTrial, Session
 from streams.events import ReplicaAttested, RouteWritten
 
 
@@ -34,8 +35,11 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     begun_ms: int = 0  # when the state began
     state: RolloutState = RolloutState.PLANNED
     generation: int = 0  # the last one this rollout wrote or has seen
+    salt: str = ""  # by which the arms are drawn: made with the plan, in the route as long as there is a canary
+    weight: float = 0.0  # the canary's share by which the arms that the guard compares were drawn
     guard: Guard | None = None
     watch: PostPromotionGuard | None = None
+    trial: ComplaintTrial | None = None  # where clients' complaints are to settle what the gate left open
     done: bool = False
     reason: str = ""
 
@@ -51,6 +55,8 @@ class RolloutObservation(msgspec.Struct, frozen=True, kw_only=True):
     others: list[str] | None = None  # versions that the other aliases' routes want, without
     passing: list[str] = []  # their canaries
     unfit: str = ""  # why no engine may read the candidate
+    sessions: list[Session] = []  # of the trial, that matured since the step before
+    proven: str = ""  # another candidate, which the gate has passed meanwhile
 
 
 class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +67,7 @@ class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
     adapters: dict[str, str]
     canary: str | None = None
     weight: float = 0.0
+    salt: str = ""
     shadow: str | None = None
     previous: str | None = None
     paused: bool = False
@@ -84,8 +91,16 @@ class CandidateStanding(StrEnum):
     FOREIGN = "foreign"  # another champion than this rollout is about, or the candidate where a human promoted it
 
 
-def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_ms: int) -> Rollout:
-    """Return a rollout that has not begun."""
+def plan(
+    route: RouteWritten,
+    request_id: str,
+    candidate: str,
+    digest: str,
+    now_ms: int,
+    salt: str = "",
+    trial: ComplaintTrial | None = None,
+) -> Rollout:
+    """Return a rollout that has not begun. `salt`: random, for its arms."""
     return Rollout(
         alias=route.alias,
         request_id=request_id,
@@ -95,6 +110,8 @@ def plan(route: RouteWritten, request_id: str, candidate: str, digest: str, now_
         since_ms=now_ms,
         begun_ms=now_ms,
         generation=route.generation,
+        salt=salt,
+        trial=trial,
     )
 
 

@@ -19,22 +19,25 @@ class UnknownAlias(LookupError):
 
 
 class NoReplica(LookupError):
-    """No healthy replica attests the alias's champion or the one before. `version`: the champion."""
+    """No healthy replica attests the alias's champion or the one before. `version`: the champion. `assigned`: the arm
+    that was drawn."""
 
-    def __init__(self, message: str, version: str) -> None:
-        self.version = version
+    def __init__(self, message: str, version: str, assigned: Arm) -> None:
+        self.version, self.assigned = version, assigned
         super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The replica and the version that answer a request."""
+    """The replica and the version that answer a request. `assigned`: the arm that was drawn; where no replica has the
+    canary, the champion answers for it."""
 
     alias: str
     version: str
     arm: Arm
     replica: str
     url: str
+    assigned: Arm = Arm.CHAMPION
 
 
 class AvoidedReplicas:
@@ -87,7 +90,7 @@ def pick(
     turn: int = 0,
     stale: frozenset[str] = frozenset(),
 ) -> Choice:
-    """Choose the version that the sticky key is assigned to, on the least loaded healthy replica that attests its very
+    """Choose the version of the arm drawn for the sticky key, on the least loaded healthy replica that attests its very
     bytes; the champion, where none attests the canary, and the previous one, where none attests the champion yet.
     Replicas in `avoid` come last, those in `stale` too, those in both are not asked; equals take turns.
 
@@ -95,16 +98,16 @@ def pick(
     route = table.routes.get(alias)
     if route is None:
         raise UnknownAlias(alias)
-    avoided = AvoidedReplicas(avoid, stale)
-    if route.canary is not None and is_canary(alias, sticky_key, route.weight):
-        found = _choice(table, route, route.canary, Arm.CANARY, load, avoided, turn)
+    avoided, assigned = AvoidedReplicas(avoid, stale), drawn(route, sticky_key)
+    if route.canary is not None and assigned is Arm.CANARY:
+        found = _choice(table, route, (route.canary, Arm.CANARY, assigned), load, avoided, turn)
         if found is not None:
             return found
     for version in champions(route):
-        found = _choice(table, route, version, Arm.CHAMPION, load, avoided, turn)
+        found = _choice(table, route, (version, Arm.CHAMPION, assigned), load, avoided, turn)
         if found is not None:
             return found
-    raise NoReplica(f"no healthy replica serves {route.champion} now", route.champion)
+    raise NoReplica(f"no healthy replica serves {route.champion} now", route.champion, assigned)
 
 
 def champions(route: RouteWritten) -> tuple[str, ...]:
@@ -113,10 +116,14 @@ def champions(route: RouteWritten) -> tuple[str, ...]:
     return (route.champion,) if route.previous is None else (route.champion, route.previous)
 
 
-def is_canary(alias: str, sticky_key: str, weight: float) -> bool:
-    """Return whether the key belongs to the canary's share. A growing share keeps its keys."""
-    digest = hashlib.blake2b(f"{alias}\0{sticky_key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / SPAN < weight
+def drawn(route: RouteWritten, sticky_key: str) -> Arm:
+    """Draw the arm of a conversation, else an end user, else a request. It stays as long as the rollout, at whichever
+    gateway; the next rollout has another salt, and other arms. Who does not know the salt cannot choose a key
+    for its arm: the hash is keyed (RFC 7693)."""
+    text, key = f"{route.alias}\0{sticky_key}".encode(errors="surrogatepass"), route.salt.encode()
+    digest = hashlib.blake2b(text, key=key[: hashlib.blake2b.MAX_KEY_SIZE], digest_size=8).digest()
+    share = route.weight if route.canary is not None else 0.0
+    return Arm.CANARY if int.from_bytes(digest, "big") / SPAN < share else Arm.CHAMPION
 
 
 def served(table: RouteTable, alias: str, dead: frozenset[str] = frozenset()) -> bool:
@@ -131,18 +138,18 @@ def pick_shadow(table: RouteTable, alias: str, load: Mapping[str, int], turn: in
     route = table.routes[alias]
     if route.shadow is None:
         return None
-    return _choice(table, route, route.shadow, Arm.SHADOW, load, NONE_AVOIDED, turn)
+    return _choice(table, route, (route.shadow, Arm.SHADOW, Arm.SHADOW), load, NONE_AVOIDED, turn)
 
 
 def _choice(
     table: RouteTable,
     route: RouteWritten,
-    version: str,
-    arm: Arm,
+    wanted: tuple[str, Arm, Arm],  # the version, its arm, the arm that was drawn
     load: Mapping[str, int],
     avoided: AvoidedReplicas,
     turn: int,
 ) -> Choice | None:
+    version, arm, assigned = wanted
     fitting = table.serving(version, route.adapters.get(version))
     if avoided.dead:
         fitting = tuple(each for each in fitting if each.replica not in avoided.dead)
@@ -155,7 +162,7 @@ def _choice(
             (*fitting[at:], *fitting[:at]),
             key=lambda a: (a.replica in avoid, a.replica in stale, load.get(a.replica, 0)),
         )
-    return Choice(route.alias, version, arm, best.replica, best.url)
+    return Choice(route.alias, version, arm, best.replica, best.url, assigned)
 
 
 def _attests(attestation: ReplicaAttested, version: str, digest: str | None) -> bool:

@@ -31,8 +31,9 @@ ANSWERED_KEPT = 100
 class JudgeRecord(Event, frozen=True, kw_only=True):
     """Everything the judge remembers of an alias. `offsets` says, for each `topic/partition`, which comes next, and
     `topics` which ids each topic had, oldest first: the offsets are those of the last one. `answered`: the ids of the
-    operators' last answers."""
+    operators' last answers. Version 2 remembers losses; verdicts of version 1 are read as such."""
 
+    schema_version: int = 2
     alias: str
     judge: AliasState
     policy: PolicyState = PolicyState()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING
 from textwrap import wrap
 
-from deploy.config.reference import Setting, sections
+from deploy.config.reference import Section, Setting, section, sections
 from deploy.config.toml import literal
+from streams.scoring.settings import KINDS
 from tests.docs.table import table
 
 HEAD = """\
@@ -28,24 +30,29 @@ the beginning of one. Every command reports unknown keys, wrong values and setti
 | list | values with commas between them, or JSON | `HOMEOSTAT__STACK__ENGINE_PORTS=8001,8002` |
 | list of tables | JSON | `HOMEOSTAT__MONITOR__SLO__BURN_WINDOWS=[{"long_s": 3600, "short_s": 300, "rate": 10}]` |
 | table | JSON, laid over the file's table; or one key of it in the variable's name, in small letters then | \
-`HOMEOSTAT__GATEWAY__METRICS={"Support": "token_f1"}`, `HOMEOSTAT__GATEWAY__METRICS__SUPPORT=token_f1` |
+`HOMEOSTAT__SCORING__METRICS={"Support": "token_f1"}`, `HOMEOSTAT__SCORING__METRICS__SUPPORT=token_f1` |
 
 Secrets belong into the environment or into files (`gateway.keys_file`, `gateway.tls_key`), never into a file that is
 kept under version control; messages never show the values of `kafka.options`.
+"""
+METRICS = """\
+The value of `scoring.metrics` for an alias is a metric's name, or one of these tables ([scoring](scoring.md)).
 """
 
 
 def document() -> str:
     """Return the whole document."""
-    parts = [HEAD]
-    for section in sections():
-        rows = [_row(setting) for setting in section.settings]
-        lines = table(("key", "type", "default", "what it does"), rows)
-        parts.append("\n".join([f"## [{section.name}]", "", *wrap(section.about, 120), "", *lines, ""]))
-    return "\n".join(parts)
+    metrics = [_part(section(kind, "scoring.metrics.ALIAS"), f" with a {key}") for key, kind in KINDS.items()]
+    return "\n".join([HEAD, *map(_part, sections()), METRICS, *metrics])
+
+
+def _part(section: Section, more: str = "") -> str:
+    lines = table(("key", "type", "default", "what it does"), [_row(setting) for setting in section.settings])
+    return "\n".join([f"## [{section.name}]{more}", "", *wrap(section.about, 120), "", *lines, ""])
 
 
 def _row(setting: Setting) -> tuple[str, str, str, str]:
-    default = "none" if setting.default is None else f"`{literal(setting.default)}`"
+    given = setting.default
+    default = "none" if given is None else "needed" if given is MISSING else f"`{literal(given)}`"
     follows = f"; follows `{setting.decided_by}`" if setting.decided_by else ""
     return f"`{setting.name}`", setting.kind, default, f"{setting.about}{follows}"

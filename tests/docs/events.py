@@ -13,7 +13,7 @@ import msgspec
 from deploy.config.comments import about, comments
 from deploy.operator.replay import FUNCTIONS
 from streams.codec import schema_version
-from streams.events import AlarmAnswered, AlarmCleared, Event, InferenceServed, PartitionsPassed
+from streams.events import AlarmAnswered, AlarmCleared, Event, PartitionsPassed
 from streams.judge.memory import JudgeRecord
 from streams.topics import STATE, TOPICS, Topic
 from tests.docs.table import table
@@ -24,6 +24,8 @@ ALSO: dict[str, tuple[type[Event], ...]] = {
     "monitor.alarms": (AlarmCleared,),
 }
 CARRIED: dict[str, type[Event]] = {STATE.name: JudgeRecord}  # typed more exactly than the table of topics can
+KINDS = dict.fromkeys(CARRIED.get(topic.name, topic.value) for topic in TOPICS)
+SECOND = ", ".join(f"`{kind.__name__}`" for kind in KINDS if schema_version(kind) == 2)
 HEAD = """\
 # Topics and events
 
@@ -37,8 +39,9 @@ into the dead letters with the reason (`homeostat dlq list`).
 CHANGES = f"""\
 ## How a schema may change
 
-Every event has `schema_version`: {schema_version(InferenceServed)} of `InferenceServed`, 1 of all others. A reader
-reads all earlier ones; it refuses a later one and says so. Workers are upgraded before gateways.
+Every event has `schema_version`, 1 or, where it has changed, 2:
+{SECOND}.
+A reader reads all earlier ones; it refuses a later one and says so. Workers are upgraded before gateways.
 
 - **A field may be added** if it has a default: old records decode, and old readers skip what they do not know.
 - **A field may not be renamed, retyped or dropped.** If its name in the code must change, `msgspec.field(name="old")`

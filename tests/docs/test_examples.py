@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -22,6 +23,10 @@ from deploy.demo.data import read
 from deploy.demo.shares import share_rows
 from deploy.demo.world.world import world
 from deploy.operator.rows import LabelledRow
+from streams.messages import ToolCall
+from streams.scoring.dotted import CallableGrader
+from streams.scoring.rows import AnsweredRow, chat_choice
+from streams.scoring.settings import ByCallable, ByName, ByRubric, BySchema
 from tests.serving.support.scene import OLD, Scene
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +86,20 @@ def test_the_settings_of_the_example_are_settings() -> None:
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "toml"])
 def test_the_settings_that_readme_shows_are_settings(text: str) -> None:
     build(Config, tomllib.loads(text), "README")
+
+
+def test_the_metrics_that_the_document_of_scoring_shows_are_metrics() -> None:
+    blocks = dict(BLOCK.findall((ROOT / "docs" / "scoring.md").read_text()))
+    config = build(Config, tomllib.loads(blocks["toml"]), "scoring")
+    kinds = [type(config.scoring.metric(alias)) for alias in config.scoring.metrics]
+    assert kinds == [ByName, BySchema, ByRubric, ByCallable]
+    shown: dict[str, Any] = {}
+    exec(blocks["python"], shown)
+    call = chat_choice("", [ToolCall("block", "{}")], "tool_calls")
+    request = {"messages": [], "tools": [{"type": "function", "function": {"name": "block"}}]}
+    bare: dict[str, Any] = {"messages": []}
+    rows = [AnsweredRow(given, "", [call], None) for given in (request, bare)]
+    assert asyncio.run(CallableGrader(shown["score"], 5.0).scores(rows)) == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("homeostat ")])

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from deploy.operator.rows import LabelledRow
 from retrain.adapters import Adapter
 from retrain.base_model import base_model_id
 from retrain.data import manifest
@@ -68,7 +69,7 @@ class World:
     def __init__(self, var: Path, model: Path, recipe: Path, storage: StorageSettings = FOLDER) -> None:
         self.var, self.model, self.storage = var, model, storage
         self.settings = RetrainSettings(recipe=str(recipe), threads=1)
-        rows = [("question one", "refund"), ("question two", "late")] * 4
+        rows = [LabelledRow(*row).example() for row in (("question one", "refund"), ("question two", "late"))] * 4
         self.champion: Adapter = first_adapter(
             rows, alias="support", model_dir=model, var=var, trees=Storage(storage, var).trees(), settings=self.settings
         )
@@ -257,3 +258,17 @@ def logged(world: World, outcome: JobOutcome) -> dict[str, float]:
 
     client = MlflowClient(f"sqlite:///{world.var / 'mlflow' / 'mlflow.db'}")
     return dict(client.get_run(outcome.mlflow_run).data.metrics)
+
+
+async def test_a_job_scores_by_the_aliass_own_function(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong answer has a half there: the champion is not taken for one that is wrong in all it says."""
+    (world.var / "own_metric.py").write_text(
+        "def score(request, answer, truth):\n    return 1.0 if answer['text'] == truth else 0.5\n"
+    )
+    monkeypatch.syspath_prepend(world.var)
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    outcome = await world.job(metric={"callable": "own_metric:score"})
+    assert outcome.gate is not None, outcome.problem
+    assert set(outcome.gate.target) == {(1.0, 0.5)}
+    assert outcome.verdict is not None
+    assert outcome.verdict.status == "promote", outcome.verdict.reason

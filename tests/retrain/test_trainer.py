@@ -21,6 +21,7 @@ from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequ
 from streams.kinds import RetrainStatus
 from streams.log.settings import KafkaSettings
 from streams.topics import Topic
+from tests.support.waiting import wait
 
 OLD, DIGEST = "support-0123456789ab", "0123456789ab" + "0" * 52
 REQUEST = RetrainRequested(
@@ -211,7 +212,7 @@ def test_a_pause_ends_the_job_and_gives_the_request_back(scene: Scene) -> None:
     scene.job("import time; time.sleep(60)")
     turn = threading.Thread(target=scene.turn)
     turn.start()
-    until(lambda: bool(scene.log.results))
+    wait(lambda: bool(scene.log.results))
     scene.log.routes = {"support": route(paused=True)}
     turn.join(10)
     assert not turn.is_alive()
@@ -224,7 +225,7 @@ def test_a_trainer_told_to_stop_ends_its_job(scene: Scene) -> None:
     scene.job("import time; time.sleep(60)")
     thread = threading.Thread(target=scene.trainer.run, args=(scene.stop,))
     thread.start()
-    until(lambda: bool(scene.log.results))
+    wait(lambda: bool(scene.log.results))
     scene.stop.set()
     thread.join(10)
     assert not thread.is_alive()
@@ -251,10 +252,3 @@ def test_somebody_elses_request_is_left_alone(scene: Scene) -> None:
     scene.log.results = [theirs]
     scene.turn()
     assert scene.log.written == []
-
-
-def until(holds: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

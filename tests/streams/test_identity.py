@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,14 @@ def test_a_signed_id_reads_back_and_an_altered_one_does_not() -> None:
             SIGNER.read(altered)
     with pytest.raises(ForgedRequestId):
         Signer(b"other").read(signed)
+
+
+def test_an_id_says_which_arm_was_drawn_where_another_answered() -> None:
+    """Ids of before have one arm, and those of requests that their own arm answered look as they did."""
+    request = RequestId(uuid7(1), "support-0123456789ab", "champion", "", "canary")
+    assert SIGNER.read(SIGNER.sign(request)) == request
+    assert ".champion~canary." in SIGNER.sign(request)
+    assert "~" not in SIGNER.sign(replace(request, assigned=""))
 
 
 @pytest.mark.slow

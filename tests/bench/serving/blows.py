@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.bench.serving.traffic import Attempt, Traffic
-from tests.serving.support.stack import Place, until
+from tests.serving.support.stack import Place
+from tests.support.waiting import wait
 
 NOTICED_S = 0.25  # a client may send over a dead connection until it hears of it
 
@@ -37,7 +38,7 @@ def strike(place: Place, traffic: Traffic, name: str, rng: random.Random, *, who
     at_s = place.kill(name, whole=whole)
     count = len(traffic.attempts)
     place.start(name)
-    until(lambda: any(each.began_s > at_s and not each.failed for each in traffic.since(count)), "an answer", 60)
+    wait(lambda: any(each.began_s > at_s and not each.failed for each in traffic.since(count)), "an answer", 60)
     back = next(each for each in traffic.since(count) if each.began_s > at_s and not each.failed)
     return Blow(at_s, back.ended_s)
 

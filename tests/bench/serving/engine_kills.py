@@ -16,7 +16,7 @@ from tests.bench.serving.traffic import Attempt, Traffic
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
-from tests.serving.support.stack import until
+from tests.support.waiting import wait
 
 CLIENTS, PAUSE_S = 4, 0.1
 BACK_WITHIN_S = 60.0
@@ -52,7 +52,7 @@ def struck(two: Pair, rng: random.Random, turn: int) -> tuple[float | None, int]
     hung = started(two, name)
     began_s = time.monotonic()
     try:
-        until(lambda: attests(place, name, place.records.champion, since_ms), "attested", BACK_WITHIN_S)
+        wait(lambda: attests(place, name, place.records.champion, since_ms), "attested", BACK_WITHIN_S)
     except TimeoutError:
         return None, hung
     took_s = time.monotonic() - began_s
@@ -77,7 +77,7 @@ def swap(two: Pair, champion: str, previous: str) -> None:
     """A new champion, once both have it loaded."""
     if two.place.records.champion != champion:
         two.place.records.route(champion, previous)
-    until(lambda: all(attests(two.place, name, champion) for name in ENGINES), "both attest", BACK_WITHIN_S)
+    wait(lambda: all(attests(two.place, name, champion) for name in ENGINES), "both attest", BACK_WITHIN_S)
 
 
 def told(two: Pair, back_s: list[float | None], hung: int, attempts: list[Attempt]) -> list[Figure]:

@@ -15,8 +15,9 @@ from streams.topics import ATTESTATIONS
 from tests.bench.serving.answers import QUESTIONS, Texts, asked, texts
 from tests.bench.tools.progress import note
 from tests.serving.support.log_records import ALIAS, Records
-from tests.serving.support.stack import Place, until
+from tests.serving.support.stack import Place
 from tests.support import tiny_model as tiny
+from tests.support.waiting import wait
 
 ADAPTERS = 6
 ENGINES = ("engine-0", "engine-1")
@@ -62,8 +63,8 @@ def pair(folder: Path) -> Iterator[Pair]:
         expected = asyncio.run(texts(place.config.stack.engine_ports, made))
         place.start("controller", "gateway")
         place.records.route(made[0].version)
-        until(lambda: all(attests(place, name, made[0].version) for name in ENGINES), "both replicas attest", 60)
-        until(place.ready, "the gateway is ready")
+        wait(lambda: all(attests(place, name, made[0].version) for name in ENGINES), "both replicas attest", 60)
+        wait(place.ready, "the gateway is ready")
         yield Pair(place, made, expected)
 
 

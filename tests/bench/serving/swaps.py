@@ -22,7 +22,8 @@ from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 from tests.bench.tools.usage import usage
-from tests.serving.support.stack import Place, until
+from tests.serving.support.stack import Place
+from tests.support.waiting import wait
 
 SWAPS, WARM_UP = 100, 20  # every adapter was loaded before memory is looked at
 APART_S = (0.9, 1.4)
@@ -44,7 +45,7 @@ def measured(quick: bool) -> list[Figure]:
     count = SWAPS // 10 if quick else SWAPS
     with scratch("swaps") as folder, pair(folder) as two:
         with Traffic(two.place.port, two.requests(), CLIENTS, PAUSE_S) as traffic:
-            until(lambda: len(traffic.attempts) > 50, "the load runs")
+            wait(lambda: len(traffic.attempts) > 50, "the load runs")
             list(swapped(two, traffic, WARM_UP, random.Random(1)))
             before = engines_mib(two.place)
             sudden = list(swapped(two, traffic, count, random.Random(2)))
@@ -80,12 +81,12 @@ def swapped(two: Pair, traffic: Traffic, count: int, rng: random.Random, *, anno
         version = rng.choice([name for name in adapters if name != champion])
         if announced:
             records.route(champion, canary=version)
-            until(lambda version=version: all(attests(two.place, name, version) for name in ENGINES), "attested", 60)  # type: ignore[misc]
+            wait(lambda version=version: all(attests(two.place, name, version) for name in ENGINES), "attested", 60)  # type: ignore[misc]
             time.sleep(rng.uniform(*AFTER_S))
         swap = Swap(version, time.monotonic())
         records.route(swap.version, champion)
         champion = swap.version
-        until(lambda swap=swap: answered(traffic.attempts[-50:], swap), f"a reply by {champion}", 60)  # type: ignore[misc]
+        wait(lambda swap=swap: answered(traffic.attempts[-50:], swap), f"a reply by {champion}", 60)  # type: ignore[misc]
         yield swap
         if i % 10 == 9:
             note(f"{i + 1} of {count} swaps")
@@ -146,7 +147,7 @@ def replica_of(place: Place, attempts: Sequence[Attempt]) -> dict[str, str]:
         found.update({r.event.id: r.event.replica for r in read(place.config.kafka, INFERENCE, InferenceServed)})
         return wanted <= set(found)
 
-    until(complete, "an event of every reply", 60)
+    wait(complete, "an event of every reply", 60)
     return found
 
 

@@ -52,8 +52,8 @@ VALUES = [
     ("STACK__DEVICE", "cpu", ("stack", "device"), "cpu"),
     ("STACK__KV_CACHE_GB", "1.5", ("stack", "kv_cache_gb"), 1.5),
     ("GATEWAY__TLS_CERT", "null", ("gateway", "tls_cert"), None),
-    ("GATEWAY__METRICS", '{"a": "token_f1"}', ("gateway", "metrics"), {"a": "token_f1"}),
-    ("GATEWAY__METRICS__A", "token_f1", ("gateway", "metrics"), {"a": "token_f1"}),
+    ("SCORING__METRICS", '{"a": "token_f1"}', ("scoring", "metrics"), {"a": "token_f1"}),
+    ("SCORING__METRICS__A", "token_f1", ("scoring", "metrics"), {"a": "token_f1"}),
     ("GATEWAY__MASK", "email", ("gateway", "mask"), ("email",)),
     ("MONITOR__SLO", '{"error_budget": 0.5}', ("monitor", "slo", "error_budget"), 0.5),
     ("MONITOR__SLO__ERROR_BUDGET", "0.5", ("monitor", "slo", "error_budget"), 0.5),
@@ -79,8 +79,8 @@ def test_every_kind_of_setting_can_come_from_the_environment(
     [
         ("STACK__ENGINE_PORTS", "[8001", "HOMEOSTAT__STACK__ENGINE_PORTS: is not JSON .* expected a list"),
         ("STACK__ENGINE_PORTS", "8001,x", r"stack\.engine_ports\.1 = 'x'"),
-        ("GATEWAY__METRICS", "token_f1", "HOMEOSTAT__GATEWAY__METRICS: is not JSON .* expected a table"),
-        ("GATEWAY__METRICS", "[1]", r"HOMEOSTAT__GATEWAY__METRICS: is \[1\], expected a table"),
+        ("SCORING__METRICS", "token_f1", "HOMEOSTAT__SCORING__METRICS: is not JSON .* expected a table"),
+        ("SCORING__METRICS", "[1]", r"HOMEOSTAT__SCORING__METRICS: is \[1\], expected a table"),
         ("STACK__VAR__DEEP", "x", "stack"),
         ("NO__SUCH", "1,2", "no: unknown key"),
     ],
@@ -91,9 +91,9 @@ def test_what_the_environment_says_wrongly_is_told_with_its_key(name: str, text:
 
 
 def test_a_table_of_the_environment_goes_over_the_files(tmp_path: Path) -> None:
-    path = written(tmp_path, "[gateway.metrics]\na = 'rouge_l'\nb = 'token_f1'\n")
-    settings = load(Config, path, {"HOMEOSTAT__GATEWAY__METRICS": '{"a": "token_f1"}'})
-    assert settings.gateway.metrics == {"a": "token_f1", "b": "token_f1"}
+    path = written(tmp_path, "[scoring.metrics]\na = 'rouge_l'\nb = 'token_f1'\n")
+    settings = load(Config, path, {"HOMEOSTAT__SCORING__METRICS": '{"a": "token_f1"}'})
+    assert settings.scoring.metrics == {"a": "token_f1", "b": "token_f1"}
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])

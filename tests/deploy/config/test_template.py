@@ -30,7 +30,7 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "stack.engine_ports": ("8005, 8006", (8005, 8006)),
     "kafka.options": ('{"retries": 3, "api_version": [2, 6]}', {"retries": 3, "api_version": [2, 6]}),
     "gateway.tag_headers": (json.dumps(HEADS), HEADS),
-    "gateway.metrics": ('{"support": "token_f1"}', {"support": "token_f1"}),
+    "scoring.metrics": ('{"support": "token_f1"}', {"support": "token_f1"}),
     "gateway.mask": ("email", ("email",)),
     "gateway.audit_share": ("0.05", 0.05),
     "labels.sources": ('{"crm": "complete"}', {"crm": "complete"}),

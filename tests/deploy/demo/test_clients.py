@@ -24,6 +24,7 @@ class Gateway:
     version: str = "support-1"
     model: str = "support-1"
     answer: str = "Reset Password."
+    calls: list[dict[str, Any]] = field(default_factory=list)  # instead, each with its name and arguments
     asked: list[dict[str, Any]] = field(default_factory=list)
     labels: list[dict[str, Any]] = field(default_factory=list)
     refusals: int = 0  # of feedback, before it is taken
@@ -49,16 +50,24 @@ class Gateway:
         if "garbage" in text:
             return web.Response(text="<html>", headers=head)
         if not body["stream"]:
-            choice = {"message": {"role": "assistant", "content": self.answer}}
+            said = {"content": None, "tool_calls": [{"function": call} for call in self.calls]}
+            choice = {"message": {"role": "assistant", **(said if self.calls else {"content": self.answer})}}
             return web.json_response({"model": self.model, "choices": [choice]}, headers=head)
         response = web.StreamResponse(headers=head | {"content-type": "text/event-stream"})
         await response.prepare(request)
-        for part in (self.answer[:5], self.answer[5:]):
-            chunk = {"model": self.model, "choices": [{"delta": {"content": part}}]}
+        for delta in self._deltas():
+            chunk = {"model": self.model, "choices": [{"delta": delta}]}
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
         if "break" not in text:
             await response.write(b"data: [DONE]\n\n")
         return response
+
+    def _deltas(self) -> list[dict[str, Any]]:
+        if not self.calls:
+            return [{"content": part} for part in (self.answer[:5], self.answer[5:])]
+        begun = [{"index": i, "function": {"name": call["name"], "arguments": ""}} for i, call in enumerate(self.calls)]
+        ended = [{"index": i, "function": {"arguments": call["arguments"]}} for i, call in enumerate(self.calls)]
+        return [{"tool_calls": begun}, *({"tool_calls": [each]} for each in ended)]
 
     def _head(self, number: int) -> dict[str, str]:
         return {"x-homeostat-version": self.version, "x-homeostat-request-id": f"id-{number}"}
@@ -111,6 +120,20 @@ async def test_requests_are_those_of_an_openai_client_and_a_share_is_streamed(ur
     assert len({body["user"] for body in gateway.asked}) > 10
     assert 8 <= sum(outcome.streamed for outcome in outcomes) <= 30
     assert {outcome.answer for outcome in outcomes} == {"Reset Password."}
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["whole", "streamed"])
+async def test_calls_of_tools_are_asked_for_and_compared_in_one_form(url: str, gateway: Gateway, share: float) -> None:
+    gateway.calls = [
+        {"name": "block", "arguments": '{"card": 7, "at": "now"}'},
+        {"name": "inform", "arguments": "{}"},
+    ]
+    tools = [{"type": "function", "function": {"name": name}} for name in ("block", "inform")]
+    label = '[{"arguments":{"at":"now","card":7},"name":"block"},{"arguments":{},"name":"inform"}]'
+    row = LabelledRow("I lost it", label, [{"role": "user", "content": "I lost it"}], {"tools": tools})
+    async with clients_of(url, streamed_share=share) as clients:
+        (outcome,) = await clients.send([row], phase="before")
+    assert (outcome.answer, outcome.correct, gateway.asked[0]["tools"]) == (label, True, tools)
 
 
 async def test_a_wrong_answer_is_counted_as_wrong(url: str, gateway: Gateway) -> None:

@@ -24,7 +24,7 @@ from streams.log.append import Writer
 from streams.log.read import Record
 from streams.log.settings import KafkaSettings
 from streams.topics import RESULTS, ROUTES, Topic
-from tests.streams.support.waiting import wait
+from tests.support.waiting import wait
 
 
 def route(generation: int) -> RouteWritten:
@@ -71,10 +71,10 @@ def test_a_broker_that_dies_ends_no_observer() -> None:
         observer = Observer(replace(broker.settings, options={"bootstrap_timeout_ms": 500}))
         observer.start()
         try:
-            wait(lambda: not any(each.well for each in observer._following), 60)
+            wait(lambda: not any(each.well for each in observer._following))
             broker.start()
             append(broker.settings, 2)
-            wait(lambda: len(observer.seen.routes) == len(observer.seen.results) == 2, 120)
+            wait(lambda: len(observer.seen.routes) == len(observer.seen.results) == 2, most_s=120)
         finally:
             observer.close()
             broker.stop()

@@ -7,6 +7,7 @@ raise its constant first, and let the ledgers of editions before go: nothing can
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from streams import codec, ledger
 from streams.events import DecisionRecorded
 from streams.kinds import DecisionKind
 from tests.monitor.support.world import VERSION, World
+from tests.serving.support.rollout_world import SETTINGS, RolloutWorld
 
 LEDGERS = Path(__file__).parent / "ledgers"
 MONITOR = MonitorSettings(reference_events=60, alarm_clear_events=20)
@@ -31,8 +33,7 @@ POLICY = PolicySettings(min_fresh_labels=20)
 
 def path(function: str) -> Path:
     """Of this release's edition."""
-    name = f"{function}-{FUNCTIONS[function].edition}.jsonl"
-    return LEDGERS / (f"{name}.gz" if function in RECORDED else name)
+    return LEDGERS / f"{function}-{FUNCTIONS[function].edition}.jsonl.gz"
 
 
 def lines(at: Path) -> Iterator[tuple[str, bytes]]:
@@ -133,7 +134,34 @@ def _verdicts() -> Iterator[DecisionRecorded]:
         yield _entry(DecisionKind.VERDICT, "gate.judge", number, {"gate": given}, gate.judge(given))
 
 
-RECORDED = {"judge.update": _updates, "judge.answer": _answers, "policy.decide": _decisions, "gate.judge": _verdicts}
+def _rollouts() -> Iterator[DecisionRecorded]:
+    """Promoted and kept, promoted and rolled back, withdrawn, too few replies, and never loaded."""
+    decisions: list[DecisionRecorded] = []
+    for replies, least in (("good", 6), ("good failing", 6), ("failing", 1_000), ("", 6), ("not loaded", 6)):
+        world = RolloutWorld(dataclasses.replace(SETTINGS, canary_requests=least))
+        world.members.pop()
+        for name in world.attestations:
+            world.attest(name, new=replies != "not loaded")
+        for turn in range(30):
+            world.pass_s(5)
+            world.refresh()
+            if "good" in replies and turn < 6:
+                world.replies("good", 3)
+            elif replies in ("good", "failing", "good failing"):
+                world.replies(replies.split()[-1], 3)
+            world.members[0].look()
+        decisions += world.decisions
+    for number, each in enumerate(decisions):
+        yield _entry(DecisionKind.ROLLOUT, "rollout.step", number, each.inputs, each.output)
+
+
+RECORDED = {
+    "judge.update": _updates,
+    "judge.answer": _answers,
+    "policy.decide": _decisions,
+    "gate.judge": _verdicts,
+    "rollout.step": _rollouts,
+}
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from streams.log.settings import KafkaSettings
 from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, SCORES
 from tests.streams.support import oracle
 from tests.streams.support.traffic import Plan, Process, feedback, produce, served, small, within
+from tests.support.waiting import wait
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -58,7 +59,7 @@ def serve(kafka: KafkaSettings, alias: str, first: int, end: int, harmed_from: i
     labels = [feedback(each, i % 2 == 0 if i >= harmed_from else i % 10 != 0) for i, each in enumerate(replies, first)]
     sent, told = produce(kafka, INFERENCE, replies, 0), produce(kafka, FEEDBACK, labels, 0)
     ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
-    oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_what_is_said_while_no_worker_runs_is_taken_once_one_does(
             log.append(SCORES, event, id=event.id, time_ms=event.time_ms)
     assert alarms.accept(kafka, alias, None, "cli", wait_s=0.0) == (version, False)
     worker.start()
-    oracle.wait(lambda: len(alarms.memories(kafka)[alias].answered) == 3, what="both answers")
+    wait(lambda: len(alarms.memories(kafka)[alias].answered) == 3, what="both answers")
     assert [each.inputs["said"]["verb"] for each in entries(kafka, alias)] == ["clear", "accept", "accept"]
     assert {each.cause for each in ends(kafka, alias)} == {"cleared", "accepted"}
     assert run("alarms", "list", "--alias", alias).stdout == ""

@@ -59,6 +59,14 @@ def test_each_kind_says_what_it_finds() -> None:
     assert set(plan.found) == set(budget.SHARES)
 
 
+def test_it_says_how_long_a_trial_takes_or_that_complaints_cannot_decide() -> None:
+    assert "complaints" not in run("--events", "50000")
+    enough = run("--events", "50000", "--sessions", "10000", "--complaints", "0.1")
+    assert "from 10.0% of the sessions, takes 2,389 sessions" in enough
+    assert "cannot decide" not in enough
+    assert "complaints cannot decide at this volume" in run("--events", "500", "--sessions", "100")
+
+
 def test_wrong_numbers_are_refused() -> None:
     assert CliRunner().invoke(main, ["monitor", "plan", "--events", "1", "--days", "0"]).exit_code == 2
 

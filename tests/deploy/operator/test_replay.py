@@ -9,9 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
-from deploy.operator.replay import FUNCTIONS, LedgerError, Replayed, derived, difference, lines
+from deploy.operator.replay import FUNCTIONS, LedgerError, Replayed, again, derived, difference, entries, lines
 from monitor.policy import NewAlarm, PolicyObservation, PolicyState, decide
 from monitor.settings import PolicySettings
+from serving.rollout.machine import EDITION
+from serving.rollout.recovery import recover
 from streams.codec import encode, plain
 from streams.events import DecisionRecorded
 from streams.kinds import DecisionKind
@@ -129,12 +131,18 @@ def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
         list(replay(tmp_path / "nowhere.jsonl"))
 
 
-def test_an_earlier_releases_rollouts_are_derived_the_same() -> None:
-    """Recorded before a rollout knew of slots, fingerprints and other controllers."""
-    found = list(replay(Path(__file__).parent / "ledgers" / "rollout.step-1.jsonl"))
-    assert [(each.summary, each.difference) for each in found if not each.same] == []
+def test_an_earlier_releases_rollouts_are_not_derived_but_a_controller_goes_on_from_them() -> None:
+    """Recorded before a rollout knew of slots, fingerprints, other controllers, salts and senders."""
+    path = Path(__file__).parent / "ledgers" / "rollout.step-1.jsonl"
+    found = list(replay(path))
+    assert {(each.same, each.other) for each in found} == {
+        (None, f"rollout.step of edition 1, this release has {EDITION}")
+    }
     ends = {"promoted -> promoted", "promoted -> rolled_back", "canary -> aborted", "loading -> aborted"}
     assert ends <= {each.summary.split(": ")[1] for each in found}
+    decisions = [each for _, each in entries(path)]
+    assert all(again(each)["rollout"]["candidate"] for each in decisions), "its inputs can be read"
+    assert recover(decisions, []).handled == {each.inputs["rollout"]["request_id"] for each in decisions}
 
 
 def test_blank_lines_are_nothing_and_an_empty_ledger_has_no_decisions(tmp_path: Path) -> None:

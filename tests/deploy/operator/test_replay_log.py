@@ -31,6 +31,7 @@ from streams.topics import ALARMS, FEEDBACK, INFERENCE, LEDGER, REQUESTS
 from tests.deploy.support.lives import Life, life, plain
 from tests.streams.support import oracle
 from tests.streams.support.traffic import Plan, Process, produce, small, within
+from tests.support.waiting import wait
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -60,7 +61,7 @@ def lived(kafka: KafkaSettings, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for partition, each in enumerate(lives):
             sent, told = _send(kafka, each, partition)
             ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
-            oracle.wait(lambda a=each.replies[0].alias, e=ends: oracle.caught_up(kafka, a, e), what="the judge")  # type: ignore[misc]
+            wait(lambda a=each.replies[0].alias, e=ends: oracle.caught_up(kafka, a, e), what="the judge")  # type: ignore[misc]
         worker.kill(signal.SIGTERM)
         yield var
     finally:

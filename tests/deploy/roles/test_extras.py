@@ -20,6 +20,7 @@ from streams.topics import INFERENCE
 from tests.streams.support import oracle
 from tests.streams.support.lakes import at
 from tests.streams.support.traffic import produce, served
+from tests.support.waiting import wait
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -103,7 +104,7 @@ def test_the_gateway_starts_with_its_extra_alone_and_no_kafka(stack: dict[str, o
     process = started("gateway", "serving", config, log)
     try:
         url = f"http://127.0.0.1:{stack['gateway_admin_port']}/healthz"
-        oracle.wait(lambda: answer(url) != "" or process.poll() is not None, what="the gateway")
+        wait(lambda: answer(url) != "" or process.poll() is not None, what="the gateway")
         assert process.poll() is None, log.read_text()
         time.sleep(1)  # its shipper is a process of its own
         assert "ModuleNotFoundError" not in log.read_text()
@@ -122,7 +123,7 @@ def test_the_worker_works_with_its_extra_alone_where_no_folder_is_there_yet(
     process = started("worker", "streams", config, log)
     try:
         root = Path(str(stack["var"])) / "lake"
-        oracle.wait(lambda: oracle.rows(at(root), INFERENCE, "extras") == 20 or process.poll() is not None, what="rows")
+        wait(lambda: oracle.rows(at(root), INFERENCE, "extras") == 20 or process.poll() is not None, what="rows")
         assert process.poll() is None, log.read_text()
         assert "Traceback" not in log.read_text()
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from deploy.stack import ports, processes
 from deploy.stack.processes import Child, ProcessFailed, Spec
+from tests.support.waiting import wait
 
 pytestmark = pytest.mark.slow
 
@@ -35,13 +35,6 @@ def spec(code: str, var: Path, name: str = "child", **more: Any) -> Spec:
     said = processes.log_file(var, name)
     ready = lambda: said.exists() and "up" in said.read_text()  # noqa: E731
     return Spec(name, (sys.executable, "-c", code), ready, **more)
-
-
-def eventually(holds: Callable[[], bool], within_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return holds()
 
 
 def started(code: str, var: Path, **more: Any) -> Child:
@@ -76,23 +69,23 @@ def test_its_own_children_go_with_it(tmp_path: Path) -> None:
     child = started(PARENT, tmp_path)
     (below,) = psutil.Process(child.pid).children()
     processes.stop(child, tmp_path)
-    assert eventually(lambda: not below.is_running() or below.status() == psutil.STATUS_ZOMBIE)
+    wait(lambda: not below.is_running() or below.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_orphans_of_a_child_that_was_killed_are_cleared_away(tmp_path: Path) -> None:
     child = started(PARENT, tmp_path)
     (below,) = psutil.Process(child.pid).children()
     psutil.Process(child.pid).kill()
-    assert eventually(lambda: not processes.alive(child))
+    wait(lambda: not processes.alive(child))
     assert processes.find("child", tmp_path) is None
     assert not processes.stop(child, tmp_path)
-    assert eventually(lambda: not below.is_running() or below.status() == psutil.STATUS_ZOMBIE)
+    wait(lambda: not below.is_running() or below.status() == psutil.STATUS_ZOMBIE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a first thread is not told from its process")
 def test_one_whose_first_thread_alone_is_dead_still_holds_its_port(tmp_path: Path) -> None:
     child = started(DYING, tmp_path)
-    assert eventually(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    wait(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     port = int(processes.tail(tmp_path, "child")[-1].split()[1])
     assert ports.answers(port)
     assert processes.find("child", tmp_path) == child
@@ -131,7 +124,7 @@ def test_one_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
 def test_one_that_died_while_something_else_answers_is_not_ready(tmp_path: Path) -> None:
     wanted = Spec("child", (sys.executable, "-c", "pass"), ready=lambda: True)
     child = processes.start(wanted, tmp_path)
-    assert eventually(lambda: not processes.alive(child))
+    wait(lambda: not processes.alive(child))
     with pytest.raises(ProcessFailed, match="child ended"):
         processes.wait_ready(wanted, child, tmp_path)
 
@@ -155,5 +148,5 @@ def test_a_lock_is_held_until_the_process_ends_whatever_becomes_of_its_starter(t
     with pytest.raises(ProcessFailed, match=r"second is not started: another process holds .*/data/lock; stop"):
         started(SLEEPS, tmp_path, name="second", holds=lock)
     os.kill(child.pid, 9)
-    assert eventually(lambda: not processes.alive(child))
+    wait(lambda: not processes.alive(child))
     processes.stop(started(SLEEPS, tmp_path, name="second", holds=lock), tmp_path)

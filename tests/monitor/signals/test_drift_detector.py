@@ -134,7 +134,7 @@ def test_a_reference_may_be_asked_to_span_a_time() -> None:
     assert times[-1] - times[0] >= 2_400_000, "whole stretches are kept, not the last one in any case"
     assert 300 <= len(watch.reference.rows) <= 600
     assert watch.rows == []
-    assert len(watch.labels) == len(watch.reference.rows)
+    assert len(watch.losses) == len(watch.reference.rows)
 
 
 def _in_runs(rng: np.random.Generator, events: int, mean: float) -> np.ndarray:

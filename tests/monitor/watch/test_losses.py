@@ -89,6 +89,7 @@ def test_losses_of_another_metric_are_not_compared_and_it_is_said() -> None:
     assert reasons["quality", ""].reason.startswith("F1 makes the losses of labels now, ROUGE-L those of the reference")
     assert [each.kind for each in world.findings if isinstance(each, NotTested)] == ["quality", "estimated_quality"]
     scored(world, 200, 0.7, 0.1)
+    assert ("quality", "") not in untested.reasons(world.settings, restored(world.state.watches[VERSION]))
     assert len(world.alarms("quality")) == 1, "labels of the reference's metric are tested as before"
 
 

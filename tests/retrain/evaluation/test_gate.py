@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from retrain.evaluation.gate import GateInput, GateVerdict, Scores, judge
+from retrain.evaluation.gate import UNJUDGED_ALONE, GateInput, GateVerdict, Scores, judge, short_of_labels
 from retrain.settings import RetrainSettings
 
 SAME: Scores = [(1.0, 1.0)] * 100
@@ -117,6 +117,10 @@ def test_a_winner_with_nothing_to_lose_it_on_is_inconclusive(regression: Scores)
     [
         ({"cut_candidate": 16}, "16 of 150 answers of the candidate ended at their limit of tokens, at most 10% may"),
         ({"cut_champion": 150}, "150 of 150 answers of the champion ended at their limit"),
+        (
+            {"left_out": {UNJUDGED_ALONE: 17}},
+            "the candidate's answer alone could not be judged on 17 of 167 rows, at most 10% may",
+        ),
         ({"left_out": {"a tool's answer": 151}}, "151 of 301 rows could not be asked, at most 50% may"),
     ],
 )
@@ -124,6 +128,12 @@ def test_answers_cut_or_rows_left_out_in_number_are_no_ground_for_a_verdict(chan
     verdict = judge(asked(**changes))
     assert verdict.status == "inconclusive"
     assert verdict.reason.startswith(why)
+
+
+@pytest.mark.parametrize("changes", [{"cut_candidate": 90}, {"left_out": {"refused": 900}}])
+def test_answers_that_could_not_be_measured_lack_more_than_labels(changes: dict[str, Any]) -> None:
+    assert short_of_labels(asked(BETTER[:3], []))
+    assert not short_of_labels(asked(BETTER[:3], [], **changes))
 
 
 def test_a_few_of_them_are_told_with_the_verdict() -> None:

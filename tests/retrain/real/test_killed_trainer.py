@@ -8,12 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from deploy.operator.rows import LabelledRow
 from retrain.adapters import Adapter
 from retrain.first_adapter import first_adapter
 from retrain.job_files import PROGRESS, JobOutcome, TrainingProgress, read
@@ -30,6 +29,7 @@ from tests.retrain.support.engine import Engine
 from tests.retrain.support.rows import row
 from tests.streams.support.lakes import put
 from tests.support.folder import in_folder
+from tests.support.waiting import wait
 
 ALIAS = "killed"
 STEPS = 150
@@ -87,7 +87,7 @@ def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainReque
 async def test_a_killed_trainer_goes_on_where_it_was(
     kafka: KafkaSettings, model_dir: Path, tmp_path: Path, recipe: Path
 ) -> None:
-    rows = [("question one", "refund"), ("question two", "late")] * 8
+    rows = [LabelledRow(*row).example() for row in (("question one", "refund"), ("question two", "late"))] * 8
     settings = RetrainSettings(recipe=str(recipe), threads=1)
     trees = in_folder(tmp_path)
     champion = first_adapter(rows, alias=ALIAS, model_dir=model_dir, var=tmp_path, trees=trees, settings=settings)
@@ -100,9 +100,9 @@ async def test_a_killed_trainer_goes_on_where_it_was(
             trainer = start(*arguments)
             try:
                 if kills == 2:
-                    await until(lambda: ended(kafka, request) != [], 90)
+                    await asyncio.to_thread(wait, lambda: ended(kafka, request) != [], most_s=180)
                     break
-                await until(lambda least=20 + 40 * kills: step(folder) >= least, 90)  # type: ignore[misc]
+                await asyncio.to_thread(wait, lambda least=20 + 40 * kills: step(folder) >= least, most_s=180)  # type: ignore[misc]
             finally:
                 os.kill(trainer.pid, signal.SIGKILL)
                 trainer.wait()
@@ -138,10 +138,3 @@ def resumed(var: Path, report: RetrainReported) -> float:
 
     client = MlflowClient(f"sqlite:///{var / 'mlflow' / 'mlflow.db'}")
     return float(client.get_run(str(report.mlflow_run)).data.metrics["resumed_at"])
-
-
-async def until(holds: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not await asyncio.to_thread(holds):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -24,7 +25,9 @@ class Engine:
         self.champion = champion
         self.refused: set[str] = set()  # questions that get a 400
         self.spoken: dict[str, str] = {}  # question -> answer of every adapter, instead
+        self.better: dict[str, str] = {}  # likewise, of the good one alone
         self.broken_off: dict[str, str] = {}  # question -> why its answer ends
+        self.hangs_up: Counter[str] = Counter()  # question -> how many times its connection is closed
         self.context = 0
         self.asked: list[dict[str, Any]] = []
         self.calling: list[dict[str, Any]] = []  # tools that every adapter calls, instead of words
@@ -50,11 +53,15 @@ class Engine:
         assert body["temperature"] == 0
         self.asked.append(body)
         question = body["messages"][-1]["content"]
+        if self.hangs_up[question] > 0 and request.transport:
+            self.hangs_up[question] -= 1
+            request.transport.close()
         if question in self.refused:
             return web.json_response({"error": {"message": "Conversation roles must alternate"}}, status=400)
         path = self.names[body["model"]]
         good = path.endswith("good") or (self.champion and not path.endswith(self.champion))
-        words = self.spoken.get(question, "a" if good else body["messages"][0]["content"]).split(" ")
+        spoken = self.spoken | self.better if good else self.spoken
+        words = spoken.get(question, "a" if good else body["messages"][0]["content"]).split(" ")
         finish = "length" if len(words) > body["max_tokens"] else "stop"
         answer = " ".join(words[: body["max_tokens"]])
         message = {"content": None, "tool_calls": self.calling} if self.calling else {"content": answer}

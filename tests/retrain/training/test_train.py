@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from deploy.operator.rows import LabelledRow
 from retrain.adapters import commit
 from retrain.base_model import base_model_id
 from retrain.first_adapter import first_adapter
@@ -186,7 +187,7 @@ def test_a_first_adapter_of_no_numbers_is_not_made(model_dir: Path, tmp_path: Pa
     """At first an adapter of 28 tensors without one finite number was stored, ready to be served."""
     bad = broken(model_dir, tmp_path / "broken")
     settings = RetrainSettings(threads=1)
-    rows = [("say red", "red"), ("say blue", "blue")]
+    rows = [LabelledRow("say red", "red").example(), LabelledRow("say blue", "blue").example()]
     with pytest.raises(Diverged):
         first_adapter(rows, alias="support", model_dir=bad, var=tmp_path, trees=in_folder(tmp_path), settings=settings)
     assert not list(tmp_path.glob("adapters/support/*"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streams.scoring.settings import ScoringSettings
 from tests.serving.support.raw_engine import always, chunked, saying
 from tests.serving.support.scene import BODY, OLD, Reply, Scene
 
@@ -122,7 +123,7 @@ async def test_where_there_is_nothing_to_compare_a_label_is_kept_and_judged_as_u
     messages: list[dict[str, Any]], stream: bool, metric: str
 ) -> None:
     scene = Scene()
-    scene.settings = replace(scene.settings, metrics={"support": metric})
+    scene.scoring = ScoringSettings(metrics={"support": metric})
     async with scene.running():
         part, end = ("delta" if stream else "message"), {"finish_reason": "stop"}
         choices = [{"index": i, part: message, **({} if stream else end)} for i, message in enumerate(messages)]
@@ -161,7 +162,7 @@ async def test_a_call_is_right_where_name_and_arguments_say_the_same(
     message: dict[str, Any], stream: bool, reason: str, metric: str
 ) -> None:
     scene = Scene()
-    scene.settings = replace(scene.settings, metrics={"support": metric})
+    scene.scoring = ScoringSettings(metrics={"support": metric})
     async with scene.running():
         for engine in scene.engines:
             engine.script = _scripted(message, reason, stream)
@@ -358,15 +359,29 @@ async def test_a_label_that_no_one_sees_is_none(scene: Scene, label: str) -> Non
 
 async def test_an_aliass_own_metric_judges() -> None:
     scene = Scene()
-    scene.settings = replace(scene.settings, metrics={"support": "token_f1"})
+    scene.scoring = ScoringSettings(metrics={"support": "token_f1"})
     async with scene.running():
         assert (await say(scene, await asked(scene), label="my card arrival")).body["correct"] is True
         assert (await say(scene, await asked(scene), label="arrival of the parcel")).body["correct"] is False
 
 
+@pytest.mark.parametrize(
+    "metric", ["rouge_2", {"rubric": "rubric.md", "url": "https://judge.example/v1", "model": "j"}]
+)
+async def test_a_metric_that_is_not_quick_is_left_to_the_worker(metric: object) -> None:
+    """No request waits for a judge model, nor for two seconds of imports; the files are the worker's."""
+    scene = Scene()
+    scene.scoring = ScoringSettings(metrics={"support": metric})
+    async with scene.running():
+        given = await say(scene, await asked(scene), label="card arrival")
+        assert (given.body["loss"], given.body["correct"]) == (None, None)
+        (event,) = await scene.feedback()
+        assert (event.label, event.loss, event.metric) == ("card arrival", None, "")
+
+
 async def test_a_graded_metric_is_not_cut_at_a_half() -> None:
     scene = Scene()
-    scene.settings = replace(scene.settings, metrics={"support": "token_f1"})
+    scene.scoring = ScoringSettings(metrics={"support": "token_f1"})
     async with scene.running():
         given = await say(scene, await asked(scene), label="my card arrival")
         assert (given.body["loss"], given.body["correct"]) == (0.2, True)

@@ -28,8 +28,8 @@ from tests.serving.support.scripted import (
     half_a_body,
     says_nothing,
 )
-from tests.serving.support.waiting import until
 from tests.serving.support.wire import wired
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quick_sweeps", "no_defect")
 

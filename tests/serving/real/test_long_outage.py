@@ -22,7 +22,8 @@ from deploy.stack import ports
 from streams.events import ReplicaAttested
 from streams.log.append import Writer
 from streams.topics import ATTESTATIONS
-from tests.serving.real.test_outage import VERSION, OutageStack, until
+from tests.serving.real.test_outage import VERSION, OutageStack
+from tests.support.waiting import wait
 
 OUTAGE_S = float(os.environ.get("HOMEOSTAT_OUTAGE_S", "25"))
 STALE_S = 15.0  # as `serving.routes.attestations` has it for what attests each second
@@ -43,7 +44,7 @@ class GatewayAndReplica(OutageStack):
         super().start()
         self.child("other", "tests.serving.support.upstream", str(self.other), VERSION)
         self._attester.start()
-        until(lambda: self.healthy("engine-0") == self.healthy("engine-1") == 1)
+        wait(lambda: self.healthy("engine-0") == self.healthy("engine-1") == 1)
 
     def stop(self) -> None:
         self._ended.set()
@@ -93,12 +94,12 @@ def test_a_long_outage_fails_no_reply_and_a_dead_replica_is_seen_with_kafka_and_
     asked, failed = 50, pair.ask(50).failed
     pair.attested = {"engine-0"}  # it dies with the process that attests for it
     pair.kill("other")
-    until(lambda: pair.healthy("engine-1") == 0, STALE_S + 10)
+    wait(lambda: pair.healthy("engine-1") == 0, most_s=STALE_S + 90)
     sample = pair.ask(100)
     asked, failed = asked + 100, failed + sample.failed
     pair.child("other", "tests.serving.support.upstream", str(pair.other), VERSION)
     pair.attested = {"engine-0", "engine-1"}
-    until(lambda: pair.healthy("engine-1") == 1)
+    wait(lambda: pair.healthy("engine-1") == 1)
     assert (pair.connected("gateway"), pair.connected("shipper")) == (1, 1)
 
     pair.kill_broker()
@@ -115,8 +116,8 @@ def test_a_long_outage_fails_no_reply_and_a_dead_replica_is_seen_with_kafka_and_
     assert (failed, pair.healthy("engine-0"), pair.healthy("engine-1"), pair.ready()) == (0, 1, 0, True)
 
     pair.broker.start()
-    until(lambda: pair.connected("gateway") == pair.connected("shipper") == 1, 60)
+    wait(lambda: pair.connected("gateway") == pair.connected("shipper") == 1)
     sample = pair.ask(50)
     assert (failed + sample.failed, pair.ready(), pair.healthy("engine-0")) == (0, True, 1)
-    until(lambda: len(pair.events()) >= asked + 50, 90)
+    wait(lambda: len(pair.events()) >= asked + 50)
     print(f"{asked + 50} requests, {OUTAGE_S:g} s without Kafka, none failed", file=sys.stderr)

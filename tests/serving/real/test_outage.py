@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from streams.log.append import Writer
 from streams.log.read import read
 from streams.topics import ATTESTATIONS, INFERENCE, ROUTES
 from tests.serving.support.load import Sample, request, run
+from tests.support.waiting import wait
 
 pytestmark = pytest.mark.kafka
 DIGEST = "a" * 64
@@ -56,13 +57,13 @@ class OutageStack:
         writer.append(ATTESTATIONS, self.attestation(now_ms), id="a", time_ms=now_ms)
         writer.append(ROUTES, self.route(now_ms), id="r", time_ms=now_ms)
         writer.close()
-        until(self.ready)
+        wait(self.ready)
 
     def kill_broker(self) -> None:
         child = processes.find(self.broker.name, self.broker.data_dir)
         assert child is not None
         os.kill(child.pid, signal.SIGKILL)
-        until(lambda: processes.find(self.broker.name, self.broker.data_dir) is None)
+        wait(lambda: processes.find(self.broker.name, self.broker.data_dir) is None)
 
     def start_gateway(self) -> None:
         self.child("gateway", "deploy.cli", "run", "gateway", "--config", str(self.path))
@@ -73,7 +74,7 @@ class OutageStack:
     def stop(self) -> None:
         for child in self.children.values():
             child.terminate()
-            child.wait(30)
+            child.wait(90)
         self.broker.stop()
 
     def ready(self) -> bool:
@@ -119,13 +120,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageStack]:
 
 def test_a_killed_broker_fails_no_reply_and_loses_no_event(place: OutageStack) -> None:
     before = place.ask(50)
-    until(lambda: len(place.events()) == 50)
+    wait(lambda: len(place.events()) == 50)
     place.kill_broker()
     during = place.ask(300)
     place.broker.start()
     after = place.ask(50)
     assert [sample.failed for sample in (before, during, after)] == [0, 0, 0]
-    until(lambda: len(place.events()) >= 400, 60)
+    wait(lambda: len(place.events()) >= 400)
     found = place.events()
     assert (len(found), len(set(found))) == (400, 400)
 
@@ -137,11 +138,11 @@ def test_a_slow_start_of_the_broker_keeps_the_last_known_routes(place: OutageSta
     gateway.send_signal(signal.SIGKILL)
     gateway.wait()
     place.start_gateway()
-    until(place.ready, 40)
+    wait(place.ready)
     sample = place.ask(20)
     place.broker.start()
     assert sample.failed == 0
-    until(lambda: len(place.events()) >= 420, 60)
+    wait(lambda: len(place.events()) >= 420)
 
 
 def test_a_gateway_asked_to_end_answers_what_it_has_begun(place: OutageStack) -> None:
@@ -156,14 +157,7 @@ def test_a_gateway_asked_to_end_answers_what_it_has_begun(place: OutageStack) ->
     before = len(place.events())
     sample = asyncio.run(scene())
     assert (sample.failed, len(sample.ms)) == (0, 4)
-    place.children["gateway"].wait(30)
-    until(lambda: len(place.events()) == before + 4)
+    place.children["gateway"].wait(90)
+    wait(lambda: len(place.events()) == before + 4)
     place.start_gateway()
-    until(place.ready)
-
-
-def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait(place.ready)

@@ -14,7 +14,8 @@ from streams.log.read import read
 from streams.topics import INFERENCE
 from tests.serving.support.load import Sample, request, run
 from tests.serving.support.log_records import VERSIONS
-from tests.serving.support.stack import Place, until
+from tests.serving.support.stack import Place
+from tests.support.waiting import wait
 
 pytestmark = pytest.mark.kafka
 BODY = {"model": "support", "messages": [{"role": "user", "content": "Where is my card?"}]}
@@ -29,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with made.running("kafka", "engine-0", *GATEWAYS):
         made.records.attest()
         made.records.route(VERSIONS[0], VERSIONS[1])
-        until(made.ready, "the gateways are ready")
+        wait(made.ready, "the gateways are ready")
         yield made
 
 
@@ -51,16 +52,16 @@ def test_they_share_the_clients_and_follow_the_same_routes(place: Place) -> None
     for _ in range(4):  # who gets a connection is the system's choice
         assert ask(place, 200, 16).failed == 0
     place.records.route(VERSIONS[1], VERSIONS[0])
-    until(lambda: versions(place) == {VERSIONS[1]}, "both gateways follow the new route", 10)
-    until(lambda: len(events(place)) >= 800, "every reply is an event")
-    until(lambda: len(found := sources(place)) == 2 and min(found.values()) > 0, "both have shipped")
+    wait(lambda: versions(place) == {VERSIONS[1]}, "both gateways follow the new route", 10)
+    wait(lambda: len(events(place)) >= 800, "every reply is an event")
+    wait(lambda: len(found := sources(place)) == 2 and min(found.values()) > 0, "both have shipped")
 
 
 def test_one_that_dies_takes_only_what_it_was_answering_along(place: Place) -> None:
     place.kill("gateway-1", whole=True)
     assert ask(place, 100).failed == 0
     place.start("gateway-1")
-    until(place.ready, "both gateways are ready")
+    wait(place.ready, "both gateways are ready")
     assert ask(place, 100, 16).failed == 0
 
 

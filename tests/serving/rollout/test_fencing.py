@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from streams.log.settings import KafkaSettings
 from streams.topics import ATTESTATIONS, RESULTS, ROUTES, SCORES, Topic
 from tests.serving.support.controller_process import SETTINGS
 from tests.serving.support.rollout_world import RolloutWorld
+from tests.support.waiting import wait
 
 ROOT = Path(__file__).parents[3]
 DIGESTS = {name: letter * 64 for name, letter in (("old", "a"), ("new", "b"), ("other", "c"))}
@@ -37,13 +38,6 @@ DIGESTS = {name: letter * 64 for name, letter in (("old", "a"), ("new", "b"), ("
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def until(holds: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 class Alias:
@@ -149,7 +143,7 @@ def test_of_two_writers_of_one_generation_one_wins_and_the_other_sees_it(kafka: 
     for racer in racers:
         assert racer.table().routes[alias.name] == first
         assert racer.rollouts.active[alias.name].state is RolloutState.LOADING
-    until(lambda: alias.route == first, "everyone reads the same")
+    wait(lambda: alias.route == first, "everyone reads the same")
     for racer in racers:
         racer.rollouts.tick(now_ms())
         racer.close()
@@ -180,7 +174,7 @@ def test_a_writer_that_has_not_read_on_writes_into_the_void(kafka: KafkaSettings
     assert (lost.by, lost.generation, lost.canary) == ("controller/stale", 2, alias.versions["new"])
     assert (alias.route.generation, alias.route.champion, alias.route.canary) == (2, alias.versions["other"], None)
     racer.rollouts._context.table = racer.table
-    until(lambda: racer.table().routes[alias.name].by == "human", "it reads on")
+    wait(lambda: racer.table().routes[alias.name].by == "human", "it reads on")
     written = len(alias.records)
     racer.rollouts.tick(now_ms())
     assert racer.rollouts.active == {}
@@ -211,13 +205,13 @@ def test_a_controller_that_slept_through_a_humans_act_changes_nothing(kafka: Kaf
     alias.attest()
     alias.put(RESULTS, alias.result)
     with process(kafka, tmp_path) as controller:
-        until(lambda: alias.route.weight > 0, "the canary begins", 60)
+        wait(lambda: alias.route.weight > 0, "the canary begins")
         os.kill(controller.pid, signal.SIGSTOP)
         alias.attest()
         alias.replies(10)  # all that is lacking for its promotion
         human = alias.promote("other")
         os.kill(controller.pid, signal.SIGCONT)
-        until(
+        wait(
             lambda: any(f"was written by {human.by}" in each for each in alias.summaries),
             "it sees the human",
             60,

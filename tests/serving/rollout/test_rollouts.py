@@ -8,13 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from monitor.settings import TrialSettings
+from serving.rollout.alias import new_salt
 from serving.rollout.controller import Controller
+from serving.rollout.guard import Guard
 from serving.rollout.runner import Rollouts
 from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
-from streams.events import Event, RouteWritten
-from streams.identity import adapter_key
+from streams.events import Event, RouteWritten, ScoreBatch
+from streams.identity import adapter_key, uuid7
 from streams.kinds import RetrainStatus
 from streams.log.read import Record
 from streams.log.settings import KafkaSettings
@@ -188,6 +191,140 @@ def test_labels_that_come_after_the_promotion_still_roll_it_back(world: RolloutW
         member(world).look()
     assert world.route.champion == OLD
     assert "wrong" in world.decisions[-1].summary
+
+
+def guard(world: RolloutWorld) -> Guard:
+    known = member(world).rollouts.active[ALIAS].guard
+    assert known is not None
+    return known
+
+
+def test_the_arms_are_drawn_by_a_secret_of_the_rollout(world: RolloutWorld) -> None:
+    to(world, RolloutState.CANARY)
+    assert (world.route.salt, world.route.weight) == ("a secret of a", 0.5)
+    assert new_salt() != new_salt()
+    to(world, RolloutState.PROMOTED)
+    assert [each.salt for each in world.routes] == ["", "", "a secret of a", ""]
+
+
+def test_of_two_controllers_salts_the_one_in_the_log_counts() -> None:
+    world = RolloutWorld()
+    for _ in range(6):
+        world.pass_s(0.5)
+        world.refresh()
+        for each in world.members:
+            each.tick()  # each of what it has read: both want to write the next generation
+        for each in world.members:
+            each.look()
+        world.replies("good", 1)
+    assert {world.route.salt} == {each.rollouts.active[ALIAS].salt for each in world.members}
+
+
+def test_what_the_champion_answers_for_the_canary_never_promotes_it(world: RolloutWorld) -> None:
+    to(world, RolloutState.CANARY)
+    for _ in range(5):
+        world.replies("standing in", 20)
+        world.pass_s(0.5)
+        world.refresh()
+        member(world).look()
+    assert (guard(world).replies, guard(world).drawn) == (0, 100)
+    world.pass_s(200)
+    world.refresh()
+    member(world).look()
+    assert world.route.champion == OLD
+    assert "0 canary replies, too few within the time" in world.decisions[-1].summary
+
+
+def test_one_conversations_failures_are_one(world: RolloutWorld) -> None:
+    to(world, RolloutState.CANARY)
+    for _ in range(10):
+        world.follow(world.batch("failing", 20, unit=7))
+        member(world).look()
+    assert world.states == [RolloutState.CANARY]
+    assert guard(world).candidate["errors"].count == 1
+
+
+def test_what_was_asked_before_the_canary_is_not_compared(world: RolloutWorld) -> None:
+    to(world, RolloutState.CANARY)
+    begun_ms = member(world).rollouts.active[ALIAS].begun_ms
+    for asked_ms, counted in ((begun_ms - 1, 0), (begun_ms, 1)):
+        record = world.batch("good", 1, about=[uuid7(asked_ms), uuid7(asked_ms)])
+        member(world).rollouts.score(record)
+        member(world).look()
+        assert guard(world).replies == counted
+
+
+def test_complaints_are_counted_by_sessions_of_the_arms_drawn() -> None:
+    """A whole trial through the scores: the champion's conversations complain, the canary's do not."""
+    world = on_trial()
+    for turn in range(30):
+        answered = world.batch("good", 2)
+        ids = answered.event.rows.ids
+        world.follow(answered)
+        world.follow(world.batch("complaining", 2, about=ids))
+        world.pass_s(5)
+        world.refresh()
+        member(world).look()
+        active = member(world).rollouts.active.get(ALIAS)
+        if turn == 5:
+            assert active is not None
+            assert active.trial is not None
+            assert 0 < active.trial.sessions < 24, "those of the last half minute have not matured"
+    assert world.route.champion == NEW
+    assert "trial: complaints of 0.00%, the champion's 100.00%" in " ".join(each.summary for each in world.decisions)
+
+
+def on_trial() -> RolloutWorld:
+    world = RolloutWorld(trial=TrialSettings(allowed=True, session_s=10, wait_s=20, longest_s=3_600))
+    world.members.pop()
+    world.result = msgspec.structs.replace(world.result, status=RetrainStatus.INCONCLUSIVE, short_of_labels=True)
+    member(world).start()
+    to(world, RolloutState.CANARY)
+    return world
+
+
+def test_a_controller_that_starts_again_has_the_trial_as_it_was() -> None:
+    world, records = on_trial(), list[Record[ScoreBatch]]()
+    for turn in range(12):
+        answered = world.batch("good", 1, unit=turn // 2)
+        complained = world.batch("complaining", 1, about=answered.event.rows.ids)
+        told = [answered, complained] if turn % 3 else [answered]
+        for record in told:
+            world.follow(record)
+        records += told
+        world.pass_s(5)
+        world.refresh()
+        member(world).look()
+    before = member(world).rollouts.active[ALIAS].trial
+    assert before is not None
+    assert before.sessions > 0
+    member(world).start()
+    for record in records:
+        world.follow(record)
+    member(world).look()
+    assert member(world).rollouts.active[ALIAS].trial == before
+
+
+def test_a_proven_candidate_ends_a_trial_and_is_next() -> None:
+    world = on_trial()
+    promoted = {"status": RetrainStatus.PROMOTE, "request_id": "proven", "candidate": OTHER, "digest": OTHER_DIGEST}
+    offer(world, **promoted)
+    member(world).look()
+    assert f"trial: {OTHER} is proven by labels" in " ".join(each.summary for each in world.decisions)
+    member(world).look()
+    assert member(world).rollouts.active[ALIAS].candidate == OTHER
+    assert world.route.canary == OTHER
+
+
+def test_a_rollout_of_a_release_without_salts_gets_one(world: RolloutWorld) -> None:
+    world.attest("r1", new=False)  # so that it waits
+    member(world).look()
+    assert world.states == [RolloutState.LOADING]
+    active = member(world).rollouts.active[ALIAS]
+    member(world).rollouts._of(ALIAS).recover(msgspec.structs.replace(active, salt=""), None, None)
+    world.attest("r1")
+    to(world, RolloutState.CANARY)
+    assert world.route.salt == "a secret of a"
 
 
 def test_another_aliass_versions_take_slots(world: RolloutWorld) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from serving.routes.routing import NoReplica, RouteTable, UnknownAlias, is_canary, pick, served
+from serving.routes.routing import NoReplica, RouteTable, UnknownAlias, drawn, pick, served
 from streams.events import ReplicaAttested, RouteWritten
 from streams.kinds import Arm
 
@@ -76,7 +80,10 @@ def test_who_does_not_attest_the_very_bytes_is_not_asked(bad: ReplicaAttested) -
 def test_a_canary_that_nobody_attests_falls_back_to_the_champion() -> None:
     made = table(route(canary=NEW, weight=1.0), replica("r1", {OLD: DIGESTS[OLD]}))
     choice = pick(made, "support", "x", {})
-    assert (choice.version, choice.arm) == (OLD, Arm.CHAMPION)
+    assert (choice.version, choice.arm, choice.assigned) == (OLD, Arm.CHAMPION, Arm.CANARY)
+    with pytest.raises(NoReplica) as lacking:
+        pick(table(route(canary=NEW, weight=1.0)), "support", "x", {})
+    assert lacking.value.assigned is Arm.CANARY
 
 
 def test_the_champion_before_answers_until_the_new_one_is_loaded() -> None:
@@ -100,14 +107,44 @@ def test_an_unknown_alias_is_said() -> None:
         pick(table(route()), "sales", "x", {})
 
 
-@given(st.text(max_size=20), st.floats(0, 1), st.floats(0, 1))
-def test_a_growing_share_keeps_those_it_had(key: str, one: float, other: float) -> None:
-    low, high = sorted((one, other))
-    assert is_canary("support", key, low) <= is_canary("support", key, high)
+CONVERSATIONS = 10_000
+SALTS = ("", "5f" * 16, "a7" * 16, "00" * 16)
+
+
+def canaries(salt: str, weight: float, keys: Iterable[str]) -> NDArray[np.bool_]:
+    rolled = route(canary=NEW, weight=weight, salt=salt)
+    return np.array([drawn(rolled, key) is Arm.CANARY for key in keys])
+
+
+@given(st.text(max_size=20), st.floats(0, 1), st.floats(0, 1), st.sampled_from(SALTS))
+def test_a_conversation_stays_in_its_arm(key: str, one: float, other: float, salt: str) -> None:
+    """In every generation of its rollout, at every gateway; a larger share keeps those it had."""
+    low, high = (canaries(salt, weight, [key, key]).tolist() for weight in sorted((one, other)))
+    assert low[0] == low[1]
+    assert low[0] <= high[0]
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.05, 0.5, 1.0])
-def test_the_share_is_about_the_weight(weight: float) -> None:
-    made = table(route(canary=NEW, weight=weight), replica("r1"))
-    arms = Counter(pick(made, "support", f"user-{i}", {}).arm for i in range(4_000))
-    assert abs(arms[Arm.CANARY] / 4_000 - weight) < 0.03
+@pytest.mark.parametrize("salt", SALTS)
+def test_the_share_is_the_weight(weight: float, salt: str) -> None:
+    """Of 10,000 conversations, within three standard deviations; the seeds are the salts."""
+    made = table(route(canary=NEW, weight=weight, salt=salt), replica("r1"))
+    arms = Counter(pick(made, "support", f"chat-{i}", {}).arm for i in range(CONVERSATIONS))
+    sigma = math.sqrt(weight * (1 - weight) / CONVERSATIONS)
+    assert abs(arms[Arm.CANARY] / CONVERSATIONS - weight) <= 3 * sigma
+
+
+@pytest.mark.parametrize("name", ["{}", "chat-{}", "0{}", "{}aaaaaaaaaaaaaaaa", "\ud800{}"])
+def test_no_kind_of_name_has_an_arm_of_its_own(name: str) -> None:
+    """Who picks names picks them without the salt: each rollout draws the arms anew, whatever they look like."""
+    keys = [name.format(i) for i in range(CONVERSATIONS)]
+    first, other = (canaries(salt, 0.5, keys) for salt in SALTS[1:3])
+    chosen = [key for key, canary in zip(keys, first, strict=True) if canary]  # by one who saw the rollout before
+    share = canaries(SALTS[2], 0.5, chosen).mean()
+    assert abs(share - 0.5) <= 3 * 0.5 / math.sqrt(len(chosen))
+    assert abs(np.corrcoef(first, other)[0, 1]) <= 3 / math.sqrt(CONVERSATIONS)
+
+
+def test_without_a_canary_no_arm_is_drawn() -> None:
+    assert drawn(route(weight=1.0), "x") is Arm.CHAMPION
+    assert drawn(route(canary=NEW), "x") is Arm.CHAMPION, "it is loaded, and answers no client yet"

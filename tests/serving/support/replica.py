@@ -22,6 +22,7 @@ from streams.objects.tree import Trees
 from streams.topics import Topic
 from tests.serving.support.adapter_files import BASE, store
 from tests.support.folder import in_folder
+from tests.support.waiting import PATIENCE_S
 
 SETTINGS = ControllerSettings(drain_s=5.0, attest_every_s=5.0, max_loras=4)
 
@@ -138,13 +139,13 @@ class ReplicaScene:
             stop.set()
             await task
 
-    async def until(self, holds: Callable[[], bool], within_s: float = 20.0) -> None:
+    async def until(self, holds: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + within_s
         while not (self.attested and holds()):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.005)
 
-    async def until_attested(self, versions: dict[str, str], within_s: float = 20.0) -> None:
+    async def until_attested(self, versions: dict[str, str], within_s: float = PATIENCE_S) -> None:
         """Reconcile until this is attested."""
         deadline = time.monotonic() + within_s
         while not self.attested or self.attested[-1].versions != versions:

@@ -12,9 +12,11 @@ from kafka.errors import KafkaTimeoutError
 
 from deploy.operator.replay import derive
 from monitor.rows import ScoreRows
+from monitor.settings import TrialSettings
 from serving.rollout.changes import Change, Named, Pause, Promote, Rollback, Shadow
-from serving.rollout.guard import verdict
+from serving.rollout.guard import lacking, verdict
 from serving.rollout.machine import attested
+from serving.rollout.promotions import NO_TRIAL
 from serving.rollout.runner import Rollouts
 from serving.rollout.state import RolloutState, RolloutStep
 from serving.routes.routing import RouteTable
@@ -58,7 +60,16 @@ class ControllerMember:
         """Start again: everything it knows is in the log."""
         self.read = len(self.world.routes)
         source, history = f"controller/{self.name}", lambda: list(self.world.routes)
-        self.rollouts = Rollouts(self.world.settings, self.table, self.append, source, history=history)
+        salt = f"a secret of {self.name}"
+        self.rollouts = Rollouts(
+            self.world.settings,
+            self.table,
+            self.append,
+            source,
+            history=history,
+            salt=lambda: salt,
+            trial=self.world.trial,
+        )
         self.rollouts.recover(self.world.decisions, self.world.routes)
         self.rollouts.offer(self.world.result)
 
@@ -86,8 +97,8 @@ class ControllerMember:
 
 
 class RolloutWorld:
-    def __init__(self, settings: ControllerSettings = SETTINGS) -> None:
-        self.settings, self.now_ms = settings, 1_000_000
+    def __init__(self, settings: ControllerSettings = SETTINGS, trial: TrialSettings = NO_TRIAL) -> None:
+        self.settings, self.trial, self.now_ms = settings, trial, 1_000_000
         self.routes: list[RouteWritten] = [FIRST]
         self.decisions: list[DecisionRecorded] = []
         self.attestations: dict[str, ReplicaAttested] = {}
@@ -131,6 +142,10 @@ class RolloutWorld:
         withdrawn = route.canary is None and route.champion in (OLD, before.champion)
         assert withdrawn or not before.paused, "a pause stops everything but a withdrawal"
         assert before.shadow == route.shadow
+        assert bool(route.salt) is bool(route.weight), "arms are drawn by a secret"
+        if before.weight and route.weight:
+            drawn_by = (before.canary, before.weight, before.salt)
+            assert drawn_by == (route.canary, route.weight, route.salt), "no arm changes while arms are compared"
         if route.champion == before.champion:
             return
         if route.champion == NEW:
@@ -152,7 +167,7 @@ class RolloutWorld:
         assert well
         assert all(each.versions.get(NEW) == NEW_DIGEST for each in well)
         assert after.guard is not None
-        assert after.guard.replies >= self.settings.canary_requests
+        assert lacking(after.guard, self.settings.canary_requests) == ""
         assert verdict(after.guard).state == "ok"
 
     def attest(self, name: str, *, new: bool = True, healthy: bool = True, digest: str = NEW_DIGEST) -> None:
@@ -177,22 +192,31 @@ class RolloutWorld:
             cause = f"human {len(self.routes)}"
             self.routes.append(msgspec.structs.replace(route, by="human", cause=cause, time_ms=self.now_ms))
 
-    def batch(self, kind: str, count: int, *, age_s: float = 0.0) -> Record[ScoreBatch]:
-        """Replies of both arms, every second one the candidate's. `age_s`: how late they come."""
+    def batch(
+        self, kind: str, count: int, *, age_s: float = 0.0, about: list[str] | None = None, unit: int = 0
+    ) -> Record[ScoreBatch]:
+        """Replies of both arms, every second one the candidate's. `age_s`: how late they come. `about`: the replies
+        that labels are given to. `unit`: whose the candidate's are, where they are one's. "standing in": the champion
+        answers for a canary that is missing."""
         versions = [OLD, NEW] * count
         offsets = [next(self.offsets) for _ in versions]
-        served = kind in ("good", "failing")
+        served = kind in ("good", "failing", "standing in")
         columns: dict[str, Any] = {"losses": [float(v != OLD and kind != "right") for v in versions]}
+        if kind == "complaining":
+            columns = {"losses": [None] * len(versions), "complaints": [v == OLD for v in versions]}
         if served:
             bad = [v == NEW and kind == "failing" for v in versions]
             columns = {"statuses": [500 if each else 200 for each in bad], "latency_ms": [5.0] * len(bad)}
+            columns["units"] = [0, unit] * count
         at = self.now_ms - int(age_s * 1000)
         rows = ScoreRows(
             offsets=offsets,
-            ids=[str(offset) for offset in offsets],
+            ids=about or [str(offset) for offset in offsets],
             times_ms=[at] * len(offsets),
-            versions=versions,
-            arms=[Arm.CHAMPION.value, Arm.CANARY.value] * count,
+            versions=[OLD] * len(versions) if kind == "standing in" else versions,
+            arms=([Arm.CHAMPION.value] * 2 if kind == "standing in" else [Arm.CHAMPION.value, Arm.CANARY.value])
+            * count,
+            assigned=[Arm.CHAMPION.value, Arm.CANARY.value] * count,
             clients=["c"] * len(offsets),
             **columns,
         )
@@ -208,8 +232,15 @@ class RolloutWorld:
         return Record(0, offsets[0], at, batch)
 
     def replies(self, kind: str, count: int, *, age_s: float = 0.0) -> None:
-        """Every controller follows the scores."""
-        record = self.batch(kind, count, age_s=age_s)
+        """Every controller follows the scores; labels are about replies that came before them."""
+        if kind in ("right", "wrong"):
+            answered = self.batch("good", count, age_s=age_s)
+            self.follow(answered)
+            self.follow(self.batch(kind, count, age_s=age_s, about=answered.event.rows.ids))
+        else:
+            self.follow(self.batch(kind, count, age_s=age_s))
+
+    def follow(self, record: Record[ScoreBatch]) -> None:
         for member in self.members:
             member.rollouts.score(record)
 

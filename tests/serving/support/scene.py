@@ -20,8 +20,10 @@ from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
 from streams.events import Event, FeedbackGiven, InferenceServed, ReplicaAttested, RouteWritten
 from streams.identity import RequestId, Signer, version_name
+from streams.scoring.settings import ScoringSettings
 from streams.topics import Topic
 from tests.serving.support.fake_engine import FakeEngine
+from tests.support.waiting import PATIENCE_S
 
 OLD_DIGEST, NEW_DIGEST = "a" * 64, "b" * 64
 OLD, NEW = version_name("support", OLD_DIGEST), version_name("support", NEW_DIGEST)
@@ -34,6 +36,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.settings = GatewaySettings()
+        self.scoring = ScoringSettings()
         self.engines = (FakeEngine(), FakeEngine())
         self.table = RouteTable()
         self.events: list[Event] = []
@@ -49,7 +52,13 @@ class Scene:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
         self.gateway = gateway = Gateway(
-            self.settings, lambda: self.table, KeyRing(self.keys), SIGNER, self.publish, lambda: self.stale()
+            self.settings,
+            lambda: self.table,
+            KeyRing(self.keys),
+            SIGNER,
+            self.publish,
+            lambda: self.stale(),
+            self.scoring,
         )
         self.server = Listener(gateway, gateway.limits, self.settings.cors_origins)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:
@@ -122,7 +131,7 @@ class Scene:
         return [e for e in await self._until(FeedbackGiven, count) if isinstance(e, FeedbackGiven)]
 
     async def _until(self, kind: type[Event], count: int) -> list[Event]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while len(found := [e for e in self.events if isinstance(e, kind)]) < count and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.01)  # one too many would come now

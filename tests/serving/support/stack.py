@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -24,6 +24,7 @@ from deploy.stack import ports, processes
 from deploy.stack.launch import Launch, Member, bring_down
 from deploy.stack.lifecycle import members
 from tests.serving.support.log_records import VERSIONS, Records
+from tests.support.waiting import wait
 
 Settings = Mapping[str, Mapping[str, object]]
 
@@ -90,7 +91,7 @@ class Place:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
         self._orphans += family
-        until(lambda: _gone(child), f"{name} is gone")
+        wait(lambda: _gone(child), f"{name} is gone")
         return now_s
 
     def process(self, name: str) -> psutil.Process:
@@ -132,17 +133,8 @@ def instant(folder: Path, settings: Settings | None = None) -> Iterator[Place]:
     with place.running("kafka", "engine-0", "gateway"):
         place.records.attest()
         place.records.route(VERSIONS[0], VERSIONS[1])
-        until(place.ready, "the gateway is ready")
+        wait(place.ready, "the gateway is ready")
         yield place
-
-
-def until(holds: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    """Returns once it holds; TimeoutError, with the words, where it never does."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.02)
 
 
 def _hurried(member: Member, within_s: float | None) -> Member:

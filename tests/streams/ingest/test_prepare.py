@@ -14,6 +14,7 @@ from streams import codec
 from streams.events import ScoreBatch
 from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import GIVEN, SERVED, Prepared, prepare, sift
+from streams.kinds import Arm
 from tests.streams.support.fakes import raws
 from tests.streams.support.traffic import feedback, served
 
@@ -59,6 +60,18 @@ def test_feedback_is_about_the_reply() -> None:
     rows = scores(prepare(GIVEN, RecentIds(100), raws([feedback(EVENTS[0], True), feedback(EVENTS[1], None)])))[0].rows
     assert rows.ids == [EVENTS[0].id, EVENTS[1].id]
     assert (rows.losses, rows.metrics) == ([0.0, None], ["exact_match"] * 2)
+
+
+def test_rows_say_which_arm_was_drawn_and_for_whom() -> None:
+    """Events from before say which one answered: that is what they are counted as."""
+    answered = msgspec.structs.replace(served("support", 1), arm=Arm.CANARY)
+    stood_in = msgspec.structs.replace(answered, id="2", arm=Arm.CHAMPION, assigned=Arm.CANARY, conversation="77c0")
+    rows, _ = SERVED.score([(0, answered), (1, stood_in)], Describer())
+    assert rows.assigned == ["canary", "canary"]
+    assert rows.units[0] == 0 != rows.units[1]
+    labels = [msgspec.structs.replace(feedback(stood_in, True), assigned=drawn) for drawn in (None, Arm.CANARY)]
+    told, _ = GIVEN.score(list(enumerate(labels)), Describer())
+    assert (told.assigned, told.complaints) == (["champion", "canary"], [False, False])
 
 
 def test_duplicates_are_dropped_and_counted() -> None:

@@ -28,7 +28,8 @@ from streams.log.read import read
 from streams.log.rejects import RejectedRecord
 from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK
-from tests.streams.support.journaled import Broker, event, journal, numbers, publish, running, segments, until, waiting
+from tests.streams.support.journaled import Broker, event, journal, numbers, publish, running, segments, waiting
+from tests.support.waiting import wait
 
 ROOT = Path(__file__).parents[3]
 NOWHERE = KafkaSettings("127.0.0.1:9")
@@ -80,7 +81,7 @@ def ship(folder: Path, broker: Broker) -> None:
     """Everything that waits."""
     ours = shipper(folder, broker)
     with running(ours):
-        until(ours.drained)
+        wait(ours.drained)
 
 
 def test_events_arrive_in_order_and_their_files_go(tmp_path: Path, broker: Broker) -> None:
@@ -88,12 +89,12 @@ def test_events_arrive_in_order_and_their_files_go(tmp_path: Path, broker: Broke
     publish(ours, range(40))
     shipping = shipper(tmp_path, broker)
     with running(shipping):
-        until(shipping.drained)
+        wait(shipping.drained)
         publish(ours, range(40, 50))
-        until(shipping.drained)
-        until(lambda: len(segments(tmp_path)) <= 1)  # the one that is written to
+        wait(shipping.drained)
+        wait(lambda: len(segments(tmp_path)) <= 1)  # the one that is written to
         ours.close()
-        until(lambda: not segments(tmp_path))
+        wait(lambda: not segments(tmp_path))
     assert broker.ids == numbers(50)
     assert cursor.read(tmp_path).published == {FEEDBACK.name: 50}
 
@@ -104,12 +105,12 @@ def test_it_gathers_for_a_while_unless_hurried(tmp_path: Path, broker: Broker) -
     shipping = Shipper(NOWHERE, tmp_path, "test", settings, make=broker.producer)
     publish(ours, range(3))
     with running(shipping):
-        until(shipping.drained)  # the first ones go at once
+        wait(shipping.drained)  # the first ones go at once
         publish(ours, range(3, 6))
         time.sleep(0.1)
         assert broker.ids == numbers(3)
         shipping.hurry()
-        until(shipping.drained)
+        wait(shipping.drained)
     assert broker.ids == numbers(6)
     ours.close()
 
@@ -123,9 +124,9 @@ def test_a_backlog_is_shipped_without_waiting_for_more(tmp_path: Path, broker: B
     settings = ShipperSettings(linger_s=3_600.0)
     shipping = Shipper(NOWHERE, tmp_path, "test", settings, make=broker.producer)
     with running(shipping):
-        until(lambda: waiting_bytes(tmp_path) < PLENTY_BYTES)
+        wait(lambda: waiting_bytes(tmp_path) < PLENTY_BYTES)
         shipping.hurry()
-        until(shipping.drained)
+        wait(shipping.drained)
     assert broker.ids == numbers(600)
     ours.close()
 
@@ -134,15 +135,15 @@ def test_a_broker_that_goes_and_comes_back_gets_everything_once_and_in_order(tmp
     ours, shipping = journal(tmp_path), shipper(tmp_path, broker)
     with running(shipping):
         publish(ours, range(5))
-        until(shipping.drained)
+        wait(shipping.drained)
         tries, broker.away = broker.sent, True
         publish(ours, range(5, 30))
-        until(lambda: broker.sent > tries)  # once: after that no producer can be made
+        wait(lambda: broker.sent > tries)  # once: after that no producer can be made
         assert not shipping.drained()
         assert cursor.read(tmp_path).published == {FEEDBACK.name: 5}
         publish(ours, range(30, 40))
         broker.away = False
-        until(shipping.drained)
+        wait(shipping.drained)
     assert broker.ids == numbers(40)
     ours.close()
 
@@ -190,7 +191,7 @@ def test_what_was_not_confirmed_when_it_was_stopped_is_sent_by_the_next(tmp_path
     broker.refuses = lambda id: kafka_errors.KafkaTimeoutError() if id == "15" else None
     written(tmp_path, range(30))
     with running(shipper(tmp_path, broker)):
-        until(lambda: "19" in broker.ids)
+        wait(lambda: "19" in broker.ids)
     assert sorted(set(numbers(30)) - set(broker.ids)) == ["15", *numbers(10, first=20)]
     broker.refuses = lambda id: None
     ship(tmp_path, broker)
@@ -245,9 +246,9 @@ def test_a_torn_end_waits_for_its_writer_and_goes_with_it(tmp_path: Path, broker
     with path.open("ab") as file, running(shipping):
         file.write(path.read_bytes()[:50])  # as if the writer were in the midst of it
         file.flush()
-        until(lambda: waiting_bytes(tmp_path) == 50)
+        wait(lambda: waiting_bytes(tmp_path) == 50)
         ours.close()
-        until(shipping.drained)
+        wait(shipping.drained)
     assert broker.ids == numbers(3)
     assert cursor.read(tmp_path).damaged_bytes == 0
 
@@ -262,7 +263,7 @@ def test_a_second_shipper_waits_for_the_first(tmp_path: Path, broker: Broker, mo
         time.sleep(0.03)
         assert broker.sent == 0
         first.close()
-        until(second.drained)
+        wait(second.drained)
     assert broker.ids == numbers(3)
 
 
@@ -280,16 +281,16 @@ def test_a_full_disk_neither_stops_nor_repeats_anything(
     ours, shipping = journal(tmp_path, segment_bytes=1_000), shipper(tmp_path, broker)
 
     with capture_logs() as logs, running(shipping):
-        until(lambda: (tmp_path / "status.json").exists())
+        wait(lambda: (tmp_path / "status.json").exists())
         monkeypatch.setattr("streams.journal.shipper.REPORT_S", 0.0)
         monkeypatch.setattr(CursorFile, "write", full)
         monkeypatch.setattr(status, "write", full)
         publish(ours, range(40))
-        until(lambda: len(broker.ids) == 40)
-        until(lambda: len(segments(tmp_path)) == 1)
+        wait(lambda: len(broker.ids) == 40)
+        wait(lambda: len(segments(tmp_path)) == 1)
         monkeypatch.undo()
         publish(ours, [40])
-        until(shipping.drained)
+        wait(shipping.drained)
     assert broker.ids == numbers(41)
     assert {each["event"] for each in logs} == {"cursor cannot be written", "status cannot be written"}
     ours.close()
@@ -336,10 +337,10 @@ def test_the_status_file_tells_of_trouble_and_of_its_end(
         return found is not None and (found.connected, found.lag_bytes) == (connected, lag_bytes)
 
     with running(shipping):
-        until(lambda: told(False, ours.size_bytes))
-        until(lambda: "KafkaTimeoutError" in getattr(status.read(tmp_path), "error", ""))
+        wait(lambda: told(False, ours.size_bytes))
+        wait(lambda: "KafkaTimeoutError" in getattr(status.read(tmp_path), "error", ""))
         broker.away = False
-        until(lambda: told(True, 0))
+        wait(lambda: told(True, 0))
     last = status.read(tmp_path)
     assert last is not None
     assert (last.published, last.error) == ({FEEDBACK.name: 3}, "")
@@ -400,7 +401,7 @@ def test_a_real_broker_gets_everything_but_what_is_too_large(tmp_path: Path, kaf
     publish(ours, [f"real-{i}" for i in range(200, 400)])
     shipping = Shipper(kafka, tmp_path, "test")
     with running(shipping):
-        until(shipping.drained)
+        wait(shipping.drained)
     assert arrived(kafka, "real-") == [f"real-{i}" for i in range(400)]  # one key: one partition: in order
     done = cursor.read(tmp_path)
     assert (done.published, done.dropped) == ({FEEDBACK.name: 400}, {FEEDBACK.name: {"too_large": 1}})
@@ -420,7 +421,7 @@ def test_kills_of_writer_and_shipper_lose_nothing_and_repeat_only_what_no_cursor
     for _ in range(4):
         ships = process(SHIP, kafka.bootstrap, tmp_path)
         before = cursor.read(tmp_path).position
-        until(lambda before=before: cursor.read(tmp_path).position > before)  # type: ignore[misc]
+        wait(lambda before=before: cursor.read(tmp_path).position > before)  # type: ignore[misc]
         time.sleep(0.05)
         ships.kill()
         ships.wait()
@@ -431,7 +432,7 @@ def test_kills_of_writer_and_shipper_lose_nothing_and_repeat_only_what_no_cursor
     writer.wait()
     last = Shipper(kafka, tmp_path, "test")
     with running(last):
-        until(last.drained)
+        wait(last.drained)
     found = Counter(arrived(kafka, "kill-"))
     assert set(found) == {f"kill-{i}" for i in range(len(found))}
     assert len(found) >= told > 0
@@ -456,17 +457,17 @@ def test_a_real_broker_that_goes_and_comes_back(tmp_path: Path, monkeypatch: pyt
     shipping = Shipper(broker.settings, tmp_path / "journal", "test")
     publish(ours, range(100))
     with running(shipping):  # the broker is away at first
-        until(lambda: "Error" in getattr(status.read(tmp_path / "journal"), "error", ""))
+        wait(lambda: "Error" in getattr(status.read(tmp_path / "journal"), "error", ""))
         broker.start()
         try:
             create_topics(broker.settings)
-            until(shipping.drained)
+            wait(shipping.drained)
             broker.stop()
             publish(ours, range(100, 200))
-            until(lambda: not getattr(status.read(tmp_path / "journal"), "connected", True))
+            wait(lambda: not getattr(status.read(tmp_path / "journal"), "connected", True))
             broker.start()
             publish(ours, range(200, 300))
-            until(shipping.drained)
+            wait(shipping.drained)
             assert arrived(broker.settings, "") == numbers(300)
         finally:
             broker.stop()

@@ -197,9 +197,9 @@ def test_a_group_that_cannot_be_compared_any_more_is_shown_no_longer() -> None:
 def test_labels_that_are_missing_are_shown_until_the_partition_goes() -> None:
     gauges, (memory, _) = AliasGauges(replace_settings(RULES.monitor, min_reference_labels=10_000)), lived()
     gauges.show(memory)
-    labelled = memory.judge.watches[VERSION].labels
+    labelled = memory.judge.watches[VERSION].losses
     shown = prometheus_client.REGISTRY.get_sample_value("homeostat_labels_wanted", {"alias": ALIAS})
-    assert shown == 10_000 - sum(label >= 0 for label in labelled)
+    assert shown == 10_000 - sum(loss >= 0 for loss in labelled)
     gauges.take_away([ALIAS])
     assert prometheus_client.REGISTRY.get_sample_value("homeostat_labels_wanted", {"alias": ALIAS}) is None
 

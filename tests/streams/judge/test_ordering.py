@@ -262,6 +262,12 @@ def test_workers_of_an_earlier_release_who_tell_nothing_are_judged_late() -> Non
     assert list(judged(merge, 61.0)) == ["inference.events/4"]
 
 
+def test_what_only_a_rollout_asks_for_goes_into_no_ledger_of_the_judge() -> None:
+    rows = msgspec.structs.replace(REPLY.rows, assigned=["canary"], units=[7], complaints=[])
+    _, pieces = merge_of([msgspec.structs.replace(REPLY, rows=rows), passed(2_000, *ALL)]).ready(0.0)
+    assert [(piece.scores.rows.assigned, piece.scores.rows.units) for piece in pieces] == [([], [])]  # type: ignore[union-attr]
+
+
 def test_what_there_is_no_room_for_is_judged_as_it_came_and_the_rest_waits() -> None:
     many = [scored("support", (INFERENCE.name, 0), [i], [1_000 * i]) for i in range(10)]
     merge = merge_of(many)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from streams.events import FeedbackGiven, InferenceServed
 from streams.lake.compaction import compact
+from streams.lake.history import Stretch, survey
 from streams.lake.lake import Lake
 from streams.lake.retention import expire
 from streams.lake.table import events
@@ -43,6 +44,10 @@ def test_its_rows_are_events_as_they_were(old: Lake) -> None:
     assert [(each.event_id, each.loss) for each in labels] == [
         (each.id, float(i % 2)) for i, each in enumerate(replies)
     ]
+
+
+def test_its_labels_are_counted_whichever_column_says_how_good_a_reply_was(old: Lake) -> None:
+    assert survey(old, Stretch())["support"].labels == ROWS
 
 
 def test_it_goes_on_where_it_was(old: Lake) -> None:

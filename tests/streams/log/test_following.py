@@ -15,7 +15,7 @@ from streams.log.following import Following
 from streams.log.read import Record
 from streams.log.settings import KafkaSettings
 from streams.topics import ROUTES
-from tests.streams.support.waiting import wait
+from tests.support.waiting import wait
 
 
 def record(offset: int) -> Record[RouteWritten]:

@@ -28,11 +28,11 @@ from streams.log.read import Raw, span
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, SCORES, STATE
-from tests.streams.support import oracle
 from tests.streams.support.exactly import left_exactly, life
 from tests.streams.support.faults import Spot
 from tests.streams.support.residue import counted, drained, profiles
 from tests.streams.support.traffic import Plan, Process, produce, small, within
+from tests.support.waiting import wait
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -99,7 +99,7 @@ class Scene:
         self.until(lambda: drained(self.kafka, self.plan.settings.app_id), "everything is acknowledged")
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
-        oracle.wait(holds, timeout_s=120, what=what)
+        wait(holds, what=what)
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """All of them, the oldest first."""
@@ -168,7 +168,7 @@ def test_a_worker_may_die_at_every_seam(scene: Scene, seams: Sequence[Spot]) -> 
         scene.until(lambda worker=worker: worker.ended, f"death at {spot}")  # type: ignore[misc]
     scene.start()
     scene.drained()
-    oracle.wait(scene.profiled, what="profiles of partitions in which nothing more came")
+    wait(scene.profiled, what="profiles of partitions in which nothing more came")
     scene.end()
     scene.check()
 

@@ -29,6 +29,7 @@ from streams.topics import FEEDBACK, INFERENCE, STATE
 from streams.worker import app
 from tests.streams.support import lakes, oracle
 from tests.streams.support.traffic import Plan, Process, produce, served, small, within
+from tests.support.waiting import wait
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -49,7 +50,7 @@ def broker() -> Iterator[KafkaSettings]:
 def make_anew(kafka: KafkaSettings) -> None:
     with closing(KafkaAdminClient(**kafka.client)) as admin:
         admin.delete_topics([INFERENCE.name])
-        oracle.wait(lambda: INFERENCE.name not in admin.list_topics(), what="the topic to be gone")
+        wait(lambda: INFERENCE.name not in admin.list_topics(), what="the topic to be gone")
     create_topics(kafka, [INFERENCE])
 
 
@@ -65,7 +66,7 @@ def test_topics_that_do_not_fit_are_refused_by_name_with_their_counts(broker: Ka
     app.check(broker)
     with closing(KafkaAdminClient(**broker.client)) as admin:
         admin.create_partitions({FEEDBACK.name: 6, STATE.name: 3})
-        oracle.wait(lambda: _refused(broker) is not None, what="the partitions")
+        wait(lambda: _refused(broker) is not None, what="the partitions")
     assert re.fullmatch(
         r"inference\.events has 4 partitions, inference\.feedback has 6 partitions, expected as many.*; "
         r"monitor\.scores has 2 partitions, retrain\.results has 2 partitions, monitor\.state has 3 partitions, .*",
@@ -92,18 +93,18 @@ def test_records_deleted_before_they_were_read_are_told_and_the_rest_is_taken(
     try:
         worker.start()
         read = produce(broker, INFERENCE, [served(alias, i) for i in range(20)], partition=1)
-        oracle.wait(lambda: oracle.caught_up(broker, alias, oracle.ends("inference", read)), what="the judge")
+        wait(lambda: oracle.caught_up(broker, alias, oracle.ends("inference", read)), what="the judge")
         worker.kill(signal.SIGTERM)
         produce(broker, INFERENCE, [served(alias, i) for i in range(20, 50)], partition=1)
         left = produce(broker, INFERENCE, [served(alias, i) for i in range(50, 60)], partition=1)
         with closing(KafkaAdminClient(**broker.client)) as admin:
             admin.delete_records({TopicPartition(INFERENCE.name, 1): 50})
         worker.start()
-        oracle.wait(lambda: oracle.caught_up(broker, alias, oracle.ends("inference", left)), what="the judge")
+        wait(lambda: oracle.caught_up(broker, alias, oracle.ends("inference", left)), what="the judge")
         assert 'homeostat_events_deleted_unread_total{topic="inference.events"} 30.0' in metrics(port)
         (line,) = [line for line in (tmp_path / "worker.log").read_text().splitlines() if "deleted unread" in line]
         assert "records=30" in line
-        oracle.wait(lambda: oracle.rows(plan.lake, INFERENCE, alias) == 30, what="the rows")
+        wait(lambda: oracle.rows(plan.lake, INFERENCE, alias) == 30, what="the rows")
     finally:
         worker.kill()
 
@@ -131,8 +132,8 @@ def test_nothing_is_overwritten_or_dropped_without_a_word(broker: KafkaSettings,
     try:
         worker.start()
         places = oracle.ends("inference", produce(broker, INFERENCE, old))
-        oracle.wait(lambda: oracle.caught_up(broker, alias, places), what="the judge")
-        oracle.wait(lambda: len(lakes.stored(there)) == len(old), what="the rows")
+        wait(lambda: oracle.caught_up(broker, alias, places), what="the judge")
+        wait(lambda: len(lakes.stored(there)) == len(old), what="the rows")
         before = lakes.stored(there)
         if not running:
             worker.kill()
@@ -140,15 +141,15 @@ def test_nothing_is_overwritten_or_dropped_without_a_word(broker: KafkaSettings,
         places = oracle.ends("inference", produce(broker, INFERENCE, new))
         if not running:
             worker.start()
-        oracle.wait(lambda: begin() or refused in metrics(port), what="the metric")  # type: ignore[func-returns-value]
+        wait(lambda: begin() or refused in metrics(port), what="the metric")  # type: ignore[func-returns-value]
         assert lakes.stored(there) == before
         assert any(command in line for line in said.read_text().splitlines())
         assert any(command in line for line in renewal.every(config))
 
         assert "rows of the topic before it stay" in renewal.accept(config, INFERENCE.name)
-        oracle.wait(lambda: begin() or oracle.caught_up(broker, alias, places), what="the judge")  # type: ignore[func-returns-value]
+        wait(lambda: begin() or oracle.caught_up(broker, alias, places), what="the judge")  # type: ignore[func-returns-value]
         assert refused not in metrics(port)
-        oracle.wait(lambda: len(lakes.stored(there)) == len(old) + len(new), what="the rows")
+        wait(lambda: len(lakes.stored(there)) == len(old) + len(new), what="the rows")
         assert sorted(there.read(INFERENCE)["id"].to_pylist()) == sorted(e.id for e in [*old, *new])
         assert before.items() <= lakes.stored(there).items()
         memory = oracle.remembered(broker, alias)

@@ -33,8 +33,9 @@ from streams.objects.opening import Storage
 from streams.settings import WorkerSettings
 from streams.topics import FEEDBACK, REQUESTS, ROUTES
 from streams.worker import app
-from tests.streams.support.journaled import event, journal, numbers, publish, running, until
+from tests.streams.support.journaled import event, journal, numbers, publish, running
 from tests.streams.support.sasl_broker import PASSWORD, WRONG, SaslKafka, options
+from tests.support.waiting import wait
 
 SOON_S = 5.0  # far less than the 30 s that kafka-python tries
 
@@ -126,12 +127,12 @@ def test_the_shipper_ships_with_the_password_and_keeps_everything_without(broker
     ours = journal(tmp_path)
     publish(ours, numbers(20))
     with running(Shipper(broker.as_user(WRONG), tmp_path, "test")):
-        until(lambda: "Authentication failed" in told(tmp_path).error)
+        wait(lambda: "Authentication failed" in told(tmp_path).error)
         assert not told(tmp_path).connected
         assert told(tmp_path).lag_bytes
     shipper = Shipper(broker.as_user(), tmp_path, "test")
     with running(shipper):
-        until(shipper.drained)
+        wait(shipper.drained)
     ours.close()
     found = log.read(broker.as_user(), FEEDBACK, FeedbackGiven)
     assert sorted(record.event.id for record in found) == sorted(numbers(20))
@@ -154,12 +155,12 @@ def test_the_follower_follows_with_the_password_and_says_what_is_wrong_without(
     follower.start()
     assert follower.wait(10.0)
     written(broker.as_user(), 2)
-    until(lambda: follower.table().routes["a"].generation == 2)
+    wait(lambda: follower.table().routes["a"].generation == 2)
     follower.close()
     lost = Follower(broker.as_user(WRONG), tmp_path / "routes.json")
     with structlog.testing.capture_logs() as logged:
         lost.start()
-        until(lambda: any("Authentication failed" in entry.get("error", "") for entry in list(logged)))
+        wait(lambda: any("Authentication failed" in entry.get("error", "") for entry in list(logged)))
         assert lost.table().routes["a"].generation == 2
         lost.close()
 

@@ -30,6 +30,7 @@ from tests.streams.support.exactly import judged_exactly, life, profiled_exactly
 from tests.streams.support.profile_counts import profiled
 from tests.streams.support.traffic import Plan, Process, feedback, produce, served, small, within
 from tests.support.s3 import S3
+from tests.support.waiting import wait
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -65,7 +66,7 @@ def test_events_become_rows_scores_and_letters(kafka: KafkaSettings, worker: Pro
     last = produce(kafka, INFERENCE, [served(alias, 500)], partition=1)
     worker.start()
     ends = oracle.ends("inference", [*places, *last]) | oracle.ends("feedback", told)
-    oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
     table = plan.lake.read(INFERENCE, alias=alias)
     assert table["id"].to_pylist() == [served(alias, i).id for i in range(501)]
     assert oracle.rows(plan.lake, FEEDBACK, alias) == 200
@@ -94,13 +95,13 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
         worker.start()
         if part < parts - 1:
             enough = part * size + size // (part + 2)
-            oracle.wait(lambda enough=enough: oracle.rows(lake, INFERENCE, alias) >= enough, what=f"part {part}")  # type: ignore[misc]
+            wait(lambda enough=enough: oracle.rows(lake, INFERENCE, alias) >= enough, what=f"part {part}")  # type: ignore[misc]
             worker.kill(signal.SIGKILL)
     ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
-    oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+    wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
     alarms = [alarm for alarm in oracle.kept(kafka, ALARMS, alias).values() if isinstance(alarm, AlarmRaised)]
     assert alarms
-    oracle.wait(lambda: not missing(alarms, plan.storage.objects()), what="the alarms' reports")
+    wait(lambda: not missing(alarms, plan.storage.objects()), what="the alarms' reports")
     assert all(alarm.report is None or Path(alarm.report).exists() for alarm in alarms)
     worker.kill(signal.SIGTERM)
 
@@ -122,17 +123,17 @@ def test_on_a_bucket_a_killed_worker_leaves_all_there_and_nothing_in_a_folder(
         half = len(replies) // 2
         sent = produce(kafka, INFERENCE, replies[:half])
         told = produce(kafka, FEEDBACK, labels[:half])
-        oracle.wait(lambda: profiled(store, alias) > 0, what="the first profiles")
+        wait(lambda: profiled(store, alias) > 0, what="the first profiles")
         worker.kill(signal.SIGKILL)
         worker.start()
         sent += produce(kafka, INFERENCE, replies[half:])
         told += produce(kafka, FEEDBACK, labels[half:])
         ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
-        oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+        wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
         alarms = [each for each in oracle.kept(kafka, ALARMS, alias).values() if isinstance(each, AlarmRaised)]
         assert alarms
-        oracle.wait(lambda: not missing(alarms, store), what="the alarms' reports")
-        oracle.wait(lambda: profiled(store, alias) == len(replies), what="all profiles")
+        wait(lambda: not missing(alarms, store), what="the alarms' reports")
+        wait(lambda: profiled(store, alias) == len(replies), what="all profiles")
     finally:
         worker.kill(signal.SIGTERM)
     assert {each.report for each in alarms if each.report} <= {
@@ -165,7 +166,7 @@ def test_workers_that_come_and_go_share_the_work(
                 worker.kill(signal.SIGKILL)
         assert not worker.alive, "the workers never shared the work"
         ends = oracle.ends("inference", sent) | oracle.ends("feedback", told)
-        oracle.wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
+        wait(lambda: oracle.caught_up(kafka, alias, ends), what="the judge")
     finally:
         other.kill(signal.SIGTERM)
     assert lakes.stored(lake) == oracle.calm_rows(kafka, plan.settings, tmp_path / "calm")
@@ -185,14 +186,14 @@ def test_a_worker_that_hangs_says_so(kafka: KafkaSettings, plan: Plan, alias: st
     process.start()
     try:
         produce(kafka, INFERENCE, [served(alias, i) for i in range(10)], partition=1)
-        oracle.wait(lambda: oracle.rows(plan.lake, INFERENCE, alias) == 10, what="rows")
+        wait(lambda: oracle.rows(plan.lake, INFERENCE, alias) == 10, what="rows")
         _hang(Path(plan.lake.url) / "replies" / "_delta_log")
         for number in range(1, 4):
             produce(kafka, INFERENCE, [served(alias, 10 * number + i) for i in range(10)], partition=1)
             time.sleep(1.0)
         # all partitions of the agent wait with it: other tests' events may be in them
         stalled = re.compile(r'homeostat_consumer_stalled_partitions{topic="inference.events"} [1-4]\.0')
-        oracle.wait(lambda: stalled.search(_metrics(port)) is not None, what="the metric")
+        wait(lambda: stalled.search(_metrics(port)) is not None, what="the metric")
         said = [line for line in (tmp_path / "worker.log").read_text().splitlines() if "stalled" in line]
         assert any("partition=1 topic=inference.events" in line for line in said)
     finally:
@@ -227,7 +228,7 @@ def test_labels_that_wait_keep_no_reply_from_being_handled(
     worker.start()
     try:
         lake = plan.lake
-        oracle.wait(lambda: oracle.rows(lake, INFERENCE, alias) == 4_000, timeout_s=90, what="all replies")
-        oracle.wait(lambda: oracle.rows(lake, FEEDBACK, alias) == 4_000, what="all labels")
+        wait(lambda: oracle.rows(lake, INFERENCE, alias) == 4_000, what="all replies")
+        wait(lambda: oracle.rows(lake, FEEDBACK, alias) == 4_000, what="all labels")
     finally:
         worker.kill()

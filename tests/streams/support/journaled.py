@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,10 +109,3 @@ def running(shipper: Shipper) -> Iterator[None]:
         stop.set()
         thread.join(10)
         assert not thread.is_alive()
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never held"
-        time.sleep(0.005)

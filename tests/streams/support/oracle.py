@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,14 +134,6 @@ def _write(kafka: KafkaSettings, source: IngestSource[Any], settings: WorkerSett
             found = prepare(source, recent, records[first : first + 700], "calm")
             writer.add(PartitionRows("calm", partition, found.last_offset + 1, found.built.table))
         writer.commit()
-
-
-def wait(holds: Callable[[], bool], timeout_s: float = 120.0, what: str = "") -> None:
-    """Polls until it holds."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, f"waited {timeout_s:g} s in vain for {what or holds}"
-        time.sleep(0.5)
 
 
 def rows(lake: Lake, topic: Topic, alias: str) -> int:

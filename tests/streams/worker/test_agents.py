@@ -27,6 +27,7 @@ from tests.streams.support.fakes import FakeLog, raws
 from tests.streams.support.lakes import ids
 from tests.streams.support.traffic import served, small, within
 from tests.support.s3 import S3, SLOW_DOWN
+from tests.support.waiting import PATIENCE_S
 
 EVENTS = [served("support", i) for i in range(60)]
 LOG = raws(EVENTS)
@@ -72,7 +73,7 @@ class Scene:
         await self.worker.sending[SERVED.name]
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 

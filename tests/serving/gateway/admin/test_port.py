@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from kafka.errors import KafkaTimeoutError
 
@@ -161,6 +162,16 @@ async def test_what_is_known_is_shown(log: AdminLog) -> None:
         assert [each["alias"] for each in routes] == ["billing", "support"]
         (replica,) = (await port.ask("GET", "/v1/replicas")).body["replicas"]
         assert (replica["replica"], replica["healthy"]) == ("engine-0", True)
+
+
+async def test_no_answer_has_the_salt_by_which_arms_are_drawn(log: AdminLog) -> None:
+    rolled = msgspec.structs.replace(route("billing"), salt="a secret", canary="billing-bbbbbbbbbbbb", weight=0.5)
+    log.put(ROUTES, rolled)
+    async with serving(table_of(rolled)) as port:
+        shown = [await port.ask("GET", "/v1/routes"), await port.ask("POST", "/v1/aliases/billing/pause")]
+        shown.append(await port.ask("POST", "/v1/resume"))
+        assert all(answer.status == 200 and "a secret" not in answer.text for answer in shown)
+    assert in_force(log.routes)["billing"].salt == "a secret", "a pause keeps the arms"
 
 
 async def test_one_request_stops_everything(log: AdminLog) -> None:

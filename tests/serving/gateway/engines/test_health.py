@@ -28,7 +28,7 @@ from streams.kinds import Arm
 from streams.log.availability import Presence, answers
 from streams.log.settings import KafkaSettings
 from tests.serving.support.scene import Scene
-from tests.serving.support.waiting import until
+from tests.support.waiting import until
 
 OLD, NEW = "support-aaaaaaaaaaaa", "support-bbbbbbbbbbbb"
 DIGESTS = {OLD: "a" * 64, NEW: "b" * 64}

@@ -14,7 +14,7 @@ from serving.gateway.engines.link import HIGH_WATER, Broken, Link, Unreached
 from serving.gateway.engines.pool import EnginePool
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.raw_engine import RawEngine, Visit, always, chunked, saying, whole
-from tests.serving.support.waiting import until
+from tests.support.waiting import until
 
 PATH = "/v1/chat/completions"
 

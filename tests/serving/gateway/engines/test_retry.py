@@ -12,7 +12,7 @@ import pytest
 
 from tests.serving.support.raw_engine import RawEngine, Visit, saying, whole
 from tests.serving.support.scene import BODY, Scene
-from tests.serving.support.waiting import until
+from tests.support.waiting import until
 
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
 PROMPT = {"model": "support", "prompt": "x"}

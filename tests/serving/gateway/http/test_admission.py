@@ -9,8 +9,8 @@ import uvloop
 
 from tests.serving.support.scene import BODY, Scene
 from tests.serving.support.scripted import answered, chat
-from tests.serving.support.waiting import until
 from tests.serving.support.wire import wired
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quick_sweeps", "no_defect")
 

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from tests.serving.support.http_server import CHUNKED, HEAD, SOON_S, Place, serving
-from tests.serving.support.waiting import until
 from tests.serving.support.wire import asking, wired
+from tests.support.waiting import until
 
 POST = b"POST /echo HTTP/1.1\r\nauthorization: Bearer yes\r\ncontent-length: 2\r\n"
 BAD_HOSTS = (

@@ -11,8 +11,8 @@ import uvloop
 from tests.serving.support.raw_engine import Visit, chunked
 from tests.serving.support.scene import Scene
 from tests.serving.support.scripted import DONE, FIRST, SSE, STREAMED, alone, before, chat
-from tests.serving.support.waiting import until
 from tests.serving.support.wire import wired
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("quick_sweeps", "no_defect")
 

@@ -9,8 +9,8 @@ import pytest
 
 from serving.gateway.http.protocol import PIPELINED, GuardedProtocol
 from tests.serving.support.http_server import CHUNKED, HEAD, LIMITS, SOON_S, Place, buffered, said, serving
-from tests.serving.support.waiting import until
 from tests.serving.support.wire import Wire, asking, wired
+from tests.support.waiting import until
 
 # limits
 

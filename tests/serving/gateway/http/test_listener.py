@@ -8,8 +8,8 @@ import logging
 import pytest
 
 from tests.serving.support.http_server import HEAD, SOON_S, Place, serving
-from tests.serving.support.waiting import until
 from tests.serving.support.wire import asking, wired
+from tests.support.waiting import until
 
 # hanging up
 

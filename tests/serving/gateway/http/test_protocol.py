@@ -8,8 +8,8 @@ import pytest
 
 from serving.gateway.http.protocol import PIPELINED
 from tests.serving.support.http_server import CHUNKED, HEAD, TAIL, Place, said
-from tests.serving.support.waiting import until
 from tests.serving.support.wire import asking, wired
+from tests.support.waiting import until
 
 # one request, one answer
 

@@ -1,0 +1,100 @@
+"""Answers that must fit a schema: what is no schema is refused at the start, and nothing is ever fetched."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.scoring.rows import AnsweredRow
+from streams.scoring.schema import SchemaGrader, leaves_found
+
+INVOICE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"total": {"$ref": "#/$defs/money"}, "lines": {"type": "array"}},
+    "required": ["total"],
+    "additionalProperties": False,
+    "$defs": {"money": {"type": "number", "minimum": 0}},
+}
+AT = "scoring.metrics.invoices.schema"
+
+
+def grader(folder: Path, schema: object) -> SchemaGrader:
+    path = folder / "schema.json"
+    path.write_text(schema if isinstance(schema, str) else json.dumps(schema))
+    return SchemaGrader(path, AT)
+
+
+@pytest.mark.parametrize(
+    ("schema", "wrong"),
+    [
+        ("{", "expected a file of JSON"),
+        ("[1]", "it is no JSON object"),
+        ({"type": "objekt"}, r"at \$\.type: 'objekt' is not valid"),
+        ({"properties": {"a": {"minimum": "0"}}}, r"at \$\.properties\.a\.minimum"),
+        ({"pattern": "("}, r"at \$\.pattern: '\(' is not a 'regex'"),
+        ({"$ref": "#/$defs/lost"}, r"#/\$defs/lost is not there"),
+        ({"items": {"$ref": "other.json"}}, r"other\.json is not there, and not fetched"),
+        ({"$ref": "#"}, "refers to itself without an end"),
+    ],
+)
+def test_what_is_no_schema_is_refused_with_file_and_place(tmp_path: Path, schema: object, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong) as raised:
+        grader(tmp_path, schema)
+    assert f"{AT} is '{tmp_path}/schema.json'" in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"schema is '.*lost\.json', expected a file that can be read: No such file"):
+        SchemaGrader(tmp_path / "lost.json", AT)
+
+
+def test_a_reference_to_another_address_is_never_fetched(tmp_path: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.setblocking(False)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"
+        with pytest.raises(ValueError, match="is not there, and not fetched"):
+            grader(tmp_path, {"$ref": url})
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+async def test_validity_and_then_the_share_of_the_truths_leaves(tmp_path: Path) -> None:
+    invoices = grader(tmp_path, INVOICE)
+    truth = '{"total": 12, "lines": ["Card", "Fee"]}'
+    answers = {
+        '{"lines": ["card", "fee"], "total": 12.0}': 1.0,
+        '{"lines": ["card", "other"], "total": 1.2e1}': 2 / 3,
+        '{"total": 13}': 0.0,
+        '{"total": -12, "lines": ["Card", "Fee"]}': 0.0,  # does not fit
+        '{"total": 12, "tip": 1}': 0.0,
+        "Twelve.": 0.0,
+        '{"total": NaN}': 0.0,
+        "[" * 100_000: 0.0,
+    }
+    rows = [AnsweredRow({}, text, [], truth) for text in answers]
+    assert await invoices.scores(rows) == pytest.approx(list(answers.values()))
+    assert await invoices.scores([AnsweredRow({}, '{"total": 1}', [], each) for each in (None, "a text")]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "share"),
+    [
+        ("1e2", "100.0", 1.0),
+        ("12345678901234567890", "12345678901234567891", 0.0),
+        ("true", "1", 0.0),
+        ('"5"', "5", 0.0),
+        ("null", '"None"', 0.0),
+        ("[]", "{}", 0.0),
+        ('{"a": {}}', '{"a": {}}', 1.0),
+        ("[2, 1]", "[1, 2]", 0.0),
+        ('{"a": 1, "b": 2}', '{"a": 1}', 1.0),
+    ],
+)
+def test_a_leaf_is_a_value_at_its_place(answer: str, truth: str, share: float) -> None:
+    assert leaves_found(answer, truth) == share
