@@ -64,16 +64,6 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     cohorts: list[str] = []  # whose labels of it are awaited: audit (chosen before the answer), complete/KEY
 
 
-def comparable(known: bool | None, output: str) -> bool:
-    """Return whether a label can be compared with a reply's output: it is one whole text. A tool call, reasoning alone,
-    one of several answers are not, and no label makes them wrong. `known`: the event's own field.
-
-    >>> comparable(None, "card_arrival"), comparable(None, " "), comparable(False, "Let me look.")
-    (True, False, False)
-    """
-    return bool(output.strip()) if known is None else known
-
-
 class FeedbackGiven(Event, frozen=True, kw_only=True):
     """A judgement of a reply, by a client, a reviewer or a downstream system (topic `inference.feedback`, key
     `event_id`). Version 2 has the loss; in events of version 1 it is 0 where the reply was `correct`, else 1."""
@@ -94,7 +84,7 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     origin: str = ""  # who chose the reply for a label: audit, random/KEY, volunteered/KEY, ...; empty: not known
     thumb: bool | None = None  # true: up
     loss: float | None = None  # how bad the reply was, 0 to 1; None where it is not known, or there is none to compare
-    metric: str = ""  # the name of what made the loss (`gateway.metrics`); empty where that is not known
+    metric: str = ""  # the name of what made the loss (`scoring.metrics`); empty where that is not known
     user: str = ""  # pseudonym of the end user who asked, as the reply's; empty where it is not known
     conversation: str = ""  # pseudonym of the reply's conversation, likewise
     correct: bool | None = None  # of version 1 alone, and read as the loss

@@ -54,3 +54,13 @@ def chat_calls(calls: list[ToolCall], arguments: Callable[[str], Any] = str) -> 
         {"type": "function", "id": each.id, "function": {"name": each.name, "arguments": arguments(each.arguments)}}
         for each in calls
     ]
+
+
+def comparable(known: bool | None, output: str) -> bool:
+    """Return whether a label can be compared with a reply's output: it is one whole text. A tool call, reasoning alone,
+    one of several answers are not, and no label makes them wrong. `known`: the event's own field.
+
+    >>> comparable(None, "card_arrival"), comparable(None, " "), comparable(False, "Let me look.")
+    (True, False, False)
+    """
+    return bool(output.strip()) if known is None else known

@@ -17,7 +17,7 @@ from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Masker
 from streams import codec
 from streams.clock import now_ms
-from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, comparable
+from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.files import utf8
 from streams.kinds import Arm
 from streams.lake.lake import Lake
@@ -25,6 +25,7 @@ from streams.lake.table import JUDGED, events, judged, question
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
+from streams.messages import comparable
 from streams.scoring.rows import served_row
 from streams.scoring.scorer import Scorer
 from streams.topics import ALARMS, FEEDBACK, INFERENCE

@@ -13,10 +13,9 @@ import msgspec
 from monitor.selection.delays import Delays, added, quantile
 from monitor.selection.sources import may_judge, read
 from retrain.data.example import FRESH, REHEARSAL, Example
-from streams.events import comparable
 from streams.kinds import Arm
 from streams.lake.lake import Lake
-from streams.messages import Message
+from streams.messages import Message, comparable
 from streams.topics import FEEDBACK, INFERENCE
 
 SOURCE_RANKS = {"reviewer": 2, "downstream": 1}  # whose label counts more; a client's: 0
