@@ -37,11 +37,12 @@ from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.mixture import Reached, State
 from monitor.detectors.risk import EXCESSES, Risk
 
+POWERED = 3  # of the excesses, on which bets by estimates are made
 SAFE = 0.9  # of the largest stake that cannot ruin
 ERRORS = 2.0  # standard errors by which a correlation must differ from none before estimates are used
 FEWEST = 10  # labels that say anything of it
 LEAST_LEFT = 0.05
-MOST_SHARE = 0.6  # of the gap: a larger one leaves little less variance, and room for smaller stakes only
+MOST_SHARE = 0.5  # of the gap: a larger one leaves little less variance, and room for smaller stakes only
 
 
 class Control(NamedTuple):
@@ -71,7 +72,7 @@ def fitted(losses: Sequence[float], estimates: Sequence[float], rate: float, gro
     chance would explain, are not used.
 
     >>> fitted([0.0, 1.0] * 50, [0.2, 0.6] * 50, 0.5, 20), fitted([0.0, 1.0] * 50, [0.3] * 100, 0.5, 20)
-    (Control(share=0.6, left=0.5987), Control(share=0.0, left=1.0))
+    (Control(share=0.5, left=0.658), Control(share=0.0, left=1.0))
     """
     lost, guessed = np.asarray(losses, dtype=np.float64), np.asarray(estimates, dtype=np.float64)
     if len(lost) < FEWEST or min(lost.std(), guessed.std()) < 1e-9:
@@ -105,33 +106,41 @@ class Powered:
 
     def start(self) -> State:
         """Return the state in which nothing was seen."""
-        return mixture.start(2 * len(self.excesses))
+        return mixture.start(len(self.weights))
+
+    @property
+    def weights(self) -> Floats:
+        """Return the weights of the bets: a half on those by labels alone, a half on those by estimates too. Large harm
+        is found soon without estimates, and the stakes on it are all the largest ones there."""
+        alone, powered = len(self.excesses), min(POWERED, len(self.excesses))
+        return np.repeat([0.5 / alone, 0.5 / powered], [alone, powered])
 
     def follow(
         self, state: State, steps: Sequence[GroupLosses], moments: Sequence[Moment], clear_after: int = 0
     ) -> tuple[State, list[Reached | Over]]:
         """Take groups in order. Return each harm and each end of one: after `clear_after` quiet groups; 0: never. A
         group without a label is no step."""
-        bets = 2 * len(self.excesses)
-        gains = np.array([self.gains(step) for step in steps]).reshape(len(steps), bets)
-        return mixture.advance(self.arl, mixture.even(bets), state, gains, moments, clear_after)
+        weights = self.weights
+        gains = np.array([self.gains(step) for step in steps]).reshape(len(steps), len(weights))
+        return mixture.advance(self.arl, weights, state, gains, moments, clear_after)
 
     def evidence(self, state: State) -> float:
         """Return the average of the bets' statistics over the threshold."""
-        return mixture.statistic(state, mixture.even(len(state.sums))) / self.arl if state.sums else 0.0
+        return mixture.statistic(state, self.weights) / self.arl if state.sums else 0.0
 
     def gains(self, step: GroupLosses) -> list[float]:
         """Return the logarithm of each bet's factor: those by labels alone, then those by estimates too."""
         if not step.losses:
-            return [math.nan] * (2 * len(self.excesses))
+            return [math.nan] * len(self.weights)
         losses = [_loss(each) for each in step.losses]
         stakes = Risk(self.rate, self.arl, self.excesses, self.inflation, self.graded).stakes
         alone = [math.fsum(math.log1p(each * (loss - self.rate)) for loss in losses) for each in stakes]
         if not self.control.share:
-            return alone * 2
+            return alone + alone[:POWERED]
         value = math.fsum(losses) / len(losses) - self.control.share * step.gap - self.rate
         most = SAFE / (self.rate + self.control.share)
-        powered = [math.log1p(min(most, len(losses) * each / self.control.left) * value) for each in stakes]
+        bold = (min(most, len(losses) * each / self.control.left) for each in stakes[:POWERED])
+        powered = [math.log1p(each * value) for each in bold]
         return alone + powered
 
 

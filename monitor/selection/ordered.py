@@ -45,7 +45,7 @@ LEARNED = 100  # labels that say what is usual
 GROUP = 10  # neighbours of which a few are audited
 IN_TIME = 0.95  # of the labels come before the age at which a reply is judged
 UNKNOWN = -1.0  # an estimate
-AIM = 0.1  # above the limit: where estimates are to serve best
+AIM = 0.05  # above the limit: where estimates are to serve best
 
 
 class AwaitedReply(NamedTuple):
@@ -223,7 +223,7 @@ def _learned(rules: OrderedRules, state: OrderedLabels, age: int) -> OrderedLabe
         inflation=known.inflation,
         per_step=labels / len(with_labels),
         control=tuple(control),
-        test=replace(mixture.start(2 * len(risk.EXCESSES)), episode=state.test.episode),
+        test=replace(Powered(limit, rules.arl).start(), episode=state.test.episode),
     )
 
 

@@ -11,6 +11,7 @@ from monitor.detectors.interface import Floats
 from monitor.detectors.mixture import Reached
 from monitor.detectors.powered import Control, GroupLosses, Powered, fitted, gaps
 from monitor.detectors.risk import Risk
+from monitor.selection.ordered import AIM
 
 AUDITED, GROUP = 0.05, 10
 PER_STEP = GROUP * AUDITED / (1.0 - (1.0 - AUDITED) ** GROUP)  # labels of a group that has any
@@ -73,4 +74,4 @@ def delays(judge: Judge, control: Control, seed: int) -> tuple[int, int]:
 def learned(judge: Judge) -> Control:
     rng = np.random.default_rng(4)
     losses = (rng.random(400) < 0.1).astype(float)
-    return fitted(losses.tolist(), judge(losses, rng).tolist(), LIMIT + 0.1, GROUP)
+    return fitted(losses.tolist(), judge(losses, rng).tolist(), LIMIT + AIM, GROUP)
