@@ -18,7 +18,7 @@ of `monitor.detectors.risk`: `arl` replies pass between false alarms, at least, 
 ...     if k % (20 if k < 2_500 else 4) == 0:
 ...         state = complained(state, {k: 0}, now_ms=k)
 >>> state.usual, round(state.limit, 3), [(each.change.since[0], each.last[0]) for each in found]
-(0.05, 0.058, [('e2500', 'e2536')])
+(0.05, 0.059, [('e2500', 'e2536')])
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class ComplaintRules:
     arl: float
     wait_ms: int = 0
     least: int = 2_000
-    confidence: float = 0.93
+    confidence: float = 0.95
     clear_after: int = 200
 
 

@@ -84,7 +84,7 @@ class World:
     def labelled(self, replies: Sequence[InferenceServed]) -> None:
         """Replies with what the answer should have been: `a`, always."""
         self.put(INFERENCE, replies)
-        self.put(FEEDBACK, [feedback(int(each.id[1:]), "a") for each in replies])
+        self.put(FEEDBACK, [feedback(int(each.id[1:]), "a", origin="random/app") for each in replies])
 
     def spec(self, engine: str, **changes: Any) -> JobSpec:
         request = RetrainRequested(
