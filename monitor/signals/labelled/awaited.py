@@ -123,7 +123,7 @@ def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabe
 def _waits(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
     asked, labels = rules(settings, source), sum(count for count, *_ in known.learned)
     share = 1.0 - ordered.missing_share(known)
-    if asked.complete and known.cohort.seen and labels >= asked.least:
+    if known.withdrawn or (asked.complete and known.cohort.seen and labels >= asked.least):
         return f"{read(source).source} is declared complete, and labels {share:.0%} of its replies: 95% are needed"
     return f"{labels} of {asked.least} labels that say what is usual have come from the source {read(source).source}"
 

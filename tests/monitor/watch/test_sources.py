@@ -103,6 +103,7 @@ def test_a_source_that_labels_too_little_is_no_complete_one() -> None:
     assert why(good) == []
     go_on(good, 20, 0.95, source="complete/crm", labels=lambda rng, _: bool(rng.random() < 0.5))
     assert good.state.watches[VERSION].ordered["complete/crm"].withdrawn
+    assert any("crm is declared complete, and labels" in line for line in why(good))
     assert good.alarms("quality") == []
 
 
