@@ -108,12 +108,11 @@ def replied(
 
 
 def complained(state: Complaints, given: Mapping[int, int], now_ms: int) -> Complaints:
-    """Take complaints: the hash of the reply, and how long after it the complaint came. A reply is complained about
-    once."""
-    fresh = {one: late for one, late in given.items() if _waits(state.cohort, one)}
+    """Take complaints: the hash of the reply, and when it was complained about. A reply is complained about once."""
+    fresh = {one: at for one, at in given.items() if _waits(state.cohort, one)}
     seen = state.delays
-    for late in fresh.values():
-        seen = delays.added(seen, late)
+    for one, at in fresh.items():
+        seen = delays.added(seen, at - state.cohort.waiting[one].at_ms)
     marked = cohort.labelled(state.cohort, dict.fromkeys(fresh, 1.0))
     return replace(state, cohort=marked, delays=seen, began_ms=state.began_ms or now_ms)
 

@@ -11,7 +11,7 @@ groups of `GROUP`, in each of which the audited ones are a random part.
 >>> rules, state, found = OrderedRules(arl=1_000.0), OrderedLabels(), []
 >>> for k in range(400):
 ...     state = served(state, [AwaitedReply(k, (f"e{k}", k), k, k)])
-...     state = given(state, {k: Arrived(float(k % 10 == 0 or k > 300), 1)})
+...     state = given(state, {k: Arrived(float(k % 10 == 0 or k > 300), k + 1)})
 ...     state, fresh = turned(rules, state, now_ms=k)
 ...     found += fresh
 >>> round(state.limit, 3), found[0].change.since[0], found[0].last[0]
@@ -61,10 +61,10 @@ class AwaitedReply(NamedTuple):
 
 
 class Arrived(NamedTuple):
-    """A label. `late_ms`: how long after its reply it came."""
+    """A label, and when it was given."""
 
     loss: float
-    late_ms: int
+    given_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,8 @@ def given(state: OrderedLabels, labels: Mapping[int, Arrived]) -> OrderedLabels:
     waiting = state.cohort.waiting
     fresh = {one: each for one, each in labels.items() if one in waiting and waiting[one].loss == MISSING}
     seen = state.delays
-    for each in fresh.values():
-        seen = delays.added(seen, each.late_ms)
+    for one, each in fresh.items():
+        seen = delays.added(seen, each.given_ms - waiting[one].at_ms)
     marked = cohort.labelled(state.cohort, {one: each.loss for one, each in fresh.items()})
     return replace(state, cohort=marked, delays=seen)
 

@@ -119,7 +119,7 @@ class LabelStep:
 
 @dataclass(frozen=True, slots=True)
 class Complained:
-    """Complaints: the hash of each reply, and how many milliseconds after it the complaint came."""
+    """Complaints: the hash of each reply, and when it was complained about."""
 
     given: Mapping[int, int]
     time_ms: int

@@ -159,10 +159,8 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
         )
         return {"": MissingTest(reason)}
     flat = {name: each for name, each in about.baselines.items() if sources.read(name).selection not in IN_ORDER}
-    limits = [
-        *(each.limit for each in flat.values()),
-        *(each.limit for each in state.ordered.values() if not each.withdrawn),
-    ]
+    believed = [each for each in state.ordered.values() if not each.withdrawn]
+    limits = [*(each.limit for each in flat.values()), *(each.limit for each in believed)]
     if not about.baselines and not state.ordered:
         limits = [known.limit]
     if any(limit is not None for limit in limits):

@@ -238,7 +238,7 @@ def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label
 
 def _given(latest: Latest, label: Label) -> GivenLabel:
     """Return the label at the time when its event was served, where that is still known; else when it was given."""
-    known = latest.recent.get(label.event_print) or AwaitedEvent(label.time_ms, -1.0)
+    known = latest.recent.get(label.event_print) or AwaitedEvent(made_ms(label.event_id) or label.time_ms, -1.0)
     event = LabelledEvent(label.event_id, known.time_ms, known.slices, label.loss)
     return GivenLabel(event, known.chance, label.time_ms)
 
@@ -268,15 +268,10 @@ def _complained(settings: MonitorSettings, version: VersionState, labels: Sequen
     count = sum(not label.judges for label in labels)
     if count:
         version = replace(version, past=replace(version.past, volunteered=version.past.volunteered + count))
-    given = {label.event_print: _late(version.latest, label) for label in labels if label.complaint}
+    given = {label.event_print: label.time_ms for label in labels if label.complaint}
     if not given or version.reference is None:
         return version, []
     return taken(settings, version, Complained(given, max(label.time_ms for label in labels)))
-
-
-def _late(latest: Latest, label: Label) -> int:
-    """Return how long after its reply a label came, as far as that is known."""
-    return max(0, label.time_ms - (_served_ms(latest, label) or label.time_ms))
 
 
 def _order(label: Label) -> tuple[int, int]:

@@ -72,10 +72,7 @@ def given(known: OrderedLabels, rows: LabelStep) -> OrderedLabels:
     """Take labels of the source."""
     return ordered.given(
         known,
-        {
-            event_print(each.event.id): Arrived(each.event.loss, max(0, each.given_ms - each.event.time_ms))
-            for each in rows.labels
-        },
+        {event_print(each.event.id): Arrived(each.event.loss, each.given_ms) for each in rows.labels},
     )
 
 
