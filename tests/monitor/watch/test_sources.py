@@ -171,12 +171,12 @@ def test_healthy_audits_raise_no_alarm_whatever_is_missing(gone: Callable[[np.ra
 def test_labels_that_come_long_after_their_replies_are_waited_for() -> None:
     """A reviewer labels 3,000 replies later, when the last 2,000 alone are remembered one by one."""
     at, late = world(10), list[tuple[int, list[str]]]()
-    for k in range(260):
+    for k in range(420):
         ids = [f"{VERSION}-{at.sent + i}" for i in range(50)]
         at.serve(50, cohorts=[["audit"] if chosen(id, SHARE) else [] for id in ids])
         late.append((k, [id for id in ids if chosen(id, SHARE)]))
         if k >= 60:
-            at.label(late.pop(0)[1], 0.9 if k < 230 else 0.2, origin="audit")
+            at.label(late.pop(0)[1], 0.9 if k < 390 else 0.2, origin="audit")
     known = at.state.watches[VERSION].ordered["audit"]
     assert 1_400_000 < known.age_ms < 2_000_000
     assert len(at.alarms("quality")) == 1
