@@ -17,8 +17,10 @@ from monitor.describe.fingerprint import event_print
 from monitor.findings import Finding, Gap, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import TURN_MS, ScoreRows, turns_of
+from monitor.selection.sources import may_judge, read
 from monitor.settings import MonitorSettings
 from monitor.signals import calibration, estimated_quality, gaps
+from monitor.signals.quality import tested_labels
 from monitor.watch import labels, open_alarms, replies
 from monitor.watch.record import VersionRecord, recorded, restored
 from monitor.watch.version import Label, UnresolvedAlarm, VersionState, about, with_evidence
@@ -120,7 +122,7 @@ def fresh_labels(state: AliasState, version: str) -> int:
     """Return the labels since the onset of the version's open quality alarm; 0 without one."""
     record = state.watches.get(version)
     raised = record.raised.get("quality") if record else None
-    return record.quality.count - raised.labels_before if record and raised else 0
+    return tested_labels(restored(record).quality) - raised.labels_before if record and raised else 0
 
 
 def _take_replies(
@@ -163,8 +165,9 @@ def _take_labels(
     settings: MonitorSettings, state: AliasState, rows: ScoreRows, batch: Batch
 ) -> tuple[AliasState, list[Finding]]:
     """Labels wait until their turn is over: before, their order is not known."""
-    places = [i for i, loss in enumerate(rows.losses) if loss is not None]
-    state = replace(state, windows=windows.count_labels(settings, state.windows, rows.take(places)))
+    fair = [i for i, loss in enumerate(rows.losses) if loss is not None and _may_judge(rows, i)]
+    state = replace(state, windows=windows.count_labels(settings, state.windows, rows.take(fair)))
+    places = [i for i in range(len(rows)) if rows.losses[i] is not None or (rows.complaints and rows.complaints[i])]
     turns = turns_of(rows, batch.time_ms)
     given = [*state.turn, *(_label(rows, i, turns[i]) for i in places if rows.arms[i] == CHAMPION)]
     if not batch.ends_turn and len(given) < TURN_KEPT:
@@ -259,4 +262,13 @@ def _gaps(settings: MonitorSettings, state: AliasState, name: str) -> list[Gap]:
 def _label(rows: ScoreRows, i: int, turn: int) -> Label:
     id = rows.ids[i]
     loss, metric = rows.losses[i] or 0.0, rows.metrics[i] if rows.metrics else ""
-    return Label(rows.versions[i], id, event_print(id), rows.times_ms[i], loss, metric, turn)
+    known = Label(rows.versions[i], id, event_print(id), rows.times_ms[i], loss, metric, turn)
+    if not rows.origins:
+        return known
+    fair = rows.losses[i] is not None and _may_judge(rows, i)
+    complaint = not fair and bool(rows.complaints and rows.complaints[i])
+    return replace(known, origin=rows.origins[i], judges=fair, complaint=complaint)
+
+
+def _may_judge(rows: ScoreRows, i: int) -> bool:
+    return not rows.origins or may_judge(read(rows.origins[i]).selection)

@@ -6,6 +6,7 @@ from monitor.findings import ASKS_LABELS
 from monitor.judge import AliasState, fresh_labels
 from monitor.policy import PolicyState
 from monitor.settings import MonitorSettings
+from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
 from monitor.watch.version import baseline
 
@@ -19,7 +20,10 @@ def labels_wanted(settings: MonitorSettings, state: AliasState, policy: PolicySt
 
 
 def _for_baseline(settings: MonitorSettings, record: VersionRecord) -> int:
-    return max(0, settings.min_reference_labels - baseline(settings, restored(record)).labelled)
+    version = restored(record)
+    if ("quality", "") not in untested.reasons(settings, version):
+        return 0
+    return max(0, settings.min_reference_labels - baseline(settings, version).labelled)
 
 
 def _for_case(state: AliasState, policy: PolicyState) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from monitor.losses import of_verdict
 
@@ -39,6 +39,8 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     units: list[int] = []  # for whom each was drawn: the conversation, else the end user; 0: for the request alone
     complaints: list[bool] = []  # feedback alone: whether it complains of the reply
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
+    origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
+    cohorts: list[list[str]] = []  # sources whose labels of all such replies are awaited; no column where none is
     correct: list[bool | None] = []  # in records from before losses alone, and read as them
 
     def __post_init__(self) -> None:
@@ -65,10 +67,15 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
 
     def joined(self, later: ScoreRows) -> ScoreRows:
         """Return these rows and then the later ones. Raises ValueError where one has a column that the other lacks."""
+        if bool(self.cohorts) != bool(later.cohorts) and len(self) and len(later):
+            return self._with_cohorts().joined(later._with_cohorts())
         pairs = zip(self._columns(), later._columns(), strict=True)
         if odd := [name for (name, mine), (_, theirs) in pairs if bool(mine) != bool(theirs)]:
             raise ValueError(f"rows cannot be joined: only one part has {', '.join(odd)}")
         return ScoreRows(**{name: [*mine, *getattr(later, name)] for name, mine in self._columns()})
+
+    def _with_cohorts(self) -> ScoreRows:
+        return replace(self, cohorts=self.cohorts or [[] for _ in self.offsets])
 
     def odd(self) -> list[str]:
         """Return the columns that are neither empty nor as long as the offsets: their rows are unknown."""

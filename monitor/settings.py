@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from monitor.describe.patterns import Forbidden
 from monitor.detectors.risk import LEAST_ROOM
+from monitor.selection.sources import problems
 from monitor.validation import require
 
 LONGEST_WAIT_S = 366 * 86_400  # of a label for its reply
@@ -96,13 +97,31 @@ class Safety:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintSettings:
+    """How often clients may complain: thumbs down, low scores, corrections, of those who volunteer them. `arl`: replies
+    between false alarms, at least. `wait_s`: the age at which a reply is judged; 0: by when nine of ten complaints have
+    come, a day at most. An alarm asks for labels of audited replies, and leads to no retraining."""
+
+    arl: float = 100_000.0
+    wait_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self, "arl", self.arl >= 1, "at least 1")
+        require(self, "wait_s", 0 <= self.wait_s <= 604_800, "0 to 604800 seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSettings:
-    """How labels meet the replies that they are about."""
+    """Where labels come from, who chose the replies that have one, and how they meet these."""
 
     wait_s: int = 604_800  # a label waits so long for its reply; topics and lake keep both for two days longer
+    # a key's id, or what feedback says of itself (client, reviewer, downstream) -> audit, complete, random, or
+    # volunteered, as which all others count: those teach, and prove nothing
+    sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self, "wait_s", 60 <= self.wait_s <= LONGEST_WAIT_S, f"60 to {LONGEST_WAIT_S} seconds")
+        require(self, "sources", not (wrong := problems(self.sources)), "; ".join(wrong))
 
 
 STATE_BYTES = 15_000_000  # of the judge's memory of an alias; the log takes 16 MiB
@@ -138,6 +157,7 @@ class MonitorSettings:
     slo: Slo = field(default_factory=Slo)
     fairness: Fairness = field(default_factory=Fairness)
     safety: Safety = field(default_factory=Safety)
+    complaints: ComplaintSettings = field(default_factory=ComplaintSettings)
 
     def __post_init__(self) -> None:
         require(self, "reference_events", self.reference_events >= 50, "at least 50")

@@ -14,12 +14,13 @@ import structlog
 from msgspec.structs import replace
 
 from retrain.data import labelled_rows, manifest
-from retrain.data.dataset import NEWEST, Dataset, apart, build, capped, once
-from retrain.data.example import Example, in_chance_order
+from retrain.data.dataset import NEWEST, Dataset, Missing, apart, build, capped, once, since
+from retrain.data.example import FRESH, REHEARSAL, Example, in_chance_order
 from retrain.data.likeness import Likeness
 from retrain.data.manifest import Manifest
 from retrain.job_files import JobSpec
 from retrain.training.objections import usable
+from streams.clock import now_ms
 from streams.lake.lake import Lake
 from streams.objects.opening import Storage
 from streams.objects.store import StorageError
@@ -50,6 +51,7 @@ def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[
         usable(tokenizer, manifest.trained_on(trees, request.champion), dropped),
         partial(_losses, spec.scorer()),
         manifest.familiar(trees, request.alias, request.champion, request.since_ms),
+        _missing(lake, spec),
     )
     dataset = replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
     listed = manifest.store(trees, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
@@ -67,15 +69,24 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
     known = [*dataset.rows, *manifest.familiar(trees, request.alias, request.champion, request.since_ms)]
     ids = {row.id for row in known}
     found = labelled_rows.fresh(_lake(spec), request.alias, request.since_ms)
-    fresh = usable(tokenizer, [row for row in found if row.id not in ids], dropped)
+    fresh = usable(tokenizer, [row for row in found if row.id not in ids and row.judges], dropped)
     likeness = Likeness.of(fresh, known)
     fresh = capped(once(fresh, dropped), spec.settings.client_cap, likeness, dropped)
     fresh = apart(fresh, known, likeness, dropped, "twin of a known row")
+    absent = [row for row in _missing(_lake(spec), spec).fresh if row.id not in ids]
+    fresh += since(absent, fresh)
     kept = _stored_judged(trees, candidate, Dataset([], [], fresh, [], dict(dropped)), listed)
     log.info(
         "rows labelled meanwhile are judged on too", rows=len(fresh), digest=kept.digest[:12], dropped=kept.dropped
     )
     return fresh
+
+
+def _missing(lake: Lake, spec: JobSpec) -> Missing:
+    """Return the audited replies that have no label, though it should have come by now."""
+    request, now = spec.request, now_ms()
+    fresh = labelled_rows.unlabelled(lake, request.alias, request.since_ms, None, now, FRESH)
+    return Missing(fresh, labelled_rows.unlabelled(lake, request.alias, None, request.since_ms, now, REHEARSAL))
 
 
 def _losses(scorer: Scorer, rows: Sequence[Example]) -> list[float | None]:

@@ -70,6 +70,7 @@ class GatewaySettings:
     user_header: str = "x-homeostat-user"  # of the end user, where neither the key nor the body names one
     conversation_header: str = "x-session-id"  # of the conversation; goes before what the body says
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
+    audit_share: float = 0.0  # of the replies, chosen before their answer is known; auditors label them
     feedback_per_minute: int = 6_000  # of each key, from each gateway process
     feedback_bytes_per_minute: int = 16 * 1_048_576  # of each key, likewise
     recent_answers: int = 10_000  # kept in memory, to judge labels that a digest cannot
@@ -95,6 +96,7 @@ class GatewaySettings:
             require(self, name, getattr(self, name) > 0, "a positive number of seconds")
         for name in ("avoid_s", "drain_delay_s", "drain_s", "ship_every_s"):
             require(self, name, getattr(self, name) >= 0, "0 or more seconds")
+        require(self, "audit_share", 0 <= self.audit_share <= 1, "a share from 0 to 1")
         require(self, "shadow_share", 0 <= self.shadow_share <= 1, "a share from 0 to 1")
         for name in ("recent_answers", "recent_answers_bytes"):
             require(self, name, getattr(self, name) >= 0, "0 or more")

@@ -62,6 +62,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     choices: list[ReplyChoice] = []  # all answers, where there is more than `output`: calls, reasoning, several
     cut: list[str] = []  # what is not whole: input_messages, output, choices, request.tools, ...
     tenant: str = ""  # by whose key private values were masked: a pseudonym of the key's own tenant, else of the key
+    cohorts: list[str] = []  # whose labels of it are awaited: audit (chosen before the answer), complete/KEY
 
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):
@@ -81,6 +82,7 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     label: str | None = None  # what the answer should have been (a class or exact text)
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
+    origin: str = ""  # who chose the reply for a label: audit, random/KEY, volunteered/KEY, ...; empty: not known
     thumb: bool | None = None  # true: up
     loss: float | None = None  # how bad the reply was, 0 to 1; None where no gateway could tell; a worker may
     metric: str = ""  # the name of what made the loss (`scoring.metrics`); empty where that is not known
@@ -180,8 +182,7 @@ class AlarmCleared(Event, frozen=True, kw_only=True):
 
 
 class AlarmAnswered(Event, frozen=True, kw_only=True):
-    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`). The worker that judges the
-    alias takes it in its tick."""
+    """An operator's answer to a version's alarms (topic `monitor.scores`, key `alias`), taken in a tick."""
 
     id: str  # a UUIDv7: the judge takes each once
     alias: str  # whose alarms are answered

@@ -18,6 +18,7 @@ class AlarmKind(StrEnum):
 
     QUALITY = "quality"  # labels prove that answers are worse
     ESTIMATED_QUALITY = "estimated_quality"  # confidence promises worse answers
+    COMPLAINTS = "complaints"  # clients complain more often
     DRIFT = "drift"  # descriptors, categories or texts look different
     LATENCY = "latency"  # more replies are slow than was promised
     ERRORS = "errors"  # more requests fail than was promised

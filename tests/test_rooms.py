@@ -27,8 +27,9 @@ ROOMS = tuple(ARROWS)
 FLOORS: dict[str, tuple[str, ...]] = {
     "monitor": (
         "losses rows findings validation characters canonical flat_table",
-        "metrics | operator_answer | describe | detectors",
+        "metrics | operator_answer | describe | detectors | selection.sources",
         "settings | reference",
+        "selection",
         "explain",
         "signals",
         "watch | windows | policy | budget",

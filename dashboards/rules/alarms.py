@@ -53,6 +53,14 @@ ALARMS = (
         uid="estimated",
     ),
     _alarm(
+        "complaints",
+        "Clients complain more",
+        "warning",
+        "<alias> <version>: clients complain about <amount> of the replies to keys that complain, more than they did.",
+        "Complaints are volunteered and prove no harm. `homeostat labels wanted --audit <alias>` lists replies whose "
+        "labels would. To serve the version before: `homeostat rollback <alias>`.",
+    ),
+    _alarm(
         "latency",
         "Replies are slow",
         "warning",

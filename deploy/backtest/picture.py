@@ -28,6 +28,7 @@ HARMS_SHOWN = 3
 MARKS: dict[str, tuple[str, str, str]] = {  # kind: marker, tone, words
     "quality": ("D", "harm", "alarm: labels prove harm"),
     "estimated_quality": ("d", "version3", "alarm: estimated harm"),
+    "complaints": ("v", "version3", "alarm: complaints"),
     "drift": ("o", "version0", "alarm: looks different"),
     "other": ("s", "soft", "alarm: latency, errors, ..."),
 }

@@ -17,20 +17,24 @@ def labels() -> None:
 
 @labels.command(name="wanted")
 @click.argument("alias")
+@click.option("--audit", is_flag=True, help="The audited replies without a label instead (gateway.audit_share).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Into this file instead.")
 @CONFIG
-def labels_wanted(alias: str, out: Path | None, config_path: Path | None) -> None:
+def labels_wanted(alias: str, audit: bool, out: Path | None, config_path: Path | None) -> None:
     """List the replies whose labels are worth most.
 
     Of ALIAS, one JSON object a line; fill in `label`. They are the unsure and the strange ones, no fair sample: their
     labels check the accuracy estimated from the model's confidence and are learned from; harm is proven by the labels
-    of other replies."""
+    of other replies. With --audit: replies that were chosen before their answer was known, of the last seven days;
+    their labels prove harm, and each that is left out makes them prove less."""
     from deploy.operator import labels
+    from streams.clock import now_ms
     from streams.files import write_private
     from streams.lake.lake import Lake
 
     config = load_reached(config_path)
-    rows = labels.wanted(config.kafka, Lake.of(config.kept), alias)
+    lake = Lake.of(config.kept)
+    rows = labels.audited(lake, alias, now_ms() - 7 * 86_400_000) if audit else labels.wanted(config.kafka, lake, alias)
     lines = "".join(f"{json.encode(row).decode()}\n" for row in rows)
     if out is None:
         click.echo(lines, nl=False)
@@ -56,7 +60,8 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
 
     config = load_reached(config_path)
     scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
-    rules = labels.LabelRules(scorer, Maskers(config.gateway.mask, Signer(secrets.signing_key(config)).tenant_key))
+    maskers = Maskers(config.gateway.mask, Signer(secrets.signing_key(config)).tenant_key)
+    rules = labels.LabelRules(scorer, maskers, config.labels.sources)
     given, empty = labels.give(config.kafka, Lake.of(config.kept), file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")
 

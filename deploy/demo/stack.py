@@ -175,6 +175,7 @@ def tables(
         | ({"model": str(model.resolve())} if model else {})
         | ({"tool_parser": tool_parser} if tool_parser else {}),
         "scoring": {"metrics": {ALIAS: metric}},
+        "labels": {"sources": {"default": "random"}},  # simulated clients toss a coin whether to label a reply
         "monitor": {"reference_events": shares.reference_events, "window_s": 10, "grace_s": 3, "idle_s": 5},
         "policy": {"min_fresh_labels": shares.min_fresh_labels, "cool_down_s": 30},
         "controller": {"canary_weight": 0.5, "canary_requests": shares.canary_requests, "guard_watch_s": 30.0},

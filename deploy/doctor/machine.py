@@ -17,6 +17,7 @@ import psutil
 
 from deploy.doctor import services
 from deploy.doctor.findings import Finding
+from deploy.doctor.labels import labels
 from deploy.doctor.scoring import scoring
 from deploy.doctor.services import Examined
 from deploy.stack import ports, processes
@@ -68,6 +69,7 @@ def stack(config: Examined) -> list[Look]:
         lambda: taken_ports(config),
         lambda: services.brokers(config),
         lambda: services.engines(config),
+        lambda: labels(config),
         lambda: scoring(config),
     ]
 

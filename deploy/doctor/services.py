@@ -18,6 +18,8 @@ from deploy.stack import processes
 from deploy.stack.broker import REMEDY, KafkaAway, reached
 from deploy.stack.lifecycle import Stacked, members
 from deploy.stack.topics import Faults, faults
+from monitor.settings import LabelSettings
+from serving.settings import GatewaySettings
 from streams.log import topic_ids as incarnations
 from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds
@@ -37,6 +39,10 @@ class Examined(Stacked, Protocol):
 
     @property
     def kept(self) -> Storage: ...
+    @property
+    def gateway(self) -> GatewaySettings: ...
+    @property
+    def labels(self) -> LabelSettings: ...
     @property
     def scoring(self) -> ScoringSettings: ...
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from monitor.characters import blank
 from monitor.describe.pii import PLACEHOLDERS
+from monitor.selection.sources import origin
 from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Maskers
 from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.files import utf8
+from streams.kinds import Arm
 from streams.lake.lake import Lake
 from streams.lake.table import JUDGED, events, judged, question
 from streams.log.append import Appender
@@ -29,6 +31,7 @@ from streams.scoring.scorer import Scorer
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 
 REVIEWER = "reviewer"
+AUDIT = "audit"
 
 
 class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,7 @@ class LabelRules:
 
     scorer: Scorer
     maskers: Maskers
+    sources: Mapping[str, str] = field(default_factory=dict)  # as which the operator declares the labels of each
 
 
 def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
@@ -61,6 +65,22 @@ def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
         LabelRow(id=id, question=question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
         for id, alarm in asked.items()
         if id in rows and id not in judged and _comparable(rows[id])
+    ]
+
+
+def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
+    """List the audited replies since then that have no auditor's label, oldest first: each that stays without one makes
+    the audit prove less."""
+    parts = lake.rows(INFERENCE, alias=alias, since_ms=since_ms, columns=("id", "arm", "cohorts"))
+    rows = (row for part in parts for row in part.to_pylist() if row["arm"] != Arm.SHADOW)
+    ids = [row["id"] for row in rows if row["cohorts"] and AUDIT in msgspec.json.decode(row["cohorts"])]
+    found = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", "origin")) if ids else ()
+    done = {row["event_id"] for part in found for row in part.to_pylist() if row["origin"] == AUDIT}
+    replies = _replies(lake, alias, [id for id in ids if id not in done])
+    return [
+        LabelRow(id=reply.id, question=question(reply.input_messages), answer=reply.output, alarm="audit")
+        for reply in sorted(replies.values(), key=lambda each: each.time_ms)
+        if _comparable(reply)
     ]
 
 
@@ -88,8 +108,7 @@ def filled_in(lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[li
     given = [(rows[row.id], row.label) for _, row in filled]
     labels = [(reply, rules.maskers(reply.tenant).whole(label)) for reply, label in given]
     losses = asyncio.run(rules.scorer.losses([served_row(reply, label) for reply, label in labels]))
-    name = rules.scorer.name
-    return [_event(*each, loss, name) for each, loss in zip(labels, losses, strict=True)], empty
+    return [_event(*each, loss, rules) for each, loss in zip(labels, losses, strict=True)], empty
 
 
 def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceServed]) -> None:
@@ -99,7 +118,8 @@ def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceS
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
 
 
-def _event(reply: InferenceServed, label: str, loss: float | None, metric: str) -> FeedbackGiven:
+def _event(reply: InferenceServed, label: str, loss: float | None, rules: LabelRules) -> FeedbackGiven:
+    who = origin(rules.sources, REVIEWER, REVIEWER, audited=AUDIT in reply.cohorts)
     return FeedbackGiven(
         id=codec.deterministic_id("feedback", reply.id, REVIEWER, label),
         event_id=reply.id,
@@ -110,8 +130,9 @@ def _event(reply: InferenceServed, label: str, loss: float | None, metric: str) 
         by=REVIEWER,
         source=REVIEWER,
         label=label,
+        origin=who.name,
         loss=_loss(reply, loss),
-        metric=metric,
+        metric=rules.scorer.name,
         user=reply.user,
         conversation=reply.conversation,
     )

@@ -80,8 +80,10 @@ class GatewayProcess:
             follower.start()
             follower.wait(CAUGHT_UP_S)
             signer = Signer(secrets.signing_key(config))
-            scoring = config.scoring
-            application = Gateway(settings, follower.table, keys, signer, journal.publish, follower.stale, scoring)
+            sources, scoring = config.labels.sources, config.scoring
+            application = Gateway(
+                settings, follower.table, keys, signer, journal.publish, follower.stale, scoring, sources
+            )
         except BaseException:
             follower.close()
             journal.close()

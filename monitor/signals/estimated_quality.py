@@ -51,6 +51,7 @@ from monitor.signals.interface import (
     Rows,
     Transition,
 )
+from monitor.signals.labelled.proof import harm_evidence
 
 REFUTED = "labels refute the accuracy estimated from confidence: it is withdrawn, only labels can tell now"
 
@@ -96,6 +97,8 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
     """Return why there is no limit, as for `quality`, or that labels refuted the estimate."""
     if about.baseline.limit is not None and state.trust.lost:
         return {"": MissingTest("labels refuted what confidence promises", for_good=False)}
+    if about.baseline.limit is not None and not about.strange:
+        return {}
     return quality.untested(settings, about, quality.State())
 
 
@@ -196,7 +199,7 @@ def _alarm(about: About, state: State, threshold: float, harm: ProvenHarm, event
         f"{about.version} {wording.seems_as_good(about, loss)} the answers since {clock(since_ms)}, by its own "
         f"confidence; it was {wording.was_as_good(about)} in the reference. An estimate: labels must tell"
     )
-    proof = quality.harm_evidence(threshold, about, harm) | {"estimated_accuracy": round(1.0 - loss, 4)}
+    proof = harm_evidence(threshold, about, harm) | {"estimated_accuracy": round(1.0 - loss, 4)}
     proof |= _interval(fitted, since_ms, events) | shown(explained) | label_first(events, about.labelled)
     summary += where(explained)
     return alarm(about.kind, about.version, harm.since, last, proof, summary, harm=loss)

@@ -21,6 +21,7 @@ from monitor.explain.slices import Member
 from monitor.findings import Alarm, Kind, LabelsWanted
 from monitor.reference.frozen import Reference
 from monitor.rows import ScoreRows
+from monitor.selection.sources import BEFORE_SOURCES
 from monitor.settings import MonitorSettings
 
 Transition = Alarm | EndedAlarm | LabelsWanted
@@ -41,7 +42,8 @@ class Baseline(msgspec.Struct, frozen=True):
 class About(msgspec.Struct, frozen=True):
     """What a signal may know of the version. `people`, `members`, `traits`, `losses`: who asked for the reference's
     events, their slices, their categories, and their losses as labels have them (`monitor.losses.UNLABELLED`: none
-    has). `metric`: what made the losses; `strange`: another one, which made later ones. `events`, `tested`: the last
+    has). `baselines`: of each source of labels, where there are several. `volunteered`: labels that judge nothing, so
+    far. `metric`: what made the losses; `strange`: another one, which made later ones. `events`, `tested`: the last
     ones before these rows, and the last labels with these. `labelled`: events that have a label."""
 
     kind: Kind  # of the signal's alarms
@@ -56,6 +58,8 @@ class About(msgspec.Struct, frozen=True):
     metric: str = ""
     strange: str = ""
     baseline: Baseline = Baseline()
+    baselines: Mapping[str, Baseline] = {}
+    volunteered: int = 0
     events: Sequence[RecentEvent] = ()
     tested: Sequence[LabelledEvent] = ()
     labelled: Sequence[int] = ()
@@ -106,13 +110,22 @@ class GivenLabel:
 @dataclass(frozen=True, slots=True)
 class LabelStep:
     """Labels that are one step of a test: of one person in one turn. `chosen`: an alarm asked for them, so that they
-    are no fair sample."""
+    are no fair sample. `source`: who chose their replies (`monitor.selection.sources.Origin.name`)."""
 
     labels: Sequence[GivenLabel]
     chosen: bool = False
+    source: str = BEFORE_SOURCES
 
 
-Rows = ServedRequests | Replies | LabelStep
+@dataclass(frozen=True, slots=True)
+class Complained:
+    """Complaints: the hash of each reply, and when it was complained about."""
+
+    given: Mapping[int, int]
+    time_ms: int
+
+
+Rows = ServedRequests | Replies | LabelStep | Complained
 
 
 class Signal(Protocol):

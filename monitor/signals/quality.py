@@ -1,5 +1,10 @@
 """Do labels prove harm? Labelled replies are tested against the mean loss that the reference's labels allow.
 
+Each source of labels has its own reference, limit and test, for sources err at different rates; what they prove adds up
+(`monitor.selection.joint`). Labels given by chance are tested as they come, against those of the reference. An audit,
+and a key that labels all, are tested in the order of the replies (`monitor.selection.ordered`). Volunteered labels are
+no part of it.
+
 >>> from monitor.explain.examples import LabelledEvent
 >>> from monitor.signals.interface import GivenLabel
 >>> about = About("quality", "v1", baseline=Baseline(100, 5.0, limit=0.1, enough=True))
@@ -15,32 +20,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
 
-from monitor.detectors import mean_bound, risk
-from monitor.detectors.episode import EndedAlarm, Over, steps
-from monitor.detectors.interface import Moment
+from monitor.detectors import mean_bound, mixture, risk
+from monitor.detectors.episode import EndedAlarm, Episode, Over, steps
 from monitor.detectors.risk import ProvenHarm, Risk
-from monitor.explain.alarm import alarm, shown, where
-from monitor.explain.examples import explain
-from monitor.explain.slices import Member, Valued
-from monitor.findings import Alarm, Json, clock
-from monitor.losses import UNLABELLED
+from monitor.findings import Alarm
 from monitor.metrics import spoken
 from monitor.reference.dependence import LabelledLosses, OpenBlock, added
+from monitor.selection import joint, ordered, sources
+from monitor.selection.ordered import OrderedLabels
+from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
-from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, Rows, Transition
+from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, Replies, Rows, Transition
+from monitor.signals.labelled import awaited
+from monitor.signals.labelled.proof import alarm_of
+
+
+class SourceTest(msgspec.Struct, frozen=True):
+    """The test of one source, and its labels since the last full block."""
+
+    test: risk.State = risk.State()
+    unfinished: OpenBlock = OpenBlock()
 
 
 class State(msgspec.Struct, frozen=True):
-    """The test, and tested labels since the last full block. The names on the wire are `monitor.watch.record`'s."""
+    """The test of the first source, those of further ones, and of the ones that are judged in order. The names on the
+    wire are `monitor.watch.record`'s."""
 
     test: risk.State = msgspec.field(name="quality", default=risk.State())
     unfinished: OpenBlock = OpenBlock()
+    source: str = BEFORE_SOURCES
+    more: dict[str, SourceTest] = {}
+    ordered: dict[str, OrderedLabels] = {}
 
 
 def start(settings: MonitorSettings, about: About) -> State:
@@ -49,33 +65,87 @@ def start(settings: MonitorSettings, about: About) -> State:
 
 
 def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
-    """Take the labels of one step: their mean loss is tested, once a block is full. Without a limit nothing is."""
-    known = about.baseline
-    if not isinstance(rows, LabelStep) or rows.chosen or known.limit is None:
+    """Take the labels of one step: their mean loss is tested, once a block is full. Without a limit nothing is. Take
+    replies too, whose labels are awaited."""
+    if isinstance(rows, Replies):
+        return _awaited(settings, about, state, rows)
+    if not isinstance(rows, LabelStep):
+        return state, []
+    if sources.read(rows.source).selection in IN_ORDER:
+        known = state.ordered.get(rows.source)
+        return (state, []) if known is None else (_with(state, rows.source, awaited.given(known, rows)), [])
+    return (state, []) if rows.chosen else _tested(settings, about, state, rows)
+
+
+def _tested(settings: MonitorSettings, about: About, state: State, rows: LabelStep) -> tuple[State, list[Transition]]:
+    """Test the labels of one step against their source's limit."""
+    source, tests = rows.source, source_tests(state)
+    known, mine = of_source(about, source), tests.get(source, SourceTest(risk.State(episode=state.test.episode)))
+    if known.limit is None:
         return state, []
     events = [label.event for label in rows.labels]
     loss, first = sum(event.loss for event in events) / len(events), events[0]
-    block, full = added(state.unfinished, known.block, loss, len(events), (first.id, first.time_ms))
+    block, full = added(mine.unfinished, known.block, loss, len(events), (first.id, first.time_ms))
+    tests = tests | {source: replace(mine, unfinished=block)}
     if full is None:
-        return replace(state, unfinished=block), []
-    after = steps(settings.alarm_clear_events, known.block)
-    test, transitions = tester(settings, known).follow(state.test, [full.loss], [full.first], after, [full.labels])
-    last = events[-1].id, events[-1].time_ms
-    found: list[Transition] = [
-        EndedAlarm("", last) if isinstance(transition, Over) else _alarm(settings, about, transition, last)
-        for transition in transitions
-    ]
-    return State(test, block), found
+        return _put(state, tests), []
+    detectors = _detectors(settings, about, tests)
+    after, transitions = joint.follow(
+        detectors,
+        {name: each.test for name, each in tests.items()},
+        source,
+        [full.loss],
+        [full.first],
+        steps(settings.alarm_clear_events, known.block),
+        [full.labels],
+        awaited.evidence(settings, state.ordered),
+    )
+    state = _put(state, {name: replace(each, test=after[name]) for name, each in tests.items()})
+    state, last = _shared(state, after[source].episode, transitions), (events[-1].id, events[-1].time_ms)
+    found: list[Transition] = []
+    for each in transitions:
+        found.append(EndedAlarm("", last) if isinstance(each, Over) else _proven(settings, about, source, each, last))
+    return state, found
+
+
+def _awaited(settings: MonitorSettings, about: About, state: State, rows: Replies) -> tuple[State, list[Transition]]:
+    """Take replies whose labels are awaited, and judge those that are old enough."""
+    found: list[Transition] = []
+    for source in awaited.named(rows, state.ordered):
+        rest = {name: each for name, each in state.ordered.items() if name != source}
+        others = evidence(settings, about, replace(state, ordered=rest))
+        known = state.ordered.get(source, OrderedLabels(test=mixture.State(episode=state.test.episode)))
+        after, changes = awaited.replied(settings, source, known, rows, others)
+        state = _with(state, source, after)
+        for each in changes:
+            over = isinstance(each.change, Over)
+            state = _shared(state, after.test.episode, [each.change])
+            found.append(EndedAlarm("", each.last) if over else awaited.proven(settings, about, source, after, each))
+        if after.withdrawn and not known.withdrawn and known.test.episode.open:
+            state = cleared(settings, about, state, "")
+            found.append(EndedAlarm("", rows.moments[-1], "untested"))
+    return state, found
 
 
 def evidence(settings: MonitorSettings, about: About, state: State) -> float:
-    """Return the statistic over its threshold."""
-    return risk.statistic(state.test) * about.baseline.block / settings.label_arl
+    """Return the sum of the sources' statistics over their thresholds."""
+    flat = sum(
+        risk.statistic(each.test) * of_source(about, name).block / settings.label_arl
+        for name, each in source_tests(state).items()
+    )
+    return flat + awaited.evidence(settings, state.ordered)
 
 
 def cleared(settings: MonitorSettings, about: About, state: State, what: str) -> State:
-    """Return the state with the test started over; labels that it counted stay counted."""
-    return State(risk.restarted(state.test))
+    """Return the state with the tests started over; labels that they counted stay counted."""
+    fresh = {name: SourceTest(risk.restarted(each.test)) for name, each in source_tests(state).items()}
+    return replace(_put(state, fresh), ordered={name: ordered.restarted(each) for name, each in state.ordered.items()})
+
+
+def tested_labels(state: State) -> int:
+    """Return how many labels were tested, of all sources."""
+    flat = sum(each.test.count for each in source_tests(state).values())
+    return flat + sum(each.labels for each in state.ordered.values())
 
 
 def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
@@ -88,11 +158,15 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
             "they cannot be compared and are not tested. `homeostat alarms accept` begins a new reference"
         )
         return {"": MissingTest(reason)}
-    if known.limit is not None:
+    flat = {name: each for name, each in about.baselines.items() if sources.read(name).selection not in IN_ORDER}
+    believed = [each for each in state.ordered.values() if not each.withdrawn]
+    limits = [*(each.limit for each in flat.values()), *(each.limit for each in believed)]
+    if not about.baselines and not state.ordered:
+        limits = [known.limit]
+    if any(limit is not None for limit in limits):
         return {}
-    if not known.enough:
-        few = f"{known.labelled} answers of the reference are labelled, {settings.min_reference_labels} are needed"
-        return {"": MissingTest(few, for_good=False)}
+    if state.ordered or not known.enough:
+        return {"": MissingTest(awaited.few(settings, about, state.ordered), for_good=False)}
     reason = (
         f"{wording.no_room(about)}: there is no room above that to prove "
         "harm in. See whether labels and metric fit the answers; then `homeostat alarms accept` begins a new reference"
@@ -123,39 +197,47 @@ def tester(settings: MonitorSettings, known: Baseline) -> Risk:
 
 def before_onset(state: State, raised: Alarm) -> int:
     """Return how many labels were tested before the onset of the alarm that was just raised."""
-    return state.test.count - int(raised.evidence["since_onset"]["count"])
+    return tested_labels(state) - int(raised.evidence["since_onset"]["count"])
 
 
-def harm_evidence(threshold: float, about: About, harm: ProvenHarm) -> dict[str, Json]:
-    """Return what proves harm, as an alarm carries it."""
-    known = about.baseline
-    return {
-        "metric": about.metric,
-        "statistic": harm.statistic,
-        "threshold": threshold,
-        "limit": known.limit,
-        "baseline": {"labelled": known.labelled, "loss": known.loss},
-        "since_onset": {"count": harm.count, "losses": round(harm.losses, 4)},
+def of_source(about: About, source: str) -> Baseline:
+    """Return what the reference's labels of this source say."""
+    return about.baselines.get(source, Baseline()) if about.baselines else about.baseline
+
+
+def source_tests(state: State) -> dict[str, SourceTest]:
+    """Return the test of each source whose labels are tested as they come."""
+    return {state.source: SourceTest(state.test, state.unfinished), **state.more}
+
+
+def _detectors(settings: MonitorSettings, about: About, tests: Mapping[str, SourceTest]) -> dict[str, Risk]:
+    known = {name: of_source(about, name) for name in tests}
+    return {name: tester(settings, each) for name, each in known.items() if each.limit is not None}
+
+
+def _put(state: State, tests: Mapping[str, SourceTest]) -> State:
+    """Return the state with these tests; the first source is one that was tested."""
+    first = state.source if state.test.count or state.unfinished.steps or len(tests) == 1 else list(tests)[-1]
+    more = {name: each for name, each in tests.items() if name != first and (each.test.count or each.unfinished.steps)}
+    return replace(state, test=tests[first].test, unfinished=tests[first].unfinished, source=first, more=more)
+
+
+def _with(state: State, source: str, known: OrderedLabels) -> State:
+    return replace(state, ordered=state.ordered | {source: known})
+
+
+def _shared(state: State, episode: Episode, transitions: object) -> State:
+    """Return the state with this episode for every source, which starts over where it is over."""
+    over = isinstance(transitions, list) and any(isinstance(each, Over) for each in transitions)
+    tests = {
+        name: replace(each, test=replace(risk.restarted(each.test) if over else each.test, episode=episode))
+        for name, each in source_tests(state).items()
     }
+    waiting = {name: ordered.restarted(each) if over else each for name, each in state.ordered.items()}
+    waiting = {name: replace(each, test=replace(each.test, episode=episode)) for name, each in waiting.items()}
+    return replace(_put(state, tests), ordered=waiting)
 
 
-def _alarm(settings: MonitorSettings, about: About, harm: ProvenHarm, last: Moment) -> Alarm:
-    """Answers are worse than the limit accepts."""
-    known, loss, since_ms = about.baseline, harm.losses / harm.count, harm.since[1]
-    losses, before = [event.loss for event in about.tested], _reference_losses(about.members, about.losses)
-    measure = wording.measure(about)
-    explained = explain(about.slices, about.tested, losses, before, since_ms=since_ms, measure=measure)
-    summary = (
-        f"{about.version} {wording.is_as_good(about, loss)} the {harm.count} labelled answers since "
-        f"{clock(since_ms)}; it was {wording.was_as_good(about)} in the reference"
-    )
-    proof = harm_evidence(settings.label_arl / known.block, about, harm) | {"loss_since_onset": round(loss, 4)}
-    summary += where(explained)
-    return alarm(about.kind, about.version, harm.since, last, proof | shown(explained), summary, harm=loss)
-
-
-def _reference_losses(members: Sequence[Member], losses: Sequence[float]) -> Valued:
-    """Return what the labels of the reference say, with the slices of each."""
-    pairs = zip(members or [()] * len(losses), losses, strict=True)
-    known = [(each, loss) for each, loss in pairs if loss != UNLABELLED]
-    return Valued([each for each, _ in known], [loss for _, loss in known])
+def _proven(settings: MonitorSettings, about: About, source: str, harm: ProvenHarm, last: tuple[str, int]) -> Alarm:
+    known = of_source(about, source)
+    return alarm_of(replace(about, baseline=known), source, settings.label_arl / known.block, harm, last)

@@ -16,13 +16,14 @@ from monitor.explain.examples import LabelledEvent
 from monitor.findings import Finding
 from monitor.losses import UNLABELLED
 from monitor.metrics import comparable
+from monitor.selection.sources import IN_ORDER, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import GivenLabel, LabelStep
+from monitor.signals.interface import Baseline, Complained, GivenLabel, LabelStep
 from monitor.watch import untested
 from monitor.watch.event_times import made_ms
 from monitor.watch.open_alarms import LABELLED_KEPT, Step, taken, withdrawn
 from monitor.watch.replies import RECENT_KEPT
-from monitor.watch.version import AwaitedEvent, Label, Latest, VersionState, baseline, measured
+from monitor.watch.version import AwaitedEvent, Label, Latest, VersionState, baselines, by_source, measured
 
 WAITING_KEPT = 2_000
 ADOPTED_S = 86_400  # after the reference is complete: without enough labels of it by then, the first later ones do
@@ -39,14 +40,17 @@ def take_labels(
 ) -> tuple[VersionState, list[Finding], list[Label]]:
     """Take labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
     file is no episode. The third value holds labels that arrived before their event; pass them in again later."""
+    version, complained = _complained(settings, version, labels)
+    labels = [label for label in labels if label.judges]
     version, compared = _of_one_metric(version, sorted(labels, key=_order))
     version, others = _into_reference(settings, version, compared)
     turn, filed = max((label.turn for label in labels), default=0), _old(version.latest, labels, OLD_MS) >= OLD_FILE
     version = _file_noted(version, labels, turn, filed=filed, settled=len(compared) - len(others))
     if version.reference is None:
         passed = {*version.queue.repeats, *version.queue.labelled}
-        return version, [], [label for label in others if label.event_print not in passed]
+        return version, complained, [label for label in others if label.event_print not in passed]
     version, findings = _queue(settings, version, others)
+    findings = [*complained, *findings]
     most = FILE_KEPT if filed else min(WAITING_KEPT, len(version.past.losses))
     version, found = _release(settings, _adopt(settings, version), turn, most)
     version, left_out = _left_out(settings, version, max((label.time_ms for label in labels), default=0))
@@ -56,7 +60,8 @@ def take_labels(
 def note_labels(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> VersionState:
     """Take labels of a version that serves no longer. Those of its reference are kept, should it serve again; no others
     are tested, now or then: its answers reach no client any more."""
-    version, compared = _of_one_metric(version, sorted(labels, key=_order))
+    fair = [label for label in labels if label.judges]
+    version, compared = _of_one_metric(version, sorted(fair, key=_order))
     version, others = _into_reference(settings, version, compared)
     labelled = dict.fromkeys([*version.queue.labelled, *(label.event_print for label in others)])
     return replace(version, queue=replace(version.queue, labelled=list(labelled)[-LABELLED_KEPT:]))
@@ -85,7 +90,7 @@ def _file_noted(
 def _left_out(settings: MonitorSettings, version: VersionState, time_ms: int) -> Step:
     """Report once what the labels of the reference leave no room to test; an alarm of it is over."""
     version, findings = untested.found(settings, version, time_ms)
-    if baseline(settings, version).limit is None:
+    if ("quality", "") in untested.reasons(settings, version):
         version, over = withdrawn(settings, version, "quality", ("", time_ms))
         findings += over
     return version, findings
@@ -119,6 +124,7 @@ def _into_reference(
     positions = {one: i for i, one in enumerate(prints)}
     until_ms = math.inf if reference is None else version.frozen_ms + settings.late_labels_s * 1_000
     settled, turns = list(past.losses), list(past.turns or [0] * len(past.losses))
+    origins, names = list(past.origins or [0] * len(past.losses)), list(past.sources)
     others: list[Label] = []
     for label in labels:
         position = positions.get(label.event_print)
@@ -126,10 +132,11 @@ def _into_reference(
             others.append(label)
         elif settled[position] == UNLABELLED and label.time_ms <= until_ms:
             settled[position], turns[position] = label.loss, label.turn
+            names, origins[position] = _placed(names, label.origin)
     if settled == past.losses:
         return version, others
-    past = replace(past, losses=settled, turns=turns)
-    return replace(version, past=replace(past, known=measured(past))), others
+    past = replace(past, losses=settled, turns=turns, origins=origins, sources=names)
+    return replace(version, past=replace(past, known=measured(past), known_by=by_source(past))), others
 
 
 def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> Step:
@@ -141,11 +148,15 @@ def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[La
         if label.event_print in passed or _before_accepted(version, label):
             continue
         passed.add(label.event_print)
-        queue, chosen = version.queue, label.event_print in asked
+        queue, in_order = version.queue, _in_order(label)
+        chosen = label.event_print in asked and not in_order
         labelled = [*queue.labelled, label.event_print][-LABELLED_KEPT:]
-        waiting = queue.waiting if chosen else [*queue.waiting, label]
+        waiting = queue.waiting if chosen or in_order else [*queue.waiting, label]
         version = replace(version, queue=replace(queue, labelled=labelled, waiting=waiting))
-        if chosen:
+        if in_order:
+            version, found = _test(settings, version, [label])
+            findings += found
+        elif chosen:
             version, found = taken(settings, version, LabelStep([_given(version.latest, label)], chosen=True))
             findings += found
     return version, findings
@@ -161,19 +172,34 @@ def _before_accepted(version: VersionState, label: Label) -> bool:
 
 
 def _adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
-    """Take the first later labels as baseline, once the reference's own are no longer expected. Those that come all
-    the same are added to it: where labels are plentiful, no baseline waits for the last of them."""
-    known, past, queue = baseline(settings, version), version.past, version.queue
-    newest_ms = max((label.time_ms for label in queue.waiting), default=0)
-    if known.enough or newest_ms <= version.frozen_ms + min(settings.late_labels_s, ADOPTED_S) * 1_000:
+    """Take the first later labels of each source as baseline, once the reference's own are no longer expected. Those
+    that come all the same are added to it: where labels are plentiful, no baseline waits for the last of them."""
+    newest_ms = max((label.time_ms for label in version.queue.waiting), default=0)
+    if newest_ms <= version.frozen_ms + min(settings.late_labels_s, ADOPTED_S) * 1_000:
         return version
-    lacking = settings.min_reference_labels - known.labelled
-    chosen, waiting, first = queue.waiting[:lacking], queue.waiting[lacking:], len(past.adopted_losses)
+    for source in dict.fromkeys(label.origin for label in version.queue.waiting):
+        known = baselines(settings, version).get(source, Baseline())
+        if not known.enough:
+            version = _adopted(version, source, settings.min_reference_labels - known.labelled)
+    return version
+
+
+def _adopted(version: VersionState, source: str, lacking: int) -> VersionState:
+    past, queue = version.past, version.queue
+    chosen = [label for label in queue.waiting if label.origin == source][:lacking]
+    prints, first = {label.event_print for label in chosen}, len(past.adopted_losses)
+    waiting = [label for label in queue.waiting if label.event_print not in prints]
+    names, place = _placed(past.sources, source)
     steps = {k: first + i for i, group in enumerate(_steps(version.latest, chosen)) for k in group}
     adopted_steps = [*past.adopted_steps, *(steps[k] for k in range(len(chosen)))]
     losses = [*past.adopted_losses, *(label.loss for label in chosen)]
-    past = replace(past, adopted_losses=losses, adopted_steps=adopted_steps)
-    return replace(version, past=replace(past, known=measured(past)), queue=replace(queue, waiting=waiting))
+    origins = [*(past.adopted_origins or [0] * len(past.adopted_losses)), *([place] * len(chosen))]
+    past = replace(past, adopted_losses=losses, adopted_steps=adopted_steps, adopted_origins=origins, sources=names)
+    return replace(
+        version,
+        past=replace(past, known=measured(past), known_by=by_source(past)),
+        queue=replace(queue, waiting=waiting),
+    )
 
 
 def _release(settings: MonitorSettings, version: VersionState, turn: int, most: int) -> Step:
@@ -185,10 +211,11 @@ def _release(settings: MonitorSettings, version: VersionState, turn: int, most: 
         return version, []
     if queue.file_turn:
         queue = replace(queue, file_turn=0, waiting=sorted(queue.waiting, key=lambda label: label.event_print))
-    if not baseline(settings, version).enough:
-        return replace(version, queue=replace(queue, waiting=queue.waiting[-WAITING_KEPT:])), []
+    ready = {source for source, known in baselines(settings, version).items() if known.enough}
     findings: list[Finding] = []
-    waiting, version = queue.waiting, replace(version, queue=replace(queue, waiting=[]))
+    waiting = [label for label in queue.waiting if label.origin in ready]
+    rest = [label for label in queue.waiting if label.origin not in ready]
+    version = replace(version, queue=replace(queue, waiting=rest[-WAITING_KEPT:]))
     for step in _steps(version.latest, waiting):
         version, found = _test(settings, version, [waiting[k] for k in step])
         findings += found
@@ -199,7 +226,8 @@ def _steps(latest: Latest, labels: Sequence[Label]) -> list[list[int]]:
     """Return the places of those that are one step: a person's of one turn, or one reply's where the person is
     unknown."""
     people = [known.person if (known := latest.recent.get(label.event_print)) else UNKNOWN for label in labels]
-    return together([(label.turn, who or -1 - k) for k, (label, who) in enumerate(zip(labels, people, strict=True))])
+    steps = zip(labels, people, strict=True)
+    return together([(label.turn, label.origin, who or -1 - k) for k, (label, who) in enumerate(steps)])
 
 
 def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label]) -> Step:
@@ -207,7 +235,7 @@ def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label
     given = [_given(version.latest, label) for label in step]
     tested = examples.kept(version.latest.tested, [each.event for each in given])
     version = replace(version, latest=replace(version.latest, tested=tested))
-    return taken(settings, version, LabelStep(given))
+    return taken(settings, version, LabelStep(given, source=step[0].origin))
 
 
 def _given(latest: Latest, label: Label) -> GivenLabel:
@@ -226,6 +254,27 @@ def _old(latest: Latest, labels: Sequence[Label], age_ms: int) -> int:
 def _served_ms(latest: Latest, label: Label) -> int | None:
     known = latest.recent.get(label.event_print)
     return known.time_ms if known else made_ms(label.event_id)
+
+
+def _in_order(label: Label) -> bool:
+    return read(label.origin).selection in IN_ORDER
+
+
+def _placed(sources: Sequence[str], source: str) -> tuple[list[str], int]:
+    """Return the names with this one among them, and its place."""
+    names = list(sources) if source in sources else [*sources, source]
+    return names, names.index(source)
+
+
+def _complained(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> Step:
+    """Take what was volunteered: complaints are a signal of their own, and nothing of it judges."""
+    count = sum(not label.judges for label in labels)
+    if count:
+        version = replace(version, past=replace(version.past, volunteered=version.past.volunteered + count))
+    given = {label.event_print: label.time_ms for label in labels if label.complaint}
+    if not given or version.reference is None:
+        return version, []
+    return taken(settings, version, Complained(given, max(label.time_ms for label in labels)))
 
 
 def _order(label: Label) -> tuple[int, int]:

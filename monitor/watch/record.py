@@ -25,8 +25,12 @@ from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, OpenBlock
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
+from monitor.selection.ordered import OrderedLabels
+from monitor.selection.sources import BEFORE_SOURCES
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.calibration import Trust
+from monitor.signals.labelled import complaints
+from monitor.signals.quality import SourceTest
 from monitor.watch.bursts import Bursts
 from monitor.watch.version import (
     Alarms,
@@ -55,6 +59,10 @@ class VersionRecord(msgspec.Struct, frozen=True):
     losses: list[float] = []
     metric: str | None = None
     strange: str = ""
+    sources: list[str] = []
+    origins: list[int] = []
+    volunteered: int = 0
+    adopted_origins: list[int] = []
     turns: list[int] = []
     people: list[int] = []
     crowds: list[int] = []
@@ -67,6 +75,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     adopted_losses: list[float] = []
     adopted_steps: list[int] = []
     known: LabelledLosses | None = None
+    known_by: dict[str, LabelledLosses] = {}
     waiting: list[Label] = []
     file_turn: int = 0
     labelled: list[int] = []
@@ -79,6 +88,10 @@ class VersionRecord(msgspec.Struct, frozen=True):
     drift: drift.State = drift.State()
     quality: risk.State = risk.State()
     unfinished: OpenBlock = OpenBlock()
+    source: str = BEFORE_SOURCES
+    more: dict[str, SourceTest] = {}
+    ordered: dict[str, OrderedLabels] = {}
+    complaints: complaints.State = complaints.State()
     estimated: risk.State = risk.State()
     doubt: Block = Block()
     trust: Trust = Trust()

@@ -86,10 +86,12 @@ def _gather(
             past,
             losses=of(past.losses, [UNLABELLED] * len(fresh)),
             turns=of(past.turns or [0] * size, [0] * len(fresh)),
+            origins=of(past.origins or [0] * size, [0] * len(fresh)),
             people=of(past.people or [UNKNOWN] * size, [person(client) for client in fresh.clients]),
             members=of(past.members or [()] * size, members),
             traits=of(past.traits, traits(fresh)),
             known=None,
+            known_by={},
         ),
         latest=replace(version.latest, slices=names),
     )

@@ -17,9 +17,11 @@ from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, known_of
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
+from monitor.selection.sources import BEFORE_SOURCES
 from monitor.settings import MonitorSettings
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.interface import About, Baseline, Signal
+from monitor.signals.labelled import complaints
 from monitor.watch.bursts import Bursts
 
 # In the order in which they take rows. A version has a field for each, of this name.
@@ -28,6 +30,7 @@ SIGNALS: Mapping[Kind, Signal] = {
     "latency": burn_rate,
     "drift": drift,
     "estimated_quality": estimated_quality,
+    "complaints": complaints,
     "safety": safety,
     "fairness": fairness,
     "quality": quality,
@@ -45,6 +48,9 @@ class Label(msgspec.Struct, frozen=True):
     loss: float = 0.0
     metric: str = ""
     turn: int = 0  # in which the log took it
+    origin: str = BEFORE_SOURCES  # who chose the reply (`monitor.selection.sources.Origin.name`)
+    complaint: bool = False  # by one who volunteered it
+    judges: bool = True  # has a loss, and was not volunteered
     correct: bool | None = None  # in memories from before losses alone, and read as one
 
     def __post_init__(self) -> None:
@@ -89,6 +95,9 @@ class Past(msgspec.Struct, frozen=True):
     losses: list[float] = []  # of the reference's events, in their order; `UNLABELLED` where none is known
     metric: str | None = None  # what made these losses: only those of the same can be compared; None before the first
     strange: str = ""  # another metric, which made later ones
+    sources: list[str] = []  # of these labels, by name
+    origins: list[int] = []  # the source of each, by its place in `sources`
+    volunteered: int = 0  # labels that judge nothing, so far
     turns: list[int] = []  # in which these labels came
     people: list[int] = []  # who asked
     crowds: list[int] = []  # who is no person but stands for many (`monitor.describe.people.crowds`)
@@ -96,7 +105,9 @@ class Past(msgspec.Struct, frozen=True):
     traits: list[Traits] = []  # and their categories
     adopted_losses: list[float] = []  # of later labels, which had to serve as baseline
     adopted_steps: list[int] = []  # equal for those that are one step
+    adopted_origins: list[int] = []  # the source of each
     known: LabelledLosses | None = None  # what these and the adopted ones say
+    known_by: dict[str, LabelledLosses] = {}  # the same of each source, where there are several
 
 
 class LabelQueue(msgspec.Struct, frozen=True):
@@ -145,6 +156,7 @@ class VersionState(msgspec.Struct, frozen=True, kw_only=True):
     latency: burn_rate.State = burn_rate.State()
     drift: drift.State = drift.State()
     estimated_quality: estimated_quality.State = estimated_quality.State()
+    complaints: complaints.State = complaints.State()
     safety: safety.State = safety.State()
     fairness: fairness.State = fairness.State()
     quality: quality.State = quality.State()
@@ -177,6 +189,8 @@ def _facts(settings: MonitorSettings, version: VersionState) -> tuple[Any, ...]:
         past.metric or "",
         past.strange,
         baseline(settings, version) if version.reference is not None else Baseline(),
+        baselines(settings, version) if version.reference is not None and past.sources else {},
+        past.volunteered,
         latest.events,
         latest.tested,
         version.queue.labelled,
@@ -203,6 +217,35 @@ def with_evidence(settings: MonitorSettings, version: VersionState) -> VersionSt
 def baseline(settings: MonitorSettings, version: VersionState) -> Baseline:
     """Return what the reference's labels say, and the mean loss that is still accepted."""
     return quality.baseline(settings, version.past.known or measured(version.past))
+
+
+def baselines(settings: MonitorSettings, version: VersionState) -> dict[str, Baseline]:
+    """Return the same for each source of labels alone."""
+    past = version.past
+    if len(past.sources) < 2:
+        return {name: baseline(settings, version) for name in past.sources or [BEFORE_SOURCES]}
+    known = past.known_by or by_source(past)
+    return {name: quality.baseline(settings, known[name]) for name in past.sources}
+
+
+def by_source(past: Past) -> dict[str, LabelledLosses]:
+    """Return what the labels of each source say, where there are several."""
+    names = past.sources if len(past.sources) > 1 else []
+    return {name: measured(_of_source(past, k)) for k, name in enumerate(names)}
+
+
+def _of_source(past: Past, source: int) -> Past:
+    """Return the labels of one source alone."""
+    origins = past.origins or [0] * len(past.losses)
+    losses = [loss if each == source else UNLABELLED for loss, each in zip(past.losses, origins, strict=True)]
+    places = [k for k, each in enumerate(past.adopted_origins or [0] * len(past.adopted_losses)) if each == source]
+    steps = past.adopted_steps or list(range(len(past.adopted_losses)))
+    return replace(
+        past,
+        losses=losses,
+        adopted_losses=[past.adopted_losses[k] for k in places],
+        adopted_steps=[steps[k] for k in places],
+    )
 
 
 def measured(past: Past) -> LabelledLosses:

@@ -1,11 +1,15 @@
 """The dataset of one retraining, made from labelled rows; pure.
 
-Validation and regression rows are real, labelled by people, and have no near duplicate among the training rows."""
+Validation and regression rows are real, labelled by people, and have no near duplicate among the training rows. Their
+labels are of replies that were chosen whatever the answer was: volunteered ones are trained on, and judge nothing. The
+audited replies among whose neighbours they were drawn, but that have no label, are in these parts too, unlabelled."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +24,17 @@ from retrain.settings import RetrainSettings
 STALE_ROWS = 5  # fresh rows that must contradict a label before it is called stale
 NEWEST = 4_000  # rows of the healthy time that are read
 FAMILIAR = "not judged on: the champion has met it"
+UNFAIR = "not judged on: its label was volunteered"
+
+
+class Missing(NamedTuple):
+    """Audited replies without a label: since the harm began, and before."""
+
+    fresh: Sequence[Example] = ()
+    healthy: Sequence[Example] = ()
+
+
+NONE_MISSING = Missing()
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -29,7 +44,7 @@ class Dataset(msgspec.Struct, frozen=True):
     rehearsal: list[Example]  # rows of the healthy time that are trained on as well, against forgetting
     validation: list[Example]  # fresh rows: is the candidate better where the harm is?
     regression: list[Example]  # rows of the healthy time: is it still good there?
-    dropped: dict[str, int]
+    dropped: dict[str, int]  # filter -> rows that it removed
 
     @property
     def rows(self) -> list[Example]:
@@ -48,11 +63,13 @@ def build(
     seen: Sequence[Example],
     losses: Callable[[Sequence[Example]], Sequence[float | None]] = exact_losses,
     familiar: Sequence[Example] = (),
+    missing: Missing = NONE_MISSING,
 ) -> Dataset:
     """Return the dataset. `fresh`: labelled rows since the harm began; `unseen`: labelled rows before that, in the
     order of their time; `seen`: the champion's training rows; `familiar`: rows that the champion or an ancestor was
-    trained or judged on, which prove nothing for it or against it; `losses`: the champion's on these rows. Raises
-    ValueError where too few are left to train and to judge on.
+    trained or judged on, which prove nothing for it or against it; `losses`: the champion's on these rows; `missing`:
+    audited replies without a label. Raises ValueError where too few are left to train and to judge on; volunteered rows
+    are taught alone, for fair ones may be labelled while the candidate is trained.
 
     Fresh rows are few and new, rehearsed ones many and known. There are at most `rehearsal_ratio` rehearsed rows to
     each fresh one, so that the fresh ones are learned within the same number of steps."""
@@ -61,22 +78,40 @@ def build(
     fresh = capped(once(fresh, dropped), settings.client_cap, likeness, dropped)
     known = [*familiar, *seen]
     met = {row.id for row in fresh} - {row.id for row in apart(fresh, known, likeness, dropped, FAMILIAR)}
-    train, validation = split(fresh, settings, likeness, harm(losses(fresh)), met)
+    fair, given = [row for row in fresh if row.judges], [row for row in fresh if not row.judges]
+    train, validation = split(fair, settings, likeness, harm(losses(fair)), met & {row.id for row in fair})
+    dropped[UNFAIR] += len(given)
+    train += apart(given, validation, likeness, dropped, "twin of a validation row")
     healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped, likeness)
     healthy = apart(healthy, validation, likeness, dropped, "twin of a validation row")
     new = {row.id for row in unseen}
     unmet = apart([row for row in healthy if row.id in new], known, likeness, dropped, FAMILIAR)
+    unmet = [row for row in unmet if row.judges]
     regression = in_chance_order(unmet, "regression")[: min(settings.regression_rows, len(healthy) // 2)]
     train = apart(train, regression, likeness, dropped, "twin of a regression row")
     rest = apart(healthy, regression, likeness, Counter(), "")  # its own rows are no loss
-    if not train or not validation:
+    if not train or not (validation or given):
         raise ValueError(
             f"fresh labelled rows: {len(train)} to train on and {len(validation)} to judge on, expected some of each; "
             f"more feedback is needed{''.join(f'; {count} {why}' for why, count in dropped.items() if count)}"
         )
     taught = Counter(row.label for row in train * settings.fresh_passes)
     rehearsal = balanced(rest, min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train))), taught)
+    validation += since(missing.fresh, validation)
+    regression = in_chance_order([*regression, *as_many(missing.healthy, regression, unmet)], "regression")
     return Dataset(train, rehearsal, validation, regression, dict(dropped))
+
+
+def since(missing: Sequence[Example], judged: Sequence[Example]) -> list[Example]:
+    """Return the unlabelled audited rows of the time of the rows that are judged on, which are the newest."""
+    first_ms = min((row.time_ms for row in judged if row.selection == "audit"), default=math.inf)
+    return [row for row in missing if row.time_ms >= first_ms]
+
+
+def as_many(missing: Sequence[Example], drawn: Sequence[Example], of: Sequence[Example]) -> list[Example]:
+    """Return such a share of the unlabelled audited rows as of the audited ones were drawn to be judged on."""
+    known, taken = (sum(row.selection == "audit" for row in rows) for rows in (of, drawn))
+    return in_chance_order(missing, "missing")[: math.ceil(len(missing) * taken / known)] if known else []
 
 
 def once(rows: Iterable[Example], dropped: Counter[str]) -> list[Example]:

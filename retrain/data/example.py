@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from monitor.metrics import normalise
+from monitor.selection.sources import may_judge
 from streams.events import Json
 from streams.messages import Message, chat_message
 from streams.scoring.rows import AnsweredRow, chat_choice
@@ -32,6 +33,17 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     predicted: str = ""  # what the champion answered
     tags: dict[str, str] = {}
     request: dict[str, Json] = {}  # what else decided the answer, as `InferenceServed.request`
+    selection: str = ""  # who chose the reply for its label (`monitor.selection.sources.Selection`)
+
+    @property
+    def unlabelled(self) -> bool:
+        """Return whether it is an audited reply whose label is missing: what it should have been is not known."""
+        return not self.completion
+
+    @property
+    def judges(self) -> bool:
+        """Return whether a verdict may rest on its label."""
+        return may_judge(self.selection)
 
     @property
     def text(self) -> str:

@@ -1,12 +1,17 @@
-"""Labelled rows from the lake: a reply's question, its answer, and the answer that it should have had."""
+"""Labelled rows from the lake: a reply's question, its answer, and the answer that it should have had.
+
+A row says who chose it for its label: only where that did not depend on the answer may a verdict rest on it. Of audited
+replies it is known which have no label; those are rows too, without the answer that they should have had."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from monitor.selection.delays import Delays, added, quantile
+from monitor.selection.sources import may_judge, read
 from retrain.data.example import FRESH, REHEARSAL, Example
 from streams.kinds import Arm
 from streams.lake.lake import Lake
@@ -16,9 +21,23 @@ from streams.topics import FEEDBACK, INFERENCE
 SOURCE_RANKS = {"reviewer": 2, "downstream": 1}  # whose label counts more; a client's: 0
 LABEL_WAIT_MS = 86_400_000  # labels that arrive later than this after their reply are not read
 
-LABEL_COLUMNS = ("event_id", "label", "correction", "source", "time_ms", "partition", "offset")
+IN_TIME = 0.9  # of the labels of audited replies have come by the age from which on one is missing
+LONGEST_MS = 7 * 86_400_000  # that such a label is waited for
+
+LABEL_COLUMNS = ("event_id", "label", "correction", "source", "origin", "time_ms", "partition", "offset")
 PLACE_COLUMNS = ("id", "time_ms", "partition", "offset", "status", "arm", "comparable", "output")
-Weight = tuple[int, int, int, int]  # of a label: its source's rank, then its place in time
+AUDIT_COLUMNS = (*PLACE_COLUMNS, "cohorts")
+AUDITED = '"audit"'  # among a reply's cohorts, which are JSON text
+Weight = tuple[bool, int, int, int, int]  # of a label: whether it may judge, its source's rank, its place in time
+
+
+class Truth(NamedTuple):
+    """The answer that a reply should have had, who chose it for a label, and when that came."""
+
+    answer: str
+    selection: str
+    time_ms: int
+
 
 _messages = msgspec.json.Decoder(list[Message])
 _tags = msgspec.json.Decoder(dict[str, str])
@@ -28,8 +47,8 @@ def labelled(
     lake: Lake, alias: str, since_ms: int | None, until_ms: int | None, source: str, most: int | None = None
 ) -> list[Example]:
     """Return the replies of that time that have a label or a correction, in the order of their time; of more than
-    `most` the newest. Of several labels of one reply a reviewer's goes before a client's, and a later one before an
-    earlier."""
+    `most` the newest. Of several labels of one reply one that may judge goes before others, then a reviewer's before a
+    client's, and a later one before an earlier."""
     truths = _truths(lake, alias, since_ms, until_ms)
     ids = truths if most is None or len(truths) <= most else _newest(lake, alias, until_ms, truths, most)
     parts = lake.by_ids(INFERENCE, ids, alias=alias, since_ms=since_ms, until_ms=until_ms)
@@ -52,6 +71,37 @@ def healthy(lake: Lake, alias: str, until_ms: int, most: int | None = None) -> l
     return labelled(lake, alias, None, until_ms, REHEARSAL, most)
 
 
+def unlabelled(
+    lake: Lake, alias: str, since_ms: int | None, until_ms: int | None, now_ms: int, source: str
+) -> list[Example]:
+    """Return the audited replies of that time that have no label of an auditor, though most such labels come sooner; in
+    the order of their time."""
+    audited: dict[str, int] = {}
+    for part in lake.rows(INFERENCE, alias=alias, since_ms=since_ms, until_ms=until_ms, columns=AUDIT_COLUMNS):
+        audited |= {each["id"]: each["time_ms"] for each in part.to_pylist() if _audited(each) and _whole(each)}
+    if not audited:
+        return []
+    truths = _truths(lake, alias, since_ms, until_ms)
+    late = Delays()
+    for id, truth in truths.items():
+        if truth.selection == "audit" and id in audited:
+            late = added(late, truth.time_ms - audited[id])
+    before_ms = now_ms - quantile(late, IN_TIME, LONGEST_MS)
+    gone = [id for id, at in audited.items() if at < before_ms and not _judges(truths.get(id))]
+    parts = lake.by_ids(INFERENCE, gone, alias=alias, since_ms=since_ms, until_ms=until_ms)
+    missing = Truth("", "audit", 0)
+    found = [(_place(reply), _example(reply, missing, source)) for part in parts for reply in part.to_pylist()]
+    return [example for _, example in sorted(found, key=lambda each: each[0])]
+
+
+def _audited(reply: dict[str, Any]) -> bool:
+    return AUDITED in (reply["cohorts"] or "")
+
+
+def _judges(truth: Truth | None) -> bool:
+    return truth is not None and may_judge(truth.selection)
+
+
 def _newest(lake: Lake, alias: str, until_ms: int | None, ids: Collection[str], most: int) -> list[str]:
     """Return the ids of the newest of those replies, found by their places alone: where everything is labelled, the
     rows of months are too many to hold."""
@@ -60,15 +110,15 @@ def _newest(lake: Lake, alias: str, until_ms: int | None, ids: Collection[str], 
     return sorted(places, key=places.__getitem__)[-most:]
 
 
-def _truths(lake: Lake, alias: str, since_ms: int | None, until_ms: int | None) -> dict[str, str]:
+def _truths(lake: Lake, alias: str, since_ms: int | None, until_ms: int | None) -> dict[str, Truth]:
     """Return the right answer of each labelled reply, by event id."""
     latest = None if until_ms is None else until_ms + LABEL_WAIT_MS
-    found: dict[str, tuple[Weight, str]] = {}
+    found: dict[str, tuple[Weight, Truth]] = {}
     for table in lake.rows(FEEDBACK, alias=alias, since_ms=since_ms, until_ms=latest, columns=LABEL_COLUMNS):
         for label in table.to_pylist():
-            truth, weight = label["label"] or label["correction"], _weight(label)
-            if truth and weight >= found.get(label["event_id"], (weight, ""))[0]:
-                found[label["event_id"]] = (weight, truth)
+            answer, weight = label["label"] or label["correction"], _weight(label)
+            if answer and weight >= found.get(label["event_id"], (weight, None))[0]:
+                found[label["event_id"]] = weight, Truth(answer, _selection(label), label["time_ms"])
     return {event_id: truth for event_id, (_, truth) in found.items()}
 
 
@@ -78,7 +128,12 @@ def _place(reply: dict[str, Any]) -> tuple[int, int, int]:
 
 def _weight(label: dict[str, Any]) -> Weight:
     """Return the label's weight: of several labels of one reply the heaviest counts."""
-    return SOURCE_RANKS.get(label["source"], 0), label["time_ms"], label["partition"], label["offset"]
+    judges = may_judge(_selection(label))
+    return judges, SOURCE_RANKS.get(label["source"], 0), label["time_ms"], label["partition"], label["offset"]
+
+
+def _selection(label: dict[str, Any]) -> str:
+    return read(label["origin"] or "").selection
 
 
 def _whole(reply: dict[str, Any]) -> bool:
@@ -88,15 +143,16 @@ def _whole(reply: dict[str, Any]) -> bool:
     return given and comparable(reply["comparable"], reply["output"])
 
 
-def _example(reply: dict[str, Any], truth: str, source: str) -> Example:
+def _example(reply: dict[str, Any], truth: Truth, source: str) -> Example:
     return Example(
         id=reply["id"],
         messages=_messages.decode(reply["input_messages"]),
-        completion=truth,
+        completion=truth.answer,
         source=source,
         client=reply["client"],
         time_ms=reply["time_ms"],
         predicted=reply["output"],
         tags=_tags.decode(reply["tags"]),
         request=msgspec.json.decode(reply["request"] or "{}"),
+        selection=truth.selection,
     )

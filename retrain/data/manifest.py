@@ -24,6 +24,7 @@ T = TypeVar("T")
 DATASETS = "datasets"  # the prefix of their keys, and their folder
 VERSIONS, JUDGED, REWRITTEN = f"{DATASETS}/versions", f"{DATASETS}/judged", f"{DATASETS}/rewritten"
 PARTS = ("train", "rehearsal", "validation", "regression")
+JSON = ("messages", "tags", "request")  # fields that are columns of JSON text
 
 
 class DatasetPart(msgspec.Struct, frozen=True):
@@ -241,7 +242,7 @@ def _part(rows: Sequence[Example]) -> DatasetPart:
 
 
 def _labels(rows: Sequence[Example]) -> dict[str, int]:
-    counts = Counter(row.completion for row in rows)
+    counts = Counter(row.completion for row in rows if not row.unlabelled)
     return dict(counts) if classes(counts, {}) else {}
 
 
@@ -258,13 +259,13 @@ def _write(folder: Path, dataset: Dataset, manifest: Manifest) -> None:
 def _schema() -> object:
     import pyarrow as pa
 
-    texts = ("id", "messages", "completion", "source", "client", "predicted", "tags")
+    texts = ("id", "messages", "completion", "source", "client", "predicted", "tags", "request", "selection")
     return pa.schema([*((name, pa.string()) for name in texts), ("time_ms", pa.int64())])
 
 
 def _flat(row: Example) -> dict[str, object]:
     plain = msgspec.structs.asdict(row)
-    return plain | {name: msgspec.json.encode(plain[name]).decode() for name in ("messages", "tags")}
+    return plain | {name: msgspec.json.encode(plain[name]).decode() for name in JSON}
 
 
 def _read(path: Path) -> list[Example]:
@@ -272,6 +273,5 @@ def _read(path: Path) -> list[Example]:
 
     rows = pq.read_table(path).to_pylist()
     return [
-        msgspec.convert({**row, **{n: msgspec.json.decode(row[n]) for n in ("messages", "tags")}}, Example)
-        for row in rows
+        msgspec.convert({**row, **{n: msgspec.json.decode(row[n]) for n in JSON if n in row}}, Example) for row in rows
     ]

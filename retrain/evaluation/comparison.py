@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +13,14 @@ import aiohttp
 import msgspec
 import structlog
 
+from monitor.metrics import normalise
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
 from retrain.data.shares import MOST_ROWS
 from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
 from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, Scores, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
+from retrain.evaluation.missing import MissingPairs
 from retrain.settings import RetrainSettings
 from streams.scoring.rows import AnsweredRow, Unjudged
 from streams.scoring.scorer import Scorer
@@ -106,6 +108,7 @@ class AnsweredRows:
     pairs: Scores
     cut: tuple[int, int]  # candidate's and champion's answers that ended at their limit
     left_out: Counter[str]
+    missing: list[tuple[Example, bool]] = field(default_factory=list)  # unlabelled rows: did both answer the same?
 
 
 class AnswerSource(Protocol):
@@ -137,7 +140,8 @@ class EngineSource:
         ]
         whole = [each for each in zip(taken, mine, theirs, strict=True) if not each[1].refusal and not each[2].refusal]
         left_out = Counter({TOO_LONG: len(rows) - len(taken), REFUSED: len(taken) - len(whole)})
-        if len(whole) < len(taken):
+        whole, missing = _parted(whole)
+        if left_out[REFUSED]:
             why = next(each.refusal for each in (*mine, *theirs) if each.refusal)
             log.warning("the engine refused questions", rows=len(taken) - len(whole), why=why)
         found = await self._scored(whole)
@@ -148,6 +152,7 @@ class EngineSource:
             pairs=[(mine, theirs) for *_, (mine, theirs) in kept],
             cut=(sum(mine.cut for _, mine, _, _ in kept), sum(theirs.cut for _, _, theirs, _ in kept)),
             left_out=+left_out,
+            missing=missing,
         )
 
     async def _scored(
@@ -171,6 +176,15 @@ def _answered(row: Example, given: EngineAnswer) -> AnsweredRow:
     return row.answered(given.text, given.choices)
 
 
+def _parted(
+    answered: Sequence[tuple[Example, EngineAnswer, EngineAnswer]],
+) -> tuple[list[tuple[Example, EngineAnswer, EngineAnswer]], list[tuple[Example, bool]]]:
+    """Return the labelled rows, and the others with whether both sides answered the same."""
+    labelled = [each for each in answered if not each[0].unlabelled]
+    others = [each for each in answered if each[0].unlabelled]
+    return labelled, [(row, normalise(mine.text) == normalise(theirs.text)) for row, mine, theirs in others]
+
+
 async def asked(gate: GateInput, part: str, rows: Sequence[Example], source: AnswerSource, step_rows: int) -> GateInput:
     """Ask the rows of one part a step at a time, at least one step, until the verdict waits for no more of them."""
     rows = rows[: max(0, MOST_ROWS - len(getattr(gate, part)))]
@@ -183,12 +197,18 @@ async def asked(gate: GateInput, part: str, rows: Sequence[Example], source: Ans
 
 def grown(gate: GateInput, part: str, found: AnsweredRows) -> GateInput:
     """Return the gate's input with further answers."""
-    groups = dict(gate.slices)
+    groups, missing = dict(gate.slices), dict(gate.missing)
     if part == TARGET:
         for name, pairs in slices(found.rows, found.pairs).items():
             groups[name] = [*groups.get(name, []), *pairs]
+    for row, same in found.missing:
+        names = [part, *_groups(row)] if part == TARGET else [part]
+        for name in names:
+            missing[name] = missing.get(name, MissingPairs()) + MissingPairs(same, not same)
     return msgspec.structs.replace(
         gate,
+        missing=missing,
+        rests_on=dict(Counter(gate.rests_on) + Counter(row.selection for row in found.rows)),
         **{part: [*getattr(gate, part), *found.pairs]},
         slices=groups,
         left_out=dict(Counter(gate.left_out) + found.left_out),
@@ -201,9 +221,13 @@ def slices(rows: Sequence[Example], pairs: Scores) -> dict[str, Scores]:
     """Return the pairs of each tag's groups, by "tag=value"."""
     found: defaultdict[str, Scores] = defaultdict(list)
     for row, pair in zip(rows, pairs, strict=True):
-        for tag, value in row.tags.items():
-            found[f"{tag}={value}"].append(pair)
+        for name in _groups(row):
+            found[name].append(pair)
     return dict(found)
+
+
+def _groups(row: Example) -> list[str]:
+    return [f"{tag}={value}" for tag, value in row.tags.items()]
 
 
 def summary(gate: GateInput) -> dict[str, float]:

@@ -11,6 +11,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from monitor.detectors.paired import Paired, counted, e_value, e_value_against, interval, mean, start, update
+from monitor.selection.sources import MEANING, SELECTIONS
+from retrain.evaluation.missing import MissingPairs, at_best, at_worst
+from retrain.evaluation.missing import interval as missing_interval
 
 EDITION = 1  # of `judge`: raise it with whatever makes it judge the same input otherwise
 Status = Literal["promote", "reject", "inconclusive"]
@@ -38,13 +41,16 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float
     left_out: dict[str, int] = {}  # why -> rows that neither side was asked
     untaught: dict[str, int] = {}  # why -> fresh rows that the candidate could not be taught
+    missing: dict[str, MissingPairs] = {}  # target, regression or a group -> audited rows that have no label
+    unfair: dict[str, int] = {}  # why -> labelled rows that teach and do not judge
+    rests_on: dict[str, int] = {}  # who chose the labels (`monitor.selection.sources`) -> rows judged on
     cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
     cut_champion: int = 0
     max_cut: float = 0.1  # share of the answers of either, cut or unjudged; with more nothing is judged
     max_left_out: float = 0.5  # share of the rows; with more nothing is judged
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True):
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One comparison. `passed` is None while the rows cannot tell."""
 
     name: str
@@ -56,6 +62,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     e_value: float  # evidence for it; 1 / alpha passes
     note: str
+    missing: int = 0  # audited rows without a label, which count against it
+    differing: int = 0  # of these, where the two sides answered differently
+    at_worst: float | None = None  # the estimate if the candidate lost on each of these; None where none is missing
 
 
 class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,15 +120,17 @@ class _Question(NamedTuple):
     scores: Scores
     needed: float
     note: str
+    missing: MissingPairs
 
 
 def _questions(gate: GateInput) -> list[_Question]:
     groups = [(name, scores) for name, scores in sorted(gate.slices.items()) if _looked_at(gate, scores)]
-    return [
-        _Question(TARGET, gate.target, gate.min_gain, "better where the harm is"),
-        _Question(REGRESSION, gate.regression, -gate.margin, "not worse on what it could do"),
-        *(_Question(name, scores, -gate.slice_margin, "not worse for this group") for name, scores in groups),
+    asked = [
+        (TARGET, gate.target, gate.min_gain, "better where the harm is"),
+        (REGRESSION, gate.regression, -gate.margin, "not worse on what it could do"),
+        *((name, scores, -gate.slice_margin, "not worse for this group") for name, scores in groups),
     ]
+    return [_Question(*each, gate.missing.get(each[0], MissingPairs())) for each in asked]
 
 
 def _differences(asked: _Question) -> list[float]:
@@ -130,15 +141,23 @@ def _passed(asked: _Question, alpha: float, state: Paired) -> bool | None:
     """Return whether the check passed; None while it is undecided."""
     if _silence(asked.name, asked.scores):
         return None
-    if e_value(state, asked.needed) >= 1 / alpha:
+    if _proof(asked, state) >= 1 / alpha:
         return True
-    return False if e_value_against(state, asked.needed) >= 1 / alpha else None
+    return False if e_value_against(at_best(state, asked.missing), asked.needed) >= 1 / alpha else None
+
+
+def _proof(asked: _Question, state: Paired) -> float:
+    """Return the evidence for the claim: on the labelled rows by what is needed, and with all the missing ones against
+    it still for better, or not worse than is tolerated."""
+    if not asked.missing.count:
+        return e_value(state, asked.needed)
+    return min(e_value(state, asked.needed), e_value(at_worst(state, asked.missing), min(0.0, asked.needed)))
 
 
 def _check(asked: _Question, alpha: float) -> Check:
-    state = update(start(2 * alpha), _differences(asked))
-    low, high = interval(state)
-    proof = e_value(state, asked.needed)
+    state, missing = update(start(2 * alpha), _differences(asked)), asked.missing
+    low, high = missing_interval(state, missing, 2 * alpha) if missing.count else interval(state)
+    proof = _proof(asked, state)
     return Check(
         name=asked.name,
         passed=_passed(asked, alpha, state),
@@ -149,6 +168,9 @@ def _check(asked: _Question, alpha: float) -> Check:
         rows=len(asked.scores),
         e_value=float(f"{proof:.6g}") if math.isfinite(proof) else 1e300,
         note=asked.note,
+        missing=missing.count,
+        differing=missing.differing,
+        at_worst=round(mean(at_worst(state, missing)), 4) if missing.count else None,
     )
 
 
@@ -216,12 +238,25 @@ def _asides(gate: GateInput) -> list[str]:
     """Return the counts of rows left out and of answers cut."""
     found = [f"{count} rows left out: {why}" for why, count in sorted(gate.left_out.items()) if count]
     found += [f"{count} rows not learned from: {why}" for why, count in sorted(gate.untaught.items()) if count]
+    found += [f"{count} rows teach and do not judge: {why}" for why, count in sorted(gate.unfair.items()) if count]
+    found += [f"judged by labels {origins}" for origins in [_origins(gate)] if origins]
     if gate.cut_candidate or gate.cut_champion:
         found.append(f"answers cut at their limit: candidate {gate.cut_candidate}, champion {gate.cut_champion}")
     return found
 
 
+def _origins(gate: GateInput) -> str:
+    """Return who chose the labels that the verdict rests on, for people."""
+    known = {each: MEANING[each] for each in SELECTIONS if gate.rests_on.get(each)}
+    return ", ".join(f"{meaning} ({gate.rests_on[each]})" for each, meaning in known.items())
+
+
 def _sentence(check: Check) -> str:
     state = {True: "passed", False: "failed", None: "undecided"}[check.passed]
     found = f"{100 * check.estimate:+.1f} points on {check.rows} rows"
+    if check.at_worst is not None:
+        found += (
+            f"; were the {check.missing} audited rows without a label all against it, {100 * check.at_worst:+.1f}, "
+            f"which must be proven to be more than {100 * min(0.0, check.needed):+.0f}"
+        )
     return f"{check.name} {state}: {found}, needs more than {100 * check.needed:+.0f}"

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from types import MappingProxyType
 
 import msgspec
 
+from monitor.selection.audit import cohorts, given_by
 from serving.gateway.access.admission import Admission, Volume
 from serving.gateway.access.keys import KeyRing
 from serving.gateway.capture import Capture, Publish
@@ -69,9 +71,10 @@ class Gateway:
         publish: Publish,
         stale: Callable[[], frozenset[str]] = frozenset,
         scoring: ScoringSettings | None = None,
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`; `scoring`:
-        each alias's metric, None for exact matches."""
+        each alias's metric, None for exact matches; `sources`: as which the operator declares the labels of each."""
         self._table, self._keys = table, keys
         self.admission = Admission(settings.max_in_flight, time.monotonic, settings.max_answers_per_key)
         ca = settings.engine_ca
@@ -80,7 +83,8 @@ class Gateway:
         self.limits = _limits(settings)
         maskers = Maskers(settings.mask, signer.tenant_key)
         recent = RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)
-        capture = Capture(publish, maskers, recent, signer.pseudonym, settings.capture_chars)
+        awaited = partial(cohorts, sources, settings.audit_share)
+        capture = Capture(publish, maskers, recent, signer.pseudonym, settings.capture_chars, awaited)
         self.ejection = Ejection(settings.avoid_s, time.monotonic, settings.silent_s)
         self.health = ReplicaHealth(self.ejection, stale)
         forward = Forward(settings, self.pool, signer, capture, self.ejection)
@@ -88,7 +92,8 @@ class Gateway:
         tenant_name = lru_cache(maxsize=TENANTS)(signer.pseudonym)
         inference = Inference(settings, table, forward, self._mirror, self.health, self.admission, tenant_name)
         volume = Volume(settings.feedback_per_minute, settings.feedback_bytes_per_minute, time.monotonic)
-        feedback = FeedbackIntake(scoring or ScoringSettings(), signer, publish, recent, maskers, volume)
+        whose = partial(given_by, sources, settings.audit_share)
+        feedback = FeedbackIntake(scoring or ScoringSettings(), signer, publish, recent, maskers, volume, whose)
         self._endpoints = {
             **{
                 path: Endpoint("POST", "infer", partial(inference.serve, operation=operation), bounded=True)

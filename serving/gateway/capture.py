@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 
@@ -44,11 +45,18 @@ class Capture:
     whole answer is in the journal, even where this process is killed then. Nothing here can fail a request."""
 
     def __init__(
-        self, publish: Publish, maskers: Maskers, recent: RecentAnswers, pseudonym: Callable[[str], str], chars: int
+        self,
+        publish: Publish,
+        maskers: Maskers,
+        recent: RecentAnswers,
+        pseudonym: Callable[[str], str],
+        chars: int,
+        cohorts: Callable[[str, str], list[str]],
     ) -> None:
-        """`chars`: of a question, and of an answer, that an event holds."""
+        """`chars`: of a question, and of an answer, that an event holds. `cohorts`: whose labels of a reply are
+        awaited, by its id and its key."""
         self._publish, self._maskers, self._recent, self._pseudonym = publish, maskers, recent, pseudonym
-        self._chars = chars
+        self._chars, self._cohorts = chars, cohorts
 
     def __call__(self, exchange: Exchange) -> None:
         """Keep the exchange; the second time nothing happens."""
@@ -74,6 +82,8 @@ class Capture:
             self._recent.add(exchange.event_id, RecentAnswer(masked, *person))
         comparable = masked is not None
         event = inference_served(exchange, choice, masker, person, now_ms, self._chars, comparable=comparable)
+        if choice.arm is not Arm.SHADOW and (awaited := self._cohorts(exchange.event_id, exchange.client)):
+            event = msgspec.structs.replace(event, cohorts=awaited)
         self._publish(INFERENCE, event, event.id, now_ms)
 
 

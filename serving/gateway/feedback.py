@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from monitor.characters import blank
 from monitor.losses import WRONG, of_score, of_verdict
 from monitor.metrics import exact_match, normalise
+from monitor.selection.audit import given_by
 from serving import metrics
 from serving.gateway.access.admission import Volume
 from serving.gateway.access.keys import Key
@@ -31,6 +33,7 @@ from streams.topics import FEEDBACK
 FIELDS = ("label", "correction", "score", "thumb")
 SOURCES = {"client": "feedback", "reviewer": "review", "downstream": "downstream"}  # and the scope that each needs
 CLIENT = "client"
+NOTHING_DECLARED = partial(given_by, {}, 0.0)
 LONGEST = 20_000  # characters of a label or a correction
 
 
@@ -56,6 +59,7 @@ class FeedbackIntake:
     recent: RecentAnswers
     maskers: Maskers
     volume: Volume
+    whose: Callable[[str, str, str], str] = NOTHING_DECLARED  # by event id, key and source: the name of the origin
 
     async def serve(self, request: Request) -> None:
         """Answer 202 with what was understood, once the event is kept. Raise ApiError: 429 where the key sends too
@@ -105,6 +109,7 @@ class FeedbackIntake:
             correction=correction,
             score=body.score,
             thumb=body.thumb,
+            origin=self.whose(about.event_id, key_id, body.source),
             loss=loss,
             metric="" if loss is None else self.scoring.metric(alias).called,
             user=recent.user if recent else "",

@@ -85,6 +85,7 @@ def judgement(label: FeedbackGiven, reply: InferenceServed | None, found: Judged
         assigned=label.assigned,
         by=label.by,
         source=label.source,
+        origin=label.origin,
         loss=None if known is None else known.loss,
         metric="" if known is None else known.metric,
         user=label.user if reply is None else reply.user,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from monitor.describe.descriptors import Describer, ReplyText
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
+from monitor.selection.sources import BEFORE_SOURCES
 from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
@@ -247,6 +248,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         finish_reasons=[event.finish_reason for event in events],
         answers=[answer(event.output) for event in events],
         tags=[event.tags for event in events],
+        cohorts=[event.cohorts for event in events] if any(event.cohorts for event in events) else [],
     )
     return rows, described.values
 
@@ -262,6 +264,7 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         arms=[event.arm.value for event in events],
         assigned=[(event.assigned or event.arm).value for event in events],
         clients=[event.by for event in events],
+        origins=[event.origin or BEFORE_SOURCES for event in events],
         losses=[event.loss for event in events],
         metrics=[event.metric for event in events],
         complaints=[complains(event) for event in events],

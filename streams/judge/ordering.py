@@ -265,5 +265,5 @@ def _piece(scores: ScoreBatch, rows: ScoreRows, records: tuple[Raw, ...]) -> Pie
 def _bare(piece: Piece, *, ends_tick: bool) -> Piece:
     """Without the times that gave it its place, and without the arms drawn, which the judge does not ask for: it goes
     into the ledger, where it decides something."""
-    rows = replace(piece.scores.rows, logged_ms=[], assigned=[], units=[], complaints=[])
+    rows = replace(piece.scores.rows, logged_ms=[], assigned=[], units=[])
     return Piece(replace(piece.scores, rows=rows), piece.time_ms, piece.records, ends_tick)

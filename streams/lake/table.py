@@ -28,7 +28,7 @@ PLACE = (
     pa.field("topic_id", pa.string()),
     pa.field(DAY, pa.date32()),
 )
-JSON = frozenset({"input_messages", "tags", "request", "choices", "cut"})  # columns that hold JSON text
+JSON = frozenset({"input_messages", "tags", "request", "choices", "cut", "cohorts"})  # columns that hold JSON text
 JUDGED = ("loss", "correct")  # columns of feedback: `correct` of version 1, from before losses
 QUESTION_ROLES = ("user", "text")
 

@@ -81,10 +81,10 @@ class World:
         lake = Lake.of(Storage(self.storage, self.var))
         put(lake, topic, events, first=first)
 
-    def labelled(self, replies: Sequence[InferenceServed]) -> None:
+    def labelled(self, replies: Sequence[InferenceServed], origin: str = "random/app") -> None:
         """Replies with what the answer should have been: `a`, always."""
         self.put(INFERENCE, replies)
-        self.put(FEEDBACK, [feedback(int(each.id[1:]), "a") for each in replies])
+        self.put(FEEDBACK, [feedback(int(each.id[1:]), "a", origin=origin) for each in replies])
 
     def spec(self, engine: str, **changes: Any) -> JobSpec:
         request = RetrainRequested(
@@ -272,3 +272,24 @@ async def test_a_job_scores_by_the_aliass_own_function(world: World, monkeypatch
     assert set(outcome.gate.target) == {(1.0, 0.5)}
     assert outcome.verdict is not None
     assert outcome.verdict.status == "promote", outcome.verdict.reason
+
+
+async def test_what_was_volunteered_is_taught_and_leaves_the_verdict_open(world: World) -> None:
+    world.labelled([served(number) for number in range(1, ONSET + 80)], "volunteered/app")
+    outcome = await world.job()
+    assert outcome.verdict is not None, outcome.problem
+    assert outcome.trained_rows > 0
+    assert outcome.verdict.status == "inconclusive"
+    assert "80 rows teach and do not judge: volunteered" in outcome.verdict.reason
+
+
+async def test_audited_replies_without_a_label_are_asked_and_count_against_the_candidate(world: World) -> None:
+    replies = [served(number, cohorts=["audit"]) for number in range(1, ONSET + 80)]
+    world.labelled(replies[: ONSET + 50], "audit")
+    world.put(INFERENCE, replies[ONSET + 50 :])
+    outcome = await world.job()
+    assert outcome.gate is not None, outcome.problem
+    assert outcome.gate.missing["target"].count > 0
+    assert set(outcome.gate.rests_on) == {"audit"}
+    assert outcome.verdict is not None
+    assert "judged by labels of replies that were chosen before their answer was known" in outcome.verdict.reason

@@ -32,6 +32,8 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "gateway.tag_headers": (json.dumps(HEADS), HEADS),
     "scoring.metrics": ('{"support": "token_f1"}', {"support": "token_f1"}),
     "gateway.mask": ("email", ("email",)),
+    "gateway.audit_share": ("0.05", 0.05),
+    "labels.sources": ('{"crm": "complete"}', {"crm": "complete"}),
     "gateway.fsync": ("never", "never"),
     "monitor.policy_patterns": (r'{"acme": "\\bacme\\b"}', {"acme": r"\bacme\b"}),
     "monitor.slo.burn_windows": (json.dumps([asdict(each) for each in WINDOWS]), WINDOWS),

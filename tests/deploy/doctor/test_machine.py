@@ -19,9 +19,12 @@ from deploy.config.settings import Config
 from deploy.doctor import machine as doctor
 from deploy.doctor import services
 from deploy.doctor.findings import Finding, healthy, render
+from deploy.doctor.labels import labels
 from deploy.stack.requirements import GIB
 from deploy.stack.settings import StackSettings
 from deploy.stack.topics import Faults, create_missing, create_topics, faults
+from monitor.settings import LabelSettings
+from serving.settings import GatewaySettings
 from streams import topics
 from streams.log import topic_ids as incarnations
 from streams.log.settings import KafkaSettings
@@ -200,3 +203,14 @@ def test_topics_that_do_not_fit_keep_from_starting_and_what_only_differs_does_no
     assert [(f.ok, f.needed, bool(f.remedy)) for f in found] == [(False, True, True), (False, False, True)]
     assert "inference.events has 4 partitions, inference.feedback has 6" in found[0].detail
     assert "add partitions" in found[0].remedy
+
+
+def test_without_a_fair_source_of_labels_the_doctor_says_that_nothing_can_be_proven() -> None:
+    (none,) = labels(Config())
+    assert (none.ok, none.needed) == (False, False)
+    assert "gateway.audit_share" in none.remedy
+    declared = LabelSettings(sources={"app": "random", "crm": "volunteered"})
+    (found,) = labels(Config(gateway=GatewaySettings(audit_share=0.02), labels=declared))
+    assert (found.ok, found.detail) == (True, "2.0% of the replies are audited, app (random)")
+    with pytest.raises(ValueError, match=r"crm = 'all', expected one of audit, complete, random, volunteered"):
+        LabelSettings(sources={"crm": "all"})

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from deploy.cli import main
 from deploy.config.toml import dump
+from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.kinds import AlarmKind, Severity
 from streams.log.read import read
@@ -146,3 +147,20 @@ def test_nobody_asks_for_anything(run: Run) -> None:
     told = run("wanted", "quiet")
     assert told.exit_code == 0
     assert "0 replies of quiet want a label" in told.stderr
+
+
+def test_audited_replies_without_an_auditors_label_are_listed_and_what_is_given_is_an_audit(
+    kafka: KafkaSettings, run: Run, alias: str, tmp_path: Path
+) -> None:
+    now = now_ms()
+    made = [msgspec.structs.replace(served(alias, i), time_ms=now - 1_000 + i, cohorts=["audit"]) for i in range(4)]
+    put(tmp_path / "lake", INFERENCE, [*made, msgspec.structs.replace(served(alias, 9), time_ms=now)])
+    given = [(made[0], "audit"), (made[1], "volunteered/app")]
+    put(tmp_path / "lake", FEEDBACK, [msgspec.structs.replace(feedback(e, True), origin=o) for e, o in given])
+    listed = rows(run("wanted", "--audit", alias))
+    assert [row["id"] for row in listed] == [each.id for each in made[1:]]
+    path = tmp_path / "filled.jsonl"
+    path.write_text("".join(json.dumps(row | {"label": "card"}) + "\n" for row in listed))
+    assert run("give", alias, str(path)).exit_code == 0
+    events = [each.event for each in read(kafka, FEEDBACK, FeedbackGiven) if each.event.alias == alias]
+    assert {each.origin for each in events} == {"audit"}

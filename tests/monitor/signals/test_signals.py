@@ -19,14 +19,24 @@ from monitor.explain.examples import LabelledEvent, recent_events
 from monitor.findings import Alarm, Kind
 from monitor.reference.frozen import event_scores, freeze, scorer
 from monitor.rows import ScoreRows
-from monitor.settings import MonitorSettings
+from monitor.settings import ComplaintSettings, MonitorSettings
 from monitor.signals import estimated_quality, safety
 from monitor.signals.flags import crossed
-from monitor.signals.interface import About, Baseline, GivenLabel, LabelStep, Replies, Rows, ServedRequests, Transition
+from monitor.signals.interface import (
+    About,
+    Baseline,
+    Complained,
+    GivenLabel,
+    LabelStep,
+    Replies,
+    Rows,
+    ServedRequests,
+    Transition,
+)
 from monitor.watch.version import SIGNALS
 
 NAMES = ["chars", "output_pii", "output_refusal", *CONFIDENCE]
-SETTINGS = MonitorSettings(reference_events=300)
+SETTINGS = MonitorSettings(reference_events=300, complaints=ComplaintSettings(arl=10_000.0, wait_s=1.0))
 REFERENCE = 300
 
 
@@ -48,6 +58,7 @@ LIVES = (
     Life("quality"),
     Life("estimated_quality", rest=2_500),
     Life("drift", rest=2_000),
+    Life("complaints", healthy=2_300),
     Life("safety"),
     Life("fairness", harm=900, rest=6_000),
     Life("errors", rest=2_500),
@@ -90,6 +101,7 @@ class LifeRows:
         self.about, self.kind, self.bad = about(life.kind), life.kind, life.harmed
         rng = np.random.default_rng(seed)
         self.values = described(rng, life.kind, self.bad)
+        self.complained = rng.random(len(self.bad)) < np.where(self.bad, 0.4, 0.05)
         self.wrong = rng.random(len(self.bad)) < np.where(np.array(self.bad) & (life.kind == "quality"), 0.6, 0.05)
 
     def cut(self, low: int, high: int) -> Iterator[Rows]:
@@ -99,6 +111,11 @@ class LifeRows:
         elif self.kind == "quality":
             for k in range(low, high):
                 yield labelled(k, float(self.wrong[k]))
+        elif self.kind == "complaints":
+            for k in range(low, high):
+                yield self._replies(self._rows(k, k + 1), self.values[k : k + 1])
+                if self.complained[k] or k == 0:
+                    yield Complained({event_print(str(k)): 500}, 1_000 * k + 500)
         else:
             yield self._replies(rows, self.values[low:high])
 

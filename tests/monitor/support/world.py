@@ -59,6 +59,7 @@ class World:
         sums: list[bytes] | None = None,
         passages: list[bytes] | None = None,
         clients: list[str] | None = None,
+        cohorts: list[list[str]] | None = None,
     ) -> list[str]:
         """Serves `count` replies whose first descriptor is shifted; returns their event ids."""
         if values is None:
@@ -83,6 +84,7 @@ class World:
             answers=answers or [],
             sums=sums or [],
             passages=passages or [],
+            cohorts=cohorts or [],
         )
         self.sent += count
         self.now_ms += self.step_ms * count
@@ -98,8 +100,10 @@ class World:
         arm: str = "champion",
         ends_turn: bool = True,
         metric: str = "exact_match",
+        origin: str = "",
     ) -> list[Finding]:
-        """Labels these events in one turn, right with probability `accuracy` or as given: verdicts, or losses."""
+        """Labels these events in one turn, right with probability `accuracy` or as given: verdicts, or losses.
+        `origin`: who chose them; none in records from before there were sources."""
         given = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
         rows = ScoreRows(
             offsets=list(range(self.labelled, self.labelled + len(ids))),
@@ -110,6 +114,8 @@ class World:
             clients=["client"] * len(ids),
             losses=[of_verdict(each) if isinstance(each, bool) else each for each in given],
             metrics=[metric] * len(ids),
+            origins=[origin] * len(ids) if origin else [],
+            complaints=[bool(each) if isinstance(each, float) else not each for each in given] if origin else [],
         )
         self.labelled += len(ids)
         batch = _batch("feedback", rows, self.now_ms)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrain.data.dataset import balanced, build, capped, once, split, stale_labels, still_true
+from retrain.data.dataset import Missing, balanced, build, capped, once, split, stale_labels, still_true
 from retrain.data.duplicates import clusters
 from retrain.data.example import REHEARSAL, Example
 from retrain.data.likeness import Likeness
@@ -275,3 +275,30 @@ def test_the_same_rows_make_the_same_dataset() -> None:
 def test_too_little_is_said_clearly() -> None:
     with pytest.raises(ValueError, match="0 to train on and 0 to judge on"):
         build(SETTINGS, [], rows(10), [])
+
+
+def test_volunteered_rows_are_taught_and_judge_nothing() -> None:
+    fresh = [*rows(60), *rows(40, first=100, selection="volunteered")]
+    unseen = [*rows(40, first=200, source=REHEARSAL), *rows(40, first=300, source=REHEARSAL, selection="volunteered")]
+    found = build(SETTINGS, fresh, unseen, [])
+    assert {each.selection for each in (*found.validation, *found.regression)} == {"random"}
+    assert sum(each.selection == "volunteered" for each in found.train) == 40
+    assert found.dropped["not judged on: its label was volunteered"] == 40
+
+
+def test_volunteered_rows_alone_are_taught_for_fair_ones_may_still_come() -> None:
+    found = build(SETTINGS, rows(40, selection="volunteered"), [], [])
+    assert (len(found.train), found.validation) == (40, [])
+
+
+def test_audited_rows_without_a_label_are_judged_on_with_their_neighbours() -> None:
+    fresh = rows(80, selection="audit")
+    absent = [row(1_000 + k, "", time_ms=k, selection="audit") for k in range(80)]
+    old = [row(2_000 + k, "", time_ms=k, source=REHEARSAL, selection="audit") for k in range(40)]
+    unseen = rows(40, first=200, source=REHEARSAL, selection="audit")
+    found = build(SETTINGS, fresh, unseen, [], missing=Missing(absent, old))
+    first = min(each.time_ms for each in found.validation if not each.unlabelled)
+    assert {each.id for each in found.validation if each.unlabelled} == {e.id for e in absent if e.time_ms >= first}
+    labelled = sum(not each.unlabelled for each in found.regression)
+    assert 0 < sum(each.unlabelled for each in found.regression) <= labelled + 1
+    assert not any(each.unlabelled for each in (*found.train, *found.rehearsal))

@@ -134,3 +134,31 @@ def test_of_a_long_history_only_the_newest_rows_are_held(root: Lake, monkeypatch
 
 def test_no_lake_no_rows(root: Lake) -> None:
     assert labelled_rows.fresh(root, "support", 0) == []
+
+
+def test_a_label_that_may_judge_goes_before_others_and_a_row_says_who_chose_it(root: Lake) -> None:
+    put(root, INFERENCE, [reply(1), reply(2), reply(3)])
+    given = [
+        feedback(1, "audited", origin="audit"),
+        feedback(1, "volunteered", 9, source="reviewer", origin="volunteered/reviewer"),
+        feedback(2, "corrected", origin="volunteered/app"),
+        feedback(3, "of before"),
+    ]
+    put(root, FEEDBACK, list[Event](given))
+    found = labelled_rows.fresh(root, "support", 0)
+    assert [(row.completion, row.selection, row.judges) for row in found] == [
+        ("audited", "audit", True),
+        ("corrected", "volunteered", False),
+        ("of before", "volunteered", False),
+    ]
+
+
+def test_audited_replies_without_a_label_are_rows_once_most_labels_would_have_come(root: Lake) -> None:
+    audited = [reply(number, cohorts=["audit"]) for number in range(40)]
+    put(root, INFERENCE, [*audited, reply(50), reply(51, cohorts=["complete/crm"]), reply(52, cohorts=["audit"])])
+    put(root, FEEDBACK, [feedback(n, "late", 5_000, origin="audit") for n in range(30)])
+    put(root, FEEDBACK, [feedback(30, "late", 5_000, origin="volunteered/app")])
+    found = labelled_rows.unlabelled(root, "support", 0, None, 55_000, "fresh")
+    assert [row.id for row in found] == [f"e{number}" for number in range(30, 40)]
+    assert {(row.completion, row.selection, row.unlabelled, row.judges) for row in found} == {("", "audit", True, True)}
+    assert labelled_rows.unlabelled(root, "support", 0, None, 40_000, "fresh") == found[:5]

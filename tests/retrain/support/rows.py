@@ -21,6 +21,7 @@ def row(number: int, label: str = "refund", **changes: object) -> Example:
         "source": FRESH,
         "client": f"client-{number % 9}",
         "time_ms": number,
+        "selection": "random",
         **changes,
     }
     return Example(**given)  # type: ignore[arg-type]

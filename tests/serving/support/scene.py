@@ -44,6 +44,7 @@ class Scene:
         self.generation = 0
         self.keys = [Key.of("app", "secret"), Key.of("reader", "only-infer", ["infer"])]
         self.keys += [Key.of("team", "reviews", ["review"]), Key.of("crm", "follows", ["downstream"])]
+        self.sources: dict[str, str] = {}  # as which the labels of each are declared
         self.full = False  # the journal
         self.on_event: Callable[[], object] = lambda: None  # just before it is kept
         self.stale: Callable[[], frozenset[str]] = frozenset  # replicas that no longer attest
@@ -59,6 +60,7 @@ class Scene:
             self.publish,
             lambda: self.stale(),
             self.scoring,
+            self.sources,
         )
         self.server = Listener(gateway, gateway.limits, self.settings.cors_origins)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:

@@ -156,7 +156,7 @@ def test_it_learns_what_was_shipped_whenever_a_segment_is_full(tmp_path: Path) -
 
 def test_an_event_as_large_as_the_journal_finds_room_once_it_is_empty(tmp_path: Path) -> None:
     ours = Journal(tmp_path, JournalSettings(max_bytes=5_000, segment_bytes=1_000), "test", itertools.count().__next__)
-    large = event("large", "x" * 4_480)
+    large = event("large", "x" * 4_470)
     publish(ours, [1])
     assert not ours.publish(FEEDBACK, large, "large", 1)
     for path in segments(tmp_path):

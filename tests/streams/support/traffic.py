@@ -70,6 +70,7 @@ def feedback(event: InferenceServed, correct: bool | None) -> FeedbackGiven:
         version=event.version,
         arm=event.arm,
         by=event.client,
+        origin="random/app",
         label="card",
         loss=of_verdict(correct),
         metric="exact_match",

@@ -1,0 +1,106 @@
+"""The sources of labels as the operator declares them, and what the labels of each may do.
+
+A source is the id of an API key, or what feedback says of itself (client, reviewer, downstream). The same people label
+in different ways at different keys, so the key goes before.
+
+>>> declared = {"crm": "complete", "reviewer": "audit"}
+>>> origin(declared, "crm", "client", audited=False), origin(declared, "ann", "reviewer", audited=True)
+(Origin(selection='complete', source='crm'), Origin(selection='audit', source='audit'))
+>>> origin(declared, "ann", "reviewer", audited=False), origin(declared, "app", "client", audited=True)
+(Origin(selection='volunteered', source='reviewer'), Origin(selection='volunteered', source='app'))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, get_args
+
+Selection = Literal["audit", "complete", "random", "wanted", "volunteered"]
+
+SELECTIONS: tuple[Selection, ...] = get_args(Selection)
+UNDECLARED: Selection = "volunteered"
+BEFORE_SOURCES = "random/"  # of labels in records from before labels had sources: they were taken for fair then
+GIVEN_BY = ("client", "reviewer", "downstream")  # what feedback says of itself
+USUAL: Mapping[str, Selection] = {"reviewer": "audit"}  # where nothing else is declared
+MEANING: Mapping[str, str] = {
+    "audit": "of replies that were chosen before their answer was known",
+    "complete": "of all replies of a key",
+    "random": "given by chance, whatever the answer",
+    "wanted": "drawn with a chance that each label carries",
+    "volunteered": "given by whoever wanted to",
+}
+DECLARED = tuple(each for each in SELECTIONS if each != "wanted")  # that one has no source but the draw itself
+IN_ORDER: frozenset[Selection] = frozenset({"audit", "complete"})  # judged at one age, in the order of the replies
+
+
+class Origin(NamedTuple):
+    """Where a label comes from. Each `source` has its own reference, limit and statistic; all audits are one."""
+
+    selection: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        """Return it as one text, by which rows and states name it: no key's id contains a slash."""
+        return self.source if self.selection == "audit" else f"{self.selection}/{self.source}"
+
+
+def origin(
+    declared: Mapping[str, str], key: str, source: str, *, audited: bool, probability: float | None = None
+) -> Origin:
+    """Return where a label comes from. `audited`: the reply was chosen for an audit. `probability`: with which it was
+    drawn.
+
+    The choice of an audited reply is ours, but whether it gets a label is not. So only the labels of a source that is
+    declared to audit count as audits: of its replies it is known which are missing. A drawn label without its
+    probability cannot be weighed."""
+    named = key if key in declared else source
+    selection = (declared if named in declared else USUAL).get(named, UNDECLARED)
+    if selection == "audit":
+        return Origin("audit", "audit") if audited else Origin(UNDECLARED, named)
+    if selection == "wanted" and not probability:
+        return Origin(UNDECLARED, named)
+    return Origin(selection, named if named in declared else key)
+
+
+def read(name: str) -> Origin:
+    """Return the origin of this name; of labels from before there were names it is not known who chose them.
+
+    >>> read("random/app"), read("audit"), read("")
+    (Origin(selection='random', source='app'), Origin(selection='audit', source='audit'), \
+Origin(selection='volunteered', source=''))
+    """
+    selection, _, source = name.partition("/")
+    for known in SELECTIONS:
+        if known == selection:
+            return Origin(known, source or ("audit" if known == "audit" else ""))
+    return Origin(UNDECLARED, "")
+
+
+def may_judge(selection: str) -> bool:
+    """Return whether such a label may be part of a verdict. Volunteered ones teach, and judge nothing: those who give
+    them chose the reply after they had seen the answer.
+
+    >>> [each for each in SELECTIONS if may_judge(each)], may_judge("")
+    (['audit', 'complete', 'random', 'wanted'], False)
+    """
+    return selection in SELECTIONS and selection != UNDECLARED
+
+
+def problems(declared: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with a declaration, each with key, value and what was expected.
+
+    >>> problems({"crm": "some", "": "random"})
+    ["crm = 'some', expected one of audit, complete, random, volunteered", "'' is no source, expected a key's id, or \
+client, reviewer, downstream"]
+    """
+    expected = ", ".join(DECLARED)
+    strange = [
+        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in DECLARED
+    ]
+    unnamed = [
+        f"{key!r} is no source, expected a key's id, or client, reviewer, downstream"
+        for key in declared
+        if not key.strip() or "/" in key
+    ]
+    return [*strange, *unnamed]

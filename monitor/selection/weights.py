@@ -1,0 +1,56 @@
+"""Labels where they are worth most, and fair all the same: drawn with a known chance, and weighed by it.
+
+Replies that look doubtful are drawn more often than others, but a quarter of the draws takes any reply. A loss counts
+`share / probability` times, `MOST` at most: then the mean of the weighed losses is that of all replies, whatever the
+doubts are worth (Horvitz and Thompson 1952). A weighed loss reaches up to `MOST`, so its stakes are divided by that:
+`scaled` and a limit that is divided too keep each bet's mean at most one.
+
+>>> doubts = [0.0] * 90 + [1.0] * 10
+>>> chances = probabilities(doubts, 0.1)
+>>> chances[0], chances[-1], round(sum(chances), 9)
+(0.025, 0.775, 10.0)
+>>> weight(0.1, chances[0]), round(weight(0.1, chances[-1]), 3)
+(4.0, 0.129)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+from monitor.selection.audit import WHOLE
+
+UNIFORM = 0.25  # of the draws, at least: whatever the doubts are
+MOST = 1.0 / UNIFORM  # weight of a label
+PURPOSE = b"homeostat drawn"
+
+
+def probabilities(doubts: Sequence[float], share: float) -> list[float]:
+    """Return with which chance each reply is drawn, so that about `share` of them are: a quarter evenly, the rest by
+    their doubts, which are 0 or more."""
+    total = math.fsum(doubts)
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"share is {share!r}, expected a share above 0, at most 1")
+    if total <= 0.0:
+        return [share] * len(doubts)
+    return [min(1.0, share * (UNIFORM + (1.0 - UNIFORM) * doubt * len(doubts) / total)) for doubt in doubts]
+
+
+def drawn(event_id: str, probability: float) -> bool:
+    """Return whether the reply is drawn, by a hash of its id: asked again, the answer is the same."""
+    digest = hashlib.blake2b(event_id.encode(), digest_size=8, person=PURPOSE).digest()
+    return int.from_bytes(digest, "big") < probability * WHOLE
+
+
+def weight(share: float, probability: float) -> float:
+    """Return how many times a label counts that was drawn with this chance."""
+    if not 0.0 < probability <= 1.0:
+        raise ValueError(f"probability is {probability!r}, expected a number above 0, at most 1")
+    return min(MOST, share / probability)
+
+
+def scaled(loss: float, weighed: float) -> float:
+    """Return a weighed loss as a part of the most that it can be: a loss in [0, 1] for a test whose rate is divided by
+    `MOST` too."""
+    return loss * weighed / MOST

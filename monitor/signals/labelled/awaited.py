@@ -1,0 +1,132 @@
+"""Replies whose labels are awaited, past the tests of their sources (`monitor.selection.ordered`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from monitor.describe.fingerprint import event_print
+from monitor.describe.people import UNKNOWN, person, together
+from monitor.detectors.mixture import Reached
+from monitor.detectors.risk import ProvenHarm
+from monitor.findings import Alarm
+from monitor.rows import TURN_MS, turns_of
+from monitor.selection import ordered
+from monitor.selection.ordered import Arrived, AwaitedReply, OrderedChange, OrderedLabels, OrderedRules
+from monitor.selection.sources import read
+from monitor.settings import MonitorSettings
+from monitor.signals.interface import About, Baseline, LabelStep, Replies
+from monitor.signals.labelled.proof import alarm_of
+
+NO_FAIR = (
+    "all labels so far are volunteered: those who give them choose after they have seen the answer, so no harm can be "
+    "proven. Set gateway.audit_share, or declare a source in [labels.sources]"
+)
+
+
+def rules(settings: MonitorSettings, source: str) -> OrderedRules:
+    """Return how labels of this source are judged."""
+    selection = read(source).selection
+    return OrderedRules(
+        arl=settings.label_arl,
+        tolerance=settings.tolerance,
+        confidence=settings.baseline_confidence,
+        least=max(settings.min_reference_labels, ordered.LEARNED),
+        wait_ms=settings.late_labels_s * 1_000,
+        clear_after=settings.alarm_clear_events,
+        complete=selection == "complete",
+        audit=selection == "audit",
+    )
+
+
+def named(rows: Replies, known: Mapping[str, OrderedLabels]) -> list[str]:
+    """Return the sources that await labels of some of these replies, or of earlier ones."""
+    return sorted({*known, *(source for each in rows.rows.cohorts for source in each)})
+
+
+def replied(
+    settings: MonitorSettings, source: str, known: OrderedLabels, rows: Replies, others: float
+) -> tuple[OrderedLabels, list[OrderedChange]]:
+    """Take replies, and judge those that are old enough; `others`: what the other sources prove."""
+    asked, turns = rules(settings, source), turns_of(rows.rows, 0)
+    people = [person(client) for client in rows.rows.clients]
+    order = together([(turns[k], who if who != UNKNOWN else -1 - k) for k, who in enumerate(people)])
+    replies = [
+        AwaitedReply(
+            rows.prints[k],
+            rows.moments[k],
+            rows.prints[step[0]],
+            turns[k] * TURN_MS,
+            1.0 - rows.events[k].chance if rows.events[k].chance >= 0 else ordered.UNKNOWN,
+            bool(rows.rows.cohorts) and source in rows.rows.cohorts[k],
+        )
+        for step in order
+        for k in step
+    ]
+    known = ordered.served(known, replies, audit=asked.audit)
+    return ordered.turned(asked, known, max(turns, default=0) * TURN_MS, lambda: others)
+
+
+def given(known: OrderedLabels, rows: LabelStep) -> OrderedLabels:
+    """Take labels of the source."""
+    return ordered.given(
+        known,
+        {event_print(each.event.id): Arrived(each.event.loss, each.given_ms) for each in rows.labels},
+    )
+
+
+def evidence(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> float:
+    """Return the sum of the sources' statistics over their thresholds."""
+    return sum(ordered.evidence(rules(settings, source), each) for source, each in known.items())
+
+
+def proven(settings: MonitorSettings, about: About, source: str, known: OrderedLabels, found: OrderedChange) -> Alarm:
+    """Return the alarm. The labels since the onset are those among the last ones that are remembered."""
+    assert isinstance(found.change, Reached)
+    since = [event for event in about.tested if event.time_ms >= found.change.since[1]]
+    baseline = Baseline(
+        known.learned_labels,
+        round(known.usual * known.learned_labels, 4),
+        known.limit,
+        known.block,
+        known.inflation,
+        True,
+        known.graded,
+    )
+    harm = ProvenHarm(
+        found.change.step,
+        found.change.statistic,
+        found.change.since,
+        f"risk above {known.limit:g}",
+        count=len(since),
+        losses=sum(event.loss for event in since),
+    )
+    threshold = ordered.tester(rules(settings, source), known).arl
+    return alarm_of(replace(about, baseline=baseline), source, threshold, harm, found.last, _missing(known))
+
+
+def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels]) -> str:
+    """Return why nothing is tested yet."""
+    reasons = [_waits(settings, source, each) for source, each in known.items()]
+    if reasons:
+        return "; ".join(reasons)
+    if about.volunteered and not about.baseline.labelled:
+        return NO_FAIR
+    labelled = about.baseline.labelled
+    return f"{labelled} answers of the reference are labelled, {settings.min_reference_labels} are needed"
+
+
+def _waits(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
+    asked, labels = rules(settings, source), sum(count for count, *_ in known.learned)
+    share = 1.0 - ordered.missing_share(known)
+    if known.withdrawn or (asked.complete and known.cohort.seen and labels >= asked.least):
+        return f"{read(source).source} is declared complete, and labels {share:.0%} of its replies: 95% are needed"
+    return f"{labels} of {asked.least} labels that say what is usual have come from the source {read(source).source}"
+
+
+def _missing(known: OrderedLabels) -> str:
+    share = ordered.missing_share(known)
+    if share < 0.005:
+        return ""
+    return f"; {share:.0%} of the replies have none, and count against it"
