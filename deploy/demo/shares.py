@@ -39,5 +39,5 @@ canary_requests=40, reserve=306)
         reference_events=max(50, min(2000, healthy // 2)),
         min_fresh_labels=max(30, min(400, int(0.4 * after * feedback_share))),
         canary_requests=canary,
-        reserve=max(MEASURED + 3 * canary, int(0.3 * after)),
+        reserve=max(MEASURED + 5 * canary, int(0.3 * after)),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import command
-from tests.bench.traffic import dataset, likeness
+from tests.bench.traffic import dataset, likeness, selection
 
 OUT = Path("var/bench/traffic.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -18,6 +18,9 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "healthy": likeness.healthy,
     "drift": likeness.drift,
     "dataset": dataset.measured,
+    "verdicts": selection.verdicts,
+    "judges": selection.judges,
+    "complaints": selection.complaints,
 }
 
 if __name__ == "__main__":

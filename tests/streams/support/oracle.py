@@ -69,7 +69,7 @@ def _together(events: list[tuple[ScoreBatch, int]]) -> tuple[ScoreBatch, int]:
     columns: dict[str, list[Any]] = {
         name: [getattr(scores.rows, name)[i] for scores, i in events]
         for name in ScoreRows.__struct_fields__
-        if getattr(first.rows, name)
+        if getattr(first.rows, name) and name not in ("assigned", "units")  # a rollout's, which no judge asks for
     }
     time_ms = columns.pop("logged_ms")[-1]
     ends = {"first_offset": columns["offsets"][0], "last_offset": columns["offsets"][-1]}
