@@ -4,7 +4,8 @@ A template, a system prompt, examples, a document that was retrieved for many: n
 passage (`monitor.describe.passages`) that `k` other events of the reference hold too has the weight 1 / (1 + k)^2: the
 template of all counts nothing, the document of ten others a hundredth, and what stands in one prompt only counts whole.
 There is no border in this, for what lies near a border would make events of the reference differ from later ones. And
-an event of the reference is not one of its own others. What is left gives the prompt's descriptors and its
+an event of the reference is not one of its own others; but of a passage that comes all the time it is, or the few
+questions of a form would differ a little from the same ones later. What is left gives the prompt's descriptors and its
 fingerprint; where prompts share nothing, they stay what they were, to the last bit.
 
 >>> from monitor.describe.descriptors import NAMES, Describer, ReplyText
@@ -39,6 +40,7 @@ Ints = NDArray[np.int64]
 Table = NDArray[np.void]
 
 OTHERS = 2  # events, at least, with the same passage: what two share may be one question, asked twice
+OFTEN, FEWEST_OFTEN = 0.05, 16  # share of a reference's events, and events: from twice as many on one counts itself
 _BITS = 64  # of a fingerprint; those beyond the sums that are kept are 0
 
 
@@ -51,11 +53,13 @@ class SharedText(msgspec.Struct, frozen=True):
 
     def others(self, table: Table, numbers: Ints, *, known: bool) -> Floats:
         """Return of each passage how many other events hold it, 0 where it is not shared. `numbers`: of the passages of
-        each event. `known`: the passages are of the reference's own events."""
+        each event. `known`: they are the reference's own events."""
         hashes, events = np.frombuffer(self.hashes, "<u4"), np.frombuffer(self.events, "<u4")
         at = np.minimum(np.searchsorted(hashes, table["hash"]), len(hashes) - 1)
-        found = np.where(hashes[at] == table["hash"], events[at].astype(np.int64), 0) - (1 if known else 0)
-        return np.where(_may_be_shared(table, numbers) & (found >= OTHERS), found, 0).astype(np.float64)
+        found = np.where(hashes[at] == table["hash"], events[at].astype(np.float64), 0.0)
+        if known:
+            found -= np.clip(2.0 - found / max(OFTEN * len(numbers), FEWEST_OFTEN), 0.0, 1.0)
+        return np.where(_may_be_shared(table, numbers) & (found >= OTHERS), found, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,18 @@ def test_a_question_asked_often_is_no_context() -> None:
     assert len(set(rows[:, LENGTH].tolist())) == len(set(prints)) == 2
 
 
+@pytest.mark.parametrize("wrap", [f"{RULES[150]}\n{{}}", f"{RULES[150]} {{}}\n{RULES[600]}"])
+def test_the_few_long_questions_of_a_form_stay_the_same(wrap: str) -> None:
+    """All of such a prompt is shared, and every event has one of few values: a little less in each is drift."""
+    few = [prose(3_000 + number, 20 + number) for number in range(5)]
+    rng = np.random.default_rng(0)
+    before, later = (described(rng, lambda rng, _: wrap.format(rng.choice(few)), 300) for _ in range(2))
+    shared, rows, prints = learned(before)
+    assert shared.hashes
+    assert set(map(tuple, left(shared, later))) == set(map(tuple, rows))
+    assert set(own_text(shared, NAMES, later.values.tolist(), later.prints, later.passages).prints) == set(prints)
+
+
 def test_events_without_passages_stay_as_they_are() -> None:
     """A worker of an earlier version sends none."""
     rng = np.random.default_rng(0)
