@@ -120,7 +120,7 @@ def test_a_reply_with_which_no_label_can_be_compared_is_not_asked_for_and_never_
 ) -> None:
     calls = msgspec.structs.replace(served(alias, 1), output="Let me look.", comparable=False)
     thumbed, silent = served(alias, 2), msgspec.structs.replace(served(alias, 3), output="")
-    masked = msgspec.structs.replace(served(alias, 4), output="[email]")
+    masked = msgspec.structs.replace(served(alias, 4), output="[email]", schema_version=1)
     made = [calls, thumbed, silent, masked]
     put(tmp_path / "lake", INFERENCE, made)
     thumb = msgspec.structs.replace(feedback(thumbed, None), label=None, thumb=True)
