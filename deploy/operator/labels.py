@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 
 from monitor.characters import blank
-from monitor.describe.pii import PLACEHOLDERS
 from monitor.selection.sources import origin
 from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Maskers
@@ -19,6 +18,7 @@ from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.files import utf8
+from streams.ingest.judgement import masked_alike
 from streams.kinds import Arm
 from streams.lake.lake import Lake
 from streams.lake.table import JUDGED, events, judged, question
@@ -139,10 +139,8 @@ def _event(reply: InferenceServed, label: str, loss: float | None, rules: LabelR
 
 
 def _loss(reply: InferenceServed, loss: float | None) -> float | None:
-    """Return how bad the answer was. Two answers that are masked by a placeholder, as events were until version 2, need
-    not have been the same: of such only what differs otherwise is known."""
-    masked = any(place in reply.output for place in PLACEHOLDERS.values())
-    return None if not _comparable(reply) or (masked and loss == 0.0) else loss
+    """Return how bad the answer was; None where that cannot be known."""
+    return None if not _comparable(reply) or masked_alike(reply) else loss
 
 
 def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:

@@ -30,6 +30,7 @@ FOR_SPREAD = 10  # events, the longest block that is chosen for how squares depe
 ERRORS = 0.5  # standard errors of an inflation by which it may be estimated too low: each half costs 4 % of delay
 SQUARES_ERRORS = 2.0  # of that of squares, which have heavy tails; bets on shifts do not pay for it
 WILD = 0.9  # quantile of the local variance
+ROUNDED = 1e-12  # of the largest value: a difference that is none
 FEWEST_BLOCKS = 30  # a reference of fewer block averages says too little
 
 
@@ -78,7 +79,7 @@ def choose_length(scores: Floats, places: Ints | None = None) -> int:
     for length in usable:
         numbers, firsts = _whole(at, length)
         means = _means(scores, firsts, length)
-        both = np.concatenate((means, (means - means.mean(axis=0)) ** 2), axis=1) if length < FOR_SPREAD else means
+        both = np.concatenate((means, _centred(means) ** 2), axis=1) if length < FOR_SPREAD else means
         if not _depend(both, numbers):
             return length
     return usable[-1]
@@ -109,7 +110,7 @@ def inflation(steps: Floats, numbers: Ints | None = None, *, errors: float = 0.0
 
 
 def _inflated(steps: Floats, at: Ints, lags: int) -> Floats:
-    centred = steps - steps.mean(axis=0)
+    centred = _centred(steps)
     power = np.maximum((centred**2).mean(axis=0), 1e-300)
     total = np.ones(steps.shape[1])
     for lag in range(1, lags + 1):
@@ -117,6 +118,18 @@ def _inflated(steps: Floats, at: Ints, lags: int) -> Floats:
         products = (centred[pairs + lag] * centred[pairs]).sum(axis=0) / max(1, len(pairs))
         total += 2.0 * (1.0 - lag / (lags + 1)) * products / power
     return total
+
+
+def varies(steps: Floats) -> NDArray[np.bool_]:
+    """Return which columns differ from step to step, by more than how their numbers are rounded: the mean of equal
+    losses is not always that loss, and what such steps are away from it looks like dependence without an end."""
+    found: NDArray[np.bool_] = np.ptp(steps, axis=0) > ROUNDED * np.abs(steps).max(axis=0)
+    return found
+
+
+def _centred(steps: Floats) -> Floats:
+    """Return steps less their mean; zeros where they are all the same."""
+    return np.where(varies(steps), steps - steps.mean(axis=0), 0.0)
 
 
 def wildness(scores: Floats) -> Floats:

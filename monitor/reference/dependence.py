@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from monitor.describe.people import together
-from monitor.detectors.blocks import TOLERATED, Ints, averages, choose_length, inflation
+from monitor.detectors.blocks import TOLERATED, Ints, averages, choose_length, inflation, varies
 from monitor.detectors.interface import Floats, Moment
 from monitor.detectors.mean_bound import Levels, levels
 from monitor.losses import is_graded
@@ -87,9 +87,9 @@ def pace(steps: Floats) -> Pace:
     means, numbers = averages(steps, block)
     found = inflation(means, numbers)
     power = np.maximum(steps.var(axis=0), 1e-300)
-    varies = block * means.var(axis=0) / power * found
-    varies = np.where(varies <= TOLERATED, 1.0, varies)
-    worth = np.maximum(1, len(steps) / varies).astype(np.int64)
+    more = block * means.var(axis=0) / power * found
+    more = np.where((more <= TOLERATED) | ~varies(steps), 1.0, more)
+    worth = np.maximum(1, len(steps) / more).astype(np.int64)
     return Pace(block, inflation(means, numbers, errors=ERRORS), worth)
 
 

@@ -2,10 +2,12 @@
 
 A template, a system prompt, examples, a document that was retrieved for many: none of it says what is asked. So a
 passage (`monitor.describe.passages`) that `k` other events of the reference hold too has the weight 1 / (1 + k)^2: the
-template of all counts nothing, the document of ten others a hundredth, and what stands in one prompt only counts whole.
-There is no border in this, for what lies near a border would make events of the reference differ from later ones. And
-an event of the reference is not one of its own others. What is left gives the prompt's descriptors and its
-fingerprint; where prompts share nothing, they stay what they were, to the last bit.
+template of all counts nothing, the document of five others a fiftieth, and what stands in one prompt only counts whole.
+So does, of a prompt that is shared from end to end, the passage that the fewest have: it is what was asked, by a button
+perhaps. There is no border in this, for what lies near a border would make events of the reference differ from later
+ones. And an event of the reference is not one of its own others; but of a passage that comes all the time it is, or the
+few questions of a form would differ a little from the same ones later. What is left gives the prompt's descriptors and
+its fingerprint; where prompts share nothing, they stay what they were, to the last bit.
 
 >>> from monitor.describe.descriptors import NAMES, Describer, ReplyText
 >>> asked = [f"where is my card number {k * 7919} please?" for k in range(60)]
@@ -17,7 +19,7 @@ fingerprint; where prompts share nothing, they stay what they were, to the last 
 >>> shared, own = of_reference(NAMES, *behind)
 >>> digits = NAMES.index("prompt_digits")
 >>> [[round(row[digits], 2) for row in each[:3]] for each in (bare[0], behind[0], own.rows)]
-[[0.04, 0.13, 0.16], [0.39, 0.39, 0.39], [0.04, 0.14, 0.17]]
+[[0.04, 0.13, 0.16], [0.39, 0.39, 0.39], [0.04, 0.13, 0.16]]
 >>> shared.hashes and of_reference(NAMES, *bare)[0]
 SharedText(hashes=b'', events=b'', centre=[])
 """
@@ -39,6 +41,8 @@ Ints = NDArray[np.int64]
 Table = NDArray[np.void]
 
 OTHERS = 2  # events, at least, with the same passage: what two share may be one question, asked twice
+LITTLE = 0.01  # of a weight is taken off, and no border made: where a template's trace is all of a column, it is drift
+OFTEN, FEWEST_OFTEN = 0.05, 8  # share of a reference's events, and events: from twice as many on one counts itself
 _BITS = 64  # of a fingerprint; those beyond the sums that are kept are 0
 
 
@@ -51,11 +55,13 @@ class SharedText(msgspec.Struct, frozen=True):
 
     def others(self, table: Table, numbers: Ints, *, known: bool) -> Floats:
         """Return of each passage how many other events hold it, 0 where it is not shared. `numbers`: of the passages of
-        each event. `known`: the passages are of the reference's own events."""
+        each event. `known`: they are the reference's own events."""
         hashes, events = np.frombuffer(self.hashes, "<u4"), np.frombuffer(self.events, "<u4")
         at = np.minimum(np.searchsorted(hashes, table["hash"]), len(hashes) - 1)
-        found = np.where(hashes[at] == table["hash"], events[at].astype(np.int64), 0) - (1 if known else 0)
-        return np.where(_may_be_shared(table, numbers) & (found >= OTHERS), found, 0).astype(np.float64)
+        found = np.where(hashes[at] == table["hash"], events[at].astype(np.float64), 0.0)
+        if known:
+            found -= np.clip(2.0 - found / max(OFTEN * len(numbers), FEWEST_OFTEN), 0.0, 1.0)
+        return np.where(_may_be_shared(table, numbers) & (found >= OTHERS), found, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +122,13 @@ def _may_be_shared(table: Table, numbers: Ints) -> NDArray[np.bool_]:
 def _left(shared: SharedText, table: Table, numbers: Ints, *, known: bool) -> tuple[Floats, Floats]:
     """Return of each event the counts and the sums that are left, each passage by its weight."""
     weights = (1.0 + shared.others(table, numbers, known=known)) ** -2
+    some = numbers > 0
+    firsts = (np.cumsum(numbers) - numbers)[some]
+    weights /= np.repeat(np.maximum.reduceat(weights, firsts), numbers[some])
+    weights = np.maximum(weights - LITTLE, 0.0) / (1.0 - LITTLE)
     columns = np.column_stack((*(table[name] for name in COUNTS), table["sums"])) * weights[:, None]
     totals = np.zeros((len(numbers), columns.shape[1]))
-    some = numbers > 0
-    totals[some] = np.add.reduceat(columns, (np.cumsum(numbers) - numbers)[some], axis=0)
+    totals[some] = np.add.reduceat(columns, firsts, axis=0)
     return totals[:, : len(COUNTS)], totals[:, len(COUNTS) :]
 
 

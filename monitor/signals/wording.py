@@ -1,6 +1,7 @@
 """How good answers are, in words that fit the metric: the share that is right where each is right or wrong, the
-metric's own number where losses lie between.
+metric's own number where losses lie between, those of the reference or later ones.
 
+>>> from monitor.signals.interface import Baseline
 >>> known = About("quality", "v1", metric="rouge_l", baseline=Baseline(100, 48.0, graded=True))
 >>> is_as_good(known, 0.59), seems_as_good(known, 0.59), was_as_good(known), measure(known)
 ('has ROUGE-L 0.41 in', 'seems to have only ROUGE-L 0.41 in', '0.52', 'mean loss by ROUGE-L')
@@ -11,20 +12,21 @@ metric's own number where losses lie between.
 
 from __future__ import annotations
 
+from monitor.losses import is_graded
 from monitor.metrics import spoken
-from monitor.signals.interface import About, Baseline
+from monitor.signals.interface import About
 
 
 def is_as_good(about: About, loss: float) -> str:
     """Return how good answers with this mean loss are; the answers follow."""
-    number = _number(about.baseline, loss)
-    return f"has {spoken(about.metric)} {number} in" if about.baseline.graded else f"is right in {number} of"
+    number = _number(about, loss)
+    return f"has {spoken(about.metric)} {number} in" if _graded(about) else f"is right in {number} of"
 
 
 def seems_as_good(about: About, loss: float) -> str:
     """Return the same of an estimate."""
-    number = _number(about.baseline, loss)
-    if about.baseline.graded:
+    number = _number(about, loss)
+    if _graded(about):
         return f"seems to have only {spoken(about.metric)} {number} in"
     return f"seems right in only {number} of"
 
@@ -32,21 +34,25 @@ def seems_as_good(about: About, loss: float) -> str:
 def was_as_good(about: About) -> str:
     """Return the number of the reference's answers."""
     known = about.baseline
-    return _number(known, known.loss / known.labelled) if known.labelled else "unknown"
+    return _number(about, known.loss / known.labelled) if known.labelled else "unknown"
 
 
 def measure(about: About) -> str:
     """Name what slices are compared by."""
-    return f"mean loss by {spoken(about.metric)}" if about.baseline.graded else "share of wrong answers"
+    return f"mean loss by {spoken(about.metric)}" if _graded(about) else "share of wrong answers"
 
 
 def no_room(about: About) -> str:
     """Return why nothing worse than the reference's answers can be proven."""
     known = about.baseline
-    if known.graded:
+    if _graded(about):
         return f"{spoken(about.metric)} is {was_as_good(about)} in the reference's {known.labelled} labels"
     return f"{known.loss:g} of the reference's {known.labelled} labels say wrong"
 
 
-def _number(known: Baseline, loss: float) -> str:
-    return f"{1.0 - loss:.2f}" if known.graded else f"{1.0 - loss:.0%}"
+def _number(about: About, loss: float) -> str:
+    return f"{1.0 - loss:.2f}" if _graded(about) else f"{1.0 - loss:.0%}"
+
+
+def _graded(about: About) -> bool:
+    return about.baseline.graded or is_graded(event.loss for event in about.tested)

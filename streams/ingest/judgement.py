@@ -71,10 +71,8 @@ def answered(label: FeedbackGiven, reply: InferenceServed) -> LabelledReply | No
 
 def judgement(label: FeedbackGiven, reply: InferenceServed | None, found: JudgedLoss | None) -> FeedbackGiven:
     """Return the event that judges a label; without a loss it ends the label's wait. It has no text: the label's event
-    has. Two answers that are masked by a placeholder, as events were until version 2, need not have been the same: of
-    such only what differs otherwise is known."""
-    masked = reply is not None and any(place in reply.output for place in PLACEHOLDERS.values())
-    known = None if found is None or (masked and found.loss == 0.0) else found
+    has."""
+    known = None if reply is None or masked_alike(reply) else found
     return FeedbackGiven(
         id=codec.deterministic_id("judgement", label.id),
         event_id=label.event_id,
@@ -92,6 +90,13 @@ def judgement(label: FeedbackGiven, reply: InferenceServed | None, found: Judged
         conversation=label.conversation if reply is None else reply.conversation,
         judges=label.id,
     )
+
+
+def masked_alike(reply: InferenceServed) -> bool:
+    """Return whether a reply holds a placeholder of what was masked, as events did until version 2. Two such answers
+    need not have been the same. To call only those wrong that differ elsewhere would be no fair sample of them: none is
+    judged. Since then a value has its own surrogate, and what looks like a placeholder is the model's own text."""
+    return reply.schema_version < 2 and any(place in reply.output for place in PLACEHOLDERS.values())
 
 
 def again(label: FeedbackGiven, place: str) -> FeedbackGiven:

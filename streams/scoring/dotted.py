@@ -10,10 +10,13 @@ import importlib
 import inspect
 import math
 import threading
+import traceback
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from numbers import Real
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import structlog
 
 from streams.scoring.rows import AnsweredRow, Unjudged
@@ -48,49 +51,57 @@ class CallableGrader:
             return Unjudged.SLOW
         found = self._called(row)
         try:
-            return checked(await asyncio.wait_for(asyncio.shield(found), self._timeout_s))
+            ended = await asyncio.wait_for(asyncio.shield(found), self._timeout_s)
         except TimeoutError:
-            if found.done():  # the function's own
-                return self._without(Unjudged.RAISED, "TimeoutError")
             self._stuck += 1
             found.add_done_callback(self._freed)
-            return self._without(Unjudged.SLOW, f"no result within {self._timeout_s:g} s")
-        except NotAScore as error:
-            return self._without(Unjudged.OUTSIDE, str(error))
-        except Exception as error:  # the function may do anything
-            return self._without(Unjudged.RAISED, f"{type(error).__name__}: {error}")
+            return self._without(NoScore(Unjudged.SLOW, f"no result within {self._timeout_s:g} s"))
+        return self._without(ended) if isinstance(ended, NoScore) else ended
 
-    def _called(self, row: AnsweredRow) -> asyncio.Future[object]:
-        """Return the result to come of a call in a thread of its own."""
+    def _called(self, row: AnsweredRow) -> asyncio.Future[float | NoScore]:
+        """Return the end to come of a call in a thread of its own."""
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[object] = loop.create_future()
+        found: asyncio.Future[float | NoScore] = loop.create_future()
 
-        def end(result: object, error: Exception | None) -> None:
+        def end(result: float | NoScore) -> None:
             if not found.done():
-                found.set_result(result) if error is None else found.set_exception(error)
+                found.set_result(result)
 
         def call() -> None:
-            result, error = None, None
-            try:
-                result = self._function(row.request, row.answer, row.truth)
-            except BaseException as raised:  # SystemExit too: it must end no more than this call
-                error = raised if isinstance(raised, Exception) else RuntimeError(repr(raised))
+            result = called(self._function, row)
             if not loop.is_closed():
-                loop.call_soon_threadsafe(end, result, error)
+                loop.call_soon_threadsafe(end, result)
 
         threading.Thread(target=call, daemon=True, name="metric").start()
         return found
 
-    def _freed(self, found: asyncio.Future[object]) -> None:
+    def _freed(self, found: asyncio.Future[float | NoScore]) -> None:
         self._stuck -= 1
-        if not found.cancelled():
-            found.exception()  # it came too late to matter
 
-    def _without(self, why: Unjudged, detail: str) -> Unjudged:
-        if why not in self._logged:
-            self._logged.add(why)
-            log.warning("the metric's function gives no score", function=_name(self._function), why=why, detail=detail)
-        return why
+    def _without(self, ended: NoScore) -> Unjudged:
+        if ended.why not in self._logged:
+            self._logged.add(ended.why)
+            name = _name(self._function)
+            log.warning("the metric's function gives no score", function=name, why=ended.why, detail=ended.detail)
+        return ended.why
+
+
+class NoScore(NamedTuple):
+    """Why a call gave none, and what it says of that."""
+
+    why: Unjudged
+    detail: str
+
+
+def called(function: Function, row: AnsweredRow) -> float | NoScore:
+    """Return the function's score of a row, whatever it does: SystemExit must end no more than this call, and no task
+    takes a StopIteration. The function has copies of its own: what it changes is asked of other answers too."""
+    try:
+        return checked(function(deepcopy(row.request), deepcopy(row.answer), row.truth))
+    except NotAScore as error:
+        return NoScore(Unjudged.OUTSIDE, str(error))
+    except BaseException as error:
+        return NoScore(Unjudged.RAISED, traceback.format_exception_only(error)[-1].strip())
 
 
 class NotAScore(ValueError):
@@ -103,7 +114,7 @@ def checked(result: object) -> float:
     >>> checked(True), checked(0.25)
     (1.0, 0.25)
     """
-    value = float(result) if isinstance(result, Real) else math.nan
+    value = float(result) if isinstance(result, Real | np.bool_) else math.nan
     if not 0.0 <= value <= 1.0:
         raise NotAScore(f"the result is {result!r}, expected a number from 0 to 1")
     return value

@@ -17,6 +17,7 @@ LONGEST_WAIT_S = 60.0  # that a judge may ask for
 OVERLOADED = (408, 409, 425, 429)  # and all of 500 and more: worth another try
 OWN_FAULT = (400, 413, 422)  # a request that this judge never takes
 BYTES_A_TOKEN = 4  # where a judge does not count
+MOST_BYTES = 1_048_576  # of an answer that are read: a judge that floods is cut, and what is left no completion
 SHOWN = 300  # characters of a judge's message
 SCORE = {
     "type": "object",
@@ -79,7 +80,7 @@ class JudgeClient:
             async with session.post(
                 self._url, json=body, headers=self._headers, timeout=limit, allow_redirects=False
             ) as response:
-                text = await response.text(errors="replace")
+                text = await _text(response)
                 status, after = response.status, response.headers.get("retry-after", "")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Asked(Unjudged.AWAY, f"{type(error).__name__}: {error}")
@@ -88,6 +89,15 @@ class JudgeClient:
             asked_s = float(after) if after.isascii() and after.isdigit() else None
             return Asked(why, f"status {status}: {text[:SHOWN]}", wait_s=asked_s)
         return read(text, len(json.dumps(body)))
+
+
+async def _text(response: aiohttp.ClientResponse) -> str:
+    found = bytearray()
+    async for part in response.content.iter_chunked(65_536):
+        found += part
+        if len(found) > MOST_BYTES:
+            break
+    return found[:MOST_BYTES].decode(errors="replace")
 
 
 class _Message(msgspec.Struct, frozen=True):

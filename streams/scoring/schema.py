@@ -15,6 +15,7 @@ from streams.files import utf8
 from streams.scoring.rows import AnsweredRow, Unjudged
 
 UNREADABLE = (ValueError, RecursionError, ArithmeticError)
+DIGITS = 28  # of a whole number that is written with a fraction or an exponent
 Leaf = tuple[tuple[str | int, ...], object]
 
 
@@ -30,12 +31,15 @@ class SchemaGrader:
         """Return each row's score; a row without a truth has one too."""
         return await asyncio.to_thread(lambda: [self._of(row) for row in rows])
 
-    def _of(self, row: AnsweredRow) -> float:
+    def _of(self, row: AnsweredRow) -> float | Unjudged:
         try:
-            fits = self._validator.is_valid(json.loads(row.text, parse_constant=_refused))
+            value = _json(row.text)
         except UNREADABLE:
             return 0.0
-        return leaves_found(row.text, row.truth or "") if fits else 0.0
+        try:
+            return leaves_found(row.text, row.truth or "") if self._validator.is_valid(value) else 0.0
+        except (RecursionError, ArithmeticError):  # a schema that refers to itself without an end, numbers of 30 digits
+            return Unjudged.TOO_LONG
 
 
 def validator(schema: Any, named: str) -> Any:
@@ -48,13 +52,22 @@ def validator(schema: Any, named: str) -> Any:
 
     if not isinstance(schema, dict):
         raise ValueError(f"{named}, expected a JSON schema: it is no JSON object")
+    if not isinstance(schema.get("$schema", ""), str):
+        raise ValueError(
+            f"{named}, expected a JSON schema: at $.$schema: {schema['$schema']!r} is no address of a draft"
+        )
     kind = validator_for(schema, default=Draft202012Validator)
+    place = ""
     try:
         kind.check_schema(schema)
+        for reference, target in _references(schema):
+            if target is None:
+                lost = f"{reference} is not there, and not fetched"
+                raise ValueError(f"{named}, expected all that it refers to within it: {lost}")
+            place = f"what {reference} refers to, "
+            kind.check_schema(target)
     except SchemaError as error:
-        raise ValueError(f"{named}, expected a JSON schema: at {error.json_path}: {error.message}") from error
-    if lost := next(_lost(schema), None):
-        raise ValueError(f"{named}, expected all that it refers to within it: {lost} is not there, and not fetched")
+        raise ValueError(f"{named}, expected a JSON schema: at {place}{error.json_path}: {error.message}") from error
     made = kind(schema, registry=Registry())
     try:
         made.is_valid({})
@@ -74,10 +87,10 @@ def leaves_found(answer: str, truth: str) -> float:
     0.4
     """
     try:
-        wanted = Counter(_leaves(_exact(truth)))
+        wanted = Counter(_leaves(_json(truth)))
     except UNREADABLE:
         return 1.0
-    return (wanted & Counter(_leaves(_exact(answer)))).total() / wanted.total()
+    return (wanted & Counter(_leaves(_json(answer)))).total() / wanted.total()
 
 
 def _leaves(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[Leaf]:
@@ -93,8 +106,14 @@ def _leaves(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[Leaf]:
         yield place, f"{value}" if value is None or isinstance(value, bool) else value
 
 
-def _exact(text: str) -> Any:
-    return json.loads(text, parse_constant=_refused, parse_int=Decimal, parse_float=Decimal)
+def _json(text: str | bytes) -> Any:
+    """Return what is written, its numbers exact: 0.07 is a multiple of 0.01."""
+    return json.loads(text, parse_constant=_refused, parse_float=_number)
+
+
+def _number(text: str) -> int | Decimal:
+    value = Decimal(text)
+    return int(value) if value.adjusted() < DIGITS and value == value.to_integral_value() else value
 
 
 def _refused(name: str) -> object:
@@ -103,29 +122,37 @@ def _refused(name: str) -> object:
 
 def _read(path: Path, at: str) -> Any:
     try:
-        return json.loads(utf8(path.read_bytes()), parse_constant=_refused)
+        return _json(utf8(path.read_bytes()))
     except OSError as error:
         raise ValueError(f"{at} is {str(path)!r}, expected a file that can be read: {error.strerror}") from error
     except UNREADABLE as error:
         raise ValueError(f"{at} is {str(path)!r}, expected a file of JSON: {error}") from error
 
 
-def _lost(schema: Any) -> Iterator[str]:
-    """Yield the references that lead out of the schema."""
+def _references(schema: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each reference that can be reached, and what it refers to: None where that is not within the schema. It may
+    be no schema, for it may stand where none is looked for."""
     from jsonschema_specifications import REGISTRY
-    from referencing import Resource
     from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import DRAFT202012
+    from referencing.jsonschema import DRAFT202012, specification_with
 
-    def inside(resource: Any, resolver: Any) -> Iterator[str]:
-        contents = resource.contents
-        for key in ("$ref", "$dynamicRef") if isinstance(contents, dict) else ():
+    drafted = specification_with(schema.get("$schema", ""), default=DRAFT202012)
+    seen: set[int] = set()
+
+    def inside(contents: Any, resolver: Any) -> Iterator[tuple[str, Any]]:
+        if id(contents) in seen or not isinstance(contents, dict):
+            return
+        seen.add(id(contents))
+        for reference in [contents[key] for key in ("$ref", "$dynamicRef") if key in contents]:
             try:
-                resolver.lookup(contents.get(key, "#"))
+                found = resolver.lookup(reference)
             except Unresolvable:
-                yield str(contents[key])
-        for each in resource.subresources():
-            yield from inside(each, resolver.in_subresource(each))
+                yield reference, None
+            else:
+                yield reference, found.contents
+                yield from inside(found.contents, found.resolver)
+        for each in drafted.create_resource(contents).subresources():
+            yield from inside(each.contents, resolver.in_subresource(each))
 
-    root = Resource.from_contents(schema, default_specification=DRAFT202012)
-    yield from inside(root, REGISTRY.resolver_with_root(root))
+    root = drafted.create_resource(schema)
+    yield from inside(schema, REGISTRY.resolver_with_root(root))

@@ -145,6 +145,26 @@ def test_a_question_asked_often_is_no_context() -> None:
     assert len(set(rows[:, LENGTH].tolist())) == len(set(prints)) == 2
 
 
+@pytest.mark.parametrize(
+    ("wrap", "many"),
+    [
+        (f"{RULES[150]}\n{{}}", 1),
+        (f"{RULES[150]}\n{{}}", 5),
+        (f"{RULES[150]}\n{{}}", 60),
+        (f"{RULES[150]} {{}}\n{RULES[600]}", 5),
+    ],
+)
+def test_the_long_questions_of_a_form_stay_the_same(wrap: str, many: int) -> None:
+    """All of such a prompt is shared, and every event has one of few values: a little less in each is drift."""
+    few = [prose(3_000 + number, 20 + number % 9) for number in range(many)]
+    rng = np.random.default_rng(0)
+    before, later = (described(rng, lambda rng, _: wrap.format(rng.choice(few)), 600) for _ in range(2))
+    shared, rows, prints = learned(before)
+    assert shared.hashes
+    assert set(map(tuple, left(shared, later))) == set(map(tuple, rows))
+    assert set(own_text(shared, NAMES, later.values.tolist(), later.prints, later.passages).prints) == set(prints)
+
+
 def test_events_without_passages_stay_as_they_are() -> None:
     """A worker of an earlier version sends none."""
     rng = np.random.default_rng(0)

@@ -60,6 +60,27 @@ def test_what_no_answer_of_the_reference_reaches_by_half_can_still_get_worse() -
     assert len(world.alarms("quality")) == 1
 
 
+@pytest.mark.parametrize("loss", [0.001, 0.1, 0.3, 0.57])
+def test_losses_that_are_all_the_same_do_not_depend_on_each_other(loss: float) -> None:
+    """Their mean is rounded, so that all lie a little on one side of it: 300 were worth one, and left no room."""
+    world = make(8)
+    world.label(world.serve(300), [loss] * 300, metric="rouge_l")
+    known = known_baseline(world.settings, world.state, VERSION)
+    assert known.limit is not None
+    assert (known.block, known.limit < loss + 0.05) == (1, True)
+    world.label(world.serve(100), [loss + 0.2] * 100, metric="rouge_l")
+    assert len(world.alarms("quality")) == 1
+
+
+def test_a_reference_without_a_loss_is_still_of_a_graded_metric() -> None:
+    world = make(9)
+    world.label(world.serve(300), [0.0] * 300, metric="rouge_2")
+    world.label(world.serve(40), [0.5] * 40, metric="rouge_2")
+    (alarm,) = world.alarms("quality")
+    assert "has ROUGE-2 0.50 in" in alarm.summary
+    assert alarm.summary.endswith("it was 1.00 in the reference")
+
+
 def test_a_reference_above_which_nothing_can_be_proven_is_named_with_its_score() -> None:
     world = summaries(3, 0.93, 0.03)
     scored(world, 100, 0.97, 0.02)

@@ -131,7 +131,13 @@ async def test_a_label_that_the_gateway_judged_and_a_thumb_wait_for_nothing(tmp_
 
 @pytest.mark.parametrize(
     "changes",
-    [{"comparable": False}, {"output": " "}, {"status": 500}, {"output": "Mail [email]", "id": "support-masked"}],
+    [
+        {"comparable": False},
+        {"output": " "},
+        {"status": 500},
+        {"output": "Mail [email]", "id": "support-masked", "schema_version": 1},
+        {"output": "Ring [phone]", "id": "support-unlike", "schema_version": 1},  # or only wrong ones would count
+    ],
 )
 async def test_where_nothing_can_be_compared_a_label_is_unknown_and_waits_no_longer(
     tmp_path: Path, changes: dict[str, object]
@@ -150,6 +156,19 @@ async def test_where_nothing_can_be_compared_a_label_is_unknown_and_waits_no_lon
     successor = LateWorker(within(tmp_path), log, worker.feedback)
     await successor.late.open([0])
     assert len(successor.late.waiting) == 0, "the lake says that it is settled"
+
+
+async def test_what_a_model_writes_like_a_placeholder_is_compared_as_any_text(tmp_path: Path) -> None:
+    """Since version 2 nothing is masked by one: right answers were left out, and wrong ones counted."""
+    log = FakeLog()
+    worker = LateWorker(within(tmp_path), log)
+    replies = [replace(each, output="Mail [email]") for each in REPLIES[:2]]
+    await worker.serve(replies)
+    worker.given([label(replies[0], "mail [email]."), label(replies[1], "Ring us")])
+    await worker.take()
+    await worker.look()
+    await worker.take()
+    assert judged(log) == [(replies[0].id, 0.0), (replies[1].id, 1.0)]
 
 
 async def test_a_label_without_a_reply_is_a_dead_letter_once_its_wait_is_over(storage: Storage) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
@@ -81,6 +82,7 @@ async def test_it_gets_the_whole_request_and_answer_off_the_event_loop() -> None
 
 async def test_one_that_raises_or_returns_something_else_leaves_its_row_unjudged() -> None:
     results: dict[str, Any] = {"0.5": 0.5, "1": 1, "true": True}
+    results |= {"numpy": np.float32(0.25), "numpy's yes": np.bool_(True)}
     results |= {"7": 7, "nan": float("nan"), "text": "0.5", "none": None}
 
     def score(_: dict[str, Any], answer: dict[str, Any], truth: str | None) -> Any:
@@ -89,7 +91,7 @@ async def test_one_that_raises_or_returns_something_else_leaves_its_row_unjudged
         return results[answer["text"]]
 
     found = await CallableGrader(score, 5.0).scores([row(text) for text in (*results, "key error", "exit")])
-    assert found == [0.5, 1.0, 1.0, *[Unjudged.OUTSIDE] * 4, Unjudged.RAISED, Unjudged.RAISED]
+    assert found == [0.5, 1.0, 1.0, 0.25, 1.0, *[Unjudged.OUTSIDE] * 4, Unjudged.RAISED, Unjudged.RAISED]
 
 
 async def test_each_reason_is_logged_once() -> None:
@@ -117,6 +119,40 @@ async def test_one_that_never_ends_holds_up_nothing_and_is_called_no_more_at_las
             break
         await asyncio.sleep(0.01)
     assert found == [1.0], "once they have ended it is called again"
+
+
+@pytest.mark.parametrize("error", [StopIteration(), GeneratorExit(), asyncio.CancelledError()])
+async def test_no_error_is_taken_for_a_call_that_never_ends(error: BaseException) -> None:
+    """`next` without a default raises StopIteration, which no task takes: every call with it was one that hangs."""
+
+    def failing(*_: object) -> float:
+        raise error
+
+    grader = CallableGrader(failing, 5.0)
+    assert await grader.scores([row()] * (MOST_STUCK + THREADS)) == [Unjudged.RAISED] * (MOST_STUCK + THREADS)
+
+
+async def test_one_whose_error_has_no_text_costs_its_row_alone() -> None:
+    class TextlessError(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    def failing(_: dict[str, Any], answer: dict[str, Any], truth: str | None) -> float:
+        if answer["text"] == "a":
+            raise TextlessError
+        return 1.0
+
+    assert await CallableGrader(failing, 5.0).scores([row("a"), row("b")]) == [Unjudged.RAISED, 1.0]
+
+
+async def test_what_it_changes_of_a_request_no_other_answer_feels() -> None:
+    """Champion and candidate answer the same request: the second one's was empty."""
+
+    def asks(request: dict[str, Any], *_: object) -> float:
+        return float(len(request["messages"][0].pop("content")) > 0)
+
+    asked = AnsweredRow({"messages": [{"role": "user", "content": "Block it."}]}, "a", [])
+    assert await CallableGrader(asks, 5.0).scores([asked, asked._replace(text="b")]) == [1.0, 1.0]
 
 
 async def test_a_time_out_of_its_own_is_an_error() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from streams.scoring.judge_client import MOST_BYTES
 from streams.scoring.judge_memory import JudgeMemory
 from streams.scoring.rows import AnsweredRow, Unjudged
 from streams.scoring.rubric import RubricGrader
@@ -99,6 +100,13 @@ async def test_only_a_score_is_a_score(judge: JudgeServer, make: Make, content: 
 async def test_what_is_no_completion_is_nonsense(judge: JudgeServer, make: Make, body: str) -> None:
     judge.body = body
     assert await make().scores([row("On its way.")]) == [Unjudged.NONSENSE]
+
+
+async def test_one_that_floods_is_cut(judge: JudgeServer, make: Make) -> None:
+    """Its answer would be a score, at its end."""
+    judge.body = " " * (3 * MOST_BYTES) + '{"choices": [{"message": {"content": "1"}}]}'
+    grader = make(concurrency=1, tokens_per_day=MOST_BYTES // 4)
+    assert await grader.scores([row("a"), row("b")]) == [Unjudged.NONSENSE, Unjudged.BUDGET]
 
 
 async def test_an_overloaded_judge_is_asked_again(judge: JudgeServer, make: Make) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.scoring.rows import AnsweredRow
+from streams.scoring.rows import AnsweredRow, Unjudged
 from streams.scoring.schema import SchemaGrader, leaves_found
 
 INVOICE: dict[str, Any] = {
@@ -38,6 +38,10 @@ def grader(folder: Path, schema: object) -> SchemaGrader:
         ({"pattern": "("}, r"at \$\.pattern: '\(' is not a 'regex'"),
         ({"$ref": "#/$defs/lost"}, r"#/\$defs/lost is not there"),
         ({"items": {"$ref": "other.json"}}, r"other\.json is not there, and not fetched"),
+        ({"$ref": "#/parts/n", "parts": {"n": {"$ref": "other.json"}}}, r"other\.json is not there, and not fetched"),
+        ({"$ref": "#/parts/n", "parts": {"n": {"type": "objekt"}}}, r"at what #/parts/n refers to, \$\.type: 'objekt'"),
+        ({"$ref": "#/parts/n", "parts": {"n": 5}}, r"at what #/parts/n refers to, \$: 5 is not of type"),
+        ({"$schema": 7}, r"at \$\.\$schema: 7 is no address of a draft"),
         ({"$ref": "#"}, "refers to itself without an end"),
     ],
 )
@@ -80,6 +84,25 @@ async def test_validity_and_then_the_share_of_the_truths_leaves(tmp_path: Path) 
     rows = [AnsweredRow({}, text, [], truth) for text in answers]
     assert await invoices.scores(rows) == pytest.approx(list(answers.values()))
     assert await invoices.scores([AnsweredRow({}, '{"total": 1}', [], each) for each in (None, "a text")]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("number", "fits"), [("0.07", 1.0), ("19.99", 1.0), ("20", 1.0), ("2e1", 1.0), ("0.075", 0.0)])
+async def test_a_fraction_is_the_number_that_is_written(tmp_path: Path, number: str, fits: float) -> None:
+    """As floats, neither 0.07 nor 19.99 is a multiple of 0.01."""
+    cents = grader(tmp_path, {"properties": {"total": {"multipleOf": 0.01, "minimum": 0.01}}})
+    assert await cents.scores([AnsweredRow({}, f'{{"total": {number}}}', [])]) == [fits]
+
+
+async def test_a_whole_number_may_be_written_with_a_fraction(tmp_path: Path) -> None:
+    whole = grader(tmp_path, {"items": {"type": "integer"}})
+    assert await whole.scores([AnsweredRow({}, text, []) for text in ("[1.0, 1e2]", "[1.5]")]) == [1.0, 0.0]
+
+
+async def test_what_a_schema_cannot_decide_makes_no_answer_wrong(tmp_path: Path) -> None:
+    """Only an answer with the key shows that the schema refers to itself without an end."""
+    endless = grader(tmp_path, {"properties": {"a": {"$ref": "#/properties/a"}}})
+    rows = [AnsweredRow({}, text, []) for text in ('{"a": 1}', '{"b": 1}')]
+    assert await endless.scores(rows) == [Unjudged.TOO_LONG, 1.0]
 
 
 @pytest.mark.parametrize(
