@@ -29,7 +29,7 @@ TAUGHT = ("train", "rehearsal")
 LEFTOVER_S = 86_400.0  # after which a writer's folder is a killed one's
 
 Users = dict[str, list[str]]  # versions by the digest of their dataset
-Theirs = Callable[[str, str, int], bool]  # whether a row goes, by its id, its client and its time
+Theirs = Callable[[str, str, str, int], bool]  # whether a row goes, by its id, client, conversation and time
 
 
 class RewrittenDataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,13 +130,14 @@ def sweep(trees: Trees, now_s: float) -> None:
 
 
 def _has(path: Path, theirs: Theirs) -> bool:
-    found = pq.read_table(path, columns=["id", "client", "time_ms"])
-    return any(map(theirs, *(column.to_pylist() for column in found.columns)))
+    found = pq.read_table(path)
+    chats = found["conversation"].to_pylist() if "conversation" in found.column_names else [""] * found.num_rows
+    return any(map(theirs, found["id"].to_pylist(), found["client"].to_pylist(), chats, found["time_ms"].to_pylist()))
 
 
 def _without(dataset: Dataset, theirs: Theirs) -> Dataset:
     def kept(rows: list[Example]) -> list[Example]:
-        return [row for row in rows if not theirs(row.id, row.client, row.time_ms)]
+        return [row for row in rows if not theirs(row.id, row.client, row.conversation, row.time_ms)]
 
     parts = {name: kept(getattr(dataset, name)) for name in PARTS}
     gone = sum(len(getattr(dataset, name)) - len(parts[name]) for name in PARTS)

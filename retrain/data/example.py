@@ -33,6 +33,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     predicted: str = ""  # what the champion answered
     tags: dict[str, str] = {}
     request: dict[str, Json] = {}  # what else decided the answer, as `InferenceServed.request`
+    user: str = ""  # who asked, by pseudonym, where the request named one
+    conversation: str = ""  # likewise
     selection: str = ""  # who chose the reply for its label (`monitor.selection.sources.Selection`)
 
     @property

@@ -19,10 +19,8 @@ from streams.messages import Message, comparable
 from streams.topics import FEEDBACK, INFERENCE
 
 SOURCE_RANKS = {"reviewer": 2, "downstream": 1}  # whose label counts more; a client's: 0
-LABEL_WAIT_MS = 86_400_000  # labels that arrive later than this after their reply are not read
-
 IN_TIME = 0.9  # of the labels of audited replies have come by the age from which on one is missing
-LONGEST_MS = 7 * 86_400_000  # that such a label is waited for
+LONGEST_MS = 7 * 86_400_000  # that a label is waited for
 
 LABEL_COLUMNS = ("event_id", "label", "correction", "source", "origin", "time_ms", "partition", "offset")
 PLACE_COLUMNS = ("id", "time_ms", "partition", "offset", "status", "arm", "comparable", "output")
@@ -112,7 +110,7 @@ def _newest(lake: Lake, alias: str, until_ms: int | None, ids: Collection[str], 
 
 def _truths(lake: Lake, alias: str, since_ms: int | None, until_ms: int | None) -> dict[str, Truth]:
     """Return the right answer of each labelled reply, by event id."""
-    latest = None if until_ms is None else until_ms + LABEL_WAIT_MS
+    latest = None if until_ms is None else until_ms + LONGEST_MS
     found: dict[str, tuple[Weight, Truth]] = {}
     for table in lake.rows(FEEDBACK, alias=alias, since_ms=since_ms, until_ms=latest, columns=LABEL_COLUMNS):
         for label in table.to_pylist():
@@ -154,5 +152,7 @@ def _example(reply: dict[str, Any], truth: Truth, source: str) -> Example:
         predicted=reply["output"],
         tags=_tags.decode(reply["tags"]),
         request=msgspec.json.decode(reply["request"] or "{}"),
+        user=reply["user"] or "",
+        conversation=reply["conversation"] or "",
         selection=truth.selection,
     )

@@ -24,6 +24,7 @@ T = TypeVar("T")
 DATASETS = "datasets"  # the prefix of their keys, and their folder
 VERSIONS, JUDGED, REWRITTEN = f"{DATASETS}/versions", f"{DATASETS}/judged", f"{DATASETS}/rewritten"
 PARTS = ("train", "rehearsal", "validation", "regression")
+WHO = ("user", "conversation", "selection")
 JSON = ("messages", "tags", "request")  # fields that are columns of JSON text
 
 
@@ -259,7 +260,7 @@ def _write(folder: Path, dataset: Dataset, manifest: Manifest) -> None:
 def _schema() -> object:
     import pyarrow as pa
 
-    texts = ("id", "messages", "completion", "source", "client", "predicted", "tags", "request", "selection")
+    texts = ("id", "messages", "completion", "source", "client", "predicted", "tags", "request", *WHO)
     return pa.schema([*((name, pa.string()) for name in texts), ("time_ms", pa.int64())])
 
 

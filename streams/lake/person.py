@@ -29,6 +29,9 @@ class ErasedPerson(msgspec.Struct, frozen=True):
     >>> app = ErasedPerson.of("key", "app", salt="00")
     >>> app.asked("app"), app.asked("app/3fa9"), app.asked("app2/3fa9")
     (True, True, False)
+    >>> chat = ErasedPerson.of("whole", "app/c1", salt="00", conversation=True)
+    >>> chat.asked("app/3fa9", "c1"), chat.asked("shop/3fa9", "c1"), chat.asked("app/c1")
+    (True, False, True)
     """
 
     part: PartOfClient
@@ -49,10 +52,11 @@ class ErasedPerson(msgspec.Struct, frozen=True):
         """Return whether this is the value that the person was named by."""
         return _digest(self.salt, value) == self.digest
 
-    def asked(self, client: str) -> bool:
-        """Return whether a row with this client is the person's."""
+    def asked(self, client: str, conversation: str = "") -> bool:
+        """Return whether a row with this client, and of this conversation, is the person's."""
         key, _, pseudonym = client.partition("/")
-        return self.has({"key": key, "pseudonym": pseudonym, "whole": client}[self.part])
+        named = self.conversation and self.has(f"{key}/{conversation}" if self.part == "whole" else conversation)
+        return named or self.has({"key": key, "pseudonym": pseudonym, "whole": client}[self.part])
 
     def gave(self, by: str) -> bool:
         """Return whether feedback by this key is the person's: the key is all that feedback names."""

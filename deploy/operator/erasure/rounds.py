@@ -67,7 +67,7 @@ def those_of(person: ErasedPerson, until_ms: int, ids: frozenset[str]) -> Theirs
     """Return whether a row of a dataset goes: it is about one of these replies, or the person asked before that
     time."""
     asked = lru_cache(CLIENTS)(person.asked)
-    return lambda id, client, time_ms: id in ids or (time_ms < until_ms and asked(client))
+    return lambda id, client, chat, time_ms: id in ids or (time_ms < until_ms and asked(client, chat))
 
 
 def _about(ids: KeptIds) -> frozenset[str]:

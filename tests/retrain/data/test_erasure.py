@@ -26,7 +26,7 @@ def trees(request: pytest.FixtureRequest, tmp_path: Path) -> Trees:
     return Storage(request.getfixturevalue("s3").storage(tmp_path.name), tmp_path).trees(5.0)
 
 
-def theirs(id: str, client: str, time_ms: int) -> bool:
+def theirs(id: str, client: str, chat: str, time_ms: int) -> bool:
     return client == "client-3"
 
 
@@ -74,8 +74,8 @@ def test_two_erasures_lead_on_from_the_first_digest(trees: Trees) -> None:
     old = stored(trees, ONE)
     rewrite(trees, erasure.planned(trees, old, theirs), theirs)
     (middle,) = trees.digests("datasets")
-    other = erasure.planned(trees, middle, lambda id, client, time_ms: client == "client-4")
-    rewrite(trees, other, lambda id, client, time_ms: client == "client-4")
+    other = erasure.planned(trees, middle, lambda id, client, chat, time_ms: client == "client-4")
+    rewrite(trees, other, lambda id, client, chat, time_ms: client == "client-4")
     assert manifest.current(trees, old) == other.new
     assert {row.client for row in manifest.load(trees, old)[1].train} == {f"client-{i}" for i in (0, 1, 2, 5, 6, 7, 8)}
     assert manifest.familiar(trees, "support", ONE, 10)
@@ -118,11 +118,11 @@ def test_a_file_that_this_machine_cannot_read_is_no_damage(tmp_path: Path, monke
 
 def test_where_another_order_was_quicker_versions_have_what_that_left(trees: Trees) -> None:
     old = stored(trees, ONE)
-    late = erasure.planned(trees, old, lambda id, client, time_ms: client == "client-4")
+    late = erasure.planned(trees, old, lambda id, client, chat, time_ms: client == "client-4")
     rewrite(trees, erasure.planned(trees, old, theirs), theirs)
     left = manifest.current(trees, old)
     manifest.remember(trees, TWO, old)  # by a training that was under way
-    rewrite(trees, late, lambda id, client, time_ms: client == "client-4")
+    rewrite(trees, late, lambda id, client, chat, time_ms: client == "client-4")
     assert manifest.noted(trees, TWO)[0] == left
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from retrain.data import labelled_rows
 from streams.events import Event, FeedbackGiven, InferenceServed
@@ -65,9 +66,10 @@ def root(tmp_path: Path) -> Lake:
 
 
 def test_a_labelled_reply_is_a_row(root: Lake) -> None:
-    put(root, INFERENCE, [reply(1), reply(2)])
+    put(root, INFERENCE, [replace(reply(1), user="3fa9", conversation="77c0"), reply(2)])
     put(root, FEEDBACK, [feedback(1, "late")])
     (row,) = labelled_rows.fresh(root, "support", 0)
+    assert (row.user, row.conversation) == ("3fa9", "77c0")
     assert (row.id, row.text, row.completion, row.predicted) == ("e1", "question 1", "late", "refund")
     assert (row.source, row.client, row.tags) == ("fresh", "app", {"tenant": "a"})
 
