@@ -97,9 +97,16 @@ def build(
         )
     taught = Counter(row.label for row in train * settings.fresh_passes)
     rehearsal = balanced(rest, min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train))), taught)
-    validation += since(missing.fresh, validation)
+    validation = united([*validation, *since(missing.fresh, validation)], likeness)
     regression = in_chance_order([*regression, *as_many(missing.healthy, regression, unmet)], "regression")
-    return Dataset(train, rehearsal, validation, regression, dict(dropped))
+    return Dataset(train, rehearsal, validation, united(regression, likeness), dict(dropped))
+
+
+def united(rows: Sequence[Example], likeness: Likeness) -> list[Example]:
+    """Return the rows with the one that stands for each in a verdict: near duplicates, and the turns of a conversation,
+    are no more evidence than one row."""
+    numbers = likeness.clusters(rows)
+    return [msgspec.structs.replace(row, unit=rows[number].id) for row, number in zip(rows, numbers, strict=True)]
 
 
 def since(missing: Sequence[Example], judged: Sequence[Example]) -> list[Example]:

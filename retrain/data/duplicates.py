@@ -13,16 +13,20 @@ ALIKE = 0.7  # Jaccard similarity of the pieces
 BANDS, WIDTH = 25, 5  # of a sketch: of pairs just alike enough 99 in 100 share a band, and are compared
 
 
-def clusters(*views: Sequence[str | None], shared: Set[str] = frozenset()) -> list[int]:
+def clusters(*views: Sequence[str | None], shared: Set[str] = frozenset(), named: Sequence[str] = ()) -> list[int]:
     """Return the number of each row's cluster: the index of the cluster's first row. Near duplicates, and near
     duplicates of these, share a cluster. Each view has a text for each row, or None where it does not compare the row;
     rows that are alike in one view are alike. Pieces that nearly all rows share (`shared`) are not compared, unless a
-    text has no others.
+    text has no others. Rows that share a name (`named`, not empty) share a cluster.
 
     >>> clusters(["Where is my new card?", "where is my new card", "I lost my phone"])
     [0, 0, 2]
     """
     parents = list(range(len(views[0])))
+    first: dict[str, int] = {}
+    for i, name in enumerate(named):
+        if name:
+            _join(parents, first.setdefault(name, i), i)
     for view in views:
         sets = {i: pieces(text) for i, text in enumerate(view) if text is not None}
         _join_alike(parents, {i: each - shared or each for i, each in sets.items()})

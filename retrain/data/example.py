@@ -35,6 +35,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     request: dict[str, Json] = {}  # what else decided the answer, as `InferenceServed.request`
     user: str = ""  # who asked, by pseudonym, where the request named one
     conversation: str = ""  # likewise
+    unit: str = ""  # the row that stands for it and its like in a verdict: of its conversation, or nearly the same
     selection: str = ""  # who chose the reply for its label (`monitor.selection.sources.Selection`)
 
     @property

@@ -20,6 +20,7 @@ RUN = 20  # characters in a row by which a shared text is recognised
 FEW = 8  # rows: a run of characters, or a whole message, that fewer of them share is their own
 ALWAYS = 0.9  # share of the rows that a template is in, whatever it leaves of them
 OFTEN = 0.02  # and one template among several, where it leaves enough to tell rows apart by
+LONGEST_TALK = 100  # rows of a conversation
 TELLING = 16  # characters that are enough to tell rows apart
 SEEDS, SAMPLE = 200, 500  # rows that templates are looked for in, and that they are counted in
 CHARACTERS = 2_000_000  # of them, at most
@@ -58,11 +59,11 @@ class Likeness:
     def clusters(self, rows: Sequence[Example]) -> list[int]:
         """Return clusters as `duplicates.clusters` does, of the texts without their shared parts. Rows of which one
         template among several leaves next to nothing are compared with that template too: they may be one question,
-        asked often."""
+        asked often. A conversation's rows are one cluster."""
         texts = [_text(row, self.messages) for row in rows]
         rests = self._rests(texts)
         short = [self._whole(text) if len(rest) < TELLING else None for text, rest in zip(texts, rests, strict=True)]
-        return clusters([rest or None for rest in rests], short, shared=self.pieces)
+        return clusters([rest or None for rest in rests], short, shared=self.pieces, named=_conversations(rows))
 
     def _rests(self, texts: Sequence[str]) -> list[str]:
         """Return what is left of each text. A dataset's rows are compared several times, and cut once."""
@@ -73,6 +74,12 @@ class Likeness:
 
     def _whole(self, text: str) -> str:
         return _without_runs(normalise(self.contexts.without([text], self.contexts.always)[0]), self.always)
+
+
+def _conversations(rows: Sequence[Example]) -> list[str]:
+    """Return each row's conversation; a name that stands for very many rows is none."""
+    counts = Counter(row.conversation for row in rows)
+    return [row.conversation if counts[row.conversation] <= LONGEST_TALK else "" for row in rows]
 
 
 def _text(row: Example, shared: frozenset[str]) -> str:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 DATASETS = "datasets"  # the prefix of their keys, and their folder
 VERSIONS, JUDGED, REWRITTEN = f"{DATASETS}/versions", f"{DATASETS}/judged", f"{DATASETS}/rewritten"
 PARTS = ("train", "rehearsal", "validation", "regression")
-WHO = ("user", "conversation", "selection")
+WHO = ("user", "conversation", "unit", "selection")
 JSON = ("messages", "tags", "request")  # fields that are columns of JSON text
 
 

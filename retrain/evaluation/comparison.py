@@ -13,12 +13,13 @@ import aiohttp
 import msgspec
 import structlog
 
+from monitor.losses import DIGITS
 from monitor.metrics import normalise
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
 from retrain.data.shares import MOST_ROWS
 from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
-from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, Scores, waits
+from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, Scores, asked_rows, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
 from retrain.evaluation.missing import MissingPairs
 from retrain.settings import RetrainSettings
@@ -186,13 +187,38 @@ def _parted(
 
 
 async def asked(gate: GateInput, part: str, rows: Sequence[Example], source: AnswerSource, step_rows: int) -> GateInput:
-    """Ask the rows of one part a step at a time, at least one step, until the verdict waits for no more of them."""
-    rows = rows[: max(0, MOST_ROWS - len(getattr(gate, part)))]
-    for first in range(0, len(rows), step_rows):
+    """Ask the rows of one part a step at a time, at least one step, until the verdict waits for no more of them. Those
+    of one unit are asked together."""
+    units = _units(rows[: max(0, MOST_ROWS - len(getattr(gate, part)))])
+    for first in range(0, len(units), step_rows):
         if first and not waits(gate, part):
             break
-        gate = grown(gate, part, await source.both(rows[first : first + step_rows]))
+        gate = grown(gate, part, await source.both([row for unit in units[first : first + step_rows] for row in unit]))
     return gate
+
+
+def _units(rows: Sequence[Example]) -> list[list[Example]]:
+    """Return the rows by unit, in the order of the units' first rows."""
+    found: dict[str, list[Example]] = {}
+    for row in rows:
+        found.setdefault(_unit(row), []).append(row)
+    return list(found.values())
+
+
+def _unit(row: Example) -> str:
+    return row.unit or row.conversation or row.id
+
+
+def united(rows: Sequence[Example], pairs: Scores) -> Scores:
+    """Return one pair a unit, the mean of its rows' pairs: rows that say the same are no more evidence than one."""
+    found: dict[str, Scores] = {}
+    for row, pair in zip(rows, pairs, strict=True):
+        found.setdefault(_unit(row), []).append(pair)
+    return [(_mean([mine for mine, _ in each]), _mean([theirs for _, theirs in each])) for each in found.values()]
+
+
+def _mean(scores: Sequence[float]) -> float:
+    return scores[0] if len(scores) == 1 else round(sum(scores) / len(scores), DIGITS)
 
 
 def grown(gate: GateInput, part: str, found: AnsweredRows) -> GateInput:
@@ -209,7 +235,8 @@ def grown(gate: GateInput, part: str, found: AnsweredRows) -> GateInput:
         gate,
         missing=missing,
         rests_on=dict(Counter(gate.rests_on) + Counter(row.selection for row in found.rows)),
-        **{part: [*getattr(gate, part), *found.pairs]},
+        rows=asked_rows(gate) + len(found.rows),
+        **{part: [*getattr(gate, part), *united(found.rows, found.pairs)]},
         slices=groups,
         left_out=dict(Counter(gate.left_out) + found.left_out),
         cut_candidate=gate.cut_candidate + found.cut[0],
@@ -219,11 +246,11 @@ def grown(gate: GateInput, part: str, found: AnsweredRows) -> GateInput:
 
 def slices(rows: Sequence[Example], pairs: Scores) -> dict[str, Scores]:
     """Return the pairs of each tag's groups, by "tag=value"."""
-    found: defaultdict[str, Scores] = defaultdict(list)
+    found: defaultdict[str, list[tuple[Example, tuple[float, float]]]] = defaultdict(list)
     for row, pair in zip(rows, pairs, strict=True):
         for name in _groups(row):
-            found[name].append(pair)
-    return dict(found)
+            found[name].append((row, pair))
+    return {name: united([row for row, _ in each], [pair for _, pair in each]) for name, each in found.items()}
 
 
 def _groups(row: Example) -> list[str]:
@@ -232,7 +259,7 @@ def _groups(row: Example) -> list[str]:
 
 def summary(gate: GateInput) -> dict[str, float]:
     """Return the mean scores of both sides on both parts, and the shares of rows left out and of answers cut."""
-    asked = len(gate.target) + len(gate.regression)
+    asked = asked_rows(gate)
     gone = sum(gate.left_out.values())
     shares = {
         "judged_left_out_share": gone / max(1, asked + gone),

@@ -44,6 +44,7 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, MissingPairs] = {}  # target, regression or a group -> audited rows that have no label
     unfair: dict[str, int] = {}  # why -> labelled rows that teach and do not judge
     rests_on: dict[str, int] = {}  # who chose the labels (`monitor.selection.sources`) -> rows judged on
+    rows: int = 0  # that both sides were asked, where a pair may be the mean of several; 0: one a pair
     cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
     cut_champion: int = 0
     max_cut: float = 0.1  # share of the answers of either, cut or unjudged; with more nothing is judged
@@ -196,9 +197,14 @@ def _silence(name: str, scores: Scores) -> str:
     return ""
 
 
+def asked_rows(gate: GateInput) -> int:
+    """Return how many rows both sides were asked."""
+    return gate.rows or len(gate.target) + len(gate.regression)
+
+
 def _unfit(gate: GateInput) -> list[str]:
     """Return the reasons why these answers give no verdict."""
-    asked, gone = len(gate.target) + len(gate.regression), sum(gate.left_out.values())
+    asked, gone = asked_rows(gate), sum(gate.left_out.values())
     found = [
         f"{count} of {asked} answers of the {side} ended at their limit of tokens, at most {gate.max_cut:.0%} may"
         for side, count in (("candidate", gate.cut_candidate), ("champion", gate.cut_champion))
