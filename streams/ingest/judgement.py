@@ -6,9 +6,12 @@ id."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
+import structlog
 from msgspec.structs import replace
 
 from monitor.describe.pii import PLACEHOLDERS
@@ -20,7 +23,11 @@ from streams.scoring import rows
 from streams.scoring.rows import Unjudged, served_row
 from streams.scoring.scorer import Scorers
 
+log = structlog.get_logger()
+
 LATER: Literal["later"] = "later"
+PATIENCE_S = 30.0  # for one alias, before more of its labels are asked about
+TOGETHER = 32
 
 
 class JudgedLoss(NamedTuple):
@@ -44,21 +51,39 @@ Judge = Callable[[Sequence[LabelledReply]], Awaitable[Sequence[Judged]]]
 
 
 def by_metric(scorers: Scorers) -> Judge:
-    """Return the judge by each alias's metric."""
+    """Return the judge by each alias's metric. No alias waits for long because another's metric is slow or fails: what was
+    not judged in time is asked for again."""
 
     async def judge(labelled: Sequence[LabelledReply]) -> list[Judged]:
-        found: list[Judged] = [None] * len(labelled)
-        for alias in dict.fromkeys(row.reply.alias for row in labelled):
-            scorer, places = scorers.of(alias), [k for k, row in enumerate(labelled) if row.reply.alias == alias]
-            scores = await scorer.scores([served_row(*labelled[k]) for k in places])
-            for k, score in zip(places, scores, strict=True):
-                if isinstance(score, Unjudged):
-                    found[k] = LATER if score in rows.LATER else None
-                else:
-                    found[k] = JudgedLoss(of_score(score), scorer.name)
+        places: dict[str, list[int]] = {}
+        for k, row in enumerate(labelled):
+            places.setdefault(row.reply.alias, []).append(k)
+        parts = [_judged(scorers, alias, [labelled[k] for k in mine]) for alias, mine in places.items()]
+        found: list[Judged] = [LATER] * len(labelled)
+        for (alias, mine), part in zip(
+            places.items(), await asyncio.gather(*parts, return_exceptions=True), strict=True
+        ):
+            if isinstance(part, BaseException):
+                log.error("labels cannot be judged, will be tried again", alias=alias, labels=len(mine), exc_info=part)
+            else:
+                for k, one in zip(mine, part, strict=False):
+                    found[k] = one
         return found
 
     return judge
+
+
+async def _judged(scorers: Scorers, alias: str, labelled: Sequence[LabelledReply]) -> list[Judged]:
+    """Return what the alias's metric says of these replies, of as many as there is time for."""
+    scorer, until, found = scorers.of(alias), time.monotonic() + PATIENCE_S, list[Judged]()
+    while len(found) < len(labelled) and (not found or time.monotonic() < until):
+        some = [served_row(*each) for each in labelled[len(found) : len(found) + TOGETHER]]
+        for score in await scorer.scores(some):
+            if isinstance(score, Unjudged):
+                found.append(LATER if score in rows.LATER else None)
+            else:
+                found.append(JudgedLoss(of_score(score), scorer.name))
+    return found
 
 
 def answered(label: FeedbackGiven, reply: InferenceServed) -> LabelledReply | None:

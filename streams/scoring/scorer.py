@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 from monitor.losses import of_score
@@ -49,12 +48,6 @@ class Scorer:
     async def losses(self, rows: Sequence[AnsweredRow]) -> list[float | None]:
         """Return a loss from 0, the best, to 1 for each row; None where nothing is known."""
         return [None if isinstance(each, Unjudged) else of_score(each) for each in await self.scores(rows)]
-
-    def judges_unlabelled(self, event_id: str) -> bool:
-        """Return whether a reply is to be judged without a label: a share of them, by a hash of their ids, which
-        no answer can have an influence on."""
-        share = self.metric.share if isinstance(self.metric, ByRubric) else 0.0
-        return int.from_bytes(blake2b(event_id.encode(), digest_size=8, person=b"judged").digest()) < share * 2**64
 
 
 class Scorers:

@@ -58,7 +58,6 @@ class ByRubric:
     prompt: Path | None = None  # text file with {question}, {answer}, {truth}, {rubric}; none: the one built in
     key_file: Path | None = None  # file that holds the API key
     key_env: str = "HOMEOSTAT_JUDGE_KEY"  # else the variable of the environment that holds it; without, none is sent
-    share: float = 0.0  # of the replies, judged without a label
     calls_per_day: int = 10_000  # asked at most, of each machine; a day is UTC's
     tokens_per_day: int = 10_000_000  # likewise, prompts and answers; those under way at the end come on top
     timeout_s: float = 30.0  # for one answer of the judge
@@ -79,7 +78,6 @@ class ByRubric:
         plain = known and not address.query and not address.fragment
         _require("url", "(not shown)" if "@" in self.url else self.url, plain, "an address such as https://host/v1")
         _require("model", self.model, bool(self.model.strip()), "the judge's name")
-        _require("share", self.share, 0 <= self.share <= 1, "a share from 0 to 1")
         try:
             json.dumps(self.body, allow_nan=False)
         except (TypeError, ValueError):

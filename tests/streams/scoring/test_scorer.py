@@ -14,7 +14,7 @@ from streams.messages import Message, ReplyChoice, ToolCall
 from streams.scoring.agreement import agreement, person_score
 from streams.scoring.rows import AnsweredRow, Unjudged, served_row
 from streams.scoring.scorer import Scorer, Scorers
-from streams.scoring.settings import ByName, ByRubric, ScoringSettings
+from streams.scoring.settings import ByName, ScoringSettings
 from tests.streams.support.traffic import served
 
 
@@ -50,16 +50,6 @@ async def test_an_alias_without_a_metric_is_compared_exactly(tmp_path: Path) -> 
     rows = [AnsweredRow({}, "a b", [], "A b."), AnsweredRow({}, "a b", [], "a c")]
     assert await scorers.of("support").losses(rows) == [0.0, 1.0]
     assert await scorers.of("drafts").losses(rows) == [0.0, 0.5]
-
-
-def test_a_share_of_the_replies_is_judged_without_a_label(tmp_path: Path) -> None:
-    (tmp_path / "rubric.md").write_text("Polite.")
-    metric = ByRubric(rubric=tmp_path / "rubric.md", url="http://127.0.0.1:9/v1", model="judge", share=0.25)
-    scorer = Scorer.of(metric, "support", tmp_path)
-    chosen = [scorer.judges_unlabelled(f"event-{number}") for number in range(4_000)]
-    assert 0.22 < sum(chosen) / len(chosen) < 0.28
-    assert chosen == [scorer.judges_unlabelled(f"event-{number}") for number in range(4_000)]
-    assert not any(Scorer.of("exact_match", "support", tmp_path).judges_unlabelled(str(n)) for n in range(99))
 
 
 def test_a_served_reply_is_scored_with_all_of_its_request() -> None:

@@ -30,7 +30,7 @@ def metric(given: object) -> object:
         ({"rubric": "rubric.md", "url": "https://x/v1"}, r"support\.model is missing"),
         ({**RUBRIC, "url": "judge.example"}, r"support: url is 'judge\.example', expected an address"),
         ({**RUBRIC, "url": "https://me:secret@judge.example"}, r"url is '\(not shown\)'"),
-        ({**RUBRIC, "share": 1.5}, r"share is 1\.5, expected a share"),
+        ({**RUBRIC, "concurrency": 0}, r"concurrency is 0, expected at least 1"),
         ({**RUBRIC, "tries": "many"}, r"support\.tries is 'many': Expected `int`"),
         ({**RUBRIC, "timeout_s": 0}, r"timeout_s is 0\.0, expected a positive number"),
         ({**RUBRIC, "prompt": "~/prompt.txt"}, r"support\.prompt is '~/prompt\.txt': expected a path, written out"),
@@ -52,7 +52,7 @@ def test_a_metric_is_a_name_or_a_table() -> None:
     assert metric({"callable": "house.tone.score", "timeout_s": 2}) == ByCallable(
         callable="house.tone.score", timeout_s=2.0
     )
-    assert metric({**RUBRIC, "share": "0.5"}) == ByRubric(**{**RUBRIC, "rubric": Path("rubric.md"), "share": 0.5})
+    assert metric({**RUBRIC, "tries": "5"}) == ByRubric(**{**RUBRIC, "rubric": Path("rubric.md"), "tries": 5})
 
 
 def test_an_alias_without_one_has_the_exact_match_and_only_pure_ones_are_quick() -> None:
