@@ -51,8 +51,8 @@ Judge = Callable[[Sequence[LabelledReply]], Awaitable[Sequence[Judged]]]
 
 
 def by_metric(scorers: Scorers) -> Judge:
-    """Return the judge by each alias's metric. No alias waits for long because another's metric is slow or fails: what was
-    not judged in time is asked for again."""
+    """Return the judge by each alias's metric. No alias waits for long because another's metric is slow or fails: what
+    was not judged in time is asked for again."""
 
     async def judge(labelled: Sequence[LabelledReply]) -> list[Judged]:
         places: dict[str, list[int]] = {}
