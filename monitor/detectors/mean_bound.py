@@ -54,7 +54,7 @@ def upper_bound(levels: Levels, worth: int, confidence: float) -> float:
     low, high = min(float(weights @ losses) / total, HIGHEST), 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2.0
-        excluded = _log_wealth(losses[held], shares, middle) >= wanted
+        excluded = middle >= 1.0 or _log_wealth(losses[held], shares, middle) >= wanted
         low, high = (low, middle) if excluded else (middle, high)
     return high
 
