@@ -2,7 +2,8 @@
 
 Most kinds are labelled at random: half of the users say what the answer should have been, whatever it was. In two kinds
 users choose when to speak, and what they send proves nothing alone: `thumbs` (a thumb, more often down on a wrong
-answer) and `complaints` (a correction, of one in a hundred right and eight in a hundred wrong answers).
+answer) and `complaints` (of one in a hundred right answers a thumb down, of eight in a hundred wrong ones a
+correction).
 
 >>> rng = Random(0)
 >>> sum(feedback("complaints", rng, "refund", right=False) is not None for _ in range(1_000))
@@ -40,7 +41,8 @@ def feedback(kind: str, rng: Random, truth: str, *, right: bool) -> UserFeedback
         up, down = THUMBS[right]
         return UserFeedback(thumb=chance < up) if chance < up + down else None
     if kind == "complaints":
-        return UserFeedback(correction=truth) if chance < COMPLAINTS[right] else None
+        complaint = UserFeedback(thumb=False) if right else UserFeedback(correction=truth)
+        return complaint if chance < COMPLAINTS[right] else None
     return UserFeedback(label=truth) if chance < LABELLED else None
 
 

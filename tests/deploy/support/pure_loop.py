@@ -55,6 +55,11 @@ def rows(kind: WorldKind, later: bool) -> list[LabelledRow]:
 
 
 @cache
+def subjects() -> dict[str, str]:
+    return {row.text: row.label for part in bare() for row in part}
+
+
+@cache
 def bare() -> tuple[list[LabelledRow], list[LabelledRow]]:
     return world()
 
@@ -70,6 +75,7 @@ class PureLoop:
     events: list[InferenceServed] = field(default_factory=list)
     labels: list[FeedbackGiven] = field(default_factory=list)
     now_ms: int = START_MS
+    served: int = 0
     _records: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -107,28 +113,26 @@ class PureLoop:
         fresh = labelled_rows.fresh(lake, ALIAS, since_ms)
         return build(RETRAIN, fresh, labelled_rows.healthy(lake, ALIAS, since_ms), [], self._losses)
 
-    async def verdict(self, dataset: Dataset, candidate: float) -> gate.GateVerdict:
+    async def verdict(self, dataset: Dataset, candidate: str, accuracy: float) -> gate.GateVerdict:
         """The gate's, of a candidate that is right on such a share of the later tickets."""
-        sides = Sides(self, candidate)
-        asked = comparison.start(RETRAIN, "candidate", "champion", None, {})
+        sides = Sides(self, {candidate: accuracy, VERSION: HARMED})
+        asked = comparison.start(RETRAIN, candidate, VERSION, None, {})
         return gate.judge(await comparison.judged(asked, dataset, sides, RETRAIN.step_rows))
 
-    def answer(self, rng: Random, text: str, truth: str, subject: str, right: bool, later: bool) -> str:
-        """An answer of the model: right ones in words are worded in their own way."""
+    def answer(self, rng: Random, text: str, truth: str, *, right: bool) -> str:
+        """An answer of the model to a ticket; right ones in words are worded in their own way."""
         if right:
-            return reply(rng, text, subject) if self.kind == "free text" else truth
-        while (other := rng.choice(rows(self.kind, later)).label) == truth:
+            return reply(rng, text, subjects()[text]) if self.kind == "free text" else truth
+        while (other := rng.choice(rows(self.kind, False)).label) == truth:
             pass
         return other
 
     def _served(self, accuracy: float, later: bool) -> tuple[InferenceServed, str, bool]:
         """A reply, its truth, and whether it is right."""
         self.now_ms += STEP_MS
-        number, some = len(self.events) + self._records["served"], rows(self.kind, later)
-        self._records["served"] += 1
-        place, right = self.rng.randrange(len(some)), self.rng.random() < accuracy
-        row, subject = some[place], bare()[later][place].label
-        output = self.answer(self.rng, bare()[later][place].text, row.label, subject, right, False)
+        number, self.served = self.served, self.served + 1
+        row, right = self.rng.choice(rows(self.kind, later)), self.rng.random() < accuracy
+        output = self.answer(self.rng, row.text, row.label, right=right)
         who = number // (TURNS * OPEN) * OPEN + self.rng.randrange(OPEN) if self.kind == "conversation" else None
         sure = users.log_probability(self.kind, self.rng, right=right)
         event = InferenceServed(
@@ -205,15 +209,26 @@ class PureLoop:
         return [1.0 - score(row.predicted, row.completion) for row in some]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sides:
-    """Candidate and champion, who answer a row the same each time."""
+    """Versions that answer a row the same each time, and later tickets right on such a share of them, the first being
+    the candidate. One that is compared with itself answers as itself."""
 
     loop: PureLoop
-    candidate: float
+    accuracy: dict[str, float]
 
     async def both(self, some: Sequence[Example]) -> AnsweredRows:
-        sides = [[self._answered(row, of) for row in some] for of in ("candidate", "champion")]
-        mine, theirs = [await self.loop.scorer.scores(each) for each in sides]
-        pairs = [(float(one), float(other)) for one, other in zip(mine, theirs, strict=True)]
+        candidate, champion = list(self.accuracy)[0], list(self.accuracy)[-1]
+        mine, theirs = [await self._scores(version, some) for version in (candidate, champion)]
+        pairs = list(zip(mine, theirs, strict=True))
         return AnsweredRows(rows=list(some), pairs=pairs, cut=(0, 0), left_out=Counter())
+
+    async def _scores(self, version: str, some: Sequence[Example]) -> list[float]:
+        answers = [self._answer(version, row) for row in some]
+        found = await self.loop.scorer.scores([row.answered(text) for row, text in zip(some, answers, strict=True)])
+        return [float(each) for each in found]
+
+    def _answer(self, version: str, row: Example) -> str:
+        rng = Random(f"{version} {row.id}")
+        right = rng.random() < (self.accuracy[version] if row.source == FRESH else RIGHT)
+        return self.loop.answer(rng, row.messages[-1].content, row.completion, right=right)
