@@ -12,8 +12,10 @@ import click
 from deploy.commands.group import CONFIG, console, load
 
 KINDS = click.Choice(
-    ["bare", "instruction 150", "instruction 600", "documents", "conversation", "examples"]
-    + ["tools", "extraction", "free text", "thumbs", "complaints", "sure"]
+    [
+        *("bare", "instruction 150", "instruction 600", "documents", "conversation", "examples"),
+        *("tools", "extraction", "free text", "thumbs", "complaints", "sure"),
+    ]
 )
 SHIFTS = click.Choice(["new intents", "none", "polite"])  # of the demo's own world
 

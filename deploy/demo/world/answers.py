@@ -1,7 +1,7 @@
-"""Tickets whose answer is more than a word: a call of a tool, JSON by a schema, a reply in words.
+"""Tickets whose answer is more than a name: a call of a tool, JSON by a schema, a reply in words.
 
-The answer follows from the ticket's subject and from what stands in its text, so that whoever knows the team's rules
-can give it. Of a reply in words the steps are the subject's, and the wording is drawn: two right replies differ.
+The answer follows from the ticket's subject and from its text, so that a model can learn it. In a reply in words the
+steps are the subject's, and the wording is drawn: two right replies differ.
 
 >>> tools(LabelledRow("Where is order #48213?", "track order")).label
 '[{"arguments":{"number":"48213","subject":"track order"},"name":"find_order"}]'
@@ -57,7 +57,7 @@ _OUTCOME = "[After that|Then|Once that is done,] {end}."
 
 def tools(row: LabelledRow) -> LabelledRow:
     """Return the ticket as an assistant with tools gets it: the answer is a call, with what stands in the text."""
-    found = {name: value for name, value in facts(row.text).items() if value is not None}
+    found: dict[str, str | bool] = {name: value for name, value in facts(row.text).items() if value is not None}
     if "number" in found:
         call = "find_order", {"number": found["number"], "subject": row.label}
     else:
@@ -93,7 +93,7 @@ def steps(subject: str) -> dict[str, str]:
 
 
 def facts(text: str) -> dict[str, str | None]:
-    """Return what a text names; None for what it does not. A word with a typo is not named."""
+    """Return what a text names; None for what it does not, or only with a typo."""
     plain, number = text.casefold(), NUMBER.search(text)
     found = {name: _named(plain, values) for name, values in NAMED.items()}
     return {**found, "number": number.group() if number else None}
@@ -120,17 +120,10 @@ def _tool(name: str, description: str, required: tuple[str, ...], **fields: str)
     return {"type": "function", "function": given}
 
 
+_TEXT, _OPEN_TICKET = "string", {"urgent": "boolean", "device": "string", "day": "string"}
 TOOLS = [
-    _tool("find_order", "For messages with an order's number.", ("number", "subject"), number="string", subject="string"),
-    _tool(
-        "open_ticket",
-        "For all others. Leave out what the message does not name.",
-        ("subject", "urgent"),
-        subject="string",
-        urgent="boolean",
-        device="string",
-        day="string",
-    ),
+    _tool("find_order", "For messages with an order's number.", ("number", "subject"), number=_TEXT, subject=_TEXT),
+    _tool("open_ticket", "For all others, with what they name.", ("subject", "urgent"), subject=_TEXT, **_OPEN_TICKET),
 ]
 FORMAT = {
     "type": "json_schema",

@@ -26,16 +26,17 @@ WORLD_KINDS: tuple[WorldKind, ...] = (*requests.KINDS, *ANSWER_KINDS, *LABEL_KIN
 def of_kind(kind: WorldKind, rng: Random, row: LabelledRow) -> LabelledRow:
     """Return a bare ticket as a row of this kind; kinds that are about labels leave it as it is. `rng` draws what
     differs between rows besides the ticket. Raise ValueError for an unknown kind."""
-    if kind == "tools":
-        return answers.tools(row)
-    if kind == "extraction":
-        return answers.extraction(row)
-    if kind == "free text":
-        return answers.free_text(rng, row)
-    if kind in ("bare", *LABEL_KINDS):
-        return row
     if kind not in WORLD_KINDS:
         raise ValueError(f"kind is {kind!r}, expected one of {', '.join(map(repr, WORLD_KINDS))}")
+    match kind:
+        case "bare" | "thumbs" | "complaints" | "sure":
+            return row
+        case "tools":
+            return answers.tools(row)
+        case "extraction":
+            return answers.extraction(row)
+        case "free text":
+            return answers.free_text(rng, row)
     chat = [chat_message(each) for each in requests.request(kind, rng, row.text)]
     return LabelledRow(chat[-1]["content"], row.label, chat)
 

@@ -115,7 +115,7 @@ class PureLoop:
 
     async def verdict(self, dataset: Dataset, candidate: str, accuracy: float) -> gate.GateVerdict:
         """The gate's, of a candidate that is right on such a share of the later tickets."""
-        sides = Sides(self, {candidate: accuracy, VERSION: HARMED})
+        sides = Sides(self, (candidate, accuracy))
         asked = comparison.start(RETRAIN, candidate, VERSION, None, {})
         return gate.judge(await comparison.judged(asked, dataset, sides, RETRAIN.step_rows))
 
@@ -211,24 +211,24 @@ class PureLoop:
 
 @dataclass(frozen=True)
 class Sides:
-    """Versions that answer a row the same each time, and later tickets right on such a share of them, the first being
-    the candidate. One that is compared with itself answers as itself."""
+    """Versions, each right on such a share of the later tickets, that answer a row the same each time: a version that
+    is compared with itself answers as itself."""
 
     loop: PureLoop
-    accuracy: dict[str, float]
+    candidate: tuple[str, float]
+    champion: tuple[str, float] = (VERSION, HARMED)
 
     async def both(self, some: Sequence[Example]) -> AnsweredRows:
-        candidate, champion = list(self.accuracy)[0], list(self.accuracy)[-1]
-        mine, theirs = [await self._scores(version, some) for version in (candidate, champion)]
+        mine, theirs = [await self._scores(*side, some) for side in (self.candidate, self.champion)]
         pairs = list(zip(mine, theirs, strict=True))
         return AnsweredRows(rows=list(some), pairs=pairs, cut=(0, 0), left_out=Counter())
 
-    async def _scores(self, version: str, some: Sequence[Example]) -> list[float]:
-        answers = [self._answer(version, row) for row in some]
+    async def _scores(self, version: str, accuracy: float, some: Sequence[Example]) -> list[float]:
+        answers = [self._answer(version, accuracy, row) for row in some]
         found = await self.loop.scorer.scores([row.answered(text) for row, text in zip(some, answers, strict=True)])
         return [float(each) for each in found]
 
-    def _answer(self, version: str, row: Example) -> str:
+    def _answer(self, version: str, accuracy: float, row: Example) -> str:
         rng = Random(f"{version} {row.id}")
-        right = rng.random() < (self.accuracy[version] if row.source == FRESH else RIGHT)
+        right = rng.random() < (accuracy if row.source == FRESH else RIGHT)
         return self.loop.answer(rng, row.messages[-1].content, row.completion, right=right)
