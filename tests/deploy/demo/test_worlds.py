@@ -28,11 +28,21 @@ async def test_harm_is_found_and_only_a_candidate_that_is_better_is_promoted(kin
     assert loop.alarms("quality") == []
     assert await loop.until("quality", SOON, HARMED) is not None
     await loop.go_on(TAUGHT, HARMED, later=True)
-    assert kind != "sure" or loop.alarms("estimated_quality") == []
     dataset = loop.dataset(tmp_path, loop.alarms("quality")[0].onset_ms)
     assert min(len(dataset.train), len(dataset.validation), len(dataset.regression)) > ENOUGH, dataset.dropped
     assert (await loop.verdict(dataset, "candidate", RIGHT)).status == "promote"
     assert (await loop.verdict(dataset, VERSION, HARMED)).status != "promote"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "found"), [("bare", True), ("sure", False)])
+async def test_without_labels_the_confidence_finds_harm_unless_the_model_is_always_sure(
+    kind: WorldKind, found: bool
+) -> None:
+    loop = PureLoop(kind)
+    await loop.go_on(HEALTHY, RIGHT)
+    await loop.go_on(TAUGHT, HARMED, silent=True)
+    assert bool(loop.alarms("estimated_quality")) == found
 
 
 @pytest.mark.slow

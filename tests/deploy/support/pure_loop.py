@@ -83,12 +83,12 @@ class PureLoop:
         self.scorer = Scorer.of(metric(self.kind), ALIAS, Path())
         self.taken = {SERVED.name: RecentIds(1_000), GIVEN.name: RecentIds(1_000)}
 
-    async def go_on(self, replies: int, accuracy: float, *, later: bool = False) -> None:
-        """Serve so many replies, and give what users send back."""
+    async def go_on(self, replies: int, accuracy: float, *, later: bool = False, silent: bool = False) -> None:
+        """Serve so many replies, and give what users send back, unless they are silent."""
         for _ in range(0, replies, TOGETHER):
             served = [self._served(accuracy, later) for _ in range(TOGETHER)]
             self._take(prepare(SERVED, self.taken["inference"], self._raws("inference", [each[0] for each in served])))
-            given = [label for each in served if (label := await self._given(*each)) is not None]
+            given = [label for each in served if not silent and (label := await self._given(*each)) is not None]
             if given:
                 self._take(prepare(GIVEN, self.taken["feedback"], self._raws("feedback", given)))
             self.events += [each[0] for each in served]
