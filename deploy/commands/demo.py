@@ -11,6 +11,12 @@ import click
 
 from deploy.commands.group import CONFIG, console, load
 
+KINDS = click.Choice(
+    [
+        *("bare", "instruction 150", "instruction 600", "documents", "conversation", "examples"),
+        *("tools", "extraction", "free text", "thumbs", "complaints", "sure"),
+    ]
+)
 SHIFTS = click.Choice(["new intents", "none", "polite"])  # of the demo's own world
 
 
@@ -88,12 +94,17 @@ def _metric(given: str) -> Any:
     show_default=True,
     help="How the world changes.",
 )
+@click.option("--kind", type=KINDS, default="bare", show_default=True, help="As which requests the tickets come.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn by chance.")
-def world(directory: Path, shift: str, seed: int) -> None:
-    """Write the demo's own world as before.jsonl and after.jsonl."""
+def world(directory: Path, shift: str, kind: str, seed: int) -> None:
+    """Write the demo's own world as before.jsonl and after.jsonl, for `homeostat demo --data`.
+
+    Kinds: bare messages; behind an instruction of so many words, behind a document that was looked up, at the end of a
+    conversation, after examples; with tools to call, with fields to fill (extraction), with a reply in words (free
+    text, for --metric rouge_l). Of thumbs, complaints and sure the rows are bare: there users or the model differ."""
     from deploy.demo.world.world import write
 
-    write(directory, seed, shift)  # type: ignore[arg-type]
+    write(directory, seed, shift, kind)  # type: ignore[arg-type]
     click.echo(f"wrote {directory / 'before.jsonl'} and {directory / 'after.jsonl'}")
 
 

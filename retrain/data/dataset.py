@@ -206,12 +206,14 @@ def split(
     wrong: float = 1.0,
     met: Set[str] = frozenset(),
 ) -> tuple[list[Example], list[Example]]:
-    """Return training and validation rows. The newest rows that the champion has not `met` are for validation; near
-    duplicates stay together. `wrong`: the share of the fresh rows that the champion got wrong."""
+    """Return training and validation rows. The questions that came up last and that the champion has not `met` are for
+    validation; near duplicates and the turns of a conversation are one question. `wrong`: the share of the fresh rows
+    that the champion got wrong."""
     rows = sorted(fresh, key=lambda row: (row.id not in met, row.time_ms, row.id))
-    border = max(len(met), len(rows) - judged(len(rows), wrong, settings))
     numbers = likeness.clusters(rows)
-    old = set(numbers[:border])
+    questions = list(dict.fromkeys(numbers))
+    border = max(len(set(numbers[: len(met)])), len(questions) - judged(len(questions), wrong, settings))
+    old = set(questions[:border])
     train = [row for row, number in zip(rows, numbers, strict=True) if number in old]
     return train, [row for row, number in zip(rows, numbers, strict=True) if number not in old]
 

@@ -6,7 +6,6 @@ Deterministic in its seed; no two messages are the same or nearly so: of the tri
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Literal, get_args
 
 from deploy.demo.world.grammar import Dress, everyday, polite
 from deploy.demo.world.intents import LEAVING, STAYING, Intent
+from deploy.demo.world.kinds import WorldKind, line, of_kind
 from deploy.demo.world.novelties import ARRIVING, STILL
 from deploy.operator.rows import LabelledRow
 
@@ -34,6 +34,7 @@ class WorldSize:
 SIZES = {"full": WorldSize(7, 1_300, 1_000), "small": WorldSize(3, 480, 400)}
 ARRIVING_SHARE = 0.6  # of the messages after the shift
 TWINS = 0.5  # two messages of an intent never share more of their triples of words than this
+FILES = ("before", "after")
 TRIES = 400  # draws for one message before the grammar counts as used up
 
 Triples = frozenset[tuple[str, ...]]
@@ -57,13 +58,20 @@ def world(
     return before, after
 
 
-def write(directory: Path, seed: int = 0, shift: Shift = "new intents") -> None:
-    """Write the world as `before.jsonl` and `after.jsonl` into `directory`, made where it is missing."""
-    before, after = world(seed, shift)
+def write(directory: Path, seed: int = 0, shift: Shift = "new intents", kind: WorldKind = "bare") -> None:
+    """Write the world as `before.jsonl` and `after.jsonl` into `directory`, made where it is missing. Raise ValueError
+    for an unknown shift or kind."""
+    parts = [as_kind(kind, seed, rows, name) for name, rows in zip(FILES, world(seed, shift), strict=True)]
     directory.mkdir(parents=True, exist_ok=True)
-    for name, rows in (("before", before), ("after", after)):
-        lines = [json.dumps({"text": row.text, "label": row.label}, ensure_ascii=False) + "\n" for row in rows]
-        (directory / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    for name, rows in zip(FILES, parts, strict=True):
+        (directory / f"{name}.jsonl").write_text("".join(map(line, rows)), encoding="utf-8")
+
+
+def as_kind(kind: WorldKind, seed: int, rows: Iterable[LabelledRow], name: str) -> list[LabelledRow]:
+    """Return the bare rows before or after (`name`) the shift as rows of this kind. Raise ValueError for an unknown
+    kind."""
+    rng = Random(f"{kind} {name} {seed}")
+    return [of_kind(kind, rng, row) for row in rows]
 
 
 def _first(size: WorldSize) -> tuple[Intent, ...]:

@@ -10,9 +10,14 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.demo.world.requests import KINDS, TURNS, Kind, request
-from deploy.demo.world.world import world
+from deploy.demo.world.answers import reply
+from deploy.demo.world.kinds import WorldKind, metric
+from deploy.demo.world.requests import KINDS, TURNS, Kind
+from deploy.demo.world.users import SURE
+from deploy.demo.world.world import FILES, as_kind, world
 from monitor.describe.descriptors import DescribedReplies, Describer, ReplyText
+from monitor.metrics import rouge_l
+from serving.gateway.openai.messages import messages
 from streams.lake.table import question
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
@@ -26,14 +31,30 @@ REFERENCE, LARGER = 300, 1_000
 Floats = NDArray[np.float64]
 
 OPEN = 30  # conversations at a time
+CLASSES: tuple[WorldKind, ...] = (*KINDS, "tools", "extraction")  # answers are right or wrong
+OTHERS: tuple[WorldKind, ...] = ("free text", "sure")  # of which health alone is measured
+PAIRS = 500  # of replies in words, of which losses are drawn
 
 
 @cache
-def described(kind: Kind, later: bool) -> DescribedReplies:
-    """Each message of the demo's world once, before or after new subjects came, as requests of this kind have it."""
-    rng = Random(f"{kind} {later}")
-    prompts = [question(request(kind, rng, row.text)) for row in world()[later]]
-    return Describer().read([ReplyText(prompt, "refund", 20, 1, None, None) for prompt in prompts])
+def described(kind: WorldKind, later: bool) -> DescribedReplies:
+    """Each message of the demo's world once, before or after new subjects came, as rows of this kind have it;
+    bare ones and those behind a prompt are all answered alike."""
+    rows = as_kind(kind, 0, world()[later], FILES[later])
+    asked = [(question(messages(row.asked)), "refund" if kind in KINDS else row.label) for row in rows]
+    return Describer().read([ReplyText(prompt, answer, 20, 1, None, None) for prompt, answer in asked])
+
+
+@cache
+def worded() -> tuple[list[float], list[float]]:
+    """Losses of right and of wrong replies in words."""
+    rng, tickets = Random(0), world()[0]
+    pairs = [(rng.choice(tickets), rng.choice(tickets)) for _ in range(PAIRS)]
+    drawn = [(reply(rng, one.text, one.label), one, other) for one, other in pairs if one.label != other.label]
+    return (
+        [1.0 - rouge_l(reply(rng, one.text, one.label), truth) for truth, one, _ in drawn],
+        [1.0 - rouge_l(reply(rng, other.text, other.label), truth) for truth, _, other in drawn],
+    )
 
 
 @dataclass
@@ -41,14 +62,14 @@ class Served:
     """A world whose replies are to requests of one kind."""
 
     world: World
-    kind: Kind
+    kind: WorldKind
 
     def serve(self, count: int, later: bool = False) -> list[str]:
         """Serve so many replies through one key; those of conversations are of one of some at a time."""
         drawn, found = self.world.rng, described(self.kind, later)
         at = drawn.choice(len(found.prints), count, replace=count > len(found.prints)).tolist()
         values = found.values[at]
-        values[:, -2:] = -np.abs(drawn.standard_normal((count, 2)))
+        values[:, -2:] = -np.abs(drawn.standard_normal((count, 2))) * (SURE if self.kind == "sure" else 1.0)
         return self.world.serve(
             count,
             values=values,
@@ -57,6 +78,15 @@ class Served:
             passages=[found.passages[i] for i in at],
             clients=[self._client(self.world.sent + i) for i in range(count)],
         )
+
+    def label(self, ids: list[str], accuracy: float) -> None:
+        """Label these replies, as the kind's metric has it."""
+        if self.kind != "free text":
+            self.world.label(ids, accuracy)
+            return
+        rng, losses = self.world.rng, worded()
+        drawn = [float(rng.choice(losses[each])) for each in (rng.random(len(ids)) >= accuracy).astype(int).tolist()]
+        self.world.label(ids, drawn, metric=metric(self.kind))
 
     def _client(self, number: int) -> str:
         if self.kind != "conversation":
@@ -67,10 +97,10 @@ class Served:
 def harm(quick: bool) -> list[Figure]:
     """Labels from the fall on until it is found, of each kind."""
     runs = 20 if quick else DELAYS
-    delays = {kind: np.array([_labels_until_found(kind, seed) for seed in range(runs)]) for kind in KINDS}
+    delays = {kind: np.array([_labels_until_found(kind, seed) for seed in range(runs)]) for kind in CLASSES}
     bare = delays["bare"]
     figures = [Figure("labels until 95 -> 30 % is found, bare messages", float(bare.mean()), "labels")]
-    for kind in KINDS[1:]:
+    for kind in CLASSES[1:]:
         name = f"labels until 95 -> 30 % is found over those of bare messages, {kind}"
         figures.append(figure(name, _ratio(delays[kind], bare), "x", f"mean {delays[kind].mean():.1f} labels"))
     return figures
@@ -79,11 +109,11 @@ def harm(quick: bool) -> list[Figure]:
 def healthy(quick: bool) -> list[Figure]:
     """Alarms on healthy worlds."""
     figures = []
-    for seed, kind in enumerate(KINDS):
+    for seed, kind in enumerate((*CLASSES, *OTHERS)):
         served = _referenced(kind, 1_000 + seed, LARGER)
         labels = 1_000 if quick else LABELS
         for _ in range(labels // 100):
-            served.world.label(served.serve(100), RIGHT)
+            served.label(served.serve(100), RIGHT)
         for what, of in (("quality", "labels"), ("drift", "replies")):
             name = f"false {what} alarms in 20,000 healthy {of}, {kind}"
             figures.append(figure(name, len(served.world.alarms("drift" if what == "drift" else "quality")), "alarms"))
@@ -103,19 +133,19 @@ def drift(quick: bool) -> list[Figure]:
     return figures
 
 
-def _referenced(kind: Kind, seed: int, reference: int) -> Served:
+def _referenced(kind: WorldKind, seed: int, reference: int) -> Served:
     """A world with a complete reference, half of it labelled as it came."""
     served = Served(make(seed, reference_events=reference), kind)
     for _ in range(reference // 10 + 2):
-        served.world.label(served.serve(10)[::2], RIGHT)
+        served.label(served.serve(10)[::2], RIGHT)
     return served
 
 
-def _labels_until_found(kind: Kind, seed: int) -> int:
+def _labels_until_found(kind: WorldKind, seed: int) -> int:
     served = _referenced(kind, seed, REFERENCE)
     before = served.world.labelled
     while not served.world.alarms("quality") and served.world.labelled < before + HORIZON:
-        served.world.label(served.serve(1), HARMED)
+        served.label(served.serve(1), HARMED)
     return served.world.labelled - before
 
 

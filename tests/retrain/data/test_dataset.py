@@ -55,6 +55,14 @@ def test_the_newest_rows_are_judged_on() -> None:
     assert max(each.time_ms for each in train) < min(each.time_ms for each in validation)
 
 
+def test_conversations_that_go_on_at_a_time_leave_as_many_to_judge_on_as_single_rows() -> None:
+    """Ten at a time, of eight turns each: where only rows counted, most of the newest belonged to older talks."""
+    turns = [row(i, conversation=f"c{i // 80 * 10 + i % 10}") for i in range(800)]
+    train, validation = split(turns, SETTINGS, Likeness.of(turns))
+    begun = [{each.conversation for each in part} for part in (train, validation)]
+    assert (len(begun[0] & begun[1]), len(begun[1])) == (0, len(split(rows(100), SETTINGS, PLAIN)[1]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("wrong", "judges"), [(1.0, 200), (0.62, 200), (0.29, 200), (0.2, 376), (0.0, 400)])
 def test_the_less_there_is_to_gain_the_more_rows_are_judged_on(wrong: float, judges: int) -> None:
