@@ -59,7 +59,7 @@ def prepared(kafka: KafkaSettings, var: Path, champion: Adapter) -> RetrainReque
         INFERENCE,
         [reply(i, alias=ALIAS, version=champion.version, input_messages=asked[i]) for i in asked],
     )
-    put(var / "lake", FEEDBACK, [feedback(i, "a", alias=ALIAS) for i in range(1, 121)])
+    put(var / "lake", FEEDBACK, [feedback(i, "a", alias=ALIAS, origin="random/app") for i in range(1, 121)])
     request = RetrainRequested(
         id="killed-1",
         alias=ALIAS,

@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 from msgspec.structs import replace
 
@@ -51,7 +52,8 @@ def judged(plan: Plan) -> Counter[tuple[str, bool]]:
     rows = lakes.table(plan.lake, FEEDBACK)
     if rows is None:
         return Counter()
-    pairs = zip(rows["event_id"].to_pylist(), rows["loss"].to_pylist(), strict=True)
+    mine = rows.filter(pc.equal(rows["alias"], plan.settings.app_id))
+    pairs = zip(mine["event_id"].to_pylist(), mine["loss"].to_pylist(), strict=True)
     return Counter((id, loss == 0.0) for id, loss in pairs if loss is not None)
 
 

@@ -25,6 +25,7 @@ from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
 from streams.settings import WorkerSettings
 from streams.topics import Topic
+from tests.support.waiting import PATIENCE_S
 
 START_MS = 1_750_000_000_000
 SUBJECTS = ["card", "refund", "parcel", "password", "invoice", "subscription", "delivery", "account"]
@@ -152,7 +153,7 @@ class Process:
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=PATIENCE_S)
             self._process = None
 
 
