@@ -7,7 +7,6 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-import pyarrow.compute as pc
 import pytest
 from msgspec.structs import replace
 
@@ -52,8 +51,8 @@ def judged(plan: Plan) -> Counter[tuple[str, bool]]:
     rows = lakes.table(plan.lake, FEEDBACK)
     if rows is None:
         return Counter()
-    mine = rows.filter(pc.equal(rows["alias"], plan.settings.app_id))
-    pairs = zip(mine["event_id"].to_pylist(), mine["loss"].to_pylist(), strict=True)
+    columns = zip(*(rows[name].to_pylist() for name in ("alias", "event_id", "loss")), strict=True)
+    pairs = [(id, loss) for alias, id, loss in columns if alias == plan.settings.app_id]
     return Counter((id, loss == 0.0) for id, loss in pairs if loss is not None)
 
 
