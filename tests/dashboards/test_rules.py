@@ -63,7 +63,10 @@ def paged(rule: str) -> dict[str, str]:
     return PAGED | ({"about": ABOUT[kind_of(rule)]} if kind_of(rule) in ABOUT else {})
 
 
-ALARMS = ["homeostat-harm", "homeostat-safety", "homeostat-fairness", "homeostat-estimated", "homeostat-latency"]
+ALARMS = [
+    *("homeostat-harm", "homeostat-safety", "homeostat-fairness", "homeostat-estimated", "homeostat-complaints"),
+    "homeostat-latency",
+]
 COUNTED = [
     ("homeostat-unread", "homeostat_events_deleted_unread_total"),
     ("homeostat-too-large", "homeostat_records_too_large_total"),
