@@ -63,7 +63,7 @@ class Likeness:
         texts = [_text(row, self.messages) for row in rows]
         rests = self._rests(texts)
         short = [self._whole(text) if len(rest) < TELLING else None for text, rest in zip(texts, rests, strict=True)]
-        return clusters([rest or None for rest in rests], short, shared=self.pieces, named=_conversations(rows))
+        return clusters([rest or None for rest in rests], short, shared=self.pieces, named=conversations(rows))
 
     def _rests(self, texts: Sequence[str]) -> list[str]:
         """Return what is left of each text. A dataset's rows are compared several times, and cut once."""
@@ -76,7 +76,7 @@ class Likeness:
         return _without_runs(normalise(self.contexts.without([text], self.contexts.always)[0]), self.always)
 
 
-def _conversations(rows: Sequence[Example]) -> list[str]:
+def conversations(rows: Sequence[Example]) -> list[str]:
     """Return each row's conversation; a name that stands for very many rows is none."""
     counts = Counter(row.conversation for row in rows)
     return [row.conversation if counts[row.conversation] <= LONGEST_TALK else "" for row in rows]

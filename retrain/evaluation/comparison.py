@@ -17,6 +17,7 @@ from monitor.losses import DIGITS
 from monitor.metrics import normalise
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
+from retrain.data.likeness import conversations
 from retrain.data.shares import MOST_ROWS
 from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
 from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, Scores, asked_rows, waits
@@ -189,7 +190,7 @@ def _parted(
 async def asked(gate: GateInput, part: str, rows: Sequence[Example], source: AnswerSource, step_rows: int) -> GateInput:
     """Ask the rows of one part a step at a time, at least one step, until the verdict waits for no more of them. Those
     of one unit are asked together."""
-    units = _units(rows[: max(0, MOST_ROWS - len(getattr(gate, part)))])
+    units = _units(_named(rows[: max(0, MOST_ROWS - len(getattr(gate, part)))]))
     for first in range(0, len(units), step_rows):
         if first and not waits(gate, part):
             break
@@ -205,8 +206,16 @@ def _units(rows: Sequence[Example]) -> list[list[Example]]:
     return list(found.values())
 
 
+def _named(rows: Sequence[Example]) -> list[Example]:
+    """Return the rows with their units: rows of no dataset have none yet, and are their conversation's."""
+    return [
+        row if row.unit or not name else msgspec.structs.replace(row, unit=name)
+        for row, name in zip(rows, conversations(rows), strict=True)
+    ]
+
+
 def _unit(row: Example) -> str:
-    return row.unit or row.conversation or row.id
+    return row.unit or row.id
 
 
 def united(rows: Sequence[Example], pairs: Scores) -> Scores:

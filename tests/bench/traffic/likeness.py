@@ -3,6 +3,7 @@ by the describer that ships."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -97,13 +98,10 @@ class Served:
 def harm(quick: bool) -> list[Figure]:
     """Labels from the fall on until it is found, of each kind."""
     runs = 20 if quick else DELAYS
-    delays = {kind: np.array([_labels_until_found(kind, seed) for seed in range(runs)]) for kind in CLASSES}
-    bare = delays["bare"]
-    figures = [Figure("labels until 95 -> 30 % is found, bare messages", float(bare.mean()), "labels")]
-    for kind in CLASSES[1:]:
-        name = f"labels until 95 -> 30 % is found over those of bare messages, {kind}"
-        figures.append(figure(name, _ratio(delays[kind], bare), "x", f"mean {delays[kind].mean():.1f} labels"))
-    return figures
+    delays: dict[str, Floats] = {
+        kind: np.array([_labels_until_found(kind, seed) for seed in range(runs)]) for kind in CLASSES
+    }
+    return _over_bare("labels until 95 -> 30 % is found", "labels", delays)
 
 
 def healthy(quick: bool) -> list[Figure]:
@@ -124,13 +122,28 @@ def healthy(quick: bool) -> list[Figure]:
 def drift(quick: bool) -> list[Figure]:
     """Replies from the change on until new subjects are found, of each kind."""
     runs = 4 if quick else SHIFTS
-    delays = {kind: np.array([_replies_until_found(kind, seed) for seed in range(runs)]) for kind in KINDS}
+    delays: dict[str, Floats] = {
+        kind: np.array([_replies_until_found(kind, seed) for seed in range(runs)]) for kind in KINDS
+    }
+    return _over_bare("replies until new subjects are found", "replies", delays)
+
+
+def _over_bare(what: str, unit: str, delays: Mapping[str, Floats]) -> list[Figure]:
+    """The delays of bare messages, and how many times as long those of each other kind are."""
     bare = delays["bare"]
-    figures = [Figure("replies until new subjects are found, bare messages", float(bare.mean()), "replies")]
-    for kind in KINDS[1:]:
-        name = f"replies until new subjects are found over those of bare messages, {kind}"
-        figures.append(figure(name, _ratio(delays[kind], bare), "x", f"mean {delays[kind].mean():.0f} replies"))
-    return figures
+    others = {kind: found for kind, found in delays.items() if found is not bare}
+    return [
+        Figure(f"{what}, bare messages", float(bare.mean()), unit),
+        *(
+            figure(
+                f"{what} over those of bare messages, {kind}",
+                _ratio(found, bare),
+                "x",
+                f"mean {found.mean():.1f} {unit}",
+            )
+            for kind, found in others.items()
+        ),
+    ]
 
 
 def _referenced(kind: WorldKind, seed: int, reference: int) -> Served:

@@ -52,6 +52,12 @@ async def test_a_hundred_turns_of_one_conversation_prove_no_more_than_one(one: s
     assert judge(gate).status == verdict
 
 
+async def test_a_name_that_stands_for_very_many_rows_is_no_unit_of_later_rows_either() -> None:
+    rows = [replace(row(i, "a"), conversation="always") for i in range(LONGEST_TALK + 1)]
+    gate = await compared(rows, [], {each.id: 0.0 for each in rows})
+    assert len(gate.target) > 1
+
+
 async def test_answers_that_are_cut_are_a_share_of_rows() -> None:
     """Of 40 rows in one unit two are cut: a twentieth, and no reason to judge nothing."""
 
