@@ -93,6 +93,21 @@ def test_texts_in_blocks_fire_where_they_lie_elsewhere_and_else_not(share: float
     assert (change is not None) == (share > 0.5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [300, 1_000, 3_000])
+def test_texts_keep_their_rate_on_references_of_any_size(size: int) -> None:
+    """Chance in a small reference is no direction in which healthy texts lie: 20 of 20 alarmed at 300."""
+    alarms = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        shares = np.clip(rng.normal(0.5, 0.12, 64), 0.05, 0.95)
+        signs = np.packbits(rng.random((size + 3_000, 64)) < shares, axis=1).view(">u8").ravel().tolist()
+        detector = Texts(10_000, tuple(signs[:size]))
+        _, change = detector.update(detector.start(), signs[size:], [(str(k), k) for k in range(3_000)])
+        alarms += change is not None
+    assert alarms <= 20 * 3_000 / 10_000
+
+
 def test_a_wrong_fingerprint_in_a_reference_is_named() -> None:
     with pytest.raises(ValueError, match="fingerprint of step 1 is -1, expected 64 bits"):
         Texts(ARL, (1, -1))
