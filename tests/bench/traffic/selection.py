@@ -16,7 +16,7 @@ from tests.monitor.support.complaining import watched
 from tests.retrain.support.selected_gate import CHOICES, promoted
 
 SEED = 1
-DECISIONS, DELAYS, HEALTHY = (1_000, 20), (400, 20), (200, 5)  # whole and quick
+DECISIONS, DELAYS, HEALTHY = (1_000, 20), (400, 20), (1_000, 5)  # whole and quick
 GAIN, DISCORDANT = 0.1, 0.2
 WORSE = (-0.05, -0.1, -0.2)
 POWER = ("audit", "audit, a tenth missing")
