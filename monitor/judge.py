@@ -27,7 +27,7 @@ from monitor.watch.record import VersionRecord, recorded, restored
 from monitor.watch.version import Label, UnresolvedAlarm, VersionState, about, with_evidence
 from monitor.windows import Head, WindowCounts, passed_ms
 
-EDITION = 2  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
+EDITION = 3  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
 CHAMPION = "champion"
 EARLY_KEPT = 1_000
 HANDOVER_MS = 5_000  # between replies of two versions: both serve, for gateways do not change over in one moment

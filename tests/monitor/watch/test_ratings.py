@@ -186,5 +186,5 @@ def test_healthy_thumbs_and_scores_raise_no_more_alarms_than_was_asked() -> None
             at.rate(ids[:60], (at.rng.random(60) < 0.08).astype(float).tolist())
             at.rate(ids[60:80], (at.rng.random(20) < 0.3).astype(float).tolist(), origin="random/hard")
             at.rate(ids[80:], graded(at.rng, 20, 0.2, 0.15), measure="score")
-        alarms += len(at.alarms())
+        alarms += len(at.alarms("quality"))
     assert alarms <= 2
