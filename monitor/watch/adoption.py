@@ -26,11 +26,12 @@ ADOPTED_S = 86_400  # after the reference is complete: without enough labels of 
 
 def adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
     """Take the first later labels of each source as baseline, once the reference's own are no longer expected. Those
-    that come all the same are added to it: where labels are plentiful, no baseline waits for the last of them. Ratings
-    are taken that came before the reference was complete, and as many more as say what is usual."""
+    that come all the same are added to it: where labels are plentiful, no baseline waits for the last of them. Of
+    ratings as many are taken as say what is usual."""
     waiting = version.queue.waiting
-    for source in dict.fromkeys(label.origin for label in waiting if parted(label.origin)[0]):
-        version = _rated(settings, version, source)
+    for source, mine in _ratings(waiting).items():
+        known = version.past.rated.get(source, RatedLosses())
+        version = _rated(version, source, mine[: max(0, fewest_ratings(settings) - len(known.losses))])
     labels = [label for label in waiting if not parted(label.origin)[0]]
     newest_ms = max((label.time_ms for label in labels), default=0)
     if newest_ms <= version.frozen_ms + min(settings.late_labels_s, ADOPTED_S) * 1_000:
@@ -39,6 +40,13 @@ def adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
         known = baselines(settings, version).get(source, Baseline())
         if not known.enough:
             version = _adopted(version, source, settings.min_reference_labels - known.labelled)
+    return version
+
+
+def adopt_early(version: VersionState) -> VersionState:
+    """Take the ratings that came before the reference was complete."""
+    for source, mine in _ratings(version.queue.waiting).items():
+        version = _rated(version, source, [label for label in mine if label.time_ms <= version.frozen_ms])
     return version
 
 
@@ -56,19 +64,23 @@ def placed(sources: Sequence[str], source: str) -> tuple[list[str], int]:
     return names, names.index(source)
 
 
-def _rated(settings: MonitorSettings, version: VersionState, source: str) -> VersionState:
-    past, mine = version.past, [label for label in version.queue.waiting if label.origin == source]
-    known = past.rated.get(source, RatedLosses())
-    early = [label for label in mine if label.time_ms <= version.frozen_ms]
-    later = [label for label in mine if label.time_ms > version.frozen_ms]
-    chosen = [*early, *later[: max(0, fewest_ratings(settings) - len(known.losses) - len(early))]]
+def _ratings(waiting: Sequence[Label]) -> dict[str, list[Label]]:
+    """Return the ratings of each source, in their order."""
+    found: dict[str, list[Label]] = {}
+    for label in waiting:
+        if parted(label.origin)[0]:
+            found.setdefault(label.origin, []).append(label)
+    return found
+
+
+def _rated(version: VersionState, source: str, chosen: Sequence[Label]) -> VersionState:
     if not chosen:
         return version
+    past, known = version.past, version.past.rated.get(source, RatedLosses())
     losses = [*known.losses, *(label.loss for label in chosen)]
     steps = [*known.steps, *_numbered(version.latest, chosen, len(known.losses))]
-    return _without(
-        replace(version, past=replace(past, rated=past.rated | {source: RatedLosses(losses, steps)})), chosen
-    )
+    rated = past.rated | {source: RatedLosses(losses, steps)}
+    return _without(replace(version, past=replace(past, rated=rated)), chosen)
 
 
 def _adopted(version: VersionState, source: str, lacking: int) -> VersionState:

@@ -19,7 +19,7 @@ from monitor.selection.sources import IN_ORDER, parted, read
 from monitor.settings import MonitorSettings
 from monitor.signals.interface import Complained, GivenLabel, LabelStep, RatingStep
 from monitor.watch import untested
-from monitor.watch.adoption import adopt, placed, steps_of
+from monitor.watch.adoption import adopt, adopt_early, placed, steps_of
 from monitor.watch.event_times import made_ms
 from monitor.watch.open_alarms import LABELLED_KEPT, Step, taken, withdrawn
 from monitor.watch.replies import RECENT_KEPT
@@ -54,7 +54,7 @@ def take_labels(
     version, findings = _queue(settings, version, sorted([*others, *ratings], key=_order))
     findings = [*complained, *findings]
     most = FILE_KEPT if filed else min(WAITING_KEPT, len(version.past.losses))
-    version, found = _release(settings, adopt(settings, version), turn, most)
+    version, found = _release(settings, adopt_early(version), turn, most)
     version, left_out = _left_out(settings, version, max((label.time_ms for label in labels), default=0))
     return version, [*findings, *found, *left_out], []
 
@@ -166,6 +166,8 @@ def _release(settings: MonitorSettings, version: VersionState, turn: int, most: 
         return version, []
     if queue.file_turn:
         queue = replace(queue, file_turn=0, waiting=sorted(queue.waiting, key=lambda label: label.event_print))
+    version = adopt(settings, replace(version, queue=queue))
+    queue = version.queue
     ready = {source for source, known in baselines(settings, version).items() if known.enough}
     findings: list[Finding] = []
     waiting = [label for label in queue.waiting if label.origin in ready]

@@ -159,6 +159,23 @@ def test_a_file_of_thumbs_sorted_by_what_they_say_is_no_episode() -> None:
     assert at.alarms() == []
 
 
+def test_a_sorted_file_may_say_what_is_usual() -> None:
+    """The first hundred of it are all thumbs up."""
+    at = make(8)
+    at.serve(300)
+    ids = at.serve(2_000)
+    at.now_ms += 3_600_000
+    for low in range(0, 2_000, 250):
+        at.rate(ids[low : low + 250], [float(low + k >= 1_600) for k in range(250)])
+        at.now_ms += 1_000
+    at.now_ms += 5_000
+    at.serve(10)
+    losses = restored(at.state.watches[VERSION]).past.rated["thumb@random/app"].losses
+    assert sum(losses) / len(losses) == pytest.approx(0.2, abs=0.1)
+    thumbs(at, 20, 0.2)
+    assert at.alarms() == []
+
+
 @pytest.mark.parametrize("cut", [1, 7])
 def test_how_ratings_are_cut_changes_nothing_and_the_memory_goes_through_json(cut: int) -> None:
     whole, parts = make(9), make(9)
