@@ -157,21 +157,18 @@ def tested_labels(state: State) -> int:
 
 def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
     """Return why there is no limit: labels are missing, or nearly all of them say wrong; or why labels that come now
-    cannot be compared with it."""
-    known = about.baseline
+    cannot be compared with it. Where ratings have one, quality is tested."""
+    known, accepted = about.baseline, _accepted(about, state)
+    if about.strange:
+        accepted = {name: limit for name, limit in accepted.items() if parted(name)[0]}
+    if any(limit is not None for limit in accepted.values()):
+        return {}
     if about.strange:
         reason = (
             f"{spoken(about.strange)} makes the losses of labels now, {spoken(about.metric)} those of the reference: "
             "they cannot be compared and are not tested. `homeostat alarms accept` begins a new reference"
         )
         return {"": MissingTest(reason)}
-    flat = {name: each for name, each in about.baselines.items() if sources.read(name).selection not in IN_ORDER}
-    believed = [each for each in state.ordered.values() if not each.withdrawn]
-    accepted = [*(each.limit for each in flat.values()), *(each.limit for each in believed)]
-    if not about.baselines and not state.ordered:
-        accepted = [known.limit]
-    if any(limit is not None for limit in accepted):
-        return {}
     if state.ordered or not known.enough:
         return {"": MissingTest(awaited.few(settings, about, state.ordered), for_good=False)}
     if not known.hopeless:
@@ -226,6 +223,15 @@ def of_source(about: About, source: str) -> Baseline:
 def source_tests(state: State) -> dict[str, SourceTest]:
     """Return the test of each source whose labels are tested as they come."""
     return {state.source: SourceTest(state.test, state.unfinished), **state.more}
+
+
+def _accepted(about: About, state: State) -> dict[str, float | None]:
+    """Return the limit of each source; none that is not believed to be complete has one."""
+    if not about.baselines and not state.ordered:
+        return {"": about.baseline.limit}
+    flat = {name for name in about.baselines if sources.read(name).selection not in IN_ORDER}
+    known = {name: about.baselines[name].limit for name in flat}
+    return known | {name: each.limit for name, each in state.ordered.items() if not each.withdrawn}
 
 
 def _detectors(settings: MonitorSettings, about: About, tests: Mapping[str, SourceTest]) -> dict[str, Risk]:

@@ -30,8 +30,8 @@ def adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
     ratings as many are taken as say what is usual."""
     waiting = version.queue.waiting
     for source, mine in _ratings(waiting).items():
-        known = version.past.rated.get(source, RatedLosses())
-        version = _rated(version, source, mine[: max(0, fewest_ratings(settings) - len(known.losses))])
+        rated = version.past.rated.get(source, RatedLosses())
+        version = _rated(version, source, mine[: max(0, fewest_ratings(settings) - len(rated.losses))])
     labels = [label for label in waiting if not parted(label.origin)[0]]
     newest_ms = max((label.time_ms for label in labels), default=0)
     if newest_ms <= version.frozen_ms + min(settings.late_labels_s, ADOPTED_S) * 1_000:

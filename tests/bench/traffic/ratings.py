@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import chi2
 
+from monitor.detectors.risk import upper_bound
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.traffic.goals import figure
@@ -41,7 +41,7 @@ def healthy(quick: bool) -> list[Figure]:
     for name, give in (("thumbs", _thumb), ("scores", _score), ("thumbs and labels", _both)):
         note(f"healthy: {name}")
         alarms = sum(_alarms(give, seed) for seed in range(WORLDS[quick]))
-        high = float(chi2.ppf(0.975, 2 * alarms + 2)) / 2 / WORLDS[quick]
+        high = RATINGS * upper_bound(alarms, RATINGS * WORLDS[quick], 0.975)
         what = f"false quality alarms in 20,000 healthy ratings, {name}"
         figures.append(figure(what, high, "alarms", f"{alarms} in {WORLDS[quick]} worlds"))
     return figures

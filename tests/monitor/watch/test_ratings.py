@@ -138,6 +138,18 @@ def test_an_audit_is_rated_in_the_order_of_its_replies_and_missing_thumbs_count_
     assert few.alarms() == [], "two fifths without a thumb may all be content"
 
 
+def test_labels_of_another_metric_close_no_alarm_of_thumbs() -> None:
+    at = make(11)
+    at.label(at.serve(300)[:100], 0.95, origin="random/app")
+    thumbs(at, 20, USUAL)
+    thumbs(at, 20, HARMED)
+    for _ in range(3):
+        at.label(at.serve(50), [0.3] * 50, metric="rouge_l", origin="random/app")
+        thumbs(at, 1, HARMED)
+    assert list(at.state.watches[VERSION].raised) == ["quality"]
+    assert [line.split(":")[0] for line in why(at)] == ["estimated_quality"]
+
+
 def test_before_enough_ratings_it_says_how_many_there_are() -> None:
     at = make(7)
     at.serve(300)
