@@ -31,7 +31,8 @@ BY_LABELS = frozenset({"quality"})  # a step is a label; of fairness a pair, of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasTraffic:
-    """What comes to every alias in a day. `tags`: how many of tenant, language and group clients name."""
+    """What comes to every alias in a day. `labels`: with the thumbs and scores of fair sources. `tags`: how many of
+    tenant, language and group clients name."""
 
     events: float
     labels: float

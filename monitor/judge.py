@@ -6,6 +6,7 @@ changes nothing. How rows are cut into batches changes no alarm.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from monitor.describe.fingerprint import event_print
 from monitor.findings import Finding, Gap, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import TURN_MS, ScoreRows, turns_of
-from monitor.selection.sources import may_judge, read
+from monitor.selection.sources import may_judge, rated, read
 from monitor.settings import MonitorSettings
 from monitor.signals import calibration, estimated_quality, gaps
 from monitor.signals.quality import tested_labels
@@ -26,7 +27,7 @@ from monitor.watch.record import VersionRecord, recorded, restored
 from monitor.watch.version import Label, UnresolvedAlarm, VersionState, about, with_evidence
 from monitor.windows import Head, WindowCounts, passed_ms
 
-EDITION = 2  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
+EDITION = 3  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
 CHAMPION = "champion"
 EARLY_KEPT = 1_000
 HANDOVER_MS = 5_000  # between replies of two versions: both serve, for gateways do not change over in one moment
@@ -167,9 +168,9 @@ def _take_labels(
     """Labels wait until their turn is over: before, their order is not known."""
     fair = [i for i, loss in enumerate(rows.losses) if loss is not None and _may_judge(rows, i)]
     state = replace(state, windows=windows.count_labels(settings, state.windows, rows.take(fair)))
-    places = [i for i in range(len(rows)) if rows.losses[i] is not None or (rows.complaints and rows.complaints[i])]
     turns = turns_of(rows, batch.time_ms)
-    given = [*state.turn, *(_label(rows, i, turns[i]) for i in places if rows.arms[i] == CHAMPION)]
+    places = [i for i in range(len(rows)) if rows.arms[i] == CHAMPION]
+    given = [*state.turn, *(label for i in places for label in _given(rows, i, turns[i]))]
     if not batch.ends_turn and len(given) < TURN_KEPT:
         return replace(state, turn=given), []
     state, findings = replace(state, turn=[]), list[Finding]()
@@ -257,6 +258,18 @@ def _evidence(state: AliasState, name: str) -> dict[str, float]:
 def _gaps(settings: MonitorSettings, state: AliasState, name: str) -> list[Gap]:
     record = state.watches.get(name)
     return gaps.report(settings.fairness, record.fairness) if record else []
+
+
+def _given(rows: ScoreRows, i: int, turn: int) -> Iterator[Label]:
+    """Yield the label or the complaint of a row, and its ratings, each of which is a label of a source of its own."""
+    ratings = rows.ratings[i] if rows.ratings else {}
+    complaint = bool(rows.complaints and rows.complaints[i]) and not ratings
+    if rows.losses[i] is not None or complaint:
+        yield _label(rows, i, turn)
+    for measure, loss in ratings.items():
+        own = event_print(f"{measure} {rows.ids[i]}")
+        origin = rated(measure, rows.origins[i])
+        yield Label(rows.versions[i], rows.ids[i], own, rows.times_ms[i], loss, measure, turn, origin)
 
 
 def _label(rows: ScoreRows, i: int, turn: int) -> Label:

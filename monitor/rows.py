@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec.structs import force_setattr, replace
@@ -10,11 +10,12 @@ from msgspec.structs import force_setattr, replace
 from monitor.losses import of_verdict
 
 TURN_MS = 1_000  # of the log's time
+SPARSE: dict[str, Callable[[], object]] = {"cohorts": list, "ratings": dict}  # columns left out where all are empty
 
 
 class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns of equal length. Served replies fill everything but `losses`, `metrics` and `complaints`; feedback fills
-    ids, versions, arms, clients, `assigned` and these three, and leaves the rest empty."""
+    """Columns of equal length. Served replies fill everything but `losses`, `metrics`, `complaints` and `ratings`;
+    feedback fills ids, versions, arms, clients, `assigned` and these four, and leaves the rest empty."""
 
     offsets: list[int]  # in the source's partition
     ids: list[str]  # the inference event's id, in feedback too
@@ -41,6 +42,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
     origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
     cohorts: list[list[str]] = []  # sources whose labels of all such replies are awaited; no column where none is
+    ratings: list[dict[str, float]] = []  # feedback alone: a fair thumb's or score's loss; no column where none is
     correct: list[bool | None] = []  # in records from before losses alone, and read as them
 
     def __post_init__(self) -> None:
@@ -67,15 +69,16 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
 
     def joined(self, later: ScoreRows) -> ScoreRows:
         """Return these rows and then the later ones. Raises ValueError where one has a column that the other lacks."""
-        if bool(self.cohorts) != bool(later.cohorts) and len(self) and len(later):
-            return self._with_cohorts().joined(later._with_cohorts())
-        pairs = zip(self._columns(), later._columns(), strict=True)
+        before, after = self._filled(later), later._filled(self)
+        pairs = zip(before._columns(), after._columns(), strict=True)
         if odd := [name for (name, mine), (_, theirs) in pairs if bool(mine) != bool(theirs)]:
             raise ValueError(f"rows cannot be joined: only one part has {', '.join(odd)}")
-        return ScoreRows(**{name: [*mine, *getattr(later, name)] for name, mine in self._columns()})
+        return ScoreRows(**{name: [*mine, *getattr(after, name)] for name, mine in before._columns()})
 
-    def _with_cohorts(self) -> ScoreRows:
-        return replace(self, cohorts=self.cohorts or [[] for _ in self.offsets])
+    def _filled(self, other: ScoreRows) -> ScoreRows:
+        """Return the rows with the columns that only the other part has, of those that may be left out."""
+        lacking = [name for name in SPARSE if getattr(other, name) and not getattr(self, name)]
+        return replace(self, **{name: [SPARSE[name]() for _ in self.offsets] for name in lacking}) if lacking else self
 
     def odd(self) -> list[str]:
         """Return the columns that are neither empty nor as long as the offsets: their rows are unknown."""

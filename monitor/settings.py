@@ -139,7 +139,7 @@ class MonitorSettings:
     reference_events: int = 2_000
     reference_span_s: int = 0  # the time they span at least: a week knows the rhythm of days; never beyond need
     arl_events: int = 10_000  # events between false drift alarms of an alias, at least; one budget for all descriptors
-    label_arl: int = 10_000  # labels between false quality alarms at the limit, at least
+    label_arl: int = 10_000  # labels, thumbs and scores between false quality alarms at the limit, at least
     # events (labels, pairs of groups) for which nothing may speak for an open alarm before it is over: as many as prove
     # a harm of a few points, so that a harm with a pause in it stays one alarm
     alarm_clear_events: int = 200

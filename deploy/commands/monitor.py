@@ -19,7 +19,13 @@ def monitor() -> None:
     "--days", type=click.FloatRange(0, min_open=True), help="Between false pages. Default: the present settings."
 )
 @click.option("--events", type=click.FloatRange(0), required=True, help="Replies a day, of one alias.")
-@click.option("--labels", type=click.FloatRange(0), default=0, show_default=True, help="Labels a day, of one alias.")
+@click.option(
+    "--labels",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    help="Labels, thumbs and scores of fair sources a day, of one alias.",
+)
 @click.option("--aliases", type=click.IntRange(1), default=1, show_default=True, help="That share the budget.")
 @click.option("--tags", type=click.IntRange(0), default=0, show_default=True, help="Tags that clients name: groups.")
 @click.option(

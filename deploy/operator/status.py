@@ -8,6 +8,7 @@ from rich.table import Table
 
 from deploy.operator.alarms import kind, open_alarms
 from deploy.show.times import clock
+from monitor.metrics import spoken
 from monitor.settings import MonitorSettings
 from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
@@ -36,8 +37,16 @@ def lines(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Ite
             for alarm in open_alarms(memory):
                 since = f"{kind(alarm)} since {clock(alarm.onset_ms)}"
                 yield f"{alias}: open: {since}: homeostat alarms show {alarm.id[:8]}"
+            if record.strays:
+                yield f"{alias}: passed over: {_strays(record)}"
             for why in untested.lines(untested.reasons(settings, restored(record))):
                 yield f"{alias}: not tested: {why}"
+
+
+def _strays(record: VersionRecord) -> str:
+    """Name labels that are compared with nothing, because another metric made most of the others."""
+    counts = ", ".join(f"{count} by {spoken(metric)}" for metric, count in record.strays.items())
+    return f"labels of another metric than {spoken(record.metric or '')}: {counts}"
 
 
 def _stands(settings: MonitorSettings, record: VersionRecord) -> str:

@@ -30,12 +30,13 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from monitor.detectors import mean_bound, mixture, risk
+from monitor.detectors import mixture
 from monitor.detectors.episode import QUIET, Over, steps
 from monitor.detectors.interface import Moment
 from monitor.detectors.mixture import Reached
 from monitor.detectors.powered import NO_CONTROL, Control, GroupLosses, Powered, fitted, gaps
 from monitor.losses import is_graded
+from monitor.reference import limits
 from monitor.reference.dependence import known_of
 from monitor.selection import cohort, delays
 from monitor.selection.cohort import LOOKED_AT, MISSING, Cohort, CohortReply, CohortStep
@@ -202,11 +203,8 @@ def _learned(rules: OrderedRules, state: OrderedLabels, age: int) -> OrderedLabe
         return replace(state, learned=state.learned[-rules.least * 20 :])
     highs = [high for _, _, high, _ in state.learned]
     known = known_of(highs, range(len(highs)))
-    if known.levels:
-        bound = mean_bound.upper_bound(known.levels, known.worth, rules.confidence)
-    else:
-        bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, rules.confidence)
-    limit, with_labels = bound + rules.tolerance, [each for each in state.learned if each[0]]
+    limit = limits.highest(known, rules.confidence) + rules.tolerance
+    with_labels = [each for each in state.learned if each[0]]
     pairs = [(loss / count, guess) for count, loss, _, guess in with_labels if guess != UNKNOWN]
     control = fitted([a for a, _ in pairs], [b for _, b in pairs], limit + AIM, GROUP) if rules.audit else NO_CONTROL
     return replace(

@@ -1,7 +1,8 @@
 """The sources of labels as the operator declares them, and what the labels of each may do.
 
 A source is the id of an API key, or what feedback says of itself (client, reviewer, downstream). The same people label
-in different ways at different keys, so the key goes before.
+in different ways at different keys, so the key goes before. Thumbs and scores (ratings) of a source have its name with
+the measure before it: they have a reference of their own.
 
 >>> declared = {"crm": "complete", "reviewer": "audit"}
 >>> origin(declared, "crm", "client", audited=False), origin(declared, "ann", "reviewer", audited=True)
@@ -16,8 +17,10 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
 Selection = Literal["audit", "complete", "random", "wanted", "volunteered"]
+Measure = Literal["thumb", "score"]  # of ratings, which say how good an answer is without a truth
 
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 UNDECLARED: Selection = "volunteered"
 BEFORE_SOURCES = "random/"  # of labels in records from before labels had sources: they were taken for fair then
 GIVEN_BY = ("client", "reviewer", "downstream")  # what feedback says of itself
@@ -64,17 +67,33 @@ def origin(
 
 
 def read(name: str) -> Origin:
-    """Return the origin of this name; of labels from before there were names it is not known who chose them.
+    """Return the origin of this name, without the measure of ratings; of labels from before there were names it is not
+    known who chose them.
 
-    >>> read("random/app"), read("audit"), read("")
+    >>> read("random/app"), read("thumb@audit"), read("")
     (Origin(selection='random', source='app'), Origin(selection='audit', source='audit'), \
 Origin(selection='volunteered', source=''))
     """
-    selection, _, source = name.partition("/")
+    selection, _, source = parted(name)[1].partition("/")
     for known in SELECTIONS:
         if known == selection:
             return Origin(known, source or ("audit" if known == "audit" else ""))
     return Origin(UNDECLARED, "")
+
+
+def rated(measure: str, name: str) -> str:
+    """Return the name of an origin's ratings by this measure."""
+    return f"{measure}@{name}"
+
+
+def parted(name: str) -> tuple[str, str]:
+    """Return the measure of an origin's ratings, and the origin's name; the measure of labels is empty.
+
+    >>> parted(rated("thumb", "random/app")), parted("random/ann@home")
+    (('thumb', 'random/app'), ('', 'random/ann@home'))
+    """
+    measure, _, rest = name.partition("@")
+    return (measure, rest) if measure in MEASURES else ("", name)
 
 
 def may_judge(selection: str) -> bool:
@@ -85,6 +104,15 @@ def may_judge(selection: str) -> bool:
     (['audit', 'complete', 'random', 'wanted'], False)
     """
     return selection in SELECTIONS and selection != UNDECLARED
+
+
+def may_rate(selection: str) -> bool:
+    """Return whether a rating by such a source is tested. A drawn one is not: it would have to be weighed.
+
+    >>> [each for each in SELECTIONS if may_rate(each)]
+    ['audit', 'complete', 'random']
+    """
+    return may_judge(selection) and selection != "wanted"
 
 
 def problems(declared: Mapping[str, str]) -> list[str]:

@@ -39,6 +39,7 @@ from monitor.findings import Alarm, Json, LabelsWanted, clock
 from monitor.losses import UNLABELLED
 from monitor.reference.derived import derived
 from monitor.reference.frozen import Reference, scorer
+from monitor.selection.sources import parted
 from monitor.settings import MonitorSettings
 from monitor.signals import calibration, quality, wording
 from monitor.signals.calibration import Calibration, Trust
@@ -99,7 +100,8 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
         return {"": MissingTest("labels refuted what confidence promises", for_good=False)}
     if about.baseline.limit is not None and not about.strange:
         return {}
-    return quality.untested(settings, about, quality.State())
+    labels = {name: known for name, known in about.baselines.items() if not parted(name)[0]}
+    return quality.untested(settings, replace(about, baselines=labels), quality.State())
 
 
 def chances(about: About, state: State, descriptors: Sequence[Sequence[float]]) -> list[float]:

@@ -40,6 +40,7 @@ from monitor.watch.version import (
     LabelQueue,
     Latest,
     Past,
+    RatedLosses,
     UnresolvedAlarm,
     VersionState,
 )
@@ -59,6 +60,9 @@ class VersionRecord(msgspec.Struct, frozen=True):
     losses: list[float] = []
     metric: str | None = None
     strange: str = ""
+    strays: dict[str, int] = {}
+    stray_share: float = 0.0
+    rated: dict[str, RatedLosses] = {}
     sources: list[str] = []
     origins: list[int] = []
     volunteered: int = 0
@@ -77,6 +81,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     known: LabelledLosses | None = None
     known_by: dict[str, LabelledLosses] = {}
     waiting: list[Label] = []
+    held: list[Label] = []
     file_turn: int = 0
     labelled: list[int] = []
     repeats: list[int] = []
@@ -84,6 +89,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     slices: list[str] = []
     lately: list[RecentEvent] = []
     told: list[LabelledEvent] = []
+    ratings: dict[str, list[LabelledEvent]] = {}
     asked: list[int] = []
     drift: drift.State = drift.State()
     quality: risk.State = risk.State()

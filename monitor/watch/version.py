@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import force_setattr, replace
 
+from monitor.describe.fingerprint import event_print
 from monitor.describe.traits import Traits
 from monitor.explain.alarm import log10
 from monitor.explain.examples import LabelledEvent, RecentEvent
@@ -17,7 +18,8 @@ from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, known_of
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
-from monitor.selection.sources import BEFORE_SOURCES
+from monitor.selection.ordered import LEARNED
+from monitor.selection.sources import BEFORE_SOURCES, parted
 from monitor.settings import MonitorSettings
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.interface import About, Baseline, Signal
@@ -39,16 +41,16 @@ PROMISED: tuple[Kind, ...] = ("errors", "latency")  # to clients: watched withou
 
 
 class Label(msgspec.Struct, frozen=True):
-    """How bad one event's answer was, from 0 to 1, and the name of what says so."""
+    """How bad one event's answer was, from 0 to 1, and the name of what says so: a metric, or a person's rating."""
 
     version: str
     event_id: str
-    event_print: int
+    event_print: int  # of a rating: its own, for a reply may have a label and ratings
     time_ms: int
     loss: float = 0.0
     metric: str = ""
     turn: int = 0  # in which the log took it
-    origin: str = BEFORE_SOURCES  # who chose the reply (`monitor.selection.sources.Origin.name`)
+    origin: str = BEFORE_SOURCES  # who chose the reply, and a rating's measure (`monitor.selection.sources`)
     complaint: bool = False  # by one who volunteered it
     judges: bool = True  # has a loss, and was not volunteered
     correct: bool | None = None  # in memories from before losses alone, and read as one
@@ -57,6 +59,11 @@ class Label(msgspec.Struct, frozen=True):
         if self.correct is not None:
             force_setattr(self, "loss", of_verdict(self.correct))
             force_setattr(self, "correct", None)
+
+    @property
+    def reply(self) -> int:
+        """Return the hash of the reply's id."""
+        return event_print(self.event_id) if parted(self.origin)[0] else self.event_print
 
 
 class AwaitedEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -89,12 +96,21 @@ class Gathering(msgspec.Struct, frozen=True):
     sample: ReferenceSample = ReferenceSample()
 
 
+class RatedLosses(msgspec.Struct, frozen=True):
+    """A source's ratings that say what is usual; `steps`: equal for those that are one step."""
+
+    losses: list[float] = []
+    steps: list[int] = []
+
+
 class Past(msgspec.Struct, frozen=True):
     """Who asked for the reference's events, what they were, and what labels say of them."""
 
     losses: list[float] = []  # of the reference's events, in their order; `UNLABELLED` where none is known
     metric: str | None = None  # what made these losses: only those of the same can be compared; None before the first
-    strange: str = ""  # another metric, which made later ones
+    strange: str = ""  # another metric, which makes most losses now
+    strays: dict[str, int] = {}  # labels of other metrics, which were passed over, by metric
+    stray_share: float = 0.0  # of the last labels (`monitor.watch.strays`)
     sources: list[str] = []  # of these labels, by name
     origins: list[int] = []  # the source of each, by its place in `sources`
     volunteered: int = 0  # labels that judge nothing, so far
@@ -107,13 +123,15 @@ class Past(msgspec.Struct, frozen=True):
     adopted_steps: list[int] = []  # equal for those that are one step
     adopted_origins: list[int] = []  # the source of each
     known: LabelledLosses | None = None  # what these and the adopted ones say
-    known_by: dict[str, LabelledLosses] = {}  # the same of each source, where there are several
+    rated: dict[str, RatedLosses] = {}  # ratings that are the baseline, of each source by its name with the measure
+    known_by: dict[str, LabelledLosses] = {}  # the same of each source, where there are several, and of its ratings
 
 
 class LabelQueue(msgspec.Struct, frozen=True):
     """Labels that are not tested yet, and the events that need no further label."""
 
     waiting: list[Label] = []  # labels that came before there was a baseline, or with a file that is not over
+    held: list[Label] = []  # labels of another metric than most, while that is not settled
     file_turn: int = 0  # the turn of the last label of a file; 0 where none is coming
     labelled: list[int] = []  # events whose label was tested, newest last
     asked: list[int] = []  # events chosen for a label, newest last: no fair sample
@@ -127,6 +145,7 @@ class Latest(msgspec.Struct, frozen=True):
     slices: list[str] = []  # by name, in the order in which they came
     events: list[RecentEvent] = msgspec.field(name="lately", default_factory=list)
     tested: list[LabelledEvent] = msgspec.field(name="told", default_factory=list)
+    ratings: dict[str, list[LabelledEvent]] = {}  # by measure
 
 
 class Alarms(msgspec.Struct, frozen=True):
@@ -189,10 +208,11 @@ def _facts(settings: MonitorSettings, version: VersionState) -> tuple[Any, ...]:
         past.metric or "",
         past.strange,
         baseline(settings, version) if version.reference is not None else Baseline(),
-        baselines(settings, version) if version.reference is not None and past.sources else {},
+        baselines(settings, version) if version.reference is not None and (past.sources or past.rated) else {},
         past.volunteered,
         latest.events,
         latest.tested,
+        latest.ratings,
         version.queue.labelled,
     )
 
@@ -206,7 +226,8 @@ def started(settings: MonitorSettings, version: VersionState) -> VersionState:
 def with_evidence(settings: MonitorSettings, version: VersionState) -> VersionState:
     """Return the version with the evidence of each signal brought up to date: log10 of statistic over threshold."""
     if version.reference is not None and version.past.known is None:
-        version = replace(version, past=replace(version.past, known=measured(version.past)))
+        past = version.past
+        version = replace(version, past=replace(past, known=measured(past), known_by=by_source(past)))
     found = {
         kind: log10(signal.evidence(settings, known, getattr(version, kind)))
         for kind, signal, known in each_about(settings, version)
@@ -220,18 +241,26 @@ def baseline(settings: MonitorSettings, version: VersionState) -> Baseline:
 
 
 def baselines(settings: MonitorSettings, version: VersionState) -> dict[str, Baseline]:
-    """Return the same for each source of labels alone."""
+    """Return the same for each source of labels alone, and for its ratings."""
     past = version.past
+    known = (past.known_by or by_source(past)) if past.rated or len(past.sources) > 1 else {}
+    rated = {name: quality.baseline(settings, known[name], fewest_ratings(settings)) for name in past.rated}
     if len(past.sources) < 2:
-        return {name: baseline(settings, version) for name in past.sources or [BEFORE_SOURCES]}
-    known = past.known_by or by_source(past)
-    return {name: quality.baseline(settings, known[name]) for name in past.sources}
+        return {name: baseline(settings, version) for name in past.sources or [BEFORE_SOURCES]} | rated
+    return {name: quality.baseline(settings, known[name]) for name in past.sources} | rated
+
+
+def fewest_ratings(settings: MonitorSettings) -> int:
+    """Return without how many ratings of a source it is not known what is usual: as many as labels in the order of
+    their replies are learned from."""
+    return max(settings.min_reference_labels, LEARNED)
 
 
 def by_source(past: Past) -> dict[str, LabelledLosses]:
-    """Return what the labels of each source say, where there are several."""
+    """Return what the labels of each source say, where there are several, and its ratings."""
     names = past.sources if len(past.sources) > 1 else []
-    return {name: measured(_of_source(past, k)) for k, name in enumerate(names)}
+    known = {name: measured(_of_source(past, k)) for k, name in enumerate(names)}
+    return known | {name: known_of(each.losses, each.steps) for name, each in past.rated.items()}
 
 
 def _of_source(past: Past, source: int) -> Past:

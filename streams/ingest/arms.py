@@ -1,9 +1,11 @@
-"""What a rollout asks of replies and feedback: for whom the arm was drawn, and whether a client complains. Pure."""
+"""What is asked of replies and feedback besides their columns: for whom the arm was drawn, whether a client complains,
+and what fair ratings say. Pure."""
 
 from __future__ import annotations
 
 from monitor.describe.fingerprint import event_print
-from monitor.losses import WRONG
+from monitor.losses import WRONG, of_score, of_verdict
+from monitor.selection.sources import may_rate, read
 from streams.events import FeedbackGiven, InferenceServed
 
 LOW_SCORE = 0.5
@@ -23,3 +25,14 @@ def complains(event: FeedbackGiven) -> bool:
         return event.loss >= WRONG
     low = event.score is not None and event.score < LOW_SCORE
     return event.thumb is False or low or event.correction is not None
+
+
+def rated(event: FeedbackGiven) -> dict[str, float]:
+    """Return the losses by a thumb (1 down, 0 up) and by a score (1 less it), where their source chose the reply
+    whatever it says. Of others they are complaints, or nothing."""
+    if not may_rate(read(event.origin).selection):
+        return {}
+    thumb = {} if event.thumb is None else {"thumb": of_verdict(event.thumb)}
+    if event.score is not None and not 0.0 <= event.score <= 1.0:
+        raise ValueError(f"score is {event.score}, expected a number from 0 to 1")
+    return thumb if event.score is None else thumb | {"score": of_score(event.score)}

@@ -19,7 +19,7 @@ from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
 from streams.identity import ALIAS
-from streams.ingest.arms import complains, unit
+from streams.ingest.arms import complains, rated, unit
 from streams.ingest.duplicates import RecentIds
 from streams.lake import table as lake
 from streams.lake.profiles import Described
@@ -256,6 +256,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
 def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[ScoreRows, Floats]:
     """Return feedback as the judge's rows; `ids` are those of the replies it is about."""
     events = [event for _, event in entries]
+    ratings = [rated(event) for event in events]
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
         ids=[event.event_id for event in events],
@@ -268,6 +269,7 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         losses=[event.loss for event in events],
         metrics=[event.metric for event in events],
         complaints=[complains(event) for event in events],
+        ratings=ratings if any(ratings) else [],
     )
     return rows, np.empty((len(events), 0))
 

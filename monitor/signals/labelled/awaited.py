@@ -14,9 +14,10 @@ from monitor.findings import Alarm
 from monitor.rows import TURN_MS, turns_of
 from monitor.selection import ordered
 from monitor.selection.ordered import Arrived, AwaitedReply, OrderedChange, OrderedLabels, OrderedRules
-from monitor.selection.sources import read
+from monitor.selection.sources import IN_ORDER, parted, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import About, Baseline, LabelStep, Replies
+from monitor.signals import wording
+from monitor.signals.interface import About, Baseline, LabelStep, RatingStep, Replies
 from monitor.signals.labelled.proof import alarm_of
 
 NO_FAIR = (
@@ -49,7 +50,7 @@ def replied(
     settings: MonitorSettings, source: str, known: OrderedLabels, rows: Replies, others: float
 ) -> tuple[OrderedLabels, list[OrderedChange]]:
     """Take replies, and judge those that are old enough; `others`: what the other sources prove."""
-    asked, turns = rules(settings, source), turns_of(rows.rows, 0)
+    asked, turns, cohort = rules(settings, source), turns_of(rows.rows, 0), parted(source)[1]
     people = [person(client) for client in rows.rows.clients]
     order = together([(turns[k], who if who != UNKNOWN else -1 - k) for k, who in enumerate(people)])
     replies = [
@@ -59,7 +60,7 @@ def replied(
             rows.prints[step[0]],
             turns[k] * TURN_MS,
             1.0 - rows.events[k].chance if rows.events[k].chance >= 0 else ordered.UNKNOWN,
-            bool(rows.rows.cohorts) and source in rows.rows.cohorts[k],
+            bool(rows.rows.cohorts) and cohort in rows.rows.cohorts[k],
         )
         for step in order
         for k in step
@@ -68,7 +69,7 @@ def replied(
     return ordered.turned(asked, known, max(turns, default=0) * TURN_MS, lambda: others)
 
 
-def given(known: OrderedLabels, rows: LabelStep) -> OrderedLabels:
+def given(known: OrderedLabels, rows: LabelStep | RatingStep) -> OrderedLabels:
     """Take labels of the source."""
     return ordered.given(
         known,
@@ -108,7 +109,9 @@ def proven(settings: MonitorSettings, about: About, source: str, known: OrderedL
 
 def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels]) -> str:
     """Return why nothing is tested yet."""
-    reasons = [_waits(settings, source, each) for source, each in known.items()]
+    rated = [(name, each) for name, each in about.baselines.items() if parted(name)[0]]
+    reasons = [_unknown(name, each) for name, each in rated if read(name).selection not in IN_ORDER]
+    reasons += [_waits(settings, source, each) for source, each in known.items()]
     if reasons:
         return "; ".join(reasons)
     if about.volunteered and not about.baseline.labelled:
@@ -119,10 +122,19 @@ def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabe
 
 def _waits(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
     asked, labels = rules(settings, source), sum(count for count, *_ in known.learned)
-    share = 1.0 - ordered.missing_share(known)
+    share, given, name = 1.0 - ordered.missing_share(known), wording.given(parted(source)[0]), read(source).source
     if known.withdrawn or (asked.complete and known.cohort.seen and labels >= asked.least):
-        return f"{read(source).source} is declared complete, and labels {share:.0%} of its replies: 95% are needed"
-    return f"{labels} of {asked.least} labels that say what is usual have come from the source {read(source).source}"
+        gives = "rates" if parted(source)[0] else "labels"
+        return f"{name} is declared complete, and {gives} {share:.0%} of its replies: 95% are needed"
+    return f"{labels} of {asked.least} {given} that say what is usual have come from the source {name}"
+
+
+def _unknown(source: str, known: Baseline) -> str:
+    """Return why ratings of a source are not tested."""
+    given, name = wording.given(parted(source)[0]), read(source).source
+    if known.enough:
+        return f"{known.loss:g} of {known.labelled} {given} of the source {name} are bad: that leaves no room for worse"
+    return f"{known.labelled} {given} of the source {name} do not yet say what is usual"
 
 
 def _missing(known: OrderedLabels) -> str:

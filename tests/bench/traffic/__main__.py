@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import command
-from tests.bench.traffic import dataset, likeness, selection
+from tests.bench.traffic import dataset, likeness, ratings, selection
 
 OUT = Path("var/bench/traffic.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -21,6 +21,8 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "verdicts": selection.verdicts,
     "judges": selection.judges,
     "complaints": selection.complaints,
+    "rated harm": ratings.harm,
+    "rated health": ratings.healthy,
 }
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.ingest.arms import complains, unit
+from streams.ingest.arms import complains, rated, unit
 from streams.kinds import Arm
 from tests.serving.support.scene import BODY, NEW, NEW_DIGEST, OLD, OLD_DIGEST, Scene
 from tests.streams.support.traffic import feedback, served
@@ -70,3 +70,26 @@ async def test_a_conversation_else_an_end_user_keeps_its_arm(body: dict[str, str
 def test_what_is_a_complaint(given: dict[str, Any], complaint: bool) -> None:
     plain = msgspec.structs.replace(feedback(served("support", 1), True), label=None, loss=None)
     assert complains(msgspec.structs.replace(plain, **given)) is complaint
+
+
+@pytest.mark.parametrize(
+    ("given", "losses"),
+    [
+        ({"thumb": False, "origin": "random/app"}, {"thumb": 1.0}),
+        ({"thumb": True, "score": 0.7, "origin": "audit"}, {"thumb": 0.0, "score": 0.3}),
+        ({"score": 0.0, "origin": "complete/crm"}, {"score": 1.0}),
+        ({"label": "x", "origin": "random/app"}, {}),
+        ({"thumb": False, "origin": "volunteered/app"}, {}),
+        ({"thumb": False, "origin": "wanted/app"}, {}),
+        ({"thumb": False, "origin": ""}, {}),
+    ],
+)
+def test_what_is_a_rating(given: dict[str, Any], losses: dict[str, float]) -> None:
+    plain = msgspec.structs.replace(feedback(served("support", 1), True), label=None, loss=None)
+    assert rated(msgspec.structs.replace(plain, **given)) == losses
+
+
+def test_a_score_that_is_none_is_named() -> None:
+    plain = msgspec.structs.replace(feedback(served("support", 1), True), origin="random/app", score=7.0)
+    with pytest.raises(ValueError, match=r"score is 7\.0, expected a number from 0 to 1"):
+        rated(plain)
