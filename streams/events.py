@@ -63,6 +63,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     cut: list[str] = []  # what is not whole: input_messages, output, choices, request.tools, ...
     tenant: str = ""  # by whose key private values were masked: a pseudonym of the key's own tenant, else of the key
     cohorts: list[str] = []  # whose labels of it are awaited: audit (chosen before the answer), complete/KEY
+    drawn: str = ""  # pseudonym of whom the arm was drawn for: conversation, user, or response that others may follow
 
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):
