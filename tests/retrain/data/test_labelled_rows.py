@@ -160,7 +160,18 @@ def test_audited_replies_without_a_label_are_rows_once_most_labels_would_have_co
     put(root, INFERENCE, [*audited, reply(50), reply(51, cohorts=["complete/crm"]), reply(52, cohorts=["audit"])])
     put(root, FEEDBACK, [feedback(n, "late", 5_000, origin="audit") for n in range(30)])
     put(root, FEEDBACK, [feedback(30, "late", 5_000, origin="volunteered/app")])
-    found = labelled_rows.unlabelled(root, "support", 0, None, 55_000, "fresh")
+    found = labelled_rows.unlabelled(root, "support", (0, None), 55_000, "fresh", 604_800_000)
     assert [row.id for row in found] == [f"e{number}" for number in range(30, 40)]
     assert {(row.completion, row.selection, row.unlabelled, row.judges) for row in found} == {("", "audit", True, True)}
-    assert labelled_rows.unlabelled(root, "support", 0, None, 40_000, "fresh") == found[:5]
+    assert labelled_rows.unlabelled(root, "support", (0, None), 40_000, "fresh", 604_800_000) == found[:5]
+
+
+def test_labels_that_come_weeks_later_are_read_and_missing_ones_awaited_as_long(root: Lake) -> None:
+    """With `labels.wait_s` above a week; the harm began a second after the reply."""
+    weeks = 3 * 7 * 86_400_000
+    put(root, INFERENCE, [reply(1, cohorts=["audit"]), reply(2, cohorts=["audit"])])
+    put(root, FEEDBACK, [feedback(1, "late", weeks, origin="audit")])
+    assert [row.id for row in labelled_rows.healthy(root, "support", 2_000)] == ["e1"]
+    for wait_ms, missing in ((weeks + 86_400_000, []), (86_400_000, ["e2"])):
+        found = labelled_rows.unlabelled(root, "support", (0, None), weeks, "fresh", wait_ms)
+        assert [row.id for row in found] == missing
