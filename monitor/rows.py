@@ -40,6 +40,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     complaints: list[bool] = []  # feedback alone: whether it complains of the reply
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
     origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
+    weights: list[float] = []  # feedback alone: how many times each loss counts; no column where all count once
     cohorts: list[list[str]] = []  # sources whose labels of all such replies are awaited; no column where none is
     correct: list[bool | None] = []  # in records from before losses alone, and read as them
 
@@ -67,15 +68,20 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
 
     def joined(self, later: ScoreRows) -> ScoreRows:
         """Return these rows and then the later ones. Raises ValueError where one has a column that the other lacks."""
-        if bool(self.cohorts) != bool(later.cohorts) and len(self) and len(later):
-            return self._with_cohorts().joined(later._with_cohorts())
+        if len(self) and len(later) and (self._lacks(later) or later._lacks(self)):
+            return self._as_wide(later).joined(later._as_wide(self))
         pairs = zip(self._columns(), later._columns(), strict=True)
         if odd := [name for (name, mine), (_, theirs) in pairs if bool(mine) != bool(theirs)]:
             raise ValueError(f"rows cannot be joined: only one part has {', '.join(odd)}")
         return ScoreRows(**{name: [*mine, *getattr(later, name)] for name, mine in self._columns()})
 
-    def _with_cohorts(self) -> ScoreRows:
-        return replace(self, cohorts=self.cohorts or [[] for _ in self.offsets])
+    def _lacks(self, other: ScoreRows) -> bool:
+        return bool(self.cohorts) < bool(other.cohorts) or bool(self.weights) < bool(other.weights)
+
+    def _as_wide(self, other: ScoreRows) -> ScoreRows:
+        """Return the rows with the columns that are left out where they say nothing, if the other ones have them."""
+        cohorts = self.cohorts or [[] for _ in self.offsets if other.cohorts]
+        return replace(self, cohorts=cohorts, weights=self.weights or [1.0 for _ in self.offsets if other.weights])
 
     def odd(self) -> list[str]:
         """Return the columns that are neither empty nor as long as the offsets: their rows are unknown."""

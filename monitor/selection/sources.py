@@ -8,6 +8,8 @@ in different ways at different keys, so the key goes before.
 (Origin(selection='complete', source='crm'), Origin(selection='audit', source='audit'))
 >>> origin(declared, "ann", "reviewer", audited=False), origin(declared, "app", "client", audited=True)
 (Origin(selection='volunteered', source='reviewer'), Origin(selection='volunteered', source='app'))
+>>> origin(declared, "ann", "reviewer", audited=False, probability=0.1)
+Origin(selection='wanted', source='reviewer')
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ MEANING: Mapping[str, str] = {
     "wanted": "drawn with a chance that each label carries",
     "volunteered": "given by whoever wanted to",
 }
-DECLARED = tuple(each for each in SELECTIONS if each != "wanted")  # that one has no source but the draw itself
+MAY_BE_DRAWN: frozenset[Selection] = frozenset({"audit", "random", "wanted"})  # who label what they are asked to
 IN_ORDER: frozenset[Selection] = frozenset({"audit", "complete"})  # judged at one age, in the order of the replies
 
 
@@ -53,12 +55,14 @@ def origin(
 
     The choice of an audited reply is ours, but whether it gets a label is not. So only the labels of a source that is
     declared to audit count as audits: of its replies it is known which are missing. A drawn label without its
-    probability cannot be weighed."""
+    probability cannot be weighed; with it, it is no label by chance."""
     named = key if key in declared else source
     selection = (declared if named in declared else USUAL).get(named, UNDECLARED)
-    if selection == "audit":
-        return Origin("audit", "audit") if audited else Origin(UNDECLARED, named)
-    if selection == "wanted" and not probability:
+    if selection == "audit" and audited:
+        return Origin("audit", "audit")
+    if probability and selection in MAY_BE_DRAWN:
+        return Origin("wanted", named)
+    if selection in ("audit", "wanted"):
         return Origin(UNDECLARED, named)
     return Origin(selection, named if named in declared else key)
 
@@ -77,6 +81,15 @@ Origin(selection='volunteered', source=''))
     return Origin(UNDECLARED, "")
 
 
+def is_drawn(name: str) -> bool:
+    """Return whether the labels of this origin were drawn, and so count by their weights.
+
+    >>> is_drawn("wanted/reviewer"), is_drawn("random/app")
+    (True, False)
+    """
+    return read(name).selection == "wanted"
+
+
 def may_judge(selection: str) -> bool:
     """Return whether such a label may be part of a verdict. Volunteered ones teach, and judge nothing: those who give
     them chose the reply after they had seen the answer.
@@ -91,12 +104,12 @@ def problems(declared: Mapping[str, str]) -> list[str]:
     """Return what is wrong with a declaration, each with key, value and what was expected.
 
     >>> problems({"crm": "some", "": "random"})
-    ["crm = 'some', expected one of audit, complete, random, volunteered", "'' is no source, expected a key's id, or \
+    ["crm = 'some', expected one of audit, complete, random, wanted, volunteered", "'' is no source, expected a key's id, or \
 client, reviewer, downstream"]
     """
-    expected = ", ".join(DECLARED)
+    expected = ", ".join(SELECTIONS)
     strange = [
-        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in DECLARED
+        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in SELECTIONS
     ]
     unnamed = [
         f"{key!r} is no source, expected a key's id, or client, reviewer, downstream"

@@ -3,7 +3,8 @@
 Each source of labels has its own reference, limit and test, for sources err at different rates; what they prove adds up
 (`monitor.selection.joint`). Labels given by chance are tested as they come, against those of the reference. An audit,
 and a key that labels all, are tested in the order of the replies (`monitor.selection.ordered`). Volunteered labels are
-no part of it.
+no part of it. Those of replies that were drawn are weighed (`monitor.selection.weights`): their source's reference,
+limit and test are in fourths of a loss.
 
 >>> from monitor.explain.examples import LabelledEvent
 >>> from monitor.signals.interface import GivenLabel
@@ -19,6 +20,7 @@ no part of it.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
@@ -33,7 +35,8 @@ from monitor.metrics import spoken
 from monitor.reference.dependence import LabelledLosses, OpenBlock, added
 from monitor.selection import joint, ordered, sources
 from monitor.selection.ordered import OrderedLabels
-from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER
+from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER, is_drawn
+from monitor.selection.weights import MOST, scaled
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
 from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, Replies, Rows, Transition
@@ -84,7 +87,8 @@ def _tested(settings: MonitorSettings, about: About, state: State, rows: LabelSt
     if known.limit is None:
         return state, []
     events = [label.event for label in rows.labels]
-    loss, first = sum(event.loss for event in events) / len(events), events[0]
+    losses = [scaled(label.event.loss, label.weight) if is_drawn(source) else label.event.loss for label in rows.labels]
+    loss, first = sum(losses) / len(events), events[0]
     block, full = added(mine.unfinished, known.block, loss, len(events), (first.id, first.time_ms))
     tests = tests | {source: replace(mine, unfinished=block)}
     if full is None:
@@ -174,18 +178,23 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
     return {"": MissingTest(reason)}
 
 
-def baseline(settings: MonitorSettings, known: LabelledLosses) -> Baseline:
-    """Return what the reference's labels say, and the mean loss that is still accepted."""
+def drawn_least(settings: MonitorSettings) -> int:
+    """Return how many labels of drawn replies say what is usual."""
+    return max(settings.min_reference_labels, ordered.LEARNED)
+
+
+def baseline(settings: MonitorSettings, known: LabelledLosses, *, drawn: bool = False) -> Baseline:
+    """Return what the reference's labels say, and the mean loss that is still accepted. `drawn`: they are weighed."""
     found = Baseline(
-        known.labelled, known.loss, block=known.block, inflation=known.inflation, graded=bool(known.levels)
+        known.labelled, known.loss, block=known.block, inflation=known.inflation, graded=drawn or bool(known.levels)
     )
-    if known.labelled < settings.min_reference_labels:
+    if known.labelled < (drawn_least(settings) if drawn else settings.min_reference_labels):
         return found
     if known.levels:
         bound = mean_bound.upper_bound(known.levels, known.worth, settings.baseline_confidence)
     else:
         bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, settings.baseline_confidence)
-    limit = bound + settings.tolerance
+    limit = bound + settings.tolerance / (MOST if drawn else 1.0)
     return replace(found, limit=limit if risk.leaves_room(limit, graded=found.graded) else None, enough=True)
 
 
@@ -240,4 +249,7 @@ def _shared(state: State, episode: Episode, transitions: object) -> State:
 
 def _proven(settings: MonitorSettings, about: About, source: str, harm: ProvenHarm, last: tuple[str, int]) -> Alarm:
     known = of_source(about, source)
+    if is_drawn(source) and known.limit is not None:
+        known = replace(known, loss=known.loss * MOST, limit=known.limit * MOST)
+        harm = dataclasses.replace(harm, losses=min(harm.losses * MOST, harm.count))
     return alarm_of(replace(about, baseline=known), source, settings.label_arl / known.block, harm, last)

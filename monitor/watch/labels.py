@@ -16,8 +16,10 @@ from monitor.explain.examples import LabelledEvent
 from monitor.findings import Finding
 from monitor.losses import UNLABELLED
 from monitor.metrics import comparable
-from monitor.selection.sources import IN_ORDER, read
+from monitor.selection.sources import IN_ORDER, is_drawn, read
+from monitor.selection.weights import scaled
 from monitor.settings import MonitorSettings
+from monitor.signals import quality
 from monitor.signals.interface import Baseline, Complained, GivenLabel, LabelStep
 from monitor.watch import untested
 from monitor.watch.event_times import made_ms
@@ -116,7 +118,8 @@ def _of_one_metric(version: VersionState, labels: Sequence[Label]) -> tuple[Vers
 def _into_reference(
     settings: MonitorSettings, version: VersionState, labels: Sequence[Label]
 ) -> tuple[VersionState, list[Label]]:
-    """Settle labels of the reference: the first one counts, for a bounded time. Give the others back."""
+    """Settle labels of the reference: the first one counts, for a bounded time. Give the others back, and drawn ones:
+    those begin with a reference of their own."""
     past, reference = version.past, version.reference
     prints = reference.prints if reference else version.gathering.prints
     if {label.event_print for label in labels}.isdisjoint(prints):
@@ -127,7 +130,7 @@ def _into_reference(
     origins, names = list(past.origins or [0] * len(past.losses)), list(past.sources)
     others: list[Label] = []
     for label in labels:
-        position = positions.get(label.event_print)
+        position = None if is_drawn(label.origin) else positions.get(label.event_print)
         if position is None:
             others.append(label)
         elif settled[position] == UNLABELLED and label.time_ms <= until_ms:
@@ -149,7 +152,7 @@ def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[La
             continue
         passed.add(label.event_print)
         queue, in_order = version.queue, _in_order(label)
-        chosen = label.event_print in asked and not in_order
+        chosen = label.event_print in asked and not in_order and not is_drawn(label.origin)
         labelled = [*queue.labelled, label.event_print][-LABELLED_KEPT:]
         waiting = queue.waiting if chosen or in_order else [*queue.waiting, label]
         version = replace(version, queue=replace(queue, labelled=labelled, waiting=waiting))
@@ -177,22 +180,24 @@ def _adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
     newest_ms = max((label.time_ms for label in version.queue.waiting), default=0)
     if newest_ms <= version.frozen_ms + min(settings.late_labels_s, ADOPTED_S) * 1_000:
         return version
-    for source in dict.fromkeys(label.origin for label in version.queue.waiting):
-        known = baselines(settings, version).get(source, Baseline())
-        if not known.enough:
-            version = _adopted(version, source, settings.min_reference_labels - known.labelled)
+    for source in dict.fromkeys(label.origin for label in version.queue.waiting if not is_drawn(label.origin)):
+        version = _adopted(settings, version, source, settings.min_reference_labels)
     return version
 
 
-def _adopted(version: VersionState, source: str, lacking: int) -> VersionState:
+def _adopted(settings: MonitorSettings, version: VersionState, source: str, least: int) -> VersionState:
+    """Take the first waiting labels of a source as its baseline, until it has so many."""
+    known = baselines(settings, version).get(source, Baseline())
+    if known.enough:
+        return version
     past, queue = version.past, version.queue
-    chosen = [label for label in queue.waiting if label.origin == source][:lacking]
+    chosen = [label for label in queue.waiting if label.origin == source][: least - known.labelled]
     prints, first = {label.event_print for label in chosen}, len(past.adopted_losses)
     waiting = [label for label in queue.waiting if label.event_print not in prints]
     names, place = _placed(past.sources, source)
     steps = {k: first + i for i, group in enumerate(_steps(version.latest, chosen)) for k in group}
     adopted_steps = [*past.adopted_steps, *(steps[k] for k in range(len(chosen)))]
-    losses = [*past.adopted_losses, *(label.loss for label in chosen)]
+    losses = [*past.adopted_losses, *(_counted(label) for label in chosen)]
     origins = [*(past.adopted_origins or [0] * len(past.adopted_losses)), *([place] * len(chosen))]
     past = replace(past, adopted_losses=losses, adopted_steps=adopted_steps, adopted_origins=origins, sources=names)
     return replace(
@@ -211,6 +216,10 @@ def _release(settings: MonitorSettings, version: VersionState, turn: int, most: 
         return version, []
     if queue.file_turn:
         queue = replace(queue, file_turn=0, waiting=sorted(queue.waiting, key=lambda label: label.event_print))
+    version = replace(version, queue=queue)
+    for source in dict.fromkeys(label.origin for label in queue.waiting if is_drawn(label.origin)):
+        version = _adopted(settings, version, source, quality.drawn_least(settings))
+    queue = version.queue
     ready = {source for source, known in baselines(settings, version).items() if known.enough}
     findings: list[Finding] = []
     waiting = [label for label in queue.waiting if label.origin in ready]
@@ -243,7 +252,12 @@ def _given(latest: Latest, label: Label) -> GivenLabel:
     retraining takes the replies since the onset, which may be days before their labels."""
     known = latest.recent.get(label.event_print) or AwaitedEvent(made_ms(label.event_id) or label.time_ms, -1.0)
     event = LabelledEvent(label.event_id, known.time_ms, known.slices, label.loss)
-    return GivenLabel(event, known.chance, label.time_ms)
+    return GivenLabel(event, known.chance, label.time_ms, label.weight)
+
+
+def _counted(label: Label) -> float:
+    """Return the loss as its source's test takes it."""
+    return scaled(label.loss, label.weight) if is_drawn(label.origin) else label.loss
 
 
 def _old(latest: Latest, labels: Sequence[Label], age_ms: int) -> int:
