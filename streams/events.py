@@ -89,6 +89,8 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     metric: str = ""  # the name of what made the loss (`scoring.metrics`); empty where that is not known
     user: str = ""  # pseudonym of the end user who asked, as the reply's; empty where it is not known
     conversation: str = ""  # pseudonym of the reply's conversation, likewise
+    share: float | None = None  # mean chance of the replies among which this one was drawn for a label
+    probability: float | None = None  # with which it was drawn (`homeostat labels wanted --draw`), signed by the draw
     judges: str = ""  # of a worker's judgement, which has no text: the label's `id`; with no `loss`, it stays unknown
     correct: bool | None = None  # of version 1 alone, and read as the loss
 

@@ -1,5 +1,5 @@
-"""Doubts: of which replies does a label say most? Those of which the model was unsure, whose answer carries a flag, that
-were complained about, or whose prompt is unlike all others.
+"""Doubts: of which replies does a label say most? Those of which the model was unsure, whose answer carries a flag,
+that were complained about, or whose prompt is unlike all others.
 
 Each of the four counts as much as the others, from 0 to 1. How unsure and how unlike is taken by rank, so neither the
 model's scale nor the length of prompts matters, and most replies have next to no doubt. What prompts share, a template

@@ -24,6 +24,7 @@ UNDECLARED: Selection = "volunteered"
 BEFORE_SOURCES = "random/"  # of labels in records from before labels had sources: they were taken for fair then
 GIVEN_BY = ("client", "reviewer", "downstream")  # what feedback says of itself
 USUAL: Mapping[str, Selection] = {"reviewer": "audit"}  # where nothing else is declared
+DOUBTED = "doubted"  # of drawn replies those that are taught alone, where no weights are known
 MEANING: Mapping[str, str] = {
     "audit": "of replies that were chosen before their answer was known",
     "complete": "of all replies of a key",
@@ -104,8 +105,8 @@ def problems(declared: Mapping[str, str]) -> list[str]:
     """Return what is wrong with a declaration, each with key, value and what was expected.
 
     >>> problems({"crm": "some", "": "random"})
-    ["crm = 'some', expected one of audit, complete, random, wanted, volunteered", "'' is no source, expected a key's id, or \
-client, reviewer, downstream"]
+    ["crm = 'some', expected one of audit, complete, random, wanted, volunteered", "'' is no source, expected a key's \
+id, or client, reviewer, downstream"]
     """
     expected = ", ".join(SELECTIONS)
     strange = [

@@ -8,7 +8,7 @@ of the labels instead, `fairly`: those are drawn evenly.
 
 >>> doubts = [0.0] * 90 + [1.0] * 10
 >>> chances = probabilities(doubts, 0.1)
->>> chances[0], chances[-1], round(sum(chances), 9)
+>>> chances[0], round(chances[-1], 9), round(sum(chances), 9)
 (0.025, 0.775, 10.0)
 >>> weight(0.1, chances[0]), round(weight(0.1, chances[-1]), 3)
 (4.0, 0.129)
@@ -20,26 +20,33 @@ of the labels instead, `fairly`: those are drawn evenly.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from monitor.selection.audit import WHOLE
 
 UNIFORM = 0.25  # of the draws, at least: whatever the doubts are
 MOST = 1.0 / UNIFORM  # weight of a label
+HALVINGS = 60
 DRAW = b"homeostat drawn"
 FAIRLY = b"homeostat fairly"
 
 
 def probabilities(doubts: Sequence[float], share: float) -> list[float]:
-    """Return with which chance each reply is drawn, so that about `share` of them are, at most: a quarter evenly, the
-    rest by their doubts, which are 0 or more."""
-    total = math.fsum(doubts)
+    """Return with which chance each reply is drawn, so that about `share` of them are, fewer where few are doubtful: a
+    quarter evenly, the rest by their doubts, which are 0 or more."""
     if not 0.0 < share <= 1.0:
         raise ValueError(f"share is {share!r}, expected a share above 0, at most 1")
-    if total <= 0.0:
+    known, even = np.asarray(doubts, dtype=np.float64), share * UNIFORM
+    if share == 1.0 or not known.any():
         return [share] * len(doubts)
-    return [min(1.0, share * (UNIFORM + (1.0 - UNIFORM) * doubt * len(doubts) / total)) for doubt in doubts]
+    low, high = 0.0, 1.0 / float(known[known > 0.0].min())
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        few = float(np.minimum(1.0, even + middle * known).sum()) < share * len(known)
+        low, high = (middle, high) if few else (low, middle)
+    return [float(each) for each in np.minimum(1.0, even + high * known)]
 
 
 def drawn(event_id: str, probability: float, seed: str) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from monitor.selection.delays import Delays, added, quantile
-from monitor.selection.sources import may_judge, read
+from monitor.selection.sources import DOUBTED, may_judge, read
+from monitor.selection.weights import fairly
 from retrain.data.example import FRESH, REHEARSAL, Example
 from streams.kinds import Arm
 from streams.lake.lake import Lake
@@ -21,7 +22,9 @@ from streams.topics import FEEDBACK, INFERENCE
 SOURCE_RANKS = {"reviewer": 2, "downstream": 1}  # whose label counts more; a client's: 0
 IN_TIME = 0.9  # of the labels of audited replies have come by the age from which on one is missing
 
-LABEL_COLUMNS = ("event_id", "label", "correction", "source", "origin", "time_ms", "partition", "offset")
+LABEL_COLUMNS = (
+    *("event_id", "label", "correction", "source", "origin", "share", "probability", "time_ms", "partition", "offset"),
+)
 PLACE_COLUMNS = ("id", "time_ms", "partition", "offset", "status", "arm", "comparable", "output")
 AUDIT_COLUMNS = (*PLACE_COLUMNS, "cohorts")
 AUDITED = '"audit"'  # among a reply's cohorts, which are JSON text
@@ -130,7 +133,11 @@ def _weight(label: dict[str, Any]) -> Weight:
 
 
 def _selection(label: dict[str, Any]) -> str:
-    return read(label["origin"] or "").selection
+    """Return who chose the reply. Of drawn ones a part judges, which is drawn evenly: the gate knows no weights."""
+    found = read(label["origin"] or "").selection
+    if found == "wanted" and not fairly(label["event_id"], label["share"] or 0.0, label["probability"] or 0.0):
+        return DOUBTED
+    return found
 
 
 def _whole(reply: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from monitor.describe.descriptors import Describer, ReplyText
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from monitor.selection.sources import BEFORE_SOURCES
+from monitor.selection.weights import weight
 from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
@@ -268,8 +269,14 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         losses=[event.loss for event in events],
         metrics=[event.metric for event in events],
         complaints=[complains(event) for event in events],
+        weights=[_weight(event) for event in events] if any(event.probability for event in events) else [],
     )
     return rows, np.empty((len(events), 0))
+
+
+def _weight(event: FeedbackGiven) -> float:
+    """Return how many times the label counts. Raise ValueError where its chances are none."""
+    return 1.0 if event.probability is None else weight(event.share or 0.0, event.probability)
 
 
 def described(built: Built) -> Described | None:

@@ -155,6 +155,21 @@ def test_a_label_that_may_judge_goes_before_others_and_a_row_says_who_chose_it(r
     ]
 
 
+def test_of_drawn_labels_those_judge_that_are_drawn_evenly_and_all_teach(root: Lake) -> None:
+    """Of 400 that had to be drawn, a tenth of the replies: a fortieth of the chance of any judges."""
+    put(root, INFERENCE, [reply(number) for number in range(400)])
+    chances = {"origin": "wanted/reviewer", "share": 0.1, "probability": 1.0}
+    put(root, FEEDBACK, [feedback(number, "late", **chances) for number in range(200)])
+    chances["probability"] = 0.025
+    put(root, FEEDBACK, [feedback(number, "late", **chances) for number in range(200, 400)], first=200)
+    found = labelled_rows.fresh(root, "support", 0)
+    doubted, even = found[:200], found[200:]
+    assert 1 <= sum(row.judges for row in doubted) <= 15
+    assert all(row.judges and row.selection == "wanted" for row in even)
+    assert {row.selection for row in doubted if not row.judges} == {"doubted"}
+    assert len(found) == 400
+
+
 def test_audited_replies_without_a_label_are_rows_once_most_labels_would_have_come(root: Lake) -> None:
     audited = [reply(number, cohorts=["audit"]) for number in range(40)]
     put(root, INFERENCE, [*audited, reply(50), reply(51, cohorts=["complete/crm"]), reply(52, cohorts=["audit"])])
