@@ -43,6 +43,8 @@ from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, R
 from monitor.signals.labelled import awaited
 from monitor.signals.labelled.proof import alarm_of
 
+DRAWN_LEARNED = 300  # labels
+
 
 class SourceTest(msgspec.Struct, frozen=True):
     """The test of one source, and its labels since the last full block."""
@@ -154,7 +156,7 @@ def tested_labels(state: State) -> int:
 
 def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
     """Return why there is no limit: labels are missing, or nearly all of them say wrong; or why labels that come now
-    cannot be compared with it."""
+    cannot be compared with it. Where there is one, which sources prove less because labels of theirs do not come."""
     known = about.baseline
     if about.strange:
         reason = (
@@ -168,9 +170,9 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
     if not about.baselines and not state.ordered:
         limits = [known.limit]
     if any(limit is not None for limit in limits):
-        return {}
+        return awaited.thin(settings, state.ordered)
     if state.ordered or not known.enough:
-        return {"": MissingTest(awaited.few(settings, about, state.ordered), for_good=False)}
+        return {"": MissingTest(awaited.few(settings, about, state.ordered, drawn_least(settings)), for_good=False)}
     reason = (
         f"{wording.no_room(about)}: there is no room above that to prove "
         "harm in. See whether labels and metric fit the answers; then `homeostat alarms accept` begins a new reference"
@@ -179,8 +181,9 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
 
 
 def drawn_least(settings: MonitorSettings) -> int:
-    """Return how many labels of drawn replies say what is usual."""
-    return max(settings.min_reference_labels, ordered.LEARNED)
+    """Return how many labels of drawn replies say what is usual: one may count four times, so few of them leave the
+    limit far above that."""
+    return max(settings.min_reference_labels, DRAWN_LEARNED)
 
 
 def baseline(settings: MonitorSettings, known: LabelledLosses, *, drawn: bool = False) -> Baseline:

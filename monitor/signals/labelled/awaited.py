@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -13,16 +14,21 @@ from monitor.detectors.risk import ProvenHarm
 from monitor.findings import Alarm
 from monitor.rows import TURN_MS, turns_of
 from monitor.selection import ordered
+from monitor.selection.cohort import LOOKED_AT
 from monitor.selection.ordered import Arrived, AwaitedReply, OrderedChange, OrderedLabels, OrderedRules
-from monitor.selection.sources import read
+from monitor.selection.sources import is_drawn, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import About, Baseline, LabelStep, Replies
+from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, Replies
 from monitor.signals.labelled.proof import alarm_of
 
 NO_FAIR = (
     "all labels so far are volunteered: those who give them choose after they have seen the answer, so no harm can be "
     "proven. Set gateway.audit_share, or declare a source in [labels.sources]"
 )
+
+
+WAITS = "{} of {} labels that say what is usual have come from the source {}"
+THIN = 0.25  # of an audit that is missing: a gate is undecided at a third
 
 
 def rules(settings: MonitorSettings, source: str) -> OrderedRules:
@@ -106,9 +112,26 @@ def proven(settings: MonitorSettings, about: About, source: str, known: OrderedL
     return alarm_of(replace(about, baseline=baseline), source, threshold, harm, found.last, _missing(known))
 
 
-def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels]) -> str:
-    """Return why nothing is tested yet."""
+def thin(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> dict[str, MissingTest]:
+    """Return why sources prove less than they could, or nothing, by source: labels that do not come."""
+    found = {source: _thin(settings, source, each) for source, each in known.items()}
+    return {source: MissingTest(reason, for_good=False) for source, reason in found.items() if reason}
+
+
+def lacking(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> int:
+    """Return how many labels of the last replies the sources lack that are too thin."""
+    return sum(
+        math.ceil(ordered.missing_share(each) * min(each.cohort.seen, LOOKED_AT))
+        for source, each in known.items()
+        if _thin(settings, source, each)
+    )
+
+
+def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels], least: int) -> str:
+    """Return why nothing is tested yet; `least`: labels of drawn replies that say what is usual."""
     reasons = [_waits(settings, source, each) for source, each in known.items()]
+    drawn = {read(name).source: each.labelled for name, each in about.baselines.items() if is_drawn(name)}
+    reasons += [WAITS.format(count, least, source) for source, count in drawn.items()]
     if reasons:
         return "; ".join(reasons)
     if about.volunteered and not about.baseline.labelled:
@@ -122,7 +145,17 @@ def _waits(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
     share = 1.0 - ordered.missing_share(known)
     if known.withdrawn or (asked.complete and known.cohort.seen and labels >= asked.least):
         return f"{read(source).source} is declared complete, and labels {share:.0%} of its replies: 95% are needed"
-    return f"{labels} of {asked.least} labels that say what is usual have come from the source {read(source).source}"
+    return WAITS.format(labels, asked.least, read(source).source)
+
+
+def _thin(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
+    """Return in words that labels of the source do not come; empty where enough do."""
+    missing, named = ordered.missing_share(known), read(source).source
+    if known.withdrawn:
+        return f"{named} is declared complete, and labels {1.0 - missing:.0%} of its replies: 95% are needed"
+    if rules(settings, source).audit and known.cohort.seen >= LOOKED_AT // 2 and missing >= THIN:
+        return f"{missing:.0%} of the audited replies have no label, and count against harm: it proves little"
+    return ""
 
 
 def _missing(known: OrderedLabels) -> str:
