@@ -158,7 +158,7 @@ def delay(arl: float, limit: float, rate: float, excesses: Sequence[float] = EXC
     """Return after how many labels on average a rate above `limit` is found; infinity where it is not.
 
     >>> round(delay(10_000, 0.1, 0.4)), delay(10_000, 0.1, 0.1)
-    (26, inf)
+    (32, inf)
     """
     stakes = [stake(limit, excess) for excess in excesses]
     growths = [rate * math.log1p(each * (1.0 - limit)) + (1.0 - rate) * math.log1p(-each * limit) for each in stakes]

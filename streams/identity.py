@@ -140,7 +140,7 @@ class Signer:
         return f"{body}:{self._mac('draw', f'{event_id}:{body}')[:24]}"
 
     def read_draw(self, event_id: str, text: str) -> ReplyDraw:
-        """Return the chances with which this reply was drawn; raise ForgedDraw where nobody drew it so."""
+        """Return the chances with which this reply was drawn; raise ForgedDraw where no draw gave it so."""
         body, _, mac = text.rpartition(":")
         if not _equal(mac, self._mac("draw", f"{event_id}:{body}")[:24]):
             raise ForgedDraw(

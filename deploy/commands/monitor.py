@@ -69,8 +69,8 @@ def plan(
     """Divide one false-alarm budget over all detectors, and show the harm that each still finds within an hour.
 
     The budget holds however aliases, segments and descriptors depend on each other."""
-    from deploy.operator import budget, trial
-    from deploy.operator.complaints import plan as complaint_plan
+    from deploy.operator import budget
+    from deploy.operator import complaints as complaint_plans
     from deploy.show.times import duration
     from monitor.budget import AliasTraffic
 
@@ -83,8 +83,10 @@ def plan(
     over = "the alias" if aliases == 1 else f"all {aliases} aliases"
     click.echo(f"\nAt least {duration(made.days * 86_400)} pass between false pages, on average, of {over} together.")
     if events:
-        click.echo(f"\n{complaint_plan(settings, events, complained)}")
+        click.echo(f"\n{complaint_plans.plan(settings, events, complained)}")
     if sessions:
-        click.echo(f"\n{trial.plan(config.policy.trial, config.controller.canary_weight, sessions, complaints)}")
+        click.echo(
+            f"\n{complaint_plans.trial(config.policy.trial, config.controller.canary_weight, sessions, complaints)}"
+        )
     if days:
         click.echo(f"\nIn homeostat.toml:\n\n{budget.settings_for(made)}")

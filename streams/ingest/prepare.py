@@ -257,6 +257,8 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
 def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[ScoreRows, Floats]:
     """Return feedback as the judge's rows; `ids` are those of the replies it is about."""
     events = [event for _, event in entries]
+    drawn = [(event.share or 0.0, event.probability) for event in events]
+    weights = [1.0 if probability is None else weight(share, probability) for share, probability in drawn]
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
         ids=[event.event_id for event in events],
@@ -269,14 +271,9 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         losses=[event.loss for event in events],
         metrics=[event.metric for event in events],
         complaints=[complains(event) for event in events],
-        weights=[_weight(event) for event in events] if any(event.probability for event in events) else [],
+        weights=weights if any(event.probability is not None for event in events) else [],
     )
     return rows, np.empty((len(events), 0))
-
-
-def _weight(event: FeedbackGiven) -> float:
-    """Return how many times the label counts. Raise ValueError where its chances are none."""
-    return 1.0 if event.probability is None else weight(event.share or 0.0, event.probability)
 
 
 def described(built: Built) -> Described | None:

@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "verdicts": selection.verdicts,
     "judges": selection.judges,
     "complaints": selection.complaints,
+    "drawn": selection.drawn,
 }
 
 if __name__ == "__main__":
