@@ -13,7 +13,7 @@ import pytest
 
 from deploy.operator import draws, labels
 from deploy.operator.draws import DrawOrder, LabelDraw
-from monitor.selection.weights import weight
+from monitor.selection.weights import drawn, probabilities, weight
 from serving.gateway.masking import Maskers
 from streams.events import DecisionRecorded, FeedbackGiven, InferenceServed
 from streams.identity import ReplyDraw, Signer
@@ -102,11 +102,11 @@ def test_weighed_losses_have_the_mean_of_all_replies(lake: Lake) -> None:
     wrong = {each.id: float(rng.random() < (0.25 if each.logprob_mean == -5.0 else 0.02)) for each in made}
     found = draws.draw([], lake, ALIAS, replace(ORDER, count=60))
     known = draws._doubts(lake, ALIAS, [each.id for each in made], "seed")
-    chances = dict(zip(known, draws.probabilities(list(known.values()), 0.06), strict=True))
+    chances = dict(zip(known, probabilities(list(known.values()), 0.06), strict=True))
     assert {id: round(chances[id], 6) for id in found.drawn} == found.drawn
     plain, weighed = [], []
     for seed in range(60):
-        picked = [id for id, chance in chances.items() if draws.drawn(id, chance, str(seed))]
+        picked = [id for id, chance in chances.items() if drawn(id, chance, str(seed))]
         plain.append(np.mean([wrong[id] for id in picked]))
         weighed.append(np.sum([wrong[id] * weight(found.share, chances[id]) for id in picked]) / 60)
     assert np.mean(plain) > 1.3 * np.mean(list(wrong.values()))

@@ -158,10 +158,9 @@ def test_a_label_that_may_judge_goes_before_others_and_a_row_says_who_chose_it(r
 def test_of_drawn_labels_those_judge_that_are_drawn_evenly_and_all_teach(root: Lake) -> None:
     """Of 400 that had to be drawn, a tenth of the replies: a fortieth of the chance of any judges."""
     put(root, INFERENCE, [reply(number) for number in range(400)])
-    chances = {"origin": "wanted/reviewer", "share": 0.1, "probability": 1.0}
-    put(root, FEEDBACK, [feedback(number, "late", **chances) for number in range(200)])
-    chances["probability"] = 0.025
-    put(root, FEEDBACK, [feedback(number, "late", **chances) for number in range(200, 400)], first=200)
+    chances = [1.0 if number < 200 else 0.025 for number in range(400)]
+    given = [feedback(number, "late", origin="wanted/reviewer") for number in range(400)]
+    put(root, FEEDBACK, [replace(e, share=0.1, probability=p) for e, p in zip(given, chances, strict=True)])
     found = labelled_rows.fresh(root, "support", 0)
     doubted, even = found[:200], found[200:]
     assert 1 <= sum(row.judges for row in doubted) <= 15

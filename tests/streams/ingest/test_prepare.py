@@ -57,8 +57,8 @@ def test_rows_say_what_the_events_say() -> None:
 
 
 def test_labels_of_drawn_replies_bring_their_weights_and_one_without_a_chance_is_a_dead_letter() -> None:
-    plain, drawn = feedback(EVENTS[0], True), {"origin": "wanted/reviewer", "share": 0.1, "probability": 0.05}
-    weighed = msgspec.structs.replace(feedback(EVENTS[1], True), **drawn)  # type: ignore[arg-type]
+    plain, other = feedback(EVENTS[0], True), feedback(EVENTS[1], True)
+    weighed = msgspec.structs.replace(other, origin="wanted/reviewer", share=0.1, probability=0.05)
     odd = [msgspec.structs.replace(weighed, id=f"odd {k}", probability=k) for k in (-0.5, 2.0)]
     assert scores(prepare(GIVEN, RecentIds(100), raws([plain])))[0].rows.weights == []
     prepared = prepare(GIVEN, RecentIds(100), raws([plain, weighed, *odd]))
