@@ -47,6 +47,7 @@ def labels_wanted(
     if audit and count:
         raise click.UsageError("--audit and --draw are two ways to choose replies, expected one of them")
     if count:
+        draws.require_source(config.labels.sources)
         signer = Signer(secrets.signing_key(config))
         asked = draws.DrawOrder(count, seed or uuid7(), since_ms, now_ms())
         known = draws.ordered(config.kafka, lake, alias, asked)

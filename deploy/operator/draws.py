@@ -21,8 +21,8 @@ import numpy as np
 from monitor.describe.descriptors import CONFIDENCE, POLICY, Describer
 from monitor.selection.cohort import COMPLETE
 from monitor.selection.doubts import doubts
-from monitor.selection.sources import is_drawn, may_judge, read
-from monitor.selection.weights import drawn, probabilities
+from monitor.selection.sources import is_drawn, may_judge, origin, read
+from monitor.selection.weights import UNIFORM, drawn, probabilities
 from monitor.signals.flags import FLAGS
 from streams import codec, ledger
 from streams.events import DecisionRecorded, FeedbackGiven
@@ -37,6 +37,7 @@ from streams.messages import comparable
 from streams.topics import FEEDBACK, INFERENCE, LEDGER
 
 ACTION = "draw"
+REVIEWER = "reviewer"  # who gives the labels of `labels give`
 MOST = 20_000  # replies among which is drawn: the newest
 PLACES = ("id", "time_ms", "version", "arm", "status", "comparable", "output", "cohorts")
 DIGITS = 6  # of a chance
@@ -74,6 +75,16 @@ def made(kafka: KafkaSettings, alias: str) -> list[LabelDraw]:
     mark = f'"action":"{ACTION}"'.encode()
     decisions = (codec.decode(DecisionRecorded, value) for _, value in ledger.records(kafka) if mark in value)
     return [msgspec.convert(each.output, LabelDraw) for each in ledger.once(decisions) if each.alias == alias]
+
+
+def require_source(declared: Mapping[str, str]) -> None:
+    """Raise ValueError where no label of a drawn reply could prove anything: neither a reviewer's nor any key's."""
+    given = origin(declared, REVIEWER, REVIEWER, audited=False, probability=UNIFORM)
+    if not is_drawn(given.name) and "wanted" not in declared.values():
+        raise ValueError(
+            f"labels.sources.{REVIEWER} is {declared[REVIEWER]!r}, expected audit, random or wanted, or a key that is "
+            "declared as wanted: else no label of a drawn reply proves anything"
+        )
 
 
 def unlabelled(lake: Lake, alias: str, draw: LabelDraw, given: Collection[str] = ()) -> list[str]:

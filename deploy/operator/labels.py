@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.operator import draws
-from deploy.operator.draws import LabelDraw
+from deploy.operator.draws import REVIEWER, LabelDraw
 from monitor.characters import blank
 from monitor.describe.fingerprint import event_print
 from monitor.selection.cohort import COMPLETE
@@ -35,7 +35,6 @@ from streams.scoring.rows import served_row
 from streams.scoring.scorer import Scorer
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 
-REVIEWER = "reviewer"
 AUDIT = "audit"
 
 

@@ -10,11 +10,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from deploy.cli import main
+from deploy.commands.group import load
 from deploy.operator import draws, labels
 from deploy.operator.draws import DrawOrder, LabelDraw
 from monitor.selection.weights import drawn, probabilities, weight
 from serving.gateway.masking import Maskers
+from streams.clock import now_ms
 from streams.events import DecisionRecorded, FeedbackGiven, InferenceServed
 from streams.identity import ReplyDraw, Signer
 from streams.lake.lake import Lake
@@ -180,6 +184,29 @@ def test_a_draw_that_is_not_labelled_whole_is_not_taken(rows: list[labels.LabelR
     assert give(filled(rows[:-1]))
     with pytest.raises(ValueError, match="drawn replies have no label, expected one of 95% of them"):
         give([*filled(rows[:-5]), *rows[-5:]])
+
+
+def test_the_command_draws_and_gives_the_same_rows_until_they_are_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, config = DrawLedger(monkeypatch), tmp_path / "homeostat.toml"
+    monkeypatch.setattr("deploy.commands.labels.load_reached", load)
+    put(tmp_path / "lake", INFERENCE, [msgspec.structs.replace(served(ALIAS, i), time_ms=now_ms()) for i in range(99)])
+
+    def run(*words: str, sources: str = "") -> Result:
+        config.write_text(f'[stack]\nvar = "{tmp_path}"\n[labels.sources]\n{sources}')
+        return CliRunner().invoke(main, ["labels", "wanted", ALIAS, *words, "--config", str(config)])
+
+    first, again = run("--draw", "20", "--seed", "s"), run("--draw", "20", "--seed", "other")
+    assert first.exit_code == 0, first.output
+    assert again.stdout == first.stdout
+    assert first.stdout.splitlines()
+    assert all(json.loads(line)["draw"] for line in first.stdout.splitlines())
+    assert [each.inputs["seed"] for each in known.decisions] == ["s"]
+    assert known.decisions[0].output["drawn"].keys() == {json.loads(row)["id"] for row in first.stdout.splitlines()}
+    assert run("--draw", "20", "--audit").exit_code == 2
+    wrong = run("--draw", "20", sources='reviewer = "volunteered"')
+    assert "labels.sources.reviewer is 'volunteered', expected audit, random or wanted" in wrong.stderr
 
 
 def test_nobody_invents_a_chance(rows: list[labels.LabelRow], give: Give) -> None:

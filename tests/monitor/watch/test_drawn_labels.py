@@ -5,9 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from monitor.explain.examples import LabelledEvent
 from monitor.findings import Window
 from monitor.judge import AliasState, fresh_labels
 from monitor.rows import ScoreRows
+from monitor.signals import estimated_quality, fairness
+from monitor.signals.interface import About, Baseline, GivenLabel, LabelStep
 from monitor.watch import untested
 from monitor.watch.record import restored
 from tests.monitor.support.drawing import HEALTHY, SETTINGS, SOURCE, TOLD, followed
@@ -44,6 +47,20 @@ def test_drawn_labels_count_nowhere_unweighed() -> None:
     assert (version.past.known.labelled if version.past.known else 0) == 0
     assert set(version.past.losses) == {-1.0}
     assert [each.labelled for each in at.findings if isinstance(each, Window) and each.labelled] == []
+
+
+def test_drawn_labels_neither_refute_the_estimate_nor_compare_groups() -> None:
+    """A tag of one group on each; surely right by their confidence, and all wrong."""
+    known = About(
+        "estimated_quality", VERSION, slices=["group=gold"], baseline=Baseline(100, 5.0, limit=0.1, enough=True)
+    )
+    labels = [GivenLabel(LabelledEvent(str(k), k, (0,), 1.0), 0.99, k) for k in range(50)]
+    for signal in (estimated_quality, fairness):
+        before = signal.start(SETTINGS, known)
+        drawn, found = signal.update(SETTINGS, known, before, LabelStep(labels, source=SOURCE))
+        chance, _ = signal.update(SETTINGS, known, before, LabelStep(labels, source="random/app"))
+        assert (drawn, found) == (before, [])
+        assert chance != before
 
 
 def test_the_memory_goes_through_json_bit_for_bit() -> None:
