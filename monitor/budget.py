@@ -152,16 +152,18 @@ def smallest_rate(arl: float, limit: float, labels: float, excesses: Sequence[fl
     >>> round(smallest_rate(10_000, 0.1, 30), 1)
     0.4
     """
-    target = arl * len(excesses)
+    return _least(lambda rate: delay(arl, limit, rate, excesses), labels, limit, 1.0)
+
+
+def delay(arl: float, limit: float, rate: float, excesses: Sequence[float] = EXCESSES) -> float:
+    """Return after how many labels on average a rate above `limit` is found; infinity where it is not.
+
+    >>> round(delay(10_000, 0.1, 0.4)), delay(10_000, 0.1, 0.1)
+    (32, inf)
+    """
     stakes = [stake(limit, excess) for excess in excesses]
-
-    def delay(rate: float) -> float:
-        growths = [
-            rate * math.log1p(each * (1.0 - limit)) + (1.0 - rate) * math.log1p(-each * limit) for each in stakes
-        ]
-        return min(_delay(target, growth) for growth in growths)
-
-    return _least(delay, labels, limit, 1.0)
+    growths = [rate * math.log1p(each * (1.0 - limit)) + (1.0 - rate) * math.log1p(-each * limit) for each in stakes]
+    return min(_delay(arl * len(excesses), growth) for growth in growths)
 
 
 def _delay(target: float, growth: float) -> float:

@@ -18,7 +18,7 @@ from monitor.describe.fingerprint import event_print
 from monitor.findings import Finding, Gap, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import TURN_MS, ScoreRows, turns_of
-from monitor.selection.sources import may_judge, rated, read
+from monitor.selection.sources import is_drawn, may_judge, rated, read
 from monitor.settings import MonitorSettings
 from monitor.signals import calibration, estimated_quality, gaps
 from monitor.signals.quality import tested_labels
@@ -166,7 +166,7 @@ def _take_labels(
     settings: MonitorSettings, state: AliasState, rows: ScoreRows, batch: Batch
 ) -> tuple[AliasState, list[Finding]]:
     """Labels wait until their turn is over: before, their order is not known."""
-    fair = [i for i, loss in enumerate(rows.losses) if loss is not None and _may_judge(rows, i)]
+    fair = [i for i, loss in enumerate(rows.losses) if loss is not None and _may_judge(rows, i) and not _drawn(rows, i)]
     state = replace(state, windows=windows.count_labels(settings, state.windows, rows.take(fair)))
     turns = turns_of(rows, batch.time_ms)
     places = [i for i in range(len(rows)) if rows.arms[i] == CHAMPION]
@@ -280,7 +280,12 @@ def _label(rows: ScoreRows, i: int, turn: int) -> Label:
         return known
     fair = rows.losses[i] is not None and _may_judge(rows, i)
     complaint = not fair and bool(rows.complaints and rows.complaints[i])
-    return replace(known, origin=rows.origins[i], judges=fair, complaint=complaint)
+    weight = rows.weights[i] if rows.weights else 1.0
+    return replace(known, origin=rows.origins[i], judges=fair, complaint=complaint, weight=weight)
+
+
+def _drawn(rows: ScoreRows, i: int) -> bool:
+    return bool(rows.origins) and is_drawn(rows.origins[i])
 
 
 def _may_judge(rows: ScoreRows, i: int) -> bool:

@@ -10,7 +10,11 @@ from msgspec.structs import force_setattr, replace
 from monitor.losses import of_verdict
 
 TURN_MS = 1_000  # of the log's time
-SPARSE: dict[str, Callable[[], object]] = {"cohorts": list, "ratings": dict}  # columns left out where all are empty
+SPARSE: dict[str, Callable[[], object]] = {  # columns left out where they say nothing, and what says nothing
+    "cohorts": list,
+    "ratings": dict,
+    "weights": lambda: 1.0,
+}
 
 
 class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     complaints: list[bool] = []  # feedback alone: whether it complains of the reply
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
     origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
+    weights: list[float] = []  # feedback alone: how many times each loss counts; no column where all count once
     cohorts: list[list[str]] = []  # sources whose labels of all such replies are awaited; no column where none is
     ratings: list[dict[str, float]] = []  # feedback alone: a fair thumb's or score's loss; no column where none is
     correct: list[bool | None] = []  # in records from before losses alone, and read as them

@@ -115,8 +115,9 @@ class LabelSettings:
     """Where labels come from, who chose the replies that have one, and how they meet these."""
 
     wait_s: int = 604_800  # a label waits so long for its reply; topics and lake keep both for two days longer
-    # a key's id, or what feedback says of itself (client, reviewer, downstream) -> audit, complete, random, or
-    # volunteered, as which all others count: those teach, and prove nothing
+    # a key's id, or what feedback says of itself (client, reviewer, downstream) -> audit, complete, random, wanted
+    # (labels of drawn replies alone prove something), or volunteered, as which all others count: those teach, and
+    # prove nothing
     sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
@@ -26,7 +25,7 @@ from monitor.flat_table import flat
 from retrain.adapters import Adapter, commit
 from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.data import manifest
-from retrain.data.dataset import UNFAIR, Dataset
+from retrain.data.dataset import Dataset, unfair
 from retrain.data.manifest import Manifest
 from retrain.evaluation.comparison import compare, summary
 from retrain.evaluation.gate import GateInput, judge
@@ -96,7 +95,7 @@ def work(spec: JobSpec, folder: Path, handover: Handover) -> JobOutcome:
         adapter = commit(trained.folder, spec.trees(), request.alias, base)
         manifest.remember(spec.trees(), adapter.version, listed.digest, request.champion if warm else "")
         gate = _compared(spec, adapter, champion, listed, dataset, tokenizer, untaught)
-        gate = msgspec.structs.replace(gate, unfair=+Counter(volunteered=dataset.dropped.get(UNFAIR, 0)))
+        gate = msgspec.structs.replace(gate, unfair=unfair(dataset.dropped))
         verdict = judge(gate)
         found = {"untaught_share": sum(untaught.values()) / len(dataset.train), **_figures(trained, listed)}
         found |= summary(gate)

@@ -32,6 +32,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     var: Path  # mlflow lies beneath; lake, adapters and datasets too unless `storage` says otherwise
     storage: StorageSettings = msgspec.field(default_factory=StorageSettings)
     engine: str  # the address of the replica that answers the evaluation's questions
+    label_wait_s: int = 604_800  # a label is waited for so long (`labels.wait_s`)
     metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
     attempt: int = 1  # verdicts that were sought for the same harm, this one included
     parent: int  # the trainer's process; the job ends when that does

@@ -84,9 +84,9 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
 
 def _missing(lake: Lake, spec: JobSpec) -> Missing:
     """Return the audited replies that have no label, though it should have come by now."""
-    request, now = spec.request, now_ms()
-    fresh = labelled_rows.unlabelled(lake, request.alias, request.since_ms, None, now, FRESH)
-    return Missing(fresh, labelled_rows.unlabelled(lake, request.alias, None, request.since_ms, now, REHEARSAL))
+    request, now, wait_ms = spec.request, now_ms(), spec.label_wait_s * 1_000
+    parts = ((request.since_ms, None), FRESH), ((None, request.since_ms), REHEARSAL)
+    return Missing(*(labelled_rows.unlabelled(lake, request.alias, span, now, name, wait_ms) for span, name in parts))
 
 
 def _losses(scorer: Scorer, rows: Sequence[Example]) -> list[float | None]:

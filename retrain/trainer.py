@@ -47,13 +47,14 @@ class Withdrawn(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerPaths:
-    """A trainer's folders and store, its engine, and its aliases' metrics."""
+    """A trainer's folders and store, its engine, its aliases' metrics, and how long labels are waited for."""
 
     model_dir: Path
     var: Path
     engine: str
     storage: StorageSettings = field(default_factory=StorageSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    label_wait_s: int = 604_800
 
 
 class Trainer:
@@ -178,6 +179,7 @@ class Trainer:
             storage=self._paths.storage.absolute(),
             engine=self._paths.engine,
             metric=self._paths.scoring.given(request.alias),
+            label_wait_s=self._paths.label_wait_s,
             attempt=attempt(request, self._topics.requests, self._topics.results),
             parent=os.getpid(),
         )

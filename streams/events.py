@@ -63,6 +63,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     cut: list[str] = []  # what is not whole: input_messages, output, choices, request.tools, ...
     tenant: str = ""  # by whose key private values were masked: a pseudonym of the key's own tenant, else of the key
     cohorts: list[str] = []  # whose labels of it are awaited: audit (chosen before the answer), complete/KEY
+    drawn: str = ""  # pseudonym of whom the arm was drawn for: conversation, user, or response that others may follow
 
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):
@@ -88,6 +89,8 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     metric: str = ""  # the name of what made the loss (`scoring.metrics`); empty where that is not known
     user: str = ""  # pseudonym of the end user who asked, as the reply's; empty where it is not known
     conversation: str = ""  # pseudonym of the reply's conversation, likewise
+    share: float | None = None  # mean chance of the replies among which this one was drawn for a label
+    probability: float | None = None  # with which it was drawn (`homeostat labels wanted --draw`), signed by the draw
     judges: str = ""  # of a worker's judgement, which has no text: the label's `id`; with no `loss`, it stays unknown
     correct: bool | None = None  # of version 1 alone, and read as the loss
 

@@ -51,6 +51,13 @@ def monitor() -> None:
     show_default=True,
     help="Share of the conversations with a complaint. With --sessions: how long a trial on complaints takes.",
 )
+@click.option(
+    "--complained",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    help="Share of the replies that is complained of: how many it takes to find that clients complain more.",
+)
 @CONFIG
 def plan(
     days: float | None,
@@ -62,12 +69,14 @@ def plan(
     waves: int,
     sessions: float,
     complaints: float,
+    complained: float,
     config_path: Path | None,
 ) -> None:
     """Divide one false-alarm budget over all detectors, and show the harm that each still finds within an hour.
 
     The budget holds however aliases, segments and descriptors depend on each other."""
-    from deploy.operator import budget, trial
+    from deploy.operator import budget
+    from deploy.operator import complaints as complaint_plans
     from deploy.show.times import duration
     from monitor.budget import AliasTraffic
 
@@ -79,7 +88,11 @@ def plan(
     console().print(budget.table(made))
     over = "the alias" if aliases == 1 else f"all {aliases} aliases"
     click.echo(f"\nAt least {duration(made.days * 86_400)} pass between false pages, on average, of {over} together.")
+    if events:
+        click.echo(f"\n{complaint_plans.plan(settings, events, complained)}")
     if sessions:
-        click.echo(f"\n{trial.plan(config.policy.trial, config.controller.canary_weight, sessions, complaints)}")
+        click.echo(
+            f"\n{complaint_plans.trial(config.policy.trial, config.controller.canary_weight, sessions, complaints)}"
+        )
     if days:
         click.echo(f"\nIn homeostat.toml:\n\n{budget.settings_for(made)}")

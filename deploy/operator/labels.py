@@ -10,7 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from deploy.operator import draws
+from deploy.operator.draws import REVIEWER, LabelDraw
 from monitor.characters import blank
+from monitor.describe.fingerprint import event_print
+from monitor.selection.cohort import COMPLETE
 from monitor.selection.sources import origin
 from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Maskers
@@ -18,6 +22,7 @@ from streams import codec
 from streams.clock import now_ms
 from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
 from streams.files import utf8
+from streams.identity import ForgedDraw, ReplyDraw, Signer
 from streams.ingest.judgement import masked_alike
 from streams.kinds import Arm
 from streams.lake.lake import Lake
@@ -30,7 +35,6 @@ from streams.scoring.rows import served_row
 from streams.scoring.scorer import Scorer
 from streams.topics import ALARMS, FEEDBACK, INFERENCE
 
-REVIEWER = "reviewer"
 AUDIT = "audit"
 
 
@@ -42,14 +46,16 @@ class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
     label: str = ""
     alarm: str = ""
+    draw: str = ""  # of a reply that was drawn: with which chance, signed
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRules:
-    """The scorer of the alias's answers, and the maskers of labels before they leave."""
+    """The scorer of the alias's answers, the maskers of labels before they leave, and what signs draws."""
 
     scorer: Scorer
     maskers: Maskers
+    signer: Signer
     sources: Mapping[str, str] = field(default_factory=dict)  # as which the operator declares the labels of each
 
 
@@ -84,10 +90,27 @@ def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
     ]
 
 
+def drawn(lake: Lake, alias: str, draw: LabelDraw, signer: Signer) -> list[LabelRow]:
+    """List the replies of a draw that have no label yet, in chance order."""
+    found = _replies(lake, alias, draws.unlabelled(lake, alias, draw))
+    return [
+        LabelRow(
+            id=reply.id,
+            question=question(reply.input_messages),
+            answer=reply.output,
+            alarm="drawn",
+            draw=draw.signed(signer, reply.id),
+        )
+        for reply in sorted(found.values(), key=lambda each: event_print(each.id))
+    ]
+
+
 def give(kafka: KafkaSettings, lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[int, int]:
     """Send the labels of a file as `wanted` wrote it. Return how many, and how many rows had none. Raise ValueError
-    naming a wrong line before anything is sent; giving the same labels again changes nothing."""
+    naming a wrong line before anything is sent, or a draw that is not labelled whole; giving the same labels again
+    changes nothing."""
     events, empty = filled_in(lake, path, alias, rules)
+    _require_whole(kafka, lake, alias, {event.event_id for event in events if event.probability})
     with closing(Appender(kafka, "cli")) as appender:
         for event in events:
             appender.append(FEEDBACK, event, id=event.id, time_ms=event.time_ms)
@@ -105,10 +128,32 @@ def filled_in(lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[li
     rows = _replies(lake, alias, [row.id for _, row in filled])
     for number, row in filled:
         _check(path, number, row, rows)
+    chances = [_chances(path, number, row, rules.signer) for number, row in filled]
     given = [(rows[row.id], row.label) for _, row in filled]
     labels = [(reply, rules.maskers(reply.tenant).whole(label)) for reply, label in given]
     losses = asyncio.run(rules.scorer.losses([served_row(reply, label) for reply, label in labels]))
-    return [_event(*each, loss, rules) for each, loss in zip(labels, losses, strict=True)], empty
+    each = zip(labels, losses, chances, strict=True)
+    return [_event(reply, label, loss, rules, draw) for (reply, label), loss, draw in each], empty
+
+
+def _require_whole(kafka: KafkaSettings, lake: Lake, alias: str, given: set[str]) -> None:
+    """Raise ValueError where of a draw with some of these replies too few have a label then: which ones are left out
+    may depend on the answers."""
+    for draw in draws.made(kafka, alias) if given else []:
+        lacking = draws.unlabelled(lake, alias, draw, given) if given & draw.drawn.keys() else []
+        if not draws.whole(draw, lacking):
+            raise ValueError(
+                f"{len(lacking)} of the {len(draw.drawn)} drawn replies have no label, expected one of "
+                f"{COMPLETE:.0%} of them: a draw proves something only where nearly all of it is labelled; fill in "
+                f"the rest, of {lacking[0]} for one"
+            )
+
+
+def _chances(path: Path, number: int, row: LabelRow, signer: Signer) -> ReplyDraw | None:
+    try:
+        return signer.read_draw(row.id, row.draw) if row.draw else None
+    except ForgedDraw as error:
+        raise ValueError(f"{path}, line {number}: {error}") from error
 
 
 def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceServed]) -> None:
@@ -118,10 +163,13 @@ def _check(path: Path, number: int, row: LabelRow, rows: Mapping[str, InferenceS
         raise ValueError(f"{path}, line {number}: label has {len(row.label)} characters, expected at most {LONGEST}")
 
 
-def _event(reply: InferenceServed, label: str, loss: float | None, rules: LabelRules) -> FeedbackGiven:
-    who = origin(rules.sources, REVIEWER, REVIEWER, audited=AUDIT in reply.cohorts)
+def _event(
+    reply: InferenceServed, label: str, loss: float | None, rules: LabelRules, draw: ReplyDraw | None
+) -> FeedbackGiven:
+    chance = draw.probability if draw else None
+    who = origin(rules.sources, REVIEWER, REVIEWER, audited=AUDIT in reply.cohorts, probability=chance)
     return FeedbackGiven(
-        id=codec.deterministic_id("feedback", reply.id, REVIEWER, label),
+        id=codec.deterministic_id("feedback", reply.id, REVIEWER, label, *(draw or ())),
         event_id=reply.id,
         time_ms=now_ms(),
         alias=reply.alias,
@@ -131,6 +179,8 @@ def _event(reply: InferenceServed, label: str, loss: float | None, rules: LabelR
         source=REVIEWER,
         label=label,
         origin=who.name,
+        share=draw.share if draw else None,
+        probability=chance,
         loss=_loss(reply, loss),
         metric=rules.scorer.name,
         user=reply.user,

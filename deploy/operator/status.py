@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 
+from deploy.doctor.findings import Finding
 from deploy.operator.alarms import kind, open_alarms
 from deploy.show.times import clock
 from monitor.metrics import spoken
@@ -14,6 +15,11 @@ from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
 from streams.events import RouteWritten
 from streams.judge.memory import JudgeRecord
+
+REMEDY = (
+    "`homeostat labels wanted --audit ALIAS`, or --draw, lists replies whose labels prove something; `homeostat labels "
+    "give` sends them"
+)
 
 
 def table(routes: Mapping[str, RouteWritten]) -> Table:
@@ -47,6 +53,16 @@ def _strays(record: VersionRecord) -> str:
     """Name labels that are compared with nothing, because another metric made most of the others."""
     counts = ", ".join(f"{count} by {spoken(metric)}" for metric, count in record.strays.items())
     return f"labels of another metric than {spoken(record.metric or '')}: {counts}"
+
+
+def unproven(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Iterator[Finding]:
+    """Yield a finding for each alias whose labels prove no harm, or less than they could, with the reason."""
+    for alias, memory in sorted(memories.items()):
+        record = memory.judge.watches.get(memory.judge.champion)
+        missing = untested.reasons(settings, restored(record)) if record is not None else {}
+        for (about, _), why in missing.items():
+            if about == "quality":
+                yield Finding("labels", False, f"{alias}: {why.reason}", REMEDY, needed=False)
 
 
 def _stands(settings: MonitorSettings, record: VersionRecord) -> str:

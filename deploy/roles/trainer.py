@@ -33,6 +33,7 @@ def trainer(config: Config) -> None:
         engine=next(iter(stack.engine_urls().values())),
         storage=config.storage,
         scoring=config.scoring,
+        label_wait_s=config.labels.wait_s,
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:

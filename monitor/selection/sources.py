@@ -9,6 +9,8 @@ the measure before it: they have a reference of their own.
 (Origin(selection='complete', source='crm'), Origin(selection='audit', source='audit'))
 >>> origin(declared, "ann", "reviewer", audited=False), origin(declared, "app", "client", audited=True)
 (Origin(selection='volunteered', source='reviewer'), Origin(selection='volunteered', source='app'))
+>>> origin(declared, "ann", "reviewer", audited=False, probability=0.1)
+Origin(selection='wanted', source='reviewer')
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ UNDECLARED: Selection = "volunteered"
 BEFORE_SOURCES = "random/"  # of labels in records from before labels had sources: they were taken for fair then
 GIVEN_BY = ("client", "reviewer", "downstream")  # what feedback says of itself
 USUAL: Mapping[str, Selection] = {"reviewer": "audit"}  # where nothing else is declared
+DOUBTED = "doubted"  # of drawn replies those that are taught alone, where no weights are known
 MEANING: Mapping[str, str] = {
     "audit": "of replies that were chosen before their answer was known",
     "complete": "of all replies of a key",
@@ -32,7 +35,7 @@ MEANING: Mapping[str, str] = {
     "wanted": "drawn with a chance that each label carries",
     "volunteered": "given by whoever wanted to",
 }
-DECLARED = tuple(each for each in SELECTIONS if each != "wanted")  # that one has no source but the draw itself
+MAY_BE_DRAWN: frozenset[Selection] = frozenset({"audit", "random", "wanted"})  # who label what they are asked to
 IN_ORDER: frozenset[Selection] = frozenset({"audit", "complete"})  # judged at one age, in the order of the replies
 
 
@@ -56,12 +59,14 @@ def origin(
 
     The choice of an audited reply is ours, but whether it gets a label is not. So only the labels of a source that is
     declared to audit count as audits: of its replies it is known which are missing. A drawn label without its
-    probability cannot be weighed."""
+    probability cannot be weighed; with it, it is no label by chance."""
     named = key if key in declared else source
     selection = (declared if named in declared else USUAL).get(named, UNDECLARED)
-    if selection == "audit":
-        return Origin("audit", "audit") if audited else Origin(UNDECLARED, named)
-    if selection == "wanted" and not probability:
+    if selection == "audit" and audited:
+        return Origin("audit", "audit")
+    if probability and selection in MAY_BE_DRAWN:
+        return Origin("wanted", named)
+    if selection in ("audit", "wanted"):
         return Origin(UNDECLARED, named)
     return Origin(selection, named if named in declared else key)
 
@@ -96,6 +101,15 @@ def parted(name: str) -> tuple[str, str]:
     return (measure, rest) if measure in MEASURES else ("", name)
 
 
+def is_drawn(name: str) -> bool:
+    """Return whether the labels of this origin were drawn, and so count by their weights.
+
+    >>> is_drawn("wanted/reviewer"), is_drawn("random/app")
+    (True, False)
+    """
+    return read(name).selection == "wanted"
+
+
 def may_judge(selection: str) -> bool:
     """Return whether such a label may be part of a verdict. Volunteered ones teach, and judge nothing: those who give
     them chose the reply after they had seen the answer.
@@ -119,12 +133,12 @@ def problems(declared: Mapping[str, str]) -> list[str]:
     """Return what is wrong with a declaration, each with key, value and what was expected.
 
     >>> problems({"crm": "some", "": "random"})
-    ["crm = 'some', expected one of audit, complete, random, volunteered", "'' is no source, expected a key's id, or \
-client, reviewer, downstream"]
+    ["crm = 'some', expected one of audit, complete, random, wanted, volunteered", "'' is no source, expected a key's \
+id, or client, reviewer, downstream"]
     """
-    expected = ", ".join(DECLARED)
+    expected = ", ".join(SELECTIONS)
     strange = [
-        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in DECLARED
+        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in SELECTIONS
     ]
     unnamed = [
         f"{key!r} is no source, expected a key's id, or client, reviewer, downstream"

@@ -39,7 +39,7 @@ from monitor.findings import Alarm, Json, LabelsWanted, clock
 from monitor.losses import UNLABELLED
 from monitor.reference.derived import derived
 from monitor.reference.frozen import Reference, scorer
-from monitor.selection.sources import parted
+from monitor.selection.sources import is_drawn, parted
 from monitor.settings import MonitorSettings
 from monitor.signals import calibration, quality, wording
 from monitor.signals.calibration import Calibration, Trust
@@ -72,7 +72,10 @@ def start(settings: MonitorSettings, about: About) -> State:
 
 
 def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
-    """Take replies, whose estimated losses are tested; and labels, which bear the estimate out or refute it."""
+    """Take replies, whose estimated losses are tested; and labels, which bear the estimate out or refute it. Drawn ones
+    do neither: complaints and flags, by which they were drawn, know more of a reply than its confidence."""
+    if isinstance(rows, LabelStep) and is_drawn(rows.source):
+        return state, []
     if isinstance(rows, LabelStep):
         found: list[Transition] = []
         for label in rows.labels:

@@ -104,11 +104,13 @@ class Replies:
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """One label. `chance`: 1 less its loss, as it was estimated; -1 where it was not."""
+    """One label. `chance`: 1 less its loss, as it was estimated; -1 where it was not. `weight`: how many times a drawn
+    one counts."""
 
     event: LabelledEvent
     chance: float
     given_ms: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 Each source of labels has its own reference, limit and test, for sources err at different rates; what they prove adds up
 (`monitor.selection.joint`). Labels given by chance are tested as they come, against those of the reference. An audit,
 and a key that labels all, are tested in the order of the replies (`monitor.selection.ordered`). Volunteered labels are
-no part of it. Ratings (fair thumbs and scores) are further sources, each with a reference of its own kind.
+no part of it. Ratings (fair thumbs and scores) are further sources, each with a reference of its own kind. Labels of
+replies that were drawn are weighed (`monitor.selection.weights`): their source's reference, limit and test are in
+fourths of a loss.
 
 >>> from monitor.explain.examples import LabelledEvent
 >>> from monitor.signals.interface import GivenLabel
@@ -19,6 +21,7 @@ no part of it. Ratings (fair thumbs and scores) are further sources, each with a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import msgspec
@@ -33,7 +36,8 @@ from monitor.reference import limits
 from monitor.reference.dependence import LabelledLosses, OpenBlock, added
 from monitor.selection import joint, ordered, sources
 from monitor.selection.ordered import OrderedLabels
-from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER, parted
+from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER, is_drawn, parted
+from monitor.selection.weights import MOST, scaled
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
 from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, RatingStep, Replies, Rows, Transition
@@ -41,6 +45,7 @@ from monitor.signals.labelled import awaited
 from monitor.signals.labelled.proof import alarm_of
 
 CERTAIN = 0.999  # that more labels leave no room either, where it is said for good
+DRAWN_LEARNED = 300  # labels
 
 
 class SourceTest(msgspec.Struct, frozen=True):
@@ -90,7 +95,8 @@ def _tested(
     if known.limit is None:
         return state, []
     events = [label.event for label in rows.labels]
-    loss, first = sum(event.loss for event in events) / len(events), events[0]
+    losses = [scaled(label.event.loss, label.weight) if is_drawn(source) else label.event.loss for label in rows.labels]
+    loss, first = sum(losses) / len(events), events[0]
     block, full = added(mine.unfinished, known.block, loss, len(events), (first.id, first.time_ms))
     tests = tests | {source: replace(mine, unfinished=block)}
     if full is None:
@@ -157,12 +163,13 @@ def tested_labels(state: State) -> int:
 
 def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
     """Return why there is no limit: labels are missing, or nearly all of them say wrong; or why labels that come now
-    cannot be compared with it. Where ratings have one, quality is tested."""
+    cannot be compared with it. Where labels or ratings have one, which sources prove less because theirs do not
+    come."""
     known, accepted = about.baseline, _accepted(about, state)
     if about.strange:
         accepted = {name: limit for name, limit in accepted.items() if parted(name)[0]}
     if any(limit is not None for limit in accepted.values()):
-        return {}
+        return awaited.thin(settings, state.ordered)
     if about.strange:
         reason = (
             f"{spoken(about.strange)} makes the losses of labels now, {spoken(about.metric)} those of the reference: "
@@ -170,7 +177,7 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
         )
         return {"": MissingTest(reason)}
     if state.ordered or not known.enough:
-        return {"": MissingTest(awaited.few(settings, about, state.ordered), for_good=False)}
+        return {"": MissingTest(awaited.few(settings, about, state.ordered, drawn_least(settings)), for_good=False)}
     if not known.hopeless:
         reason = f"{wording.no_room(about)} so far: if that is usual, there is no room above it to prove harm in"
         return {"": MissingTest(f"{reason}. More labels of the reference may show that it is not", for_good=False)}
@@ -181,18 +188,25 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
     return {"": MissingTest(reason)}
 
 
-def baseline(settings: MonitorSettings, known: LabelledLosses, least: int = 0) -> Baseline:
+def drawn_least(settings: MonitorSettings) -> int:
+    """Return how many labels of drawn replies say what is usual: one may count four times, so few of them leave the
+    limit far above that."""
+    return max(settings.min_reference_labels, DRAWN_LEARNED)
+
+
+def baseline(settings: MonitorSettings, known: LabelledLosses, least: int = 0, *, drawn: bool = False) -> Baseline:
     """Return what labels of the reference say, and the mean loss that is still accepted; `least`: labels without which
-    it is none, where they are more than `min_reference_labels`."""
+    it is none, where they are more than `min_reference_labels`. `drawn`: they are weighed."""
     found = Baseline(
-        known.labelled, known.loss, block=known.block, inflation=known.inflation, graded=bool(known.levels)
+        known.labelled, known.loss, block=known.block, inflation=known.inflation, graded=drawn or bool(known.levels)
     )
-    if known.labelled < max(least, settings.min_reference_labels):
+    if known.labelled < max(least, drawn_least(settings) if drawn else settings.min_reference_labels):
         return found
-    limit = limits.highest(known, settings.baseline_confidence) + settings.tolerance
+    tolerance = settings.tolerance / (MOST if drawn else 1.0)
+    limit = limits.highest(known, settings.baseline_confidence) + tolerance
     if risk.leaves_room(limit, graded=found.graded):
         return replace(found, limit=limit, enough=True)
-    least_limit = limits.lowest(known, CERTAIN) + settings.tolerance
+    least_limit = limits.lowest(known, CERTAIN) + tolerance
     return replace(found, enough=True, hopeless=not risk.leaves_room(least_limit, graded=found.graded))
 
 
@@ -264,4 +278,8 @@ def _shared(state: State, episode: Episode, transitions: object) -> State:
 
 def _proven(settings: MonitorSettings, about: About, source: str, harm: ProvenHarm, last: tuple[str, int]) -> Alarm:
     known = of_source(about, source)
-    return alarm_of(seen_by(about, source), source, settings.label_arl / known.block, harm, last)
+    seen = seen_by(about, source)
+    if is_drawn(source) and known.limit is not None:
+        seen = replace(seen, baseline=replace(known, loss=known.loss * MOST, limit=known.limit * MOST))
+        harm = dataclasses.replace(harm, losses=min(harm.losses * MOST, harm.count))
+    return alarm_of(seen, source, settings.label_arl / known.block, harm, last)

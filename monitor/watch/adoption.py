@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from monitor.describe.people import UNKNOWN, together
-from monitor.selection.sources import parted
+from monitor.selection.sources import is_drawn, parted
+from monitor.selection.weights import scaled
 from monitor.settings import MonitorSettings
+from monitor.signals import quality
 from monitor.signals.interface import Baseline
 from monitor.watch.version import (
     Label,
@@ -32,14 +34,19 @@ def adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
     for source, mine in _ratings(waiting).items():
         rated = version.past.rated.get(source, RatedLosses())
         version = _rated(version, source, mine[: max(0, fewest_ratings(settings) - len(rated.losses))])
-    labels = [label for label in waiting if not parted(label.origin)[0]]
+    labels = [label for label in waiting if not parted(label.origin)[0] and not is_drawn(label.origin)]
     newest_ms = max((label.time_ms for label in labels), default=0)
     if newest_ms <= version.frozen_ms + min(settings.late_labels_s, ADOPTED_S) * 1_000:
         return version
     for source in dict.fromkeys(label.origin for label in labels):
-        known = baselines(settings, version).get(source, Baseline())
-        if not known.enough:
-            version = _adopted(version, source, settings.min_reference_labels - known.labelled)
+        version = _until_enough(settings, version, source, settings.min_reference_labels)
+    return version
+
+
+def adopt_drawn(settings: MonitorSettings, version: VersionState) -> VersionState:
+    """Take the first labels of drawn replies as their source's baseline: they have no part in the reference."""
+    for source in dict.fromkeys(label.origin for label in version.queue.waiting if is_drawn(label.origin)):
+        version = _until_enough(settings, version, source, quality.drawn_least(settings))
     return version
 
 
@@ -83,15 +90,25 @@ def _rated(version: VersionState, source: str, chosen: Sequence[Label]) -> Versi
     return _without(replace(version, past=replace(past, rated=rated)), chosen)
 
 
+def _until_enough(settings: MonitorSettings, version: VersionState, source: str, least: int) -> VersionState:
+    known = baselines(settings, version).get(source, Baseline())
+    return version if known.enough else _adopted(version, source, least - known.labelled)
+
+
 def _adopted(version: VersionState, source: str, lacking: int) -> VersionState:
     past = version.past
     chosen = [label for label in version.queue.waiting if label.origin == source][:lacking]
     names, place = placed(past.sources, source)
     adopted_steps = [*past.adopted_steps, *_numbered(version.latest, chosen, len(past.adopted_losses))]
-    losses = [*past.adopted_losses, *(label.loss for label in chosen)]
+    losses = [*past.adopted_losses, *(_counted(label) for label in chosen)]
     origins = [*(past.adopted_origins or [0] * len(past.adopted_losses)), *([place] * len(chosen))]
     past = replace(past, adopted_losses=losses, adopted_steps=adopted_steps, adopted_origins=origins, sources=names)
     return _without(replace(version, past=past), chosen)
+
+
+def _counted(label: Label) -> float:
+    """Return the loss as its source's test takes it."""
+    return scaled(label.loss, label.weight) if is_drawn(label.origin) else label.loss
 
 
 def _numbered(latest: Latest, labels: Sequence[Label], first: int) -> list[int]:

@@ -15,11 +15,11 @@ from monitor.explain import examples
 from monitor.explain.examples import LabelledEvent
 from monitor.findings import Finding
 from monitor.losses import UNLABELLED
-from monitor.selection.sources import IN_ORDER, parted, read
+from monitor.selection.sources import IN_ORDER, is_drawn, parted, read
 from monitor.settings import MonitorSettings
 from monitor.signals.interface import Complained, GivenLabel, LabelStep, RatingStep
 from monitor.watch import untested
-from monitor.watch.adoption import adopt, adopt_early, placed, steps_of
+from monitor.watch.adoption import adopt, adopt_drawn, adopt_early, placed, steps_of
 from monitor.watch.event_times import made_ms
 from monitor.watch.open_alarms import LABELLED_KEPT, Step, taken, withdrawn
 from monitor.watch.replies import RECENT_KEPT
@@ -101,7 +101,8 @@ def _left_out(settings: MonitorSettings, version: VersionState, time_ms: int) ->
 def _into_reference(
     settings: MonitorSettings, version: VersionState, labels: Sequence[Label]
 ) -> tuple[VersionState, list[Label]]:
-    """Settle labels of the reference: the first one counts, for a bounded time. Give the others back."""
+    """Settle labels of the reference: the first one counts, for a bounded time. Give the others back, and drawn ones:
+    those begin with a reference of their own."""
     past, reference = version.past, version.reference
     prints = reference.prints if reference else version.gathering.prints
     if {label.event_print for label in labels}.isdisjoint(prints):
@@ -112,7 +113,7 @@ def _into_reference(
     origins, names = list(past.origins or [0] * len(past.losses)), list(past.sources)
     others: list[Label] = []
     for label in labels:
-        position = positions.get(label.event_print)
+        position = None if is_drawn(label.origin) else positions.get(label.event_print)
         if position is None:
             others.append(label)
         elif settled[position] == UNLABELLED and label.time_ms <= until_ms:
@@ -135,7 +136,7 @@ def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[La
             continue
         passed.add(label.event_print)
         queue, in_order = version.queue, _in_order(label)
-        chosen = label.reply in asked and not in_order
+        chosen = label.reply in asked and not in_order and not is_drawn(label.origin)
         labelled = [*queue.labelled, label.event_print][-LABELLED_KEPT:]
         waiting = queue.waiting if chosen or in_order else [*queue.waiting, label]
         version = replace(version, queue=replace(queue, labelled=labelled, waiting=waiting))
@@ -166,7 +167,7 @@ def _release(settings: MonitorSettings, version: VersionState, turn: int, most: 
         return version, []
     if queue.file_turn:
         queue = replace(queue, file_turn=0, waiting=sorted(queue.waiting, key=lambda label: label.event_print))
-    version = adopt(settings, replace(version, queue=queue))
+    version = adopt_drawn(settings, adopt(settings, replace(version, queue=queue)))
     queue = version.queue
     ready = {source for source, known in baselines(settings, version).items() if known.enough}
     findings: list[Finding] = []
@@ -197,7 +198,7 @@ def _given(latest: Latest, label: Label) -> GivenLabel:
     retraining takes the replies since the onset, which may be days before their labels."""
     known = latest.recent.get(label.reply) or AwaitedEvent(made_ms(label.event_id) or label.time_ms, -1.0)
     event = LabelledEvent(label.event_id, known.time_ms, known.slices, label.loss)
-    return GivenLabel(event, known.chance, label.time_ms)
+    return GivenLabel(event, known.chance, label.time_ms, label.weight)
 
 
 def _old(latest: Latest, labels: Sequence[Label], age_ms: int) -> int:

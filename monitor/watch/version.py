@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from monitor.reference.dependence import LabelledLosses, known_of
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
 from monitor.selection.ordered import LEARNED
-from monitor.selection.sources import BEFORE_SOURCES, parted
+from monitor.selection.sources import BEFORE_SOURCES, is_drawn, parted
 from monitor.settings import MonitorSettings
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.interface import About, Baseline, Signal
@@ -51,6 +51,7 @@ class Label(msgspec.Struct, frozen=True):
     metric: str = ""
     turn: int = 0  # in which the log took it
     origin: str = BEFORE_SOURCES  # who chose the reply, and a rating's measure (`monitor.selection.sources`)
+    weight: float = 1.0  # how many times the loss counts, where the reply was drawn (`monitor.selection.weights`)
     complaint: bool = False  # by one who volunteered it
     judges: bool = True  # has a loss, and was not volunteered
     correct: bool | None = None  # in memories from before losses alone, and read as one
@@ -243,11 +244,12 @@ def baseline(settings: MonitorSettings, version: VersionState) -> Baseline:
 def baselines(settings: MonitorSettings, version: VersionState) -> dict[str, Baseline]:
     """Return the same for each source of labels alone, and for its ratings."""
     past = version.past
-    known = (past.known_by or by_source(past)) if past.rated or len(past.sources) > 1 else {}
+    known = (past.known_by or by_source(past)) if past.rated or _apart(past) else {}
     rated = {name: quality.baseline(settings, known[name], fewest_ratings(settings)) for name in past.rated}
-    if len(past.sources) < 2:
-        return {name: baseline(settings, version) for name in past.sources or [BEFORE_SOURCES]} | rated
-    return {name: quality.baseline(settings, known[name]) for name in past.sources} | rated
+    names = past.sources or [BEFORE_SOURCES]
+    if not _apart(past):
+        return {name: baseline(settings, version) for name in names} | rated
+    return {name: quality.baseline(settings, known[name], drawn=is_drawn(name)) for name in names} | rated
 
 
 def fewest_ratings(settings: MonitorSettings) -> int:
@@ -257,31 +259,28 @@ def fewest_ratings(settings: MonitorSettings) -> int:
 
 
 def by_source(past: Past) -> dict[str, LabelledLosses]:
-    """Return what the labels of each source say, where there are several, and its ratings."""
-    names = past.sources if len(past.sources) > 1 else []
-    known = {name: measured(_of_source(past, k)) for k, name in enumerate(names)}
+    """Return what the labels of each source say, where there are several, or weighed ones; and its ratings."""
+    known = {name: _measured(past, {k}) for k, name in enumerate(past.sources if _apart(past) else [])}
     return known | {name: known_of(each.losses, each.steps) for name, each in past.rated.items()}
 
 
-def _of_source(past: Past, source: int) -> Past:
-    """Return the labels of one source alone."""
-    origins = past.origins or [0] * len(past.losses)
-    losses = [loss if each == source else UNLABELLED for loss, each in zip(past.losses, origins, strict=True)]
-    places = [k for k, each in enumerate(past.adopted_origins or [0] * len(past.adopted_losses)) if each == source]
-    steps = past.adopted_steps or list(range(len(past.adopted_losses)))
-    return replace(
-        past,
-        losses=losses,
-        adopted_losses=[past.adopted_losses[k] for k in places],
-        adopted_steps=[steps[k] for k in places],
-    )
+def _apart(past: Past) -> bool:
+    return len(past.sources) > 1 or any(map(is_drawn, past.sources))
 
 
 def measured(past: Past) -> LabelledLosses:
-    """Return what the labels of the reference say, and the adopted ones, in the order of their replies."""
-    places = [i for i, loss in enumerate(past.losses) if loss != UNLABELLED]
+    """Return what the labels of the reference say, and the adopted ones, in the order of their replies. Weighed ones
+    are for their own source alone."""
+    return _measured(past, {k for k, name in enumerate(past.sources or [BEFORE_SOURCES]) if not is_drawn(name)})
+
+
+def _measured(past: Past, sources: Container[int]) -> LabelledLosses:
+    """Return what the labels of these sources say; `sources`: by their places."""
+    origins = past.origins or [0] * len(past.losses)
+    places = [i for i, loss in enumerate(past.losses) if loss != UNLABELLED and origins[i] in sources]
     people, turns = past.people or [0] * len(past.losses), past.turns or [0] * len(past.losses)
     steps = [(people[i] or -1 - i, turns[i]) for i in places]
     adopted = past.adopted_steps or range(len(past.adopted_losses))
-    losses = [*(past.losses[i] for i in places), *past.adopted_losses]
-    return known_of(losses, [*steps, *((step, -1) for step in adopted)])
+    later = [k for k, each in enumerate(past.adopted_origins or [0] * len(past.adopted_losses)) if each in sources]
+    losses = [*(past.losses[i] for i in places), *(past.adopted_losses[k] for k in later)]
+    return known_of(losses, [*steps, *((adopted[k], -1) for k in later)])

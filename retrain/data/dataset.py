@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from monitor.metrics import normalise
+from monitor.selection.sources import DOUBTED
 from retrain.data.classes import holds_together, shared_out
 from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import Likeness
@@ -25,6 +26,7 @@ STALE_ROWS = 5  # fresh rows that must contradict a label before it is called st
 NEWEST = 4_000  # rows of the healthy time that are read
 FAMILIAR = "not judged on: the champion has met it"
 UNFAIR = "not judged on: its label was volunteered"
+DRAWN = "not judged on: drawn for a label because it looked doubtful"
 
 
 class Missing(NamedTuple):
@@ -80,7 +82,8 @@ def build(
     met = {row.id for row in fresh} - {row.id for row in apart(fresh, known, likeness, dropped, FAMILIAR)}
     fair, given = [row for row in fresh if row.judges], [row for row in fresh if not row.judges]
     train, validation = split(fair, settings, likeness, harm(losses(fair)), met & {row.id for row in fair})
-    dropped[UNFAIR] += len(given)
+    dropped[UNFAIR] += sum(row.selection != DOUBTED for row in given)
+    dropped[DRAWN] += sum(row.selection == DOUBTED for row in given)
     train += apart(given, validation, likeness, dropped, "twin of a validation row")
     healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped, likeness)
     healthy = apart(healthy, validation, likeness, dropped, "twin of a validation row")
@@ -100,6 +103,12 @@ def build(
     validation = united([*validation, *since(missing.fresh, validation)], likeness)
     regression = in_chance_order([*regression, *as_many(missing.healthy, regression, unmet)], "regression")
     return Dataset(train, rehearsal, validation, united(regression, likeness), dict(dropped))
+
+
+def unfair(dropped: Mapping[str, int]) -> dict[str, int]:
+    """Return how many rows are taught and not judged on, by who chose them."""
+    counts = {"volunteered": dropped.get(UNFAIR, 0), "drawn because they looked doubtful": dropped.get(DRAWN, 0)}
+    return {why: count for why, count in counts.items() if count}
 
 
 def united(rows: Sequence[Example], likeness: Likeness) -> list[Example]:

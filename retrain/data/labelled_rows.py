@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from monitor.selection.delays import Delays, added, quantile
-from monitor.selection.sources import may_judge, read
+from monitor.selection.sources import DOUBTED, may_judge, read
+from monitor.selection.weights import fairly
 from retrain.data.example import FRESH, REHEARSAL, Example
 from streams.kinds import Arm
 from streams.lake.lake import Lake
@@ -20,9 +21,10 @@ from streams.topics import FEEDBACK, INFERENCE
 
 SOURCE_RANKS = {"reviewer": 2, "downstream": 1}  # whose label counts more; a client's: 0
 IN_TIME = 0.9  # of the labels of audited replies have come by the age from which on one is missing
-LONGEST_MS = 7 * 86_400_000  # that a label is waited for
 
-LABEL_COLUMNS = ("event_id", "label", "correction", "source", "origin", "time_ms", "partition", "offset")
+LABEL_COLUMNS = (
+    *("event_id", "label", "correction", "source", "origin", "share", "probability", "time_ms", "partition", "offset"),
+)
 PLACE_COLUMNS = ("id", "time_ms", "partition", "offset", "status", "arm", "comparable", "output")
 AUDIT_COLUMNS = (*PLACE_COLUMNS, "cohorts")
 AUDITED = '"audit"'  # among a reply's cohorts, which are JSON text
@@ -47,7 +49,7 @@ def labelled(
     """Return the replies of that time that have a label or a correction, in the order of their time; of more than
     `most` the newest. Of several labels of one reply one that may judge goes before others, then a reviewer's before a
     client's, and a later one before an earlier."""
-    truths = _truths(lake, alias, since_ms, until_ms)
+    truths = _truths(lake, alias, since_ms)
     ids = truths if most is None or len(truths) <= most else _newest(lake, alias, until_ms, truths, most)
     parts = lake.by_ids(INFERENCE, ids, alias=alias, since_ms=since_ms, until_ms=until_ms)
     found = [
@@ -70,21 +72,22 @@ def healthy(lake: Lake, alias: str, until_ms: int, most: int | None = None) -> l
 
 
 def unlabelled(
-    lake: Lake, alias: str, since_ms: int | None, until_ms: int | None, now_ms: int, source: str
+    lake: Lake, alias: str, span: tuple[int | None, int | None], now_ms: int, source: str, wait_ms: int
 ) -> list[Example]:
     """Return the audited replies of that time that have no label of an auditor, though most such labels come sooner; in
-    the order of their time."""
+    the order of their time. `wait_ms`: a label is waited for so long at most."""
+    since_ms, until_ms = span
     audited: dict[str, int] = {}
     for part in lake.rows(INFERENCE, alias=alias, since_ms=since_ms, until_ms=until_ms, columns=AUDIT_COLUMNS):
         audited |= {each["id"]: each["time_ms"] for each in part.to_pylist() if _audited(each) and _whole(each)}
     if not audited:
         return []
-    truths = _truths(lake, alias, since_ms, until_ms)
+    truths = _truths(lake, alias, since_ms)
     late = Delays()
     for id, truth in truths.items():
         if truth.selection == "audit" and id in audited:
             late = added(late, truth.time_ms - audited[id])
-    before_ms = now_ms - quantile(late, IN_TIME, LONGEST_MS)
+    before_ms = now_ms - quantile(late, IN_TIME, wait_ms)
     gone = [id for id, at in audited.items() if at < before_ms and not _judges(truths.get(id))]
     parts = lake.by_ids(INFERENCE, gone, alias=alias, since_ms=since_ms, until_ms=until_ms)
     missing = Truth("", "audit", 0)
@@ -108,11 +111,10 @@ def _newest(lake: Lake, alias: str, until_ms: int | None, ids: Collection[str], 
     return sorted(places, key=places.__getitem__)[-most:]
 
 
-def _truths(lake: Lake, alias: str, since_ms: int | None, until_ms: int | None) -> dict[str, Truth]:
-    """Return the right answer of each labelled reply, by event id."""
-    latest = None if until_ms is None else until_ms + LONGEST_MS
+def _truths(lake: Lake, alias: str, since_ms: int | None) -> dict[str, Truth]:
+    """Return the right answer of each reply that was labelled since then, however late, by event id."""
     found: dict[str, tuple[Weight, Truth]] = {}
-    for table in lake.rows(FEEDBACK, alias=alias, since_ms=since_ms, until_ms=latest, columns=LABEL_COLUMNS):
+    for table in lake.rows(FEEDBACK, alias=alias, since_ms=since_ms, columns=LABEL_COLUMNS):
         for label in table.to_pylist():
             answer, weight = label["label"] or label["correction"], _weight(label)
             if answer and weight >= found.get(label["event_id"], (weight, None))[0]:
@@ -131,7 +133,11 @@ def _weight(label: dict[str, Any]) -> Weight:
 
 
 def _selection(label: dict[str, Any]) -> str:
-    return read(label["origin"] or "").selection
+    """Return who chose the reply. Of drawn ones a part judges, which is drawn evenly: the gate knows no weights."""
+    found = read(label["origin"] or "").selection
+    if found == "wanted" and not fairly(label["event_id"], label["share"] or 0.0, label["probability"] or 0.0):
+        return DOUBTED
+    return found
 
 
 def _whole(reply: dict[str, Any]) -> bool:

@@ -12,7 +12,10 @@ LOW_SCORE = 0.5
 
 
 def unit(event: InferenceServed) -> int:
-    """Return a number for whom the arm was drawn: the conversation, else the end user; 0 for the request alone."""
+    """Return a number for whom the arm was drawn, as the event says it; in events from before, the conversation, else
+    the end user. 0 for the request alone."""
+    if event.drawn:
+        return event_print(f"drawn {event.drawn}")
     if event.conversation:
         return event_print(f"conversation {event.conversation}")
     return event_print(f"user {event.user}") if event.user else 0

@@ -15,6 +15,7 @@ from monitor.describe.descriptors import Describer, ReplyText
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from monitor.selection.sources import BEFORE_SOURCES
+from monitor.selection.weights import weight
 from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
@@ -257,6 +258,8 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
     """Return feedback as the judge's rows; `ids` are those of the replies it is about."""
     events = [event for _, event in entries]
     ratings = [rated(event) for event in events]
+    drawn = [(event.share or 0.0, event.probability) for event in events]
+    weights = [1.0 if probability is None else weight(share, probability) for share, probability in drawn]
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
         ids=[event.event_id for event in events],
@@ -270,6 +273,7 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         metrics=[event.metric for event in events],
         complaints=[complains(event) for event in events],
         ratings=ratings if any(ratings) else [],
+        weights=weights if any(event.probability is not None for event in events) else [],
     )
     return rows, np.empty((len(events), 0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -13,17 +14,22 @@ from monitor.detectors.risk import ProvenHarm
 from monitor.findings import Alarm
 from monitor.rows import TURN_MS, turns_of
 from monitor.selection import ordered
+from monitor.selection.cohort import LOOKED_AT
 from monitor.selection.ordered import Arrived, AwaitedReply, OrderedChange, OrderedLabels, OrderedRules
-from monitor.selection.sources import IN_ORDER, parted, read
+from monitor.selection.sources import IN_ORDER, is_drawn, parted, read
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
-from monitor.signals.interface import About, Baseline, LabelStep, RatingStep, Replies
+from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, RatingStep, Replies
 from monitor.signals.labelled.proof import alarm_of
 
 NO_FAIR = (
     "all labels so far are volunteered: those who give them choose after they have seen the answer, so no harm can be "
     "proven. Set gateway.audit_share, or declare a source in [labels.sources]"
 )
+
+
+WAITS = "{} of {} {} that say what is usual have come from the source {}"
+THIN = 0.25  # of an audit that is missing: a gate is undecided at a third
 
 
 def rules(settings: MonitorSettings, source: str) -> OrderedRules:
@@ -107,11 +113,28 @@ def proven(settings: MonitorSettings, about: About, source: str, known: OrderedL
     return alarm_of(replace(about, baseline=baseline), source, threshold, harm, found.last, _missing(known))
 
 
-def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels]) -> str:
-    """Return why nothing is tested yet."""
+def thin(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> dict[str, MissingTest]:
+    """Return why sources prove less than they could, or nothing, by source: labels that do not come."""
+    found = {source: _thin(settings, source, each) for source, each in known.items()}
+    return {source: MissingTest(reason, for_good=False) for source, reason in found.items() if reason}
+
+
+def lacking(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> int:
+    """Return how many labels of the last replies the sources lack that are too thin."""
+    return sum(
+        math.ceil(ordered.missing_share(each) * min(each.cohort.seen, LOOKED_AT))
+        for source, each in known.items()
+        if _thin(settings, source, each)
+    )
+
+
+def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels], least: int) -> str:
+    """Return why nothing is tested yet; `least`: labels of drawn replies that say what is usual."""
     rated = [(name, each) for name, each in about.baselines.items() if parted(name)[0]]
     reasons = [_unknown(name, each) for name, each in rated if read(name).selection not in IN_ORDER]
     reasons += [_waits(settings, source, each) for source, each in known.items()]
+    drawn = {read(name).source: each.labelled for name, each in about.baselines.items() if is_drawn(name)}
+    reasons += [WAITS.format(count, least, "labels", source) for source, count in drawn.items()]
     if reasons:
         return "; ".join(reasons)
     if about.volunteered and not about.baseline.labelled:
@@ -124,9 +147,13 @@ def _waits(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
     asked, labels = rules(settings, source), sum(count for count, *_ in known.learned)
     share, given, name = 1.0 - ordered.missing_share(known), wording.given(parted(source)[0]), read(source).source
     if known.withdrawn or (asked.complete and known.cohort.seen and labels >= asked.least):
-        gives = "rates" if parted(source)[0] else "labels"
-        return f"{name} is declared complete, and {gives} {share:.0%} of its replies: 95% are needed"
-    return f"{labels} of {asked.least} {given} that say what is usual have come from the source {name}"
+        return _incomplete(source, share)
+    return WAITS.format(labels, asked.least, given, name)
+
+
+def _incomplete(source: str, share: float) -> str:
+    gives = "rates" if parted(source)[0] else "labels"
+    return f"{read(source).source} is declared complete, and {gives} {share:.0%} of its replies: 95% are needed"
 
 
 def _unknown(source: str, known: Baseline) -> str:
@@ -135,6 +162,17 @@ def _unknown(source: str, known: Baseline) -> str:
     if known.enough:
         return f"{known.loss:g} of {known.labelled} {given} of the source {name} are bad: that leaves no room for worse"
     return f"{known.labelled} {given} of the source {name} do not yet say what is usual"
+
+
+def _thin(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
+    """Return in words that labels of the source do not come; empty where enough do."""
+    missing = ordered.missing_share(known)
+    if known.withdrawn:
+        return _incomplete(source, 1.0 - missing)
+    if rules(settings, source).audit and known.cohort.seen >= LOOKED_AT // 2 and missing >= THIN:
+        what = parted(source)[0] or "label"
+        return f"{missing:.0%} of the audited replies have no {what}, and count against harm: it proves little"
+    return ""
 
 
 def _missing(known: OrderedLabels) -> str:

@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "complaints": selection.complaints,
     "rated harm": ratings.harm,
     "rated health": ratings.healthy,
+    "drawn": selection.drawn,
 }
 
 if __name__ == "__main__":

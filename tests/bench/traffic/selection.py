@@ -13,10 +13,11 @@ from tests.bench.tools.progress import note
 from tests.bench.traffic.goals import figure
 from tests.monitor.support.audited import Judge, binary, coin, delays, graded, learned
 from tests.monitor.support.complaining import watched
+from tests.monitor.support.drawing import HEALTHY, TOLD, followed
 from tests.retrain.support.selected_gate import CHOICES, promoted
 
 SEED = 1
-DECISIONS, DELAYS, HEALTHY = (1_000, 20), (400, 20), (1_000, 5)  # whole and quick
+DECISIONS, DELAYS, CALM = (1_000, 20), (400, 20), (1_000, 5)  # whole and quick
 GAIN, DISCORDANT = 0.1, 0.2
 WORSE = (-0.05, -0.1, -0.2)
 POWER = ("audit", "audit, a tenth missing")
@@ -35,7 +36,27 @@ def judges(quick: bool) -> list[Figure]:
 
 def complaints(quick: bool) -> list[Figure]:
     """Complaints of 1 % of right and 8 % of wrong answers, at 100,000 replies between false alarms."""
-    return list(_complained(DELAYS[quick], HEALTHY[quick]))
+    return list(_complained(DELAYS[quick], CALM[quick]))
+
+
+def drawn(quick: bool) -> list[Figure]:
+    """Labels of replies that were drawn by doubt, weighed up to four times: false alarms on healthy versions, and harm
+    of 0.1 -> 0.3."""
+    return list(_drawn(20 if not quick else 4, 100 if not quick else 20))
+
+
+def _drawn(healthy: int, times: int) -> Iterator[Figure]:
+    for wrong in (0.1, 0.3):
+        note(f"drawn labels: healthy, {wrong:.0%} wrong")
+        runs = [followed(wrong, 20_000, seed, told=TOLD) for seed in range(healthy)]
+        alarms = sum(len(run.world.alarms("quality")) for run in runs) / healthy
+        weighed = f"weights to {max(run.weighed for run in runs):.1f}"
+        yield figure(f"false quality alarms in 20,000 healthy labels: drawn, {wrong:.0%} wrong", alarms, "", weighed)
+    note("drawn labels: harm")
+    found = [followed(0.1, HEALTHY + 2_000, seed, then=0.3).labels - HEALTHY for seed in range(times)]
+    late = 100 * sum(each > 500 for each in found) / times
+    middle = f"median {int(np.median(found))} labels"
+    yield figure("harm of 0.1 -> 0.3 not found within 500 drawn labels, %", late, "%", middle)
 
 
 def _bad(runs: int) -> Iterator[Figure]:

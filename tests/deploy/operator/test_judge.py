@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from deploy.cli import main
 from deploy.operator.labels import LabelRules, filled_in
 from serving.gateway.masking import Maskers
+from streams.identity import Signer
 from streams.scoring.scorer import Scorer
 from streams.scoring.settings import ByRubric
 from streams.topics import FEEDBACK, INFERENCE
@@ -88,7 +89,7 @@ async def test_labels_that_are_given_are_judged_by_the_aliass_metric(lake: Path)
 
     async with JudgeServer(by_label).serving() as judge:
         metric = ByRubric(rubric=lake / "rubric.md", url=judge.url, model="judge")
-        rules = LabelRules(Scorer.of(metric, "support", lake), Maskers((), lambda tenant: b""))
+        rules = LabelRules(Scorer.of(metric, "support", lake), Maskers((), lambda tenant: b""), Signer(b"key"))
         given, empty = await asyncio.to_thread(filled_in, at(lake / "lake"), lake / "rows.jsonl", "support", rules)
     assert ([each.loss for each in given], empty) == ([0.2, 0.8, None], 0)
     assert [each.label for each in given] == list(answers)

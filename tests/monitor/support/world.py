@@ -101,9 +101,10 @@ class World:
         ends_turn: bool = True,
         metric: str = "exact_match",
         origin: str = "",
+        weights: list[float] | None = None,
     ) -> list[Finding]:
         """Labels these events in one turn, right with probability `accuracy` or as given: verdicts, or losses.
-        `origin`: who chose them; none in records from before there were sources."""
+        `origin`: who chose them; none in records from before there were sources. `weights`: of drawn ones."""
         given = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
         rows = ScoreRows(
             offsets=list(range(self.labelled, self.labelled + len(ids))),
@@ -115,6 +116,7 @@ class World:
             losses=[of_verdict(each) if isinstance(each, bool) else each for each in given],
             metrics=[metric] * len(ids),
             origins=[origin] * len(ids) if origin else [],
+            weights=weights or [],
             complaints=[bool(each) if isinstance(each, float) else not each for each in given] if origin else [],
         )
         self.labelled += len(ids)
