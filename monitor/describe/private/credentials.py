@@ -166,9 +166,16 @@ NAME = re.compile(rf"(?:{_KEY_NAME}|{_WORD})\Z", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:{_PEM}\n|{_BEGIN}(?:{_PREFIXES}))")
 _TAIL = re.compile(rf"\n{_PEM_END}\Z")
 _SIGN = re.compile(rf"{_BEGIN}(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\\.atlasv1)|{MARK}".encode())
-_WORDS = tuple(word.encode() for words in _SPANS for word in words)
-_ALONE = tuple(  # the others need a sign
-    word.encode() for word in ("-----begin ", "bearer", "basic ", " key ", *PASSWORD_WORDS)
+_B = rb"[\s\x1c-\x1f]"  # blanks; bytes beyond ASCII may be letters in another case
+_C = rb"[a-z0-9_./+=~%\x80-\xff-]{16}"
+_LONG = rb"%b{0,3}[\"']?(?=[^\s\"',;&<>0-9\0]{0,256}+[0-9])%b" % (_B, _C)
+_SAID = rb"(?:[\"']?%b{0,2}[:=]|%b(?:is|was|ist|lautet|es|est|\xc3[\x88\x89\xa8\xa9])%b)" % (_B, _B, _B)
+_NAMED = (  # one of these is in each text with a secret that `_SPANS` finds: in lower case, and quick to find
+    *(word.encode() for word in ("-----begin ", "bearer", "basic ", "authorization", "hooks.slack.com/", "/webhooks/")),
+    *(re.compile(sign) for sign in (rb"://[^\s/\0]+@", rb"=(?<=sig=|ure=|ken=|key=)" + _C, rb":" + _LONG, rb"=>?" + _LONG)),
+    re.compile(rb"key%b(?:is%b)?%b" % (_B, _B, _C)),
+    *(re.compile(word + _SAID) for word in (rb"pass(?:word|wd|phrase|wort|e)?", rb"pwd")),
+    *(word.encode() for word in PASSWORD_WORDS[2:]),
 )
 _RUN = b"x" * 17
 
@@ -178,8 +185,7 @@ class Credentials:
 
     def suspects(self, sketch: Sketch) -> set[int]:
         """Return the texts that may hold one."""
-        words = _WORDS if b":" in sketch.data or b"=" in sketch.data else _ALONE
-        return sketch.any_of(words) | set(_signed(sketch))
+        return sketch.any_of(_NAMED) | set(_signed(sketch))
 
     def spans(self, text: str, doubts: object = None) -> Iterator[tuple[int, int]]:
         """Return where one is, first to last, none within another."""

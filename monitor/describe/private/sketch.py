@@ -35,29 +35,46 @@ class Sketch:
     def holding(self, needle: bytes, kinds: bytes | None = None, without: bytes = b"") -> list[int]:
         """Return the texts that hold the needle, of the kinds of their bytes where a table of them is given."""
         data = self.data if kinds is None else self.data.translate(kinds, without)
-        return self._within(data, needle) if needle in data else []
+        return _within(data, needle) if needle in data else []
 
-    def _within(self, data: bytes, needle: bytes) -> list[int]:
-        found: list[int] = []
-        text, seen, at = 0, 0, data.find(needle)
-        while at >= 0:
-            text += data.count(b"\0", seen, at)
-            found.append(text)
-            seen = data.find(b"\0", at)
-            at = data.find(needle, seen) if seen >= 0 else -1
+    def any_of(self, needles: Iterable[bytes | re.Pattern[bytes]]) -> set[int]:
+        """Return the texts that hold one of them, whatever the text's case: needles are in lower case. A pattern
+        matches no zero byte."""
+        small, found = self.data.lower(), set[int]()
+        for needle in needles:
+            if isinstance(needle, bytes):
+                found.update(_within(small, needle) if needle in small else ())
+            else:
+                found.update(_matching(small, needle))
         return found
-
-    def any_of(self, needles: Iterable[bytes]) -> set[int]:
-        """Return the texts that hold one of them, which are in lower case, whatever the text's case."""
-        small = self.data.lower()
-        found = [needle for needle in needles if needle in small]
-        return {i for needle in found for i in self._within(small, needle)} if found else set()
 
     def far(self) -> list[int]:
         """Return the texts with other digits than ours."""
         if self.ascii or b"n" not in self.data.translate(_FAR):
             return []
         return [i for i, text in enumerate(self.texts) if not text.isascii() and _far_digit.search(text)]
+
+
+def _within(data: bytes, needle: bytes) -> list[int]:
+    found: list[int] = []
+    text, seen, at = 0, 0, data.find(needle)
+    while at >= 0:
+        text += data.count(b"\0", seen, at)
+        found.append(text)
+        seen = data.find(b"\0", at)
+        at = data.find(needle, seen) if seen >= 0 else -1
+    return found
+
+
+def _matching(data: bytes, pattern: re.Pattern[bytes]) -> list[int]:
+    found: list[int] = []
+    text, seen, match = 0, 0, pattern.search(data)
+    while match:
+        text += data.count(b"\0", seen, match.start())
+        found.append(text)
+        seen = data.find(b"\0", match.start())
+        match = pattern.search(data, seen) if seen >= 0 else None
+    return found
 
 
 def kinds_table(gap: int = 0, **kinds: str) -> bytes:
