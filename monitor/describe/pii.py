@@ -87,22 +87,19 @@ def _emails(sketch: Sketch) -> set[int]:
 
 
 def _accounts(sketch: Sketch) -> set[int]:
-    if not sketch.numbered():
-        return set()
-    written = {*sketch.holding(b"xxnn", DIGITS), *sketch.holding(b"xxnn", _CAPITALS, b" .-"), *sketch.far()}
-    return sketch.numbered() & written
+    places, some = sketch.numbers()
+    written = {*some.holding(b"xxnn", DIGITS), *some.holding(b"xxnn", _CAPITALS, b" .-"), *some.far()}
+    return {places[i] for i in written}
 
 
 def _cards(sketch: Sketch) -> set[int]:
-    if not sketch.numbered():
-        return set()
-    return {*sketch.holding(b"n" * 13, DIGITS, b" .\n_/:()-"), *sketch.far()}
+    places, some = sketch.numbers()
+    return {places[i] for i in (*some.holding(b"n" * 13, DIGITS, b" .\n_/:()-"), *some.far())}
 
 
 def _phones(sketch: Sketch) -> set[int]:
-    return {
-        i for i in sketch.numbered() if phones.LIKELY.search(sketch.texts[i]) or named(sketch.texts[i], phones.CUES)
-    }
+    places, some = sketch.numbers()
+    return {places[i] for i, text in enumerate(some.texts) if phones.LIKELY.search(text) or named(text, phones.CUES)}
 
 
 PATTERNS: dict[str, Pattern | Credentials] = {  # in the order of their use

@@ -165,14 +165,21 @@ PASSWORD_NAMED = re.compile(rf'{_WORD}"\s*:\s*"', re.IGNORECASE)  # in JSON
 NAME = re.compile(rf"(?:{_KEY_NAME}|{_WORD})\Z", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:{_PEM}\n|{_BEGIN}(?:{_PREFIXES}))")
 _TAIL = re.compile(rf"\n{_PEM_END}\Z")
-_SIGN = re.compile(rf"{_BEGIN}(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\\.atlasv1)|{MARK}".encode())
+_LEAST = 15  # characters of a key, prefix included; of an identifier most words begin nearer to its end than that
+_SIGN = re.compile(
+    rf"{_BEGIN}(?=[\w.=+/:~\x80-\xff-]{{{_LEAST}}})(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\.atlasv1)"
+    rf"|{MARK}".encode("latin-1")
+)
 _B = rb"[\s\x1c-\x1f]"  # blanks; bytes beyond ASCII may be letters in another case
 _C = rb"[a-z0-9_./+=~%\x80-\xff-]{16}"
 _LONG = rb"%b{0,3}[\"']?(?=[^\s\"',;&<>0-9\0]{0,256}+[0-9])%b" % (_B, _C)
 _SAID = rb"(?:[\"']?%b{0,2}[:=]|%b(?:is|was|ist|lautet|es|est|\xc3[\x88\x89\xa8\xa9])%b)" % (_B, _B, _B)
 _NAMED = (  # one of these is in each text with a secret that `_SPANS` finds: in lower case, and quick to find
     *(word.encode() for word in ("-----begin ", "bearer", "basic ", "authorization", "hooks.slack.com/", "/webhooks/")),
-    *(re.compile(sign) for sign in (rb"://[^\s/\0]+@", rb"=(?<=sig=|ure=|ken=|key=)" + _C, rb":" + _LONG, rb"=>?" + _LONG)),
+    re.compile(rb"://[^\s/\0]+@"),
+    re.compile(rb"=(?<=sig=|ure=|ken=|key=)%b" % _C),
+    re.compile(rb":%b" % _LONG),
+    re.compile(rb"=>?%b" % _LONG),
     re.compile(rb"key%b(?:is%b)?%b" % (_B, _B, _C)),
     *(re.compile(word + _SAID) for word in (rb"pass(?:word|wd|phrase|wort|e)?", rb"pwd")),
     *(word.encode() for word in PASSWORD_WORDS[2:]),
@@ -232,6 +239,6 @@ def _signed(sketch: Sketch) -> Iterator[int]:
     while at >= 0:
         text += sketch.data.count(b"\0", seen, at)
         seen = kinds.find(b"-", at)
-        if _SIGN.search(sketch.data, max(at - 16, 0), seen):
+        if _SIGN.search(sketch.data, max(at - 16, 0), seen + _LEAST):
             yield text
         at = kinds.find(_RUN, seen)

@@ -23,14 +23,15 @@ class Sketch:
             whole = "\0".join(text.replace("\0", "\1") for text in texts)
         self.ascii = whole.isascii()
         self.data = whole.encode(errors="replace")
-        self._numbered: set[int] | None = None
+        self._numbers: tuple[list[int], Sketch] | None = None
 
-    def numbered(self) -> set[int]:
-        """Return the texts with as many digits in a row as a telephone number has at least, blanks and dashes left out:
-        an account's number and a card's have more."""
-        if self._numbered is None:
-            self._numbered = {*self.holding(b"n" * FEWEST, DIGITS, b" \n_:()./-"), *self.far()}
-        return self._numbered
+    def numbers(self) -> tuple[list[int], Sketch]:
+        """Return the texts with as many digits in a row as a telephone number has at least, blanks and dashes left out,
+        and a sketch of these alone: an account's number and a card's have more."""
+        if self._numbers is None:
+            places = sorted({*self.holding(b"n" * FEWEST, DIGITS, b" \n_:()./-"), *self.far()})
+            self._numbers = places, Sketch([self.texts[i] for i in places])
+        return self._numbers
 
     def holding(self, needle: bytes, kinds: bytes | None = None, without: bytes = b"") -> list[int]:
         """Return the texts that hold the needle, of the kinds of their bytes where a table of them is given."""
