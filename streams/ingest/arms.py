@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from monitor.describe.fingerprint import event_print
 from monitor.losses import WRONG
 from streams.events import FeedbackGiven, InferenceServed
@@ -14,6 +16,18 @@ def unit(event: InferenceServed) -> int:
     if event.conversation:
         return event_print(f"conversation {event.conversation}")
     return event_print(f"user {event.user}") if event.user else 0
+
+
+def units(events: Sequence[InferenceServed]) -> list[int]:
+    """Return the `unit` of each; none where all were drawn for the request alone."""
+    return [unit(event) for event in events] if any(event.conversation or event.user for event in events) else []
+
+
+def drawn(events: Sequence[InferenceServed | FeedbackGiven]) -> list[str]:
+    """Return the arm drawn for each; none where each has answered itself. Events from before say which one answered."""
+    if all(event.assigned in (None, event.arm) for event in events):
+        return []
+    return [(event.assigned or event.arm).value for event in events]
 
 
 def complains(event: FeedbackGiven) -> bool:

@@ -19,7 +19,7 @@ from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
 from streams.identity import ALIAS
-from streams.ingest.arms import complains, unit
+from streams.ingest.arms import complains, drawn, units
 from streams.ingest.duplicates import RecentIds
 from streams.lake import table as lake
 from streams.lake.profiles import Described
@@ -234,8 +234,8 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         times_ms=[event.time_ms for event in events],
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
-        assigned=[(event.assigned or event.arm).value for event in events],
-        units=[unit(event) for event in events],
+        assigned=drawn(events),
+        units=units(events),
         clients=[event.client for event in events],
         statuses=[event.status for event in events],
         ttft_ms=[event.ttft_ms for event in events],
@@ -262,7 +262,7 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
         times_ms=[event.time_ms for event in events],
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
-        assigned=[(event.assigned or event.arm).value for event in events],
+        assigned=drawn(events),
         clients=[event.by for event in events],
         origins=[event.origin or BEFORE_SOURCES for event in events],
         losses=[event.loss for event in events],

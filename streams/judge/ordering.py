@@ -111,7 +111,7 @@ class Merge:
             place = event.alias, event.source_topic, event.partition
             found = ticks(event, record, self.ordering.tick_ms, self._reached.get(place, -1))
             self._reached[place] = found[-1]
-            self._waiting.append(_Waiting(record, event, found))
+            self._waiting.append(_Waiting(record, _undrawn(event), found))
 
     def ready(self, now_s: float, until: int = 0) -> tuple[int, list[Piece | AnswerPiece]]:
         """Return the last tick that may be judged, and the rows up to it, cut as they are to be judged.
@@ -262,8 +262,14 @@ def _piece(scores: ScoreBatch, rows: ScoreRows, records: tuple[Raw, ...]) -> Pie
     return Piece(part, time_ms, records)
 
 
+def _undrawn(scores: ScoreBatch) -> ScoreBatch:
+    """Without the arms drawn, which the judge does not ask for: where some rows have them and others do not, they are
+    judged at once all the same."""
+    rows = scores.rows
+    return replace(scores, rows=replace(rows, assigned=[], units=[])) if rows.assigned or rows.units else scores
+
+
 def _bare(piece: Piece, *, ends_tick: bool) -> Piece:
-    """Without the times that gave it its place, and without the arms drawn, which the judge does not ask for: it goes
-    into the ledger, where it decides something."""
-    rows = replace(piece.scores.rows, logged_ms=[], assigned=[], units=[])
+    """Without the times that gave it its place: it goes into the ledger, where it decides something."""
+    rows = replace(piece.scores.rows, logged_ms=[])
     return Piece(replace(piece.scores, rows=rows), piece.time_ms, piece.records, ends_tick)

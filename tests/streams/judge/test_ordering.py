@@ -268,6 +268,13 @@ def test_what_only_a_rollout_asks_for_goes_into_no_ledger_of_the_judge() -> None
     assert [(piece.scores.rows.assigned, piece.scores.rows.units) for piece in pieces] == [([], [])]  # type: ignore[union-attr]
 
 
+def test_rows_with_and_without_arms_that_were_drawn_are_judged_at_once() -> None:
+    some = [scored("support", (INFERENCE.name, 0), [i], [1_000]) for i in (0, 1)]
+    drawn = msgspec.structs.replace(some[1].rows, assigned=["canary"], units=[7])
+    _, pieces = merge_of([some[0], msgspec.structs.replace(some[1], rows=drawn), passed(3_000, *ALL)]).ready(0.0)
+    assert [piece.scores.rows.offsets for piece in pieces] == [[0, 1]]  # type: ignore[union-attr]
+
+
 def test_what_there_is_no_room_for_is_judged_as_it_came_and_the_rest_waits() -> None:
     many = [scored("support", (INFERENCE.name, 0), [i], [1_000 * i]) for i in range(10)]
     merge = merge_of(many)
