@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import msgspec
 from msgspec.structs import force_setattr, replace
@@ -57,7 +58,10 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
         """Return the rows at `indices`, in that order; empty columns stay empty."""
         if len(indices) == len(self) and list(indices) == list(range(len(self))):
             return self
-        taken = {name: [column[i] for i in indices] if column else [] for name, column in self._columns()}
+        if isinstance(indices, range) and indices.step == 1:
+            taken = {name: column[indices.start : indices.stop] for name, column in self._columns()}
+        else:
+            taken = {name: [column[i] for i in indices] if column else [] for name, column in self._columns()}
         return ScoreRows(**taken)  # type: ignore[arg-type]
 
     def after(self, offset: int) -> ScoreRows:
@@ -66,17 +70,9 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
             return self
         return self.take([i for i, at in enumerate(self.offsets) if at >= offset])
 
-    def joined(self, later: ScoreRows) -> ScoreRows:
-        """Return these rows and then the later ones. Raises ValueError where one has a column that the other lacks."""
-        if bool(self.cohorts) != bool(later.cohorts) and len(self) and len(later):
-            return self._with_cohorts().joined(later._with_cohorts())
-        pairs = zip(self._columns(), later._columns(), strict=True)
-        if odd := [name for (name, mine), (_, theirs) in pairs if bool(mine) != bool(theirs)]:
-            raise ValueError(f"rows cannot be joined: only one part has {', '.join(odd)}")
-        return ScoreRows(**{name: [*mine, *getattr(later, name)] for name, mine in self._columns()})
-
-    def _with_cohorts(self) -> ScoreRows:
-        return replace(self, cohorts=self.cohorts or [[] for _ in self.offsets])
+    def columns(self) -> set[str]:
+        """Return the columns that have values; without that of cohorts, which says nothing where it is empty."""
+        return {name for name, column in self._columns() if column} - {"cohorts"}
 
     def odd(self) -> list[str]:
         """Return the columns that are neither empty nor as long as the offsets: their rows are unknown."""
@@ -84,6 +80,20 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
 
     def _columns(self) -> list[tuple[str, list[object]]]:
         return [(name, getattr(self, name)) for name in self.__struct_fields__]
+
+
+def joined(parts: Sequence[ScoreRows]) -> ScoreRows:
+    """Return the rows of all parts, at least one, in their order. Raises ValueError where one has a column that another
+    lacks."""
+    if len(parts) == 1:
+        return parts[0]
+    have = [part.columns() for part in parts]
+    if odd := set.union(*have) - set.intersection(*have):
+        raise ValueError(f"rows cannot be joined: only one part has {', '.join(sorted(odd))}")
+    if any(part.cohorts for part in parts):
+        parts = [replace(part, cohorts=part.cohorts or [[] for _ in part.offsets]) for part in parts]
+    names = ScoreRows.__struct_fields__
+    return ScoreRows(**{name: list(chain.from_iterable(getattr(part, name) for part in parts)) for name in names})
 
 
 def turns_of(rows: ScoreRows, time_ms: int) -> list[int]:

@@ -13,7 +13,7 @@ for more. Then nothing is lost, but rows are judged in the order in which they c
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -21,7 +21,7 @@ from operator import itemgetter
 
 from msgspec.structs import replace
 
-from monitor.rows import ScoreRows
+from monitor.rows import ScoreRows, joined
 from monitor.validation import require
 from streams import codec
 from streams.events import AlarmAnswered, PartitionsPassed, ScoreBatch
@@ -233,27 +233,28 @@ def _ended(pieces: list[tuple[tuple[int, int, str], Piece]]) -> list[tuple[tuple
 
 
 def _joined(parts: list[Part]) -> list[Piece]:
-    """The parts of one place as one piece, without repeated rows."""
-    pieces: list[Piece] = []
+    """The parts of one place as one piece, without repeated rows; as several where their columns differ."""
+    runs: list[list[Piece]] = []
     for _, waiting, first, end in parts:
         rows = waiting.scores.rows.take(range(first, end))
-        if pieces:
-            rows = rows.after(pieces[-1].scores.last_offset + 1)
+        if runs:
+            rows = rows.after(runs[-1][-1].scores.last_offset + 1)
         if len(rows):
             piece = _piece(waiting.scores, rows, (waiting.record,))
-            pieces[-1:] = _two(pieces[-1], piece) if pieces else [piece]
-    return pieces
+            if runs and _columns(runs[-1][0]) == _columns(piece):
+                runs[-1].append(piece)
+            else:
+                runs.append([piece])
+    return [_one(run) for run in runs]
 
 
-def _two(one: Piece, other: Piece) -> list[Piece]:
-    """As one, where they have the same columns."""
-    if one.scores.descriptor_names != other.scores.descriptor_names:
-        return [one, other]
-    try:
-        rows = one.scores.rows.joined(other.scores.rows)
-    except ValueError:
-        return [one, other]
-    return [_piece(one.scores, rows, (*one.records, *other.records))]
+def _columns(piece: Piece) -> tuple[list[str], set[str]]:
+    return piece.scores.descriptor_names, piece.scores.rows.columns()
+
+
+def _one(run: Sequence[Piece]) -> Piece:
+    rows = joined([each.scores.rows for each in run])
+    return _piece(run[0].scores, rows, tuple(record for each in run for record in each.records))
 
 
 def _piece(scores: ScoreBatch, rows: ScoreRows, records: tuple[Raw, ...]) -> Piece:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.operator_answer import OperatorAnswer
-from monitor.rows import ScoreRows
+from monitor.rows import ScoreRows, joined
 from streams import codec
 from streams.events import AlarmAnswered, Event, PartitionsPassed, ScoreBatch
 from streams.judge.ordering import AnswerPiece, Merge, Ordering, Piece
@@ -320,5 +320,10 @@ def test_an_ordering_that_cannot_be_is_refused(name: str) -> None:
 def test_columns_that_only_one_part_has_are_not_made_up() -> None:
     more = msgspec.structs.replace(REPLY.rows, statuses=[200])
     with pytest.raises(ValueError, match="only one part has statuses"):
-        REPLY.rows.joined(more)
-    assert isinstance(REPLY.rows.joined(REPLY.rows), ScoreRows)
+        joined([REPLY.rows, more])
+    assert joined([REPLY.rows, REPLY.rows]).ids == 2 * REPLY.rows.ids
+
+
+def test_rows_whose_labels_are_awaited_join_those_whose_are_not() -> None:
+    awaited = msgspec.structs.replace(REPLY.rows, cohorts=[["audit"]])
+    assert joined([REPLY.rows, awaited]).cohorts == [[], ["audit"]]
