@@ -37,8 +37,7 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     answers: list[str] = []  # where it is short: what was answered, as a category; else empty
     tags: list[dict[str, str]] = []  # tenant, language, group, as the client named them
     assigned: list[str] = []  # the arms that were drawn; no column where all are as `arms`
-    units: list[int] = []  # for whom each was drawn: the conversation, else the end user; 0: for the request alone; no
-    # column where all are
+    units: list[int] = []  # for whom each was drawn: the conversation, else the end user, else 0; no column of zeros
     complaints: list[bool] = []  # feedback alone: whether it complains of the reply
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
     origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
