@@ -87,7 +87,7 @@ def joined(parts: Sequence[ScoreRows]) -> ScoreRows:
     if len(parts) == 1:
         return parts[0]
     have = [part.columns() for part in parts]
-    if odd := set.union(*have) - set.intersection(*have):
+    if odd := have[0].union(*have) - have[0].intersection(*have):
         raise ValueError(f"rows cannot be joined: only one part has {', '.join(sorted(odd))}")
     if any(part.cohorts for part in parts):
         parts = [replace(part, cohorts=part.cohorts or [[] for _ in part.offsets]) for part in parts]

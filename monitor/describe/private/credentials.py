@@ -168,13 +168,14 @@ _TAIL = re.compile(rf"\n{_PEM_END}\Z")
 _LEAST = 15  # characters of a key, prefix included; of an identifier most words begin nearer to its end than that
 _SIGN = re.compile(
     rf"{_BEGIN}(?=[\w.=+/:~\x80-\xff-]{{{_LEAST}}})(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\.atlasv1)"
-    rf"|{MARK}".encode("latin-1")
+    rf"|{MARK}".encode()
 )
 _B = rb"[\s\x1c-\x1f]"  # blanks; bytes beyond ASCII may be letters in another case
 _C = rb"[a-z0-9_./+=~%\x80-\xff-]{16}"
 _LONG = rb"%b{0,3}[\"']?(?=[^\s\"',;&<>0-9\0]{0,256}+[0-9])%b" % (_B, _C)
 _SAID = rb"(?:[\"']?%b{0,2}[:=]|%b(?:is|was|ist|lautet|es|est|\xc3[\x88\x89\xa8\xa9])%b)" % (_B, _B, _B)
-_NAMED = (  # one of these is in each text with a secret that `_SPANS` finds: in lower case, and quick to find
+# One of these is in each text with a secret that `_SPANS` finds: in lower case, and quick to find.
+_NAMED: tuple[bytes | re.Pattern[bytes], ...] = (
     *(word.encode() for word in ("-----begin ", "bearer", "basic ", "authorization", "hooks.slack.com/", "/webhooks/")),
     re.compile(rb"://[^\s/\0]+@"),
     re.compile(rb"=(?<=sig=|ure=|ken=|key=)%b" % _C),
