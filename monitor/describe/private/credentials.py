@@ -174,17 +174,17 @@ _B = rb"[\s\x1c-\x1f]"  # blanks; bytes beyond ASCII may be letters in another c
 _C = rb"[a-z0-9_./+=~%\x80-\xff-]{16}"
 _LONG = rb"%b{0,3}[\"']?(?=[^\s\"',;&<>0-9\0]{0,256}+[0-9])%b" % (_B, _C)
 _SAID = rb"(?:[\"']?%b{0,2}[:=]|%b(?:is|was|ist|lautet|es|est|\xc3[\x88\x89\xa8\xa9])%b)" % (_B, _B, _B)
-# One of these is in each text with a secret that `_SPANS` finds: in lower case, and quick to find.
-_NAMED: tuple[bytes | re.Pattern[bytes], ...] = (
-    *(word.encode() for word in ("-----begin ", "bearer", "basic ", "authorization", "hooks.slack.com/", "/webhooks/")),
-    re.compile(rb"://[^\s/\0]+@"),
-    re.compile(rb"=(?<=sig=|ure=|ken=|key=)%b" % _C),
-    re.compile(rb":%b" % _LONG),
-    re.compile(rb"=>?%b" % _LONG),
-    re.compile(rb"key%b(?:is%b)?%b" % (_B, _B, _C)),
-    *(re.compile(word + _SAID) for word in (rb"pass(?:word|wd|phrase|wort|e)?", rb"pwd")),
-    *(word.encode() for word in PASSWORD_WORDS[2:]),
-)
+# One of these is in each text with a secret that `_SPANS` finds, in lower case, and what is found behind it.
+_NAMED: dict[bytes, re.Pattern[bytes] | None] = {
+    **dict.fromkeys((b"-----begin ", b"bearer", b"basic ", b"authorization")),
+    **dict.fromkeys(word.encode() for word in PASSWORD_WORDS[2:]),
+    b"pass": re.compile(rb"pass(?:word|wd|phrase|wort|e)?%b" % _SAID),
+    b"pwd": re.compile(rb"pwd%b" % _SAID),
+    b"key": re.compile(rb"key%b(?:is%b)?%b" % (_B, _B, _C)),
+    b"hooks": re.compile(rb"hooks(?:\.slack\.com)?/"),
+    b":": re.compile(rb":(?://[^\s/\0]+@|%b)" % _LONG),
+    b"=": re.compile(rb"=(?:(?<=sig=|ure=|ken=|key=)%b|>?%b)" % (_C, _LONG)),
+}
 _RUN = b"x" * 17
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_letters, digits
 
 from monitor.describe.private.characters import plain
@@ -29,8 +29,11 @@ class Sketch:
         """Return the texts with as many digits in a row as a telephone number has at least, blanks and dashes left out,
         and a sketch of these alone: an account's number and a card's have more."""
         if self._numbers is None:
-            places = sorted({*self.holding(b"n" * FEWEST, DIGITS, b" \n_:()./-"), *self.far()})
-            self._numbers = places, Sketch([self.texts[i] for i in places])
+            places = self.holding(b"n" * FEWEST, DIGITS, b" \n_:()./-")
+            if far := self.far():
+                places = sorted({*places, *far})
+            some = 0 < len(places) < len(self.texts)
+            self._numbers = places, Sketch([self.texts[i] for i in places]) if some else self
         return self._numbers
 
     def holding(self, needle: bytes, kinds: bytes | None = None, without: bytes = b"") -> list[int]:
@@ -38,15 +41,13 @@ class Sketch:
         data = self.data if kinds is None else self.data.translate(kinds, without)
         return _within(data, needle) if needle in data else []
 
-    def any_of(self, needles: Iterable[bytes | re.Pattern[bytes]]) -> set[int]:
-        """Return the texts that hold one of them, whatever the text's case: needles are in lower case. A pattern
-        matches no zero byte."""
+    def any_of(self, needles: Mapping[bytes, re.Pattern[bytes] | None]) -> set[int]:
+        """Return the texts that hold one of the needles, which are in lower case, whatever the text's case; of a needle
+        with a pattern those in which this is found. A pattern matches no zero byte."""
         small, found = self.data.lower(), set[int]()
-        for needle in needles:
-            if isinstance(needle, bytes):
-                found.update(_within(small, needle) if needle in small else ())
-            else:
-                found.update(_matching(small, needle))
+        for needle in [needle for needle in needles if needle in small]:
+            pattern = needles[needle]
+            found.update(_within(small, needle) if pattern is None else _matching(small, pattern))
         return found
 
     def far(self) -> list[int]:
