@@ -161,7 +161,7 @@ async def _freeze_collector(worker: Worker) -> None:
     """Once the first batch was handled: all that is loaded by then stays, so the collector need not look at it again,
     and not after each 700 objects. It took a fifth of all time, for next to no cycles."""
     await worker.begun.wait()
-    gc.set_threshold(*COLLECTED_AFTER)  # before the import: it takes seconds, of which looking at all it loads was one
+    gc.set_threshold(*COLLECTED_AFTER)  # before the import, which takes seconds: half of one was for the collector
     await asyncio.to_thread(importlib.import_module, "streams.lake.whylogs_format")
     gc.collect()
     gc.freeze()
