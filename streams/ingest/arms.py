@@ -3,9 +3,12 @@ and what fair ratings say. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from monitor.describe.fingerprint import event_print
 from monitor.losses import WRONG, of_score, of_verdict
 from monitor.selection.sources import may_rate, read
+from monitor.selection.weights import weight
 from streams.events import FeedbackGiven, InferenceServed
 
 LOW_SCORE = 0.5
@@ -19,6 +22,26 @@ def unit(event: InferenceServed) -> int:
     if event.conversation:
         return event_print(f"conversation {event.conversation}")
     return event_print(f"user {event.user}") if event.user else 0
+
+
+def units(events: Sequence[InferenceServed]) -> list[int]:
+    """Return the `unit` of each; none where all were drawn for the request alone."""
+    named = any(event.drawn or event.conversation or event.user for event in events)
+    return [unit(event) for event in events] if named else []
+
+
+def drawn(events: Sequence[InferenceServed | FeedbackGiven]) -> list[str]:
+    """Return the arm drawn for each; none where each has answered itself. Events from before say which one answered."""
+    if all(event.assigned in (None, event.arm) for event in events):
+        return []
+    return [(event.assigned or event.arm).value for event in events]
+
+
+def weights(events: Sequence[FeedbackGiven]) -> list[float]:
+    """Return how many times each label counts; none where none is of a reply that was drawn for a label."""
+    if all(event.probability is None for event in events):
+        return []
+    return [1.0 if each.probability is None else weight(each.share or 0.0, each.probability) for each in events]
 
 
 def complains(event: FeedbackGiven) -> bool:

@@ -15,12 +15,11 @@ from monitor.describe.descriptors import Describer, ReplyText
 from monitor.metrics import normalise
 from monitor.rows import ScoreRows
 from monitor.selection.sources import BEFORE_SOURCES
-from monitor.selection.weights import weight
 from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
 from streams.identity import ALIAS
-from streams.ingest.arms import complains, rated, unit
+from streams.ingest.arms import complains, drawn, rated, units, weights
 from streams.ingest.duplicates import RecentIds
 from streams.lake import table as lake
 from streams.lake.profiles import Described
@@ -235,8 +234,8 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         times_ms=[event.time_ms for event in events],
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
-        assigned=[(event.assigned or event.arm).value for event in events],
-        units=[unit(event) for event in events],
+        assigned=drawn(events),
+        units=units(events),
         clients=[event.client for event in events],
         statuses=[event.status for event in events],
         ttft_ms=[event.ttft_ms for event in events],
@@ -258,22 +257,20 @@ def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[Score
     """Return feedback as the judge's rows; `ids` are those of the replies it is about."""
     events = [event for _, event in entries]
     ratings = [rated(event) for event in events]
-    drawn = [(event.share or 0.0, event.probability) for event in events]
-    weights = [1.0 if probability is None else weight(share, probability) for share, probability in drawn]
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
         ids=[event.event_id for event in events],
         times_ms=[event.time_ms for event in events],
         versions=[event.version for event in events],
         arms=[event.arm.value for event in events],
-        assigned=[(event.assigned or event.arm).value for event in events],
+        assigned=drawn(events),
         clients=[event.by for event in events],
         origins=[event.origin or BEFORE_SOURCES for event in events],
         losses=[event.loss for event in events],
         metrics=[event.metric for event in events],
         complaints=[complains(event) for event in events],
         ratings=ratings if any(ratings) else [],
-        weights=weights if any(event.probability is not None for event in events) else [],
+        weights=weights(events),
     )
     return rows, np.empty((len(events), 0))
 

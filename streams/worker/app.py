@@ -161,10 +161,10 @@ async def _freeze_collector(worker: Worker) -> None:
     """Once the first batch was handled: all that is loaded by then stays, so the collector need not look at it again,
     and not after each 700 objects. It took a fifth of all time, for next to no cycles."""
     await worker.begun.wait()
-    await asyncio.to_thread(importlib.import_module, "streams.lake.whylogs_format")  # takes seconds
+    gc.set_threshold(*COLLECTED_AFTER)  # before the import, which takes seconds: half of one was for the collector
+    await asyncio.to_thread(importlib.import_module, "streams.lake.whylogs_format")
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
 
 
 async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from monitor.explain.examples import LabelledEvent
 from monitor.findings import Window
 from monitor.judge import AliasState, fresh_labels
-from monitor.rows import ScoreRows
+from monitor.rows import ScoreRows, joined
 from monitor.signals import estimated_quality, fairness
 from monitor.signals.interface import About, Baseline, GivenLabel, LabelStep
 from monitor.watch import untested
@@ -83,9 +83,9 @@ def test_a_label_by_chance_of_the_same_version_keeps_its_own_reference() -> None
 def test_rows_with_weights_join_rows_without() -> None:
     plain = ScoreRows(offsets=[0], ids=["a"], times_ms=[0], versions=["v"], arms=["champion"], clients=["c"])
     weighed = msgspec.structs.replace(plain, offsets=[1], weights=[2.0])
-    assert plain.joined(weighed).weights == [1.0, 2.0]
-    assert weighed.joined(plain).weights == [2.0, 1.0]
-    assert plain.joined(plain).weights == []
+    assert joined([plain, weighed]).weights == [1.0, 2.0]
+    assert joined([weighed, plain]).weights == [2.0, 1.0]
+    assert joined([plain, plain]).weights == []
 
 
 @pytest.mark.slow

@@ -82,6 +82,9 @@ def test_rows_say_which_arm_was_drawn_and_for_whom() -> None:
     labels = [msgspec.structs.replace(feedback(stood_in, True), assigned=drawn) for drawn in (None, Arm.CANARY)]
     told, _ = GIVEN.score(list(enumerate(labels)), Describer())
     assert (told.assigned, told.complaints) == (["champion", "canary"], [False, False])
+    alone, _ = SERVED.score([(0, answered)], Describer())
+    labelled, _ = GIVEN.score([(0, labels[0])], Describer())
+    assert (alone.assigned, alone.units, labelled.assigned) == ([], [], [])  # they would say nothing
 
 
 def test_duplicates_are_dropped_and_counted() -> None:
