@@ -26,7 +26,7 @@ from monitor.watch.record import VersionRecord, recorded, restored
 from monitor.watch.version import Label, UnresolvedAlarm, VersionState, about, with_evidence
 from monitor.windows import Head, WindowCounts, passed_ms
 
-EDITION = 2  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
+EDITION = 3  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
 CHAMPION = "champion"
 EARLY_KEPT = 1_000
 HANDOVER_MS = 5_000  # between replies of two versions: both serve, for gateways do not change over in one moment
@@ -119,9 +119,10 @@ def progress(state: AliasState) -> dict[str, VersionProgress]:
 
 
 def fresh_labels(state: AliasState, version: str) -> int:
-    """Return the labels since the onset of the version's open quality alarm; 0 without one."""
+    """Return the labels since the onset of the version's open quality alarm, or since a judge model alone raised one; 0
+    without either."""
     record = state.watches.get(version)
-    raised = record.raised.get("quality") if record else None
+    raised = record.raised.get("quality") or record.raised.get("judged_quality") if record else None
     return tested_labels(restored(record).quality) - raised.labels_before if record and raised else 0
 
 

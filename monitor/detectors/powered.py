@@ -63,10 +63,10 @@ class GroupLosses(NamedTuple):
     gap: float = 0.0
 
 
-def fitted(losses: Sequence[float], estimates: Sequence[float], rate: float, group: int) -> Control:
+def fitted(losses: Sequence[float], estimates: Sequence[float], rate: float, group: float) -> Control:
     """Return how to use estimates, from labelled replies of a healthy time. `rate`: the mean loss at which they are to
     serve best, which is more than the healthy one: losses weigh more, until their mean is that. `group`: neighbours
-    with one labelled.
+    for each labelled one.
 
     Whatever it returns is valid; the best leaves the least variance. Estimates that do not differ, or whose correlation
     chance would explain, are not used.

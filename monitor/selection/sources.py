@@ -12,13 +12,14 @@ in different ways at different keys, so the key goes before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
-Selection = Literal["audit", "complete", "random", "wanted", "volunteered"]
+Selection = Literal["audit", "complete", "random", "wanted", "volunteered", "judge"]
 
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
 UNDECLARED: Selection = "volunteered"
+JUDGE: Selection = "judge"  # no label: a judge model's score
 BEFORE_SOURCES = "random/"  # of labels in records from before labels had sources: they were taken for fair then
 GIVEN_BY = ("client", "reviewer", "downstream")  # what feedback says of itself
 USUAL: Mapping[str, Selection] = {"reviewer": "audit"}  # where nothing else is declared
@@ -28,8 +29,9 @@ MEANING: Mapping[str, str] = {
     "random": "given by chance, whatever the answer",
     "wanted": "drawn with a chance that each label carries",
     "volunteered": "given by whoever wanted to",
+    "judge": "that a judge model gave alone",
 }
-DECLARED = tuple(each for each in SELECTIONS if each != "wanted")  # that one has no source but the draw itself
+DECLARED = tuple(each for each in SELECTIONS if each not in ("wanted", JUDGE))  # these have no source but themselves
 IN_ORDER: frozenset[Selection] = frozenset({"audit", "complete"})  # judged at one age, in the order of the replies
 
 
@@ -79,12 +81,21 @@ Origin(selection='volunteered', source=''))
 
 def may_judge(selection: str) -> bool:
     """Return whether such a label may be part of a verdict. Volunteered ones teach, and judge nothing: those who give
-    them chose the reply after they had seen the answer.
+    them chose the reply after they had seen the answer. A judge model's score is no label.
 
     >>> [each for each in SELECTIONS if may_judge(each)], may_judge("")
     (['audit', 'complete', 'random', 'wanted'], False)
     """
-    return selection in SELECTIONS and selection != UNDECLARED
+    return selection in SELECTIONS and selection not in (UNDECLARED, JUDGE)
+
+
+def judge_of(cohorts: Iterable[str]) -> str:
+    """Return the name of the judge model that is asked about a reply of these cohorts; empty where none is.
+
+    >>> judge_of(["audit", "judge/tone by gpt"]), judge_of(["audit"])
+    ('judge/tone by gpt', '')
+    """
+    return next((each for each in cohorts if each.startswith(f"{JUDGE}/")), "")
 
 
 def problems(declared: Mapping[str, str]) -> list[str]:

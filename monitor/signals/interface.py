@@ -118,6 +118,15 @@ class LabelStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """Losses that a judge model gave, with no label behind them. `source`: its name
+    (`monitor.selection.sources.judge_of`)."""
+
+    source: str
+    given: Sequence[GivenLabel]
+
+
+@dataclass(frozen=True, slots=True)
 class Complained:
     """Complaints: the hash of each reply, and when it was complained about."""
 
@@ -125,7 +134,7 @@ class Complained:
     time_ms: int
 
 
-Rows = ServedRequests | Replies | LabelStep | Complained
+Rows = ServedRequests | Replies | LabelStep | Scored | Complained
 
 
 class Signal(Protocol):

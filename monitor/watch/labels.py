@@ -16,9 +16,9 @@ from monitor.explain.examples import LabelledEvent
 from monitor.findings import Finding
 from monitor.losses import UNLABELLED
 from monitor.metrics import comparable
-from monitor.selection.sources import IN_ORDER, read
+from monitor.selection.sources import IN_ORDER, judge_of, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import Baseline, Complained, GivenLabel, LabelStep
+from monitor.signals.interface import Baseline, Complained, GivenLabel, LabelStep, Scored
 from monitor.watch import untested
 from monitor.watch.event_times import made_ms
 from monitor.watch.open_alarms import LABELLED_KEPT, Step, taken, withdrawn
@@ -40,6 +40,8 @@ def take_labels(
 ) -> tuple[VersionState, list[Finding], list[Label]]:
     """Take labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
     file is no episode. The third value holds labels that arrived before their event; pass them in again later."""
+    version, estimated = _scored(settings, version, [label for label in labels if judge_of([label.origin])])
+    labels = [label for label in labels if not judge_of([label.origin])]
     version, complained = _complained(settings, version, labels)
     labels = [label for label in labels if label.judges]
     version, compared = _of_one_metric(version, sorted(labels, key=_order))
@@ -48,9 +50,9 @@ def take_labels(
     version = _file_noted(version, labels, turn, filed=filed, settled=len(compared) - len(others))
     if version.reference is None:
         passed = {*version.queue.repeats, *version.queue.labelled}
-        return version, complained, [label for label in others if label.event_print not in passed]
+        return version, [*estimated, *complained], [label for label in others if label.event_print not in passed]
     version, findings = _queue(settings, version, others)
-    findings = [*complained, *findings]
+    findings = [*estimated, *complained, *findings]
     most = FILE_KEPT if filed else min(WAITING_KEPT, len(version.past.losses))
     version, found = _release(settings, _adopt(settings, version), turn, most)
     version, left_out = _left_out(settings, version, max((label.time_ms for label in labels), default=0))
@@ -275,6 +277,17 @@ def _complained(settings: MonitorSettings, version: VersionState, labels: Sequen
     if not given or version.reference is None:
         return version, []
     return taken(settings, version, Complained(given, max(label.time_ms for label in labels)))
+
+
+def _scored(settings: MonitorSettings, version: VersionState, scores: Sequence[Label]) -> Step:
+    """Take a judge model's scores, with no label behind them: an estimate, and a signal of their own."""
+    findings: list[Finding] = []
+    if version.reference is not None:
+        for source in dict.fromkeys(each.origin for each in scores):
+            given = [_given(version.latest, each) for each in scores if each.origin == source]
+            version, found = taken(settings, version, Scored(source, given))
+            findings += found
+    return version, findings
 
 
 def _order(label: Label) -> tuple[int, int]:

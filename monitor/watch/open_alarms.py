@@ -13,7 +13,7 @@ from monitor.findings import Alarm, AlarmEnd, Cause, Finding, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings
 from monitor.signals.interface import Rows, Transition
-from monitor.signals.quality import before_onset
+from monitor.signals.quality import before_onset, tested_labels
 from monitor.watch.version import (
     PROMISED,
     SIGNALS,
@@ -126,7 +126,7 @@ def _applied(version: VersionState, kind: Kind, transition: Transition) -> Step:
 
 def _opened(version: VersionState, alarm: Alarm) -> VersionState:
     """Return the version with the alarm open, and the events for which it asks labels."""
-    before = before_onset(version.quality, alarm) if alarm.kind == "quality" else 0
+    before = before_onset(version.quality, alarm) if alarm.kind == "quality" else tested_labels(version.quality)
     asked = [*version.queue.asked, *map(event_print, alarm.evidence.get("label_first", []))]
     each = UnresolvedAlarm(alarm.time_ms, alarm.onset_ms, before, alarm.key, alarm.kind, alarm.about, alarm.harm)
     raised = version.alarms.raised | {place(alarm.kind, alarm.about): each}
