@@ -224,7 +224,8 @@ def _case(settings: PolicySettings, under_way: HarmCase | None, alarm: NewAlarm)
 def _short(case: HarmCase, fresh: int) -> list[Decision]:
     if fresh >= case.labels_wanted:
         return []
-    reason = f"{_found(case)}; a retraining needs {case.labels_wanted} labels since the onset, there are {fresh}"
+    found = _found(case) if case.kind == JUDGED else "harm is proven"
+    reason = f"{found}; a retraining needs {case.labels_wanted} labels since the onset, there are {fresh}"
     return [AskLabels(alarm_id=case.alarm_id, version=case.version, wanted=case.labels_wanted - fresh, reason=reason)]
 
 

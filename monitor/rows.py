@@ -40,7 +40,8 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     complaints: list[bool] = []  # feedback alone: whether it complains of the reply
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
     origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
-    cohorts: list[list[str]] = []  # sources whose labels of all such replies are awaited; no column where none is
+    # sources whose labels of all such replies are awaited, and the judge model that scores it; no column where none is
+    cohorts: list[list[str]] = []
     correct: list[bool | None] = []  # in records from before losses alone, and read as them
 
     def __post_init__(self) -> None:

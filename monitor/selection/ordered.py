@@ -30,7 +30,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from monitor.detectors import mean_bound, mixture, risk
-from monitor.detectors.episode import QUIET, Over, steps
+from monitor.detectors.episode import QUIET, steps
+from monitor.detectors.interface import Moment
 from monitor.detectors.powered import NO_CONTROL, Control, GroupLosses, Powered, fitted, gaps
 from monitor.losses import is_graded
 from monitor.reference.dependence import known_of

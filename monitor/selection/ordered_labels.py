@@ -21,8 +21,8 @@ LEARNED = 100  # labels that say what is usual
 
 class AwaitedReply(NamedTuple):
     """A reply of the version. `step`: equal for those that are one step; `estimate`: of its loss, by confidence;
-    `mine`: whether its label is awaited, or it is a neighbour of such a reply; `judge`: the name of the judge model that
-    is asked about it."""
+    `mine`: whether its label is awaited, or it is a neighbour of such a reply; `judge`: the name of the judge model
+    that is asked about it."""
 
     print: int
     moment: Moment

@@ -70,8 +70,8 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
     if isinstance(rows, Replies):
         return _awaited(settings, about, state, rows)
     if isinstance(rows, Scored):
-        known = awaited.estimated(state.ordered, rows)
-        return (state if known == state.ordered else replace(state, ordered=known)), []
+        after = awaited.estimated(state.ordered, rows)
+        return (state if after == state.ordered else replace(state, ordered=after)), []
     if not isinstance(rows, LabelStep):
         return state, []
     if sources.read(rows.source).selection in IN_ORDER:

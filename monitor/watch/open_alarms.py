@@ -126,7 +126,9 @@ def _applied(version: VersionState, kind: Kind, transition: Transition) -> Step:
 
 def _opened(version: VersionState, alarm: Alarm) -> VersionState:
     """Return the version with the alarm open, and the events for which it asks labels."""
-    before = before_onset(version.quality, alarm) if alarm.kind == "quality" else tested_labels(version.quality)
+    before = before_onset(version.quality, alarm) if alarm.kind == "quality" else 0
+    if alarm.kind == "judged_quality":
+        before = tested_labels(version.quality)
     asked = [*version.queue.asked, *map(event_print, alarm.evidence.get("label_first", []))]
     each = UnresolvedAlarm(alarm.time_ms, alarm.onset_ms, before, alarm.key, alarm.kind, alarm.about, alarm.harm)
     raised = version.alarms.raised | {place(alarm.kind, alarm.about): each}

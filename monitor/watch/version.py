@@ -74,7 +74,7 @@ class UnresolvedAlarm(msgspec.Struct, frozen=True):
 
     time_ms: int
     onset_ms: int
-    labels_before: int = 0  # labels tested before the onset; before it was raised where labels have not proven it
+    labels_before: int = 0  # labels tested before the onset; of a judge model's alarm, before it was raised
     key: str = ""  # the alarm's
     kind: Kind = "quality"
     about: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitor.describe.fingerprint import event_print
 from monitor.losses import WRONG
+from monitor.selection.sources import JUDGE
 from streams.events import FeedbackGiven, InferenceServed
 
 LOW_SCORE = 0.5
@@ -18,7 +19,10 @@ def unit(event: InferenceServed) -> int:
 
 def complains(event: FeedbackGiven) -> bool:
     """Return whether feedback complains of the reply: a thumb down, a low score, a label or a correction that the
-    reply does not meet. A correction that could not be compared is one too: who is content corrects nothing."""
+    reply does not meet. A correction that could not be compared is one too: who is content corrects nothing. A judge
+    model is no client."""
+    if event.source == JUDGE:
+        return False
     if event.loss is not None:
         return event.loss >= WRONG
     low = event.score is not None and event.score < LOW_SCORE

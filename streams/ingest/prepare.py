@@ -223,11 +223,15 @@ def answer(output: str) -> str:
     return normalise(output) if len(output) <= LONGEST_ANSWER else ""
 
 
-def score_served(entries: Entries[InferenceServed], describe: Describer) -> tuple[ScoreRows, Floats]:
-    """Return replies as the judge's rows, and their descriptors."""
+def score_served(
+    entries: Entries[InferenceServed], describe: Describer, asked: Callable[[InferenceServed], str] = lambda _: ""
+) -> tuple[ScoreRows, Floats]:
+    """Return replies as the judge's rows, and their descriptors. `asked`: the name of the judge model that scores a
+    reply, empty for none."""
     events = [event for _, event in entries]
     replies = [reply(event) for event in events]
     described = describe.read(replies)
+    cohorts = [[*event.cohorts, name] if (name := asked(event)) else event.cohorts for event in events]
     rows = ScoreRows(
         offsets=[offset for offset, _ in entries],
         ids=[event.id for event in events],
@@ -248,7 +252,7 @@ def score_served(entries: Entries[InferenceServed], describe: Describer) -> tupl
         finish_reasons=[event.finish_reason for event in events],
         answers=[answer(event.output) for event in events],
         tags=[event.tags for event in events],
-        cohorts=[event.cohorts for event in events] if any(event.cohorts for event in events) else [],
+        cohorts=cohorts if any(cohorts) else [],
     )
     return rows, described.values
 

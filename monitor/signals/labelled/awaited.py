@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from monitor.describe.fingerprint import event_print
 from monitor.describe import people
+from monitor.describe.fingerprint import event_print
 from monitor.describe.people import person, together
 from monitor.detectors.mixture import Reached
 from monitor.detectors.risk import ProvenHarm

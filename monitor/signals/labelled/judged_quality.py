@@ -123,8 +123,10 @@ def _replied(settings: MonitorSettings, about: About, state: State, rows: Replie
     known, changes = awaited.replied(settings, state.judge, state.ordered, rows, 0.0)
     state = replace(state, ordered=known, pairs=dict(list(pairs.items())[-AWAITED_KEPT:]))
     for each in changes:
-        reached = isinstance(each.change, Reached)
-        found.append(_alarm(settings, about, state, each.change, each.last) if reached else EndedAlarm("", each.last))
+        if isinstance(each.change, Reached):
+            found.append(_alarm(settings, about, state, each.change, each.last))
+        else:
+            found.append(EndedAlarm("", each.last))
     return state, found
 
 
