@@ -7,7 +7,6 @@ from pathlib import Path
 from monitor.selection.audit import chosen
 from streams.events import InferenceServed
 from streams.kinds import Arm
-from streams.messages import comparable
 from streams.scoring.scorer import Scorer
 from streams.scoring.settings import ByRubric, ScoringSettings
 
@@ -40,7 +39,7 @@ class ReplyJudges:
 
     def asked(self, event: InferenceServed) -> str:
         """Return the name of the judge that scores this reply; empty where none does."""
-        if event.arm is not Arm.CHAMPION or event.status != 200 or not comparable(event.comparable, event.output):
+        if event.arm is not Arm.CHAMPION or event.status != 200 or not event.comparable:
             return ""
         return self.chosen(event.alias, event.id)
 
