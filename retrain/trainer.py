@@ -47,13 +47,14 @@ class Withdrawn(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerPaths:
-    """A trainer's folders and store, its engine, and its aliases' metrics."""
+    """A trainer's folders and store, its engine, and its aliases' metrics and judges."""
 
     model_dir: Path
     var: Path
     engine: str
     storage: StorageSettings = field(default_factory=StorageSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    judge_may_promote: bool = False
 
 
 class Trainer:
@@ -178,6 +179,8 @@ class Trainer:
             storage=self._paths.storage.absolute(),
             engine=self._paths.engine,
             metric=self._paths.scoring.given(request.alias),
+            judge=self._paths.scoring.given_judge(request.alias),
+            judge_may_promote=self._paths.judge_may_promote,
             attempt=attempt(request, self._topics.requests, self._topics.results),
             parent=os.getpid(),
         )

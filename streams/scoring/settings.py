@@ -156,6 +156,11 @@ class ScoringSettings:
             raise ValueError(f"{at} is {found}, expected a judge: a table with a rubric")
         return None
 
+    def given_judge(self, alias: str) -> Any:
+        """Return the alias's judge as the settings have it; None where it has none that scores without a label."""
+        judge = self.judge(alias)
+        return (self.judges.get(alias) or self.given(alias)) if judge is not None and judge.share else None
+
     def given(self, alias: str) -> Any:
         """Return the alias's metric as the settings have it."""
         return self.metrics.get(alias, EXACT)
