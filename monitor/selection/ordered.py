@@ -73,7 +73,10 @@ def served(state: OrderedLabels, replies: Sequence[AwaitedReply], *, audit: bool
             if state.limit is None and group[k][3] >= 0 and not state.judge:
                 estimates[one] = group[k][3]
     joined = cohort.joined(state.cohort, rows)
-    return replace(state, cohort=joined, began_ms=began, neighbours=near, estimates=estimates, late=late)
+    early = {one: label for one, label in state.early.items() if any(one == each[0] for each in near)}
+    arrived = {one: label for one, label in state.early.items() if one not in early}
+    state = replace(state, cohort=joined, began_ms=began, neighbours=near, estimates=estimates, late=late, early=early)
+    return given(state, arrived) if arrived else state
 
 
 def _estimated_by(state: OrderedLabels, judge: str) -> OrderedLabels:
@@ -95,8 +98,10 @@ def estimated(state: OrderedLabels, judge: str, losses: Mapping[int, float]) -> 
 
 
 def given(state: OrderedLabels, labels: Mapping[int, Arrived]) -> OrderedLabels:
-    """Take labels, by the hash of their reply."""
-    waiting = state.cohort.waiting
+    """Take labels, by the hash of their reply. Those of a group that is not full are kept until it is."""
+    waiting, near = state.cohort.waiting, {each[0] for each in state.neighbours if each[4]}
+    if early := {one: label for one, label in labels.items() if one in near and one not in state.early}:
+        state = replace(state, early=state.early | early)
     fresh = {one: each for one, each in labels.items() if one in waiting and waiting[one].loss == MISSING}
     seen = state.delays
     for one, each in fresh.items():

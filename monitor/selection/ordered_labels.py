@@ -65,6 +65,7 @@ class OrderedLabels(msgspec.Struct, frozen=True):
     began_ms: int = 0
     age_ms: int = 0  # at which replies are judged, once it is learned
     neighbours: list[tuple[int, Moment, int, float, bool]] = []  # of the group that is not full
+    early: dict[int, Arrived] = {}  # labels of these
     estimates: dict[int, float] = {}  # by confidence, of the replies that wait, while it is learned
     judge: str = ""  # the name of the judge model that estimates; empty: confidence does
     late: LateEstimates = LateEstimates()  # the judge's
