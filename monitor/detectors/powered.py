@@ -42,7 +42,7 @@ SAFE = 0.9  # of the largest stake that cannot ruin
 ERRORS = 2.0  # standard errors by which a correlation must differ from none before estimates are used
 FEWEST = 10  # labels that say anything of it
 LEAST_LEFT = 0.05
-MOST_SHARE = 0.5  # of the gap: a larger one leaves little less variance, and room for smaller stakes only
+MOST_SHARE = 0.65  # of the gap: a larger one leaves little less variance, and room for smaller stakes only
 
 
 class Control(NamedTuple):

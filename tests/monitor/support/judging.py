@@ -9,16 +9,14 @@ import numpy as np
 from msgspec.structs import replace
 
 from monitor.detectors.interface import Floats
-from monitor.detectors.powered import Powered
-from monitor.detectors.risk import Risk
+from monitor.detectors.powered import NO_CONTROL, Powered
 from monitor.selection.ordered import estimated, given, served, turned
 from monitor.selection.ordered_labels import Arrived, AwaitedReply, OrderedLabels, OrderedRules
-from tests.monitor.support.audited import ARL, AUDITED, LIMIT, Judge, moments
+from tests.monitor.support.audited import ARL, AUDITED, LIMIT, Judge
 
 NAME = "judge/tone by gpt"
 LEARNED = 400  # labels
 CHUNK = 200  # replies
-HORIZON = 40_000
 EVERY_MS = 1_000
 RULES = OrderedRules(arl=ARL, least=LEARNED, audit=True, wait_ms=20_000)
 
@@ -27,15 +25,20 @@ class JudgedAudit:
     """Replies in their order, audited and scored by hashes that know nothing of the answers. `share`: of the replies
     that the judge scores, the audited ones among them; `away`: of these, those of which it says nothing."""
 
-    def __init__(self, state: OrderedLabels, seed: int, share: float = 1.0, away: float = 0.0) -> None:
-        self.state, self.rng, self.share, self.away = state, np.random.default_rng((11, seed)), share, away
-        self.first, self.losses = 1 + 1_000_000 * seed, list[float]()
+    def __init__(
+        self, state: OrderedLabels, seed: int, share: float = 1.0, away: float = 0.0, rules: OrderedRules = RULES
+    ) -> None:
+        self.rules = rules
+        self.state, self.share, self.away = state, share, away
+        self.rng = np.random.default_rng((11, seed < 0, abs(seed)))
+        self.first = 1 if seed < 0 else 10_000_000
         self.audited: list[int] = []
 
     def take(self, losses: Floats, estimates: Floats) -> int | None:
         """Serve these replies; return the last reply of the evidence, where harm is proven."""
         count, begun = len(losses), self.first
         hashed, answered = self.rng.random(count), self.rng.random(count) >= self.away
+        answered &= ~np.isnan(estimates)
         replies = [
             AwaitedReply(
                 begun + k,
@@ -54,16 +57,15 @@ class JudgedAudit:
         labels = {begun + k: Arrived(float(losses[k]), EVERY_MS * (begun + k) + 1_000) for k in mine}
         self.state = given(self.state, labels)
         self.audited += [begun + k for k in mine]
-        self.losses += [float(losses[k]) for k in mine]
         self.first += count
-        self.state, changes = turned(RULES, self.state, EVERY_MS * self.first)
+        self.state, changes = turned(self.rules, self.state, EVERY_MS * self.first)
         return int(changes[0].last[0]) if changes else None
 
 
 @cache
-def learned(judge: Judge, share: float = 1.0) -> OrderedLabels:
+def learned(judge: Judge, share: float = 1.0, seed: int = 0) -> OrderedLabels:
     """The state after a healthy time, with the limit of a reference that is known well."""
-    audit = JudgedAudit(OrderedLabels(), 0, share)
+    audit = JudgedAudit(OrderedLabels(), -1 - seed, share)
     while audit.state.limit is None:
         losses = (audit.rng.random(CHUNK) < 0.1).astype(float)
         audit.take(losses, judge(losses, audit.rng))
@@ -71,14 +73,14 @@ def learned(judge: Judge, share: float = 1.0) -> OrderedLabels:
 
 
 def delays(judge: Judge, state: OrderedLabels, seed: int, share: float = 1.0, away: float = 0.0) -> tuple[int, int]:
-    """Labels until a rate of errors of 0.2 is found: by labels alone, and with the judge, in the same world."""
-    audit, found = JudgedAudit(state, 1 + seed, share, away), None
-    while found is None and audit.first < 1 + 1_000_000 * (1 + seed) + HORIZON:
+    """Labels until a rate of errors of 0.2 is found, in the same world: without the judge, and with it."""
+    alone = replace(state, judge="", control=tuple(NO_CONTROL))
+    return _labels(judge, alone, seed, 0.0, away), _labels(judge, state, seed, share, away)
+
+
+def _labels(judge: Judge, state: OrderedLabels, seed: int, share: float, away: float) -> int:
+    audit, found = JudgedAudit(state, seed, share, away), None
+    while found is None:
         losses = (audit.rng.random(CHUNK) < 0.2).astype(float)
         found = audit.take(losses, judge(losses, audit.rng))
-    assert found is not None
-    powered = sum(one <= found for one in audit.audited)
-    alone, labels = Risk(LIMIT, ARL), list(audit.losses)
-    while (harm := alone.update(alone.start(), labels, moments(len(labels)))[1]) is None:
-        labels += (audit.rng.random(CHUNK) < 0.2).astype(float).tolist()
-    return harm.step + 1, powered
+    return sum(one <= found for one in audit.audited)
