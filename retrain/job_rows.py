@@ -86,7 +86,7 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
 def unlabelled(
     spec: JobSpec, scorer: Scorer, candidate: str, listed: Manifest, dataset: Dataset, tokenizer: Any
 ) -> list[Example]:
-    """Return fresh replies that nobody labelled, for a judge model: neither version has met them, or rows like them.
+    """Return fresh replies that no person labelled, for a judge model: neither version has met them, or rows like them.
     They are stored as those of `later` are."""
     assert isinstance(scorer.metric, ByRubric)
     dropped: Counter[str] = Counter()

@@ -118,7 +118,7 @@ class LabelStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ModelScores:
     """Losses that a judge model gave, with no label behind them. `source`: its name
     (`monitor.selection.sources.judge_of`)."""
 
@@ -134,7 +134,7 @@ class Complained:
     time_ms: int
 
 
-Rows = ServedRequests | Replies | LabelStep | Scored | Complained
+Rows = ServedRequests | Replies | LabelStep | ModelScores | Complained
 
 
 class Signal(Protocol):

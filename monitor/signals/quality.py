@@ -36,7 +36,7 @@ from monitor.selection.ordered_labels import OrderedLabels
 from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
-from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, Replies, Rows, Scored, Transition
+from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, ModelScores, Replies, Rows, Transition
 from monitor.signals.labelled import awaited
 from monitor.signals.labelled.proof import alarm_of
 
@@ -69,7 +69,7 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
     replies too, whose labels are awaited, and what a judge model says of them: an estimate."""
     if isinstance(rows, Replies):
         return _awaited(settings, about, state, rows)
-    if isinstance(rows, Scored):
+    if isinstance(rows, ModelScores):
         after = awaited.estimated(state.ordered, rows)
         return (state if after == state.ordered else replace(state, ordered=after)), []
     if not isinstance(rows, LabelStep):

@@ -18,7 +18,7 @@ from monitor.losses import UNLABELLED
 from monitor.metrics import comparable
 from monitor.selection.sources import IN_ORDER, judge_of, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import Baseline, Complained, GivenLabel, LabelStep, Scored
+from monitor.signals.interface import Baseline, Complained, GivenLabel, LabelStep, ModelScores
 from monitor.watch import untested
 from monitor.watch.event_times import made_ms
 from monitor.watch.open_alarms import LABELLED_KEPT, Step, taken, withdrawn
@@ -285,7 +285,7 @@ def _scored(settings: MonitorSettings, version: VersionState, scores: Sequence[L
     if version.reference is not None:
         for source in dict.fromkeys(each.origin for each in scores):
             given = [_given(version.latest, each) for each in scores if each.origin == source]
-            version, found = taken(settings, version, Scored(source, given))
+            version, found = taken(settings, version, ModelScores(source, given))
             findings += found
     return version, findings
 

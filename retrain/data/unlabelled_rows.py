@@ -15,16 +15,16 @@ SCORE_COLUMNS = ("event_id", "origin", "loss", "time_ms")
 
 
 def unlabelled(lake: Lake, alias: str, since_ms: int, share: float, most: int) -> list[Example]:
-    """Return the newest of the replies since then that nobody labelled, of the hashed share that a judge scores; `most`
-    of them at most, in the order of their time."""
+    """Return the newest of the replies since then that no person labelled, of the hashed share that a judge scores;
+    `most` of them at most, in the order of their time."""
     labelled = labelled_ids(lake, alias, since_ms)
     parts = lake.rows(INFERENCE, alias=alias, since_ms=since_ms, columns=PLACE_COLUMNS)
     replies = [each for part in parts for each in part.to_pylist() if whole(each) and chosen(each["id"], share)]
     places = {each["id"]: place(each) for each in replies if each["id"] not in labelled}
     newest = sorted(places, key=places.__getitem__)[-most:]
-    nobody = Truth("", JUDGE, 0)
+    no_truth = Truth("", JUDGE, 0)
     rows = lake.by_ids(INFERENCE, newest, alias=alias)
-    found = [(place(each), example(each, nobody, FRESH)) for part in rows for each in part.to_pylist()]
+    found = [(place(each), example(each, no_truth, FRESH)) for part in rows for each in part.to_pylist()]
     return [row for _, row in sorted(found, key=lambda each: each[0])]
 
 

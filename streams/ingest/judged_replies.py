@@ -44,8 +44,8 @@ OVER = "waited a day"
 
 
 @dataclass(slots=True)
-class JudgedReplies:
-    """Has the replies scored that wait for it. `replies`, `feedback`: the writers of the worker's rows."""
+class ScoredReplies:
+    """Asks judge models about the replies that wait for it. `replies`, `feedback`: the writers of the worker's rows."""
 
     lake: Lake
     replies: LakeWriter
@@ -91,7 +91,7 @@ class JudgedReplies:
             self.waiting.end()
 
     async def judge(self) -> int:
-        """Have some of the replies scored that are due; return how many were looked at. Raises what the lake raises;
+        """Score some of the replies that are due; return how many were looked at. Raises what the lake raises;
         they are due later then."""
         due = self.waiting.due(self.clock(), TOGETHER)
         settled: set[str] = set()

@@ -14,7 +14,7 @@ import structlog
 
 from streams import metrics, topics
 from streams.ingest.agent import IngestAgent
-from streams.ingest.judged_replies import JudgedReplies
+from streams.ingest.judged_replies import ScoredReplies
 from streams.ingest.label_order import PATIENCE_S, ahead
 from streams.ingest.late_labels import LateLabels
 from streams.ingest.prepare import GIVEN, IngestSource, Prepared
@@ -48,7 +48,7 @@ class Worker:
     paused: PausedAliases
     reporter: Reporter
     late_labels: LateLabels | None = None
-    judged_replies: JudgedReplies | None = None
+    judged_replies: ScoredReplies | None = None
     done: dict[TopicPartition, int] = field(default_factory=dict)  # the offset handled next
     handled_ms: dict[TopicPartition, int] = field(default_factory=dict)  # the log's time of the newest record handled
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # something was handled

@@ -27,7 +27,7 @@ from streams import topics
 from streams.clock import now_ms
 from streams.events import AlarmRaised
 from streams.files import private_folder
-from streams.ingest.judged_replies import JudgedReplies
+from streams.ingest.judged_replies import ScoredReplies
 from streams.ingest.judgement import Judge, by_metric
 from streams.ingest.late_labels import LateLabels
 from streams.ingest.prepare import GIVEN, SERVED, score_served
@@ -120,7 +120,7 @@ def build(
 
 def _score_replies(worker: Worker, models: ReplyJudges, outbox: RetryingOutbox) -> None:
     replies, labels = worker.ingests
-    scored = JudgedReplies(labels.lake, replies.writer, labels.writer, outbox, models)
+    scored = ScoredReplies(labels.lake, replies.writer, labels.writer, outbox, models)
     taken = labels.taken
 
     def given(rows: pa.Table) -> None:

@@ -13,7 +13,7 @@ import structlog
 
 from streams import metrics, topics
 from streams.clock import now_ms
-from streams.ingest.judged_replies import JudgedReplies
+from streams.ingest.judged_replies import ScoredReplies
 from streams.ingest.late_labels import LateLabels
 from streams.log.outbox import Outbox
 from streams.settings import WorkerSettings
@@ -78,7 +78,7 @@ async def _send(worker: Worker, name: str, settings: WorkerSettings, outbox: Out
     await outbox.confirm(records(event, range(consumer.partitions(topics.SCORES.name)), asked_ms))
 
 
-def judge_waiting(worker: Worker, late: LateLabels | JudgedReplies) -> None:
+def judge_waiting(worker: Worker, late: LateLabels | ScoredReplies) -> None:
     """Judge what waits (labels, or replies without one), now and then. A store that is away is tried again."""
 
     async def judge() -> None:

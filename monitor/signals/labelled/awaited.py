@@ -25,7 +25,7 @@ from monitor.selection.ordered_labels import (
 )
 from monitor.selection.sources import JUDGE, judge_of, may_judge, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import About, Baseline, GivenLabel, Replies, Scored
+from monitor.signals.interface import About, Baseline, GivenLabel, ModelScores, Replies
 from monitor.signals.labelled.proof import alarm_of
 
 NO_FAIR = (
@@ -85,7 +85,7 @@ def given(known: OrderedLabels, labels: Sequence[GivenLabel]) -> OrderedLabels:
     return ordered.given(known, losses)
 
 
-def estimated(known: Mapping[str, OrderedLabels], rows: Scored) -> dict[str, OrderedLabels]:
+def estimated(known: Mapping[str, OrderedLabels], rows: ModelScores) -> dict[str, OrderedLabels]:
     """Take a judge model's losses as estimates."""
     losses = {event_print(each.event.id): each.event.loss for each in rows.given}
     return {source: ordered.estimated(each, rows.source, losses) for source, each in known.items()}

@@ -17,7 +17,7 @@ own test (`monitor.signals.quality`).
 ...     state, found = update(settings, about, state, replies)
 ...     raised += found
 ...     event = LabelledEvent(str(k), at, (), 0.2 if k < 300 else 0.7)
-...     state, _ = update(settings, about, state, Scored(name, [GivenLabel(event, -1.0, at + 5_000)]))
+...     state, _ = update(settings, about, state, ModelScores(name, [GivenLabel(event, -1.0, at + 5_000)]))
 >>> [(alarm.first_event, alarm.severity, alarm.harm) for alarm in raised]
 [('300', 'warning', 0.7)]
 """
@@ -43,7 +43,7 @@ from monitor.selection.neighbours import UNKNOWN
 from monitor.selection.ordered_labels import OrderedLabels
 from monitor.selection.sources import judge_of, may_judge, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import About, GivenLabel, LabelStep, MissingTest, Replies, Rows, Scored, Transition
+from monitor.signals.interface import About, GivenLabel, LabelStep, MissingTest, ModelScores, Replies, Rows, Transition
 from monitor.signals.labelled import awaited
 
 COMPARED = 100  # replies with both judgements that tell how far the judge is believed; the last ones
@@ -69,7 +69,7 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
     """Take replies, those that are old enough are judged; the judge's scores; and labels of the same replies."""
     if isinstance(rows, Replies):
         return _replied(settings, about, state, rows)
-    if isinstance(rows, Scored) and rows.source == state.judge:
+    if isinstance(rows, ModelScores) and rows.source == state.judge:
         known = awaited.given(state.ordered, rows.given)
         scored = examples.kept(state.scored, [each.event for each in rows.given])
         return _paired(replace(state, ordered=known, scored=scored), rows.given, 0), []

@@ -29,9 +29,9 @@ from monitor.signals.interface import (
     Complained,
     GivenLabel,
     LabelStep,
+    ModelScores,
     Replies,
     Rows,
-    Scored,
     ServedRequests,
     Transition,
 )
@@ -119,7 +119,7 @@ class LifeRows:
                 rows = replace(self._rows(k, k + 1), cohorts=[[JUDGE]])
                 yield self._replies(rows, self.values[k : k + 1])
                 event = LabelledEvent(str(k), 1_000 * k, (k % 2,), 0.25 + 0.4 * self.bad[k])
-                yield Scored(JUDGE, [GivenLabel(event, -1.0, 1_000 * k + 100)])
+                yield ModelScores(JUDGE, [GivenLabel(event, -1.0, 1_000 * k + 100)])
         elif self.kind == "complaints":
             for k in range(low, high):
                 yield self._replies(self._rows(k, k + 1), self.values[k : k + 1])

@@ -12,7 +12,7 @@ from monitor.detectors.interface import Floats
 from monitor.detectors.powered import NO_CONTROL, Powered
 from monitor.selection.ordered import estimated, given, served, turned
 from monitor.selection.ordered_labels import Arrived, AwaitedReply, OrderedLabels, OrderedRules
-from tests.monitor.support.audited import ARL, AUDITED, LIMIT, Judge
+from tests.monitor.support.audited import ARL, AUDITED, LIMIT, PER_STEP, Judge
 
 NAME = "judge/tone by gpt"
 LEARNED = 400  # labels
@@ -74,7 +74,7 @@ def learned(judge: Judge, share: float = 1.0, seed: int = 0) -> OrderedLabels:
 
 def delays(judge: Judge, state: OrderedLabels, seed: int, share: float = 1.0, away: float = 0.0) -> tuple[int, int]:
     """Labels until a rate of errors of 0.2 is found, in the same world: without the judge, and with it."""
-    alone = replace(state, judge="", control=tuple(NO_CONTROL))
+    alone = replace(state, judge="", control=tuple(NO_CONTROL), per_step=PER_STEP)
     return _labels(judge, alone, seed, 0.0, away), _labels(judge, state, seed, share, away)
 
 

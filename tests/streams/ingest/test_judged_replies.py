@@ -14,7 +14,7 @@ from monitor.selection.audit import chosen
 from streams import codec
 from streams.events import FeedbackGiven, InferenceServed, ScoreBatch
 from streams.ingest.agent import IngestAgent
-from streams.ingest.judged_replies import OVER, WAIT_S, JudgedReplies
+from streams.ingest.judged_replies import OVER, WAIT_S, ScoredReplies
 from streams.ingest.prepare import GIVEN, SERVED
 from streams.kinds import Arm
 from streams.lake.lake import Lake
@@ -42,7 +42,7 @@ class JudgingWorker:
         settings = small("judged", recent_offsets=1_000, profile_flush_s=1_000.0)
         self.replies = IngestAgent(SERVED, settings, storage, log, lambda partition, first, end: [])
         self.labels = IngestAgent(GIVEN, settings, storage, log, lambda partition, first, end: self.feedback[first:end])
-        self.judged = JudgedReplies(
+        self.judged = ScoredReplies(
             Lake.of(storage), self.replies.writer, self.labels.writer, log, judges, lambda: self.now_ms
         )
         self.replies.taken, self.labels.taken = self.judged.served, self.judged.given
