@@ -11,8 +11,8 @@ are*, and the whole has the mean loss. It lies in [-share, 1 + share]: so `1 + s
 below `1 / (rate + share)` is never negative and has mean at most one while the risk is within `rate`. This is the bet
 of `monitor.detectors.risk`, for finitely many labels, with no asymptotics.
 
-Bets of two fifths of the weight do without estimates: so a judge that says nothing costs labels, and no more than what
-it takes to win two and a half times as much, and never validity. Where the judge was away the gap is 0 and both kinds bet alike.
+Bets of two fifths of the weight do without estimates: so a judge that says nothing costs labels, no more than it takes
+to win two and a half times as much, and never validity. Where the judge was away the gap is 0 and both kinds bet alike.
 
 >>> detector = Powered(0.13, 10_000, Control(0.5, 0.7))
 >>> moments = [(str(k), k) for k in range(60)]
@@ -73,7 +73,7 @@ def fitted(losses: Sequence[float], estimates: Sequence[float], rate: float, gro
     chance would explain, are not used.
 
     >>> fitted([0.0, 1.0] * 50, [0.2, 0.6] * 50, 0.5, 20), fitted([0.0, 1.0] * 50, [0.3] * 100, 0.5, 20)
-    (Control(share=0.5, left=0.658), Control(share=0.0, left=1.0))
+    (Control(share=0.65, left=0.5702), Control(share=0.0, left=1.0))
     """
     lost, guessed = np.asarray(losses, dtype=np.float64), np.asarray(estimates, dtype=np.float64)
     if len(lost) < FEWEST or min(lost.std(), guessed.std()) < 1e-9:

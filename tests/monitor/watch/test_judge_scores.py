@@ -44,7 +44,7 @@ def go_on(
         at.serve(50, cohorts=[["audit"] * chosen(id, AUDITED) + [JUDGE] * chosen(id, SCORED) for id in ids])
         right = [(id, bool(rng.random() < accuracy)) for id in ids]
         if labels and labelled:
-            at.label(*map(list, zip(*labelled, strict=True)), origin="audit")  # type: ignore[call-overload]
+            at.label(*map(list, zip(*labelled, strict=True)), origin="audit")
         labelled = [(id, good) for id, good in scored if chosen(id, AUDITED)]
         said = [(id, 0.1 if good == (rng.random() < sees) else 0.8) for id, good in scored if chosen(id, SCORED)]
         if said := [each for each in said if rng.random() >= away]:

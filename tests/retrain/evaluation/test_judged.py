@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_a_judge_that_cannot_tell_changes_nothing() -> None:
 
 def test_the_judge_stands_in_for_the_gain_alone() -> None:
     """Rows of the healthy time are still needed, and a gain that labels refute is refuted."""
-    allowed = {"judged": LIKED, "judge": NAME, "judge_may_promote": True}
+    allowed: dict[str, Any] = {"judged": LIKED, "judge": NAME, "judge_may_promote": True}
     assert judge(asked(FEW, [], **allowed)).status == "inconclusive"
     assert judge(asked([(0.0, 1.0)] * 40, **allowed)).status == "reject"
 
