@@ -21,7 +21,8 @@ from monitor.validation import require
 
 SHARES: Mapping[str, float] = {
     "quality": 0.35,
-    "estimated_quality": 0.15,
+    "estimated_quality": 0.1,
+    "judged_quality": 0.05,
     "drift": 0.3,
     "safety": 0.1,
     "fairness": 0.1,
@@ -32,15 +33,16 @@ BY_LABELS = frozenset({"quality"})  # a step is a label; of fairness a pair, of 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasTraffic:
     """What comes to every alias in a day. `labels`: with the thumbs and scores of fair sources. `tags`: how many of
-    tenant, language and group clients name."""
+    tenant, language and group clients name; `judged`: replies that a judge model is asked about."""
 
     events: float
     labels: float
+    judged: float = 0.0
     aliases: int = 1
     tags: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("events", "labels"):
+        for name in ("events", "labels", "judged"):
             require(self, name, 0 <= getattr(self, name) < math.inf, "0 or more a day")
         for name, least in (("aliases", 1), ("tags", 0)):
             require(self, name, getattr(self, name) >= least, f"at least {least}")
@@ -50,6 +52,8 @@ class AliasTraffic:
         has two outcomes (refused or not, slow or not), a label one."""
         if kind == "fairness":
             return self.tags * (2.0 * self.events + self.labels)
+        if kind == "judged_quality":
+            return self.judged
         return self.labels if kind in BY_LABELS else self.events
 
 
@@ -67,11 +71,11 @@ def split(days: float, traffic: AliasTraffic, shares: Mapping[str, float] = SHAR
     """Return what each detector must ask for, so that `days` pass between false pages, at least.
 
     >>> parts = split(30, AliasTraffic(events=10_000, labels=100, aliases=3))
-    >>> [(part.kind, round(part.arl)) for part in parts]
-    [('quality', 25714), ('estimated_quality', 6000000), ('drift', 3000000), ('safety', 9000000), ('fairness', 0)]
+    >>> [(part.kind, round(part.arl)) for part in parts if part.steps]
+    [('quality', 25714), ('estimated_quality', 9000000), ('drift', 3000000), ('safety', 9000000)]
     >>> traffic = AliasTraffic(events=10_000, labels=100, aliases=3)
-    >>> round(days_between(parts, traffic=traffic), 1)  # fairness is left over
-    33.3
+    >>> round(days_between(parts, traffic=traffic), 1)  # fairness and judges are left over
+    35.3
     """
     if not 0 < days < math.inf:
         raise ValueError(f"days is {days}, expected a positive number of days between false pages")

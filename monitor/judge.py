@@ -120,9 +120,10 @@ def progress(state: AliasState) -> dict[str, VersionProgress]:
 
 
 def fresh_labels(state: AliasState, version: str) -> int:
-    """Return the labels since the onset of the version's open quality alarm; 0 without one."""
+    """Return the labels since the onset of the version's open quality alarm, or since a judge model alone raised one; 0
+    without either."""
     record = state.watches.get(version)
-    raised = record.raised.get("quality") if record else None
+    raised = record.raised.get("quality") or record.raised.get("judged_quality") if record else None
     return tested_labels(restored(record).quality) - raised.labels_before if record and raised else 0
 
 

@@ -47,7 +47,8 @@ class ScoreRows(msgspec.Struct, frozen=True, kw_only=True):
     logged_ms: list[int] = []  # when the log took each; empty where rows are those of one turn, in their final order
     origins: list[str] = []  # feedback alone: who chose the reply (`monitor.selection.sources.Origin.name`)
     weights: list[float] = []  # feedback alone: how many times each loss counts; no column where all count once
-    cohorts: list[list[str]] = []  # sources whose labels of all such replies are awaited; no column where none is
+    # sources whose labels of all such replies are awaited, and the judge model that scores it; no column where none is
+    cohorts: list[list[str]] = []
     ratings: list[dict[str, float]] = []  # feedback alone: a fair thumb's or score's loss; no column where none is
     correct: list[bool | None] = []  # in records from before losses alone, and read as them
 

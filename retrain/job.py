@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -27,12 +27,13 @@ from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.data import manifest
 from retrain.data.dataset import Dataset, unfair
 from retrain.data.manifest import Manifest
-from retrain.evaluation.comparison import compare, summary
+from retrain.evaluation.comparison import EngineSource, compare, summary
 from retrain.evaluation.gate import GateInput, judge
+from retrain.evaluation.judged import ModelJudge
 from retrain.evaluation.limits import context_of, limits
 from retrain.handover import Handover
 from retrain.job_files import OUTCOME, PROGRESS, SPEC, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
-from retrain.job_rows import dataset_of, later
+from retrain.job_rows import agreement, dataset_of, later, unlabelled
 from retrain.training import recipe, tracking
 from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
@@ -145,8 +146,21 @@ def _compared(
         alpha=settings.alpha / 2 ** (spec.attempt - 1),
         evaluation=spec.request.id,
         untaught=untaught,
+        then=_by_judge(spec, adapter.version, listed, dataset, tokenizer),
     )
     return asyncio.run(comparison)
+
+
+def _by_judge(
+    spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tokenizer: Any
+) -> Callable[[GateInput, EngineSource], Awaitable[GateInput]] | None:
+    """Return what asks the alias's judge model about rows without a label; None where it has none."""
+    scorer = spec.judged_by() if spec.settings.judged_rows else None
+    if scorer is None:
+        return None
+    rows = partial(unlabelled, spec, scorer, candidate, listed, dataset, tokenizer)
+    judge = ModelJudge(scorer=scorer, rows=rows, agrees=agreement(spec, scorer), may_promote=spec.judge_may_promote)
+    return judge.asked
 
 
 def _figures(trained: Trained, listed: Manifest) -> dict[str, float]:

@@ -34,6 +34,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     engine: str  # the address of the replica that answers the evaluation's questions
     label_wait_s: int = 604_800  # a label is waited for so long (`labels.wait_s`)
     metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
+    judge: Json = None  # a judge model that scores rows without a label, as `scoring.judges` has it; none: no judge
+    judge_may_promote: bool = False  # as `policy.judge_may_promote` has it
     attempt: int = 1  # verdicts that were sought for the same harm, this one included
     parent: int  # the trainer's process; the job ends when that does
 
@@ -44,6 +46,11 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     def scorer(self) -> Scorer:
         """Make the scorer of the answers."""
         return Scorer.of(self.metric, self.request.alias, self.var)
+
+    def judged_by(self) -> Scorer | None:
+        """Make the scorer of rows without a label; None where there is no judge."""
+        at = f"scoring.judges.{self.request.alias}"
+        return None if self.judge is None else Scorer.of(self.judge, self.request.alias, self.var, at)
 
 
 class TrainingProgress(msgspec.Struct, frozen=True):

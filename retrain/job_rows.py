@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from retrain.data import labelled_rows, manifest
+from retrain.data import labelled_rows, manifest, unlabelled_rows
 from retrain.data.dataset import NEWEST, Dataset, Missing, apart, build, capped, once, since
 from retrain.data.example import FRESH, REHEARSAL, Example, in_chance_order
 from retrain.data.likeness import Likeness
@@ -26,6 +26,7 @@ from streams.objects.opening import Storage
 from streams.objects.store import StorageError
 from streams.objects.tree import Trees
 from streams.scoring.scorer import Scorer
+from streams.scoring.settings import ByRubric
 
 log = structlog.get_logger()
 
@@ -80,6 +81,33 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
         "rows labelled meanwhile are judged on too", rows=len(fresh), digest=kept.digest[:12], dropped=kept.dropped
     )
     return fresh
+
+
+def unlabelled(
+    spec: JobSpec, scorer: Scorer, candidate: str, listed: Manifest, dataset: Dataset, tokenizer: Any
+) -> list[Example]:
+    """Return fresh replies that no person labelled, for a judge model: neither version has met them, or rows like them.
+    They are stored as those of `later` are."""
+    assert isinstance(scorer.metric, ByRubric)
+    dropped: Counter[str] = Counter()
+    trees, request = spec.trees(), spec.request
+    known = [*dataset.rows, *manifest.familiar(trees, request.alias, request.champion, request.since_ms)]
+    most = spec.settings.judged_rows
+    found = unlabelled_rows.unlabelled(_lake(spec), request.alias, request.since_ms, scorer.metric.share, 2 * most)
+    taken = {row.id for row in usable(tokenizer, [replace(row, completion=row.predicted) for row in found], dropped)}
+    rows = once([row for row in found if row.id in taken], dropped)
+    likeness = Likeness.of(rows, known)
+    rows = capped(rows, spec.settings.client_cap, likeness, dropped)
+    rows = in_chance_order(apart(rows, known, likeness, dropped, "twin of a known row"), "judge")[:most]
+    kept = _stored_judged(trees, candidate, Dataset([], [], rows, [], dict(dropped)), listed)
+    log.info("rows without a label go to a judge", rows=len(rows), digest=kept.digest[:12], dropped=kept.dropped)
+    return rows
+
+
+def agreement(spec: JobSpec, scorer: Scorer) -> tuple[int, int]:
+    """Return on how many audited replies the judge model agreed with people, and of how many."""
+    assert isinstance(scorer.metric, ByRubric)
+    return unlabelled_rows.agrees(_lake(spec), spec.request.alias, scorer.metric.source)
 
 
 def _missing(lake: Lake, spec: JobSpec) -> Missing:

@@ -15,6 +15,7 @@ class RetrainSettings:
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on; at least
     max_validation_share: float = 0.5  # and at most: as many as it takes to prove that half of the harm is mended
     regression_rows: int = 320  # rows of the healthy time that a candidate must not do worse on; at most
+    judged_rows: int = 100  # fresh replies without a label that a judge model compares both versions on; at most
     step_rows: int = 20  # that are judged on at a time: as soon as they tell, no more are asked
     rehearsal_rows: int = 250  # rows of the healthy time that are trained on again, against forgetting; at most
     rehearsal_ratio: float = 1.5  # of them to each fresh row; at most
@@ -46,7 +47,7 @@ class RetrainSettings:
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
         for name in ("min_slice", "concurrency", "step_rows", "fresh_passes"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("regression_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens"):
+        for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")

@@ -47,7 +47,8 @@ class Withdrawn(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerPaths:
-    """A trainer's folders and store, its engine, its aliases' metrics, and how long labels are waited for."""
+    """A trainer's folders and store, its engine, its aliases' metrics and judges, and how long labels are waited
+    for."""
 
     model_dir: Path
     var: Path
@@ -55,6 +56,7 @@ class TrainerPaths:
     storage: StorageSettings = field(default_factory=StorageSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
     label_wait_s: int = 604_800
+    judge_may_promote: bool = False
 
 
 class Trainer:
@@ -180,6 +182,8 @@ class Trainer:
             engine=self._paths.engine,
             metric=self._paths.scoring.given(request.alias),
             label_wait_s=self._paths.label_wait_s,
+            judge=self._paths.scoring.given_judge(request.alias),
+            judge_may_promote=self._paths.judge_may_promote,
             attempt=attempt(request, self._topics.requests, self._topics.results),
             parent=os.getpid(),
         )

@@ -78,12 +78,12 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     version: str  # that answered
     arm: Arm  # that the version had then
     assigned: Arm | None = None  # that was drawn for the reply; None in events from before
-    by: str  # API key's id
-    source: str = "client"  # client, reviewer or downstream
+    by: str  # API key's id; judge
+    source: str = "client"  # client, reviewer or downstream; judge: a judge model, of a reply without a label
     label: str | None = None  # what the answer should have been (a class or exact text)
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
-    origin: str = ""  # who chose the reply for a label: audit, random/KEY, volunteered/KEY, ...; empty: not known
+    origin: str = ""  # who chose the reply for a label: audit, random/KEY, ...; judge/NAME: no label; empty: not known
     thumb: bool | None = None  # true: up
     loss: float | None = None  # how bad the reply was, 0 to 1; None where no gateway could tell; a worker may
     metric: str = ""  # the name of what made the loss (`scoring.metrics`); empty where that is not known

@@ -100,5 +100,5 @@ def labels_judge(alias: str, rows: int, config_path: Path | None) -> None:
     from streams.scoring.scorer import Scorer
 
     config = load(config_path)
-    scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
+    scorer = Scorer.of_judge(config.scoring, alias, config.stack.var)
     click.echo(against_people(Lake.of(config.kept), scorer, rows).text())

@@ -26,6 +26,9 @@ def monitor() -> None:
     show_default=True,
     help="Labels, thumbs and scores of fair sources a day, of one alias.",
 )
+@click.option(
+    "--judged", type=click.FloatRange(0), default=0, help="Replies a day that a judge model scores, likewise."
+)
 @click.option("--aliases", type=click.IntRange(1), default=1, show_default=True, help="That share the budget.")
 @click.option("--tags", type=click.IntRange(0), default=0, show_default=True, help="Tags that clients name: groups.")
 @click.option(
@@ -63,6 +66,7 @@ def plan(
     days: float | None,
     events: float,
     labels: float,
+    judged: float,
     aliases: int,
     tags: int,
     autocorrelation: float,
@@ -82,7 +86,7 @@ def plan(
 
     config = load(config_path)
     settings = config.monitor
-    traffic = AliasTraffic(events=events, labels=labels, aliases=aliases, tags=tags)
+    traffic = AliasTraffic(events=events, labels=labels, judged=judged, aliases=aliases, tags=tags)
     dependence = budget.Dependence(autocorrelation, waves)
     made = budget.plan(settings, traffic, days, dependence) if days else budget.present(settings, traffic, dependence)
     console().print(budget.table(made))

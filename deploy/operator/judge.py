@@ -7,13 +7,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from streams.events import InferenceServed
 from streams.lake.lake import Lake
-from streams.lake.table import events
+from streams.lake.table import events, scored
 from streams.scoring.agreement import JudgeAgreement, agreement, person_score
 from streams.scoring.rows import Unjudged, served_row
 from streams.scoring.scorer import Scorer
-from streams.scoring.settings import ByRubric
 from streams.topics import FEEDBACK, INFERENCE
 
 JUDGEMENT = ("label", "correction", "score", "thumb")
@@ -41,10 +43,8 @@ class JudgedReplies:
 
 
 def against_people(lake: Lake, scorer: Scorer, most: int) -> JudgedReplies:
-    """Score the newest replies, `most` at most, of which a person's score is known, without showing it to the judge.
-    Raise ValueError where the alias has no judge."""
-    if not isinstance(scorer.metric, ByRubric):
-        raise ValueError(f"scoring.metrics.{scorer.alias} is {scorer.metric}, expected a judge: a table with a rubric")
+    """Score the newest replies, `most` at most, of which a person's score is known, without showing it to the judge
+    (`scorer`)."""
     judged = _newest(lake, scorer.alias, most)
     parts = lake.by_ids(INFERENCE, judged, alias=scorer.alias)
     replies = [event for part in parts for event in events(InferenceServed, part) if event.status == 200]
@@ -60,9 +60,13 @@ def against_people(lake: Lake, scorer: Scorer, most: int) -> JudgedReplies:
 def _newest(lake: Lake, alias: str, most: int) -> dict[str, dict[str, Any]]:
     """Return the last judgement of each of the replies that were judged last."""
     times: dict[str, int] = {}
-    for part in lake.rows(FEEDBACK, alias=alias, columns=("event_id", "time_ms")):
+    for part in map(_people, lake.rows(FEEDBACK, alias=alias, columns=("event_id", "time_ms", "source"))):
         for id, time_ms in zip(part["event_id"].to_pylist(), part["time_ms"].to_pylist(), strict=True):
             times[id] = max(time_ms, times.get(id, 0))
     newest = sorted(times, key=lambda id: (times[id], id))[-most:]
-    parts = lake.by_ids(FEEDBACK, newest, column="event_id", alias=alias, columns=("event_id", *JUDGEMENT))
-    return {given["event_id"]: given for part in parts for given in part.to_pylist()}
+    parts = lake.by_ids(FEEDBACK, newest, column="event_id", alias=alias, columns=("event_id", "source", *JUDGEMENT))
+    return {given["event_id"]: given for part in map(_people, parts) for given in part.to_pylist()}
+
+
+def _people(rows: pa.Table) -> pa.Table:
+    return rows.filter(pc.invert(scored(rows)))

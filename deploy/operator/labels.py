@@ -26,7 +26,7 @@ from streams.identity import ForgedDraw, ReplyDraw, Signer
 from streams.ingest.judgement import masked_alike
 from streams.kinds import Arm
 from streams.lake.lake import Lake
-from streams.lake.table import JUDGED, events, judged, question
+from streams.lake.table import JUDGED_BY, events, judged, question
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
@@ -210,7 +210,7 @@ def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
 
 def _judged(lake: Lake, alias: str, ids: Iterable[str]) -> set[str]:
     """Return the replies that have a judgement; a thumb, or a label that met no answer, is none."""
-    feedback = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", *JUDGED))
+    feedback = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", *JUDGED_BY))
     return {id for some in feedback for id in some.filter(judged(some))["event_id"].to_pylist()}
 
 

@@ -10,7 +10,9 @@ from deploy.doctor.findings import Finding
 from deploy.operator.alarms import kind, open_alarms
 from deploy.show.times import clock
 from monitor.metrics import spoken
+from monitor.selection.sources import read
 from monitor.settings import MonitorSettings
+from monitor.signals.labelled.judged_quality import agreement
 from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
 from streams.events import RouteWritten
@@ -40,6 +42,8 @@ def lines(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Ite
         record = memory.judge.watches.get(memory.judge.champion)
         if record is not None:
             yield f"{alias}: {_stands(settings, record)}"
+            if agrees := agreement(record.judged_quality):
+                yield f"{alias}: {agrees} ({read(record.judged_quality.judge).source})"
             for alarm in open_alarms(memory):
                 since = f"{kind(alarm)} since {clock(alarm.onset_ms)}"
                 yield f"{alias}: open: {since}: homeostat alarms show {alarm.id[:8]}"

@@ -15,15 +15,16 @@ Origin(selection='wanted', source='reviewer')
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
-Selection = Literal["audit", "complete", "random", "wanted", "volunteered"]
+Selection = Literal["audit", "complete", "random", "wanted", "volunteered", "judge"]
 Measure = Literal["thumb", "score"]  # of ratings, which say how good an answer is without a truth
 
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 UNDECLARED: Selection = "volunteered"
+JUDGE: Selection = "judge"  # no label: a judge model's score
 BEFORE_SOURCES = "random/"  # of labels in records from before labels had sources: they were taken for fair then
 GIVEN_BY = ("client", "reviewer", "downstream")  # what feedback says of itself
 USUAL: Mapping[str, Selection] = {"reviewer": "audit"}  # where nothing else is declared
@@ -34,8 +35,10 @@ MEANING: Mapping[str, str] = {
     "random": "given by chance, whatever the answer",
     "wanted": "drawn with a chance that each label carries",
     "volunteered": "given by whoever wanted to",
+    "judge": "that a judge model gave alone",
 }
 MAY_BE_DRAWN: frozenset[Selection] = frozenset({"audit", "random", "wanted"})  # who label what they are asked to
+DECLARED = tuple(each for each in SELECTIONS if each != JUDGE)  # that one has no source but itself
 IN_ORDER: frozenset[Selection] = frozenset({"audit", "complete"})  # judged at one age, in the order of the replies
 
 
@@ -112,12 +115,21 @@ def is_drawn(name: str) -> bool:
 
 def may_judge(selection: str) -> bool:
     """Return whether such a label may be part of a verdict. Volunteered ones teach, and judge nothing: those who give
-    them chose the reply after they had seen the answer.
+    them chose the reply after they had seen the answer. A judge model's score is no label.
 
     >>> [each for each in SELECTIONS if may_judge(each)], may_judge("")
     (['audit', 'complete', 'random', 'wanted'], False)
     """
-    return selection in SELECTIONS and selection != UNDECLARED
+    return selection in SELECTIONS and selection not in (UNDECLARED, JUDGE)
+
+
+def judge_of(cohorts: Iterable[str]) -> str:
+    """Return the name of the judge model that is asked about a reply of these cohorts; empty where none is.
+
+    >>> judge_of(["audit", "judge/tone by gpt"]), judge_of(["audit"])
+    ('judge/tone by gpt', '')
+    """
+    return next((each for each in cohorts if each.startswith(f"{JUDGE}/")), "")
 
 
 def may_rate(selection: str) -> bool:
@@ -136,9 +148,9 @@ def problems(declared: Mapping[str, str]) -> list[str]:
     ["crm = 'some', expected one of audit, complete, random, wanted, volunteered", "'' is no source, expected a key's \
 id, or client, reviewer, downstream"]
     """
-    expected = ", ".join(SELECTIONS)
+    expected = ", ".join(DECLARED)
     strange = [
-        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in SELECTIONS
+        f"{key} = {value!r}, expected one of {expected}" for key, value in declared.items() if value not in DECLARED
     ]
     unnamed = [
         f"{key!r} is no source, expected a key's id, or client, reviewer, downstream"

@@ -133,6 +133,15 @@ class RatingStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelScores:
+    """Losses that a judge model gave, with no label behind them. `source`: its name
+    (`monitor.selection.sources.judge_of`)."""
+
+    source: str
+    given: Sequence[GivenLabel]
+
+
+@dataclass(frozen=True, slots=True)
 class Complained:
     """Complaints: the hash of each reply, and when it was complained about."""
 
@@ -140,7 +149,7 @@ class Complained:
     time_ms: int
 
 
-Rows = ServedRequests | Replies | LabelStep | RatingStep | Complained
+Rows = ServedRequests | Replies | LabelStep | RatingStep | ModelScores | Complained
 
 
 class Signal(Protocol):

@@ -35,12 +35,22 @@ from monitor.metrics import spoken
 from monitor.reference import limits
 from monitor.reference.dependence import LabelledLosses, OpenBlock, added
 from monitor.selection import joint, ordered, sources
-from monitor.selection.ordered import OrderedLabels
+from monitor.selection.ordered_labels import OrderedLabels
 from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER, is_drawn, parted
 from monitor.selection.weights import MOST, scaled
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
-from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, RatingStep, Replies, Rows, Transition
+from monitor.signals.interface import (
+    About,
+    Baseline,
+    LabelStep,
+    MissingTest,
+    ModelScores,
+    RatingStep,
+    Replies,
+    Rows,
+    Transition,
+)
 from monitor.signals.labelled import awaited
 from monitor.signals.labelled.proof import alarm_of
 
@@ -73,16 +83,19 @@ def start(settings: MonitorSettings, about: About) -> State:
 
 def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
     """Take the labels of one step: their mean loss is tested, once a block is full. Without a limit nothing is. Take
-    replies too, whose labels are awaited."""
+    replies too, whose labels are awaited, and what a judge model says of them: an estimate."""
     if isinstance(rows, Replies):
         return _awaited(settings, about, state, rows)
+    if isinstance(rows, ModelScores):
+        after = awaited.estimated(state.ordered, rows)
+        return (state if after == state.ordered else replace(state, ordered=after)), []
     if not isinstance(rows, LabelStep | RatingStep):
         return state, []
     if sources.read(rows.source).selection in IN_ORDER:
         known = state.ordered.get(rows.source)
         if known is None and isinstance(rows, RatingStep):  # awaited of all such replies from now on
             known = OrderedLabels(test=mixture.State(episode=state.test.episode))
-        return (state, []) if known is None else (_with(state, rows.source, awaited.given(known, rows)), [])
+        return (state, []) if known is None else (_with(state, rows.source, awaited.given(known, rows.labels)), [])
     return (state, []) if isinstance(rows, LabelStep) and rows.chosen else _tested(settings, about, state, rows)
 
 

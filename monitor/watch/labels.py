@@ -15,9 +15,9 @@ from monitor.explain import examples
 from monitor.explain.examples import LabelledEvent
 from monitor.findings import Finding
 from monitor.losses import UNLABELLED
-from monitor.selection.sources import IN_ORDER, is_drawn, parted, read
+from monitor.selection.sources import IN_ORDER, is_drawn, judge_of, parted, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import Complained, GivenLabel, LabelStep, RatingStep
+from monitor.signals.interface import Complained, GivenLabel, LabelStep, ModelScores, RatingStep
 from monitor.watch import untested
 from monitor.watch.adoption import adopt, adopt_drawn, adopt_early, placed, steps_of
 from monitor.watch.event_times import made_ms
@@ -40,6 +40,8 @@ def take_labels(
 ) -> tuple[VersionState, list[Finding], list[Label]]:
     """Take labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
     file is no episode. The third value holds labels that arrived before their event; pass them in again later."""
+    version, estimated = _scored(settings, version, [label for label in labels if judge_of([label.origin])])
+    labels = [label for label in labels if not judge_of([label.origin])]
     version, complained = _complained(settings, version, labels)
     labels = sorted((label for label in labels if label.judges), key=_order)
     ratings = [label for label in labels if _rates(label)]
@@ -50,9 +52,9 @@ def take_labels(
     if version.reference is None:
         passed = {*version.queue.repeats, *version.queue.labelled}
         version = _rated_early(settings, version, ratings)
-        return version, complained, [label for label in others if label.event_print not in passed]
+        return version, [*estimated, *complained], [label for label in others if label.event_print not in passed]
     version, findings = _queue(settings, version, sorted([*others, *ratings], key=_order))
-    findings = [*complained, *findings]
+    findings = [*estimated, *complained, *findings]
     most = FILE_KEPT if filed else min(WAITING_KEPT, len(version.past.losses))
     version, found = _release(settings, adopt_early(version), turn, most)
     version, left_out = _left_out(settings, version, max((label.time_ms for label in labels), default=0))
@@ -235,6 +237,17 @@ def _complained(settings: MonitorSettings, version: VersionState, labels: Sequen
     if not given or version.reference is None:
         return version, []
     return taken(settings, version, Complained(given, max(label.time_ms for label in labels)))
+
+
+def _scored(settings: MonitorSettings, version: VersionState, scores: Sequence[Label]) -> Step:
+    """Take a judge model's scores, with no label behind them: an estimate, and a signal of their own."""
+    findings: list[Finding] = []
+    if version.reference is not None:
+        for source in dict.fromkeys(each.origin for each in scores):
+            given = [_given(version.latest, each) for each in scores if each.origin == source]
+            version, found = taken(settings, version, ModelScores(source, given))
+            findings += found
+    return version, findings
 
 
 def _order(label: Label) -> tuple[int, int]:

@@ -25,11 +25,11 @@ from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, OpenBlock
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
-from monitor.selection.ordered import OrderedLabels
+from monitor.selection.ordered_labels import OrderedLabels
 from monitor.selection.sources import BEFORE_SOURCES
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.calibration import Trust
-from monitor.signals.labelled import complaints
+from monitor.signals.labelled import complaints, judged_quality
 from monitor.signals.quality import SourceTest
 from monitor.watch.bursts import Bursts
 from monitor.watch.version import (
@@ -97,6 +97,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     source: str = BEFORE_SOURCES
     more: dict[str, SourceTest] = {}
     ordered: dict[str, OrderedLabels] = {}
+    judged_quality: judged_quality.State = judged_quality.State()
     complaints: complaints.State = complaints.State()
     estimated: risk.State = risk.State()
     doubt: Block = Block()

@@ -18,12 +18,12 @@ from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, known_of
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
-from monitor.selection.ordered import LEARNED
+from monitor.selection.ordered_labels import LEARNED
 from monitor.selection.sources import BEFORE_SOURCES, is_drawn, parted
 from monitor.settings import MonitorSettings
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.interface import About, Baseline, Signal
-from monitor.signals.labelled import complaints
+from monitor.signals.labelled import complaints, judged_quality
 from monitor.watch.bursts import Bursts
 
 # In the order in which they take rows. A version has a field for each, of this name.
@@ -32,6 +32,7 @@ SIGNALS: Mapping[Kind, Signal] = {
     "latency": burn_rate,
     "drift": drift,
     "estimated_quality": estimated_quality,
+    "judged_quality": judged_quality,
     "complaints": complaints,
     "safety": safety,
     "fairness": fairness,
@@ -81,7 +82,7 @@ class UnresolvedAlarm(msgspec.Struct, frozen=True):
 
     time_ms: int
     onset_ms: int
-    labels_before: int = 0  # labels tested before the onset
+    labels_before: int = 0  # labels tested before the onset; of a judge model's alarm, before it was raised
     key: str = ""  # the alarm's
     kind: Kind = "quality"
     about: str = ""
@@ -176,6 +177,7 @@ class VersionState(msgspec.Struct, frozen=True, kw_only=True):
     latency: burn_rate.State = burn_rate.State()
     drift: drift.State = drift.State()
     estimated_quality: estimated_quality.State = estimated_quality.State()
+    judged_quality: judged_quality.State = judged_quality.State()
     complaints: complaints.State = complaints.State()
     safety: safety.State = safety.State()
     fairness: fairness.State = fairness.State()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from monitor.metrics import normalise
-from monitor.selection.sources import may_judge
+from monitor.selection.sources import JUDGE, may_judge
 from streams.events import Json
 from streams.messages import Message, chat_message
 from streams.scoring.rows import AnsweredRow, chat_choice
@@ -41,7 +41,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unlabelled(self) -> bool:
         """Return whether it is an audited reply whose label is missing: what it should have been is not known."""
-        return not self.completion
+        return not self.completion and self.selection != JUDGE
 
     @property
     def judges(self) -> bool:
@@ -82,7 +82,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         """Return an answer to this row's request as it is scored; `choices`: all of it, where there is more than a
         text."""
         request = {**self.request, "messages": self.asked()}
-        return AnsweredRow(request, text, choices or [chat_choice(text, [], "")], self.completion)
+        return AnsweredRow(request, text, choices or [chat_choice(text, [], "")], self.completion or None)
 
     def lesson(self) -> Lesson:
         """Return messages, answer and tools as a training takes them."""

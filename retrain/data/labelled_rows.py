@@ -53,10 +53,10 @@ def labelled(
     ids = truths if most is None or len(truths) <= most else _newest(lake, alias, until_ms, truths, most)
     parts = lake.by_ids(INFERENCE, ids, alias=alias, since_ms=since_ms, until_ms=until_ms)
     found = [
-        (_place(reply), _example(reply, truths[reply["id"]], source))
+        (place(reply), example(reply, truths[reply["id"]], source))
         for part in parts
         for reply in part.to_pylist()
-        if _whole(reply)
+        if whole(reply)
     ]
     return [example for _, example in sorted(found, key=lambda each: each[0])]
 
@@ -79,7 +79,7 @@ def unlabelled(
     since_ms, until_ms = span
     audited: dict[str, int] = {}
     for part in lake.rows(INFERENCE, alias=alias, since_ms=since_ms, until_ms=until_ms, columns=AUDIT_COLUMNS):
-        audited |= {each["id"]: each["time_ms"] for each in part.to_pylist() if _audited(each) and _whole(each)}
+        audited |= {each["id"]: each["time_ms"] for each in part.to_pylist() if _audited(each) and whole(each)}
     if not audited:
         return []
     truths = _truths(lake, alias, since_ms)
@@ -91,7 +91,7 @@ def unlabelled(
     gone = [id for id, at in audited.items() if at < before_ms and not _judges(truths.get(id))]
     parts = lake.by_ids(INFERENCE, gone, alias=alias, since_ms=since_ms, until_ms=until_ms)
     missing = Truth("", "audit", 0)
-    found = [(_place(reply), _example(reply, missing, source)) for part in parts for reply in part.to_pylist()]
+    found = [(place(reply), example(reply, missing, source)) for part in parts for reply in part.to_pylist()]
     return [example for _, example in sorted(found, key=lambda each: each[0])]
 
 
@@ -107,7 +107,7 @@ def _newest(lake: Lake, alias: str, until_ms: int | None, ids: Collection[str], 
     """Return the ids of the newest of those replies, found by their places alone: where everything is labelled, the
     rows of months are too many to hold."""
     parts = lake.by_ids(INFERENCE, ids, alias=alias, until_ms=until_ms, columns=PLACE_COLUMNS)
-    places = {reply["id"]: _place(reply) for part in parts for reply in part.to_pylist() if _whole(reply)}
+    places = {reply["id"]: place(reply) for part in parts for reply in part.to_pylist() if whole(reply)}
     return sorted(places, key=places.__getitem__)[-most:]
 
 
@@ -122,7 +122,13 @@ def _truths(lake: Lake, alias: str, since_ms: int | None) -> dict[str, Truth]:
     return {event_id: truth for event_id, (_, truth) in found.items()}
 
 
-def _place(reply: dict[str, Any]) -> tuple[int, int, int]:
+def labelled_ids(lake: Lake, alias: str, since_ms: int) -> set[str]:
+    """Return the ids of the replies since then that have a label or a correction, of whomever."""
+    return set(_truths(lake, alias, since_ms))
+
+
+def place(reply: dict[str, Any]) -> tuple[int, int, int]:
+    """Return where a reply stands in the order of time."""
     return reply["time_ms"], reply["partition"], reply["offset"]
 
 
@@ -140,14 +146,15 @@ def _selection(label: dict[str, Any]) -> str:
     return found
 
 
-def _whole(reply: dict[str, Any]) -> bool:
+def whole(reply: dict[str, Any]) -> bool:
     """Check that a client got the reply, and that a label is about all of it: a reply with tool calls or with several
     answers can be neither trained on nor judged on."""
     given = reply["status"] == 200 and reply["arm"] != Arm.SHADOW
     return given and comparable(reply["comparable"], reply["output"])
 
 
-def _example(reply: dict[str, Any], truth: Truth, source: str) -> Example:
+def example(reply: dict[str, Any], truth: Truth, source: str) -> Example:
+    """Return a row of the lake with the answer that it should have had."""
     return Example(
         id=reply["id"],
         messages=_messages.decode(reply["input_messages"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -47,10 +47,12 @@ async def compare(
     alpha: float | None = None,
     evaluation: str | None = None,
     untaught: Mapping[str, int] | None = None,
+    then: Callable[[GateInput, EngineSource], Awaitable[GateInput]] | None = None,
 ) -> GateInput:
     """Ask both versions the validation rows, then the regression rows, a step at a time, until the verdict waits for no
     more of them; the gate's tests may be looked at after every step. Where the validation rows decide nothing, ask the
-    rows of `later` too, which were labelled while the candidate was trained. Each side is a version and its adapter's
+    rows of `later` too, which were labelled while the candidate was trained. `then` adds what a judge model says of
+    rows without a label (`retrain.evaluation.judged`). Each side is a version and its adapter's
     folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
@@ -62,7 +64,8 @@ async def compare(
         bounded = replace(known, context=await context(session, engine) or known.context)
         source = EngineSource(session, engine, (names[0], names[-1]), bounded, scorer, settings.concurrency)
         gate = start(settings, candidate[0], champion[0], alpha, untaught or {})
-        return await judged(gate, dataset, source, settings.step_rows, later)
+        gate = await judged(gate, dataset, source, settings.step_rows, later)
+        return await then(gate, source) if then else gate
 
 
 async def judged(

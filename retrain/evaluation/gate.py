@@ -20,6 +20,7 @@ Status = Literal["promote", "reject", "inconclusive"]
 Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
 
 TARGET, REGRESSION = "target", "regression"
+JUDGED, STANDS_IN = "judge", "judge for labels"  # a judge model's checks: one may block, the other promote
 UNJUDGED = "an answer could not be judged"  # why a row is left out
 UNJUDGED_ALONE = "the candidate's answer alone could not be judged"
 GROUP_SHARE = 0.1  # of the fresh rows: a group with so many is checked, however few they are
@@ -44,6 +45,11 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, MissingPairs] = {}  # target, regression or a group -> audited rows that have no label
     unfair: dict[str, int] = {}  # why -> labelled rows that teach and do not judge
     rests_on: dict[str, int] = {}  # who chose the labels (`monitor.selection.sources`) -> rows judged on
+    judged: Scores = []  # fresh rows that no person labelled, by a judge model
+    judge: str = ""  # its name
+    judged_left_out: dict[str, int] = {}  # why -> rows that it did not compare
+    judge_agrees: tuple[int, int] = (0, 0)  # audited replies on which it agreed with people, and of how many
+    judge_may_promote: bool = False  # better by the judge stands in for better by labels (`policy.judge_may_promote`)
     rows: int = 0  # that both sides were asked, where a pair may be the mean of several; 0: one a pair
     cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
     cut_champion: int = 0
@@ -90,7 +96,7 @@ def judge(gate: GateInput) -> GateVerdict:
     """
     checks = [_check(question, gate.alpha) for question in _questions(gate)]
     unfit = _unfit(gate)
-    status: Status = "inconclusive" if unfit else _status(checks)
+    status: Status = "inconclusive" if unfit else _status(gate, checks)
     return GateVerdict(status=status, checks=checks, reason=_reason(gate, checks, unfit))
 
 
@@ -98,7 +104,8 @@ def waits(gate: GateInput, part: str = REGRESSION) -> bool:
     """Return whether more rows of a part (TARGET: the fresh rows, groups included) could change the verdict: no check
     has failed, and one of this part is undecided."""
     passed = {each.name: _passed(each, gate.alpha, counted(_differences(each))) for each in _questions(gate)}
-    open_ = [name for name, each in passed.items() if each is None]
+    passed.pop(STANDS_IN, None)
+    open_ = [name for name, each in passed.items() if each is None and name != JUDGED]
     return False not in passed.values() and any((name == REGRESSION) is (part == REGRESSION) for name in open_)
 
 
@@ -131,7 +138,12 @@ def _questions(gate: GateInput) -> list[_Question]:
         (REGRESSION, gate.regression, -gate.margin, "not worse on what it could do"),
         *((name, scores, -gate.slice_margin, "not worse for this group") for name, scores in groups),
     ]
-    return [_Question(*each, gate.missing.get(each[0], MissingPairs())) for each in asked]
+    found = [_Question(*each, gate.missing.get(each[0], MissingPairs())) for each in asked]
+    if gate.judged:
+        found.append(_Question(JUDGED, gate.judged, 0.0, "not worse by a judge model", MissingPairs()))
+    if gate.judged and gate.judge_may_promote:
+        found.append(_Question(STANDS_IN, gate.judged, gate.min_gain, "better by a judge model", MissingPairs()))
+    return found
 
 
 def _differences(asked: _Question) -> list[float]:
@@ -217,18 +229,27 @@ def _unfit(gate: GateInput) -> list[str]:
     return found
 
 
-def _status(checks: list[Check]) -> Status:
-    if any(check.passed is False for check in checks):
+def _status(gate: GateInput, checks: list[Check]) -> Status:
+    """Return the verdict: a judge model's checks may block, and stand in for better by labels where that is allowed."""
+    passed, alone = {check.name: check.passed for check in checks}, gate.judged_left_out.get(UNJUDGED_ALONE, 0)
+    stands_in = passed.pop(STANDS_IN, None)
+    if False in passed.values():
         return "reject"
-    return "promote" if all(check.passed for check in checks) else "inconclusive"
+    passed.pop(JUDGED, None)
+    if stands_in and alone <= gate.max_cut * (len(gate.judged) + alone):  # it may be worst where it has no score
+        passed[TARGET] = True
+    return "promote" if all(passed.values()) else "inconclusive"
 
 
 def _reason(gate: GateInput, checks: list[Check], unfit: list[str]) -> str:
-    parts = [_sentence(check) for check in checks if not check.passed] or [_sentence(check) for check in checks]
+    by_labels = [check for check in checks if check.name not in (JUDGED, STANDS_IN)]
+    by_judge = [check for check in checks if check not in by_labels and check.passed is not None]
+    parts = [_sentence(each) for each in [each for each in by_labels if not each.passed] or by_labels]
+    parts += [_sentence(each) for each in by_judge]
     if not gate.regression:
         parts.append("no rows of the healthy time are left to compare on")
     scored = {TARGET: gate.target, REGRESSION: gate.regression, **gate.slices}
-    silent = {check.name: _silence(check.name, scored[check.name]) for check in checks if scored[check.name]}
+    silent = {check.name: _silence(check.name, scored[check.name]) for check in by_labels if scored[check.name]}
     parts += [f"{name}: {why}" for name, why in silent.items() if why]
     return "; ".join([*unfit, *parts, *_unseen(gate), *_asides(gate)])
 
@@ -246,9 +267,19 @@ def _asides(gate: GateInput) -> list[str]:
     found += [f"{count} rows not learned from: {why}" for why, count in sorted(gate.untaught.items()) if count]
     found += [f"{count} rows teach and do not judge: {why}" for why, count in sorted(gate.unfair.items()) if count]
     found += [f"judged by labels {origins}" for origins in [_origins(gate)] if origins]
+    if gate.judge:
+        found.append(_judge(gate))
     if gate.cut_candidate or gate.cut_champion:
         found.append(f"answers cut at their limit: candidate {gate.cut_candidate}, champion {gate.cut_champion}")
     return found
+
+
+def _judge(gate: GateInput) -> str:
+    """Return what the judge model may do here, and how far it is to be believed."""
+    may = "may block, and promote" if gate.judge_may_promote else "may block, never promote"
+    agreed, compared = gate.judge_agrees
+    believed = f"agrees with people on {agreed} of {compared} audited replies" if compared else "no audit tells of it"
+    return f"the judge model ({gate.judge}) scored {len(gate.judged)} rows without a label: it {may}; {believed}"
 
 
 def _origins(gate: GateInput) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from monitor.describe.fingerprint import event_print
 from monitor.losses import WRONG, of_score, of_verdict
-from monitor.selection.sources import may_rate, read
+from monitor.selection.sources import JUDGE, may_rate, read
 from monitor.selection.weights import weight
 from streams.events import FeedbackGiven, InferenceServed
 
@@ -46,7 +46,10 @@ def weights(events: Sequence[FeedbackGiven]) -> list[float]:
 
 def complains(event: FeedbackGiven) -> bool:
     """Return whether feedback complains of the reply: a thumb down, a low score, a label or a correction that the
-    reply does not meet. A correction that could not be compared is one too: who is content corrects nothing."""
+    reply does not meet. A correction that could not be compared is one too: who is content corrects nothing. A judge
+    model is no client."""
+    if event.source == JUDGE:
+        return False
     if event.loss is not None:
         return event.loss >= WRONG
     low = event.score is not None and event.score < LOW_SCORE

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from monitor.describe import people
 from monitor.describe.fingerprint import event_print
-from monitor.describe.people import UNKNOWN, person, together
+from monitor.describe.people import person, together
 from monitor.detectors.mixture import Reached
 from monitor.detectors.risk import ProvenHarm
 from monitor.findings import Alarm
 from monitor.rows import TURN_MS, turns_of
 from monitor.selection import ordered
 from monitor.selection.cohort import LOOKED_AT
-from monitor.selection.ordered import Arrived, AwaitedReply, OrderedChange, OrderedLabels, OrderedRules
-from monitor.selection.sources import IN_ORDER, is_drawn, parted, read
+from monitor.selection.neighbours import UNKNOWN
+from monitor.selection.ordered_labels import (
+    LEARNED,
+    Arrived,
+    AwaitedReply,
+    OrderedChange,
+    OrderedLabels,
+    OrderedRules,
+)
+from monitor.selection.sources import IN_ORDER, JUDGE, is_drawn, judge_of, may_judge, parted, read
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
-from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, RatingStep, Replies
+from monitor.signals.interface import About, Baseline, GivenLabel, MissingTest, ModelScores, Replies
 from monitor.signals.labelled.proof import alarm_of
 
 NO_FAIR = (
@@ -36,10 +45,10 @@ def rules(settings: MonitorSettings, source: str) -> OrderedRules:
     """Return how labels of this source are judged."""
     selection = read(source).selection
     return OrderedRules(
-        arl=settings.label_arl,
+        arl=settings.judged_arl if selection == JUDGE else settings.label_arl,
         tolerance=settings.tolerance,
         confidence=settings.baseline_confidence,
-        least=max(settings.min_reference_labels, ordered.LEARNED),
+        least=max(settings.min_reference_labels, LEARNED),
         wait_ms=settings.late_labels_s * 1_000,
         clear_after=settings.alarm_clear_events,
         complete=selection == "complete",
@@ -48,8 +57,9 @@ def rules(settings: MonitorSettings, source: str) -> OrderedRules:
 
 
 def named(rows: Replies, known: Mapping[str, OrderedLabels]) -> list[str]:
-    """Return the sources that await labels of some of these replies, or of earlier ones."""
-    return sorted({*known, *(source for each in rows.rows.cohorts for source in each)})
+    """Return the sources that await labels of some of these replies, or of earlier ones. A judge model gives none."""
+    fresh = {source for each in rows.rows.cohorts for source in each}
+    return sorted({*known, *(source for source in fresh if may_judge(read(source).selection))})
 
 
 def replied(
@@ -57,16 +67,17 @@ def replied(
 ) -> tuple[OrderedLabels, list[OrderedChange]]:
     """Take replies, and judge those that are old enough; `others`: what the other sources prove."""
     asked, turns, cohort = rules(settings, source), turns_of(rows.rows, 0), parted(source)[1]
-    people = [person(client) for client in rows.rows.clients]
-    order = together([(turns[k], who if who != UNKNOWN else -1 - k) for k, who in enumerate(people)])
+    persons = [person(client) for client in rows.rows.clients]
+    order = together([(turns[k], who if who != people.UNKNOWN else -1 - k) for k, who in enumerate(persons)])
     replies = [
         AwaitedReply(
             rows.prints[k],
             rows.moments[k],
             rows.prints[step[0]],
             turns[k] * TURN_MS,
-            1.0 - rows.events[k].chance if rows.events[k].chance >= 0 else ordered.UNKNOWN,
+            1.0 - rows.events[k].chance if rows.events[k].chance >= 0 else UNKNOWN,
             bool(rows.rows.cohorts) and cohort in rows.rows.cohorts[k],
+            judge_of(rows.rows.cohorts[k]) if rows.rows.cohorts else "",
         )
         for step in order
         for k in step
@@ -75,12 +86,16 @@ def replied(
     return ordered.turned(asked, known, max(turns, default=0) * TURN_MS, lambda: others)
 
 
-def given(known: OrderedLabels, rows: LabelStep | RatingStep) -> OrderedLabels:
+def given(known: OrderedLabels, labels: Sequence[GivenLabel]) -> OrderedLabels:
     """Take labels of the source."""
-    return ordered.given(
-        known,
-        {event_print(each.event.id): Arrived(each.event.loss, each.given_ms) for each in rows.labels},
-    )
+    losses = {event_print(each.event.id): Arrived(each.event.loss, each.given_ms) for each in labels}
+    return ordered.given(known, losses)
+
+
+def estimated(known: Mapping[str, OrderedLabels], rows: ModelScores) -> dict[str, OrderedLabels]:
+    """Take a judge model's losses as estimates."""
+    losses = {event_print(each.event.id): each.event.loss for each in rows.given}
+    return {source: ordered.estimated(each, rows.source, losses) for source, each in known.items()}
 
 
 def evidence(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> float:

@@ -1,5 +1,5 @@
 """What labels are worth by who chose them: promotions by the gate that ships, on rows whose labels came about in
-different ways; labels until harm is found, with a judge model and without; complaints."""
+different ways; complaints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from deploy.show.intervals import wilson
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.traffic.goals import figure
-from tests.monitor.support.audited import Judge, binary, coin, delays, graded, learned
 from tests.monitor.support.complaining import watched
 from tests.monitor.support.drawing import HEALTHY, TOLD, followed
 from tests.retrain.support.selected_gate import CHOICES, promoted
@@ -27,11 +26,6 @@ UNDECIDED = "audit, a third missing"
 def verdicts(quick: bool) -> list[Figure]:
     """Candidates that are worse or better, by who chose the labels that judge them."""
     return [*_bad(DECISIONS[quick]), *_good(DECISIONS[quick])]
-
-
-def judges(quick: bool) -> list[Figure]:
-    """Labels to find accuracy 0.9 -> 0.8 with an audit of a twentieth, against labels alone."""
-    return list(_judged(DELAYS[quick]))
 
 
 def complaints(quick: bool) -> list[Figure]:
@@ -78,24 +72,6 @@ def _good(runs: int) -> Iterator[Figure]:
         yield Figure(f"better candidates promoted, %: {name}", share, "%", fair - 5.0, "higher", "random", fair)
     share = 100 * promoted(UNDECIDED, GAIN, DISCORDANT, runs, SEED, "inconclusive")
     yield figure(f"better candidates inconclusive, %: {UNDECIDED}", share, "%")
-
-
-def _judged(times: int) -> Iterator[Figure]:
-    cases: tuple[tuple[str, Judge, Judge], ...] = (
-        ("a judge that says yes or no", binary, binary),
-        ("a judge that says how sure", graded, graded),
-        ("a coin that was a judge", coin, binary),
-        ("a coin that always was one", coin, coin),
-    )
-    for name, judge, when_learned in cases:
-        note(name)
-        found = np.array([delays(judge, learned(when_learned), seed) for seed in range(times)], dtype=float)
-        alone, powered = found.mean(axis=0).tolist()
-        ratio = found[:, 1] / found[:, 0].mean() - powered / alone * found[:, 0] / found[:, 0].mean()
-        error = 1.96 * float(ratio.std()) / len(found) ** 0.5
-        change, worst = 100 * (powered / alone - 1.0), 100 * (powered / alone - 1.0 + error)
-        what = f"labels until 0.9 -> 0.8 is found, % against labels alone: {name}"
-        yield figure(what, worst, "%", "bad end of 95 %", "mean", change)
 
 
 def _complained(times: int, healthy: int) -> Iterator[Figure]:

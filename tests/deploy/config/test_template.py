@@ -22,6 +22,7 @@ from deploy.config.toml import literal
 from monitor.settings import BurnWindow
 
 SETTINGS = [setting for section in sections() for setting in section.settings]
+JUDGES = {"support": {"rubric": "tone.md", "url": "http://judge.test/v1", "model": "judge", "share": 0.2}}
 HEADS = {"x-tenant": "tenant"}
 WINDOWS = (BurnWindow(long_s=60, short_s=5, rate=2.0),)
 OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of their type is one: as text, as read
@@ -31,6 +32,7 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "kafka.options": ('{"retries": 3, "api_version": [2, 6]}', {"retries": 3, "api_version": [2, 6]}),
     "gateway.tag_headers": (json.dumps(HEADS), HEADS),
     "scoring.metrics": ('{"support": "token_f1"}', {"support": "token_f1"}),
+    "scoring.judges": (json.dumps(JUDGES), JUDGES),
     "gateway.mask": ("email", ("email",)),
     "gateway.audit_share": ("0.05", 0.05),
     "labels.sources": ('{"crm": "complete"}', {"crm": "complete"}),

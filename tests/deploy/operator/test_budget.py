@@ -25,12 +25,14 @@ def run(*words: str) -> str:
 
 
 def test_what_it_prints_is_a_valid_configuration_that_keeps_the_budget() -> None:
-    shown = run("--days", "30", "--events", "50000", "--labels", "500", "--aliases", "3", "--tags", "2")
+    shown = run(
+        "--days", "30", "--events", "50000", "--labels", "500", "--judged", "9000", "--aliases", "3", "--tags", "2"
+    )
     assert "At least 30 days pass between false pages, on average, of all 3 aliases together" in shown
     made = tomllib.loads(shown[shown.index("[monitor]") :])["monitor"]
     safety, fairness = Safety(**made.pop("safety")), Fairness(**made.pop("fairness"))
     settings = MonitorSettings(**made, safety=safety, fairness=fairness)
-    traffic = AliasTraffic(events=50_000, labels=500, aliases=3, tags=2)
+    traffic = AliasTraffic(events=50_000, labels=500, judged=9_000, aliases=3, tags=2)
     assert monitor_plan.present(settings, traffic).days >= 30
 
 

@@ -92,3 +92,14 @@ def test_a_route_is_a_line_with_its_canary_and_its_share() -> None:
     cells = {str(column.header): list(column.cells) for column in drawn.columns}
     assert (cells["champion"], cells["canary"], cells["paused"]) == (["support-a"], ["support-b (5%)"], ["yes"])
     assert (cells["previous"], cells["shadow"], cells["generation"]) == ([""], [""], ["3"])
+
+
+def test_how_a_judge_model_agrees_with_people_is_a_line() -> None:
+    world = make(1)
+    for _ in range(3):
+        world.serve(100)
+    judge = "judge/tone by gpt"
+    ids = world.serve(20, cohorts=[["audit", judge]] * 20)
+    world.label(ids, [0.1] * 20, origin=judge)
+    world.label(ids, [True] * 17 + [False] * 3, origin="audit")
+    assert "support: judge agrees with people on 17 of 20 audited replies (tone by gpt)" in stands(world)
