@@ -16,7 +16,7 @@ from deploy.demo.summary import summarise
 from deploy.demo.timeline import Level, Picture, draw
 from deploy.demo.wording import percent, were
 from deploy.show.times import duration, offset
-from retrain.evaluation.gate import Check
+from retrain.evaluation.checks import Check
 from streams.codec import encode
 from streams.kinds import DecisionKind
 

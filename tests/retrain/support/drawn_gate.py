@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from retrain.data.dataset import Dataset
 from retrain.data.example import FRESH, REHEARSAL, Example
 from retrain.data.shares import judged as judged_rows
-from retrain.evaluation.comparison import AnsweredRows, judged, start
-from retrain.evaluation.gate import judge
+from retrain.evaluation.comparison import judged, start
+from retrain.evaluation.gate import judge, level
+from retrain.evaluation.pairs import AnsweredRows
 from retrain.settings import RetrainSettings
 from streams.messages import Message
 
@@ -47,7 +48,7 @@ def passes(gain: float, fresh: int, meanwhile: int, runs: int, seed: int, attemp
     found = 0
     for run in range(runs):
         rng = random.Random(f"{seed}/{run}")
-        tries = ((fresh * 2**number, settings.alpha / 2**number) for number in range(attempts))
+        tries = ((fresh * 2**number, level(settings.alpha, number + 1)) for number in range(attempts))
         found += any(promoted(settings, gain, rows, meanwhile, alpha, rng) for rows, alpha in tries)
     return found / runs
 
