@@ -6,14 +6,14 @@ must pass; another can only fail: its rows are too few to wait for."""
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from monitor.detectors.paired import Paired, counted, e_value, e_value_against, interval, mean, start, update
-from retrain.evaluation.missing import MissingPairs, at_best, at_worst
-from retrain.evaluation.missing import interval as missing_interval
+from monitor.detectors.paired import Paired, e_value, e_value_against, mean, tallied
+from retrain.evaluation.missing import MissingPairs, at_best, at_worst, interval
 from retrain.evaluation.outlook import Outlook, outlook
 
 Status = Literal["promote", "reject", "inconclusive"]
@@ -61,8 +61,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def checked(asked: Question, alpha: float, scale: float | None = None) -> Check:
     """Return what the rows say of the claim, at level `alpha`."""
-    state, missing = update(start(2 * alpha), differences(asked)), asked.missing
-    low, high = missing_interval(state, missing, 2 * alpha) if missing.count else interval(state)
+    state, missing = _tallied(asked), asked.missing
+    low, high = interval(state, missing, 2 * alpha)
     proof, found = _proof(asked, state), _passed(asked, alpha, state)
     ahead = _outlook(asked, alpha, state) if found is None else Outlook()
     return Check(
@@ -89,7 +89,7 @@ def checked(asked: Question, alpha: float, scale: float | None = None) -> Check:
 
 def passed(asked: Question, alpha: float) -> bool | None:
     """Return whether the check passed; None while it is undecided."""
-    return _passed(asked, alpha, counted(differences(asked)))
+    return _passed(asked, alpha, _tallied(asked))
 
 
 def status(checks: Sequence[Check]) -> Status:
@@ -104,16 +104,20 @@ def status(checks: Sequence[Check]) -> Status:
     return "promote" if blocking and all(blocking) else "inconclusive"
 
 
-def differences(asked: Question) -> list[float]:
-    """Return candidate minus champion of the rows with two scores."""
-    return [mine - theirs for mine, theirs in asked.scores if _scored(mine, theirs)]
+def _tallied(asked: Question) -> Paired:
+    """Count the differences, candidate minus champion: many rows have one of few."""
+    found: Counter[float] = Counter()
+    for (mine, theirs), number in Counter(asked.scores).items():
+        if _scored(mine, theirs):
+            found[mine - theirs] += number
+    return tallied(found)
 
 
 def silence(asked: Question) -> str:
     """Return why the rows can decide nothing, however many there are; empty where they can. A group in which neither
     side was ever right is not worse off; where that is so of all rows, the measurement has failed."""
     scores = asked.scores
-    broken = sum(not _scored(*pair) for pair in scores)
+    broken = sum(number for pair, number in Counter(scores).items() if not _scored(*pair))
     if not scores:
         return "there are no rows to compare on"
     if broken:
