@@ -28,8 +28,9 @@ from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.data import manifest
 from retrain.data.dataset import UNFAIR, Dataset
 from retrain.data.manifest import Manifest
+from retrain.evaluation.checks import level
 from retrain.evaluation.comparison import check_settings, compare
-from retrain.evaluation.gate import GateInput, judge, level
+from retrain.evaluation.gate import GateInput, judge
 from retrain.evaluation.limits import context_of, limits
 from retrain.evaluation.pairs import summary
 from retrain.handover import Handover

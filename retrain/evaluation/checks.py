@@ -104,6 +104,16 @@ def status(checks: Sequence[Check]) -> Status:
     return "promote" if blocking and all(blocking) else "inconclusive"
 
 
+def level(alpha: float, attempt: int) -> float:
+    """Return the level of the checks of a verdict that is the `attempt`-th, from 1, at the same harm: the chances of
+    all to err come to no more than `alpha`, however many there will be.
+
+    >>> [level(0.05, attempt) for attempt in (1, 2, 3)]
+    [0.025, 0.0125, 0.00625]
+    """
+    return alpha / 2.0**attempt
+
+
 def _tallied(asked: Question) -> Paired:
     """Count the differences, candidate minus champion: many rows have one of few."""
     found: Counter[float] = Counter()

@@ -19,7 +19,6 @@ from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import conversations
 from retrain.data.shares import MOST_ROWS
 from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
-from retrain.evaluation.checks import Scores
 from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
 from retrain.evaluation.pairs import AnsweredRows, by_unit, grown

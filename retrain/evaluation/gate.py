@@ -123,16 +123,6 @@ def short_of_labels(gate: GateInput) -> bool:
     return measured and safe and not _unfit(gate) and (waits(gate, TARGET) or waits(gate, REGRESSION))
 
 
-def level(alpha: float, attempt: int) -> float:
-    """Return the level of the checks of a verdict that is the `attempt`-th, from 1, at the same harm: the chances of
-    all to err come to no more than `alpha`, however many there will be.
-
-    >>> [level(0.05, attempt) for attempt in (1, 2, 3)]
-    [0.025, 0.0125, 0.00625]
-    """
-    return alpha / 2.0**attempt
-
-
 def _questions(gate: GateInput) -> Iterator[Question]:
     """Yield the claims, each of which must hold."""
     unit = POINTS if gate.metric in YES_OR_NO else spoken(gate.metric) if gate.metric else POINTS

@@ -18,7 +18,9 @@ def shares(pairs: Pairs) -> Scores:
     >>> shares([(30.0, 10.0), (0.0, 0.0)])
     [(0.25, 0.75), (0.5, 0.5)]
     """
-    return [(theirs / (mine + theirs), mine / (mine + theirs)) if mine + theirs else (0.5, 0.5) for mine, theirs in pairs]
+    return [
+        (theirs / (mine + theirs), mine / (mine + theirs)) if mine + theirs else (0.5, 0.5) for mine, theirs in pairs
+    ]
 
 
 def needed(ratio: float) -> float:

@@ -20,7 +20,6 @@ from streams.files import utf8
 from streams.messages import Message
 
 
-
 class SafetyMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A message of a prompt."""
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from retrain.data.dataset import Dataset
 from retrain.data.example import FRESH, REHEARSAL, Example
 from retrain.data.shares import judged as judged_rows
+from retrain.evaluation.checks import level
 from retrain.evaluation.comparison import judged, start
-from retrain.evaluation.gate import judge, level
+from retrain.evaluation.gate import judge
 from retrain.evaluation.pairs import AnsweredRows
 from retrain.settings import RetrainSettings
 from streams.messages import Message
@@ -101,8 +102,6 @@ def _promotes(settings: RetrainSettings, drawn: Drawn, validation: int, meanwhil
 def made(count: int, source: str) -> list[Example]:
     """Rows of which a third is of one group, as many of another, and so on."""
     return [
-        Example(
-            id=str(i), messages=[Message("user", "?")], completion="!", source=source, tags={"group": "abc"[i % 3]}
-        )
+        Example(id=str(i), messages=[Message("user", "?")], completion="!", source=source, tags={"group": "abc"[i % 3]})
         for i in range(count)
     ]
