@@ -61,9 +61,7 @@ class GateCommand(click.Command):
 @click.option(
     "--also", type=(str, float), multiple=True, metavar="FIELD MARGIN", help="Not worse by this score either."
 )
-@click.option(
-    "--limit", "limits", type=(str, float), multiple=True, metavar="FIELD RATIO", help="At most so many times."
-)
+@click.option("--limit", type=(str, float), multiple=True, metavar="FIELD RATIO", help="At most so many times.")
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="Chance to pass undeservedly.")
 @click.option("--attempt", type=click.IntRange(1), help="Of several at the same: the k-th has alpha / 2^k.")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Write the verdict as a page, too.")
@@ -96,7 +94,7 @@ def _asked(
     gain: float | None,
     margin: float | None,
     also: tuple[tuple[str, float], ...],
-    limits: tuple[tuple[str, float], ...],
+    limit: tuple[tuple[str, float], ...],
     alpha: float,
     attempt: int | None,
     **chosen: Any,
@@ -117,9 +115,9 @@ def _asked(
         _require(value < width, f"{name} is {value:g}, expected less than the range's width, {width:g}")
     for name, value in also:
         _require(0 <= value < 1, f"--also {name} is {value:g}, expected a margin from 0 to below 1")
-    for name, value in limits:
+    for name, value in limit:
         _require(value > 1, f"--limit {name} is {value:g}, expected a ratio of more than 1")
-    numbers = {name: 1.0 for name, _ in also} | {name: math.inf for name, _ in limits}
+    numbers = {name: 1.0 for name, _ in also} | {name: math.inf for name, _ in limit}
     reading = Reading(
         score=chosen["score"], id=chosen["id_field"], groups=chosen["groups"], numbers=numbers, low=low, high=high
     )
@@ -129,7 +127,7 @@ def _asked(
         regression_margin=chosen["regression_margin"],
         group_margin=chosen["group_margin"],
         also=dict(also),
-        limits=dict(limits),
+        limits=dict(limit),
         alpha=level(alpha, attempt) if attempt else alpha,
     )
     return reading, claims

@@ -9,7 +9,7 @@ from retrain.evaluation.checks import POINTS, Check, amount
 from retrain.harness.verdict import TARGET, FileVerdict
 
 HEADLINES = {
-    "promote": "Promote: {better}, and nothing else is worse than you allow.",
+    "promote": "Promote: {better}.",
     "reject": "Reject: {failed}.",
     "inconclusive": "Not decided yet: {open}.",
 }
@@ -20,7 +20,11 @@ DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 def headline(verdict: FileVerdict) -> str:
     """Return the verdict in one sentence."""
     target = next(check for check in verdict.checks if check.name == TARGET)
-    better = "the candidate is better" if target.needed >= 0 else "the candidate is no worse than you allow"
+    better = (
+        "the candidate is better, and nothing else is worse than you allow"
+        if target.needed >= 0
+        else "the candidate is nowhere worse than you allow"
+    )
     failed = ", ".join(named(check) for check in verdict.checks if check.passed is False)
     waiting = [named(check) for check in verdict.checks if check.passed is None and check.holds_back]
     return HEADLINES[verdict.status].format(
@@ -42,19 +46,19 @@ def score(verdict: FileVerdict, value: float) -> str:
 
 def found(check: Check) -> str:
     """Return a check's difference."""
-    return typeset(amount(check, check.estimate))
+    return _bare(check, check.estimate)
 
 
 def between(check: Check) -> str:
     """Return a check's interval; of ratios the smaller end comes first."""
     ends = sorted((check.low, check.high), reverse=check.unit == "times")
-    low, high = (typeset(amount(check, end)) for end in ends)
-    return f"{low.removesuffix(f' {check.unit}')} to {high.removeprefix(f'{check.unit} ')}"
+    low, high = (_bare(check, end) for end in ends)
+    return f"{low.removesuffix(f' {check.unit}')} to {high}"
 
 
 def needs(check: Check) -> str:
     """Return what the difference must be."""
-    return f"{'less' if check.unit == 'times' else 'more'} than {typeset(amount(check, check.needed))}"
+    return f"{'less' if check.unit == 'times' else 'more'} than {_bare(check, check.needed)}"
 
 
 def settled_by(verdict: FileVerdict) -> str:
@@ -77,6 +81,11 @@ def files(verdict: FileVerdict) -> tuple[str, str]:
 def typeset(text: str) -> str:
     """Return a number with a minus sign."""
     return re.sub(r"(?<!\w)-(?=\d)", MINUS, text)
+
+
+def _bare(check: Check, value: float) -> str:
+    """Return a difference without the score's name, which stands above."""
+    return typeset(amount(check, value).removeprefix(f"{check.unit} "))
 
 
 def _right_or_wrong(verdict: FileVerdict) -> bool:

@@ -51,10 +51,11 @@ async def compare(
     evaluation: str | None = None,
     untaught: Mapping[str, int] | None = None,
 ) -> GateInput:
-    """Ask both versions the safety prompts, then the validation rows, then the regression rows, a step at a time, until the verdict waits for no
-    more of them; the gate's tests may be looked at after every step. Where the validation rows decide nothing, ask the
-    rows of `later` too, which were labelled while the candidate was trained. Each side is a version and its adapter's
-    folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
+    """Ask both versions the safety prompts, the validation rows, then the regression rows, a step at a time, until the
+    verdict waits for no more of them; the gate's tests may be looked at after every step. Where the validation rows
+    decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. Each side is a
+    version and its adapter's folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing
+    to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
     async with (

@@ -170,13 +170,13 @@ class _CompletionChoice(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
 
 
-class _Usage(msgspec.Struct, frozen=True):
+class _CompletionUsage(msgspec.Struct, frozen=True):
     completion_tokens: int = 0
 
 
 class _Completion(msgspec.Struct, frozen=True):
     choices: list[_CompletionChoice]
-    usage: _Usage | None = None
+    usage: _CompletionUsage | None = None
 
 
 def _token(evaluation: str) -> str:

@@ -55,7 +55,8 @@ class SafetyPrompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def read_set(file: str) -> list[SafetyPrompt]:
-    """Return the prompts of a file; none where no file is named. Raise ValueError that names file, line, field and what was expected; OSError."""
+    """Return the prompts of a file; none where no file is named. Raise ValueError that names file, line, field and what
+    was expected; OSError."""
     if not file:
         return []
     path = Path(file)

@@ -39,7 +39,7 @@ NAMED_SCORES = ("/score", "/value")  # ends of the columns in which MLflow has t
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One row of a file."""
 
     place: str  # file, and line, row or sample
@@ -47,16 +47,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class EvaluationFile:
     """A file's rows, what wrote it, and the names under which its scores may stand."""
 
     path: Path
     kind: str
-    rows: list[Row]
+    rows: list[FileRow]
     names: list[str]
 
 
-def read(path: Path) -> Rows:
+def read(path: Path) -> EvaluationFile:
     """Return the rows of a file. Raise ValueError that names the file and the place, OSError where it is not there."""
     data = path.read_bytes()
     if data.startswith(b"PAR1"):
@@ -78,10 +78,10 @@ def read(path: Path) -> Rows:
         return _inspect(path, whole)
     if isinstance(whole, dict) and isinstance(whole.get("columns"), list) and isinstance(whole.get("data"), list):
         return _table(path, _split(path, whole))
-    rows = [Row(f"{path}, line {number}", _object(path, number, line)) for number, line in _lines(text)]
+    rows = [FileRow(f"{path}, line {number}", _object(path, number, line)) for number, line in _lines(text)]
     if all("doc_id" in row.fields for row in rows):
         return _samples(path, rows)
-    return Rows(path, LINES, rows, [name for name in OWN_SCORES if any(name in row.fields for row in rows)])
+    return EvaluationFile(path, LINES, rows, [name for name in OWN_SCORES if any(name in row.fields for row in rows)])
 
 
 def _whole(text: str) -> object:
@@ -105,25 +105,25 @@ def _object(path: Path, number: int, line: str) -> Fields:
     return found
 
 
-def _samples(path: Path, rows: list[Row]) -> Rows:
+def _samples(path: Path, rows: list[FileRow]) -> EvaluationFile:
     """Return a row a question: the harness writes one for each filter of its answer."""
     filters = {row.fields.get("filter", "none") for row in rows}
-    found: dict[str, Row] = {}
+    found: dict[str, FileRow] = {}
     names: dict[str, None] = {}
     for row in rows:
         of, own = row.fields.get("filter", "none"), row.fields.get("metrics")
         metrics = own if isinstance(own, list) else [name for name in row.fields if name not in OF_SAMPLES]
         scores = {(name if len(filters) == 1 else f"{name},{of}"): row.fields.get(name) for name in metrics}
         doc = str(row.fields["doc_id"])
-        known = found.setdefault(doc, Row(row.place, {"id": row.fields["doc_id"], "doc": row.fields.get("doc")}))
+        known = found.setdefault(doc, FileRow(row.place, {"id": row.fields["doc_id"], "doc": row.fields.get("doc")}))
         if twice := known.fields.keys() & scores.keys():
             raise ValueError(f"{row.place}: doc_id {doc} is there twice with {sorted(twice)[0]}, see {known.place}")
         known.fields.update(scores)
         names |= dict.fromkeys(scores)
-    return Rows(path, LM_EVAL, list(found.values()), list(names))
+    return EvaluationFile(path, LM_EVAL, list(found.values()), list(names))
 
 
-def _inspect(path: Path, log: Mapping[str, Any]) -> Rows:
+def _inspect(path: Path, log: Mapping[str, Any]) -> EvaluationFile:
     if (status := log.get("status", "success")) != "success":
         raise ValueError(f"{path}: status is {status!r}, expected 'success': the evaluation did not end well")
     rows, names = [], dict[str, None]()
@@ -133,9 +133,9 @@ def _inspect(path: Path, log: Mapping[str, Any]) -> Rows:
         usage = (sample.get("output") or {}).get("usage") or {}
         times = {"tokens": usage.get("output_tokens"), "seconds": sample.get("total_time")}
         fields = {"id": sample.get("id"), "epoch": sample.get("epoch", 1), "metadata": sample.get("metadata")}
-        rows.append(Row(place, fields | {name: each for name, each in times.items() if each is not None} | scores))
+        rows.append(FileRow(place, fields | {name: each for name, each in times.items() if each is not None} | scores))
         names |= dict.fromkeys(scores)
-    return Rows(path, INSPECT, rows, list(names))
+    return EvaluationFile(path, INSPECT, rows, list(names))
 
 
 def _zipped(path: Path, data: bytes) -> dict[str, Any]:
@@ -150,46 +150,46 @@ def _zipped(path: Path, data: bytes) -> dict[str, Any]:
         raise ValueError(f"{path}: {error}, {advice}") from error
 
 
-def _table(path: Path, rows: list[Row]) -> Rows:
+def _table(path: Path, rows: list[FileRow]) -> EvaluationFile:
     columns = dict.fromkeys(name for row in rows for name in row.fields)
     likely = [name for name in columns if name in OWN_SCORES or name.endswith(NAMED_SCORES)]
-    return Rows(path, TABLE, rows, likely)
+    return EvaluationFile(path, TABLE, rows, likely)
 
 
-def _csv(path: Path, text: str) -> list[Row]:
+def _csv(path: Path, text: str) -> list[FileRow]:
     lines = csv.DictReader(io.StringIO(text), strict=True)
     found = []
     try:
         for fields in lines:
             if None in fields or None in fields.values():
                 raise ValueError(f"{path}, line {lines.line_num}: expected {len(lines.fieldnames or ())} fields")
-            found.append(Row(f"{path}, line {lines.line_num}", dict(fields)))
+            found.append(FileRow(f"{path}, line {lines.line_num}", dict(fields)))
     except csv.Error as error:
         raise ValueError(f"{path}, line {lines.line_num}: {error}") from error
     return found
 
 
-def _split(path: Path, table: Mapping[str, Any]) -> list[Row]:
+def _split(path: Path, table: Mapping[str, Any]) -> list[FileRow]:
     columns = [str(name) for name in table["columns"]]
     for number, values in enumerate(table["data"], 1):
         if not isinstance(values, list) or len(values) != len(columns):
             raise ValueError(f"{path}, row {number}: expected {len(columns)} values, one a column")
     return [
-        Row(f"{path}, row {number}", dict(zip(columns, values, strict=True)))
+        FileRow(f"{path}, row {number}", dict(zip(columns, values, strict=True)))
         for number, values in enumerate(table["data"], 1)
     ]
 
 
-def _objects(path: Path, values: list[object]) -> list[Row]:
+def _objects(path: Path, values: list[object]) -> list[FileRow]:
     found = []
     for number, each in enumerate(values, 1):
         if not isinstance(each, dict):
             raise ValueError(f"{path}, row {number}: expected a JSON object")
-        found.append(Row(f"{path}, row {number}", each))
+        found.append(FileRow(f"{path}, row {number}", each))
     return found
 
 
-def _parquet(path: Path, data: bytes) -> list[Row]:
+def _parquet(path: Path, data: bytes) -> list[FileRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrain.evaluation.checks import Scores
-from retrain.harness.formats import INSPECT, Rows, read
+from retrain.harness.formats import INSPECT, EvaluationFile, read
 from retrain.harness.samples import Reading, Sample, samples
 
 SHOWN = 3  # ids that a message names
@@ -50,7 +50,7 @@ def paired(champion: Path, candidate: Path, reading: Reading) -> PairedFiles:
     return PairedFiles(kind, metric, _united(pairs))
 
 
-def _side(rows: Rows, reading: Reading) -> tuple[str, dict[str, Sample], str]:
+def _side(rows: EvaluationFile, reading: Reading) -> tuple[str, dict[str, Sample], str]:
     """Return a file's samples by id. Epochs of one question are one row with their mean."""
     name, found = samples(rows, reading)
     by_id: defaultdict[str, list[Sample]] = defaultdict(list)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from retrain.harness.formats import LINES, Fields, Row, Rows
+from retrain.harness.formats import LINES, EvaluationFile, Fields, FileRow
 
 IDS = ("id", "example_id", "sample_id", "question_id")
 ASKED = (
@@ -48,7 +48,7 @@ class Sample:
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
-def samples(rows: Rows, reading: Reading) -> tuple[str, list[Sample]]:
+def samples(rows: EvaluationFile, reading: Reading) -> tuple[str, list[Sample]]:
     """Return the score's name and the rows' samples. Raise ValueError that names file, line and field."""
     if not rows.rows:
         raise ValueError(f"{rows.path}: has no rows, expected some")
@@ -56,7 +56,7 @@ def samples(rows: Rows, reading: Reading) -> tuple[str, list[Sample]]:
     return name, [_sample(row, name, reading, rows.kind) for row in rows.rows]
 
 
-def _score_name(rows: Rows, wanted: str) -> str:
+def _score_name(rows: EvaluationFile, wanted: str) -> str:
     if wanted:
         if all(_found(row.fields, wanted) is None for row in rows.rows):
             raise ValueError(f"{rows.path}: no row has {wanted!r}, expected a score there; {_choice(rows)}")
@@ -66,12 +66,12 @@ def _score_name(rows: Rows, wanted: str) -> str:
     return rows.names[0]
 
 
-def _choice(rows: Rows) -> str:
+def _choice(rows: EvaluationFile) -> str:
     known = ", ".join(rows.names or sorted({name for row in rows.rows[:100] for name in row.fields}))
     return f"name one with --score: {known}"
 
 
-def _sample(row: Row, name: str, reading: Reading, kind: str) -> Sample:
+def _sample(row: FileRow, name: str, reading: Reading, kind: str) -> Sample:
     own = row.fields if kind == LINES else {}
     part = own.get("part", "target")
     if part not in ("target", "regression"):
@@ -92,7 +92,7 @@ def _sample(row: Row, name: str, reading: Reading, kind: str) -> Sample:
     )
 
 
-def _id(row: Row, wanted: str) -> str:
+def _id(row: FileRow, wanted: str) -> str:
     if wanted:
         if (found := _found(row.fields, wanted)) in (None, ""):
             raise ValueError(f"{row.place}: {wanted} is missing, expected what pairs the rows")
@@ -106,7 +106,7 @@ def _id(row: Row, wanted: str) -> str:
     return _text(asked)
 
 
-def _groups(row: Row, names: Sequence[str], own: object) -> dict[str, str]:
+def _groups(row: FileRow, names: Sequence[str], own: object) -> dict[str, str]:
     found = {str(tag): _text(value) for tag, value in own.items()} if isinstance(own, dict) else {}
     if own is not None and not isinstance(own, dict):
         found["group"] = _text(own)
@@ -117,7 +117,7 @@ def _groups(row: Row, names: Sequence[str], own: object) -> dict[str, str]:
     return found
 
 
-def _within(row: Row, name: str, most: float) -> float:
+def _within(row: FileRow, name: str, most: float) -> float:
     found = _number(row, name)
     if not 0 <= found <= most:
         expected = "0 or more" if most == math.inf else f"a number from 0 to {most:g}"
@@ -125,7 +125,7 @@ def _within(row: Row, name: str, most: float) -> float:
     return found
 
 
-def _number(row: Row, name: str) -> float:
+def _number(row: FileRow, name: str) -> float:
     value = _found(row.fields, name)
     if isinstance(value, str):
         value = WORDS.get(value, WORDS.get(value.lower(), value))
