@@ -1,4 +1,6 @@
-"""The verdict on two files for people: `table` on a terminal, `page` for a browser with the `picture` in it.
+"""The verdict on two files for people, of `homeostat gate`.
 
-Only `deploy.commands` imports it.
+`table` is for a terminal, `page` for a browser with the `picture` in it; `wording` says it without statistics.
+
+It imports `show` and `retrain.harness`; only `deploy.commands` imports it.
 """

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.gate import picture, wording
-from deploy.gate.wording import DASH
-from retrain.evaluation.checks import Check
+from deploy.show import checks
 from retrain.harness.pairing import PairedFiles
 from retrain.harness.verdict import FileVerdict
 
@@ -37,17 +36,9 @@ def render(verdict: FileVerdict, found: PairedFiles) -> str:
         scores=[wording.score(verdict, side.score) for side in (verdict.champion, verdict.candidate)],
         target=target,
         same=verdict.rows - verdict.better - verdict.worse,
-        checks=[(check, bar(check)) for check in verdict.checks],
-        wording=wording,
-        dash=DASH,
+        checks=[(check, checks.bar(check)) for check in verdict.checks],
+        shown=checks,
+        named=wording.named,
         svg=picture.draw(verdict, found),
         sure=f"{100 * (1 - verdict.alpha):g}",
     )
-
-
-def bar(check: Check) -> dict[str, float]:
-    """Return the check's interval as percent of a bar's width: no difference is its middle, the check itself its
-    scale."""
-    places = {"low": check.low, "high": check.high, "value": check.estimate, "needed": check.needed}
-    scale = 1.15 * max(map(abs, places.values())) or 1.0
-    return {name: round(50 + 50 * place / scale, 2) for name, place in places.items()}

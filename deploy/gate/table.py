@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deploy.gate.wording import STATES, between, files, found, headline, named, needs, score, settled_by
+from deploy.gate.wording import files, headline, named, score, settled_by
+from deploy.show.checks import between, found, needs, state
 from retrain.harness.verdict import FileVerdict
 
 HEADER = ("check", "difference", "interval", "needs", "rows", "passed")
@@ -28,8 +29,7 @@ def lines(verdict: FileVerdict) -> Iterator[str]:
 
 def _cells(verdict: FileVerdict) -> Iterator[Sequence[str]]:
     for check in verdict.checks:
-        state = STATES[check.passed] if check.holds_back or check.passed is not None else "too few rows to wait for"
-        yield named(check), found(check), between(check), needs(check), str(check.rows), state
+        yield named(check), found(check), between(check), needs(check), str(check.rows), state(check)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

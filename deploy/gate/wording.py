@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from retrain.evaluation.checks import POINTS, Check, amount
+from retrain.evaluation.checks import POINTS, Check
 from retrain.harness.verdict import TARGET, FileVerdict
 
 HEADLINES = {
@@ -13,8 +12,6 @@ HEADLINES = {
     "reject": "Reject: {failed}.",
     "inconclusive": "Not decided yet: {open}.",
 }
-STATES = {True: "yes", False: "no", None: "not yet"}
-DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
 def headline(verdict: FileVerdict) -> str:
@@ -44,23 +41,6 @@ def score(verdict: FileVerdict, value: float) -> str:
     return f"{100 * value:.1f} %" if _right_or_wrong(verdict) else f"{value:.3g}"
 
 
-def found(check: Check) -> str:
-    """Return a check's difference."""
-    return _bare(check, check.estimate)
-
-
-def between(check: Check) -> str:
-    """Return a check's interval; of ratios the smaller end comes first."""
-    ends = sorted((check.low, check.high), reverse=check.unit == "times")
-    low, high = (_bare(check, end) for end in ends)
-    return f"{low.removesuffix(f' {check.unit}')} to {high}"
-
-
-def needs(check: Check) -> str:
-    """Return what the difference must be."""
-    return f"{'less' if check.unit == 'times' else 'more'} than {_bare(check, check.needed)}"
-
-
 def settled_by(verdict: FileVerdict) -> str:
     """Return how many rows more would settle what is open; empty where nothing is, or it cannot be foreseen."""
     waiting = [check for check in verdict.checks if check.passed is None and check.holds_back]
@@ -76,16 +56,6 @@ def files(verdict: FileVerdict) -> tuple[str, str]:
     """Return the names of the champion's and the candidate's file, short where they differ."""
     names = Path(verdict.champion.file).name, Path(verdict.candidate.file).name
     return names if names[0] != names[1] else (verdict.champion.file, verdict.candidate.file)
-
-
-def typeset(text: str) -> str:
-    """Return a number with a minus sign."""
-    return re.sub(r"(?<!\w)-(?=\d)", MINUS, text)
-
-
-def _bare(check: Check, value: float) -> str:
-    """Return a difference without the score's name, which stands above."""
-    return typeset(amount(check, value).removeprefix(f"{check.unit} "))
 
 
 def _right_or_wrong(verdict: FileVerdict) -> bool:

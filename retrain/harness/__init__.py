@@ -3,5 +3,5 @@
 `verdict.judged` is the way in. `formats` recognises what wrote a file by its content, `samples` takes id, score and
 groups from its rows, `pairing` matches two files row by row.
 
-It imports the gate's pure modules (`retrain.evaluation.checks`, `groups`, `ratios`); only the command line imports it.
+It imports the pure modules of `retrain.evaluation`, such as its `checks`; only the command line imports it.
 """
