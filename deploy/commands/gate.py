@@ -18,6 +18,18 @@ BAD_INPUT = 3
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
+class UnusableInput(click.ClickException):
+    """Files or values that cannot be used."""
+
+    exit_code = BAD_INPUT
+
+
+class UnusableOption(click.UsageError):
+    """Options that cannot be used."""
+
+    exit_code = BAD_INPUT
+
+
 class GateCommand(click.Command):
     """A command whose exit codes 1 and 2 are verdicts: what cannot be used ends with 3."""
 
@@ -26,8 +38,7 @@ class GateCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.exit_code = BAD_INPUT
-            raise
+            raise UnusableOption(error.format_message(), error.ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; files that cannot be compared end with 3."""
@@ -35,15 +46,10 @@ class GateCommand(click.Command):
             return super().invoke(ctx)
         except click.exceptions.Exit:
             raise
-        except click.ClickException as error:
-            error.exit_code = BAD_INPUT
-            raise
         except EXPECTED_ERRORS as error:
             if ctx.find_root().params.get("debug"):
                 raise
-            shown = click.ClickException(str(error) or type(error).__name__)
-            shown.exit_code = BAD_INPUT
-            raise shown from error
+            raise UnusableInput(str(error) or type(error).__name__) from error
 
 
 @click.command(cls=GateCommand, short_help="Compare two evaluations of the same questions.")
@@ -135,7 +141,7 @@ def _asked(
 
 def _require(holds: bool, message: str) -> None:
     if not holds:
-        raise click.UsageError(message)
+        raise UnusableOption(message)
 
 
 def _print(verdict: FileVerdict, as_json: bool) -> None:

@@ -174,9 +174,13 @@ class EngineSource:
         rows = [each.row() for each in prompts]
         room = self.limits.most or SAFETY_TOKENS
         sides = await self._answers(rows, [min(room, self.limits.context or room)] * len(rows))
+        kept = [
+            [None if given.refusal else each.kept(given.text) for each, given in zip(prompts, side, strict=True)]
+            for side in sides
+        ]
         return [
-            SafetyOutcome(each.id, *(None if side.refusal else each.kept(side.text) for side in given), each.hard)
-            for each, *given in zip(prompts, *sides, strict=True)
+            SafetyOutcome(each.id, mine, theirs, each.hard)
+            for each, mine, theirs in zip(prompts, kept[0], kept[1], strict=True)
         ]
 
     async def _answers(self, rows: Sequence[Example], limits: Sequence[int]) -> list[list[EngineAnswer]]:

@@ -96,7 +96,7 @@ def _until(now: Floats, growth: Floats, bound: float) -> int:
 
 def _rounded(rows: int) -> int:
     """Return the rows to two digits: no more is known."""
-    step = 10 ** max(0, len(str(rows)) - 2)
+    step = int(10 ** max(0, len(str(rows)) - 2))
     return -(-rows // step) * step
 
 

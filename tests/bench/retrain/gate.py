@@ -7,7 +7,7 @@ one size that is fixed before, and evalsig's sequential gate."""
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from deploy.show.intervals import wilson
-from monitor.detectors.paired import Paired, e_value, tallied
+from monitor.detectors.paired import e_value, tallied
 from retrain.settings import RetrainSettings
 from tests.bench.tools.figures import Figure, tell
 from tests.bench.tools.progress import note
@@ -79,7 +79,7 @@ def _pairs(runs: int) -> Iterator[Figure]:
     streams = [rng.choice((1.0, -1.0, 0.0), size=FARTHEST, p=shares) for _ in range(runs)]
     for alpha in (0.025, 0.05):
         note(f"pairs at level {alpha:g}")
-        ours = np.array([_until(stream, lambda state, alpha=alpha: e_value(state) >= 1 / alpha) for stream in streams])
+        ours = np.array([_until(stream, alpha) for stream in streams])
         theirs = np.array([sequential_gate(stream, alpha=alpha).n_pairs for stream in streams])
         fixed = mcnemar(shares[0], shares[1], alpha)
         once = f"McNemar's exact test, once, has 80 % power with {fixed}"
@@ -88,12 +88,12 @@ def _pairs(runs: int) -> Iterator[Figure]:
             yield _figure(f"pairs, {name}, level {alpha:g}", value, "pairs", "evalsig", peer, once)
 
 
-def _until(stream: NDArray[np.float64], proven: Callable[[Paired], bool]) -> int:
-    """Return the pairs until the test says so, looked at after each."""
+def _until(stream: NDArray[np.float64], alpha: float) -> int:
+    """Return the pairs until the candidate is proven better, looked at after each."""
     times: dict[float, int] = {}
     for number, difference in enumerate(stream.tolist(), 1):
         times[difference] = times.get(difference, 0) + 1
-        if difference > 0 and proven(tallied(times)):
+        if difference > 0 and e_value(tallied(times)) >= 1 / alpha:
             return number
     return len(stream)
 

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from deploy.operator.replay import FUNCTIONS
 from monitor import judge, policy
 from monitor.describe.descriptors import NAMES
@@ -20,6 +22,7 @@ from monitor.findings import Alarm, AlarmEnd, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings, PolicySettings
 from retrain.evaluation import gate
+from retrain.evaluation.checks import Scores
 from retrain.evaluation.safety import SafetyOutcome
 from streams import codec, ledger
 from streams.events import DecisionRecorded
@@ -127,21 +130,23 @@ def _verdicts() -> Iterator[DecisionRecorded]:
         {"safety": [kept, broken]},
         {"business": lost, "business_metric": "token_f1", "business_margin": 0.05},
     ]
-    parts = ((won, even), (won, lost), (won[:3], even), (won, []), (even, even))
-    stories = [*((*each, {}) for each in parts), *((won, even, each) for each in further)]
+    parts: tuple[tuple[Scores, Scores], ...] = ((won, even), (won, lost), (won[:3], even), (won, []), (even, even))
+    stories: list[tuple[Scores, Scores, dict[str, object]]] = [(*each, {}) for each in parts]
+    stories += [(won, even, each) for each in further]
     for number, (target, regression, more) in enumerate(stories):
         given = gate.GateInput(
             candidate="new",
             champion="old",
             target=target,
             regression=regression,
-            **{"slices": {"language=de": target[:30]}, **more},
+            slices={"language=de": target[:30]},
             min_gain=0.05,
             margin=0.1,
             slice_margin=0.25,
             min_slice=30,
             alpha=0.05,
         )
+        given = msgspec.structs.replace(given, **more)
         yield _entry(DecisionKind.VERDICT, "gate.judge", number, {"gate": given}, gate.judge(given))
 
 

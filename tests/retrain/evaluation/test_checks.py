@@ -54,9 +54,8 @@ def test_latency_is_limited_where_that_is_set() -> None:
 
 
 def test_a_business_metric_must_not_be_worse_and_holds_back_while_nothing_is_known() -> None:
-    rules = {"business_metric": "house.metrics:resolved", "business_margin": 0.1}
     for scores, status in (([(1.0, 1.0)] * 99, "promote"), ([(0.5, 1.0)] * 99, "reject"), ([], "inconclusive")):
-        verdict = judge(asked(business=scores, **rules))
+        verdict = judge(asked(business=scores, business_metric="house.metrics:resolved", business_margin=0.1))
         assert verdict.status == status
         assert verdict.checks[2].name == f"{BUSINESS}: house.metrics:resolved"
 

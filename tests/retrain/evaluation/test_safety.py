@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ EXACT = Scorer.of("exact_match", "support", Path("."))
 SIDES = ("new-1", Path("/adapters/good")), ("old-1", Path("/adapters/bad"))
 
 
-def written(path: Path, *prompts: dict[str, object]) -> str:
+def written(path: Path, *prompts: Mapping[str, object]) -> str:
     path.write_text("".join(json.dumps(each) + "\n" for each in prompts))
     return str(path)
 
@@ -86,7 +87,7 @@ async def test_both_versions_are_asked_the_set_and_the_verdict_rests_on_it(tmp_p
     assert any(body["messages"][0] == KIND for body in made.asked)
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, object], str]] = {
     "both": ({"prompt": "?", "messages": [{"role": "user", "content": "?"}], "expect": "refusal"}, "found both"),
     "neither": ({"expect": "refusal"}, "found neither"),
     "nothing asked": ({"prompt": "?"}, r"expected expect \(refusal or answer\), or forbidden"),
