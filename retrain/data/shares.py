@@ -12,7 +12,7 @@ from retrain.settings import RetrainSettings
 MENDED = 0.5  # of the champion's mistakes: the rows must distinguish a candidate that mends so many
 LOST = 0.05  # of the rows that such a candidate may get wrong where the champion was right
 MOST_ROWS = 4_000  # of either part: more change no verdict, and all scores are in one entry of the ledger
-EFFORT = 14.0  # rows x gain^2 / variance that four of five paired tests at 2.5 %, a first attempt's, end within
+EFFORT = 12.0  # rows x gain^2 / variance that four of five paired tests at 5 % end within
 
 
 def exact_losses(rows: Sequence[Example]) -> list[float | None]:
@@ -35,7 +35,7 @@ def judged(count: int, wrong: float, settings: RetrainSettings) -> int:
     more there is to gain, the fewer rows are needed.
 
     >>> [judged(n, 0.62, RetrainSettings()) for n in (62, 204, 800)], judged(800, 0.2, RetrainSettings())
-    ([31, 69, 200], 400)
+    ([31, 59, 200], 376)
     """
     gain = MENDED * wrong
     beyond = gain - settings.min_gain
