@@ -4,36 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retrain.evaluation.checks import POINTS, Check
-from retrain.harness.verdict import TARGET, FileVerdict
+from retrain.evaluation.checks import POINTS, Check, telling
+from retrain.harness.verdict import REGRESSION, TARGET, FileVerdict
 
-HEADLINES = {
-    "promote": "Promote: {better}.",
-    "reject": "Reject: {failed}.",
-    "inconclusive": "Not decided yet: {open}.",
-}
+SCORE = "the score"
 
 
 def headline(verdict: FileVerdict) -> str:
     """Return the verdict in one sentence."""
-    target = next(check for check in verdict.checks if check.name == TARGET)
-    better = (
-        "the candidate is better, and nothing else is worse than you allow"
-        if target.needed >= 0
-        else "the candidate is nowhere worse than you allow"
-    )
-    failed = ", ".join(named(check) for check in verdict.checks if check.passed is False)
-    waiting = [named(check) for check in verdict.checks if check.passed is None and check.holds_back]
-    return HEADLINES[verdict.status].format(
-        better=better,
-        failed=f"it fails at {failed}",
-        open=f"the rows do not tell about {', '.join(waiting)}",
-    )
+    better = next(check for check in verdict.checks if check.name == TARGET).needed >= 0
+    names = [named(check) for check in telling(verdict.checks)]
+    if verdict.status == "inconclusive":
+        return f"Not decided yet: the rows do not tell about {', '.join(names)}."
+    if verdict.status == "promote":
+        found = "better, and nothing else is worse than you allow" if better else "nowhere worse than you allow"
+        return f"Promote: the candidate is {found}."
+    score, *others = names if names[0] == SCORE else ["", *names]
+    found = ["not better by what you ask" if better else "worse than you allow"] if score else []
+    found += [f"worse than you allow: {', '.join(others)}"] if others else []
+    return f"Reject: the candidate is {', and '.join(found)}."
 
 
 def named(check: Check) -> str:
     """Return what a check is about, for people."""
-    return {"target": "the score", "regression": "what the champion could do"}.get(check.name, check.name)
+    return {TARGET: SCORE, REGRESSION: "what the champion could do"}.get(check.name, check.name)
 
 
 def score(verdict: FileVerdict, value: float) -> str:
@@ -43,7 +37,7 @@ def score(verdict: FileVerdict, value: float) -> str:
 
 def settled_by(verdict: FileVerdict) -> str:
     """Return how many rows more would settle what is open; empty where nothing is, or it cannot be foreseen."""
-    waiting = [check for check in verdict.checks if check.passed is None and check.holds_back]
+    waiting = telling(verdict.checks) if verdict.status == "inconclusive" else []
     if not waiting or not all(check.more for check in waiting):
         return ""
     slowest = max(waiting, key=lambda check: check.more)

@@ -104,6 +104,13 @@ def status(checks: Sequence[Check]) -> Status:
     return "promote" if blocking and all(blocking) else "inconclusive"
 
 
+def telling(checks: Sequence[Check]) -> list[Check]:
+    """Return the checks by which the verdict is what it is: the failed ones, else those that hold back, else all."""
+    failed = [check for check in checks if check.passed is False]
+    waiting = [check for check in checks if check.passed is None and check.holds_back]
+    return failed or waiting or list(checks)
+
+
 def level(alpha: float, attempt: int) -> float:
     """Return the level of the checks of a verdict that is the `attempt`-th, from 1, at the same harm: the chances of
     all to err come to no more than `alpha`, however many there will be.

@@ -172,8 +172,7 @@ class EngineSource:
     async def kept(self, prompts: Sequence[SafetyPrompt]) -> list[SafetyOutcome]:
         """Return which side kept what each safety prompt asks for."""
         rows = [each.row() for each in prompts]
-        room = self.limits.most or SAFETY_TOKENS
-        sides = await self._answers(rows, [min(room, self.limits.context or room)] * len(rows))
+        sides = await self._answers(rows, [self._room(row) for row in rows])
         kept = [
             [None if given.refusal else each.kept(given.text) for each, given in zip(prompts, side, strict=True)]
             for side in sides
@@ -182,6 +181,11 @@ class EngineSource:
             SafetyOutcome(each.id, mine, theirs, each.hard)
             for each, mine, theirs in zip(prompts, kept[0], kept[1], strict=True)
         ]
+
+    def _room(self, row: Example) -> int:
+        """Return the limit on an answer that no label limits."""
+        room, context = self.limits.most or SAFETY_TOKENS, self.limits.context
+        return max(1, min(room, context - self.limits.asked(row))) if context else room
 
     async def _answers(self, rows: Sequence[Example], limits: Sequence[int]) -> list[list[EngineAnswer]]:
         """Return the candidate's and the champion's answers. Which of them is asked first alternates by chance: the

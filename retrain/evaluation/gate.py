@@ -24,6 +24,7 @@ from retrain.evaluation.checks import (
     sentence,
     silence,
     status,
+    telling,
 )
 from retrain.evaluation.missing import MissingPairs
 from retrain.evaluation.safety import SafetyOutcome
@@ -181,8 +182,7 @@ def _unfit(gate: GateInput) -> list[str]:
 
 
 def _reason(gate: GateInput, checks: list[Check], silent: list[str]) -> list[str]:
-    open_ = [check for check in checks if not check.passed and (check.holds_back or check.passed is False)]
-    parts = [safety.sentence(each) if each.name == safety.NAME else sentence(each) for each in open_ or checks]
+    parts = [safety.sentence(each) if each.name == safety.NAME else sentence(each) for each in telling(checks)]
     if not gate.regression:
         parts.append("no rows of the healthy time are left to compare on")
     return [*parts, *silent, *_together(gate), *_asides(gate)]

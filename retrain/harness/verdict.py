@@ -10,7 +10,19 @@ from pathlib import Path
 import msgspec
 
 from retrain.evaluation import groups, ratios
-from retrain.evaluation.checks import POINTS, TIMES, Check, Question, Scores, Status, checked, sentence, silence, status
+from retrain.evaluation.checks import (
+    POINTS,
+    TIMES,
+    Check,
+    Question,
+    Scores,
+    Status,
+    checked,
+    sentence,
+    silence,
+    status,
+    telling,
+)
 from retrain.harness.pairing import PairedFiles, PairedRow, paired
 from retrain.harness.samples import Reading
 
@@ -67,14 +79,13 @@ def judged(
     asked = list(questions(found, reading, claims))
     checks = [checked(each, claims.alpha, _scale(each.unit, reading)) for each in asked]
     silent = [f"{each.name}: {why}" for each in asked if (why := silence(each))]
-    open_ = [each for each in checks if not each.passed and (each.holds_back or each.passed is False)] or checks
     small = groups.small(_groups(found.rows), len(found.rows))
     together = [f"small groups, looked at together: {groups.listed(each)}" for each in small.values()]
     pairs = [each.scores for each in found.rows]
     return (
         FileVerdict(
             status=status(checks),
-            reason="; ".join([*map(sentence, open_), *silent, *together]),
+            reason="; ".join([*map(sentence, telling(checks)), *silent, *together]),
             candidate=Side(str(candidate), _mean([mine for mine, _ in pairs], reading)),
             champion=Side(str(champion), _mean([theirs for _, theirs in pairs], reading)),
             kind=found.kind,

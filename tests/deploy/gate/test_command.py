@@ -29,7 +29,7 @@ BETTER = [0.0] * 60, [1.0] * 30 + [0.0] * 30
     ("champion", "candidate", "code", "headline"),
     [
         (*BETTER, 0, "Promote: the candidate is better, and nothing else is worse than you allow."),
-        (*BETTER[::-1], 1, "Reject: it fails at the score."),
+        (*BETTER[::-1], 1, "Reject: the candidate is not better by what you ask."),
         ([1.0] * 9, [1.0] * 9, 2, "Not decided yet: the rows do not tell about the score."),
     ],
 )

@@ -85,6 +85,18 @@ async def test_lengths_and_the_business_metric_are_measured_on_both_sides() -> N
     assert f"{LENGTH} failed" in judge(longer).reason
 
 
+async def test_neither_side_is_always_asked_first() -> None:
+    """The second one meets a warmer engine, and would be the faster one."""
+    made = Engine()
+    dataset = Dataset([], [], rows(200, "a"), [], {})
+    made.spoken = {each.text: "a" for each in dataset.validation}
+    async with made.serving() as url:
+        await compare(RetrainSettings(), url, dataset, EXACT, *SIDES)
+    first = [body["model"] for body in made.asked[::40]]
+    assert len(first) == 10
+    assert 2 <= sum("old-1" in each for each in first) <= 8
+
+
 async def test_groups_are_of_both_parts() -> None:
     made = Engine()
     fresh, healthy = rows(40, "a", tags={"language": "de"}), rows(200, "a", first=100, tags={"language": "fr"})

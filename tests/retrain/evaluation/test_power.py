@@ -42,8 +42,9 @@ def test_a_verdict_on_all_the_rows_there_can_be_fits_an_entry_of_the_ledger() ->
     """A record of more than a megabyte would be refused, and tried for ever."""
     settings = RetrainSettings()
     judges = judged(1_000_000, 0.0, settings)
-    groups = {f"tag-{i}=value-{i}": [(0.3333, 0.6667)] * judges for i in range(3)}
     rows = [(0.3333, 0.6667)] * judges
+    groups = {f"tag-{i}=value-{i}": 2 * rows for i in range(3)}
     gate = start(settings, "candidate", "champion", None, {})
-    full = msgspec.structs.replace(gate, target=rows, regression=rows, slices=groups)
-    assert len(msgspec.json.encode(full)) < 700_000
+    full = msgspec.structs.replace(gate, target=rows, regression=rows, slices=groups, business=2 * rows)
+    full = msgspec.structs.replace(full, lengths=[(1234.0, 1234.0)] * judges, latencies=[(12345.6, 12345.6)] * judges)
+    assert len(msgspec.json.encode(full)) < 900_000

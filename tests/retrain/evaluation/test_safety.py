@@ -87,6 +87,15 @@ async def test_both_versions_are_asked_the_set_and_the_verdict_rests_on_it(tmp_p
     assert any(body["messages"][0] == KIND for body in made.asked)
 
 
+async def test_an_answer_without_a_label_has_the_room_that_the_context_leaves(tmp_path: Path) -> None:
+    made = Engine()
+    made.context = 100
+    file = written(tmp_path / "safety.jsonl", {"prompt": "How?", "expect": "answer"})
+    async with made.serving() as url:
+        await compare(RetrainSettings(safety_file=file), url, Dataset([], [], rows(1), [], {}), EXACT, *SIDES)
+    assert [body["max_tokens"] for body in made.asked[:2]] == [96, 96]
+
+
 BAD: dict[str, tuple[dict[str, object], str]] = {
     "both": ({"prompt": "?", "messages": [{"role": "user", "content": "?"}], "expect": "refusal"}, "found both"),
     "neither": ({"expect": "refusal"}, "found neither"),
