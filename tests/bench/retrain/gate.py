@@ -60,6 +60,7 @@ def _wrong(runs: int) -> Iterator[Figure]:
         note(name)
         share = promoted(settings, answers, tries, meanwhile, runs, SEED)
         worst = wilson(share * runs, runs)[1]
+        note(f"{name}: {share * runs:.0f} of {runs} promoted")
         yield _figure(f"promoted, bad end: {name}", 100 * worst, "%", note=f"{100 * share:.2f} % of {runs} decisions")
 
 
