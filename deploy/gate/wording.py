@@ -19,10 +19,10 @@ def headline(verdict: FileVerdict) -> str:
     if verdict.status == "promote":
         found = "better, and nothing else is worse than you allow" if better else "nowhere worse than you allow"
         return f"Promote: the candidate is {found}."
-    score, *others = names if names[0] == SCORE else ["", *names]
-    found = ["not better by what you ask" if better else "worse than you allow"] if score else []
-    found += [f"worse than you allow: {', '.join(others)}"] if others else []
-    return f"Reject: the candidate is {', and '.join(found)}."
+    others = ", ".join(name for name in names if name != SCORE)
+    faults = ["not better by what you ask" if better else "worse than you allow"] if SCORE in names else []
+    faults += [f"worse than you allow: {others}"] if others else []
+    return f"Reject: the candidate is {', and '.join(faults)}."
 
 
 def named(check: Check) -> str:
