@@ -27,10 +27,12 @@ from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.data import manifest
 from retrain.data.dataset import Dataset, unfair
 from retrain.data.manifest import Manifest
-from retrain.evaluation.comparison import EngineSource, compare, summary
+from retrain.evaluation.checks import level
+from retrain.evaluation.comparison import EngineSource, check_settings, compare
 from retrain.evaluation.gate import GateInput, judge
 from retrain.evaluation.judged import ModelJudge
 from retrain.evaluation.limits import context_of, limits
+from retrain.evaluation.pairs import summary
 from retrain.handover import Handover
 from retrain.job_files import OUTCOME, PROGRESS, SPEC, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
 from retrain.job_rows import agreement, dataset_of, later, unlabelled
@@ -74,6 +76,7 @@ def work(spec: JobSpec, folder: Path, handover: Handover) -> JobOutcome:
     """Return the outcome of one retraining. Raises whatever keeps it from a verdict."""
     request, settings = spec.request, spec.settings
     check_model(spec.model_dir)
+    check_settings(settings, request.alias)
     knobs = recipe.find(settings.recipe)
     base = base_model_id(spec.model_dir, spec.var / "digests")
     champion, tokenizer = stored_champion(spec, base), load_tokenizer(spec.model_dir)
@@ -143,7 +146,7 @@ def _compared(
         (spec.request.champion, champion),
         limits=limits(tokenizer, dataset.rows, settings.max_tokens, context_of(spec.model_dir)),
         later=partial(later, spec, adapter.version, listed, dataset, tokenizer),
-        alpha=settings.alpha / 2 ** (spec.attempt - 1),
+        alpha=level(settings.alpha, spec.attempt),
         evaluation=spec.request.id,
         untaught=untaught,
         then=_by_judge(spec, adapter.version, listed, dataset, tokenizer),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.validation import require
+from streams.scoring.settings import parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +15,7 @@ class RetrainSettings:
     recipe: str = "qlora"  # a recipe of retrain/training/recipes, or the path of a TOML file
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on; at least
     max_validation_share: float = 0.5  # and at most: as many as it takes to prove that half of the harm is mended
-    regression_rows: int = 320  # rows of the healthy time that a candidate must not do worse on; at most
+    regression_rows: int = 1_000  # rows of the healthy time, of which as many are asked as it takes to tell; at most
     judged_rows: int = 100  # fresh replies without a label that a judge model compares both versions on; at most
     step_rows: int = 20  # that are judged on at a time: as soon as they tell, no more are asked
     rehearsal_rows: int = 250  # rows of the healthy time that are trained on again, against forgetting; at most
@@ -25,8 +26,13 @@ class RetrainSettings:
     min_gain: float = 0.02  # by which a candidate is to be proven better on the fresh rows, more than that
     margin: float = 0.10  # by which it may be worse on the healthy time's
     slice_margin: float = 0.25  # and on a tag's group
-    min_slice: int = 30  # rows that a group needs to be looked at
-    alpha: float = 0.05  # chance that a check passes wrongly; halved with each further attempt at the same harm
+    min_slice: int = 30  # rows with which a group of less than a tenth can end a candidate by itself
+    max_length_ratio: float = 2.0  # how many times as long its answers to healthy rows may be, in tokens; 0: no limit
+    max_latency_ratio: float = 0.0  # how many times as long they may take; 0: no limit: an engine's load blurs it
+    business_metric: str = ""  # a further metric, by its name or as pkg.module:function; none: no such check
+    business_margin: float = 0.05  # by which a candidate may be worse by that
+    safety_file: str = ""  # JSON lines: prompts, and what an answer to them must be (docs/gate.md); none: no such check
+    alpha: float = 0.05  # chance that a check passes wrongly at all attempts at one harm; the first has half of it
     max_tokens: int = 0  # of an answer under evaluation, at most; 0: as many as the labels need, and room
     max_cut: float = 0.1  # share of the answers that may end at that limit; with more nothing is judged
     max_left_out: float = 0.5  # share of the rows that may be unusable (too long, refused); with more nothing is done
@@ -39,7 +45,7 @@ class RetrainSettings:
         require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
-        for name in ("min_gain", "margin", "slice_margin"):
+        for name in ("min_gain", "margin", "slice_margin", "business_margin"):
             require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
         for name in ("max_cut", "max_left_out"):
             require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
@@ -49,6 +55,19 @@ class RetrainSettings:
             require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
+        for name in ("max_length_ratio", "max_latency_ratio"):
+            require(self, name, not getattr(self, name) or getattr(self, name) > 1, "0, or more than 1")
+        if self.business_metric:
+            parsed(business(self.business_metric), "retrain.business_metric")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
         require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")
+
+
+def business(metric: str) -> object:
+    """Return the business metric as `scoring.metrics` would have it.
+
+    >>> business("rouge_l"), business("house.metrics:resolved")
+    ('rouge_l', {'callable': 'house.metrics:resolved'})
+    """
+    return {"callable": metric} if ":" in metric or "." in metric else metric

@@ -36,7 +36,7 @@ def labels_wanted(
     serves, since the last draw, a quarter by chance alone and the rest by how doubtful they look; their labels are
     weighed by the chance, prove harm, and are given back together."""
     from deploy.config import secrets
-    from deploy.operator import draws, labels
+    from deploy.operator.labels import draws, wanted
     from streams.clock import now_ms
     from streams.files import write_private
     from streams.identity import Signer, uuid7
@@ -51,9 +51,9 @@ def labels_wanted(
         signer = Signer(secrets.signing_key(config))
         asked = draws.DrawOrder(count, seed or uuid7(), since_ms, now_ms())
         known = draws.ordered(config.kafka, lake, alias, asked)
-        rows = labels.drawn(lake, alias, known, signer)
+        rows = wanted.drawn(lake, alias, known, signer)
     else:
-        rows = labels.audited(lake, alias, since_ms) if audit else labels.wanted(config.kafka, lake, alias)
+        rows = wanted.audited(lake, alias, since_ms) if audit else wanted.wanted(config.kafka, lake, alias)
     lines = "".join(f"{json.encode(row).decode()}\n" for row in rows)
     if out is None:
         click.echo(lines, nl=False)
@@ -71,7 +71,7 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
 
     FILE is as `wanted` wrote it. Rows without a label are left for later."""
     from deploy.config import secrets
-    from deploy.operator import labels
+    from deploy.operator.labels import wanted
     from serving.gateway.masking import Maskers
     from streams.identity import Signer
     from streams.lake.lake import Lake
@@ -80,8 +80,8 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     config = load_reached(config_path)
     scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
     signer = Signer(secrets.signing_key(config))
-    rules = labels.LabelRules(scorer, Maskers(config.gateway.mask, signer.tenant_key), signer, config.labels.sources)
-    given, empty = labels.give(config.kafka, Lake.of(config.kept), file, alias, rules)
+    rules = wanted.LabelRules(scorer, Maskers(config.gateway.mask, signer.tenant_key), signer, config.labels.sources)
+    given, empty = wanted.give(config.kafka, Lake.of(config.kept), file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")
 
 
@@ -95,7 +95,7 @@ def labels_judge(alias: str, rows: int, config_path: Path | None) -> None:
     The judge of ALIAS scores replies that people have judged (a score, a thumb, a label), without their judgement. What
     it has scored before is not asked again; the rest counts in its budget."""
     from deploy.commands.group import load
-    from deploy.operator.judge import against_people
+    from deploy.operator.labels.agreement import against_people
     from streams.lake.lake import Lake
     from streams.scoring.scorer import Scorer
 

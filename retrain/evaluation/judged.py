@@ -10,8 +10,9 @@ import structlog
 from msgspec.structs import replace as changed
 
 from retrain.data.example import Example
-from retrain.evaluation.comparison import EngineSource, united
+from retrain.evaluation.comparison import EngineSource
 from retrain.evaluation.gate import GateInput
+from retrain.evaluation.pairs import united
 from streams.scoring.scorer import Scorer
 
 log = structlog.get_logger()

@@ -228,11 +228,11 @@ async def test_a_retraining_of_completions_only_is_refused_and_says_so(world: Wo
     )
 
 
-async def test_a_further_attempt_at_the_same_harm_has_half_the_level(world: World) -> None:
+async def test_the_third_attempt_at_the_same_harm_has_an_eighth_of_alpha(world: World) -> None:
     world.labelled([served(number) for number in range(1, ONSET + 80)])
     outcome = await world.job(attempt=3)
     assert outcome.gate is not None, outcome.problem
-    assert outcome.gate.alpha == world.settings.alpha / 4
+    assert outcome.gate.alpha == world.settings.alpha / 8
 
 
 async def test_rows_labelled_during_the_training_are_judged_on(world: World) -> None:

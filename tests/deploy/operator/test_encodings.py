@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.config.parse import read_toml
-from deploy.operator import labels as labelling
 from deploy.operator import rows
+from deploy.operator.labels import wanted as labelling
 from retrain.training import recipe
 from serving.gateway.access import keys
 

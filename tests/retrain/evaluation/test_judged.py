@@ -11,9 +11,11 @@ from monitor.selection.audit import chosen
 from retrain.data import unlabelled_rows
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
+from retrain.evaluation.checks import Scores
 from retrain.evaluation.comparison import compare
-from retrain.evaluation.gate import JUDGED, STANDS_IN, UNJUDGED_ALONE, Scores, judge, short_of_labels, waits
+from retrain.evaluation.gate import UNJUDGED_ALONE, judge, short_of_labels, waits
 from retrain.evaluation.judged import ModelJudge
+from retrain.evaluation.model_checks import JUDGED, STANDS_IN
 from retrain.settings import RetrainSettings
 from streams.scoring.scorer import Scorer
 from streams.scoring.settings import ByRubric

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deploy.cli import main
-from deploy.operator.labels import LabelRules, filled_in
+from deploy.operator.labels.wanted import LabelRules, filled_in
 from serving.gateway.masking import Maskers
 from streams.identity import Signer
 from streams.scoring.scorer import Scorer

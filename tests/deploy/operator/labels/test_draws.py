@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from deploy.cli import main
 from deploy.commands.group import load
-from deploy.operator import draws, labels
-from deploy.operator.draws import DrawOrder, LabelDraw
+from deploy.operator.labels import draws, wanted
+from deploy.operator.labels.draws import DrawOrder, LabelDraw
 from monitor.selection.weights import drawn, probabilities, weight
 from serving.gateway.masking import Maskers
 from streams.clock import now_ms
@@ -90,7 +90,7 @@ def test_until_a_draw_is_labelled_the_next_one_is_the_rest_of_it(lake: Lake) -> 
     ids = list(first.drawn)
     put(lake, FEEDBACK, drawn_labels(first, ids[:-5]))
     assert draws.current([first], lake, ALIAS, ORDER) == first
-    assert {row.id for row in labels.drawn(lake, ALIAS, first, SIGNER)} == {*ids[-5:]}
+    assert {row.id for row in wanted.drawn(lake, ALIAS, first, SIGNER)} == {*ids[-5:]}
     given_up = replace(ORDER, since_ms=first.time_ms + 1)
     with pytest.raises(ValueError, match="no reply since the last draw"):
         draws.current([first], lake, ALIAS, given_up)
@@ -122,8 +122,8 @@ class DrawLedger:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.decisions: list[DecisionRecorded] = []
-        monkeypatch.setattr("deploy.operator.draws.ledger.records", lambda kafka: iter(self.values()))
-        monkeypatch.setattr("deploy.operator.draws.Appender", lambda kafka, source: self)
+        monkeypatch.setattr("deploy.operator.labels.draws.ledger.records", lambda kafka: iter(self.values()))
+        monkeypatch.setattr("deploy.operator.labels.draws.Appender", lambda kafka, source: self)
 
     def values(self) -> list[tuple[str, bytes]]:
         return [("", msgspec.json.encode(each)) for each in self.decisions]
@@ -136,7 +136,7 @@ class DrawLedger:
 
 
 @pytest.fixture
-def rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> list[labels.LabelRow]:
+def rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> list[wanted.LabelRow]:
     """The rows of a draw, which is in the ledger."""
     known = DrawLedger(monkeypatch)
     put(lake, INFERENCE, [served(ALIAS, i) for i in range(400)])
@@ -145,32 +145,32 @@ def rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> list[labels.LabelRow]:
     assert draws.ordered(KAFKA, lake, ALIAS, ORDER) == found
     assert draws.made(KAFKA, "other") == []
     assert len(known.decisions) == 1
-    return labels.drawn(lake, ALIAS, found, SIGNER)
+    return wanted.drawn(lake, ALIAS, found, SIGNER)
 
 
 @pytest.fixture
-def give(lake: Lake, tmp_path: Path) -> Callable[[list[labels.LabelRow]], list[FeedbackGiven]]:
-    def given(filled: list[labels.LabelRow]) -> list[FeedbackGiven]:
+def give(lake: Lake, tmp_path: Path) -> Callable[[list[wanted.LabelRow]], list[FeedbackGiven]]:
+    def given(filled: list[wanted.LabelRow]) -> list[FeedbackGiven]:
         path = tmp_path / "rows.jsonl"
         path.write_text("".join(json.dumps(msgspec.to_builtins(row)) + "\n" for row in filled))
         scorer = Scorer.of("exact_match", ALIAS, tmp_path)
-        rules = labels.LabelRules(scorer, Maskers((), lambda tenant: b""), SIGNER)
-        events, _ = labels.filled_in(lake, path, ALIAS, rules)
-        labels._require_whole(KAFKA, lake, ALIAS, {each.event_id for each in events if each.probability})
+        rules = wanted.LabelRules(scorer, Maskers((), lambda tenant: b""), SIGNER)
+        events, _ = wanted.filled_in(lake, path, ALIAS, rules)
+        wanted._require_whole(KAFKA, lake, ALIAS, {each.event_id for each in events if each.probability})
         return events
 
     return given
 
 
-def filled(rows: list[labels.LabelRow]) -> list[labels.LabelRow]:
+def filled(rows: list[wanted.LabelRow]) -> list[wanted.LabelRow]:
     return [msgspec.structs.replace(row, label="card") for row in rows]
 
 
-Give = Callable[[list[labels.LabelRow]], list[FeedbackGiven]]
+Give = Callable[[list[wanted.LabelRow]], list[FeedbackGiven]]
 
 
 def test_drawn_labels_bring_their_chances_and_are_a_source_of_their_own(
-    rows: list[labels.LabelRow], give: Give
+    rows: list[wanted.LabelRow], give: Give
 ) -> None:
     given = give(filled(rows))
     (known,) = draws.made(KAFKA, ALIAS)
@@ -179,7 +179,7 @@ def test_drawn_labels_bring_their_chances_and_are_a_source_of_their_own(
     assert {each.share for each in given} == {known.share}
 
 
-def test_a_draw_that_is_not_labelled_whole_is_not_taken(rows: list[labels.LabelRow], give: Give) -> None:
+def test_a_draw_that_is_not_labelled_whole_is_not_taken(rows: list[wanted.LabelRow], give: Give) -> None:
     """Who labels those whose answer is easy to judge, or wrong, chooses them."""
     assert give(filled(rows[:-1]))
     with pytest.raises(ValueError, match="drawn replies have no label, expected one of 95% of them"):
@@ -209,7 +209,7 @@ def test_the_command_draws_and_gives_the_same_rows_until_they_are_labelled(
     assert "labels.sources.reviewer is 'volunteered', expected audit, random or wanted" in wrong.stderr
 
 
-def test_nobody_invents_a_chance(rows: list[labels.LabelRow], give: Give) -> None:
+def test_nobody_invents_a_chance(rows: list[wanted.LabelRow], give: Give) -> None:
     for draw in (SIGNER.sign_draw("another", ReplyDraw(0.1, 0.9)), "0.1:0.9:k1:0", rows[1].draw, "x", ":"):
         with pytest.raises(ValueError, match="line 1: draw: its signature does not match the reply"):
             give(filled([msgspec.structs.replace(rows[0], draw=draw), *rows[1:]]))

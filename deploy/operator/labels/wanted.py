@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.operator import draws
-from deploy.operator.draws import REVIEWER, LabelDraw
+from deploy.operator.labels import draws, open_groups
+from deploy.operator.labels.draws import REVIEWER, LabelDraw
 from monitor.characters import blank
 from monitor.describe.fingerprint import event_print
 from monitor.selection.cohort import COMPLETE
@@ -20,7 +20,7 @@ from serving.gateway.feedback import LONGEST
 from serving.gateway.masking import Maskers
 from streams import codec
 from streams.clock import now_ms
-from streams.events import AlarmRaised, FeedbackGiven, InferenceServed
+from streams.events import AlarmRaised, FeedbackGiven, InferenceServed, RetrainReported
 from streams.files import utf8
 from streams.identity import ForgedDraw, ReplyDraw, Signer
 from streams.ingest.judgement import masked_alike
@@ -33,7 +33,7 @@ from streams.log.settings import KafkaSettings
 from streams.messages import comparable
 from streams.scoring.rows import served_row
 from streams.scoring.scorer import Scorer
-from streams.topics import ALARMS, FEEDBACK, INFERENCE
+from streams.topics import ALARMS, FEEDBACK, INFERENCE, RESULTS
 
 AUDIT = "audit"
 
@@ -60,16 +60,19 @@ class LabelRules:
 
 
 def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
-    """List the replies that the alias's alarms ask labels for and that have none, those of the newest alarm first."""
-    asked: dict[str, AlarmRaised] = {}
+    """List the replies whose labels are asked for and that have none: those of groups that the newest verdict does not
+    tell about, then those that the alias's alarms name, the newest alarm's first."""
+    reports = (record.event for record in read(kafka, RESULTS, RetrainReported))
+    asked = open_groups.replies(lake, alias, *open_groups.of_verdict(reports, alias))
     for record in reversed(read(kafka, ALARMS, AlarmRaised)):
         if record.event.alias == alias:
-            asked |= {id: record.event for id in record.event.evidence.get("label_first", []) if id not in asked}
+            named = record.event.evidence.get("label_first", [])
+            asked |= {id: record.event.summary for id in named if id not in asked}
     rows = _replies(lake, alias, asked)
     judged = _judged(lake, alias, rows) if rows else set()
     return [
-        LabelRow(id=id, question=question(rows[id].input_messages), answer=rows[id].output, alarm=alarm.summary)
-        for id, alarm in asked.items()
+        LabelRow(id=id, question=question(rows[id].input_messages), answer=rows[id].output, alarm=why)
+        for id, why in asked.items()
         if id in rows and id not in judged and _comparable(rows[id])
     ]
 
