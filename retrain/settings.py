@@ -20,6 +20,7 @@ class RetrainSettings:
     rehearsal_ratio: float = 1.5  # of them to each fresh row; at most
     fresh_passes: int = 2  # times that a fresh row is seen where a rehearsed one is seen once
     client_cap: float = 0.2  # largest share of the fresh questions from one client; an even share where there are few
+    max_quarantined: float = 0.3  # share of the fresh rows whose labels are not believed; with more nothing is done
     # in the metric's own unit: 0.02 are 2 % more right answers, or a ROUGE-L that is higher by 0.02
     min_gain: float = 0.02  # by which a candidate is to be proven better on the fresh rows, more than that
     margin: float = 0.10  # by which it may be worse on the healthy time's
@@ -40,7 +41,7 @@ class RetrainSettings:
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
         for name in ("min_gain", "margin", "slice_margin"):
             require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
-        for name in ("max_cut", "max_left_out"):
+        for name in ("max_cut", "max_left_out", "max_quarantined"):
             require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         expected = f"at least validation_share ({self.validation_share})"
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from monitor.metrics import normalise
 from retrain.data.classes import classes
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
@@ -23,13 +24,14 @@ T = TypeVar("T")
 
 DATASETS = "datasets"  # the prefix of their keys, and their folder
 VERSIONS, JUDGED, REWRITTEN = f"{DATASETS}/versions", f"{DATASETS}/judged", f"{DATASETS}/rewritten"
-PARTS = ("train", "rehearsal", "validation", "regression")
-WHO = ("user", "conversation", "unit", "selection")
+PARTS = ("train", "rehearsal", "validation", "regression", "quarantine")
+LATER = ("quarantine",)  # which datasets of earlier releases lack
+WHO = ("user", "conversation", "unit", "selection", "by", "tenant", "quarantined")
 JSON = ("messages", "tags", "request")  # fields that are columns of JSON text
 
 
 class DatasetPart(msgspec.Struct, frozen=True):
-    """One part's digest and its rows, counted by source, label, group and client."""
+    """One part's digest and its rows, counted by source, label, group, client and by who chose and labelled them."""
 
     sha256: str
     rows: int
@@ -37,6 +39,10 @@ class DatasetPart(msgspec.Struct, frozen=True):
     labels: dict[str, int]  # none where answers are free text
     groups: dict[str, int]  # "tag=value"
     clients: int
+    selections: dict[str, int] = {}  # who chose the replies for their labels
+    reviewed: int = 0  # labelled by one who may overrule clients
+    own_answers: int = 0  # the model's own answer was confirmed
+    reasons: dict[str, int] = {}  # why labels are not believed
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -82,8 +88,14 @@ def load(trees: Trees, digest: str) -> tuple[Manifest, Dataset]:
     """Return the dataset that `store` put, or what an erasure left of it. Raises OSError where there is none."""
     folder = located(trees, digest)
     manifest = _manifest(folder)
-    parts = {name: _read(folder / f"{name}.parquet") for name in PARTS}
+    parts = {name: _read(path) for name, path in part_files(folder).items()}
     return manifest, Dataset(**parts, dropped=manifest.dropped)
+
+
+def part_files(folder: Path) -> dict[str, Path]:
+    """Return the file of each part of the dataset in a folder."""
+    files = {name: folder / f"{name}.parquet" for name in PARTS}
+    return {name: path for name, path in files.items() if name not in LATER or path.exists()}
 
 
 def located(trees: Trees, digest: str) -> Path:
@@ -239,6 +251,10 @@ def _part(rows: Sequence[Example]) -> DatasetPart:
         labels=_labels(rows),
         groups=dict(Counter(f"{tag}={value}" for row in rows for tag, value in row.tags.items())),
         clients=len({row.client for row in rows}),
+        selections=dict(Counter(row.selection for row in rows if row.selection)),
+        reviewed=sum(row.reviewed for row in rows),
+        own_answers=sum(row.label == normalise(row.predicted) for row in rows if not row.unlabelled),
+        reasons=dict(Counter(row.quarantined for row in rows if row.quarantined)),
     )
 
 
