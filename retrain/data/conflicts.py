@@ -20,8 +20,8 @@ def conflicts(rows: Sequence[Example], likeness: Likeness) -> list[Example]:
     differs between requests. Each person counts once, with the newest answer; those with the authority to review
     overrule all others."""
     asked: defaultdict[str, list[Example]] = defaultdict(list)
-    for row in rows:
-        asked[likeness.differing(row)].append(row)
+    for row, question in zip(rows, likeness.differences(rows), strict=True):
+        asked[question].append(row)
     return [found for same in asked.values() if len({row.label for row in same}) > 1 for found in _conflict(same)]
 
 

@@ -22,14 +22,16 @@ DIGITS = 4  # of a likeness: more of them depend on the order of a sum
 Floats = NDArray[np.float64]
 
 
-def vectors(rows: Sequence[Example], likeness: Likeness) -> Any:
-    """Return a sparse matrix with a row of length 1 for each request; all zeros where nothing tells it from others."""
+def vectors(rows: Sequence[Example], likeness: Likeness, fewest: int = 1) -> Any:
+    """Return a sparse matrix with a row of length 1 for each request; all zeros where it has no piece that so many
+    requests have."""
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    texts = [excerpt(likeness.differing(row)) for row in rows]
+    texts = [excerpt(text) for text in likeness.differences(rows)]
     try:
-        return TfidfVectorizer(analyzer="char_wb", ngram_range=PIECES, sublinear_tf=True).fit_transform(texts)
+        pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=PIECES, sublinear_tf=True, min_df=fewest)
+        return pieces.fit_transform(texts)
     except ValueError:  # no text has a piece
         return csr_matrix((len(rows), 1))
 

@@ -16,6 +16,7 @@ from retrain.data.neighbours import vectors
 
 ALIKE = 0.2  # likeness to a cluster's first request, for another one to belong to it
 MOST_CLUSTERS = 100
+SHARED = 2  # requests that have a piece, for it to be compared: what one alone has makes no subject
 
 
 def balanced(
@@ -54,7 +55,7 @@ def clusters(rows: Sequence[Example], likeness: Likeness) -> list[int]:
     that is like none begins another, until there are many: then it joins the nearest all the same."""
     if not rows:
         return []
-    found, leaders = vectors(rows, likeness), list[int]()
+    found, leaders = vectors(rows, likeness, SHARED), list[int]()
     numbers = list[int]()
     columns = None
     for place in range(len(rows)):

@@ -92,10 +92,10 @@ def _learned(fresh: Sequence[Example], healthy: Sequence[Example], asked: Sequen
 
 def _accuracy(lessons: Sequence[Example], asked: Sequence[tuple[str, str]]) -> float:
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    model = make_pipeline(words, LogisticRegression(C=20, max_iter=300))
+    model = make_pipeline(words, LinearSVC(random_state=0))
     model.fit([row.text for row in lessons], [row.completion for row in lessons])
     return float(model.score([text for text, _ in asked], [label for _, label in asked]))
