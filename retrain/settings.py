@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from monitor.validation import require
+
+
+PII_KINDS = ("secret", "email", "iban", "card", "phone", "ip", "id", "name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiiSettings:
+    """What is taken out of a dataset's rows that the gateway's patterns have missed."""
+
+    kinds: tuple[str, ...] = PII_KINDS  # a surrogate stands for each; id: a number by which a state knows a person
+    spacy_model: str = ""  # that finds names, such as en_core_web_md; installed where datasets are made; empty: no names
+
+    def __post_init__(self) -> None:
+        strange = ", ".join(sorted(set(self.kinds) - set(PII_KINDS)))
+        require(self, "kinds", not strange, f"kinds among {', '.join(PII_KINDS)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +36,9 @@ class RetrainSettings:
     fresh_passes: int = 2  # times that a fresh row is seen where a rehearsed one is seen once
     client_cap: float = 0.2  # largest share of the fresh questions from one client; an even share where there are few
     max_quarantined: float = 0.3  # share of the fresh rows whose labels are not believed; with more nothing is done
+    # by a tag's name, such as licence: its values that allow a row to be used; a row without one has the value ""
+    consent: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    pii: PiiSettings = field(default_factory=PiiSettings)
     # in the metric's own unit: 0.02 are 2 % more right answers, or a ROUGE-L that is higher by 0.02
     min_gain: float = 0.02  # by which a candidate is to be proven better on the fresh rows, more than that
     margin: float = 0.10  # by which it may be worse on the healthy time's
