@@ -13,7 +13,8 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from retrain.data import labelled_rows, manifest
+from retrain.data import labelled_rows, manifest, settlements
+from retrain.data.admission import Admission
 from retrain.data.dataset import NEWEST, Dataset, Missing, apart, build, capped, once, since
 from retrain.data.example import FRESH, REHEARSAL, Example, in_chance_order
 from retrain.data.likeness import Likeness
@@ -41,17 +42,23 @@ def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[
         return known
     lake = _lake(spec)
     dropped: Counter[str] = Counter()
+    admitted = Admission.of(spec.settings, spec.var)
+
+    def taken(rows: Sequence[Example]) -> list[Example]:
+        return usable(tokenizer, admitted(rows, dropped), dropped)
+
     found = labelled_rows.fresh(lake, request.alias, request.since_ms)
-    fresh = usable(tokenizer, found, dropped)
+    fresh = taken(found)
     _require_most(len(fresh), len(found), dropped, spec.settings.max_left_out)
     dataset = build(
         spec.settings,
         fresh,
-        usable(tokenizer, labelled_rows.healthy(lake, request.alias, request.since_ms, NEWEST), dropped),
-        usable(tokenizer, manifest.trained_on(trees, request.champion), dropped),
+        taken(labelled_rows.healthy(lake, request.alias, request.since_ms, NEWEST)),
+        taken(manifest.trained_on(trees, request.champion)),
         partial(_losses, spec.scorer()),
         manifest.familiar(trees, request.alias, request.champion, request.since_ms),
-        _missing(lake, spec),
+        _missing(lake, spec, admitted),
+        settlements.settled(trees, request.alias),
     )
     dataset = replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
     listed = manifest.store(trees, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
@@ -68,12 +75,15 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
     trees, request = spec.trees(), spec.request
     known = [*dataset.rows, *manifest.familiar(trees, request.alias, request.champion, request.since_ms)]
     ids = {row.id for row in known}
+    ids |= {row.id for row in dataset.quarantine}
+    admitted = Admission.of(spec.settings, spec.var)
     found = labelled_rows.fresh(_lake(spec), request.alias, request.since_ms)
-    fresh = usable(tokenizer, [row for row in found if row.id not in ids and row.judges], dropped)
+    new = admitted([row for row in found if row.id not in ids and row.judges], dropped)
+    fresh = usable(tokenizer, new, dropped)
     likeness = Likeness.of(fresh, known)
     fresh = capped(once(fresh, dropped), spec.settings.client_cap, likeness, dropped)
     fresh = apart(fresh, known, likeness, dropped, "twin of a known row")
-    absent = [row for row in _missing(_lake(spec), spec).fresh if row.id not in ids]
+    absent = [row for row in _missing(_lake(spec), spec, admitted).fresh if row.id not in ids]
     fresh += since(absent, fresh)
     kept = _stored_judged(trees, candidate, Dataset([], [], fresh, [], dict(dropped)), listed)
     log.info(
@@ -82,11 +92,12 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
     return fresh
 
 
-def _missing(lake: Lake, spec: JobSpec) -> Missing:
+def _missing(lake: Lake, spec: JobSpec, admitted: Admission) -> Missing:
     """Return the audited replies that have no label, though it should have come by now."""
     request, now = spec.request, now_ms()
     fresh = labelled_rows.unlabelled(lake, request.alias, request.since_ms, None, now, FRESH)
-    return Missing(fresh, labelled_rows.unlabelled(lake, request.alias, None, request.since_ms, now, REHEARSAL))
+    healthy = labelled_rows.unlabelled(lake, request.alias, None, request.since_ms, now, REHEARSAL)
+    return Missing(admitted(fresh, Counter()), admitted(healthy, Counter()))
 
 
 def _losses(scorer: Scorer, rows: Sequence[Example]) -> list[float | None]:
