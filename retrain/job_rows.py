@@ -20,8 +20,10 @@ from retrain.data.example import FRESH, REHEARSAL, Example, in_chance_order
 from retrain.data.likeness import Likeness
 from retrain.data.manifest import Manifest
 from retrain.job_files import JobSpec
+from retrain.settings import RetrainSettings
 from retrain.training.objections import usable
 from streams.clock import now_ms
+from streams.events import RetrainRequested
 from streams.lake.lake import Lake
 from streams.objects.opening import Storage
 from streams.objects.store import StorageError
@@ -40,32 +42,51 @@ def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[
     manifest.swept(trees)
     if (known := _made(trees, note)) is not None:
         return known
-    lake = _lake(spec)
+    dataset = gathered(spec.settings, _lake(spec), trees, spec.var, request, tokenizer, spec.scorer())
+    listed = manifest.store(trees, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
+    note.write_text(listed.digest)
+    counts = {name: part.rows for name, part in listed.parts.items()}
+    log.info("dataset made", digest=listed.digest[:12], **counts, dropped=dataset.dropped)
+    return listed, dataset
+
+
+def gathered(
+    settings: RetrainSettings,
+    lake: Lake,
+    trees: Trees,
+    var: Path,
+    request: RetrainRequested,
+    tokenizer: Any,
+    scorer: Scorer,
+) -> Dataset:
+    """Return the dataset of a request, of the rows that may be used and that the chat template takes; nothing is
+    stored. Raises ValueError as `dataset_of`."""
     dropped: Counter[str] = Counter()
-    admitted = Admission.of(spec.settings, spec.var)
+    admitted = Admission.of(settings, var)
 
     def taken(rows: Sequence[Example]) -> list[Example]:
         return usable(tokenizer, admitted(rows, dropped), dropped)
 
     found = labelled_rows.fresh(lake, request.alias, request.since_ms)
     fresh = taken(found)
-    _require_most(len(fresh), len(found), dropped, spec.settings.max_left_out)
+    _require_most(len(fresh), len(found), dropped, settings.max_left_out)
     dataset = build(
-        spec.settings,
+        settings,
         fresh,
         taken(labelled_rows.healthy(lake, request.alias, request.since_ms, NEWEST)),
-        taken(manifest.trained_on(trees, request.champion)),
-        partial(_losses, spec.scorer()),
+        taken(_learned(trees, request)),
+        partial(_losses, scorer),
         manifest.familiar(trees, request.alias, request.champion, request.since_ms),
-        _missing(lake, spec, admitted),
+        _missing(lake, request, admitted),
         settlements.settled(trees, request.alias),
     )
-    dataset = replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
-    listed = manifest.store(trees, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
-    note.write_text(listed.digest)
-    counts = {name: part.rows for name, part in listed.parts.items()}
-    log.info("dataset made", digest=listed.digest[:12], **counts, dropped=dataset.dropped)
-    return listed, dataset
+    return replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
+
+
+def _learned(trees: Trees, request: RetrainRequested) -> list[Example]:
+    """Return the rows that the champion was trained on; where it is to be replaced for a person who is forgotten, its
+    ancestors' too, for the candidate begins from the base model."""
+    return manifest.taught(trees, request.champion) if request.forgets else manifest.trained_on(trees, request.champion)
 
 
 def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tokenizer: Any) -> list[Example]:
@@ -83,7 +104,7 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
     likeness = Likeness.of(fresh, known)
     fresh = capped(once(fresh, dropped), spec.settings.client_cap, likeness, dropped)
     fresh = apart(fresh, known, likeness, dropped, "twin of a known row")
-    absent = [row for row in _missing(_lake(spec), spec, admitted).fresh if row.id not in ids]
+    absent = [row for row in _missing(_lake(spec), request, admitted).fresh if row.id not in ids]
     fresh += since(absent, fresh)
     kept = _stored_judged(trees, candidate, Dataset([], [], fresh, [], dict(dropped)), listed)
     log.info(
@@ -92,9 +113,9 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
     return fresh
 
 
-def _missing(lake: Lake, spec: JobSpec, admitted: Admission) -> Missing:
+def _missing(lake: Lake, request: RetrainRequested, admitted: Admission) -> Missing:
     """Return the audited replies that have no label, though it should have come by now."""
-    request, now = spec.request, now_ms()
+    now = now_ms()
     fresh = labelled_rows.unlabelled(lake, request.alias, request.since_ms, None, now, FRESH)
     healthy = labelled_rows.unlabelled(lake, request.alias, None, request.since_ms, now, REHEARSAL)
     return Missing(admitted(fresh, Counter()), admitted(healthy, Counter()))

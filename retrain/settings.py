@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.validation import require
 
 
+ALL_ROWS = 1_000_000  # more than a champion was ever taught
 PII_KINDS = ("secret", "email", "iban", "card", "phone", "ip", "id", "name")
 
 
@@ -57,8 +58,9 @@ class RetrainSettings:
         require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
-        for name in ("min_gain", "margin", "slice_margin"):
+        for name in ("margin", "slice_margin"):
             require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
+        require(self, "min_gain", -1 < self.min_gain < 1, "a share from 0 to below 1; below 0 it may be so much worse")
         for name in ("max_cut", "max_left_out", "max_quarantined"):
             require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         expected = f"at least validation_share ({self.validation_share})"
@@ -70,3 +72,10 @@ class RetrainSettings:
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
         require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")
+
+
+def forgetting(settings: RetrainSettings) -> RetrainSettings:
+    """Return the settings of a retraining whose candidate is to take the place of one that has learned from a forgotten
+    person: it begins from the base model, is taught all that is left of what the champion learned, and must be proven
+    not to be worse."""
+    return replace(settings, min_gain=-settings.margin, rehearsal_rows=ALL_ROWS, rehearsal_ratio=float(ALL_ROWS))

@@ -200,6 +200,7 @@ class RetrainRequested(Event, frozen=True, kw_only=True):
     alarm_id: str  # the quality alarm's `AlarmRaised.id`
     since_ms: int  # rows from here on are fresh
     reason: str  # one sentence for a human
+    forgets: str = ""  # the order to forget a person whom the champion was taught; empty: harm led to it
 
 
 class RetrainReported(Event, frozen=True, kw_only=True):

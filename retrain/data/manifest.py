@@ -98,6 +98,11 @@ def part_files(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in files.items() if name not in LATER or path.exists()}
 
 
+def listing(trees: Trees, digest: str) -> Manifest:
+    """Return the manifest of a dataset, or of what an erasure left of it. Raises OSError where there is none."""
+    return _manifest(located(trees, digest))
+
+
 def located(trees: Trees, digest: str) -> Path:
     """Return the folder of a dataset; where an erasure took rows out of it, the folder of what is left."""
     found = current(trees, digest)
@@ -178,6 +183,18 @@ def trained_on(trees: Trees, version: str) -> list[Example]:
         return []
     dataset = _whole(trees, digest)
     return [*dataset.train, *dataset.rehearsal] if dataset else []
+
+
+def taught(trees: Trees, version: str) -> list[Example]:
+    """Return each question that the version or an ancestor was trained on, with the newest answer; where a record names
+    no parent, the version's own."""
+    found: dict[str, Example] = {}
+    for digest in _line(trees, version) or []:
+        dataset = _whole(trees, digest)
+        for row in dataset.lessons() if dataset else []:
+            if row.key not in found or row.time_ms >= found[row.key].time_ms:
+                found[row.key] = row
+    return list(found.values()) or trained_on(trees, version)
 
 
 def familiar(trees: Trees, alias: str, version: str, before_ms: int) -> list[Example]:
