@@ -13,8 +13,9 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from retrain.data import labelled_rows, manifest, settlements
-from retrain.data.admission import Admission
+from retrain.data import labelled_rows, manifest
+from retrain.data.admission import RowAdmission
+from retrain.data.agreement import settlements
 from retrain.data.dataset import NEWEST, Dataset, Missing, apart, build, capped, once, since
 from retrain.data.example import FRESH, REHEARSAL, Example, in_chance_order
 from retrain.data.likeness import Likeness
@@ -62,7 +63,7 @@ def gathered(
     """Return the dataset of a request, of the rows that may be used and that the chat template takes; nothing is
     stored. Raises ValueError as `dataset_of`."""
     dropped: Counter[str] = Counter()
-    admitted = Admission.of(settings, var)
+    admitted = RowAdmission.of(settings, var)
 
     def taken(rows: Sequence[Example]) -> list[Example]:
         return usable(tokenizer, admitted(rows, dropped), dropped)
@@ -97,7 +98,7 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
     known = [*dataset.rows, *manifest.familiar(trees, request.alias, request.champion, request.since_ms)]
     ids = {row.id for row in known}
     ids |= {row.id for row in dataset.quarantine}
-    admitted = Admission.of(spec.settings, spec.var)
+    admitted = RowAdmission.of(spec.settings, spec.var)
     found = labelled_rows.fresh(_lake(spec), request.alias, request.since_ms)
     new = admitted([row for row in found if row.id not in ids and row.judges], dropped)
     fresh = usable(tokenizer, new, dropped)
@@ -113,7 +114,7 @@ def later(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tok
     return fresh
 
 
-def _missing(lake: Lake, request: RetrainRequested, admitted: Admission) -> Missing:
+def _missing(lake: Lake, request: RetrainRequested, admitted: RowAdmission) -> Missing:
     """Return the audited replies that have no label, though it should have come by now."""
     now = now_ms()
     fresh = labelled_rows.unlabelled(lake, request.alias, request.since_ms, None, now, FRESH)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 from monitor.validation import require
 
-
 ALL_ROWS = 1_000_000  # more than a champion was ever taught
 PII_KINDS = ("secret", "email", "iban", "card", "phone", "ip", "id", "name")
 
@@ -16,7 +15,9 @@ class PiiSettings:
     """What is taken out of a dataset's rows that the gateway's patterns have missed."""
 
     kinds: tuple[str, ...] = PII_KINDS  # a surrogate stands for each; id: a number by which a state knows a person
-    spacy_model: str = ""  # that finds names, such as en_core_web_md; installed where datasets are made; empty: no names
+    spacy_model: str = (
+        ""  # that finds names, such as en_core_web_md; installed where datasets are made; empty: no names
+    )
 
     def __post_init__(self) -> None:
         strange = ", ".join(sorted(set(self.kinds) - set(PII_KINDS)))

@@ -89,12 +89,12 @@ def data_diff(before: str, after: str, config_path: Path | None) -> None:
 
 @data.command(name="quarantine")
 @click.argument("dataset")
-@click.option("--release", multiple=True, metavar="ID", help="Believe this row from now on; client:NAME: all of theirs.")
+@click.option(
+    "--release", multiple=True, metavar="ID", help="Believe this row from now on; client:NAME: all of theirs."
+)
 @click.option("--uphold", multiple=True, metavar="ID", help="Never believe it, likewise.")
 @CONFIG
-def data_quarantine(
-    dataset: str, release: tuple[str, ...], uphold: tuple[str, ...], config_path: Path | None
-) -> None:
+def data_quarantine(dataset: str, release: tuple[str, ...], uphold: tuple[str, ...], config_path: Path | None) -> None:
     """List labels that are not believed, and decide.
 
     Each with its row's id, who gave it, and why. A decision holds for every dataset of the alias that follows."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.config.settings import Config
-from retrain.data import manifest, settlements
+from retrain.data import manifest
+from retrain.data.agreement import settlements
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
-from retrain.data.manifest import DATASETS, PARTS, DatasetPart, Manifest
+from retrain.data.manifest import DATASETS, PARTS, Manifest
+from retrain.data.parts import DatasetPart
 from streams.events import RetrainRequested
 from streams.identity import VERSION
 from streams.objects.tree import Trees

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.metrics import normalise
-from retrain.data.anonymity import Anonymity
 from retrain.data.classes import classes
 from retrain.data.example import Example
+from retrain.data.privacy.anonymity import Anonymity
 from retrain.settings import RetrainSettings
 from streams.files import put_new
 from streams.identity import Signer
@@ -23,14 +23,14 @@ OWN = "the model's own answer, which nobody with the scope review confirmed"
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class RowAdmission:
     """What decides which rows may be used."""
 
     consent: Mapping[str, Sequence[str]]
     anonymity: Anonymity
 
     @classmethod
-    def of(cls, settings: RetrainSettings, var: Path) -> Admission:
+    def of(cls, settings: RetrainSettings, var: Path) -> RowAdmission:
         """Return the admission by these settings; private values get surrogates by the installation's signing key."""
         return cls(settings.consent, Anonymity(settings.pii, tenant_keys(var)))
 

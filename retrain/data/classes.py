@@ -3,7 +3,6 @@ but the answer."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from retrain.data.duplicates import pieces, similarity

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import msgspec
 
 from monitor.metrics import normalise
+from retrain.data.agreement.quarantine import NOTHING_SETTLED, Settled, believed, parted
 from retrain.data.classes import holds_together
 from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import Likeness
-from retrain.data.quarantine import NOTHING_SETTLED, Settled, parted, require_agreement
 from retrain.data.refusals import refuses
 from retrain.data.rehearsal import balanced
 from retrain.data.shares import exact_losses, harm, judged
@@ -80,13 +80,10 @@ def build(
     Fresh rows are few and new, rehearsed ones many and known. There are at most `rehearsal_ratio` rehearsed rows to
     each fresh one, so that the fresh ones are learned within the same number of steps."""
     dropped: Counter[str] = Counter()
-    unseen = unseen[-NEWEST:]
-    likeness = Likeness.of(fresh, unseen, seen, familiar)
-    given_rows = len(fresh)
-    unseen, quarantine = parted(unseen, (), likeness, settled)
-    fresh, doubtful = parted(fresh, unseen, likeness, settled)
-    require_agreement(given_rows, doubtful, settings.max_quarantined)
-    quarantine = [*doubtful, *quarantine]
+    likeness = Likeness.of(fresh, unseen[-NEWEST:], seen, familiar)
+    unseen, quarantine = parted(unseen[-NEWEST:], (), likeness, settled)
+    fresh, doubted = believed(fresh, unseen, likeness, settled, settings.max_quarantined)
+    quarantine = [*doubted, *quarantine]
     dropped.update(row.quarantined for row in quarantine)
     fresh = capped(once(fresh, dropped), settings.client_cap, likeness, dropped)
     known = [*familiar, *seen]

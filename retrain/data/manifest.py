@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 import structlog
 
-from monitor.metrics import normalise
-from retrain.data.classes import classes
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
+from retrain.data.parts import DatasetPart, counted
 from streams.objects import store as objects
 from streams.objects.store import StorageError
 from streams.objects.tree import Trees
@@ -28,21 +26,6 @@ PARTS = ("train", "rehearsal", "validation", "regression", "quarantine")
 LATER = ("quarantine",)  # which datasets of earlier releases lack
 WHO = ("user", "conversation", "unit", "selection", "by", "tenant", "quarantined")
 JSON = ("messages", "tags", "request")  # fields that are columns of JSON text
-
-
-class DatasetPart(msgspec.Struct, frozen=True):
-    """One part's digest and its rows, counted by source, label, group, client and by who chose and labelled them."""
-
-    sha256: str
-    rows: int
-    sources: dict[str, int]
-    labels: dict[str, int]  # none where answers are free text
-    groups: dict[str, int]  # "tag=value"
-    clients: int
-    selections: dict[str, int] = {}  # who chose the replies for their labels
-    reviewed: int = 0  # labelled by one who may overrule clients
-    own_answers: int = 0  # the model's own answer was confirmed
-    reasons: dict[str, int] = {}  # why labels are not believed
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -69,7 +52,7 @@ def store(trees: Trees, dataset: Dataset, *, alias: str, base_model: str, since_
 
 def listed(dataset: Dataset, *, alias: str, base_model: str, since_ms: int) -> Manifest:
     """Return the manifest under which `store` would put the dataset."""
-    parts = {name: _part(getattr(dataset, name)) for name in PARTS}
+    parts = {name: counted(getattr(dataset, name)) for name in PARTS}
     together = "".join(f"{name}:{part.sha256}\n" for name, part in parts.items())
     digest = hashlib.sha256(f"{alias}\0{base_model}\0{together}".encode()).hexdigest()
     return Manifest(digest, alias, base_model, since_ms, parts, dataset.dropped)
@@ -257,27 +240,6 @@ def _readable(digest: str, read: Callable[[str], T]) -> T | None:
 
 def _manifest(folder: Path) -> Manifest:
     return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
-
-
-def _part(rows: Sequence[Example]) -> DatasetPart:
-    content = hashlib.sha256(b"".join(msgspec.json.encode(row) + b"\n" for row in rows)).hexdigest()
-    return DatasetPart(
-        sha256=content,
-        rows=len(rows),
-        sources=dict(Counter(row.source for row in rows)),
-        labels=_labels(rows),
-        groups=dict(Counter(f"{tag}={value}" for row in rows for tag, value in row.tags.items())),
-        clients=len({row.client for row in rows}),
-        selections=dict(Counter(row.selection for row in rows if row.selection)),
-        reviewed=sum(row.reviewed for row in rows),
-        own_answers=sum(row.label == normalise(row.predicted) for row in rows if not row.unlabelled),
-        reasons=dict(Counter(row.quarantined for row in rows if row.quarantined)),
-    )
-
-
-def _labels(rows: Sequence[Example]) -> dict[str, int]:
-    counts = Counter(row.completion for row in rows if not row.unlabelled)
-    return dict(counts) if classes(counts, {}) else {}
 
 
 def _write(folder: Path, dataset: Dataset, manifest: Manifest) -> None:

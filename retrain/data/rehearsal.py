@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from retrain.data.agreement.neighbours import vectors
 from retrain.data.classes import classes
 from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import Likeness
-from retrain.data.neighbours import vectors
 
 ALIKE = 0.2  # likeness to a cluster's first request, for another one to belong to it
 MOST_CLUSTERS = 100

@@ -23,7 +23,9 @@ def account(order: ErasureOrder) -> list[str]:
         lines.append("  nothing of theirs was found; rows that are still in the log will be")
     lines += [f"  dataset {plan.old[:12]} is now {plan.new[:12]}, without {plan.rows} rows" for plan in order.datasets]
     lines += [f"  adapter {version}: {how}; {_part(order, version)}" for version, how in order.adapters.items()]
-    lines += [f"  retraining {each.request_id[:8]} of {each.alias} without them: {_way(each)}" for each in order.retrainings]
+    lines += [
+        f"  retraining {each.request_id[:8]} of {each.alias} without them: {_way(each)}" for each in order.retrainings
+    ]
     lines += [f"  has learned from them and answers: {each}" for each in order.answering or ()]
     lines += [f"  page of alarm {alarm} deleted" for alarm in order.reports]
     for each in order.remains:

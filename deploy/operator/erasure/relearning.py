@@ -74,7 +74,9 @@ def _due(known: list[AskedRetraining], champion: str, now_ms: int) -> bool:
     return not mine or (bool(mine[-1].status) and now_ms >= mine[-1].ended_ms + DAY_MS * 2 ** (len(mine) - 1))
 
 
-def _asked(order: ErasureOrder, known: list[AskedRetraining], alias: str, champion: str, now_ms: int) -> AskedRetraining:
+def _asked(
+    order: ErasureOrder, known: list[AskedRetraining], alias: str, champion: str, now_ms: int
+) -> AskedRetraining:
     attempt = sum(each.champion == champion for each in known)
     id = deterministic_id("forget", order.id, champion, str(attempt))
     return AskedRetraining(request_id=id, alias=alias, champion=champion, asked_ms=now_ms)
@@ -85,7 +87,11 @@ def _followed(asked: AskedRetraining, results: Mapping[str, RetrainReported]) ->
     if asked.status or result is None:
         return asked
     return replace(
-        asked, status=result.status.value, reason=result.reason, candidate=result.candidate or "", ended_ms=result.time_ms
+        asked,
+        status=result.status.value,
+        reason=result.reason,
+        candidate=result.candidate or "",
+        ended_ms=result.time_ms,
     )
 
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from deploy.demo.world.world import world
-from retrain.data.anonymity import Anonymity
+from retrain.data.privacy.anonymity import Anonymity
 from retrain.settings import PII_KINDS, PiiSettings
 from tests.bench.tools.figures import NOT_MEASURED, Figure
 
@@ -117,11 +117,22 @@ def measured(quick: bool) -> list[Figure]:
         words += len(_words(text))
         touched += _lost(_words(text), taken.text(text))
     figures = [
-        Figure(f"private data: {kind} found", 100 * found[kind] / asked[kind], "%", goal, "higher", note=f"of {asked[kind]}")
+        Figure(
+            f"private data: {kind} found",
+            100 * found[kind] / asked[kind],
+            "%",
+            goal,
+            "higher",
+            note=f"of {asked[kind]}",
+        )
         for kind, goal in GOALS.items()
     ]
     names = Figure("private data: names found", NOT_MEASURED, "%", None, "higher", note="no model of spaCy's here")
-    return [*figures, names, Figure("private data: other words touched", 100 * touched / words, "%", TOUCHED_GOAL, note=f"of {words}")]
+    return [
+        *figures,
+        names,
+        Figure("private data: other words touched", 100 * touched / words, "%", TOUCHED_GOAL, note=f"of {words}"),
+    ]
 
 
 def rows(each: int) -> Iterator[Labelled]:

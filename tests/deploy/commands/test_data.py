@@ -10,10 +10,11 @@ from click.testing import CliRunner, Result
 
 from deploy.cli import main
 from deploy.config.toml import dump
-from retrain.data import manifest, settlements
+from retrain.data import manifest
+from retrain.data.agreement import settlements
+from retrain.data.agreement.quarantine import ALONE, Settled
 from retrain.data.dataset import Dataset
 from retrain.data.manifest import Manifest
-from retrain.data.quarantine import ALONE, Settled
 from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
 from streams.objects.tree import Trees
@@ -58,7 +59,9 @@ def test_rows_in_quarantine_are_listed_and_decided_on(trees: Trees, tmp_path: Pa
     digest = put(trees).digest
     listed = homeostat(tmp_path, "quarantine", digest)
     assert listed.output.count(ALONE) == 3
-    assert homeostat(tmp_path, "quarantine", digest, "--release", "id-90", "--uphold", "client:app/flood").exit_code == 0
+    assert (
+        homeostat(tmp_path, "quarantine", digest, "--release", "id-90", "--uphold", "client:app/flood").exit_code == 0
+    )
     assert settlements.settled(trees, "support") == Settled(frozenset({"id-90"}), frozenset({"id-91", "id-92"}))
     homeostat(tmp_path, "quarantine", digest, "--uphold", "id-90")
     assert settlements.settled(trees, "support").released == frozenset()

@@ -122,7 +122,7 @@ class Installation:
     var: Path
     now_ms: int = NOW_MS
     fuse: Fuse = field(default_factory=Fuse)
-    loop: LoopLog | None = LoopLog({}, frozenset(), {}, lambda *_: None)  # nothing serves
+    loop: LoopLog | None = field(default_factory=lambda: LoopLog({}, frozenset(), {}, lambda *_: None))  # none serves
 
     @property
     def trees(self) -> Trees:

@@ -164,3 +164,22 @@ def test_audited_replies_without_a_label_are_rows_once_most_labels_would_have_co
     assert [row.id for row in found] == [f"e{number}" for number in range(30, 40)]
     assert {(row.completion, row.selection, row.unlabelled, row.judges) for row in found} == {("", "audit", True, True)}
     assert labelled_rows.unlabelled(root, "support", 0, None, 40_000, "fresh") == found[:5]
+
+
+def test_a_thumb_up_confirms_an_answer_where_a_reviewer_gave_it_and_judges_nothing(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    put(lake, INFERENCE, [reply(i, output=f"answer {i}") for i in range(4)])
+    reviewer = {"source": "reviewer", "by": "ann", "origin": "audit"}
+    labels = [
+        feedback(0, None, thumb=True),
+        feedback(1, None, thumb=True, **reviewer),
+        feedback(2, None, thumb=False, **reviewer),
+        feedback(3, "refund", **reviewer),
+        feedback(3, None, at=9, thumb=True, **reviewer),
+    ]
+    put(lake, FEEDBACK, labels)
+    found = labelled_rows.fresh(lake, "support", 0)
+    assert [(each.completion, each.by, each.judges) for each in found] == [
+        ("answer 1", "reviewer/ann", False),
+        ("refund", "reviewer/ann", True),
+    ]

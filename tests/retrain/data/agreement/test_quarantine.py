@@ -8,11 +8,11 @@ from random import Random
 import pytest
 
 from deploy.demo.world.world import world
-from retrain.data.conflicts import DIVIDED, OUTVOTED, OVERRULED
+from retrain.data.agreement.conflicts import DIVIDED, OUTVOTED, OVERRULED
+from retrain.data.agreement.quarantine import ALONE, UNLIKE, UPHELD, Settled, parted
 from retrain.data.dataset import build
 from retrain.data.example import REHEARSAL, Example
 from retrain.data.likeness import Likeness
-from retrain.data.quarantine import ALONE, UNLIKE, UPHELD, Settled, parted
 from retrain.settings import RetrainSettings
 from streams.messages import Message
 from tests.retrain.support.rows import row
@@ -44,8 +44,8 @@ def flood(count: int, first: int = 5_000, client: str = "app/flood") -> list[Exa
     return [ask(first + i, kinds[i % 4], kinds[(i + 1) % 4], client, time_ms=i) for i in range(count)]
 
 
-def reasons(rows: list[Example], settled: Settled = Settled(), healthy: tuple[Example, ...] = ()) -> Counter[str]:
-    return Counter(each.quarantined for each in parted(rows, healthy, PLAIN, settled)[1])
+def reasons(rows: list[Example]) -> Counter[str]:
+    return Counter(each.quarantined for each in parted(rows, (), PLAIN)[1])
 
 
 def test_labels_that_people_agree_on_are_all_believed() -> None:
@@ -81,9 +81,7 @@ def test_where_nobody_can_say_who_is_right_the_dataset_is_refused_and_names_who_
 def test_most_people_decide_what_a_question_is_answered_and_a_person_counts_once() -> None:
     def given(*answers: tuple[str, str]) -> list[Example]:
         text = [Message("user", "Where is my money?")]
-        asked = [
-            row(i, label, client=client, messages=text, time_ms=i) for i, (client, label) in enumerate(answers)
-        ]
+        asked = [row(i, label, client=client, messages=text, time_ms=i) for i, (client, label) in enumerate(answers)]
         others = [row(100 + i, label) for i, label in enumerate(["refund", "parcel"] * 4)]
         return [*asked, *others]
 
@@ -103,7 +101,7 @@ def test_a_reviewer_overrules_clients() -> None:
 
 def test_one_label_that_is_unlike_those_of_its_neighbours_is_kept_out_and_only_that() -> None:
     stray = ask(900, "login", "refund", "app/3")
-    kept, out = parted([*tickets(200, 7), stray], (), PLAIN)
+    _, out = parted([*tickets(200, 7), stray], (), PLAIN)
     assert [(each.id, each.quarantined) for each in out] == [(stray.id, UNLIKE)]
 
 

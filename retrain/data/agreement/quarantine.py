@@ -1,11 +1,10 @@
 """Labels that are not believed: kept out of a dataset's other parts, with the reason, until an operator looks at them.
 
-Looked at are classes, whose labels can be compared; no two answers in free text are the same. Where one label is
-right is not known here, so what counts is what other people say of like requests (`opinions`). A row is kept out where
-people answer its very question otherwise, where nobody labels like requests as it does and most agree on another label,
-and where its labeller stands alone far more often than others do and nobody confirms it: one who floods wrong labels is
-not to teach, whatever the share of the rows. Reviewers and downstream systems overrule others, and are kept out by
-themselves alone."""
+Looked at are classes, whose labels can be compared; no two answers in free text are the same. Which label is right is
+not known here: what counts is what other people say of like requests (`opinions`). A row is kept out where people
+answer its very question otherwise, where no other person labels like requests so and most agree on another label, and
+where its labeller stands alone far more often than others do and no other person confirms it: one who floods wrong
+labels does not teach, whatever the share of the rows. Reviewers and downstream systems overrule others."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from retrain.data.agreement.conflicts import conflicts
+from retrain.data.agreement.neighbours import vectors
+from retrain.data.agreement.opinions import Opinion, alone_share, opinions
 from retrain.data.classes import classes
-from retrain.data.conflicts import conflicts
 from retrain.data.example import Example
 from retrain.data.likeness import Likeness
-from retrain.data.neighbours import vectors
-from retrain.data.opinions import Opinion, alone_share, opinions
 
 UPHELD = "an operator keeps it out"
 UNLIKE = "its label is unlike those of all requests like it"
@@ -60,17 +59,21 @@ def parted(
     return kept, [replace(row, quarantined=why[row.id]) for row in rows if row.id in why]
 
 
-def require_agreement(rows: int, quarantined: Sequence[Example], most: float) -> None:
-    """Raise ValueError, which names the labellers, where more than that share of the rows is not believed: then it is
-    not known who is right."""
-    if len(quarantined) > most * rows:
+def believed(
+    rows: Sequence[Example], healthy: Sequence[Example], likeness: Likeness, settled: Settled, most: float
+) -> tuple[list[Example], list[Example]]:
+    """Return the rows parted as `parted` does. Raise ValueError, which names the labellers, where more than the share
+    `most` is not believed: then it is not known who is right."""
+    kept, quarantined = parted(rows, healthy, likeness, settled)
+    if len(quarantined) > most * len(rows):
         whose = Counter(row.labeller or "without a name" for row in quarantined).most_common(NAMED)
         names = ", ".join(f"{name} ({count})" for name, count in whose)
         raise ValueError(
-            f"fresh labelled rows: {len(quarantined)} of {rows} have labels that are not believed, at most {most:.0%} "
-            f"may (retrain.max_quarantined), most of them of {names}: look at `homeostat data quarantine`, release "
-            "those that are right, and uphold the rest"
+            f"fresh labelled rows: {len(quarantined)} of {len(rows)} have labels that are not believed, at most "
+            f"{most:.0%} may (retrain.max_quarantined), most of them of {names}: take the key of who floods wrong "
+            "labels away, or raise the share and decide with `homeostat data quarantine`"
         )
+    return kept, quarantined
 
 
 def _doubted(

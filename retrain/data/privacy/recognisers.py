@@ -2,8 +2,8 @@
 states know people, and names where a model of spaCy's is installed.
 
 Presidio weighs a match by its shape, its check digits and the words around it. Here it counts where its check digits
-are right and letters are among them, where its shape alone is sure, or where a word near it says what it is: eleven
-digits may as well be an order. Presidio's e-mail recogniser would ask the network for the list of domains; the
+are right and letters are among them, where its shape alone is sure, or where its name stands near it: eleven digits may
+as well be an order. Presidio's e-mail recogniser would ask the network for the list of domains; the
 gateway's patterns find e-mails."""
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from monitor.describe.private.lookalikes import ALL
 
 AT_ONCE = 4_000  # characters that are looked through at a time
 OVERLAP = 80  # of two such parts: nothing that is looked for is longer
-BEFORE, BEHIND = 60, 25  # characters around a match in which a word may say what it is
+BEFORE, BEHIND = 60, 25  # characters around a match in which its name may stand
+NOBODYS = ("", "1", "127.0.0.1", "0.0.0.0")  # noqa: S104  (what is left of ::1 and ::, and the machine itself)
 EXTENSION = "EXTENSION"  # of a telephone
 SURE = 0.5  # a score of a shape that few other things have
 CHECKED = 1.0  # a score of right check digits
@@ -104,7 +105,7 @@ def _counts(kind: str, recogniser: Any, found: Any, text: str) -> bool:
     if kind in ("card", "iban") or found.entity_type == EXTENSION:
         return bool(found.score >= CHECKED)
     if kind == "ip":
-        return matched.strip(":.") not in ("", "0.0.0.0", "127.0.0.1", "1")
+        return matched.strip(":.") not in NOBODYS
     if kind == "phone":
         return not _looks_alike(text, found) and (bool(GROUPED.search(matched)) or _named(text, found, CALLS))
     letters = any(each.isalpha() for each in matched)
@@ -122,10 +123,10 @@ def _looks_alike(text: str, found: Any) -> bool:
     return any(low < found.end and high > found.start for low, high in places)
 
 
-def _named(text: str, found: Any, words: Sequence[str]) -> bool:
-    """Return whether one of the words stands near a match."""
+def _named(text: str, found: Any, names: Sequence[str]) -> bool:
+    """Return whether one of the names stands near a match."""
     near = f"{text[max(0, found.start - BEFORE) : found.start]} {text[found.end : found.end + BEHIND]}".casefold()
-    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", near) for word in words)
+    return any(re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", near) for name in names)
 
 
 def _patterns() -> list[tuple[str, Any]]:
@@ -178,6 +179,6 @@ def _names(model: str) -> Any:
         return spacy.load(model, disable=["parser", "lemmatizer", "attribute_ruler"])
     except OSError as error:
         raise ValueError(
-            f"retrain.pii.spacy_model is {model!r}, which is not installed here, expected a model of spaCy's that finds "
-            f"names: `python -m spacy download {model}`, or leave it out"
+            f"retrain.pii.spacy_model is {model!r}, which is not installed here, expected a model of spaCy's that "
+            f"finds names: `python -m spacy download {model}`, or leave it out"
         ) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from retrain.data.agreement.quarantine import Settled
 from retrain.data.manifest import DATASETS
-from retrain.data.quarantine import Settled
 from streams.objects import store as objects
 from streams.objects.tree import Trees
 
@@ -20,5 +20,7 @@ def settled(trees: Trees, alias: str) -> Settled:
     """Return the rows of an alias on which an operator has decided."""
     prefix = f"{SETTLED}/{alias}"
     found = {key.removeprefix(f"{prefix}/"): trees.store.get(key).data for key in trees.store.list(prefix)}
-    released, upheld = (frozenset(id for id, word in found.items() if word == kind) for kind in (RELEASED, UPHELD))
+    released, upheld = (
+        frozenset(id for id, decision in found.items() if decision == kind) for kind in (RELEASED, UPHELD)
+    )
     return Settled(released, upheld)

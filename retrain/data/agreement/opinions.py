@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retrain.data.agreement.neighbours import Floats, likenesses
 from retrain.data.example import Example
-from retrain.data.neighbours import Floats, likenesses
 
 LEAST = 0.25  # likeness of two requests, for one to say something of the other
 NEAR = 0.7  # of the nearest one's likeness: what is less like is left out
@@ -35,9 +35,7 @@ class Opinion(NamedTuple):
 def opinions(asked: Sequence[Example], requests: Any, voters: Sequence[Example], others: Any) -> list[Opinion]:
     """Return the voters' opinion of each asked row. `requests`, `others`: the vectors of either."""
     people = np.array([row.labeller for row in voters])
-    return [
-        _opinion(row, near, people, voters) for row, near in zip(asked, likenesses(requests, others), strict=True)
-    ]
+    return [_opinion(row, near, people, voters) for row, near in zip(asked, likenesses(requests, others), strict=True)]
 
 
 def _opinion(row: Example, near: Floats, people: Any, voters: Sequence[Example]) -> Opinion:
@@ -51,11 +49,11 @@ def _opinion(row: Example, near: Floats, people: Any, voters: Sequence[Example])
         voter = voters[place]
         if voter.labeller not in newest or _when(voter) > _when(newest[voter.labeller]):
             newest[voter.labeller] = voter
-    heard = sorted(newest.values(), key=_when)[-VOICES:]
-    votes = Counter(each.label for each in heard)
+    asked_of = sorted(newest.values(), key=_when)[-VOICES:]
+    votes = Counter(each.label for each in asked_of)
     rest = sorted(((count, label) for label, count in votes.items() if label != row.label), reverse=True)
     against, other = rest[0] if rest else (0, "")
-    return Opinion(len(heard), votes[row.label], against, other)
+    return Opinion(len(asked_of), votes[row.label], against, other)
 
 
 def _when(row: Example) -> tuple[int, str]:

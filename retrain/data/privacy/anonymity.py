@@ -17,16 +17,19 @@ from monitor.describe.pii import PATTERNS, PLACEHOLDERS, replaced
 from monitor.describe.private.accounts import SIZES
 from monitor.describe.private.surrogates import Surrogates
 from retrain.data.example import Example
-from retrain.data.recognisers import Recognisers
+from retrain.data.privacy.recognisers import Recognisers
 from retrain.settings import PiiSettings
 from streams.messages import Message
 
 T = TypeVar("T")
 STRICT = frozenset({"id", "ip"})  # looked for first: the gateway's patterns would take a part of one for a telephone's
-EXAMPLES = {  # of the values that a placeholder stood for: what stands in its place has their shape
-    "secret": "password", "email": "a@b.c", "iban": "DE89370400440532013000",
-    "card": "4111 1111 1111 1111", "phone": "+49 171 2345678",
-}  # fmt: skip
+EXAMPLES = {  # of the values that a placeholder stood for: what takes its place has their shape
+    "secret": "password-0000000000",
+    "email": "a0000000000@b.c",
+    "iban": "DE89370400440532013000",
+    "card": "4111 1111 1111 1111",
+    "phone": "+49 171 2345678",
+}
 
 
 @dataclass(slots=True)
@@ -77,9 +80,7 @@ class Anonymity:
         return replace(row, messages=messages, completion=completion, predicted=predicted)
 
     def _message(self, message: Message, row: Example) -> Message:
-        calls = [
-            replace(each, arguments=self.text(each.arguments, row.tenant, row.id)) for each in message.tool_calls
-        ]
+        calls = [replace(each, arguments=self.text(each.arguments, row.tenant, row.id)) for each in message.tool_calls]
         return replace(message, content=self.text(message.content, row.tenant, row.id), tool_calls=calls)
 
 
