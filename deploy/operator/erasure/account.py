@@ -26,7 +26,7 @@ def account(order: ErasureOrder) -> list[str]:
     lines += [
         f"  retraining {each.request_id[:8]} of {each.alias} without them: {_way(each)}" for each in order.retrainings
     ]
-    lines += [f"  has learned from them and answers: {each}" for each in order.answering or ()]
+    lines += [f"  has learned from them and may answer: {each}" for each in order.answering or ()]
     lines += [f"  page of alarm {alarm} deleted" for alarm in order.reports]
     for each in order.remains:
         until = f", until {clock(each.until_ms)}" if each.until_ms else ""

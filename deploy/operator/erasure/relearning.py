@@ -24,7 +24,7 @@ from streams.topics import LEDGER, REQUESTS, Topic
 
 DAY_MS = 86_400_000
 FRESH_MS = 7 * DAY_MS  # of rows that are judged on, where the champion is a first adapter
-ANSWERS = ("champion", "canary", "shadow")  # the parts of a route that ask an adapter
+PARTS = ("champion", "canary", "shadow", "previous")  # of a route: what answers, or would after a rollback
 LEARNED = ("trained", "descended")
 
 Send = Callable[[Topic, DecisionRecorded | RetrainRequested, str, int], None]  # by topic, event, id and time
@@ -58,11 +58,11 @@ def relearn(record: OrderRecord, trees: Trees, log: LoopLog | None, now_ms: int)
 
 
 def answering(order: ErasureOrder, routes: Mapping[str, RouteWritten]) -> list[str]:
-    """Return which adapters that have learned from the person are still asked, as "VERSION, champion of ALIAS"."""
+    """Return which adapters that have learned from the person may still answer, as "VERSION, champion of ALIAS"."""
     return sorted(
         f"{version}, {part} of {alias}"
         for alias, route in routes.items()
-        for part in ANSWERS
+        for part in PARTS
         if (version := getattr(route, part)) and order.adapters.get(version) in LEARNED
     )
 

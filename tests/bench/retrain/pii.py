@@ -23,7 +23,7 @@ EACH = 200  # values of a kind in each country's form
 LEFT = 6  # letters and digits in a row, of a value that was not found
 GOALS = {"email": 98.0, "phone": 98.0, "card": 98.0, "iban": 98.0, "ip": 98.0, "id": 98.0}
 NAMES_GOAL, TOUCHED_GOAL = 90.0, 2.0
-SENTENCES = {  # by country: around a value of a kind, and around any other
+SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {  # by country: around a value of a kind, and around any other
     "en_US": {
         "email": ("Please write to {} about the refund.", "my address is {}, thanks"),
         "phone": ("You can reach me at {} after 5 pm.", "call me on {} please", "My number: {}"),

@@ -169,7 +169,7 @@ def test_audited_replies_without_a_label_are_rows_once_most_labels_would_have_co
 def test_a_thumb_up_confirms_an_answer_where_a_reviewer_gave_it_and_judges_nothing(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path / "lake"))
     put(lake, INFERENCE, [reply(i, output=f"answer {i}") for i in range(4)])
-    reviewer = {"source": "reviewer", "by": "ann", "origin": "audit"}
+    reviewer: dict[str, Any] = {"source": "reviewer", "by": "ann", "origin": "audit"}
     labels = [
         feedback(0, None, thumb=True),
         feedback(1, None, thumb=True, **reviewer),

@@ -27,13 +27,20 @@ class FakeLog:
     """Routes, and what was sent. `dies`: once so many events are sent."""
 
     champion: str = TAUGHT
+    previous: str | None = None
     sent: list[tuple[str, DecisionRecorded | RetrainRequested]] = field(default_factory=list)
     results: list[RetrainReported] = field(default_factory=list)
     dies: int | None = None
 
     def loop(self) -> LoopLog:
         route = RouteWritten(
-            alias="support", generation=1, champion=self.champion, adapters={}, time_ms=0, by="controller"
+            alias="support",
+            generation=1,
+            champion=self.champion,
+            adapters={},
+            time_ms=0,
+            by="controller",
+            previous=self.previous,
         )
         requests = frozenset(each.id for topic, each in self.sent if topic == REQUESTS.name)
         return LoopLog({"support": route}, requests, ended(self.results), self.send)
@@ -110,7 +117,10 @@ def test_the_record_ends_after_the_swap_and_not_before(place: Installation) -> N
     log.report(RetrainStatus.PROMOTE, place.now_ms, "support-0000000000ff")
     order = again()
     assert (order.retrainings[0].status, order.finished_ms) == ("promote", 0)
-    log.champion = "support-0000000000ff"
+    log.champion, log.previous = "support-0000000000ff", TAUGHT
+    order = again()
+    assert (order.answering, order.finished_ms) == ([f"{TAUGHT}, previous of support"], 0)  # after a rollback
+    log.previous = None
     order = again()
     assert (order.answering, order.finished_ms) == ([], place.now_ms)
 

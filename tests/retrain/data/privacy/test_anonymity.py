@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from monitor.describe.private.surrogates import Surrogates
-from retrain.data.privacy import anonymity
 from retrain.data.privacy.anonymity import Anonymity
 from retrain.settings import PiiSettings
 from streams.messages import Message, ToolCall
@@ -84,11 +83,15 @@ def test_no_row_teaches_the_brackets_of_an_older_mask() -> None:
 
 
 def test_a_text_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, seen = Anonymity(PiiSettings(), lambda tenant: KEY), list[str]()
-    real = anonymity.replaced
-    monkeypatch.setattr(anonymity, "replaced", lambda text, *rest: seen.append(text) or real(text, *rest))
+    seen, real = list[str](), Anonymity._clean
+
+    def clean(self: Anonymity, text: str, surrogate: Surrogates, place: str) -> str:
+        seen.append(text)
+        return real(self, text, surrogate, place)
+
+    monkeypatch.setattr(Anonymity, "_clean", clean)
     asked = [Message("system", "You sort tickets."), Message("user", "Hi")]
-    made.rows([row(i, "refund", messages=asked) for i in range(9)])
+    Anonymity(PiiSettings(), lambda tenant: KEY).rows([row(i, "refund", messages=asked) for i in range(9)])
     assert sorted(seen) == ["", "Hi", "You sort tickets.", "refund"]
 
 
