@@ -158,7 +158,9 @@ def _own() -> list[tuple[str, Any]]:
 
     gap = "[ .-]?"
     french = rf"\b[1-478]{gap}\d\d{gap}\d\d{gap}(?:\d\d|2[ABab]){gap}\d{{3}}{gap}\d{{3}}{gap}\d\d\b"
-    issuers = r"\b(?:(?:5018|5020|5038|5893|6304|6390|6759|676[1-3])(?:[ -]?\d){8,15}|(?:2131|1800)(?:[ -]?\d){11})\b"
+    twelve = r"(?:50|5[6-8]|6\d)\d\d(?:[ -]?\d){8}"
+    longer = r"(?:5018|5020|5038|5893|6304|6390|6759|676[1-3])(?:[ -]?\d){9,15}"
+    issuers = rf"\b(?:{twelve}|{longer}|(?:2131|1800)(?:[ -]?\d){{11}})\b"
     behind = r"(?<=\d) ?(?:x|ext\.?|extension|durchwahl) ?\d{2,6}\b"
     return [
         ("id", Checked("FR_NIR", french, _right_nir)),
