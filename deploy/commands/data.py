@@ -27,21 +27,19 @@ def data_build(alias: str, days: int, champion: str | None, out: Path | None, co
 
     It is what a retraining would be given now: rows for training and judging, what is left out and why. It goes into
     the store under its digest; the same rows give the same digest."""
-    from deploy.operator import datasets
-    from streams.clock import now_ms
-
     if out is not None and out.exists():
         raise click.BadParameter(f"{out} exists, expected a new folder", param_hint="--out")
+    config = load(config_path) if champion else load_reached(config_path)
+    from deploy.operator import datasets  # takes a while to load: an operator learns first that Kafka is away
+    from streams.clock import now_ms
+
     if champion is None:
         from serving.rollout import operations
 
-        config = load_reached(config_path)
         route = operations.routes(config.kafka).get(alias)
         if route is None:
             raise LookupError(f"{alias}: no such alias has a route; name a version with --champion")
         champion = route.champion
-    else:
-        config = load(config_path)
     listed = datasets.made(config, alias, champion, now_ms() - days * DAY_MS)
     for line in datasets.shown(listed):
         click.echo(line)
