@@ -9,6 +9,7 @@ from deploy.commands import (
     alarms,
     config,
     dashboards,
+    data,
     dead_letters,
     decisions,
     demo,
@@ -42,7 +43,7 @@ for command in (
     *(adapters.train, adapters.promote, adapters.rollback, adapters.pause, adapters.resume, adapters.shadow),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest, gate.gate),
     *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
-    *(storage.storage, erasure.forget),
+    *(data.data, storage.storage, erasure.forget),
     stack.run,
 ):
     main.add_command(command)

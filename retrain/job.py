@@ -83,7 +83,7 @@ def work(spec: JobSpec, folder: Path, handover: Handover) -> JobOutcome:
     listed, dataset = dataset_of(spec, folder, base, tokenizer)
     taught = [row.lesson() for row in dataset.train]
     untaught = lessons(tokenizer, taught, knobs.training.max_length, settings.max_left_out).left_out
-    warm = champion if knobs.training.warm_start == "champion" else None
+    warm = champion if knobs.training.warm_start == "champion" and not request.forgets else None
     parameters = {"dataset": listed.digest, "base_model": base, "champion": request.champion, **flat(asdict(knobs))}
     with _tracked(spec, folder, parameters) as run:
         trained = train(

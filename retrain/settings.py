@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from monitor.validation import require
 from streams.scoring.settings import parsed
+
+ALL_ROWS = 1_000_000  # more than a champion was ever taught
+PII_KINDS = ("secret", "email", "iban", "card", "phone", "ip", "id", "name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiiSettings:
+    """What is taken out of a dataset's rows that the gateway's patterns have missed."""
+
+    kinds: tuple[str, ...] = PII_KINDS  # a surrogate stands for each; id: a number by which a state knows a person
+    spacy_model: str = (
+        ""  # that finds names, such as en_core_web_md; installed where datasets are made; empty: no names
+    )
+
+    def __post_init__(self) -> None:
+        strange = ", ".join(sorted(set(self.kinds) - set(PII_KINDS)))
+        require(self, "kinds", not strange, f"kinds among {', '.join(PII_KINDS)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +39,10 @@ class RetrainSettings:
     rehearsal_ratio: float = 1.5  # of them to each fresh row; at most
     fresh_passes: int = 2  # times that a fresh row is seen where a rehearsed one is seen once
     client_cap: float = 0.2  # largest share of the fresh questions from one client; an even share where there are few
+    max_quarantined: float = 0.3  # share of the fresh rows whose labels are not believed; with more nothing is done
+    # by a tag's name, such as licence: its values that allow a row to be used; a row without one has the value ""
+    consent: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    pii: PiiSettings = field(default_factory=PiiSettings)
     # in the metric's own unit: 0.02 are 2 % more right answers, or a ROUGE-L that is higher by 0.02
     min_gain: float = 0.02  # by which a candidate is to be proven better on the fresh rows, more than that
     margin: float = 0.10  # by which it may be worse on the healthy time's
@@ -45,9 +66,10 @@ class RetrainSettings:
         require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
-        for name in ("min_gain", "margin", "slice_margin", "business_margin"):
+        for name in ("margin", "slice_margin", "business_margin"):
             require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
-        for name in ("max_cut", "max_left_out"):
+        require(self, "min_gain", -1 < self.min_gain < 1, "a share from 0 to below 1; below 0 it may be so much worse")
+        for name in ("max_cut", "max_left_out", "max_quarantined"):
             require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         expected = f"at least validation_share ({self.validation_share})"
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
@@ -71,3 +93,10 @@ def business(metric: str) -> object:
     ('rouge_l', {'callable': 'house.metrics:resolved'})
     """
     return {"callable": metric} if ":" in metric or "." in metric else metric
+
+
+def forgetting(settings: RetrainSettings) -> RetrainSettings:
+    """Return the settings of a retraining whose candidate is to take the place of one that has learned from a forgotten
+    person: it begins from the base model, is taught all that is left of what the champion learned, and must be proven
+    not to be worse."""
+    return replace(settings, min_gain=-settings.margin, rehearsal_rows=ALL_ROWS, rehearsal_ratio=float(ALL_ROWS))

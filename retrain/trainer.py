@@ -21,7 +21,7 @@ from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
 from retrain.job_files import OUTCOME, PROGRESS, SPEC, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
 from retrain.requests import RetrainTopics
-from retrain.settings import RetrainSettings
+from retrain.settings import RetrainSettings, forgetting
 from streams import codec
 from streams.clock import now_ms
 from streams.codec import deterministic_id
@@ -174,7 +174,7 @@ class Trainer:
     def _spec(self, request: RetrainRequested, route: RouteWritten) -> JobSpec:
         return JobSpec(
             request=request,
-            settings=self._settings,
+            settings=forgetting(self._settings) if request.forgets else self._settings,
             champion_digest=route.adapters[request.champion],
             model_dir=self._paths.model_dir.resolve(),
             var=self._paths.var.resolve(),

@@ -203,6 +203,7 @@ class RetrainRequested(Event, frozen=True, kw_only=True):
     alarm_id: str  # the quality alarm's `AlarmRaised.id`
     since_ms: int  # rows from here on are fresh
     reason: str  # one sentence for a human
+    forgets: str = ""  # the order to forget a person whom the champion was taught; empty: harm led to it
 
 
 class RetrainReported(Event, frozen=True, kw_only=True):
@@ -227,9 +228,8 @@ class RetrainReported(Event, frozen=True, kw_only=True):
 
 
 class RouteWritten(Event, frozen=True, kw_only=True):
-    """Desired state of an alias (topic `serving.routes`, key `alias`, one partition, never compacted).
-
-    The first record of a generation in log order wins; later ones of the same generation are void."""
+    """Desired state of an alias (topic `serving.routes`, key `alias`, one partition, never compacted). The first record
+    of a generation in log order wins; later ones of the same generation are void."""
 
     alias: str  # the name that clients ask for
     generation: int  # 1 for the first route, one more for each that follows

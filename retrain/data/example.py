@@ -37,11 +37,24 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str = ""  # likewise
     unit: str = ""  # the row that stands for it and its like in a verdict: of its conversation, or nearly the same
     selection: str = ""  # who chose the reply for its label (`monitor.selection.sources.Selection`)
+    by: str = ""  # reviewer/KEY or downstream/KEY, where one of these gave the label; empty: the client did
+    tenant: str = ""  # by whose key private values were masked
+    quarantined: str = ""  # why its label is not believed; empty: it is
 
     @property
     def unlabelled(self) -> bool:
         """Return whether it is an audited reply whose label is missing: what it should have been is not known."""
         return not self.completion and self.selection != JUDGE
+
+    @property
+    def reviewed(self) -> bool:
+        """Return whether one with the authority to overrule clients gave the label."""
+        return self.by.startswith(("reviewer/", "downstream/"))
+
+    @property
+    def labeller(self) -> str:
+        """Return the person or system that gave the label."""
+        return self.by or self.client
 
     @property
     def judges(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from monitor.selection.delays import Delays, added, quantile
-from monitor.selection.sources import DOUBTED, may_judge, read
+from monitor.selection.sources import DOUBTED, UNDECLARED, may_judge, read
 from monitor.selection.weights import fairly
 from retrain.data.example import FRESH, REHEARSAL, Example
 from streams.kinds import Arm
@@ -23,8 +23,11 @@ SOURCE_RANKS = {"reviewer": 2, "downstream": 1}  # whose label counts more; a cl
 IN_TIME = 0.9  # of the labels of audited replies have come by the age from which on one is missing
 
 LABEL_COLUMNS = (
-    *("event_id", "label", "correction", "source", "origin", "share", "probability", "time_ms", "partition", "offset"),
+    *("event_id", "label", "correction", "thumb", "by", "source", "origin", "share", "probability"),
+    *("time_ms", "partition", "offset"),
 )
+REVIEWING = frozenset(SOURCE_RANKS)  # the gateway takes these from keys with that scope alone
+CONFIRMED = UNDECLARED  # the selection of answers that a reviewer's thumb confirms: only right ones have a label then
 PLACE_COLUMNS = ("id", "time_ms", "partition", "offset", "status", "arm", "comparable", "output")
 AUDIT_COLUMNS = (*PLACE_COLUMNS, "cohorts")
 AUDITED = '"audit"'  # among a reply's cohorts, which are JSON text
@@ -32,11 +35,13 @@ Weight = tuple[bool, int, int, int, int]  # of a label: whether it may judge, it
 
 
 class Truth(NamedTuple):
-    """The answer that a reply should have had, who chose it for a label, and when that came."""
+    """The answer that a reply should have had (None: the one it has), who chose it for a label, when that came, and the
+    reviewer or downstream system that gave it."""
 
-    answer: str
+    answer: str | None
     selection: str
     time_ms: int
+    by: str = ""
 
 
 _messages = msgspec.json.Decoder(list[Message])
@@ -116,15 +121,25 @@ def _truths(lake: Lake, alias: str, since_ms: int | None) -> dict[str, Truth]:
     found: dict[str, tuple[Weight, Truth]] = {}
     for table in lake.rows(FEEDBACK, alias=alias, since_ms=since_ms, columns=LABEL_COLUMNS):
         for label in table.to_pylist():
-            answer, weight = label["label"] or label["correction"], _weight(label)
-            if answer and weight >= found.get(label["event_id"], (weight, None))[0]:
-                found[label["event_id"]] = weight, Truth(answer, _selection(label), label["time_ms"])
+            truth, weight = _truth(label), _weight(label)
+            if truth and weight >= found.get(label["event_id"], (weight, None))[0]:
+                found[label["event_id"]] = weight, truth
     return {event_id: truth for event_id, (_, truth) in found.items()}
 
 
 def labelled_ids(lake: Lake, alias: str, since_ms: int) -> set[str]:
     """Return the ids of the replies since then that have a label or a correction, of whomever."""
     return set(_truths(lake, alias, since_ms))
+
+
+def _truth(label: dict[str, Any]) -> Truth | None:
+    """Return the answer that a label gives. A thumb up says that the model's own answer is right: it counts where one
+    with the authority to review gave it, and judges nothing."""
+    answer, reviews = label["label"] or label["correction"], label["source"] in REVIEWING
+    by = f"{label['source']}/{label['by']}" if reviews else ""
+    if answer:
+        return Truth(answer, _selection(label), label["time_ms"], by)
+    return Truth(None, CONFIRMED, label["time_ms"], by) if label["thumb"] and reviews else None
 
 
 def place(reply: dict[str, Any]) -> tuple[int, int, int]:
@@ -134,7 +149,7 @@ def place(reply: dict[str, Any]) -> tuple[int, int, int]:
 
 def _weight(label: dict[str, Any]) -> Weight:
     """Return the label's weight: of several labels of one reply the heaviest counts."""
-    judges = may_judge(_selection(label))
+    judges = may_judge(_selection(label)) and bool(label["label"] or label["correction"])
     return judges, SOURCE_RANKS.get(label["source"], 0), label["time_ms"], label["partition"], label["offset"]
 
 
@@ -158,7 +173,7 @@ def example(reply: dict[str, Any], truth: Truth, source: str) -> Example:
     return Example(
         id=reply["id"],
         messages=_messages.decode(reply["input_messages"]),
-        completion=truth.answer,
+        completion=reply["output"] if truth.answer is None else truth.answer,
         source=source,
         client=reply["client"],
         time_ms=reply["time_ms"],
@@ -168,4 +183,6 @@ def example(reply: dict[str, Any], truth: Truth, source: str) -> Example:
         user=reply["user"] or "",
         conversation=reply["conversation"] or "",
         selection=truth.selection,
+        by=truth.by,
+        tenant=reply["tenant"] or "",
     )

@@ -37,6 +37,8 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "gateway.audit_share": ("0.05", 0.05),
     "labels.sources": ('{"crm": "complete"}', {"crm": "complete"}),
     "gateway.fsync": ("never", "never"),
+    "retrain.consent": ('{"licence": ["own"]}', {"licence": ("own",)}),
+    "retrain.pii.kinds": ("email", ("email",)),
     "monitor.policy_patterns": (r'{"acme": "\\bacme\\b"}', {"acme": r"\bacme\b"}),
     "monitor.slo.burn_windows": (json.dumps([asdict(each) for each in WINDOWS]), WINDOWS),
     "monitor.fairness.keys": ("tenant", ("tenant",)),

@@ -189,3 +189,22 @@ def test_labels_that_come_weeks_later_are_read_and_missing_ones_awaited_as_long(
     for wait_ms, missing in ((weeks + 86_400_000, []), (86_400_000, ["e2"])):
         found = labelled_rows.unlabelled(root, "support", (0, None), weeks, "fresh", wait_ms)
         assert [row.id for row in found] == missing
+
+
+def test_a_thumb_up_confirms_an_answer_where_a_reviewer_gave_it_and_judges_nothing(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    put(lake, INFERENCE, [reply(i, output=f"answer {i}") for i in range(4)])
+    reviewer: dict[str, Any] = {"source": "reviewer", "by": "ann", "origin": "audit"}
+    labels = [
+        feedback(0, None, thumb=True),
+        feedback(1, None, thumb=True, **reviewer),
+        feedback(2, None, thumb=False, **reviewer),
+        feedback(3, "refund", **reviewer),
+        feedback(3, None, at=9, thumb=True, **reviewer),
+    ]
+    put(lake, FEEDBACK, labels)
+    found = labelled_rows.fresh(lake, "support", 0)
+    assert [(each.completion, each.by, each.judges) for each in found] == [
+        ("answer 1", "reviewer/ann", False),
+        ("refund", "reviewer/ann", True),
+    ]
