@@ -74,7 +74,7 @@ def work(spec: JobSpec, folder: Path, handover: Handover) -> JobOutcome:
     """Return the outcome of one retraining. Raises whatever keeps it from a verdict."""
     request, settings = spec.request, spec.settings
     check_model(spec.model_dir)
-    knobs = recipe.find(settings.recipe)
+    knobs = recipe.find(settings.recipe, settings.max_lora_rank)
     base = base_model_id(spec.model_dir, spec.var / "digests")
     champion, tokenizer = stored_champion(spec, base), load_tokenizer(spec.model_dir)
     listed, dataset = dataset_of(spec, folder, base, tokenizer)
