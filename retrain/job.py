@@ -77,7 +77,7 @@ def work(spec: JobSpec, folder: Path, handover: Handover) -> JobOutcome:
     request, settings = spec.request, spec.settings
     check_model(spec.model_dir)
     check_settings(settings, request.alias)
-    knobs = recipe.find(settings.recipe)
+    knobs = recipe.find(settings.recipe, settings.max_lora_rank)
     base = base_model_id(spec.model_dir, spec.var / "digests")
     champion, tokenizer = stored_champion(spec, base), load_tokenizer(spec.model_dir)
     listed, dataset = dataset_of(spec, folder, base, tokenizer)

@@ -29,7 +29,7 @@ class PiiSettings:
 class RetrainSettings:
     """How a candidate is made, and what it must prove."""
 
-    recipe: str = "qlora"  # a recipe of retrain/training/recipes, or the path of a TOML file
+    recipe: str = "small"  # a recipe of retrain/training/recipes, or the path of a TOML file
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on; at least
     max_validation_share: float = 0.5  # and at most: as many as it takes to prove that half of the harm is mended
     regression_rows: int = 1_000  # rows of the healthy time, of which as many are asked as it takes to tell; at most
@@ -56,6 +56,7 @@ class RetrainSettings:
     alpha: float = 0.05  # chance that a check passes wrongly at all attempts at one harm; the first has half of it
     max_tokens: int = 0  # of an answer under evaluation, at most; 0: as many as the labels need, and room
     max_cut: float = 0.1  # share of the answers that may end at that limit; with more nothing is judged
+    max_lora_rank: int = 16  # of a recipe: what the engines were started with
     max_left_out: float = 0.5  # share of the rows that may be unusable (too long, refused); with more nothing is done
     concurrency: int = 8  # answers asked for at once
     threads: int = 0  # of the processor, for training; 0: the half of the cores that engines leave alone
@@ -73,7 +74,7 @@ class RetrainSettings:
             require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         expected = f"at least validation_share ({self.validation_share})"
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
-        for name in ("min_slice", "concurrency", "step_rows", "fresh_passes"):
+        for name in ("min_slice", "concurrency", "step_rows", "fresh_passes", "max_lora_rank"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens"):
             require(self, name, getattr(self, name) >= 0, "0 or more")

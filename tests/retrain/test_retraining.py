@@ -21,7 +21,7 @@ from retrain.handover import Handover
 from retrain.job import _outcome, work
 from retrain.job_files import JobOutcome, JobSpec, concluded, write
 from retrain.settings import RetrainSettings
-from retrain.training.recipe import QLORA
+from retrain.training.recipe import SMALL
 from streams.events import Event, InferenceServed, RetrainRequested
 from streams.identity import adapter_digest, adapter_key
 from streams.lake.lake import Lake
@@ -45,7 +45,7 @@ TOOL = [Message("user", "how warm is it?"), Message("tool", "17 degrees")]
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "quick.toml"
-    text = QLORA.read_text()
+    text = SMALL.read_text()
     for old, new in (
         ("enabled = true ", "enabled = false "),
         ("min_steps = 40 ", "min_steps = 2 "),

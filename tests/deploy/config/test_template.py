@@ -62,6 +62,7 @@ TOGETHER = {  # what another setting must be, for this one to be anything else
     "worker.metrics_port": {"stack.worker_metrics_port": "9999"},
     "controller.max_loras": {"stack.max_loras": "6"},
     "controller.max_lora_rank": {"stack.max_lora_rank": "32"},
+    "retrain.max_lora_rank": {"stack.max_lora_rank": "32"},
     "monitor.late_labels_s": {"labels.wait_s": "3600"},
     "kafka.bootstrap": {"stack.embedded_kafka": "false"},
     "storage.cache": {"storage.url": "s3://bucket"},
@@ -72,6 +73,7 @@ DECIDED: dict[str, tuple[str, object]] = {
     "worker.metrics_port": ("9999", 9999),
     "controller.max_loras": ("6", 6),
     "controller.max_lora_rank": ("32", 32),
+    "retrain.max_lora_rank": ("32", 32),
     "monitor.late_labels_s": ("3600", 3_600),
     "kafka.bootstrap": ("broker:9092", "broker:9092"),
 }

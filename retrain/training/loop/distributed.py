@@ -43,7 +43,7 @@ class ProcessGroup:
         for weight in weights:
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
             distributed.all_reduce(weight.grad)
-        total = torch.tensor(loss, device=self.device)
+        total = torch.tensor(loss, dtype=torch.float64, device=self.device)
         distributed.all_reduce(total)
         return float(total)
 
