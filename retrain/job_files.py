@@ -1,16 +1,19 @@
-"""A job's order, its progress and its outcome: three files in the job's folder, between a trainer and its job.
+"""A job's description, its progress and what its steps leave: small files in the job's folder and in the store.
 
-The trainer imports this module and not the job, which loads PyTorch."""
+The trainer imports this module and not the job's steps, which load PyTorch."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings
+from retrain.training import recipe
+from retrain.training.recipe import Recipe
 from streams.events import Json, RetrainRequested
 from streams.files import put
 from streams.objects.opening import Storage
@@ -19,26 +22,49 @@ from streams.objects.tree import Trees
 from streams.scoring.scorer import Scorer
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
+DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "gate.json"  # what steps leave to the next
+TRAINING = "training"  # the folder of the training's order, checkpoint, adapter and result
+JOBS = "jobs"  # the prefix of all that in the store, and the folder of the jobs' folders
+Step = Literal["prepare", "train", "evaluate", "judge"]
+STEPS: tuple[Step, ...] = ("prepare", "train", "evaluate", "judge")
 T = TypeVar("T")
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a job needs to know. Paths are absolute."""
+    """The description of one retraining's job, all that a process needs to know which works on it, here or elsewhere.
+    Image, resources, timeout and references to secrets are in `settings` (`job`, `timeout_s`)."""
 
-    request: RetrainRequested
-    settings: RetrainSettings
-    champion_digest: str
-    model_dir: Path
-    var: Path  # mlflow lies beneath; lake, adapters and datasets too unless `storage` says otherwise
-    storage: StorageSettings = msgspec.field(default_factory=StorageSettings)
-    engine: str  # the address of the replica that answers the evaluation's questions
+    request: RetrainRequested  # its id is the job's
+    settings: RetrainSettings  # what is to be made, what it must prove, and what the job gets for it
+    recipe: dict[str, Json] = {}  # all knobs of the training; empty: those that `settings.recipe` names
+    champion_digest: str  # of the adapter to compare with, in the store
+    model: str  # URI of the base model's folder
+    storage: StorageSettings = msgspec.field(
+        default_factory=StorageSettings
+    )  # lake, adapters, datasets, jobs; no secret
+    var: Path  # a folder of the machine that works, for what it fetches and may lose; MLflow's, unless a server is set
+    engine: str  # URL of the replica that answers the evaluation's questions
     metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
     attempt: int = 1  # verdicts that were sought for the same harm, this one included
-    parent: int  # the trainer's process; the job ends when that does
+    parent: int = 0  # the process that the job ends with; 0: whoever started it may go
+
+    @property
+    def model_dir(self) -> Path:
+        """The base model's folder on this machine."""
+        return self.stored().local(self.model, self.var)
+
+    @property
+    def knobs(self) -> Recipe:
+        """The recipe. Raise RecipeError where it cannot be used."""
+        return recipe.parse(self.recipe) if self.recipe else recipe.find(self.settings.recipe)
+
+    def stored(self) -> Storage:
+        """Return the store of lake, adapters, datasets and jobs."""
+        return Storage(self.storage, self.var)
 
     def trees(self) -> Trees:
         """Open the store of adapters and datasets."""
-        return Storage(self.storage, self.var).trees()
+        return self.stored().trees()
 
     def scorer(self) -> Scorer:
         """Make the scorer of the answers."""
@@ -51,6 +77,16 @@ class TrainingProgress(msgspec.Struct, frozen=True):
     step: int
     steps: int
     loss: float
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """What the step `train` leaves: the adapter in the store, and the training's figures."""
+
+    version: str
+    digest: str
+    dataset: str  # digest of the dataset that it was trained on
+    rows: int
+    figures: dict[str, float]
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +103,16 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-def write(path: Path, value: JobSpec | JobOutcome) -> None:
+def command(folder: str, step: Step | Literal["all"] = "all", python: str = sys.executable) -> list[str]:
+    """Return the command of one step, or of all that are left, on the job in a folder.
+
+    >>> command("/work/jobs/r1", "judge", "python")
+    ['python', '-m', 'retrain.job', 'judge', '/work/jobs/r1']
+    """
+    return [python, "-m", "retrain.job", step, folder]
+
+
+def write(path: Path, value: JobSpec | JobOutcome | Candidate | GateInput) -> None:
     """Write the file as a whole."""
     put(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
 

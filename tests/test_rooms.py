@@ -65,8 +65,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "training",
         "evaluation",
         "job_files",
-        "job_rows | handover",
-        "job | first_adapter",
+        "job_rows | handover | runners",
+        "job_steps | first_adapter",
+        "job",
         "trainer",
     ),
     "deploy": (
