@@ -18,7 +18,7 @@ from retrain.data import manifest
 from retrain.first_adapter import first_adapter
 from retrain.handover import Handover
 from retrain.job import steps, worked
-from retrain.job_files import GATE, JobOutcome, JobSpec, concluded, write
+from retrain.job_files import DATASET, GATE, OUTCOME, STEPS, JobOutcome, JobSpec, command, concluded, write
 from retrain.job_steps import Job
 from retrain.settings import RetrainSettings
 from retrain.training.recipe import QLORA
@@ -299,3 +299,62 @@ async def test_audited_replies_without_a_label_are_asked_and_count_against_the_c
     assert set(outcome.gate.rests_on) == {"audit"}
     assert outcome.verdict is not None
     assert "judged by labels of replies that were chosen before their answer was known" in outcome.verdict.reason
+
+
+async def test_each_step_is_a_command_that_goes_on_where_the_one_before_ended_and_is_done_once(world: World) -> None:
+    """Processes of their own, each killed or not: what is done is not done again."""
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    folder = world.var / "jobs" / "r1"
+    async with Engine(world.champion.digest).serving() as url:
+        write(folder / "job.json", world.spec(url))
+        left: dict[str, set[str]] = {}
+        for name in STEPS:
+            early = await stepped(folder, "judge") if name == "train" else 0
+            assert early == 0
+            if name == "train":  # it came before its time: the outcome says so, and is taken away again
+                problem = concluded(folder / OUTCOME)
+                assert problem is not None
+                assert "run the step train first" in problem.problem
+                (folder / OUTCOME).unlink()
+            assert await stepped(folder, name) == 0
+            left[name] = {path.name for path in folder.iterdir()}
+            stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name in LEFT}
+            assert await stepped(folder, name) == 0
+            assert {path: path.stat().st_mtime_ns for path in stamps} == stamps, f"{name} was done again"
+    assert "candidate.json" not in left["prepare"]
+    assert "gate.json" not in left["train"]
+    assert OUTCOME not in left["evaluate"]
+    outcome = concluded(folder / OUTCOME)
+    assert outcome is not None
+    assert outcome.verdict is not None
+    assert outcome.verdict.status == "promote"
+    assert in_folder(world.var).store.get(f"proofs/{outcome.candidate}").data
+
+
+LEFT = (DATASET, "candidate.json", GATE, OUTCOME, "result.json", "adapter_model.safetensors")
+
+
+async def stepped(folder: Path, name: str) -> int:
+    command_line = command(str(folder), name)  # type: ignore[arg-type]
+    process = await asyncio.create_subprocess_exec(*command_line)
+    return await process.wait()
+
+
+async def test_another_machine_does_the_next_step_from_the_store_alone(
+    s3: S3, tmp_path: Path, model_dir: Path, recipe: Path
+) -> None:
+    world = World(tmp_path / "0", model_dir, recipe, s3.storage(tmp_path.name))
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    outcome = None
+    async with Engine(world.champion.digest).serving() as url:
+        for number, name in enumerate(STEPS, 1):
+            spec = world.spec(url, var=tmp_path / str(number))
+            folder = spec.var / "jobs" / "r1"
+            folder.mkdir(parents=True)
+            handover = Handover.of(spec, folder)
+            handover.take()
+            outcome = await asyncio.to_thread(steps, Job(spec, folder, handover, here), (name,))
+            handover.end(concluded=False)
+    assert outcome is not None
+    assert outcome.verdict is not None
+    assert outcome.verdict.status == "promote"
