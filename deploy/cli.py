@@ -7,6 +7,7 @@ import click
 from deploy.commands import (
     adapters,
     alarms,
+    compare,
     config,
     dashboards,
     dead_letters,
@@ -38,7 +39,15 @@ def main(debug: bool) -> None:
 for command in (
     *(demo.demo, demo.world, demo.setup, demo.doctor, config.config),
     *(stack.up, stack.down, stack.status),
-    *(adapters.train, adapters.promote, adapters.rollback, adapters.pause, adapters.resume, adapters.shadow),
+    *(
+        adapters.train,
+        compare.compare,
+        adapters.promote,
+        adapters.rollback,
+        adapters.pause,
+        adapters.resume,
+        adapters.shadow,
+    ),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest),
     *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
     *(storage.storage, erasure.forget),

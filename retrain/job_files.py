@@ -30,12 +30,20 @@ STEPS: tuple[Step, ...] = ("prepare", "train", "evaluate", "judge")
 T = TypeVar("T")
 
 
+class JobResources(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job asks of whatever runs it."""
+
+    cpus: float = 0.0  # processor cores; 0: as the runner likes
+    memory_gb: float = 0.0  # likewise
+    gpus: int = 0  # each has a process of the training; 0 and 1: one process, on a GPU where there is one
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The description of one retraining's job, all that a process needs to know which works on it, here or elsewhere.
-    Image, resources, timeout and references to secrets are in `settings` (`job`, `timeout_s`)."""
+    """The description of one retraining's job: all that a runner needs to start it, and that its steps need to work,
+    here or elsewhere."""
 
     request: RetrainRequested  # its id is the job's
-    settings: RetrainSettings  # what is to be made, what it must prove, and what the job gets for it
+    settings: RetrainSettings  # what is to be made, and what it must prove
     recipe: dict[str, Json] = {}  # all knobs of the training; empty: those that `settings.recipe` names
     champion_digest: str  # of the adapter to compare with, in the store
     model: str  # URI of the base model's folder
@@ -46,6 +54,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     engine: str  # URL of the replica that answers the evaluation's questions
     metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
     attempt: int = 1  # verdicts that were sought for the same harm, this one included
+    image: str = ""  # of the container, where the runner starts one; it has homeostat[retrain]
+    resources: JobResources = msgspec.field(default_factory=JobResources)
+    timeout_s: float = 21_600.0  # a job that takes longer has failed
+    secrets: dict[str, str] = {}  # variable -> "env:NAME" or "file:/path", where the runner finds its value
     parent: int = 0  # the process that the job ends with; 0: whoever started it may go
 
     @property

@@ -107,7 +107,7 @@ def train(job: Job) -> None:
     folder = job.folder / TRAINING
     write_order(folder, _order(spec, listed, warm=warm))
     with _tracked(job, listed) as run:
-        result = job.training(folder, spec.settings.job.gpus, _reporter(job, run))
+        result = job.training(folder, spec.resources.gpus, _reporter(job, run))
         adapter = commit(folder / ADAPTER, trees, spec.request.alias, base)
         manifest.remember(trees, adapter.version, listed.digest, spec.request.champion if warm else "")
         about = {"tolerance": result.tolerance, "proofs": result.proofs}

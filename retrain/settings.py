@@ -12,29 +12,6 @@ SOURCES = ("env:", "file:")  # of a secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobSettings:
-    """What a retraining's job gets from whatever runs it."""
-
-    image: str = ""  # of the container, where one is started; it has homeostat[retrain]
-    cpus: float = 0.0  # processor cores asked for; 0: no bound
-    memory_gb: float = 0.0  # memory asked for; 0: no bound
-    gpus: int = 0  # processes that train together by torchrun, one a GPU; 0 and 1: one process, without torchrun
-    # variable of the job's environment -> where its value is: "env:NAME" of the runner's own environment, or
-    # "file:/path"; never the value itself
-    secrets: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("cpus", "memory_gb", "gpus"):
-            require(self, name, getattr(self, name) >= 0, "0 or more")
-        for name, source in self.secrets.items():
-            if not name.isidentifier() or not any(source.startswith(each) and source != each for each in SOURCES):
-                raise ValueError(
-                    f'JobSettings.secrets.{name} is (not shown), expected where the value is: "env:NAME" or '
-                    '"file:/path", under the name of an environment variable'
-                )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainSettings:
     """How a candidate is made, and what it must prove."""
 
@@ -67,7 +44,10 @@ class RetrainSettings:
     threads: int = 0  # of the processor, for training; 0: the half of the cores that engines leave alone
     lease_s: float = 120.0  # a trainer silent for so long has lost its work to another
     timeout_s: float = 21_600.0  # a job that takes longer has failed
-    job: JobSettings = field(default_factory=JobSettings)
+    gpus: int = 0  # processes that train together by torchrun, one a GPU; 0 and 1: one process, without torchrun
+    # variable of the job's environment -> where its value is: "env:NAME" of the runner's own environment, or
+    # "file:/path"; never the value itself
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self, "backend", self.backend in BACKENDS, f"one of {', '.join(BACKENDS)}")
@@ -88,8 +68,22 @@ class RetrainSettings:
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
         for name in ("min_slice", "concurrency", "step_rows", "fresh_passes"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("regression_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens", "proof_prefixes"):
+        for name in (
+            "regression_rows",
+            "rehearsal_rows",
+            "rehearsal_ratio",
+            "threads",
+            "gpus",
+            "max_tokens",
+            "proof_prefixes",
+        ):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
+        for name, source in self.secrets.items():
+            if not name.isidentifier() or not any(source.startswith(each) and source != each for each in SOURCES):
+                raise ValueError(
+                    f'RetrainSettings.secrets.{name} is (not shown), expected where the value is, "env:NAME" or '
+                    '"file:/path", under the name of an environment variable'
+                )
         require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")

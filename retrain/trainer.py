@@ -17,7 +17,18 @@ from retrain import metrics
 from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
 from retrain.handover import Handover
-from retrain.job_files import JOBS, OUTCOME, PROGRESS, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
+from retrain.job_files import (
+    JOBS,
+    OUTCOME,
+    PROGRESS,
+    JobOutcome,
+    JobResources,
+    JobSpec,
+    TrainingProgress,
+    concluded,
+    read,
+    write,
+)
 from retrain.requests import RetrainTopics
 from retrain.runners.interface import JobState, Runner
 from retrain.runners.local import LocalRunner
@@ -190,6 +201,9 @@ class Trainer:
             engine=self._paths.engine,
             metric=self._paths.scoring.given(request.alias),
             attempt=attempt(request, self._topics.requests, self._topics.results),
+            resources=JobResources(gpus=self._settings.gpus),
+            timeout_s=self._settings.timeout_s,
+            secrets=self._settings.secrets,
         )
 
     def _conclude(self, request: RetrainRequested, outcome: JobOutcome) -> None:

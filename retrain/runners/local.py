@@ -35,7 +35,7 @@ class LocalRunner:
             return
         folder = self.folder(job)
         write(folder / SPEC, replace(spec, parent=os.getpid()))
-        environment = {**os.environ, **secrets(spec.settings.job.secrets, os.environ)}
+        environment = {**os.environ, **secrets(spec.secrets, os.environ)}
         with (folder / LOG).open("ab") as output:
             self._processes[job] = subprocess.Popen(
                 command(str(folder)),
@@ -79,6 +79,6 @@ def secrets(references: Mapping[str, str], environment: Mapping[str, str]) -> di
     for name, reference in references.items():
         kind, _, source = reference.partition(":")
         if kind == "env" and source not in environment:
-            raise ValueError(f"retrain.job.secrets.{name} is {reference!r}, expected a variable that is set")
+            raise ValueError(f"retrain.secrets.{name} is {reference!r}, expected a variable that is set")
         found[name] = environment[source] if kind == "env" else Path(source).read_text(encoding="utf-8").strip()
     return found

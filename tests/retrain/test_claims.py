@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +106,6 @@ def test_clocks_ten_minutes_apart_hand_a_request_over_once_at_most_and_never_bac
                 log.append(claim(me, clock, clock + LEASE))
             holders.append(owner(log, "r", clock))
     seen = [each for each in holders if each is not None]
-    changes = sum(one != other for one, other in zip(seen, seen[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(seen))
     assert changes <= 1
     assert seen[-1] == ("b" if ahead > 0 else "a")

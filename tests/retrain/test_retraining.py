@@ -302,27 +302,20 @@ async def test_audited_replies_without_a_label_are_asked_and_count_against_the_c
 
 
 async def test_each_step_is_a_command_that_goes_on_where_the_one_before_ended_and_is_done_once(world: World) -> None:
-    """Processes of their own, each killed or not: what is done is not done again."""
     world.labelled([served(number) for number in range(1, ONSET + 80)])
-    folder = world.var / "jobs" / "r1"
+    folder, left = world.var / "jobs" / "r1", dict[str, set[str]]()
     async with Engine(world.champion.digest).serving() as url:
         write(folder / "job.json", world.spec(url))
-        left: dict[str, set[str]] = {}
         for name in STEPS:
-            early = await stepped(folder, "judge") if name == "train" else 0
-            assert early == 0
-            if name == "train":  # it came before its time: the outcome says so, and is taken away again
-                problem = concluded(folder / OUTCOME)
-                assert problem is not None
-                assert "run the step train first" in problem.problem
-                (folder / OUTCOME).unlink()
-            assert await stepped(folder, name) == 0
+            process = await asyncio.create_subprocess_exec(*command(str(folder), name))
+            assert await process.wait() == 0
             left[name] = {path.name for path in folder.iterdir()}
             stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name in LEFT}
-            assert await stepped(folder, name) == 0
+            again = await asyncio.to_thread(worked, Job(world.spec(url), folder, Handover(None, folder)), (name,))
+            assert again is None or again.problem == ""
             assert {path: path.stat().st_mtime_ns for path in stamps} == stamps, f"{name} was done again"
     assert "candidate.json" not in left["prepare"]
-    assert "gate.json" not in left["train"]
+    assert GATE not in left["train"]
     assert OUTCOME not in left["evaluate"]
     outcome = concluded(folder / OUTCOME)
     assert outcome is not None
@@ -332,12 +325,15 @@ async def test_each_step_is_a_command_that_goes_on_where_the_one_before_ended_an
 
 
 LEFT = (DATASET, "candidate.json", GATE, OUTCOME, "result.json", "adapter_model.safetensors")
+EARLY = {"train": "run the step prepare first", "evaluate": "run the step prepare first"}
 
 
-async def stepped(folder: Path, name: str) -> int:
-    command_line = command(str(folder), name)  # type: ignore[arg-type]
-    process = await asyncio.create_subprocess_exec(*command_line)
-    return await process.wait()
+@pytest.mark.parametrize("name", EARLY)
+def test_a_step_before_its_time_says_which_comes_first(name: str, world: World) -> None:
+    folder = world.var / "jobs" / "r1"
+    outcome = worked(Job(world.spec("http://nowhere"), folder, Handover(None, folder), here), (name,))
+    assert outcome is not None
+    assert EARLY[name] in outcome.problem
 
 
 async def test_another_machine_does_the_next_step_from_the_store_alone(

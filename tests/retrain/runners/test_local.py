@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from retrain.job_files import SPEC, JobSpec, read
 from retrain.runners.interface import JobState
 from retrain.runners.local import LocalRunner, secrets
-from retrain.settings import JobSettings, RetrainSettings
+from retrain.settings import RetrainSettings
 from tests.retrain.test_job import spec
 from tests.support.waiting import wait
 
@@ -69,8 +69,7 @@ def test_a_secret_is_named_in_the_description_and_known_to_the_job_alone(
     references = {"HF_TOKEN": "env:TEAM_TOKEN", "MLFLOW_TRACKING_PASSWORD": f"file:{tmp_path / 'secret'}"}
     code = "import os; print(os.environ['HF_TOKEN'], os.environ['MLFLOW_TRACKING_PASSWORD'])"
     jobs = Started(tmp_path, monkeypatch, code)
-    settings = RetrainSettings(job=JobSettings(secrets=references))
-    jobs.runner.start(replace(jobs.spec, settings=settings))
+    jobs.runner.start(replace(jobs.spec, secrets=references))
     assert jobs.ended() == JobState(running=False)
     folder = jobs.runner.folder("r1")
     assert (folder / "log").read_text() == "from-the-environment from-a-file\n"
@@ -78,7 +77,7 @@ def test_a_secret_is_named_in_the_description_and_known_to_the_job_alone(
 
 
 def test_a_secret_that_is_nowhere_is_named_without_its_value() -> None:
-    with pytest.raises(ValueError, match=r"retrain\.job\.secrets\.HF_TOKEN is 'env:NONE', expected a variable"):
+    with pytest.raises(ValueError, match=r"retrain\.secrets\.HF_TOKEN is 'env:NONE', expected a variable"):
         secrets({"HF_TOKEN": "env:NONE"}, {})
     with pytest.raises(ValueError, match=r"secrets\.HF_TOKEN is \(not shown\), expected where the value is"):
-        JobSettings(secrets={"HF_TOKEN": "hf_abcdef"})
+        RetrainSettings(secrets={"HF_TOKEN": "hf_abcdef"})
