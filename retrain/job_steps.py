@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -50,10 +51,9 @@ from retrain.training.tracking import TrackedRun
 from streams.files import put
 from streams.identity import adapter_digest, adapter_key
 from streams.objects import store as objects
+from streams.objects.tree import Trees
 
 log = structlog.get_logger()
-
-PROOFS = "proofs"  # the prefix of the versions' proof rows in the store
 
 
 class StepMissing(ValueError):
@@ -101,6 +101,7 @@ def train(job: Job) -> None:
     """Train the candidate and put it into the store. Raise whatever keeps it from an adapter."""
     listed, _ = job.dataset()
     if job.candidate() is not None:
+        _clear(job)
         return
     spec, trees, base, warm = job.spec, job.spec.trees(), _base(job.spec), _warm(job.spec)
     stored_champion(spec, base)
@@ -109,9 +110,8 @@ def train(job: Job) -> None:
     with _tracked(job, listed) as run:
         result = job.training(folder, spec.resources.gpus, _reporter(job, run))
         adapter = commit(folder / ADAPTER, trees, spec.request.alias, base)
+        _keep_proofs(trees, adapter.version, result)
         manifest.remember(trees, adapter.version, listed.digest, spec.request.champion if warm else "")
-        about = {"tolerance": result.tolerance, "proofs": result.proofs}
-        objects.replace(trees.store, f"{PROOFS}/{adapter.version}", msgspec.json.format(msgspec.json.encode(about)))
         run.artifacts(adapter.path, "adapter")
     figures = {
         **result.metrics,
@@ -127,6 +127,7 @@ def train(job: Job) -> None:
         version=adapter.version, digest=adapter.digest, dataset=listed.digest, rows=result.rows, figures=figures
     )
     write(job.folder / CANDIDATE, made)
+    _clear(job)
 
 
 def evaluate(job: Job) -> None:
@@ -218,7 +219,7 @@ def _order(spec: JobSpec, listed: Manifest, *, warm: bool) -> TrainingOrder:
 def _tracked(job: Job, listed: Manifest) -> Iterator[TrackedRun]:
     """Open the job's run in MLflow; each step goes on in it."""
     spec, request = job.spec, job.spec.request
-    parameters = {"dataset": listed.digest, "base_model": _base(spec), "champion": request.champion}
+    parameters: dict[str, object] = {"dataset": listed.digest, "base_model": _base(spec), "champion": request.champion}
     parameters |= flat(asdict(spec.knobs))
     tags = {"request": request.id, "alarm": request.alarm_id, "reason": request.reason}
     name = f"{request.alias} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(request.time_ms / 1000))}"
@@ -234,6 +235,18 @@ def _reporter(job: Job, run: TrackedRun) -> OnStep:
         job.handover.give(time.monotonic())  # the dataset's name, and each checkpoint with the step after it
 
     return report
+
+
+def _keep_proofs(trees: Trees, version: str, result: TrainingResult) -> None:
+    """Put the version's proof rows before its record: an erasure that comes in between finds them by that."""
+    about = {"tolerance": result.tolerance, "proofs": result.proofs}
+    objects.replace(trees.store, manifest.proofs_key(version), msgspec.json.format(msgspec.json.encode(about)))
+
+
+def _clear(job: Job) -> None:
+    """Remove the training's folder, once its adapter is in the store: proof rows hold beginnings of clients' texts, and
+    no job's folder keeps any."""
+    shutil.rmtree(job.folder / TRAINING, ignore_errors=True)
 
 
 def _required(job: Job) -> Candidate:

@@ -321,10 +321,11 @@ async def test_each_step_is_a_command_that_goes_on_where_the_one_before_ended_an
     assert outcome is not None
     assert outcome.verdict is not None
     assert outcome.verdict.status == "promote"
-    assert in_folder(world.var).store.get(f"proofs/{outcome.candidate}").data
+    assert in_folder(world.var).store.get(manifest.proofs_key(outcome.candidate)).data
+    assert not (folder / "training").exists(), "proof rows are clients' texts"
 
 
-LEFT = (DATASET, "candidate.json", GATE, OUTCOME, "result.json", "adapter_model.safetensors")
+LEFT = (DATASET, "candidate.json", GATE, OUTCOME)
 EARLY = {"train": "run the step prepare first", "evaluate": "run the step prepare first"}
 
 

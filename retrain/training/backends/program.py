@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -22,7 +22,6 @@ from typing import IO
 import msgspec
 
 from retrain.data import manifest as datasets
-from retrain.data.example import Lesson
 from retrain.training.backends.contract import (
     STEPS,
     TrainingFigures,
@@ -30,6 +29,7 @@ from retrain.training.backends.contract import (
     row_of,
     steps_since,
 )
+from retrain.training.batches import Encoded
 from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
 from streams.files import put
@@ -51,7 +51,8 @@ class TrainingManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str  # the base model's folder
     rows: str  # JSON lines: {"messages": [..., the answer], "tools": [...]}; learn from the last message alone
-    validation: str  # likewise, to measure on; empty where there is none
+    tokens: str  # the rows that fit, as engines tokenise them: {"input_ids", "attention_mask", "labels"}; -100: no loss
+    validation: str  # as `rows`, to measure on; empty where there is none
     warm_start: str  # the folder of the adapter to begin from; empty: from the base model
     recipe: dict[str, object]  # all knobs of the recipe
     chat_template: str  # a file with the template that engines use
@@ -65,20 +66,20 @@ def train_by_command(task: TrainingTask) -> TrainingFigures:
     """Run the program. Raise CommandFailed where it does not end with status 0, ValueError where too many rows cannot
     be learned from."""
     tokenizer = load_tokenizer(task.model_dir)
-    left_out = lessons(tokenizer, task.rows, task.recipe.training.max_length, task.order.max_left_out).left_out
+    taught = lessons(tokenizer, task.rows, task.recipe.training.max_length, task.order.max_left_out)
     shutil.rmtree(task.adapter, ignore_errors=True)  # of an earlier start
     _checkpoints(task).mkdir(exist_ok=True)
     put(task.folder / "chat_template.jinja", str(tokenizer.chat_template).encode())
     began = len(steps_since(task.folder, 0)[0])
     with _rows_folder(task) as scratch:
         path = task.folder / MANIFEST
-        put(path, msgspec.json.format(msgspec.json.encode(_manifest(task, scratch))))
+        put(path, msgspec.json.format(msgspec.json.encode(_manifest(task, scratch, taught.rows))))
         _run([each.replace(PLACE, str(path)) for each in task.order.command], task)
     steps = steps_since(task.folder, 0)[0][began:]
     return TrainingFigures(
-        rows=len({msgspec.json.encode(row_of(each)) for each in task.rows}) - sum(left_out.values()),
-        left_out=sum(left_out.values()),
-        reasons=left_out,
+        rows=len({(*row.prompt, -1, *row.completion) for row in taught.rows}),
+        left_out=sum(taught.left_out.values()),
+        reasons=taught.left_out,
         steps=steps[-1].steps if steps else 0,
         resumed_at=steps[0].step - 1 if steps else 0,
         loss=steps[-1].loss if steps else 0.0,
@@ -95,12 +96,13 @@ def environment(given: Mapping[str, str], allowed: Sequence[str]) -> dict[str, s
     return {name: value for name, value in given.items() if name in allowed or not SECRET.search(name)}
 
 
-def _manifest(task: TrainingTask, scratch: Path) -> TrainingManifest:
+def _manifest(task: TrainingTask, scratch: Path, taught: Sequence[Encoded]) -> TrainingManifest:
     folder = task.folder.resolve()
     return TrainingManifest(
         model=str(task.model_dir.resolve()),
-        rows=_written(scratch / "rows.jsonl", task.rows),
-        validation=_written(scratch / "validation.jsonl", task.validation) if task.validation else "",
+        rows=_written(scratch / "rows.jsonl", map(row_of, task.rows)),
+        tokens=_written(scratch / "tokens.jsonl", map(_in_tokens, taught)),
+        validation=_written(scratch / "validation.jsonl", map(row_of, task.validation)) if task.validation else "",
         warm_start=str(task.warm_start.resolve()) if task.warm_start else "",
         recipe=asdict(task.recipe),
         chat_template=str(folder / "chat_template.jinja"),
@@ -116,8 +118,13 @@ def _checkpoints(task: TrainingTask) -> Path:
     return task.folder / f"checkpoints-{task.digest[:12]}"
 
 
-def _written(path: Path, rows: Sequence[Lesson]) -> str:
-    put(path, b"".join(msgspec.json.encode(row_of(each)) + b"\n" for each in rows))
+def _in_tokens(row: Encoded) -> dict[str, list[int]]:
+    labels = [-100] * len(row.prompt) + row.completion
+    return {"input_ids": [*row.prompt, *row.completion], "attention_mask": [1] * len(labels), "labels": labels}
+
+
+def _written(path: Path, rows: Iterable[object]) -> str:
+    put(path, b"".join(msgspec.json.encode(each) + b"\n" for each in rows))
     return str(path.resolve())
 
 

@@ -157,7 +157,7 @@ def _teller(report: Callable[[int, int, float], None]) -> Any:
 
     from retrain.training.train import Diverged
 
-    class StepTeller(TrainerCallback):
+    class StepTeller(TrainerCallback):  # type: ignore[misc]  # the library has no types
         """Tells of each step that TRL logs."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:

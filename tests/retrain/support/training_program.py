@@ -33,28 +33,22 @@ def main() -> None:
 
 def trained(manifest: dict[str, Any]) -> Any:
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(manifest["model"])
-    tokenizer.chat_template = Path(manifest["chat_template"]).read_text()
     knobs = manifest["recipe"]
     lora = LoraConfig(r=knobs["lora"]["r"], lora_alpha=knobs["lora"]["alpha"], target_modules="all-linear")
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(manifest["model"]), lora)
     optimizer = torch.optim.AdamW(model.parameters(), lr=knobs["training"]["learning_rate"])
-    rows = [json.loads(line) for line in Path(manifest["rows"]).read_text().splitlines()]
+    rows = [json.loads(line) for line in Path(manifest["tokens"]).read_text().splitlines()]
     steps = knobs["training"]["max_steps"]
     for step in range(steps):
-        messages = rows[step % len(rows)]["messages"]
-        prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
-        whole = [*prompt, *tokenizer(messages[-1]["content"] + tokenizer.eos_token, add_special_tokens=False).input_ids]
-        labels = [-100] * len(prompt) + whole[len(prompt) :]
-        loss = model(input_ids=torch.tensor([whole]), labels=torch.tensor([labels])).loss
+        loss = model(**{name: torch.tensor([ids]) for name, ids in rows[step % len(rows)].items()}).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         with Path(manifest["steps"]).open("a") as file:
-            file.write(json.dumps({"step": step + 1, "steps": steps, "loss": float(loss)}) + "\n")
+            file.write(json.dumps({"step": step + 1, "steps": steps, "loss": float(loss.detach())}) + "\n")
     return model
 
 

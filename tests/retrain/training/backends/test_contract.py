@@ -30,7 +30,7 @@ from tests.support.folder import in_folder
 
 BACKENDS: dict[str, dict[str, Any]] = {"own": {}, "trl": {"backend": "trl"}, "command": by_program()}
 CALL = {"function": {"name": "order", "arguments": {"part": "red"}}}
-WITH_TOOL = {
+WITH_TOOL: dict[str, Any] = {
     "messages": [{"role": "user", "content": "a red one"}, {"role": "assistant", "content": "", "tool_calls": [CALL]}],
     "tools": [TOOL],
 }
@@ -71,10 +71,11 @@ def test_trl_and_our_own_loop_begin_with_the_same_loss_on_the_answers_alone_tool
     """Prompts, tools and ends are the same tokens, and no token of a prompt is learned."""
     model = shutil.copytree(model_dir, tmp_path / "model")
     (model / "chat_template.jinja").write_text(TOOLED)
-    rows = [*ROWS[:4], WITH_TOOL]
+    rows: list[dict[str, Any]] = [*ROWS[:4], WITH_TOOL]
     found = {}
-    for name, changes in {"own": {}, "trl": {"backend": "trl"}, "packed": {"backend": "trl", "packing": True}}.items():
-        folder = ordered(tmp_path / name, model, rows, **changes)
+    kinds: dict[str, dict[str, Any]] = {**BACKENDS, "packed": {"backend": "trl", "packing": True}}
+    for name in ("own", "trl", "packed"):
+        folder = ordered(tmp_path / name, model, rows, **kinds[name])
         recipe_file(folder, min_steps=1, max_steps=1, batch_size=5, max_length=512)
         assert fulfilled(folder).problem == ""
         found[name] = steps_since(folder, 0)[0][0].loss
@@ -117,7 +118,7 @@ def test_a_training_that_was_killed_goes_on_from_its_checkpoint(
 def test_rows_are_read_as_other_programs_write_them(model_dir: Path, tmp_path: Path) -> None:
     folder = ordered(tmp_path, model_dir, [ROWS[0], WITH_TOOL])
     plain, called = lessons_of(read_order(folder)[0], "rows.jsonl", folder)
-    assert plain == ([{"role": "user", "content": "say red"}], "red", [])
+    assert tuple(plain) == ([{"role": "user", "content": "say red"}], "red", [])
     assert json.loads(called.answer) == [{"name": "order", "arguments": {"part": "red"}}]
     assert row_of(plain) == ROWS[0]
     again = row_of(called)

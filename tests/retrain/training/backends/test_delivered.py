@@ -35,6 +35,15 @@ def configured(**changes: object) -> Callable[[Path], None]:
     return change
 
 
+def emptied(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def unreadable(folder: Path) -> None:
+    (folder / CONFIG).write_text("{")
+
+
 def pickled(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "adapter_model.bin")
 
@@ -48,7 +57,7 @@ def edited(change: Callable[[dict[str, object]], object]) -> Callable[[Path], No
         from safetensors.torch import load_file, save_file
 
         tensors = dict(load_file(folder / WEIGHTS))
-        change(tensors)  # type: ignore[arg-type]
+        change(tensors)
         save_file(tensors, folder / WEIGHTS)
 
     return edit
@@ -65,10 +74,10 @@ def elsewhere(tensors: dict[str, object]) -> None:
 
 
 MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "nothing": (lambda folder: [path.unlink() for path in folder.iterdir()] and None, "no adapter; .* missing"),
+    "nothing": (emptied, "no adapter; .* missing"),
     "pickles alone": (pickled, r"pickled weights alone \(adapter_model.bin\), which are never loaded"),
     "half a file": (cut, "cut off or damaged"),
-    "no configuration": (lambda folder: (folder / CONFIG).write_text("{") and None, "expected PEFT's configuration"),
+    "no configuration": (unreadable, "expected PEFT's configuration"),
     "another kind": (configured(peft_type="IA3"), "peft_type is 'IA3', expected 'LORA'"),
     "another rank": (configured(r=8), r"has shape \[4, 64\], expected \[8, 64\]"),
     "no rank": (configured(r=0), "r is 0, expected 1 to"),

@@ -34,8 +34,8 @@ def test_a_programs_mistake_is_the_trainings_problem(mistake: str, model_dir: Pa
 
 
 def test_a_program_that_is_not_there_is_named(model_dir: Path, tmp_path: Path) -> None:
-    command = {"backend": "command", "command": ["no-such-trainer", "{manifest}"]}
-    problem = fulfilled(ordered(tmp_path, model_dir, **command)).problem
+    command = ["no-such-trainer", "{manifest}"]
+    problem = fulfilled(ordered(tmp_path, model_dir, backend="command", command=command)).problem
     assert "retrain.command: 'no-such-trainer' cannot be started (No such file or directory)" in problem
 
 
