@@ -22,7 +22,7 @@ from streams.objects.tree import Trees
 from streams.scoring.scorer import Scorer
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
-DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "gate.json"  # what steps leave to the next
+DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "scores.json"  # what steps leave to the next
 TRAINING = "training"  # the folder of the training's order, checkpoint, adapter and result
 JOBS = "jobs"  # the prefix of all that in the store, and the folder of the jobs' folders
 Step = Literal["prepare", "train", "evaluate", "judge"]
@@ -99,6 +99,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str  # digest of the dataset that it was trained on
     rows: int
     figures: dict[str, float]
+    notes: list[str] = []  # of the training: limits that were met, parts of the model that were left out
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +111,7 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
     dataset_digest: str = ""
     mlflow_run: str = ""
     metrics: dict[str, float] = {}
+    notes: list[str] = []
     gate: GateInput | None = None
     verdict: GateVerdict | None = None
     problem: str = ""

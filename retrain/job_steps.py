@@ -113,18 +113,13 @@ def train(job: Job) -> None:
         _keep_proofs(trees, adapter.version, result)
         manifest.remember(trees, adapter.version, listed.digest, spec.request.champion if warm else "")
         run.artifacts(adapter.path, "adapter")
-    figures = {
-        **result.metrics,
-        "loss": result.loss,
-        "train_seconds": result.seconds,
-        "left_out_rows": float(result.left_out),
-        "left_out_share": result.left_out / max(1, result.left_out + result.rows),
-        "steps": float(result.steps),
-        "resumed_at": float(result.resumed_at),
-        "proofs": float(len(result.proofs)),
-    }
     made = Candidate(
-        version=adapter.version, digest=adapter.digest, dataset=listed.digest, rows=result.rows, figures=figures
+        version=adapter.version,
+        digest=adapter.digest,
+        dataset=listed.digest,
+        rows=result.rows,
+        figures=_training_figures(result),
+        notes=result.notes,
     )
     write(job.folder / CANDIDATE, made)
     _clear(job)
@@ -179,6 +174,7 @@ def verdict(job: Job) -> JobOutcome:
         dataset_digest=listed.digest,
         mlflow_run=run.id,
         metrics=kept,
+        notes=made.notes,
         gate=gate,
         verdict=judge(gate),
     )
@@ -262,6 +258,19 @@ def _base(spec: JobSpec) -> str:
 
 def _warm(spec: JobSpec) -> bool:
     return spec.knobs.training.warm_start == "champion"
+
+
+def _training_figures(result: TrainingResult) -> dict[str, float]:
+    return {
+        **result.metrics,
+        "loss": result.loss,
+        "train_seconds": result.seconds,
+        "left_out_rows": float(result.left_out),
+        "left_out_share": result.left_out / max(1, result.left_out + result.rows),
+        "steps": float(result.steps),
+        "resumed_at": float(result.resumed_at),
+        "proofs": float(len(result.proofs)),
+    }
 
 
 def _filtered(listed: Manifest) -> dict[str, float]:

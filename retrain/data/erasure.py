@@ -1,8 +1,8 @@
 """Rows taken out of datasets: each that has some is written again without them, under its new digest.
 
-The old one is deleted, and with it the proof rows of the versions that were trained on it. What knows its digest, such as a retraining's result in the log, is led on by
-`manifest.located`; versions' records name the new one. Adapters stay as they are: a list says which have seen the
-rows."""
+The old one is deleted, and with it the proof rows of the versions that were trained on it. What knows its digest,
+such as a retraining's result in the log, is led on by `manifest.located`; versions' records name the new one.
+Adapters stay as they are: a list says which have seen the rows."""
 
 from __future__ import annotations
 

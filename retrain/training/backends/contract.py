@@ -89,6 +89,7 @@ class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
     loss: float = 0.0  # nats a token, at the end
     seconds: float = 0.0
     metrics: dict[str, float] = {}  # what else the backend measured
+    notes: list[str] = []  # what else it has to say: a limit that was met, a part of the model that was left out
     proofs: list[ProofRow] = []
     tolerance: float = 0.0  # a quarter of the smallest difference in `proofs`, in nats; 0 where no proof is possible
     problem: str = ""
@@ -105,6 +106,7 @@ class TrainingFigures:
     resumed_at: int
     loss: float
     metrics: dict[str, float]
+    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,4 +26,12 @@ def train_own(task: TrainingTask) -> TrainingFigures:
     return TrainingFigures(
         **common,
         metrics={name: float(value) for name, value in known.items() if isinstance(value, int | float)},
+        notes=[text for value in known.values() for text in _texts(value)],
     )
+
+
+def _texts(value: object) -> list[str]:
+    """Return the sentences among a training's figures."""
+    if isinstance(value, dict):
+        return [f"{name}: {text}" for name, text in value.items() if isinstance(text, str)]
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

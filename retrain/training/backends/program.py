@@ -84,6 +84,7 @@ def train_by_command(task: TrainingTask) -> TrainingFigures:
         resumed_at=steps[0].step - 1 if steps else 0,
         loss=steps[-1].loss if steps else 0.0,
         metrics=_figures(task.folder / FIGURES),
+        notes=[],
     )
 
 

@@ -50,6 +50,7 @@ def train_sft(task: TrainingTask) -> TrainingFigures:
         resumed_at=_step(last) if last else 0,
         loss=fmean(losses[-max(1, len(losses) // 10) :]) if losses else 0.0,
         metrics=metrics,
+        notes=[],
     )
 
 

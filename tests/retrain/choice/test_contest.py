@@ -13,7 +13,6 @@ from retrain.choice.contest import Contest
 from retrain.choice.decision import choose, shown
 from retrain.data import manifest
 from retrain.settings import RetrainSettings
-from retrain.training import recipe
 from streams.objects.opening import Storage
 from streams.scoring.scorer import Scorer
 from tests.retrain.support.engine import Engine
@@ -75,7 +74,4 @@ class Named(Engine):
 
 
 def ranked(folder: Path, rank: int) -> Path:
-    path = recipe_file(folder, min_steps=2, max_steps=2)
-    known = recipe.load(path).lora
-    path.write_text(path.read_text().replace(f"r = {known.r} ", f"r = {rank} "))
-    return path
+    return recipe_file(folder, min_steps=2, max_steps=2, r=rank)
