@@ -20,13 +20,13 @@ from retrain.data.dataset import NEWEST, Dataset, Missing, apart, build, capped,
 from retrain.data.example import FRESH, REHEARSAL, Example, in_chance_order
 from retrain.data.likeness import Likeness
 from retrain.data.manifest import Manifest
-from retrain.job_files import JobSpec
+from retrain.job_files import DATASET, JobSpec
 from retrain.settings import RetrainSettings
 from retrain.training.objections import usable
 from streams.clock import now_ms
 from streams.events import RetrainRequested
+from streams.files import put
 from streams.lake.lake import Lake
-from streams.objects.opening import Storage
 from streams.objects.store import StorageError
 from streams.objects.tree import Trees
 from streams.scoring.scorer import Scorer
@@ -40,18 +40,23 @@ SCORED_ROWS = 1_000  # of the fresh ones, to know how much is wrong: a judge mod
 def dataset_of(spec: JobSpec, folder: Path, base: str, tokenizer: Any) -> tuple[Manifest, Dataset]:
     """Return the dataset and its manifest, of rows that the chat template takes; a job that is started again takes the
     one that it had. Raises ValueError where too many of the fresh rows cannot be used."""
-    trees, note, request = spec.trees(), folder / "dataset", spec.request
+    trees, request = spec.trees(), spec.request
     manifest.swept(trees)
-    if (known := _made(trees, note)) is not None:
+    if (known := known_dataset(spec, folder)) is not None:
         return known
     dataset = gathered(
         spec.settings, _lake(spec), trees, spec.var, request, tokenizer, spec.scorer(), spec.label_wait_s
     )
     listed = manifest.store(trees, dataset, alias=request.alias, base_model=base, since_ms=request.since_ms)
-    note.write_text(listed.digest)
+    put(folder / DATASET, listed.digest.encode())
     counts = {name: part.rows for name, part in listed.parts.items()}
     log.info("dataset made", digest=listed.digest[:12], **counts, dropped=dataset.dropped)
     return listed, dataset
+
+
+def known_dataset(spec: JobSpec, folder: Path) -> tuple[Manifest, Dataset] | None:
+    """Return the dataset that an earlier start or step made; None where there is none yet, or none that is whole."""
+    return _made(spec.trees(), folder / DATASET)
 
 
 def gathered(
@@ -171,7 +176,7 @@ def _stored_judged(trees: Trees, candidate: str, dataset: Dataset, of: Manifest)
 
 
 def _lake(spec: JobSpec) -> Lake:
-    return Lake.of(Storage(spec.storage, spec.var))
+    return Lake.of(spec.stored())
 
 
 def _require_most(kept: int, found: int, dropped: Mapping[str, int], share: float) -> None:

@@ -25,11 +25,23 @@ class PiiSettings:
         require(self, "kinds", not strange, f"kinds among {', '.join(PII_KINDS)}")
 
 
+BACKENDS = ("own", "trl", "command")
+MANIFEST = "{manifest}"  # in `command`: the manifest's path
+SOURCES = ("env:", "file:")  # of a secret
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainSettings:
     """How a candidate is made, and what it must prove."""
 
     recipe: str = "small"  # a recipe of retrain/training/recipes, or the path of a TOML file
+    backend: str = "own"  # what trains: "own"; "trl", its SFTTrainer on one node; "command", any other program
+    # of the backend "command": program and arguments, of which one holds {manifest}, the path of the training's
+    # manifest; started without a shell
+    command: tuple[str, ...] = ()
+    command_environment: tuple[str, ...] = ()  # variables that it gets though named like secrets, such as HF_TOKEN
+    packing: bool = False  # of the backend "trl": several rows in one sequence
+    proof_prefixes: int = 8  # beginnings of answers by which a replica can prove which adapter it serves; 0: none
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on; at least
     max_validation_share: float = 0.5  # and at most: as many as it takes to prove that half of the harm is mended
     regression_rows: int = 1_000  # rows of the healthy time, of which as many are asked as it takes to tell; at most
@@ -62,8 +74,19 @@ class RetrainSettings:
     threads: int = 0  # of the processor, for training; 0: the half of the cores that engines leave alone
     lease_s: float = 120.0  # a trainer silent for so long has lost its work to another
     timeout_s: float = 21_600.0  # a job that takes longer has failed
+    gpus: int = 0  # processes that train together by torchrun, one a GPU; 0 and 1: one process, without torchrun
+    # variable of the job's environment -> where its value is: "env:NAME" of the runner's own environment, or
+    # "file:/path"; never the value itself
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        require(self, "backend", self.backend in BACKENDS, f"one of {', '.join(BACKENDS)}")
+        by_command = 'a program and its arguments, one of them with {manifest}, where backend is "command", else none'
+        manifests = sum(MANIFEST in each for each in self.command[1:])
+        require(self, "command", manifests == 1 if self.backend == "command" else not self.command, by_command)
+        by_name = 'names of variables, where backend is "command"'
+        require(self, "command_environment", self.backend == "command" or not self.command_environment, by_name)
+        require(self, "packing", self.backend == "trl" or not self.packing, 'false, unless backend is "trl"')
         require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
@@ -76,7 +99,9 @@ class RetrainSettings:
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
         for name in ("min_slice", "concurrency", "step_rows", "fresh_passes", "max_lora_rank"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens"):
+        for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio"):
+            require(self, name, getattr(self, name) >= 0, "0 or more")
+        for name in ("threads", "gpus", "max_tokens", "proof_prefixes"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         for name in ("max_length_ratio", "max_latency_ratio"):
             require(self, name, not getattr(self, name) or getattr(self, name) > 1, "0, or more than 1")
@@ -84,6 +109,12 @@ class RetrainSettings:
             parsed(business(self.business_metric), "retrain.business_metric")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
+        for name, source in self.secrets.items():
+            if not name.isidentifier() or not any(source.startswith(each) and source != each for each in SOURCES):
+                raise ValueError(
+                    f'RetrainSettings.secrets.{name} is (not shown), expected where the value is, "env:NAME" or '
+                    '"file:/path", under the name of an environment variable'
+                )
         require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")
 
 

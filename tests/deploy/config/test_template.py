@@ -54,6 +54,10 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "retrain.max_length_ratio": ("1.5", 1.5),
     "retrain.max_latency_ratio": ("1.5", 1.5),
     "retrain.business_metric": ("token_f1", "token_f1"),
+    "retrain.backend": ("trl", "trl"),
+    "retrain.command": ('["train", "{manifest}"]', ("train", "{manifest}")),
+    "retrain.command_environment": ("HF_TOKEN", ("HF_TOKEN",)),
+    "retrain.secrets": ('{"HF_TOKEN": "env:TEAM_TOKEN"}', {"HF_TOKEN": "env:TEAM_TOKEN"}),
     "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
 TOGETHER = {  # what another setting must be, for this one to be anything else
@@ -65,6 +69,9 @@ TOGETHER = {  # what another setting must be, for this one to be anything else
     "retrain.max_lora_rank": {"stack.max_lora_rank": "32"},
     "monitor.late_labels_s": {"labels.wait_s": "3600"},
     "kafka.bootstrap": {"stack.embedded_kafka": "false"},
+    "retrain.command": {"retrain.backend": "command"},
+    "retrain.command_environment": {"retrain.backend": "command", "retrain.command": "train, {manifest}"},
+    "retrain.packing": {"retrain.backend": "trl"},
     "storage.cache": {"storage.url": "s3://bucket"},
     "storage.pages": {"storage.url": "s3://bucket"},
     "storage.options": {"storage.url": "s3://bucket"},

@@ -1,0 +1,1 @@
+"""Commands about versions of a model: train, compare, gate, promote, and the data that they learn from."""
