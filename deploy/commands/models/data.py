@@ -85,7 +85,7 @@ def data_diff(before: str, after: str, config_path: Path | None) -> None:
         raise SystemExit(1)
 
 
-@data.command(name="quarantine")
+@data.command(name="quarantine", short_help="List labels that are not believed, and decide.")
 @click.argument("dataset")
 @click.option(
     "--release", multiple=True, metavar="ID", help="Believe this row from now on; client:NAME: all of theirs."

@@ -1,2 +1,6 @@
-"""Labels, as an operator sees them: which replies want one, draws by chance, labels given from a file, and how well a
-judge model agrees with people. The way in is `wanted`; used by `deploy.commands.labels`."""
+"""Labels, as an operator sees them.
+
+`wanted` is the way in: it lists the replies that want a label, and takes a file of given ones. `draws` picks replies by
+chance, `open_groups` those of groups that a verdict does not tell about; `agreement` says how well a judge model agrees
+with people. Used by `deploy.commands.labels`.
+"""
