@@ -12,8 +12,8 @@ from tests.bench.traffic.goals import figure
 from tests.monitor.support.audited import Judge, binary, coin, graded
 from tests.monitor.support.judging import delays, learned
 
-DELAYS = (400, 20)  # whole and quick
-LEARNED = 20  # healthy times, each of which says anew how much the judge is worth
+DELAYS = (1_600, 20)  # whole and quick
+LEARNED = 80  # healthy times, each of which says anew how much the judge is worth
 WHAT = "labels until 0.9 -> 0.8 is found, % against labels alone"
 CASES: tuple[tuple[str, Judge, Judge, float, float], ...] = (  # name, now, when it was learned, share, away
     ("a judge that says yes or no", binary, binary, 1.0, 0.0),
