@@ -147,6 +147,12 @@ def evidence(rules: OrderedRules, state: OrderedLabels) -> float:
     return tester(rules, state).evidence(state.test) if state.limit is not None else 0.0
 
 
+def unlabelled(state: OrderedLabels) -> OrderedLabels:
+    """Return the state of a source that is learned from the replies that wait, without the labels so far."""
+    waiting = {one: replace(each, loss=MISSING) for one, each in state.cohort.waiting.items()}
+    return replace(state, cohort=replace(state.cohort, waiting=waiting), early={}, learned=[])
+
+
 def missing_share(state: OrderedLabels) -> float:
     """Return the share of the last replies that had no label in time."""
     return 1.0 - state.cohort.covered if state.cohort.seen else 0.0

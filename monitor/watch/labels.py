@@ -191,7 +191,8 @@ def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label
         ratings = latest.ratings | {measure: examples.kept(latest.ratings.get(measure, []), events)}
         version = replace(version, latest=replace(latest, ratings=ratings))
         return taken(settings, version, RatingStep(given, step[0].origin))
-    version = replace(version, latest=replace(latest, tested=examples.kept(latest.tested, events)))
+    past = replace(version.past, in_order=version.past.in_order + len(step)) if _in_order(step[0]) else version.past
+    version = replace(version, past=past, latest=replace(latest, tested=examples.kept(latest.tested, events)))
     return taken(settings, version, LabelStep(given, source=step[0].origin))
 
 

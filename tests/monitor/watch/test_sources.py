@@ -147,6 +147,19 @@ def test_complaints_ask_for_labels_and_prove_no_harm() -> None:
     assert "Complaints are volunteered and prove no harm" in alarm.summary
 
 
+@pytest.mark.parametrize("origin", ["random/app", "audit", "complete/crm", "wanted/reviewer"])
+def test_corrections_by_a_fair_source_are_no_complaints(origin: str) -> None:
+    """Those of answers that are judged later, by a worker, come without a loss: an auditor corrects what was chosen."""
+    at = world(8)
+    at.serve(300)
+    for k in range(130):
+        ids = at.serve(50)
+        at.label(ids[:2], 0.0, origin="volunteered/client")
+        at.correct(ids[2 : 2 if k < 110 else 22], origin)
+    assert at.alarms() == []
+    assert at.state.watches[VERSION].volunteered == 260
+
+
 def test_the_memory_goes_through_json_bit_for_bit() -> None:
     at = world(9)
     go_on(at, 30, 0.9)
