@@ -60,6 +60,19 @@ class LabelDraw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class DrawProgress:
+    """How far a draw is labelled. `lacking`: its replies without a label, of `replies` that are in the lake."""
+
+    lacking: list[str]
+    replies: int
+
+    @property
+    def whole(self) -> bool:
+        """Return whether enough of the draw is labelled to prove something."""
+        return len(self.lacking) <= (1.0 - COMPLETE) * self.replies
+
+
+@dataclass(frozen=True, slots=True)
 class DrawOrder:
     """What is asked of a draw: about `count` replies, none older than `since_ms`. The same seed draws the same of the
     same replies."""
@@ -87,17 +100,16 @@ def require_source(declared: Mapping[str, str]) -> None:
         )
 
 
-def unlabelled(lake: Lake, alias: str, draw: LabelDraw, given: Collection[str] = ()) -> list[str]:
-    """Return the replies of a draw that have no label as drawn ones. `given`: those that get one now."""
+def progress(lake: Lake, alias: str, draw: LabelDraw, given: Collection[str] = ()) -> DrawProgress:
+    """Return which replies of a draw have no label as drawn ones. `given`: those that get one now. Replies that are
+    gone, because their person was forgotten or they grew old, can have none."""
     done = set(given)
     for part in lake.by_ids(FEEDBACK, draw.drawn, column="event_id", alias=alias, columns=("event_id", "origin")):
         done |= {row["event_id"] for row in part.to_pylist() if is_drawn(row["origin"] or "")}
-    return [id for id in draw.drawn if id not in done]
-
-
-def whole(draw: LabelDraw, lacking: Collection[str]) -> bool:
-    """Return whether enough of a draw is labelled to prove something."""
-    return len(lacking) <= (1.0 - COMPLETE) * len(draw.drawn)
+    there: set[str] = set()
+    for part in lake.by_ids(INFERENCE, draw.drawn, alias=alias, columns=("id",)):
+        there |= {*part["id"].to_pylist()}
+    return DrawProgress([id for id in draw.drawn if id in there - done], len(there))
 
 
 def ordered(kafka: KafkaSettings, lake: Lake, alias: str, asked: DrawOrder) -> LabelDraw:
@@ -113,7 +125,7 @@ def ordered(kafka: KafkaSettings, lake: Lake, alias: str, asked: DrawOrder) -> L
 def current(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder) -> LabelDraw:
     """Return the last draw as long as it is not labelled whole and younger than `since_ms`, else a new one."""
     last = next(reversed(earlier), None)
-    if last is not None and last.time_ms >= asked.since_ms and not whole(last, unlabelled(lake, alias, last)):
+    if last is not None and last.time_ms >= asked.since_ms and not progress(lake, alias, last).whole:
         return last
     return draw(earlier, lake, alias, asked)
 

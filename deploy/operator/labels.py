@@ -92,7 +92,7 @@ def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
 
 def drawn(lake: Lake, alias: str, draw: LabelDraw, signer: Signer) -> list[LabelRow]:
     """List the replies of a draw that have no label yet, in chance order."""
-    found = _replies(lake, alias, draws.unlabelled(lake, alias, draw))
+    found = _replies(lake, alias, draws.progress(lake, alias, draw).lacking)
     return [
         LabelRow(
             id=reply.id,
@@ -140,12 +140,14 @@ def _require_whole(kafka: KafkaSettings, lake: Lake, alias: str, given: set[str]
     """Raise ValueError where of a draw with some of these replies too few have a label then: which ones are left out
     may depend on the answers."""
     for draw in draws.made(kafka, alias) if given else []:
-        lacking = draws.unlabelled(lake, alias, draw, given) if given & draw.drawn.keys() else []
-        if not draws.whole(draw, lacking):
+        if given.isdisjoint(draw.drawn):
+            continue
+        found = draws.progress(lake, alias, draw, given)
+        if not found.whole:
             raise ValueError(
-                f"{len(lacking)} of the {len(draw.drawn)} drawn replies have no label, expected one of "
+                f"{len(found.lacking)} of the {found.replies} drawn replies have no label, expected one of "
                 f"{COMPLETE:.0%} of them: a draw proves something only where nearly all of it is labelled; fill in "
-                f"the rest, of {lacking[0]} for one"
+                f"the rest, of {found.lacking[0]} for one"
             )
 
 

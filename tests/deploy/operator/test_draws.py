@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from deltalake import DeltaTable
 
 from deploy.cli import main
 from deploy.commands.group import load
@@ -21,7 +22,7 @@ from serving.gateway.masking import Maskers
 from streams.clock import now_ms
 from streams.events import DecisionRecorded, FeedbackGiven, InferenceServed
 from streams.identity import ReplyDraw, Signer
-from streams.lake.lake import Lake
+from streams.lake.lake import Lake, quoted
 from streams.log.settings import KafkaSettings
 from streams.scoring.scorer import Scorer
 from streams.topics import FEEDBACK, INFERENCE
@@ -184,6 +185,20 @@ def test_a_draw_that_is_not_labelled_whole_is_not_taken(rows: list[labels.LabelR
     assert give(filled(rows[:-1]))
     with pytest.raises(ValueError, match="drawn replies have no label, expected one of 95% of them"):
         give([*filled(rows[:-5]), *rows[-5:]])
+
+
+def test_replies_that_are_forgotten_keep_no_draw_from_being_labelled_whole(
+    lake: Lake, rows: list[labels.LabelRow], give: Give
+) -> None:
+    gone = {row.id for row in rows[:10]}
+    DeltaTable(f"{lake.url}/replies").delete(f"id IN ({', '.join(map(quoted, sorted(gone)))})")
+    (known,) = draws.made(KAFKA, ALIAS)
+    assert {row.id for row in labels.drawn(lake, ALIAS, known, SIGNER)} == known.drawn.keys() - gone
+    with pytest.raises(ValueError, match=f"5 of the {len(rows) - 10} drawn replies have no label"):
+        give(filled(rows[10:-5]))
+    put(lake, FEEDBACK, give(filled(rows[10:])))
+    put(lake, INFERENCE, [served(ALIAS, i) for i in range(400, 500)], first=400)
+    assert draws.ordered(KAFKA, lake, ALIAS, ORDER) != known
 
 
 def test_the_command_draws_and_gives_the_same_rows_until_they_are_labelled(
