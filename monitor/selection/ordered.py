@@ -43,6 +43,7 @@ from monitor.selection.ordered_labels import Arrived, AwaitedReply, OrderedChang
 
 GROUP = 10  # neighbours of which a few are audited
 IN_TIME = 0.95  # of the labels come before the age at which a reply is judged
+STEPS = 0.5  # as many as labels are learned from, at least: labels of one group say little more than one does
 AIM = 0.05  # above the limit: where estimates are to serve best
 
 
@@ -153,6 +154,12 @@ def unlabelled(state: OrderedLabels) -> OrderedLabels:
     return replace(state, cohort=replace(state.cohort, waiting=waiting), early={}, learned=[])
 
 
+def needed(rules: OrderedRules, state: OrderedLabels) -> int:
+    """Return from how many labels it is known what is usual, while that is learned."""
+    with_labels = [count for count, *_ in state.learned if count]
+    return max(rules.least, math.ceil(STEPS * rules.least * sum(with_labels) / max(1, len(with_labels))))
+
+
 def missing_share(state: OrderedLabels) -> float:
     """Return the share of the last replies that had no label in time."""
     return 1.0 - state.cohort.covered if state.cohort.seen else 0.0
@@ -181,7 +188,7 @@ def _noted(state: OrderedLabels, step: CohortStep) -> OrderedLabels:
 def _learned(rules: OrderedRules, state: OrderedLabels, age: int) -> OrderedLabels:
     """Fix the limit, where enough labels are known."""
     labels = sum(count for count, *_ in state.learned)
-    if labels < rules.least or (rules.complete and not cohort.holds(state.cohort, withdrawn=True)):
+    if labels < needed(rules, state) or (rules.complete and not cohort.holds(state.cohort, withdrawn=True)):
         return replace(state, learned=state.learned[-rules.least * 20 :])
     highs = [high for _, _, high, _ in state.learned]
     known = known_of(highs, range(len(highs)))

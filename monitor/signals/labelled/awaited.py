@@ -138,9 +138,7 @@ def thin(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> dict[
 def lacking(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> int:
     """Return how many labels of the last replies the sources lack that are too thin."""
     looked_at = {source: min(each.cohort.seen, LOOKED_AT) for source, each in known.items()}
-    return sum(
-        math.ceil(ordered.missing_share(known[source]) * looked_at[source]) for source in thin(settings, known)
-    )
+    return sum(math.ceil(ordered.missing_share(known[source]) * looked_at[source]) for source in thin(settings, known))
 
 
 def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels], least: int) -> str:
@@ -160,10 +158,11 @@ def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabe
 
 def _waits(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
     asked, labels = rules(settings, source), sum(count for count, *_ in known.learned)
+    needed = ordered.needed(asked, known)
     share, given, name = 1.0 - ordered.missing_share(known), wording.given(parted(source)[0]), read(source).source
-    if known.withdrawn or (asked.complete and known.cohort.seen and labels >= asked.least):
+    if known.withdrawn or (asked.complete and known.cohort.seen and labels >= needed):
         return _incomplete(source, share)
-    return WAITS.format(labels, asked.least, given, name)
+    return WAITS.format(labels, needed, given, name)
 
 
 def _incomplete(source: str, share: float) -> str:

@@ -92,7 +92,8 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
     """Return nothing where no judge is asked; else that too few of its scores say what is usual."""
     if not state.judge or state.ordered.limit is not None:
         return {}
-    scores, needed = sum(count for count, *_ in state.ordered.learned), awaited.rules(settings, state.judge).least
+    scores = sum(count for count, *_ in state.ordered.learned)
+    needed = ordered.needed(awaited.rules(settings, state.judge), state.ordered)
     return {"": MissingTest(f"{scores} of {needed} scores that say what is usual have come", for_good=False)}
 
 

@@ -21,6 +21,25 @@ def test_a_judge_saves_labels_and_one_that_became_useless_costs_few(judge: Judge
     assert found[:, 1].sum() <= most * found[:, 0].sum()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_judge_of_few_replies_more_than_the_audited_hides_no_harm(share: float) -> None:
+    """Every second neighbour is audited then: a hundred labels are twenty groups, which know too little of what is
+    usual for a limit below a rate of errors that is three times as high."""
+    found = []
+    for seed in range(6):
+        rules = OrderedRules(arl=10_000.0, audit=True, wait_ms=20_000)
+        audit = JudgedAudit(OrderedLabels(), seed, share, rules=rules, share_audited=0.2)
+        while audit.state.limit is None:
+            losses = (audit.rng.random(CHUNK) < 0.1).astype(float)
+            audit.take(losses, binary(losses, audit.rng))
+        first, last = audit.first, None
+        while last is None and audit.first < first + 10_000:
+            losses = (audit.rng.random(CHUNK) < 0.3).astype(float)
+            last = audit.take(losses, binary(losses, audit.rng))
+        found.append(last is not None)
+    assert sum(found) >= 5
+
+
 def blind(losses: Floats, rng: np.random.Generator) -> Floats:
     """Would say the opposite of what is right, and is away for nearly all wrong answers."""
     return np.where((losses > 0) & (rng.random(len(losses)) < 0.9), np.nan, 1.0 - losses)
