@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -103,9 +103,7 @@ def require_source(declared: Mapping[str, str]) -> None:
 def progress(lake: Lake, alias: str, draw: LabelDraw, given: Collection[str] = ()) -> DrawProgress:
     """Return which replies of a draw have no label as drawn ones. `given`: those that get one now. Replies that are
     gone, because their person was forgotten or they grew old, can have none."""
-    done = set(given)
-    for part in lake.by_ids(FEEDBACK, draw.drawn, column="event_id", alias=alias, columns=("event_id", "origin")):
-        done |= {row["event_id"] for row in part.to_pylist() if is_drawn(row["origin"] or "")}
+    done = {*given, *labelled(lake, alias, draw.drawn, is_drawn)}
     there: set[str] = set()
     for part in lake.by_ids(INFERENCE, draw.drawn, alias=alias, columns=("id",)):
         there |= {*part["id"].to_pylist()}
@@ -120,6 +118,17 @@ def ordered(kafka: KafkaSettings, lake: Lake, alias: str, asked: DrawOrder) -> L
     if found not in earlier:
         _record(kafka, alias, found, {"action": ACTION, "by": "cli", "count": asked.count, "seed": asked.seed})
     return found
+
+
+def labelled(lake: Lake, alias: str, ids: Iterable[str], by: Callable[[str], bool]) -> set[str]:
+    """Return those of these replies that have a label by such an origin; a thumb or a score is none."""
+    columns = ("event_id", "origin", "label", "correction")
+    rows = (
+        row
+        for part in lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=columns)
+        for row in part.to_pylist()
+    )
+    return {row["event_id"] for row in rows if by(row["origin"] or "") and (row["label"] or row["correction"])}
 
 
 def current(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder) -> LabelDraw:

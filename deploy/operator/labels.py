@@ -80,8 +80,7 @@ def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
     parts = lake.rows(INFERENCE, alias=alias, since_ms=since_ms, columns=("id", "arm", "cohorts"))
     rows = (row for part in parts for row in part.to_pylist() if row["arm"] != Arm.SHADOW)
     ids = [row["id"] for row in rows if row["cohorts"] and AUDIT in msgspec.json.decode(row["cohorts"])]
-    found = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", "origin")) if ids else ()
-    done = {row["event_id"] for part in found for row in part.to_pylist() if row["origin"] == AUDIT}
+    done = draws.labelled(lake, alias, ids, lambda origin: origin == AUDIT)
     replies = _replies(lake, alias, [id for id in ids if id not in done])
     return [
         LabelRow(id=reply.id, question=question(reply.input_messages), answer=reply.output, alarm="audit")

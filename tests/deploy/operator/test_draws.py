@@ -201,6 +201,22 @@ def test_replies_that_are_forgotten_keep_no_draw_from_being_labelled_whole(
     assert draws.ordered(KAFKA, lake, ALIAS, ORDER) != known
 
 
+def test_a_thumb_is_no_label_of_a_drawn_or_an_audited_reply(lake: Lake) -> None:
+    put(lake, INFERENCE, [served(ALIAS, i) for i in range(400)])
+    found = draws.draw([], lake, ALIAS, ORDER)
+    audited = msgspec.structs.replace(served(ALIAS, 500), cohorts=["audit"])
+    put(lake, INFERENCE, [audited], first=400)
+    given = [*drawn_labels(found, list(found.drawn)), msgspec.structs.replace(feedback(audited, True), origin="audit")]
+    thumbs = [msgspec.structs.replace(each, id=f"t{each.id}", label=None, loss=None, thumb=False) for each in given]
+    put(lake, FEEDBACK, thumbs)
+    assert draws.current([found], lake, ALIAS, ORDER) == found
+    assert {row.id for row in labels.drawn(lake, ALIAS, found, SIGNER)} == found.drawn.keys()
+    assert [row.id for row in labels.audited(lake, ALIAS, 0)] == [audited.id]
+    put(lake, FEEDBACK, given, first=1_000)
+    assert labels.audited(lake, ALIAS, 0) == []
+    assert labels.drawn(lake, ALIAS, found, SIGNER) == []
+
+
 def test_the_command_draws_and_gives_the_same_rows_until_they_are_labelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
