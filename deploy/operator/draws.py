@@ -140,7 +140,8 @@ def current(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrd
 
 
 def draw(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder) -> LabelDraw:
-    """Draw replies of the version that answered last, since its last draw. Raise ValueError where there are none."""
+    """Draw replies of the version that answered last, since its last draw. Raise ValueError where there are none, or
+    none is drawn: that draw is none, and its replies are left for the next."""
     seen_ms, seed = {each.version: each.until_ms for each in earlier}, asked.seed
     version, until_ms, ids = _population(lake, alias, asked.since_ms, seen_ms)
     doubted = _doubts(lake, alias, ids, seed)
@@ -148,6 +149,12 @@ def draw(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder)
         raise ValueError(f"{alias}: no reply since the last draw waits for a label, expected some; draw again later")
     share = min(1.0, asked.count / len(doubted))
     chances = [max(round(each, DIGITS), 10.0**-DIGITS) for each in probabilities(list(doubted.values()), share)]
+    picked = {id: chance for id, chance in zip(doubted, chances, strict=True) if drawn(id, chance, seed)}
+    if not picked:
+        raise ValueError(
+            f"{alias}: none of {len(chances)} replies was drawn where about {asked.count} was asked for, expected one "
+            "or more; draw again, or ask for more"
+        )
     return LabelDraw(
         id=uuid7(asked.now_ms),
         time_ms=asked.now_ms,
@@ -155,7 +162,7 @@ def draw(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder)
         until_ms=until_ms,
         replies=len(chances),
         share=round(math.fsum(chances) / len(chances), DIGITS),
-        drawn={id: chance for id, chance in zip(doubted, chances, strict=True) if drawn(id, chance, seed)},
+        drawn=picked,
     )
 
 
