@@ -75,6 +75,9 @@ def served(state: OrderedLabels, replies: Sequence[AwaitedReply], *, audit: bool
             if state.limit is None and group[k][3] >= 0 and not state.judge:
                 estimates[one] = group[k][3]
     joined = cohort.joined(state.cohort, rows)
+    if len(late.groups) > cohort.KEPT or len(estimates) > cohort.KEPT:  # of some replies no label is awaited any more
+        late = neighbours.within(late, {each.step for each in joined.waiting.values()})
+        estimates = {one: each for one, each in estimates.items() if one in joined.waiting}
     early = {one: label for one, label in state.early.items() if any(one == each[0] for each in near)}
     arrived = {one: label for one, label in state.early.items() if one not in early}
     state = replace(state, cohort=joined, began_ms=began, neighbours=near, estimates=estimates, late=late, early=early)

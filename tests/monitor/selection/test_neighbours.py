@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from monitor.describe.fingerprint import event_print
 from monitor.detectors.interface import Floats
-from monitor.selection.ordered import estimated, given, served, turned
+from monitor.selection.cohort import KEPT
+from monitor.selection.ordered import GROUP, estimated, given, served, turned
 from monitor.selection.ordered_labels import Arrived, AwaitedReply, OrderedLabels, OrderedRules
 from tests.monitor.support.audited import LIMIT, Judge, binary, coin, contrary
 from tests.monitor.support.judging import CHUNK, NAME, JudgedAudit, delays, learned
@@ -59,6 +61,34 @@ def test_at_the_limit_the_run_length_is_kept_whatever_the_judge_says_and_of_what
             found = audit.take(losses, judge(losses, audit.rng))
         stopped += found is not None
     assert stopped <= 11
+
+
+@pytest.mark.parametrize("judge", [NAME, ""])
+def test_the_memory_is_bounded_while_no_label_comes(judge: str) -> None:
+    """An audit that nobody labels: replies are judged after a week, so until then nothing matures."""
+    rules, rng, state, most = OrderedRules(arl=1_000.0, audit=True), np.random.default_rng(0), OrderedLabels(), 0
+    for first in range(0, 200_000, 1_000):
+        hashed = rng.random(1_000).tolist()
+        fresh = [
+            AwaitedReply(
+                event_print(str(first + k)),
+                (str(first + k), first),
+                first + k,
+                first,
+                0.1,
+                each < 0.05,
+                judge * (each < 0.2),
+            )
+            for k, each in enumerate(hashed)
+        ]
+        state, _ = turned(rules, served(state, fresh, audit=True), first)
+        most = max(most, len(state.late.groups), len(state.late.awaited) // GROUP, len(state.estimates))
+    assert most <= 1.1 * KEPT
+    assert (
+        state.late.awaited.keys() >= {*state.cohort.waiting}
+        if judge
+        else state.estimates.keys() >= {*state.cohort.waiting}
+    )
 
 
 def replies(first: int, count: int, judge: str = NAME) -> list[AwaitedReply]:
