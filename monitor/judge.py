@@ -285,7 +285,7 @@ def _label(rows: ScoreRows, i: int, turn: int) -> Label:
 
 
 def _complains(rows: ScoreRows, i: int) -> bool:
-    """Check whether somebody who chose the reply complains of it."""
+    """Check whether the row is a complaint: by a client that chose the reply."""
     return bool(rows.complaints) and rows.complaints[i] and not _may_judge(rows, i)
 
 

@@ -147,8 +147,10 @@ def _judged(settings: MonitorSettings, about: About, state: State, rows: Replies
     state = replace(state, ordered=known, pairs=dict(list(pairs.items())[-AWAITED_KEPT:]))
     found = list[Transition]()
     for each in changes:
-        reached = isinstance(each.change, Reached)
-        found.append(_alarm(settings, about, state, each.change, each.last) if reached else EndedAlarm("", each.last))
+        if isinstance(each.change, Reached):
+            found.append(_alarm(settings, about, state, each.change, each.last))
+        else:
+            found.append(EndedAlarm("", each.last))
     return state, found
 
 
