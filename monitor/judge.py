@@ -262,10 +262,10 @@ def _gaps(settings: MonitorSettings, state: AliasState, name: str) -> list[Gap]:
 
 
 def _given(rows: ScoreRows, i: int, turn: int) -> Iterator[Label]:
-    """Yield the label or the complaint of a row, and its ratings, each of which is a label of a source of its own."""
+    """Yield the label or the complaint of a row, and its ratings, each of which is a label of a source of its own. What
+    a fair source says without a loss is neither: it did not choose the reply, and its loss may come later."""
     ratings = rows.ratings[i] if rows.ratings else {}
-    complaint = bool(rows.complaints and rows.complaints[i]) and not ratings
-    if rows.losses[i] is not None or complaint:
+    if rows.losses[i] is not None or _complains(rows, i):
         yield _label(rows, i, turn)
     for measure, loss in ratings.items():
         own = event_print(f"{measure} {rows.ids[i]}")
@@ -279,10 +279,14 @@ def _label(rows: ScoreRows, i: int, turn: int) -> Label:
     known = Label(rows.versions[i], id, event_print(id), rows.times_ms[i], loss, metric, turn)
     if not rows.origins:
         return known
-    fair = rows.losses[i] is not None and _may_judge(rows, i)
-    complaint = not fair and bool(rows.complaints and rows.complaints[i])
     weight = rows.weights[i] if rows.weights else 1.0
-    return replace(known, origin=rows.origins[i], judges=fair, complaint=complaint, weight=weight)
+    complaint = _complains(rows, i)
+    return replace(known, origin=rows.origins[i], judges=_may_judge(rows, i), complaint=complaint, weight=weight)
+
+
+def _complains(rows: ScoreRows, i: int) -> bool:
+    """Check whether the row is a complaint: by a client that chose the reply."""
+    return bool(rows.complaints) and rows.complaints[i] and not _may_judge(rows, i)
 
 
 def _drawn(rows: ScoreRows, i: int) -> bool:

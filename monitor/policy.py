@@ -193,18 +193,23 @@ def _clear(state: PolicyState, observation: PolicyObservation) -> tuple[PolicySt
 def _open(
     settings: PolicySettings, state: PolicyState, observation: PolicyObservation
 ) -> tuple[PolicyState, Sequence[Decision]]:
-    """Proven harm of the champion opens a case; anything else is annotated."""
+    """Proven harm of the champion opens a case, or takes over one that a judge model alone has opened: that one would
+    end with the judge's alarm. Anything else is annotated."""
     decisions: list[Decision] = []
     for alarm in observation.alarms:
         proves = alarm.kind == "quality" or (settings.judge_may_promote and alarm.kind == JUDGED)
         harm = proves and alarm.version == observation.champion
-        if harm and (state.case is None or state.case.cleared):
+        if harm and _vacant(state.case, alarm):
             case = _case(settings, state.case, alarm)
             state = replace(state, case=case)
             decisions += _short(case, observation.fresh_labels)
         else:
             decisions += _mentioned(settings, alarm)
     return state, decisions
+
+
+def _vacant(case: HarmCase | None, alarm: NewAlarm) -> bool:
+    return case is None or case.cleared or (case.kind == JUDGED and alarm.kind != JUDGED)
 
 
 def _case(settings: PolicySettings, under_way: HarmCase | None, alarm: NewAlarm) -> HarmCase:

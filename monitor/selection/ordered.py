@@ -43,6 +43,7 @@ from monitor.selection.ordered_labels import Arrived, AwaitedReply, OrderedChang
 
 GROUP = 10  # neighbours of which a few are audited
 IN_TIME = 0.95  # of the labels come before the age at which a reply is judged
+STEPS = 0.5  # as many as labels are learned from, at least: labels of one group say little more than one does
 AIM = 0.05  # above the limit: where estimates are to serve best
 
 
@@ -74,6 +75,9 @@ def served(state: OrderedLabels, replies: Sequence[AwaitedReply], *, audit: bool
             if state.limit is None and group[k][3] >= 0 and not state.judge:
                 estimates[one] = group[k][3]
     joined = cohort.joined(state.cohort, rows)
+    if len(late.groups) > cohort.KEPT or len(estimates) > cohort.KEPT:  # of some replies no label is awaited any more
+        late = neighbours.within(late, {each.step for each in joined.waiting.values()})
+        estimates = {one: each for one, each in estimates.items() if one in joined.waiting}
     early = {one: label for one, label in state.early.items() if any(one == each[0] for each in near)}
     arrived = {one: label for one, label in state.early.items() if one not in early}
     state = replace(state, cohort=joined, began_ms=began, neighbours=near, estimates=estimates, late=late, early=early)
@@ -147,6 +151,18 @@ def evidence(rules: OrderedRules, state: OrderedLabels) -> float:
     return tester(rules, state).evidence(state.test) if state.limit is not None else 0.0
 
 
+def unlabelled(state: OrderedLabels) -> OrderedLabels:
+    """Return the state of a source that is learned from the replies that wait, without the labels so far."""
+    waiting = {one: replace(each, loss=MISSING) for one, each in state.cohort.waiting.items()}
+    return replace(state, cohort=replace(state.cohort, waiting=waiting), early={}, learned=[])
+
+
+def needed(rules: OrderedRules, state: OrderedLabels) -> int:
+    """Return from how many labels it is known what is usual, while that is learned."""
+    with_labels = [count for count, *_ in state.learned if count]
+    return max(rules.least, math.ceil(STEPS * rules.least * sum(with_labels) / max(1, len(with_labels))))
+
+
 def missing_share(state: OrderedLabels) -> float:
     """Return the share of the last replies that had no label in time."""
     return 1.0 - state.cohort.covered if state.cohort.seen else 0.0
@@ -175,7 +191,7 @@ def _noted(state: OrderedLabels, step: CohortStep) -> OrderedLabels:
 def _learned(rules: OrderedRules, state: OrderedLabels, age: int) -> OrderedLabels:
     """Fix the limit, where enough labels are known."""
     labels = sum(count for count, *_ in state.learned)
-    if labels < rules.least or (rules.complete and not cohort.holds(state.cohort, withdrawn=True)):
+    if labels < needed(rules, state) or (rules.complete and not cohort.holds(state.cohort, withdrawn=True)):
         return replace(state, learned=state.learned[-rules.least * 20 :])
     highs = [high for _, _, high, _ in state.learned]
     known = known_of(highs, range(len(highs)))

@@ -101,6 +101,14 @@ class Replies:
         """Return the id and time of each."""
         return [(event.id, event.time_ms) for event in self.events]
 
+    def part(self, first: int, end: int) -> Replies:
+        """Return those from `first` on, without `end`."""
+        if (first, end) == (0, len(self.rows)):
+            return self
+        cut, ends_turn = slice(first, end), self.ends_turn and end == len(self.rows)
+        rows = self.rows.take(range(first, end))
+        return Replies(rows, self.events[cut], self.prints[cut], self.values[cut], self.scores[cut], ends_turn)
+
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:

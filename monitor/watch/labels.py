@@ -18,6 +18,7 @@ from monitor.losses import UNLABELLED
 from monitor.selection.sources import IN_ORDER, is_drawn, judge_of, parted, read
 from monitor.settings import MonitorSettings
 from monitor.signals.interface import Complained, GivenLabel, LabelStep, ModelScores, RatingStep
+from monitor.signals.labelled import awaited
 from monitor.watch import untested
 from monitor.watch.adoption import adopt, adopt_drawn, adopt_early, placed, steps_of
 from monitor.watch.event_times import made_ms
@@ -128,16 +129,21 @@ def _into_reference(
 
 
 def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> Step:
-    """Take later labels, each event's first: they wait for a baseline, if there is none. One of an event that was
+    """Take later labels, each event's first: they wait for a baseline, if there is none. A source that awaits a label
+    of the event takes its own all the same: that another's came first makes it no missing one. One of an event that was
     chosen for it checks the estimate, and nothing else; of a rating there is no estimate."""
     passed, asked = {*version.queue.repeats, *version.queue.labelled}, set(version.queue.asked)
     repeats = set(version.queue.repeats)
     findings: list[Finding] = []
     for label in labels:
-        if label.event_print in passed or label.reply in repeats or _before_accepted(version, label):
+        if label.reply in repeats or _before_accepted(version, label):
+            continue
+        in_order = _in_order(label)
+        if label.event_print in passed:
+            version = _awaited(version, label) if in_order else version
             continue
         passed.add(label.event_print)
-        queue, in_order = version.queue, _in_order(label)
+        queue = version.queue
         chosen = label.reply in asked and not in_order and not is_drawn(label.origin)
         labelled = [*queue.labelled, label.event_print][-LABELLED_KEPT:]
         waiting = queue.waiting if chosen or in_order else [*queue.waiting, label]
@@ -149,6 +155,15 @@ def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[La
             version, found = taken(settings, version, LabelStep([_given(version.latest, label)], chosen=True))
             findings += found
     return version, findings
+
+
+def _awaited(version: VersionState, label: Label) -> VersionState:
+    """Give its source alone a label of an event that has one already."""
+    known = version.quality.ordered.get(label.origin)
+    if known is None:
+        return version
+    after = awaited.given(known, [_given(version.latest, label)])
+    return replace(version, quality=replace(version.quality, ordered=version.quality.ordered | {label.origin: after}))
 
 
 def _before_accepted(version: VersionState, label: Label) -> bool:
@@ -191,7 +206,8 @@ def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label
         ratings = latest.ratings | {measure: examples.kept(latest.ratings.get(measure, []), events)}
         version = replace(version, latest=replace(latest, ratings=ratings))
         return taken(settings, version, RatingStep(given, step[0].origin))
-    version = replace(version, latest=replace(latest, tested=examples.kept(latest.tested, events)))
+    past = replace(version.past, in_order=version.past.in_order + len(step)) if _in_order(step[0]) else version.past
+    version = replace(version, past=past, latest=replace(latest, tested=examples.kept(latest.tested, events)))
     return taken(settings, version, LabelStep(given, source=step[0].origin))
 
 

@@ -66,6 +66,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     sources: list[str] = []
     origins: list[int] = []
     volunteered: int = 0
+    in_order: int = 0
     adopted_origins: list[int] = []
     turns: list[int] = []
     people: list[int] = []

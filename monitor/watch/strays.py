@@ -1,8 +1,8 @@
 """One metric at a time: losses of two metrics cannot be compared, so the labels of one version are those of one metric.
 
-Which one, the majority of the labels says for as long as there are too few to prove harm by; labels of others are held
-until then, for they may be the majority later. After that they are strays: counted by their metric and passed over.
-Where most of the last ones are strays, labels are of another metric now, and that is reported."""
+Which one, the majority of the labels says for as long as there are too few of every source to prove harm by; labels of
+others are held until then, for they may be the majority later. After that they are strays: counted by their metric and
+passed over. Where most of the last ones are strays, labels are of another metric now, and that is reported."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from monitor.losses import UNLABELLED
 from monitor.metrics import comparable
+from monitor.selection import ordered
 from monitor.selection.sources import parted
 from monitor.settings import MonitorSettings
 from monitor.watch.open_alarms import LABELLED_KEPT
-from monitor.watch.version import Label, Past, VersionState, baseline
+from monitor.watch.version import Label, Past, VersionState, baseline, baselines
 
 HELD_KEPT = 2_000  # labels of other metrics, while the majority is not settled
 NAMES_KEPT = 16  # metrics that are counted by name; a label of yet another is counted as one of the last
@@ -36,7 +37,7 @@ def of_one_metric(
     version = _counted(version, metric or next((each.metric for each in same if each.metric), ""), labels, strays)
     if not strays and not version.queue.held:
         return version, same
-    if version.reference is not None and baseline(settings, version).enough:
+    if version.reference is not None and _proves(settings, version):
         return _passed_over(version, [*version.queue.held, *strays]), same
     version = replace(version, queue=replace(version.queue, held=[*version.queue.held, *strays][-HELD_KEPT:]))
     most, count = Counter(label.metric for label in version.queue.held).most_common(1)[0]
@@ -62,10 +63,22 @@ def _passed_over(version: VersionState, strays: Sequence[Label]) -> VersionState
     return replace(version, queue=replace(version.queue, held=[], labelled=list(labelled)[-LABELLED_KEPT:]))
 
 
+def _proves(settings: MonitorSettings, version: VersionState) -> bool:
+    """Return whether a source has enough labels to prove harm by, ratings aside."""
+    flat = (known.enough for source, known in baselines(settings, version).items() if not parted(source)[0])
+    learned = (each.limit is not None for source, each in version.quality.ordered.items() if not parted(source)[0])
+    return baseline(settings, version).enough or any(flat) or any(learned)
+
+
 def _known(version: VersionState) -> int:
     """Return how many labels of the version's metric there are."""
     settled = sum(loss != UNLABELLED for loss in version.past.losses)
-    return settled + len(version.past.adopted_losses) + len(_waiting(version))
+    return settled + _later(version)
+
+
+def _later(version: VersionState) -> int:
+    """Return how many of them are of no event of the reference."""
+    return len(version.past.adopted_losses) + len(_waiting(version)) + version.past.in_order
 
 
 def _waiting(version: VersionState) -> list[Label]:
@@ -80,7 +93,7 @@ def _changed(version: VersionState, metric: str, same: Sequence[Label]) -> tuple
     chosen = [label for label in queue.held if comparable(metric, label.metric)]
     rest = [label for label in queue.held if not comparable(metric, label.metric)]
     strays = {name: count for name, count in past.strays.items() if not comparable(metric, name)}
-    strays[past.metric or ""] = len(before) + len(waiting) + len(past.adopted_losses)
+    strays[past.metric or ""] = len(before) + _later(version)
     fresh = Past(
         losses=[UNLABELLED] * len(past.losses),
         metric=metric,
@@ -98,7 +111,11 @@ def _changed(version: VersionState, metric: str, same: Sequence[Label]) -> tuple
         waiting=[label for label in queue.waiting if parted(label.origin)[0]],
         labelled=[each for each in queue.labelled if each not in passed],
     )
-    return replace(version, past=fresh, queue=queue), chosen
+    in_order = {
+        source: each if parted(source)[0] else ordered.unlabelled(each)
+        for source, each in version.quality.ordered.items()
+    }
+    return replace(version, past=fresh, queue=queue, quality=replace(version.quality, ordered=in_order)), chosen
 
 
 def _settled(version: VersionState) -> list[Label]:

@@ -116,6 +116,7 @@ class Past(msgspec.Struct, frozen=True):
     sources: list[str] = []  # of these labels, by name
     origins: list[int] = []  # the source of each, by its place in `sources`
     volunteered: int = 0  # labels that judge nothing, so far
+    in_order: int = 0  # labels of its metric that are judged in the order of the replies, after the reference
     turns: list[int] = []  # in which these labels came
     people: list[int] = []  # who asked
     crowds: list[int] = []  # who is no person but stands for many (`monitor.describe.people.crowds`)

@@ -305,3 +305,14 @@ def test_a_judge_model_asks_for_a_retraining_only_where_it_is_allowed(allowed: b
     asked = [each for each in run.decisions if isinstance(each, AskRetraining)]
     assert [type(each) for each in first] == ([AskLabels] if allowed else [Annotate, AskLabels])
     assert [each.reason.partition(" since ")[0] for each in asked] == ["a judge model finds harm"] * allowed
+
+
+def test_harm_that_labels_prove_takes_over_a_judge_models_case() -> None:
+    """The judge's alarm ends first: a case of its own would end with it, and the proven harm would never have one."""
+    run = PolicyRun(PolicySettings(min_fresh_labels=100, judge_may_promote=True))
+    run.see("judged_quality", fresh=10)
+    run.see("quality", fresh=20)
+    run.see(fresh=20, cleared="judged_quality-1")
+    (asked,) = [each for each in run.see(fresh=200) if isinstance(each, AskRetraining)]
+    assert (asked.alarm_id, asked.reason.partition(" since ")[0]) == ("quality-1", "labels prove harm")
+    assert [each for each in run.see("judged_quality", number=2, fresh=200) if isinstance(each, AskRetraining)] == []

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -60,6 +60,19 @@ class LabelDraw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class DrawProgress:
+    """How far a draw is labelled. `lacking`: its replies without a label, of `replies` that are in the lake."""
+
+    lacking: list[str]
+    replies: int
+
+    @property
+    def whole(self) -> bool:
+        """Return whether enough of the draw is labelled to prove something."""
+        return len(self.lacking) <= (1.0 - COMPLETE) * self.replies
+
+
+@dataclass(frozen=True, slots=True)
 class DrawOrder:
     """What is asked of a draw: about `count` replies, none older than `since_ms`. The same seed draws the same of the
     same replies."""
@@ -87,17 +100,14 @@ def require_source(declared: Mapping[str, str]) -> None:
         )
 
 
-def unlabelled(lake: Lake, alias: str, draw: LabelDraw, given: Collection[str] = ()) -> list[str]:
-    """Return the replies of a draw that have no label as drawn ones. `given`: those that get one now."""
-    done = set(given)
-    for part in lake.by_ids(FEEDBACK, draw.drawn, column="event_id", alias=alias, columns=("event_id", "origin")):
-        done |= {row["event_id"] for row in part.to_pylist() if is_drawn(row["origin"] or "")}
-    return [id for id in draw.drawn if id not in done]
-
-
-def whole(draw: LabelDraw, lacking: Collection[str]) -> bool:
-    """Return whether enough of a draw is labelled to prove something."""
-    return len(lacking) <= (1.0 - COMPLETE) * len(draw.drawn)
+def progress(lake: Lake, alias: str, draw: LabelDraw, given: Collection[str] = ()) -> DrawProgress:
+    """Return which replies of a draw have no label as drawn ones. `given`: those that get one now. Replies that are
+    gone, because their person was forgotten or they grew old, can have none."""
+    done = {*given, *labelled(lake, alias, draw.drawn, is_drawn)}
+    there: set[str] = set()
+    for part in lake.by_ids(INFERENCE, draw.drawn, alias=alias, columns=("id",)):
+        there |= {*part["id"].to_pylist()}
+    return DrawProgress([id for id in draw.drawn if id in there - done], len(there))
 
 
 def ordered(kafka: KafkaSettings, lake: Lake, alias: str, asked: DrawOrder) -> LabelDraw:
@@ -110,16 +120,28 @@ def ordered(kafka: KafkaSettings, lake: Lake, alias: str, asked: DrawOrder) -> L
     return found
 
 
+def labelled(lake: Lake, alias: str, ids: Iterable[str], by: Callable[[str], bool]) -> set[str]:
+    """Return those of these replies that have a label by such an origin; a thumb or a score is none."""
+    columns = ("event_id", "origin", "label", "correction")
+    rows = (
+        row
+        for part in lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=columns)
+        for row in part.to_pylist()
+    )
+    return {row["event_id"] for row in rows if by(row["origin"] or "") and (row["label"] or row["correction"])}
+
+
 def current(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder) -> LabelDraw:
     """Return the last draw as long as it is not labelled whole and younger than `since_ms`, else a new one."""
     last = next(reversed(earlier), None)
-    if last is not None and last.time_ms >= asked.since_ms and not whole(last, unlabelled(lake, alias, last)):
+    if last is not None and last.time_ms >= asked.since_ms and not progress(lake, alias, last).whole:
         return last
     return draw(earlier, lake, alias, asked)
 
 
 def draw(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder) -> LabelDraw:
-    """Draw replies of the version that answered last, since its last draw. Raise ValueError where there are none."""
+    """Draw replies of the version that answered last, since its last draw. Raise ValueError where there are none, or
+    none is drawn: that draw is none, and its replies are left for the next."""
     seen_ms, seed = {each.version: each.until_ms for each in earlier}, asked.seed
     version, until_ms, ids = _population(lake, alias, asked.since_ms, seen_ms)
     doubted = _doubts(lake, alias, ids, seed)
@@ -127,6 +149,12 @@ def draw(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder)
         raise ValueError(f"{alias}: no reply since the last draw waits for a label, expected some; draw again later")
     share = min(1.0, asked.count / len(doubted))
     chances = [max(round(each, DIGITS), 10.0**-DIGITS) for each in probabilities(list(doubted.values()), share)]
+    picked = {id: chance for id, chance in zip(doubted, chances, strict=True) if drawn(id, chance, seed)}
+    if not picked:
+        raise ValueError(
+            f"{alias}: none of {len(chances)} replies was drawn where about {asked.count} was asked for, expected one "
+            "or more; draw again, or ask for more"
+        )
     return LabelDraw(
         id=uuid7(asked.now_ms),
         time_ms=asked.now_ms,
@@ -134,7 +162,7 @@ def draw(earlier: Sequence[LabelDraw], lake: Lake, alias: str, asked: DrawOrder)
         until_ms=until_ms,
         replies=len(chances),
         share=round(math.fsum(chances) / len(chances), DIGITS),
-        drawn={id: chance for id, chance in zip(doubted, chances, strict=True) if drawn(id, chance, seed)},
+        drawn=picked,
     )
 
 

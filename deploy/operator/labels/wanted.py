@@ -83,8 +83,7 @@ def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
     parts = lake.rows(INFERENCE, alias=alias, since_ms=since_ms, columns=("id", "arm", "cohorts"))
     rows = (row for part in parts for row in part.to_pylist() if row["arm"] != Arm.SHADOW)
     ids = [row["id"] for row in rows if row["cohorts"] and AUDIT in msgspec.json.decode(row["cohorts"])]
-    found = lake.by_ids(FEEDBACK, ids, column="event_id", alias=alias, columns=("event_id", "origin")) if ids else ()
-    done = {row["event_id"] for part in found for row in part.to_pylist() if row["origin"] == AUDIT}
+    done = draws.labelled(lake, alias, ids, lambda origin: origin == AUDIT)
     replies = _replies(lake, alias, [id for id in ids if id not in done])
     return [
         LabelRow(id=reply.id, question=question(reply.input_messages), answer=reply.output, alarm="audit")
@@ -95,7 +94,7 @@ def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
 
 def drawn(lake: Lake, alias: str, draw: LabelDraw, signer: Signer) -> list[LabelRow]:
     """List the replies of a draw that have no label yet, in chance order."""
-    found = _replies(lake, alias, draws.unlabelled(lake, alias, draw))
+    found = _replies(lake, alias, draws.progress(lake, alias, draw).lacking)
     return [
         LabelRow(
             id=reply.id,
@@ -143,12 +142,14 @@ def _require_whole(kafka: KafkaSettings, lake: Lake, alias: str, given: set[str]
     """Raise ValueError where of a draw with some of these replies too few have a label then: which ones are left out
     may depend on the answers."""
     for draw in draws.made(kafka, alias) if given else []:
-        lacking = draws.unlabelled(lake, alias, draw, given) if given & draw.drawn.keys() else []
-        if not draws.whole(draw, lacking):
+        if given.isdisjoint(draw.drawn):
+            continue
+        found = draws.progress(lake, alias, draw, given)
+        if not found.whole:
             raise ValueError(
-                f"{len(lacking)} of the {len(draw.drawn)} drawn replies have no label, expected one of "
+                f"{len(found.lacking)} of the {found.replies} drawn replies have no label, expected one of "
                 f"{COMPLETE:.0%} of them: a draw proves something only where nearly all of it is labelled; fill in "
-                f"the rest, of {lacking[0]} for one"
+                f"the rest, of {found.lacking[0]} for one"
             )
 
 

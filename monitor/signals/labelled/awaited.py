@@ -129,18 +129,16 @@ def proven(settings: MonitorSettings, about: About, source: str, known: OrderedL
 
 
 def thin(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> dict[str, MissingTest]:
-    """Return why sources prove less than they could, or nothing, by source: labels that do not come."""
-    found = {source: _thin(settings, source, each) for source, each in known.items()}
+    """Return why sources prove less than they could, or nothing, by source: labels that do not come. Ratings are missed
+    where they had a limit, and the source's labels have none."""
+    found = {source: _thin(settings, source, each) for source, each in known.items() if _missed(known, source)}
     return {source: MissingTest(reason, for_good=False) for source, reason in found.items() if reason}
 
 
 def lacking(settings: MonitorSettings, known: Mapping[str, OrderedLabels]) -> int:
     """Return how many labels of the last replies the sources lack that are too thin."""
-    return sum(
-        math.ceil(ordered.missing_share(each) * min(each.cohort.seen, LOOKED_AT))
-        for source, each in known.items()
-        if _thin(settings, source, each)
-    )
+    looked_at = {source: min(each.cohort.seen, LOOKED_AT) for source, each in known.items()}
+    return sum(math.ceil(ordered.missing_share(known[source]) * looked_at[source]) for source in thin(settings, known))
 
 
 def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabels], least: int) -> str:
@@ -160,10 +158,11 @@ def few(settings: MonitorSettings, about: About, known: Mapping[str, OrderedLabe
 
 def _waits(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:
     asked, labels = rules(settings, source), sum(count for count, *_ in known.learned)
+    needed = ordered.needed(asked, known)
     share, given, name = 1.0 - ordered.missing_share(known), wording.given(parted(source)[0]), read(source).source
-    if known.withdrawn or (asked.complete and known.cohort.seen and labels >= asked.least):
+    if known.withdrawn or (asked.complete and known.cohort.seen and labels >= needed):
         return _incomplete(source, share)
-    return WAITS.format(labels, asked.least, given, name)
+    return WAITS.format(labels, needed, given, name)
 
 
 def _incomplete(source: str, share: float) -> str:
@@ -177,6 +176,13 @@ def _unknown(source: str, known: Baseline) -> str:
     if known.enough:
         return f"{known.loss:g} of {known.labelled} {given} of the source {name} are bad: that leaves no room for worse"
     return f"{known.labelled} {given} of the source {name} do not yet say what is usual"
+
+
+def _missed(known: Mapping[str, OrderedLabels], source: str) -> bool:
+    measure, labels = parted(source)
+    if not measure:
+        return True
+    return known[source].limit is not None and known.get(labels, OrderedLabels()).limit is None
 
 
 def _thin(settings: MonitorSettings, source: str, known: OrderedLabels) -> str:

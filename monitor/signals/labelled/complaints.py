@@ -51,10 +51,8 @@ def update(settings: MonitorSettings, about: About, state: State, rows: Rows) ->
         return state, []
     turns = turns_of(rows.rows, 0)
     replies = [
-        CohortReply(one, moment, k, turn * TURN_MS, key=bare(client))
-        for k, (one, moment, turn, client) in enumerate(
-            zip(rows.prints, rows.moments, turns, rows.rows.clients, strict=True)
-        )
+        CohortReply(one, moment, one, turn * TURN_MS, key=bare(client))
+        for one, moment, turn, client in zip(rows.prints, rows.moments, turns, rows.rows.clients, strict=True)
     ]
     state, found = complaints.replied(rules(settings), state, replies, max(turns, default=0) * TURN_MS)
     return state, [_transition(settings, about, state, each) for each in found]

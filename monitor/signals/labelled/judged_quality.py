@@ -92,7 +92,8 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
     """Return nothing where no judge is asked; else that too few of its scores say what is usual."""
     if not state.judge or state.ordered.limit is not None:
         return {}
-    scores, needed = sum(count for count, *_ in state.ordered.learned), awaited.rules(settings, state.judge).least
+    scores = sum(count for count, *_ in state.ordered.learned)
+    needed = ordered.needed(awaited.rules(settings, state.judge), state.ordered)
     return {"": MissingTest(f"{scores} of {needed} scores that say what is usual have come", for_good=False)}
 
 
@@ -108,20 +109,43 @@ def agreement(state: State) -> str:
 
 
 def _replied(settings: MonitorSettings, about: About, state: State, rows: Replies) -> tuple[State, list[Transition]]:
-    cohorts, found = rows.rows.cohorts, list[Transition]()
-    named = next((name for each in reversed(cohorts) if (name := judge_of(each))), state.judge)
-    if named != state.judge:
-        if state.ordered.test.episode.open:
-            found.append(EndedAlarm("", rows.moments[0], "untested"))
-        state = State(judge=named)
-    if not state.judge:
-        return state, []
+    """Take replies in stretches that have one judge: while workers change over there are two of them."""
+    found = list[Transition]()
+    for first, end, name in _stretches(state.judge, rows.rows.cohorts, len(rows.rows)):
+        part = rows.part(first, end)
+        if name != state.judge:
+            if state.ordered.test.episode.open:
+                found.append(EndedAlarm("", part.moments[0], "untested"))
+            state = State(judge=name)
+        if name:
+            state, fresh = _judged(settings, about, state, part)
+            found += fresh
+    return state, found
+
+
+def _stretches(judge: str, cohorts: Sequence[Sequence[str]], count: int) -> list[tuple[int, int, str]]:
+    """Return where each stretch begins and ends, and its judge; replies that none is asked about end no stretch.
+
+    >>> _stretches("", [[], ["judge/a"], [], ["judge/b"]], 4)
+    [(0, 1, ''), (1, 3, 'judge/a'), (3, 4, 'judge/b')]
+    """
+    begins = [(0, judge)]
+    for k, names in enumerate(cohorts):
+        name = judge_of(names)
+        if name and name != begins[-1][1]:
+            begins.append((k, name))
+    ends = [*(k for k, _ in begins[1:]), count]
+    return [(first, end, name) for (first, name), end in zip(begins, ends, strict=True) if first < end]
+
+
+def _judged(settings: MonitorSettings, about: About, state: State, rows: Replies) -> tuple[State, list[Transition]]:
     pairs = dict(state.pairs)
-    for one, names in zip(rows.prints, cohorts or [[]] * len(rows.prints), strict=True):
+    for one, names in zip(rows.prints, rows.rows.cohorts or [[]] * len(rows.prints), strict=True):
         if state.judge in names and any(may_judge(read(name).selection) for name in names):
             pairs.setdefault(one, (UNKNOWN, UNKNOWN))
     known, changes = awaited.replied(settings, state.judge, state.ordered, rows, 0.0)
     state = replace(state, ordered=known, pairs=dict(list(pairs.items())[-AWAITED_KEPT:]))
+    found = list[Transition]()
     for each in changes:
         if isinstance(each.change, Reached):
             found.append(_alarm(settings, about, state, each.change, each.last))

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from monitor.describe.fingerprint import event_print
 from monitor.detectors.interface import Floats
-from monitor.selection.ordered import estimated, given, served, turned
+from monitor.selection.cohort import KEPT
+from monitor.selection.ordered import GROUP, estimated, given, served, turned
 from monitor.selection.ordered_labels import Arrived, AwaitedReply, OrderedLabels, OrderedRules
 from tests.monitor.support.audited import LIMIT, Judge, binary, coin, contrary
 from tests.monitor.support.judging import CHUNK, NAME, JudgedAudit, delays, learned
@@ -19,6 +21,25 @@ from tests.monitor.support.judging import CHUNK, NAME, JudgedAudit, delays, lear
 def test_a_judge_saves_labels_and_one_that_became_useless_costs_few(judge: Judge, most: float) -> None:
     found = np.array([delays(judge, learned(binary, 1.0, seed % 4), seed) for seed in range(60)])
     assert found[:, 1].sum() <= most * found[:, 0].sum()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_judge_of_few_replies_more_than_the_audited_hides_no_harm(share: float) -> None:
+    """Every second neighbour is audited then: a hundred labels are twenty groups, which know too little of what is
+    usual for a limit below a rate of errors that is three times as high."""
+    found = []
+    for seed in range(6):
+        rules = OrderedRules(arl=10_000.0, audit=True, wait_ms=20_000)
+        audit = JudgedAudit(OrderedLabels(), seed, share, rules=rules, share_audited=0.2)
+        while audit.state.limit is None:
+            losses = (audit.rng.random(CHUNK) < 0.1).astype(float)
+            audit.take(losses, binary(losses, audit.rng))
+        first, last = audit.first, None
+        while last is None and audit.first < first + 10_000:
+            losses = (audit.rng.random(CHUNK) < 0.3).astype(float)
+            last = audit.take(losses, binary(losses, audit.rng))
+        found.append(last is not None)
+    assert sum(found) >= 5
 
 
 def blind(losses: Floats, rng: np.random.Generator) -> Floats:
@@ -40,6 +61,34 @@ def test_at_the_limit_the_run_length_is_kept_whatever_the_judge_says_and_of_what
             found = audit.take(losses, judge(losses, audit.rng))
         stopped += found is not None
     assert stopped <= 11
+
+
+@pytest.mark.parametrize("judge", [NAME, ""])
+def test_the_memory_is_bounded_while_no_label_comes(judge: str) -> None:
+    """An audit that nobody labels: replies are judged after a week, so until then nothing matures."""
+    rules, rng, state, most = OrderedRules(arl=1_000.0, audit=True), np.random.default_rng(0), OrderedLabels(), 0
+    for first in range(0, 200_000, 1_000):
+        hashed = rng.random(1_000).tolist()
+        fresh = [
+            AwaitedReply(
+                event_print(str(first + k)),
+                (str(first + k), first),
+                first + k,
+                first,
+                0.1,
+                each < 0.05,
+                judge * (each < 0.2),
+            )
+            for k, each in enumerate(hashed)
+        ]
+        state, _ = turned(rules, served(state, fresh, audit=True), first)
+        most = max(most, len(state.late.groups), len(state.late.awaited) // GROUP, len(state.estimates))
+    assert most <= 1.1 * KEPT
+    assert (
+        state.late.awaited.keys() >= {*state.cohort.waiting}
+        if judge
+        else state.estimates.keys() >= {*state.cohort.waiting}
+    )
 
 
 def replies(first: int, count: int, judge: str = NAME) -> list[AwaitedReply]:

@@ -26,9 +26,15 @@ class JudgedAudit:
     that the judge scores, the audited ones among them; `away`: of these, those of which it says nothing."""
 
     def __init__(
-        self, state: OrderedLabels, seed: int, share: float = 1.0, away: float = 0.0, rules: OrderedRules = RULES
+        self,
+        state: OrderedLabels,
+        seed: int,
+        share: float = 1.0,
+        away: float = 0.0,
+        rules: OrderedRules = RULES,
+        share_audited: float = AUDITED,
     ) -> None:
-        self.rules = rules
+        self.rules, self.share_audited = rules, share_audited
         self.state, self.share, self.away = state, share, away
         self.rng = np.random.default_rng((11, seed < 0, abs(seed)))
         self.first = 1 if seed < 0 else 10_000_000
@@ -45,7 +51,7 @@ class JudgedAudit:
                 (str(begun + k), begun + k),
                 begun + k,
                 EVERY_MS * (begun + k),
-                mine=hashed[k] < AUDITED,
+                mine=hashed[k] < self.share_audited,
                 judge=NAME if hashed[k] < self.share else "",
             )
             for k in range(count)
@@ -53,7 +59,7 @@ class JudgedAudit:
         self.state = served(self.state, replies, audit=True)
         scores = {begun + k: float(estimates[k]) for k in range(count) if hashed[k] < self.share and answered[k]}
         self.state = estimated(self.state, NAME, scores)
-        mine = np.flatnonzero(hashed < AUDITED).tolist()
+        mine = np.flatnonzero(hashed < self.share_audited).tolist()
         labels = {begun + k: Arrived(float(losses[k]), EVERY_MS * (begun + k) + 1_000) for k in mine}
         self.state = given(self.state, labels)
         self.audited += [begun + k for k in mine]

@@ -150,6 +150,23 @@ class World:
         batch = _batch("feedback", rows, self.now_ms)
         return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
 
+    def correct(self, ids: list[str], origin: str) -> list[Finding]:
+        """Corrects these replies in one turn; whether they were wrong is not known yet."""
+        rows = ScoreRows(
+            offsets=list(range(self.labelled, self.labelled + len(ids))),
+            ids=ids,
+            times_ms=[self.now_ms] * len(ids),
+            versions=[VERSION] * len(ids),
+            arms=["champion"] * len(ids),
+            clients=["client"] * len(ids),
+            losses=[None] * len(ids),
+            metrics=[""] * len(ids),
+            origins=[origin] * len(ids),
+            complaints=[True] * len(ids),
+        )
+        self.labelled += len(ids)
+        return self.take(_batch("feedback", rows, self.now_ms))
+
     def id(self, version: str, number: int, made_ms: int) -> str:
         if not self.dated:
             return f"{version}-{number}"

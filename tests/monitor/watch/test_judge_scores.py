@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.findings import Alarm, AlarmEnd, Window
+from monitor.findings import Alarm, AlarmEnd, Finding, Window
 from monitor.judge import AliasState, fresh_labels
 from monitor.selection.audit import chosen
 from monitor.settings import MonitorSettings
@@ -50,6 +50,10 @@ def go_on(
         if said := [each for each in said if rng.random() >= away]:
             at.label([id for id, _ in said], [loss for _, loss in said], origin=JUDGE, metric="rubric tone")
         scored = right
+
+
+def of_judges(at: World) -> list[Finding]:
+    return [each for each in at.findings if isinstance(each, Alarm | AlarmEnd) and each.kind == "judged_quality"]
 
 
 def test_a_judge_alone_raises_an_alarm_that_asks_for_labels_and_says_how_it_agrees_with_people() -> None:
@@ -131,3 +135,27 @@ def test_cut_anywhere_and_through_json_it_finds_the_same() -> None:
         assert msgspec.json.encode(again.state) == stored
     assert [each.key for each in again.findings if isinstance(each, Alarm)] == [each.key for each in whole.alarms()]
     assert {alarm.kind for alarm in whole.alarms()} == {"quality", "judged_quality"}
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+def test_two_judges_at_once_are_taken_in_the_order_of_the_replies_however_they_are_cut(parts: int) -> None:
+    """While workers change over, some name one judge and some the other."""
+    whole, again = world(), world()
+    before = [["judge/a by x"]] * 50
+    mixed = [["judge/b by x"], *[["judge/a by x"]] * 49]
+    for cohorts, bad in ((before, 60), (mixed, 0), (before, 60), (before, 0), (mixed, 1)):
+        for k in range(max(bad, 1)):
+            ids = whole.serve(50, cohorts=cohorts)
+            mine = [id for id, names in zip(ids, cohorts, strict=True) if names == ["judge/a by x"]]
+            whole.label(mine, [0.1 if k < 40 else 0.9] * len(mine), origin="judge/a by x", metric="rubric tone")
+    for batch in whole.batches:
+        step = -(-len(batch.rows) // parts)
+        for low in range(0, len(batch.rows), step):
+            rows = batch.rows.take(range(low, min(low + step, len(batch.rows))))
+            last = low + step >= len(batch.rows)
+            end = batch.last_offset if last else rows.offsets[-1]
+            fresh = {"rows": rows, "first_offset": rows.offsets[0], "last_offset": end, "ends_turn": last}
+            again.take(msgspec.structs.replace(batch, **fresh))
+    found = of_judges(whole)
+    assert [type(each) for each in found] == [Alarm, AlarmEnd] * 2
+    assert of_judges(again) == found

@@ -8,6 +8,8 @@ import pytest
 
 from monitor.findings import AlarmEnd
 from monitor.judge import AliasState, fresh_labels
+from monitor.missing_labels import labels_wanted
+from monitor.policy import PolicyState
 from monitor.selection.audit import chosen
 from monitor.settings import MonitorSettings
 from monitor.watch import untested
@@ -136,6 +138,22 @@ def test_an_audit_is_rated_in_the_order_of_its_replies_and_missing_thumbs_count_
     audited(few, 40, USUAL, 0.6)
     audited(few, 30, HARMED, 0.6)
     assert few.alarms() == [], "two fifths without a thumb may all be content"
+
+
+@pytest.mark.parametrize("rated", [1, 2_000])
+def test_who_labels_an_audit_is_not_asked_for_thumbs_as_well(rated: int) -> None:
+    """A reviewer's one thumb, or those of the time before there were labels, make nothing thin."""
+    at = World(MonitorSettings(reference_events=300, late_labels_s=3_600), 7)
+    for k in range(260):
+        ids = at.serve(50, cohorts=[["audit"] if i < 10 else [] for i in range(50)])[:10]
+        at.now_ms += 60_000
+        at.label(ids, 0.9, origin="audit")
+        if k >= 30 and 10 * (k - 30) < rated and k < 130:
+            at.rate(ids[:rated], [0.0] * len(ids[:rated]), origin="audit")
+    known = at.state.watches[VERSION].ordered
+    assert (known["audit"].limit is None, known["thumb@audit"].limit is None) == (False, rated == 1)
+    assert [line for line in why(at) if "thumb" in line] == []
+    assert labels_wanted(at.settings, at.state, PolicyState()) == 0
 
 
 def test_labels_of_another_metric_close_no_alarm_of_thumbs() -> None:

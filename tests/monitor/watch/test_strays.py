@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -81,3 +83,59 @@ def test_one_stray_stops_no_test_and_closes_no_alarm() -> None:
     assert ("quality", "") in untested.reasons(at.settings, restored(watch(at)))
     assert watch(at).metric == "exact_match", "the reference's labels settled it"
     assert status(at)[1] == "support: passed over: labels of another metric than exact match: 43 by ROUGE-L"
+
+
+def audited(at: World, batches: int, losses: Callable[[int], list[float]], metric: str) -> None:
+    """Serve 50 replies a batch, of which two are audited and labelled a minute later."""
+    for _ in range(batches):
+        ids = at.serve(50, cohorts=[["audit"] if k < 2 else [] for k in range(50)])
+        at.now_ms += 60_000
+        at.label(ids[:2], losses(2), metric=metric, origin="audit")
+
+
+def right(at: World, rate: float) -> Callable[[int], list[float]]:
+    return lambda count: [float(at.rng.random() >= rate) for _ in range(count)]
+
+
+def test_an_audit_that_has_its_limit_is_not_tested_on_losses_of_another_metric() -> None:
+    """Its labels come after the reference, and are none of it: they settle the metric all the same."""
+    at = make(5)
+    audited(at, 150, right(at, 0.95), "exact_match")
+    (limit,) = (each.limit for each in watch(at).ordered.values())
+    audited(at, 150, lambda count: graded(at.rng, count, 0.5, 0.1), "rouge_l")
+    assert at.alarms("quality") == []
+    assert (watch(at).metric, watch(at).strays) == ("exact_match", {"rouge_l": 300})
+    assert [each.limit for each in watch(at).ordered.values()] == [limit]
+    assert "they cannot be compared" in untested.reasons(at.settings, restored(watch(at)))["quality", ""].reason
+
+
+def test_a_stray_changes_no_metric_while_an_audit_is_learned() -> None:
+    at = make(6)
+    audited(at, 20, right(at, 0.95), "exact_match")
+    audited(at, 1, lambda count: [0.4] * count, "rouge_l")
+    audited(at, 150, right(at, 0.95), "exact_match")
+    assert (watch(at).metric, watch(at).strays) == ("exact_match", {"rouge_l": 2})
+    audited(at, 40, right(at, 0.4), "exact_match")
+    assert len(at.alarms("quality")) == 1
+
+
+def test_an_audit_learns_from_losses_of_one_metric_alone() -> None:
+    """Most of its labels are of another metric than the first ones: what is usual is said by those."""
+    at = make(7)
+    audited(at, 20, right(at, 0.0), "exact_match")
+    audited(at, 150, lambda count: graded(at.rng, count, 0.2, 0.1), "rouge_l")
+    (known,) = watch(at).ordered.values()
+    assert watch(at).metric == "rouge_l"
+    assert known.usual == pytest.approx(0.2, abs=0.05)
+    assert msgspec.json.decode(msgspec.json.encode(at.state), type=AliasState) == at.state
+
+
+def test_drawn_labels_that_have_their_limit_settle_the_metric_too() -> None:
+    at = make(8)
+    at.serve(300)
+    for _ in range(20):
+        at.label(at.serve(25), 0.95, origin="wanted/reviewer", weights=[1.0] * 25)
+    for _ in range(30):
+        at.label(at.serve(25), [0.5] * 25, metric="rouge_l", origin="wanted/reviewer", weights=[1.0] * 25)
+    assert at.alarms("quality") == []
+    assert (watch(at).metric, watch(at).strays) == ("exact_match", {"rouge_l": 750})

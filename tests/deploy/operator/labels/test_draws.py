@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from deltalake import DeltaTable
 
 from deploy.cli import main
 from deploy.commands.group import load
@@ -21,7 +22,7 @@ from serving.gateway.masking import Maskers
 from streams.clock import now_ms
 from streams.events import DecisionRecorded, FeedbackGiven, InferenceServed
 from streams.identity import ReplyDraw, Signer
-from streams.lake.lake import Lake
+from streams.lake.lake import Lake, quoted
 from streams.log.settings import KafkaSettings
 from streams.scoring.scorer import Scorer
 from streams.topics import FEEDBACK, INFERENCE
@@ -81,6 +82,13 @@ def test_a_reply_is_in_one_draw_and_in_none_where_another_source_has_chosen_it(l
         draws.draw([first], lake, ALIAS, everything)
     put(lake, INFERENCE, [served(ALIAS, 200)], first=1_000)
     assert list(draws.draw([first], lake, ALIAS, everything).drawn) == [served(ALIAS, 200).id]
+
+
+def test_a_draw_in_which_nothing_was_drawn_is_none(lake: Lake) -> None:
+    put(lake, INFERENCE, [served(ALIAS, i) for i in range(400)])
+    id = next(id for id in map(str, range(400)) if not any(drawn(served(ALIAS, i).id, 0.01, id) for i in range(400)))
+    with pytest.raises(ValueError, match="none of 400 replies was drawn where about 1 was asked for, expected one or"):
+        draws.draw([], lake, ALIAS, replace(ORDER, count=1, seed=id))
 
 
 def test_until_a_draw_is_labelled_the_next_one_is_the_rest_of_it(lake: Lake) -> None:
@@ -184,6 +192,36 @@ def test_a_draw_that_is_not_labelled_whole_is_not_taken(rows: list[wanted.LabelR
     assert give(filled(rows[:-1]))
     with pytest.raises(ValueError, match="drawn replies have no label, expected one of 95% of them"):
         give([*filled(rows[:-5]), *rows[-5:]])
+
+
+def test_replies_that_are_forgotten_keep_no_draw_from_being_labelled_whole(
+    lake: Lake, rows: list[labels.LabelRow], give: Give
+) -> None:
+    gone = {row.id for row in rows[:10]}
+    DeltaTable(f"{lake.url}/replies").delete(f"id IN ({', '.join(map(quoted, sorted(gone)))})")
+    (known,) = draws.made(KAFKA, ALIAS)
+    assert {row.id for row in labels.drawn(lake, ALIAS, known, SIGNER)} == known.drawn.keys() - gone
+    with pytest.raises(ValueError, match=f"5 of the {len(rows) - 10} drawn replies have no label"):
+        give(filled(rows[10:-5]))
+    put(lake, FEEDBACK, give(filled(rows[10:])))
+    put(lake, INFERENCE, [served(ALIAS, i) for i in range(400, 500)], first=400)
+    assert draws.ordered(KAFKA, lake, ALIAS, ORDER) != known
+
+
+def test_a_thumb_is_no_label_of_a_drawn_or_an_audited_reply(lake: Lake) -> None:
+    put(lake, INFERENCE, [served(ALIAS, i) for i in range(400)])
+    found = draws.draw([], lake, ALIAS, ORDER)
+    audited = msgspec.structs.replace(served(ALIAS, 500), cohorts=["audit"])
+    put(lake, INFERENCE, [audited], first=400)
+    given = [*drawn_labels(found, list(found.drawn)), msgspec.structs.replace(feedback(audited, True), origin="audit")]
+    thumbs = [msgspec.structs.replace(each, id=f"t{each.id}", label=None, loss=None, thumb=False) for each in given]
+    put(lake, FEEDBACK, thumbs)
+    assert draws.current([found], lake, ALIAS, ORDER) == found
+    assert {row.id for row in labels.drawn(lake, ALIAS, found, SIGNER)} == found.drawn.keys()
+    assert [row.id for row in labels.audited(lake, ALIAS, 0)] == [audited.id]
+    put(lake, FEEDBACK, given, first=1_000)
+    assert labels.audited(lake, ALIAS, 0) == []
+    assert labels.drawn(lake, ALIAS, found, SIGNER) == []
 
 
 def test_the_command_draws_and_gives_the_same_rows_until_they_are_labelled(
