@@ -15,6 +15,7 @@ from deploy.config.settings import Config
 from deploy.operator.datasets import found
 from retrain.data.admission import RowAdmission
 from retrain.data.dataset import Dataset
+from retrain.data.erasure import sweep
 from retrain.data.example import Example
 from retrain.data.manifest import DATASETS, Manifest
 from retrain.synthetic import exports, sets
@@ -23,10 +24,11 @@ from retrain.synthetic.fidelity import FidelityReport, measured
 from retrain.synthetic.generator import RowGenerator
 from retrain.synthetic.plan import planned
 from retrain.synthetic.synthesis import synthesised
+from streams.clock import now_ms
 from streams.files import private_folder
 from streams.objects.tree import Trees
 
-ANSWERS = ".new-answers-"  # of a folder in `datasets`: erasures and the care of storage remove old ones that begin so
+ANSWERS = ".new-answers-"  # of a folder in `datasets`, such as an erasure removes a day later
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ def synthesise(config: Config, name: str, named: Mapping[str, int]) -> MadeSet:
     and given again it goes on. Raise OSError where model or store are away, ValueError where no row can be used."""
     trees, settings = config.kept.trees(), config.retrain.synthetic
     listed, dataset = found(trees, name)
+    sweep(trees, now_ms() / 1_000)  # answers that an order left which was never given again
     plan, checks = planned(settings, dataset.real_lessons, named), RowChecks.of(dataset.real_lessons)
     order = msgspec.json.encode([listed.digest, sorted(named.items()), repr(settings)])
     kept = private_folder(trees.home / DATASETS / f"{ANSWERS}{hashlib.sha256(order).hexdigest()[:16]}")

@@ -37,22 +37,22 @@ class ModelAnswer(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-class _Said(msgspec.Struct, frozen=True):
+class _WrittenText(msgspec.Struct, frozen=True):
     content: str | None = None
 
 
-class _Choice(msgspec.Struct, frozen=True):
-    message: _Said
+class _WrittenChoice(msgspec.Struct, frozen=True):
+    message: _WrittenText
     finish_reason: str | None = None
 
 
-class _Usage(msgspec.Struct, frozen=True):
+class _TokenCount(msgspec.Struct, frozen=True):
     total_tokens: int = 0
 
 
-class _Completion(msgspec.Struct, frozen=True):
-    choices: list[_Choice]
-    usage: _Usage | None = None
+class _ModelReply(msgspec.Struct, frozen=True):
+    choices: list[_WrittenChoice]
+    usage: _TokenCount | None = None
 
 
 class RowGenerator:
@@ -149,7 +149,7 @@ def read(text: str, asked_bytes: int) -> ModelAnswer:
     """
     rough = (asked_bytes + len(text)) // BYTES_A_TOKEN
     try:
-        found = msgspec.json.decode(text, type=_Completion)
+        found = msgspec.json.decode(text, type=_ModelReply)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         return ModelAnswer("", rough, f"no chat completion ({error}): {text[:SHOWN]}")
     tokens = (found.usage.total_tokens if found.usage else 0) or rough

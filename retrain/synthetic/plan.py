@@ -50,7 +50,7 @@ def planned(
     ValueError for a name that no real row has, and where there is no real row."""
     known = classes(Counter(row.label for row in real), {})
     seeds: defaultdict[RowCell, list[Example]] = defaultdict(list)
-    for row in in_chance_order(real, "synthetic"):
+    for row in in_chance_order(filter(writable, real), "synthetic"):
         label = row.label if row.label in known else "" if known else FREE_TEXT
         value = row.tags.get(settings.group, "") if settings.group else ""
         if label and (value or not settings.group):
@@ -59,11 +59,19 @@ def planned(
     if strange := sorted(set(named or {}) - set(cells)):
         raise ValueError(f"rows wanted of {strange[0]!r}, expected one of {', '.join(cells) or 'none: no real row'}")
     if not cells:
-        raise ValueError(f"{len(real)} real rows, expected some of a class, or with the tag {settings.group!r}")
+        of = f"the tag {settings.group!r}" if settings.group else "a class or a text as answer"
+        raise ValueError(f"{len(real)} real rows, expected some with one message of a user, no tools, and {of}")
     counts = named or dict.fromkeys(cells, settings.rows)
     shortest = {row.label: _asked(row) for row in sorted(real, key=lambda row: (-len(_asked(row)), row.id))}
     labels = {label: shortest[label] for label in sorted(known)}
     return SynthesisPlan({cells[name]: count for name, count in counts.items()}, dict(seeds), labels)
+
+
+def writable(row: Example) -> bool:
+    """Check that a model can write rows like this one: a user's single message, behind what a system may say, and no
+    tools."""
+    alone = all(each.role in ("system", "developer") for each in row.messages[:-1])
+    return bool(row.messages) and row.messages[-1].role == "user" and alone and not row.tools
 
 
 def _asked(row: Example) -> str:

@@ -100,7 +100,7 @@ def written(content: str, seed: Example, model: str, most: int, *, free: bool) -
 
 
 def made(seed: Example, request: str, answer: str, origin: str) -> Example:
-    """Return a synthetic row in the place of its seed: whoever may have the seed's row removed has this one removed
+    """Return a synthetic row in the place of its seed: an erasure that removes the seed's row removes this one
     too, and it is never judged on."""
     *before, last = seed.messages
     own = deterministic_id("synthetic", origin, request, answer)

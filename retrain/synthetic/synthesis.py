@@ -67,7 +67,7 @@ async def synthesised(
     return done
 
 
-class _Call(NamedTuple):
+class RowCall(NamedTuple):
     cell: RowCell
     seed: Example
     number: int
@@ -75,17 +75,17 @@ class _Call(NamedTuple):
 
 def _calls(
     settings: SyntheticSettings, plan: SynthesisPlan, lacking: Mapping[RowCell, int], asked: Counter[RowCell]
-) -> list[_Call]:
+) -> list[RowCall]:
     """Return a round's calls: a cell's in turn with the others', so that a spent budget leaves none out alone."""
-    found: list[tuple[int, _Call]] = []
+    found: list[tuple[int, RowCall]] = []
     for cell, count in lacking.items():
         for turn in range(-(-count // settings.per_call)):
-            found.append((turn, _Call(cell, plan.seed(cell, asked[cell]), asked[cell])))
+            found.append((turn, RowCall(cell, plan.seed(cell, asked[cell]), asked[cell])))
             asked[cell] += 1
     return [call for _, call in sorted(found, key=lambda each: each[0])]
 
 
-async def _written(settings: SyntheticSettings, calls: Sequence[_Call], done: Synthesis, ask: Ask) -> list[DraftRow]:
+async def _written(settings: SyntheticSettings, calls: Sequence[RowCall], done: Synthesis, ask: Ask) -> list[DraftRow]:
     bodies = [
         prompts.writing(settings, each.cell, each.seed, each.number, free=each.cell.label == FREE_TEXT)
         for each in calls
@@ -103,7 +103,7 @@ async def _written(settings: SyntheticSettings, calls: Sequence[_Call], done: Sy
     return drafts
 
 
-def _rows(settings: SyntheticSettings, call: _Call, answer: ModelAnswer) -> list[Example]:
+def _rows(settings: SyntheticSettings, call: RowCall, answer: ModelAnswer) -> list[Example]:
     if answer.problem:
         raise ValueError(answer.problem)
     free = call.cell.label == FREE_TEXT

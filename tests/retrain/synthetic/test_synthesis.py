@@ -177,6 +177,26 @@ def test_an_address_where_nothing_listens_is_named(tmp_path: Path) -> None:
         asyncio.run(RowGenerator(chosen, tmp_path).ask([{"model": "writer"}] * 3))
 
 
+def test_a_model_that_never_answers_is_waited_for_so_long(tmp_path: Path) -> None:
+    server = JudgeServer(TicketWriter())
+    server.hangs = True
+    with pytest.raises(GeneratorAway, match="writes no rows: TimeoutError"):
+        made(server, tmp_path, timeout_s=0.2, tries=1)
+
+
+def test_a_model_that_repeats_itself_is_not_asked_for_ever(tmp_path: Path) -> None:
+    label = REAL[0].label
+    text = TicketWriter().pool[label][0]
+
+    def same(body: dict[str, Any]) -> str:
+        return json.dumps({"rows": [{"request": text}] * 5, "answer": label})
+
+    server = JudgeServer(same)
+    done = made(server, tmp_path, named={label: 20})
+    assert (len(done.rows), done.lacking) == (1, {label: 19})
+    assert done.calls == len(server.bodies) == 5 * 4 + 1
+
+
 def test_a_model_that_knows_no_schemas_is_asked_without(tmp_path: Path) -> None:
     server = JudgeServer(TicketWriter())
     server.unstructured = True

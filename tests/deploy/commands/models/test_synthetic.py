@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +107,22 @@ def test_what_cannot_be_done_is_named(
     assert sets.rows(trees, "support") == []
 
 
-def test_a_model_that_is_away_leaves_nothing_and_the_next_start_goes_on(
-    trees: Trees, digest: str, tmp_path: Path
-) -> None:
+def test_a_model_that_is_away_leaves_nothing(trees: Trees, digest: str, tmp_path: Path) -> None:
     server = JudgeServer(TicketWriter())
     server.statuses = [503] * 100
     done = synthesised(tmp_path, digest, server=server, tries=1)
     assert (done.exit_code, "writes no rows: status 503" in done.output) == (1, True)
     assert sets.rows(trees, "support") == []
+
+
+def test_answers_of_an_order_that_was_never_given_again_go_after_a_day(
+    trees: Trees, digest: str, tmp_path: Path
+) -> None:
+    old = tmp_path / "var" / "datasets" / ".new-answers-0123"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    synthesised(tmp_path, digest)
+    assert not old.exists()
 
 
 def test_rows_of_another_tool_are_checked_and_taken(trees: Trees, digest: str, tmp_path: Path) -> None:
