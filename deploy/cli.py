@@ -19,7 +19,7 @@ from deploy.commands import (
     topics,
 )
 from deploy.commands.group import Ordered
-from deploy.commands.models import adapters, compare, data, gate
+from deploy.commands.models import adapters, compare, data, gate, synthetic
 
 
 @click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -46,6 +46,14 @@ for command in (
     stack.run,
 ):
     main.add_command(command)
+
+for command in (
+    synthetic.data_synthesise,
+    synthetic.data_import,
+    synthetic.data_fidelity,
+    synthetic.data_synthetic,
+):
+    data.data.add_command(command)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from retrain.data.likeness import Likeness
 from retrain.data.manifest import Manifest
 from retrain.job_files import DATASET, JobSpec
 from retrain.settings import RetrainSettings
+from retrain.synthetic import sets
+from retrain.synthetic.blending import blended
 from retrain.training.objections import usable
 from streams.clock import now_ms
 from streams.events import RetrainRequested
@@ -90,6 +92,9 @@ def gathered(
         _missing(lake, request, admitted, label_wait_s * 1_000),
         settlements.settled(trees, request.alias),
     )
+    if settings.synthetic.enabled:
+        made = taken(sets.rows(trees, request.alias))
+        dataset = blended(dataset, made, settings.synthetic.max_share)
     return replace(dataset, dropped=dict(Counter(dataset.dropped) + dropped))
 
 

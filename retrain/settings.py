@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from monitor.validation import require
+from retrain.synthetic.settings import SyntheticSettings
 from streams.scoring.settings import parsed
 
 ALL_ROWS = 1_000_000  # more than a champion was ever taught
@@ -55,6 +56,7 @@ class RetrainSettings:
     # by a tag's name, such as licence: its values that allow a row to be used; a row without one has the value ""
     consent: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pii: PiiSettings = field(default_factory=PiiSettings)
+    synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
     # in the metric's own unit: 0.02 are 2 % more right answers, or a ROUGE-L that is higher by 0.02
     min_gain: float = 0.02  # by which a candidate is to be proven better on the fresh rows, more than that
     margin: float = 0.10  # by which it may be worse on the healthy time's

@@ -60,9 +60,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "gateway",
     ),
     "retrain": (
-        "settings tensor_file metrics",
+        "settings tensor_file metrics synthetic.settings",
         "data | claims | requests | base_model | adapters",
-        "training",
+        "training | synthetic",
         "evaluation",
         "harness",
         "job_files",

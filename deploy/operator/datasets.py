@@ -69,7 +69,10 @@ def found(trees: Trees, name: str) -> tuple[Manifest, Dataset]:
 
 def shown(listed: Manifest) -> Iterator[str]:
     """Yield a dataset in lines: its origin, the counts of each part, and what was left out and why."""
-    yield f"{listed.digest}  {listed.alias}, base model {listed.base_model[:12]}, fresh since {listed.since_ms}"
+    of = (
+        f"base model {listed.base_model[:12]}, fresh since {listed.since_ms}" if listed.base_model else "synthetic rows"
+    )
+    yield f"{listed.digest}  {listed.alias}, {of}"
     for name, part in listed.parts.items():
         yield f"{name}: {part.rows} rows of {part.clients} clients, {part.reviewed} labelled by reviewers"
         for title, counts in _counts(part).items():
@@ -86,6 +89,7 @@ def _counts(part: DatasetPart) -> dict[str, Mapping[str, int]]:
         "tags": part.groups,
         "confirmed": {"the model's own answers": part.own_answers} if part.own_answers else {},
         "why": part.reasons,
+        "made by": part.origins,
     }
 
 

@@ -51,15 +51,29 @@ class Dataset(msgspec.Struct, frozen=True):
     regression: list[Example]  # rows of the healthy time: is it still good there?
     dropped: dict[str, int]  # filter -> rows that it removed
     quarantine: list[Example] = []  # neither trained nor judged on, each with its reason
+    synthetic: list[Example] = []  # trained on as well; the other parts are real
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a synthetic row is among real ones: nothing is ever judged on one."""
+        for part in ("train", "rehearsal", "validation", "regression"):
+            if row := next((each for each in getattr(self, part) if each.synthetic), None):
+                raise ValueError(f"{part} has the synthetic row {row.id}, expected real rows")
+        if real := next((each for each in self.synthetic if not each.synthetic), None):
+            raise ValueError(f"synthetic has the real row {real.id}, expected synthetic rows")
 
     @property
     def rows(self) -> list[Example]:
         """All rows that a version meets, of every such part."""
-        return [*self.train, *self.rehearsal, *self.validation, *self.regression]
+        return [*self.real_lessons, *self.synthetic, *self.validation, *self.regression]
+
+    @property
+    def real_lessons(self) -> list[Example]:
+        """The rows that are trained on and that people sent."""
+        return [*self.train, *self.rehearsal]
 
     def lessons(self, fresh_passes: int = 1) -> list[Example]:
-        """Return the rows to train on: fresh ones `fresh_passes` times, rehearsed ones once."""
-        return [*self.train * fresh_passes, *self.rehearsal]
+        """Return the rows to train on: fresh ones `fresh_passes` times, rehearsed and synthetic ones once."""
+        return [*self.train * fresh_passes, *self.rehearsal, *self.synthetic]
 
 
 def build(

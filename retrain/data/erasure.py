@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from retrain.data import manifest
 from retrain.data.dataset import Dataset
-from retrain.data.example import Example
+from retrain.data.example import MADE_FROM, Example
 from retrain.data.manifest import DATASETS, PARTS, dataset_key
 from streams.objects.store import StorageError
 from streams.objects.tree import Trees
@@ -25,11 +25,13 @@ from streams.objects.tree import Trees
 log = structlog.get_logger()
 
 FORGOTTEN = "forgotten"  # the reason, among those for which a dataset's rows were dropped
-TAUGHT = ("train", "rehearsal")
+TAUGHT = ("train", "rehearsal", "synthetic")
 LEFTOVER_S = 86_400.0  # after which a writer's folder is a killed one's
 
 Users = dict[str, list[str]]  # versions by the digest of their dataset
-Theirs = Callable[[str, str, str, int], bool]  # whether a row goes, by its id, client, conversation and time
+Theirs = Callable[
+    [str, str, str, int], bool
+]  # whether a row goes, by the reply it rests on, client, conversation and time
 
 
 class RewrittenDataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,12 +135,13 @@ def sweep(trees: Trees, now_s: float) -> None:
 def _has(path: Path, theirs: Theirs) -> bool:
     found = pq.read_table(path)
     chats = found["conversation"].to_pylist() if "conversation" in found.column_names else [""] * found.num_rows
-    return any(map(theirs, found["id"].to_pylist(), found["client"].to_pylist(), chats, found["time_ms"].to_pylist()))
+    about = [id.partition(MADE_FROM)[0] for id in found["id"].to_pylist()]
+    return any(map(theirs, about, found["client"].to_pylist(), chats, found["time_ms"].to_pylist()))
 
 
 def _without(dataset: Dataset, theirs: Theirs) -> Dataset:
     def kept(rows: list[Example]) -> list[Example]:
-        return [row for row in rows if not theirs(row.id, row.client, row.conversation, row.time_ms)]
+        return [row for row in rows if not theirs(row.about, row.client, row.conversation, row.time_ms)]
 
     parts = {name: kept(getattr(dataset, name)) for name in PARTS}
     gone = sum(len(getattr(dataset, name)) - len(parts[name]) for name in PARTS)

@@ -14,7 +14,8 @@ from streams.events import Json
 from streams.messages import Message, chat_message
 from streams.scoring.rows import AnsweredRow, chat_choice
 
-FRESH, REHEARSAL, FIRST = "fresh", "rehearsal", "first"
+FRESH, REHEARSAL, FIRST, SYNTHETIC = "fresh", "rehearsal", "first", "synthetic"
+MADE_FROM = "~"  # in a synthetic row's id, after the id of the real row that it was made from
 SHAPING = (  # fields of a request by which an engine shapes its answer
     *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
     *("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
@@ -27,7 +28,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     messages: list[Message]
     completion: str
-    source: str  # FRESH (since the harm began), REHEARSAL (the healthy time), FIRST (a first adapter's rows)
+    source: str  # FRESH (since the harm began), REHEARSAL (the healthy time), FIRST (a first adapter's rows), SYNTHETIC
     client: str = ""
     time_ms: int = 0
     predicted: str = ""  # what the champion answered
@@ -37,7 +38,9 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str = ""  # likewise
     unit: str = ""  # the row that stands for it and its like in a verdict: of its conversation, or nearly the same
     selection: str = ""  # who chose the reply for its label (`monitor.selection.sources.Selection`)
-    by: str = ""  # reviewer/KEY or downstream/KEY, where one of these gave the label; empty: the client did
+    # reviewer/KEY or downstream/KEY, where one of these gave the label; empty: the client did. synthetic/NAME: what
+    # made the row
+    by: str = ""
     tenant: str = ""  # by whose key private values were masked
     quarantined: str = ""  # why its label is not believed; empty: it is
 
@@ -50,6 +53,16 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     def reviewed(self) -> bool:
         """Return whether one with the authority to overrule clients gave the label."""
         return self.by.startswith(("reviewer/", "downstream/"))
+
+    @property
+    def synthetic(self) -> bool:
+        """Return whether no person sent it."""
+        return self.source == SYNTHETIC
+
+    @property
+    def about(self) -> str:
+        """Return the id of the reply that the row rests on: of a synthetic row its seed's; empty where it has none."""
+        return self.id.partition(MADE_FROM)[0]
 
     @property
     def labeller(self) -> str:

@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 DATASETS = "datasets"  # the prefix of their keys, and their folder
 VERSIONS, JUDGED, REWRITTEN = f"{DATASETS}/versions", f"{DATASETS}/judged", f"{DATASETS}/rewritten"
-PARTS = ("train", "rehearsal", "validation", "regression", "quarantine")
-LATER = ("quarantine",)  # which datasets of earlier releases lack
+PARTS = ("train", "rehearsal", "validation", "regression", "quarantine", "synthetic")
+LATER = ("quarantine", "synthetic")  # which datasets of earlier releases lack
 WHO = ("user", "conversation", "unit", "selection", "by", "tenant", "quarantined")
 JSON = ("messages", "tags", "request")  # fields that are columns of JSON text
 
@@ -53,7 +53,10 @@ def store(trees: Trees, dataset: Dataset, *, alias: str, base_model: str, since_
 def listed(dataset: Dataset, *, alias: str, base_model: str, since_ms: int) -> Manifest:
     """Return the manifest under which `store` would put the dataset."""
     parts = {name: counted(getattr(dataset, name)) for name in PARTS}
-    together = "".join(f"{name}:{part.sha256}\n" for name, part in parts.items())
+    counting = {
+        name: part for name, part in parts.items() if part.rows or name != "synthetic"
+    }  # digests of before hold
+    together = "".join(f"{name}:{part.sha256}\n" for name, part in counting.items())
     digest = hashlib.sha256(f"{alias}\0{base_model}\0{together}".encode()).hexdigest()
     return Manifest(digest, alias, base_model, since_ms, parts, dataset.dropped)
 
@@ -168,22 +171,22 @@ def judged(trees: Trees) -> dict[str, list[str]]:
 
 
 def trained_on(trees: Trees, version: str) -> list[Example]:
-    """Return the rows that a version was trained on; none where it was made elsewhere."""
+    """Return the real rows that a version was trained on; none where it was made elsewhere."""
     try:
         digest = noted(trees, version)[0]
     except FileNotFoundError:
         return []
     dataset = _whole(trees, digest)
-    return [*dataset.train, *dataset.rehearsal] if dataset else []
+    return dataset.real_lessons if dataset else []
 
 
 def taught(trees: Trees, version: str) -> list[Example]:
-    """Return each question that the version or an ancestor was trained on, with the newest answer; where a record names
-    no parent, the version's own."""
+    """Return each question of a person that the version or an ancestor was trained on, with the newest answer; where a
+    record names no parent, the version's own."""
     found: dict[str, Example] = {}
     for digest in _line(trees, version) or []:
         dataset = _whole(trees, digest)
-        for row in dataset.lessons() if dataset else []:
+        for row in dataset.real_lessons if dataset else []:
             if row.key not in found or row.time_ms >= found[row.key].time_ms:
                 found[row.key] = row
     return list(found.values()) or trained_on(trees, version)

@@ -26,6 +26,7 @@ class DatasetPart(msgspec.Struct, frozen=True):
     reviewed: int = 0  # labelled by one who may overrule clients
     own_answers: int = 0  # the model's own answer was confirmed
     reasons: dict[str, int] = {}  # why labels are not believed
+    origins: dict[str, int] = {}  # what made the synthetic rows
 
 
 def counted(rows: Sequence[Example]) -> DatasetPart:
@@ -42,6 +43,7 @@ def counted(rows: Sequence[Example]) -> DatasetPart:
         reviewed=sum(row.reviewed for row in rows),
         own_answers=sum(row.label == normalise(row.predicted) for row in rows if not row.unlabelled),
         reasons=dict(Counter(row.quarantined for row in rows if row.quarantined)),
+        origins=dict(Counter(row.by.partition("/")[2] for row in rows if row.synthetic)),
     )
 
 
