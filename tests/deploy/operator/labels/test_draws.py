@@ -195,12 +195,12 @@ def test_a_draw_that_is_not_labelled_whole_is_not_taken(rows: list[wanted.LabelR
 
 
 def test_replies_that_are_forgotten_keep_no_draw_from_being_labelled_whole(
-    lake: Lake, rows: list[labels.LabelRow], give: Give
+    lake: Lake, rows: list[wanted.LabelRow], give: Give
 ) -> None:
     gone = {row.id for row in rows[:10]}
     DeltaTable(f"{lake.url}/replies").delete(f"id IN ({', '.join(map(quoted, sorted(gone)))})")
     (known,) = draws.made(KAFKA, ALIAS)
-    assert {row.id for row in labels.drawn(lake, ALIAS, known, SIGNER)} == known.drawn.keys() - gone
+    assert {row.id for row in wanted.drawn(lake, ALIAS, known, SIGNER)} == known.drawn.keys() - gone
     with pytest.raises(ValueError, match=f"5 of the {len(rows) - 10} drawn replies have no label"):
         give(filled(rows[10:-5]))
     put(lake, FEEDBACK, give(filled(rows[10:])))
@@ -217,11 +217,11 @@ def test_a_thumb_is_no_label_of_a_drawn_or_an_audited_reply(lake: Lake) -> None:
     thumbs = [msgspec.structs.replace(each, id=f"t{each.id}", label=None, loss=None, thumb=False) for each in given]
     put(lake, FEEDBACK, thumbs)
     assert draws.current([found], lake, ALIAS, ORDER) == found
-    assert {row.id for row in labels.drawn(lake, ALIAS, found, SIGNER)} == found.drawn.keys()
-    assert [row.id for row in labels.audited(lake, ALIAS, 0)] == [audited.id]
+    assert {row.id for row in wanted.drawn(lake, ALIAS, found, SIGNER)} == found.drawn.keys()
+    assert [row.id for row in wanted.audited(lake, ALIAS, 0)] == [audited.id]
     put(lake, FEEDBACK, given, first=1_000)
-    assert labels.audited(lake, ALIAS, 0) == []
-    assert labels.drawn(lake, ALIAS, found, SIGNER) == []
+    assert wanted.audited(lake, ALIAS, 0) == []
+    assert wanted.drawn(lake, ALIAS, found, SIGNER) == []
 
 
 def test_the_command_draws_and_gives_the_same_rows_until_they_are_labelled(
