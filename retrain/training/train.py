@@ -63,7 +63,7 @@ class Trained:
         found = {
             "loss": self.loss,
             "train_seconds": self.seconds,
-            "train_rows": float(self.rows),
+            "learned_rows": float(self.rows),
             "left_out_rows": float(self.left_out),
             "left_out_share": self.left_out / max(1, self.left_out + self.rows),
             "steps": float(self.steps),
