@@ -17,8 +17,9 @@ from tests.monitor.support.judging import CHUNK, NAME, JudgedAudit, delays, lear
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("judge", "most"), [(binary, 0.9), (coin, 1.12)])
+@pytest.mark.parametrize(("judge", "most"), [(binary, 0.95), (coin, 1.2)])
 def test_a_judge_saves_labels_and_one_that_became_useless_costs_few(judge: Judge, most: float) -> None:
+    """Few runs, so the bounds are wide; `tests.bench.traffic.judges` measures."""
     found = np.array([delays(judge, learned(binary, 1.0, seed % 4), seed) for seed in range(60)])
     assert found[:, 1].sum() <= most * found[:, 0].sum()
 
