@@ -18,7 +18,8 @@ from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import conversations
 from retrain.data.shares import MOST_ROWS
-from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
+from retrain.evaluation.engine.slot import EngineSlot, reserved
+from retrain.evaluation.evaluate import EngineAnswer, answers, context
 from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
 from retrain.evaluation.pairs import AnsweredRows, by_unit, grown
@@ -51,22 +52,23 @@ async def compare(
     evaluation: str | None = None,
     untaught: Mapping[str, int] | None = None,
     then: Callable[[GateInput, EngineSource], Awaitable[GateInput]] | None = None,
+    allowed: Callable[[], None] = lambda: None,
 ) -> GateInput:
     """Ask both versions the safety prompts, the validation rows, then the regression rows, a step at a time, until the
     verdict waits for no more of them; the gate's tests may be looked at after every step. Where the validation rows
     decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. `then` adds what a
-    judge model says of rows without a label (`retrain.evaluation.judged`). Each side is a version and its adapter's
-    folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
+    judge model says of rows without a label (`retrain.evaluation.judged`), and what else is asked of both. `allowed`
+    raises where the engine is another evaluation's by now. Each side is a version and its adapter's folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        loaded(session, engine, sides, evaluation=evaluation, stale_s=settings.timeout_s) as names,
+        reserved(EngineSlot(session, engine, sides, evaluation, settings.timeout_s, allowed)) as slot,
     ):
         known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
         bounded = replace(known, context=await context(session, engine) or known.context)
-        business = business_scorer(settings, scorer.alias)
-        source = EngineSource(session, engine, (names[0], names[-1]), bounded, scorer, settings.concurrency, business)
+        business, versions = business_scorer(settings, scorer.alias), (candidate[0], champion[0])
+        source = EngineSource(slot, versions, bounded, scorer, settings.concurrency, business)
         gate = start(settings, candidate[0], champion[0], alpha, untaught or {}, scorer.name)
         gate = msgspec.structs.replace(gate, safety=await source.kept(read_set(settings.safety_file)))
         gate = await judged(gate, dataset, source, settings.step_rows, later)
@@ -137,9 +139,8 @@ class AnswerSource(Protocol):
 class EngineSource:
     """The engine that serves, as the source of both versions' answers."""
 
-    session: aiohttp.ClientSession
-    engine: str
-    names: tuple[str, str]  # the engine's, of candidate and champion
+    slot: EngineSlot
+    versions: tuple[str, str]  # candidate and champion
     limits: AnswerLimits
     scorer: Scorer
     concurrency: int
@@ -190,14 +191,16 @@ class EngineSource:
         return max(1, min(room, context - self.limits.asked(row))) if context else room
 
     async def _answers(self, rows: Sequence[Example], limits: Sequence[int]) -> list[list[EngineAnswer]]:
-        """Return the candidate's and the champion's answers. Which of them is asked first alternates by chance: the
-        engine may be warmer for the second."""
-        turn = -1 if rows and sum(rows[0].id.encode()) % 2 else 1
-        found = [
-            await answers(self.session, self.engine, name, rows, limits=limits, concurrency=self.concurrency)
-            for name in self.names[::turn]
-        ]
-        return found[::turn]
+        """Return the candidate's and the champion's answers. The one that the engine holds is asked first, so that each
+        is first every other time: the engine may be warmer for the second."""
+        found: dict[str, list[EngineAnswer]] = {}
+        turn = -1 if self.slot.version == self.versions[1] else 1
+        for version in self.versions[::turn]:
+            name = await self.slot.holding(version)
+            found[version] = await answers(
+                self.slot.session, self.slot.engine, name, rows, limits=limits, concurrency=self.concurrency
+            )
+        return [found[version] for version in self.versions]
 
     async def _business(self, kept: Sequence[Answered]) -> list[tuple[float, float] | None]:
         """Return both sides' scores by the further metric. A candidate's answer that cannot be judged counts as the
