@@ -23,6 +23,7 @@ from streams.scoring.scorer import Scorer
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
 DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "scores.json"  # what steps leave to the next
+FINDINGS = "findings.json"  # likewise: what the model card says of the answers
 TRAINING = "training"  # the folder of the training's order, checkpoint, adapter and result
 JOBS = "jobs"  # the prefix of all that in the store, and the folder of the jobs' folders
 Step = Literal["prepare", "train", "evaluate", "judge"]
@@ -136,7 +137,7 @@ def command(folder: str, step: Step | Literal["all"] = "all", python: str = sys.
     return [python, "-m", "retrain.job", step, folder]
 
 
-def write(path: Path, value: JobSpec | JobOutcome | Candidate | GateInput) -> None:
+def write(path: Path, value: msgspec.Struct) -> None:
     """Write the file as a whole."""
     put(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
 

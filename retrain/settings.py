@@ -65,6 +65,11 @@ class RetrainSettings:
     business_metric: str = ""  # a further metric, by its name or as pkg.module:function; none: no such check
     business_margin: float = 0.05  # by which a candidate may be worse by that
     safety_file: str = ""  # JSON lines: prompts, and what an answer to them must be (docs/gate.md); none: no such check
+    fairness_file: str = (
+        ""  # TOML: terms by which requests name groups (docs/evaluation.md); none: no counterfactual set
+    )
+    swapped_rows: int = 100  # rows that are asked again with another group's term, for each tag; at most
+    max_swapped_gap: float = 0.0  # by which answers may be worse where a request names one group; 0: it is only said
     alpha: float = 0.05  # chance that a check passes wrongly at all attempts at one harm; the first has half of it
     max_tokens: int = 0  # of an answer under evaluation, at most; 0: as many as the labels need, and room
     max_cut: float = 0.1  # share of the answers that may end at that limit; with more nothing is judged
@@ -90,7 +95,7 @@ class RetrainSettings:
         require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
-        for name in ("margin", "slice_margin", "business_margin"):
+        for name in ("margin", "slice_margin", "business_margin", "max_swapped_gap"):
             require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
         require(self, "min_gain", -1 < self.min_gain < 1, "a share from 0 to below 1; below 0 it may be so much worse")
         for name in ("max_cut", "max_left_out", "max_quarantined"):
@@ -99,12 +104,14 @@ class RetrainSettings:
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
         for name in ("min_slice", "concurrency", "step_rows", "fresh_passes", "max_lora_rank"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio"):
+        for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio", "swapped_rows"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         for name in ("threads", "gpus", "max_tokens", "proof_prefixes"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         for name in ("max_length_ratio", "max_latency_ratio"):
             require(self, name, not getattr(self, name) or getattr(self, name) > 1, "0, or more than 1")
+        limit = "0 where no fairness_file names the groups' terms"
+        require(self, "max_swapped_gap", not self.max_swapped_gap or bool(self.fairness_file), limit)
         if self.business_metric:
             parsed(business(self.business_metric), "retrain.business_metric")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")

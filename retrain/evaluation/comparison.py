@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,9 +20,10 @@ from retrain.data.likeness import conversations
 from retrain.data.shares import MOST_ROWS
 from retrain.evaluation.engine.slot import EngineSlot, reserved
 from retrain.evaluation.evaluate import EngineAnswer, answers, context
+from retrain.evaluation.fairness.terms import read_terms
 from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
-from retrain.evaluation.pairs import AnsweredRows, by_unit, grown
+from retrain.evaluation.pairs import AnsweredRows, AskedRow, by_unit, grown
 from retrain.evaluation.safety import SafetyOutcome
 from retrain.evaluation.safety_set import SafetyPrompt, read_set
 from retrain.settings import RetrainSettings, business
@@ -51,14 +52,15 @@ async def compare(
     alpha: float | None = None,
     evaluation: str | None = None,
     untaught: Mapping[str, int] | None = None,
-    then: Callable[[GateInput, EngineSource], Awaitable[GateInput]] | None = None,
+    then: Sequence[Callable[[GateInput, EngineSource], Awaitable[GateInput]]] = (),
     allowed: Callable[[], None] = lambda: None,
 ) -> GateInput:
     """Ask both versions the safety prompts, the validation rows, then the regression rows, a step at a time, until the
     verdict waits for no more of them; the gate's tests may be looked at after every step. Where the validation rows
-    decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. `then` adds what a
-    judge model says of rows without a label (`retrain.evaluation.judged`), and what else is asked of both. `allowed`
-    raises where the engine is another evaluation's by now. Each side is a version and its adapter's folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
+    decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. `then` adds what
+    else is asked of both (`retrain.evaluation.judged`, `retrain.card.findings`). `allowed` raises where the engine is
+    another evaluation's by now. Each side is a version and its adapter's folder. Raises `evaluate.EvaluationRefused` or
+    aiohttp.ClientError: then there is nothing to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
     async with (
@@ -72,13 +74,17 @@ async def compare(
         gate = start(settings, candidate[0], champion[0], alpha, untaught or {}, scorer.name)
         gate = msgspec.structs.replace(gate, safety=await source.kept(read_set(settings.safety_file)))
         gate = await judged(gate, dataset, source, settings.step_rows, later)
-        return await then(gate, source) if then else gate
+        for more in then:
+            gate = await more(gate, source)
+        return gate
 
 
 def check_settings(settings: RetrainSettings, alias: str) -> None:
-    """Raise ValueError or OSError for a business metric or a safety file that cannot be used: before any work."""
+    """Raise ValueError or OSError for a business metric or a file of the settings that cannot be used: before any
+    work."""
     business_scorer(settings, alias)
     read_set(settings.safety_file)
+    read_terms(settings.fairness_file)
 
 
 async def judged(
@@ -145,6 +151,13 @@ class EngineSource:
     scorer: Scorer
     concurrency: int
     business: Scorer | None = None
+    asked: list[AskedRow] = field(default_factory=list)  # all rows that `both` has asked
+
+    async def answered(self, rows: Sequence[Example]) -> list[AskedRow]:
+        """Ask both versions rows that no verdict counts, such as a counterfactual set's."""
+        aside = replace(self, business=None, asked=[])
+        await aside.both(rows)
+        return aside.asked
 
     async def both(self, rows: Sequence[Example]) -> AnsweredRows:
         """Ask both versions the same rows, with the same limits."""
@@ -161,6 +174,9 @@ class EngineSource:
         found = await _scored(self.scorer, whole)
         kept = [each for each, pair in zip(whole, found, strict=True) if not isinstance(pair, str)]
         left_out.update(pair for pair in found if isinstance(pair, str))
+        self.asked.extend(
+            AskedRow(*each, pair) for each, pair in zip(whole, found, strict=True) if not isinstance(pair, str)
+        )
         return AnsweredRows(
             rows=[row for row, _, _ in kept],
             pairs=[pair for pair in found if not isinstance(pair, str)],

@@ -16,7 +16,7 @@ import structlog
 
 from monitor.canonical import calls
 from retrain.data.example import Example
-from retrain.evaluation.engine.replay import COMPLETIONS, Replay, replay
+from retrain.evaluation.engine.replay import COMPLETIONS, ReplayedQuestion, replay
 from streams.events import Json
 from streams.identity import EVALUATION
 from streams.messages import ToolCall
@@ -99,8 +99,8 @@ async def answers(
     concurrency: int,
 ) -> list[EngineAnswer]:
     """Return one answer a row, in the rows' order, to the request as it was served, but at temperature 0 and within its
-    limit of tokens (`engine.replay`). A row that the engine refuses has no answer. Raises EvaluationRefused on any other error: a row without an answer must not look
-    like a wrong one."""
+    limit of tokens (`engine.replay`). A row that the engine refuses has no answer. Raises EvaluationRefused on any
+    other error: a row without an answer must not look like a wrong one."""
     gate = asyncio.Semaphore(concurrency)
 
     async def ask(row: Example, limit: int) -> EngineAnswer:
@@ -113,7 +113,7 @@ async def answers(
     return list(await asyncio.gather(*map(ask, rows, limits)))
 
 
-async def _answer(session: aiohttp.ClientSession, engine: str, question: Replay) -> EngineAnswer:
+async def _answer(session: aiohttp.ClientSession, engine: str, question: ReplayedQuestion) -> EngineAnswer:
     url = f"{engine}{question.path}"
     status, text = await _asked(session, url, question.body)
     if status in ROWS_OWN_FAULT:
@@ -122,7 +122,7 @@ async def _answer(session: aiohttp.ClientSession, engine: str, question: Replay)
         raise EvaluationRefused(f"POST {url}: status {status}, expected 200: {text[:SHOWN]}")
     raw = question.path == COMPLETIONS
     try:
-        completion = msgspec.json.decode(text, type=_RawCompletion if raw else _Completion)
+        completion = _raw_completion.decode(text) if raw else _completion.decode(text)
         choice = completion.choices[0]
     except (msgspec.MsgspecError, IndexError) as error:
         kind = "completion" if raw else "chat completion"
@@ -204,6 +204,10 @@ class _Completion(msgspec.Struct, frozen=True):
 class _RawCompletion(msgspec.Struct, frozen=True):
     choices: list[_RawChoice]
     usage: _CompletionUsage | None = None
+
+
+_completion = msgspec.json.Decoder(_Completion)
+_raw_completion = msgspec.json.Decoder(_RawCompletion)
 
 
 def _token(evaluation: str) -> str:

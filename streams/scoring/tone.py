@@ -2,8 +2,8 @@
 
 Readability is LIX (Björnsson 1968): words to a sentence, plus the share of words of more than six letters, in percent.
 Below 30 a text is easy, above 50 hard. Formality is the share of sentences without a mark of the casual: several
-exclamation or question marks, emoji, shouted words, letters drawn out, a beginning in small letters. Neither knows a
-word's meaning: an insult in long, well punctuated sentences is formal. For meaning there is a judge model's rubric."""
+exclamation or question marks, emoji, shouted words, letters drawn out, a beginning in small letters. Neither knows what
+words mean: an insult in long, well punctuated sentences is formal. For meaning there is a judge model's rubric."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import unicodedata
 from monitor.metrics import normalise, tokens
 from streams.scoring.rows import Unjudged
 
-LONG = 6  # letters: a longer word is long
+LONG = 6  # letters: words of more are long
 LEAST_WORDS = 5  # of a text that has a readability
 WIDTH = 60.0  # of LIX, from the easiest text to the hardest
 SENTENCE = re.compile(r"[^.!?\u2026\u3002\uff01\uff1f\u061f\u0964\n]+[.!?\u2026\u3002\uff01\uff1f\u061f\u0964]*")
@@ -43,9 +43,9 @@ def lix(text: str) -> float | None:
     True
     """
     words = tokens(text)
-    if len(words) < LEAST_WORDS or all(len(word) == 1 for word in words):
+    if len(words) < LEAST_WORDS or all(len(each) == 1 for each in words):
         return None
-    long = sum(sum(map(str.isalpha, word)) > LONG for word in words)
+    long = sum(sum(map(str.isalpha, each)) > LONG for each in words)
     return len(words) / max(1, len(sentences(text))) + 100.0 * long / len(words)
 
 
@@ -90,4 +90,4 @@ def _pictured(sentence: str) -> bool:
 
 def _shouted(sentence: str) -> bool:
     words = SHOUTED.findall(sentence)
-    return len(words) > 1 and 2 * sum(word.isupper() for word in words) >= len(words)
+    return len(words) > 1 and 2 * sum(map(str.isupper, words)) >= len(words)

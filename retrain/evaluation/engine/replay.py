@@ -24,7 +24,7 @@ RAW = ("response_format", *CONSTRAINTS, *ENDINGS, *WEIGHTS)  # those of them tha
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")  # of an answer's tokens, a client's own
 
 
-class Replay(NamedTuple):
+class ReplayedQuestion(NamedTuple):
     """A question to an engine: the path and the body."""
 
     path: str
@@ -32,7 +32,7 @@ class Replay(NamedTuple):
     clients_limit: bool  # the answer's limit is the client's own: one that ends there ended as clients get it
 
 
-def replay(row: Example, model: str, limit: int) -> Replay:
+def replay(row: Example, model: str, limit: int) -> ReplayedQuestion:
     """Return the row's question to a model, whose answer has `limit` tokens at most, or as many as its client allowed.
 
     >>> from streams.messages import Message
@@ -45,10 +45,10 @@ def replay(row: Example, model: str, limit: int) -> Replay:
     body = {"model": model, "temperature": 0, "max_tokens": min(own, limit)}
     if row.raw:
         kept = {name: row.request[name] for name in RAW if row.request.get(name) is not None}
-        return Replay(COMPLETIONS, {**kept, **body, "prompt": row.text}, own < limit)
+        return ReplayedQuestion(COMPLETIONS, {**kept, **body, "prompt": row.text}, own < limit)
     given = _as_chat(row.request)
     kept = {name: given[name] for name in SHAPING if given.get(name) is not None}
-    return Replay(CHAT, {**kept, **body, "messages": row.asked()}, own < limit)
+    return ReplayedQuestion(CHAT, {**kept, **body, "messages": row.asked()}, own < limit)
 
 
 def _as_chat(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The one place for an adapter that an evaluation takes up in an engine: candidate and champion take turns in it, so that
-clients' adapters keep theirs."""
+"""The one place for an adapter that an evaluation takes up in an engine: candidate and champion take turns in it, so
+that clients' adapters keep theirs."""
 
 from __future__ import annotations
 

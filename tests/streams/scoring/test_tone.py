@@ -29,15 +29,21 @@ def test_lix_is_words_to_a_sentence_and_the_share_of_long_words() -> None:
 
 
 def test_it_works_in_any_language_with_blanks_and_says_nothing_of_others() -> None:
-    assert lix("Die Bestellung ist unterwegs. Sie kommt in einigen Tagen an.") == pytest.approx(5.0 + 100 * 2 / 10)
+    assert lix("Die Bestellung ist unterwegs. Sie kommt in einigen Tagen an.") == pytest.approx(5.0 + 100 * 3 / 10)
     assert lix("\u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3059\u3002") is None
     assert lix("refund") is None
 
 
 @pytest.mark.parametrize(
     "text",
-    ["hey, it is on its way.", "It is on its way!!", "It is sooooo late.", "It came \U0001f600.", "WHERE IS THAT CARD?"]
-    + ["It came :)"],
+    [
+        "hey, it is on its way.",
+        "It is on its way!!",
+        "It is sooooo late.",
+        "It came 😀.",
+        "WHERE IS THAT CARD?",
+        "It came :)",
+    ],
 )
 def test_marks_of_casual_writing_are_seen(text: str) -> None:
     assert formality(text) == 0.0
@@ -50,9 +56,9 @@ async def test_as_metrics_they_compare_with_the_truths_tone() -> None:
         same, unknown = await grader.scores([answered("Yes.", "yes"), answered(EASY, None)])
         assert (same, unknown) == (1.0, Unjudged.NO_TRUTH)
     readability = NamedGrader("readability")
-    like, unlike, short = await readability.scores([answered(EASY, EASY + " It slept."), answered(HARD, EASY)] + [
-        answered("No.", EASY)
-    ])
+    like, unlike, short = await readability.scores(
+        [answered(EASY, EASY + " It slept."), answered(HARD, EASY), answered("No.", EASY)]
+    )
     assert isinstance(like, float)
     assert like > 0.95
     assert unlike == 0.0
