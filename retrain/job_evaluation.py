@@ -35,7 +35,7 @@ def evaluated(
     settings, champion, tokenizer = spec.settings, stored_champion(spec, base), load_tokenizer(spec.model_dir)
     taught = [row.lesson() for row in dataset.train]
     untaught = lessons(tokenizer, taught, spec.knobs.training.max_length, settings.max_left_out).left_out
-    findings = FindingsOf(settings, read_terms(settings.fairness_file))
+    findings = FindingsOf(settings, read_terms(settings.fairness_file), [*dataset.validation, *dataset.regression])
     judge = _by_judge(spec, made.version, listed, dataset, tokenizer)
     lease = EvaluationLease(spec.trees().store, spec.engine, spec.request.id, settings.lease_s)
     with held(lease):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from retrain.card.measures import AnswerMeasures, measured
+from retrain.data.example import Example
 from retrain.evaluation.comparison import EngineSource
 from retrain.evaluation.fairness.audit import FairnessAudit, audited
 from retrain.evaluation.fairness.counterfactual import GroupSwaps, swapped_groups
@@ -32,12 +33,14 @@ class FindingsOf:
 
     settings: RetrainSettings
     terms: Sequence[GroupTerms] = ()
+    rows: Sequence[Example] = ()  # kept apart for judging: those whose requests name a group are asked again
     found: Findings = field(default_factory=Findings)
 
     async def asked(self, gate: GateInput, source: EngineSource) -> GateInput:
         """Return the gate's input with the counterfactual set's scores."""
         rows = list(source.asked)
-        swaps = await swapped_groups(source, rows, self.terms, self.settings.swapped_rows)
+        named = [*(each.row for each in rows), *self.rows]
+        swaps = await swapped_groups(source, named, self.terms, self.settings.swapped_rows)
         self.found = Findings(
             candidate=gate.candidate,
             measures=measured(rows, sets=gate.metric == SET_F1),

@@ -20,7 +20,7 @@ from monitor.metrics import json_validity, normalise, rouge_l, token_f1
 from retrain.data.classes import classes
 from retrain.evaluation.evaluate import EngineAnswer
 from retrain.evaluation.pairs import AskedRow
-from streams.scoring.label_sets import json_list, label_set
+from streams.scoring.label_sets import json_list, label_set, set_f1
 from streams.scoring.tone import formality, lix
 
 AnswerKind = Literal["classes", "sets", "JSON", "text"]
@@ -126,19 +126,23 @@ def _figures(asked: Sequence[AskedRow], side: Side, kind: AnswerKind) -> dict[st
 
 
 def _averages(asked: Sequence[AskedRow], side: Side, kind: AnswerKind) -> dict[str, float]:
-    """Return precision, recall and F1 over all labels alike (macro), and over all decisions alike (micro); of sets also
-    the mean of the rows' own."""
+    """Return precision, recall and F1 over all labels alike (macro), and over all decisions alike (micro), of answers
+    that are no label too; of sets also the mean of the rows' own."""
     known, truths, answers = _coded(asked, side, kind)
     if not known:
         return {}
     from sklearn.metrics import precision_recall_fscore_support
 
-    columns, found = list(range(len(known))), dict[str, float]()
-    for average in ("macro", "micro", *(["samples"] if kind == "sets" else [])):
-        scores = precision_recall_fscore_support(truths, answers, labels=columns, average=average, zero_division=0.0)
+    columns = list(range(len(known)))
+    kinds = {"macro": columns, "micro": [*columns, len(known)]}  # of a rare wrong answer no label's average is made
+    found = dict[str, float]()
+    for average, among in kinds.items():
+        scores = precision_recall_fscore_support(truths, answers, labels=among, average=average, zero_division=0.0)
         found |= {
             f"{average}_{name}": value for name, value in zip(("precision", "recall", "f1"), scores, strict=False)
         }
+    if kind == "sets":
+        found["set_f1"] = fmean(set_f1(getattr(each, side).text, each.row.completion) for each in asked)
     return found
 
 

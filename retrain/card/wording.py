@@ -35,7 +35,7 @@ FIGURES = {  # name -> words, and the unit: a share in percent, a number, or a b
     "macro_precision": ("precision, all labels alike", "%"),
     "macro_recall": ("recall, all labels alike", "%"),
     "micro_f1": ("F1, all decisions alike", "%"),
-    "samples_f1": ("F1, a row at a time", "%"),
+    "set_f1": ("F1, a row at a time", "%"),
     "token_f1": ("F1 of words", "%"),
     "rouge_l": ("ROUGE-L", "%"),
     "valid_json": ("valid JSON", "%"),

@@ -209,9 +209,9 @@ class EngineSource:
     async def _answers(self, rows: Sequence[Example], limits: Sequence[int]) -> list[list[EngineAnswer]]:
         """Return the candidate's and the champion's answers. The one that the engine holds is asked first, so that each
         is first every other time: the engine may be warmer for the second."""
-        found: dict[str, list[EngineAnswer]] = {}
+        found: dict[str, list[EngineAnswer]] = {version: [] for version in self.versions}
         turn = -1 if self.slot.version == self.versions[1] else 1
-        for version in self.versions[::turn]:
+        for version in self.versions[::turn] if rows else ():
             name = await self.slot.holding(version)
             found[version] = await answers(
                 self.slot.session, self.slot.engine, name, rows, limits=limits, concurrency=self.concurrency

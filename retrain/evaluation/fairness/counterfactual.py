@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from monitor.metrics import normalise
-from retrain.data.example import in_chance_order
+from retrain.data.example import Example, in_chance_order
 from retrain.evaluation.checks import Scores
 from retrain.evaluation.comparison import EngineSource
 from retrain.evaluation.fairness.terms import GroupTerms, SwappedRow
@@ -32,26 +32,27 @@ class GroupSwaps(msgspec.Struct, frozen=True):
 
 
 async def swapped_groups(
-    source: EngineSource, asked: Sequence[AskedRow], terms: Sequence[GroupTerms], most: int
+    source: EngineSource, rows: Sequence[Example], terms: Sequence[GroupTerms], most: int
 ) -> list[GroupSwaps]:
     """Ask both versions up to `most` of the rows again for each tag, with another group's term; return what it changed.
-    Rows that could not be asked or judged again are left out."""
-    found = []
+    Of rows that the verdict did without, the question itself is asked too. Rows that could not be asked or judged are
+    left out."""
+    found, known = [], {each.row.id: each for each in source.asked}
+    chosen = in_chance_order((row for row in {row.id: row for row in rows}.values() if not row.unlabelled), "swap")
     for each in terms:
-        swaps = [(row, swap) for row in _chosen(asked) if (swap := each.swapped(row.row)) is not None][:most]
-        again = await source.answered([swap.row for _, swap in swaps])
-        by_id = {row.row.id: row for row in again}
-        pairs = [(row, swap, by_id[swap.row.id]) for row, swap in swaps if swap.row.id in by_id]
+        swaps = [(row, swap) for row in chosen if (swap := each.swapped(row)) is not None][:most]
+        new = [row for row, _ in swaps if row.id not in known] + [swap.row for _, swap in swaps]
+        known |= {row.row.id: row for row in await source.answered(new)}
+        whole = [(row, swap) for row, swap in swaps if {row.id, swap.row.id} <= known.keys()]
+        pairs = [(known[row.id], swap, known[swap.row.id]) for row, swap in whole]
         log.info(
-            "rows were asked again as another group's", tag=each.tag, rows=len(pairs), left_out=len(swaps) - len(pairs)
+            "rows were asked again as another group's",
+            tag=each.tag,
+            rows=len(pairs),
+            left_out=len(swaps) - len(pairs),
         )
         found += await asyncio.to_thread(_groups, each, pairs)
     return found
-
-
-def _chosen(asked: Sequence[AskedRow]) -> list[AskedRow]:
-    known = {each.row.id: each for each in asked}
-    return [known[row.id] for row in in_chance_order((each.row for each in known.values()), "swap")]
 
 
 def _groups(terms: GroupTerms, pairs: Sequence[tuple[AskedRow, SwappedRow, AskedRow]]) -> list[GroupSwaps]:
