@@ -1,15 +1,19 @@
-"""The evaluation of one retraining's job: both versions' answers to its rows, for the gate and for the model card."""
+"""The evaluation of one retraining's job: both versions' answers to its rows, for the gate, and the model card."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from monitor.flat_table import flat
 from retrain.base_model import former_base_model_id
+from retrain.card.card import ModelCard, data
+from retrain.card.card import limits as card_limits
 from retrain.card.findings import Findings, FindingsOf
 from retrain.data.dataset import Dataset, unfair
 from retrain.data.manifest import Manifest
@@ -17,11 +21,11 @@ from retrain.evaluation.checks import level
 from retrain.evaluation.comparison import compare
 from retrain.evaluation.engine.lease import EvaluationLease, held
 from retrain.evaluation.fairness.terms import read_terms
-from retrain.evaluation.gate import GateInput
+from retrain.evaluation.gate import GateInput, GateVerdict, asked_rows
 from retrain.evaluation.judged import ModelJudge
 from retrain.evaluation.limits import context_of, limits
 from retrain.job_files import Candidate, JobSpec
-from retrain.job_rows import agreement, later, unlabelled
+from retrain.job_rows import agreement, downstream, later, unlabelled
 from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
 from streams.identity import adapter_digest, adapter_key
@@ -54,6 +58,7 @@ def evaluated(
                 untaught=untaught,
                 then=[findings.asked, *([judge.asked] if judge else [])],
                 allowed=lease.check,
+                downstream=downstream(spec),
             )
         )
     return msgspec.structs.replace(gate, unfair=unfair(dataset.dropped)), findings.found
@@ -77,3 +82,38 @@ def _by_judge(spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset,
         return None
     rows = partial(unlabelled, spec, scorer, candidate, listed, dataset, tokenizer)
     return ModelJudge(scorer=scorer, rows=rows, agrees=agreement(spec, scorer), may_promote=spec.judge_may_promote)
+
+
+def card_of(
+    spec: JobSpec,
+    base: str,
+    made: Candidate,
+    listed: Manifest,
+    gate: GateInput,
+    verdict: GateVerdict,
+    findings: Findings,
+) -> ModelCard:
+    """Return the candidate's model card."""
+    of = data(listed, spec.settings.consent, spec.settings.pii.kinds)
+    return ModelCard(
+        version=made.version,
+        digest=made.digest,
+        alias=spec.request.alias,
+        base_model=base,
+        champion=spec.request.champion,
+        asked_ms=spec.request.time_ms,
+        reason=spec.request.reason,
+        metric=gate.metric,
+        data=of,
+        recipe=flat(asdict(spec.knobs)),
+        training=made.figures,
+        notes=made.notes,
+        status=verdict.status,
+        verdict=verdict.reason,
+        checks=verdict.checks,
+        rows=asked_rows(gate),
+        rests_on=gate.rests_on,
+        left_out=gate.left_out,
+        findings=findings,
+        limits=card_limits(gate, verdict, findings, of),
+    )

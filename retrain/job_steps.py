@@ -30,8 +30,7 @@ from retrain.evaluation.comparison import check_settings
 from retrain.evaluation.gate import GateInput, judge
 from retrain.evaluation.pairs import summary
 from retrain.handover import Handover
-from retrain.job_card import card_of
-from retrain.job_evaluation import evaluated, stored_champion
+from retrain.job_evaluation import card_of, evaluated, stored_champion
 from retrain.job_files import (
     CANDIDATE,
     FINDINGS,

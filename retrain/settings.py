@@ -27,6 +27,7 @@ class PiiSettings:
 
 BACKENDS = ("own", "trl", "command")
 MANIFEST = "{manifest}"  # in `command`: the manifest's path
+DOWNSTREAM = "downstream/"  # before an API key's name
 SOURCES = ("env:", "file:")  # of a secret
 
 
@@ -62,7 +63,9 @@ class RetrainSettings:
     min_slice: int = 30  # rows with which a group of less than a tenth can end a candidate by itself
     max_length_ratio: float = 2.0  # how many times as long its answers to healthy rows may be, in tokens; 0: no limit
     max_latency_ratio: float = 0.0  # how many times as long they may take; 0: no limit: an engine's load blurs it
-    business_metric: str = ""  # a further metric, by its name or as pkg.module:function; none: no such check
+    # a further metric, by its name, as pkg.module:function, or as downstream/KEY: the scores that this key's feedback
+    # gave to the replies; none: no such check
+    business_metric: str = ""
     business_margin: float = 0.05  # by which a candidate may be worse by that
     safety_file: str = ""  # JSON lines: prompts, and what an answer to them must be (docs/gate.md); none: no such check
     fairness_file: str = (
@@ -112,7 +115,10 @@ class RetrainSettings:
             require(self, name, not getattr(self, name) or getattr(self, name) > 1, "0, or more than 1")
         limit = "0 where no fairness_file names the groups' terms"
         require(self, "max_swapped_gap", not self.max_swapped_gap or bool(self.fairness_file), limit)
-        if self.business_metric:
+        if self.business_metric.startswith(DOWNSTREAM):
+            key = self.business_metric.removeprefix(DOWNSTREAM)
+            require(self, "business_metric", bool(key.strip()), "downstream/ and the name of an API key")
+        elif self.business_metric:
             parsed(business(self.business_metric), "retrain.business_metric")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")

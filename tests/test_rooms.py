@@ -66,7 +66,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "evaluation",
         "harness | card",
         "job_files",
-        "job_rows | job_card | handover | runners",
+        "job_rows | handover | runners",
         "job_evaluation",
         "job_steps | first_adapter | choice",
         "job",

@@ -91,7 +91,18 @@ def _rendered(template: str, card: ModelCard) -> str:
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
-        loader=loader, autoescape=template.endswith(".html.jinja"), trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=template.endswith(".html.jinja"),
+        finalize=None if template.endswith(".html.jinja") else _plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     given: dict[str, Any] = {"card": card, "say": wording, "tone": TONES[card.status], "most": SHOWN_LABELS}
     return environment.get_template(template).render(**given)
+
+
+def _plain(value: object) -> object:
+    """Return a value as a cell of Markdown takes it: groups' names come from clients."""
+    if not isinstance(value, str):
+        return value
+    return " ".join(value.split()).replace("|", "\\|").replace("<", "&lt;")

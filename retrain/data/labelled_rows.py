@@ -128,6 +128,17 @@ def _truths(lake: Lake, alias: str, since_ms: int | None) -> dict[str, Truth]:
     return {event_id: truth for event_id, (_, truth) in found.items()}
 
 
+def downstream_scores(lake: Lake, alias: str, key: str) -> dict[str, float]:
+    """Return the newest score that a downstream system's key gave to each reply, by the reply's id."""
+    found: dict[str, tuple[int, float]] = {}
+    for part in lake.rows(FEEDBACK, alias=alias, columns=("event_id", "source", "by", "score", "time_ms")):
+        for each in part.to_pylist():
+            given = each["source"] == "downstream" and each["by"] == key and each["score"] is not None
+            if given and each["time_ms"] >= found.get(each["event_id"], (0, 0.0))[0]:
+                found[each["event_id"]] = each["time_ms"], each["score"]
+    return {id: score for id, (_, score) in found.items()}
+
+
 def labelled_ids(lake: Lake, alias: str, since_ms: int) -> set[str]:
     """Return the ids of the replies since then that have a label or a correction, of whomever."""
     return set(_truths(lake, alias, since_ms))

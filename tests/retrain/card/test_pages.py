@@ -72,6 +72,7 @@ def test_the_readme_is_read_by_hugging_face(card: ModelCard) -> None:
     results = {each.metric_type: each.metric_value for each in read.data.eval_results or []}
     assert results["exact_match"] == card.findings.measures.whole.candidate["score"]
     assert results["macro_f1"] == card.findings.measures.whole.candidate["macro_f1"]
+    assert "<script" not in read.text
     for part in ("## Fairness", "language=de", "gender=women", "## Limits", "no safety prompts"):
         assert part in read.text
 
