@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from retrain.data.manifest import Manifest
 from retrain.evaluation.checks import level
 from retrain.evaluation.comparison import compare
 from retrain.evaluation.engine.lease import EvaluationLease, held
+from retrain.evaluation.engine.own import own_engine
 from retrain.evaluation.fairness.terms import read_terms
 from retrain.evaluation.gate import GateInput, GateVerdict, asked_rows
 from retrain.evaluation.judged import ModelJudge
@@ -32,7 +34,7 @@ from streams.identity import adapter_digest, adapter_key
 
 
 def evaluated(
-    spec: JobSpec, made: Candidate, listed: Manifest, dataset: Dataset, base: str
+    spec: JobSpec, made: Candidate, listed: Manifest, dataset: Dataset, base: str, output: Path
 ) -> tuple[GateInput, Findings]:
     """Return the answers' scores for the gate, and their figures for the card. Wait while another evaluation has the
     engine; raise LeaseLost where it is taken away, and whatever keeps the engine from its answers."""
@@ -41,12 +43,11 @@ def evaluated(
     untaught = lessons(tokenizer, taught, spec.knobs.training.max_length, settings.max_left_out).left_out
     findings = FindingsOf(settings, read_terms(settings.fairness_file), [*dataset.validation, *dataset.regression])
     judge = _by_judge(spec, made.version, listed, dataset, tokenizer)
-    lease = EvaluationLease(spec.trees().store, spec.engine, spec.request.id, settings.lease_s)
-    with held(lease):
+    with own_engine(spec.own_engine, output) as own, _leased(spec, own) as lease:
         gate = asyncio.run(
             compare(
                 settings,
-                spec.engine,
+                own or spec.engine,
                 dataset,
                 spec.scorer(),
                 (made.version, spec.trees().fetch(adapter_key(spec.request.alias, made.digest))),
@@ -57,11 +58,19 @@ def evaluated(
                 evaluation=spec.request.id,
                 untaught=untaught,
                 then=[findings.asked, *([judge.asked] if judge else [])],
-                allowed=lease.check,
+                allowed=lease.check if lease else lambda: None,
                 downstream=downstream(spec),
             )
         )
-    return msgspec.structs.replace(gate, unfair=unfair(dataset.dropped)), findings.found
+    found = msgspec.structs.replace(findings.found, engine="the evaluation's own" if own else "the serving one")
+    return msgspec.structs.replace(gate, unfair=unfair(dataset.dropped)), found
+
+
+def _leased(spec: JobSpec, own: str | None) -> AbstractContextManager[EvaluationLease | None]:
+    """Return the lease on the serving engine, once entered; none where it is left alone."""
+    if own:
+        return nullcontext()
+    return held(EvaluationLease(spec.trees().store, spec.engine, spec.request.id, spec.settings.lease_s))
 
 
 def stored_champion(spec: JobSpec, base: str) -> Path:

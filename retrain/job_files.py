@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from retrain.evaluation.engine.own import EngineOrder
 from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings
 from retrain.training import recipe
@@ -52,7 +53,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         default_factory=StorageSettings
     )  # lake, adapters, datasets, jobs; no secret
     var: Path  # a folder of the machine that works, for what it fetches and may lose; MLflow's, unless a server is set
-    engine: str  # URL of the replica that answers the evaluation's questions
+    engine: str  # URL of the replica that answers the evaluation's questions, unless it has an engine of its own
+    own_engine: EngineOrder | None = None  # how that is started, where the machine has room; none: it never is
     label_wait_s: int = 604_800  # a label is waited for so long (`labels.wait_s`)
     metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
     judge: Json = None  # a judge model that scores rows without a label, as `scoring.judges` has it; none: no judge

@@ -59,6 +59,9 @@ from streams.objects.tree import Trees
 log = structlog.get_logger()
 
 
+ENGINE_LOG = "engine.log"  # what an engine of the evaluation's own writes
+
+
 class StepMissing(ValueError):
     """A step was asked for before the one that it follows."""
 
@@ -137,7 +140,7 @@ def evaluate(job: Job) -> None:
     if job.gate() is not None:
         return
     with _tracked(job, listed):
-        gate, found = evaluated(job.spec, made, listed, dataset, _base(job.spec))
+        gate, found = evaluated(job.spec, made, listed, dataset, _base(job.spec), job.folder / ENGINE_LOG)
     write(job.folder / FINDINGS, found)
     write(job.folder / GATE, gate)
 

@@ -26,6 +26,7 @@ class PiiSettings:
 
 
 BACKENDS = ("own", "trl", "command")
+OWN_ENGINE = ("auto", "always", "never")
 MANIFEST = "{manifest}"  # in `command`: the manifest's path
 DOWNSTREAM = "downstream/"  # before an API key's name
 SOURCES = ("env:", "file:")  # of a secret
@@ -74,6 +75,9 @@ class RetrainSettings:
     swapped_rows: int = 100  # rows that are asked again with another group's term, for each tag; at most
     max_swapped_gap: float = 0.0  # by which answers may be worse where a request names one group; 0: it is only said
     alpha: float = 0.05  # chance that a check passes wrongly at all attempts at one harm; the first has half of it
+    # the engine that candidates are evaluated on: "auto", one of the job's own where a GPU, or more than 32 GB of
+    # memory, is free, else the serving one; "always" one of its own; "never"
+    own_engine: str = "auto"
     max_tokens: int = 0  # of an answer under evaluation, at most; 0: as many as the labels need, and room
     max_cut: float = 0.1  # share of the answers that may end at that limit; with more nothing is judged
     max_lora_rank: int = 16  # of a recipe: what the engines were started with
@@ -95,6 +99,7 @@ class RetrainSettings:
         by_name = 'names of variables, where backend is "command"'
         require(self, "command_environment", self.backend == "command" or not self.command_environment, by_name)
         require(self, "packing", self.backend == "trl" or not self.packing, 'false, unless backend is "trl"')
+        require(self, "own_engine", self.own_engine in OWN_ENGINE, f"one of {', '.join(OWN_ENGINE)}")
         require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")

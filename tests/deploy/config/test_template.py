@@ -56,6 +56,7 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "retrain.max_swapped_gap": ("0.5", 0.5),
     "retrain.business_metric": ("token_f1", "token_f1"),
     "retrain.backend": ("trl", "trl"),
+    "retrain.own_engine": ("never", "never"),
     "retrain.command": ('["train", "{manifest}"]', ("train", "{manifest}")),
     "retrain.command_environment": ("HF_TOKEN", ("HF_TOKEN",)),
     "retrain.secrets": ('{"HF_TOKEN": "env:TEAM_TOKEN"}', {"HF_TOKEN": "env:TEAM_TOKEN"}),

@@ -22,8 +22,8 @@ def test_classes_have_a_score_each_and_answers_that_are_none_are_wrong() -> None
     found = measured([asked(n, *pair) for n, pair in enumerate(zip(truths, mine, strict=True))])
     late, refund = found.labels["candidate"]
     assert (found.kind, late.label, late.rows, refund.rows) == ("classes", "late", 6, 3)
-    assert (late.precision, late.recall) == (0.8, pytest.approx(4 / 6, abs=1e-4))
-    assert (refund.precision, refund.recall) == (pytest.approx(2 / 3, abs=1e-4),) * 2
+    assert [late.precision, late.recall] == pytest.approx([0.8, 4 / 6], abs=1e-4)
+    assert [refund.precision, refund.recall] == pytest.approx([2 / 3, 2 / 3], abs=1e-4)
     whole = found.whole.candidate
     coded = [{"sorry!": "sorry"}.get(each.lower(), each.lower().rstrip(".")) for each in mine]
     macro = f1_score(truths, coded, labels=["late", "refund"], average="macro")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -67,9 +68,9 @@ def card() -> ModelCard:
 
 def test_the_readme_is_read_by_hugging_face(card: ModelCard) -> None:
     read = HuggingFaceCard(pages.files(card)[pages.README].decode())
-    assert (read.data.base_model, read.data.library_name) == (card.base_model, "peft")
-    assert read.data.model_name == card.version
-    results = {each.metric_type: each.metric_value for each in read.data.eval_results or []}
+    head: Any = read.data
+    assert (head.base_model, head.library_name, head.model_name) == (card.base_model, "peft", card.version)
+    results = {each.metric_type: each.metric_value for each in head.eval_results}
     assert results["exact_match"] == card.findings.measures.whole.candidate["score"]
     assert results["macro_f1"] == card.findings.measures.whole.candidate["macro_f1"]
     assert "<script" not in read.text
