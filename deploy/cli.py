@@ -19,7 +19,7 @@ from deploy.commands import (
     topics,
 )
 from deploy.commands.group import Ordered
-from deploy.commands.models import adapters, compare, data, gate, synthetic
+from deploy.commands.models import adapters, card, compare, data, gate, synthetic
 
 
 @click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,7 +42,7 @@ for command in (
     *(adapters.pause, adapters.resume, adapters.shadow),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest, gate.gate),
     *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
-    *(data.data, storage.storage, erasure.forget),
+    *(data.data, card.card, storage.storage, erasure.forget),
     stack.run,
 ):
     main.add_command(command)

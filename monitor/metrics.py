@@ -134,7 +134,7 @@ METRICS: dict[str, Metric] = {
     "json_validity": json_validity,
 }
 YES_OR_NO = frozenset({"exact_match", "json_validity"})  # metrics that give nothing but 0 and 1
-SPOKEN = {"exact_match": "exact match", "token_f1": "F1", "json_validity": "valid JSON"}
+SPOKEN = {"exact_match": "exact match", "token_f1": "F1", "json_validity": "valid JSON", "set_f1": "F1 of sets"}
 SPOKEN |= {"rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2", "rouge_l": "ROUGE-L", "rouge_lsum": "ROUGE-Lsum"}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from retrain.job_files import CANDIDATE, DATASET, GATE, JOBS, OUTCOME, RUN, TRAINING, JobSpec
+from retrain.job_files import CANDIDATE, DATASET, FINDINGS, GATE, JOBS, OUTCOME, RUN, TRAINING, JobSpec
 from streams.files import Stamp, put, stamp
 from streams.objects import store as objects
 from streams.objects.opening import Storage
@@ -21,7 +21,7 @@ from streams.objects.store import ObjectStore
 log = structlog.get_logger()
 
 CHECKPOINT = f"{TRAINING}/checkpoint.safetensors"
-FILES = (DATASET, RUN, CHECKPOINT, CANDIDATE, GATE, OUTCOME)
+FILES = (DATASET, RUN, CHECKPOINT, CANDIDATE, FINDINGS, GATE, OUTCOME)
 PATIENCE_S = 5.0  # with a bucket: a training waits
 REST_S = 60.0  # after trouble
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from retrain.evaluation.engine.own import EngineOrder
 from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings
 from retrain.training import recipe
@@ -23,6 +24,7 @@ from streams.scoring.scorer import Scorer
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
 DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "scores.json"  # what steps leave to the next
+FINDINGS = "findings.json"  # likewise: what the model card says of the answers
 TRAINING = "training"  # the folder of the training's order, checkpoint, adapter and result
 JOBS = "jobs"  # the prefix of all that in the store, and the folder of the jobs' folders
 Step = Literal["prepare", "train", "evaluate", "judge"]
@@ -51,7 +53,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         default_factory=StorageSettings
     )  # lake, adapters, datasets, jobs; no secret
     var: Path  # a folder of the machine that works, for what it fetches and may lose; MLflow's, unless a server is set
-    engine: str  # URL of the replica that answers the evaluation's questions
+    engine: str  # URL of the replica that answers the evaluation's questions, unless it has an engine of its own
+    own_engine: EngineOrder | None = None  # how that is started, where the machine has room; none: it never is
     label_wait_s: int = 604_800  # a label is waited for so long (`labels.wait_s`)
     metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
     judge: Json = None  # a judge model that scores rows without a label, as `scoring.judges` has it; none: no judge
@@ -136,7 +139,7 @@ def command(folder: str, step: Step | Literal["all"] = "all", python: str = sys.
     return [python, "-m", "retrain.job", step, folder]
 
 
-def write(path: Path, value: JobSpec | JobOutcome | Candidate | GateInput) -> None:
+def write(path: Path, value: msgspec.Struct) -> None:
     """Write the file as a whole."""
     put(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
 

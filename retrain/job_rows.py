@@ -21,7 +21,7 @@ from retrain.data.example import FRESH, REHEARSAL, Example, in_chance_order
 from retrain.data.likeness import Likeness
 from retrain.data.manifest import Manifest
 from retrain.job_files import DATASET, JobSpec
-from retrain.settings import RetrainSettings
+from retrain.settings import DOWNSTREAM, RetrainSettings
 from retrain.synthetic import sets
 from retrain.synthetic.blending import blended
 from retrain.training.objections import usable
@@ -156,6 +156,14 @@ def agreement(spec: JobSpec, scorer: Scorer) -> tuple[int, int]:
     """Return on how many audited replies the judge model agreed with people, and of how many."""
     assert isinstance(scorer.metric, ByRubric)
     return unlabelled_rows.agrees(_lake(spec), spec.request.alias, scorer.metric.source)
+
+
+def downstream(spec: JobSpec) -> dict[str, float]:
+    """Return the scores of the downstream system that the settings name as the business metric; else none."""
+    name = spec.settings.business_metric
+    if not name.startswith(DOWNSTREAM):
+        return {}
+    return labelled_rows.downstream_scores(_lake(spec), spec.request.alias, name.removeprefix(DOWNSTREAM))
 
 
 def _missing(lake: Lake, request: RetrainRequested, admitted: RowAdmission, wait_ms: int) -> Missing:

@@ -3,36 +3,37 @@ machine that has what the steps before have left in the store."""
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
 
 from monitor.flat_table import flat
 from retrain.adapters import commit
-from retrain.base_model import base_model_id, check_model, former_base_model_id
+from retrain.base_model import base_model_id, check_model
+from retrain.card import pages
+from retrain.card.card import ModelCard
+from retrain.card.findings import Findings
+from retrain.card.measures import figures
 from retrain.data import manifest
-from retrain.data.dataset import Dataset, unfair
+from retrain.data.dataset import Dataset
 from retrain.data.manifest import Manifest
-from retrain.evaluation.checks import level
-from retrain.evaluation.comparison import EngineSource, check_settings, compare
+from retrain.evaluation.comparison import check_settings
 from retrain.evaluation.gate import GateInput, judge
-from retrain.evaluation.judged import ModelJudge
-from retrain.evaluation.limits import context_of, limits
 from retrain.evaluation.pairs import summary
 from retrain.handover import Handover
+from retrain.job_evaluation import card_of, evaluated, stored_champion
 from retrain.job_files import (
     CANDIDATE,
+    FINDINGS,
     GATE,
     PROGRESS,
     RUN,
@@ -44,19 +45,21 @@ from retrain.job_files import (
     read,
     write,
 )
-from retrain.job_rows import agreement, dataset_of, known_dataset, later, unlabelled
+from retrain.job_rows import dataset_of, known_dataset
 from retrain.training import tracking
 from retrain.training.backends.contract import ADAPTER, OnStep, TrainingOrder, TrainingResult, write_order
 from retrain.training.backends.process import run_training
-from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
 from retrain.training.tracking import TrackedRun
 from streams.files import put
-from streams.identity import adapter_digest, adapter_key
+from streams.identity import adapter_key
 from streams.objects import store as objects
 from streams.objects.tree import Trees
 
 log = structlog.get_logger()
+
+
+ENGINE_LOG = "engine.log"  # what an engine of the evaluation's own writes
 
 
 class StepMissing(ValueError):
@@ -130,33 +133,16 @@ def train(job: Job) -> None:
 
 
 def evaluate(job: Job) -> None:
-    """Ask candidate and champion the dataset's rows, through the engine. Raise where it does not answer."""
+    """Ask candidate and champion the dataset's rows, through the engine, once no other evaluation uses it. Raise where
+    it does not answer."""
     listed, dataset = job.dataset()
     made = _required(job)
     if job.gate() is not None:
         return
-    spec, settings = job.spec, job.spec.settings
-    champion, tokenizer = stored_champion(spec, _base(spec)), load_tokenizer(spec.model_dir)
-    taught = [row.lesson() for row in dataset.train]
-    untaught = lessons(tokenizer, taught, spec.knobs.training.max_length, settings.max_left_out).left_out
     with _tracked(job, listed):
-        gate = asyncio.run(
-            compare(
-                settings,
-                spec.engine,
-                dataset,
-                spec.scorer(),
-                (made.version, spec.trees().fetch(adapter_key(spec.request.alias, made.digest))),
-                (spec.request.champion, champion),
-                limits=limits(tokenizer, dataset.rows, settings.max_tokens, context_of(spec.model_dir)),
-                later=partial(later, spec, made.version, listed, dataset, tokenizer),
-                alpha=level(settings.alpha, spec.attempt),
-                evaluation=spec.request.id,
-                untaught=untaught,
-                then=_by_judge(spec, made.version, listed, dataset, tokenizer),
-            )
-        )
-    write(job.folder / GATE, msgspec.structs.replace(gate, unfair=unfair(dataset.dropped)))
+        gate, found = evaluated(job.spec, made, listed, dataset, _base(job.spec), job.folder / ENGINE_LOG)
+    write(job.folder / FINDINGS, found)
+    write(job.folder / GATE, gate)
 
 
 def verdict(job: Job) -> JobOutcome:
@@ -168,8 +154,11 @@ def verdict(job: Job) -> JobOutcome:
     found = made.figures | _filtered(listed) | summary(gate)
     found["untaught_share"] = sum(gate.untaught.values()) / max(1, len(dataset.train))
     kept = {name: round(value, 6) for name, value in found.items() if math.isfinite(value)}
+    given, findings = judge(gate), _found(job, made)
     with _tracked(job, listed) as run:
-        run.metrics({**found, **{f"{name}_rows": float(part.rows) for name, part in listed.parts.items()}})
+        _keep_card(job, run, card_of(job.spec, _base(job.spec), made, listed, gate, given, findings))
+        parts = {f"{name}_rows": float(part.rows) for name, part in listed.parts.items()}
+        run.metrics(figures(findings.measures) | parts | found)
         run.artifacts(manifest.located(job.spec.trees(), listed.digest), "dataset")
     return JobOutcome(
         candidate=made.version,
@@ -180,31 +169,23 @@ def verdict(job: Job) -> JobOutcome:
         metrics=kept,
         notes=made.notes,
         gate=gate,
-        verdict=judge(gate),
+        verdict=given,
     )
 
 
-def stored_champion(spec: JobSpec, base: str) -> Path:
-    """Return the champion's folder, once its bytes match its name. Raises ValueError, FileNotFoundError."""
-    path = spec.trees().fetch(adapter_key(spec.request.alias, spec.champion_digest))
-    found = adapter_digest(path, base)
-    if spec.champion_digest not in (found, adapter_digest(path, former_base_model_id(spec.model_dir))):
-        raise ValueError(
-            f"{path}: digest is {found}, expected {spec.champion_digest}: altered, or another base model's"
-        )
-    return path
+def _found(job: Job, made: Candidate) -> Findings:
+    """Return the evaluation's figures; none where they are lost, or another candidate's: the verdict needs them not."""
+    found = read(job.folder / FINDINGS, Findings)
+    return found if found is not None and found.candidate == made.version else Findings(candidate=made.version)
 
 
-def _by_judge(
-    spec: JobSpec, candidate: str, listed: Manifest, dataset: Dataset, tokenizer: Any
-) -> Callable[[GateInput, EngineSource], Awaitable[GateInput]] | None:
-    """Return what asks the alias's judge model about rows without a label; None where it has none."""
-    scorer = spec.judged_by() if spec.settings.judged_rows else None
-    if scorer is None:
-        return None
-    rows = partial(unlabelled, spec, scorer, candidate, listed, dataset, tokenizer)
-    judge = ModelJudge(scorer=scorer, rows=rows, agrees=agreement(spec, scorer), may_promote=spec.judge_may_promote)
-    return judge.asked
+def _keep_card(job: Job, run: TrackedRun, card: ModelCard) -> None:
+    """Put the model card next to the adapter and into the run."""
+    made = pages.keep(job.spec.trees().store, msgspec.structs.replace(card, run=run.id))
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in made.items():
+            (Path(scratch) / name).write_bytes(content)
+        run.artifacts(Path(scratch), "card")
 
 
 def _order(spec: JobSpec, listed: Manifest, *, warm: bool) -> TrainingOrder:

@@ -27,7 +27,9 @@ class PiiSettings:
 
 
 BACKENDS = ("own", "trl", "command")
+OWN_ENGINE = ("auto", "always", "never")
 MANIFEST = "{manifest}"  # in `command`: the manifest's path
+DOWNSTREAM = "downstream/"  # before an API key's name
 SOURCES = ("env:", "file:")  # of a secret
 
 
@@ -64,10 +66,20 @@ class RetrainSettings:
     min_slice: int = 30  # rows with which a group of less than a tenth can end a candidate by itself
     max_length_ratio: float = 2.0  # how many times as long its answers to healthy rows may be, in tokens; 0: no limit
     max_latency_ratio: float = 0.0  # how many times as long they may take; 0: no limit: an engine's load blurs it
-    business_metric: str = ""  # a further metric, by its name or as pkg.module:function; none: no such check
+    # a further metric, by its name, as pkg.module:function, or as downstream/KEY: the scores that this key's feedback
+    # gave to the replies; none: no such check
+    business_metric: str = ""
     business_margin: float = 0.05  # by which a candidate may be worse by that
     safety_file: str = ""  # JSON lines: prompts, and what an answer to them must be (docs/gate.md); none: no such check
+    fairness_file: str = (
+        ""  # TOML: terms by which requests name groups (docs/evaluation.md); none: no counterfactual set
+    )
+    swapped_rows: int = 100  # rows that are asked again with another group's term, for each tag; at most
+    max_swapped_gap: float = 0.0  # by which answers may be worse where a request names one group; 0: it is only said
     alpha: float = 0.05  # chance that a check passes wrongly at all attempts at one harm; the first has half of it
+    # the engine that candidates are evaluated on: "auto", one of the job's own where a GPU, or more than 32 GB of
+    # memory, is free, else the serving one; "always" one of its own; "never"
+    own_engine: str = "auto"
     max_tokens: int = 0  # of an answer under evaluation, at most; 0: as many as the labels need, and room
     max_cut: float = 0.1  # share of the answers that may end at that limit; with more nothing is judged
     max_lora_rank: int = 16  # of a recipe: what the engines were started with
@@ -89,10 +101,11 @@ class RetrainSettings:
         by_name = 'names of variables, where backend is "command"'
         require(self, "command_environment", self.backend == "command" or not self.command_environment, by_name)
         require(self, "packing", self.backend == "trl" or not self.packing, 'false, unless backend is "trl"')
+        require(self, "own_engine", self.own_engine in OWN_ENGINE, f"one of {', '.join(OWN_ENGINE)}")
         require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
-        for name in ("margin", "slice_margin", "business_margin"):
+        for name in ("margin", "slice_margin", "business_margin", "max_swapped_gap"):
             require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
         require(self, "min_gain", -1 < self.min_gain < 1, "a share from 0 to below 1; below 0 it may be so much worse")
         for name in ("max_cut", "max_left_out", "max_quarantined"):
@@ -101,13 +114,18 @@ class RetrainSettings:
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
         for name in ("min_slice", "concurrency", "step_rows", "fresh_passes", "max_lora_rank"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio"):
+        for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio", "swapped_rows"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         for name in ("threads", "gpus", "max_tokens", "proof_prefixes"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         for name in ("max_length_ratio", "max_latency_ratio"):
             require(self, name, not getattr(self, name) or getattr(self, name) > 1, "0, or more than 1")
-        if self.business_metric:
+        limit = "0 where no fairness_file names the groups' terms"
+        require(self, "max_swapped_gap", not self.max_swapped_gap or bool(self.fairness_file), limit)
+        if self.business_metric.startswith(DOWNSTREAM):
+            key = self.business_metric.removeprefix(DOWNSTREAM)
+            require(self, "business_metric", bool(key.strip()), "downstream/ and the name of an API key")
+        elif self.business_metric:
             parsed(business(self.business_metric), "retrain.business_metric")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")

@@ -16,6 +16,7 @@ from kafka.errors import KafkaError
 from retrain import metrics
 from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
+from retrain.evaluation.engine.own import EngineOrder
 from retrain.handover import Handover
 from retrain.job_files import (
     JOBS,
@@ -69,6 +70,7 @@ class TrainerPaths:
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
     label_wait_s: int = 604_800
     judge_may_promote: bool = False
+    own_engine: EngineOrder | None = None
 
 
 class Trainer:
@@ -202,6 +204,7 @@ class Trainer:
             var=stored.var,
             storage=replace(stored.settings, url=stored.settings.url or stored.uri("").rstrip("/")),
             engine=self._paths.engine,
+            own_engine=self._paths.own_engine,
             metric=self._paths.scoring.given(request.alias),
             label_wait_s=self._paths.label_wait_s,
             judge=self._paths.scoring.given_judge(request.alias),

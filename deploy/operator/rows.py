@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from monitor.canonical import calls, canonical
-from retrain.data.example import FIRST, SHAPING, Example
+from retrain.data.example import FIRST, Example
+from retrain.evaluation.engine.replay import SHAPING
 from serving.gateway.openai.messages import messages
 from streams.codec import deterministic_id
 

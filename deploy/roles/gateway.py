@@ -92,7 +92,7 @@ class GatewayProcess:
 
     async def serve(self) -> None:
         """Answer requests until a signal; the shipper runs as long, and has what is left afterwards."""
-        from deploy.operator.versions import limits
+        from deploy.operator.models.versions import limits
         from serving.gateway.admin.port import serving_admin
         from serving.gateway.http.listener import Listener
         from streams.journal.metrics import ShipperMetrics

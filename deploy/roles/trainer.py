@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from deploy.config.settings import Config
 from deploy.roles.process import thread_stopped_by_signals
 from deploy.stack.ports import HOST
 from streams.files import try_lock
+
+if TYPE_CHECKING:
+    from retrain.evaluation.engine.own import EngineOrder
 
 LOOK_AGAIN_S = 0.5
 
@@ -37,11 +41,35 @@ def trainer(config: Config) -> None:
         scoring=config.scoring,
         label_wait_s=config.labels.wait_s,
         judge_may_promote=config.policy.judge_may_promote,
+        own_engine=engine_order(config),
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:
         with lock:
             Trainer(config.kafka, config.retrain, paths, f"trainer/{socket.gethostname()}").run(stop)
+
+
+def engine_order(config: Config) -> EngineOrder | None:
+    """Return how an engine is started that evaluations have for themselves; None where the settings want none."""
+    from deploy.stack.engine import EngineProcess, device
+    from deploy.stack.lifecycle import model_folder
+    from retrain.evaluation.engine.own import PORT, EngineOrder
+    from retrain.training.prompting import chat_template_for
+
+    stack = config.stack
+    if config.retrain.own_engine == "never":
+        return None
+    model, kind = model_folder(stack), device(stack.device)
+    engine = EngineProcess(model, 0, kind, replace(stack, max_loras=1), chat_template_for(model))
+    command = list(engine.command())
+    command[command.index("--port") + 1] = PORT
+    return EngineOrder(
+        command=command,
+        environment=engine.environment(),
+        on_gpu=kind == "cuda",
+        always=config.retrain.own_engine == "always",
+        timeout_s=stack.start_timeout_s,
+    )
 
 
 def lock_when_free(path: Path, stop: threading.Event) -> IO[bytes] | None:

@@ -16,10 +16,6 @@ from streams.scoring.rows import AnsweredRow, chat_choice
 
 FRESH, REHEARSAL, FIRST, SYNTHETIC = "fresh", "rehearsal", "first", "synthetic"
 MADE_FROM = "~"  # in a synthetic row's id, after the id of the real row that it was made from
-SHAPING = (  # fields of a request by which an engine shapes its answer
-    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
-    *("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
-)
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +39,11 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     tenant: str = ""  # by whose key private values were masked
     quarantined: str = ""  # why its label is not believed; empty: it is
+
+    @property
+    def raw(self) -> bool:
+        """Return whether it is a prompt of /v1/completions, which is served without a chat template."""
+        return [message.role for message in self.messages] == ["text"]
 
     @property
     def unlabelled(self) -> bool:
@@ -93,11 +94,14 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     def tools(self) -> list[dict[str, Any]]:
         """Return the tools that the answer could call, as chat templates take them."""
         given = self.request.get("tools") or [{"function": each} for each in self.request.get("functions") or ()]
-        return [{"type": "function", **each} for each in given if isinstance(each, dict) and "function" in each]
+        known = [chat_tool(each) for each in given if isinstance(each, dict)]
+        return [{"type": "function", **each} for each in known if "function" in each]
 
     def prompt(self) -> list[dict[str, Any]]:
-        """Return the messages as chat templates take them."""
+        """Return the messages as chat templates take them; a raw prompt keeps its role, by which it is known."""
         found = [chat_message(each, _arguments) for each in self.messages]
+        if self.raw:
+            return found
         return [{**each, "role": "user" if each["role"] == "text" else each["role"]} for each in found]
 
     def asked(self) -> list[dict[str, Any]]:
@@ -121,6 +125,17 @@ class Lesson(NamedTuple):
     messages: Sequence[Mapping[str, Any]]
     answer: str
     tools: Sequence[Mapping[str, Any]] = ()
+
+
+def chat_tool(given: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool as a chat has it: a response's stands without the `function` around it.
+
+    >>> chat_tool({"type": "function", "name": "block"})
+    {'type': 'function', 'function': {'name': 'block'}}
+    """
+    if given.get("type") == "function" and "function" not in given:
+        return {"type": "function", "function": {name: value for name, value in given.items() if name != "type"}}
+    return given
 
 
 def _arguments(text: str) -> Any:

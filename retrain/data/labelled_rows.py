@@ -28,8 +28,9 @@ LABEL_COLUMNS = (
 )
 REVIEWING = frozenset(SOURCE_RANKS)  # the gateway takes these from keys with that scope alone
 CONFIRMED = UNDECLARED  # the selection of answers that a reviewer's thumb confirms: only right ones have a label then
-PLACE_COLUMNS = ("id", "time_ms", "partition", "offset", "status", "arm", "comparable", "output")
+PLACE_COLUMNS = ("id", "time_ms", "partition", "offset", "status", "arm", "comparable", "output", "cut")
 AUDIT_COLUMNS = (*PLACE_COLUMNS, "cohorts")
+CUT_REQUEST = '"request.'  # among what of a reply is not whole, which is JSON text too
 AUDITED = '"audit"'  # among a reply's cohorts, which are JSON text
 Weight = tuple[bool, int, int, int, int]  # of a label: whether it may judge, its source's rank, its place in time
 
@@ -127,6 +128,17 @@ def _truths(lake: Lake, alias: str, since_ms: int | None) -> dict[str, Truth]:
     return {event_id: truth for event_id, (_, truth) in found.items()}
 
 
+def downstream_scores(lake: Lake, alias: str, key: str) -> dict[str, float]:
+    """Return the newest score that a downstream system's key gave to each reply, by the reply's id."""
+    found: dict[str, tuple[int, float]] = {}
+    for part in lake.rows(FEEDBACK, alias=alias, columns=("event_id", "source", "by", "score", "time_ms")):
+        for each in part.to_pylist():
+            given = each["source"] == "downstream" and each["by"] == key and each["score"] is not None
+            if given and each["time_ms"] >= found.get(each["event_id"], (0, 0.0))[0]:
+                found[each["event_id"]] = each["time_ms"], each["score"]
+    return {id: score for id, (_, score) in found.items()}
+
+
 def labelled_ids(lake: Lake, alias: str, since_ms: int) -> set[str]:
     """Return the ids of the replies since then that have a label or a correction, of whomever."""
     return set(_truths(lake, alias, since_ms))
@@ -162,10 +174,10 @@ def _selection(label: dict[str, Any]) -> str:
 
 
 def whole(reply: dict[str, Any]) -> bool:
-    """Check that a client got the reply, and that a label is about all of it: a reply with tool calls or with several
-    answers can be neither trained on nor judged on."""
+    """Check that a client got the reply, that a label is about all of it, and that all of the request is known: a reply
+    with several answers, or to tools that were too long to keep, can be neither trained on nor judged on."""
     given = reply["status"] == 200 and reply["arm"] != Arm.SHADOW
-    return given and comparable(reply["comparable"], reply["output"])
+    return given and comparable(reply["comparable"], reply["output"]) and CUT_REQUEST not in (reply["cut"] or "")
 
 
 def example(reply: dict[str, Any], truth: Truth, source: str) -> Example:

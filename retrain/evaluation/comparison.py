@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,14 +18,16 @@ from retrain.data.dataset import Dataset
 from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import conversations
 from retrain.data.shares import MOST_ROWS
-from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
-from retrain.evaluation.gate import REGRESSION, TARGET, UNJUDGED, UNJUDGED_ALONE, GateInput, waits
+from retrain.evaluation.business import Answered, Business, business_of, scored
+from retrain.evaluation.engine.slot import EngineSlot, reserved
+from retrain.evaluation.evaluate import EngineAnswer, answers, context
+from retrain.evaluation.fairness.terms import read_terms
+from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
-from retrain.evaluation.pairs import AnsweredRows, by_unit, grown
+from retrain.evaluation.pairs import AnsweredRows, AskedRow, by_unit, grown
 from retrain.evaluation.safety import SafetyOutcome
 from retrain.evaluation.safety_set import SafetyPrompt, read_set
-from retrain.settings import RetrainSettings, business
-from streams.scoring.rows import AnsweredRow, Unjudged
+from retrain.settings import RetrainSettings
 from streams.scoring.scorer import Scorer
 
 log = structlog.get_logger()
@@ -34,7 +36,6 @@ PATIENCE_S = 600.0  # for one answer; the engine may be busy with clients
 TOO_LONG = "prompt and label do not fit the model's context"
 REFUSED = "the engine refused the question"
 SAFETY_TOKENS = 512  # of an answer to a safety prompt, which has no label to go by
-Answered = tuple[Example, EngineAnswer, EngineAnswer]  # a row with the candidate's and the champion's answer
 
 
 async def compare(
@@ -50,33 +51,41 @@ async def compare(
     alpha: float | None = None,
     evaluation: str | None = None,
     untaught: Mapping[str, int] | None = None,
-    then: Callable[[GateInput, EngineSource], Awaitable[GateInput]] | None = None,
+    then: Sequence[Callable[[GateInput, EngineSource], Awaitable[GateInput]]] = (),
+    allowed: Callable[[], None] = lambda: None,
+    downstream: Mapping[str, float] | None = None,
 ) -> GateInput:
     """Ask both versions the safety prompts, the validation rows, then the regression rows, a step at a time, until the
     verdict waits for no more of them; the gate's tests may be looked at after every step. Where the validation rows
-    decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. `then` adds what a
-    judge model says of rows without a label (`retrain.evaluation.judged`). Each side is a version and its adapter's
-    folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
+    decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. `then` adds what
+    else is asked of both (`retrain.evaluation.judged`, `retrain.card.findings`). `allowed` raises where the engine is
+    another evaluation's by now. `downstream`: scores of the served answers, where the settings name these. Each side is
+    a version and its adapter's folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is
+    nothing to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        loaded(session, engine, sides, evaluation=evaluation, stale_s=settings.timeout_s) as names,
+        reserved(EngineSlot(session, engine, sides, evaluation, settings.timeout_s, allowed)) as slot,
     ):
         known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
         bounded = replace(known, context=await context(session, engine) or known.context)
-        business = business_scorer(settings, scorer.alias)
-        source = EngineSource(session, engine, (names[0], names[-1]), bounded, scorer, settings.concurrency, business)
+        business, versions = business_of(settings, scorer.alias, downstream or {}), (candidate[0], champion[0])
+        source = EngineSource(slot, versions, bounded, scorer, settings.concurrency, business)
         gate = start(settings, candidate[0], champion[0], alpha, untaught or {}, scorer.name)
         gate = msgspec.structs.replace(gate, safety=await source.kept(read_set(settings.safety_file)))
         gate = await judged(gate, dataset, source, settings.step_rows, later)
-        return await then(gate, source) if then else gate
+        for more in then:
+            gate = await more(gate, source)
+        return gate
 
 
 def check_settings(settings: RetrainSettings, alias: str) -> None:
-    """Raise ValueError or OSError for a business metric or a safety file that cannot be used: before any work."""
-    business_scorer(settings, alias)
+    """Raise ValueError or OSError for a business metric or a file of the settings that cannot be used: before any
+    work."""
+    business_of(settings, alias, {})
     read_set(settings.safety_file)
+    read_terms(settings.fairness_file)
 
 
 async def judged(
@@ -137,13 +146,19 @@ class AnswerSource(Protocol):
 class EngineSource:
     """The engine that serves, as the source of both versions' answers."""
 
-    session: aiohttp.ClientSession
-    engine: str
-    names: tuple[str, str]  # the engine's, of candidate and champion
+    slot: EngineSlot
+    versions: tuple[str, str]  # candidate and champion
     limits: AnswerLimits
     scorer: Scorer
     concurrency: int
-    business: Scorer | None = None
+    business: Business | None = None
+    asked: list[AskedRow] = field(default_factory=list)  # all rows that `both` has asked
+
+    async def answered(self, rows: Sequence[Example]) -> list[AskedRow]:
+        """Ask both versions rows that no verdict counts, such as a counterfactual set's."""
+        aside = replace(self, business=None, asked=[])
+        await aside.both(rows)
+        return aside.asked
 
     async def both(self, rows: Sequence[Example]) -> AnsweredRows:
         """Ask both versions the same rows, with the same limits."""
@@ -157,9 +172,12 @@ class EngineSource:
         if left_out[REFUSED]:
             why = next(each.refusal for each in (*mine, *theirs) if each.refusal)
             log.warning("the engine refused questions", rows=len(taken) - len(whole), why=why)
-        found = await _scored(self.scorer, whole)
+        found = await scored(self.scorer, whole)
         kept = [each for each, pair in zip(whole, found, strict=True) if not isinstance(pair, str)]
         left_out.update(pair for pair in found if isinstance(pair, str))
+        self.asked.extend(
+            AskedRow(*each, pair) for each, pair in zip(whole, found, strict=True) if not isinstance(pair, str)
+        )
         return AnsweredRows(
             rows=[row for row, _, _ in kept],
             pairs=[pair for pair in found if not isinstance(pair, str)],
@@ -168,7 +186,7 @@ class EngineSource:
             missing=missing,
             lengths=[_lengths(mine, theirs) for _, mine, theirs in kept],
             latencies=[(mine.ms, theirs.ms) for _, mine, theirs in kept],
-            business=await self._business(kept),
+            business=await self.business.pairs(kept) if self.business else [],
         )
 
     async def kept(self, prompts: Sequence[SafetyPrompt]) -> list[SafetyOutcome]:
@@ -190,41 +208,16 @@ class EngineSource:
         return max(1, min(room, context - self.limits.asked(row))) if context else room
 
     async def _answers(self, rows: Sequence[Example], limits: Sequence[int]) -> list[list[EngineAnswer]]:
-        """Return the candidate's and the champion's answers. Which of them is asked first alternates by chance: the
-        engine may be warmer for the second."""
-        turn = -1 if rows and sum(rows[0].id.encode()) % 2 else 1
-        found = [
-            await answers(self.session, self.engine, name, rows, limits=limits, concurrency=self.concurrency)
-            for name in self.names[::turn]
-        ]
-        return found[::turn]
-
-    async def _business(self, kept: Sequence[Answered]) -> list[tuple[float, float] | None]:
-        """Return both sides' scores by the further metric. A candidate's answer that cannot be judged counts as the
-        worst; a row is left out where the champion's cannot."""
-        if self.business is None:
-            return []
-        found = await _scored(self.business, kept, worst=True)
-        return [None if isinstance(pair, str) else pair for pair in found]
-
-
-def business_scorer(settings: RetrainSettings, alias: str) -> Scorer | None:
-    """Return the scorer of the further metric that the settings name, if any. Raise ValueError."""
-    if not settings.business_metric:
-        return None
-    try:
-        return Scorer.of(business(settings.business_metric), alias, Path())
-    except ValueError as error:
-        raise ValueError(f"retrain.business_metric: {error}") from error
-
-
-async def _scored(scorer: Scorer, whole: Sequence[Answered], worst: bool = False) -> list[tuple[float, float] | str]:
-    """Return both sides' scores of each row, or why it is left out: the sides are scored in one go, by the same judge.
-    With `worst`, a candidate's answer that alone could not be judged scores 0."""
-    sides = [[_answered(row, given[side]) for row, *given in whole] for side in (0, 1)]
-    found = await scorer.scores([*sides[0], *sides[1]])
-    pairs = zip(found[: len(whole)], found[len(whole) :], strict=True)
-    return [_pair(0.0 if worst and isinstance(mine, Unjudged) else mine, theirs) for mine, theirs in pairs]
+        """Return the candidate's and the champion's answers. The one that the engine holds is asked first, so that each
+        is first every other time: the engine may be warmer for the second."""
+        found: dict[str, list[EngineAnswer]] = {version: [] for version in self.versions}
+        turn = -1 if self.slot.version == self.versions[1] else 1
+        for version in self.versions[::turn] if rows else ():
+            name = await self.slot.holding(version)
+            found[version] = await answers(
+                self.slot.session, self.slot.engine, name, rows, limits=limits, concurrency=self.concurrency
+            )
+        return [found[version] for version in self.versions]
 
 
 def _lengths(mine: EngineAnswer, theirs: EngineAnswer) -> tuple[float, float]:
@@ -232,16 +225,6 @@ def _lengths(mine: EngineAnswer, theirs: EngineAnswer) -> tuple[float, float]:
     if mine.tokens and theirs.tokens:
         return float(mine.tokens), float(theirs.tokens)
     return float(len(mine.text.encode())), float(len(theirs.text.encode()))
-
-
-def _pair(candidate: float | Unjudged, champion: float | Unjudged) -> tuple[float, float] | str:
-    if isinstance(champion, Unjudged):
-        return UNJUDGED
-    return UNJUDGED_ALONE if isinstance(candidate, Unjudged) else (candidate, champion)
-
-
-def _answered(row: Example, given: EngineAnswer) -> AnsweredRow:
-    return row.answered(given.text, given.choices)
 
 
 def _parted(answered: Sequence[Answered]) -> tuple[list[Answered], list[tuple[Example, bool]]]:

@@ -15,7 +15,8 @@ import msgspec
 import structlog
 
 from monitor.canonical import calls
-from retrain.data.example import SHAPING, Example
+from retrain.data.example import Example
+from retrain.evaluation.engine.replay import COMPLETIONS, ReplayedQuestion, replay
 from streams.events import Json
 from streams.identity import EVALUATION
 from streams.messages import ToolCall
@@ -97,47 +98,47 @@ async def answers(
     limits: Sequence[int],
     concurrency: int,
 ) -> list[EngineAnswer]:
-    """Return one answer a row, in the rows' order, at temperature 0, each within its limit of tokens. A row that the
-    engine refuses has no answer. Raises EvaluationRefused on any other error: a row without an answer must not look
-    like a wrong one."""
+    """Return one answer a row, in the rows' order, to the request as it was served, but at temperature 0 and within its
+    limit of tokens (`engine.replay`). A row that the engine refuses has no answer. Raises EvaluationRefused on any
+    other error: a row without an answer must not look like a wrong one."""
     gate = asyncio.Semaphore(concurrency)
 
     async def ask(row: Example, limit: int) -> EngineAnswer:
-        body = {
-            "model": model,
-            "messages": row.asked(),
-            "temperature": 0,
-            "max_tokens": limit,
-        } | {name: row.request[name] for name in SHAPING if row.request.get(name)}
+        question = replay(row, model, limit)
         async with gate:
             began = time.monotonic()
-            found = await _answer(session, f"{engine}/v1/chat/completions", body)
+            found = await _answer(session, engine, question)
             return msgspec.structs.replace(found, ms=round(1000 * (time.monotonic() - began), 1))
 
     return list(await asyncio.gather(*map(ask, rows, limits)))
 
 
-async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> EngineAnswer:
-    status, text = await _asked(session, url, body)
+async def _answer(session: aiohttp.ClientSession, engine: str, question: ReplayedQuestion) -> EngineAnswer:
+    url = f"{engine}{question.path}"
+    status, text = await _asked(session, url, question.body)
     if status in ROWS_OWN_FAULT:
         return EngineAnswer("", refusal=text[:SHOWN])
     if status != 200:
         raise EvaluationRefused(f"POST {url}: status {status}, expected 200: {text[:SHOWN]}")
+    raw = question.path == COMPLETIONS
     try:
-        completion = msgspec.json.decode(text, type=_Completion)
+        completion = _raw_completion.decode(text) if raw else _completion.decode(text)
         choice = completion.choices[0]
     except (msgspec.MsgspecError, IndexError) as error:
-        raise EvaluationRefused(f"POST {url}: no chat completion with a choice ({error}): {text[:SHOWN]}") from error
+        kind = "completion" if raw else "chat completion"
+        raise EvaluationRefused(f"POST {url}: no {kind} with a choice ({error}): {text[:SHOWN]}") from error
     if choice.finish_reason in BROKEN_OFF:
         raise EvaluationRefused(
             f"POST {url}: the answer ended with {choice.finish_reason!r}, not by itself: {text[:SHOWN]}"
         )
-    called = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
-    text = calls(called) if called else choice.message.content or ""
+    called = [(call.function.name, call.function.arguments) for call in choice.calls]
     tools = [ToolCall(name, arguments) for name, arguments in called]
-    whole = chat_choice(choice.message.content or "", tools, choice.finish_reason or "")
-    tokens = completion.usage.completion_tokens if completion.usage else 0
-    return EngineAnswer(text, cut=choice.finish_reason == "length", choices=[whole], tokens=tokens)
+    return EngineAnswer(
+        calls(called) if called else choice.content,
+        cut=choice.finish_reason == "length" and not question.clients_limit,
+        choices=[chat_choice(choice.content, tools, choice.finish_reason or "")],
+        tokens=completion.usage.completion_tokens if completion.usage else 0,
+    )
 
 
 async def _asked(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> tuple[int, str]:
@@ -169,6 +170,27 @@ class _CompletionChoice(msgspec.Struct, frozen=True):
     message: _CompletionMessage
     finish_reason: str | None = None
 
+    @property
+    def content(self) -> str:
+        return self.message.content or ""
+
+    @property
+    def calls(self) -> list[_Call]:
+        return self.message.tool_calls or []
+
+
+class _RawChoice(msgspec.Struct, frozen=True):
+    text: str
+    finish_reason: str | None = None
+
+    @property
+    def content(self) -> str:
+        return self.text
+
+    @property
+    def calls(self) -> list[_Call]:
+        return []
+
 
 class _CompletionUsage(msgspec.Struct, frozen=True):
     completion_tokens: int = 0
@@ -177,6 +199,15 @@ class _CompletionUsage(msgspec.Struct, frozen=True):
 class _Completion(msgspec.Struct, frozen=True):
     choices: list[_CompletionChoice]
     usage: _CompletionUsage | None = None
+
+
+class _RawCompletion(msgspec.Struct, frozen=True):
+    choices: list[_RawChoice]
+    usage: _CompletionUsage | None = None
+
+
+_completion = msgspec.json.Decoder(_Completion)
+_raw_completion = msgspec.json.Decoder(_RawCompletion)
 
 
 def _token(evaluation: str) -> str:

@@ -32,7 +32,7 @@ from retrain.evaluation.safety import SafetyOutcome
 EDITION = 2  # of `judge`: raise it with whatever makes it judge the same input otherwise
 
 TARGET, REGRESSION = "target", "regression"
-LENGTH, LATENCY, BUSINESS = "length of answers", "latency", "business"
+LENGTH, LATENCY, BUSINESS, SWAPPED = "length of answers", "latency", "business", "named"
 HEALTHY = (REGRESSION, LENGTH, LATENCY)  # checks that fresh rows say nothing about
 UNJUDGED = "an answer could not be judged"  # why a row is left out
 UNJUDGED_ALONE = "the candidate's answer alone could not be judged"
@@ -60,6 +60,8 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     business: Scores = []  # scores by a further metric, on rows of both parts
     business_metric: str = ""  # its name; empty where there is none
     business_margin: float = 0.0  # by which a candidate may be worse by it
+    swapped: dict[str, Scores] = {}  # "tag=group" -> the candidate's scores where it is named, and where another is
+    max_swapped_gap: float = 0.0  # by which the first may be worse; 0: only said
     left_out: dict[str, int] = {}  # why -> rows that neither side was asked
     untaught: dict[str, int] = {}  # why -> fresh rows that the candidate could not be taught
     missing: dict[str, MissingPairs] = {}  # target, regression or a group -> audited rows that have no label
@@ -153,6 +155,10 @@ def _questions(gate: GateInput) -> Iterator[Question]:
         yield Question(
             f"{BUSINESS}: {spoken(gate.business_metric)}", gate.business, -gate.business_margin, note, unit=POINTS
         )
+    for name, pairs in sorted(gate.swapped.items()):
+        if gate.max_swapped_gap and pairs:
+            note = "not worse where a request names this group and not another"
+            yield Question(f"{SWAPPED}: {name}", pairs, -gate.max_swapped_gap, note, unit=unit)
     for name, pairs, ratio in _measured(gate):
         if ratio and pairs:
             yield Question(name, ratios.shares(pairs), ratios.needed(ratio), "not much longer", unit=TIMES)

@@ -31,7 +31,7 @@ class ModelJudge:
     async def asked(self, gate: GateInput, source: EngineSource) -> GateInput:
         """Return the gate's input with the judge's scores of both sides' answers to its rows."""
         rows = await asyncio.to_thread(self.rows)
-        found = await replace(source, scorer=self.scorer).both(rows)
+        found = await replace(source, scorer=self.scorer, asked=[]).both(rows)
         log.info("a judge model compared rows without a label", rows=len(found.rows), left_out=dict(found.left_out))
         return changed(
             gate,

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
 from monitor.losses import DIGITS
 from retrain.data.example import Example
 from retrain.evaluation.checks import Scores
+from retrain.evaluation.evaluate import EngineAnswer
 from retrain.evaluation.gate import REGRESSION, GateInput, asked_rows
 from retrain.evaluation.missing import MissingPairs
+
+
+class AskedRow(NamedTuple):
+    """A row with both sides' answers and their scores."""
+
+    row: Example
+    candidate: EngineAnswer
+    champion: EngineAnswer
+    scores: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

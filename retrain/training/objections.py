@@ -8,13 +8,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from retrain.data.example import Example
-from retrain.training.prompting import Messages, Tools, answer_ids, render
+from retrain.training.prompting import Messages, Tools, answer_ids, raw, render
 
-COMPLETIONS = "prompts of /v1/completions, which were served without a chat template"
+COMPLETIONS = "several prompts of /v1/completions in one request"
+TOKENS = "a prompt given as tokens, whose text is not known"
 NOTHING = "no messages"
 TOOLS = "a tool's answer, whose call is not kept"
-OWN = "a template, its options or documents of the request's own"
-GIVEN = ("documents", "chat_template", "chat_template_kwargs")  # fields that change the prompt
+OWN = "a template, its options, documents or an earlier response of the request's own"
+GIVEN = (  # fields that change the prompt
+    *("documents", "chat_template", "chat_template_kwargs", "continue_final_message", "previous_response_id"),
+    *("suffix", "echo"),
+)
+TOKEN_COUNT = re.compile(r"\[(\d+ )?tokens\]")  # what events have for such a prompt
 PARTS = "a picture, a sound or a file, which is not kept"
 PART = re.compile(
     r"^\[(?:(?:image|audio|video)_url|input_(?:image|audio|video|file)|image|audio|video|file)(?: [^\]\n]*)?\]$", re.M
@@ -39,6 +44,9 @@ def objection(tokenizer: Any, messages: Messages, answer: str, tools: Tools = ()
     """Return why messages and answer cannot be used; empty where they can."""
     if not messages:
         return NOTHING
+    if raw(messages):
+        prompt = messages[0]["content"]
+        return TOKENS if TOKEN_COUNT.fullmatch(prompt) else "" if prompt else NOTHING
     roles = sorted({message["role"] for message in messages})
     if "text" in roles:
         return COMPLETIONS

@@ -41,7 +41,11 @@ def load_tokenizer(model_dir: Path) -> Any:
 
 
 def render(tokenizer: Any, messages: Messages, tools: Tools = ()) -> str:
-    """Return the prompt as the engine's chat endpoint makes it: up to where the answer begins."""
+    """Return the prompt as the engine's chat endpoint makes it: up to where the answer begins. A raw prompt is itself,
+    after what the tokenizer begins each text with."""
+    if raw(messages):
+        first = tokenizer("").input_ids
+        return f"{tokenizer.bos_token if first == [tokenizer.bos_token_id] else ''}{messages[0]['content']}"
     return str(
         tokenizer.apply_chat_template(
             list(messages), tools=list(tools) or None, tokenize=False, add_generation_prompt=True
@@ -49,10 +53,17 @@ def render(tokenizer: Any, messages: Messages, tools: Tools = ()) -> str:
     )
 
 
+def raw(messages: Messages) -> bool:
+    """Return whether the messages are one prompt of /v1/completions, to which no chat template belongs."""
+    return [each["role"] for each in messages] == ["text"]
+
+
 def answer_ids(tokenizer: Any, messages: Messages, answer: str, tools: Tools = ()) -> list[int]:
     """Return the tokens that the model should write after `render(...)`: the answer, then its end. Special tokens that
     the answer spells out are text in it, as they are where a client reads them. An answer that is calls of the tools
     is what the template makes of them. Raises ValueError where it makes nothing of them."""
+    if raw(messages):
+        return [*_plain_ids(tokenizer, answer), int(tokenizer.eos_token_id)]
     if calls := called(answer, tools):
         return _call_ids(tokenizer, messages, calls, tools)
     text, end = _written(tokenizer, messages, answer)

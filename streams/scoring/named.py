@@ -9,7 +9,10 @@ from functools import cache, partial
 from typing import Any
 
 from monitor.metrics import METRICS, tokens
+from streams.scoring.label_sets import set_f1
 from streams.scoring.rows import AnsweredRow, Unjudged
+from streams.scoring.settings import FORMALITY, READABILITY, SET_F1
+from streams.scoring.tone import formality_match, readability_match
 
 KINDS = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_lsum": "rougeLsum"}  # the library's names
 LINES = "rouge_lsum"
@@ -17,12 +20,20 @@ TRUTHLESS = "json_validity"
 MOST_CELLS = 1_000_000  # words of the answer times those of the truth: a second's work of the library's subsequences
 
 
+OWN: dict[str, Callable[[str, str], float | Unjudged]] = {
+    **METRICS,
+    SET_F1: set_f1,
+    READABILITY: readability_match,
+    FORMALITY: formality_match,
+}
+
+
 class NamedGrader:
-    """A metric of `monitor.metrics`, or of ROUGE."""
+    """A metric of `monitor.metrics`, of ROUGE, of sets of labels or of tone."""
 
     def __init__(self, name: str) -> None:
         self._needs_truth = name != TRUTHLESS
-        self._score: Callable[[str, str], float | Unjudged] = METRICS.get(name) or partial(rouge, name)
+        self._score: Callable[[str, str], float | Unjudged] = OWN.get(name) or partial(rouge, name)
 
     async def scores(self, rows: Sequence[AnsweredRow]) -> list[float | Unjudged]:
         """Return each row's score."""

@@ -37,6 +37,7 @@ class Unjudged(StrEnum):
 
     NO_TRUTH = "no truth"  # the metric compares with one
     TOO_LONG = "too long"  # for the metric's work to end
+    TOO_SHORT = "too short"  # for its tone to be measured
     BUDGET = "budget"  # the judge model's, of this day
     AWAY = "away"  # the judge model cannot be reached, is overloaded, or takes no key of ours
     REFUSED = "refused"  # the judge model takes this row's request never

@@ -16,7 +16,8 @@ from monitor.metrics import METRICS, Metric
 from monitor.selection.sources import JUDGE
 
 ROUGE = ("rouge_1", "rouge_2", "rouge_lsum")  # by the library; `rouge_l` is among `monitor.metrics`
-NAMES = (*METRICS, *ROUGE)
+SET_F1, READABILITY, FORMALITY = "set_f1", "readability", "formality"
+NAMES = (*METRICS, *ROUGE, SET_F1, READABILITY, FORMALITY)
 EXACT = "exact_match"
 PLACE = re.compile(r" - at `\$\.(\w+)")  # of a field, in msgspec's errors
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d]\w*")
@@ -26,7 +27,8 @@ DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d]\w*")
 class ByName:
     """A metric that is built in."""
 
-    name: str  # exact_match, token_f1, rouge_1, rouge_2, rouge_l, rouge_lsum or json_validity
+    # exact_match, token_f1, set_f1, rouge_1, rouge_2, rouge_l, rouge_lsum, json_validity, readability or formality
+    name: str
 
     @property
     def called(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from deploy.operator.rows import LabelledRow
 from retrain.adapters import Adapter
 from retrain.base_model import base_model_id
+from retrain.card import pages
+from retrain.card.card import ModelCard
 from retrain.data import manifest
 from retrain.first_adapter import first_adapter
 from retrain.handover import Handover
@@ -22,6 +25,7 @@ from retrain.job_files import DATASET, GATE, OUTCOME, STEPS, JobOutcome, JobSpec
 from retrain.job_steps import Job
 from retrain.settings import RetrainSettings
 from retrain.training.recipe import SMALL
+from retrain.training.tracking import client_of
 from streams.events import Event, InferenceServed, RetrainRequested
 from streams.identity import adapter_digest, adapter_key
 from streams.lake.lake import Lake
@@ -186,7 +190,7 @@ async def test_rows_that_cannot_be_used_are_set_aside_and_told(world: World) -> 
     world.labelled([served(number) for number in range(1, ONSET)])
     odd = [
         reply(ONSET + 100, input_messages=TOOL),
-        reply(ONSET + 101, input_messages=[Message("text", "the sky is")], operation="completion"),
+        reply(ONSET + 101, input_messages=[Message("text", "[17 tokens]")], operation="completion"),
     ]
     long = [reply(ONSET + 110, input_messages=[Message("user", "zyx " * 50)])]
     world.labelled([*[served(number) for number in range(ONSET, ONSET + 80)], *odd, *long])
@@ -195,7 +199,7 @@ async def test_rows_that_cannot_be_used_are_set_aside_and_told(world: World) -> 
     assert outcome.verdict.status == "promote", outcome.verdict.reason
     dropped = manifest.load(in_folder(world.var), outcome.dataset_digest)[0].dropped
     assert dropped["a tool's answer, whose call is not kept"] == 1
-    assert dropped["prompts of /v1/completions, which were served without a chat template"] == 1
+    assert dropped["a prompt given as tokens, whose text is not known"] == 1
     assert outcome.metrics["filtered_rows"] == sum(dropped.values())
     metrics = outcome.metrics
     assert {"left_out_share", "untaught_share", "judged_left_out_share", "cut_candidate_share"} <= metrics.keys()
@@ -218,15 +222,43 @@ async def test_a_retraining_without_most_of_its_fresh_rows_is_refused(world: Wor
     assert "longer than the recipe's training.max_length" in outcome.problem
 
 
-async def test_a_retraining_of_completions_only_is_refused_and_says_so(world: World) -> None:
-    world.labelled(
-        [reply(n, input_messages=[Message("text", f"once {n}")]) for n in range(ONSET, ONSET + 80)],
-    )
+async def test_completions_are_taught_and_judged_on_without_a_chat_template(world: World) -> None:
+    """At first such a retraining was refused: raw prompts were asked as a chat's."""
+    given = [each.input_messages[0].content for each in map(served, range(1, ONSET + 80))]
+    world.labelled([reply(n, input_messages=[Message("text", text)]) for n, text in enumerate(given, 1)])
     outcome = await world.job()
-    assert outcome.problem == (
-        "ValueError: fresh labelled rows: 80 of 80 cannot be used, at most 50% may (retrain.max_left_out): "
-        "80 prompts of /v1/completions, which were served without a chat template"
-    )
+    assert outcome.verdict is not None, outcome.problem
+    assert outcome.verdict.status == "promote", outcome.verdict.reason
+    assert outcome.metrics["target_candidate"] == 1.0
+
+
+async def test_the_model_card_stands_next_to_the_adapter_and_in_the_run(world: World) -> None:
+    (world.var / "terms.toml").write_text('[gender]\nwomen = ["she"]\nmen = ["he"]\n')
+    settings = replace(world.settings, fairness_file=str(world.var / "terms.toml"))
+    tags = [{"language": "de" if number % 3 else "en"} for number in range(ONSET + 80)]
+    asked = [served(number, tags=tags[number]) for number in range(1, ONSET + 80)]
+    named = [
+        msgspec.structs.replace(each, input_messages=[Message("user", f"she asks: {each.input_messages[0].content}")])
+        for each in asked
+    ]
+    world.labelled(named)
+    outcome = await world.job(settings=settings)
+    assert outcome.verdict is not None, outcome.problem
+    store = in_folder(world.var).store
+    card = msgspec.json.decode(pages.kept(store, outcome.candidate), type=ModelCard)
+    assert (card.version, card.digest, card.run) == (outcome.candidate, outcome.digest, outcome.mlflow_run)
+    assert (card.data.digest, card.status) == (outcome.dataset_digest, outcome.verdict.status)
+    assert {each.name for each in card.findings.fairness.groups} == {"language=de", "language=en"}
+    assert [each.name for each in card.findings.fairness.swaps] == ["gender=women", "gender=men"]
+    assert card.findings.measures.whole.candidate["score"] == 1.0
+    page = pages.kept(store, outcome.candidate, pages.PAGE).decode()
+    readme = pages.kept(store, outcome.candidate, pages.README).decode()
+    assert not any(named[0].input_messages[0].content in text for text in (page, readme))
+    assert readme.startswith("---\n")
+    run = client_of(world.var / "mlflow")
+    assert {each.path for each in run.list_artifacts(outcome.mlflow_run, "card")} == {
+        f"card/{name}" for name in (pages.JSON, pages.README, pages.PAGE)
+    }
 
 
 async def test_the_third_attempt_at_the_same_harm_has_an_eighth_of_alpha(world: World) -> None:

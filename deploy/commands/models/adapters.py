@@ -15,7 +15,7 @@ from deploy.commands.group import CONFIG, console, load, load_reached
 @CONFIG
 def train(alias: str, rows: Path, config_path: Path | None) -> None:
     """Train a first adapter for ALIAS on ROWS (JSON lines with text and label). `promote` then serves it."""
-    from deploy.operator import first_adapter
+    from deploy.operator.models import first_adapter
 
     adapter = first_adapter.train(load(config_path), alias, rows, console())
     click.echo(f"{adapter.version}  {adapter.path}\nServe it: homeostat promote {alias} {adapter.version}")
@@ -28,7 +28,7 @@ def train(alias: str, rows: Path, config_path: Path | None) -> None:
 @CONFIG
 def promote(alias: str, version: str, drop_previous: bool, config_path: Path | None) -> None:
     """Make VERSION the champion of ALIAS now, without a canary."""
-    from deploy.operator import versions
+    from deploy.operator.models import versions
 
     route = versions.promote(load_reached(config_path), alias, version, keep_previous=not drop_previous)
     click.echo(f"{alias}: generation {route.generation}, champion {route.champion}")
@@ -76,7 +76,7 @@ def resume(alias: str | None, config_path: Path | None) -> None:
 @CONFIG
 def shadow(alias: str, version: str | None, off: bool, config_path: Path | None) -> None:
     """Mirror ALIAS's requests to VERSION: its answers are watched, and no client gets them."""
-    from deploy.operator import versions
+    from deploy.operator.models import versions
 
     if off == (version is not None):
         raise click.UsageError("name a VERSION, or give --off")

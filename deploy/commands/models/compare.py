@@ -35,7 +35,7 @@ def compare(
     """
     import msgspec
 
-    from deploy.operator import compare as operator
+    from deploy.operator.models import compare as operator
     from retrain.choice.candidates import Contender, read_candidates
     from retrain.choice.decision import shown
 

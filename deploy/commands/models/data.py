@@ -30,7 +30,7 @@ def data_build(alias: str, days: int, champion: str | None, out: Path | None, co
     if out is not None and out.exists():
         raise click.BadParameter(f"{out} exists, expected a new folder", param_hint="--out")
     config = load(config_path) if champion else load_reached(config_path)
-    from deploy.operator import datasets  # takes a while to load: an operator learns first that Kafka is away
+    from deploy.operator.models import datasets  # takes a while to load: an operator learns first that Kafka is away
     from streams.clock import now_ms
 
     if champion is None:
@@ -58,7 +58,7 @@ def data_show(dataset: str, as_json: bool, config_path: Path | None) -> None:
     tag, who chose and gave the labels, and what was left out."""
     import msgspec
 
-    from deploy.operator import datasets
+    from deploy.operator.models import datasets
 
     listed, _ = datasets.found(load(config_path).kept.trees(), dataset)
     lines = [msgspec.json.format(msgspec.json.encode(listed)).decode()] if as_json else datasets.shown(listed)
@@ -74,7 +74,7 @@ def data_diff(before: str, after: str, config_path: Path | None) -> None:
     """Compare two datasets.
 
     Rows that came and went, by part, and labels that changed. Exit 1 where anything did."""
-    from deploy.operator import datasets
+    from deploy.operator.models import datasets
 
     trees = load(config_path).kept.trees()
     old, new = datasets.found(trees, before)[1], datasets.found(trees, after)[1]
@@ -96,7 +96,7 @@ def data_quarantine(dataset: str, release: tuple[str, ...], uphold: tuple[str, .
     """List labels that are not believed, and decide.
 
     Each with its row's id, who gave it, and why. A decision holds for every dataset of the alias that follows."""
-    from deploy.operator import datasets
+    from deploy.operator.models import datasets
 
     if both := set(release) & set(uphold):
         raise click.UsageError(f"{', '.join(sorted(both))}: released and upheld at once, expected one of these")

@@ -11,7 +11,7 @@ import click
 from deploy.commands.group import CONFIG, load
 
 if TYPE_CHECKING:
-    from deploy.operator.synthetic import MadeSet
+    from deploy.operator.models.synthetic import MadeSet
 
 REPORT = click.option(
     "--report",
@@ -34,7 +34,7 @@ def data_synthesise(dataset: str, want: tuple[str, ...], report: Path | None, co
     the rows where retrain.synthetic.enabled is set."""
     counts = {name: _number(name, count) for name, count in _pairs(want, "--want").items()}
     config = load(config_path)
-    from deploy.operator import synthetic
+    from deploy.operator.models import synthetic
 
     _show(synthetic.synthesise(config, dataset, counts), report)
 
@@ -66,7 +66,7 @@ def data_import(
     if not origin.strip().isprintable() or not origin.strip():
         raise click.BadParameter(f"{origin!r}, expected a name", param_hint="--origin")
     config = load(config_path)
-    from deploy.operator import synthetic
+    from deploy.operator.models import synthetic
 
     _show(synthetic.imported(config, dataset, file, origin.strip(), columns, tags), report)
 
@@ -81,7 +81,7 @@ def data_fidelity(dataset: str, rows: str, report: Path | None, config_path: Pat
 
     Both are digests, of which the beginning will do. Labels, groups, likeness to single real rows, and what a cheap
     classifier learns from them."""
-    from deploy.operator import datasets, synthetic
+    from deploy.operator.models import datasets, synthetic
 
     trees = load(config_path).kept.trees()
     listed, real = datasets.found(trees, dataset)
@@ -114,7 +114,7 @@ def data_synthetic(alias: str, withdraw: str | None, config_path: Path | None) -
 
 
 def _show(made: MadeSet, report: Path | None) -> None:
-    from deploy.operator import synthetic
+    from deploy.operator.models import synthetic
     from deploy.show import fidelity
 
     for line in synthetic.lines(made):

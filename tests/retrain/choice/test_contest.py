@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.operator.compare import shared_out
+from deploy.operator.models.compare import shared_out
 from deploy.operator.rows import LabelledRow
 from retrain.choice.candidates import Contender
 from retrain.choice.contest import Contest

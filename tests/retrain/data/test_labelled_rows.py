@@ -208,3 +208,10 @@ def test_a_thumb_up_confirms_an_answer_where_a_reviewer_gave_it_and_judges_nothi
         ("answer 1", "reviewer/ann", False),
         ("refund", "reviewer/ann", True),
     ]
+
+
+def test_a_reply_to_tools_that_were_too_long_to_keep_cannot_be_asked_again(root: Lake) -> None:
+    """At first it was asked without them."""
+    put(root, INFERENCE, [replace(reply(1), cut=["request.tools"]), replace(reply(2), cut=["choices"])])
+    put(root, FEEDBACK, [feedback(1, "late"), feedback(2, "late")])
+    assert [row.id for row in labelled_rows.fresh(root, "support", 0)] == ["e2"]

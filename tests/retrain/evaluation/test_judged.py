@@ -101,7 +101,7 @@ async def test_both_sides_are_asked_and_the_judge_scores_them_without_a_truth(
         metric = ByRubric(rubric=by_rubric.rubric, url=server.url, model="gpt", again_s=0, tries=1)
         model = ModelJudge(scorer=Scorer.of(metric, "support", tmp_path), rows=lambda: unlabelled, agrees=(3, 4))
         dataset = Dataset([], [], rows(6, "a"), rows(4, "b", first=50), {})
-        gate = await compare(RetrainSettings(), url, dataset, EXACT, *WON, then=model.asked)
+        gate = await compare(RetrainSettings(), url, dataset, EXACT, *WON, then=[model.asked])
     assert gate.target == [(1.0, 0.0)] * 6
     assert gate.judge_agrees == (3, 4)
     if away:

@@ -29,6 +29,7 @@ class Engine:
         self.broken_off: dict[str, str] = {}  # question -> why its answer ends
         self.hangs_up: Counter[str] = Counter()  # question -> how many times its connection is closed
         self.context = 0
+        self.most_held = 0  # adapters at once
         self.asked: list[dict[str, Any]] = []
         self.calling: list[dict[str, Any]] = []  # tools that every adapter calls, instead of words
 
@@ -39,6 +40,7 @@ class Engine:
     async def load(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.names[body["lora_name"]] = body["lora_path"]
+        self.most_held = max(self.most_held, len(self.names) - 1)
         self.calls.append(f"load {body['lora_name']}")
         return web.Response(text="ok")
 
@@ -52,7 +54,9 @@ class Engine:
         body: dict[str, Any] = await request.json()
         assert body["temperature"] == 0
         self.asked.append(body)
-        question = body["messages"][-1]["content"]
+        raw = "prompt" in body
+        messages = [{"content": body["prompt"]}] if raw else body["messages"]
+        question = messages[-1]["content"]
         if self.hangs_up[question] > 0 and request.transport:
             self.hangs_up[question] -= 1
             request.transport.close()
@@ -61,11 +65,12 @@ class Engine:
         path = self.names[body["model"]]
         good = path.endswith("good") or (self.champion and not path.endswith(self.champion))
         spoken = self.spoken | self.better if good else self.spoken
-        words = spoken.get(question, "a" if good else body["messages"][0]["content"]).split(" ")
+        words = spoken.get(question, "a" if good else messages[0]["content"]).split(" ")
         finish = "length" if len(words) > body["max_tokens"] else "stop"
         answer = " ".join(words[: body["max_tokens"]])
         message = {"content": None, "tool_calls": self.calling} if self.calling else {"content": answer}
-        choice = {"message": message, "finish_reason": self.broken_off.get(question, finish)}
+        choice: dict[str, Any] = {"text": answer} if raw else {"message": message}
+        choice |= {"finish_reason": self.broken_off.get(question, finish)}
         return web.json_response({"choices": [choice]}, status=self.status)
 
     @asynccontextmanager
@@ -78,6 +83,7 @@ class Engine:
                 web.post("/v1/load_lora_adapter", self.load),
                 web.post("/v1/unload_lora_adapter", self.unload),
                 web.post("/v1/chat/completions", self.chat),
+                web.post("/v1/completions", self.chat),
             ]
         )
         server = TestServer(app)

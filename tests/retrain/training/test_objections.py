@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from retrain.training.encoding import lessons
-from retrain.training.objections import COMPLETIONS, NOTHING, PARTS, TOOLS, usable
+from retrain.training.objections import COMPLETIONS, NOTHING, PARTS, TOKENS, TOOLS, usable
 from retrain.training.prompting import load_tokenizer
 from serving.gateway.openai.request_body import Operation, parse
 from streams.messages import Message
@@ -60,8 +60,10 @@ def tokenizer(model_dir: Path) -> Any:
         ("quotes", [SYSTEM, Message("user", ' "so" \n'), ASSISTANT, USER], ""),
         ("knows three roles", [SYSTEM, USER], ""),
         ("knows three roles", [DEVELOPER, USER], "the chat template leaves out what the role 'developer' says"),
-        ("knows three roles", [TEXT], COMPLETIONS),
-        ("takes all", [TEXT], COMPLETIONS),
+        ("knows three roles", [TEXT], ""),
+        ("takes all", [TEXT, TEXT], COMPLETIONS),
+        ("takes all", [Message("text", "[17 tokens]")], TOKENS),
+        ("takes all", [Message("text", "")], NOTHING),
         ("takes all", [USER, ASSISTANT, TOOL], TOOLS),
         ("takes all", called(), ""),
         ("knows three roles", called(), "the chat template leaves out what the role 'tool' says"),

@@ -12,7 +12,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from monitor.metrics import METRICS, rouge_l
 from streams.scoring.named import HouseTokenizer, NamedGrader, rouge
 from streams.scoring.rows import AnsweredRow, Unjudged
-from streams.scoring.settings import NAMES, ROUGE
+from streams.scoring.settings import FORMALITY, NAMES, READABILITY, ROUGE
 
 FOX, LOG = "The quick brown fox jumps over the lazy dog", "The quick brown dog jumps on the log."
 KINDS = dict(zip(ROUGE, ("rouge1", "rouge2", "rougeLsum"), strict=True))
@@ -67,7 +67,11 @@ async def test_texts_too_long_for_the_librarys_table_are_not_judged() -> None:
 @pytest.mark.parametrize("name", NAMES)
 async def test_each_scores_rows_and_none_guesses_a_truth(name: str) -> None:
     scores = await NamedGrader(name).scores([row('{"a": 1}', '{"a": 1}'), row("?", '{"a": 1}'), row("x", None)])
-    assert scores == [1.0, 0.0, 0.0 if name == "json_validity" else Unjudged.NO_TRUTH]
+    assert scores == [
+        1.0,
+        Unjudged.TOO_SHORT if name in (READABILITY, FORMALITY) else 0.0,
+        0.0 if name == "json_validity" else Unjudged.NO_TRUTH,
+    ]
 
 
 def test_every_quick_metric_has_a_name() -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from deploy.cli import main
 from deploy.config.settings import Config
 from deploy.config.toml import dump
-from deploy.operator.versions import found
+from deploy.operator.models.versions import found
 from deploy.stack.settings import StackSettings
 from retrain.adapters import commit
 from serving.rollout.operations import routes

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.config.settings import Config
-from deploy.operator.datasets import found
+from deploy.operator.models.datasets import found
 from retrain.data.admission import RowAdmission
 from retrain.data.dataset import Dataset
 from retrain.data.erasure import sweep
