@@ -60,6 +60,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""  # of the container, where the runner starts one; it has homeostat[retrain]
     resources: JobResources = msgspec.field(default_factory=JobResources)
     timeout_s: float = 21_600.0  # a job that takes longer has failed
+    tracking: str = ""  # MLflow's address (`tracking.uri`), where the job's environment names none; empty: in `var`
     secrets: dict[str, str] = {}  # variable -> "env:NAME" or "file:/path", where the runner finds its value
     parent: int = 0  # the process that the job ends with; 0: whoever started it may go
 

@@ -45,18 +45,23 @@ from retrain.job_files import (
     write,
 )
 from retrain.job_rows import agreement, dataset_of, known_dataset, later, unlabelled
+from retrain.registry import origins
+from retrain.registry.origins import made_by
 from retrain.training import tracking
 from retrain.training.backends.contract import ADAPTER, OnStep, TrainingOrder, TrainingResult, write_order
 from retrain.training.backends.process import run_training
 from retrain.training.encoding import lessons
+from retrain.training.figures import filtered, training_figures
 from retrain.training.prompting import load_tokenizer
 from retrain.training.tracking import TrackedRun
 from streams.files import put
-from streams.identity import adapter_digest, adapter_key
+from streams.identity import adapter_digest, adapter_key, version_name
 from streams.objects import store as objects
 from streams.objects.tree import Trees
 
 log = structlog.get_logger()
+
+ADOPTED = "made elsewhere; nothing was trained"
 
 
 class StepMissing(ValueError):
@@ -109,24 +114,42 @@ def train(job: Job) -> None:
         return
     spec, trees, base, warm = job.spec, job.spec.trees(), _base(job.spec), _warm(job.spec)
     stored_champion(spec, base)
+    if spec.request.adopts:
+        _adopt(job, listed)
+        return
     folder = job.folder / TRAINING
     write_order(folder, _order(spec, listed, warm=warm))
     with _tracked(job, listed) as run:
         result = job.training(folder, spec.resources.gpus, _reporter(job, run))
         adapter = commit(folder / ADAPTER, trees, spec.request.alias, base)
         _keep_proofs(trees, adapter.version, result)
-        manifest.remember(trees, adapter.version, listed.digest, spec.request.champion if warm else "")
+        parent = spec.request.champion if warm else ""
+        manifest.remember(trees, adapter.version, listed.digest, parent)
+        origins.remember(trees, made_by(spec.request, adapter, base, dataset=listed.digest, parent=parent, run=run.id))
         run.artifacts(adapter.path, "adapter")
     made = Candidate(
         version=adapter.version,
         digest=adapter.digest,
         dataset=listed.digest,
         rows=result.rows,
-        figures=_training_figures(result),
+        figures=training_figures(result),
         notes=result.notes,
     )
     write(job.folder / CANDIDATE, made)
     _clear(job)
+
+
+def _adopt(job: Job, listed: Manifest) -> None:
+    """Leave the adapter made elsewhere as the candidate: nothing is trained, and all rows of the dataset judge it."""
+    request, trees = job.spec.request, job.spec.trees()
+    version = version_name(request.alias, request.adopts)
+    with _tracked(job, listed) as run:
+        manifest.remember_judged(trees, version, listed.digest)
+        run.artifacts(trees.fetch(adapter_key(request.alias, request.adopts)), "adapter")
+    write(
+        job.folder / CANDIDATE,
+        Candidate(version=version, digest=request.adopts, dataset=listed.digest, rows=0, figures={}, notes=[ADOPTED]),
+    )
 
 
 def evaluate(job: Job) -> None:
@@ -165,7 +188,7 @@ def verdict(job: Job) -> JobOutcome:
     if gate is None:
         raise StepMissing(f"{job.folder}: no answers yet; run the step evaluate first")
     listed, dataset = job.dataset()
-    found = made.figures | _filtered(listed) | summary(gate)
+    found = made.figures | filtered(listed) | summary(gate)
     found["untaught_share"] = sum(gate.untaught.values()) / max(1, len(dataset.train))
     kept = {name: round(value, 6) for name, value in found.items() if math.isfinite(value)}
     with _tracked(job, listed) as run:
@@ -274,23 +297,3 @@ def _base(spec: JobSpec) -> str:
 
 def _warm(spec: JobSpec) -> bool:
     return spec.knobs.training.warm_start == "champion" and not spec.request.forgets
-
-
-def _training_figures(result: TrainingResult) -> dict[str, float]:
-    return {
-        **result.metrics,
-        "loss": result.loss,
-        "train_seconds": result.seconds,
-        "left_out_rows": float(result.left_out),
-        "left_out_share": result.left_out / max(1, result.left_out + result.rows),
-        "steps": float(result.steps),
-        "resumed_at": float(result.resumed_at),
-        "proofs": float(len(result.proofs)),
-    }
-
-
-def _filtered(listed: Manifest) -> dict[str, float]:
-    """Return how many rows the dataset does without."""
-    filtered = sum(listed.dropped.values())
-    kept = sum(part.rows for part in listed.parts.values())
-    return {"filtered_rows": float(filtered), "filtered_share": filtered / max(1, filtered + kept)}

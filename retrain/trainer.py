@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -29,10 +30,13 @@ from retrain.job_files import (
     read,
     write,
 )
+from retrain.registry import asking
+from retrain.registry.follower import followed
+from retrain.registry.schedule import BY, due
 from retrain.requests import RetrainTopics
 from retrain.runners.interface import JobState, Runner
 from retrain.runners.local import LocalRunner
-from retrain.settings import RetrainSettings, forgetting
+from retrain.settings import RetrainSettings, TrackingSettings, adopting, forgetting
 from retrain.training import recipe
 from streams import codec
 from streams.clock import now_ms
@@ -69,6 +73,7 @@ class TrainerPaths:
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
     label_wait_s: int = 604_800
     judge_may_promote: bool = False
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
 class Trainer:
@@ -86,10 +91,12 @@ class Trainer:
         self._settings, self._paths, self._me = settings, paths, me
         self._runner: Runner = LocalRunner(paths.var) if runner is None else runner
         self._topics, self._writer = RetrainTopics(kafka), Writer(kafka, me)
+        self._mirror_writer = Writer(kafka, f"{me}/registry")
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; a job that runs then is ended and its request released."""
         self._topics.start()
+        mirror = followed(self._topics, self._paths.tracking, self._paths.var, self._mirror_writer, stop)
         while not stop.wait(POLL_S):
             try:
                 if self._topics.ready():
@@ -97,10 +104,14 @@ class Trainer:
             except Exception:  # the loop's top: the broker may do anything
                 log.exception("trainer's turn failed")
                 stop.wait(BACK_OFF_S)
+        if mirror.ident is not None:  # a thread of its own: no retraining and no MLflow waits for the other
+            mirror.join()
         self._topics.close()
         self._writer.close()
+        self._mirror_writer.close()
 
     def _turn(self, stop: threading.Event) -> None:
+        self._scheduled()
         for request in pending(self._topics.requests, self._topics.results, self._me, now_ms()):
             route = self._topics.routes.get(request.alias)
             if route is None or route.paused:
@@ -111,13 +122,24 @@ class Trainer:
                 self._retrain(request, route, stop)
             return
 
+    def _scheduled(self) -> None:
+        """Ask for the retrainings whose time has come."""
+        topics, every_h = self._topics, self._settings.every_h
+        for request in due(topics.all_routes, topics.requests, topics.results, every_h, now_ms()) if every_h else ():
+            asking.send(request, "retrain", BY, self._writer.append)
+            self._seen(lambda request=request: request in self._topics.requests)
+
     def _claim(self, request: RetrainRequested) -> bool:
         """Claim the request; return whether this trainer holds it, by the log's order."""
         claim = self._lease(request, self._settings.lease_s)
-        deadline = time.monotonic() + SEEN_WITHIN_S
-        while claim not in self._topics.results and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self._seen(lambda: claim in self._topics.results)
         return self._mine(request)
+
+    def _seen(self, there: Callable[[], bool]) -> None:
+        """Wait until a record that was just written is read."""
+        deadline = time.monotonic() + SEEN_WITHIN_S
+        while not there() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _mine(self, request: RetrainRequested) -> bool:
         return owner(self._topics.results, request.id, now_ms()) == self._me
@@ -195,7 +217,7 @@ class Trainer:
         stored = Storage(self._paths.storage.absolute(), self._paths.var.resolve())
         return JobSpec(
             request=request,
-            settings=forgetting(self._settings) if request.forgets else self._settings,
+            settings=_settings_for(request, self._settings),
             recipe=asdict(recipe.find(self._settings.recipe, self._settings.max_lora_rank)),
             champion_digest=route.adapters[request.champion],
             model=self._paths.model_dir.resolve().as_uri(),
@@ -209,6 +231,7 @@ class Trainer:
             attempt=attempt(request, self._topics.requests, self._topics.results),
             resources=JobResources(gpus=self._settings.gpus),
             timeout_s=self._settings.timeout_s,
+            tracking=self._paths.tracking.uri,
             secrets=self._settings.secrets,
         )
 
@@ -254,9 +277,7 @@ class Trainer:
         self._writer.append(RESULTS, report, id=f"{request.id}/result", time_ms=report.time_ms)
         metrics.RETRAININGS.labels(request.alias, report.status.value).inc()
         log.info("retraining ended", alias=request.alias, request=request.id, status=report.status, why=report.reason)
-        deadline = time.monotonic() + SEEN_WITHIN_S  # else the next turn would take the request up again
-        while report not in self._topics.results and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self._seen(lambda: report in self._topics.results)  # else the next turn would take the request up again
 
     def _report(self, request: RetrainRequested, status: RetrainStatus, now_ms: int, **more: object) -> RetrainReported:
         return RetrainReported(
@@ -267,6 +288,12 @@ class Trainer:
             by=self._me,
             **more,  # type: ignore[arg-type]
         )
+
+
+def _settings_for(request: RetrainRequested, settings: RetrainSettings) -> RetrainSettings:
+    if request.forgets:
+        return forgetting(settings)
+    return adopting(settings) if request.adopts else settings
 
 
 def _no_outcome(ended: JobState, folder: Path) -> str:

@@ -63,7 +63,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "settings tensor_file metrics",
         "data | claims | requests | base_model | adapters",
         "training",
-        "evaluation",
+        "evaluation | registry",
         "harness",
         "job_files",
         "job_rows | handover | runners",

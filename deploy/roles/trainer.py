@@ -37,6 +37,7 @@ def trainer(config: Config) -> None:
         scoring=config.scoring,
         label_wait_s=config.labels.wait_s,
         judge_may_promote=config.policy.judge_may_promote,
+        tracking=config.tracking,
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:
