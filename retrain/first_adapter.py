@@ -20,10 +20,9 @@ from retrain.data.dataset import Dataset, once
 from retrain.data.example import Example
 from retrain.handover import Handover
 from retrain.registry import origins
-from retrain.registry.origins import VersionOrigin
+from retrain.registry.origins import first_of
 from retrain.settings import RetrainSettings
 from retrain.training import recipe, tracking
-from retrain.training.software import software
 from retrain.training.train import OnStep, silent, train
 from streams.files import locked
 from streams.objects.tree import Trees
@@ -79,19 +78,7 @@ def first_adapter(
         for each in done.limits:
             log.warning("limit met", limit=each)
         manifest.remember(trees, adapter.version, listed.digest)
-        origins.remember(
-            trees,
-            VersionOrigin(
-                version=adapter.version,
-                digest=adapter.digest,
-                dataset=listed.digest,
-                parent="",
-                base_model=base,
-                reason="the alias's first adapter",
-                run=run.id,
-                software=software(),
-            ),
-        )
+        origins.remember(trees, first_of(adapter, base, dataset=listed.digest, run=run.id))
     return adapter
 
 

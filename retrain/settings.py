@@ -155,6 +155,13 @@ def business(metric: str) -> object:
     return {"callable": metric} if ":" in metric or "." in metric else metric
 
 
+def of_request(settings: RetrainSettings, *, forgets: bool, adopts: bool) -> RetrainSettings:
+    """Return the settings of a job by what its request is for."""
+    if forgets:
+        return forgetting(settings)
+    return adopting(settings) if adopts else settings
+
+
 def adopting(settings: RetrainSettings) -> RetrainSettings:
     """Return the settings of a job whose candidate was trained elsewhere: no row is needed to train, so that nearly all
     of them judge."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -30,13 +31,13 @@ from retrain.job_files import (
     read,
     write,
 )
-from retrain.registry import asking
+from retrain.registry.asking import send
 from retrain.registry.follower import followed
 from retrain.registry.schedule import BY, due
 from retrain.requests import RetrainTopics
 from retrain.runners.interface import JobState, Runner
 from retrain.runners.local import LocalRunner
-from retrain.settings import RetrainSettings, TrackingSettings, adopting, forgetting
+from retrain.settings import RetrainSettings, TrackingSettings, of_request
 from retrain.training import recipe
 from streams import codec
 from streams.clock import now_ms
@@ -53,8 +54,7 @@ from streams.topics import LEDGER, RESULTS
 log = structlog.get_logger()
 
 POLL_S = 0.5
-BACK_OFF_S = 2.0
-SEEN_WITHIN_S = 15.0
+BACK_OFF_S, SEEN_WITHIN_S = 2.0, 15.0
 
 
 class Withdrawn(Exception):
@@ -63,8 +63,7 @@ class Withdrawn(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerPaths:
-    """A trainer's folders and store, its engine, its aliases' metrics and judges, and how long labels are waited
-    for."""
+    """A trainer's folders, store, engine and MLflow, its aliases' metrics and judges, and how long labels may take."""
 
     model_dir: Path
     var: Path
@@ -104,8 +103,7 @@ class Trainer:
             except Exception:  # the loop's top: the broker may do anything
                 log.exception("trainer's turn failed")
                 stop.wait(BACK_OFF_S)
-        if mirror.ident is not None:  # a thread of its own: no retraining and no MLflow waits for the other
-            mirror.join()
+        mirror.join()  # a thread of its own: no retraining and no MLflow waits for the other
         self._topics.close()
         self._writer.close()
         self._mirror_writer.close()
@@ -124,10 +122,12 @@ class Trainer:
 
     def _scheduled(self) -> None:
         """Ask for the retrainings whose time has come."""
-        topics, every_h = self._topics, self._settings.every_h
-        for request in due(topics.all_routes, topics.requests, topics.results, every_h, now_ms()) if every_h else ():
-            asking.send(request, "retrain", BY, self._writer.append)
-            self._seen(lambda request=request: request in self._topics.requests)
+        if not (every_h := self._settings.every_h):
+            return
+        topics = self._topics
+        for request in due(topics.all_routes, topics.requests, topics.results, every_h, now_ms()):
+            send(request, "retrain", BY, self._writer.append)
+            self._seen(partial(_among, topics, request))
 
     def _claim(self, request: RetrainRequested) -> bool:
         """Claim the request; return whether this trainer holds it, by the log's order."""
@@ -214,10 +214,10 @@ class Trainer:
         return "" if self._mine(request) else "another trainer has it"
 
     def _spec(self, request: RetrainRequested, route: RouteWritten) -> JobSpec:
-        stored = Storage(self._paths.storage.absolute(), self._paths.var.resolve())
+        stored, tracking = Storage(self._paths.storage.absolute(), self._paths.var.resolve()), self._paths.tracking
         return JobSpec(
             request=request,
-            settings=_settings_for(request, self._settings),
+            settings=of_request(self._settings, forgets=bool(request.forgets), adopts=bool(request.adopts)),
             recipe=asdict(recipe.find(self._settings.recipe, self._settings.max_lora_rank)),
             champion_digest=route.adapters[request.champion],
             model=self._paths.model_dir.resolve().as_uri(),
@@ -231,7 +231,7 @@ class Trainer:
             attempt=attempt(request, self._topics.requests, self._topics.results),
             resources=JobResources(gpus=self._settings.gpus),
             timeout_s=self._settings.timeout_s,
-            tracking=self._paths.tracking.uri,
+            tracking=tracking.uri,
             secrets=self._settings.secrets,
         )
 
@@ -290,10 +290,8 @@ class Trainer:
         )
 
 
-def _settings_for(request: RetrainRequested, settings: RetrainSettings) -> RetrainSettings:
-    if request.forgets:
-        return forgetting(settings)
-    return adopting(settings) if request.adopts else settings
+def _among(topics: RetrainTopics, request: RetrainRequested) -> bool:
+    return request in topics.requests
 
 
 def _no_outcome(ended: JobState, folder: Path) -> str:

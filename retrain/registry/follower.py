@@ -1,4 +1,4 @@
-"""The follower of the routes: it mirrors them into MLflow whenever they say something new, beside the trainer's work.
+"""The follower of the routes: it mirrors them into MLflow whenever they say something new.
 
 MLflow may be away for as long as it likes: nothing waits for it, and what it has missed is mirrored once it is back."""
 
@@ -46,9 +46,9 @@ def followed(
     def record(made: DecisionRecorded) -> None:
         writer.append(LEDGER, made, id=made.id, time_ms=made.time_ms)
 
-    thread = threading.Thread(target=RegistryFollower(order, record).run, args=(stop,), daemon=True)
-    if tracking.registry:
-        thread.start()
+    work = RegistryFollower(order, record).run if tracking.registry else threading.Event.is_set
+    thread = threading.Thread(target=work, args=(stop,), daemon=True)
+    thread.start()
     return thread
 
 

@@ -50,6 +50,20 @@ def made_by(
     )
 
 
+def first_of(adapter: Adapter, base_model: str, *, dataset: str, run: str) -> VersionOrigin:
+    """Return the origin of an alias's first adapter, made now by this software."""
+    return VersionOrigin(
+        version=adapter.version,
+        digest=adapter.digest,
+        dataset=dataset,
+        parent="",
+        base_model=base_model,
+        reason="the alias's first adapter",
+        run=run,
+        software=software(),
+    )
+
+
 def remember(trees: Trees, origin: VersionOrigin) -> None:
     """Record the origin, in the place of an earlier record: equal bytes that were made twice have the later one."""
     objects.replace(trees.store, _key(origin.version), msgspec.json.format(msgspec.json.encode(origin)))

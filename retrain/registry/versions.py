@@ -59,7 +59,7 @@ def ordered(
 
 
 def roles_of(route: RouteWritten) -> dict[str, str]:
-    """Return the version of each role; who is asked too, but answers nobody, is a challenger while there is no canary.
+    """Return the version of each role; a shadow is the challenger while there is no canary.
 
     >>> route = RouteWritten(alias="a", generation=2, champion="a-1", adapters={}, time_ms=0, by="me", shadow="a-2")
     >>> roles_of(route)
