@@ -20,7 +20,7 @@ import structlog
 
 from monitor.flat_table import flat
 from retrain.adapters import commit
-from retrain.base_model import base_model_id, check_model, former_base_model_id
+from retrain.base_model import base_model_id, check_model
 from retrain.data import manifest
 from retrain.data.dataset import Dataset, unfair
 from retrain.data.manifest import Manifest
@@ -31,6 +31,7 @@ from retrain.evaluation.judged import ModelJudge
 from retrain.evaluation.limits import context_of, limits
 from retrain.evaluation.pairs import summary
 from retrain.handover import Handover
+from retrain.job_champion import stored_champion
 from retrain.job_files import (
     CANDIDATE,
     GATE,
@@ -55,7 +56,7 @@ from retrain.training.figures import filtered, training_figures
 from retrain.training.prompting import load_tokenizer
 from retrain.training.tracking import TrackedRun
 from streams.files import put
-from streams.identity import adapter_digest, adapter_key, version_name
+from streams.identity import adapter_key, version_name
 from streams.objects import store as objects
 from streams.objects.tree import Trees
 
@@ -101,9 +102,8 @@ def prepare(job: Job) -> None:
     check_model(spec.model_dir)
     check_settings(spec.settings, spec.request.alias)
     asdict(spec.knobs)
-    base = _base(spec)
-    stored_champion(spec, base)
-    dataset_of(spec, job.folder, base, load_tokenizer(spec.model_dir))
+    stored_champion(spec)
+    dataset_of(spec, job.folder, _base(spec), load_tokenizer(spec.model_dir))
 
 
 def train(job: Job) -> None:
@@ -113,7 +113,7 @@ def train(job: Job) -> None:
         _clear(job)
         return
     spec, trees, base, warm = job.spec, job.spec.trees(), _base(job.spec), _warm(job.spec)
-    stored_champion(spec, base)
+    stored_champion(spec)
     if spec.request.adopts:
         _adopt(job, listed)
         return
@@ -159,7 +159,7 @@ def evaluate(job: Job) -> None:
     if job.gate() is not None:
         return
     spec, settings = job.spec, job.spec.settings
-    champion, tokenizer = stored_champion(spec, _base(spec)), load_tokenizer(spec.model_dir)
+    champion, tokenizer = stored_champion(spec), load_tokenizer(spec.model_dir)
     taught = [row.lesson() for row in dataset.train]
     untaught = lessons(tokenizer, taught, spec.knobs.training.max_length, settings.max_left_out).left_out
     with _tracked(job, listed):
@@ -177,6 +177,7 @@ def evaluate(job: Job) -> None:
                 evaluation=spec.request.id,
                 untaught=untaught,
                 then=_by_judge(spec, made.version, listed, dataset, tokenizer),
+                champion_engine=settings.champion_engine.rstrip("/"),
             )
         )
     write(job.folder / GATE, msgspec.structs.replace(gate, unfair=unfair(dataset.dropped)))
@@ -205,17 +206,6 @@ def verdict(job: Job) -> JobOutcome:
         gate=gate,
         verdict=judge(gate),
     )
-
-
-def stored_champion(spec: JobSpec, base: str) -> Path:
-    """Return the champion's folder, once its bytes match its name. Raises ValueError, FileNotFoundError."""
-    path = spec.trees().fetch(adapter_key(spec.request.alias, spec.champion_digest))
-    found = adapter_digest(path, base)
-    if spec.champion_digest not in (found, adapter_digest(path, former_base_model_id(spec.model_dir))):
-        raise ValueError(
-            f"{path}: digest is {found}, expected {spec.champion_digest}: altered, or another base model's"
-        )
-    return path
 
 
 def _by_judge(
@@ -296,4 +286,5 @@ def _base(spec: JobSpec) -> str:
 
 
 def _warm(spec: JobSpec) -> bool:
-    return spec.knobs.training.warm_start == "champion" and not spec.request.forgets
+    warm = spec.knobs.training.warm_start == "champion"
+    return warm and not spec.request.forgets and not spec.settings.champion_model

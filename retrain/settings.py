@@ -75,6 +75,10 @@ class RetrainSettings:
     threads: int = 0  # of the processor, for training; 0: the half of the cores that engines leave alone
     lease_s: float = 120.0  # a trainer silent for so long has lost its work to another
     timeout_s: float = 21_600.0  # a job that takes longer has failed
+    # after stack.model was changed: folder of the base model that the champion was trained on; a candidate is trained on
+    # the new one and gated against the champion on the old; empty: the same
+    champion_model: str = ""
+    champion_engine: str = ""  # with it: URL of a vLLM that still serves that model and reads the store's folder
     # how often each alias is retrained though no alarm asks for it, in hours since its last retraining was asked for;
     # 0: never
     every_h: float = 0.0
@@ -113,6 +117,8 @@ class RetrainSettings:
             parsed(business(self.business_metric), "retrain.business_metric")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
+        both = "a URL where champion_model is set, else none: another base model needs an engine of its own"
+        require(self, "champion_engine", bool(self.champion_model) == bool(self.champion_engine), both)
         require(self, "every_h", self.every_h == 0 or self.every_h >= 1, "0, or at least 1 hour")
         for name, source in self.secrets.items():
             if not name.isidentifier() or not any(source.startswith(each) and source != each for each in SOURCES):

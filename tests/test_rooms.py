@@ -66,7 +66,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "evaluation | registry",
         "harness",
         "job_files",
-        "job_rows | handover | runners",
+        "job_rows | job_champion | handover | runners",
         "job_steps | first_adapter | choice",
         "job",
         "trainer",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -51,26 +52,51 @@ async def compare(
     evaluation: str | None = None,
     untaught: Mapping[str, int] | None = None,
     then: Callable[[GateInput, EngineSource], Awaitable[GateInput]] | None = None,
+    champion_engine: str = "",
 ) -> GateInput:
     """Ask both versions the safety prompts, the validation rows, then the regression rows, a step at a time, until the
     verdict waits for no more of them; the gate's tests may be looked at after every step. Where the validation rows
     decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. `then` adds what a
     judge model says of rows without a label (`retrain.evaluation.judged`). Each side is a version and its adapter's
-    folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
+    folder; `champion_engine` is that of a champion on another base model. Raises `evaluate.EvaluationRefused` or
+    aiohttp.ClientError: then there is nothing to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
-    sides = dict((candidate, champion))
+    engines = (engine, champion_engine or engine)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        loaded(session, engine, sides, evaluation=evaluation, stale_s=settings.timeout_s) as names,
+        _both_loaded(session, engines, candidate, champion, evaluation, settings.timeout_s) as names,
     ):
         known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
-        bounded = replace(known, context=await context(session, engine) or known.context)
+        own = [each for name in set(engines) if (each := await context(session, name))]
+        bounded = replace(known, context=min(own, default=known.context))
         business = business_scorer(settings, scorer.alias)
-        source = EngineSource(session, engine, (names[0], names[-1]), bounded, scorer, settings.concurrency, business)
+        source = EngineSource(session, engines, names, bounded, scorer, settings.concurrency, business)
         gate = start(settings, candidate[0], champion[0], alpha, untaught or {}, scorer.name)
         gate = msgspec.structs.replace(gate, safety=await source.kept(read_set(settings.safety_file)))
         gate = await judged(gate, dataset, source, settings.step_rows, later)
         return await then(gate, source) if then else gate
+
+
+@asynccontextmanager
+async def _both_loaded(
+    session: aiohttp.ClientSession,
+    engines: tuple[str, str],
+    candidate: tuple[str, Path],
+    champion: tuple[str, Path],
+    evaluation: str | None,
+    stale_s: float,
+) -> AsyncIterator[tuple[str, str]]:
+    """Hold both sides, each in its engine; yield the engines' names of them."""
+    if engines[0] == engines[1]:
+        sides = dict((candidate, champion))
+        async with loaded(session, engines[0], sides, evaluation=evaluation, stale_s=stale_s) as names:
+            yield names[0], names[-1]
+        return
+    async with (
+        loaded(session, engines[0], dict([candidate]), evaluation=evaluation, stale_s=stale_s) as mine,
+        loaded(session, engines[1], dict([champion]), evaluation=evaluation, stale_s=stale_s) as theirs,
+    ):
+        yield mine[0], theirs[0]
 
 
 def check_settings(settings: RetrainSettings, alias: str) -> None:
@@ -135,10 +161,10 @@ class AnswerSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineSource:
-    """The engine that serves, as the source of both versions' answers."""
+    """The engine that serves, as the source of both versions' answers; the champion's may be another."""
 
     session: aiohttp.ClientSession
-    engine: str
+    engines: tuple[str, str]  # of candidate and champion
     names: tuple[str, str]  # the engine's, of candidate and champion
     limits: AnswerLimits
     scorer: Scorer
@@ -194,8 +220,8 @@ class EngineSource:
         engine may be warmer for the second."""
         turn = -1 if rows and sum(rows[0].id.encode()) % 2 else 1
         found = [
-            await answers(self.session, self.engine, name, rows, limits=limits, concurrency=self.concurrency)
-            for name in self.names[::turn]
+            await answers(self.session, engine, name, rows, limits=limits, concurrency=self.concurrency)
+            for engine, name in list(zip(self.engines, self.names, strict=True))[::turn]
         ]
         return found[::turn]
 

@@ -37,25 +37,25 @@ def ordered(
     routes: Iterable[RouteWritten], results: Iterable[RetrainReported], *, approvals: bool = False, store: str = ""
 ) -> MirrorOrder:
     """Return the order for all routes and results of the log, each in its order."""
-    written = list(effective(routes))
-    found: dict[tuple[str, str], KnownVersion] = {}
-    for result in results:
-        if result.digest:
-            known = KnownVersion(
-                alias=result.alias,
-                version=version_name(result.alias, result.digest),
-                digest=result.digest,
-                dataset=result.dataset_digest or "",
-                request=result.request_id,
-                run=result.mlflow_run or "",
-            )
-            found.setdefault((known.alias, known.digest), known)
-    for route in written:
-        for version, digest in sorted(route.adapters.items()):
-            bare = KnownVersion(alias=route.alias, version=version, digest=digest)
-            found.setdefault((route.alias, digest), bare)
+    written, reported = list(effective(routes)), list(results)
+    made = {(each.alias, each.digest): each for each in reversed(reported) if each.digest}
+    named = [(each.time_ms, each.alias, digest) for each in written for digest in sorted(each.adapters.values())]
+    named += [(each.time_ms, each.alias, each.digest) for each in reported if each.digest]
+    order = dict.fromkeys((alias, digest) for _, alias, digest in sorted(named, key=lambda each: each[0]))
+    versions = [_known(alias, digest, made.get((alias, digest))) for alias, digest in order]
     roles = {alias: roles_of(route) for alias, route in in_force(written).items()}
-    return MirrorOrder(versions=list(found.values()), roles=roles, approvals=approvals, store=store)
+    return MirrorOrder(versions=versions, roles=roles, approvals=approvals, store=store)
+
+
+def _known(alias: str, digest: str, made: RetrainReported | None) -> KnownVersion:
+    return KnownVersion(
+        alias=alias,
+        version=version_name(alias, digest),
+        digest=digest,
+        dataset=(made and made.dataset_digest) or "",
+        request=made.request_id if made else "",
+        run=(made and made.mlflow_run) or "",
+    )
 
 
 def roles_of(route: RouteWritten) -> dict[str, str]:

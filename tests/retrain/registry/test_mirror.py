@@ -175,8 +175,9 @@ def test_a_server_that_is_away_delays_nothing_and_is_caught_up_with(
         follower.turn(20.0, stop)
         client = client_of(tmp_path)
         assert seen(client)[1] == {"champion": OLD, "challenger": NEW}
-        client.set_model_version_tag("support", "2", "approved_by", "ann")
-        client.set_registered_model_alias("support", "approved", "2")
+        number = next(number for number, digest in seen(client)[0].items() if digest == NEW)
+        client.set_model_version_tag("support", number, "approved_by", "ann")
+        client.set_registered_model_alias("support", "approved", number)
         follower.turn(40.0, stop)
         follower.turn(60.0, stop)
     (entry,) = recorded
