@@ -75,8 +75,8 @@ class RetrainSettings:
     threads: int = 0  # of the processor, for training; 0: the half of the cores that engines leave alone
     lease_s: float = 120.0  # a trainer silent for so long has lost its work to another
     timeout_s: float = 21_600.0  # a job that takes longer has failed
-    # after stack.model was changed: folder of the base model that the champion was trained on; a candidate is trained on
-    # the new one and gated against the champion on the old; empty: the same
+    # after stack.model was changed: folder of the base model that the champion was trained on. A candidate is trained
+    # on the new one and gated against the champion on the old; empty: the same
     champion_model: str = ""
     champion_engine: str = ""  # with it: URL of a vLLM that still serves that model and reads the store's folder
     # how often each alias is retrained though no alarm asks for it, in hours since its last retraining was asked for;

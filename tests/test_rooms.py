@@ -215,6 +215,12 @@ def test_no_files_import_in_a_circle() -> None:
         pytest.fail(" imports ".join(error.args[1]))
 
 
+def test_mlflow_is_known_to_its_book_keepers_alone() -> None:
+    """Serving imports it nowhere, not even late: no reply waits for it."""
+    found = {module for module in sources() if any(name.split(".")[0] == "mlflow" for name in _imported(tree(module)))}
+    assert found == {"retrain.training.tracking", "retrain.training.tracked_datasets", "retrain.registry.mirror"}
+
+
 def test_every_room_has_modules() -> None:
     assert [room for room in ROOMS if len(modules(room)) < 2] == []
 
