@@ -4,6 +4,7 @@ It is a process of its own: MLflow's libraries and its patience are not the trai
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from retrain.registry.mirror import mirrored
 from retrain.registry.versions import MirrorOrder
 from retrain.training.tracking import client_of
 
+POLITE = 10  # of the processor: engines go before
+
 
 def main() -> int:
     """Mirror what is ordered; return 0, or 1 with a line that says what MLflow raised."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    os.nice(POLITE)
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=MirrorOrder)
     try:
         found = mirrored(client_of(Path(order.store)), order)

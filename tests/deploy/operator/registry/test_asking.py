@@ -37,7 +37,7 @@ class Log:
         self.routes = {"support": ROUTE}
         self.written: list[tuple[Topic, Event]] = []
         self.results: list[RetrainReported] = []
-        patch.setattr(asking.operations, "routes", lambda _: self.routes)
+        patch.setattr("serving.rollout.operations.routes", lambda _: self.routes)
         patch.setattr(asking, "read", self.read)
         patch.setattr(asking, "Writer", lambda *_: self)
 
