@@ -19,7 +19,7 @@ from deploy.commands import (
     topics,
 )
 from deploy.commands.group import Ordered
-from deploy.commands.models import adapters, card, compare, data, gate, synthetic
+from deploy.commands.models import adapters, card, compare, data, gate, registry, synthetic
 
 
 @click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -40,6 +40,7 @@ for command in (
     *(stack.up, stack.down, stack.status),
     *(adapters.train, compare.compare, adapters.promote, adapters.rollback),
     *(adapters.pause, adapters.resume, adapters.shadow),
+    *(registry.lineage, registry.retrain, registry.adopt),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest, gate.gate),
     *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
     *(data.data, card.card, storage.storage, erasure.forget),

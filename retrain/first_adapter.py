@@ -19,6 +19,8 @@ from retrain.data import manifest
 from retrain.data.dataset import Dataset, once
 from retrain.data.example import Example
 from retrain.handover import Handover
+from retrain.registry import origins
+from retrain.registry.origins import first_of
 from retrain.settings import RetrainSettings
 from retrain.training import recipe, tracking
 from retrain.training.train import OnStep, silent, train
@@ -76,6 +78,7 @@ def first_adapter(
         for each in done.limits:
             log.warning("limit met", limit=each)
         manifest.remember(trees, adapter.version, listed.digest)
+        origins.remember(trees, first_of(adapter, base, dataset=listed.digest, run=run.id))
     return adapter
 
 

@@ -18,6 +18,7 @@ import structlog
 from retrain.handover import Handover
 from retrain.job_files import OUTCOME, SPEC, STEPS, JobOutcome, JobSpec, concluded, read, write
 from retrain.job_steps import Job, evaluate, prepare, train, verdict
+from retrain.training import tracking
 from streams.files import locked
 
 log = structlog.get_logger()
@@ -38,6 +39,7 @@ def main(arguments: list[str]) -> int:
     if spec is None:
         print(f"{folder / SPEC}: missing or unreadable; the trainer writes it", file=sys.stderr)
         return 2
+    tracking.use(spec.tracking)
     if spec.parent:
         threading.Thread(target=_die_with, args=(spec.parent,), daemon=True).start()
     with locked(folder / "lock"):  # one that outlived its trainer ends within a second

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from monitor.flat_table import flat
-from retrain.base_model import former_base_model_id
+from retrain.base_model import base_model_id, check_model, former_base_model_id
 from retrain.card.card import ModelCard, data
 from retrain.card.card import limits as card_limits
 from retrain.card.findings import Findings, FindingsOf
@@ -32,13 +32,19 @@ from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
 from streams.identity import adapter_digest, adapter_key
 
+OTHER_BASE = (
+    "altered, or another base model's. Where stack.model was changed, set retrain.champion_model to the model before, "
+    "and retrain.champion_engine to the URL of a vLLM that serves it with --enable-lora, --max-lora-rank of the "
+    "champion's r, and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1; adapters are read by their path"
+)
+
 
 def evaluated(
-    spec: JobSpec, made: Candidate, listed: Manifest, dataset: Dataset, base: str, output: Path
+    spec: JobSpec, made: Candidate, listed: Manifest, dataset: Dataset, output: Path
 ) -> tuple[GateInput, Findings]:
     """Return the answers' scores for the gate, and their figures for the card. Wait while another evaluation has the
     engine; raise LeaseLost where it is taken away, and whatever keeps the engine from its answers."""
-    settings, champion, tokenizer = spec.settings, stored_champion(spec, base), load_tokenizer(spec.model_dir)
+    settings, champion, tokenizer = spec.settings, stored_champion(spec), load_tokenizer(spec.model_dir)
     taught = [row.lesson() for row in dataset.train]
     untaught = lessons(tokenizer, taught, spec.knobs.training.max_length, settings.max_left_out).left_out
     findings = FindingsOf(settings, read_terms(settings.fairness_file), [*dataset.validation, *dataset.regression])
@@ -60,6 +66,7 @@ def evaluated(
                 then=[findings.asked, *([judge.asked] if judge else [])],
                 allowed=lease.check if lease else lambda: None,
                 downstream=downstream(spec),
+                champion_engine=settings.champion_engine.rstrip("/"),
             )
         )
     found = msgspec.structs.replace(findings.found, engine="the evaluation's own" if own else "the serving one")
@@ -73,14 +80,16 @@ def _leased(spec: JobSpec, own: str | None) -> AbstractContextManager[Evaluation
     return held(EvaluationLease(spec.trees().store, spec.engine, spec.request.id, spec.settings.lease_s))
 
 
-def stored_champion(spec: JobSpec, base: str) -> Path:
+def stored_champion(spec: JobSpec) -> Path:
     """Return the champion's folder, once its bytes match its name. Raises ValueError, FileNotFoundError."""
+    before = spec.settings.champion_model
+    model = Path(before) if before else spec.model_dir
+    if before:
+        check_model(model)
     path = spec.trees().fetch(adapter_key(spec.request.alias, spec.champion_digest))
-    found = adapter_digest(path, base)
-    if spec.champion_digest not in (found, adapter_digest(path, former_base_model_id(spec.model_dir))):
-        raise ValueError(
-            f"{path}: digest is {found}, expected {spec.champion_digest}: altered, or another base model's"
-        )
+    found = adapter_digest(path, base_model_id(model, spec.var / "digests"))
+    if spec.champion_digest not in (found, adapter_digest(path, former_base_model_id(model))):
+        raise ValueError(f"{path}: digest is {found}, expected {spec.champion_digest}: {OTHER_BASE}")
     return path
 
 

@@ -5,6 +5,7 @@ The trainer imports this module and not the job's steps, which load PyTorch."""
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -12,7 +13,7 @@ import msgspec
 
 from retrain.evaluation.engine.own import EngineOrder
 from retrain.evaluation.gate import GateInput, GateVerdict
-from retrain.settings import RetrainSettings
+from retrain.settings import RetrainSettings, TrackingSettings
 from retrain.training import recipe
 from retrain.training.recipe import Recipe
 from streams.events import Json, RetrainRequested
@@ -21,6 +22,7 @@ from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
 from streams.objects.tree import Trees
 from streams.scoring.scorer import Scorer
+from streams.scoring.settings import ScoringSettings
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
 DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "scores.json"  # what steps leave to the next
@@ -63,6 +65,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""  # of the container, where the runner starts one; it has homeostat[retrain]
     resources: JobResources = msgspec.field(default_factory=JobResources)
     timeout_s: float = 21_600.0  # a job that takes longer has failed
+    tracking: str = ""  # MLflow's address (`tracking.uri`), where the job's environment names none; empty: in `var`
     secrets: dict[str, str] = {}  # variable -> "env:NAME" or "file:/path", where the runner finds its value
     parent: int = 0  # the process that the job ends with; 0: whoever started it may go
 
@@ -94,6 +97,21 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         """Make the scorer of rows without a label; None where there is no judge."""
         at = f"scoring.judges.{self.request.alias}"
         return None if self.judge is None else Scorer.of(self.judge, self.request.alias, self.var, at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainerPaths:
+    """A trainer's folders, store, engine and MLflow, its aliases' metrics and judges, and how long labels may take."""
+
+    model_dir: Path
+    var: Path
+    engine: str
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    label_wait_s: int = 604_800
+    judge_may_promote: bool = False
+    own_engine: EngineOrder | None = None
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
 class TrainingProgress(msgspec.Struct, frozen=True):

@@ -46,17 +46,22 @@ from retrain.job_files import (
     write,
 )
 from retrain.job_rows import dataset_of, known_dataset
+from retrain.registry import origins
+from retrain.registry.origins import made_by
 from retrain.training import tracking
 from retrain.training.backends.contract import ADAPTER, OnStep, TrainingOrder, TrainingResult, write_order
 from retrain.training.backends.process import run_training
+from retrain.training.figures import filtered, training_figures
 from retrain.training.prompting import load_tokenizer
 from retrain.training.tracking import TrackedRun
 from streams.files import put
-from streams.identity import adapter_key
+from streams.identity import adapter_key, version_name
 from streams.objects import store as objects
 from streams.objects.tree import Trees
 
 log = structlog.get_logger()
+
+ADOPTED = "made elsewhere; nothing was trained"
 
 
 ENGINE_LOG = "engine.log"  # what an engine of the evaluation's own writes
@@ -99,9 +104,8 @@ def prepare(job: Job) -> None:
     check_model(spec.model_dir)
     check_settings(spec.settings, spec.request.alias)
     asdict(spec.knobs)
-    base = _base(spec)
-    stored_champion(spec, base)
-    dataset_of(spec, job.folder, base, load_tokenizer(spec.model_dir))
+    stored_champion(spec)
+    dataset_of(spec, job.folder, _base(spec), load_tokenizer(spec.model_dir))
 
 
 def train(job: Job) -> None:
@@ -111,25 +115,43 @@ def train(job: Job) -> None:
         _clear(job)
         return
     spec, trees, base, warm = job.spec, job.spec.trees(), _base(job.spec), _warm(job.spec)
-    stored_champion(spec, base)
+    stored_champion(spec)
+    if spec.request.adopts:
+        _adopt(job, listed)
+        return
     folder = job.folder / TRAINING
     write_order(folder, _order(spec, listed, warm=warm))
     with _tracked(job, listed) as run:
         result = job.training(folder, spec.resources.gpus, _reporter(job, run))
         adapter = commit(folder / ADAPTER, trees, spec.request.alias, base)
         _keep_proofs(trees, adapter.version, result)
-        manifest.remember(trees, adapter.version, listed.digest, spec.request.champion if warm else "")
+        parent = spec.request.champion if warm else ""
+        manifest.remember(trees, adapter.version, listed.digest, parent)
+        origins.remember(trees, made_by(spec.request, adapter, base, dataset=listed.digest, parent=parent, run=run.id))
         run.artifacts(adapter.path, "adapter")
     made = Candidate(
         version=adapter.version,
         digest=adapter.digest,
         dataset=listed.digest,
         rows=result.rows,
-        figures=_training_figures(result),
+        figures=training_figures(result),
         notes=result.notes,
     )
     write(job.folder / CANDIDATE, made)
     _clear(job)
+
+
+def _adopt(job: Job, listed: Manifest) -> None:
+    """Leave the adapter made elsewhere as the candidate: nothing is trained, and all rows of the dataset judge it."""
+    request, trees = job.spec.request, job.spec.trees()
+    version = version_name(request.alias, request.adopts)
+    with _tracked(job, listed) as run:
+        manifest.remember_judged(trees, version, listed.digest)
+        run.artifacts(trees.fetch(adapter_key(request.alias, request.adopts)), "adapter")
+    write(
+        job.folder / CANDIDATE,
+        Candidate(version=version, digest=request.adopts, dataset=listed.digest, rows=0, figures={}, notes=[ADOPTED]),
+    )
 
 
 def evaluate(job: Job) -> None:
@@ -140,7 +162,7 @@ def evaluate(job: Job) -> None:
     if job.gate() is not None:
         return
     with _tracked(job, listed):
-        gate, found = evaluated(job.spec, made, listed, dataset, _base(job.spec), job.folder / ENGINE_LOG)
+        gate, found = evaluated(job.spec, made, listed, dataset, job.folder / ENGINE_LOG)
     write(job.folder / FINDINGS, found)
     write(job.folder / GATE, gate)
 
@@ -151,7 +173,7 @@ def verdict(job: Job) -> JobOutcome:
     if gate is None:
         raise StepMissing(f"{job.folder}: no answers yet; run the step evaluate first")
     listed, dataset = job.dataset()
-    found = made.figures | _filtered(listed) | summary(gate)
+    found = made.figures | filtered(listed) | summary(gate)
     found["untaught_share"] = sum(gate.untaught.values()) / max(1, len(dataset.train))
     kept = {name: round(value, 6) for name, value in found.items() if math.isfinite(value)}
     given, findings = judge(gate), _found(job, made)
@@ -254,24 +276,5 @@ def _base(spec: JobSpec) -> str:
 
 
 def _warm(spec: JobSpec) -> bool:
-    return spec.knobs.training.warm_start == "champion" and not spec.request.forgets
-
-
-def _training_figures(result: TrainingResult) -> dict[str, float]:
-    return {
-        **result.metrics,
-        "loss": result.loss,
-        "train_seconds": result.seconds,
-        "left_out_rows": float(result.left_out),
-        "left_out_share": result.left_out / max(1, result.left_out + result.rows),
-        "steps": float(result.steps),
-        "resumed_at": float(result.resumed_at),
-        "proofs": float(len(result.proofs)),
-    }
-
-
-def _filtered(listed: Manifest) -> dict[str, float]:
-    """Return how many rows the dataset does without."""
-    filtered = sum(listed.dropped.values())
-    kept = sum(part.rows for part in listed.parts.values())
-    return {"filtered_rows": float(filtered), "filtered_share": filtered / max(1, filtered + kept)}
+    warm = spec.knobs.training.warm_start == "champion"
+    return warm and not spec.request.forgets and not spec.settings.champion_model

@@ -42,6 +42,11 @@ class RetrainTopics:
         """Return the route in force of each alias."""
         return in_force(list(self._routes.events))
 
+    @property
+    def all_routes(self) -> list[RouteWritten]:
+        """Return all routes that were ever written, in the log's order."""
+        return list(self._routes.events)
+
     def start(self) -> None:
         """Begin to follow."""
         for each in self._following:

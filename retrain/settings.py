@@ -8,6 +8,7 @@ from monitor.validation import require
 from retrain.synthetic.settings import SyntheticSettings
 from streams.scoring.settings import parsed
 
+JUDGING = 0.99  # share of the fresh rows that judge where nothing is trained; the dataset wants a row to learn from
 ALL_ROWS = 1_000_000  # more than a champion was ever taught
 PII_KINDS = ("secret", "email", "iban", "card", "phone", "ip", "id", "name")
 
@@ -88,6 +89,13 @@ class RetrainSettings:
     threads: int = 0  # of the processor, for training; 0: the half of the cores that engines leave alone
     lease_s: float = 120.0  # a trainer silent for so long has lost its work to another
     timeout_s: float = 21_600.0  # a job that takes longer has failed
+    # after stack.model was changed: folder of the base model that the champion was trained on. A candidate is trained
+    # on the new one and gated against the champion on the old; empty: the same
+    champion_model: str = ""
+    champion_engine: str = ""  # with it: URL of a vLLM that still serves that model and reads the store's folder
+    # how often each alias is retrained though no alarm asks for it, in hours since its last retraining was asked for;
+    # 0: never
+    every_h: float = 0.0
     gpus: int = 0  # processes that train together by torchrun, one a GPU; 0 and 1: one process, without torchrun
     # variable of the job's environment -> where its value is: "env:NAME" of the runner's own environment, or
     # "file:/path"; never the value itself
@@ -129,6 +137,9 @@ class RetrainSettings:
             parsed(business(self.business_metric), "retrain.business_metric")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
+        both = "a URL where champion_model is set, else none: another base model needs an engine of its own"
+        require(self, "champion_engine", bool(self.champion_model) == bool(self.champion_engine), both)
+        require(self, "every_h", self.every_h == 0 or self.every_h >= 1, "0, or at least 1 hour")
         for name, source in self.secrets.items():
             if not name.isidentifier() or not any(source.startswith(each) and source != each for each in SOURCES):
                 raise ValueError(
@@ -138,6 +149,29 @@ class RetrainSettings:
         require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingSettings:
+    """Where runs and versions are tracked: MLflow."""
+
+    # MLflow's address: http://host:5000, or what else MLFLOW_TRACKING_URI takes, which goes before it; empty: a SQLite
+    # file in stack.var
+    uri: str = ""
+    registry: bool = True  # mirror the routes into model versions with the aliases champion, challenger and previous
+    # a version that a person gives the alias approved, or champion, in MLflow is approved by them; whom the model
+    # version's tag approved_by names; it is as sure as that server's access control
+    approvals: bool = False
+
+    def __post_init__(self) -> None:
+        named = "@" in self.uri.partition("://")[2].partition("/")[0]
+        if named:
+            raise ValueError(
+                "TrackingSettings.uri is (not shown), expected an address without a name or a password: those come "
+                "from the environment, such as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or in "
+                "MLFLOW_TRACKING_URI itself"
+            )
+        require(self, "approvals", self.registry or not self.approvals, "false, unless registry is true")
+
+
 def business(metric: str) -> object:
     """Return the business metric as `scoring.metrics` would have it.
 
@@ -145,6 +179,19 @@ def business(metric: str) -> object:
     ('rouge_l', {'callable': 'house.metrics:resolved'})
     """
     return {"callable": metric} if ":" in metric or "." in metric else metric
+
+
+def of_request(settings: RetrainSettings, *, forgets: bool, adopts: bool) -> RetrainSettings:
+    """Return the settings of a job by what its request is for."""
+    if forgets:
+        return forgetting(settings)
+    return adopting(settings) if adopts else settings
+
+
+def adopting(settings: RetrainSettings) -> RetrainSettings:
+    """Return the settings of a job whose candidate was trained elsewhere: no row is needed to train, so that nearly all
+    of them judge."""
+    return replace(settings, validation_share=JUDGING, max_validation_share=JUDGING, rehearsal_rows=0)
 
 
 def forgetting(settings: RetrainSettings) -> RetrainSettings:

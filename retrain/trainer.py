@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,7 +18,6 @@ from kafka.errors import KafkaError
 from retrain import metrics
 from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
-from retrain.evaluation.engine.own import EngineOrder
 from retrain.handover import Handover
 from retrain.job_files import (
     JOBS,
@@ -25,15 +26,19 @@ from retrain.job_files import (
     JobOutcome,
     JobResources,
     JobSpec,
+    TrainerPaths,
     TrainingProgress,
     concluded,
     read,
     write,
 )
+from retrain.registry.asking import send
+from retrain.registry.follower import followed
+from retrain.registry.schedule import BY, due
 from retrain.requests import RetrainTopics
 from retrain.runners.interface import JobState, Runner
 from retrain.runners.local import LocalRunner
-from retrain.settings import RetrainSettings, forgetting
+from retrain.settings import RetrainSettings, of_request
 from retrain.training import recipe
 from streams import codec
 from streams.clock import now_ms
@@ -43,34 +48,16 @@ from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.append import Writer
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
-from streams.objects.settings import StorageSettings
-from streams.scoring.settings import ScoringSettings
 from streams.topics import LEDGER, RESULTS
 
 log = structlog.get_logger()
 
 POLL_S = 0.5
-BACK_OFF_S = 2.0
-SEEN_WITHIN_S = 15.0
+BACK_OFF_S, SEEN_WITHIN_S = 2.0, 15.0
 
 
 class Withdrawn(Exception):
     """The job was stopped before it had an outcome; the request stays for later."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainerPaths:
-    """A trainer's folders and store, its engine, its aliases' metrics and judges, and how long labels are waited
-    for."""
-
-    model_dir: Path
-    var: Path
-    engine: str
-    storage: StorageSettings = field(default_factory=StorageSettings)
-    scoring: ScoringSettings = field(default_factory=ScoringSettings)
-    label_wait_s: int = 604_800
-    judge_may_promote: bool = False
-    own_engine: EngineOrder | None = None
 
 
 class Trainer:
@@ -88,10 +75,12 @@ class Trainer:
         self._settings, self._paths, self._me = settings, paths, me
         self._runner: Runner = LocalRunner(paths.var) if runner is None else runner
         self._topics, self._writer = RetrainTopics(kafka), Writer(kafka, me)
+        self._mirror_writer = Writer(kafka, f"{me}/registry")
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; a job that runs then is ended and its request released."""
         self._topics.start()
+        mirror = followed(self._topics, self._paths.tracking, self._paths.var, self._mirror_writer, stop)
         while not stop.wait(POLL_S):
             try:
                 if self._topics.ready():
@@ -99,10 +88,13 @@ class Trainer:
             except Exception:  # the loop's top: the broker may do anything
                 log.exception("trainer's turn failed")
                 stop.wait(BACK_OFF_S)
+        mirror.join()  # a thread of its own: no retraining and no MLflow waits for the other
         self._topics.close()
         self._writer.close()
+        self._mirror_writer.close()
 
     def _turn(self, stop: threading.Event) -> None:
+        self._scheduled()
         for request in pending(self._topics.requests, self._topics.results, self._me, now_ms()):
             route = self._topics.routes.get(request.alias)
             if route is None or route.paused:
@@ -113,13 +105,26 @@ class Trainer:
                 self._retrain(request, route, stop)
             return
 
+    def _scheduled(self) -> None:
+        """Ask for the retrainings whose time has come."""
+        if not (every_h := self._settings.every_h):
+            return
+        topics = self._topics
+        for request in due(topics.all_routes, topics.requests, topics.results, every_h, now_ms()):
+            send(request, "retrain", BY, self._writer.append)
+            self._seen(partial(_among, topics, request))
+
     def _claim(self, request: RetrainRequested) -> bool:
         """Claim the request; return whether this trainer holds it, by the log's order."""
         claim = self._lease(request, self._settings.lease_s)
-        deadline = time.monotonic() + SEEN_WITHIN_S
-        while claim not in self._topics.results and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self._seen(lambda: claim in self._topics.results)
         return self._mine(request)
+
+    def _seen(self, there: Callable[[], bool]) -> None:
+        """Wait until a record that was just written is read."""
+        deadline = time.monotonic() + SEEN_WITHIN_S
+        while not there() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _mine(self, request: RetrainRequested) -> bool:
         return owner(self._topics.results, request.id, now_ms()) == self._me
@@ -194,10 +199,10 @@ class Trainer:
         return "" if self._mine(request) else "another trainer has it"
 
     def _spec(self, request: RetrainRequested, route: RouteWritten) -> JobSpec:
-        stored = Storage(self._paths.storage.absolute(), self._paths.var.resolve())
+        stored, tracking = Storage(self._paths.storage.absolute(), self._paths.var.resolve()), self._paths.tracking
         return JobSpec(
             request=request,
-            settings=forgetting(self._settings) if request.forgets else self._settings,
+            settings=of_request(self._settings, forgets=bool(request.forgets), adopts=bool(request.adopts)),
             recipe=asdict(recipe.find(self._settings.recipe, self._settings.max_lora_rank)),
             champion_digest=route.adapters[request.champion],
             model=self._paths.model_dir.resolve().as_uri(),
@@ -212,6 +217,7 @@ class Trainer:
             attempt=attempt(request, self._topics.requests, self._topics.results),
             resources=JobResources(gpus=self._settings.gpus),
             timeout_s=self._settings.timeout_s,
+            tracking=tracking.uri,
             secrets=self._settings.secrets,
         )
 
@@ -257,9 +263,7 @@ class Trainer:
         self._writer.append(RESULTS, report, id=f"{request.id}/result", time_ms=report.time_ms)
         metrics.RETRAININGS.labels(request.alias, report.status.value).inc()
         log.info("retraining ended", alias=request.alias, request=request.id, status=report.status, why=report.reason)
-        deadline = time.monotonic() + SEEN_WITHIN_S  # else the next turn would take the request up again
-        while report not in self._topics.results and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self._seen(lambda: report in self._topics.results)  # else the next turn would take the request up again
 
     def _report(self, request: RetrainRequested, status: RetrainStatus, now_ms: int, **more: object) -> RetrainReported:
         return RetrainReported(
@@ -270,6 +274,10 @@ class Trainer:
             by=self._me,
             **more,  # type: ignore[arg-type]
         )
+
+
+def _among(topics: RetrainTopics, request: RetrainRequested) -> bool:
+    return request in topics.requests
 
 
 def _no_outcome(ended: JobState, folder: Path) -> str:

@@ -1,8 +1,6 @@
-"""Everything that flows through Kafka, as frozen msgspec structs.
-
-Field names follow the OpenTelemetry GenAI conventions where they have one. Quantities carry their unit.
-Every struct has `schema_version`; a reader refuses a version it does not know (see `streams.codec`).
-"""
+"""Everything that flows through Kafka, as frozen msgspec structs. Quantities carry their unit; names follow the
+OpenTelemetry GenAI conventions where they have one. A reader refuses a `schema_version` that it does not know (see
+`streams.codec`)."""
 
 from __future__ import annotations
 
@@ -198,12 +196,13 @@ class RetrainRequested(Event, frozen=True, kw_only=True):
 
     id: str  # deterministic from the alarm
     alias: str  # the name that clients ask for
-    champion: str  # version that does harm; void once another serves
-    time_ms: int  # the log's time of the record that led to it
-    alarm_id: str  # the quality alarm's `AlarmRaised.id`
+    champion: str  # version that is to be improved on; void once another serves
+    time_ms: int  # the log's time of the record that led to it; when an operator or the schedule asked for it
+    alarm_id: str  # the quality alarm's `AlarmRaised.id`; without one an id of its own, by which attempts are counted
     since_ms: int  # rows from here on are fresh
     reason: str  # one sentence for a human
     forgets: str = ""  # the order to forget a person whom the champion was taught; empty: harm led to it
+    adopts: str = ""  # digest of an adapter made elsewhere, which is to be judged; empty: one is to be trained
 
 
 class RetrainReported(Event, frozen=True, kw_only=True):

@@ -63,7 +63,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "settings tensor_file metrics synthetic.settings",
         "data | claims | requests | base_model | adapters",
         "training | synthetic",
-        "evaluation",
+        "evaluation | registry",
         "harness | card",
         "job_files",
         "job_rows | handover | runners",
@@ -214,6 +214,12 @@ def test_no_files_import_in_a_circle() -> None:
         TopologicalSorter({module: imports(module) for module in sources()}).prepare()
     except CycleError as error:
         pytest.fail(" imports ".join(error.args[1]))
+
+
+def test_mlflow_is_known_to_its_book_keepers_alone() -> None:
+    """Serving imports it nowhere, not even late: no reply waits for it."""
+    found = {module for module in sources() if any(name.split(".")[0] == "mlflow" for name in _imported(tree(module)))}
+    assert found == {"retrain.training.tracking", "retrain.training.tracked_datasets", "retrain.registry.mirror"}
 
 
 def test_every_room_has_modules() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,10 @@ def load(path: Path | None) -> Config:
         ],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
-    return read(path)
+    found = read(path)
+    if found.tracking.uri:
+        os.environ.setdefault("MLFLOW_TRACKING_URI", found.tracking.uri)  # of this process and those that it starts
+    return found
 
 
 def load_reached(path: Path | None) -> Config:

@@ -38,8 +38,9 @@ def down(config_path: Path | None) -> None:
 
 
 @click.command(short_help="The processes, and the version that each alias serves.")
+@click.option("--people", is_flag=True, help="What people had to do for each retraining; reads the whole ledger.")
 @CONFIG
-def status(config_path: Path | None) -> None:
+def status(people: bool, config_path: Path | None) -> None:
     """Show the processes, the version that each alias serves, and its watch: open alarms, untested signals and why.
 
     Exit 1 where no broker answers: then it is not known which version serves."""
@@ -55,6 +56,10 @@ def status(config_path: Path | None) -> None:
     terminal.print(status.table(operations.routes(kafka)))
     for line in status.lines(config.monitor, memories(kafka)):
         click.echo(line)
+    if people:
+        from deploy.operator.registry import effort
+
+        terminal.print(effort.table(effort.of(kafka, config.kept)))
 
 
 @click.command(short_help="Make an API key for NAME: shown once.")

@@ -11,7 +11,7 @@ from deploy.config.parse import ConfigError, Table, build, given, source
 from deploy.stack import ports
 from deploy.stack.settings import StackSettings
 from monitor.settings import LabelSettings, MonitorSettings, PolicySettings
-from retrain.settings import RetrainSettings
+from retrain.settings import RetrainSettings, TrackingSettings
 from serving.settings import ControllerSettings, GatewaySettings
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
@@ -46,6 +46,7 @@ class Config:
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     @property
     def kept(self) -> Storage:

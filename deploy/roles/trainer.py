@@ -24,7 +24,8 @@ def trainer(config: Config) -> None:
     from prometheus_client import start_http_server
 
     from deploy.stack.lifecycle import model_folder
-    from retrain.trainer import Trainer, TrainerPaths
+    from retrain.job_files import TrainerPaths
+    from retrain.trainer import Trainer
     from streams.objects.cache import keep_tidy
     from streams.scoring.judges import ReplyJudges
     from streams.scoring.scorer import Scorers
@@ -42,6 +43,7 @@ def trainer(config: Config) -> None:
         label_wait_s=config.labels.wait_s,
         judge_may_promote=config.policy.judge_may_promote,
         own_engine=engine_order(config),
+        tracking=config.tracking,
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:

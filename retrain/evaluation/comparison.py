@@ -54,24 +54,29 @@ async def compare(
     then: Sequence[Callable[[GateInput, EngineSource], Awaitable[GateInput]]] = (),
     allowed: Callable[[], None] = lambda: None,
     downstream: Mapping[str, float] | None = None,
+    champion_engine: str = "",
 ) -> GateInput:
     """Ask both versions the safety prompts, the validation rows, then the regression rows, a step at a time, until the
     verdict waits for no more of them; the gate's tests may be looked at after every step. Where the validation rows
     decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. `then` adds what
     else is asked of both (`retrain.evaluation.judged`, `retrain.card.findings`). `allowed` raises where the engine is
     another evaluation's by now. `downstream`: scores of the served answers, where the settings name these. Each side is
-    a version and its adapter's folder. Raises `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is
-    nothing to judge."""
+    a version and its adapter's folder; `champion_engine` is that of a champion on another base model. Raises
+    `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
         reserved(EngineSlot(session, engine, sides, evaluation, settings.timeout_s, allowed)) as slot,
+        reserved(EngineSlot(session, champion_engine, sides, evaluation, settings.timeout_s)) as other,
     ):
+        slots = (slot, other if champion_engine else slot)
         known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
-        bounded = replace(known, context=await context(session, engine) or known.context)
+        engines = {each.engine for each in slots}
+        own = [each for name in engines if (each := await context(session, name))]
+        bounded = replace(known, context=min(own, default=known.context))
         business, versions = business_of(settings, scorer.alias, downstream or {}), (candidate[0], champion[0])
-        source = EngineSource(slot, versions, bounded, scorer, settings.concurrency, business)
+        source = EngineSource(slots, versions, bounded, scorer, settings.concurrency, business)
         gate = start(settings, candidate[0], champion[0], alpha, untaught or {}, scorer.name)
         gate = msgspec.structs.replace(gate, safety=await source.kept(read_set(settings.safety_file)))
         gate = await judged(gate, dataset, source, settings.step_rows, later)
@@ -144,9 +149,9 @@ class AnswerSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineSource:
-    """The engine that serves, as the source of both versions' answers."""
+    """The engine that serves, as the source of both versions' answers; the champion's may be another."""
 
-    slot: EngineSlot
+    slots: tuple[EngineSlot, EngineSlot]  # of candidate and champion: one and the same, where one engine serves both
     versions: tuple[str, str]  # candidate and champion
     limits: AnswerLimits
     scorer: Scorer
@@ -211,11 +216,11 @@ class EngineSource:
         """Return the candidate's and the champion's answers. The one that the engine holds is asked first, so that each
         is first every other time: the engine may be warmer for the second."""
         found: dict[str, list[EngineAnswer]] = {version: [] for version in self.versions}
-        turn = -1 if self.slot.version == self.versions[1] else 1
-        for version in self.versions[::turn] if rows else ():
-            name = await self.slot.holding(version)
+        turn = -1 if self.slots[1].version == self.versions[1] else 1
+        for slot, version in list(zip(self.slots, self.versions, strict=True))[::turn] if rows else ():
+            name = await slot.holding(version)
             found[version] = await answers(
-                self.slot.session, self.slot.engine, name, rows, limits=limits, concurrency=self.concurrency
+                slot.session, slot.engine, name, rows, limits=limits, concurrency=self.concurrency
             )
         return [found[version] for version in self.versions]
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from retrain.training.software import software
 from streams.clock import now_ms
 
 log = structlog.get_logger()
@@ -91,7 +92,7 @@ def run(
     texts = {key: str(value) for key, value in parameters.items()}
 
     def begin() -> str:
-        made = client().create_run(_experiment(client(), alias, place), run_name=name, tags=dict(tags))
+        made = client().create_run(_experiment(client(), alias, place), run_name=name, tags={**software(), **tags})
         _describe(client(), made.info.run_id, texts)
         if resume is not None:
             _tried("the run's id", lambda: resume.write_text(made.info.run_id))
@@ -108,6 +109,12 @@ def run(
         active.end("FAILED")
         raise
     active.end("FINISHED")
+
+
+def use(uri: str) -> None:
+    """Track at this address in this process and those that it starts, unless the environment names one."""
+    if uri:
+        os.environ.setdefault(URI, uri)
 
 
 def client_of(store: Path) -> Any:

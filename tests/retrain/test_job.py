@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,7 @@ from retrain.data.manifest import Manifest
 from retrain.job_evaluation import stored_champion
 from retrain.job_files import JobSpec, read, write
 from retrain.job_rows import _made, _stored_judged
+from retrain.job_steps import _warm
 from retrain.settings import RetrainSettings
 from streams.events import RetrainRequested
 from streams.identity import adapter_digest, adapter_key
@@ -61,14 +64,31 @@ def stored(var: Path, base: str) -> str:
 @pytest.mark.parametrize("name", [base_model_id, former_base_model_id])
 def test_a_champion_of_this_release_or_an_earlier_one_is_found(tmp_path: Path, model_dir: Path, name: object) -> None:
     digest = stored(tmp_path, name(model_dir))  # type: ignore[operator]
-    found = stored_champion(spec(tmp_path, model_dir, digest), base_model_id(model_dir))
+    found = stored_champion(spec(tmp_path, model_dir, digest))
     assert found == (tmp_path / adapter_key("support", digest))
 
 
 def test_a_champion_of_another_base_model_is_refused(tmp_path: Path, model_dir: Path) -> None:
     digest = stored(tmp_path, "another@0123")
-    with pytest.raises(ValueError, match="altered, or another base model's"):
-        stored_champion(spec(tmp_path, model_dir, digest), base_model_id(model_dir))
+    with pytest.raises(ValueError, match=r"altered, or another base model's.*set retrain\.champion_model"):
+        stored_champion(spec(tmp_path, model_dir, digest))
+
+
+def test_a_champion_of_the_base_model_before_is_found_where_the_settings_name_that(
+    tmp_path: Path, model_dir: Path
+) -> None:
+    new = shutil.copytree(model_dir, tmp_path / "new_base")
+    config = json.loads((new / "config.json").read_text())
+    (new / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-5}))
+    digest = stored(tmp_path, base_model_id(model_dir))
+    with pytest.raises(ValueError, match="champion_engine"):
+        stored_champion(spec(tmp_path, new, digest))
+    both = RetrainSettings(champion_model=str(model_dir), champion_engine="http://before")
+    order = msgspec.structs.replace(spec(tmp_path, new, digest), settings=both)
+    assert stored_champion(order) == tmp_path / adapter_key("support", digest)
+    assert not _warm(order), "no weights of another base model are begun from"
+    with pytest.raises(ValueError, match="an engine of its own"):
+        RetrainSettings(champion_model=str(model_dir))
 
 
 def test_a_job_reads_the_store_as_its_trainer_knows_it(tmp_path: Path, model_dir: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from retrain import trainer as module
 from retrain.evaluation.gate import GateInput, judge
-from retrain.job_files import JobOutcome, JobSpec, read, write
+from retrain.job_files import JobOutcome, JobSpec, TrainerPaths, read, write
 from retrain.settings import RetrainSettings
-from retrain.trainer import Trainer, TrainerPaths
+from retrain.trainer import Trainer
 from streams.events import DecisionRecorded, Event, RetrainReported, RetrainRequested, RouteWritten
 from streams.kinds import RetrainStatus
 from streams.log.settings import KafkaSettings

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from deploy.operator.erasure.order import AskedRetraining, ErasureOrder, OrderRecord
 from retrain.claims import ENDED
-from retrain.data import manifest
+from retrain.registry.asking import fresh_since
 from streams import codec
 from streams.codec import deterministic_id
 from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten
@@ -23,7 +23,6 @@ from streams.objects.tree import Trees
 from streams.topics import LEDGER, REQUESTS, Topic
 
 DAY_MS = 86_400_000
-FRESH_MS = 7 * DAY_MS  # of rows that are judged on, where the champion is a first adapter
 PARTS = ("champion", "canary", "shadow", "previous")  # of a route: what answers, or would after a rollback
 LEARNED = ("trained", "descended")
 
@@ -103,7 +102,7 @@ def _send(order: ErasureOrder, asked: AskedRetraining, trees: Trees, send: Send)
         champion=asked.champion,
         time_ms=asked.asked_ms,
         alarm_id=order.id,
-        since_ms=_since_ms(trees, asked),
+        since_ms=fresh_since(trees, asked.champion, asked.asked_ms),
         reason=f"{asked.champion} has learned from a person who is forgotten (order {order.id})",
         forgets=order.id,
     )
@@ -120,15 +119,6 @@ def _send(order: ErasureOrder, asked: AskedRetraining, trees: Trees, send: Send)
     )
     send(LEDGER, decision, decision.id, decision.time_ms)
     send(REQUESTS, request, request.id, request.time_ms)
-
-
-def _since_ms(trees: Trees, asked: AskedRetraining) -> int:
-    """Return from when on rows are fresh: as for the champion, whose own rows before that are rehearsed."""
-    try:
-        since = manifest.listing(trees, manifest.noted(trees, asked.champion)[0]).since_ms
-    except FileNotFoundError:
-        since = 0
-    return since or max(0, asked.asked_ms - FRESH_MS)
 
 
 def ended(results: list[RetrainReported]) -> dict[str, RetrainReported]:

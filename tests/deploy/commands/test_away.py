@@ -43,6 +43,9 @@ ASKING = (
     ["alarms", "clear", "id"],
     ["alarms", "accept", "support"],
     ["data", "build", "support"],
+    ["retrain", "support", "--reason", "a new season"],
+    ["adopt", ".", "--alias", "support"],
+    ["status", "--people"],
     ["topics", "list"],
     ["topics", "accept", "inference.events"],
 )

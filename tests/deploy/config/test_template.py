@@ -60,12 +60,16 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "retrain.business_metric": ("token_f1", "token_f1"),
     "retrain.backend": ("trl", "trl"),
     "retrain.own_engine": ("never", "never"),
+    "retrain.champion_model": ("/models/before", "/models/before"),
+    "retrain.champion_engine": ("http://before:8001", "http://before:8001"),
     "retrain.command": ('["train", "{manifest}"]', ("train", "{manifest}")),
     "retrain.command_environment": ("HF_TOKEN", ("HF_TOKEN",)),
     "retrain.secrets": ('{"HF_TOKEN": "env:TEAM_TOKEN"}', {"HF_TOKEN": "env:TEAM_TOKEN"}),
     "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
 TOGETHER = {  # what another setting must be, for this one to be anything else
+    "retrain.champion_model": {"retrain.champion_engine": "http://before:8001"},
+    "retrain.champion_engine": {"retrain.champion_model": "/models/before"},
     "gateway.tls_cert": {"gateway.tls_key": "/key.pem"},
     "gateway.tls_key": {"gateway.tls_cert": "/cert.pem"},
     "worker.metrics_port": {"stack.worker_metrics_port": "9999"},

@@ -6,8 +6,9 @@ import sys
 import threading
 from pathlib import Path
 
+from retrain.job_files import TrainerPaths
 from retrain.settings import RetrainSettings
-from retrain.trainer import Trainer, TrainerPaths
+from retrain.trainer import Trainer
 from streams.log.settings import KafkaSettings
 
 

@@ -35,6 +35,21 @@ def train(store: Path, resume: Path | None = None, **parameters: object) -> str:
     return active.id
 
 
+def test_the_settings_name_a_server_where_the_environment_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URI, f"sqlite:///{tmp_path / 'environment.db'}")
+    tracking.use(f"sqlite:///{tmp_path / 'settings.db'}")
+    assert os.environ[URI].endswith("environment.db")
+    monkeypatch.delenv(URI)
+    tracking.use("")
+    assert URI not in os.environ
+    tracking.use(f"sqlite:///{tmp_path / 'settings.db'}")
+    train(tmp_path / "store")
+    assert (tmp_path / "settings.db").is_file()
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_run_has_what_was_told(tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "weights").write_text("w")
@@ -46,6 +61,7 @@ def test_a_run_has_what_was_told(tmp_path: Path) -> None:
     found = client(tmp_path).get_run(active.id)
     assert (found.info.status, found.info.run_name) == ("FINISHED", "a name")
     assert (found.data.params, found.data.tags["request"]) == ({"r": "16"}, "r1")
+    assert {"git_commit", "torch", "peft"} <= set(found.data.tags)
     assert found.data.metrics == {"train_loss_nats": 0.25, "left_out_share": 0.1}
     assert [file.path for file in client(tmp_path).list_artifacts(active.id, "adapter")] == ["adapter/weights"]
 
