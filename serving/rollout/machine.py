@@ -1,9 +1,10 @@
 """From a promising candidate to the champion, or not: the rollout as a pure state machine.
 
-`planned -> loading -> attested -> canary -> promoted | aborted`, and `promoted -> rolled_back` while the guard after
-the promotion lasts. A controller may die at any time: a state change and its action are one record, and the route shows
+`waiting -> planned -> loading -> attested -> canary -> promoted | aborted`, and `promoted -> rolled_back` while the
+guard after the promotion lasts; it waits only where people have to approve it. A controller may die at any time: a state change and its action are one record, and the route shows
 what became of it. A rollout follows a route that another controller wrote for the same candidate; a human's route ends
-it, and it then touches nothing. Every state has a time after which it ends; only a pause stops that clock."""
+it, and it then touches nothing. Every state has a time after which it ends; only a pause stops that clock, but for the
+time that people have."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from serving.rollout.approvals import settled
 from serving.rollout.guard import (
     HARMS,
     ON_TRIAL,
@@ -54,6 +56,8 @@ def step(settings: ControllerSettings, rollout: Rollout, observation: RolloutObs
     if rollout.done or observation.route.generation < rollout.generation:
         return RolloutStep(rollout)  # over, or its last route is not in the log yet
     stands = standing(rollout, observation)
+    if rollout.state is RolloutState.WAITING:
+        return _waiting(settings, rollout, observation, stands)
     if rollout.state is RolloutState.PLANNED:
         return _planned(settings, _observed(rollout, observation), observation, stands)
     if stands is not EXPECTED[rollout.state]:
@@ -80,6 +84,22 @@ def _follow(
         watched = msgspec.structs.replace(rollout, watch=start_post_promotion(rollout.guard))
         return _moved(watched, RolloutState.PROMOTED, observation, f"promoted, watched here too: {who}")
     return RolloutStep(_ended(rollout, _end_state(rollout, observation), observation, who))
+
+
+def _waiting(
+    settings: ControllerSettings, rollout: Rollout, observation: RolloutObservation, stands: CandidateStanding
+) -> RolloutStep:
+    """Wait for people: their refusal, the end of their time, or a newer candidate that has passed ends it."""
+    assert rollout.approval
+    if stands not in (CandidateStanding.FREE, CandidateStanding.OCCUPIED):
+        return _follow(settings, rollout, observation, stands)
+    found = settled(rollout.approval, observation.opinions, observation.now_ms)
+    if found.state == "approved":
+        return _moved(rollout, RolloutState.PLANNED, observation, found.reason)
+    if found.state == "waiting" and not observation.proven:
+        return RolloutStep(rollout)
+    why = found.reason if found.state != "waiting" else f"{observation.proven} has passed the gate meanwhile"
+    return RolloutStep(_ended(rollout, RolloutState.ABORTED, observation, why))
 
 
 def _planned(
