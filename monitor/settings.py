@@ -119,9 +119,13 @@ class LabelSettings:
     # (labels of drawn replies alone prove something), or volunteered, as which all others count: those teach, and
     # prove nothing
     sources: dict[str, str] = field(default_factory=dict)
+    # of the replies that `homeostat review next` shows, those that other reviewers have labelled already: they tell
+    # how far reviewers agree, and who errs
+    overlap_share: float = 0.1
 
     def __post_init__(self) -> None:
         require(self, "wait_s", 60 <= self.wait_s <= LONGEST_WAIT_S, f"60 to {LONGEST_WAIT_S} seconds")
+        require(self, "overlap_share", 0 <= self.overlap_share <= 0.5, "a share from 0 to 0.5")
         require(self, "sources", not (wrong := problems(self.sources)), "; ".join(wrong))
 
 

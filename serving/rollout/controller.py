@@ -4,6 +4,7 @@ what was left unfinished."""
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import structlog
 
@@ -51,7 +52,14 @@ class Controller:
         self._trees, self._approval = trees, approval
         self._writer = Writer(kafka, source)
         self.rollouts = Rollouts(
-            settings, follower.table, self._writer.append, source, self._unfit, self._history, trial=trial, approval=approval
+            settings,
+            follower.table,
+            self._writer.append,
+            source,
+            self._unfit,
+            self._history,
+            trial=trial,
+            approval=approval,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -60,7 +68,7 @@ class Controller:
         results = Following(self._kafka, RESULTS, RetrainReported, lambda each: self.rollouts.offer(each.event), stop)
         scores = Following(self._kafka, SCORES, ScoreBatch, self.rollouts.score, stop, from_end=self._no_rollout)
         opinions = Following(self._kafka, LEDGER, DecisionRecorded, lambda each: self.rollouts.sign(each.event), stop)
-        threads = [results, scores, *([opinions] if self._approval.people else [])]
+        threads: list[Following[Any]] = [results, scores, *([opinions] if self._approval.people else [])]
         for each in threads:
             each.start()
         while not stop.wait(self._settings.poll_s):

@@ -1,10 +1,10 @@
 """From a promising candidate to the champion, or not: the rollout as a pure state machine.
 
 `waiting -> planned -> loading -> attested -> canary -> promoted | aborted`, and `promoted -> rolled_back` while the
-guard after the promotion lasts; it waits only where people have to approve it. A controller may die at any time: a state change and its action are one record, and the route shows
-what became of it. A rollout follows a route that another controller wrote for the same candidate; a human's route ends
-it, and it then touches nothing. Every state has a time after which it ends; only a pause stops that clock, but for the
-time that people have."""
+guard after the promotion lasts; it waits only where people have to approve it. A controller may die at any time: a state
+change and its action are one record, and the route shows what became of it. A rollout follows a route that another
+controller wrote for the same candidate; a human's route ends it, and it then touches nothing. Every state has a time
+after which it ends; only a pause stops that clock, but for the time that people have."""
 
 from __future__ import annotations
 

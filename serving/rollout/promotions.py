@@ -26,7 +26,8 @@ NO_TRIAL = TrialSettings()
 class WaitingPromotion:
     """The latest promotion of one alias. `history`: every record of the routes' log. `handled`: retrainings that some
     rollout was about, of all aliases. `salt`: makes one for each rollout, and returns its name. `trial`: of a candidate
-    that the gate left open. `approval`: how many people have to agree first. `offer` may be called from another thread."""
+    that the gate left open. `approval`: how many people have to agree first. `offer` may be called from another
+    thread."""
 
     alias: str
     history: Callable[[], Iterable[RouteWritten]]

@@ -25,7 +25,9 @@ def sign(
     refusal has no reason."""
     if not approves and not reason.strip():
         raise ValueError("reason is empty, expected why the candidate is refused: who trains the next one reads it")
-    decision = signed(_result(kafka, alias, version), Opinion(by=by, approves=approves, time_ms=now_ms(), reason=reason))
+    decision = signed(
+        _result(kafka, alias, version), Opinion(by=by, approves=approves, time_ms=now_ms(), reason=reason)
+    )
     with closing(Appender(kafka, f"homeostat/{by}")) as appender:
         appender.append(LEDGER, decision, id=decision.id, time_ms=decision.time_ms)
     return decision

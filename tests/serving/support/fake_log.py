@@ -25,10 +25,11 @@ class AdminLog:
 
     @classmethod
     def under(cls, monkeypatch: pytest.MonkeyPatch) -> AdminLog:
-        """In place of Kafka, for `serving.rollout.operations`."""
+        """In place of Kafka, for `serving.rollout.operations` and `signing`."""
         log = cls()
-        monkeypatch.setattr("serving.rollout.operations.read", log.read)
-        monkeypatch.setattr("serving.rollout.operations.Appender", log.appender)
+        for module in ("operations", "signing"):
+            monkeypatch.setattr(f"serving.rollout.{module}.read", log.read)
+            monkeypatch.setattr(f"serving.rollout.{module}.Appender", log.appender)
         return log
 
     def read(self, settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:

@@ -102,7 +102,9 @@ class ControllerMember:
 
 
 class RolloutWorld:
-    def __init__(self, settings: ControllerSettings = SETTINGS, trial: TrialSettings = NO_TRIAL, people: int = 0) -> None:
+    def __init__(
+        self, settings: ControllerSettings = SETTINGS, trial: TrialSettings = NO_TRIAL, people: int = 0
+    ) -> None:
         self.approval, self.opinions = ApprovalRule(people, APPROVAL_S), list[DecisionRecorded]()
         self.settings, self.trial, self.now_ms = settings, trial, 1_000_000
         self.routes: list[RouteWritten] = [FIRST]
@@ -239,7 +241,9 @@ class RolloutWorld:
 
     def signs(self, person: str, *, approves: bool = True, reason: str = "") -> None:
         """A person's opinion of the candidate, which every controller reads."""
-        self.opinions.append(signed(self.result, Opinion(by=person, approves=approves, time_ms=self.now_ms, reason=reason)))
+        self.opinions.append(
+            signed(self.result, Opinion(by=person, approves=approves, time_ms=self.now_ms, reason=reason))
+        )
         for member in self.members:
             member.rollouts.sign(self.opinions[-1])
 

@@ -259,7 +259,13 @@ async def test_a_person_signs_for_a_candidate(log: AdminLog, monkeypatch: pytest
     digest = "b" * 64
     candidate = version_name("support", digest)
     passed = RetrainReported(
-        request_id="r", alias="support", status=RetrainStatus.PROMOTE, time_ms=1, by="t", candidate=candidate, digest=digest
+        request_id="r",
+        alias="support",
+        status=RetrainStatus.PROMOTE,
+        time_ms=1,
+        by="t",
+        candidate=candidate,
+        digest=digest,
     )
     log.put(RESULTS, passed)
     async with serving(table_of(route())) as port:
