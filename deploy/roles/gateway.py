@@ -92,6 +92,7 @@ class GatewayProcess:
 
     async def serve(self) -> None:
         """Answer requests until a signal; the shipper runs as long, and has what is left afterwards."""
+        from deploy.operator.review.admin_desk import AdminDesk
         from deploy.operator.versions import limits
         from serving.gateway.admin.port import serving_admin
         from serving.gateway.http.listener import Listener
@@ -113,6 +114,7 @@ class GatewayProcess:
                 limits=limits(self.config),
                 refresh=shipped.show,
                 health=application.health,
+                desk=AdminDesk(self.config),
             ),
         ):
             shared = bool(stack.more_gateway_admin_ports)

@@ -15,7 +15,7 @@ import structlog
 from monitor.settings import TrialSettings
 from serving import metrics
 from serving.append import Append
-from serving.rollout.approvals import NOBODY, ApprovalRule, Opinions
+from serving.rollout.approvals import NOBODY, ApprovalRule, Signatures
 from serving.rollout.guard import ReplyOutcome
 from serving.rollout.machine import EDITION, step
 from serving.rollout.outcomes import follow, outcomes
@@ -73,7 +73,7 @@ class RolloutContext:
     salt: Callable[[], str]
     trial: TrialSettings
     approval: ApprovalRule = NOBODY
-    opinions: Opinions = field(default_factory=Opinions)
+    signatures: Signatures = field(default_factory=Signatures)
     handled: set[str] = field(default_factory=set)  # retrainings that some rollout was about, of all aliases
 
 
@@ -194,7 +194,7 @@ class AliasRollout:
             others=versions(msgspec.structs.replace(route, canary=None) for route in others),
             passing=sorted(route.canary for route in others if route.canary is not None),
             unfit=self.context.unfit(self.alias, rollout.digest) if planned else "",
-            opinions=self.context.opinions.of(rollout.request_id, rollout.digest) if waiting else [],
+            signatures=self.context.signatures.of(rollout.request_id, rollout.digest) if waiting else [],
         )
 
     def _effect(self, rollout: Rollout, observation: RolloutObservation, done: RolloutStep) -> None:

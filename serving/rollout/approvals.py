@@ -1,11 +1,11 @@
 """People's approval of a candidate: how many have to sign, who has, and what follows.
 
-A person is a key with the scope `approve`. Each opinion is an operator's decision in the ledger, so that whoever reads
-it in the log's order finds the same: the first refusal ends the candidate, and so does the end of the time; the second
-signature of one person counts no more than the first.
+A person is a key with the scope `approve`. Each signature is an operator's decision in the ledger, so that each
+controller that reads it in the log's order finds the same: the first refusal ends the candidate, and so does the end of
+the time; the second signature of one person counts no more than the first.
 
 >>> needed = NeededApproval(people=2, until_ms=100)
->>> ann, bob = (Opinion(by=by, approves=True, time_ms=5) for by in ("ann", "bob"))
+>>> ann, bob = (Signature(by=by, approves=True, time_ms=5) for by in ("ann", "bob"))
 >>> settled(needed, [ann, ann], now_ms=6).state, settled(needed, [ann, ann, bob], now_ms=6)
 ('waiting', Approval(state='approved', reason='approved by ann and bob'))
 >>> settled(needed, [ann], now_ms=101).reason
@@ -35,7 +35,7 @@ class NeededApproval(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int
 
 
-class Opinion(msgspec.Struct, frozen=True, kw_only=True):
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """One person's signature for or against a candidate."""
 
     by: str  # the key's id
@@ -45,9 +45,9 @@ class Opinion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approval(NamedTuple):
-    """What the opinions come to, and why."""
+    """What the signatures come to, and why."""
 
-    state: Literal["waiting", "approved", "refused", "expired"]
+    state: Literal["waiting", "approved", "refused", "expired", "overtaken"]
     reason: str
 
 
@@ -69,55 +69,58 @@ NOBODY = ApprovalRule()  # is asked
 
 
 @dataclass(slots=True)
-class Opinions:
-    """The opinions of the ledger by candidate, each once, in the log's order."""
+class Signatures:
+    """The signatures of the ledger by candidate, each once, in the log's order."""
 
-    _known: dict[tuple[str, str], dict[str, Opinion]] = field(default_factory=dict)
+    _known: dict[tuple[str, str], dict[str, Signature]] = field(default_factory=dict)
 
     def take(self, decision: DecisionRecorded) -> None:
-        """Take note of a decision that is an opinion; leave out others."""
+        """Take note of a decision that is a signature; leave out others."""
         if decision.function == FUNCTION and decision.inputs.get("action") in (APPROVE, REFUSE):
             about = (str(decision.output["request_id"]), str(decision.output["digest"]))
-            opinion = msgspec.convert(decision.output["opinion"], Opinion)
-            self._known.setdefault(about, {}).setdefault(decision.id, opinion)
+            signature = msgspec.convert(decision.output["signature"], Signature)
+            self._known.setdefault(about, {}).setdefault(decision.id, signature)
 
-    def of(self, request_id: str, digest: str) -> list[Opinion]:
+    def of(self, request_id: str, digest: str) -> list[Signature]:
         """Return those about a candidate."""
         return list(self._known.get((request_id, digest), {}).values())
 
 
-def signed(result: RetrainReported, opinion: Opinion) -> DecisionRecorded:
-    """Return a person's opinion about a candidate as the ledger has it: the same one given again is the same
+def signed(result: RetrainReported, signature: Signature) -> DecisionRecorded:
+    """Return a person's signature about a candidate as the ledger has it: the same one given again is the same
     decision."""
-    action = APPROVE if opinion.approves else REFUSE
-    inputs: dict[str, Any] = {"action": action, "by": opinion.by, "version": result.candidate}
-    output = {"request_id": result.request_id, "digest": result.digest, "opinion": codec.plain(opinion)}
-    reason = f": {opinion.reason}" if opinion.reason else ""
+    action = APPROVE if signature.approves else REFUSE
+    inputs: dict[str, Any] = {"action": action, "by": signature.by, "version": result.candidate}
+    output = {"request_id": result.request_id, "digest": result.digest, "signature": codec.plain(signature)}
+    reason = f": {signature.reason}" if signature.reason else ""
     return DecisionRecorded(
-        id=codec.deterministic_id("opinion", result.request_id, result.digest or "", opinion.by, action),
+        id=codec.deterministic_id("signature", result.request_id, result.digest or "", signature.by, action),
         alias=result.alias,
-        time_ms=opinion.time_ms,
+        time_ms=signature.time_ms,
         kind=DecisionKind.OPERATOR,
         function=FUNCTION,
         inputs=inputs,
         output=output,
         cause=result.request_id,
-        summary=f"{opinion.by}: {action} {result.candidate}{reason}",
+        summary=f"{signature.by}: {action} {result.candidate}{reason}",
     )
 
 
-def settled(needed: NeededApproval, opinions: Sequence[Opinion], now_ms: int) -> Approval:
-    """Return what the opinions come to, in their order; those that came too late count for nothing."""
+def settled(needed: NeededApproval, signatures: Sequence[Signature], now_ms: int, newer: str = "") -> Approval:
+    """Return what the signatures come to, in their order; those that came too late count for nothing. `newer`: a
+    candidate that has passed the gate meanwhile, which ends the wait for this one."""
     approving: dict[str, None] = {}
-    for each in _in_time(needed, opinions):
+    for each in _in_time(needed, signatures):
         if not each.approves:
             return Approval("refused", f"refused by {each.by}" + (f": {each.reason}" if each.reason else ""))
         approving[each.by] = None
         if len(approving) >= needed.people:
             return Approval("approved", f"approved by {' and '.join(approving)}")
+    if newer:
+        return Approval("overtaken", f"{newer} has passed the gate meanwhile")
     count = f"approved by {len(approving)} of {needed.people} people"
     return Approval("expired", f"{count} in time") if now_ms > needed.until_ms else Approval("waiting", count)
 
 
-def _in_time(needed: NeededApproval, opinions: Iterable[Opinion]) -> list[Opinion]:
-    return [each for each in opinions if each.time_ms <= needed.until_ms]
+def _in_time(needed: NeededApproval, signatures: Iterable[Signature]) -> list[Signature]:
+    return [each for each in signatures if each.time_ms <= needed.until_ms]

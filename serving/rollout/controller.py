@@ -67,8 +67,8 @@ class Controller:
         self._recover_until_done(stop)
         results = Following(self._kafka, RESULTS, RetrainReported, lambda each: self.rollouts.offer(each.event), stop)
         scores = Following(self._kafka, SCORES, ScoreBatch, self.rollouts.score, stop, from_end=self._no_rollout)
-        opinions = Following(self._kafka, LEDGER, DecisionRecorded, lambda each: self.rollouts.sign(each.event), stop)
-        threads: list[Following[Any]] = [results, scores, *([opinions] if self._approval.people else [])]
+        signatures = Following(self._kafka, LEDGER, DecisionRecorded, lambda each: self.rollouts.sign(each.event), stop)
+        threads: list[Following[Any]] = [results, scores, *([signatures] if self._approval.people else [])]
         for each in threads:
             each.start()
         while not stop.wait(self._settings.poll_s):

@@ -82,8 +82,8 @@ class Rollouts:
             self._of(result.alias).promotion.offer(result)
 
     def sign(self, decision: DecisionRecorded) -> None:
-        """Take a decision of the ledger, which may be a person's opinion about a candidate."""
-        self._context.opinions.take(decision)
+        """Take a decision of the ledger, which may be a person's signature about a candidate."""
+        self._context.signatures.take(decision)
 
     def score(self, record: Record[ScoreBatch]) -> None:
         """Take replies and labels of an alias whose rollout is watched."""

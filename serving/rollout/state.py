@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from serving.rollout.approvals import NeededApproval, Opinion
+from serving.rollout.approvals import NeededApproval, Signature
 from serving.rollout.guard import Guard, PostPromotionGuard, ReplyOutcome
 from serving.rollout.trial import ComplaintTrial, Session
 from streams.events import ReplicaAttested, RouteWritten
@@ -60,7 +60,7 @@ class RolloutObservation(msgspec.Struct, frozen=True, kw_only=True):
     unfit: str = ""  # why no engine may read the candidate
     sessions: list[Session] = []  # of the trial, that matured since the step before
     proven: str = ""  # another candidate, which the gate has passed meanwhile
-    opinions: list[Opinion] = []  # of people about the candidate, in the log's order, while it waits for them
+    signatures: list[Signature] = []  # of people about the candidate, in the log's order, while it waits for them
 
 
 class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,3 +142,30 @@ def on_route(rollout: Rollout, route: RouteWritten) -> bool:
     """Return whether the route has the candidate on its way, or promoted by a rollout of the same retraining."""
     stands = standing(rollout, RolloutObservation(now_ms=0, route=route, replicas=[], others=[]))
     return stands in (CandidateStanding.LOADING, CandidateStanding.CANARY, CandidateStanding.PROMOTED)
+
+
+def next_route(
+    route: RouteWritten,
+    rollout: Rollout,
+    *,
+    previous: str | None,
+    champion: str | None = None,
+    canary: str | None = None,
+    weight: float = 0.0,
+) -> WriteRoute:
+    """Return the next generation: as the one before, but for the fields given; without a canary unless one is
+    given."""
+    champion = champion or route.champion
+    known = {**route.adapters, rollout.candidate: rollout.digest}
+    wanted = [version for version in (champion, canary, route.shadow, previous) if version is not None]
+    return WriteRoute(
+        generation=route.generation + 1,
+        champion=champion,
+        adapters={version: known[version] for version in dict.fromkeys(wanted)},
+        canary=canary,
+        weight=weight,
+        salt=rollout.salt if weight else "",
+        shadow=route.shadow,
+        previous=previous,
+        paused=route.paused,
+    )

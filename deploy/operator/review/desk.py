@@ -1,11 +1,11 @@
 """The desk of reviewers: what each is shown next, and what becomes of the answers.
 
-A person is a key with the scope `review`; every answer is theirs by name. Work needs the lake and the log, so it takes a
-second or so, and the gateway's admin port does it aside."""
+A person is a key with the scope `review`; every answer is theirs by name. The work needs the lake and the log, so it
+takes a second or so, and the gateway's admin port does it aside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,9 +45,10 @@ class ReviewDesk:
 
         return queue(self.config.kafka, self._lake(), alias, self._since_ms())
 
-    def next(self, alias: str, by: str) -> ReviewItem | None:
+    def next(self, alias: str, by: str, skip: Collection[str] = ()) -> ReviewItem | None:
         """Return what this person looks at next, without its reasons, which could tell what it is: of the queue, or
-        now and then a reply that others have labelled. None where nothing is left."""
+        now and then a reply that others have labelled. None where nothing is left. `skip`: replies that they have just
+        answered, which the lake may not have yet."""
         from msgspec.structs import replace
 
         from deploy.operator.review import overlap, turns
@@ -55,10 +56,11 @@ class ReviewDesk:
 
         lake = self._lake()
         labelled = overlap.labels(lake, alias, self._since_ms(), reviewers=True)
-        answered = overlap.checked(ledger.read(self.config.kafka), alias, by)
-        shared = turns.shared(labelled, by, answered)
-        waiting = [each for each in self.queue(alias) if (by, each.id) not in turns.places(labelled)]
-        id = turns.next_id([each.id for each in waiting], shared, by, self.config.labels.overlap_share, len(answered))
+        checked = overlap.checked(ledger.read(self.config.kafka), alias, by)
+        mine = overlap.answered(lake, alias, self._since_ms(), by) | checked | {*skip}
+        waiting = [each.id for each in self.queue(alias) if each.id not in mine]
+        share = self.config.labels.overlap_share
+        id = turns.next_id(waiting, turns.shared(labelled, mine), share, f"{by}/{len(mine)}")
         shown = next(items(lake, alias, [id]), None) if id else None
         return replace(shown, why=[]) if shown else None
 

@@ -1,7 +1,7 @@
 """Replies that several people labelled: how far reviewers agree, and which of them errs.
 
 Where two other reviewers give the same label, the answer counts as known, and another reviewer's answer there is a spot
-check: it is recorded in the ledger and becomes no label. Nobody is shown which item is one.
+check: it is recorded in the ledger and becomes no label. Reviewers do not see which item is one.
 
 >>> rows = [("ann", "1", "card"), ("bob", "1", "card"), ("ann", "2", "loan"), ("bob", "2", "card")]
 >>> found = agreement(rows)
@@ -133,6 +133,12 @@ def spot_checks(decisions: Iterable[DecisionRecorded], alias: str) -> list[SpotC
         SpotChecked(by, hits[by], count, (whole[1] - hits[by]) / rest if (rest := whole[0] - count) else None)
         for by, count in sorted(checks.items())
     ]
+
+
+def answered(lake: Lake, alias: str, since_ms: int, by: str) -> set[str]:
+    """Return the replies of which the lake has an answer of this person."""
+    parts = lake.rows(FEEDBACK, alias=alias, since_ms=since_ms, columns=("event_id", "by"))
+    return {row["event_id"] for part in parts for row in part.to_pylist() if row["by"] == by}
 
 
 def checked(decisions: Iterable[DecisionRecorded], alias: str, by: str) -> set[str]:

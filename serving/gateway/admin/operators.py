@@ -23,7 +23,7 @@ from aiohttp import web
 from kafka.errors import KafkaError
 
 from serving.gateway.errors import ApiError, unavailable, wrong
-from serving.rollout import operations, signing
+from serving.rollout import operations
 from serving.rollout.changes import EngineLimits, NothingBefore
 from serving.rollout.operations import UnknownVersion
 from serving.routes.routing import RouteTable, UnknownAlias
@@ -137,7 +137,7 @@ class Operators:
             about, person = asked.version, by.removeprefix("admin/")
             return _json(
                 await _written(
-                    lambda: signing.sign(self._kafka, alias, about, person, approves=approves, reason=asked.reason)
+                    lambda: operations.sign(self._kafka, alias, about, person, approves=approves, reason=asked.reason)
                 )
             )
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from serving.rollout.approvals import Approval, NeededApproval, Opinion, settled
+from serving.rollout.approvals import Approval, NeededApproval, Signature, settled
 from serving.rollout.state import RolloutState
 from tests.serving.support.rollout_world import APPROVAL_S, NEW_DIGEST, RolloutWorld
 
@@ -23,31 +23,31 @@ def looked(world: RolloutWorld) -> list[RolloutState | None]:
     return world.states
 
 
-def opinion(by: str, **changes: Any) -> Opinion:
-    return msgspec.structs.replace(Opinion(by=by, approves=True, time_ms=1), **changes)
+def signature(by: str, **changes: Any) -> Signature:
+    return msgspec.structs.replace(Signature(by=by, approves=True, time_ms=1), **changes)
 
 
 @pytest.mark.parametrize(
-    ("opinions", "now_ms", "state"),
+    ("signatures", "now_ms", "state"),
     [
         ([], 10, "waiting"),
-        ([opinion("ann"), opinion("ann")], 10, "waiting"),
-        ([opinion("ann"), opinion("bob")], 10, "approved"),
-        ([opinion("ann"), opinion("bob", approves=False), opinion("carl")], 10, "refused"),
-        ([opinion("ann"), opinion("bob"), opinion("carl", approves=False)], 10, "approved"),
-        ([opinion("ann")], 101, "expired"),
-        ([opinion("ann"), opinion("bob", time_ms=101)], 102, "expired"),
-        ([opinion("ann"), opinion("bob")], 1_000, "approved"),
+        ([signature("ann"), signature("ann")], 10, "waiting"),
+        ([signature("ann"), signature("bob")], 10, "approved"),
+        ([signature("ann"), signature("bob", approves=False), signature("carl")], 10, "refused"),
+        ([signature("ann"), signature("bob"), signature("carl", approves=False)], 10, "approved"),
+        ([signature("ann")], 101, "expired"),
+        ([signature("ann"), signature("bob", time_ms=101)], 102, "expired"),
+        ([signature("ann"), signature("bob")], 1_000, "approved"),
     ],
 )
 def test_two_different_people_approve_in_time_and_the_first_refusal_ends_it(
-    opinions: list[Opinion], now_ms: int, state: str
+    signatures: list[Signature], now_ms: int, state: str
 ) -> None:
-    assert settled(NeededApproval(people=2, until_ms=100), opinions, now_ms).state == state
+    assert settled(NeededApproval(people=2, until_ms=100), signatures, now_ms).state == state
 
 
 def test_who_signed_and_why_is_in_the_reason() -> None:
-    refusal = opinion("ann", approves=False, reason="it invents fees")
+    refusal = signature("ann", approves=False, reason="it invents fees")
     assert settled(NeededApproval(people=1, until_ms=9), [refusal], 1) == Approval(
         "refused", "refused by ann: it invents fees"
     )
@@ -68,7 +68,7 @@ def test_nothing_is_loaded_before_so_many_have_approved(people: int) -> None:
     assert {each.output["rollout"]["reason"] for each in signed} == {
         "approved by ann" if people == 1 else "approved by ann and bob"
     }
-    assert signed[0].inputs["observation"]["opinions"][0]["time_ms"] == world.now_ms
+    assert signed[0].inputs["observation"]["signatures"][0]["time_ms"] == world.now_ms
 
 
 def test_controllers_that_are_killed_count_each_signature_once() -> None:

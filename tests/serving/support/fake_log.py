@@ -25,11 +25,10 @@ class AdminLog:
 
     @classmethod
     def under(cls, monkeypatch: pytest.MonkeyPatch) -> AdminLog:
-        """In place of Kafka, for `serving.rollout.operations` and `signing`."""
+        """In place of Kafka, for `serving.rollout.operations`."""
         log = cls()
-        for module in ("operations", "signing"):
-            monkeypatch.setattr(f"serving.rollout.{module}.read", log.read)
-            monkeypatch.setattr(f"serving.rollout.{module}.Appender", log.appender)
+        monkeypatch.setattr("serving.rollout.operations.read", log.read)
+        monkeypatch.setattr("serving.rollout.operations.Appender", log.appender)
         return log
 
     def read(self, settings: KafkaSettings, topic: Topic, kind: type[E]) -> list[Record[E]]:

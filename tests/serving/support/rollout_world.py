@@ -13,7 +13,7 @@ from kafka.errors import KafkaTimeoutError
 from deploy.operator.replay import derive
 from monitor.rows import ScoreRows
 from monitor.settings import TrialSettings
-from serving.rollout.approvals import ApprovalRule, Opinion, signed
+from serving.rollout.approvals import ApprovalRule, Signature, signed
 from serving.rollout.changes import Change, Named, Pause, Promote, Rollback, Shadow
 from serving.rollout.guard import lacking, verdict
 from serving.rollout.machine import attested
@@ -75,8 +75,8 @@ class ControllerMember:
         )
         self.rollouts.recover(self.world.decisions, self.world.routes)
         self.rollouts.offer(self.world.result)
-        for opinion in self.world.opinions:
-            self.rollouts.sign(opinion)
+        for signature in self.world.signatures:
+            self.rollouts.sign(signature)
 
     def table(self) -> RouteTable:
         routes = in_force(self.world.routes[: self.read])
@@ -105,7 +105,7 @@ class RolloutWorld:
     def __init__(
         self, settings: ControllerSettings = SETTINGS, trial: TrialSettings = NO_TRIAL, people: int = 0
     ) -> None:
-        self.approval, self.opinions = ApprovalRule(people, APPROVAL_S), list[DecisionRecorded]()
+        self.approval, self.signatures = ApprovalRule(people, APPROVAL_S), list[DecisionRecorded]()
         self.settings, self.trial, self.now_ms = settings, trial, 1_000_000
         self.routes: list[RouteWritten] = [FIRST]
         self.decisions: list[DecisionRecorded] = []
@@ -240,12 +240,12 @@ class RolloutWorld:
         return Record(0, offsets[0], at, batch)
 
     def signs(self, person: str, *, approves: bool = True, reason: str = "") -> None:
-        """A person's opinion of the candidate, which every controller reads."""
-        self.opinions.append(
-            signed(self.result, Opinion(by=person, approves=approves, time_ms=self.now_ms, reason=reason))
+        """A person's signature of the candidate, which every controller reads."""
+        self.signatures.append(
+            signed(self.result, Signature(by=person, approves=approves, time_ms=self.now_ms, reason=reason))
         )
         for member in self.members:
-            member.rollouts.sign(self.opinions[-1])
+            member.rollouts.sign(self.signatures[-1])
 
     def replies(self, kind: str, count: int, *, age_s: float = 0.0) -> None:
         """Every controller follows the scores; labels are about replies that came before them."""

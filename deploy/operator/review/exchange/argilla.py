@@ -2,8 +2,8 @@
 
 https://docs.argilla.io/latest/how_to_guides/import_export/: a JSON array of records with `id`, `fields`, `metadata`,
 `suggestions`, `responses` by question, `vectors`, `status`, `_server_id`. The dataset needs the fields question and
-answer, and the questions verdict (a label: accept, wrong), correction (text) and score (a rating from 0 to 10); each but
-one may be left out."""
+answer, and one or more of the questions verdict (a label: accept, wrong), correction (text) and score (a rating from 0
+to 10)."""
 
 from __future__ import annotations
 

@@ -22,13 +22,14 @@ def elements(data: bytes, kind: type[T], noun: str) -> Iterator[tuple[str, T]]:
     at = 0
     for number, raw in enumerate(found, 1):
         at = data.find(bytes(raw), at)
-        place = f"line {data.count(b'\n', 0, at) + 1}, {noun} {number}"
+        line = data.count(b"\n", 0, at) + 1
+        place = f"line {line}, {noun} {number}"
         at += len(bytes(raw))
         yield place, element(bytes(raw), kind, place)
 
 
 def lines(data: bytes, kind: type[T]) -> Iterator[tuple[str, T]]:
-    """Yield the objects of JSON lines, each with its place; blank lines are left out. Raise ValueError as `elements`."""
+    """Yield the objects of JSON lines, each with its place, blank lines left out. Raise ValueError as `elements`."""
     try:
         text = utf8(data).replace("\r\n", "\n")
     except UnicodeError as error:
@@ -56,7 +57,7 @@ def answer(place: str, make: Callable[[], ReviewAnswer]) -> ReviewAnswer:
 
 
 def of_marks(place: str, id: str, by: str, *, accepted: Any, correction: Any, score: Any) -> list[ReviewAnswer]:
-    """Return the answers of one annotation: a correction goes before the word that the answer is right or wrong, and
+    """Return the answers of one annotation: a correction goes before the verdict, and
     a score is an answer of its own. "wrong" without a correction is a score of 0.
 
     >>> of_marks("line 1", "r", "ann", accepted=False, correction="loan", score=None)

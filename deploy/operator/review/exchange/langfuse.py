@@ -1,9 +1,9 @@
 """Langfuse: traces as its ingestion takes them, and scores as its API gives them.
 
-https://api.reference.langfuse.com: POST /api/public/ingestion takes `{"batch": [...]}` of events such as `trace-create`,
-whose body's `id` we give; GET /api/public/v2/scores gives `{"data": [...], "meta": {...}}`. Annotators need the score
-configurations verdict (boolean: is the answer right?), score (numeric, 0 to 1) and correction (categorical, or a comment
-at verdict)."""
+https://api.reference.langfuse.com: POST /api/public/ingestion takes `{"batch": [...]}` of events such as
+`trace-create`, whose body's `id` we give; GET /api/public/v2/scores gives `{"data": [...], "meta": {...}}`. Annotators
+need the score configurations verdict (boolean: is the answer right?), score (numeric, 0 to 1) and correction
+(categorical, or a comment at a verdict of wrong)."""
 
 from __future__ import annotations
 
