@@ -27,4 +27,4 @@ def next_id(waiting: Sequence[str], shared: Sequence[str], share: float, turn: s
     """Return the item of a turn, which names the person and how much they have answered: one of the shared ones where a
     hash of it says so, so that asking again shows the same. Empty where nothing waits."""
     first = next(iter(waiting), "")
-    return shared[0] if shared and chosen(f"{turn}/{first}", share) else first
+    return shared[0] if first and shared and chosen(f"{turn}/{first}", share) else first

@@ -144,19 +144,22 @@ def test_a_third_reviewer_is_checked_blind_and_teaches_nothing(
     assert "carl: 0 of 1 spot checks right" in figures
 
 
-def test_shared_items_come_to_those_who_have_not_labelled_them(
-    log: ReviewLog, replies: list[InferenceServed], config: Path
+def test_shared_items_come_now_and_then_to_those_who_have_not_labelled_them(
+    log: ReviewLog, replies: list[InferenceServed], config: Path, tmp_path: Path
 ) -> None:
-    for reply in replies:
-        run(config, "accept", ALIAS, reply.id)
-    seen = set()
-    for _ in range(3):
-        if id := shown(config, "bob"):
-            seen.add(id)
-            run(config, "accept", ALIAS, id, who="bob")
-    assert shown(config, "ann") == ""
-    assert seen
-    assert seen <= {each.id for each in replies}
+    more = [msgspec.structs.replace(replies[0], id=f"more-{i}", output=f"more {i}") for i in range(12)]
+    put(tmp_path / "lake", INFERENCE, more, first=50)
+    hers = {each.id for each in more[:6]}
+    lines = "".join(json.dumps({"id": id, "verdict": "accept"}) + "\n" for id in sorted(hers))
+    (tmp_path / "hers.jsonl").write_text(lines)
+    assert run(config, "take", ALIAS, str(tmp_path / "hers.jsonl")).exit_code == 0
+    assert shown(config, "ann") not in {"", *hers}
+    seen: list[str] = []
+    while (id := shown(config, "bob", *(word for each in seen for word in ("--skip", each)))) and len(seen) < 8:
+        seen.append(id)
+    assert len(set(seen)) == 8
+    assert 1 <= len(hers & set(seen)) <= 6
+    assert set(seen) - hers, "and the queue goes on"
 
 
 def test_a_comparison_is_blind_until_it_is_counted(

@@ -37,7 +37,8 @@ def argilla(data: bytes) -> bytes:
     for record in records:
         assert record["status"] == "pending"
         record |= {"status": "completed", "_server_id": "b2", "vectors": {}}
-    for record, marks in zip(records, ({"verdict": "accept"}, {"correction": "loan"}, {"score": 7}), strict=False):
+    given: list[dict[str, Any]] = [{"verdict": "accept"}, {"correction": "loan"}, {"score": 7}]
+    for record, marks in zip(records, given, strict=False):
         record["responses"] = {
             name: [{"value": value, "user_id": "u1", "status": "submitted"}] for name, value in marks.items()
         }

@@ -254,8 +254,13 @@ async def test_a_real_log_has_the_change_and_who_made_it(kafka: KafkaSettings) -
 
 
 async def test_a_person_signs_for_a_candidate(log: AdminLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    scopes: list[str] = []
-    monkeypatch.setattr(FakeKeys, "authorise", lambda self, header, scope: (scopes.append(scope), FakeKey("ann"))[1])
+    scopes = set[str]()
+
+    def authorise(self: FakeKeys, header: str, scope: str) -> FakeKey:
+        scopes.add(scope)
+        return FakeKey(header.removeprefix("Bearer "))
+
+    monkeypatch.setattr(FakeKeys, "authorise", authorise)
     digest = "b" * 64
     candidate = version_name("support", digest)
     passed = RetrainReported(
@@ -278,4 +283,4 @@ async def test_a_person_signs_for_a_candidate(log: AdminLog, monkeypatch: pytest
     assert done.body["inputs"] == {"action": "approve", "by": "ann", "version": candidate}
     assert f"expected one of: {candidate}" in strange.error["message"]
     assert "reason is empty" in bare.error["message"]
-    assert set(scopes) == {"approve"}
+    assert scopes == {"approve"}
