@@ -167,6 +167,18 @@ def review_agreement(alias: str, config_path: Path | None) -> None:
         click.echo(line)
 
 
+@review.command(name="candidates")
+@CONFIG
+def review_candidates(config_path: Path | None) -> None:
+    """List the candidates that wait for approval."""
+    from deploy.operator.review.desk import ReviewDesk
+    from deploy.show.times import clock
+
+    for each in ReviewDesk(load_reached(config_path)).candidates():
+        by = f" ({', '.join(each.signed)})" if each.signed else ""
+        click.echo(f"{each.version}: {each.standing}{by}, until {clock(each.until_ms)}; {each.reason}")
+
+
 @review.command(name="approve")
 @click.argument("version")
 @KEY

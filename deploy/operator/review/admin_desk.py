@@ -42,6 +42,10 @@ class AdminDesk:
         self._desk.prefer(alias, choice.pair, choice.choice, by)
         return {"pair": choice.pair, "by": by}
 
+    def candidates(self) -> Json:
+        """Return the candidates that wait for people's approval."""
+        return {"candidates": self._desk.candidates()}
+
     @property
     def _desk(self) -> ReviewDesk:
         return ReviewDesk(self.config)

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from deploy.config import secrets
 from deploy.config.settings import Config
-from streams import ledger
+from streams import codec, ledger
 from streams.clock import now_ms
-from streams.events import DecisionRecorded, FeedbackGiven
+from streams.events import DecisionRecorded, FeedbackGiven, RetrainReported
 from streams.log.append import Appender
-from streams.topics import FEEDBACK, LEDGER
+from streams.log.read import read
+from streams.topics import FEEDBACK, LEDGER, RESULTS
 
 if TYPE_CHECKING:
     from deploy.operator.labels.wanted import LabelRules
     from deploy.operator.review.answers import ReviewAnswer
+    from deploy.operator.review.candidates import WaitingCandidate
     from deploy.operator.review.comparisons import BlindPair, Choice, Preference
     from deploy.operator.review.queue import ReviewItem
     from streams.lake.lake import Lake
@@ -56,7 +58,7 @@ class ReviewDesk:
 
         lake = self._lake()
         labelled = overlap.labels(lake, alias, self._since_ms(), reviewers=True)
-        checked = overlap.checked(ledger.read(self.config.kafka), alias, by)
+        checked = overlap.checked(self._decisions(), alias, by)
         mine = overlap.answered(lake, alias, self._since_ms(), by) | checked | {*skip}
         waiting = [each.id for each in self.queue(alias) if each.id not in mine]
         share = self.config.labels.overlap_share
@@ -88,7 +90,7 @@ class ReviewDesk:
         """Yield pairs of answers that the person has not compared yet."""
         from deploy.operator.review import comparisons
 
-        known = comparisons.preferences(ledger.read(self.config.kafka), alias)
+        known = comparisons.preferences(self._decisions(), alias)
         done = [found.pair for who, found in known if who == by]
         return comparisons.pairs(self._lake(), alias, self._since_ms(), by, done)
 
@@ -104,12 +106,28 @@ class ReviewDesk:
         """Yield how far reviewers agree, their hits in spot checks, and the preferences, for people."""
         from deploy.operator.review import comparisons, overlap
 
-        decisions = ledger.read(self.config.kafka)
+        decisions = self._decisions()
         yield from overlap.agreement(overlap.labels(self._lake(), alias, self._since_ms())).lines()
         yield from (each.line() for each in overlap.spot_checks(decisions, alias))
         yield from (
             each.line() for each in comparisons.tallies(p for _, p in comparisons.preferences(decisions, alias))
         )
+
+    def candidates(self) -> list[WaitingCandidate]:
+        """List the candidates that wait for people's approval."""
+        from deploy.operator.review.candidates import waiting
+        from serving.rollout.approvals import ApprovalRule
+
+        kafka, policy = self.config.kafka, self.config.policy
+        reports = (record.event for record in read(kafka, RESULTS, RetrainReported))
+        rule = ApprovalRule(policy.approvals, policy.approval_timeout_s)
+        return waiting(reports, self._decisions(), rule, now_ms(), trials=policy.trial.allowed)
+
+    def _decisions(self) -> list[DecisionRecorded]:
+        """Return people's decisions and rollouts' steps; others may hold a whole reference, and are not decoded."""
+        marks = (b'"kind":"operator"', b'"function":"rollout.step"')
+        values = (value for _, value in ledger.records(self.config.kafka) if any(mark in value for mark in marks))
+        return ledger.once(codec.decode(DecisionRecorded, value) for value in values)
 
     def _send(self, taken: Taken) -> None:
         if not taken.events and not taken.checks:

@@ -5,6 +5,7 @@ GET    /v1/aliases/{alias}/review/next       what this person looks at next; "sk
 POST   /v1/aliases/{alias}/review            {"id": ..., "verdict": "accept" | "correct" | "score", "text", "score"}
 GET    /v1/aliases/{alias}/comparisons       two answers side by side, without names
 POST   /v1/aliases/{alias}/comparisons       {"pair": ..., "choice": "a" | "b" | "tie"}
+    GET    /v1/candidates                        those that wait for approval (a key of the scope `approve`)
 """
 
 from __future__ import annotations
@@ -59,6 +60,9 @@ class Desk(Protocol):
     def chosen(self, alias: str, by: str, choice: ChoiceAsked) -> Json:
         """Take a choice."""
 
+    def candidates(self) -> Json:
+        """Return the candidates that wait for people's approval."""
+
 
 class Reviews:
     """The handlers."""
@@ -73,6 +77,7 @@ class Reviews:
             web.get(f"{path}/review", self._for("admin", lambda alias, by, request: desk.listed(alias))),
             web.get(f"{path}/review/next", self._for("review", self._shown)),
             web.get(f"{path}/comparisons", self._for("review", lambda alias, by, request: desk.pair(alias, by))),
+            web.get("/v1/candidates", self._for("approve", lambda alias, by, request: desk.candidates())),
             web.post(f"{path}/review", self._takes(AnswerAsked, desk.answered)),
             web.post(f"{path}/comparisons", self._takes(ChoiceAsked, desk.chosen)),
         ]
@@ -82,7 +87,7 @@ class Reviews:
 
     def _for(self, scope: str, work: Callable[[str, str, web.Request], Json]) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            by, alias = self._person(request, scope), request.match_info["alias"]
+            by, alias = self._person(request, scope), request.match_info.get("alias", "")
             return _json(await _done(lambda: work(alias, by, request)))
 
         return handle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from deploy.stack import ports
 from serving.gateway.access.keys import Key, KeyRing, entry
 from serving.gateway.admin.port import serving_admin
 from serving.routes.routing import RouteTable
+from streams import codec
 from streams.clock import now_ms
 from streams.events import DecisionRecorded, Event, FeedbackGiven, InferenceServed, RetrainReported
 from streams.identity import version_name
@@ -52,6 +54,9 @@ class ReviewLog:
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for _, event in self.records if isinstance(event, kind)]
 
+    def ledger(self, kafka: object) -> Iterator[tuple[str, bytes]]:
+        return ((LEDGER.name, codec.encode(each)) for each in self.of(DecisionRecorded))
+
     def read(self, kafka: object, topic: Topic, kind: type[Any]) -> list[Record[Any]]:
         return [Record(0, i, 0, event) for i, (at, event) in enumerate(self.records) if at == topic]
 
@@ -61,9 +66,14 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReviewLog:
     log = ReviewLog(tmp_path)
     for module in ("deploy.operator.review.desk", "serving.rollout.operations"):
         monkeypatch.setattr(f"{module}.Appender", lambda kafka, source: log)
-    for module in ("deploy.operator.review.queue", "serving.rollout.operations", "deploy.operator.labels.wanted"):
+    for module in (
+        "deploy.operator.review.queue",
+        "deploy.operator.review.desk",
+        "serving.rollout.operations",
+        "deploy.operator.labels.wanted",
+    ):
         monkeypatch.setattr(f"{module}.read", log.read)
-    monkeypatch.setattr("deploy.operator.review.desk.ledger.read", lambda kafka: log.of(DecisionRecorded))
+    monkeypatch.setattr("deploy.operator.review.desk.ledger.records", log.ledger)
     monkeypatch.setattr("deploy.commands.review.load_reached", load)
     return log
 
@@ -199,9 +209,18 @@ def test_a_file_of_another_tool_is_taken_whole_or_not_at_all(
 
 def test_only_a_key_of_the_scope_signs(log: ReviewLog, config: Path) -> None:
     passed = RetrainReported(
-        request_id="r", alias=ALIAS, status=RetrainStatus.PROMOTE, time_ms=1, by="t", candidate=CANDIDATE, digest=DIGEST
+        request_id="r",
+        alias=ALIAS,
+        status=RetrainStatus.PROMOTE,
+        time_ms=now_ms(),
+        by="t",
+        candidate=CANDIDATE,
+        digest=DIGEST,
     )
     log.records.append((RESULTS, passed))
+    config.write_text(config.read_text() + "[policy]\napprovals = 2\n")
+    listed = run(config, "candidates")
+    assert f"{CANDIDATE}: approved by 0 of 2 people, until " in listed.stdout, listed.output
     assert "lacks the scope approve" in run(config, "approve", CANDIDATE, who="ann").stderr
     assert "lacks the scope review" in run(config, "next", ALIAS, who="eve").stderr
     assert run(config, "next", ALIAS, who="nobody").exit_code == 1
@@ -244,6 +263,8 @@ async def test_the_admin_port_has_the_same_desk(log: ReviewLog, replies: list[In
         chosen = {"pair": pair["pair"]["id"], "choice": "tie"}
         assert await ask("POST", "/comparisons", chosen) == (200, {"pair": "shadow", "by": "ann"})
         assert (await ask("GET", "/comparisons"))[1] == {"pair": None}
+        async with http.get("/v1/candidates", headers={"authorization": "Bearer hs_root"}) as reply:
+            assert reply.status == 403
         for path, body, status in (
             ("/review", {"id": id, "verdict": "maybe"}, 400),
             ("/review", {"id": "strange", "verdict": "accept"}, 400),
