@@ -14,6 +14,7 @@ from deploy.commands import (
     erasure,
     labels,
     monitor,
+    review,
     stack,
     storage,
     topics,
@@ -42,8 +43,8 @@ for command in (
     *(adapters.pause, adapters.resume, adapters.shadow),
     *(registry.lineage, registry.retrain, registry.adopt),
     *(stack.key, decisions.ledger, decisions.replay, decisions.backtest, gate.gate),
-    *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
-    *(data.data, card.card, storage.storage, erasure.forget),
+    *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, review.review),
+    *(monitor.monitor, dashboards.dashboards, data.data, card.card, storage.storage, erasure.forget),
     stack.run,
 ):
     main.add_command(command)

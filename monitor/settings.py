@@ -119,9 +119,13 @@ class LabelSettings:
     # (labels of drawn replies alone prove something), or volunteered, as which all others count: those teach, and
     # prove nothing
     sources: dict[str, str] = field(default_factory=dict)
+    # of the replies that `homeostat review next` shows, those that other reviewers have labelled already: they tell
+    # how far reviewers agree, and who errs
+    overlap_share: float = 0.1
 
     def __post_init__(self) -> None:
         require(self, "wait_s", 60 <= self.wait_s <= LONGEST_WAIT_S, f"60 to {LONGEST_WAIT_S} seconds")
+        require(self, "overlap_share", 0 <= self.overlap_share <= 0.5, "a share from 0 to 0.5")
         require(self, "sources", not (wrong := problems(self.sources)), "; ".join(wrong))
 
 
@@ -226,6 +230,8 @@ class PolicySettings:
     # a judge model's scores, with no label behind them, may ask for a retraining and prove a candidate better; without
     # it they raise alarms and block a promotion, and no more
     judge_may_promote: bool = False
+    approvals: int = 0  # people who have to approve a candidate before its rollout, each with their key
+    approval_timeout_s: int = 14_400  # from the gate's verdict; then a candidate that they did not approve is ended
     trial: TrialSettings = field(default_factory=TrialSettings)
 
     def __post_init__(self) -> None:
@@ -234,3 +240,7 @@ class PolicySettings:
         require(self, "budget_per_day", self.budget_per_day >= 0, "0 (never retrain) or more")
         require(self, "label_growth", self.label_growth > 1, "a factor above 1")
         require(self, "retraining_timeout_s", self.retraining_timeout_s > 0, "a positive number of seconds")
+        require(self, "approvals", self.approvals in (0, 1, 2), "0, 1 or 2 people")
+        fits = 0 < self.approval_timeout_s < self.retraining_timeout_s or not self.approvals
+        longest = f"a positive number below retraining_timeout_s, which is {self.retraining_timeout_s}"
+        require(self, "approval_timeout_s", fits, f"{longest}: after it another retraining would begin")

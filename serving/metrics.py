@@ -6,7 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-STATES = ("none", "planned", "loading", "attested", "canary", "promoted")  # a rollout that is not over
+STATES = ("none", "waiting", "planned", "loading", "attested", "canary", "promoted")  # a rollout that is not over
 
 REQUESTS = Counter("homeostat_requests_total", "Requests answered, or tried to.", ["alias", "version", "arm", "status"])
 DURATION = Histogram(

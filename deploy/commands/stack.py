@@ -68,8 +68,8 @@ def status(people: bool, config_path: Path | None) -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(["infer", "feedback", "review", "downstream", "admin"]),
-    help="Default: infer and feedback. review, downstream: feedback that goes before a client's.",
+    type=click.Choice(["infer", "feedback", "review", "downstream", "admin", "approve"]),
+    help="Default: infer and feedback. review, downstream: feedback that goes before a client's; approve: candidates.",
 )
 @click.option("--requests-per-minute", type=click.IntRange(1), help="As many in each gateway process.")
 @click.option("--max-in-flight", type=click.IntRange(1), help="At once, in each gateway process.")

@@ -26,14 +26,16 @@ def controller(config: Config) -> None:
     """Move rollouts on and reconcile the engines until SIGTERM or SIGINT."""
     from prometheus_client import start_http_server
 
+    from serving.rollout.approvals import ApprovalRule
     from serving.rollout.controller import Controller
     from serving.routes.follower import Follower
 
     follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json", "controller")
     follower.start()
     name = f"controller/{socket.gethostname()}"
-    trees = config.kept.trees(LOOK_S)
-    rollouts = Controller(config.kafka, _settings(config), follower, name, trees, config.policy.trial)
+    trees, policy = config.kept.trees(LOOK_S), config.policy
+    approval = ApprovalRule(policy.approvals, policy.approval_timeout_s)
+    rollouts = Controller(config.kafka, _settings(config), follower, name, trees, config.policy.trial, approval)
     start_http_server(config.stack.controller_metrics_port, addr=HOST)
     stop = threading.Event()
     keep_tidy(trees, config.storage.cache_gb, stop)

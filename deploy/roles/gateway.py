@@ -93,6 +93,7 @@ class GatewayProcess:
     async def serve(self) -> None:
         """Answer requests until a signal; the shipper runs as long, and has what is left afterwards."""
         from deploy.operator.models.versions import limits
+        from deploy.operator.review.admin_desk import AdminDesk
         from serving.gateway.admin.port import serving_admin
         from serving.gateway.http.listener import Listener
         from streams.journal.metrics import ShipperMetrics
@@ -113,6 +114,7 @@ class GatewayProcess:
                 limits=limits(self.config),
                 refresh=shipped.show,
                 health=application.health,
+                desk=AdminDesk(self.config),
             ),
         ):
             shared = bool(stack.more_gateway_admin_ports)

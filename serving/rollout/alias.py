@@ -15,6 +15,7 @@ import structlog
 from monitor.settings import TrialSettings
 from serving import metrics
 from serving.append import Append
+from serving.rollout.approvals import NOBODY, ApprovalRule, Signatures
 from serving.rollout.guard import ReplyOutcome
 from serving.rollout.machine import EDITION, step
 from serving.rollout.outcomes import follow, outcomes
@@ -39,7 +40,8 @@ log = structlog.get_logger()
 
 FUNCTION = "rollout.step"
 SALT_BYTES = 16
-UNDRAWN = (RolloutState.PLANNED, RolloutState.LOADING, RolloutState.ATTESTED)
+UNBEGUN = (RolloutState.WAITING, RolloutState.PLANNED)
+UNDRAWN = (*UNBEGUN, RolloutState.LOADING, RolloutState.ATTESTED)
 STEPS_A_TICK = 4
 SEEN_WITHIN_S = 5.0  # until our own route comes back from the log; then it is sent again
 PATIENCE_S = 0.5  # for it, while other aliases wait
@@ -60,7 +62,7 @@ class FitnessCheck(Protocol):
 @dataclass(slots=True)
 class RolloutContext:
     """The parts that the rollouts of all aliases share. `history`: every record of the routes' log. `salt`: makes one
-    for each rollout. `trial`: whether complaints may decide, and how."""
+    for each rollout. `trial`: whether complaints may decide, and how. `approval`: how many people have to agree."""
 
     settings: ControllerSettings
     table: Callable[[], RouteTable]
@@ -70,6 +72,8 @@ class RolloutContext:
     history: Callable[[], Iterable[RouteWritten]]
     salt: Callable[[], str]
     trial: TrialSettings
+    approval: ApprovalRule = NOBODY
+    signatures: Signatures = field(default_factory=Signatures)
     handled: set[str] = field(default_factory=set)  # retrainings that some rollout was about, of all aliases
 
 
@@ -102,7 +106,9 @@ class AliasRollout:
 
     def __post_init__(self) -> None:
         shared = self.context
-        self.promotion = WaitingPromotion(self.alias, shared.history, shared.handled, self._salted, shared.trial)
+        self.promotion = WaitingPromotion(
+            self.alias, shared.history, shared.handled, self._salted, shared.trial, shared.approval
+        )
         self._sessions = Sessions(shared.trial.session_s, shared.trial.wait_s)
 
     def recover(self, active: Rollout | None, champion: ChampionSince | None, unwritten: Unwritten | None) -> None:
@@ -154,7 +160,7 @@ class AliasRollout:
         rollout, table = self.active, self.context.table()
         if rollout is None:
             return False
-        if rollout.state is RolloutState.PLANNED and not self.promotion.still_worth(table.routes[self.alias]):
+        if rollout.state in UNBEGUN and not self.promotion.still_worth(table.routes[self.alias]):
             self.active = None
             return False
         with self._lock:
@@ -178,7 +184,7 @@ class AliasRollout:
     def _observation(
         self, table: RouteTable, rollout: Rollout, new: list[ReplyOutcome], now_ms: int
     ) -> RolloutObservation:
-        planned = rollout.state is RolloutState.PLANNED
+        planned, waiting = rollout.state is RolloutState.PLANNED, rollout.state is RolloutState.WAITING
         others = [route for alias, route in table.routes.items() if alias != self.alias]
         return RolloutObservation(
             now_ms=now_ms,
@@ -188,6 +194,7 @@ class AliasRollout:
             others=versions(msgspec.structs.replace(route, canary=None) for route in others),
             passing=sorted(route.canary for route in others if route.canary is not None),
             unfit=self.context.unfit(self.alias, rollout.digest) if planned else "",
+            signatures=self.context.signatures.of(rollout.request_id, rollout.digest) if waiting else [],
         )
 
     def _effect(self, rollout: Rollout, observation: RolloutObservation, done: RolloutStep) -> None:

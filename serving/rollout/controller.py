@@ -4,12 +4,14 @@ what was left unfinished."""
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import structlog
 
 from monitor.settings import TrialSettings
 from serving.replica import adapters
 from serving.rollout.alias import FUNCTION
+from serving.rollout.approvals import NOBODY, ApprovalRule
 from serving.rollout.promotions import NO_TRIAL
 from serving.rollout.runner import Rollouts
 from serving.routes.follower import Follower
@@ -34,7 +36,7 @@ BACK_OFF_S = 1.0
 class Controller:
     """The controller. `source` names this writer in routes and headers. `trees`: where candidates are looked at before
     their rollout begins; their store has little patience, for rollouts wait meanwhile. `trial`: what complaints
-    may decide."""
+    may decide. `approval`: how many people have to agree before a rollout begins."""
 
     def __init__(
         self,
@@ -44,12 +46,20 @@ class Controller:
         source: str,
         trees: Trees,
         trial: TrialSettings = NO_TRIAL,
+        approval: ApprovalRule = NOBODY,
     ) -> None:
         self._kafka, self._settings, self._follower, self._source = kafka, settings, follower, source
-        self._trees = trees
+        self._trees, self._approval = trees, approval
         self._writer = Writer(kafka, source)
         self.rollouts = Rollouts(
-            settings, follower.table, self._writer.append, source, self._unfit, self._history, trial=trial
+            settings,
+            follower.table,
+            self._writer.append,
+            source,
+            self._unfit,
+            self._history,
+            trial=trial,
+            approval=approval,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -57,16 +67,18 @@ class Controller:
         self._recover_until_done(stop)
         results = Following(self._kafka, RESULTS, RetrainReported, lambda each: self.rollouts.offer(each.event), stop)
         scores = Following(self._kafka, SCORES, ScoreBatch, self.rollouts.score, stop, from_end=self._no_rollout)
-        results.start()
-        scores.start()
+        signatures = Following(self._kafka, LEDGER, DecisionRecorded, lambda each: self.rollouts.sign(each.event), stop)
+        threads: list[Following[Any]] = [results, scores, *([signatures] if self._approval.people else [])]
+        for each in threads:
+            each.start()
         while not stop.wait(self._settings.poll_s):
             try:
                 self.rollouts.tick(now_ms())
             except Exception:  # the loop's top: the next tick tries again
                 log.exception("controller tick failed")
                 stop.wait(BACK_OFF_S)
-        results.join()
-        scores.join()
+        for each in threads:
+            each.join()
         self._writer.close()
 
     def _no_rollout(self) -> bool:

@@ -1,9 +1,10 @@
 """From a promising candidate to the champion, or not: the rollout as a pure state machine.
 
-`planned -> loading -> attested -> canary -> promoted | aborted`, and `promoted -> rolled_back` while the guard after
-the promotion lasts. A controller may die at any time: a state change and its action are one record, and the route shows
-what became of it. A rollout follows a route that another controller wrote for the same candidate; a human's route ends
-it, and it then touches nothing. Every state has a time after which it ends; only a pause stops that clock."""
+`waiting -> planned -> loading -> attested -> canary -> promoted | aborted`, and `promoted -> rolled_back` while the
+guard after the promotion lasts; it waits only where people have to approve it. A controller may die at any time: a
+state change and its action are one record, and the route shows what became of it. A rollout follows a route that
+another controller wrote for the same candidate; a human's route ends it, and it then touches nothing. Every state has a
+time after which it ends; only a pause stops that clock, but for the time that people have."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from serving.rollout.approvals import settled
 from serving.rollout.guard import (
     HARMS,
     ON_TRIAL,
@@ -31,13 +33,13 @@ from serving.rollout.state import (
     RolloutState,
     RolloutStep,
     WriteRoute,
+    next_route,
     standing,
 )
 from serving.rollout.trial import start_trial, trial_verdict, update_trial
 from serving.routes.attestations import everywhere, fresh
 from serving.routes.slots import excess, versions
 from serving.settings import ControllerSettings
-from streams.events import RouteWritten
 
 EDITION = 2  # of `step`: raise it with each change that makes it go on otherwise from the same inputs
 EXPECTED = {
@@ -54,6 +56,8 @@ def step(settings: ControllerSettings, rollout: Rollout, observation: RolloutObs
     if rollout.done or observation.route.generation < rollout.generation:
         return RolloutStep(rollout)  # over, or its last route is not in the log yet
     stands = standing(rollout, observation)
+    if rollout.state is RolloutState.WAITING:
+        return _waiting(settings, rollout, observation, stands)
     if rollout.state is RolloutState.PLANNED:
         return _planned(settings, _observed(rollout, observation), observation, stands)
     if stands is not EXPECTED[rollout.state]:
@@ -82,6 +86,21 @@ def _follow(
     return RolloutStep(_ended(rollout, _end_state(rollout, observation), observation, who))
 
 
+def _waiting(
+    settings: ControllerSettings, rollout: Rollout, observation: RolloutObservation, stands: CandidateStanding
+) -> RolloutStep:
+    """Wait for people: their refusal, the end of their time, or a newer candidate that has passed ends it."""
+    assert rollout.approval
+    if stands not in (CandidateStanding.FREE, CandidateStanding.OCCUPIED):
+        return _follow(settings, rollout, observation, stands)
+    found = settled(rollout.approval, observation.signatures, observation.now_ms, observation.proven)
+    if found.state == "approved":
+        return _moved(rollout, RolloutState.PLANNED, observation, found.reason)
+    if found.state == "waiting":
+        return RolloutStep(rollout)
+    return RolloutStep(_ended(rollout, RolloutState.ABORTED, observation, found.reason))
+
+
 def _planned(
     settings: ControllerSettings, rollout: Rollout, observation: RolloutObservation, stands: CandidateStanding
 ) -> RolloutStep:
@@ -97,7 +116,7 @@ def _planned(
     occupied = f"{route.canary} is the canary" if stands is CandidateStanding.OCCUPIED else ""
     waits_for = occupied or _crowded(settings, rollout, observation, passing=True)
     if not waits_for:
-        action = _route(route, rollout, previous=route.previous, canary=rollout.candidate)
+        action = next_route(route, rollout, previous=route.previous, canary=rollout.candidate)
         return _moved(rollout, RolloutState.LOADING, observation, "candidate is to be loaded", action)
     if _waited_s(rollout, observation) > settings.loading_timeout_s + settings.canary_timeout_s:
         return RolloutStep(_ended(rollout, RolloutState.ABORTED, observation, waits_for))
@@ -127,7 +146,7 @@ def _attested(settings: ControllerSettings, rollout: Rollout, observation: Rollo
         return _unless_late(settings, rollout, observation)  # a replica lost it
     route, guard = observation.route, start_guard(settings.guard_delta, settings.guard_alpha, _harms(rollout))
     rollout = msgspec.structs.replace(rollout, guard=guard, weight=settings.canary_weight)
-    action = _route(route, rollout, previous=route.previous, canary=rollout.candidate, weight=rollout.weight)
+    action = next_route(route, rollout, previous=route.previous, canary=rollout.candidate, weight=rollout.weight)
     return _moved(rollout, RolloutState.CANARY, observation, "canary begins", action)
 
 
@@ -161,7 +180,7 @@ def _canary(settings: ControllerSettings, rollout: Rollout, observation: Rollout
 
 def _promoted(rollout: Rollout, observation: RolloutObservation, found: GuardVerdict) -> RolloutStep:
     assert rollout.guard is not None
-    action = _route(observation.route, rollout, champion=rollout.candidate, previous=rollout.champion)
+    action = next_route(observation.route, rollout, champion=rollout.candidate, previous=rollout.champion)
     reason = f"{rollout.guard.replies} canary replies, guard quiet at log10 e {found.numbers['log10_e']:g}"
     reason += f"; trial: {trial_verdict(rollout.trial).reason}" if rollout.trial else ""
     rollout = msgspec.structs.replace(rollout, watch=start_post_promotion(rollout.guard))
@@ -172,7 +191,7 @@ def _watching(settings: ControllerSettings, rollout: Rollout, observation: Rollo
     assert rollout.watch is not None
     found = post_promotion_verdict(rollout.watch)
     if found.state == "fired" and observation.route.previous == rollout.champion:
-        action = _route(observation.route, rollout, champion=rollout.champion, previous=None)
+        action = next_route(observation.route, rollout, champion=rollout.champion, previous=None)
         back = _moved(rollout, RolloutState.ROLLED_BACK, observation, f"guard: {found.reason}", action)
         return RolloutStep(msgspec.structs.replace(back.rollout, done=True), back.actions)
     if _waited_s(rollout, observation) > settings.guard_watch_s:
@@ -255,33 +274,6 @@ def _ended(rollout: Rollout, state: RolloutState, observation: RolloutObservatio
 
 
 def _aborted(rollout: Rollout, observation: RolloutObservation, reason: str) -> RolloutStep:
-    action = _route(observation.route, rollout, previous=observation.route.previous)
+    action = next_route(observation.route, rollout, previous=observation.route.previous)
     ended = _ended(rollout, RolloutState.ABORTED, observation, reason)
     return RolloutStep(msgspec.structs.replace(ended, generation=action.generation), [action])
-
-
-def _route(
-    route: RouteWritten,
-    rollout: Rollout,
-    *,
-    previous: str | None,
-    champion: str | None = None,
-    canary: str | None = None,
-    weight: float = 0.0,
-) -> WriteRoute:
-    """Return the next generation: as the one before, but for the fields given; without a canary unless one is
-    given."""
-    champion = champion or route.champion
-    known = {**route.adapters, rollout.candidate: rollout.digest}
-    wanted = [version for version in (champion, canary, route.shadow, previous) if version is not None]
-    return WriteRoute(
-        generation=route.generation + 1,
-        champion=champion,
-        adapters={version: known[version] for version in dict.fromkeys(wanted)},
-        canary=canary,
-        weight=weight,
-        salt=rollout.salt if weight else "",
-        shadow=route.shadow,
-        previous=previous,
-        paused=route.paused,
-    )

@@ -4,14 +4,17 @@ An operator wins: where an automatic actor wrote the generation first, the chang
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import msgspec
 
+from serving.rollout.approvals import Signature, signed
 from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Routes, Shadow
 from streams import codec
 from streams.clock import now_ms
 from streams.events import DecisionRecorded, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
-from streams.kinds import DecisionKind
+from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
@@ -19,6 +22,7 @@ from streams.routes import effective, in_force, without_salt
 from streams.topics import LEDGER, RESULTS, ROUTES
 
 ATTEMPTS = 10
+PASSED = (RetrainStatus.PROMOTE, RetrainStatus.INCONCLUSIVE)  # the latter where complaints may settle it
 
 
 class UnknownVersion(LookupError):
@@ -90,6 +94,22 @@ def shadow(
     if version is None:
         return _apply(kafka, alias, Shadow(None), by)
     return _apply(kafka, alias, Shadow(Named(version, digest or _digest(kafka, alias, version), rank)), by, limits)
+
+
+def sign(
+    kafka: KafkaSettings, alias: str, version: str, by: str, *, approves: bool, reason: str = ""
+) -> DecisionRecorded:
+    """Record a person's signature of a candidate; `by`: the id of their key. The same one given again changes nothing.
+    Raise UnknownVersion where no retraining of the alias that may be rolled out made the version, ValueError where a
+    refusal has no reason."""
+    if not approves and not reason.strip():
+        raise ValueError("reason is empty, expected why the candidate is refused: who trains the next one reads it")
+    decision = signed(
+        _passed(kafka, alias, version), Signature(by=by, approves=approves, time_ms=now_ms(), reason=reason)
+    )
+    with closing(Appender(kafka, f"homeostat/{by}")) as appender:
+        appender.append(LEDGER, decision, id=decision.id, time_ms=decision.time_ms)
+    return decision
 
 
 def _everywhere(kafka: KafkaSettings, change: Change, by: str) -> list[RouteWritten]:
@@ -164,3 +184,14 @@ def _digest(kafka: KafkaSettings, alias: str, version: str) -> str:
         names = ", ".join(sorted(found)) or "none"
         raise UnknownVersion(f"{version}: no route and no retraining of {alias} named it; known: {names}")
     return found[version]
+
+
+def _passed(kafka: KafkaSettings, alias: str, version: str) -> RetrainReported:
+    """Return the newest report about the candidate."""
+    reports = [record.event for record in read(kafka, RESULTS, RetrainReported) if record.event.alias == alias]
+    passed = [each for each in reports if each.status in PASSED and each.candidate]
+    for each in reversed(passed):
+        if each.candidate == version:
+            return each
+    names = ", ".join(dict.fromkeys(str(each.candidate) for each in reversed(passed))) or "none"
+    raise UnknownVersion(f"{version}: no candidate of {alias} that has passed the gate, expected one of: {names}")

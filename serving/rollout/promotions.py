@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from monitor.settings import TrialSettings
+from serving.rollout.approvals import NOBODY, ApprovalRule
 from serving.rollout.recovery import ChampionSince, champion_since
 from serving.rollout.state import Rollout, plan
 from serving.rollout.trial import start_trial
@@ -25,13 +26,15 @@ NO_TRIAL = TrialSettings()
 class WaitingPromotion:
     """The latest promotion of one alias. `history`: every record of the routes' log. `handled`: retrainings that some
     rollout was about, of all aliases. `salt`: makes one for each rollout, and returns its name. `trial`: of a candidate
-    that the gate left open. `offer` may be called from another thread."""
+    that the gate left open. `approval`: how many people have to agree first. `offer` may be called from another
+    thread."""
 
     alias: str
     history: Callable[[], Iterable[RouteWritten]]
     handled: set[str]
     salt: Callable[[], str]
     trial: TrialSettings = NO_TRIAL
+    approval: ApprovalRule = NOBODY
     champion: ChampionSince | None = None
     _waiting: RetrainReported | None = None  # not begun yet
     _planned: tuple[RetrainReported, int] | None = None  # worth a rollout when the route had this generation
@@ -60,7 +63,8 @@ class WaitingPromotion:
         self._planned = result, route.generation
         settles = result.status is not RetrainStatus.PROMOTE
         trial = start_trial(self.trial.margin, self.trial.alpha, self.trial.longest_s) if settles else None
-        return plan(route, result.request_id, result.candidate, result.digest, now_ms, self.salt(), trial)
+        approval = self.approval.of(result)
+        return plan(route, result.request_id, result.candidate, result.digest, now_ms, self.salt(), trial, approval)
 
     def still_worth(self, route: RouteWritten) -> bool:
         """Return whether a rollout that is only planned is still worth it, where another writer's route came first."""

@@ -13,6 +13,7 @@ import structlog
 from monitor.settings import TrialSettings
 from serving.append import Append
 from serving.rollout.alias import AliasRollout, FitnessCheck, RolloutContext, new_salt
+from serving.rollout.approvals import NOBODY, ApprovalRule
 from serving.rollout.promotions import NO_TRIAL
 from serving.rollout.recovery import recover
 from serving.rollout.state import Rollout
@@ -39,10 +40,12 @@ class Rollouts:
         history: Callable[[], Iterable[RouteWritten]] = tuple,
         salt: Callable[[], str] = new_salt,
         trial: TrialSettings = NO_TRIAL,
+        approval: ApprovalRule = NOBODY,
     ) -> None:
         """`history`: every record of the routes' log, read when a rollout is about to begin. `salt`: makes one for each
-        rollout. `trial`: whether complaints may settle what the gate left open."""
-        self._context = RolloutContext(settings, table, append, source, unfit, history, salt, trial)
+        rollout. `trial`: whether complaints may settle what the gate left open. `approval`: how many people have to
+        agree before a rollout begins."""
+        self._context = RolloutContext(settings, table, append, source, unfit, history, salt, trial, approval)
         self._aliases: dict[str, AliasRollout] = {}
         self._lock = threading.Lock()
         self._offered: set[str] = set()
@@ -77,6 +80,10 @@ class Rollouts:
             )
         else:
             self._of(result.alias).promotion.offer(result)
+
+    def sign(self, decision: DecisionRecorded) -> None:
+        """Take a decision of the ledger, which may be a person's signature about a candidate."""
+        self._context.signatures.take(decision)
 
     def score(self, record: Record[ScoreBatch]) -> None:
         """Take replies and labels of an alias whose rollout is watched."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from serving.rollout.approvals import NeededApproval, Signature
 from serving.rollout.guard import Guard, PostPromotionGuard, ReplyOutcome
 from serving.rollout.trial import ComplaintTrial, Session
 from streams.events import ReplicaAttested, RouteWritten
@@ -14,6 +15,7 @@ from streams.events import ReplicaAttested, RouteWritten
 class RolloutState(StrEnum):
     """The states, in the order of the way; the last two are ends."""
 
+    WAITING = "waiting"  # for people's approval
     PLANNED = "planned"
     LOADING = "loading"
     ATTESTED = "attested"
@@ -42,6 +44,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     trial: ComplaintTrial | None = None  # where clients' complaints are to settle what the gate left open
     done: bool = False
     reason: str = ""
+    approval: NeededApproval | msgspec.UnsetType = msgspec.UNSET  # not written where no person is asked
 
 
 class RolloutObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,7 @@ class RolloutObservation(msgspec.Struct, frozen=True, kw_only=True):
     unfit: str = ""  # why no engine may read the candidate
     sessions: list[Session] = []  # of the trial, that matured since the step before
     proven: str = ""  # another candidate, which the gate has passed meanwhile
+    signatures: list[Signature] = []  # of people about the candidate, in the log's order, while it waits for them
 
 
 class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +103,10 @@ def plan(
     now_ms: int,
     salt: str = "",
     trial: ComplaintTrial | None = None,
+    approval: NeededApproval | msgspec.UnsetType = msgspec.UNSET,
 ) -> Rollout:
-    """Return a rollout that has not begun. `salt`: the name of the secret by which its arms will be drawn."""
+    """Return a rollout that has not begun. `salt`: the name of the secret by which its arms will be drawn. `approval`:
+    of people, for whom it waits first."""
     return Rollout(
         alias=route.alias,
         request_id=request_id,
@@ -109,9 +115,11 @@ def plan(
         champion=route.champion,
         since_ms=now_ms,
         begun_ms=now_ms,
+        state=RolloutState.WAITING if approval else RolloutState.PLANNED,
         generation=route.generation,
         salt=salt,
         trial=trial,
+        approval=approval,
     )
 
 
@@ -134,3 +142,30 @@ def on_route(rollout: Rollout, route: RouteWritten) -> bool:
     """Return whether the route has the candidate on its way, or promoted by a rollout of the same retraining."""
     stands = standing(rollout, RolloutObservation(now_ms=0, route=route, replicas=[], others=[]))
     return stands in (CandidateStanding.LOADING, CandidateStanding.CANARY, CandidateStanding.PROMOTED)
+
+
+def next_route(
+    route: RouteWritten,
+    rollout: Rollout,
+    *,
+    previous: str | None,
+    champion: str | None = None,
+    canary: str | None = None,
+    weight: float = 0.0,
+) -> WriteRoute:
+    """Return the next generation: as the one before, but for the fields given; without a canary unless one is
+    given."""
+    champion = champion or route.champion
+    known = {**route.adapters, rollout.candidate: rollout.digest}
+    wanted = [version for version in (champion, canary, route.shadow, previous) if version is not None]
+    return WriteRoute(
+        generation=route.generation + 1,
+        champion=champion,
+        adapters={version: known[version] for version in dict.fromkeys(wanted)},
+        canary=canary,
+        weight=weight,
+        salt=rollout.salt if weight else "",
+        shadow=route.shadow,
+        previous=previous,
+        paused=route.paused,
+    )

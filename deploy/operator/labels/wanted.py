@@ -68,12 +68,12 @@ def wanted(kafka: KafkaSettings, lake: Lake, alias: str) -> list[LabelRow]:
         if record.event.alias == alias:
             named = record.event.evidence.get("label_first", [])
             asked |= {id: record.event.summary for id in named if id not in asked}
-    rows = _replies(lake, alias, asked)
+    rows = replies(lake, alias, asked)
     judged = _judged(lake, alias, rows) if rows else set()
     return [
-        LabelRow(id=id, question=question(rows[id].input_messages), answer=rows[id].output, alarm=why)
+        listed(rows[id], alarm=why)
         for id, why in asked.items()
-        if id in rows and id not in judged and _comparable(rows[id])
+        if id in rows and id not in judged and can_be_labelled(rows[id])
     ]
 
 
@@ -84,27 +84,27 @@ def audited(lake: Lake, alias: str, since_ms: int) -> list[LabelRow]:
     rows = (row for part in parts for row in part.to_pylist() if row["arm"] != Arm.SHADOW)
     ids = [row["id"] for row in rows if row["cohorts"] and AUDIT in msgspec.json.decode(row["cohorts"])]
     done = draws.labelled(lake, alias, ids, lambda origin: origin == AUDIT)
-    replies = _replies(lake, alias, [id for id in ids if id not in done])
+    known = replies(lake, alias, [id for id in ids if id not in done])
     return [
-        LabelRow(id=reply.id, question=question(reply.input_messages), answer=reply.output, alarm="audit")
-        for reply in sorted(replies.values(), key=lambda each: each.time_ms)
-        if _comparable(reply)
+        listed(reply, alarm="audit")
+        for reply in sorted(known.values(), key=lambda each: each.time_ms)
+        if can_be_labelled(reply)
     ]
 
 
 def drawn(lake: Lake, alias: str, draw: LabelDraw, signer: Signer) -> list[LabelRow]:
     """List the replies of a draw that have no label yet, in chance order."""
-    found = _replies(lake, alias, draws.progress(lake, alias, draw).lacking)
+    found = replies(lake, alias, draws.progress(lake, alias, draw).lacking)
     return [
-        LabelRow(
-            id=reply.id,
-            question=question(reply.input_messages),
-            answer=reply.output,
-            alarm="drawn",
-            draw=draw.signed(signer, reply.id),
-        )
+        listed(reply, alarm="drawn", draw=draw.signed(signer, reply.id))
         for reply in sorted(found.values(), key=lambda each: event_print(each.id))
     ]
+
+
+def listed(reply: InferenceServed, *, alarm: str = "", draw: str = "") -> LabelRow:
+    """Return a reply as reviewers get it."""
+    asked = question(reply.input_messages)
+    return LabelRow(id=reply.id, question=asked, answer=reply.output, alarm=alarm, draw=draw)
 
 
 def give(kafka: KafkaSettings, lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def filled_in(lake: Lake, path: Path, alias: str, rules: LabelRules) -> tuple[li
         empty += blank(row.label)
         if not blank(row.label):
             filled.append((number, row))
-    rows = _replies(lake, alias, [row.id for _, row in filled])
+    rows = replies(lake, alias, [row.id for _, row in filled])
     for number, row in filled:
         _check(path, number, row, rows)
     chances = [_chances(path, number, row, rules.signer) for number, row in filled]
@@ -185,16 +185,16 @@ def _event(
         origin=who.name,
         share=draw.share if draw else None,
         probability=chance,
-        loss=_loss(reply, loss),
+        loss=known_loss(reply, loss),
         metric=rules.scorer.name,
         user=reply.user,
         conversation=reply.conversation,
     )
 
 
-def _loss(reply: InferenceServed, loss: float | None) -> float | None:
+def known_loss(reply: InferenceServed, loss: float | None) -> float | None:
     """Return how bad the answer was; None where that cannot be known."""
-    return None if not _comparable(reply) or masked_alike(reply) else loss
+    return None if not can_be_labelled(reply) or masked_alike(reply) else loss
 
 
 def _rows(path: Path) -> Iterator[tuple[int, LabelRow]]:
@@ -218,10 +218,12 @@ def _judged(lake: Lake, alias: str, ids: Iterable[str]) -> set[str]:
     return {id for some in feedback for id in some.filter(judged(some))["event_id"].to_pylist()}
 
 
-def _comparable(reply: InferenceServed) -> bool:
+def can_be_labelled(reply: InferenceServed) -> bool:
+    """Return whether a label can be compared with the reply."""
     return reply.status == 200 and comparable(reply.comparable, reply.output)
 
 
-def _replies(lake: Lake, alias: str, ids: Collection[str]) -> dict[str, InferenceServed]:
+def replies(lake: Lake, alias: str, ids: Collection[str]) -> dict[str, InferenceServed]:
+    """Return the alias's replies with these ids that the lake has."""
     parts = lake.by_ids(INFERENCE, ids, alias=alias)
     return {event.id: event for part in parts for event in events(InferenceServed, part)}

@@ -12,7 +12,8 @@ A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and 
     tags = {tenant = "acme"}      # of all its requests, whatever their headers say
 
 `infer` asks, `feedback` labels replies as a client does; `review` and `downstream` label them with an authority that
-overrules a client's; `admin` is for the admin port.
+overrules a client's; `admin` is for the admin port; `approve` signs for candidates (`policy.approvals`): a key for each
+person.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import secrets
 import stat
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from streams.files import stamp, utf8
 
 log = structlog.get_logger()
 
-SCOPES = ("infer", "feedback", "review", "downstream", "admin")
+SCOPES = ("infer", "feedback", "review", "downstream", "admin", "approve")
 ABOVE = {"feedback": frozenset({"review", "downstream"})}  # scopes that hold another one
 USUAL = ("infer", "feedback")  # of a key that names none
 BOUNDS = ("requests_per_minute", "max_in_flight", "max_answers")
@@ -163,12 +164,17 @@ class KeyRing:
         return {key.sha256: key for key in [*keys, *self._given]}
 
 
-def _check_apart(path: Path, keys: Iterable[Key]) -> None:
-    """Raise KeysError where one key has two tables: it is unclear whose it is, and what it may."""
+def _check_apart(path: Path, keys: Sequence[Key]) -> None:
+    """Raise KeysError where one key has two tables: it is unclear whose it is, and what it may. A person who may
+    approve has one key, for two would be two people's approval."""
     owners: dict[str, str] = {}
     for key in keys:
         if (other := owners.setdefault(key.sha256, key.id)) != key.id:
             raise KeysError(f"{path}: [{key.id}]: sha256 is that of [{other}] too, expected a key for each")
+    people: dict[str, str] = {}
+    for key in (each for each in keys if each.user and each.may("approve")):
+        if (other := people.setdefault(key.user, key.id)) != key.id:
+            raise KeysError(f"{path}: [{key.id}]: user is that of [{other}] too, expected one approve key a person")
 
 
 def _key(path: Path, name: str, table: object) -> Key:

@@ -6,6 +6,7 @@
     PUT    /v1/aliases/{alias}/shadow     {"version": ...}, with its "digest" where the log does not name it
     DELETE /v1/aliases/{alias}/shadow
     POST   /v1/pause                      every alias; and /v1/resume
+    POST   /v1/aliases/{alias}/approve    {"version": ...} by a key of the scope `approve`; and /refuse, with "reason"
 
 Answers come once the log has the change; `by` in the ledger is admin/<key id>."""
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -56,6 +57,13 @@ class ShadowAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digest: str | None = None
 
 
+class OpinionAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST .../approve and .../refuse."""
+
+    version: str
+    reason: str = ""
+
+
 @web.middleware
 async def answering(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -92,6 +100,8 @@ class Operators:
             web.post(f"{alias}/pause", self._one(operations.pause)),
             web.post(f"{alias}/resume", self._one(operations.resume)),
             web.post(f"{alias}/rollback", self._one(operations.rollback)),
+            web.post(f"{alias}/approve", self._signs(approves=True)),
+            web.post(f"{alias}/refuse", self._signs(approves=False)),
             web.put(f"{alias}/shadow", self._shadow),
             web.delete(f"{alias}/shadow", self._unshadow),
         ]
@@ -120,9 +130,22 @@ class Operators:
 
         return handle
 
+    def _signs(self, *, approves: bool) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            by, alias = self._caller(request, "approve"), request.match_info["alias"]
+            asked = _asked(await request.read(), OpinionAsked)
+            about, person = asked.version, by.removeprefix("admin/")
+            return _json(
+                await _written(
+                    lambda: operations.sign(self._kafka, alias, about, person, approves=approves, reason=asked.reason)
+                )
+            )
+
+        return handle
+
     async def _shadow(self, request: web.Request) -> web.Response:
         by, alias = self._caller(request), request.match_info["alias"]
-        asked = _asked(await request.read())
+        asked = _asked(await request.read(), ShadowAsked)
         limits = self._limits
         return _json(
             await _written(
@@ -134,12 +157,13 @@ class Operators:
         by, alias = self._caller(request), request.match_info["alias"]
         return _json(await _written(lambda: operations.shadow(self._kafka, alias, None, by)))
 
-    def _caller(self, request: web.Request) -> str:
-        caller = self._keys.authorise(request.headers.get("authorization", ""), "admin")
+    def _caller(self, request: web.Request, scope: str = "admin") -> str:
+        caller = self._keys.authorise(request.headers.get("authorization", ""), scope)
         log.info("admin request", by=caller.id, method=request.method, path=request.path)
         return f"admin/{caller.id}"
 
 
+Asked = TypeVar("Asked", ShadowAsked, OpinionAsked)
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -159,9 +183,9 @@ async def _written(change: Callable[[], object]) -> object:
         raise unavailable(f"the log does not take it now, it may have it already: {error!r}", "log_away") from error
 
 
-def _asked(body: bytes) -> ShadowAsked:
+def _asked(body: bytes, kind: type[Asked]) -> Asked:
     try:
-        return msgspec.json.decode(body, type=ShadowAsked)
+        return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
         raise wrong("body", body[:200].decode(errors="replace"), f'{{"version": ...}}: {error}') from error
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from serving import metrics
 from serving.gateway.admin.operators import Keys, Operators, answering
+from serving.gateway.admin.reviews import Desk, Reviews
 from serving.gateway.engines.health import ReplicaHealth
 from serving.rollout.changes import EngineLimits
 from serving.routes.routing import RouteTable, served
@@ -29,15 +30,18 @@ async def serving_admin(
     limits: EngineLimits | None = None,
     refresh: Callable[[], None] = lambda: None,
     health: ReplicaHealth | None = None,
+    desk: Desk | None = None,
 ) -> AsyncIterator[None]:
     """Serve /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
     entered; with keys and Kafka also /v1, see `serving.gateway.admin.operators`. `limits`: what the engines have room
     for. `refresh`: brings metrics up to date that others keep. `health`: the replicas' health as this gateway sees
-    it."""
+    it. `desk`: takes what reviewers ask and answer."""
     app = web.Application(middlewares=[answering], client_max_size=BODY_LIMIT_BYTES)
     app.add_routes(_probes(table, ready, refresh, health))
     if keys is not None and kafka is not None:
         app.add_routes(Operators(table, keys, kafka, limits).routes())
+    if keys is not None and desk is not None:
+        app.add_routes(Reviews(desk, keys).routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

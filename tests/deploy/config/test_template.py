@@ -37,6 +37,8 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "gateway.audit_share": ("0.05", 0.05),
     "labels.sources": ('{"crm": "complete"}', {"crm": "complete"}),
     "gateway.fsync": ("never", "never"),
+    "policy.approvals": ("2", 2),
+    "labels.overlap_share": ("0.2", 0.2),
     "retrain.consent": ('{"licence": ["own"]}', {"licence": ("own",)}),
     "retrain.pii.kinds": ("email", ("email",)),
     "retrain.synthetic.max_share": ("0.5", 0.5),

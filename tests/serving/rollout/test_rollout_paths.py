@@ -133,6 +133,26 @@ class Paths(RuleBasedStateMachine):
         assert world.route.canary is None
 
 
+class ApprovedPaths(Paths):
+    """The same, where two people have to approve the candidate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = RolloutWorld(people=2)
+
+    @rule(person=st.sampled_from(["ann", "ann", "bob"]), approves=st.sampled_from([True, True, True, False]))
+    def a_person_signs(self, person: str, approves: bool) -> None:
+        self.world.signs(person, approves=approves, reason="" if approves else "rude")
+
+    @invariant()
+    def no_controller_put_the_candidate_on_the_route_before_two_people_agreed(self) -> None:
+        ours = [each for each in self.world.routes if each.request and NEW in each.adapters]
+        agreed = {each.inputs["by"] for each in self.world.signatures if each.inputs["action"] == "approve"}
+        assert not ours or agreed == {"ann", "bob"}
+
+
+TestApprovedPaths = ApprovedPaths.TestCase
+TestApprovedPaths.settings = settings(max_examples=100, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 TestPaths = Paths.TestCase
 TestPaths.settings = settings(max_examples=150, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 

@@ -13,6 +13,7 @@ from kafka.errors import KafkaTimeoutError
 from deploy.operator.replay import derive
 from monitor.rows import ScoreRows
 from monitor.settings import TrialSettings
+from serving.rollout.approvals import ApprovalRule, Signature, signed
 from serving.rollout.changes import Change, Named, Pause, Promote, Rollback, Shadow
 from serving.rollout.guard import lacking, verdict
 from serving.rollout.machine import attested
@@ -30,6 +31,7 @@ from streams.routes import in_force
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, ROUTES, Topic
 
 ALIAS = "support"
+APPROVAL_S = 300
 OLD_DIGEST, NEW_DIGEST, OTHER_DIGEST = "a" * 64, "b" * 64, "c" * 64
 OLD, NEW, OTHER = (version_name(ALIAS, digest) for digest in (OLD_DIGEST, NEW_DIGEST, OTHER_DIGEST))
 SETTINGS = ControllerSettings(canary_requests=6, loading_timeout_s=60, canary_timeout_s=120, guard_watch_s=90)
@@ -69,9 +71,12 @@ class ControllerMember:
             history=history,
             salt=lambda: salt,
             trial=self.world.trial,
+            approval=self.world.approval,
         )
         self.rollouts.recover(self.world.decisions, self.world.routes)
         self.rollouts.offer(self.world.result)
+        for signature in self.world.signatures:
+            self.rollouts.sign(signature)
 
     def table(self) -> RouteTable:
         routes = in_force(self.world.routes[: self.read])
@@ -97,7 +102,10 @@ class ControllerMember:
 
 
 class RolloutWorld:
-    def __init__(self, settings: ControllerSettings = SETTINGS, trial: TrialSettings = NO_TRIAL) -> None:
+    def __init__(
+        self, settings: ControllerSettings = SETTINGS, trial: TrialSettings = NO_TRIAL, people: int = 0
+    ) -> None:
+        self.approval, self.signatures = ApprovalRule(people, APPROVAL_S), list[DecisionRecorded]()
         self.settings, self.trial, self.now_ms = settings, trial, 1_000_000
         self.routes: list[RouteWritten] = [FIRST]
         self.decisions: list[DecisionRecorded] = []
@@ -230,6 +238,14 @@ class RolloutWorld:
             rows=rows,
         )
         return Record(0, offsets[0], at, batch)
+
+    def signs(self, person: str, *, approves: bool = True, reason: str = "") -> None:
+        """A person's signature of the candidate, which every controller reads."""
+        self.signatures.append(
+            signed(self.result, Signature(by=person, approves=approves, time_ms=self.now_ms, reason=reason))
+        )
+        for member in self.members:
+            member.rollouts.sign(self.signatures[-1])
 
     def replies(self, kind: str, count: int, *, age_s: float = 0.0) -> None:
         """Every controller follows the scores; labels are about replies that came before them."""

@@ -70,7 +70,7 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
         ("[app]\nsha256 = 'x'", "64 hexadecimal digits"),
         (
             f"[app]\nsha256 = '{'0' * 64}'\nscopes = ['root']",
-            "expected a list of infer, feedback, review, downstream, admin",
+            "expected a list of infer, feedback, review, downstream, admin, approve",
         ),
         (f"[app]\nsha256 = '{'0' * 64}'\nsecret = 'x'", "unknown secret"),
         (f"[app]\nsha256 = '{'0' * 64}'\ntags = 'acme'", "tags is 'acme', expected a table of texts"),
@@ -78,6 +78,10 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
         (f"[app]\nsha256 = '{'0' * 64}'\ntags = {{tenant = ' '}}", "tags is .*expected a table of texts"),
         (f"[app]\nsha256 = '{'0' * 64}'\nuser = 7", "user is 7, expected a person's name"),
         (f"[app]\nsha256 = '{'0' * 64}'\nmax_answers = 0", "max_answers is 0, expected a whole number from 1"),
+        (
+            "".join(f"[{k}]\nsha256 = '{k * 64}'\nscopes = ['approve']\nuser = 'ann'\n" for k in "ab"),
+            r"\[b\]: user is that of \[a\] too, expected one approve key a person",
+        ),
         (
             f"[a]\nsha256 = '{'0' * 64}'\n[b]\nsha256 = '{'0' * 64}'\nscopes = ['admin']",
             r"\[b\]: sha256 is that of \[a\]",

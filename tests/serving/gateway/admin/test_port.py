@@ -19,12 +19,13 @@ from serving.gateway.errors import ApiError
 from serving.rollout.changes import EngineLimits
 from serving.routes.routing import RouteTable
 from streams import ledger
-from streams.events import ReplicaAttested, RouteWritten
-from streams.identity import uuid7
+from streams.events import ReplicaAttested, RetrainReported, RouteWritten
+from streams.identity import uuid7, version_name
+from streams.kinds import RetrainStatus
 from streams.log.append import Appender
 from streams.log.settings import KafkaSettings
 from streams.routes import in_force
-from streams.topics import ROUTES
+from streams.topics import RESULTS, ROUTES
 from tests.serving.support.fake_log import AdminLog, route
 
 
@@ -250,3 +251,36 @@ async def test_a_real_log_has_the_change_and_who_made_it(kafka: KafkaSettings) -
         ("admin/ann", "pause"),
         ("admin/ann", "rollback"),
     ]
+
+
+async def test_a_person_signs_for_a_candidate(log: AdminLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    scopes = set[str]()
+
+    def authorise(self: FakeKeys, header: str, scope: str) -> FakeKey:
+        scopes.add(scope)
+        return FakeKey(header.removeprefix("Bearer "))
+
+    monkeypatch.setattr(FakeKeys, "authorise", authorise)
+    digest = "b" * 64
+    candidate = version_name("support", digest)
+    passed = RetrainReported(
+        request_id="r",
+        alias="support",
+        status=RetrainStatus.PROMOTE,
+        time_ms=1,
+        by="t",
+        candidate=candidate,
+        digest=digest,
+    )
+    log.put(RESULTS, passed)
+    async with serving(table_of(route())) as port:
+        done = await port.ask("POST", "/v1/aliases/support/approve", {"version": candidate})
+        again = await port.ask("POST", "/v1/aliases/support/approve", {"version": candidate})
+        strange = await port.ask("POST", "/v1/aliases/support/approve", {"version": "support-000000000000"})
+        bare = await port.ask("POST", "/v1/aliases/support/refuse", {"version": candidate})
+    assert (done.status, again.status, strange.status, bare.status) == (200, 200, 404, 400)
+    assert done.body["id"] == again.body["id"], "one signature"
+    assert done.body["inputs"] == {"action": "approve", "by": "ann", "version": candidate}
+    assert f"expected one of: {candidate}" in strange.error["message"]
+    assert "reason is empty" in bare.error["message"]
+    assert scopes == {"approve"}
