@@ -16,6 +16,7 @@ from string import ascii_lowercase, ascii_uppercase, digits
 from monitor.describe.private import accounts, phones
 from monitor.describe.private.characters import SIGN, seen
 from monitor.describe.private.credentials import Credentials
+from monitor.describe.private.encodings import decoded
 from monitor.describe.private.lookalikes import ALL, MOMENTS, blurred, hidden
 from monitor.describe.private.sketch import DIGITS, Sketch, kinds_table
 
@@ -74,16 +75,16 @@ _NAMES = r"\w.+%\u0300-\u036f-"
 _CLOSE = rf"(?![{SIGN}_])\w"  # of scripts that have no gap before or behind an address in Latin letters
 _IMAGE = r"[1-4]x\.(?:png|jpe?g|webp|avif|gif|svg)\b"  # logo@2x.png
 _EMAIL = (
-    rf"(?!git@)(?:[a-zA-Z0-9_.+%-]+|(?:(?!(?<={_CLOSE})[a-zA-Z0-9])[{_NAMES}])+)(?:@|%40|&#64;)(?!{_IMAGE})(?:[\w-]+\.)+"
+    rf"(?!git@)(?:[a-zA-Z0-9_.+%-]+|(?:(?!(?<={_CLOSE})[a-zA-Z0-9])[{_NAMES}])+)@(?!{_IMAGE})(?:[\w-]+\.)+"
     rf"(?:[a-zA-Z][a-zA-Z0-9-]*(?={_CLOSE})|[^\W\d_][\w-]*)"
 )
-_LATIN = rf"(?<={_CLOSE})(?=[a-zA-Z0-9_.+%-]+(?:@|%40|&#64;))"
+_LATIN = rf"(?<={_CLOSE})(?=[a-zA-Z0-9_.+%-]+@)"
 EMAIL = re.compile(rf"(?:(?<![{_NAMES}])[oOdD]'(?=[A-Za-z]))?(?:(?<![{_NAMES}])|{_LATIN}){_EMAIL}(?:[.+%]{_EMAIL})*")
 _CAPITALS = kinds_table(x=ascii_uppercase, y=ascii_lowercase, n=digits)
 
 
 def _emails(sketch: Sketch) -> set[int]:
-    return {*sketch.holding(b"@"), *sketch.holding(b"%40"), *sketch.holding(b"&#64;")}
+    return set(sketch.holding(b"@"))
 
 
 def _accounts(sketch: Sketch) -> set[int]:
@@ -96,7 +97,7 @@ def _accounts(sketch: Sketch) -> set[int]:
 def _cards(sketch: Sketch) -> set[int]:
     if not sketch.numbered():
         return set()
-    return {*sketch.holding(b"n" * 13, DIGITS, b" .\n_/:()-"), *sketch.far()}
+    return {*sketch.holding(b"n" * 13, DIGITS, b" .\n_/:()+-"), *sketch.far()}
 
 
 def _phones(sketch: Sketch) -> set[int]:
@@ -124,7 +125,8 @@ def replaced(text: str, kinds: Sequence[str], by: Replace, doubts: Suspicions | 
     if len(text) < SHORTEST:
         return text
     text, places = seen(text), []
-    sketch = Sketch([text])
+    meant = decoded(text)
+    sketch = Sketch([meant.text])
     (plain,) = sketch.texts
     for kind in kinds:
         if PATTERNS[kind].suspects(sketch):
@@ -135,8 +137,8 @@ def replaced(text: str, kinds: Sequence[str], by: Replace, doubts: Suspicions | 
         return text
     parts, at = [], 0
     for start, end, kind in sorted(places):
-        parts += [text[at:start], by(kind, text[start:end])]
-        at = end
+        parts += [text[at : meant.place(start)], by(kind, meant.text[start:end])]
+        at = meant.place(end)
     return "".join([*parts, text[at:]])
 
 
@@ -156,7 +158,7 @@ def found(texts: Sequence[str]) -> list[bool]:
     >>> found(["Where is my card?", "I am ann@example.org", "I am [email]"])
     [False, True, True]
     """
-    sketch = Sketch([seen(text) for text in texts])
+    sketch = Sketch([decoded(seen(text)).text for text in texts])
     marked = {i for place in PLACEHOLDERS.values() for i in sketch.holding(place.encode())}
     for pattern in PATTERNS.values():
         marked |= {i for i in pattern.suspects(sketch) - marked if any(True for _ in pattern.spans(sketch.texts[i]))}

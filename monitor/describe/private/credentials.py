@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from monitor.describe.private import passwords
+from monitor.describe.private.passwords import VALUE
 from monitor.describe.private.sketch import TOKENS, Sketch
 
 MARK = "0masked0"  # at the begin of what stands for a secret
@@ -125,11 +127,6 @@ _KEY_NAME = (
     r"(?:secret|credential|(?:api|access|account|private|auth|signing)[ _-]?key|sharedaccesskey"
     r"|(?:auth|access|refresh|bearer|session|bot|id)[ _-]?token|(?<![a-z])token)(?![a-z0-9]*s\b)[a-z0-9 _-]{0,24}"
 )
-_WORD = (
-    r"(?:(?<!com)(?<!by)pass(?:word|wd|phrase|wort)?|kennwort|contrase\u00f1a|senha|mot de passe|parola|wachtwoord|pwd)"
-)
-PASSWORD_WORDS = ("pass", "pwd", "kennwort", "contrase", "senha", "parola", "wachtwoord")  # one is in each
-_VALUE = r"(?=[^\s\"',;&<>]{0,64}[0-9])(?=[^\s\"',;&<>]{0,64}[A-Za-z])(?![a-z]{2,10}://)"
 _SPANS = {  # where one stands without a prefix: what must be in the text for it, in lower case, and the pattern
     ("-----begin ",): re.compile(rf"{_PEM}.*?(?:{_PEM_END}|\Z)", re.DOTALL),
     ("bearer",): re.compile(
@@ -148,27 +145,24 @@ _SPANS = {  # where one stands without a prefix: what must be in the text for it
         r"(?:hooks\.slack\.com/(?:services|workflows)|/webhooks/[0-9]{15,20})/([A-Za-z0-9/_-]{20,})"
     ),
     ("secret", "credential", "key", "token"): re.compile(
-        rf"{_KEY_NAME}{_IS}{_VALUE}([A-Za-z0-9_./+=~-]{{16,}})"
-        rf"|(?:api|access)[ _-]?key\s(?:is\s)?{_VALUE}([a-z0-9]{{20,}})",
+        rf"{_KEY_NAME}{_IS}{VALUE}([A-Za-z0-9_./+=~-]{{16,}})"
+        rf"|(?:api|access)[ _-]?key\s(?:is\s)?{VALUE}([a-z0-9]{{20,}})",
         re.IGNORECASE,
     ),
-    PASSWORD_WORDS: re.compile(
-        rf"{_WORD}(?:(?:[\"']?\s{{0,2}}[:=]\s{{0,2}}[\"']?|\s(?:is|was|ist|lautet|es|est|\u00e8|\u00e9)\s[\"']?)"
-        rf"{_VALUE}(?![/~.])([^\s\"',;&<>]{{5,}}[^\s\"',;&<>.])"
-        r"|=(?!(?:none|null|true|false|required|optional|hidden)\b)([^\s\"',;&<>${*]{4,}))",
-        re.IGNORECASE,
-    ),
+    **dict(passwords.SPANS),
 }
 _KEY = re.compile(rf"(?:{_BEGIN}(?:{_PREFIXES}))?{MARK}[a-z]{{{LETTERS}}}|{_BEGIN}(?:{_KEYS})")
-PASSWORD = re.compile(rf"{_WORD}\Z", re.IGNORECASE)
-PASSWORD_NAMED = re.compile(rf'{_WORD}"\s*:\s*"', re.IGNORECASE)  # in JSON
-NAME = re.compile(rf"(?:{_KEY_NAME}|{_WORD})\Z", re.IGNORECASE)
+PASSWORD_WORDS = (*passwords.WORDS, *passwords.MARKED_WORDS, *passwords.FAR_WORDS)  # one is in each text with a password's name
+PASSWORD = re.compile(rf"{passwords.NAME}\Z", re.IGNORECASE)
+PASSWORD_NAMED = re.compile(rf'{passwords.NAME}"\s*:\s*"', re.IGNORECASE)  # in JSON
+NAME = re.compile(rf"(?:{_KEY_NAME}|{passwords.NAME})\Z", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:{_PEM}\n|{_BEGIN}(?:{_PREFIXES}))")
 _TAIL = re.compile(rf"\n{_PEM_END}\Z")
 _SIGN = re.compile(rf"{_BEGIN}(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\\.atlasv1)|{MARK}".encode())
-_WORDS = tuple(word.encode() for words in _SPANS for word in words)
+_FAR = tuple(word.encode() for word in (*passwords.MARKED_WORDS, *passwords.FAR_WORDS))
+_WORDS = tuple({word.encode(): None for words in _SPANS for word in words if word.isascii()})
 _ALONE = tuple(  # the others need a sign
-    word.encode() for word in ("-----begin ", "bearer", "basic ", " key ", *PASSWORD_WORDS)
+    word.encode() for word in ("-----begin ", "bearer", "basic ", " key ", "mysql", *passwords.WORDS)
 )
 _RUN = b"x" * 17
 
@@ -179,7 +173,8 @@ class Credentials:
     def suspects(self, sketch: Sketch) -> set[int]:
         """Return the texts that may hold one."""
         words = _WORDS if b":" in sketch.data or b"=" in sketch.data else _ALONE
-        return sketch.any_of(words) | set(_signed(sketch))
+        far = set() if sketch.ascii else sketch.any_of(_FAR)
+        return far | sketch.any_of(words) | set(_signed(sketch))
 
     def spans(self, text: str, doubts: object = None) -> Iterator[tuple[int, int]]:
         """Return where one is, first to last, none within another."""

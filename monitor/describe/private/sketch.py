@@ -29,7 +29,7 @@ class Sketch:
         """Return the texts with as many digits in a row as a telephone number has at least, blanks and dashes left out:
         an account's number and a card's have more."""
         if self._numbered is None:
-            self._numbered = {*self.holding(b"n" * FEWEST, DIGITS, b" \n_:()./-"), *self.far()}
+            self._numbered = {*self.holding(b"n" * FEWEST, DIGITS, b" \n_:()+./-"), *self.far()}
         return self._numbered
 
     def holding(self, needle: bytes, kinds: bytes | None = None, without: bytes = b"") -> list[int]:

@@ -95,7 +95,7 @@ def _laid_out(value: str, signs: str, is_place: Callable[[str], bool] = str.isde
 
 
 def _address(value: str) -> str:
-    return unicodedata.normalize("NFKC", value).replace("%40", "@").replace("&#64;", "@").casefold()
+    return unicodedata.normalize("NFKC", value).casefold()
 
 
 _KINDS: dict[str, tuple[Callable[[str], bool], Callable[[str], str], Callable[[str, _Signs], str]]] = {

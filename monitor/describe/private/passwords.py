@@ -1,0 +1,104 @@
+"""Passwords and cookies, by the words before them, in the languages of most people.
+
+In a script without capitals or gaps anything may stand between the word and its password, so few characters may; the
+password is in Latin letters or digits then, as nearly all are."""
+
+from __future__ import annotations
+
+import re
+
+WORD = (  # behind which a verb of its language stands
+    r"(?:(?<!com)(?<!by)pass(?:word|wd|phrase|wort)?|kennwort|contrase\u00f1a|senha|mot de passe|parola|wachtwoord|pwd"
+    r"|(?<![a-z])clave|palavra-passe)"
+)
+MORE = (  # behind which there may be none
+    r"(?<![^\W\d_])(?:has[l\u0142](?:o|em|a)|hesl[oa]|[s\u015f]ifre|l[o\u00f6]senord|salasana|adgangskode|passord"
+    r"|jelsz[o\u00f3]|jelszavam|lozinka|geslo|parool|paroles?|parol[aei]|slapta\u017eodis|contrasenya|kata sandi"
+    r"|m[a\u1ead]t kh[a\u1ea9]u)[^\W\d_]{0,3}"
+)
+FAR = (
+    r"(?:\u043f\u0430\u0440\u043e\u043b[\u0430-\u044f\u0456\u0457]{0,3}"  # Russian, Ukrainian, Bulgarian
+    r"|\u043b\u043e\u0437\u0438\u043d\u043a[\u0430-\u044f]{1,2}"  # Serbian, Macedonian
+    r"|\u03ba\u03c9\u03b4\u03b9\u03ba\w{1,2} \u03c0\u03c1\u03cc\u03c3\u03b2\u03b1\u03c3\u03b7\u03c2"  # Greek
+    r"|\u03c3\u03c5\u03bd\u03b8\u03b7\u03bc\u03b1\u03c4\u03b9\u03ba\w{1,2}"
+    r"|\u5bc6[\u7801\u78bc]|\u53e3\u4ee4"  # Chinese
+    r"|\u30d1\u30b9(?:\u30ef\u30fc|\u30b3\u30fc|\u30ef-|\u30b3-)\u30c9|\u6697\u8a3c\u756a\u53f7"  # Japanese
+    r"|\ube44\ubc00 ?\ubc88\ud638|\uc554\ud638|\ud328\uc2a4\uc6cc\ub4dc|\ube44\ubc88"  # Korean
+    r"|\u0643\u0644\u0645\u0629 (?:\u0627\u0644)?(?:\u0645\u0631\u0648\u0631|\u0633\u0631)"  # Arabic
+    r"|\u0627\u0644\u0631\u0642\u0645 \u0627\u0644\u0633\u0631\u064a"
+    r"|\u0631\u0645\u0632 (?:\u0639\u0628\u0648\u0631|\u0648\u0631\u0648\u062f)|\u067e\u0627\u0633 ?\u0648\u0631\u0688"
+    r"|\u05e1\u05d9\u05e1\u05de[\u05d4\u05d0\u05ea]\u05d9?"  # Hebrew
+    r"|\u092a\u093e\u0938\u0935\u0930\u094d\u0921|\u09aa\u09be\u09b8\u0993\u09af\u09bc\u09be\u09b0\u09cd\u09a1"
+    r"|\u0b95\u0b9f\u0bb5\u0bc1\u0b9a\u0bcd\u0b9a\u0bca\u0bb2\u0bcd|\u0e23\u0e2b\u0e31\u0e2a\u0e1c\u0e48\u0e32\u0e19)"
+)
+WORDS = (  # one is in each text that has such a word; those in ASCII are quick to look for
+    *("pass", "pwd", "kennwort", "contrase", "senha", "parol", "wachtwoord", "clave", "haslo", "hesl", "sifre"),
+    *("losenord", "salasana", "adgangskode", "jelszo", "jelszavam", "lozinka", "geslo", "parool", "sandi", "mat khau"),
+)
+MARKED_WORDS = (
+    *("has\u0142", "\u015fifre", "\u015eifre", "l\u00f6senord", "l\u00d6senord", "jelsz\u00f3", "jelsz\u00d3"),
+    *("slapta\u017eodis", "m\u1eadt kh\u1ea9u"),
+)
+FAR_WORDS = (
+    *("\u0430\u0440\u043e\u043b", "\u0410\u0420\u041e\u041b"),
+    *("\u043e\u0437\u0438\u043d\u043a", "\u03c1\u03cc\u03c3\u03b2\u03b1\u03c3\u03b7", "\u03b7\u03bc\u03b1\u03c4\u03b9"),
+    *("\u5bc6\u7801", "\u5bc6\u78bc", "\u53e3\u4ee4", "\u30d1\u30b9", "\u6697\u8a3c\u756a\u53f7", "\ubc88\ud638"),
+    *("\uc554\ud638", "\ud328\uc2a4\uc6cc\ub4dc", "\ube44\ubc88", "\u0643\u0644\u0645\u0629", "\u0627\u0644\u0633\u0631"),
+    *("\u0631\u0645\u0632", "\u067e\u0627\u0633", "\u05e1\u05d9\u05e1\u05de", "\u092a\u093e\u0938\u0935", "\u09aa\u09be\u09b8"),
+    *("\u0b95\u0b9f\u0bb5\u0bc1", "\u0e23\u0e2b\u0e31\u0e2a\u0e1c"),
+)
+_END = r"\s\"',;&<>"
+_TOKEN = rf"[^{_END}]"
+_ASCII = r"[!#$%()*+./0-9:=?@A-Z\[\\\]^_`a-z{|}~-]"
+_LETTER = r"[A-Za-z\u0370-\u052f]"
+_NEAR = r"[!#$%()*+./0-9:=?@A-Z\[\\\]^_`a-z{|}~\u0370-\u052f-]"
+
+
+def _value(sign: str, letter: str = "[A-Za-z]") -> str:
+    """Return the pattern of a password of such signs: with a digit and a letter, no path, no address."""
+    lines = rf"(?={sign}{{0,64}}[0-9])(?={sign}{{0,64}}{letter})(?![a-z]{{2,10}}://)(?![/~.])"
+    return rf"{lines}({sign}{{5,}}(?!\.){sign})"
+
+
+VALUE = rf"(?={_TOKEN}{{0,64}}[0-9])(?={_TOKEN}{{0,64}}[A-Za-z])(?![a-z]{{2,10}}://)"
+_IS = r"[\"']?\s{0,2}[:=]\s{0,2}[\"']?"
+_VERB = r"\s(?:is|was|ist|lautet|es|est|\u00e8|\u00e9)\s[\"']?"
+_OF = r"(?:\u043e\u0442|\u0434\u043b\u044f|\u043d\u0430|\u0438\u0437|\u043a|\u0432|\u043f\u043e|\u0432\u0456\u0434)\b"
+_GAP = r"[^\w\n]{0,3}"
+_SAYS = rf"{_GAP}(?!{_OF})(?:[^\x00-\x7f\s]{{1,6}}{_GAP})?"
+_GIVEN = rf"=(?!(?:none|null|true|false|required|optional|hidden)\b)([^{_END}${{*]{{4,}})"  # as a field, whatever it is
+SPANS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (  # what must be in the text, in lower case; the pattern
+    (
+        (*WORDS, *MARKED_WORDS),
+        re.compile(
+            rf"{WORD}(?:(?:{_IS}|{_VERB}){_value(_TOKEN)}|{_GIVEN})"
+            rf"|{MORE}(?:(?:{_IS}|\s(?:[^\W\d]{{1,7}}\s)?[\"']?){_value(_TOKEN)}|{_GIVEN})",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        FAR_WORDS,
+        re.compile(
+            rf"{FAR}(?:{_SAYS}{_value(_ASCII)}|\s{{0,2}}[:=]\s{{0,2}}{_value(_NEAR, _LETTER)}|{_GIVEN}"
+            rf"|(?:\s{{0,2}}[:=]\s{{0,2}}|\u306f|\u662f|\ub294 |\uc740 )([0-9]{{4,32}})(?![0-9A-Za-z]|[.,-][0-9]))",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        ("cookie",),
+        re.compile(
+            rf"(?:cookie{_IS}|;\s?)[\w.-]{{1,64}}=(?=[^{_END}]{{0,128}}[0-9])(?!/)([^{_END}]{{16,}})"
+            rf"|[\w.-]{{0,32}}(?:sess|sid|auth|token|csrf|xsrf|jwt|login|remember)[\w.-]{{0,32}}=[\"']?"
+            rf"(?=[^{_END}]{{0,128}}[0-9])([^{_END}]{{8,}})",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        ("curl ", "wget ", "mysql"),
+        re.compile(
+            rf"(?:curl|wget)\s[^\n]{{0,200}}?\s?(?:-u|--user)[ =]?[\"']?[\w.@-]{{1,64}}:({_TOKEN}{{4,128}})"
+            rf"|\bmysql(?:dump|admin)?\s[^\n]{{0,200}}?-p(?!ort|rotocol|ipe|ager|rompt)(?=[^\s]{{0,64}}[0-9])({_TOKEN}{{4,128}})",
+        ),
+    ),
+)
+NAME = rf"(?:{WORD}|{MORE}|{FAR})"  # of a field
