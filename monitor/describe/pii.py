@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from monitor.describe.private import accounts, phones
@@ -21,17 +22,21 @@ from monitor.describe.private.lookalikes import ALL, MOMENTS, blurred, hidden
 from monitor.describe.private.sketch import DIGITS, Sketch, kinds_table
 
 DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
+VALUES = 1_000  # in the texts of one event that get something of their own in their place; more get their kind's name
+BORDER = "\n\x02\n"  # between texts that are looked through as one: no pattern goes on behind it
 SHORTEST = 5  # characters of anything private: a@b.c
 Replace = Callable[[str, str], str]  # of a kind and a value
 
 
 @dataclass(slots=True)
 class Suspicions:
-    """How many lookalikes, and characters around them, may still be looked at closely: texts that come together share
-    it."""
+    """How many lookalikes, and characters around them, may still be looked at closely, and how many values replaced by
+    one of their own: texts that come together share it."""
 
     left: int = DOUBTS
+    looks: int = 2 * VALUES  # closely, at lookalikes and at the real thing
     characters: int = 64 * DOUBTS
+    values: int = VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,10 @@ class Pattern:
             doubts.characters -= looked_at
         while found := regex.search(text, at):
             value = found.lastindex or 0
-            size = self.real(found.group(value)) if doubts.left > 0 else len(found.group(value))
+            size = self.real(found.group(value)) if min(doubts.left, doubts.looks) > 0 else len(found.group(value))
             at = found.start(value) + (size or 1)
             doubts.left -= not size
+            doubts.looks -= 1
             if size:
                 yield found.start(value), at
 
@@ -122,24 +128,49 @@ def replaced(text: str, kinds: Sequence[str], by: Replace, doubts: Suspicions | 
     >>> replaced("ann@example.org, 4111111111111111", ["email", "card"], lambda kind, value: f"{kind} of {len(value)}")
     'email of 15, card of 16'
     """
-    if len(text) < SHORTEST:
-        return text
-    text, places = seen(text), []
-    meant = decoded(text)
-    sketch = Sketch([meant.text])
+    return text if len(text) < SHORTEST else replaced_in([text], kinds, by, doubts)[0]
+
+
+def replaced_in(texts: Sequence[str], kinds: Sequence[str], by: Replace, doubts: Suspicions | None = None) -> list[str]:
+    """Return the texts likewise, each by itself; many take no longer than one of their length."""
+    doubts, written = doubts or Suspicions(), [seen(text) for text in texts]
+    meant = [decoded(text) for text in written]
+    places = sorted(_places(BORDER.join(each.text for each in meant), kinds, doubts), reverse=True)
+    done, begin = [], 0
+    for text, read in zip(written, meant, strict=True):
+        parts, at, end = [], 0, begin + len(read.text)
+        while places and places[-1][0] < end:
+            start, stop, kind = places.pop()
+            value = read.text[start - begin : stop - begin]
+            parts += [
+                text[at : read.place(start - begin)],
+                by(kind, value) if doubts.values > 0 else PLACEHOLDERS[kind],
+            ]
+            doubts.values -= 1
+            at = read.place(stop - begin)
+        done.append("".join([*parts, text[at:]]) if parts else text)
+        begin = end + len(BORDER)
+    return done
+
+
+def holds(text: str, kinds: Sequence[str], doubts: Suspicions | None = None) -> bool:
+    """Return whether a private value of these kinds is in the text."""
+    return bool(_places(decoded(seen(text)).text, kinds, doubts or Suspicions(), most=1))
+
+
+def _places(text: str, kinds: Sequence[str], doubts: Suspicions, most: int | None = None) -> list[tuple[int, int, str]]:
+    """Return where each value is, and of which kind it is, one kind after the other, `most` of a kind."""
+    places: list[tuple[int, int, str]] = []
+    sketch = Sketch([text])
     (plain,) = sketch.texts
     for kind in kinds:
         if PATTERNS[kind].suspects(sketch):
-            found = list(PATTERNS[kind].spans(plain, doubts))
+            found = list(islice(PATTERNS[kind].spans(plain, doubts), most))
             plain = hidden(plain, found)  # from the patterns to come
             places += [(start, end, kind) for start, end in found]
-    if not places:
-        return text
-    parts, at = [], 0
-    for start, end, kind in sorted(places):
-        parts += [text[at : meant.place(start)], by(kind, meant.text[start:end])]
-        at = meant.place(end)
-    return "".join([*parts, text[at:]])
+            if places and most is not None:
+                break
+    return places
 
 
 def mask(text: str) -> str:

@@ -128,7 +128,7 @@ _KEY_NAME = (
     r"|(?:auth|access|refresh|bearer|session|bot|id)[ _-]?token|(?<![a-z])token)(?![a-z0-9]*s\b)[a-z0-9 _-]{0,24}"
 )
 _SPANS = {  # where one stands without a prefix: what must be in the text for it, in lower case, and the pattern
-    ("-----begin ",): re.compile(rf"{_PEM}.*?(?:{_PEM_END}|\Z)", re.DOTALL),
+    ("-----begin ",): re.compile(rf"{_PEM}[^\x02]*?(?:{_PEM_END}|(?=\x02)|\Z)"),
     ("bearer",): re.compile(
         r"\bbearer[:\s]\s{0,2}((?=[\w.~+/-]{0,64}[0-9]|[\w.~+/-]{20})[\w.~+/-]{16,}=*)", re.IGNORECASE
     ),
@@ -152,18 +152,27 @@ _SPANS = {  # where one stands without a prefix: what must be in the text for it
     **dict(passwords.SPANS),
 }
 _KEY = re.compile(rf"(?:{_BEGIN}(?:{_PREFIXES}))?{MARK}[a-z]{{{LETTERS}}}|{_BEGIN}(?:{_KEYS})")
-PASSWORD_WORDS = (*passwords.WORDS, *passwords.MARKED_WORDS, *passwords.FAR_WORDS)  # one is in each text with a password's name
+_VALUED = (
+    *passwords.MORE_WORDS,
+    "cookie",
+    "curl ",
+    "wget ",
+    "mysql",
+)  # behind each is a value with "=" or of both kinds
+_FURTHER = (*passwords.MARKED_WORDS, *passwords.FAR_WORDS)
+PASSWORD_WORDS = (*passwords.WORDS, *passwords.MORE_WORDS, *_FURTHER)  # one is in each text with a password's name
 PASSWORD = re.compile(rf"{passwords.NAME}\Z", re.IGNORECASE)
 PASSWORD_NAMED = re.compile(rf'{passwords.NAME}"\s*:\s*"', re.IGNORECASE)  # in JSON
 NAME = re.compile(rf"(?:{_KEY_NAME}|{passwords.NAME})\Z", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:{_PEM}\n|{_BEGIN}(?:{_PREFIXES}))")
 _TAIL = re.compile(rf"\n{_PEM_END}\Z")
 _SIGN = re.compile(rf"{_BEGIN}(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\\.atlasv1)|{MARK}".encode())
-_FAR = tuple(word.encode() for word in (*passwords.MARKED_WORDS, *passwords.FAR_WORDS))
-_WORDS = tuple({word.encode(): None for words in _SPANS for word in words if word.isascii()})
+_WORDS = tuple({word.encode(): None for words in _SPANS for word in words if word.isascii() and word not in _VALUED})
 _ALONE = tuple(  # the others need a sign
-    word.encode() for word in ("-----begin ", "bearer", "basic ", " key ", "mysql", *passwords.WORDS)
+    word.encode() for word in ("-----begin ", "bearer", "basic ", " key ", *passwords.WORDS)
 )
+_MIXED = tuple(word.encode() for word in _VALUED)
+_FAR = tuple(word.encode() for word in _FURTHER)
 _RUN = b"x" * 17
 
 
@@ -173,8 +182,10 @@ class Credentials:
     def suspects(self, sketch: Sketch) -> set[int]:
         """Return the texts that may hold one."""
         words = _WORDS if b":" in sketch.data or b"=" in sketch.data else _ALONE
-        far = set() if sketch.ascii else sketch.any_of(_FAR)
-        return far | sketch.any_of(words) | set(_signed(sketch))
+        found = sketch.any_of(words) | set(_signed(sketch))
+        if b"=" in sketch.data or sketch.mixed():
+            found |= sketch.any_of(_MIXED)
+        return found if sketch.ascii else found | sketch.any_of(word for word in _FAR if word[:1] in sketch.data)
 
     def spans(self, text: str, doubts: object = None) -> Iterator[tuple[int, int]]:
         """Return where one is, first to last, none within another."""

@@ -31,20 +31,42 @@ FAR = (
     r"|\u092a\u093e\u0938\u0935\u0930\u094d\u0921|\u09aa\u09be\u09b8\u0993\u09af\u09bc\u09be\u09b0\u09cd\u09a1"
     r"|\u0b95\u0b9f\u0bb5\u0bc1\u0b9a\u0bcd\u0b9a\u0bca\u0bb2\u0bcd|\u0e23\u0e2b\u0e31\u0e2a\u0e1c\u0e48\u0e32\u0e19)"
 )
-WORDS = (  # one is in each text that has such a word; those in ASCII are quick to look for
-    *("pass", "pwd", "kennwort", "contrase", "senha", "parol", "wachtwoord", "clave", "haslo", "hesl", "sifre"),
-    *("losenord", "salasana", "adgangskode", "jelszo", "jelszavam", "lozinka", "geslo", "parool", "sandi", "mat khau"),
+WORDS = (
+    "pass",
+    "pwd",
+    "kennwort",
+    "contrase",
+    "senha",
+    "parola",
+    "wachtwoord",
+    "clave",
+)  # one is in each text with WORD
+MORE_WORDS = (
+    *("haslo", "hesl", "sifre", "losenord", "salasana", "adgangskode", "jelsz", "lozinka", "geslo", "parol", "parool"),
+    "sandi",
 )
 MARKED_WORDS = (
-    *("has\u0142", "\u015fifre", "\u015eifre", "l\u00f6senord", "l\u00d6senord", "jelsz\u00f3", "jelsz\u00d3"),
+    *("has\u0142", "\u015fifre", "\u015eifre", "l\u00f6senord", "l\u00d6senord"),
     *("slapta\u017eodis", "m\u1eadt kh\u1ea9u"),
 )
 FAR_WORDS = (
     *("\u0430\u0440\u043e\u043b", "\u0410\u0420\u041e\u041b"),
     *("\u043e\u0437\u0438\u043d\u043a", "\u03c1\u03cc\u03c3\u03b2\u03b1\u03c3\u03b7", "\u03b7\u03bc\u03b1\u03c4\u03b9"),
     *("\u5bc6\u7801", "\u5bc6\u78bc", "\u53e3\u4ee4", "\u30d1\u30b9", "\u6697\u8a3c\u756a\u53f7", "\ubc88\ud638"),
-    *("\uc554\ud638", "\ud328\uc2a4\uc6cc\ub4dc", "\ube44\ubc88", "\u0643\u0644\u0645\u0629", "\u0627\u0644\u0633\u0631"),
-    *("\u0631\u0645\u0632", "\u067e\u0627\u0633", "\u05e1\u05d9\u05e1\u05de", "\u092a\u093e\u0938\u0935", "\u09aa\u09be\u09b8"),
+    *(
+        "\uc554\ud638",
+        "\ud328\uc2a4\uc6cc\ub4dc",
+        "\ube44\ubc88",
+        "\u0643\u0644\u0645\u0629",
+        "\u0627\u0644\u0633\u0631",
+    ),
+    *(
+        "\u0631\u0645\u0632",
+        "\u067e\u0627\u0633",
+        "\u05e1\u05d9\u05e1\u05de",
+        "\u092a\u093e\u0938\u0935",
+        "\u09aa\u09be\u09b8",
+    ),
     *("\u0b95\u0b9f\u0bb5\u0bc1", "\u0e23\u0e2b\u0e31\u0e2a\u0e1c"),
 )
 _END = r"\s\"',;&<>"
@@ -69,7 +91,7 @@ _SAYS = rf"{_GAP}(?!{_OF})(?:[^\x00-\x7f\s]{{1,6}}{_GAP})?"
 _GIVEN = rf"=(?!(?:none|null|true|false|required|optional|hidden)\b)([^{_END}${{*]{{4,}})"  # as a field, whatever it is
 SPANS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (  # what must be in the text, in lower case; the pattern
     (
-        (*WORDS, *MARKED_WORDS),
+        (*WORDS, *MORE_WORDS, *MARKED_WORDS),
         re.compile(
             rf"{WORD}(?:(?:{_IS}|{_VERB}){_value(_TOKEN)}|{_GIVEN})"
             rf"|{MORE}(?:(?:{_IS}|\s(?:[^\W\d]{{1,7}}\s)?[\"']?){_value(_TOKEN)}|{_GIVEN})",
@@ -96,7 +118,7 @@ SPANS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (  # what must be i
     (
         ("curl ", "wget ", "mysql"),
         re.compile(
-            rf"(?:curl|wget)\s[^\n]{{0,200}}?\s?(?:-u|--user)[ =]?[\"']?[\w.@-]{{1,64}}:({_TOKEN}{{4,128}})"
+            rf"(?:curl|wget)\s[^\n]{{0,200}}?\s?(?:-u|--user)[ =]?[\"']?[\w.@-]{{1,64}}:{VALUE}({_TOKEN}{{4,128}})"
             rf"|\bmysql(?:dump|admin)?\s[^\n]{{0,200}}?-p(?!ort|rotocol|ipe|ager|rompt)(?=[^\s]{{0,64}}[0-9])({_TOKEN}{{4,128}})",
         ),
     ),

@@ -53,6 +53,11 @@ class Sketch:
         found = [needle for needle in needles if needle in small]
         return {i for needle in found for i in self._within(small, needle)} if found else set()
 
+    def mixed(self) -> bool:
+        """Return whether a letter and a digit stand next to each other somewhere, but for signs within a word."""
+        kinds = self.data.translate(_MIXTURE, _WITHIN)
+        return b"xn" in kinds or b"nx" in kinds
+
     def far(self) -> list[int]:
         """Return the texts with other digits than ours."""
         if self.ascii or b"n" not in self.data.translate(_FAR):
@@ -72,4 +77,8 @@ def kinds_table(gap: int = 0, **kinds: str) -> bytes:
 
 TOKENS = kinds_table(ord("-"), x=ascii_letters + digits + "-_.")
 DIGITS = kinds_table(x=ascii_letters, n=digits)
+_WITHIN = b"!#$%()*+./:=?@[\\]^_`{|}~-"
+_MIXTURE = bytes(
+    ord("n" if chr(byte) in digits else "x" if byte > 127 or chr(byte) in ascii_letters else ".") for byte in range(256)
+)
 _FAR = bytes(ord("n" if byte in b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0" else ".") for byte in range(256))
