@@ -60,7 +60,7 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
 
     config = load_reached(config_path)
     scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
-    maskers = Maskers(config.gateway.mask, Signer(secrets.signing_key(config)).tenant_key)
+    maskers = Maskers(config.gateway.mask, Signer(secrets.signing_key(config)).tenant_key, config.gateway.phone_country)
     rules = labels.LabelRules(scorer, maskers, config.labels.sources)
     given, empty = labels.give(config.kafka, Lake.of(config.kept), file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")

@@ -35,12 +35,13 @@ class Masker:
     'write to mlvcbtsrbrlt@mail.invalid'
     """
 
-    def __init__(self, kinds: Iterable[str], key: bytes) -> None:
+    def __init__(self, kinds: Iterable[str], key: bytes, country: str = "") -> None:
+        """`country`: the code of telephone numbers that are written without any."""
         wanted = frozenset(kinds)
         if strange := wanted - PATTERNS.keys():
             raise KeyError(f"mask: {', '.join(sorted(strange))}; expected kinds among {', '.join(PATTERNS)}")
         self._kinds = [kind for kind in PATTERNS if kind in wanted]
-        self._by = Surrogates(key)
+        self._by = Surrogates(key, country)
 
     def __call__(self, text: str, doubts: Suspicions | None = None) -> str:
         """Return the text masked. `doubts`: those that the texts of one event share, so that many texts take no longer
@@ -73,11 +74,11 @@ class Masker:
 
 
 class Maskers:
-    """The maskers of all tenants. `key`: of a tenant, at most 64 bytes."""
+    """The maskers of all tenants. `key`: of a tenant, at most 64 bytes; `country`: as a masker has it."""
 
-    def __init__(self, kinds: Iterable[str], key: Callable[[str], bytes]) -> None:
+    def __init__(self, kinds: Iterable[str], key: Callable[[str], bytes], country: str = "") -> None:
         kinds = tuple(kinds)
-        self._of = lru_cache(maxsize=TENANTS)(lambda tenant: Masker(kinds, key(tenant)))
+        self._of = lru_cache(maxsize=TENANTS)(lambda tenant: Masker(kinds, key(tenant), country))
 
     def __call__(self, tenant: str) -> Masker:
         """Return the one of a tenant."""

@@ -110,7 +110,7 @@ SPANS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (  # what must be i
         ("cookie",),
         re.compile(
             rf"(?:cookie{_IS}|;\s?)[\w.-]{{1,64}}=(?=[^{_END}]{{0,128}}[0-9])(?!/)([^{_END}]{{16,}})"
-            rf"|[\w.-]{{0,32}}(?:sess|sid|auth|token|csrf|xsrf|jwt|login|remember)[\w.-]{{0,32}}=[\"']?"
+            rf"|(?<![\w.-])[\w.-]{{0,32}}?(?:sess|sid|auth|token|csrf|xsrf|jwt|login|remember)[\w.-]{{0,32}}=[\"']?"
             rf"(?=[^{_END}]{{0,128}}[0-9])([^{_END}]{{8,}})",
             re.IGNORECASE,
         ),
@@ -118,8 +118,8 @@ SPANS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (  # what must be i
     (
         ("curl ", "wget ", "mysql"),
         re.compile(
-            rf"(?:curl|wget)\s[^\n]{{0,200}}?\s?(?:-u|--user)[ =]?[\"']?[\w.@-]{{1,64}}:{VALUE}({_TOKEN}{{4,128}})"
-            rf"|\bmysql(?:dump|admin)?\s[^\n]{{0,200}}?-p(?!ort|rotocol|ipe|ager|rompt)(?=[^\s]{{0,64}}[0-9])({_TOKEN}{{4,128}})",
+            rf"(?:curl|wget)\s[^\n]{{0,100}}?\s?(?:-u|--user)[ =]?[\"']?[\w.@-]{{1,64}}:{VALUE}({_TOKEN}{{4,128}})"
+            rf"|\bmysql(?:dump|admin)?\s[^\n]{{0,100}}?-p(?!ort|rotocol|ipe|ager|rompt)(?=[^\s]{{0,64}}[0-9])({_TOKEN}{{4,128}})",
         ),
     ),
 )

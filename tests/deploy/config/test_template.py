@@ -57,6 +57,7 @@ TOGETHER = {  # what another setting must be, for this one to be anything else
     "controller.max_lora_rank": {"stack.max_lora_rank": "32"},
     "monitor.late_labels_s": {"labels.wait_s": "3600"},
     "kafka.bootstrap": {"stack.embedded_kafka": "false"},
+    "gateway.phone_country": ("49", "49"),
     "storage.cache": {"storage.url": "s3://bucket"},
     "storage.pages": {"storage.url": "s3://bucket"},
     "storage.options": {"storage.url": "s3://bucket"},
