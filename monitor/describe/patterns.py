@@ -123,7 +123,7 @@ class _Count:
     longest: int
 
     def steps(self, items: Any) -> tuple[float, float]:
-        """In how many ways a sequence can match at one place, at most, and the steps it takes to try them all."""
+        """Return in how many ways a sequence can match at one place, at most, and the steps it takes to try them."""
         ways, steps = 1.0, 0.0
         for kind, what in items:
             more, cost = self._item(kind, what)
@@ -160,8 +160,7 @@ class _Count:
 
 
 def _parted(items: Any) -> bool:
-    """Return whether each round of a sequence can be told from the next by a sign at its begin or its end that nothing
-    else in it can take; at most one of the rest, which are single signs, is repeated in more ways than one."""
+    """Return whether each round of a sequence has a sign at its begin or its end that nothing else in it can take; at most one of the rest, which are single signs, is repeated in more ways than one."""
     if len(items) == 1 and items[0][0] is _constants.SUBPATTERN:
         return _parted(items[0][1][3])
     flat = [*_flat(items)]

@@ -58,7 +58,7 @@ def caller(
 
 
 def conversation_of(name: str, signer: Signer) -> str:
-    """Return the pseudonym of a conversation; empty for none. One that nobody named has its first reply's id."""
+    """Return the pseudonym of a conversation; empty for none. One without a name has its first reply's id."""
     return signer.pseudonym(f"conversation {name}") if name else ""
 
 

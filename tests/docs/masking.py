@@ -45,7 +45,8 @@ What is private in questions, answers, labels and tags gets a surrogate before a
   apart, and they are what people write in examples.
 
 `gateway.mask` names the kinds. Time is linear in the text, whatever it is: of lookalikes beyond 500 in one event all
-count as real, and of private values beyond 1,000 each gets its kind's name, `[card]`, in its place.
+count as real, and of private values beyond 1,000 each gets its kind's name, `[card]`, in its place, a number in JSON
+too.
 
 ## What is found
 

@@ -51,8 +51,7 @@ class Surrogates:
 
 
 def is_surrogate(kind: str, value: str) -> bool:
-    """Return whether a value of this kind is nobody's: what stands in a private one's place. Raise KeyError for another
-    kind.
+    """Return whether a value of this kind is a surrogate. Raise KeyError for another kind.
 
     >>> is_surrogate("email", "mlvcbtsrbrlt@mail.invalid"), is_surrogate("email", "ann@example.org")
     (True, False)
