@@ -160,7 +160,8 @@ class _Count:
 
 
 def _parted(items: Any) -> bool:
-    """Return whether each round of a sequence has a sign at its begin or its end that nothing else in it can take; at most one of the rest, which are single signs, is repeated in more ways than one."""
+    """Return whether each round of a sequence has a sign at its begin or its end that nothing else in it can
+    take; at most one of the rest, which are single signs, is repeated in more ways than one."""
     if len(items) == 1 and items[0][0] is _constants.SUBPATTERN:
         return _parted(items[0][1][3])
     flat = [*_flat(items)]

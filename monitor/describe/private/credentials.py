@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from monitor.describe.private import passwords
 from monitor.describe.private.passwords import VALUE
@@ -185,7 +186,7 @@ class Credentials:
         found = sketch.any_of(words) | set(_signed(sketch))
         if b"=" in sketch.data or sketch.mixed():
             found |= sketch.any_of(_MIXED)
-        return found if sketch.ascii else found | sketch.any_of(word for word in _FAR if word[:1] in sketch.data)
+        return found if sketch.ascii else found | sketch.any_of(word for word in _FAR if _lead(word) in sketch.data)
 
     def spans(self, text: str, doubts: object = None) -> Iterator[tuple[int, int]]:
         """Return where one is, first to last, none within another."""
@@ -223,6 +224,12 @@ def is_made(secret: str) -> bool:
     letters = after[:LETTERS]
     shaped = len(letters) == LETTERS and letters.isascii() and letters.isalpha() and letters.islower()
     return bool(mark) and shaped and head(secret) == before and tail(secret) == after[LETTERS:]
+
+
+@cache
+def _lead(word: bytes) -> bytes:
+    """Return its first byte beyond ASCII: few texts have that, and it is quick to look for."""
+    return bytes([next(byte for byte in word if byte > 127)])
 
 
 def _signed(sketch: Sketch) -> Iterator[int]:

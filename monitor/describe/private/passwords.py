@@ -12,7 +12,7 @@ WORD = (  # behind which a verb of its language stands
     r"|(?<![a-z])clave|palavra-passe)"
 )
 MORE = (  # behind which there may be none
-    r"(?<![^\W\d_])(?:has[l\u0142](?:o|em|a)|hesl[oa]|[s\u015f]ifre|l[o\u00f6]senord|salasana|adgangskode|passord"
+    r"(?<![^\W\d_])(?:has[l\u0142](?:o|em|a)|hesl[oa]|[s\u015f]ifre|l[o\u00f6]senord|salasana|adgangskode|passord|kodeord|lykilor[d\u00f0]"
     r"|jelsz[o\u00f3]|jelszavam|lozinka|geslo|parool|paroles?|parol[aei]|slapta\u017eodis|contrasenya|kata sandi"
     r"|m[a\u1ead]t kh[a\u1ea9]u)[^\W\d_]{0,3}"
 )
@@ -42,11 +42,25 @@ WORDS = (
     "clave",
 )  # one is in each text with WORD
 MORE_WORDS = (
-    *("haslo", "hesl", "sifre", "losenord", "salasana", "adgangskode", "jelsz", "lozinka", "geslo", "parol", "parool"),
+    *(
+        "haslo",
+        "hesl",
+        "sifre",
+        "losenord",
+        "salasana",
+        "adgangskode",
+        "kodeord",
+        "lykilor",
+        "jelsz",
+        "lozinka",
+        "geslo",
+        "parol",
+        "parool",
+    ),
     "sandi",
 )
 MARKED_WORDS = (
-    *("has\u0142", "\u015fifre", "\u015eifre", "l\u00f6senord", "l\u00d6senord"),
+    *("has\u0142", "has\u0141", "\u015fifre", "\u015eifre", "l\u00f6senord", "l\u00d6senord"),
     *("slapta\u017eodis", "m\u1eadt kh\u1ea9u"),
 )
 FAR_WORDS = (
@@ -84,25 +98,31 @@ def _value(sign: str, letter: str = "[A-Za-z]") -> str:
 
 VALUE = rf"(?={_TOKEN}{{0,64}}[0-9])(?={_TOKEN}{{0,64}}[A-Za-z])(?![a-z]{{2,10}}://)"
 _IS = r"[\"']?\s{0,2}[:=]\s{0,2}[\"']?"
-_VERB = r"\s(?:is|was|ist|lautet|es|est|\u00e8|\u00e9)\s[\"']?"
+_OFS = r"(?![^\W_])[^\n:=0-9\"',;]{0,24}[:=]\s{0,2}[\"']?"  # of what it is the password
+_OWN = r"(?:\s[^\W\d]{1,10}){0,2}"
+_VERB = rf"{_OWN}\s(?:is|was|ist|lautet|es|est|este|\u00e8|\u00e9)\s(?:now\s|jetzt\s|ahora\s|maintenant\s)?[\"']?"
+_ITS_VERB = rf"{_OWN}\s(?:to|jest|brzmi|je|\u00e4r|er|on|este|adalah|l\u00e0)\s[\"']?"
 _OF = r"(?:\u043e\u0442|\u0434\u043b\u044f|\u043d\u0430|\u0438\u0437|\u043a|\u0432|\u043f\u043e|\u0432\u0456\u0434)\b"
 _GAP = r"[^\w\n]{0,3}"
 _SAYS = rf"{_GAP}(?!{_OF})(?:[^\x00-\x7f\s]{{1,6}}{_GAP})?"
+_ALONE = r"(?![0-9A-Za-z]|[.,-][0-9])"  # digits
 _GIVEN = rf"=(?!(?:none|null|true|false|required|optional|hidden)\b)([^{_END}${{*]{{4,}})"  # as a field, whatever it is
 SPANS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (  # what must be in the text, in lower case; the pattern
     (
         (*WORDS, *MORE_WORDS, *MARKED_WORDS),
         re.compile(
-            rf"{WORD}(?:(?:{_IS}|{_VERB}){_value(_TOKEN)}|{_GIVEN})"
-            rf"|{MORE}(?:(?:{_IS}|\s(?:[^\W\d]{{1,7}}\s)?[\"']?){_value(_TOKEN)}|{_GIVEN})",
+            rf"{WORD}(?:(?:{_IS}|{_OFS}|{_VERB}){_value(_TOKEN)}|{_GIVEN})"
+            rf"|{MORE}(?:(?:{_IS}|{_OFS}|{_ITS_VERB}|\s(?:[^\W\d]{{1,7}}\s)?[\"']?){_value(_TOKEN)}|{_GIVEN})",
             re.IGNORECASE,
         ),
     ),
     (
         FAR_WORDS,
         re.compile(
-            rf"{FAR}(?:{_SAYS}{_value(_ASCII)}|\s{{0,2}}[:=]\s{{0,2}}{_value(_NEAR, _LETTER)}|{_GIVEN}"
-            rf"|(?:\s{{0,2}}[:=]\s{{0,2}}|\u306f|\u662f|\ub294 |\uc740 )([0-9]{{4,32}})(?![0-9A-Za-z]|[.,-][0-9]))",
+            rf"{FAR}(?:(?:{_SAYS}|[^\n:=0-9A-Za-z]{{0,24}}[:=]\s{{0,2}}){_value(_ASCII)}"
+            rf"|\s{{0,2}}[:=]\s{{0,2}}{_value(_NEAR, _LETTER)}|{_GIVEN}"
+            rf"|(?:\s{{0,2}}[:=]\s{{0,2}}|\u306f|\u662f|\ub294 |\uc740 )([0-9]{{4,32}}){_ALONE}"
+            rf"|([0-9]{{6,32}}){_ALONE})",
             re.IGNORECASE,
         ),
     ),
@@ -110,7 +130,7 @@ SPANS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (  # what must be i
         ("cookie",),
         re.compile(
             rf"(?:cookie{_IS}|;\s?)[\w.-]{{1,64}}=(?=[^{_END}]{{0,128}}[0-9])(?!/)([^{_END}]{{16,}})"
-            rf"|(?<![\w.-])[\w.-]{{0,32}}?(?:sess|sid|auth|token|csrf|xsrf|jwt|login|remember)[\w.-]{{0,32}}=[\"']?"
+            rf"|(?<![\w.-])[\w.-]{{0,32}}?(?:sess|sid|auth|token|csrf|xsrf|jwt|login|remember)[\w.-]{{0,32}}[\"']?\s?[:=]\s?[\"']?"
             rf"(?=[^{_END}]{{0,128}}[0-9])([^{_END}]{{8,}})",
             re.IGNORECASE,
         ),
