@@ -15,6 +15,7 @@ from monitor.describe.pii import PATTERNS, PLACEHOLDERS, VALUES, found, mask
 from monitor.describe.private.accounts import luhn
 from monitor.describe.private.sketch import Sketch
 from serving.gateway.masking import Masker
+from serving.settings import GatewaySettings
 from tests.monitor.describe.private_cases import FRESH, PrivateCase, holes, negatives, positives, taken
 
 MASK = Masker(PATTERNS, b"the key of one tenant")
@@ -491,3 +492,9 @@ def test_an_address_has_the_same_surrogate_in_a_script_without_gaps() -> None:
         MASK("\u90ae\u7bb1\u662fann@example.org\u8c22\u8c22")
         == f"\u90ae\u7bb1\u662f{MASK('ann@example.org')}\u8c22\u8c22"
     )
+
+
+@pytest.mark.parametrize("code", ["+49", "049", "4 9", "DE", "1234", "\u0664\u0669"])
+def test_a_country_that_is_no_code_is_refused_by_name(code: str) -> None:
+    with pytest.raises(ValueError, match=r"GatewaySettings\.phone_country is '.*', expected the digits of a country"):
+        GatewaySettings(phone_country=code)
