@@ -43,8 +43,8 @@ class Suspicions:
 class Pattern:
     """`regex`: the value is its last group, else all of it. `suspects`: of many texts, quick to find; nothing matches
     in any other. `unlike`: what is blurred first, for it only looks alike. `real` sorts out other lookalikes: how many
-    characters of what was found are it, from the first on; 0 for none. `wide` finds more, where one of `cues` is in the
-    text."""
+    characters of what was found are it, from the first on; 0 for none. `wide` finds more, where one of `cues` begins:
+    only there it is tried, for it takes long."""
 
     regex: re.Pattern[str]
     suspects: Callable[[Sketch], Set[int]]
@@ -55,13 +55,14 @@ class Pattern:
 
     def spans(self, text: str, doubts: Suspicions | None = None) -> Iterator[tuple[int, int]]:
         """Return where it is, first to last. `text`: plain, as a sketch has it."""
-        at, doubts, regex = 0, doubts or Suspicions(), self.regex
-        if self.wide is not None and named(text, self.cues):
-            regex = self.wide
+        at, doubts = 0, doubts or Suspicions()
         if self.unlike:
-            text, looked_at = blurred(text, regex, self.unlike, doubts.characters)
+            text, looked_at = blurred(text, self._matches, self.unlike, doubts.characters)
             doubts.characters -= looked_at
-        while found := regex.search(text, at):
+        if self.wide is not None:
+            yield from (found.span(found.lastindex or 0) for found in self._matches(text))
+            return
+        while found := self.regex.search(text, at):
             value = found.lastindex or 0
             size = self.real(found.group(value)) if min(doubts.left, doubts.looks) > 0 else len(found.group(value))
             at = found.start(value) + (size or 1)
@@ -69,6 +70,28 @@ class Pattern:
             doubts.looks -= 1
             if size:
                 yield found.start(value), at
+
+    def _matches(self, text: str) -> Iterator[re.Match[str]]:
+        """Return what is found, whether it is real or not, the first one first."""
+        if self.wide is None or not (cues := _begins(text, self.cues)):
+            yield from self.regex.finditer(text)
+            return
+        at, plain = 0, self.regex.search(text)
+        for cue in (*cues, len(text)):
+            while plain is not None and plain.start() < cue:
+                if plain.start() >= at:
+                    yield plain
+                    at = plain.end()
+                plain = self.regex.search(text, max(at, plain.start() + 1))
+            if cue >= at and (found := self.wide.match(text, cue)):
+                yield found
+                at = found.end()
+
+
+def _begins(text: str, words: Sequence[str]) -> list[int]:
+    """Return where one of the words begins, in any case."""
+    small = text.replace("\u0130", "I").lower()  # all others are as long in lower case
+    return sorted({found.start() for word in words if word in small for found in re.finditer(re.escape(word), small)})
 
 
 def named(text: str, words: Sequence[str]) -> bool:

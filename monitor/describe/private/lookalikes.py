@@ -5,8 +5,9 @@ They are blurred: each character becomes one that no pattern knows, so that what
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+Matches = Callable[[str], Iterator[re.Match[str]]]  # in a text, the first one first
 BLUR = "\1"
 NEAR = 40  # characters before and after
 
@@ -77,27 +78,27 @@ MOMENTS = (re.compile(f"{_MOMENT}|{_SUM}"),)
 ALL = (*MOMENTS, re.compile("|".join(_SHAPES)), re.compile(_NAMED, re.IGNORECASE))
 
 
-def blurred(text: str, around: re.Pattern[str], rules: Iterable[re.Pattern[str]], most: int) -> tuple[str, int]:
+def blurred(text: str, around: Matches, rules: Iterable[re.Pattern[str]], most: int) -> tuple[str, int]:
     """Return the text without what the rules find near what `around` finds, and how many characters were looked at:
     `most` at most. What is farther on stays as it is.
 
     >>> phone = re.compile("0[0-9 .]{8,}[0-9]")
-    >>> blurred("0171 2345678, on 01.05.2026 12:30", phone, MOMENTS, 999)[0].replace(BLUR, "_")
+    >>> blurred("0171 2345678, on 01.05.2026 12:30", phone.finditer, MOMENTS, 999)[0].replace(BLUR, "_")
     '0171 2345678, on ________________'
     """
-    if not around.search(text):
+    if not any(True for _ in around(text)):
         return text, 0
     windows = list(_windows(text, around, most))
     for rule in rules:
-        if around.search(text):
+        if any(True for _ in around(text)):
             text = hidden(text, [at.span() for window in windows for at in rule.finditer(text, *window)])
     return text, sum(end - start for start, end in windows)
 
 
-def _windows(text: str, around: re.Pattern[str], most: int) -> Iterator[tuple[int, int]]:
+def _windows(text: str, around: Matches, most: int) -> Iterator[tuple[int, int]]:
     """Return places one after the other, with a gap between, of so many characters at most."""
     start = end = 0
-    for found in around.finditer(text):
+    for found in around(text):
         if found.start() - NEAR > end:
             yield start, end
             most, start = most - (end - start), found.start() - NEAR

@@ -45,7 +45,7 @@ _END = rf"(?![{SIGN}]|-[{SIGN}]|[ ()./-]{{0,2}}[0-9])"
 _CUED = rf"(?<![{SIGN}]){_CUES}[ .:#=/()-]{{1,3}}{_LINKS}(\(?\d(?:[ ()./-]{{0,2}}\d){{6,13}}){_END}"
 _BARE = rf"(?<![{SIGN}_.-])(?!0(?:{_GAP}0){{8}})({_NUMBER})(?:(?![{SIGN}]|-[{SIGN}])|(?=x\d|ext))"
 PHONE = re.compile(_BARE)
-CUED = re.compile(rf"{_BARE}|(?i:{_CUED})")
+CUED = re.compile(_CUED, re.IGNORECASE)  # begins with one of CUES
 LIKELY = re.compile(
     rf"[+0]{_GAP}\d(?:{_GAP}\d){{6}}|\d{{3}}[.) -]{{1,2}}\d{{3}}[ .-]\d{{4}}"
     r"|=\+\d{1,3}\+\d|8[ -]?\(\d{3}|8([ -])\d{3}\1\d{3}[ -]|1[3-9]\d([ -])\d{4}\2\d|\(\d\d\)"
