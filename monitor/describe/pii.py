@@ -18,7 +18,7 @@ from string import ascii_lowercase, ascii_uppercase, digits
 from monitor.describe.private import accounts, phones
 from monitor.describe.private.characters import SIGN, seen
 from monitor.describe.private.credentials import Credentials
-from monitor.describe.private.encodings import decoded
+from monitor.describe.private.encodings import decoded, meant
 from monitor.describe.private.lookalikes import ALL, MOMENTS, blurred, hidden
 from monitor.describe.private.sketch import DIGITS, Sketch, kinds_table
 
@@ -157,10 +157,10 @@ def replaced(text: str, kinds: Sequence[str], by: Replace, doubts: Suspicions | 
 def replaced_in(texts: Sequence[str], kinds: Sequence[str], by: Replace, doubts: Suspicions | None = None) -> list[str]:
     """Return the texts likewise, each by itself; many take no longer than one of their length."""
     doubts, written = doubts or Suspicions(), [seen(text) for text in texts]
-    meant = [decoded(text) for text in written]
-    places = sorted(_places(BORDER.join(each.text for each in meant), kinds, doubts), reverse=True)
+    reads = [decoded(text) for text in written]
+    places = sorted(_places(BORDER.join(each.text for each in reads), kinds, doubts), reverse=True)
     done, begin = [], 0
-    for text, read in zip(written, meant, strict=True):
+    for text, read in zip(written, reads, strict=True):
         parts, at, end = [], 0, begin + len(read.text)
         while places and places[-1][0] < end:
             start, stop, kind = places.pop()
@@ -178,7 +178,7 @@ def replaced_in(texts: Sequence[str], kinds: Sequence[str], by: Replace, doubts:
 
 def holds(text: str, kinds: Sequence[str], doubts: Suspicions | None = None) -> bool:
     """Return whether a private value of these kinds is in the text."""
-    return bool(_places(decoded(seen(text)).text, kinds, doubts or Suspicions(), most=1))
+    return bool(_places(meant(seen(text)), kinds, doubts or Suspicions(), most=1))
 
 
 def _places(text: str, kinds: Sequence[str], doubts: Suspicions, most: int | None = None) -> list[tuple[int, int, str]]:
@@ -212,7 +212,7 @@ def found(texts: Sequence[str]) -> list[bool]:
     >>> found(["Where is my card?", "I am ann@example.org", "I am [email]"])
     [False, True, True]
     """
-    sketch = Sketch([decoded(seen(text)).text for text in texts])
+    sketch = Sketch([meant(seen(text)) for text in texts])
     marked = {i for place in PLACEHOLDERS.values() for i in sketch.holding(place.encode())}
     for pattern in PATTERNS.values():
         marked |= {i for i in pattern.suspects(sketch) - marked if any(True for _ in pattern.spans(sketch.texts[i]))}

@@ -38,7 +38,7 @@ def decoded(text: str) -> Decoded:
     >>> decoded("a%40b").place(2)
     4
     """
-    if "%" not in text and "&" not in text and "\\" not in text:
+    if _is_plain(text):
         return Decoded(text)
     parts, ends, shifts, at, size = [], [], [0], 0, 0
     for found in _ENCODED.finditer(text):
@@ -49,6 +49,15 @@ def decoded(text: str) -> Decoded:
         ends.append(size)
         shifts.append(at - size)
     return Decoded("".join([*parts, text[at:]]), tuple(ends), tuple(shifts)) if ends else Decoded(text)
+
+
+def meant(text: str) -> str:
+    """Return the text with its signs as they are meant, see `decoded`."""
+    return text if _is_plain(text) else decoded(text).text
+
+
+def _is_plain(text: str) -> bool:
+    return "%" not in text and "&" not in text and "\\" not in text
 
 
 def _sign(written: str) -> str:

@@ -1,8 +1,9 @@
-"""Words in many texts at once, by their first signs.
+"""Words in many texts at once, by their rarest signs.
 
-Looking for one word after the other takes as long as there are words. Here each of the first places has a table, in
-which each sign has the groups of words that have it there: where a group is left of all places, one of its words may
-begin. So do Hyperscan's literal matchers (https://www.usenix.org/conference/nsdi19/presentation/wang-xiang)."""
+Looking for one word after the other takes as long as there are words. Here a word is known by four signs in a row; each
+of their places has a table, in which each sign has the groups of words that have it there: where a group is left of all
+four, one of its words may be. So do Hyperscan's literal matchers
+(https://www.usenix.org/conference/nsdi19/presentation/wang-xiang)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 
 PLACES, GROUPS = 4, 8
-MANY = 64  # of so many signs one at which a word may begin is so many that looking for each takes less
-
+MANY = 64  # of so many signs one at which a word may be is so many that looking for each takes less
+COMMON = b" etaoinshrdlcumwfgypbvkjxqz"  # the most common sign first
 Found = re.Pattern[bytes] | None
 
 
@@ -27,10 +28,18 @@ class Needles:
     def __init__(self, patterns: Mapping[bytes, Found]) -> None:
         self.patterns = dict(patterns)
         self._short = [word for word in patterns if len(word) < PLACES]
-        self._long = sorted(patterns.keys() - set(self._short))
-        group = {word: 1 << i * GROUPS // len(self._long) for i, word in enumerate(self._long)}
-        self._tables = [_table(group, place) for place in range(PLACES)]
-        self._of = [[word for word in self._long if group[word] & groups] for groups in range(1 << GROUPS)]
+        known = [(word, _rarest(word)) for word in patterns if len(word) >= PLACES]  # and where its rarest signs begin
+        known.sort(key=lambda each: each[0][each[1] :])
+        tables = [bytearray(256) for _ in range(PLACES)]
+        self._of: list[list[tuple[bytes, int]]] = [[] for _ in range(1 << GROUPS)]
+        for i, (word, begin) in enumerate(known):
+            group = 1 << i * GROUPS // len(known)
+            for table, sign in zip(tables, word[begin:], strict=False):
+                table[sign] |= group
+            for groups in range(1 << GROUPS):
+                if groups & group:
+                    self._of[groups].append((word, begin))
+        self._tables = [bytes(table) for table in tables]
 
     def within(self, texts: bytes) -> list[bytes]:
         """Return the words in the texts, which are in lower case."""
@@ -41,17 +50,21 @@ class Needles:
         groups = np.frombuffer(texts.translate(self._tables[0]), np.uint8)[:size].copy()
         for place, table in enumerate(self._tables[1:], 1):
             groups &= np.frombuffer(texts.translate(table), np.uint8)[place : place + size]
-        begins = np.flatnonzero(groups)
-        if len(begins) > size // MANY + PLACES:
-            return found + [word for word in self._long if word in texts]
-        seen = dict[bytes, None]()
-        for at, left in zip(begins.tolist(), groups[begins].tolist(), strict=True):
-            seen.update((word, None) for word in self._of[left] if texts.startswith(word, at))
-        return found + list(seen)
+        places = np.flatnonzero(groups)
+        if len(places) > size // MANY + PLACES:
+            return found + [word for word, _ in self._of[-1] if word in texts]
+        seen = set[bytes]()
+        for at, left in zip(places.tolist(), groups[places].tolist(), strict=True):
+            for word, begin in self._of[left]:
+                if word not in seen and at >= begin and texts.startswith(word, at - begin):
+                    seen.add(word)
+        return [*found, *seen]
 
 
-def _table(group: Mapping[bytes, int], place: int) -> bytes:
-    table = bytearray(256)
-    for word, bit in group.items():
-        table[word[place]] |= bit
-    return bytes(table)
+def _rarest(word: bytes) -> int:
+    """Return where those of its signs begin that are rarest in a row, in plain English."""
+    return max(range(len(word) - PLACES + 1), key=lambda at: sum(map(_rareness, word[at : at + PLACES])))
+
+
+def _rareness(sign: int) -> int:
+    return COMMON.index(sign) if sign in COMMON else len(COMMON)
