@@ -121,8 +121,7 @@ _SPOKEN = rb"%b{0,2}%b%b" % (_ITS, _B, _VERB_SEEN)
 _FOLLOWS = rb"""(?:(?:%b|%b)["']?(?=[^\s"',;&<>\0]{6})%b|=[^\s"',;&<>${*\0]{4})"""
 _SAID = _FOLLOWS % (_SIGNED, _SPOKEN, DIGIT_SEEN)
 _SAID_ANYHOW = rb"[a-z\x80-\xff]{0,36}+" + _FOLLOWS % (_SIGNED, rb"%b{0,4}%b" % (_ITS, _B), DIGIT_SEEN)
-_REST = rb"%b[^\n\0]{0,400}?-" % _B  # of a command, as far as an option
-_COMMAND = rb"(?:curl|wget)%b(?:u|-user)|mysql(?:dump|admin)?%bp[^\s0-9\0]{0,256}+[0-9]" % (_REST, _REST)
+_COMMAND = rb"(?:curl|wget|mysql(?:dump|admin)?)%b[^\n\0-]{0,400}+-" % _B  # an option
 NEEDLES: dict[bytes, Found] = {
     **{word.encode(): re.compile(word.encode() + _SAID_ANYHOW) for word in WORDS},
     b"pass": re.compile(rb"pass(?:ord%b|(?:word|wd|phrase|wort|e)?(?![a-z0-9])%b)" % (_SAID_ANYHOW, _SAID)),
@@ -133,7 +132,7 @@ NEEDLES: dict[bytes, Found] = {
 }
 FAR_NEEDLES: dict[bytes, Found] = {
     form.lower(): re.compile(re.escape(form.lower()) + behind)
-    for words, behind in ((MARKED_WORDS, _SAID_ANYHOW), (FAR_WORDS, rb"[^0-9=\0]{0,512}+[0-9=]"))
+    for words, behind in ((MARKED_WORDS, _SAID_ANYHOW), (FAR_WORDS, rb"[^0-9=\0]{0,300}+[0-9=]"))
     for word in words
     for form in (word.encode(), word.upper().encode())
 }
