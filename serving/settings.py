@@ -16,6 +16,7 @@ TAG_HEADERS = {
     "x-homeostat-language": "language",
     "x-homeostat-group": "group",
 }
+COUNTRY = re.compile("(?:[1-9][0-9]{0,2})?")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
 
 
@@ -70,6 +71,7 @@ class GatewaySettings:
     user_header: str = "x-homeostat-user"  # of the end user, where neither the key nor the body names one
     conversation_header: str = "x-session-id"  # of the conversation; goes before what the body says
     mask: tuple[str, ...] = tuple(PATTERNS)  # what never leaves the process in an event
+    phone_country: str = ""  # code ("49") of telephone numbers without one: both ways to write one are one number then
     audit_share: float = 0.0  # of the replies, chosen before their answer is known; auditors label them
     feedback_per_minute: int = 6_000  # of each key, from each gateway process
     feedback_bytes_per_minute: int = 16 * 1_048_576  # of each key, likewise
@@ -100,6 +102,8 @@ class GatewaySettings:
         require(self, "shadow_share", 0 <= self.shadow_share <= 1, "a share from 0 to 1")
         for name in ("recent_answers", "recent_answers_bytes"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
+        code = COUNTRY.fullmatch(self.phone_country)
+        require(self, "phone_country", code is not None, 'the digits of a country code, as in "49", or none')
         require(self, "mask", all(kind in PATTERNS for kind in self.mask), f"kinds among {', '.join(PATTERNS)}")
         lower = all(header == header.lower() for header in self.tag_headers)
         require(self, "tag_headers", lower, "header names in lower case")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 
-from monitor.describe.pii import mask
+from monitor.describe.pii import PATTERNS, PLACEHOLDERS, replaced
+from monitor.describe.private.surrogates import is_surrogate
 from streams import codec
 from streams.events import DeadLetter
 from streams.log.append import Appender
@@ -38,9 +39,10 @@ CUT = "; the value is cut and cannot be replayed"
 
 def letter(topic: Topic, raw: Raw, reason: str) -> DeadLetter:
     """Return the dead letter for one record; the same record always makes the same letter. Its reason goes into logs
-    and may quote the event, so it is masked; the event itself stays as it is, to be put back."""
+    and may quote the event, so it is masked: surrogates of the gateway's stay what they are, as everywhere, and what no
+    gateway masked gets its kind's name, for a worker has no key. The event itself stays as it is, to be put back."""
     value = raw.value or b""
-    note = mask(reason)[:LONGEST_REASON] + (CUT if len(value) > LONGEST else "")
+    note = replaced(reason, list(PATTERNS), _blotted)[:LONGEST_REASON] + (CUT if len(value) > LONGEST else "")
     return DeadLetter(
         source_topic=topic.name,
         partition=raw.partition,
@@ -49,6 +51,10 @@ def letter(topic: Topic, raw: Raw, reason: str) -> DeadLetter:
         value=base64.b64encode(value[:LONGEST]).decode(),
         time_ms=raw.timestamp_ms,
     )
+
+
+def _blotted(kind: str, value: str) -> str:
+    return value if is_surrogate(kind, value) else PLACEHOLDERS[kind]
 
 
 def letter_id(letter: DeadLetter) -> str:

@@ -1,4 +1,5 @@
-"""Names that cannot lie: adapter digests and versions, and request ids that carry what feedback needs."""
+"""Names that cannot lie: adapter digests and versions, request ids that carry what feedback needs, and responses' ids
+that carry what the next turn needs."""
 
 from __future__ import annotations
 
@@ -79,6 +80,16 @@ class RequestId:
     assigned: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TurnId:
+    """The fields of a response's id, by which the next turn of a conversation names it. `response`: as the engine knows
+    it. By pseudonyms: `conversation`, which goes on with that turn, and `drawn`, by which its arm was drawn."""
+
+    response: str
+    conversation: str
+    drawn: str
+
+
 class ReplyDraw(NamedTuple):
     """With which chance a reply was drawn for a label. `share`: the mean chance of all among which it was."""
 
@@ -148,6 +159,23 @@ class Signer:
             )
         share, probability, *_ = body.split(":")
         return ReplyDraw(float(share), float(probability))
+
+    def sign_turn(self, turn: TurnId) -> str:
+        """Return the response's id as clients get it: `<response>.<conversation>.<drawn>.<mac>`. So any gateway knows
+        the conversation, whichever answered the turn before.
+
+        >>> signer = Signer(b"key")
+        >>> signer.read_turn(signer.sign_turn(TurnId("resp_1", "77c0", "77c0")))
+        TurnId(response='resp_1', conversation='77c0', drawn='77c0')
+        """
+        body = f"{turn.response}.{turn.conversation}.{turn.drawn}"
+        return f"{body}.{self._mac('turn', body)}"
+
+    def read_turn(self, text: str) -> TurnId | None:
+        """Return the fields of a response's id; None where no holder of the signing key made it."""
+        body, _, mac = text.rpartition(".")
+        fields = body.rsplit(".", 2)
+        return TurnId(*fields) if len(fields) == 3 and _equal(mac, self._mac("turn", body)) else None
 
     def _mac(self, purpose: str, text: str, size: int = 12) -> str:
         """BLAKE2b's own keyed mode (RFC 7693): an HMAC's strength at a fifth of its time."""

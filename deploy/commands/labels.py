@@ -80,7 +80,8 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     config = load_reached(config_path)
     scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
     signer = Signer(secrets.signing_key(config))
-    rules = wanted.LabelRules(scorer, Maskers(config.gateway.mask, signer.tenant_key), signer, config.labels.sources)
+    maskers = Maskers(config.gateway.mask, signer.tenant_key, config.gateway.phone_country)
+    rules = wanted.LabelRules(scorer, maskers, signer, config.labels.sources)
     given, empty = wanted.give(config.kafka, Lake.of(config.kept), file, alias, rules)
     click.echo(f"{given} labels given, {empty} rows left without")
 

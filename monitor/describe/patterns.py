@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from re import _constants, _parser  # type: ignore[attr-defined]  # the module's own reading of a pattern
+from re import _compiler, _constants, _parser  # type: ignore[attr-defined]  # the module's own reading of a pattern
 from typing import Any
 
 MOST = 16  # patterns: each is a descriptor
@@ -23,6 +23,8 @@ DOUBLINGS = 40  # more ways than these are far too many, however many
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _ENDLESS = {_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT}
+_SIGNS = {_constants.LITERAL, _constants.NOT_LITERAL, _constants.IN, _constants.ANY}
+_BEGINS = [(_constants.AT, _constants.AT_BEGINNING), (_constants.AT, _constants.AT_BEGINNING_STRING)]
 _GROUPS = {_constants.SUBPATTERN: -1, _constants.ATOMIC_GROUP: None, _constants.ASSERT: 1, _constants.ASSERT_NOT: 1}
 
 
@@ -94,45 +96,99 @@ def _check_steps(patterns: Mapping[str, str]) -> None:
 
 def _taken(name: str, text: str) -> float:
     try:
-        return _steps(_parser.parse(text, re.IGNORECASE))[1]
-    except _Refused as error:
+        return _Count(LONGEST).steps(_parser.parse(text, re.IGNORECASE))[1]
+    except ValueError as error:
         raise ValueError(f"policy_patterns.{name} is {text!r}, expected none with {error}") from error
 
 
-class _Refused(Exception):
-    """What a pattern must not hold."""
+def search_steps(pattern: str, length: int) -> float:
+    """Return how many steps it takes at most to look for a pattern in a text of that length. Raise ValueError naming
+    what no bound is known for, and re.error for what is no pattern.
+
+    >>> search_steps("ab{2,3}", 100), search_steps("^a*b*", 100), search_steps("(a+)+", 100) > 1e9
+    (500.0, 10301.0, True)
+    >>> search_steps("^a+(-a+)*$", 100) < 1e5
+    True
+    """
+    parsed = _parser.parse(pattern)
+    steps = _Count(length).steps(parsed)[1]
+    begins = len(parsed) > 0 and parsed[0] in _BEGINS and not parsed.state.flags & re.MULTILINE
+    return length + steps * (1 if begins else length)
 
 
-def _steps(items: Any) -> tuple[float, float]:
-    """In how many ways a sequence can match at one place, at most, and the steps it takes to try them all."""
-    ways, steps = 1.0, 0.0
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """The counts of ways and steps on texts of one length."""
+
+    longest: int
+
+    def steps(self, items: Any) -> tuple[float, float]:
+        """Return in how many ways a sequence can match at one place, at most, and the steps it takes to try them."""
+        ways, steps = 1.0, 0.0
+        for kind, what in items:
+            more, cost = self._item(kind, what)
+            steps += ways * cost
+            ways *= more
+        return ways, max(steps, 1.0)
+
+    def _item(self, kind: Any, what: Any) -> tuple[float, float]:
+        if kind in _ENDLESS:
+            return self._repeat(*what)
+        if kind is _constants.BRANCH:
+            tried = [self.steps(branch) for branch in what[1]]
+            ways = (max if _one_fits(what[1]) else sum)(ways for ways, _ in tried)
+            return ways, sum(steps for _, steps in tried)
+        if kind in (_constants.GROUPREF, _constants.GROUPREF_EXISTS):
+            raise ValueError("references to its groups")
+        if kind in _GROUPS:
+            place = _GROUPS[kind]
+            return self.steps(what if place is None else what[place])
+        return 1.0, 1.0
+
+    def _repeat(self, least: int, most: int, items: Any) -> tuple[float, float]:
+        """An endless one may be as long as the text. Where each round begins with a sign that is nowhere else in it,
+        as in `a+(-a+)*`, the text says where the rounds are: all ways are to end in another place."""
+        ways, steps = self.steps(items)
+        most = min(int(most), self.longest)
+        if ways <= 1.0:
+            return max(most - least, 0) + 1.0, most * steps
+        if _parted(items):
+            return self.longest + 1.0, self.longest + steps
+        if most * math.log2(ways) > DOUBLINGS:
+            return 2.0**DOUBLINGS, 2.0**DOUBLINGS
+        return sum(ways**count for count in range(least, most + 1)), steps * sum(ways**count for count in range(most))
+
+
+def _parted(items: Any) -> bool:
+    """Return whether each round of a sequence has a sign at its begin or its end that nothing else in it can
+    take; at most one of the rest, which are single signs, is repeated in more ways than one."""
+    if len(items) == 1 and items[0][0] is _constants.SUBPATTERN:
+        return _parted(items[0][1][3])
+    flat = [*_flat(items)]
+    free = sum(kind in _ENDLESS and what[0] != what[1] for kind, what in items)
+    if len(flat) < max(len(items), 2) or free > 1:
+        return False
+    return _apart(items, flat, 0) or _apart(items, flat, len(flat) - 1)
+
+
+def _apart(items: Any, flat: list[tuple[Any, Any]], place: int) -> bool:
+    if items[place][0] is not _constants.LITERAL:
+        return False
+    rest = (_parser.SubPattern(items.state, [each]) for i, each in enumerate(flat) if i != place)
+    return not any(_compiler.compile(each, re.IGNORECASE).match(chr(flat[place][1])) for each in rest)
+
+
+def _flat(items: Any) -> Iterator[tuple[Any, Any]]:
+    """Return the single signs of a sequence, those that are repeated too; nothing of what is more."""
     for kind, what in items:
-        more, cost = _item(kind, what)
-        steps += ways * cost
-        ways *= more
-    return ways, max(steps, 1.0)
+        if kind in _SIGNS:
+            yield kind, what
+        elif kind in _ENDLESS and len(what[2]) == 1 and what[2][0][0] in _SIGNS:
+            yield what[2][0]
 
 
-def _item(kind: Any, what: Any) -> tuple[float, float]:
-    if kind in _ENDLESS:
-        return _repeat(*what)
-    if kind is _constants.BRANCH:
-        tried = [_steps(branch) for branch in what[1]]
-        return sum(ways for ways, _ in tried), sum(steps for _, steps in tried)
-    if kind in (_constants.GROUPREF, _constants.GROUPREF_EXISTS):
-        raise _Refused("references to its groups")
-    if kind in _GROUPS:
-        place = _GROUPS[kind]
-        return _steps(what if place is None else what[place])
-    return 1.0, 1.0
-
-
-def _repeat(least: int, most: int, items: Any) -> tuple[float, float]:
-    """An endless one may be as long as the text."""
-    ways, steps = _steps(items)
-    most = min(int(most), LONGEST)
-    if ways <= 1.0:
-        return max(most - least, 0) + 1.0, most * steps
-    if most * math.log2(ways) > DOUBLINGS:
-        return 2.0**DOUBLINGS, 2.0**DOUBLINGS
-    return sum(ways**count for count in range(least, most + 1)), steps * sum(ways**count for count in range(most))
+def _one_fits(branches: Any) -> bool:
+    """Return whether each branch begins with another sign, so that a text has one that fits at most."""
+    begins = [each[0] if len(each) else (None, 0) for each in branches]
+    signs = {chr(what).casefold() for kind, what in begins if kind is _constants.LITERAL}
+    return len(signs) == len(begins)

@@ -12,34 +12,40 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from monitor.describe.private import accounts, phones
 from monitor.describe.private.characters import SIGN, seen
 from monitor.describe.private.credentials import Credentials
+from monitor.describe.private.encodings import decoded, meant
 from monitor.describe.private.lookalikes import ALL, MOMENTS, blurred, hidden
 from monitor.describe.private.sketch import DIGITS, Sketch, kinds_table
 
 DOUBTS = 500  # lookalikes in the texts of one event that are looked at closely; of more, all count as the real thing
+VALUES = 1_000  # in the texts of one event that get something of their own in their place; more get their kind's name
+BORDER = "\n\x02\n"  # between texts that are looked through as one: no pattern goes on behind it
 SHORTEST = 5  # characters of anything private: a@b.c
 Replace = Callable[[str, str], str]  # of a kind and a value
 
 
 @dataclass(slots=True)
 class Suspicions:
-    """How many lookalikes, and characters around them, may still be looked at closely: texts that come together share
-    it."""
+    """How many lookalikes, and characters around them, may still be looked at closely, and how many values replaced by
+    one of their own: texts that come together share it."""
 
     left: int = DOUBTS
+    looks: int = 2 * VALUES  # closely, at lookalikes and at the real thing
     characters: int = 64 * DOUBTS
+    values: int = VALUES
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """`regex`: the value is its last group, else all of it. `suspects`: of many texts, quick to find; nothing matches
     in any other. `unlike`: what is blurred first, for it only looks alike. `real` sorts out other lookalikes: how many
-    characters of what was found are it, from the first on; 0 for none. `wide` finds more, where one of `cues` is in the
-    text."""
+    characters of what was found are it, from the first on; 0 for none. `wide` finds more, where one of `cues` begins:
+    only there it is tried, for it takes long."""
 
     regex: re.Pattern[str]
     suspects: Callable[[Sketch], Set[int]]
@@ -50,19 +56,43 @@ class Pattern:
 
     def spans(self, text: str, doubts: Suspicions | None = None) -> Iterator[tuple[int, int]]:
         """Return where it is, first to last. `text`: plain, as a sketch has it."""
-        at, doubts, regex = 0, doubts or Suspicions(), self.regex
-        if self.wide is not None and named(text, self.cues):
-            regex = self.wide
+        at, doubts = 0, doubts or Suspicions()
         if self.unlike:
-            text, looked_at = blurred(text, regex, self.unlike, doubts.characters)
+            text, looked_at = blurred(text, self._matches, self.unlike, doubts.characters)
             doubts.characters -= looked_at
-        while found := regex.search(text, at):
+        if self.wide is not None:
+            yield from (found.span(found.lastindex or 0) for found in self._matches(text))
+            return
+        while found := self.regex.search(text, at):
             value = found.lastindex or 0
-            size = self.real(found.group(value)) if doubts.left > 0 else len(found.group(value))
+            size = self.real(found.group(value)) if min(doubts.left, doubts.looks) > 0 else len(found.group(value))
             at = found.start(value) + (size or 1)
             doubts.left -= not size
+            doubts.looks -= 1
             if size:
                 yield found.start(value), at
+
+    def _matches(self, text: str) -> Iterator[re.Match[str]]:
+        """Return what is found, whether it is real or not, the first one first."""
+        if self.wide is None or not (cues := _begins(text, self.cues)):
+            yield from self.regex.finditer(text)
+            return
+        at, plain = 0, self.regex.search(text)
+        for cue in (*cues, len(text)):
+            while plain is not None and plain.start() < cue:
+                if plain.start() >= at:
+                    yield plain
+                    at = plain.end()
+                plain = self.regex.search(text, max(at, plain.start() + 1))
+            if cue >= at and (found := self.wide.match(text, cue)):
+                yield found
+                at = found.end()
+
+
+def _begins(text: str, words: Sequence[str]) -> list[int]:
+    """Return where one of the words begins, in any case."""
+    small = text.replace("\u0130", "I").lower()  # all others are as long in lower case
+    return sorted({found.start() for word in words if word in small for found in re.finditer(re.escape(word), small)})
 
 
 def named(text: str, words: Sequence[str]) -> bool:
@@ -75,16 +105,16 @@ _NAMES = r"\w.+%\u0300-\u036f-"
 _CLOSE = rf"(?![{SIGN}_])\w"  # of scripts that have no gap before or behind an address in Latin letters
 _IMAGE = r"[1-4]x\.(?:png|jpe?g|webp|avif|gif|svg)\b"  # logo@2x.png
 _EMAIL = (
-    rf"(?!git@)(?:[a-zA-Z0-9_.+%-]+|(?:(?!(?<={_CLOSE})[a-zA-Z0-9])[{_NAMES}])+)(?:@|%40|&#64;)(?!{_IMAGE})(?:[\w-]+\.)+"
+    rf"(?!git@)(?:[a-zA-Z0-9_.+%-]+|(?:(?!(?<={_CLOSE})[a-zA-Z0-9])[{_NAMES}])+)@(?!{_IMAGE})(?:[\w-]+\.)+"
     rf"(?:[a-zA-Z][a-zA-Z0-9-]*(?={_CLOSE})|[^\W\d_][\w-]*)"
 )
-_LATIN = rf"(?<={_CLOSE})(?=[a-zA-Z0-9_.+%-]+(?:@|%40|&#64;))"
+_LATIN = rf"(?<={_CLOSE})(?=[a-zA-Z0-9_.+%-]+@)"
 EMAIL = re.compile(rf"(?:(?<![{_NAMES}])[oOdD]'(?=[A-Za-z]))?(?:(?<![{_NAMES}])|{_LATIN}){_EMAIL}(?:[.+%]{_EMAIL})*")
 _CAPITALS = kinds_table(x=ascii_uppercase, y=ascii_lowercase, n=digits)
 
 
 def _emails(sketch: Sketch) -> set[int]:
-    return {*sketch.holding(b"@"), *sketch.holding(b"%40"), *sketch.holding(b"&#64;")}
+    return set(sketch.holding(b"@"))
 
 
 def _numbered(sketch: Sketch, look: Callable[[Sketch], Iterable[int]]) -> set[int]:
@@ -98,7 +128,7 @@ def _accounts(some: Sketch) -> set[int]:
 
 
 def _cards(some: Sketch) -> set[int]:
-    return {*some.holding(b"n" * 13, DIGITS, b" .\n_/:()-"), *some.far()}
+    return {*some.holding(b"n" * 13, DIGITS, b" .\n_/:()+-"), *some.far()}
 
 
 def _phones(some: Sketch) -> list[int]:
@@ -121,23 +151,49 @@ def replaced(text: str, kinds: Sequence[str], by: Replace, doubts: Suspicions | 
     >>> replaced("ann@example.org, 4111111111111111", ["email", "card"], lambda kind, value: f"{kind} of {len(value)}")
     'email of 15, card of 16'
     """
-    if len(text) < SHORTEST:
-        return text
-    text, places = seen(text), []
+    return text if len(text) < SHORTEST else replaced_in([text], kinds, by, doubts)[0]
+
+
+def replaced_in(texts: Sequence[str], kinds: Sequence[str], by: Replace, doubts: Suspicions | None = None) -> list[str]:
+    """Return the texts likewise, each by itself; many take no longer than one of their length."""
+    doubts, written = doubts or Suspicions(), [seen(text) for text in texts]
+    reads = [decoded(text) for text in written]
+    places = sorted(_places(BORDER.join(each.text for each in reads), kinds, doubts), reverse=True)
+    done, begin = [], 0
+    for text, read in zip(written, reads, strict=True):
+        parts, at, end = [], 0, begin + len(read.text)
+        while places and places[-1][0] < end:
+            start, stop, kind = places.pop()
+            value = read.text[start - begin : stop - begin]
+            parts += [
+                text[at : read.place(start - begin)],
+                by(kind, value) if doubts.values > 0 else PLACEHOLDERS[kind],
+            ]
+            doubts.values -= 1
+            at = read.place(stop - begin)
+        done.append("".join([*parts, text[at:]]) if parts else text)
+        begin = end + len(BORDER)
+    return done
+
+
+def holds(text: str, kinds: Sequence[str], doubts: Suspicions | None = None) -> bool:
+    """Return whether a private value of these kinds is in the text."""
+    return bool(_places(meant(seen(text)), kinds, doubts or Suspicions(), most=1))
+
+
+def _places(text: str, kinds: Sequence[str], doubts: Suspicions, most: int | None = None) -> list[tuple[int, int, str]]:
+    """Return where each value is, and of which kind it is, one kind after the other, `most` of a kind."""
+    places: list[tuple[int, int, str]] = []
     sketch = Sketch([text])
     (plain,) = sketch.texts
     for kind in kinds:
         if PATTERNS[kind].suspects(sketch):
-            found = list(PATTERNS[kind].spans(plain, doubts))
+            found = list(islice(PATTERNS[kind].spans(plain, doubts), most))
             plain = hidden(plain, found)  # from the patterns to come
             places += [(start, end, kind) for start, end in found]
-    if not places:
-        return text
-    parts, at = [], 0
-    for start, end, kind in sorted(places):
-        parts += [text[at:start], by(kind, text[start:end])]
-        at = end
-    return "".join([*parts, text[at:]])
+            if places and most is not None:
+                break
+    return places
 
 
 def mask(text: str) -> str:
@@ -156,7 +212,7 @@ def found(texts: Sequence[str]) -> list[bool]:
     >>> found(["Where is my card?", "I am ann@example.org", "I am [email]"])
     [False, True, True]
     """
-    sketch = Sketch([seen(text) for text in texts])
+    sketch = Sketch([meant(seen(text)) for text in texts])
     marked = {i for place in PLACEHOLDERS.values() for i in sketch.holding(place.encode())}
     for pattern in PATTERNS.values():
         marked |= {i for i in pattern.suspects(sketch) - marked if any(True for _ in pattern.spans(sketch.texts[i]))}

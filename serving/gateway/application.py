@@ -81,7 +81,7 @@ class Gateway:
         trusted = ssl.create_default_context(cafile=str(ca)) if ca is not None else None
         self.pool = EnginePool(settings.connect_timeout_s, trusted)
         self.limits = _limits(settings)
-        maskers = Maskers(settings.mask, signer.tenant_key)
+        maskers = Maskers(settings.mask, signer.tenant_key, settings.phone_country)
         recent = RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)
         awaited = partial(cohorts, sources, settings.audit_share)
         capture = Capture(publish, maskers, recent, signer.pseudonym, settings.capture_chars, awaited)

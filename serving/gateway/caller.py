@@ -1,14 +1,12 @@
 """Who asks: the end user, the conversation, the tags and the tenant, from the key, the body and the headers.
 
 What the key says, no client can say otherwise. Then the body counts, then the headers; of a conversation the header
-goes before."""
+goes before; a response that names the one before goes on in its conversation (`TurnId`)."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -18,64 +16,50 @@ from serving.gateway.access.keys import Key
 from serving.gateway.errors import UNREADABLE
 from serving.gateway.openai.request_body import ParsedRequest
 from serving.settings import GatewaySettings
+from streams.identity import Signer
 
 TENANT = "tenant"  # the tag by which private values are masked, where a key has it
-LONGEST_NAME = 1_024  # bytes of a conversation's name; a longer one is none, for names are remembered
-TURNS = 10_000  # responses that are remembered, to know which conversation goes on
+LONGEST_NAME = 1_024  # bytes of a conversation's name, or of a response's id; a longer one is none
 
 
 class Asker(NamedTuple):
-    """Who asks, as named: nothing here is a pseudonym yet. `user` and `conversation` are empty where none is named."""
+    """Who asks. `conversation` and `drawn` are pseudonyms; empty where none is named."""
 
-    user: str
+    user: str  # as named
     conversation: str
     drawn: str  # by which the arm is drawn: the conversation, else the end user, as its first turn had it
     tags: Mapping[str, str]
     tenant: str  # whose private values are masked alike: the key's own, else the key's
-
-
-@dataclass(slots=True)
-class Turns:
-    """The conversations of responses that name the one before (`previous_response_id`), which have no name of their
-    own: each goes on as its first request, and in its arm. Another gateway process begins another conversation."""
-
-    _roots: OrderedDict[str, tuple[str, str]] = field(default_factory=OrderedDict)
-
-    def root(self, previous: str) -> tuple[str, str]:
-        """Return the conversation that goes on after this response, and by what its arm was drawn; empty after none.
-
-        >>> turns = Turns()
-        >>> turns.note("second", *turns.root("first")), turns.root("second"), turns.root("")
-        (None, ('first', 'first'), ('', ''))
-        """
-        return self._roots.get(previous, (previous, previous))
-
-    def note(self, response: str, conversation: str, drawn: str) -> None:
-        """Remember whose the response is; the oldest goes where there is no room."""
-        if response and conversation:
-            self._roots[response] = conversation, drawn
-            if len(self._roots) > TURNS:
-                self._roots.popitem(last=False)
+    previous: str = ""  # the response that goes on, as the engine knows it, where a gateway gave its id
 
 
 def caller(
-    key: Key, headers: Mapping[str, str], asked: ParsedRequest, turns: Turns, settings: GatewaySettings
+    key: Key, headers: Mapping[str, str], asked: ParsedRequest, signer: Signer, settings: GatewaySettings
 ) -> Asker:
     """Return who asks. Tags that contradict the key's are counted and have no effect."""
     user = key.user or asked.user or _text(headers.get(settings.user_header, ""))
     own = key.tags.get(TENANT)
-    conversation = _text(_short(headers.get(settings.conversation_header, ""))) or _conversation(asked)
-    drawn = conversation or user
-    if not conversation:
-        conversation, first = turns.root(_previous(asked))
-        drawn = first or user
+    named = _text(_short(headers.get(settings.conversation_header, ""))) or _conversation(asked)
+    previous = _previous(asked)
+    turn = signer.read_turn(previous) if previous else None
+    if named or turn is None:
+        conversation = conversation_of(named or previous, signer)
+        drawn = conversation or (signer.pseudonym(user) if user else "")
+    else:
+        conversation, drawn = turn.conversation, turn.drawn
     return Asker(
         user=user,
         conversation=conversation,
         drawn=drawn,
         tags=_tags(key, headers, settings),
         tenant=f"tenant {own}" if own else f"key {key.id}",
+        previous=turn.response if turn is not None else "",
     )
+
+
+def conversation_of(name: str, signer: Signer) -> str:
+    """Return the pseudonym of a conversation; empty for none. One without a name has its first reply's id."""
+    return signer.pseudonym(f"conversation {name}") if name else ""
 
 
 def _tags(key: Key, headers: Mapping[str, str], settings: GatewaySettings) -> dict[str, str]:

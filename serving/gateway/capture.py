@@ -77,7 +77,8 @@ class Capture:
 
     def _keep(self, exchange: Exchange, choice: Choice, now_ms: int) -> None:
         masked = self.compared(exchange)
-        person, masker = who(exchange.user, exchange.conversation, self._pseudonym), self._maskers(exchange.tenant)
+        masker = self._maskers(exchange.tenant)
+        person = Person(self._pseudonym(exchange.user) if exchange.user else "", exchange.conversation)
         if masked is not None and choice.arm is not Arm.SHADOW:
             self._recent.add(exchange.event_id, RecentAnswer(masked, *person))
         comparable = masked is not None
@@ -168,16 +169,6 @@ def inference_served(
         cut=writer.cut,
         tenant=exchange.tenant,
     )
-
-
-def who(user: str, conversation: str, pseudonym: Callable[[str], str]) -> Person:
-    """Return the pseudonyms of the end user and of the conversation, empty where none is named.
-
-    >>> who("ann", "chat-1", {"ann": "3fa9", "conversation chat-1": "77c0"}.__getitem__)
-    Person(user='3fa9', conversation='77c0')
-    """
-    named = f"conversation {conversation}"
-    return Person(pseudonym(user) if user else "", pseudonym(named) if conversation else "")
 
 
 def _ms(seconds: float) -> float:

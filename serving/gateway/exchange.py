@@ -9,6 +9,7 @@ from monitor.characters import blank
 from serving.gateway.openai.answer import CollectedAnswer
 from serving.gateway.openai.coercion import is_off
 from serving.gateway.openai.request_body import Operation, ParsedRequest
+from serving.gateway.openai.responses_api import Rename
 from serving.routes.routing import Choice
 
 
@@ -31,8 +32,9 @@ class Exchange:
     captured: bool = False
     mirrors: str = ""  # the event whose question this shadow was asked
     user: str = ""  # the end user, as the client named it
-    conversation: str = ""  # likewise
-    drawn: str = ""  # by which the arm is drawn
+    conversation: str = ""  # a pseudonym
+    drawn: str = ""  # by which the arm is drawn: a pseudonym
+    rename: Rename | None = None  # gives a response the id that its client gets; None where there is no client
     tenant: str = ""  # a pseudonym: by whose key private values are masked
     masked: str | None = None  # what a label is compared with, masked, once it was asked for
     _plain: bool | None = None  # once `comparable` was read

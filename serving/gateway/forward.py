@@ -115,7 +115,7 @@ class Forward:
             data, exchange.answer = reply_body.whole(data, exchange.asked)
         except UNREADABLE:
             raise not_understood(link) from None
-        return data
+        return data if exchange.rename is None else exchange.rename.whole(data)
 
     async def _stream(
         self, exchange: Exchange, choice: Choice, patience: Patience, link: Link, client: Request | None
@@ -197,7 +197,7 @@ def _taken(event: bytes, exchange: Exchange) -> list[bytes]:
     if exchange.answer.pieces > before:
         exchange.last_s = time.perf_counter()
         exchange.first_s = exchange.first_s or exchange.last_s
-    return passed
+    return passed if exchange.rename is None else [exchange.rename.event(each) for each in passed]
 
 
 def _is_json(link: Link) -> bool:

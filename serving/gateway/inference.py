@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from serving import metrics
 from serving.gateway.access.admission import Admission
-from serving.gateway.caller import Turns, caller
+from serving.gateway.caller import caller, conversation_of
 from serving.gateway.capture import count
 from serving.gateway.engines.health import ReplicaHealth
 from serving.gateway.engines.link import ConnectionLost, Unreached
@@ -22,11 +23,12 @@ from serving.gateway.forward import Forward
 from serving.gateway.http.request import Request
 from serving.gateway.openai import bounds, request_body
 from serving.gateway.openai.request_body import Operation, ParsedRequest
+from serving.gateway.openai.responses_api import PREVIOUS, Rename
 from serving.gateway.patience import Patience
 from serving.gateway.shadow import Mirror
 from serving.routes.routing import Choice, NoReplica, RouteTable, UnknownAlias, pick
 from serving.settings import GatewaySettings
-from streams.identity import uuid7
+from streams.identity import TurnId, uuid7
 from streams.kinds import Arm
 
 log = structlog.get_logger()
@@ -44,9 +46,8 @@ class Inference:
     mirror: Mirror
     health: ReplicaHealth
     admission: Admission
-    pseudonym: Callable[[str], str]
+    tenant_name: Callable[[str], str]
     _turn: int = 0
-    _turns: Turns = field(default_factory=Turns)
 
     async def serve(self, request: Request, operation: Operation) -> None:
         """Answer the request in any case, once it is captured. Raise ApiError where the body is wrong or the
@@ -79,7 +80,6 @@ class Inference:
         finally:
             self.forward.capture(exchange)
             count(exchange)
-        self._turns.note(exchange.answer.id, exchange.conversation or exchange.event_id, exchange.drawn)
         if exchange.status == 200 and not request.gone:
             self.mirror.send(exchange)
 
@@ -142,10 +142,17 @@ class Inference:
             raise ApiError(400, message, field, "not_supported")
 
     def _exchange(self, request: Request, asked: ParsedRequest, began_s: float) -> Exchange:
-        who = caller(request.key, request.headers, asked, self._turns, self.settings)
+        signer = self.forward.signer
+        who = caller(request.key, request.headers, asked, signer, self.settings)
         exchange = Exchange(uuid7(), asked, request.key.id, who.tags, began_s, user=who.user)
-        exchange.conversation, exchange.tenant = who.conversation, self.pseudonym(who.tenant)
-        exchange.drawn = who.drawn or exchange.event_id
+        exchange.conversation, exchange.tenant = who.conversation, self.tenant_name(who.tenant)
+        begun = who.conversation or conversation_of(exchange.event_id, signer)
+        exchange.drawn = who.drawn or begun
+        if asked.operation is Operation.RESPONSE:
+            given = asked.fields[PREVIOUS] if who.previous else None
+            exchange.rename = Rename(lambda id: signer.sign_turn(TurnId(id, begun, exchange.drawn)), given)
+            if who.previous:  # the engine knows it by its own id
+                asked.fields[PREVIOUS] = msgspec.Raw(msgspec.json.encode(who.previous))
         return exchange
 
 

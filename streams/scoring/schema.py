@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 from monitor.metrics import normalise
 from streams.files import utf8
 from streams.scoring.rows import AnsweredRow, Unjudged
+from streams.scoring.schema_patterns import TooLong, bounded, check, judged, patterns
 
 UNREADABLE = (ValueError, RecursionError, ArithmeticError)
+DRAFTS = ("http://json-schema.org/", "https://json-schema.org/")  # where the drafts themselves stand
 DIGITS = 28  # of a whole number that is written with a fraction or an exponent
 Leaf = tuple[tuple[str | int, ...], object]
 
@@ -37,14 +40,15 @@ class SchemaGrader:
         except UNREADABLE:
             return 0.0
         try:
-            return leaves_found(row.text, row.truth or "") if self._validator.is_valid(value) else 0.0
-        except (RecursionError, ArithmeticError):  # a schema that refers to itself without an end, numbers of 30 digits
+            return leaves_found(row.text, row.truth or "") if judged(self._validator, value) else 0.0
+        except (RecursionError, ArithmeticError, TooLong):  # a schema that refers to itself without an end, numbers of
+            # 30 digits, patterns that may keep everything else from its work
             return Unjudged.TOO_LONG
 
 
 def validator(schema: Any, named: str) -> Any:
     """Return a validator of jsonschema's, of the draft that the schema names, else 2020-12. Raise ValueError, beginning
-    with `named`, for what is no schema, and for a reference to what does not stand in it."""
+    with `named`, for what is no schema, a reference to what does not stand in it, a pattern that may take too long."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
     from jsonschema.validators import validator_for
@@ -56,19 +60,24 @@ def validator(schema: Any, named: str) -> Any:
         raise ValueError(
             f"{named}, expected a JSON schema: at $.$schema: {schema['$schema']!r} is no address of a draft"
         )
-    kind = validator_for(schema, default=Draft202012Validator)
-    place = ""
+    schema, kind = deepcopy(schema), validator_for(schema, default=Draft202012Validator)
+    place, of_names = "", []
     try:
         kind.check_schema(schema)
-        for reference, target in _references(schema):
+        for reference, target in _reached(schema):
             if target is None:
                 lost = f"{reference} is not there, and not fetched"
                 raise ValueError(f"{named}, expected all that it refers to within it: {lost}")
-            place = f"what {reference} refers to, "
-            kind.check_schema(target)
+            if reference:
+                place = f"what {reference} refers to, "
+                kind.check_schema(target)
+            of_texts, some = patterns(target)
+            check([*of_texts, *some], named)
+            of_names += some
+            _of_one_draft(target, kind, named)
     except SchemaError as error:
         raise ValueError(f"{named}, expected a JSON schema: at {place}{error.json_path}: {error.message}") from error
-    made = kind(schema, registry=Registry())
+    made = bounded(kind, of_names)(schema, registry=Registry())
     try:
         made.is_valid({})
     except RecursionError as error:
@@ -129,9 +138,21 @@ def _read(path: Path, at: str) -> Any:
         raise ValueError(f"{at} is {str(path)!r}, expected a file of JSON: {error}") from error
 
 
-def _references(schema: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each reference that can be reached, and what it refers to: None where that is not within the schema. It may
-    be no schema, for it may stand where none is looked for."""
+def _of_one_draft(schema: Any, kind: Any, named: str) -> None:
+    """Take the draft's name away, by which jsonschema would choose another class within the schema, and forget what is
+    bounded. Raise ValueError for another draft than the whole has."""
+    from jsonschema.validators import validator_for
+
+    if isinstance(schema, dict) and not str(schema.get("$id", "")).startswith(DRAFTS):
+        if validator_for(schema, default=kind) is not kind:
+            raise ValueError(f"{named}, expected one draft in all of it, not {schema['$schema']!r} too")
+        schema.pop("$schema", None)
+
+
+def _reached(schema: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each schema that can be reached, with the reference that leads to it, "" where it stands within another:
+    None where a reference leads to nothing within the whole. It may be no schema where it stands where none is looked
+    for."""
     from jsonschema_specifications import REGISTRY
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012, specification_with
@@ -143,6 +164,7 @@ def _references(schema: Any) -> Iterator[tuple[str, Any]]:
         if id(contents) in seen or not isinstance(contents, dict):
             return
         seen.add(id(contents))
+        yield "", contents
         for reference in [contents[key] for key in ("$ref", "$dynamicRef") if key in contents]:
             try:
                 found = resolver.lookup(reference)

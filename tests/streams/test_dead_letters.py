@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.describe.private.surrogates import Surrogates
 from streams import dead_letters as dlq
 from streams.events import DeadLetter
 from streams.log.read import Raw
@@ -48,3 +49,17 @@ def test_every_source_has_a_queue_that_holds_its_largest_record() -> None:
         assert dlq.queue(source) in TOPICS
     with pytest.raises(LookupError, match=r"serving\.routes"):
         dlq.queue(ROUTES)
+
+
+def test_a_reason_keeps_the_surrogates_of_the_gateway_and_blots_out_what_none_masked() -> None:
+    private = {
+        "email": "ann@example.org",
+        "card": "4111 1111 1111 1111",
+        "phone": "+49 171 2345678",
+        "iban": "GB29 NWBK 6016 1331 9268 19",
+    }
+    surrogates = [Surrogates(b"a key")(kind, each) for kind, each in private.items()]
+    reason = dlq.letter(INFERENCE, Raw(0, 0, 0, None, b"{"), f"label is {'; '.join(surrogates)}").reason
+    assert reason == f"label is {'; '.join(surrogates)}"
+    blotted = dlq.letter(INFERENCE, Raw(0, 0, 0, None, b"{"), f"label is {'; '.join(private.values())}").reason
+    assert blotted == "label is [email]; [card]; [phone]; [iban]"

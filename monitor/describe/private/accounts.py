@@ -14,9 +14,9 @@ from monitor.describe.private.characters import SIGN
 MADE_CARD, WRONG_BY = "9999", 5
 MADE_ACCOUNT, MADE_REST = "00", 50
 SIZES = range(13, 20)  # of cards
-CARD = re.compile(r"(?<!\d)(?<![0-9][-.])\d(?:[ .\n_/:()-]{0,3}\d){12,18}(?!\d)")
+CARD = re.compile(r"(?<!\d)(?<![0-9][-.])\d(?:(?:[ .\n_/:()-]{0,3}|\+)\d){12,18}(?!\d)")
 ACCOUNT = re.compile(
-    rf"(?:(?<![{SIGN}])|(?<=IBAN))[A-Za-z]{{2}}[ .-]{{0,2}}\d[ .-]?\d(?:[ \n._/-]{{0,3}}[A-Za-z0-9]){{11,30}}"
+    rf"(?:(?<![{SIGN}])|(?<=IBAN))[A-Za-z]{{2}}[ .-]{{0,2}}\d[ .-]?\d(?:(?:[ \n._/-]{{0,3}}|\+)[A-Za-z0-9]){{11,30}}"
 )
 LENGTHS = {
     country: int(size)

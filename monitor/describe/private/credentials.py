@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from monitor.describe.private import passwords
+from monitor.describe.private.needles import Found, Needles
+from monitor.describe.private.passwords import VALUE
 from monitor.describe.private.sketch import TOKENS, Sketch
 
 MARK = "0masked0"  # at the begin of what stands for a secret
@@ -125,13 +128,8 @@ _KEY_NAME = (
     r"(?:secret|credential|(?:api|access|account|private|auth|signing)[ _-]?key|sharedaccesskey"
     r"|(?:auth|access|refresh|bearer|session|bot|id)[ _-]?token|(?<![a-z])token)(?![a-z0-9]*s\b)[a-z0-9 _-]{0,24}"
 )
-_WORD = (
-    r"(?:(?<!com)(?<!by)pass(?:word|wd|phrase|wort)?|kennwort|contrase\u00f1a|senha|mot de passe|parola|wachtwoord|pwd)"
-)
-PASSWORD_WORDS = ("pass", "pwd", "kennwort", "contrase", "senha", "parola", "wachtwoord")  # one is in each
-_VALUE = r"(?=[^\s\"',;&<>]{0,64}[0-9])(?=[^\s\"',;&<>]{0,64}[A-Za-z])(?![a-z]{2,10}://)"
 _SPANS = {  # where one stands without a prefix: what must be in the text for it, in lower case, and the pattern
-    ("-----begin ",): re.compile(rf"{_PEM}.*?(?:{_PEM_END}|\Z)", re.DOTALL),
+    ("-----begin ",): re.compile(rf"{_PEM}[^\x02]*?(?:{_PEM_END}|(?=\x02)|\Z)"),
     ("bearer",): re.compile(
         r"\bbearer[:\s]\s{0,2}((?=[\w.~+/-]{0,64}[0-9]|[\w.~+/-]{20})[\w.~+/-]{16,}=*)", re.IGNORECASE
     ),
@@ -148,21 +146,17 @@ _SPANS = {  # where one stands without a prefix: what must be in the text for it
         r"(?:hooks\.slack\.com/(?:services|workflows)|/webhooks/[0-9]{15,20})/([A-Za-z0-9/_-]{20,})"
     ),
     ("secret", "credential", "key", "token"): re.compile(
-        rf"{_KEY_NAME}{_IS}{_VALUE}([A-Za-z0-9_./+=~-]{{16,}})"
-        rf"|(?:api|access)[ _-]?key\s(?:is\s)?{_VALUE}([a-z0-9]{{20,}})",
+        rf"{_KEY_NAME}{_IS}{VALUE}([A-Za-z0-9_./+=~-]{{16,}})"
+        rf"|(?:api|access)[ _-]?key\s(?:is\s)?{VALUE}([a-z0-9]{{20,}})",
         re.IGNORECASE,
     ),
-    PASSWORD_WORDS: re.compile(
-        rf"{_WORD}(?:(?:[\"']?\s{{0,2}}[:=]\s{{0,2}}[\"']?|\s(?:is|was|ist|lautet|es|est|\u00e8|\u00e9)\s[\"']?)"
-        rf"{_VALUE}(?![/~.])([^\s\"',;&<>]{{5,}}[^\s\"',;&<>.])"
-        r"|=(?!(?:none|null|true|false|required|optional|hidden)\b)([^\s\"',;&<>${*]{4,}))",
-        re.IGNORECASE,
-    ),
+    **dict(passwords.SPANS),
 }
 _KEY = re.compile(rf"(?:{_BEGIN}(?:{_PREFIXES}))?{MARK}[a-z]{{{LETTERS}}}|{_BEGIN}(?:{_KEYS})")
-PASSWORD = re.compile(rf"{_WORD}\Z", re.IGNORECASE)
-PASSWORD_NAMED = re.compile(rf'{_WORD}"\s*:\s*"', re.IGNORECASE)  # in JSON
-NAME = re.compile(rf"(?:{_KEY_NAME}|{_WORD})\Z", re.IGNORECASE)
+PASSWORD_WORDS = passwords.ALL_WORDS
+PASSWORD = re.compile(rf"{passwords.NAME}\Z", re.IGNORECASE)
+PASSWORD_NAMED = re.compile(rf'{passwords.NAME}"\s*:\s*"', re.IGNORECASE)  # in JSON
+NAME = re.compile(rf"(?:{_KEY_NAME}|{passwords.NAME})\Z", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:{_PEM}\n|{_BEGIN}(?:{_PREFIXES}))")
 _TAIL = re.compile(rf"\n{_PEM_END}\Z")
 _LEAST = 15  # characters of a key, prefix included; of an identifier most words begin nearer to its end than that
@@ -170,21 +164,19 @@ _SIGN = re.compile(
     rf"{_BEGIN}(?=[\w.=+/:~\x80-\xff-]{{{_LEAST}}})(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\.atlasv1)"
     rf"|{MARK}".encode()
 )
-_B = rb"[\s\x1c-\x1f]"  # blanks; bytes beyond ASCII may be letters in another case
-_C = rb"[a-z0-9_./+=~%\x80-\xff-]{16}"
-_LONG = rb"%b{0,3}[\"']?(?=[^\s\"',;&<>0-9\0]{0,256}+[0-9])%b" % (_B, _C)
-_SAID = rb"(?:[\"']?%b{0,2}[:=]|%b(?:is|was|ist|lautet|es|est|\xc3[\x88\x89\xa8\xa9])%b)" % (_B, _B, _B)
+_B = passwords.BLANK
+_C = rb"[a-z0-9_./+=~%\x80-\xff-]{16}"  # bytes beyond ASCII may be letters in another case
+_LONG = rb"%b{0,3}[\"']?%b%b" % (_B, passwords.DIGIT_SEEN, _C)
 # One of these is in each text with a secret that `_SPANS` finds, in lower case, and what is found behind it.
-_NAMED: dict[bytes, re.Pattern[bytes] | None] = {
+_NAMED: dict[bytes, Found] = {
     **dict.fromkeys((b"-----begin ", b"bearer", b"basic ", b"authorization")),
-    **dict.fromkeys(word.encode() for word in PASSWORD_WORDS[2:]),
-    b"pass": re.compile(rb"pass(?:word|wd|phrase|wort|e)?%b" % _SAID),
-    b"pwd": re.compile(rb"pwd%b" % _SAID),
     b"key": re.compile(rb"key%b(?:is%b)?%b" % (_B, _B, _C)),
     b"hooks": re.compile(rb"hooks(?:\.slack\.com)?/"),
     b":": re.compile(rb":(?://[^\s/\0]+@|%b)" % _LONG),
     b"=": re.compile(rb"=(?:(?<=sig=|ure=|ken=|key=)%b|>?%b)" % (_C, _LONG)),
+    **passwords.NEEDLES,
 }
+_NEEDLES, _FAR_NEEDLES = Needles(_NAMED), Needles(passwords.FAR_NEEDLES)
 _RUN = b"x" * 17
 
 
@@ -193,7 +185,8 @@ class Credentials:
 
     def suspects(self, sketch: Sketch) -> set[int]:
         """Return the texts that may hold one."""
-        return sketch.any_of(_NAMED) | set(_signed(sketch))
+        found = sketch.any_of(_NEEDLES) | set(_signed(sketch))
+        return found if sketch.ascii else found | sketch.any_of(_FAR_NEEDLES)
 
     def spans(self, text: str, doubts: object = None) -> Iterator[tuple[int, int]]:
         """Return where one is, first to last, none within another."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from string import ascii_letters, digits
 
 from monitor.describe.private.characters import plain
+from monitor.describe.private.needles import Needles
 
 FEWEST = 7
 _far_digit = re.compile(r"(?![0-9])\d")
@@ -29,7 +30,7 @@ class Sketch:
         """Return the texts with as many digits in a row as a telephone number has at least, blanks and dashes left out,
         and a sketch of these alone: an account's number and a card's have more."""
         if self._numbers is None:
-            places = self.holding(b"n" * FEWEST, DIGITS, b" \n_:()./-")
+            places = self.holding(b"n" * FEWEST, DIGITS, b" \n_:()+./-")
             if far := self.far():
                 places = sorted({*places, *far})
             some = 0 < len(places) < len(self.texts)
@@ -41,12 +42,12 @@ class Sketch:
         data = self.data if kinds is None else self.data.translate(kinds, without)
         return _within(data, needle) if needle in data else []
 
-    def any_of(self, needles: Mapping[bytes, re.Pattern[bytes] | None]) -> set[int]:
-        """Return the texts that hold one of the needles, which are in lower case, whatever the text's case; of a needle
-        with a pattern those in which this is found. A pattern matches no zero byte."""
+    def any_of(self, needles: Needles) -> set[int]:
+        """Return the texts that hold one of the needles, whatever the text's case; of a needle with a pattern those in
+        which this is found."""
         small, found = self.data.lower(), set[int]()
-        for needle in [needle for needle in needles if needle in small]:
-            pattern = needles[needle]
+        for needle in needles.within(small):
+            pattern = needles.patterns[needle]
             found.update(_within(small, needle) if pattern is None else _matching(small, pattern))
         return found
 

@@ -32,18 +32,31 @@ DIGITS = "0123456789"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surrogates:
-    """The surrogates under one key, of 64 bytes at most."""
+    """The surrogates under one key, of 64 bytes at most. `country`: the code of telephone numbers that have none."""
 
     key: bytes
+    country: str = ""
 
     def __call__(self, kind: str, value: str) -> str:
         """Return the surrogate of a value of this kind; a surrogate stays as it is. Raise KeyError for another kind."""
         made, canonical, shape = _KINDS[kind]
-        return value if made(value) else shape(value, self._signs(kind, canonical(value)))
+        if made(value):
+            return value
+        meant = phones.canonical(value, self.country) if kind == "phone" else canonical(value)
+        return shape(value, self._signs(kind, meant))
 
     def _signs(self, kind: str, meant: str) -> _Signs:
         text = f"{kind}\0{meant}".encode(errors="surrogatepass")
         return _Signs(int.from_bytes(hashlib.blake2b(text, key=self.key, person=b"surrogate").digest()))
+
+
+def is_surrogate(kind: str, value: str) -> bool:
+    """Return whether a value of this kind is a surrogate. Raise KeyError for another kind.
+
+    >>> is_surrogate("email", "mlvcbtsrbrlt@mail.invalid"), is_surrogate("email", "ann@example.org")
+    (True, False)
+    """
+    return _KINDS[kind][0](value)
 
 
 @dataclass(slots=True)
@@ -95,7 +108,7 @@ def _laid_out(value: str, signs: str, is_place: Callable[[str], bool] = str.isde
 
 
 def _address(value: str) -> str:
-    return unicodedata.normalize("NFKC", value).replace("%40", "@").replace("&#64;", "@").casefold()
+    return unicodedata.normalize("NFKC", value).casefold()
 
 
 _KINDS: dict[str, tuple[Callable[[str], bool], Callable[[str], str], Callable[[str, _Signs], str]]] = {

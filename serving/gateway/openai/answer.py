@@ -65,7 +65,6 @@ class CollectedAnswer:
     beyond: bool = False  # there is more than understood text and calls: a refusal, audio; or the engine gave up
     thinks: bool = False  # there is reasoning
     choices: int = 0
-    id: str = ""  # of a response, by which the next one names it
     input_tokens: int = 0
     output_tokens: int = 0
     logprobs: list[float] = field(default_factory=list)  # of the first choice

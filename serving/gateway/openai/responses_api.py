@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import msgspec
 
 from serving.gateway.errors import UNREADABLE
 from serving.gateway.openai.answer import CollectedAnswer, CollectedCall
-from serving.gateway.openai.sse import payload
+from serving.gateway.openai.sse import payload, with_payload
 
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 GIVEN_UP = ("failed", "cancelled")
 PLAIN = ("message", "reasoning")  # items without a call
 CALL = "function_call"  # of a client's own tool; other calls the engine makes itself
 DONE = b"[DONE]"  # which some engines send at a stream's end
+PREVIOUS = "previous_response_id"
+HELD = b'"response"'  # in each event that holds a response
 TEXT = "response.output_text.delta"
 PIECE = ".delta"  # how the names of events end that bring a piece of an answer
 
@@ -50,7 +55,6 @@ class ResponseUsage(msgspec.Struct):
 class Response(msgspec.Struct):
     """A whole answer."""
 
-    id: str | None = None
     status: str | None = None
     output: list[OutputItem] = []
     usage: ResponseUsage | None = None
@@ -65,8 +69,42 @@ class StreamEvent(msgspec.Struct):
     response: Response | None = None
 
 
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _response = msgspec.json.Decoder(Response)
 _stream_event = msgspec.json.Decoder(StreamEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """What gives a response the id that its client gets. `id`: of the engine's id; `previous`: the id that the client
+    gave for the response before, where the engine knows that by another."""
+
+    id: Callable[[str], str]
+    previous: msgspec.Raw | None = None
+
+    def whole(self, data: bytes) -> bytes:
+        """Return the response with the client's ids; one that is not understood passes unchanged."""
+        try:
+            fields = _fields.decode(data)
+            own = msgspec.json.decode(fields["id"], type=str)
+        except (*UNREADABLE, KeyError):
+            return data
+        if own:
+            fields["id"] = msgspec.Raw(msgspec.json.encode(self.id(own)))
+        if self.previous is not None and PREVIOUS in fields:
+            fields[PREVIOUS] = self.previous
+        return msgspec.json.encode(fields)
+
+    def event(self, data: bytes) -> bytes:
+        """Return an event of a stream likewise; few hold a response."""
+        if HELD not in data:
+            return data
+        try:
+            fields = _fields.decode(payload(data))
+            fields["response"] = msgspec.Raw(self.whole(bytes(fields["response"])))
+        except (*UNREADABLE, KeyError):
+            return data
+        return with_payload(data, msgspec.json.encode(fields))
 
 
 def take_whole(answer: CollectedAnswer, data: bytes) -> None:
@@ -109,7 +147,7 @@ def _count(answer: CollectedAnswer, event: StreamEvent) -> None:
 
 
 def _take(answer: CollectedAnswer, response: Response) -> None:
-    answer.choices, answer.id, first = 1, response.id or "", answer.first
+    answer.choices, first = 1, answer.first
     first.finish_reason = response.status or ""
     answer.thinks |= any(item.type == "reasoning" for item in response.output)
     messages = [item for item in response.output if item.type == "message"]

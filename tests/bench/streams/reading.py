@@ -81,7 +81,7 @@ def wanted(root: Path) -> int:
     from deploy.operator.labels import wanted as labelling
 
     ids = [served(ALIAS, number).id for number in range(0, 50_000, 2_500)]
-    return len(labelling._replies(at(root), ALIAS, ids))
+    return len(labelling.replies(at(root), ALIAS, ids))
 
 
 PARTS: dict[str, Callable[[Path], int]] = {"labelled": labelled, "sides": sides, "wanted": wanted}

@@ -35,6 +35,7 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "scoring.judges": (json.dumps(JUDGES), JUDGES),
     "gateway.mask": ("email", ("email",)),
     "gateway.audit_share": ("0.05", 0.05),
+    "gateway.phone_country": ("49", "49"),
     "labels.sources": ('{"crm": "complete"}', {"crm": "complete"}),
     "gateway.fsync": ("never", "never"),
     "policy.approvals": ("2", 2),

@@ -6,7 +6,7 @@ import random
 import re
 import string
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ _MARKED = re.compile(r"<<([^<>]*)>>")
 SEED = 20261201
 LEAST = 8  # of the signs of a secret that must not show: fewer may be a provider's own
 TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+FRESH = tomllib.loads(Path(__file__).with_name("private_fresh.toml").read_text())
 SURROGATES = Surrogates(b"the key of the tests")
 
 
@@ -55,13 +56,13 @@ def same(text: str) -> str:
     return "".join(each for each in text if each.isalnum())
 
 
-def positives() -> list[PrivateCase]:
+def positives(table: Mapping[str, Mapping[str, list[str]]] = TABLE) -> list[PrivateCase]:
     rng = random.Random(SEED)
-    return [case(kind, text, rng) for kind, texts in TABLE["found"].items() for text in texts]
+    return [case(kind, text, rng) for kind, texts in table["found"].items() for text in texts]
 
 
-def negatives() -> list[PrivateCase]:
-    return [PrivateCase(kind, text) for kind, texts in TABLE["passed"].items() for text in texts]
+def negatives(table: Mapping[str, Mapping[str, list[str]]] = TABLE) -> list[PrivateCase]:
+    return [PrivateCase(kind, text) for kind, texts in table["passed"].items() for text in texts]
 
 
 def taken() -> list[PrivateCase]:

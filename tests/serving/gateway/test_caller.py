@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from serving import metrics
-from serving.gateway import caller
 from serving.gateway.access.admission import Admission
 from serving.gateway.access.keys import Key
 from serving.gateway.errors import ApiError
 from streams.events import InferenceServed
+from streams.identity import TurnId
 from streams.ingest.arms import unit
 from tests.serving.support.clock import ManualClock
 from tests.serving.support.raw_engine import always, saying, whole
-from tests.serving.support.scene import BODY, NEW, SIGNER, Scene
+from tests.serving.support.scene import BODY, NEW, SIGNER, Reply, Scene
 
 INPUT = {"model": "support", "input": "x"}
 RESPONSES = "/v1/responses"
@@ -80,41 +82,79 @@ async def test_the_conversation_is_a_headers_else_the_bodys(
     assert (await last(scene)).conversation == named
 
 
-async def test_responses_that_name_the_one_before_are_one_conversation(scene: Scene) -> None:
-    found, previous = [], None
-    for i in range(3):
-        body = b'{"id":"r%d","status":"completed","output":[]}' % i
-        async with saying(always(whole(body))) as engine:
-            for k in range(2):
-                scene.attest(k, url=engine.url)
-            await scene.post(RESPONSES, {**INPUT, **({"previous_response_id": previous} if previous else {})})
-        previous = f"r{i}"
-        found.append(await last(scene, i + 1))
-    first = SIGNER.pseudonym(f"conversation {found[0].id}")
-    assert [each.conversation for each in found] == ["", first, first]
+@asynccontextmanager
+async def gateways() -> AsyncIterator[tuple[Scene, Scene]]:
+    """Two gateway processes' worth: nothing is shared but the signing key."""
+    one, other = Scene(), Scene()
+    async with one.running(), other.running():
+        yield one, other
+
+
+def given(reply: Reply) -> str:
+    return str(reply.body["id"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_responses_that_name_the_one_before_are_one_conversation_whichever_gateway_answers(stream: bool) -> None:
+    async with gateways() as (one, other):
+        events, ids, sent = [], [""], []
+        for turn in range(4):
+            scene = (one, other)[turn % 2]
+            previous = {"previous_response_id": ids[-1]} if ids[-1] else {}
+            reply = await scene.post(RESPONSES, {**INPUT, **previous, "stream": stream})
+            found = re.findall(rb'"id": ?"(resp_[^"]+)"', reply.data)
+            assert len(found) == 1 + stream
+            assert len(set(found)) == 1
+            ids.append(found[0].decode())
+            events.append(await last(scene, turn // 2 + 1))
+            sent += [body.get("previous_response_id") for engine in scene.engines for body in engine.bodies]
+        first = SIGNER.pseudonym(f"conversation {events[0].id}")
+        assert [each.conversation for each in events] == ["", first, first, first]
+        assert set(sent) == {None, "resp_1"}, "the engine knows its own ids only"
+
+
+async def test_a_client_finds_the_id_that_it_gave_in_the_response() -> None:
+    answer = b'{"id":"r2","previous_response_id":"r1","status":"completed","output":[],"odd":[1, 2]}'
+    async with gateways() as (scene, _), saying(always(whole(answer))) as engine:
+        for k in range(2):
+            scene.attest(k, url=engine.url)
+        mine = SIGNER.sign_turn(TurnId("r1", "a" * 12, "b" * 12))
+        body = (await scene.post(RESPONSES, {**INPUT, "previous_response_id": mine})).body
+    expected = SIGNER.sign_turn(TurnId("r2", "a" * 12, "b" * 12))
+    assert body == {"id": expected, "previous_response_id": mine, "status": "completed", "output": [], "odd": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "forged", ["resp_1", "resp_1.aaaaaaaaaaaa.aaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaa", "..", "é.é.é.é"]
+)
+async def test_an_id_that_no_gateway_gave_begins_a_conversation_of_its_name_and_passes(forged: str) -> None:
+    async with gateways() as (scene, _):
+        await scene.post(RESPONSES, {**INPUT, "previous_response_id": forged})
+        assert (await last(scene)).conversation == SIGNER.pseudonym(f"conversation {forged}")
+        assert [body["previous_response_id"] for engine in scene.engines for body in engine.bodies] == [forged]
+
+
+async def test_a_conversation_that_a_header_named_goes_on_without_it() -> None:
+    async with gateways() as (one, other):
+        first = await one.post(RESPONSES, INPUT, headers={"x-session-id": "c"})
+        await other.post(RESPONSES, {**INPUT, "previous_response_id": given(first)})
+        assert (await last(one)).conversation == (await last(other)).conversation == SIGNER.pseudonym("conversation c")
 
 
 @pytest.mark.parametrize("more", [{}, {"user": "ann"}], ids=["nobody", "a user"])
 @pytest.mark.parametrize("salt", ["a", "b", "c", "d", "e", "f"])
 async def test_a_conversation_by_responses_keeps_the_arm_that_was_drawn_for_its_first(
-    scene: Scene, salt: str, more: dict[str, str]
+    salt: str, more: dict[str, str]
 ) -> None:
-    scene.route(canary=NEW, weight=0.5, salt=salt)
-    async with saying(always(whole(b'{"id":"r","status":"completed","output":[]}'))) as engine:
-        for k in range(2):
-            scene.attest(k, url=engine.url)
-        await scene.post(RESPONSES, {**INPUT, **more})
-        await scene.post(RESPONSES, {**INPUT, **more, "previous_response_id": "r"})
-    first, second = await scene.served(2)
-    assert (first.assigned, unit(first)) == (second.assigned, unit(second)) != (first.assigned, 0)
-
-
-def test_of_many_responses_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller, "TURNS", 2)
-    turns = caller.Turns()
-    for response in ("a", "b", "c"):
-        turns.note(response, "root", "root")
-    assert [turns.root(response)[0] for response in ("a", "b", "c")] == ["a", "root", "root"]
+    async with gateways() as (one, other):
+        for scene in (one, other):
+            scene.route(canary=NEW, weight=0.5, salt=salt)
+        first = await one.post(RESPONSES, {**INPUT, **more})
+        second = await other.post(RESPONSES, {**INPUT, "previous_response_id": given(first)})
+        await one.post(RESPONSES, {**INPUT, "previous_response_id": given(second)})
+        events = [*await one.served(2), *await other.served(1)]
+    assert len({(event.assigned, unit(event)) for event in events}) == 1
+    assert unit(events[0]) != 0
 
 
 async def test_no_header_says_otherwise_than_the_key(scene: Scene) -> None:

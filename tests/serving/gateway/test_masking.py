@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.describe.pii import PATTERNS, PLACEHOLDERS, found, mask
+from monitor.describe.pii import PATTERNS, PLACEHOLDERS, VALUES, found, mask
 from monitor.describe.private.accounts import luhn
 from monitor.describe.private.sketch import Sketch
 from serving.gateway.masking import Masker
-from tests.monitor.describe.private_cases import PrivateCase, holes, negatives, positives, taken
+from serving.settings import GatewaySettings
+from tests.monitor.describe.private_cases import FRESH, PrivateCase, holes, negatives, positives, taken
 
 MASK = Masker(PATTERNS, b"the key of one tenant")
 OTHER = Masker(PATTERNS, b"the key of another")
@@ -192,6 +193,31 @@ def test_marks_that_a_script_needs_stay(text: str) -> None:
             "access key is ",
             "pass:",
             "DE8/9_",
+            *(
+                "\u043f\u0430\u0440\u043e\u043b\u044c ",
+                "\u5bc6\u7801",
+                "\u5bc6\u7801a",
+                "has\u0142o a ",
+                "sifre1",
+                "cookie: a=",
+                "sess",
+                "sess=",
+            ),
+            *(
+                "curl -u ",
+                "mysql -p",
+                "&amp;",
+                "%25",
+                "\\",
+                "\\u0040",
+                "&#64",
+                "4+",
+                "/a/0",
+                "?id=",
+                "a/0/",
+                "0,0",
+                "1+",
+            ),
         ),
         *("4 ", "4\u2014", "\t", "'a@b.c'"),
         *("call me at is ", "a" * 31 + "-us"),
@@ -310,6 +336,77 @@ def test_no_surrogate_of_a_card_or_an_account_is_one_that_a_bank_takes() -> None
     assert len(set(cards)) == 200
 
 
+@pytest.mark.parametrize(
+    ("country", "same"),
+    [
+        ("49", ("+49 171 2345678", "0171 2345678", "(0171) 234-5678", "0049 171 2345678", "+49 (0)171/2345678")),
+        ("39", ("+39 06 1234 5678", "06 1234 5678")),
+        ("7", ("+7 (916) 123-45-67", "8 (916) 123-45-67")),
+        ("1", ("+1 415 555 2671", "(415) 555-2671", "1-415-555-2671")),
+        ("91", ("+91 98765 43210", "call me at 098765 43210", "call me at 98765 43210")),
+    ],
+)
+def test_a_number_with_its_country_and_one_without_are_one_where_the_country_is_known(
+    country: str, same: tuple[str, ...]
+) -> None:
+    masker = Masker(["phone"], b"the key of one tenant", country)
+    made = [re.sub(r"\D", "", masker(text)) for text in same]
+    shortest = min(made, key=len)
+    assert set(shortest) != {"0"}
+    assert all(each.startswith(shortest) for each in made)
+    assert len({MASK(text)[-4:] for text in same}) > 1 or country == "1"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("ann&commat;example.org", "ann%40example.org", "ann%2540example.org", "ann&#64;example&#46;org"),
+        *("ann&amp;#x40;example&period;org", "ann\\u0040example.org", "ann\\x40example.org", "%61nn%40example.org"),
+    ],
+)
+def test_an_address_that_was_encoded_is_the_same_one(written: str) -> None:
+    assert MASK(f"to {written}, please") == f"to {MASK('ann@example.org')}, please"
+
+
+def test_what_was_encoded_and_is_not_private_stays_as_it_was_written() -> None:
+    text = "R&amp;D &lt;b&gt; 100%25 of a%20b &#8364;5 caf\\u00e9 ann%40example.org &amp; co"
+    assert MASK(text) == text.replace("ann%40example.org", MASK("ann@example.org"))
+
+
+def test_the_fresh_shapes_that_fail_are_those_that_the_document_calls_holes() -> None:
+    missed = [case.text for fresh in FRESH.values() for case in positives(fresh) if not case.hidden]
+    wrong = [case.text for fresh in FRESH.values() for case in negatives(fresh) if case.masked != case.text]
+    assert missed == [
+        *("=?utf-8?q?ann=40example.org?=", "die PIN lautet 4711", "PIN: 0815", "4111 + 1111 + 1111 + 1111")
+    ]
+    assert wrong == [
+        *("POST /api/v2/users/0555123456/avatar 204", "1,0012345678", "EUR 12,0012345678", "12,0123456789 %"),
+        *("GET /v1/items?ids=0123456789,0987654321", "docs/0123456789.md", "image:0123456789", "trace_id 0123456789"),
+        "пароль user123 забыл",
+    ]
+
+
+@pytest.mark.parametrize("value", ["4111111111111111", 4111111111111111, "ann@example.org", "+49 171 2345678"])
+def test_of_many_private_values_the_first_have_surrogates_and_the_rest_their_kind(value: str | int) -> None:
+    count = VALUES + 500
+    masked = json.loads(MASK.whole(json.dumps([value] * count)))
+    kind = next(kind for kind in PLACEHOLDERS.values() if kind in mask(str(value)))
+    assert str(masked[0]) == MASK(str(value)) != str(value)
+    assert masked[:VALUES] == [masked[0]] * VALUES
+    assert masked[VALUES:] == [kind] * 500
+
+
+def test_values_of_json_are_masked_as_they_are_alone_though_they_are_looked_through_together() -> None:
+    texts = [case.text for case in (*CASES, *negatives())]
+    alone = [MASK.whole(text) for text in texts]
+    for some in range(0, len(texts), 100):
+        assert json.loads(MASK.whole(json.dumps(texts[some : some + 100]))) == alone[some : some + 100]
+    open_end = "-----BEGIN PRIVATE KEY-----\nabc"
+    assert json.loads(MASK.whole(json.dumps([open_end, "password:", "Hunter2222", "call", "12345678"])))[1:] == [
+        *("password:", "Hunter2222", "call", "12345678")
+    ]
+
+
 CASES = positives()
 
 
@@ -395,3 +492,9 @@ def test_an_address_has_the_same_surrogate_in_a_script_without_gaps() -> None:
         MASK("\u90ae\u7bb1\u662fann@example.org\u8c22\u8c22")
         == f"\u90ae\u7bb1\u662f{MASK('ann@example.org')}\u8c22\u8c22"
     )
+
+
+@pytest.mark.parametrize("code", ["+49", "049", "4 9", "DE", "1234", "\u0664\u0669"])
+def test_a_country_that_is_no_code_is_refused_by_name(code: str) -> None:
+    with pytest.raises(ValueError, match=r"GatewaySettings\.phone_country is '.*', expected the digits of a country"):
+        GatewaySettings(phone_country=code)

@@ -121,3 +121,61 @@ async def test_what_a_schema_cannot_decide_makes_no_answer_wrong(tmp_path: Path)
 )
 def test_a_leaf_is_a_value_at_its_place(answer: str, truth: str, share: float) -> None:
     assert leaves_found(answer, truth) == share
+
+
+@pytest.mark.parametrize(
+    ("schema", "wrong"),
+    [
+        ({"pattern": "(a+)+$"}, r"'\(a\+\)\+\$' may take .* steps on 32 characters"),
+        ({"properties": {"a": {"items": {"pattern": r"^(\w+\s?)*$"}}}}, "do not nest its repeats"),
+        ({"patternProperties": {"(a|aa)+b": {}}, "additionalProperties": False}, "expected patterns that end soon"),
+        ({"$ref": "#/parts/n", "parts": {"n": {"pattern": "(x*)*y"}}}, "expected patterns that end soon"),
+        ({"pattern": r"(a)\1"}, "expected patterns without references to its groups"),
+        ({"items": {"$schema": "http://json-schema.org/draft-04/schema#"}}, "expected one draft in all of it"),
+    ],
+)
+def test_a_pattern_that_may_keep_everything_from_its_work_is_refused(tmp_path: Path, schema: Any, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        grader(tmp_path, schema)
+
+
+SLUG = "^[a-z0-9]+(-[a-z0-9]+)*$"
+MAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"pattern": "a+b+c+$"}},
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "items": {"$ref": "#"}, "pattern": "a+b+c+$"},
+        {"patternProperties": {"a+b+c+$": True}},
+        {"patternProperties": {"a+b+c+$": True}, "additionalProperties": False},
+        {"allOf": [{"patternProperties": {"a+b+c+$": True}}], "unevaluatedProperties": False},
+    ],
+)
+async def test_an_answer_that_a_pattern_may_look_at_for_long_is_unjudged(tmp_path: Path, schema: Any) -> None:
+    long = "a" * 20_000
+    answer = json.dumps([long] if "items" in schema else {long: 1})
+    assert await grader(tmp_path, schema).scores([AnsweredRow({}, answer, [])]) == [Unjudged.TOO_LONG]
+
+
+async def test_patterns_as_schemas_have_them_judge_answers_as_they_are(tmp_path: Path) -> None:
+    properties = {"slug": {"pattern": SLUG}, "mail": {"pattern": MAIL}, "day": {"pattern": r"^\d{4}-\d{2}-\d{2}$"}}
+    names = {"patternProperties": {"^x-": True}, "additionalProperties": False}
+    found = grader(tmp_path, {"properties": properties, **names})
+    right = {"slug": "a-b2-" * 50 + "c", "mail": "ann@example.org", "day": "2026-12-01", "x-more": 1}
+    wrong = [{"slug": "a--b"}, {"mail": "ann"}, {"day": "1.12.2026"}, {"y-more": 1}]
+    assert await found.scores([AnsweredRow({}, json.dumps(each), []) for each in (right, *wrong)]) == [
+        1.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    ]
+
+
+async def test_every_answer_has_the_whole_budget_and_many_texts_share_it(tmp_path: Path) -> None:
+    found = grader(tmp_path, {"items": {"pattern": SLUG}})
+    long = "a" * 1_000
+    few, many = AnsweredRow({}, json.dumps([long] * 4), []), AnsweredRow({}, json.dumps([long] * 40), [])
+    assert await found.scores([few] * 20 + [many, few]) == [1.0] * 20 + [Unjudged.TOO_LONG, 1.0]

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from monitor.describe.pii import PATTERNS
-from serving.gateway.capture import inference_served, who
+from serving.gateway.capture import Person, inference_served
 from serving.gateway.errors import ApiError
 from serving.gateway.excerpt import MARGIN, excerpts
 from serving.gateway.exchange import Exchange
@@ -196,7 +196,7 @@ def kept(operation: Operation, body: bytes) -> InferenceServed | None:
         Exchange("e", asked, "c", {}, 0.0),
         choice,
         Masker(PATTERNS, b"k"),
-        who("", "", str),
+        Person("", ""),
         1,
         settings.capture_chars,
         comparable=True,
