@@ -13,9 +13,9 @@ from pathlib import Path
 import aiohttp
 import structlog
 
-from streams.scoring.judge_client import Asked, JudgeClient
-from streams.scoring.judge_memory import JudgeMemory
-from streams.scoring.prompt import filled, prompt, text
+from streams.scoring.asking.client import Asked, JudgeClient
+from streams.scoring.asking.memory import JudgeMemory
+from streams.scoring.asking.prompt import filled, prompt, text
 from streams.scoring.rows import AnsweredRow, Unjudged
 from streams.scoring.settings import ByRubric
 

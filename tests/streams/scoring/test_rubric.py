@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from streams.scoring.judge_client import MOST_BYTES
-from streams.scoring.judge_memory import JudgeMemory
+from streams.scoring.asking.client import MOST_BYTES
+from streams.scoring.asking.memory import JudgeMemory
 from streams.scoring.rows import AnsweredRow, Unjudged
 from streams.scoring.rubric import RubricGrader
 from streams.scoring.settings import ByRubric
