@@ -15,6 +15,7 @@ from retrain.data.dataset import Dataset, once
 from retrain.data.example import Example
 from retrain.settings import RetrainSettings
 from retrain.training import recipe, tracking
+from retrain.training.proof import write_proof
 from retrain.training.train import OnStep, silent, train
 from streams.objects.tree import Trees
 
@@ -56,6 +57,7 @@ def first_adapter(
             progress=tell,
             max_left_out=settings.max_left_out,
         )
+        write_proof(done.folder, model_dir, None, settings.engine_dtype)
         adapter = commit(done.folder, trees, alias, base)
         run.metrics({"loss": done.loss, "train_seconds": done.seconds, "train_rows": float(done.rows)})
         run.metrics({"left_out_rows": float(done.left_out), "left_out_share": done.left_out / len(dataset.train)})

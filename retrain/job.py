@@ -37,6 +37,7 @@ from retrain.job_rows import dataset_of, later
 from retrain.training import recipe, tracking
 from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
+from retrain.training.proof import write_proof
 from retrain.training.train import OnStep, Trained, train
 from streams.files import locked, put
 from streams.identity import adapter_digest, adapter_key
@@ -93,12 +94,14 @@ def work(spec: JobSpec, folder: Path, handover: Handover) -> JobOutcome:
             progress=_reporter(folder, run, handover),
             max_left_out=settings.max_left_out,
         )
+        proof = write_proof(trained.folder, spec.model_dir, champion, settings.engine_dtype)
         adapter = commit(trained.folder, spec.trees(), request.alias, base)
         manifest.remember(spec.trees(), adapter.version, listed.digest, request.champion if warm else "")
         gate = _compared(spec, adapter, champion, listed, dataset, tokenizer, untaught)
         gate = msgspec.structs.replace(gate, unfair=+Counter(volunteered=dataset.dropped.get(UNFAIR, 0)))
         verdict = judge(gate)
         found = {"untaught_share": sum(untaught.values()) / len(dataset.train), **_figures(trained, listed)}
+        found |= {"proof_rows": float(len(proof.rows)), "proof_tolerance": proof.tolerance}
         found |= summary(gate)
         _keep(run, spec, listed, adapter, trained, found)
     return JobOutcome(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from monitor.validation import require
 
+ENGINE_DTYPES = ("auto", "float32", "bfloat16", "float16")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainSettings:
@@ -26,6 +28,9 @@ class RetrainSettings:
     slice_margin: float = 0.25  # and on a tag's group
     min_slice: int = 30  # rows that a group needs to be looked at
     alpha: float = 0.05  # chance that a check passes wrongly; halved with each further attempt at the same harm
+    # in which engines calculate, as vLLM's --dtype: "float32", "bfloat16", "float16"; "auto": float32 where the trainer
+    # has no GPU, else the model's own, bfloat16 for one of float32. Adapters' proofs of effect are calculated in it
+    engine_dtype: str = "auto"
     max_tokens: int = 0  # of an answer under evaluation, at most; 0: as many as the labels need, and room
     max_cut: float = 0.1  # share of the answers that may end at that limit; with more nothing is judged
     max_left_out: float = 0.5  # share of the rows that may be unusable (too long, refused); with more nothing is done
@@ -48,6 +53,7 @@ class RetrainSettings:
             require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("regression_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
+        require(self, "engine_dtype", self.engine_dtype in ENGINE_DTYPES, f"one of {', '.join(ENGINE_DTYPES)}")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
         require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")

@@ -15,7 +15,7 @@ from monitor.findings import Gap
 from monitor.losses import loss_or_verdict
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
-from streams.kinds import AlarmKind, Arm, DecisionKind, RetrainStatus, Severity
+from streams.kinds import AlarmKind, Arm, DecisionKind, ProofOutcome, RetrainStatus, Severity
 from streams.messages import Message, ReplyChoice
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
@@ -254,6 +254,16 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     differing: dict[str, float] = {}  # the present measurement, where it differs: not attested then
 
 
+class ProofShown(msgspec.Struct, frozen=True, kw_only=True):
+    """How one engine answered the proof of a version's adapter (see `streams.proof`)."""
+
+    outcome: ProofOutcome  # whether its answers are the adapter's; nothing else decides whether it is attested
+    since_ms: int  # when the outcome became so
+    distance: float = 0.0  # root mean square difference from the expected log-probabilities then, nats
+    tolerance: float = 0.0  # largest distance that is given as proven, nats
+    reason: str = ""  # why it is not proven
+
+
 class ReplicaAttested(Event, frozen=True, kw_only=True):
     """The versions that one engine replica serves, checked by its reconciler (topic `serving.attestations`, key
     `replica`)."""
@@ -266,6 +276,7 @@ class ReplicaAttested(Event, frozen=True, kw_only=True):
     versions: dict[str, str]  # version -> full digest of the bytes the engine was given
     generations: dict[str, int]  # alias -> generation followed
     probes: dict[str, Probe] = {}  # version -> fingerprint, of those served and of those refused for it
+    proofs: dict[str, ProofShown] = {}  # version -> proof of effect, of those served and of those refused for it
 
 
 class DecisionRecorded(Event, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from streams.topics import Topic
 
 
 def state(*versions: str, healthy: bool = True) -> ReplicaState:
-    return ReplicaState(healthy, dict.fromkeys(versions, "d"), {}, {})
+    return ReplicaState(healthy, dict.fromkeys(versions, "d"), {}, {}, {})
 
 
 class FailingLog:
