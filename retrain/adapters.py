@@ -33,8 +33,8 @@ class Adapter:
 
 def commit(source: Path, trees: Trees, alias: str, base_model: str) -> Adapter:
     """Put the adapter in `source` under its alias and digest, read-only, with its proof where it has one. Equal weights
-    of equal shape and proof are the same adapter, wherever they were made; half an adapter is never there. Raises FileNotFoundError or ValueError where a
-    file lacks or is not whole, StorageError where the store is away."""
+    of equal shape and proof are the same adapter, wherever they were made; half an adapter is never there. Raises
+    FileNotFoundError or ValueError where a file lacks or is not whole, StorageError where the store is away."""
     adapter_digest(source, base_model)  # both files are there
     with trees.scratch(f"{ADAPTERS}/{alias}") as scratch:
         _write(scratch / CONFIG, iter((_config(source / CONFIG, base_model),)))

@@ -49,7 +49,7 @@ def show_proof(replica: str, version: str, *, failed: bool) -> None:
 
 
 def forget_proof(replica: str, version: str) -> None:
-    """Take the version's gauge away, once nobody wants it."""
+    """Take the version's gauge away, once no route wants it."""
     with suppress(KeyError):
         PROOF_FAILED.remove(replica, version)
 

@@ -15,8 +15,9 @@ from monitor.findings import Gap
 from monitor.losses import loss_or_verdict
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
-from streams.kinds import AlarmKind, Arm, DecisionKind, ProofOutcome, RetrainStatus, Severity
+from streams.kinds import AlarmKind, Arm, DecisionKind, RetrainStatus, Severity
 from streams.messages import Message, ReplyChoice
+from streams.proof import ProofShown
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
 
@@ -252,16 +253,6 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""  # the engine's own name for its build and configuration
     edition: int = 1  # of the question: answers to different ones are not compared
     differing: dict[str, float] = {}  # the present measurement, where it differs: not attested then
-
-
-class ProofShown(msgspec.Struct, frozen=True, kw_only=True):
-    """How one engine answered the proof of a version's adapter (see `streams.proof`)."""
-
-    outcome: ProofOutcome  # whether its answers are the adapter's; nothing else decides whether it is attested
-    since_ms: int  # when the outcome became so
-    distance: float = 0.0  # root mean square difference from the expected log-probabilities then, nats
-    tolerance: float = 0.0  # largest distance that is given as proven, nats
-    reason: str = ""  # why it is not proven
 
 
 class ReplicaAttested(Event, frozen=True, kw_only=True):

@@ -24,8 +24,8 @@ PROOF_FILE = "proof.json"  # by which an engine shows that it computes with the 
 def adapter_digest(folder: Path, base_model: str) -> str:
     """Return the sha256 (hex) over the base model's id and the adapter's files, names included.
 
-    `ADAPTER_FILES` count, for an engine reads no others, and the proof where there is one: nobody can take it away or
-    alter it. Raises FileNotFoundError naming a missing file."""
+    `ADAPTER_FILES` count, for an engine reads no others, and the proof where there is one: it is not taken away or
+    altered unnoticed. Raises FileNotFoundError naming a missing file."""
     digest = hashlib.sha256(f"{base_model}\0".encode())
     for name in (*ADAPTER_FILES, *([PROOF_FILE] if (folder / PROOF_FILE).is_file() else [])):
         path = folder / name

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from streams.identity import PROOF_FILE
+from streams.kinds import ProofOutcome
 
 LEAST = -20.0  # nats: below it engines' figures are floors (-9999), and nobody's answer depends on them
 GAPS_A_TOLERANCE = 4  # how many tolerances the smallest gap has, at least
@@ -41,6 +42,16 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     faults: dict[str, float] = {}  # other faults that were tried ("layer 3 lost") -> distance of their answers, nats
     rows: list[ProofRow] = []
     impossible: str = ""
+
+
+class ProofShown(msgspec.Struct, frozen=True, kw_only=True):
+    """How one engine answered the proof of a version's adapter."""
+
+    outcome: ProofOutcome  # whether its answers are the adapter's; nothing else decides whether it is attested
+    since_ms: int  # when the outcome became so
+    distance: float = 0.0  # root mean square difference from the expected log-probabilities then, nats
+    tolerance: float = 0.0  # largest distance that is given as proven, nats
+    reason: str = ""  # why it is not proven
 
 
 class BrokenProof(ValueError):

@@ -73,8 +73,8 @@ class Adapters:
         return self.verified(each)
 
     def proof(self, each: WantedVersion) -> Proof | None:
-        """Return the version's proof of effect; None where it was made without one. Raise as `verified`, and BrokenProof
-        where it proves nothing."""
+        """Return the version's proof of effect; None where it was made without one. Raise as `verified`, and
+        BrokenProof where it proves nothing."""
         return read(self.verified(each))
 
     def _problem(self, key: str, digest: str) -> str:

@@ -11,7 +11,8 @@ import structlog
 
 from serving.append import Append
 from serving.settings import Replica
-from streams.events import Probe, ProofShown, ReplicaAttested, RouteWritten
+from streams.events import Probe, ReplicaAttested, RouteWritten
+from streams.proof import ProofShown
 from streams.topics import ATTESTATIONS
 
 log = structlog.get_logger()

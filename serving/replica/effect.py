@@ -15,7 +15,7 @@ from serving.replica.probe import NoFingerprint
 from streams.proof import Answer, Proof, distance
 
 NAMED = 20  # likeliest tokens of an answer; what vLLM names at most, unless it was started otherwise
-TOKEN = "token_id:"  # before a token's number, where an engine returns tokens as ids
+BY_ID = "token_id:"  # before a token's number, where an engine returns tokens as ids
 ABOVE_ZERO = 1e-3  # nats that rounding may put a log-probability above 0
 
 
@@ -60,13 +60,13 @@ def measured(body: bytes, model: str, proof: Proof) -> float:
 def _answer(choice: _EffectChoice, model: str) -> Answer:
     try:
         (found,) = choice.logprobs.top_logprobs
-        named = {int(token.removeprefix(TOKEN)): value for token, value in found.items() if token.startswith(TOKEN)}
+        named = {int(token.removeprefix(BY_ID)): value for token, value in found.items() if token.startswith(BY_ID)}
         if not named or len(named) != len(found):
             raise ValueError
     except ValueError:
         raise NoFingerprint(
             f"proof of {model}: answer {choice.index} is {choice.logprobs.top_logprobs}, expected one token's "
-            f"log-probabilities by {TOKEN}NUMBER"
+            f"log-probabilities by {BY_ID}NUMBER"
         ) from None
     if strange := [value for value in named.values() if not math.isfinite(value) or value > ABOVE_ZERO]:
         raise NoFingerprint(

@@ -52,8 +52,8 @@ class Fingerprints:
         self.proofs = Proofs(self.replica)
 
     async def take(self, engine: Probed, version: str, now_s: float) -> None:
-        """Probe the engine and ask for the version's proof; raise what it raises. An answer that comes after the version
-        was forgotten is void."""
+        """Probe the engine and ask for the version's proof; raise what it raises. An answer that comes after the
+        version was forgotten is void."""
         life, proof = self._lives[version], self.proofs.asked(version)
         seen = await engine.probe(version)
         apart = await engine.prove(version, proof) if proof is not None else None

@@ -40,6 +40,7 @@ class EngineAdmin(Probed, Protocol):
     async def warm(self, name: str) -> object:
         """Make a fresh engine compile what its first clients would wait for."""
 
+
 @dataclass(slots=True)
 class Loader:
     """The loader of one replica. `loaded`: name -> folder, as the engine listed them when this pass began and as it

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from serving import metrics
-from streams.events import ProofShown
 from streams.kinds import ProofOutcome
-from streams.proof import Proof
+from streams.proof import Proof, ProofShown
 
 WITHOUT = "made before adapters had proofs"
 
@@ -27,7 +26,9 @@ class Proofs:
         if proof is not None and proof.rows:
             self._expected[version] = proof
         else:
-            shown = ProofShown(outcome=ProofOutcome.NONE, since_ms=now_ms, reason=proof.impossible if proof else WITHOUT)
+            shown = ProofShown(
+                outcome=ProofOutcome.NONE, since_ms=now_ms, reason=proof.impossible if proof else WITHOUT
+            )
             self._show(version, shown)
 
     def asked(self, version: str) -> Proof | None:
@@ -40,8 +41,9 @@ class Proofs:
         held = distance <= proof.tolerance
         reason = "" if held else _reason(proof, distance)
         outcome = ProofOutcome.GIVEN if held else ProofOutcome.FAILED
-        about = {"distance": round(distance, 5), "tolerance": proof.tolerance, "reason": reason}
-        self._show(version, ProofShown(outcome=outcome, since_ms=now_ms, **about))
+        apart, most = round(distance, 5), proof.tolerance
+        shown = ProofShown(outcome=outcome, since_ms=now_ms, distance=apart, tolerance=most, reason=reason)
+        self._show(version, shown)
 
     def refusal(self, version: str) -> str:
         """Return why the engine does not compute with the version's adapter; empty where it does, or has no proof."""
@@ -49,7 +51,7 @@ class Proofs:
         return shown.reason if shown is not None and shown.outcome == ProofOutcome.FAILED else ""
 
     def shown(self, versions: Iterable[str]) -> dict[str, ProofShown]:
-        """Return what the engine showed for these versions, for the attestation; forget those that nobody wants."""
+        """Return what the engine showed for these versions, for the attestation; forget those that no route wants."""
         wanted = set(versions)
         for gone in self._shown.keys() - wanted:
             del self._shown[gone]

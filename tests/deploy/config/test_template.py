@@ -47,6 +47,7 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "storage.pages": ("https://reports.example", "https://reports.example"),
     "storage.options": ('{"region": "eu-west-1"}', {"region": "eu-west-1"}),
     "storage.old_files_h": ("12", 12),
+    "retrain.engine_dtype": ("bfloat16", "bfloat16"),
     "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
 TOGETHER = {  # what another setting must be, for this one to be anything else

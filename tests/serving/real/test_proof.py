@@ -1,4 +1,4 @@
-"""Proofs of effect with a real vLLM: the adapter gives its own, in any company; what is served in its place does not."""
+"""Proofs of effect with a real vLLM: the adapter gives its own in any company, what is served in its place does not."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def proven(engine: RealEngine, tmp_path_factory: pytest.TempPathFactory) -> Prov
 
 async def test_an_adapter_gives_its_proof_alone_and_in_company(proven: Proven, engine: RealEngine) -> None:
     found, proof = [], proven.proof
-    assert proof.impossible == "" and proof == read(proven.right.path)
+    assert proof.impossible == ""
+    assert proof == read(proven.right.path)
     async with session() as http:
         asked, name = VllmAdmin(http, engine.url), proven.right.version
         await asked.load(name, str(proven.right.path))

@@ -32,9 +32,7 @@ def place(tmp_path: Path) -> ReplicaScene:
 
 
 def gauge(version: str) -> float | None:
-    return REGISTRY.get_sample_value(
-        "homeostat_replica_proof_failed_info", {"replica": "r1", "version": version}
-    )
+    return REGISTRY.get_sample_value("homeostat_replica_proof_failed_info", {"replica": "r1", "version": version})
 
 
 async def test_what_does_not_give_its_proof_is_not_attested_and_the_log_and_a_metric_say_why(

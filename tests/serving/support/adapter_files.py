@@ -13,9 +13,7 @@ LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 BASE = "base-model"
 
 
-def write(
-    folder: Path, text: str = "weights", *, r: int = 8, proof: Proof | None = None, **config: Any
-) -> Path:
+def write(folder: Path, text: str = "weights", *, r: int = 8, proof: Proof | None = None, **config: Any) -> Path:
     """An adapter of rank `r`; different texts are different bytes."""
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": r, **config}))
