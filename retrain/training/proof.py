@@ -51,7 +51,8 @@ def proof(adapter: Path, model_dir: Path, predecessor: Path | None, dtype: str) 
     kind = serving_dtype(dtype, model_dir, device)
     try:
         model = ServingModel.load(model_dir, adapter, predecessor, DTYPES[kind], device)
-        return chosen(model, drawn(load_tokenizer(model_dir)), kind)
+        known = [each for each in drawn(load_tokenizer(model_dir)) if max(each) < model.vocabulary]
+        return chosen(model, known, kind)
     except RuntimeError as error:  # PyTorch's, for want of memory too: the unquantised model is larger than the trained
         return Proof(dtype=kind, impossible=f"the answers could not be calculated in {kind}: {error}")
 
@@ -83,7 +84,8 @@ def judged(rows: Sequence[ProofRow], noise: float, faults: Mapping[str, float], 
 
 
 def drawn(tokenizer: Any) -> list[list[int]]:
-    """Return the prefixes that are looked at: words of the vocabulary as a user's message, always the same ones."""
+    """Return the prefixes that are looked at: words of the vocabulary as a user's message, always the same ones (where
+    a template writes the day, those of the day)."""
     rng, special = random.Random(0), set(tokenizer.all_special_ids)
     words = sorted(set(range(len(tokenizer))) - special - set(tokenizer.added_tokens_decoder))
     texts = [tokenizer.decode(rng.sample(words, rng.randint(*WORDS))) for _ in range(DRAWN)]

@@ -45,6 +45,11 @@ class ServingModel:
             model.load_adapter(str(predecessor), adapter_name=PREDECESSOR)
         return cls(model.to(dtype).eval(), device, predecessor is not None)
 
+    @property
+    def vocabulary(self) -> int:
+        """The number of tokens that the model has embeddings for; a tokenizer may make others."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
     def answers(self, prefixes: Sequence[Sequence[int]], adapter: str = CANDIDATE) -> torch.Tensor:
         """Return the next token's log-probabilities, prefixes x vocabulary; "": of the base model."""
         if adapter:
@@ -79,10 +84,10 @@ class ServingModel:
         generator = torch.Generator(self.device).manual_seed(seed)
 
         def disturb(module: Any, given: Any, output: torch.Tensor) -> torch.Tensor:
-            unit = torch.finfo(output.dtype).eps / 2
-            wide = output.float() if output.dtype.itemsize < 4 else output.double()
-            random = torch.rand(wide.shape, generator=generator, device=self.device, dtype=wide.dtype)
-            return (wide * (1 + unit * (2 * random - 1))).to(output.dtype)
+            share = torch.rand(output.shape, generator=generator, device=self.device).sub_(0.5)
+            wide = torch.float32 if output.dtype.itemsize < 4 else torch.float64
+            exact = output.to(wide)
+            return exact.addcmul_(exact, share.to(wide), value=torch.finfo(output.dtype).eps).to(output.dtype)
 
         with ExitStack() as held:
             for module in self.model.modules():

@@ -54,9 +54,9 @@ class Fingerprints:
     async def take(self, engine: Probed, version: str, now_s: float) -> None:
         """Probe the engine and ask for the version's proof; raise what it raises. An answer that comes after the
         version was forgotten is void."""
-        life, proof = self._lives[version], self.proofs.asked(version)
+        life = self._lives[version]
         seen = await engine.probe(version)
-        apart = await engine.prove(version, proof) if proof is not None else None
+        apart = await self._apart(engine, version)
         if life != self._lives[version]:
             return
         if apart is not None:
@@ -133,6 +133,18 @@ class Fingerprints:
         """Return the known fingerprints of these versions, for the other replicas and for this one's next start."""
         known = {each: self._known.get(each) or self._attested(each) for each in versions}
         return {version: probe for version, probe in known.items() if probe is not None}
+
+    async def _apart(self, engine: Probed, version: str) -> float | None:
+        """Return how far the engine is from the version's proof; None where it has none. An engine that gave the proof
+        is asked a part of it, for its clients wait meanwhile, and all of it where that part is not given."""
+        proof = self.proofs.asked(version)
+        if proof is None:
+            return None
+        if self.taken(version) and not self.proofs.refusal(version):
+            apart = await engine.prove(version, self.proofs.part(version))
+            if apart <= proof.tolerance:
+                return apart
+        return await engine.prove(version, proof)
 
     @property
     def _tolerance(self) -> float:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from serving import metrics
 from streams.kinds import ProofOutcome
 from streams.proof import Proof, ProofShown
 
+PARTS = 4  # of a proof: an engine that gave it is asked one at a time
 WITHOUT = "made before adapters had proofs"
 
 
@@ -19,6 +22,7 @@ class Proofs:
     replica: str
     _expected: dict[str, Proof] = field(default_factory=dict)
     _shown: dict[str, ProofShown] = field(default_factory=dict)
+    _turn: int = 0  # of the parts
 
     def expect(self, version: str, proof: Proof | None, now_ms: int) -> None:
         """Take the proof that came with the version's adapter; None where none did."""
@@ -34,6 +38,13 @@ class Proofs:
     def asked(self, version: str) -> Proof | None:
         """Return the proof that the engine is to be asked for."""
         return self._expected.get(version)
+
+    def part(self, version: str) -> Proof:
+        """Return some of the proof's questions, other ones each time."""
+        proof = self._expected[version]
+        parts = min(PARTS, len(proof.rows))
+        self._turn += 1
+        return replace(proof, rows=proof.rows[self._turn % parts :: parts])
 
     def note(self, version: str, distance: float, now_ms: int) -> None:
         """Note how far the engine's answers are from those expected."""

@@ -104,6 +104,23 @@ async def test_a_served_version_that_no_longer_gives_its_proof_is_withdrawn_then
     assert [each.versions for each in place.attested[before:]] == [{}, {one: digest}]
 
 
+async def test_an_engine_that_gave_its_proof_is_asked_a_part_of_it_again_and_all_where_that_is_not_given(
+    place: ReplicaScene,
+) -> None:
+    """Its clients wait while it calculates."""
+    one, digest = place.adapter("1", PROOF)
+    place.route(1, {one: digest}, one)
+    await place.ours.reconcile(0.0)
+    for at_s in (61.0, 122.0):
+        await place.ours.reconcile(at_s)
+        await place.settled()
+    assert place.engine.proven == [(one, 2), (one, 1), (one, 1)]
+    place.engine.apart[one] = 1.0
+    await place.ours.reconcile(183.0)
+    await place.settled()
+    assert place.engine.proven[3:] == [(one, 1), (one, 2)]
+
+
 async def test_an_engine_that_does_not_answer_the_proof_attests_nothing_new(place: ReplicaScene) -> None:
     one, digest = place.adapter("1", PROOF)
     place.route(1, {one: digest}, one)

@@ -41,7 +41,7 @@ class EngineFake:
         self.on_load: Callable[[], object] = lambda: 0
         self.calls: list[str] = []
         self.probed: list[str] = []
-        self.proven: list[str] = []
+        self.proven: list[tuple[str, int]] = []  # names, and of how many questions each
         self.apart: dict[str, float] = {}  # how far a name's answers to its proof are from those expected
         self.calls_to_warm = self.probes_refused = 0
         self.restart()
@@ -85,7 +85,7 @@ class EngineFake:
     async def prove(self, name: str, proof: Proof) -> float:
         if self.away or self.mute:
             raise TimeoutError("too busy")
-        self.proven.append(name)
+        self.proven.append((name, len(proof.rows)))
         return self.apart.get(name, 0.0)
 
     def logprobs_of(self, version: str, digest: str, root: Path) -> dict[str, float]:
