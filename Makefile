@@ -11,7 +11,7 @@ PURE    := not kafka and not vllm and not loop and not system
 # anew, half a minute of processor time for vLLM, torch or Faust.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo check lint quick test test-system test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-peers lock clean
+.PHONY: help setup demo check lint quick test test-system test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
@@ -66,7 +66,7 @@ test-azure: setup
 	npm install --silent --no-fund --no-audit --prefix var/azurite azurite@3
 	PATH="$(CURDIR)/var/azurite/node_modules/.bin:$$PATH" $(BIN)/pytest -q -m system -k azure
 
-bench: bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic
+bench: bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain
 
 bench-serving: setup
 	$(BIN)/python -m tests.bench.serving
@@ -93,6 +93,9 @@ bench-storage: setup
 
 bench-traffic: setup
 	$(BIN)/python -m tests.bench.traffic
+
+bench-retrain: setup
+	$(BIN)/python -m tests.bench.retrain
 
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra all --universal --python-version 3.11 \

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from deploy.commands import (
-    adapters,
     alarms,
     config,
     dashboards,
@@ -20,6 +19,7 @@ from deploy.commands import (
     topics,
 )
 from deploy.commands.group import Ordered
+from deploy.commands.models import adapters, compare, data, gate
 
 
 @click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -38,10 +38,11 @@ def main(debug: bool) -> None:
 for command in (
     *(demo.demo, demo.world, demo.setup, demo.doctor, config.config),
     *(stack.up, stack.down, stack.status),
-    *(adapters.train, adapters.promote, adapters.rollback, adapters.pause, adapters.resume, adapters.shadow),
-    *(stack.key, decisions.ledger, decisions.replay, decisions.backtest),
+    *(adapters.train, compare.compare, adapters.promote, adapters.rollback),
+    *(adapters.pause, adapters.resume, adapters.shadow),
+    *(stack.key, decisions.ledger, decisions.replay, decisions.backtest, gate.gate),
     *(alarms.alarms, dead_letters.dlq, topics.topics, labels.labels, monitor.monitor, dashboards.dashboards),
-    *(storage.storage, erasure.forget),
+    *(data.data, storage.storage, erasure.forget),
     stack.run,
 ):
     main.add_command(command)

@@ -21,7 +21,8 @@ from monitor.validation import require
 
 SHARES: Mapping[str, float] = {
     "quality": 0.35,
-    "estimated_quality": 0.15,
+    "estimated_quality": 0.1,
+    "judged_quality": 0.05,
     "drift": 0.3,
     "safety": 0.1,
     "fairness": 0.1,
@@ -31,15 +32,17 @@ BY_LABELS = frozenset({"quality"})  # a step is a label; of fairness a pair, of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasTraffic:
-    """What comes to every alias in a day. `tags`: how many of tenant, language and group clients name."""
+    """What comes to every alias in a day. `labels`: with the thumbs and scores of fair sources. `tags`: how many of
+    tenant, language and group clients name; `judged`: replies that a judge model is asked about."""
 
     events: float
     labels: float
+    judged: float = 0.0
     aliases: int = 1
     tags: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("events", "labels"):
+        for name in ("events", "labels", "judged"):
             require(self, name, 0 <= getattr(self, name) < math.inf, "0 or more a day")
         for name, least in (("aliases", 1), ("tags", 0)):
             require(self, name, getattr(self, name) >= least, f"at least {least}")
@@ -49,6 +52,8 @@ class AliasTraffic:
         has two outcomes (refused or not, slow or not), a label one."""
         if kind == "fairness":
             return self.tags * (2.0 * self.events + self.labels)
+        if kind == "judged_quality":
+            return self.judged
         return self.labels if kind in BY_LABELS else self.events
 
 
@@ -66,11 +71,11 @@ def split(days: float, traffic: AliasTraffic, shares: Mapping[str, float] = SHAR
     """Return what each detector must ask for, so that `days` pass between false pages, at least.
 
     >>> parts = split(30, AliasTraffic(events=10_000, labels=100, aliases=3))
-    >>> [(part.kind, round(part.arl)) for part in parts]
-    [('quality', 25714), ('estimated_quality', 6000000), ('drift', 3000000), ('safety', 9000000), ('fairness', 0)]
+    >>> [(part.kind, round(part.arl)) for part in parts if part.steps]
+    [('quality', 25714), ('estimated_quality', 9000000), ('drift', 3000000), ('safety', 9000000)]
     >>> traffic = AliasTraffic(events=10_000, labels=100, aliases=3)
-    >>> round(days_between(parts, traffic=traffic), 1)  # fairness is left over
-    33.3
+    >>> round(days_between(parts, traffic=traffic), 1)  # fairness and judges are left over
+    35.3
     """
     if not 0 < days < math.inf:
         raise ValueError(f"days is {days}, expected a positive number of days between false pages")
@@ -151,16 +156,18 @@ def smallest_rate(arl: float, limit: float, labels: float, excesses: Sequence[fl
     >>> round(smallest_rate(10_000, 0.1, 30), 1)
     0.4
     """
-    target = arl * len(excesses)
+    return _least(lambda rate: delay(arl, limit, rate, excesses), labels, limit, 1.0)
+
+
+def delay(arl: float, limit: float, rate: float, excesses: Sequence[float] = EXCESSES) -> float:
+    """Return after how many labels on average a rate above `limit` is found; infinity where it is not.
+
+    >>> round(delay(10_000, 0.1, 0.4)), delay(10_000, 0.1, 0.1)
+    (32, inf)
+    """
     stakes = [stake(limit, excess) for excess in excesses]
-
-    def delay(rate: float) -> float:
-        growths = [
-            rate * math.log1p(each * (1.0 - limit)) + (1.0 - rate) * math.log1p(-each * limit) for each in stakes
-        ]
-        return min(_delay(target, growth) for growth in growths)
-
-    return _least(delay, labels, limit, 1.0)
+    growths = [rate * math.log1p(each * (1.0 - limit)) + (1.0 - rate) * math.log1p(-each * limit) for each in stakes]
+    return min(_delay(arl * len(excesses), growth) for growth in growths)
 
 
 def _delay(target: float, growth: float) -> float:

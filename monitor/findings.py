@@ -8,7 +8,17 @@ from typing import Any, Literal
 import msgspec
 
 Json = Any  # a JSON value
-Kind = Literal["quality", "estimated_quality", "complaints", "drift", "latency", "errors", "fairness", "safety"]
+Kind = Literal[
+    "quality",
+    "estimated_quality",
+    "judged_quality",
+    "complaints",
+    "drift",
+    "latency",
+    "errors",
+    "fairness",
+    "safety",
+]
 Severity = Literal["info", "warning", "critical"]
 # why an alarm is over: nothing speaks for it any more, its version serves no longer, nothing is left to test it by, an
 # operator cleared it, or an operator accepted that this is normal
@@ -17,6 +27,7 @@ Cause = Literal["quiet", "retired", "untested", "cleared", "accepted"]
 SEVERITIES: dict[Kind, Severity] = {
     "quality": "critical",
     "estimated_quality": "warning",
+    "judged_quality": "warning",
     "complaints": "warning",
     "drift": "info",
     "latency": "warning",
@@ -25,7 +36,8 @@ SEVERITIES: dict[Kind, Severity] = {
     "safety": "critical",
 }
 
-ASKS_LABELS: tuple[Kind, ...] = ("drift", "estimated_quality", "complaints")  # labels would confirm or refute them
+# labels would confirm or refute them
+ASKS_LABELS: tuple[Kind, ...] = ("drift", "estimated_quality", "judged_quality", "complaints")
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag="alarm"):

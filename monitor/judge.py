@@ -6,6 +6,7 @@ changes nothing. How rows are cut into batches changes no alarm.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from monitor.describe.fingerprint import event_print
 from monitor.findings import Finding, Gap, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.rows import TURN_MS, ScoreRows, turns_of
-from monitor.selection.sources import may_judge, read
+from monitor.selection.sources import is_drawn, may_judge, rated, read
 from monitor.settings import MonitorSettings
 from monitor.signals import calibration, estimated_quality, gaps
 from monitor.signals.quality import tested_labels
@@ -26,7 +27,7 @@ from monitor.watch.record import VersionRecord, recorded, restored
 from monitor.watch.version import Label, UnresolvedAlarm, VersionState, about, with_evidence
 from monitor.windows import Head, WindowCounts, passed_ms
 
-EDITION = 2  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
+EDITION = 3  # of `update` and `answer`: raise it with whatever makes them find something else in the same inputs
 CHAMPION = "champion"
 EARLY_KEPT = 1_000
 HANDOVER_MS = 5_000  # between replies of two versions: both serve, for gateways do not change over in one moment
@@ -119,9 +120,10 @@ def progress(state: AliasState) -> dict[str, VersionProgress]:
 
 
 def fresh_labels(state: AliasState, version: str) -> int:
-    """Return the labels since the onset of the version's open quality alarm; 0 without one."""
+    """Return the labels since the onset of the version's open quality alarm, or since a judge model alone raised one; 0
+    without either."""
     record = state.watches.get(version)
-    raised = record.raised.get("quality") if record else None
+    raised = record.raised.get("quality") or record.raised.get("judged_quality") if record else None
     return tested_labels(restored(record).quality) - raised.labels_before if record and raised else 0
 
 
@@ -165,11 +167,11 @@ def _take_labels(
     settings: MonitorSettings, state: AliasState, rows: ScoreRows, batch: Batch
 ) -> tuple[AliasState, list[Finding]]:
     """Labels wait until their turn is over: before, their order is not known."""
-    fair = [i for i, loss in enumerate(rows.losses) if loss is not None and _may_judge(rows, i)]
+    fair = [i for i, loss in enumerate(rows.losses) if loss is not None and _may_judge(rows, i) and not _drawn(rows, i)]
     state = replace(state, windows=windows.count_labels(settings, state.windows, rows.take(fair)))
-    places = [i for i in range(len(rows)) if rows.losses[i] is not None or (rows.complaints and rows.complaints[i])]
     turns = turns_of(rows, batch.time_ms)
-    given = [*state.turn, *(_label(rows, i, turns[i]) for i in places if rows.arms[i] == CHAMPION)]
+    places = [i for i in range(len(rows)) if rows.arms[i] == CHAMPION]
+    given = [*state.turn, *(label for i in places for label in _given(rows, i, turns[i]))]
     if not batch.ends_turn and len(given) < TURN_KEPT:
         return replace(state, turn=given), []
     state, findings = replace(state, turn=[]), list[Finding]()
@@ -259,6 +261,18 @@ def _gaps(settings: MonitorSettings, state: AliasState, name: str) -> list[Gap]:
     return gaps.report(settings.fairness, record.fairness) if record else []
 
 
+def _given(rows: ScoreRows, i: int, turn: int) -> Iterator[Label]:
+    """Yield the label or the complaint of a row, and its ratings, each of which is a label of a source of its own."""
+    ratings = rows.ratings[i] if rows.ratings else {}
+    complaint = bool(rows.complaints and rows.complaints[i]) and not ratings
+    if rows.losses[i] is not None or complaint:
+        yield _label(rows, i, turn)
+    for measure, loss in ratings.items():
+        own = event_print(f"{measure} {rows.ids[i]}")
+        origin = rated(measure, rows.origins[i])
+        yield Label(rows.versions[i], rows.ids[i], own, rows.times_ms[i], loss, measure, turn, origin)
+
+
 def _label(rows: ScoreRows, i: int, turn: int) -> Label:
     id = rows.ids[i]
     loss, metric = rows.losses[i] or 0.0, rows.metrics[i] if rows.metrics else ""
@@ -267,7 +281,12 @@ def _label(rows: ScoreRows, i: int, turn: int) -> Label:
         return known
     fair = rows.losses[i] is not None and _may_judge(rows, i)
     complaint = not fair and bool(rows.complaints and rows.complaints[i])
-    return replace(known, origin=rows.origins[i], judges=fair, complaint=complaint)
+    weight = rows.weights[i] if rows.weights else 1.0
+    return replace(known, origin=rows.origins[i], judges=fair, complaint=complaint, weight=weight)
+
+
+def _drawn(rows: ScoreRows, i: int) -> bool:
+    return bool(rows.origins) and is_drawn(rows.origins[i])
 
 
 def _may_judge(rows: ScoreRows, i: int) -> bool:

@@ -6,17 +6,20 @@ from monitor.findings import ASKS_LABELS
 from monitor.judge import AliasState, fresh_labels
 from monitor.policy import PolicyState
 from monitor.settings import MonitorSettings
+from monitor.signals.labelled import awaited
 from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
 from monitor.watch.version import baseline
 
 
 def labels_wanted(settings: MonitorSettings, state: AliasState, policy: PolicyState) -> int:
-    """Return the largest of what the baseline, an open case and open alarms lack; 0 where nothing is missing."""
+    """Return the largest of what the baseline, a source that labels too little, an open case and open alarms lack; 0
+    where nothing is missing."""
     record = state.watches.get(state.champion)
     if record is None or record.reference is None:
         return 0
-    return max(_for_baseline(settings, record), _for_case(state, policy), _for_alarms(record))
+    thin = awaited.lacking(settings, record.ordered)
+    return max(_for_baseline(settings, record), thin, _for_case(state, policy), _for_alarms(record))
 
 
 def _for_baseline(settings: MonitorSettings, record: VersionRecord) -> int:

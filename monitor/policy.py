@@ -1,6 +1,7 @@
 """From findings to decisions: when is it worth training again? Pure, so that `replay` can ask it again.
 
-Only harm that labels prove leads to a retraining. Drift and estimated harm are annotated and ask for labels.
+Only harm that labels prove leads to a retraining, or a judge model's alarm where `policy.judge_may_promote` lets it.
+Drift and estimated harm are annotated and ask for labels.
 
 A case ends with its alarm: what is over needs no better version, and labels are counted since the onset of an alarm
 that is open. A retraining that is under way goes on, for its candidate has to prove itself in any case; if it does not,
@@ -22,6 +23,7 @@ from monitor.settings import PolicySettings
 
 EDITION = 1  # of `decide`: raise it with whatever makes it decide otherwise on the same inputs
 DAY_MS = 86_400_000
+JUDGED: Kind = "judged_quality"
 
 Status = Literal["promote", "reject", "inconclusive", "failed"]
 
@@ -70,6 +72,7 @@ class HarmCase(msgspec.Struct, frozen=True, kw_only=True):
     labels_asked: int = 0  # labels when it was asked for
     promoting: bool = False  # a candidate won; the rollout has it now
     cleared: bool = False  # its alarm is over; it waits for the retraining under way
+    kind: Kind = "quality"  # of its alarm
 
 
 class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,7 +196,8 @@ def _open(
     """Proven harm of the champion opens a case; anything else is annotated."""
     decisions: list[Decision] = []
     for alarm in observation.alarms:
-        harm = alarm.kind == "quality" and alarm.version == observation.champion
+        proves = alarm.kind == "quality" or (settings.judge_may_promote and alarm.kind == JUDGED)
+        harm = proves and alarm.version == observation.champion
         if harm and (state.case is None or state.case.cleared):
             case = _case(settings, state.case, alarm)
             state = replace(state, case=case)
@@ -213,13 +217,15 @@ def _case(settings: PolicySettings, under_way: HarmCase | None, alarm: NewAlarm)
         onset_ms=alarm.onset_ms,
         labels_wanted=settings.min_fresh_labels,
         cleared=False,
+        kind=alarm.kind,
     )
 
 
 def _short(case: HarmCase, fresh: int) -> list[Decision]:
     if fresh >= case.labels_wanted:
         return []
-    reason = f"harm is proven; a retraining needs {case.labels_wanted} labels since the onset, there are {fresh}"
+    found = _found(case) if case.kind == JUDGED else "harm is proven"
+    reason = f"{found}; a retraining needs {case.labels_wanted} labels since the onset, there are {fresh}"
     return [AskLabels(alarm_id=case.alarm_id, version=case.version, wanted=case.labels_wanted - fresh, reason=reason)]
 
 
@@ -269,8 +275,12 @@ def _retraining(case: HarmCase, fresh: int) -> AskRetraining:
         since_ms=case.onset_ms,
         attempt=attempt,
         fresh_labels=fresh,
-        reason=f"labels prove harm since {clock(case.onset_ms)}; {fresh} labels to learn from (attempt {attempt})",
+        reason=f"{_found(case)} since {clock(case.onset_ms)}; {fresh} labels to learn from (attempt {attempt})",
     )
+
+
+def _found(case: HarmCase) -> str:
+    return "a judge model finds harm" if case.kind == JUDGED else "labels prove harm"
 
 
 def _note(case: HarmCase, reason: str) -> Annotate:

@@ -115,8 +115,9 @@ class LabelSettings:
     """Where labels come from, who chose the replies that have one, and how they meet these."""
 
     wait_s: int = 604_800  # a label waits so long for its reply; topics and lake keep both for two days longer
-    # a key's id, or what feedback says of itself (client, reviewer, downstream) -> audit, complete, random, or
-    # volunteered, as which all others count: those teach, and prove nothing
+    # a key's id, or what feedback says of itself (client, reviewer, downstream) -> audit, complete, random, wanted
+    # (labels of drawn replies alone prove something), or volunteered, as which all others count: those teach, and
+    # prove nothing
     sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -139,7 +140,8 @@ class MonitorSettings:
     reference_events: int = 2_000
     reference_span_s: int = 0  # the time they span at least: a week knows the rhythm of days; never beyond need
     arl_events: int = 10_000  # events between false drift alarms of an alias, at least; one budget for all descriptors
-    label_arl: int = 10_000  # labels between false quality alarms at the limit, at least
+    label_arl: int = 10_000  # labels, thumbs and scores between false quality alarms at the limit, at least
+    judged_arl: int = 10_000  # replies that a judge model is asked about between its false alarms, at least
     # events (labels, pairs of groups) for which nothing may speak for an open alarm before it is over: as many as prove
     # a harm of a few points, so that a harm with a pause in it stays one alarm
     alarm_clear_events: int = 200
@@ -164,6 +166,7 @@ class MonitorSettings:
         require(self, "reference_span_s", self.reference_span_s >= 0, "0 or more seconds")
         require(self, "arl_events", self.arl_events >= 100, "at least 100")
         require(self, "label_arl", self.label_arl >= 100, "at least 100")
+        require(self, "judged_arl", self.judged_arl >= 100, "at least 100")
         require(self, "alarm_clear_events", self.alarm_clear_events >= 1, "at least 1")
         require(self, "tolerance", 0 <= self.tolerance < 0.5, "a share from 0 to below 0.5")
         require(self, "baseline_confidence", 0.5 <= self.baseline_confidence < 1, "from 0.5 to below 1")
@@ -220,6 +223,9 @@ class PolicySettings:
     budget_per_day: int = 4  # retrainings of an alias
     label_growth: float = 1.5  # after a rejection or an inconclusive verdict, wait for this many times the labels
     retraining_timeout_s: int = 21_600  # a retraining silent for so long has failed
+    # a judge model's scores, with no label behind them, may ask for a retraining and prove a candidate better; without
+    # it they raise alarms and block a promotion, and no more
+    judge_may_promote: bool = False
     trial: TrialSettings = field(default_factory=TrialSettings)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """A job's handover: what a trainer on another machine needs to go on where this one was killed.
 
-In `stack.var` the job's folder is that already. With a store elsewhere the name of the dataset, the training's last
-checkpoint and the outcome are kept there, too; the checkpoint until there is an outcome. It is a convenience: where the
-store is away, the job goes on without, and a warning says so."""
+In `stack.var` the job's folder is that already. With a store elsewhere, what the steps leave, the training's last
+checkpoint and the outcome are kept there, too; the checkpoint until there is an outcome. While a step works that is a
+convenience: where the store is away, the job goes on without, and a warning says so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from retrain.job_files import OUTCOME, JobSpec
+from retrain.job_files import CANDIDATE, DATASET, GATE, JOBS, OUTCOME, RUN, TRAINING, JobSpec
 from streams.files import Stamp, put, stamp
 from streams.objects import store as objects
 from streams.objects.opening import Storage
@@ -20,9 +20,8 @@ from streams.objects.store import ObjectStore
 
 log = structlog.get_logger()
 
-JOBS = "jobs"  # the prefix of the keys, and the folder
-DATASET, CHECKPOINT = "dataset", "training/checkpoint.safetensors"
-FILES = (DATASET, CHECKPOINT, OUTCOME)
+CHECKPOINT = f"{TRAINING}/checkpoint.safetensors"
+FILES = (DATASET, RUN, CHECKPOINT, CANDIDATE, GATE, OUTCOME)
 PATIENCE_S = 5.0  # with a bucket: a training waits
 REST_S = 60.0  # after trouble
 
@@ -71,11 +70,11 @@ class Handover:
             self._later_s = now_s + REST_S
             log.warning("no other machine could go on from here", why=str(error))
 
-    def end(self) -> None:
-        """Put the outcome and delete the checkpoint, which is needed no more."""
+    def end(self, *, concluded: bool = True) -> None:
+        """Put what the step has left; with the outcome, delete the checkpoint, which is needed no more."""
         self.give(math.inf)
         try:
-            if self.store is not None:
+            if self.store is not None and concluded:
                 self.store.delete(self._key(CHECKPOINT))
         except (OSError, ValueError) as error:
             log.warning("a checkpoint stays behind", key=self._key(CHECKPOINT), why=str(error))

@@ -1,16 +1,19 @@
-"""A job's order, its progress and its outcome: three files in the job's folder, between a trainer and its job.
+"""A job's description, its progress and what its steps leave: small files in the job's folder and in the store.
 
-The trainer imports this module and not the job, which loads PyTorch."""
+The trainer imports this module and not the job's steps, which load PyTorch."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings
+from retrain.training import recipe
+from retrain.training.recipe import Recipe
 from streams.events import Json, RetrainRequested
 from streams.files import put
 from streams.objects.opening import Storage
@@ -19,30 +22,75 @@ from streams.objects.tree import Trees
 from streams.scoring.scorer import Scorer
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
+DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "scores.json"  # what steps leave to the next
+TRAINING = "training"  # the folder of the training's order, checkpoint, adapter and result
+JOBS = "jobs"  # the prefix of all that in the store, and the folder of the jobs' folders
+Step = Literal["prepare", "train", "evaluate", "judge"]
+STEPS: tuple[Step, ...] = ("prepare", "train", "evaluate", "judge")
 T = TypeVar("T")
 
 
-class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a job needs to know. Paths are absolute."""
+class JobResources(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job asks of whatever runs it."""
 
-    request: RetrainRequested
-    settings: RetrainSettings
-    champion_digest: str
-    model_dir: Path
-    var: Path  # mlflow lies beneath; lake, adapters and datasets too unless `storage` says otherwise
-    storage: StorageSettings = msgspec.field(default_factory=StorageSettings)
-    engine: str  # the address of the replica that answers the evaluation's questions
+    cpus: float = 0.0  # processor cores; 0: as the runner likes
+    memory_gb: float = 0.0  # likewise
+    gpus: int = 0  # each has a process of the training; 0 and 1: one process, on a GPU where there is one
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The description of one retraining's job: all that a runner needs to start it, and that its steps need to work,
+    here or elsewhere."""
+
+    request: RetrainRequested  # its id is the job's
+    settings: RetrainSettings  # what is to be made, and what it must prove
+    recipe: dict[str, Json] = {}  # all knobs of the training; empty: those that `settings.recipe` names
+    champion_digest: str  # of the adapter to compare with, in the store
+    model: str  # URI of the base model's folder
+    storage: StorageSettings = msgspec.field(
+        default_factory=StorageSettings
+    )  # lake, adapters, datasets, jobs; no secret
+    var: Path  # a folder of the machine that works, for what it fetches and may lose; MLflow's, unless a server is set
+    engine: str  # URL of the replica that answers the evaluation's questions
+    label_wait_s: int = 604_800  # a label is waited for so long (`labels.wait_s`)
     metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
+    judge: Json = None  # a judge model that scores rows without a label, as `scoring.judges` has it; none: no judge
+    judge_may_promote: bool = False  # as `policy.judge_may_promote` has it
     attempt: int = 1  # verdicts that were sought for the same harm, this one included
-    parent: int  # the trainer's process; the job ends when that does
+    image: str = ""  # of the container, where the runner starts one; it has homeostat[retrain]
+    resources: JobResources = msgspec.field(default_factory=JobResources)
+    timeout_s: float = 21_600.0  # a job that takes longer has failed
+    secrets: dict[str, str] = {}  # variable -> "env:NAME" or "file:/path", where the runner finds its value
+    parent: int = 0  # the process that the job ends with; 0: whoever started it may go
+
+    @property
+    def model_dir(self) -> Path:
+        """The base model's folder on this machine."""
+        return self.stored().local(self.model, self.var)
+
+    @property
+    def knobs(self) -> Recipe:
+        """The recipe. Raise RecipeError where it cannot be used."""
+        if self.recipe:
+            return recipe.parse(self.recipe)
+        return recipe.find(self.settings.recipe, self.settings.max_lora_rank)
+
+    def stored(self) -> Storage:
+        """Return the store of lake, adapters, datasets and jobs."""
+        return Storage(self.storage, self.var)
 
     def trees(self) -> Trees:
         """Open the store of adapters and datasets."""
-        return Storage(self.storage, self.var).trees()
+        return self.stored().trees()
 
     def scorer(self) -> Scorer:
         """Make the scorer of the answers."""
         return Scorer.of(self.metric, self.request.alias, self.var)
+
+    def judged_by(self) -> Scorer | None:
+        """Make the scorer of rows without a label; None where there is no judge."""
+        at = f"scoring.judges.{self.request.alias}"
+        return None if self.judge is None else Scorer.of(self.judge, self.request.alias, self.var, at)
 
 
 class TrainingProgress(msgspec.Struct, frozen=True):
@@ -51,6 +99,17 @@ class TrainingProgress(msgspec.Struct, frozen=True):
     step: int
     steps: int
     loss: float
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """What the step `train` leaves: the adapter in the store, and the training's figures."""
+
+    version: str
+    digest: str
+    dataset: str  # digest of the dataset that it was trained on
+    rows: int
+    figures: dict[str, float]
+    notes: list[str] = []  # of the training: limits that were met, parts of the model that were left out
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +121,22 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
     dataset_digest: str = ""
     mlflow_run: str = ""
     metrics: dict[str, float] = {}
+    notes: list[str] = []
     gate: GateInput | None = None
     verdict: GateVerdict | None = None
     problem: str = ""
 
 
-def write(path: Path, value: JobSpec | JobOutcome) -> None:
+def command(folder: str, step: Step | Literal["all"] = "all", python: str = sys.executable) -> list[str]:
+    """Return the command of one step, or of all that are left, on the job in a folder.
+
+    >>> command("/work/jobs/r1", "judge", "python")
+    ['python', '-m', 'retrain.job', 'judge', '/work/jobs/r1']
+    """
+    return [python, "-m", "retrain.job", step, folder]
+
+
+def write(path: Path, value: JobSpec | JobOutcome | Candidate | GateInput) -> None:
     """Write the file as a whole."""
     put(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
 

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from monitor.validation import require
+from streams.scoring.settings import parsed
+
+ALL_ROWS = 1_000_000  # more than a champion was ever taught
+PII_KINDS = ("secret", "email", "iban", "card", "phone", "ip", "id", "name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiiSettings:
+    """What is taken out of a dataset's rows that the gateway's patterns have missed."""
+
+    kinds: tuple[str, ...] = PII_KINDS  # a surrogate stands for each; id: a number by which a state knows a person
+    spacy_model: str = (
+        ""  # that finds names, such as en_core_web_md; installed where datasets are made; empty: no names
+    )
+
+    def __post_init__(self) -> None:
+        strange = ", ".join(sorted(set(self.kinds) - set(PII_KINDS)))
+        require(self, "kinds", not strange, f"kinds among {', '.join(PII_KINDS)}")
+
+
+BACKENDS = ("own", "trl", "command")
+MANIFEST = "{manifest}"  # in `command`: the manifest's path
+SOURCES = ("env:", "file:")  # of a secret
 
 ENGINE_DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -13,47 +36,104 @@ ENGINE_DTYPES = ("auto", "float32", "bfloat16", "float16")
 class RetrainSettings:
     """How a candidate is made, and what it must prove."""
 
-    recipe: str = "qlora"  # a recipe of retrain/training/recipes, or the path of a TOML file
+    recipe: str = "small"  # a recipe of retrain/training/recipes, or the path of a TOML file
+    backend: str = "own"  # what trains: "own"; "trl", its SFTTrainer on one node; "command", any other program
+    # of the backend "command": program and arguments, of which one holds {manifest}, the path of the training's
+    # manifest; started without a shell
+    command: tuple[str, ...] = ()
+    command_environment: tuple[str, ...] = ()  # variables that it gets though named like secrets, such as HF_TOKEN
+    packing: bool = False  # of the backend "trl": several rows in one sequence
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on; at least
     max_validation_share: float = 0.5  # and at most: as many as it takes to prove that half of the harm is mended
-    regression_rows: int = 320  # rows of the healthy time that a candidate must not do worse on; at most
+    regression_rows: int = 1_000  # rows of the healthy time, of which as many are asked as it takes to tell; at most
+    judged_rows: int = 100  # fresh replies without a label that a judge model compares both versions on; at most
     step_rows: int = 20  # that are judged on at a time: as soon as they tell, no more are asked
     rehearsal_rows: int = 250  # rows of the healthy time that are trained on again, against forgetting; at most
     rehearsal_ratio: float = 1.5  # of them to each fresh row; at most
     fresh_passes: int = 2  # times that a fresh row is seen where a rehearsed one is seen once
     client_cap: float = 0.2  # largest share of the fresh questions from one client; an even share where there are few
+    max_quarantined: float = 0.3  # share of the fresh rows whose labels are not believed; with more nothing is done
+    # by a tag's name, such as licence: its values that allow a row to be used; a row without one has the value ""
+    consent: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    pii: PiiSettings = field(default_factory=PiiSettings)
     # in the metric's own unit: 0.02 are 2 % more right answers, or a ROUGE-L that is higher by 0.02
     min_gain: float = 0.02  # by which a candidate is to be proven better on the fresh rows, more than that
     margin: float = 0.10  # by which it may be worse on the healthy time's
     slice_margin: float = 0.25  # and on a tag's group
-    min_slice: int = 30  # rows that a group needs to be looked at
-    alpha: float = 0.05  # chance that a check passes wrongly; halved with each further attempt at the same harm
+    min_slice: int = 30  # rows with which a group of less than a tenth can end a candidate by itself
+    max_length_ratio: float = 2.0  # how many times as long its answers to healthy rows may be, in tokens; 0: no limit
+    max_latency_ratio: float = 0.0  # how many times as long they may take; 0: no limit: an engine's load blurs it
+    business_metric: str = ""  # a further metric, by its name or as pkg.module:function; none: no such check
+    business_margin: float = 0.05  # by which a candidate may be worse by that
+    safety_file: str = ""  # JSON lines: prompts, and what an answer to them must be (docs/gate.md); none: no such check
+    alpha: float = 0.05  # chance that a check passes wrongly at all attempts at one harm; the first has half of it
     # in which engines calculate, as vLLM's --dtype: "float32", "bfloat16", "float16"; "auto": float32 where the trainer
     # has no GPU, else the model's own, bfloat16 for one of float32. Adapters' proofs of effect are calculated in it
     engine_dtype: str = "auto"
     max_tokens: int = 0  # of an answer under evaluation, at most; 0: as many as the labels need, and room
     max_cut: float = 0.1  # share of the answers that may end at that limit; with more nothing is judged
+    max_lora_rank: int = 16  # of a recipe: what the engines were started with
     max_left_out: float = 0.5  # share of the rows that may be unusable (too long, refused); with more nothing is done
     concurrency: int = 8  # answers asked for at once
     threads: int = 0  # of the processor, for training; 0: the half of the cores that engines leave alone
     lease_s: float = 120.0  # a trainer silent for so long has lost its work to another
     timeout_s: float = 21_600.0  # a job that takes longer has failed
+    gpus: int = 0  # processes that train together by torchrun, one a GPU; 0 and 1: one process, without torchrun
+    # variable of the job's environment -> where its value is: "env:NAME" of the runner's own environment, or
+    # "file:/path"; never the value itself
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        require(self, "backend", self.backend in BACKENDS, f"one of {', '.join(BACKENDS)}")
+        by_command = 'a program and its arguments, one of them with {manifest}, where backend is "command", else none'
+        manifests = sum(MANIFEST in each for each in self.command[1:])
+        require(self, "command", manifests == 1 if self.backend == "command" else not self.command, by_command)
+        by_name = 'names of variables, where backend is "command"'
+        require(self, "command_environment", self.backend == "command" or not self.command_environment, by_name)
+        require(self, "packing", self.backend == "trl" or not self.packing, 'false, unless backend is "trl"')
         require(self, "alpha", 0 < self.alpha < 0.5, "a share between 0 and 0.5")
         for name in ("validation_share", "max_validation_share", "client_cap"):
             require(self, name, 0 < getattr(self, name) < 1, "a share between 0 and 1")
-        for name in ("min_gain", "margin", "slice_margin"):
+        for name in ("margin", "slice_margin", "business_margin"):
             require(self, name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
-        for name in ("max_cut", "max_left_out"):
+        require(self, "min_gain", -1 < self.min_gain < 1, "a share from 0 to below 1; below 0 it may be so much worse")
+        for name in ("max_cut", "max_left_out", "max_quarantined"):
             require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         expected = f"at least validation_share ({self.validation_share})"
         require(self, "max_validation_share", self.max_validation_share >= self.validation_share, expected)
-        for name in ("min_slice", "concurrency", "step_rows", "fresh_passes"):
+        for name in ("min_slice", "concurrency", "step_rows", "fresh_passes", "max_lora_rank"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("regression_rows", "rehearsal_rows", "rehearsal_ratio", "threads", "max_tokens"):
+        for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         require(self, "engine_dtype", self.engine_dtype in ENGINE_DTYPES, f"one of {', '.join(ENGINE_DTYPES)}")
+        for name in ("threads", "gpus", "max_tokens"):
+            require(self, name, getattr(self, name) >= 0, "0 or more")
+        for name in ("max_length_ratio", "max_latency_ratio"):
+            require(self, name, not getattr(self, name) or getattr(self, name) > 1, "0, or more than 1")
+        if self.business_metric:
+            parsed(business(self.business_metric), "retrain.business_metric")
         require(self, "lease_s", self.lease_s >= 3, "at least 3 seconds")
         require(self, "timeout_s", self.timeout_s > 0, "a positive number of seconds")
+        for name, source in self.secrets.items():
+            if not name.isidentifier() or not any(source.startswith(each) and source != each for each in SOURCES):
+                raise ValueError(
+                    f'RetrainSettings.secrets.{name} is (not shown), expected where the value is, "env:NAME" or '
+                    '"file:/path", under the name of an environment variable'
+                )
         require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")
+
+
+def business(metric: str) -> object:
+    """Return the business metric as `scoring.metrics` would have it.
+
+    >>> business("rouge_l"), business("house.metrics:resolved")
+    ('rouge_l', {'callable': 'house.metrics:resolved'})
+    """
+    return {"callable": metric} if ":" in metric or "." in metric else metric
+
+
+def forgetting(settings: RetrainSettings) -> RetrainSettings:
+    """Return the settings of a retraining whose candidate is to take the place of one that has learned from a forgotten
+    person: it begins from the base model, is taught all that is left of what the champion learned, and must be proven
+    not to be worse."""
+    return replace(settings, min_gain=-settings.margin, rehearsal_rows=ALL_ROWS, rehearsal_ratio=float(ALL_ROWS))

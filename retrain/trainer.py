@@ -5,12 +5,9 @@ checkpoint, and verdict and report are the same records under the same ids."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -19,9 +16,24 @@ from kafka.errors import KafkaError
 from retrain import metrics
 from retrain.claims import attempt, owner, pending
 from retrain.evaluation import gate
-from retrain.job_files import OUTCOME, PROGRESS, SPEC, JobOutcome, JobSpec, TrainingProgress, concluded, read, write
+from retrain.handover import Handover
+from retrain.job_files import (
+    JOBS,
+    OUTCOME,
+    PROGRESS,
+    JobOutcome,
+    JobResources,
+    JobSpec,
+    TrainingProgress,
+    concluded,
+    read,
+    write,
+)
 from retrain.requests import RetrainTopics
-from retrain.settings import RetrainSettings
+from retrain.runners.interface import JobState, Runner
+from retrain.runners.local import LocalRunner
+from retrain.settings import RetrainSettings, forgetting
+from retrain.training import recipe
 from streams import codec
 from streams.clock import now_ms
 from streams.codec import deterministic_id
@@ -29,6 +41,7 @@ from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, 
 from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.append import Writer
 from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
 from streams.scoring.settings import ScoringSettings
 from streams.topics import LEDGER, RESULTS
@@ -38,7 +51,6 @@ log = structlog.get_logger()
 POLL_S = 0.5
 BACK_OFF_S = 2.0
 SEEN_WITHIN_S = 15.0
-GRACE_S = 5.0
 
 
 class Withdrawn(Exception):
@@ -47,20 +59,32 @@ class Withdrawn(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerPaths:
-    """A trainer's folders and store, its engine, and its aliases' metrics."""
+    """A trainer's folders and store, its engine, its aliases' metrics and judges, and how long labels are waited
+    for."""
 
     model_dir: Path
     var: Path
     engine: str
     storage: StorageSettings = field(default_factory=StorageSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    label_wait_s: int = 604_800
+    judge_may_promote: bool = False
 
 
 class Trainer:
-    """One trainer. `me` is its name among trainers, the same after a restart."""
+    """One trainer. `me` is its name among trainers, the same after a restart; `runner` runs its jobs, this machine
+    where none is given."""
 
-    def __init__(self, kafka: KafkaSettings, settings: RetrainSettings, paths: TrainerPaths, me: str) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: RetrainSettings,
+        paths: TrainerPaths,
+        me: str,
+        runner: Runner | None = None,
+    ) -> None:
         self._settings, self._paths, self._me = settings, paths, me
+        self._runner: Runner = LocalRunner(paths.var) if runner is None else runner
         self._topics, self._writer = RetrainTopics(kafka), Writer(kafka, me)
 
     def run(self, stop: threading.Event) -> None:
@@ -128,34 +152,33 @@ class Trainer:
 
     def _job(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> JobOutcome:
         """Run the job to its outcome. Raises Withdrawn where it must not go on."""
-        folder = (self._paths.var / "jobs" / request.id).resolve()
-        write(folder / SPEC, self._spec(request, route))
-        command = [sys.executable, "-m", "retrain.job", str(folder)]
-        with (folder / "log").open("ab") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-            try:
-                self._watch(process, request, folder, stop)
-            finally:
-                _stop(process)
-        return concluded(folder / OUTCOME) or JobOutcome(problem=_no_outcome(process, folder))
+        spec, folder = self._spec(request, route), (self._paths.var / JOBS / request.id).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._runner.start(spec)
+        try:
+            ended = self._watch(request, folder, stop)
+        finally:
+            self._runner.stop(request.id)
+        Handover.of(spec, folder).take()  # what another machine has left
+        return concluded(folder / OUTCOME) or JobOutcome(problem=_no_outcome(ended, folder))
 
-    def _watch(
-        self, process: subprocess.Popen[bytes], request: RetrainRequested, folder: Path, stop: threading.Event
-    ) -> None:
+    def _watch(self, request: RetrainRequested, folder: Path, stop: threading.Event) -> JobState:
+        """Return how the job has ended, or how it is after its time."""
         began = renewed = time.monotonic()
-        while process.poll() is None:
+        while (state := self._runner.poll(request.id)).running:
             now = time.monotonic()
             if why := self._objection(request, stop):
                 raise Withdrawn(why)
             if now - began > self._settings.timeout_s:
                 write(folder / OUTCOME, JobOutcome(problem=f"no outcome within {self._settings.timeout_s:g} s"))
-                return
+                break
             if now - renewed > self._settings.lease_s / 3:
                 self._lease(request, self._settings.lease_s)
                 renewed = now
             progress = read(folder / PROGRESS, TrainingProgress)
             metrics.STEPS.set(progress.step if progress else 0)
             stop.wait(POLL_S)
+        return state
 
     def _objection(self, request: RetrainRequested, stop: threading.Event) -> str:
         """Return why the job must not go on; empty where it may."""
@@ -169,17 +192,24 @@ class Trainer:
         return "" if self._mine(request) else "another trainer has it"
 
     def _spec(self, request: RetrainRequested, route: RouteWritten) -> JobSpec:
+        stored = Storage(self._paths.storage.absolute(), self._paths.var.resolve())
         return JobSpec(
             request=request,
-            settings=self._settings,
+            settings=forgetting(self._settings) if request.forgets else self._settings,
+            recipe=asdict(recipe.find(self._settings.recipe, self._settings.max_lora_rank)),
             champion_digest=route.adapters[request.champion],
-            model_dir=self._paths.model_dir.resolve(),
-            var=self._paths.var.resolve(),
-            storage=self._paths.storage.absolute(),
+            model=self._paths.model_dir.resolve().as_uri(),
+            var=stored.var,
+            storage=replace(stored.settings, url=stored.settings.url or stored.uri("").rstrip("/")),
             engine=self._paths.engine,
             metric=self._paths.scoring.given(request.alias),
+            label_wait_s=self._paths.label_wait_s,
+            judge=self._paths.scoring.given_judge(request.alias),
+            judge_may_promote=self._paths.judge_may_promote,
             attempt=attempt(request, self._topics.requests, self._topics.results),
-            parent=os.getpid(),
+            resources=JobResources(gpus=self._settings.gpus),
+            timeout_s=self._settings.timeout_s,
+            secrets=self._settings.secrets,
         )
 
     def _conclude(self, request: RetrainRequested, outcome: JobOutcome) -> None:
@@ -239,17 +269,7 @@ class Trainer:
         )
 
 
-def _no_outcome(process: subprocess.Popen[bytes], folder: Path) -> str:
+def _no_outcome(ended: JobState, folder: Path) -> str:
     """Return why a job has ended without an outcome."""
     unread = f"{folder / OUTCOME} cannot be read, and " if (folder / OUTCOME).exists() else ""
-    return f"{unread}the job ended with status {process.returncode}; see {folder / 'log'}"
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return f"{unread}{ended.why or f'the job ended well without one; see its log in {folder}'}"

@@ -1,15 +1,13 @@
 """Everything that flows through Kafka, as frozen msgspec structs.
 
-Field names follow the OpenTelemetry GenAI conventions where they have one. Quantities carry their unit.
-Every struct has `schema_version`; a reader refuses a version it does not know (see `streams.codec`).
-"""
+Field names follow the OpenTelemetry GenAI conventions where they have one. Quantities carry their unit. Every struct
+has `schema_version`; a reader refuses a version it does not know (see `streams.codec`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from monitor.findings import Gap
 from monitor.losses import loss_or_verdict
@@ -64,6 +62,7 @@ class InferenceServed(Event, frozen=True, kw_only=True):
     cut: list[str] = []  # what is not whole: input_messages, output, choices, request.tools, ...
     tenant: str = ""  # by whose key private values were masked: a pseudonym of the key's own tenant, else of the key
     cohorts: list[str] = []  # whose labels of it are awaited: audit (chosen before the answer), complete/KEY
+    drawn: str = ""  # pseudonym of whom the arm was drawn for: conversation, user, or response that others may follow
 
 
 class FeedbackGiven(Event, frozen=True, kw_only=True):
@@ -78,22 +77,24 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     version: str  # that answered
     arm: Arm  # that the version had then
     assigned: Arm | None = None  # that was drawn for the reply; None in events from before
-    by: str  # API key's id
-    source: str = "client"  # client, reviewer or downstream
+    by: str  # API key's id; judge
+    source: str = "client"  # client, reviewer or downstream; judge: a judge model, of a reply without a label
     label: str | None = None  # what the answer should have been (a class or exact text)
     correction: str | None = None  # a corrected answer, free text
     score: float | None = None  # 0 to 1
-    origin: str = ""  # who chose the reply for a label: audit, random/KEY, volunteered/KEY, ...; empty: not known
+    origin: str = ""  # who chose the reply for a label: audit, random/KEY, ...; judge/NAME: no label; empty: not known
     thumb: bool | None = None  # true: up
     loss: float | None = None  # how bad the reply was, 0 to 1; None where no gateway could tell; a worker may
     metric: str = ""  # the name of what made the loss (`scoring.metrics`); empty where that is not known
     user: str = ""  # pseudonym of the end user who asked, as the reply's; empty where it is not known
     conversation: str = ""  # pseudonym of the reply's conversation, likewise
+    share: float | None = None  # mean chance of the replies among which this one was drawn for a label
+    probability: float | None = None  # with which it was drawn (`homeostat labels wanted --draw`), signed by the draw
     judges: str = ""  # of a worker's judgement, which has no text: the label's `id`; with no `loss`, it stays unknown
     correct: bool | None = None  # of version 1 alone, and read as the loss
 
     def __post_init__(self) -> None:
-        force_setattr(self, "loss", loss_or_verdict(self.loss, self.correct))
+        msgspec.structs.force_setattr(self, "loss", loss_or_verdict(self.loss, self.correct))
 
 
 class ScoreBatch(Event, frozen=True, kw_only=True):
@@ -201,6 +202,7 @@ class RetrainRequested(Event, frozen=True, kw_only=True):
     alarm_id: str  # the quality alarm's `AlarmRaised.id`
     since_ms: int  # rows from here on are fresh
     reason: str  # one sentence for a human
+    forgets: str = ""  # the order to forget a person whom the champion was taught; empty: harm led to it
 
 
 class RetrainReported(Event, frozen=True, kw_only=True):
@@ -225,9 +227,8 @@ class RetrainReported(Event, frozen=True, kw_only=True):
 
 
 class RouteWritten(Event, frozen=True, kw_only=True):
-    """Desired state of an alias (topic `serving.routes`, key `alias`, one partition, never compacted).
-
-    The first record of a generation in log order wins; later ones of the same generation are void."""
+    """Desired state of an alias (topic `serving.routes`, key `alias`, one partition, never compacted). The first record
+    of a generation in log order wins; later ones of the same generation are void."""
 
     alias: str  # the name that clients ask for
     generation: int  # 1 for the first route, one more for each that follows

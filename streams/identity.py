@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from streams.clock import now_ms
 
@@ -80,8 +81,19 @@ class RequestId:
     assigned: str = ""
 
 
+class ReplyDraw(NamedTuple):
+    """With which chance a reply was drawn for a label. `share`: the mean chance of all among which it was."""
+
+    share: float
+    probability: float
+
+
 class ForgedRequestId(ValueError):
     """The id was not made by a holder of the signing key, or was altered."""
+
+
+class ForgedDraw(ValueError):
+    """The draw was not made by a holder of the signing key, was altered, or is another reply's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +135,21 @@ class Signer:
         event_id, version, arms, answer, *tenant = parts[:-2]
         arm, _, assigned = arms.partition("~")
         return RequestId(event_id, version, arm, answer, "".join(tenant), assigned)
+
+    def sign_draw(self, event_id: str, draw: ReplyDraw) -> str:
+        """Return what a label of a drawn reply brings back: `<share>:<probability>:<key id>:<mac>`."""
+        body = f"{draw.share!r}:{draw.probability!r}:{self.key_id}"
+        return f"{body}:{self._mac('draw', f'{event_id}:{body}')[:24]}"
+
+    def read_draw(self, event_id: str, text: str) -> ReplyDraw:
+        """Return the chances with which this reply was drawn; raise ForgedDraw where no draw gave it so."""
+        body, _, mac = text.rpartition(":")
+        if not _equal(mac, self._mac("draw", f"{event_id}:{body}")[:24]):
+            raise ForgedDraw(
+                "draw: its signature does not match the reply; expected it as `homeostat labels wanted --draw` gives it"
+            )
+        share, probability, *_ = body.split(":")
+        return ReplyDraw(float(share), float(probability))
 
     def _mac(self, purpose: str, text: str, size: int = 12) -> str:
         """BLAKE2b's own keyed mode (RFC 7693): an HMAC's strength at a fifth of its time."""

@@ -18,6 +18,7 @@ class AlarmKind(StrEnum):
 
     QUALITY = "quality"  # labels prove that answers are worse
     ESTIMATED_QUALITY = "estimated_quality"  # confidence promises worse answers
+    JUDGED_QUALITY = "judged_quality"  # a judge model scores answers lower
     COMPLAINTS = "complaints"  # clients complain more often
     DRIFT = "drift"  # descriptors, categories or texts look different
     LATENCY = "latency"  # more replies are slow than was promised

@@ -41,6 +41,14 @@ LABELS_WAITING = Gauge(
     "homeostat_labels_waiting",
     "Labels that this worker has not judged yet: their reply is not there, or their metric has no score.",
 )
+REPLIES_WAITING = Gauge(
+    "homeostat_judge_waiting_replies", "Replies that a judge model is to score and has not yet, of this worker."
+)
+REPLIES_UNSCORED = Counter(
+    "homeostat_judge_unscored_replies_total",
+    "Replies that a judge model was to score and that stay without: never taken for wrong ones.",
+    ["reason"],
+)
 ALARMS = Counter("homeostat_alarms_total", "Alarms raised.", ["alias", "kind"])
 CLEARED = Counter("homeostat_alarms_cleared_total", "Alarms that are over.", ["alias", "kind", "cause"])
 ALARM_OPEN = Gauge(

@@ -53,6 +53,15 @@ ALARMS = (
         uid="estimated",
     ),
     _alarm(
+        "judged_quality",
+        "A judge model scores answers lower",
+        "warning",
+        "<alias> <version>: the judge model's mean loss is <amount>, more than it was; labels would tell.",
+        "It proves no harm alone. `homeostat labels wanted <alias>` lists the replies to label first; `homeostat "
+        "status` says how the judge agrees with people. To serve the version before: `homeostat rollback <alias>`.",
+        uid="judged",
+    ),
+    _alarm(
         "complaints",
         "Clients complain more",
         "warning",

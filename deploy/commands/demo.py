@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,17 @@ def doctor(config_path: Path | None) -> None:
     """Check this machine, the configuration, and the running parts, and say what to do.
 
     Brokers, topics and engines are checked, too; none of them need to run."""
+    from kafka.errors import KafkaError
+
     from deploy.doctor.findings import healthy, render
     from deploy.doctor.machine import examine
+    from deploy.operator.alarms import memories
+    from deploy.operator.status import unproven
+    from deploy.stack.broker import KafkaAway, reached
 
-    findings = examine(load(config_path))
+    config = load(config_path)
+    findings = examine(config)
+    with suppress(KafkaAway, KafkaError, LookupError):  # a finding of their own says so
+        findings += unproven(config.monitor, memories(reached(config.kafka)))
     console().print(render(findings))
     sys.exit(0 if healthy(findings) else 1)

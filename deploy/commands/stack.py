@@ -54,7 +54,7 @@ def status(config_path: Path | None) -> None:
     terminal.print(table(lifecycle.status(config)))
     kafka = load_reached(config_path).kafka
     terminal.print(status.table(operations.routes(kafka)))
-    for line in status.unproven(operations.attestations(kafka)):
+    for line in status.without_proof(operations.attestations(kafka)):
         click.echo(line)
     for line in status.lines(config.monitor, memories(kafka)):
         click.echo(line)

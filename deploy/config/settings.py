@@ -25,6 +25,7 @@ DECIDED_BY = {  # settings that follow another one
     "worker.metrics_port": "stack.worker_metrics_port",
     "controller.max_loras": "stack.max_loras",
     "controller.max_lora_rank": "stack.max_lora_rank",
+    "retrain.max_lora_rank": "stack.max_lora_rank",
     "monitor.late_labels_s": "labels.wait_s",
     "kafka.bootstrap": "stack.kafka_port",  # while stack.embedded_kafka is true
 }
@@ -62,6 +63,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     if problems := [*(problem for key, problem in _ignored(config) if _has(table, key)), *_forgetful(config)]:
         raise ConfigError(source(path), problems)
     config = replace(config, monitor=replace(config.monitor, late_labels_s=config.labels.wait_s))
+    config = replace(config, retrain=replace(config.retrain, max_lora_rank=config.stack.max_lora_rank))
     if not config.stack.embedded_kafka:
         return config
     return replace(config, kafka=replace(config.kafka, bootstrap=f"{ports.HOST}:{config.stack.kafka_port}"))
@@ -81,6 +83,7 @@ def _ignored(config: Config) -> Iterator[tuple[str, str]]:
         "monitor.late_labels_s": (config.monitor.late_labels_s, config.labels.wait_s),
         "controller.max_loras": (config.controller.max_loras, stack.max_loras),
         "controller.max_lora_rank": (config.controller.max_lora_rank, stack.max_lora_rank),
+        "retrain.max_lora_rank": (config.retrain.max_lora_rank, stack.max_lora_rank),
     }
     remedies = {key: f"set {DECIDED_BY[key]}" for key in decided}
     if stack.embedded_kafka:

@@ -15,8 +15,9 @@ from deploy.demo.report import LEAST_ROWS, DemoReport, succeeded
 from deploy.demo.summary import summarise
 from deploy.demo.timeline import Level, Picture, draw
 from deploy.demo.wording import percent, were
+from deploy.show import checks
 from deploy.show.times import duration, offset
-from retrain.evaluation.gate import Check
+from retrain.evaluation.checks import Check
 from streams.codec import encode
 from streams.kinds import DecisionKind
 
@@ -35,7 +36,7 @@ WHO = {
     DecisionKind.ROLLOUT: "Rollout",
     DecisionKind.OPERATOR: "Operator",
 }
-DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
 DECISIONS = 60  # that the page lists; the ledger has them all
 
 
@@ -102,8 +103,6 @@ def render(run: DemoRecord, report: DemoReport, svg: str, folder: Path) -> str:
     environment.filters |= {
         "percent": _percent,
         "duration": partial(duration, none=DASH),
-        "signed": _signed,
-        "bar": _bar,
     }
     return environment.get_template("report.html.jinja").render(
         report=report,
@@ -115,6 +114,7 @@ def render(run: DemoRecord, report: DemoReport, svg: str, folder: Path) -> str:
         trials=trials(run),
         links=links(run, folder),
         feedback_share=run.feedback_share,
+        shown=checks,
     )
 
 
@@ -193,15 +193,3 @@ def _target(path: str, folder: Path) -> str | None:
 
 def _percent(share: float | None) -> str:
     return percent(share, none=DASH)
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", MINUS)
-
-
-def _bar(check: Check) -> dict[str, float]:
-    """Return the check's interval as percent of a bar's width: no difference is its middle, the check itself its
-    scale."""
-    places = {"low": check.low, "high": check.high, "value": check.estimate, "needed": check.needed}
-    scale = 1.15 * max(map(abs, places.values())) or 1.0
-    return {name: round(50 + 50 * place / scale, 2) for name, place in places.items()}

@@ -12,7 +12,7 @@ from serving.settings import GatewaySettings
 
 REMEDY = (
     "labels that clients volunteer prove no harm: set gateway.audit_share, or declare a source in [labels.sources] as "
-    "audit, complete or random"
+    "audit, complete, random or wanted"
 )
 
 

@@ -23,15 +23,34 @@ def scoring(config: Examined) -> Iterator[Finding]:
             yield Finding(name, False, str(error), "mend [scoring.metrics]: worker and trainer do not start with it")
             continue
         if isinstance(scorer.metric, ByRubric):
-            yield _judge(name, alias, scorer.metric)
+            yield _judge(name, f"scoring.metrics.{alias}", scorer.metric)
+            yield from _shared(config, alias, scorer.metric)
         else:
             yield Finding(name, True, str(metric))
+    for alias in config.scoring.judges:
+        name, at = f"judge of {alias}", f"scoring.judges.{alias}"
+        try:
+            scorer = Scorer.of_judge(config.scoring, alias, config.stack.var)
+        except ValueError as error:
+            yield Finding(name, False, str(error), "mend [scoring.judges]: worker and trainer do not start with it")
+            continue
+        assert isinstance(scorer.metric, ByRubric)
+        yield _judge(name, at, scorer.metric)
+        yield from _shared(config, alias, scorer.metric)
 
 
-def _judge(name: str, alias: str, settings: ByRubric) -> Finding:
+def _shared(config: Examined, alias: str, judge: ByRubric) -> Iterator[Finding]:
+    """Warn where a judge scores no more replies than are audited anyway."""
+    audited = config.gateway.audit_share
+    if 0 < judge.share <= audited:
+        what = f"it scores {judge.share:.1%} of the replies, {audited:.1%} are audited: it saves no labels"
+        yield Finding(f"judge of {alias}", False, what, "set its share above gateway.audit_share", False)
+
+
+def _judge(name: str, at: str, settings: ByRubric) -> Finding:
     from streams.scoring.rubric import api_key
 
-    key = api_key(settings, f"scoring.metrics.{alias}", os.environ)
+    key = api_key(settings, at, os.environ)
     request = urllib.request.Request(f"{settings.url.rstrip('/')}/models")  # noqa: S310 - the settings take http alone
     if key:
         request.add_unredirected_header("Authorization", f"Bearer {key}")

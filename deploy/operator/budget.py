@@ -70,7 +70,7 @@ def settings_for(plan: BudgetPlan) -> str:
     """Return the tables of homeostat.toml for the plan: whole steps, rounded up. A part without steps is left out."""
     arls = {part.kind: max(100, math.ceil(part.arl)) for part in plan.parts if part.steps}
     events = max((arls[kind] for kind in ("drift", "estimated_quality") if kind in arls), default=None)
-    monitor = {"arl_events": events, "label_arl": arls.get("quality")}
+    monitor = {"arl_events": events, "label_arl": arls.get("quality"), "judged_arl": arls.get("judged_quality")}
     tables: dict[str, dict[str, int | None]] = {"monitor": monitor}
     tables |= {f"monitor.{kind}": {"arl": arls.get(kind)} for kind in ("safety", "fairness")}
     return "\n\n".join(filter(None, (_toml(name, keys) for name, keys in tables.items())))
@@ -85,6 +85,7 @@ def _arls(settings: MonitorSettings) -> dict[str, float]:
     return {
         "quality": settings.label_arl,
         "estimated_quality": settings.arl_events,
+        "judged_quality": settings.judged_arl,
         "drift": settings.arl_events,
         "safety": settings.safety.arl,
         "fairness": settings.fairness.arl,
@@ -118,7 +119,7 @@ def _found(settings: MonitorSettings, traffic: AliasTraffic, part: BudgetPart, d
     if part.kind == "safety":
         return _crossed(settings, part.arl, steps)
     rate = budget.smallest_rate(part.arl, EXAMPLE_LIMIT, steps)
-    found = "labels" if part.kind in budget.BY_LABELS else "estimates"
+    found = {"quality": "labels", "judged_quality": "scores"}.get(part.kind, "estimates")
     if rate is None:
         return f"nothing: too few {found}"
     return f"error rate {rate:.0%} (limit {EXAMPLE_LIMIT:.0%})"

@@ -7,14 +7,23 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rich.table import Table
 
+from deploy.doctor.findings import Finding
 from deploy.operator.alarms import kind, open_alarms
 from deploy.show.times import clock
+from monitor.metrics import spoken
+from monitor.selection.sources import read
 from monitor.settings import MonitorSettings
+from monitor.signals.labelled.judged_quality import agreement
 from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
 from streams.events import ReplicaAttested, RouteWritten
 from streams.judge.memory import JudgeRecord
 from streams.kinds import ProofOutcome
+
+REMEDY = (
+    "`homeostat labels wanted --audit ALIAS`, or --draw, lists replies whose labels prove something; `homeostat labels "
+    "give` sends them"
+)
 
 
 def table(routes: Mapping[str, RouteWritten]) -> Table:
@@ -35,14 +44,18 @@ def lines(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Ite
         record = memory.judge.watches.get(memory.judge.champion)
         if record is not None:
             yield f"{alias}: {_stands(settings, record)}"
+            if agrees := agreement(record.judged_quality):
+                yield f"{alias}: {agrees} ({read(record.judged_quality.judge).source})"
             for alarm in open_alarms(memory):
                 since = f"{kind(alarm)} since {clock(alarm.onset_ms)}"
                 yield f"{alias}: open: {since}: homeostat alarms show {alarm.id[:8]}"
+            if record.strays:
+                yield f"{alias}: passed over: {_strays(record)}"
             for why in untested.lines(untested.reasons(settings, restored(record))):
                 yield f"{alias}: not tested: {why}"
 
 
-def unproven(attestations: Iterable[ReplicaAttested]) -> Iterator[str]:
+def without_proof(attestations: Iterable[ReplicaAttested]) -> Iterator[str]:
     """Yield a line for each replica's version that did not give its proof of effect, and for each that has none."""
     known = list(attestations)
     for each in known:
@@ -54,6 +67,22 @@ def unproven(attestations: Iterable[ReplicaAttested]) -> Iterator[str]:
     for version, shown in sorted(without.items()):
         if shown.outcome == ProofOutcome.NONE:
             yield f"{version} has no proof of effect, fingerprints decide: {shown.reason}"
+
+
+def _strays(record: VersionRecord) -> str:
+    """Name labels that are compared with nothing, because another metric made most of the others."""
+    counts = ", ".join(f"{count} by {spoken(metric)}" for metric, count in record.strays.items())
+    return f"labels of another metric than {spoken(record.metric or '')}: {counts}"
+
+
+def unproven(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Iterator[Finding]:
+    """Yield a finding for each alias whose labels prove no harm, or less than they could, with the reason."""
+    for alias, memory in sorted(memories.items()):
+        record = memory.judge.watches.get(memory.judge.champion)
+        missing = untested.reasons(settings, restored(record)) if record is not None else {}
+        for (about, _), why in missing.items():
+            if about == "quality":
+                yield Finding("labels", False, f"{alias}: {why.reason}", REMEDY, needed=False)
 
 
 def _stands(settings: MonitorSettings, record: VersionRecord) -> str:

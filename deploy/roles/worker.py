@@ -18,17 +18,19 @@ def worker(config: Config) -> None:
     """Run Faust until SIGTERM or SIGINT; start it again where it gives up: unacknowledged records come again."""
     from streams.ingest.judgement import by_metric
     from streams.log.availability import Presence
+    from streams.scoring.judges import ReplyJudges
     from streams.scoring.scorer import Scorers
     from streams.worker import app
 
     settings, storage = worker_settings(config), config.kept
     judges = by_metric(Scorers(config.scoring, config.stack.var))
+    models = ReplyJudges(config.scoring, config.stack.var)
 
     async def work() -> None:
         stop = stopped_by_signals()
         while not stop.is_set():
             try:
-                await app.run(config.kafka, settings, storage, config.monitor, config.policy, stop, judges)
+                await app.run(config.kafka, settings, storage, config.monitor, config.policy, stop, judges, models)
             except (RuntimeError, LookupError) as error:  # a topic may be away for a while
                 log.error("worker is started again", error=str(error))
                 await asyncio.sleep(RESTART_S)

@@ -9,8 +9,9 @@ is: nothing may begin within a run of characters that was looked at already."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from monitor.describe.private import accounts, phones
@@ -86,31 +87,30 @@ def _emails(sketch: Sketch) -> set[int]:
     return {*sketch.holding(b"@"), *sketch.holding(b"%40"), *sketch.holding(b"&#64;")}
 
 
-def _accounts(sketch: Sketch) -> set[int]:
-    if not sketch.numbered():
-        return set()
-    written = {*sketch.holding(b"xxnn", DIGITS), *sketch.holding(b"xxnn", _CAPITALS, b" .-"), *sketch.far()}
-    return sketch.numbered() & written
+def _numbered(sketch: Sketch, look: Callable[[Sketch], Iterable[int]]) -> set[int]:
+    """Return the texts in which `look` finds something, of those with numbers."""
+    places, some = sketch.numbers()
+    return {places[i] for i in look(some)} if places else set()
 
 
-def _cards(sketch: Sketch) -> set[int]:
-    if not sketch.numbered():
-        return set()
-    return {*sketch.holding(b"n" * 13, DIGITS, b" .\n_/:()-"), *sketch.far()}
+def _accounts(some: Sketch) -> set[int]:
+    return {*some.holding(b"xxnn", DIGITS), *some.holding(b"xxnn", _CAPITALS, b" .-"), *some.far()}
 
 
-def _phones(sketch: Sketch) -> set[int]:
-    return {
-        i for i in sketch.numbered() if phones.LIKELY.search(sketch.texts[i]) or named(sketch.texts[i], phones.CUES)
-    }
+def _cards(some: Sketch) -> set[int]:
+    return {*some.holding(b"n" * 13, DIGITS, b" .\n_/:()-"), *some.far()}
+
+
+def _phones(some: Sketch) -> list[int]:
+    return [i for i, text in enumerate(some.texts) if phones.LIKELY.search(text) or named(text, phones.CUES)]
 
 
 PATTERNS: dict[str, Pattern | Credentials] = {  # in the order of their use
     "secret": Credentials(),
     "email": Pattern(EMAIL, _emails),
-    "iban": Pattern(accounts.ACCOUNT, _accounts, accounts.account),
-    "card": Pattern(accounts.CARD, _cards, accounts.card, MOMENTS),
-    "phone": Pattern(phones.PHONE, _phones, len, ALL, phones.CUES, phones.CUED),
+    "iban": Pattern(accounts.ACCOUNT, partial(_numbered, look=_accounts), accounts.account),
+    "card": Pattern(accounts.CARD, partial(_numbered, look=_cards), accounts.card, MOMENTS),
+    "phone": Pattern(phones.PHONE, partial(_numbered, look=_phones), len, ALL, phones.CUES, phones.CUED),
 }
 PLACEHOLDERS = {kind: f"[{kind}]" for kind in PATTERNS}
 

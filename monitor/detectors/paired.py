@@ -65,6 +65,18 @@ def counted(differences: Iterable[float]) -> Paired:
     return Paired(count=times.total(), times=dict(times))
 
 
+def tallied(times: Mapping[float, int]) -> Paired:
+    """Do as `counted` for differences that are counted already.
+
+    >>> tallied({1.0: 2, 0.00001: 1, 0.0: 3}) == counted([1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    True
+    """
+    found: Counter[str] = Counter()
+    for difference, number in times.items():
+        found[_key(difference)] += number
+    return Paired(count=found.total(), times=dict(found))
+
+
 def e_value(state: Paired, margin: float = 0.0) -> float:
     """Return evidence against `mean difference <= margin`; at least `1 / alpha` proves the opposite at level `alpha`.
 

@@ -11,8 +11,8 @@ are*, and the whole has the mean loss. It lies in [-share, 1 + share]: so `1 + s
 below `1 / (rate + share)` is never negative and has mean at most one while the risk is within `rate`. This is the bet
 of `monitor.detectors.risk`, for finitely many labels, with no asymptotics.
 
-Half of the bets do without estimates: so a judge that says nothing costs labels, and no more than doubling what must be
-won, and never validity. Where the judge was away the gap is 0 and both halves bet alike.
+Bets of two fifths of the weight do without estimates: so a judge that says nothing costs labels, no more than it takes
+to win two and a half times as much, and never validity. Where the judge was away the gap is 0 and both kinds bet alike.
 
 >>> detector = Powered(0.13, 10_000, Control(0.5, 0.7))
 >>> moments = [(str(k), k) for k in range(60)]
@@ -38,11 +38,12 @@ from monitor.detectors.mixture import Reached, State
 from monitor.detectors.risk import EXCESSES, Risk
 
 POWERED = 3  # of the excesses, on which bets by estimates are made
+WEIGHT = 0.6  # of the bets by estimates: more saves more labels with a good judge, and costs more with a useless one
 SAFE = 0.9  # of the largest stake that cannot ruin
 ERRORS = 2.0  # standard errors by which a correlation must differ from none before estimates are used
 FEWEST = 10  # labels that say anything of it
 LEAST_LEFT = 0.05
-MOST_SHARE = 0.5  # of the gap: a larger one leaves little less variance, and room for smaller stakes only
+MOST_SHARE = 0.65  # of the gap: a larger one leaves little less variance, and room for smaller stakes only
 
 
 class Control(NamedTuple):
@@ -63,16 +64,16 @@ class GroupLosses(NamedTuple):
     gap: float = 0.0
 
 
-def fitted(losses: Sequence[float], estimates: Sequence[float], rate: float, group: int) -> Control:
+def fitted(losses: Sequence[float], estimates: Sequence[float], rate: float, group: float) -> Control:
     """Return how to use estimates, from labelled replies of a healthy time. `rate`: the mean loss at which they are to
     serve best, which is more than the healthy one: losses weigh more, until their mean is that. `group`: neighbours
-    with one labelled.
+    for each labelled one.
 
     Whatever it returns is valid; the best leaves the least variance. Estimates that do not differ, or whose correlation
     chance would explain, are not used.
 
     >>> fitted([0.0, 1.0] * 50, [0.2, 0.6] * 50, 0.5, 20), fitted([0.0, 1.0] * 50, [0.3] * 100, 0.5, 20)
-    (Control(share=0.5, left=0.658), Control(share=0.0, left=1.0))
+    (Control(share=0.65, left=0.5702), Control(share=0.0, left=1.0))
     """
     lost, guessed = np.asarray(losses, dtype=np.float64), np.asarray(estimates, dtype=np.float64)
     if len(lost) < FEWEST or min(lost.std(), guessed.std()) < 1e-9:
@@ -110,10 +111,10 @@ class Powered:
 
     @property
     def weights(self) -> Floats:
-        """Return the weights of the bets: a half on those by labels alone, a half on those by estimates too. Large harm
-        is found soon without estimates, and the stakes on it are all the largest ones there."""
+        """Return the weights of the bets by labels alone, and of those by estimates too. Large harm is found soon
+        without estimates, and the stakes on it are all the largest ones there."""
         alone, powered = len(self.excesses), min(POWERED, len(self.excesses))
-        return np.repeat([0.5 / alone, 0.5 / powered], [alone, powered])
+        return np.repeat([(1.0 - WEIGHT) / alone, WEIGHT / powered], [alone, powered])
 
     def follow(
         self, state: State, steps: Sequence[GroupLosses], moments: Sequence[Moment], clear_after: int = 0

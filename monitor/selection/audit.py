@@ -34,13 +34,15 @@ def cohorts(declared: Mapping[str, str], share: float, event_id: str, key: str) 
     return ["audit", *found] if chosen(event_id, share) else found
 
 
-def given_by(declared: Mapping[str, str], share: float, event_id: str, key: str, source: str) -> str:
-    """Return the name of the origin of a label of this reply, by this key.
+def given_by(
+    declared: Mapping[str, str], share: float, event_id: str, key: str, source: str, probability: float | None = None
+) -> str:
+    """Return the name of the origin of a label of this reply, by this key; `probability`: with which it was drawn.
 
     >>> given_by({"crm": "complete"}, 0.0, "reply-1", "crm", "client"), given_by({}, 1.0, "reply-1", "ann", "reviewer")
     ('complete/crm', 'audit')
     """
-    return origin(declared, key, source, audited=chosen(event_id, share)).name
+    return origin(declared, key, source, audited=chosen(event_id, share), probability=probability).name
 
 
 def chosen(event_id: str, share: float) -> bool:

@@ -6,7 +6,9 @@ an audit with many labels missing proves less, and never something false; by how
 of `usual` and `highest`.
 
 Of audited replies the estimated losses of their neighbours are used too (`monitor.detectors.powered`): replies come in
-groups of `GROUP`, in each of which the audited ones are a random part.
+groups of `GROUP`, in each of which the audited ones are a random part. The estimates are the confidence's, which come
+with the replies, or a judge model's, which come later (`monitor.selection.neighbours`): then neighbours are those that
+the judge is asked about. Which of the two is settled while the source is learned.
 
 >>> rules, state, found = OrderedRules(arl=1_000.0), OrderedLabels(), []
 >>> for k in range(400):
@@ -23,97 +25,25 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from monitor.detectors import mean_bound, mixture, risk
-from monitor.detectors.episode import QUIET, Over, steps
+from monitor.detectors import mixture
+from monitor.detectors.episode import QUIET, steps
 from monitor.detectors.interface import Moment
-from monitor.detectors.mixture import Reached
 from monitor.detectors.powered import NO_CONTROL, Control, GroupLosses, Powered, fitted, gaps
 from monitor.losses import is_graded
+from monitor.reference import limits
 from monitor.reference.dependence import known_of
-from monitor.selection import cohort, delays
-from monitor.selection.cohort import LOOKED_AT, MISSING, Cohort, CohortReply, CohortStep
-from monitor.selection.delays import Delays
+from monitor.selection import cohort, delays, neighbours
+from monitor.selection.cohort import LOOKED_AT, MISSING, CohortReply, CohortStep
+from monitor.selection.neighbours import UNKNOWN, LateEstimates
+from monitor.selection.ordered_labels import Arrived, AwaitedReply, OrderedChange, OrderedLabels, OrderedRules
 
-LEARNED = 100  # labels that say what is usual
 GROUP = 10  # neighbours of which a few are audited
 IN_TIME = 0.95  # of the labels come before the age at which a reply is judged
-UNKNOWN = -1.0  # an estimate
 AIM = 0.05  # above the limit: where estimates are to serve best
-
-
-class AwaitedReply(NamedTuple):
-    """A reply of the version. `step`: equal for those that are one step; `estimate`: of its loss; `mine`: whether its
-    label is awaited, or it is a neighbour of such a reply."""
-
-    print: int
-    moment: Moment
-    step: int
-    at_ms: int
-    estimate: float = UNKNOWN
-    mine: bool = True
-
-
-class Arrived(NamedTuple):
-    """A label, and when it was given."""
-
-    loss: float
-    given_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class OrderedRules:
-    """How such a source is judged. `arl`: labels between false alarms, at least. `tolerance`, `confidence`: of the
-    limit. `least`: labels to learn from. `wait_ms`: the age at which a reply is judged, at most. `complete`: the source
-    is declared to label nearly all. `audit`: its replies are a random part of their neighbours."""
-
-    arl: float
-    tolerance: float = 0.03
-    confidence: float = 0.9
-    least: int = LEARNED
-    wait_ms: int = 7 * 86_400_000
-    clear_after: int = 200
-    complete: bool = False
-    audit: bool = False
-
-
-class OrderedLabels(msgspec.Struct, frozen=True):
-    """What is known of the source, and its test. `learned`: of each step while it is learned, its labels, the sum of
-    their losses, its mean loss if the missing ones were wrong, and the mean of the estimates of its replies."""
-
-    cohort: Cohort = Cohort()
-    delays: Delays = Delays()
-    began_ms: int = 0
-    age_ms: int = 0  # at which replies are judged, once it is learned
-    neighbours: list[tuple[int, Moment, int, float, bool]] = []  # of the group that is not full
-    estimates: dict[int, float] = {}  # of the replies that wait, while it is learned
-    learned: list[tuple[int, float, float, float]] = []
-    learned_labels: int = 0  # from which the limit was made
-    usual: float = 0.0  # mean loss of the labels that it was learned from
-    highest: float = 0.0  # mean loss if the missing ones were all wrong
-    limit: float | None = None
-    graded: bool = False
-    block: int = 1  # steps that are judged as one
-    inflation: float = 1.0
-    per_step: float = 1.0  # labels
-    control: tuple[float, float] = (0.0, 1.0)
-    open: list[tuple[list[float], float, Moment]] = []  # steps of the block that is not full
-    test: mixture.State = mixture.State()
-    labels: int = 0  # tested
-    withdrawn: bool = False  # a complete source that is none now
-
-
-class OrderedChange(NamedTuple):
-    """A change of the test, and the last reply that it rests on."""
-
-    change: Reached | Over
-    last: Moment
 
 
 def served(state: OrderedLabels, replies: Sequence[AwaitedReply], *, audit: bool = False) -> OrderedLabels:
@@ -122,24 +52,57 @@ def served(state: OrderedLabels, replies: Sequence[AwaitedReply], *, audit: bool
     if not audit:
         rows = [CohortReply(each.print, each.moment, each.step, each.at_ms) for each in replies if each.mine]
         return replace(state, cohort=cohort.joined(state.cohort, rows), began_ms=began)
-    near = [*state.neighbours, *((each.print, each.moment, each.at_ms, each.estimate, each.mine) for each in replies)]
-    rows, estimates = [], dict(state.estimates)
+    other = next((k for k, each in enumerate(replies) if each.judge not in ("", state.judge)), None)
+    if other is not None and state.limit is None:
+        state = _estimated_by(served(state, replies[:other], audit=True), replies[other].judge)
+        return served(state, replies[other:], audit=True)
+    if state.judge:
+        taken = [each._replace(estimate=UNKNOWN) for each in replies if each.mine or each.judge == state.judge]
+    else:
+        taken = list(replies)
+    near = [*state.neighbours, *((each.print, each.moment, each.at_ms, each.estimate, each.mine) for each in taken)]
+    rows, estimates, late = [], dict(state.estimates), state.late
     while len(near) >= GROUP:
         group, near = near[:GROUP], near[GROUP:]
-        mine = [k for k, each in enumerate(group) if each[4]]
+        mine, step = [k for k, each in enumerate(group) if each[4]], group[0][0]
         guessed = np.array([math.nan if each[3] < 0 else each[3] for each in group])
+        if mine and state.judge:
+            late = neighbours.formed(late, step, {each[0]: each[3] for each in group}, [group[k][0] for k in mine])
         for k, gap in zip(mine, gaps(guessed, mine), strict=True):
             one, moment, *_ = group[k]
-            rows.append(CohortReply(one, moment, group[0][0], group[-1][2], gap=gap))
-            if state.limit is None and group[k][3] >= 0:
+            rows.append(CohortReply(one, moment, step, group[-1][2], gap=0.0 if state.judge else gap))
+            if state.limit is None and group[k][3] >= 0 and not state.judge:
                 estimates[one] = group[k][3]
     joined = cohort.joined(state.cohort, rows)
-    return replace(state, cohort=joined, began_ms=began, neighbours=near, estimates=estimates)
+    early = {one: label for one, label in state.early.items() if any(one == each[0] for each in near)}
+    arrived = {one: label for one, label in state.early.items() if one not in early}
+    state = replace(state, cohort=joined, began_ms=began, neighbours=near, estimates=estimates, late=late, early=early)
+    return given(state, arrived) if arrived else state
+
+
+def _estimated_by(state: OrderedLabels, judge: str) -> OrderedLabels:
+    """Return the state with a judge model as the one that estimates; what was estimated before is no more use."""
+    learned = [(count, loss, highest, UNKNOWN) for count, loss, highest, _ in state.learned]
+    return replace(state, judge=judge, late=LateEstimates(), neighbours=[], estimates={}, learned=learned)
+
+
+def estimated(state: OrderedLabels, judge: str, losses: Mapping[int, float]) -> OrderedLabels:
+    """Take a judge model's estimates, by the hash of their reply."""
+    if judge != state.judge:
+        return state
+    near = [
+        (one, moment, at_ms, losses.get(one, known) if known == UNKNOWN else known, mine)
+        for one, moment, at_ms, known, mine in state.neighbours
+    ]
+    late = neighbours.arrived(state.late, losses)
+    return state if late is state.late and near == state.neighbours else replace(state, late=late, neighbours=near)
 
 
 def given(state: OrderedLabels, labels: Mapping[int, Arrived]) -> OrderedLabels:
-    """Take labels, by the hash of their reply."""
-    waiting = state.cohort.waiting
+    """Take labels, by the hash of their reply. Those of a group that is not full are kept until it is."""
+    waiting, near = state.cohort.waiting, {each[0] for each in state.neighbours if each[4]}
+    if early := {one: label for one, label in labels.items() if one in near and one not in state.early}:
+        state = replace(state, early=state.early | early)
     fresh = {one: each for one, each in labels.items() if one in waiting and waiting[one].loss == MISSING}
     seen = state.delays
     for one, each in fresh.items():
@@ -156,13 +119,16 @@ def turned(
     waiting, done = cohort.matured(state.cohort, now_ms - age)
     if not done:
         return state, []
+    done = [_with_gap(state, step) for step in done]
     state, found = replace(state, cohort=waiting), list[OrderedChange]()
     for k, step in enumerate(done):
         if state.limit is None:
             state = _learned(rules, _noted(state, step), age)
             continue
-        return _tested(rules, _kept(rules, state), done[k:], others(), found)
-    return state, found
+        state, found = _tested(rules, _kept(rules, state), done[k:], others(), found)
+        break
+    late = neighbours.within(state.late, {each.step for each in waiting.waiting.values()})
+    return (state if late is state.late else replace(state, late=late)), found
 
 
 def tester(rules: OrderedRules, state: OrderedLabels) -> Powered:
@@ -186,9 +152,20 @@ def missing_share(state: OrderedLabels) -> float:
     return 1.0 - state.cohort.covered if state.cohort.seen else 0.0
 
 
+def _with_gap(state: OrderedLabels, step: CohortStep) -> CohortStep:
+    """Return the step with the gap of a judge model's estimates, as far as they have come."""
+    if not state.judge:
+        return step
+    gap = neighbours.gap(state.late, step.replies[0].step, [each.print for each in step.replies])
+    return CohortStep([replace(each, gap=gap) for each in step.replies])
+
+
 def _noted(state: OrderedLabels, step: CohortStep) -> OrderedLabels:
     """Learn from one step."""
-    guessed = [state.estimates[each.print] for each in step.replies if each.print in state.estimates]
+    if state.judge:
+        guessed = neighbours.mine(state.late, step.replies[0].step, [each.print for each in step.replies])
+    else:
+        guessed = [state.estimates[each.print] for each in step.replies if each.print in state.estimates]
     estimates = {one: each for one, each in state.estimates.items() if one in state.cohort.waiting}
     mean = sum(guessed) / len(guessed) if len(guessed) == step.count else UNKNOWN
     entry = (len(step.losses), sum(step.losses), step.highest, mean)
@@ -202,13 +179,11 @@ def _learned(rules: OrderedRules, state: OrderedLabels, age: int) -> OrderedLabe
         return replace(state, learned=state.learned[-rules.least * 20 :])
     highs = [high for _, _, high, _ in state.learned]
     known = known_of(highs, range(len(highs)))
-    if known.levels:
-        bound = mean_bound.upper_bound(known.levels, known.worth, rules.confidence)
-    else:
-        bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, rules.confidence)
-    limit, with_labels = bound + rules.tolerance, [each for each in state.learned if each[0]]
+    limit = limits.highest(known, rules.confidence) + rules.tolerance
+    with_labels = [each for each in state.learned if each[0]]
     pairs = [(loss / count, guess) for count, loss, _, guess in with_labels if guess != UNKNOWN]
-    control = fitted([a for a, _ in pairs], [b for _, b in pairs], limit + AIM, GROUP) if rules.audit else NO_CONTROL
+    near = max(1.0, GROUP * len(with_labels) / labels)
+    control = fitted([a for a, _ in pairs], [b for _, b in pairs], limit + AIM, near) if rules.audit else NO_CONTROL
     return replace(
         state,
         age_ms=age,

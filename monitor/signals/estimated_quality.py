@@ -39,6 +39,7 @@ from monitor.findings import Alarm, Json, LabelsWanted, clock
 from monitor.losses import UNLABELLED
 from monitor.reference.derived import derived
 from monitor.reference.frozen import Reference, scorer
+from monitor.selection.sources import is_drawn, parted
 from monitor.settings import MonitorSettings
 from monitor.signals import calibration, quality, wording
 from monitor.signals.calibration import Calibration, Trust
@@ -71,7 +72,10 @@ def start(settings: MonitorSettings, about: About) -> State:
 
 
 def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
-    """Take replies, whose estimated losses are tested; and labels, which bear the estimate out or refute it."""
+    """Take replies, whose estimated losses are tested; and labels, which bear the estimate out or refute it. Drawn ones
+    do neither: complaints and flags, by which they were drawn, know more of a reply than its confidence."""
+    if isinstance(rows, LabelStep) and is_drawn(rows.source):
+        return state, []
     if isinstance(rows, LabelStep):
         found: list[Transition] = []
         for label in rows.labels:
@@ -99,7 +103,8 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
         return {"": MissingTest("labels refuted what confidence promises", for_good=False)}
     if about.baseline.limit is not None and not about.strange:
         return {}
-    return quality.untested(settings, about, quality.State())
+    labels = {name: known for name, known in about.baselines.items() if not parted(name)[0]}
+    return quality.untested(settings, replace(about, baselines=labels), quality.State())
 
 
 def chances(about: About, state: State, descriptors: Sequence[Sequence[float]]) -> list[float]:

@@ -21,6 +21,7 @@ from monitor.detectors.episode import EndedAlarm
 from monitor.explain.alarm import alarm
 from monitor.findings import Alarm
 from monitor.rows import ScoreRows
+from monitor.selection.sources import is_drawn
 from monitor.settings import MonitorSettings
 from monitor.signals import comparison
 from monitor.signals.burn_rate import slow
@@ -37,7 +38,8 @@ def start(settings: MonitorSettings, about: About) -> State:
 
 
 def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
-    """Take replies: refusals and slow ones of groups, where clients name groups; and labels that are a fair sample."""
+    """Take replies: refusals and slow ones of groups, where clients name groups; and labels that are a fair sample:
+    drawn ones are none before they are weighed, and a group has few of them."""
     found: list[Transition] = []
     for measure, outcomes in _outcomes(settings, about, rows):
         state, transitions = comparison.follow(settings.fairness, state, measure, outcomes, settings.alarm_clear_events)
@@ -65,7 +67,7 @@ def _outcomes(settings: MonitorSettings, about: About, rows: Rows) -> Iterator[t
         known = rows.rows
         yield "refusals", Outcomes(known.ids, known.times_ms, known.tags, _refusals(about, known))
         yield "slow", Outcomes(known.ids, known.times_ms, known.tags, _slow(settings, known))
-    elif isinstance(rows, LabelStep) and not rows.chosen:
+    elif isinstance(rows, LabelStep) and not rows.chosen and not is_drawn(rows.source):
         events = [label.event for label in rows.labels]
         tags = [dict(about.slices[i].split("=", 1) for i in event.slices) for event in events]
         ids, times_ms = [event.id for event in events], [event.time_ms for event in events]

@@ -37,6 +37,7 @@ class Baseline(msgspec.Struct, frozen=True):
     inflation: float = 1.0  # of sums of them, by what dependence that leaves
     enough: bool = False  # labels to say anything
     graded: bool = False  # whether losses lie between 0 and 1
+    hopeless: bool = False  # whether more labels like these would leave no room either
 
 
 class About(msgspec.Struct, frozen=True):
@@ -44,7 +45,8 @@ class About(msgspec.Struct, frozen=True):
     events, their slices, their categories, and their losses as labels have them (`monitor.losses.UNLABELLED`: none
     has). `baselines`: of each source of labels, where there are several. `volunteered`: labels that judge nothing, so
     far. `metric`: what made the losses; `strange`: another one, which made later ones. `events`, `tested`: the last
-    ones before these rows, and the last labels with these. `labelled`: events that have a label."""
+    ones before these rows, and the last labels with these; `ratings`: the last ratings, by measure. `labelled`: events
+    that have a label. `rating`: the measure, where `tested` and `baseline` are of ratings."""
 
     kind: Kind  # of the signal's alarms
     version: str
@@ -62,7 +64,9 @@ class About(msgspec.Struct, frozen=True):
     volunteered: int = 0
     events: Sequence[RecentEvent] = ()
     tested: Sequence[LabelledEvent] = ()
+    ratings: Mapping[str, Sequence[LabelledEvent]] = {}
     labelled: Sequence[int] = ()
+    rating: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +104,13 @@ class Replies:
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """One label. `chance`: 1 less its loss, as it was estimated; -1 where it was not."""
+    """One label. `chance`: 1 less its loss, as it was estimated; -1 where it was not. `weight`: how many times a drawn
+    one counts."""
 
     event: LabelledEvent
     chance: float
     given_ms: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,24 @@ class LabelStep:
 
 
 @dataclass(frozen=True, slots=True)
+class RatingStep:
+    """Ratings that are one step of a test; `source`: who chose their replies, with the measure
+    (`monitor.selection.sources.rated`)."""
+
+    labels: Sequence[GivenLabel]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScores:
+    """Losses that a judge model gave, with no label behind them. `source`: its name
+    (`monitor.selection.sources.judge_of`)."""
+
+    source: str
+    given: Sequence[GivenLabel]
+
+
+@dataclass(frozen=True, slots=True)
 class Complained:
     """Complaints: the hash of each reply, and when it was complained about."""
 
@@ -125,7 +149,7 @@ class Complained:
     time_ms: int
 
 
-Rows = ServedRequests | Replies | LabelStep | Complained
+Rows = ServedRequests | Replies | LabelStep | RatingStep | ModelScores | Complained
 
 
 class Signal(Protocol):

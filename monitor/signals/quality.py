@@ -3,7 +3,9 @@
 Each source of labels has its own reference, limit and test, for sources err at different rates; what they prove adds up
 (`monitor.selection.joint`). Labels given by chance are tested as they come, against those of the reference. An audit,
 and a key that labels all, are tested in the order of the replies (`monitor.selection.ordered`). Volunteered labels are
-no part of it.
+no part of it. Ratings (fair thumbs and scores) are further sources, each with a reference of its own kind. Labels of
+replies that were drawn are weighed (`monitor.selection.weights`): their source's reference, limit and test are in
+fourths of a loss.
 
 >>> from monitor.explain.examples import LabelledEvent
 >>> from monitor.signals.interface import GivenLabel
@@ -19,26 +21,41 @@ no part of it.
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
 
-from monitor.detectors import mean_bound, mixture, risk
+from monitor.detectors import mixture, risk
 from monitor.detectors.episode import EndedAlarm, Episode, Over, steps
 from monitor.detectors.risk import ProvenHarm, Risk
 from monitor.findings import Alarm
 from monitor.metrics import spoken
+from monitor.reference import limits
 from monitor.reference.dependence import LabelledLosses, OpenBlock, added
 from monitor.selection import joint, ordered, sources
-from monitor.selection.ordered import OrderedLabels
-from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER
+from monitor.selection.ordered_labels import OrderedLabels
+from monitor.selection.sources import BEFORE_SOURCES, IN_ORDER, is_drawn, parted
+from monitor.selection.weights import MOST, scaled
 from monitor.settings import MonitorSettings
 from monitor.signals import wording
-from monitor.signals.interface import About, Baseline, LabelStep, MissingTest, Replies, Rows, Transition
+from monitor.signals.interface import (
+    About,
+    Baseline,
+    LabelStep,
+    MissingTest,
+    ModelScores,
+    RatingStep,
+    Replies,
+    Rows,
+    Transition,
+)
 from monitor.signals.labelled import awaited
 from monitor.signals.labelled.proof import alarm_of
+
+CERTAIN = 0.999  # that more labels leave no room either, where it is said for good
+DRAWN_LEARNED = 300  # labels
 
 
 class SourceTest(msgspec.Struct, frozen=True):
@@ -66,25 +83,33 @@ def start(settings: MonitorSettings, about: About) -> State:
 
 def update(settings: MonitorSettings, about: About, state: State, rows: Rows) -> tuple[State, list[Transition]]:
     """Take the labels of one step: their mean loss is tested, once a block is full. Without a limit nothing is. Take
-    replies too, whose labels are awaited."""
+    replies too, whose labels are awaited, and what a judge model says of them: an estimate."""
     if isinstance(rows, Replies):
         return _awaited(settings, about, state, rows)
-    if not isinstance(rows, LabelStep):
+    if isinstance(rows, ModelScores):
+        after = awaited.estimated(state.ordered, rows)
+        return (state if after == state.ordered else replace(state, ordered=after)), []
+    if not isinstance(rows, LabelStep | RatingStep):
         return state, []
     if sources.read(rows.source).selection in IN_ORDER:
         known = state.ordered.get(rows.source)
-        return (state, []) if known is None else (_with(state, rows.source, awaited.given(known, rows)), [])
-    return (state, []) if rows.chosen else _tested(settings, about, state, rows)
+        if known is None and isinstance(rows, RatingStep):  # awaited of all such replies from now on
+            known = OrderedLabels(test=mixture.State(episode=state.test.episode))
+        return (state, []) if known is None else (_with(state, rows.source, awaited.given(known, rows.labels)), [])
+    return (state, []) if isinstance(rows, LabelStep) and rows.chosen else _tested(settings, about, state, rows)
 
 
-def _tested(settings: MonitorSettings, about: About, state: State, rows: LabelStep) -> tuple[State, list[Transition]]:
+def _tested(
+    settings: MonitorSettings, about: About, state: State, rows: LabelStep | RatingStep
+) -> tuple[State, list[Transition]]:
     """Test the labels of one step against their source's limit."""
     source, tests = rows.source, source_tests(state)
     known, mine = of_source(about, source), tests.get(source, SourceTest(risk.State(episode=state.test.episode)))
     if known.limit is None:
         return state, []
     events = [label.event for label in rows.labels]
-    loss, first = sum(event.loss for event in events) / len(events), events[0]
+    losses = [scaled(label.event.loss, label.weight) if is_drawn(source) else label.event.loss for label in rows.labels]
+    loss, first = sum(losses) / len(events), events[0]
     block, full = added(mine.unfinished, known.block, loss, len(events), (first.id, first.time_ms))
     tests = tests | {source: replace(mine, unfinished=block)}
     if full is None:
@@ -120,7 +145,8 @@ def _awaited(settings: MonitorSettings, about: About, state: State, rows: Replie
         for each in changes:
             over = isinstance(each.change, Over)
             state = _shared(state, after.test.episode, [each.change])
-            found.append(EndedAlarm("", each.last) if over else awaited.proven(settings, about, source, after, each))
+            seen = seen_by(about, source)
+            found.append(EndedAlarm("", each.last) if over else awaited.proven(settings, seen, source, after, each))
         if after.withdrawn and not known.withdrawn and known.test.episode.open:
             state = cleared(settings, about, state, "")
             found.append(EndedAlarm("", rows.moments[-1], "untested"))
@@ -143,30 +169,31 @@ def cleared(settings: MonitorSettings, about: About, state: State, what: str) ->
 
 
 def tested_labels(state: State) -> int:
-    """Return how many labels were tested, of all sources."""
-    flat = sum(each.test.count for each in source_tests(state).values())
-    return flat + sum(each.labels for each in state.ordered.values())
+    """Return how many labels were tested, of all sources; ratings are none, for nothing can be learned from them."""
+    flat = sum(each.test.count for name, each in source_tests(state).items() if not parted(name)[0])
+    return flat + sum(each.labels for name, each in state.ordered.items() if not parted(name)[0])
 
 
 def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[str, MissingTest]:
     """Return why there is no limit: labels are missing, or nearly all of them say wrong; or why labels that come now
-    cannot be compared with it."""
-    known = about.baseline
+    cannot be compared with it. Where labels or ratings have one, which sources prove less because theirs do not
+    come."""
+    known, accepted = about.baseline, _accepted(about, state)
+    if about.strange:
+        accepted = {name: limit for name, limit in accepted.items() if parted(name)[0]}
+    if any(limit is not None for limit in accepted.values()):
+        return awaited.thin(settings, state.ordered)
     if about.strange:
         reason = (
             f"{spoken(about.strange)} makes the losses of labels now, {spoken(about.metric)} those of the reference: "
             "they cannot be compared and are not tested. `homeostat alarms accept` begins a new reference"
         )
         return {"": MissingTest(reason)}
-    flat = {name: each for name, each in about.baselines.items() if sources.read(name).selection not in IN_ORDER}
-    believed = [each for each in state.ordered.values() if not each.withdrawn]
-    limits = [*(each.limit for each in flat.values()), *(each.limit for each in believed)]
-    if not about.baselines and not state.ordered:
-        limits = [known.limit]
-    if any(limit is not None for limit in limits):
-        return {}
     if state.ordered or not known.enough:
-        return {"": MissingTest(awaited.few(settings, about, state.ordered), for_good=False)}
+        return {"": MissingTest(awaited.few(settings, about, state.ordered, drawn_least(settings)), for_good=False)}
+    if not known.hopeless:
+        reason = f"{wording.no_room(about)} so far: if that is usual, there is no room above it to prove harm in"
+        return {"": MissingTest(f"{reason}. More labels of the reference may show that it is not", for_good=False)}
     reason = (
         f"{wording.no_room(about)}: there is no room above that to prove "
         "harm in. See whether labels and metric fit the answers; then `homeostat alarms accept` begins a new reference"
@@ -174,25 +201,40 @@ def untested(settings: MonitorSettings, about: About, state: State) -> Mapping[s
     return {"": MissingTest(reason)}
 
 
-def baseline(settings: MonitorSettings, known: LabelledLosses) -> Baseline:
-    """Return what the reference's labels say, and the mean loss that is still accepted."""
+def drawn_least(settings: MonitorSettings) -> int:
+    """Return how many labels of drawn replies say what is usual: one may count four times, so few of them leave the
+    limit far above that."""
+    return max(settings.min_reference_labels, DRAWN_LEARNED)
+
+
+def baseline(settings: MonitorSettings, known: LabelledLosses, least: int = 0, *, drawn: bool = False) -> Baseline:
+    """Return what labels of the reference say, and the mean loss that is still accepted; `least`: labels without which
+    it is none, where they are more than `min_reference_labels`. `drawn`: they are weighed."""
     found = Baseline(
-        known.labelled, known.loss, block=known.block, inflation=known.inflation, graded=bool(known.levels)
+        known.labelled, known.loss, block=known.block, inflation=known.inflation, graded=drawn or bool(known.levels)
     )
-    if known.labelled < settings.min_reference_labels:
+    if known.labelled < max(least, drawn_least(settings) if drawn else settings.min_reference_labels):
         return found
-    if known.levels:
-        bound = mean_bound.upper_bound(known.levels, known.worth, settings.baseline_confidence)
-    else:
-        bound = risk.upper_bound(math.ceil(known.rate * known.worth), known.worth, settings.baseline_confidence)
-    limit = bound + settings.tolerance
-    return replace(found, limit=limit if risk.leaves_room(limit, graded=found.graded) else None, enough=True)
+    tolerance = settings.tolerance / (MOST if drawn else 1.0)
+    limit = limits.highest(known, settings.baseline_confidence) + tolerance
+    if risk.leaves_room(limit, graded=found.graded):
+        return replace(found, limit=limit, enough=True)
+    least_limit = limits.lowest(known, CERTAIN) + tolerance
+    return replace(found, enough=True, hopeless=not risk.leaves_room(least_limit, graded=found.graded))
 
 
 def tester(settings: MonitorSettings, known: Baseline) -> Risk:
     """Return the test of labels, in blocks of as many steps as the reference asks for."""
     assert known.limit is not None
     return Risk(known.limit, settings.label_arl / known.block, inflation=known.inflation, graded=known.graded)
+
+
+def seen_by(about: About, source: str) -> About:
+    """Return what a source's own test may know of the version: its baseline, and of ratings the last ones."""
+    measure, known = parted(source)[0], replace(about, baseline=of_source(about, source))
+    if not measure:
+        return known
+    return replace(known, tested=about.ratings.get(measure, ()), losses=(), members=(), rating=measure)
 
 
 def before_onset(state: State, raised: Alarm) -> int:
@@ -208,6 +250,15 @@ def of_source(about: About, source: str) -> Baseline:
 def source_tests(state: State) -> dict[str, SourceTest]:
     """Return the test of each source whose labels are tested as they come."""
     return {state.source: SourceTest(state.test, state.unfinished), **state.more}
+
+
+def _accepted(about: About, state: State) -> dict[str, float | None]:
+    """Return the limit of each source; none that is not believed to be complete has one."""
+    if not about.baselines and not state.ordered:
+        return {"": about.baseline.limit}
+    flat = {name for name in about.baselines if sources.read(name).selection not in IN_ORDER}
+    known = {name: about.baselines[name].limit for name in flat}
+    return known | {name: each.limit for name, each in state.ordered.items() if not each.withdrawn}
 
 
 def _detectors(settings: MonitorSettings, about: About, tests: Mapping[str, SourceTest]) -> dict[str, Risk]:
@@ -240,4 +291,8 @@ def _shared(state: State, episode: Episode, transitions: object) -> State:
 
 def _proven(settings: MonitorSettings, about: About, source: str, harm: ProvenHarm, last: tuple[str, int]) -> Alarm:
     known = of_source(about, source)
-    return alarm_of(replace(about, baseline=known), source, settings.label_arl / known.block, harm, last)
+    seen = seen_by(about, source)
+    if is_drawn(source) and known.limit is not None:
+        seen = replace(seen, baseline=replace(known, loss=known.loss * MOST, limit=known.limit * MOST))
+        harm = dataclasses.replace(harm, losses=min(harm.losses * MOST, harm.count))
+    return alarm_of(seen, source, settings.label_arl / known.block, harm, last)

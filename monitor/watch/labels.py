@@ -1,5 +1,6 @@
 """Labels of one version: the reference's make the baseline, all later ones test it. One label per event, and one step
-of the test for all that one person's replies were labelled in a turn.
+of the test for all that one person's replies were labelled in a turn. Ratings (a fair thumb or score) are labels of
+sources of their own (`monitor.selection.sources.rated`), which wait, and are tested, in the same way.
 
 Labels of events that an alarm chose (`monitor.explain.examples`) check the estimate only: they are no fair sample."""
 
@@ -10,23 +11,22 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor.describe.people import UNKNOWN, together
 from monitor.explain import examples
 from monitor.explain.examples import LabelledEvent
 from monitor.findings import Finding
 from monitor.losses import UNLABELLED
-from monitor.metrics import comparable
-from monitor.selection.sources import IN_ORDER, read
+from monitor.selection.sources import IN_ORDER, is_drawn, judge_of, parted, read
 from monitor.settings import MonitorSettings
-from monitor.signals.interface import Baseline, Complained, GivenLabel, LabelStep
+from monitor.signals.interface import Complained, GivenLabel, LabelStep, ModelScores, RatingStep
 from monitor.watch import untested
+from monitor.watch.adoption import adopt, adopt_drawn, adopt_early, placed, steps_of
 from monitor.watch.event_times import made_ms
 from monitor.watch.open_alarms import LABELLED_KEPT, Step, taken, withdrawn
 from monitor.watch.replies import RECENT_KEPT
+from monitor.watch.strays import of_one_metric
 from monitor.watch.version import AwaitedEvent, Label, Latest, VersionState, baselines, by_source, measured
 
 WAITING_KEPT = 2_000
-ADOPTED_S = 86_400  # after the reference is complete: without enough labels of it by then, the first later ones do
 FILE = 10  # labels of the reference in a turn: they come from a file, not from people who use the answers
 OLD_FILE = 3  # labels of old replies in a turn, which come from a file too
 OLD_MS = 900_000  # since a reply was served: people who use the answers have labelled it by then
@@ -40,19 +40,23 @@ def take_labels(
 ) -> tuple[VersionState, list[Finding], list[Label]]:
     """Take labels of whole turns: within each they are judged in the order of their events' hashes, so that a sorted
     file is no episode. The third value holds labels that arrived before their event; pass them in again later."""
+    version, estimated = _scored(settings, version, [label for label in labels if judge_of([label.origin])])
+    labels = [label for label in labels if not judge_of([label.origin])]
     version, complained = _complained(settings, version, labels)
-    labels = [label for label in labels if label.judges]
-    version, compared = _of_one_metric(version, sorted(labels, key=_order))
+    labels = sorted((label for label in labels if label.judges), key=_order)
+    ratings = [label for label in labels if _rates(label)]
+    version, compared = of_one_metric(settings, version, [label for label in labels if not _rates(label)])
     version, others = _into_reference(settings, version, compared)
     turn, filed = max((label.turn for label in labels), default=0), _old(version.latest, labels, OLD_MS) >= OLD_FILE
     version = _file_noted(version, labels, turn, filed=filed, settled=len(compared) - len(others))
     if version.reference is None:
         passed = {*version.queue.repeats, *version.queue.labelled}
-        return version, complained, [label for label in others if label.event_print not in passed]
-    version, findings = _queue(settings, version, others)
-    findings = [*complained, *findings]
+        version = _rated_early(settings, version, ratings)
+        return version, [*estimated, *complained], [label for label in others if label.event_print not in passed]
+    version, findings = _queue(settings, version, sorted([*others, *ratings], key=_order))
+    findings = [*estimated, *complained, *findings]
     most = FILE_KEPT if filed else min(WAITING_KEPT, len(version.past.losses))
-    version, found = _release(settings, _adopt(settings, version), turn, most)
+    version, found = _release(settings, adopt_early(version), turn, most)
     version, left_out = _left_out(settings, version, max((label.time_ms for label in labels), default=0))
     return version, [*findings, *found, *left_out], []
 
@@ -60,8 +64,8 @@ def take_labels(
 def note_labels(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> VersionState:
     """Take labels of a version that serves no longer. Those of its reference are kept, should it serve again; no others
     are tested, now or then: its answers reach no client any more."""
-    fair = [label for label in labels if label.judges]
-    version, compared = _of_one_metric(version, sorted(fair, key=_order))
+    fair = [label for label in labels if label.judges and not _rates(label)]
+    version, compared = of_one_metric(settings, version, sorted(fair, key=_order))
     version, others = _into_reference(settings, version, compared)
     labelled = dict.fromkeys([*version.queue.labelled, *(label.event_print for label in others)])
     return replace(version, queue=replace(version.queue, labelled=list(labelled)[-LABELLED_KEPT:]))
@@ -96,27 +100,11 @@ def _left_out(settings: MonitorSettings, version: VersionState, time_ms: int) ->
     return version, findings
 
 
-def _of_one_metric(version: VersionState, labels: Sequence[Label]) -> tuple[VersionState, list[Label]]:
-    """Return the labels whose losses can be compared with the first ones of the version. Those that another metric made
-    are passed over, and which it was is remembered until others come."""
-    if not labels:
-        return version, []
-    first = labels[0].metric if version.past.metric is None else version.past.metric
-    same = [label for label in labels if comparable(first, label.metric)]
-    strange = [label for label in labels if not comparable(first, label.metric)]
-    metric = first or next((label.metric for label in same if label.metric), "")
-    past, queue = replace(version.past, metric=metric, strange=""), version.queue
-    if strange:
-        labelled = dict.fromkeys([*queue.labelled, *(label.event_print for label in strange)])
-        queue = replace(queue, labelled=list(labelled)[-LABELLED_KEPT:])
-        past = replace(past, strange=strange[-1].metric)
-    return replace(version, past=past, queue=queue), same
-
-
 def _into_reference(
     settings: MonitorSettings, version: VersionState, labels: Sequence[Label]
 ) -> tuple[VersionState, list[Label]]:
-    """Settle labels of the reference: the first one counts, for a bounded time. Give the others back."""
+    """Settle labels of the reference: the first one counts, for a bounded time. Give the others back, and drawn ones:
+    those begin with a reference of their own."""
     past, reference = version.past, version.reference
     prints = reference.prints if reference else version.gathering.prints
     if {label.event_print for label in labels}.isdisjoint(prints):
@@ -127,12 +115,12 @@ def _into_reference(
     origins, names = list(past.origins or [0] * len(past.losses)), list(past.sources)
     others: list[Label] = []
     for label in labels:
-        position = positions.get(label.event_print)
+        position = None if is_drawn(label.origin) else positions.get(label.event_print)
         if position is None:
             others.append(label)
         elif settled[position] == UNLABELLED and label.time_ms <= until_ms:
             settled[position], turns[position] = label.loss, label.turn
-            names, origins[position] = _placed(names, label.origin)
+            names, origins[position] = placed(names, label.origin)
     if settled == past.losses:
         return version, others
     past = replace(past, losses=settled, turns=turns, origins=origins, sources=names)
@@ -141,22 +129,23 @@ def _into_reference(
 
 def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> Step:
     """Take later labels, each event's first: they wait for a baseline, if there is none. One of an event that was
-    chosen for it checks the estimate, and nothing else."""
+    chosen for it checks the estimate, and nothing else; of a rating there is no estimate."""
     passed, asked = {*version.queue.repeats, *version.queue.labelled}, set(version.queue.asked)
+    repeats = set(version.queue.repeats)
     findings: list[Finding] = []
     for label in labels:
-        if label.event_print in passed or _before_accepted(version, label):
+        if label.event_print in passed or label.reply in repeats or _before_accepted(version, label):
             continue
         passed.add(label.event_print)
         queue, in_order = version.queue, _in_order(label)
-        chosen = label.event_print in asked and not in_order
+        chosen = label.reply in asked and not in_order and not is_drawn(label.origin)
         labelled = [*queue.labelled, label.event_print][-LABELLED_KEPT:]
         waiting = queue.waiting if chosen or in_order else [*queue.waiting, label]
         version = replace(version, queue=replace(queue, labelled=labelled, waiting=waiting))
         if in_order:
             version, found = _test(settings, version, [label])
             findings += found
-        elif chosen:
+        elif chosen and not _rates(label):
             version, found = taken(settings, version, LabelStep([_given(version.latest, label)], chosen=True))
             findings += found
     return version, findings
@@ -165,41 +154,10 @@ def _queue(settings: MonitorSettings, version: VersionState, labels: Sequence[La
 def _before_accepted(version: VersionState, label: Label) -> bool:
     """Check whether it is of a reply that came before an operator accepted what is normal now."""
     recent = version.latest.recent
-    if not version.accepted_ms or label.event_print in recent:
+    if not version.accepted_ms or label.reply in recent:
         return False
     made = made_ms(label.event_id)
     return len(recent) < RECENT_KEPT if made is None else made <= version.accepted_ms
-
-
-def _adopt(settings: MonitorSettings, version: VersionState) -> VersionState:
-    """Take the first later labels of each source as baseline, once the reference's own are no longer expected. Those
-    that come all the same are added to it: where labels are plentiful, no baseline waits for the last of them."""
-    newest_ms = max((label.time_ms for label in version.queue.waiting), default=0)
-    if newest_ms <= version.frozen_ms + min(settings.late_labels_s, ADOPTED_S) * 1_000:
-        return version
-    for source in dict.fromkeys(label.origin for label in version.queue.waiting):
-        known = baselines(settings, version).get(source, Baseline())
-        if not known.enough:
-            version = _adopted(version, source, settings.min_reference_labels - known.labelled)
-    return version
-
-
-def _adopted(version: VersionState, source: str, lacking: int) -> VersionState:
-    past, queue = version.past, version.queue
-    chosen = [label for label in queue.waiting if label.origin == source][:lacking]
-    prints, first = {label.event_print for label in chosen}, len(past.adopted_losses)
-    waiting = [label for label in queue.waiting if label.event_print not in prints]
-    names, place = _placed(past.sources, source)
-    steps = {k: first + i for i, group in enumerate(_steps(version.latest, chosen)) for k in group}
-    adopted_steps = [*past.adopted_steps, *(steps[k] for k in range(len(chosen)))]
-    losses = [*past.adopted_losses, *(label.loss for label in chosen)]
-    origins = [*(past.adopted_origins or [0] * len(past.adopted_losses)), *([place] * len(chosen))]
-    past = replace(past, adopted_losses=losses, adopted_steps=adopted_steps, adopted_origins=origins, sources=names)
-    return replace(
-        version,
-        past=replace(past, known=measured(past), known_by=by_source(past)),
-        queue=replace(queue, waiting=waiting),
-    )
 
 
 def _release(settings: MonitorSettings, version: VersionState, turn: int, most: int) -> Step:
@@ -211,39 +169,38 @@ def _release(settings: MonitorSettings, version: VersionState, turn: int, most: 
         return version, []
     if queue.file_turn:
         queue = replace(queue, file_turn=0, waiting=sorted(queue.waiting, key=lambda label: label.event_print))
+    version = adopt_drawn(settings, adopt(settings, replace(version, queue=queue)))
+    queue = version.queue
     ready = {source for source, known in baselines(settings, version).items() if known.enough}
     findings: list[Finding] = []
     waiting = [label for label in queue.waiting if label.origin in ready]
     rest = [label for label in queue.waiting if label.origin not in ready]
     version = replace(version, queue=replace(queue, waiting=rest[-WAITING_KEPT:]))
-    for step in _steps(version.latest, waiting):
+    for step in steps_of(version.latest, waiting):
         version, found = _test(settings, version, [waiting[k] for k in step])
         findings += found
     return version, findings
 
 
-def _steps(latest: Latest, labels: Sequence[Label]) -> list[list[int]]:
-    """Return the places of those that are one step: a person's of one turn, or one reply's where the person is
-    unknown."""
-    people = [known.person if (known := latest.recent.get(label.event_print)) else UNKNOWN for label in labels]
-    steps = zip(labels, people, strict=True)
-    return together([(label.turn, label.origin, who or -1 - k) for k, (label, who) in enumerate(steps)])
-
-
 def _test(settings: MonitorSettings, version: VersionState, step: Sequence[Label]) -> Step:
-    """Take the labels of one step, and remember them for alarms to come."""
-    given = [_given(version.latest, label) for label in step]
-    tested = examples.kept(version.latest.tested, [each.event for each in given])
-    version = replace(version, latest=replace(version.latest, tested=tested))
+    """Take the labels of one step, or the ratings, and remember them for alarms to come."""
+    latest, measure = version.latest, parted(step[0].origin)[0]
+    given = [_given(latest, label) for label in step]
+    events = [each.event for each in given]
+    if measure:
+        ratings = latest.ratings | {measure: examples.kept(latest.ratings.get(measure, []), events)}
+        version = replace(version, latest=replace(latest, ratings=ratings))
+        return taken(settings, version, RatingStep(given, step[0].origin))
+    version = replace(version, latest=replace(latest, tested=examples.kept(latest.tested, events)))
     return taken(settings, version, LabelStep(given, source=step[0].origin))
 
 
 def _given(latest: Latest, label: Label) -> GivenLabel:
     """Return the label at the time when its event was served, as far as that is known; else when it was given. A
     retraining takes the replies since the onset, which may be days before their labels."""
-    known = latest.recent.get(label.event_print) or AwaitedEvent(made_ms(label.event_id) or label.time_ms, -1.0)
+    known = latest.recent.get(label.reply) or AwaitedEvent(made_ms(label.event_id) or label.time_ms, -1.0)
     event = LabelledEvent(label.event_id, known.time_ms, known.slices, label.loss)
-    return GivenLabel(event, known.chance, label.time_ms)
+    return GivenLabel(event, known.chance, label.time_ms, label.weight)
 
 
 def _old(latest: Latest, labels: Sequence[Label], age_ms: int) -> int:
@@ -252,18 +209,23 @@ def _old(latest: Latest, labels: Sequence[Label], age_ms: int) -> int:
 
 
 def _served_ms(latest: Latest, label: Label) -> int | None:
-    known = latest.recent.get(label.event_print)
+    known = latest.recent.get(label.reply)
     return known.time_ms if known else made_ms(label.event_id)
+
+
+def _rated_early(settings: MonitorSettings, version: VersionState, ratings: Sequence[Label]) -> VersionState:
+    """Keep ratings that come before the reference is complete: they say what is usual. Those that are judged in the
+    order of their replies begin after it."""
+    version, _ = _queue(settings, version, [label for label in ratings if not _in_order(label)])
+    return replace(version, queue=replace(version.queue, waiting=version.queue.waiting[-WAITING_KEPT:]))
+
+
+def _rates(label: Label) -> bool:
+    return bool(parted(label.origin)[0])
 
 
 def _in_order(label: Label) -> bool:
     return read(label.origin).selection in IN_ORDER
-
-
-def _placed(sources: Sequence[str], source: str) -> tuple[list[str], int]:
-    """Return the names with this one among them, and its place."""
-    names = list(sources) if source in sources else [*sources, source]
-    return names, names.index(source)
 
 
 def _complained(settings: MonitorSettings, version: VersionState, labels: Sequence[Label]) -> Step:
@@ -275,6 +237,17 @@ def _complained(settings: MonitorSettings, version: VersionState, labels: Sequen
     if not given or version.reference is None:
         return version, []
     return taken(settings, version, Complained(given, max(label.time_ms for label in labels)))
+
+
+def _scored(settings: MonitorSettings, version: VersionState, scores: Sequence[Label]) -> Step:
+    """Take a judge model's scores, with no label behind them: an estimate, and a signal of their own."""
+    findings: list[Finding] = []
+    if version.reference is not None:
+        for source in dict.fromkeys(each.origin for each in scores):
+            given = [_given(version.latest, each) for each in scores if each.origin == source]
+            version, found = taken(settings, version, ModelScores(source, given))
+            findings += found
+    return version, findings
 
 
 def _order(label: Label) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from monitor.findings import Alarm, AlarmEnd, Cause, Finding, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings
 from monitor.signals.interface import Rows, Transition
-from monitor.signals.quality import before_onset
+from monitor.signals.quality import before_onset, tested_labels
 from monitor.watch.version import (
     PROMISED,
     SIGNALS,
@@ -126,12 +126,25 @@ def _applied(version: VersionState, kind: Kind, transition: Transition) -> Step:
 
 def _opened(version: VersionState, alarm: Alarm) -> VersionState:
     """Return the version with the alarm open, and the events for which it asks labels."""
-    before = before_onset(version.quality, alarm) if alarm.kind == "quality" else 0
+    before = _labels_before(version, alarm)
     asked = [*version.queue.asked, *map(event_print, alarm.evidence.get("label_first", []))]
     each = UnresolvedAlarm(alarm.time_ms, alarm.onset_ms, before, alarm.key, alarm.kind, alarm.about, alarm.harm)
     raised = version.alarms.raised | {place(alarm.kind, alarm.about): each}
     queue = replace(version.queue, asked=asked[-ASKED_KEPT:])
     return replace(version, queue=queue, alarms=replace(version.alarms, raised=raised))
+
+
+def _labels_before(version: VersionState, alarm: Alarm) -> int:
+    """Return how many labels were tested before the onset of harm that asks for some. Where ratings prove the harm,
+    those after it are counted that are remembered."""
+    if alarm.kind == "judged_quality":
+        return tested_labels(version.quality)
+    if alarm.kind != "quality":
+        return 0
+    if "rating" not in alarm.evidence:
+        return before_onset(version.quality, alarm)
+    since = sum(event.time_ms >= alarm.onset_ms for event in version.latest.tested)
+    return max(0, tested_labels(version.quality) - since)
 
 
 def _closed(version: VersionState, kind: Kind, last: Moment, cause: Cause, what: str = "", by: str = "") -> Step:

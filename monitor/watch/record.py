@@ -25,11 +25,11 @@ from monitor.losses import UNLABELLED, of_verdict
 from monitor.reference.dependence import LabelledLosses, OpenBlock
 from monitor.reference.frozen import Reference
 from monitor.reference.sample import ReferenceSample
-from monitor.selection.ordered import OrderedLabels
+from monitor.selection.ordered_labels import OrderedLabels
 from monitor.selection.sources import BEFORE_SOURCES
 from monitor.signals import burn_rate, drift, estimated_quality, fairness, quality, safety
 from monitor.signals.calibration import Trust
-from monitor.signals.labelled import complaints
+from monitor.signals.labelled import complaints, judged_quality
 from monitor.signals.quality import SourceTest
 from monitor.watch.bursts import Bursts
 from monitor.watch.version import (
@@ -40,6 +40,7 @@ from monitor.watch.version import (
     LabelQueue,
     Latest,
     Past,
+    RatedLosses,
     UnresolvedAlarm,
     VersionState,
 )
@@ -59,6 +60,9 @@ class VersionRecord(msgspec.Struct, frozen=True):
     losses: list[float] = []
     metric: str | None = None
     strange: str = ""
+    strays: dict[str, int] = {}
+    stray_share: float = 0.0
+    rated: dict[str, RatedLosses] = {}
     sources: list[str] = []
     origins: list[int] = []
     volunteered: int = 0
@@ -77,6 +81,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     known: LabelledLosses | None = None
     known_by: dict[str, LabelledLosses] = {}
     waiting: list[Label] = []
+    held: list[Label] = []
     file_turn: int = 0
     labelled: list[int] = []
     repeats: list[int] = []
@@ -84,6 +89,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     slices: list[str] = []
     lately: list[RecentEvent] = []
     told: list[LabelledEvent] = []
+    ratings: dict[str, list[LabelledEvent]] = {}
     asked: list[int] = []
     drift: drift.State = drift.State()
     quality: risk.State = risk.State()
@@ -91,6 +97,7 @@ class VersionRecord(msgspec.Struct, frozen=True):
     source: str = BEFORE_SOURCES
     more: dict[str, SourceTest] = {}
     ordered: dict[str, OrderedLabels] = {}
+    judged_quality: judged_quality.State = judged_quality.State()
     complaints: complaints.State = complaints.State()
     estimated: risk.State = risk.State()
     doubt: Block = Block()

@@ -3,7 +3,6 @@ but the answer."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from retrain.data.duplicates import pieces, similarity
@@ -57,18 +56,3 @@ def _nearer(
 ) -> float:
     """Return the share of the questions that are more like one of the known than like any other."""
     return sum(_nearest(each, known) > _nearest(each, others) for each in asked) / len(asked)
-
-
-def shared_out(rows: Sequence[Example], taught: Mapping[str, int]) -> list[tuple[int, Example]]:
-    """Return each row with the number of rows of its class that come before it, the taught ones included. All answers
-    that are no class count as one class."""
-    labels = Counter(row.label for row in rows)
-    found = classes(labels, taught)
-    rest = sum(taught.get(label, 0) for label in labels if label not in found) if found else 0
-    places = Counter({label: taught.get(label, 0) for label in found} | {"": rest})
-    shared = []
-    for row in rows:
-        name = row.label if row.label in found else ""
-        shared.append((places[name], row))
-        places[name] += 1
-    return shared

@@ -14,10 +14,13 @@ from typing import NamedTuple
 import msgspec
 
 from monitor.metrics import normalise
-from retrain.data.classes import holds_together, shared_out
+from monitor.selection.sources import DOUBTED
+from retrain.data.agreement.quarantine import NOTHING_SETTLED, Settled, believed, parted
+from retrain.data.classes import holds_together
 from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import Likeness
 from retrain.data.refusals import refuses
+from retrain.data.rehearsal import balanced
 from retrain.data.shares import exact_losses, harm, judged
 from retrain.settings import RetrainSettings
 
@@ -25,6 +28,7 @@ STALE_ROWS = 5  # fresh rows that must contradict a label before it is called st
 NEWEST = 4_000  # rows of the healthy time that are read
 FAMILIAR = "not judged on: the champion has met it"
 UNFAIR = "not judged on: its label was volunteered"
+DRAWN = "not judged on: drawn for a label because it looked doubtful"
 
 
 class Missing(NamedTuple):
@@ -38,17 +42,19 @@ NONE_MISSING = Missing()
 
 
 class Dataset(msgspec.Struct, frozen=True):
-    """Rows to train on and rows to judge on, which share no question, and how many rows each filter removed."""
+    """Rows to train on and rows to judge on, which share no question, how many rows each filter removed, and the rows
+    whose labels are not believed."""
 
     train: list[Example]  # fresh rows: what is new
     rehearsal: list[Example]  # rows of the healthy time that are trained on as well, against forgetting
     validation: list[Example]  # fresh rows: is the candidate better where the harm is?
     regression: list[Example]  # rows of the healthy time: is it still good there?
     dropped: dict[str, int]  # filter -> rows that it removed
+    quarantine: list[Example] = []  # neither trained nor judged on, each with its reason
 
     @property
     def rows(self) -> list[Example]:
-        """All rows, of every part."""
+        """All rows that a version meets, of every such part."""
         return [*self.train, *self.rehearsal, *self.validation, *self.regression]
 
     def lessons(self, fresh_passes: int = 1) -> list[Example]:
@@ -64,29 +70,35 @@ def build(
     losses: Callable[[Sequence[Example]], Sequence[float | None]] = exact_losses,
     familiar: Sequence[Example] = (),
     missing: Missing = NONE_MISSING,
+    settled: Settled = NOTHING_SETTLED,
 ) -> Dataset:
     """Return the dataset. `fresh`: labelled rows since the harm began; `unseen`: labelled rows before that, in the
     order of their time; `seen`: the champion's training rows; `familiar`: rows that the champion or an ancestor was
     trained or judged on, which prove nothing for it or against it; `losses`: the champion's on these rows; `missing`:
-    audited replies without a label. Raises ValueError where too few are left to train and to judge on; volunteered rows
-    are taught alone, for fair ones may be labelled while the candidate is trained.
+    audited replies without a label; `settled`: rows on which an operator has decided. Raises ValueError where too many
+    labels are not believed, or too few rows are left to train and to judge on; volunteered rows are taught alone, for
+    fair ones may be labelled while the candidate is trained.
 
     Fresh rows are few and new, rehearsed ones many and known. There are at most `rehearsal_ratio` rehearsed rows to
     each fresh one, so that the fresh ones are learned within the same number of steps."""
     dropped: Counter[str] = Counter()
     likeness = Likeness.of(fresh, unseen[-NEWEST:], seen, familiar)
+    unseen, quarantine = parted(unseen[-NEWEST:], (), likeness, settled)
+    fresh, doubted = believed(fresh, unseen, likeness, settled, settings.max_quarantined)
+    quarantine = [*doubted, *quarantine]
+    dropped.update(row.quarantined for row in quarantine)
     fresh = capped(once(fresh, dropped), settings.client_cap, likeness, dropped)
     known = [*familiar, *seen]
-    met = {row.id for row in fresh} - {row.id for row in apart(fresh, known, likeness, dropped, FAMILIAR)}
+    met = _ids(fresh) - _ids(apart(fresh, known, likeness, dropped, FAMILIAR))
     fair, given = [row for row in fresh if row.judges], [row for row in fresh if not row.judges]
-    train, validation = split(fair, settings, likeness, harm(losses(fair)), met & {row.id for row in fair})
-    dropped[UNFAIR] += len(given)
+    train, validation = split(fair, settings, likeness, harm(losses(fair)), met & _ids(fair))
+    dropped[UNFAIR] += sum(row.selection != DOUBTED for row in given)
+    dropped[DRAWN] += sum(row.selection == DOUBTED for row in given)
     train += apart(given, validation, likeness, dropped, "twin of a validation row")
-    healthy = still_true(once([*unseen[-NEWEST:], *seen], dropped), fresh, dropped, likeness)
+    healthy = still_true(once([*unseen, *seen], dropped), fresh, dropped, likeness)
     healthy = apart(healthy, validation, likeness, dropped, "twin of a validation row")
-    new = {row.id for row in unseen}
-    unmet = apart([row for row in healthy if row.id in new], known, likeness, dropped, FAMILIAR)
-    unmet = [row for row in unmet if row.judges]
+    new = _ids(unseen)
+    unmet = apart([row for row in healthy if row.id in new and row.judges], known, likeness, dropped, FAMILIAR)
     regression = in_chance_order(unmet, "regression")[: min(settings.regression_rows, len(healthy) // 2)]
     train = apart(train, regression, likeness, dropped, "twin of a regression row")
     rest = apart(healthy, regression, likeness, Counter(), "")  # its own rows are no loss
@@ -95,11 +107,21 @@ def build(
             f"fresh labelled rows: {len(train)} to train on and {len(validation)} to judge on, expected some of each; "
             f"more feedback is needed{''.join(f'; {count} {why}' for why, count in dropped.items() if count)}"
         )
-    taught = Counter(row.label for row in train * settings.fresh_passes)
-    rehearsal = balanced(rest, min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train))), taught)
+    count = min(settings.rehearsal_rows, round(settings.rehearsal_ratio * len(train)))
+    rehearsal = balanced(rest, count, train, settings.fresh_passes, likeness)
     validation = united([*validation, *since(missing.fresh, validation)], likeness)
     regression = in_chance_order([*regression, *as_many(missing.healthy, regression, unmet)], "regression")
-    return Dataset(train, rehearsal, validation, united(regression, likeness), dict(dropped))
+    return Dataset(train, rehearsal, validation, united(regression, likeness), dict(dropped), quarantine)
+
+
+def _ids(rows: Iterable[Example]) -> set[str]:
+    return {row.id for row in rows}
+
+
+def unfair(dropped: Mapping[str, int]) -> dict[str, int]:
+    """Return how many rows are taught and not judged on, by who chose them."""
+    counts = {"volunteered": dropped.get(UNFAIR, 0), "drawn because they looked doubtful": dropped.get(DRAWN, 0)}
+    return {why: count for why, count in counts.items() if count}
 
 
 def united(rows: Sequence[Example], likeness: Likeness) -> list[Example]:
@@ -227,11 +249,3 @@ def apart(
     found = [row for row, number in zip(rows, numbers[len(kept) :], strict=True) if number not in taken]
     dropped[why] += len(rows) - len(found)
     return found
-
-
-def balanced(rows: Sequence[Example], count: int, taught: Mapping[str, int]) -> list[Example]:
-    """Return at most `count` rows, so that with the `taught` ones each class is as frequent as any other, as far as
-    there are rows: classes that the fresh rows lack are forgotten first. Free text has no classes: its rows are taken
-    in chance order."""
-    shared = shared_out(in_chance_order(rows, "rehearsal"), taught)
-    return [row for _, row in sorted(shared, key=lambda each: each[0])[:count]]

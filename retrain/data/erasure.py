@@ -57,7 +57,7 @@ def holding(trees: Trees, theirs: Theirs) -> FoundDatasets:
             continue
         try:
             folder = trees.fetch(dataset_key(digest))
-            if any(_has(folder / f"{name}.parquet", theirs) for name in PARTS):
+            if any(_has(path, theirs) for path in manifest.part_files(folder).values()):
                 plans.append(planned(trees, digest, theirs))
         except (OSError, ValueError, KeyError, msgspec.MsgspecError) as error:
             if isinstance(error, StorageError) or getattr(error, "errno", None) not in (None, ENOENT):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from monitor.metrics import normalise
-from monitor.selection.sources import may_judge
+from monitor.selection.sources import JUDGE, may_judge
 from streams.events import Json
 from streams.messages import Message, chat_message
 from streams.scoring.rows import AnsweredRow, chat_choice
@@ -37,11 +37,24 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str = ""  # likewise
     unit: str = ""  # the row that stands for it and its like in a verdict: of its conversation, or nearly the same
     selection: str = ""  # who chose the reply for its label (`monitor.selection.sources.Selection`)
+    by: str = ""  # reviewer/KEY or downstream/KEY, where one of these gave the label; empty: the client did
+    tenant: str = ""  # by whose key private values were masked
+    quarantined: str = ""  # why its label is not believed; empty: it is
 
     @property
     def unlabelled(self) -> bool:
         """Return whether it is an audited reply whose label is missing: what it should have been is not known."""
-        return not self.completion
+        return not self.completion and self.selection != JUDGE
+
+    @property
+    def reviewed(self) -> bool:
+        """Return whether one with the authority to overrule clients gave the label."""
+        return self.by.startswith(("reviewer/", "downstream/"))
+
+    @property
+    def labeller(self) -> str:
+        """Return the person or system that gave the label."""
+        return self.by or self.client
 
     @property
     def judges(self) -> bool:
@@ -82,7 +95,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         """Return an answer to this row's request as it is scored; `choices`: all of it, where there is more than a
         text."""
         request = {**self.request, "messages": self.asked()}
-        return AnsweredRow(request, text, choices or [chat_choice(text, [], "")], self.completion)
+        return AnsweredRow(request, text, choices or [chat_choice(text, [], "")], self.completion or None)
 
     def lesson(self) -> Lesson:
         """Return messages, answer and tools as a training takes them."""

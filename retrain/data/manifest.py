@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 import structlog
 
-from retrain.data.classes import classes
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
+from retrain.data.parts import DatasetPart, counted
 from streams.objects import store as objects
 from streams.objects.store import StorageError
 from streams.objects.tree import Trees
@@ -23,20 +22,10 @@ T = TypeVar("T")
 
 DATASETS = "datasets"  # the prefix of their keys, and their folder
 VERSIONS, JUDGED, REWRITTEN = f"{DATASETS}/versions", f"{DATASETS}/judged", f"{DATASETS}/rewritten"
-PARTS = ("train", "rehearsal", "validation", "regression")
-WHO = ("user", "conversation", "unit", "selection")
+PARTS = ("train", "rehearsal", "validation", "regression", "quarantine")
+LATER = ("quarantine",)  # which datasets of earlier releases lack
+WHO = ("user", "conversation", "unit", "selection", "by", "tenant", "quarantined")
 JSON = ("messages", "tags", "request")  # fields that are columns of JSON text
-
-
-class DatasetPart(msgspec.Struct, frozen=True):
-    """One part's digest and its rows, counted by source, label, group and client."""
-
-    sha256: str
-    rows: int
-    sources: dict[str, int]
-    labels: dict[str, int]  # none where answers are free text
-    groups: dict[str, int]  # "tag=value"
-    clients: int
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -63,7 +52,7 @@ def store(trees: Trees, dataset: Dataset, *, alias: str, base_model: str, since_
 
 def listed(dataset: Dataset, *, alias: str, base_model: str, since_ms: int) -> Manifest:
     """Return the manifest under which `store` would put the dataset."""
-    parts = {name: _part(getattr(dataset, name)) for name in PARTS}
+    parts = {name: counted(getattr(dataset, name)) for name in PARTS}
     together = "".join(f"{name}:{part.sha256}\n" for name, part in parts.items())
     digest = hashlib.sha256(f"{alias}\0{base_model}\0{together}".encode()).hexdigest()
     return Manifest(digest, alias, base_model, since_ms, parts, dataset.dropped)
@@ -82,8 +71,19 @@ def load(trees: Trees, digest: str) -> tuple[Manifest, Dataset]:
     """Return the dataset that `store` put, or what an erasure left of it. Raises OSError where there is none."""
     folder = located(trees, digest)
     manifest = _manifest(folder)
-    parts = {name: _read(folder / f"{name}.parquet") for name in PARTS}
+    parts = {name: _read(path) for name, path in part_files(folder).items()}
     return manifest, Dataset(**parts, dropped=manifest.dropped)
+
+
+def part_files(folder: Path) -> dict[str, Path]:
+    """Return the file of each part of the dataset in a folder."""
+    files = {name: folder / f"{name}.parquet" for name in PARTS}
+    return {name: path for name, path in files.items() if name not in LATER or path.exists()}
+
+
+def listing(trees: Trees, digest: str) -> Manifest:
+    """Return the manifest of a dataset, or of what an erasure left of it. Raises OSError where there is none."""
+    return _manifest(located(trees, digest))
 
 
 def located(trees: Trees, digest: str) -> Path:
@@ -168,6 +168,18 @@ def trained_on(trees: Trees, version: str) -> list[Example]:
     return [*dataset.train, *dataset.rehearsal] if dataset else []
 
 
+def taught(trees: Trees, version: str) -> list[Example]:
+    """Return each question that the version or an ancestor was trained on, with the newest answer; where a record names
+    no parent, the version's own."""
+    found: dict[str, Example] = {}
+    for digest in _line(trees, version) or []:
+        dataset = _whole(trees, digest)
+        for row in dataset.lessons() if dataset else []:
+            if row.key not in found or row.time_ms >= found[row.key].time_ms:
+                found[row.key] = row
+    return list(found.values()) or trained_on(trees, version)
+
+
 def familiar(trees: Trees, alias: str, version: str, before_ms: int) -> list[Example]:
     """Return each question that the version or an ancestor was trained or judged on, in datasets of harms that began
     before that time. Records of earlier releases name no parent: then every dataset of the alias counts."""
@@ -228,23 +240,6 @@ def _readable(digest: str, read: Callable[[str], T]) -> T | None:
 
 def _manifest(folder: Path) -> Manifest:
     return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
-
-
-def _part(rows: Sequence[Example]) -> DatasetPart:
-    content = hashlib.sha256(b"".join(msgspec.json.encode(row) + b"\n" for row in rows)).hexdigest()
-    return DatasetPart(
-        sha256=content,
-        rows=len(rows),
-        sources=dict(Counter(row.source for row in rows)),
-        labels=_labels(rows),
-        groups=dict(Counter(f"{tag}={value}" for row in rows for tag, value in row.tags.items())),
-        clients=len({row.client for row in rows}),
-    )
-
-
-def _labels(rows: Sequence[Example]) -> dict[str, int]:
-    counts = Counter(row.completion for row in rows if not row.unlabelled)
-    return dict(counts) if classes(counts, {}) else {}
 
 
 def _write(folder: Path, dataset: Dataset, manifest: Manifest) -> None:

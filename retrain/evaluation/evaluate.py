@@ -39,6 +39,8 @@ class EngineAnswer(msgspec.Struct, frozen=True):
     cut: bool = False  # it ended at its limit of tokens, not by itself
     choices: list[dict[str, Json]] = []  # the whole answer, as the engine gave it
     refusal: str = ""  # the engine's message where it refused the question; there is no answer then
+    tokens: int = 0  # of the answer, as the engine counts them; 0: it does not say
+    ms: float = 0.0  # from the question to the whole answer
 
 
 def names(evaluation: str, versions: Iterable[str], started_s: int) -> dict[str, str]:
@@ -108,7 +110,9 @@ async def answers(
             "max_tokens": limit,
         } | {name: row.request[name] for name in SHAPING if row.request.get(name)}
         async with gate:
-            return await _answer(session, f"{engine}/v1/chat/completions", body)
+            began = time.monotonic()
+            found = await _answer(session, f"{engine}/v1/chat/completions", body)
+            return msgspec.structs.replace(found, ms=round(1000 * (time.monotonic() - began), 1))
 
     return list(await asyncio.gather(*map(ask, rows, limits)))
 
@@ -120,7 +124,8 @@ async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, obje
     if status != 200:
         raise EvaluationRefused(f"POST {url}: status {status}, expected 200: {text[:SHOWN]}")
     try:
-        choice = msgspec.json.decode(text, type=_Completion).choices[0]
+        completion = msgspec.json.decode(text, type=_Completion)
+        choice = completion.choices[0]
     except (msgspec.MsgspecError, IndexError) as error:
         raise EvaluationRefused(f"POST {url}: no chat completion with a choice ({error}): {text[:SHOWN]}") from error
     if choice.finish_reason in BROKEN_OFF:
@@ -131,7 +136,8 @@ async def _answer(session: aiohttp.ClientSession, url: str, body: dict[str, obje
     text = calls(called) if called else choice.message.content or ""
     tools = [ToolCall(name, arguments) for name, arguments in called]
     whole = chat_choice(choice.message.content or "", tools, choice.finish_reason or "")
-    return EngineAnswer(text, cut=choice.finish_reason == "length", choices=[whole])
+    tokens = completion.usage.completion_tokens if completion.usage else 0
+    return EngineAnswer(text, cut=choice.finish_reason == "length", choices=[whole], tokens=tokens)
 
 
 async def _asked(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> tuple[int, str]:
@@ -164,8 +170,13 @@ class _CompletionChoice(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
 
 
+class _CompletionUsage(msgspec.Struct, frozen=True):
+    completion_tokens: int = 0
+
+
 class _Completion(msgspec.Struct, frozen=True):
     choices: list[_CompletionChoice]
+    usage: _CompletionUsage | None = None
 
 
 def _token(evaluation: str) -> str:

@@ -5,25 +5,37 @@ wrongly, so no correction for the number of checks is needed (an intersection-un
 
 from __future__ import annotations
 
-import math
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
 
 import msgspec
 
-from monitor.detectors.paired import Paired, counted, e_value, e_value_against, interval, mean, start, update
+from monitor.metrics import YES_OR_NO, spoken
 from monitor.selection.sources import MEANING, SELECTIONS
-from retrain.evaluation.missing import MissingPairs, at_best, at_worst
-from retrain.evaluation.missing import interval as missing_interval
+from retrain.evaluation import groups, model_checks, ratios, safety
+from retrain.evaluation.checks import (
+    POINTS,
+    TIMES,
+    Check,
+    Question,
+    Scores,
+    Status,
+    checked,
+    passed,
+    sentence,
+    silence,
+    status,
+    telling,
+)
+from retrain.evaluation.missing import MissingPairs
+from retrain.evaluation.safety import SafetyOutcome
 
-EDITION = 1  # of `judge`: raise it with whatever makes it judge the same input otherwise
-Status = Literal["promote", "reject", "inconclusive"]
-Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
+EDITION = 2  # of `judge`: raise it with whatever makes it judge the same input otherwise
 
 TARGET, REGRESSION = "target", "regression"
+LENGTH, LATENCY, BUSINESS = "length of answers", "latency", "business"
+HEALTHY = (REGRESSION, LENGTH, LATENCY)  # checks that fresh rows say nothing about
 UNJUDGED = "an answer could not be judged"  # why a row is left out
 UNJUDGED_ALONE = "the candidate's answer alone could not be judged"
-GROUP_SHARE = 0.1  # of the fresh rows: a group with so many is checked, however few they are
-NAMED = 5  # groups that a reason names
 
 
 class GateInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,39 +45,36 @@ class GateInput(msgspec.Struct, frozen=True, kw_only=True):
     champion: str
     target: Scores  # fresh rows: must be better
     regression: Scores  # rows of the healthy time: must not be worse
-    slices: dict[str, Scores] = {}  # "tag=value" -> its fresh rows: must not be worse
+    slices: dict[str, Scores] = {}  # "tag=value" -> its rows of both parts: must not be worse
     min_gain: float
     margin: float
     slice_margin: float
     min_slice: int
     alpha: float
+    metric: str = ""  # by which answers are scored, as `scoring.metrics` names it
+    safety: list[SafetyOutcome] = []  # the operator's safety prompts; empty where there is no such set
+    lengths: Scores = []  # tokens of both sides' answers to rows of the healthy time
+    max_length_ratio: float = 0.0  # how many times as long the candidate's may be; 0: only said
+    latencies: Scores = []  # milliseconds until both sides' answers to them were whole
+    max_latency_ratio: float = 0.0  # likewise
+    business: Scores = []  # scores by a further metric, on rows of both parts
+    business_metric: str = ""  # its name; empty where there is none
+    business_margin: float = 0.0  # by which a candidate may be worse by it
     left_out: dict[str, int] = {}  # why -> rows that neither side was asked
     untaught: dict[str, int] = {}  # why -> fresh rows that the candidate could not be taught
     missing: dict[str, MissingPairs] = {}  # target, regression or a group -> audited rows that have no label
     unfair: dict[str, int] = {}  # why -> labelled rows that teach and do not judge
     rests_on: dict[str, int] = {}  # who chose the labels (`monitor.selection.sources`) -> rows judged on
+    judged: Scores = []  # fresh rows that no person labelled, by a judge model
+    judge: str = ""  # its name
+    judged_left_out: dict[str, int] = {}  # why -> rows that it did not compare
+    judge_agrees: tuple[int, int] = (0, 0)  # audited replies on which it agreed with people, and of how many
+    judge_may_promote: bool = False  # better by the judge stands in for better by labels (`policy.judge_may_promote`)
     rows: int = 0  # that both sides were asked, where a pair may be the mean of several; 0: one a pair
     cut_candidate: int = 0  # answers that ended at their limit of tokens, not by themselves
     cut_champion: int = 0
     max_cut: float = 0.1  # share of the answers of either, cut or unjudged; with more nothing is judged
     max_left_out: float = 0.5  # share of the rows; with more nothing is judged
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One comparison. `passed` is None while the rows cannot tell."""
-
-    name: str
-    passed: bool | None
-    estimate: float  # candidate minus champion, in points of the metric
-    low: float
-    high: float  # of the confidence sequence; each bound at level alpha, so `low` is above `needed` where it passed
-    needed: float  # what the difference must be more than
-    rows: int
-    e_value: float  # evidence for it; 1 / alpha passes
-    note: str
-    missing: int = 0  # audited rows without a label, which count against it
-    differing: int = 0  # of these, where the two sides answered differently
-    at_worst: float | None = None  # the estimate if the candidate lost on each of these; None where none is missing
 
 
 class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,18 +97,23 @@ def judge(gate: GateInput) -> GateVerdict:
     >>> judge(GateInput(target=better, regression=[], **asked)).status
     'inconclusive'
     """
-    checks = [_check(question, gate.alpha) for question in _questions(gate)]
-    unfit = _unfit(gate)
-    status: Status = "inconclusive" if unfit else _status(checks)
-    return GateVerdict(status=status, checks=checks, reason=_reason(gate, checks, unfit))
+    asked, unfit = list(_questions(gate)), _unfit(gate)
+    checks = [*([safety.check(gate.safety)] if gate.safety else []), *(checked(each, gate.alpha) for each in asked)]
+    trusted = _trusted(gate)
+    found: Status = "inconclusive" if unfit else status(model_checks.standing(checks, TARGET, trusted=trusted))
+    silent = [f"{each.name}: {why}" for each in asked if each.scores and (why := silence(each))]
+    return GateVerdict(status=found, checks=checks, reason="; ".join([*unfit, *_reason(gate, checks, silent)]))
 
 
 def waits(gate: GateInput, part: str = REGRESSION) -> bool:
-    """Return whether more rows of a part (TARGET: the fresh rows, groups included) could change the verdict: no check
-    has failed, and one of this part is undecided."""
-    passed = {each.name: _passed(each, gate.alpha, counted(_differences(each))) for each in _questions(gate)}
-    open_ = [name for name, each in passed.items() if each is None]
-    return False not in passed.values() and any((name == REGRESSION) is (part == REGRESSION) for name in open_)
+    """Return whether more rows of a part (TARGET: the fresh rows) could change the verdict: no check has failed, and
+    one is undecided that this part's rows say something about."""
+    asked = [each for each in _questions(gate) if each.name != model_checks.STANDS_IN]
+    found = [(each, passed(each, gate.alpha)) for each in asked]
+    broken = gate.safety and safety.check(gate.safety).passed is False
+    deaf = HEALTHY if part == TARGET else (TARGET,)
+    undecided = [each.name for each, state in found if state is None and each.holds_back and each.name not in deaf]
+    return not broken and bool(undecided) and all(state is not False for _, state in found)
 
 
 def short_of_labels(gate: GateInput) -> bool:
@@ -112,94 +126,52 @@ def short_of_labels(gate: GateInput) -> bool:
     >>> [short_of_labels(GateInput(target=t, regression=r, alpha=0.05, **asked)) for t, r in inputs]
     [True, True, False, False, False]
     """
-    measured = not any(each.scores and _silence(each.name, each.scores) for each in _questions(gate))
-    return measured and not _unfit(gate) and (waits(gate, TARGET) or waits(gate, REGRESSION))
+    measured = not any(each.scores and silence(each) for each in _questions(gate))
+    safe = not gate.safety or safety.check(gate.safety).passed is True
+    return measured and safe and not _unfit(gate) and (waits(gate, TARGET) or waits(gate, REGRESSION))
 
 
-class _Question(NamedTuple):
-    name: str
-    scores: Scores
-    needed: float
-    note: str
-    missing: MissingPairs
-
-
-def _questions(gate: GateInput) -> list[_Question]:
-    groups = [(name, scores) for name, scores in sorted(gate.slices.items()) if _looked_at(gate, scores)]
-    asked = [
-        (TARGET, gate.target, gate.min_gain, "better where the harm is"),
-        (REGRESSION, gate.regression, -gate.margin, "not worse on what it could do"),
-        *((name, scores, -gate.slice_margin, "not worse for this group") for name, scores in groups),
-    ]
-    return [_Question(*each, gate.missing.get(each[0], MissingPairs())) for each in asked]
-
-
-def _differences(asked: _Question) -> list[float]:
-    return [mine - theirs for mine, theirs in asked.scores if _scored(mine, theirs)]
-
-
-def _passed(asked: _Question, alpha: float, state: Paired) -> bool | None:
-    """Return whether the check passed; None while it is undecided."""
-    if _silence(asked.name, asked.scores):
-        return None
-    if _proof(asked, state) >= 1 / alpha:
-        return True
-    return False if e_value_against(at_best(state, asked.missing), asked.needed) >= 1 / alpha else None
-
-
-def _proof(asked: _Question, state: Paired) -> float:
-    """Return the evidence for the claim: on the labelled rows by what is needed, and with all the missing ones against
-    it still for better, or not worse than is tolerated."""
-    if not asked.missing.count:
-        return e_value(state, asked.needed)
-    return min(e_value(state, asked.needed), e_value(at_worst(state, asked.missing), min(0.0, asked.needed)))
-
-
-def _check(asked: _Question, alpha: float) -> Check:
-    state, missing = update(start(2 * alpha), _differences(asked)), asked.missing
-    low, high = missing_interval(state, missing, 2 * alpha) if missing.count else interval(state)
-    proof = _proof(asked, state)
-    return Check(
-        name=asked.name,
-        passed=_passed(asked, alpha, state),
-        estimate=round(mean(state), 4),
-        low=round(low, 4),
-        high=round(high, 4),
-        needed=asked.needed,
-        rows=len(asked.scores),
-        e_value=float(f"{proof:.6g}") if math.isfinite(proof) else 1e300,
-        note=asked.note,
-        missing=missing.count,
-        differing=missing.differing,
-        at_worst=round(mean(at_worst(state, missing)), 4) if missing.count else None,
+def _questions(gate: GateInput) -> Iterator[Question]:
+    """Yield the claims, each of which must hold."""
+    unit = POINTS if gate.metric in YES_OR_NO else spoken(gate.metric) if gate.metric else POINTS
+    lacking = {name: gate.missing.get(name, MissingPairs()) for name in (TARGET, REGRESSION)}
+    yield Question(
+        *(TARGET, gate.target, gate.min_gain, "better where the harm is", lacking[TARGET]),
+        unit=unit,
+        every_zero=False,
     )
+    yield Question(
+        *(REGRESSION, gate.regression, -gate.margin, "not worse on what it could do", lacking[REGRESSION]),
+        unit=unit,
+        every_zero=False,
+    )
+    rules = groups.GroupRules(_pairs(gate), gate.slice_margin, gate.min_slice, gate.alpha, unit)
+    yield from groups.questions(gate.slices, gate.missing, rules)
+    yield from model_checks.questions(gate.judged, gate.min_gain, may_promote=gate.judge_may_promote)
+    if gate.business_metric:
+        note = "not worse for the business"
+        yield Question(
+            f"{BUSINESS}: {spoken(gate.business_metric)}", gate.business, -gate.business_margin, note, unit=POINTS
+        )
+    for name, pairs, ratio in _measured(gate):
+        if ratio and pairs:
+            yield Question(name, ratios.shares(pairs), ratios.needed(ratio), "not much longer", unit=TIMES)
 
 
-def _looked_at(gate: GateInput, scores: Scores) -> bool:
-    return len(scores) >= gate.min_slice or len(scores) >= GROUP_SHARE * len(gate.target) or not scores
+def _measured(gate: GateInput) -> list[tuple[str, Scores, float]]:
+    return [
+        (LENGTH, gate.lengths, gate.max_length_ratio),
+        (LATENCY, gate.latencies, gate.max_latency_ratio),
+    ]
 
 
-def _scored(candidate: float, champion: float) -> bool:
-    """Check that both scores are numbers from 0 to 1."""
-    return 0.0 <= candidate <= 1.0 and 0.0 <= champion <= 1.0
-
-
-def _silence(name: str, scores: Scores) -> str:
-    """Return why the rows can decide nothing, however many there are; empty where they can. A group in which neither
-    side was ever right is not worse off; where that is so of all rows, the measurement has failed."""
-    broken = sum(not _scored(*pair) for pair in scores)
-    if not scores:
-        return "there are no rows to compare on"
-    if broken:
-        return f"{broken} of {len(scores)} rows have a score that is no number from 0 to 1"
-    if name in (TARGET, REGRESSION) and not any(max(pair) > 0 for pair in scores):
-        return f"neither scored on any of {len(scores)} rows"
-    return ""
+def _pairs(gate: GateInput) -> int:
+    return len(gate.target) + len(gate.regression)
 
 
 def asked_rows(gate: GateInput) -> int:
     """Return how many rows both sides were asked."""
-    return gate.rows or len(gate.target) + len(gate.regression)
+    return gate.rows or _pairs(gate)
 
 
 def _unfit(gate: GateInput) -> list[str]:
@@ -217,27 +189,25 @@ def _unfit(gate: GateInput) -> list[str]:
     return found
 
 
-def _status(checks: list[Check]) -> Status:
-    if any(check.passed is False for check in checks):
-        return "reject"
-    return "promote" if all(check.passed for check in checks) else "inconclusive"
+def _trusted(gate: GateInput) -> bool:
+    """Return whether a judge model's scores may stand for labels: the candidate may be worst where it has none."""
+    alone = gate.judged_left_out.get(UNJUDGED_ALONE, 0)
+    return gate.judge_may_promote and alone <= gate.max_cut * (len(gate.judged) + alone)
 
 
-def _reason(gate: GateInput, checks: list[Check], unfit: list[str]) -> str:
-    parts = [_sentence(check) for check in checks if not check.passed] or [_sentence(check) for check in checks]
+def _reason(gate: GateInput, checks: list[Check], silent: list[str]) -> list[str]:
+    by_labels, by_model = model_checks.parted(checks)
+    parts = [safety.sentence(each) if each.name == safety.NAME else sentence(each) for each in telling(by_labels)]
+    parts += [sentence(each) for each in by_model if each.passed is not None]
     if not gate.regression:
         parts.append("no rows of the healthy time are left to compare on")
-    scored = {TARGET: gate.target, REGRESSION: gate.regression, **gate.slices}
-    silent = {check.name: _silence(check.name, scored[check.name]) for check in checks if scored[check.name]}
-    parts += [f"{name}: {why}" for name, why in silent.items() if why]
-    return "; ".join([*unfit, *parts, *_unseen(gate), *_asides(gate)])
+    return [*parts, *silent, *_together(gate), *_asides(gate)]
 
 
-def _unseen(gate: GateInput) -> list[str]:
-    """Return the groups with too few rows, in one sentence."""
-    small = [f"{name} ({len(rows)})" for name, rows in sorted(gate.slices.items()) if not _looked_at(gate, rows)]
-    more = [f"{len(small) - NAMED} more"] if len(small) > NAMED else []
-    return [f"groups with too few rows to be looked at: {', '.join([*small[:NAMED], *more])}"] if small else []
+def _together(gate: GateInput) -> list[str]:
+    """Return the groups that are too small to hold back, a sentence for each tag."""
+    small = groups.small(gate.slices, _pairs(gate))
+    return [f"small groups, looked at together: {groups.listed(each)}" for each in small.values()]
 
 
 def _asides(gate: GateInput) -> list[str]:
@@ -246,8 +216,17 @@ def _asides(gate: GateInput) -> list[str]:
     found += [f"{count} rows not learned from: {why}" for why, count in sorted(gate.untaught.items()) if count]
     found += [f"{count} rows teach and do not judge: {why}" for why, count in sorted(gate.unfair.items()) if count]
     found += [f"judged by labels {origins}" for origins in [_origins(gate)] if origins]
+    if gate.judge:
+        found.append(
+            model_checks.described(gate.judge, len(gate.judged), gate.judge_agrees, may_promote=gate.judge_may_promote)
+        )
     if gate.cut_candidate or gate.cut_champion:
         found.append(f"answers cut at their limit: candidate {gate.cut_candidate}, champion {gate.cut_champion}")
+    found += [
+        f"{name} {ratios.typical(pairs):.2f} times the champion's, not limited"
+        for name, pairs, ratio in _measured(gate)
+        if pairs and not ratio
+    ]
     return found
 
 
@@ -255,14 +234,3 @@ def _origins(gate: GateInput) -> str:
     """Return who chose the labels that the verdict rests on, for people."""
     known = {each: MEANING[each] for each in SELECTIONS if gate.rests_on.get(each)}
     return ", ".join(f"{meaning} ({gate.rests_on[each]})" for each, meaning in known.items())
-
-
-def _sentence(check: Check) -> str:
-    state = {True: "passed", False: "failed", None: "undecided"}[check.passed]
-    found = f"{100 * check.estimate:+.1f} points on {check.rows} rows"
-    if check.at_worst is not None:
-        found += (
-            f"; were the {check.missing} audited rows without a label all against it, {100 * check.at_worst:+.1f}, "
-            f"which must be proven to be more than {100 * min(0.0, check.needed):+.0f}"
-        )
-    return f"{check.name} {state}: {found}, needs more than {100 * check.needed:+.0f}"

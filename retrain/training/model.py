@@ -11,26 +11,34 @@ import torch
 
 from retrain.training import targets
 from retrain.training.recipe import Quantisation, Recipe
+from retrain.training.targets import Targets
 
 
-def build(model_dir: Path, recipe: Recipe, device: torch.device, warm_start: Path | None = None) -> Any:
+def build(
+    model_dir: Path,
+    recipe: Recipe,
+    device: torch.device,
+    warm_start: Path | None = None,
+    checked: Targets | None = None,
+) -> Any:
     """Return the model, ready to train, with new adapters or with a copy of the adapter in the folder `warm_start`.
 
-    The dropout is the recipe's. Raises ValueError where the model lacks the recipe's layers, or where the adapter has
-    other layers, another rank or another scale than the recipe."""
+    The dropout is the recipe's. `checked`: what `targets.check` found, where the caller has it. Raises ValueError where
+    the model lacks the recipe's layers, or where the adapter has other layers, another rank or another scale than the
+    recipe."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it recommends faster kernels that are not needed
     from peft import PeftConfig, PeftModel, get_peft_model
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # seconds of it, in the midst of ours
 
-    targets.check(model_dir, recipe.lora, warm_start)
+    found = checked or targets.check(model_dir, recipe.lora, warm_start)
     base = _base(model_dir, recipe, device)
-    if recipe.training.gradient_checkpointing:
+    if recipe.training.recomputes(found.sizes.parameters):
         base.gradient_checkpointing_enable({"use_reentrant": False})
         base.enable_input_require_grads()
     if warm_start is None:
-        return get_peft_model(base, targets.shape(recipe.lora)).train()
+        return get_peft_model(base, targets.shape(recipe.lora, found.named, found.excluded)).train()
     config = PeftConfig.from_pretrained(str(warm_start))
     config.lora_dropout = recipe.lora.dropout
     config.base_model_name_or_path = str(model_dir)  # the store has its id, which is looked for on a hub

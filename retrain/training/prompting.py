@@ -53,7 +53,7 @@ def answer_ids(tokenizer: Any, messages: Messages, answer: str, tools: Tools = (
     """Return the tokens that the model should write after `render(...)`: the answer, then its end. Special tokens that
     the answer spells out are text in it, as they are where a client reads them. An answer that is calls of the tools
     is what the template makes of them. Raises ValueError where it makes nothing of them."""
-    if calls := _calls(answer, tools):
+    if calls := called(answer, tools):
         return _call_ids(tokenizer, messages, calls, tools)
     text, end = _written(tokenizer, messages, answer)
     return [*_plain_ids(tokenizer, text), *token_ids(tokenizer, end)]
@@ -77,8 +77,8 @@ def _written(tokenizer: Any, messages: Messages, answer: str) -> tuple[str, str]
     return answer, end
 
 
-def _calls(answer: str, tools: Tools) -> list[dict[str, Any]]:
-    """Return the calls that an answer is; none where it is a text."""
+def called(answer: str, tools: Tools) -> list[dict[str, Any]]:
+    """Return the calls that an answer is, as templates take them; none where it is a text."""
     known = canonical(answer) if tools else None
     found = json.loads(known) if known else None
     if not isinstance(found, list) or not all(isinstance(each, dict) and each.keys() == CALL for each in found):

@@ -12,8 +12,11 @@ from typing import Any
 from streams.files import utf8
 from streams.identity import LORA_RANKS
 
-QLORA = Path(__file__).with_name("recipes") / "qlora.toml"
+RECIPES = Path(__file__).with_name("recipes")
+SMALL = RECIPES / "small.toml"
+FORMER = {"qlora": "small"}  # name in earlier releases -> name
 MOST_RANK = LORA_RANKS[-1]
+LARGE = 3_000_000_000  # parameters, from which on activations are recomputed unless the recipe says otherwise
 HEADS = ("lm_head", "embed_out", "embed_in", "embed_tokens", "word_embeddings", "wte", "wpe")  # usual names of them
 
 Table = Mapping[str, Any]
@@ -64,15 +67,22 @@ class Training:
     batch_size: int
     gradient_accumulation: int
     max_length: int
-    gradient_checkpointing: bool
+    gradient_checkpointing: bool | str
+    validation_share: float
+    validation_steps: int
+    patience: int
     warm_start: str
     seed: int
     checkpoint_steps: int
 
+    def recomputes(self, parameters: int) -> bool:
+        """Return whether a model of so many parameters recomputes its activations in the backward pass."""
+        return parameters >= LARGE if self.gradient_checkpointing == "auto" else bool(self.gradient_checkpointing)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """All knobs of a training; `recipes/qlora.toml` explains each."""
+    """All knobs of a training; `recipes/small.toml` explains each."""
 
     name: str
     quantisation: Quantisation
@@ -88,19 +98,25 @@ class Knob:
     expected: str
 
 
-def find(name: str) -> Recipe:
-    """Return the recipe of that name in `recipes`, or the one in the TOML file of that path. Raises RecipeError."""
-    known = QLORA.parent / f"{name}.toml"
-    return load(known if known.is_file() else Path(name))
+def find(name: str, max_rank: int = MOST_RANK) -> Recipe:
+    """Return the recipe of that name in `recipes`, or the one in the TOML file of that path. Raises RecipeError, too
+    where its rank is higher than the `max_rank` of the engines that will serve the adapter."""
+    known = RECIPES / f"{FORMER.get(name, name)}.toml"
+    path = known if known.is_file() else Path(name)
+    found = load(path)
+    if found.lora.r > max_rank:
+        expected = f"expected at most {max_rank}, the engines' --max-lora-rank (stack.max_lora_rank): raise that first"
+        raise RecipeError(str(path), [f"lora.r = {found.lora.r}; {expected}"])
+    return found
 
 
-def load(path: Path = QLORA) -> Recipe:
+def load(path: Path = SMALL) -> Recipe:
     """Read the recipe in a TOML file. Raises RecipeError, which names each problem's field, value and expectation."""
     try:
         table = tomllib.loads(utf8(path.read_bytes()))
     except OSError as error:
         raise RecipeError(
-            str(path), [f"cannot be read: {error.strerror}; expected a recipe like {QLORA.name}"]
+            str(path), [f"cannot be read: {error.strerror}; expected {_names()}, or a file like {SMALL.name}"]
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise RecipeError(str(path), [f"is not TOML: {error}"]) from error
@@ -118,6 +134,10 @@ def parse(table: Table, source: str = "recipe") -> Recipe:
         lora=Lora(**table["lora"]),
         training=Training(**table["training"]),
     )
+
+
+def _names() -> str:
+    return ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml")))
 
 
 def _wrong(table: Table) -> list[Problem]:
@@ -204,7 +224,12 @@ KNOBS: dict[str, Knob] = {
     "training.batch_size": _whole(1),
     "training.gradient_accumulation": _whole(1),
     "training.max_length": _whole(16),
-    "training.gradient_checkpointing": _FLAG,
+    "training.gradient_checkpointing": Knob(
+        lambda value: isinstance(value, bool) or value == "auto", 'true, false or "auto"'
+    ),
+    "training.validation_share": _SHARE,
+    "training.validation_steps": _whole(1),
+    "training.patience": _whole(0),
     "training.warm_start": _one_of("champion", "base"),
     "training.seed": _whole(0),
     "training.checkpoint_steps": _whole(1),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from retrain.tensor_file import contents
+from retrain.training.loop.estimate import Sizes
+from retrain.training.loop.outline import ENDS, EXPERTS, linear, outline, parts_left_out, pattern, untouched, within
 from retrain.training.recipe import Lora
 from streams.identity import ADAPTER_FILES
 
@@ -22,24 +26,42 @@ BEYOND = (  # PEFT's options that no recipe has
 )
 
 
-def check(model_dir: Path, lora: Lora, warm_start: Path | None = None) -> frozenset[str]:
-    """Return the layers' names. Raises ValueError where a name of the recipe fits no layer, or the head or embeddings,
-    or where the adapter in `warm_start` has another shape than the recipe's."""
-    wanted = _layers(model_dir, shape(lora), lora)
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The layers that a recipe's adapter goes on, and what it leaves as it is."""
+
+    layers: frozenset[str]
+    named: str | list[str]  # the layers, as PEFT is to look for them
+    excluded: str  # a regular expression of the modules that PEFT is to pass over; empty where there are none
+    untouched: dict[str, str]  # parts of the model without an adapter -> their size, and why
+    sizes: Sizes
+
+
+def check(model_dir: Path, lora: Lora, warm_start: Path | None = None) -> Targets:
+    """Return what the adapter goes on. Raises ValueError where a name of the recipe fits no layer, or a part that gets
+    no adapter, or where the adapter in `warm_start` has another shape than the recipe's."""
+    model = outline(model_dir)
+    parts = parts_left_out(model)
+    for each in lora.target_modules if isinstance(lora.target_modules, list) else ():
+        _require_layers(each, [name for name, _ in model.named_modules()], parts)
+    named, excluded, sizes = _named(lora, model, parts), pattern(_with_layers(model, parts)), Sizes.of(model, parts)
+    wanted = _adapted(model, shape(lora, named, excluded))
+    found = Targets(wanted, named, excluded, untouched(outline(model_dir), wanted, parts), sizes)
     if warm_start is not None:
         _compare(lora, wanted, model_dir, warm_start)
-    return wanted
+    return found
 
 
-def shape(lora: Lora) -> Any:
-    """Return the recipe's adapter as PEFT has it."""
+def shape(lora: Lora, named: str | list[str], excluded: str) -> Any:
+    """Return the recipe's adapter as PEFT has it, on the layers of that name that are not excluded."""
     from peft import LoraConfig
 
     return LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
+        target_modules=named,
+        exclude_modules=excluded or None,
         task_type="CAUSAL_LM",
     )
 
@@ -55,7 +77,7 @@ def _compare(lora: Lora, wanted: frozenset[str], model_dir: Path, warm_start: Pa
     for knob, given, its in (("r", lora.r, found.r), ("alpha", lora.alpha, found.lora_alpha)):
         if given != its:
             raise _other(f"lora.{knob} = {given}", warm_start, str(its))
-    if strange := sorted(wanted ^ _layers(model_dir, found)):
+    if strange := sorted(wanted ^ _adapted(outline(model_dir), found)):
         its = ", ".join(sorted(found.target_modules))
         raise _other(f"lora.target_modules = {lora.target_modules!r}", warm_start, f"{its}; not in both: {strange[0]}")
     _require_tensors(wanted, warm_start / ADAPTER_FILES[1])
@@ -77,30 +99,48 @@ def _other(wanted: str, warm_start: Path, its: str) -> ValueError:
     return ValueError(f'{wanted}, but {warm_start} has {its}: set it so, or training.warm_start = "base"')
 
 
-def _layers(model_dir: Path, config: Any, lora: Lora | None = None) -> frozenset[str]:
-    """Return the layers that PEFT adapts, in a model without weights."""
-    import torch
+def _named(lora: Lora, model: Any, parts: Mapping[str, str]) -> str | list[str]:
+    """Return the recipe's layers for PEFT. In a model of experts it understands by all linear layers experts and
+    routers, too: there, they are named one by one."""
+    if EXPERTS not in parts.values() or isinstance(lora.target_modules, list):
+        return lora.target_modules
+    free = [name for name, _ in linear(model) if not any(within(name, part) for part in parts)]
+    return sorted({name.rpartition(".")[2] for name in free})
+
+
+def _adapted(model: Any, config: Any) -> frozenset[str]:
+    """Put PEFT's adapters on the outline; return the layers that got one. Raises ValueError where it put one on a
+    tensor that is no layer."""
     from peft import get_peft_model
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(str(model_dir)))
-    ends = (model.get_input_embeddings(), model.get_output_embeddings())
-    heads = {name for name, module in model.named_modules() if module in ends}
-    names = [name for name, _ in model.named_modules()]
-    for each in lora.target_modules if lora and isinstance(lora.target_modules, list) else ():
-        fitting = {name for name in names if name == each or name.endswith(f".{each}")}
-        _require_layers(each, fitting, heads)
-    return frozenset(get_peft_model(model, config, low_cpu_mem_usage=True).base_model.targeted_module_names)
+    base = get_peft_model(model, config, low_cpu_mem_usage=True).base_model
+    if base.targeted_parameter_names:
+        first = sorted(base.targeted_parameter_names)[0]
+        raise ValueError(
+            f"lora.target_modules: PEFT would adapt {first}, which is no linear layer but experts or a router; "
+            "expected names of other layers, such as q_proj"
+        )
+    return frozenset(base.targeted_module_names)
 
 
-def _require_layers(given: str, fitting: set[str], heads: set[str]) -> None:
+def _with_layers(model: Any, parts: Mapping[str, str]) -> list[str]:
+    """Return the parts in which PEFT would find layers. It passes over the ends by itself."""
+    layers = [name for name, _ in linear(model)]
+    return [part for part, why in parts.items() if why != ENDS and any(within(name, part) for name in layers)]
+
+
+def _require_layers(given: str, names: Sequence[str], parts: Mapping[str, str]) -> None:
+    fitting = [name for name in names if name == given or name.endswith(f".{given}")]
     if not fitting:
         raise ValueError(
             f'lora.target_modules has "{given}", which no layer is called; expected names of linear layers'
         )
-    if fitting & heads:
+    barred = {name: why for name in fitting for part, why in parts.items() if within(name, part)}
+    if ENDS in barred.values():
         raise ValueError(
             f'lora.target_modules has "{given}": the model\'s head and embeddings share their weights, or are kept '
             "whole next to the adapter, and engines load no such part; expected linear layers between them"
         )
+    if len(barred) == len(fitting):
+        name, why = next(iter(barred.items()))
+        raise ValueError(f'lora.target_modules has "{given}", which is only in {name}: {why}; expected other layers')

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,37 +15,68 @@ from typing import Any
 import structlog
 import torch
 
+from retrain.base_model import check_model, weight_files
 from retrain.data.example import Lesson
-from retrain.training.batches import Encoded, schedule, shares, step_count
-from retrain.training.checkpoint import Checkpoint, not_finite, trainable
-from retrain.training.distributed import ProcessGroup
-from retrain.training.encoding import MAX_LEFT_OUT, lessons
-from retrain.training.loss import answer_loss
-from retrain.training.model import build
+from retrain.training import targets
+from retrain.training.encoding import MAX_LEFT_OUT
+from retrain.training.loop.checkpoint import Checkpoint, trainable
+from retrain.training.loop.course import Course, due
+from retrain.training.loop.distributed import ProcessGroup
+from retrain.training.loop.estimate import TrainingEstimate, estimate, mapped_bytes, speed
+from retrain.training.loop.learner import SMALLER, Learner
+from retrain.training.loop.memory import GIB, MemoryExceeded, clear_end, free_bytes, own_bytes, peak_bytes
+from retrain.training.loop.plan import Plan
+from retrain.training.model import build, compute_dtype
 from retrain.training.prompting import Messages, load_tokenizer
-from retrain.training.recipe import Recipe, Training
+from retrain.training.recipe import Recipe
+from retrain.training.targets import Targets
 
 log = structlog.get_logger()
 
 OnStep = Callable[[int, int, float], None]  # step, steps, loss in nats a token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """The result of a training: the adapter's folder (safetensors) and its figures."""
+    """The result of a training: the adapter's folder (safetensors), its figures, and the limits that it met."""
 
     folder: Path
     rows: int  # different ones
     left_out: int  # of the different rows given: longer than the recipe's max_length, or not for the chat template
     reasons: dict[str, int]  # why -> how many of them
-    steps: int
+    steps: int  # that were done
     resumed_at: int  # steps that an earlier, killed run had done
     loss: float  # nats a token, mean of the last tenth of the steps
+    validation: list[tuple[int, float]]  # steps done -> loss on the rows held back, in nats a token; [] without such
+    best_step: int  # whose adapter it is, where there are validation losses; else 0
+    tokens: int  # of prompts and answers, in all steps; each row as often as it was seen
+    answer_tokens: int  # of these, the ones that were learned
     seconds: float
+    step_seconds: float  # of one step, validation and checkpoints included
+    peak_bytes: int  # of the device; on a CPU of this process
+    estimate: TrainingEstimate  # made before a weight was loaded
+    untouched: dict[str, str]  # parts of the model without an adapter -> their size, and why
+    limits: list[str]  # each limit that was met, in a sentence
 
-
-class Diverged(ValueError):
-    """A loss, a gradient or a weight is not finite: the training is worth nothing, and is not stored."""
+    def figures(self) -> dict[str, float]:
+        """Return all that is a number, by the names that MLflow and a job's outcome have."""
+        found = {
+            "loss": self.loss,
+            "train_seconds": self.seconds,
+            "train_rows": float(self.rows),
+            "left_out_rows": float(self.left_out),
+            "left_out_share": self.left_out / max(1, self.left_out + self.rows),
+            "steps": float(self.steps),
+            "resumed_at": float(self.resumed_at),
+            "train_tokens": float(self.tokens),
+            "answer_tokens": float(self.answer_tokens),
+            "step_seconds": self.step_seconds,
+            "estimated_step_seconds": self.estimate.seconds / self.estimate.steps,
+            "peak_bytes": float(self.peak_bytes),
+            "estimated_peak_bytes": float(self.estimate.peak_bytes),
+        }
+        best = dict(self.validation).get(self.best_step)
+        return found if best is None else {**found, "validation_loss": best, "best_step": float(self.best_step)}
 
 
 def silent(step: int, steps: int, loss: float) -> None:
@@ -59,6 +89,7 @@ def train(
     recipe: Recipe,
     out: Path,
     *,
+    validation: Sequence[Lesson | tuple[Messages, str]] = (),
     warm_start: Path | None = None,
     threads: int | None = None,
     device: str | None = None,
@@ -67,155 +98,120 @@ def train(
 ) -> Trained:
     """Train an adapter on (messages, answer) rows and write it to `out/adapter`.
 
-    Deterministic for the same rows, recipe, device and threads. Killed and called again with the same arguments it
-    goes on from the last checkpoint in `out`. Under `torchrun` each step's rows are shared among the devices.
-    Raises ValueError where there are no rows to learn from, or where more than the share `max_left_out` cannot be
-    learned from; Diverged at the first loss or gradient that is not finite; OSError where the model cannot be read."""
+    The adapter is the one with the lowest loss on the `validation` rows; without such rows the recipe's share of `rows`
+    is held back for them, and where that is none either, it is the last one. Deterministic for the same rows, recipe,
+    device and threads. Killed and called again with the same arguments it goes on from the last checkpoint in `out`.
+    Under `torchrun` each step's rows are shared among the devices. Raises ValueError where there are no rows to learn
+    from, or where more than the share `max_left_out` cannot be learned from; Diverged at the first loss or gradient
+    that is not finite; MemoryExceeded; OSError or ValueError where the model cannot be read."""
     began = time.monotonic()
-    knobs = recipe.training
-    group = ProcessGroup.of(os.environ, device, threads)
-    torch.manual_seed(knobs.seed)
+    check_model(model_dir)
+    knobs, group = recipe.training, ProcessGroup.of(os.environ, device, threads)
     tokenizer = load_tokenizer(model_dir)
-    taught = lessons(tokenizer, rows, knobs.max_length, max_left_out)
-    if taught.left_out:
-        log.warning("rows left out of the training", rows=sum(taught.left_out.values()), why=taught.left_out)
-    batches = _planned(knobs, taught.rows, group.count)
-    model = build(model_dir, recipe, group.device, warm_start)
-    learner = Learner.of(model, tokenizer, taught.rows, knobs, group, warm=warm_start is not None)
-    checkpoint = Checkpoint(out / "checkpoint.safetensors", _fingerprint(recipe, taught.rows, model_dir, warm_start))
-    losses = checkpoint.restore(model, learner.optimizer)
-    resumed_at, steps = len(losses), len(batches)
-    for step in range(resumed_at, steps):
-        losses.append(learner.learn(batches[step], step, steps))
-        if group.first:
-            progress(step + 1, steps, losses[-1])
-        if group.first and (step + 1) % knobs.checkpoint_steps == 0:
-            checkpoint.save(model, learner.optimizer, losses)
-    learner.save(out / "adapter")
+    plan = Plan.of(tokenizer, rows, validation, knobs, max_left_out)
+    checked = targets.check(model_dir, recipe.lora, warm_start)
+    expected = _expected(model_dir, checked, recipe, plan, group)
+    torch.manual_seed(knobs.seed)
+    with clear_end(f"loading {model_dir}", SMALLER):
+        model = build(model_dir, recipe, group.device, warm_start, checked)
+    learner = Learner.of(model, tokenizer, plan.rows, knobs, group, warm=warm_start is not None)
+    checkpoint = Checkpoint(out / "checkpoint.safetensors", _fingerprint(recipe, plan, model_dir, warm_start))
+    course = checkpoint.restore(model, learner.optimizer)
+    learner.rows_at_once = course.rows_at_once or learner.rows_at_once
+    resumed_at, started = len(course.losses), time.monotonic()
+    _follow(plan, learner, course, checkpoint, progress)
+    learner.save(course.best, out / "adapter")
     group.finish()
+    step_s = (time.monotonic() - started) / max(1, len(course.losses) - resumed_at)
+    times = {"resumed_at": resumed_at, "seconds": time.monotonic() - began, "step_seconds": step_s}
+    return _trained(out / "adapter", plan, learner, course, **times, estimate=expected, untouched=checked.untouched)
+
+
+def _trained(folder: Path, plan: Plan, learner: Learner, course: Course, **known: Any) -> Trained:
+    """Return the result with the figures that plan and course have."""
+    done = len(course.losses)
+    seen = [plan.rows[i] for batch in plan.batches[:done] for i in batch]
     return Trained(
-        folder=out / "adapter",
-        rows=len({(*row.prompt, -1, *row.completion) for row in taught.rows}),
-        left_out=sum(taught.left_out.values()),
-        reasons=taught.left_out,
-        steps=steps,
-        resumed_at=resumed_at,
-        loss=fmean(losses[-max(1, steps // 10) :]),
-        seconds=time.monotonic() - began,
+        folder=folder,
+        rows=len({(*row.prompt, -1, *row.completion) for row in plan.rows}),
+        left_out=sum(plan.left_out.values()),
+        reasons=plan.left_out,
+        steps=done,
+        loss=fmean(course.losses[-max(1, done // 10) :]),
+        validation=course.validation,
+        best_step=course.best_step,
+        tokens=sum(map(len, seen)),
+        answer_tokens=sum(len(row.completion) for row in seen),
+        peak_bytes=peak_bytes(learner.group.device),
+        limits=[*plan.limits, *_met(plan, learner, course)],
+        **known,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Learner:
-    """A model in training, with all that one optimiser step needs."""
-
-    model: Any
-    weights: list[torch.nn.Parameter]
-    optimizer: torch.optim.Optimizer
-    rows: Sequence[Encoded]
-    knobs: Training
-    peak: float  # the learning rate after the warm-up
-    pad: int
-    group: ProcessGroup
-
-    @classmethod
-    def of(
-        cls, model: Any, tokenizer: Any, rows: Sequence[Encoded], knobs: Training, group: ProcessGroup, *, warm: bool
-    ) -> Learner:
-        """Return the model's learner. `warm`: its adapter was trained before. Raises ValueError where the rows hold a
-        token that the model lacks."""
-        pad = _padding(tokenizer, rows, model.get_input_embeddings().weight.shape[0])
-        peak = knobs.warm_learning_rate if warm else knobs.learning_rate
-        weights = list(trainable(model).values())
-        optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=knobs.weight_decay)
-        return cls(model, weights, optimizer, rows, knobs, peak, pad, group)
-
-    def learn(self, batch: Sequence[int], step: int, steps: int) -> float:
-        """Take one optimiser step; return its loss in nats a token. Raises Diverged."""
-        torch.manual_seed(self.knobs.seed + step)  # a resumed run drops out what an unbroken one would
-        tokens = sum(len(self.rows[i].completion) for i in batch)
-        total = 0.0
-        for piece in shares(batch, self.knobs.batch_size, self.group.rank, self.group.count):
-            loss = answer_loss(self.model, [self.rows[i] for i in piece], self.pad, self.group.device) / tokens
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-        summed = self.group.gather(self.weights, total)
-        length = torch.nn.utils.clip_grad_norm_(self.weights, self.knobs.max_grad_norm)
-        _require_finite(summed, float(length), step, steps)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = self.peak * rate(self.knobs, step, steps)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return summed
-
-    def save(self, folder: Path) -> None:
-        """Write the adapter, once for all processes. Raises Diverged where a weight is not finite."""
-        _require_sound(trainable(self.model))
-        if self.group.first:
-            self.model.save_pretrained(str(folder), safe_serialization=True)
+def _follow(plan: Plan, learner: Learner, course: Course, checkpoint: Checkpoint, progress: OnStep) -> None:
+    """Take the plan's steps from where the course is, until the last one or until the validation loss ends it."""
+    knobs, first, steps = learner.knobs, learner.group.first, len(plan.batches)
+    while (step := len(course.losses)) < steps and not course.over(knobs):
+        course.losses.append(learner.learn(plan.batches[step], step, steps))
+        course.rows_at_once = learner.rows_at_once
+        if plan.validation and due(knobs, step + 1, steps):
+            course.judged(learner.measure(plan.validation), trainable(learner.model))
+        if first:
+            progress(step + 1, steps, course.losses[-1])
+        if first and (step + 1) % knobs.checkpoint_steps == 0:
+            checkpoint.save(learner.model, learner.optimizer, course)
 
 
-def _planned(knobs: Training, rows: Sequence[Encoded], devices: int) -> list[list[int]]:
-    """Return the batches of all steps. Raises ValueError where a step has fewer rows than there are devices."""
-    batch_rows = knobs.batch_size * knobs.gradient_accumulation
-    _require_rows(knobs, min(batch_rows, len(rows)), devices)
-    steps = step_count(len(rows), batch_rows, knobs.epochs, knobs.min_steps, knobs.max_steps)
-    return schedule([len(row) for row in rows], batch_rows, steps, knobs.seed)
-
-
-def _require_rows(knobs: Training, rows: int, devices: int) -> None:
-    """Raise ValueError where a device would hold the model and have no rows."""
-    if rows < devices:
-        raise ValueError(
-            f"training.batch_size = {knobs.batch_size} and training.gradient_accumulation = "
-            f"{knobs.gradient_accumulation} give {rows} rows a step for {devices} devices, expected a row for each: "
-            "raise them, give more rows, or start fewer processes"
+def _expected(model_dir: Path, checked: Targets, recipe: Recipe, plan: Plan, group: ProcessGroup) -> TrainingEstimate:
+    """Return the estimate for this device, and log it. Raises MemoryExceeded where the weights alone are too many."""
+    dtype = compute_dtype(recipe.quantisation, group.device)
+    found = estimate(
+        checked.sizes,
+        checked.layers,
+        recipe,
+        plan.rows,
+        plan.batches,
+        group.count,
+        dtype.itemsize,
+        speed(group.device, dtype),
+    )
+    free, own = free_bytes(group.device), 0
+    if group.device.type == "cpu":
+        files = sum(path.stat().st_size for path in weight_files(model_dir))
+        own = own_bytes() + mapped_bytes(checked.sizes, recipe.quantisation.enabled, dtype.itemsize, files)
+        found = replace(found, peak_bytes=found.peak_bytes + own)
+    about = {"peak_gib": found.peak_bytes / GIB, "free_gib": free / GIB, "minutes": found.seconds / 60}
+    log.info("training estimated", steps=found.steps, **{name: round(value, 2) for name, value in about.items()})
+    if found.weights_bytes > free:
+        raise MemoryExceeded(
+            f"the model's weights and the optimiser take {found.weights_bytes / GIB:.1f} GiB, {group.device} has "
+            f"{free / GIB:.1f} GiB left; {SMALLER}"
         )
+    if found.peak_bytes - own > free:
+        log.warning("memory may run out: half the rows at once are tried then", **about)
+    return found
 
 
-def _padding(tokenizer: Any, rows: Sequence[Encoded], known: int) -> int:
-    """Return the token that fills rows up: any that the model's embeddings have, for the mask hides it. Raises
-    ValueError where rows hold a token that the embeddings lack."""
-    if beyond := {token for row in rows for token in (*row.prompt, *row.completion) if token >= known}:
-        names = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(sorted(beyond)[:5])))
-        raise ValueError(
-            f"the tokenizer makes tokens that the model's {known} embeddings lack ({names}): tokenizer and weights are "
-            "of different models, or tokens were added and the model was not resized"
+def _met(plan: Plan, learner: Learner, course: Course) -> list[str]:
+    """Return the limits that were met on the way."""
+    found, done, steps = [], len(course.losses), len(plan.batches)
+    if learner.rows_at_once < learner.knobs.batch_size:
+        found.append(
+            f"memory: training.batch_size = {learner.knobs.batch_size} was too much, {learner.rows_at_once} rows were "
+            "taken at once"
         )
-    return int(tokenizer.pad_token_id) if tokenizer.pad_token_id < known else int(tokenizer.eos_token_id)
-
-
-def _require_finite(loss: float, gradient: float, step: int, steps: int) -> None:
-    for name, value in (("loss", loss), ("gradient's length", gradient)):
-        if not math.isfinite(value):
-            raise Diverged(
-                f"step {step + 1} of {steps}: the {name} is {value}, expected a finite number; lower "
-                "training.learning_rate and training.warm_learning_rate, or look for numbers that are not finite in "
-                "the base model and in the adapter that it began from"
-            )
-
-
-def _require_sound(weights: Mapping[str, torch.Tensor]) -> None:
-    broken = not_finite(weights)
-    if broken:
-        raise Diverged(
-            f"{len(broken)} of {len(weights)} trained tensors hold numbers that are not finite, {broken[0]} first: "
-            "nothing is stored; lower training.learning_rate"
+    if done < steps:
+        found.append(
+            f"training.patience = {learner.knobs.patience}: ended after {done} of {steps} steps, the validation loss "
+            f"was best after {course.best_step}"
         )
+    return found
 
 
-def rate(knobs: Training, step: int, steps: int) -> float:
-    """Return the share of the learning rate at a step: it rises over the warm-up, then falls to zero (or stays)."""
-    if step < knobs.warmup_steps:
-        return (step + 1) / (knobs.warmup_steps + 1)
-    if knobs.schedule == "constant":
-        return 1.0
-    return (steps - step) / max(1, steps - knobs.warmup_steps)
-
-
-def _fingerprint(recipe: Recipe, rows: Sequence[Encoded], model_dir: Path, warm_start: Path | None) -> str:
+def _fingerprint(recipe: Recipe, plan: Plan, model_dir: Path, warm_start: Path | None) -> str:
     """Return a digest of all that a checkpoint depends on. An adapter's folder is named by its content, and lies
     elsewhere on another machine."""
     began_from = warm_start.name if warm_start else ""
-    content = [asdict(recipe), [[row.prompt, row.completion] for row in rows], str(model_dir), began_from]
+    rows = [[[row.prompt, row.completion] for row in part] for part in (plan.rows, plan.validation)]
+    content = [asdict(recipe), rows, str(model_dir), began_from]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -82,8 +82,10 @@ class Capture:
             self._recent.add(exchange.event_id, RecentAnswer(masked, *person))
         comparable = masked is not None
         event = inference_served(exchange, choice, masker, person, now_ms, self._chars, comparable=comparable)
-        if choice.arm is not Arm.SHADOW and (awaited := self._cohorts(exchange.event_id, exchange.client)):
-            event = msgspec.structs.replace(event, cohorts=awaited)
+        if choice.arm is not Arm.SHADOW:
+            drawn = self._pseudonym(f"drawn {exchange.drawn}") if exchange.drawn_for_more else ""
+            awaited = self._cohorts(exchange.event_id, exchange.client)
+            event = msgspec.structs.replace(event, drawn=drawn, cohorts=awaited) if drawn or awaited else event
         self._publish(INFERENCE, event, event.id, now_ms)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from monitor.characters import blank
 from serving.gateway.openai.answer import CollectedAnswer
 from serving.gateway.openai.coercion import is_off
-from serving.gateway.openai.request_body import ParsedRequest
+from serving.gateway.openai.request_body import Operation, ParsedRequest
 from serving.routes.routing import Choice
 
 
@@ -36,6 +36,12 @@ class Exchange:
     tenant: str = ""  # a pseudonym: by whose key private values are masked
     masked: str | None = None  # what a label is compared with, masked, once it was asked for
     _plain: bool | None = None  # once `comparable` was read
+
+    @property
+    def drawn_for_more(self) -> bool:
+        """Return whether other requests have the same arm: those of a conversation or an end user, and those that go on
+        after a response."""
+        return bool(self.drawn) and (self.drawn != self.event_id or self.asked.operation is Operation.RESPONSE)
 
     @property
     def latency_s(self) -> float:

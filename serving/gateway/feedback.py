@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -25,16 +25,24 @@ from serving.gateway.recent_answers import RecentAnswer, RecentAnswers
 from streams.clock import now_ms
 from streams.codec import deterministic_id
 from streams.events import FeedbackGiven
-from streams.identity import ANSWER_DIGITS, VERSION, ForgedRequestId, RequestId, Signer
+from streams.identity import ANSWER_DIGITS, VERSION, ForgedDraw, ForgedRequestId, RequestId, Signer
 from streams.kinds import Arm
 from streams.scoring.settings import ScoringSettings
 from streams.topics import FEEDBACK
 
 FIELDS = ("label", "correction", "score", "thumb")
+DRAW = "draw"
 SOURCES = {"client": "feedback", "reviewer": "review", "downstream": "downstream"}  # and the scope that each needs
 CLIENT = "client"
 NOTHING_DECLARED = partial(given_by, {}, 0.0)
 LONGEST = 20_000  # characters of a label or a correction
+
+
+class GivenBy(Protocol):
+    """Who chose a reply for its label."""
+
+    def __call__(self, event_id: str, key: str, source: str, probability: float | None, /) -> str:
+        """Return the name of the label's origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class FeedbackBody:
     score: float | None
     thumb: bool | None
     source: str
+    draw: str | None = None  # of a reply that was drawn for a label, as `homeostat labels wanted --draw` signed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,7 @@ class FeedbackIntake:
     recent: RecentAnswers
     maskers: Maskers
     volume: Volume
-    whose: Callable[[str, str, str], str] = NOTHING_DECLARED  # by event id, key and source: the name of the origin
+    whose: GivenBy = NOTHING_DECLARED
 
     async def serve(self, request: Request) -> None:
         """Answer 202 with what was understood, once the event is kept. Raise ApiError: 429 where the key sends too
@@ -71,7 +80,10 @@ class FeedbackIntake:
             about = self.signer.read(body.request_id)
         except ForgedRequestId as error:
             raise ApiError(400, str(error), "request_id", "unknown_request_id") from error
-        event = self.event(body, about, request.key.id, now_ms())
+        try:
+            event = self.event(body, about, request.key.id, now_ms())
+        except ForgedDraw as error:
+            raise ApiError(400, str(error), DRAW, "unknown_draw") from error
         correct = None if event.loss is None else event.loss < WRONG
         answer = {
             "id": event.id,
@@ -87,12 +99,14 @@ class FeedbackIntake:
 
     def event(self, body: FeedbackBody, about: RequestId, key_id: str, now_ms: int) -> FeedbackGiven:
         """Return the event; the same feedback by the same caller on the same reply is the same event. Texts are masked
-        before, as the reply was: an id is a digest, on which an attacker could try texts."""
+        before, as the reply was: an id is a digest, on which an attacker could try texts. Raise ForgedDraw where the
+        reply was not drawn with the chance that is claimed."""
+        draw = self.signer.read_draw(about.event_id, body.draw) if body.draw else None
         mask = self.maskers(about.tenant).whole
         label, correction = (None if text is None else mask(text) for text in (body.label, body.correction))
         matched = VERSION.fullmatch(about.version)
         alias = matched["alias"] if matched else about.version
-        content = (label, correction, body.score, body.thumb)
+        content = (label, correction, body.score, body.thumb, *([body.draw] if body.draw else ()))
         recent = self.recent.get(about.event_id)
         loss = self._loss(label if label is not None else correction, about, alias, recent)
         return FeedbackGiven(
@@ -109,7 +123,9 @@ class FeedbackIntake:
             correction=correction,
             score=body.score,
             thumb=body.thumb,
-            origin=self.whose(about.event_id, key_id, body.source),
+            origin=self.whose(about.event_id, key_id, body.source, draw.probability if draw else None),
+            share=draw.share if draw else None,
+            probability=draw.probability if draw else None,
             loss=loss,
             metric="" if loss is None else self.scoring.metric(alias).called,
             user=recent.user if recent else "",
@@ -147,7 +163,7 @@ def parse(data: bytes) -> FeedbackBody:
         raise ApiError(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise ApiError(400, f"the body is {type(body).__name__}, expected a JSON object")
-    known = ("request_id", "source", *FIELDS)
+    known = ("request_id", "source", DRAW, *FIELDS)
     if strange := sorted(set(body) - set(known)):
         raise ApiError(400, f"{strange[0]} is not known, expected {', '.join(known)}", strange[0])
     if "request_id" not in body:
@@ -161,6 +177,7 @@ def parse(data: bytes) -> FeedbackBody:
         score=_score(body),
         thumb=_thumb(body),
         source=_source(body),
+        draw=_text(body, DRAW),
     )
 
 

@@ -32,12 +32,14 @@ from streams.events import DecisionRecorded, RouteWritten, ScoreBatch
 from streams.identity import uuid7
 from streams.kinds import DecisionKind
 from streams.log.read import Record
+from streams.routes import salt_name, without_salt
 from streams.topics import LEDGER, ROUTES
 
 log = structlog.get_logger()
 
 FUNCTION = "rollout.step"
 SALT_BYTES = 16
+UNDRAWN = (RolloutState.PLANNED, RolloutState.LOADING, RolloutState.ATTESTED)
 STEPS_A_TICK = 4
 SEEN_WITHIN_S = 5.0  # until our own route comes back from the log; then it is sent again
 PATIENCE_S = 0.5  # for it, while other aliases wait
@@ -87,6 +89,7 @@ class AliasRollout:
     context: RolloutContext
     active: Rollout | None = None
     promotion: WaitingPromotion = field(init=False)
+    _salt: str = ""  # the secret of the latest rollout; the rollout, and so the ledger, knows its name
     _pending: PendingRoute | None = None
     _ending: Rollout | None = None  # as it was before the step whose route, now pending, ends it
     _outcomes: list[ReplyOutcome] = field(default_factory=list)
@@ -99,13 +102,15 @@ class AliasRollout:
 
     def __post_init__(self) -> None:
         shared = self.context
-        self.promotion = WaitingPromotion(self.alias, shared.history, shared.handled, shared.salt, shared.trial)
+        self.promotion = WaitingPromotion(self.alias, shared.history, shared.handled, self._salted, shared.trial)
         self._sessions = Sessions(shared.trial.session_s, shared.trial.wait_s)
 
     def recover(self, active: Rollout | None, champion: ChampionSince | None, unwritten: Unwritten | None) -> None:
-        """Continue from where the log ends. A rollout that a release without salts has begun gets one."""
-        if active is not None and not active.salt:
-            active = msgspec.structs.replace(active, salt=self.context.salt())
+        """Continue from where the log ends. A rollout that has drawn no arms yet gets a salt: of the one before, the
+        ledger has but its name."""
+        salt = self._salted()
+        if active is not None and (active.state in UNDRAWN or not active.salt):
+            active = msgspec.structs.replace(active, salt=salt)
         self.active, self.promotion.champion = active, champion
         if unwritten is not None:
             decision = unwritten.decision
@@ -177,7 +182,7 @@ class AliasRollout:
         others = [route for alias, route in table.routes.items() if alias != self.alias]
         return RolloutObservation(
             now_ms=now_ms,
-            route=table.routes[self.alias],
+            route=without_salt(table.routes[self.alias]),
             replicas=[table.attestations[name] for name in sorted(table.attestations)],
             outcomes=new,
             others=versions(msgspec.structs.replace(route, canary=None) for route in others),
@@ -246,13 +251,18 @@ class AliasRollout:
         if ending is not None and on_route(ending, route):
             self.active = ending
 
+    def _salted(self) -> str:
+        """Make a salt for a rollout, and return its name."""
+        self._salt = self.context.salt()
+        return salt_name(self._salt)
+
     def _written(self, route: RouteWritten) -> bool:
         """Return whether the generation is in the log, by any writer."""
         current = self.context.table().routes.get(self.alias)
         return current is not None and current.generation >= route.generation
 
     def _route(self, intent: WriteRoute, cause: str, request_id: str, now_ms: int) -> RouteWritten:
-        fields = msgspec.structs.asdict(intent)
+        fields = msgspec.structs.asdict(intent) | {"salt": self._salt if intent.salt else ""}
         by = self.context.source
         return RouteWritten(alias=self.alias, time_ms=now_ms, by=by, cause=cause, request=request_id, **fields)
 

@@ -63,7 +63,8 @@ class Promote:
         if current is None:
             first = RouteWritten(alias=alias, generation=1, champion=version, adapters=adapters, time_ms=0, by="")
             return _fitting(routes, first, limits)
-        if current.champion == version and current.canary is None:
+        kept_as_is = self.keep_previous or current.previous is None
+        if current.champion == version and current.canary is None and kept_as_is:
             return current
         previous = current.previous if current.champion == version else current.champion
         kept = {"previous": previous if self.keep_previous else None, "adapters": {**current.adapters, **adapters}}

@@ -16,7 +16,7 @@ from streams.kinds import DecisionKind
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
-from streams.routes import effective, in_force
+from streams.routes import effective, in_force, without_salt
 from streams.topics import ATTESTATIONS, LEDGER, RESULTS, ROUTES
 
 ATTEMPTS = 10
@@ -134,8 +134,8 @@ def _apply(
 
 
 def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str) -> RouteWritten:
-    """Write the ledger first, then the route."""
-    at_ms = now_ms()
+    """Write the ledger first, then the route: the ledger without the salt, by which anybody could choose an arm."""
+    at_ms, before = now_ms(), known.get(route.alias)
     route = msgspec.structs.replace(route, time_ms=at_ms, cause=uuid7(at_ms))
     decision = DecisionRecorded(
         id=route.cause,
@@ -143,8 +143,8 @@ def _write(kafka: KafkaSettings, known: Routes, route: RouteWritten, action: str
         time_ms=at_ms,
         kind=DecisionKind.OPERATOR,
         function="operator",
-        inputs={"action": action, "by": route.by, "route": codec.plain(known.get(route.alias))},
-        output=codec.plain(route),
+        inputs={"action": action, "by": route.by, "route": codec.plain(before and without_salt(before))},
+        output=codec.plain(without_salt(route)),
         summary=f"{route.by}: {action} {route.alias}, champion {route.champion}",
     )
     appender = Appender(kafka, f"homeostat/{route.by}")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from monitor.describe.descriptors import POLICY
 from monitor.describe.people import person
 from monitor.rows import ScoreRows
+from monitor.selection.sources import is_drawn
 from monitor.signals.flags import FLAGS
 from monitor.watch.event_times import made_ms
 from serving.rollout.guard import ReplyOutcome
@@ -74,8 +75,11 @@ def _reply(rows: ScoreRows, i: int, slow_ms: float, senders: Senders) -> ReplyOu
 
 
 def _label(rows: ScoreRows, i: int, senders: Senders) -> ReplyOutcome | None:
+    """Return the outcome of a label; None where it says nothing of its own, or is of a reply that was drawn because it
+    looked doubtful: of one version, and not weighed here."""
     loss, given_ms = rows.losses[i], (rows.logged_ms or rows.times_ms)[i]
-    nth = None if loss is None else senders.label(rows.ids[i], rows.clients[i], given_ms)
+    drawn = bool(rows.origins) and is_drawn(rows.origins[i])
+    nth = None if loss is None or drawn else senders.label(rows.ids[i], rows.clients[i], given_ms)
     return None if nth is None else ReplyOutcome(False, wrong=loss, nth=nth)
 
 

@@ -24,8 +24,8 @@ NO_TRIAL = TrialSettings()
 @dataclass(slots=True)
 class WaitingPromotion:
     """The latest promotion of one alias. `history`: every record of the routes' log. `handled`: retrainings that some
-    rollout was about, of all aliases. `salt`: makes one for each rollout. `trial`: of a candidate that the gate left
-    open. `offer` may be called from another thread."""
+    rollout was about, of all aliases. `salt`: makes one for each rollout, and returns its name. `trial`: of a candidate
+    that the gate left open. `offer` may be called from another thread."""
 
     alias: str
     history: Callable[[], Iterable[RouteWritten]]

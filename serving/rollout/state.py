@@ -35,7 +35,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     begun_ms: int = 0  # when the state began
     state: RolloutState = RolloutState.PLANNED
     generation: int = 0  # the last one this rollout wrote or has seen
-    salt: str = ""  # by which the arms are drawn: made with the plan, in the route as long as there is a canary
+    salt: str = ""  # the name of the secret by which the arms are drawn (`streams.routes.salt_name`)
     weight: float = 0.0  # the canary's share by which the arms that the guard compares were drawn
     guard: Guard | None = None
     watch: PostPromotionGuard | None = None
@@ -60,7 +60,7 @@ class RolloutObservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WriteRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """The route to be written: all fields but time, writer and cause."""
+    """The route to be written: all fields but time, writer and cause; the salt by its name, for a ledger has it."""
 
     generation: int
     champion: str
@@ -100,7 +100,7 @@ def plan(
     salt: str = "",
     trial: ComplaintTrial | None = None,
 ) -> Rollout:
-    """Return a rollout that has not begun. `salt`: random, for its arms."""
+    """Return a rollout that has not begun. `salt`: the name of the secret by which its arms will be drawn."""
     return Rollout(
         alias=route.alias,
         request_id=request_id,

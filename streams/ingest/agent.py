@@ -23,6 +23,7 @@ from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import E, IngestSource, Prepared, described, identities, prepare
 from streams.lake.lake import Lake
 from streams.lake.profiles import Profiler
+from streams.lake.table import judged
 from streams.lake.writer import LakeWriter, PartitionRows
 from streams.log.outbox import Outbox, Outgoing, outgoing
 from streams.log.read import Raw
@@ -227,6 +228,6 @@ def _records(source: IngestSource[E], prepared: Prepared) -> list[Outgoing]:
 
 def _count_labels(each: Prepared) -> None:
     table = each.built.table
-    for alias, loss in zip(table["alias"].to_pylist(), table["loss"].to_pylist(), strict=True):
-        if loss is not None:
+    for alias, judges in zip(table["alias"].to_pylist(), judged(table).to_pylist(), strict=True):
+        if judges:
             metrics.LABELS.labels(alias).inc()

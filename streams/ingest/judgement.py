@@ -109,6 +109,8 @@ def judgement(label: FeedbackGiven, reply: InferenceServed | None, found: Judged
         by=label.by,
         source=label.source,
         origin=label.origin,
+        share=label.share,
+        probability=label.probability,
         loss=None if known is None else known.loss,
         metric="" if known is None else known.metric,
         user=label.user if reply is None else reply.user,

@@ -8,32 +8,29 @@ another worker sent before."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import structlog
 
 from streams import codec, metrics
 from streams.clock import now_ms
 from streams.dead_letters import QUEUES, letter, letter_id
 from streams.events import FeedbackGiven, InferenceServed
+from streams.ingest.at_hand import decoded, rows_by_ids
 from streams.ingest.judgement import LATER, Judge, Judged, LabelledReply, again, answered, judgement
 from streams.ingest.waiting import WaitingLabels
 from streams.lake.lake import Lake
-from streams.lake.table import events
 from streams.lake.unjudged import UnjudgedLabel, judgements, unjudged, unjudged_before
 from streams.lake.writer import LakeWriter
 from streams.log.outbox import Outbox, Outgoing, outgoing
 from streams.log.read import Raw
-from streams.topics import FEEDBACK, INFERENCE, KEPT_LONGER_S, Topic
+from streams.topics import FEEDBACK, INFERENCE, KEPT_LONGER_S
 
 log = structlog.get_logger()
 
-E = TypeVar("E", FeedbackGiven, InferenceServed)
 TOGETHER = 500  # labels that are looked at together
 
 NO_REPLY, NO_SCORE = "no reply with id {} came within {}", "the reply {} could not be judged within {}"
@@ -109,9 +106,9 @@ class LateLabels:
             if each.id in labels:
                 by_reply.setdefault(each.event_id, []).append(each)
         unscored: set[str] = set()
-        parts = _by_ids(self.lake, self.replies, INFERENCE, by_reply)
+        parts = rows_by_ids(self.lake, self.replies, INFERENCE, by_reply)
         while (part := await asyncio.to_thread(next, parts, None)) is not None:
-            replies = await asyncio.to_thread(_decoded, InferenceServed, part)
+            replies = await asyncio.to_thread(decoded, InferenceServed, part)
             pairs = [(place, labels[place.id], reply) for reply in replies for place in by_reply[reply.id]]
             sent, waits = await self._scored(pairs)
             await self._send(sent, settled)
@@ -120,8 +117,8 @@ class LateLabels:
         await self._give_up([(each, labels[each.id]) for each in over], unscored, settled)
 
     def _labels(self, due: Sequence[UnjudgedLabel]) -> dict[str, FeedbackGiven]:
-        parts = _by_ids(self.lake, self.labels, FEEDBACK, [each.id for each in due])
-        return {label.id: label for part in parts for label in _decoded(FeedbackGiven, part)}
+        parts = rows_by_ids(self.lake, self.labels, FEEDBACK, [each.id for each in due])
+        return {label.id: label for part in parts for label in decoded(FeedbackGiven, part)}
 
     async def _scored(
         self, pairs: Sequence[tuple[UnjudgedLabel, FeedbackGiven, InferenceServed]]
@@ -174,30 +171,6 @@ class LateLabels:
         """The first day looked at: a worker may have been away for as long as labels wait, or two days."""
         back_s = self.wait_s + max(self.wait_s, KEPT_LONGER_S)
         return datetime.fromtimestamp(self.clock() / 1_000, UTC).date() - timedelta(seconds=back_s)
-
-
-def _by_ids(lake: Lake, writer: LakeWriter, topic: Topic, ids: Iterable[str]) -> Iterator[pa.Table]:
-    """Yield the rows with these ids, each once: first those that wait for the lake, or one that is written meanwhile
-    could be in neither."""
-    left = set(ids)
-    for rows in writer.held():
-        mine = rows.filter(pc.is_in(rows["id"], pa.array(left, pa.string())))
-        if mine.num_rows:
-            left.difference_update(mine["id"].to_pylist())
-            yield mine
-    if left:
-        yield from lake.by_ids(topic, left)
-
-
-def _decoded(kind: type[E], rows: pa.Table) -> list[E]:
-    """The events of these rows; one that is none is left out, and no reason to lose the others."""
-    try:
-        return events(kind, rows)
-    except ValueError as error:
-        if rows.num_rows == 1:
-            log.error("a row of the lake is no event", kind=kind.__name__, error=str(error))
-            return []
-        return [each for i in range(rows.num_rows) for each in _decoded(kind, rows.slice(i, 1))]
 
 
 def _letter(place: UnjudgedLabel, label: FeedbackGiven, reason: str, wait_s: int) -> Outgoing:

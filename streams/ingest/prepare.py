@@ -11,16 +11,14 @@ import pyarrow as pa
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from monitor.describe.descriptors import Describer, ReplyText
-from monitor.metrics import normalise
+from monitor.describe.descriptors import Describer
 from monitor.rows import ScoreRows
-from monitor.selection.sources import BEFORE_SOURCES
 from streams import codec
 from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
 from streams.identity import ALIAS
-from streams.ingest.arms import complains, unit
 from streams.ingest.duplicates import RecentIds
+from streams.ingest.score_rows import score_feedback, score_served
 from streams.lake import table as lake
 from streams.lake.profiles import Described
 from streams.log.outbox import Outgoing, outgoing
@@ -34,7 +32,6 @@ Floats = NDArray[np.float64]
 
 LONGEST_VERSION = 128
 MOST_ROWS = 10_000  # in one record of the scores: some 300 bytes each, and it takes 16 MiB
-LONGEST_ANSWER = 48
 AHEAD_MS = 86_400_000  # an event this far after its record was written has a broken clock
 
 
@@ -200,76 +197,6 @@ def _outgoing(scores: ScoreBatch) -> Outgoing:
         "scores", scores.source_topic, scores.partition, scores.first_offset, scores.last_offset, scores.alias
     )
     return outgoing(SCORES, scores, id=id, time_ms=max(scores.rows.times_ms))
-
-
-def reply(event: InferenceServed) -> ReplyText:
-    """Return the part of an event that the descriptors read."""
-    return ReplyText(
-        lake.question(event.input_messages),
-        event.output,
-        event.input_tokens,
-        event.output_tokens,
-        event.logprob_mean,
-        event.logprob_min,
-    )
-
-
-def answer(output: str) -> str:
-    """Return an answer that may be one of a few: short, and normalised. Empty for a text.
-
-    >>> answer(" Card_Arrival. "), answer("Thank you for asking. " * 9)
-    ('card_arrival', '')
-    """
-    return normalise(output) if len(output) <= LONGEST_ANSWER else ""
-
-
-def score_served(entries: Entries[InferenceServed], describe: Describer) -> tuple[ScoreRows, Floats]:
-    """Return replies as the judge's rows, and their descriptors."""
-    events = [event for _, event in entries]
-    replies = [reply(event) for event in events]
-    described = describe.read(replies)
-    rows = ScoreRows(
-        offsets=[offset for offset, _ in entries],
-        ids=[event.id for event in events],
-        times_ms=[event.time_ms for event in events],
-        versions=[event.version for event in events],
-        arms=[event.arm.value for event in events],
-        assigned=[(event.assigned or event.arm).value for event in events],
-        units=[unit(event) for event in events],
-        clients=[event.client for event in events],
-        statuses=[event.status for event in events],
-        ttft_ms=[event.ttft_ms for event in events],
-        tpot_ms=[event.tpot_ms for event in events],
-        latency_ms=[event.latency_ms for event in events],
-        descriptors=described.values.tolist(),
-        fingerprints=described.prints,
-        sums=described.sums,
-        passages=described.passages,
-        finish_reasons=[event.finish_reason for event in events],
-        answers=[answer(event.output) for event in events],
-        tags=[event.tags for event in events],
-        cohorts=[event.cohorts for event in events] if any(event.cohorts for event in events) else [],
-    )
-    return rows, described.values
-
-
-def score_feedback(entries: Entries[FeedbackGiven], _: Describer) -> tuple[ScoreRows, Floats]:
-    """Return feedback as the judge's rows; `ids` are those of the replies it is about."""
-    events = [event for _, event in entries]
-    rows = ScoreRows(
-        offsets=[offset for offset, _ in entries],
-        ids=[event.event_id for event in events],
-        times_ms=[event.time_ms for event in events],
-        versions=[event.version for event in events],
-        arms=[event.arm.value for event in events],
-        assigned=[(event.assigned or event.arm).value for event in events],
-        clients=[event.by for event in events],
-        origins=[event.origin or BEFORE_SOURCES for event in events],
-        losses=[event.loss for event in events],
-        metrics=[event.metric for event in events],
-        complaints=[complains(event) for event in events],
-    )
-    return rows, np.empty((len(events), 0))
 
 
 def described(built: Built) -> Described | None:

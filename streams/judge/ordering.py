@@ -13,7 +13,7 @@ for more. Then nothing is lost, but rows are judged in the order in which they c
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -21,7 +21,7 @@ from operator import itemgetter
 
 from msgspec.structs import replace
 
-from monitor.rows import ScoreRows
+from monitor.rows import ScoreRows, joined
 from monitor.validation import require
 from streams import codec
 from streams.events import AlarmAnswered, PartitionsPassed, ScoreBatch
@@ -111,7 +111,7 @@ class Merge:
             place = event.alias, event.source_topic, event.partition
             found = ticks(event, record, self.ordering.tick_ms, self._reached.get(place, -1))
             self._reached[place] = found[-1]
-            self._waiting.append(_Waiting(record, event, found))
+            self._waiting.append(_Waiting(record, _undrawn(event), found))
 
     def ready(self, now_s: float, until: int = 0) -> tuple[int, list[Piece | AnswerPiece]]:
         """Return the last tick that may be judged, and the rows up to it, cut as they are to be judged.
@@ -233,27 +233,28 @@ def _ended(pieces: list[tuple[tuple[int, int, str], Piece]]) -> list[tuple[tuple
 
 
 def _joined(parts: list[Part]) -> list[Piece]:
-    """The parts of one place as one piece, without repeated rows."""
-    pieces: list[Piece] = []
+    """The parts of one place as one piece, without repeated rows; as several where their columns differ."""
+    runs: list[list[Piece]] = []
     for _, waiting, first, end in parts:
         rows = waiting.scores.rows.take(range(first, end))
-        if pieces:
-            rows = rows.after(pieces[-1].scores.last_offset + 1)
+        if runs:
+            rows = rows.after(runs[-1][-1].scores.last_offset + 1)
         if len(rows):
             piece = _piece(waiting.scores, rows, (waiting.record,))
-            pieces[-1:] = _two(pieces[-1], piece) if pieces else [piece]
-    return pieces
+            if runs and _columns(runs[-1][0]) == _columns(piece):
+                runs[-1].append(piece)
+            else:
+                runs.append([piece])
+    return [_one(run) for run in runs]
 
 
-def _two(one: Piece, other: Piece) -> list[Piece]:
-    """As one, where they have the same columns."""
-    if one.scores.descriptor_names != other.scores.descriptor_names:
-        return [one, other]
-    try:
-        rows = one.scores.rows.joined(other.scores.rows)
-    except ValueError:
-        return [one, other]
-    return [_piece(one.scores, rows, (*one.records, *other.records))]
+def _columns(piece: Piece) -> tuple[list[str], set[str]]:
+    return piece.scores.descriptor_names, piece.scores.rows.columns()
+
+
+def _one(run: Sequence[Piece]) -> Piece:
+    rows = joined([each.scores.rows for each in run])
+    return _piece(run[0].scores, rows, tuple(record for each in run for record in each.records))
 
 
 def _piece(scores: ScoreBatch, rows: ScoreRows, records: tuple[Raw, ...]) -> Piece:
@@ -262,8 +263,14 @@ def _piece(scores: ScoreBatch, rows: ScoreRows, records: tuple[Raw, ...]) -> Pie
     return Piece(part, time_ms, records)
 
 
+def _undrawn(scores: ScoreBatch) -> ScoreBatch:
+    """Without the arms drawn, which the judge does not ask for: where some rows have them and others do not, they are
+    judged at once all the same."""
+    rows = scores.rows
+    return replace(scores, rows=replace(rows, assigned=[], units=[])) if rows.assigned or rows.units else scores
+
+
 def _bare(piece: Piece, *, ends_tick: bool) -> Piece:
-    """Without the times that gave it its place, and without the arms drawn, which the judge does not ask for: it goes
-    into the ledger, where it decides something."""
-    rows = replace(piece.scores.rows, logged_ms=[], assigned=[], units=[])
+    """Without the times that gave it its place: it goes into the ledger, where it decides something."""
+    rows = replace(piece.scores.rows, logged_ms=[])
     return Piece(replace(piece.scores, rows=rows), piece.time_ms, piece.records, ends_tick)

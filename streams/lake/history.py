@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from streams.events import FeedbackGiven, InferenceServed
 from streams.lake.lake import Lake
-from streams.lake.table import JUDGED, events, judged
+from streams.lake.table import JUDGED_BY, events, judged
 from streams.topics import FEEDBACK, INFERENCE, Topic
 
 Times = NDArray[np.int64]
@@ -66,7 +66,7 @@ def survey(lake: Lake, stretch: Stretch) -> dict[str, Extent]:
     """Return the extent of each alias in the lake. No lake, no alias."""
     found: dict[str, Extent] = {}
     for topic in TOPICS:
-        columns = ("alias", "time_ms", *(JUDGED if topic == FEEDBACK else ()))
+        columns = ("alias", "time_ms", *(JUDGED_BY if topic == FEEDBACK else ()))
         for part in lake.rows(topic, **asdict(stretch), columns=columns):
             for alias, extent in _extents(topic, part):
                 found[alias] = _joined(found[alias], extent) if alias in found else extent

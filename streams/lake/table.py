@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.describe.descriptors import ReplyText
+from monitor.selection.sources import JUDGE
 from streams.events import Event
 from streams.messages import Message
 from streams.topics import Topic
@@ -30,6 +31,7 @@ PLACE = (
 )
 JSON = frozenset({"input_messages", "tags", "request", "choices", "cut", "cohorts"})  # columns that hold JSON text
 JUDGED = ("loss", "correct")  # columns of feedback: `correct` of version 1, from before losses
+JUDGED_BY = (*JUDGED, "source")  # columns that tell whether a row of feedback judges
 QUESTION_ROLES = ("user", "text")
 
 E = TypeVar("E", bound=Event)
@@ -95,8 +97,14 @@ def events(kind: type[E], table: pa.Table) -> list[E]:
 
 
 def judged(table: pa.Table) -> pa.ChunkedArray:
-    """Return for each row of feedback, of which these columns were read, whether it has a loss."""
-    return pc.or_(*(pc.is_valid(table[name]) for name in JUDGED))
+    """Return for each row of feedback, of which `JUDGED_BY` was read, whether it has a loss. A judge model's score is
+    no label."""
+    return pc.and_not(pc.or_(*(pc.is_valid(table[name]) for name in JUDGED)), scored(table))
+
+
+def scored(table: pa.Table) -> pa.ChunkedArray:
+    """Return for each row of feedback whether it is a judge model's."""
+    return pc.fill_null(pc.equal(table["source"], JUDGE), False)
 
 
 def replies(table: pa.Table) -> list[ReplyText]:

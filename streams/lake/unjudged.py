@@ -19,7 +19,8 @@ WAITS = "(label IS NOT NULL OR correction IS NOT NULL)"
 
 
 class UnjudgedLabel(NamedTuple):
-    """A label that waits for its judgement, by ids and place. `since_ms`: since when it waits, as far as its row tells:
+    """A label that waits for its judgement, or a reply that waits for a judge model's score, by ids and place (of a
+    reply `event_id` is its own id). `since_ms`: since when it waits, as far as its row tells:
     when it was given, or the beginning of the day on which the log took it, whichever is later."""
 
     id: str
@@ -33,7 +34,7 @@ def unjudged(rows: pa.Table) -> list[UnjudgedLabel]:
     """Return those of these rows of feedback that say what was right, and not whether the reply was."""
     texts = pc.or_(pc.is_valid(rows["label"]), pc.is_valid(rows["correction"]))
     waits = pc.and_not(texts, judged(rows))
-    return _labels(rows.filter(waits)) if pc.any(waits).as_py() else []
+    return waiting_rows(rows.filter(waits)) if pc.any(waits).as_py() else []
 
 
 def judgements(rows: pa.Table) -> list[str]:
@@ -52,10 +53,11 @@ def unjudged_before(lake: Lake, partitions: Collection[int], since: date) -> Ite
     if "judges" in columns:
         conditions.append(KNOWN.format(recent))
     for part in scanned(table, FEEDBACK, conditions, COLUMNS):
-        yield _labels(part)
+        yield waiting_rows(part)
 
 
-def _labels(rows: pa.Table) -> list[UnjudgedLabel]:
+def waiting_rows(rows: pa.Table) -> list[UnjudgedLabel]:
+    """Return these rows as what waits."""
     values = zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True)
     return [
         UnjudgedLabel(id, event_id, partition, offset, max(given_ms, _began_ms(day)))

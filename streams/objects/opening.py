@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from streams.objects.folder import FolderStore
 from streams.objects.settings import StorageSettings
@@ -39,6 +40,35 @@ class Storage:
         's3://bucket/prefix/lake'
         """
         return self.settings.address(name) or str(self.folder / name)
+
+    def uri(self, name: str) -> str:
+        """Return where something stands as a URI, which another process finds it by.
+
+        >>> Storage(var=Path("/var/lib/homeostat")).uri("datasets/0123")
+        'file:///var/lib/homeostat/datasets/0123'
+        """
+        return self.settings.address(name) or (self.folder / name).as_uri()
+
+    def key(self, uri: str) -> str:
+        """Return the key of what stands in this store under the URI; empty where it stands elsewhere.
+
+        >>> Storage(StorageSettings(url="s3://bucket/prefix")).key("s3://bucket/prefix/adapters/support/0123")
+        'adapters/support/0123'
+        """
+        home = f"{self.uri('').rstrip('/')}/"
+        return uri.removeprefix(home).strip("/") if uri.startswith(home) else ""
+
+    def local(self, uri: str, near: Path) -> Path:
+        """Return the path on this machine of what a URI names: a tree of this store, fetched where that is a bucket; a
+        file or folder by `file://`; or a path, from the folder `near` on. Raise as `Trees.fetch`, and ValueError where
+        it stands in another store."""
+        key = self.key(uri)
+        if key and self.settings.in_bucket:
+            return self.trees().fetch(key)
+        found = urlsplit(uri)
+        if found.scheme not in ("", "file"):
+            raise ValueError(f"{uri}: not in this store ({self.uri('')}), expected a URI of it, file:///..., or a path")
+        return near / unquote(found.path if found.scheme else uri)
 
     def page(self, name: str) -> str:
         """Return where a person opens an object: at `storage.pages` where that is set, else as `address`."""

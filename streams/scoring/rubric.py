@@ -33,11 +33,12 @@ class RubricGrader:
         alias: str,
         memory: Path,
         *,
+        at: str = "",
         environment: Mapping[str, str] = os.environ,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Read rubric, prompt and key. Raise ValueError naming the setting where one cannot be read."""
-        at = f"scoring.metrics.{alias}"
+        at = at or f"scoring.metrics.{alias}"
         self._settings, self._alias, self._now_s = settings, alias, now_s
         self._rubric = text(settings.rubric, f"{at}.rubric")
         self._prompt = prompt(settings.prompt, f"{at}.prompt")
@@ -48,16 +49,22 @@ class RubricGrader:
 
     async def scores(self, rows: Sequence[AnsweredRow]) -> list[float | Unjudged]:
         """Return each row's score. Rows that ask the judge the same are asked once, ever."""
-        prompts = [filled(self._prompt, self._rubric, row) for row in rows]
-        digests = [self._digest(each) for each in prompts]
         try:
-            found: dict[bytes, float | Unjudged] = dict(await asyncio.to_thread(self._memory.known, digests))
-            new = {digest: each for digest, each in zip(digests, prompts, strict=True) if digest not in found}
+            prompts, known = await asyncio.to_thread(self._looked_up, rows)
         except sqlite3.Error as error:
             self._note(_forgetful(error))
             return [Unjudged.AWAY] * len(rows)
+        found: dict[bytes, float | Unjudged] = dict(known)
+        new = {digest: each for digest, each in prompts if digest not in found}
         found |= await self._asked(new) if new else {}
-        return [found[digest] for digest in digests]
+        return [found[digest] for digest, _ in prompts]
+
+    def _looked_up(self, rows: Sequence[AnsweredRow]) -> tuple[list[tuple[bytes, str]], dict[bytes, float]]:
+        """Return each row's prompt with its digest, and the scores that are known. Texts may be long: not on the
+        event loop."""
+        prompts = [filled(self._prompt, self._rubric, row) for row in rows]
+        digests = [self._digest(each) for each in prompts]
+        return list(zip(digests, prompts, strict=True)), self._memory.known(digests)
 
     async def _asked(self, prompts: Mapping[bytes, str]) -> dict[bytes, float | Unjudged]:
         slots = asyncio.Semaphore(self._settings.concurrency)

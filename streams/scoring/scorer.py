@@ -29,12 +29,22 @@ class Scorer:
         return self.metric.called
 
     @classmethod
-    def of(cls, metric: object, alias: str, var: Path) -> Scorer:
-        """Make the scorer of a metric (as `scoring.metrics` has it, or parsed). Raise ValueError that names setting,
-        value and what was expected: a file that is no schema, a function that cannot be imported, ..."""
-        at = f"scoring.metrics.{alias}"
+    def of(cls, metric: object, alias: str, var: Path, at: str = "") -> Scorer:
+        """Make the scorer of a metric (as `scoring.metrics` has it, or parsed). Raise ValueError that names setting
+        (`at`, where it is another), value and what was expected: a file that is no schema, a function that cannot be
+        imported, ..."""
+        at = at or f"scoring.metrics.{alias}"
         known = metric if isinstance(metric, AnswerMetric) else parsed(metric, at)
         return cls(alias, known, _grader(known, alias, at, var))
+
+    @classmethod
+    def of_judge(cls, settings: ScoringSettings, alias: str, var: Path) -> Scorer:
+        """Make the scorer by the alias's judge model. Raise ValueError where it has none, and as `of` does."""
+        judge = settings.judge(alias)
+        if judge is None:
+            metric = settings.metric(alias)
+            raise ValueError(f"scoring.metrics.{alias} is {metric}, expected a judge, there or in scoring.judges")
+        return cls.of(judge, alias, var, f"scoring.{'judges' if alias in settings.judges else 'metrics'}.{alias}")
 
     async def scores(self, rows: Sequence[AnsweredRow]) -> list[float | Unjudged]:
         """Return a score from 0 to 1, the best, for each row, or why it has none; those of `rows.LATER` are worth
@@ -73,7 +83,7 @@ def _grader(metric: AnswerMetric, alias: str, at: str, var: Path) -> Grader:
     if isinstance(metric, ByRubric):
         from streams.scoring.rubric import RubricGrader
 
-        return RubricGrader(metric, alias, var / MEMORY)
+        return RubricGrader(metric, alias, var / MEMORY, at=at)
     if isinstance(metric, ByCallable):
         from streams.scoring.dotted import CallableGrader, imported
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from monitor.metrics import METRICS, Metric
+from monitor.selection.sources import JUDGE
 
 ROUGE = ("rouge_1", "rouge_2", "rouge_lsum")  # by the library; `rouge_l` is among `monitor.metrics`
 NAMES = (*METRICS, *ROUGE)
@@ -65,6 +66,7 @@ class ByRubric:
     back_off_s: float = 1.0  # the first such wait, unless the judge names one
     again_s: float = 60.0  # a judge that is away is not asked for so long
     concurrency: int = 4  # rows asked at once
+    share: float = 0.0  # of the champion's replies that it scores without a label; worth it above gateway.audit_share
     body: dict[str, Any] = field(default_factory=dict)  # laid over each request, such as max_completion_tokens
 
     @property
@@ -72,12 +74,18 @@ class ByRubric:
         """Return the name by which labels carry the metric."""
         return f"rubric {self.rubric.stem}"
 
+    @property
+    def source(self) -> str:
+        """Return the name by which its scores carry the judge: another rubric or model is another judge."""
+        return f"{JUDGE}/{self.rubric.stem} by {self.model}"
+
     def __post_init__(self) -> None:
         address = urlsplit(self.url)
         known = address.scheme in ("http", "https") and bool(address.netloc) and "@" not in address.netloc
         plain = known and not address.query and not address.fragment
         _require("url", "(not shown)" if "@" in self.url else self.url, plain, "an address such as https://host/v1")
         _require("model", self.model, bool(self.model.strip()), "the judge's name")
+        _require("share", self.share, 0 <= self.share <= 1, "a share from 0 to 1")
         try:
             json.dumps(self.body, allow_nan=False)
         except (TypeError, ValueError):
@@ -125,14 +133,33 @@ class ScoringSettings:
     # alias -> a metric's name, or a table { schema = FILE }, { rubric = FILE, url = ADDRESS, model = NAME },
     # { callable = "pkg.module:function" }; exact_match for the others
     metrics: dict[str, Any] = field(default_factory=dict)
+    # alias -> a table { rubric = FILE, url = ADDRESS, model = NAME, share = SHARE }: the judge model that scores
+    # replies without a label, where the alias's metric is another one
+    judges: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for alias in self.metrics:
+        for alias in (*self.metrics, *self.judges):
             self.metric(alias)
+            self.judge(alias)
 
     def metric(self, alias: str) -> AnswerMetric:
         """Return the metric of an alias: the exact match, unless the settings name another."""
         return parsed(self.given(alias), f"scoring.metrics.{alias}")
+
+    def judge(self, alias: str) -> ByRubric | None:
+        """Return the judge model of an alias: its own, else its metric's; None where neither is one."""
+        at = f"scoring.judges.{alias}"
+        found = parsed(self.judges[alias], at) if alias in self.judges else self.metric(alias)
+        if isinstance(found, ByRubric):
+            return found
+        if alias in self.judges:
+            raise ValueError(f"{at} is {found}, expected a judge: a table with a rubric")
+        return None
+
+    def given_judge(self, alias: str) -> Any:
+        """Return the alias's judge as the settings have it; None where it has none that scores without a label."""
+        judge = self.judge(alias)
+        return (self.judges.get(alias) or self.given(alias)) if judge is not None and judge.share else None
 
     def given(self, alias: str) -> Any:
         """Return the alias's metric as the settings have it."""

@@ -14,6 +14,7 @@ import structlog
 
 from streams import metrics, topics
 from streams.ingest.agent import IngestAgent
+from streams.ingest.judged_replies import ScoredReplies
 from streams.ingest.label_order import PATIENCE_S, ahead
 from streams.ingest.late_labels import LateLabels
 from streams.ingest.prepare import GIVEN, IngestSource, Prepared
@@ -47,6 +48,7 @@ class Worker:
     paused: PausedAliases
     reporter: Reporter
     late_labels: LateLabels | None = None
+    judged_replies: ScoredReplies | None = None
     done: dict[TopicPartition, int] = field(default_factory=dict)  # the offset handled next
     handled_ms: dict[TopicPartition, int] = field(default_factory=dict)  # the log's time of the newest record handled
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # something was handled
@@ -72,8 +74,9 @@ class Worker:
     async def forget(self, *_: object, **__: object) -> None:
         """Drop what is remembered of partitions: some were taken away."""
         self.judge.forget()
-        if self.late_labels is not None:
-            self.late_labels.forget()
+        for waiting in (self.late_labels, self.judged_replies):
+            if waiting is not None:
+                waiting.forget()
         for each in self.ingests:
             each.forget()
 

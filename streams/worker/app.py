@@ -17,6 +17,7 @@ from typing import Any
 
 import faust
 import prometheus_client
+import pyarrow as pa
 import structlog
 
 from monitor.describe.descriptors import Describer
@@ -26,9 +27,11 @@ from streams import topics
 from streams.clock import now_ms
 from streams.events import AlarmRaised
 from streams.files import private_folder
+from streams.ingest.judged_replies import ScoredReplies
 from streams.ingest.judgement import Judge, by_metric
 from streams.ingest.late_labels import LateLabels
 from streams.ingest.prepare import GIVEN, SERVED
+from streams.ingest.score_rows import score_served
 from streams.judge.agent import JudgeAgent
 from streams.judge.ordering import Ordering
 from streams.judge.paused import PausedAliases
@@ -43,6 +46,7 @@ from streams.log.topic_ids import TopicIds
 from streams.objects.opening import Storage
 from streams.reports.keys import REPORTS
 from streams.reports.reporter import Reporter, missing
+from streams.scoring.judges import ReplyJudges
 from streams.scoring.scorer import Scorers
 from streams.scoring.settings import ScoringSettings
 from streams.settings import WorkerSettings
@@ -55,6 +59,7 @@ from streams.worker.faust_broker import credentials, urls
 log = structlog.get_logger()
 
 EXACT = by_metric(Scorers(ScoringSettings(), Path()))
+NOBODY = ReplyJudges(ScoringSettings(), Path())
 COLLECTED_AFTER = (50_000, 20, 100)  # objects, and collections of the younger generation
 ROOM = 24_000  # of a partition of the scores, as `streams.log.chunks.size` counts: 96 MiB at most
 SETTLING_S = 10.0  # for the lake to take what was scored; else the next worker takes it from the log
@@ -70,8 +75,10 @@ def build(
     policy: PolicySettings,
     topic_ids: TopicIds | None = None,
     judges: Judge = EXACT,
+    models: ReplyJudges = NOBODY,
 ) -> Worker:
-    """Return the worker; nothing is connected yet. `judges`: judges labels that no gateway could."""
+    """Return the worker; nothing is connected yet. `judges`: judges labels that no gateway could; `models`: score
+    replies without a label."""
     topic_ids = topic_ids or TopicIds(kafka)
     app = _app(kafka, settings, storage.var)
     outbox = RetryingOutbox(_sender(app), rejects=Rejects(storage.var / "aside"))
@@ -90,20 +97,39 @@ def build(
         topic_id=topic_ids,
     )
     worker = Worker(app, [], judge, paused, reporter)
-    described = dataclasses.replace(SERVED, describe=Describer(Forbidden(monitor.policy_patterns)))
+    described = dataclasses.replace(
+        SERVED,
+        describe=Describer(Forbidden(monitor.policy_patterns)),
+        score=partial(score_served, asked=models.asked),
+    )
     for source in (described, GIVEN):
         IngestLoop(worker, source, kafka, settings, storage, outbox, topic_ids)
     replies, labels = worker.ingests
     wait_s = monitor.late_labels_s
     worker.late_labels = LateLabels(labels.lake, replies.writer, labels.writer, outbox, judges, wait_s)
     labels.taken = worker.late_labels.taken
+    if models.aliases:
+        _score_replies(worker, models, outbox)
     JudgeLoop(worker, settings)
-    timers.judge_late_labels(worker, worker.late_labels)
+    timers.judge_waiting(worker, worker.late_labels)
     timers.send_watermarks(worker, settings, outbox)
     timers.write_profiles(worker, settings)
     timers.watch_lag(worker, settings)
     app.on_partitions_revoked.connect(worker.forget, weak=False)
     return worker
+
+
+def _score_replies(worker: Worker, models: ReplyJudges, outbox: RetryingOutbox) -> None:
+    replies, labels = worker.ingests
+    scored = ScoredReplies(labels.lake, replies.writer, labels.writer, outbox, models)
+    taken = labels.taken
+
+    def given(rows: pa.Table) -> None:
+        taken(rows)
+        scored.given(rows)
+
+    worker.judged_replies, replies.taken, labels.taken = scored, scored.served, given
+    timers.judge_waiting(worker, scored)
 
 
 def rules_of(settings: WorkerSettings, storage: Storage, monitor: MonitorSettings, policy: PolicySettings) -> Rules:
@@ -120,10 +146,11 @@ async def run(
     policy: PolicySettings,
     stop: asyncio.Event,
     judges: Judge = EXACT,
+    models: ReplyJudges = NOBODY,
 ) -> None:
     """Run the worker until `stop` is set; it takes nothing while a topic is not the one that the lake knows. Raises
     RuntimeError when Faust gives up, for a supervisor to start it again, ValueError where topics are not as they must
-    be. `judges`: judges labels that no gateway could."""
+    be. `judges`, `models`: as `build` has them."""
     private_folder(storage.var)  # it may be a new machine, with all else in a bucket
     await asyncio.to_thread(check, kafka)
     await asyncio.to_thread(check_kept, kafka, monitor.late_labels_s)
@@ -132,7 +159,7 @@ async def run(
         with closing(TopicIds(kafka)) as topic_ids:
             await wait_for_known_topics(topic_ids, storage, stop)
             if not stop.is_set():
-                await _run(kafka, build(kafka, settings, storage, monitor, policy, topic_ids, judges), stop)
+                await _run(kafka, build(kafka, settings, storage, monitor, policy, topic_ids, judges, models), stop)
 
 
 async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> None:
@@ -161,10 +188,10 @@ async def _freeze_collector(worker: Worker) -> None:
     """Once the first batch was handled: all that is loaded by then stays, so the collector need not look at it again,
     and not after each 700 objects. It took a fifth of all time, for next to no cycles."""
     await worker.begun.wait()
-    await asyncio.to_thread(importlib.import_module, "streams.lake.whylogs_format")  # takes seconds
+    gc.set_threshold(*COLLECTED_AFTER)  # before the import, which takes seconds: half of one was for the collector
+    await asyncio.to_thread(importlib.import_module, "streams.lake.whylogs_format")
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
 
 
 async def _close(worker: Worker, tasks: list[asyncio.Task[Any]]) -> None:

@@ -13,6 +13,7 @@ import structlog
 
 from streams import metrics, topics
 from streams.clock import now_ms
+from streams.ingest.judged_replies import ScoredReplies
 from streams.ingest.late_labels import LateLabels
 from streams.log.outbox import Outbox
 from streams.settings import WorkerSettings
@@ -22,7 +23,7 @@ from streams.worker.watermarks import Position, records, watermark
 
 log = structlog.get_logger()
 
-JUDGED_EVERY_S, JUDGED_AGAIN_S = 5.0, 10.0  # labels that wait, many at a time; after a store could not be read
+JUDGED_EVERY_S, JUDGED_AGAIN_S = 5.0, 10.0  # what waits, many at a time; after a store could not be read
 
 
 def write_profiles(worker: Worker, settings: WorkerSettings) -> None:
@@ -77,8 +78,8 @@ async def _send(worker: Worker, name: str, settings: WorkerSettings, outbox: Out
     await outbox.confirm(records(event, range(consumer.partitions(topics.SCORES.name)), asked_ms))
 
 
-def judge_late_labels(worker: Worker, late: LateLabels) -> None:
-    """Judge the labels that wait, now and then. A store that is away is tried again."""
+def judge_waiting(worker: Worker, late: LateLabels | ScoredReplies) -> None:
+    """Judge what waits (labels, or replies without one), now and then. A store that is away is tried again."""
 
     async def judge() -> None:
         ends = CaughtUp(worker)
@@ -89,7 +90,7 @@ def judge_late_labels(worker: Worker, late: LateLabels) -> None:
                 while await late.judge():
                     pass
             except Exception:
-                log.exception("labels wait longer, their replies cannot be looked for", labels=len(late.waiting))
+                log.exception("what waits to be judged waits longer", kind=type(late).__name__, count=len(late.waiting))
                 await asyncio.sleep(JUDGED_AGAIN_S)
 
     worker.app.task(judge)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.docs import configuration, events, masking, metrics
+from tests.docs import configuration, events, job, masking, metrics
 
 FOLDER = Path(__file__).parents[2] / "docs"
 COMMAND = "python -m tests.docs"
 DOCUMENTS: dict[Path, Callable[[], str]] = {
     FOLDER / "configuration.md": configuration.document,
     FOLDER / "events.md": events.document,
+    FOLDER / "job.schema.json": job.document,
     FOLDER / "masking.md": masking.document,
     FOLDER / "metrics.md": metrics.document,
 }

@@ -19,7 +19,7 @@ from monitor.budget import (
 from monitor.detectors.location_spread import LocationSpread
 from monitor.detectors.risk import Risk
 
-TRAFFIC = AliasTraffic(events=20_000, labels=300, aliases=4, tags=2)
+TRAFFIC = AliasTraffic(events=20_000, labels=300, judged=2_000, aliases=4, tags=2)
 
 
 def test_the_parts_add_up_to_what_was_asked() -> None:

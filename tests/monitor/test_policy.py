@@ -294,3 +294,14 @@ def test_invariants_of_any_story(story: list[PolicyObservation]) -> None:
                 assert not running or state.case is None or state.case.request_id != running
                 seen.add(each.request_id)
         assert len(state.asked_ms) <= SETTINGS.budget_per_day
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_judge_model_asks_for_a_retraining_only_where_it_is_allowed(allowed: bool) -> None:
+    settings = PolicySettings(min_fresh_labels=100, judge_may_promote=allowed)
+    run = PolicyRun(settings)
+    first = run.see("judged_quality", fresh=10)
+    run.see(fresh=200)
+    asked = [each for each in run.decisions if isinstance(each, AskRetraining)]
+    assert [type(each) for each in first] == ([AskLabels] if allowed else [Annotate, AskLabels])
+    assert [each.reason.partition(" since ")[0] for each in asked] == ["a judge model finds harm"] * allowed

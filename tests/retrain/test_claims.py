@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +83,29 @@ def test_each_verdict_sought_before_for_the_same_harm_counts_as_an_attempt() -> 
     ]
     assert attempt(asked[-1], asked, results) == 3
     assert attempt(asked[0], asked[:1], []) == 1
+
+
+MINUTES = 60_000
+LEASE = 2 * MINUTES
+
+
+def test_of_two_trainers_that_claim_at_once_the_log_lets_one_work() -> None:
+    log = [claim("a", 0, LEASE), claim("b", 0, LEASE)]
+    assert [pending([request()], log, me, 1) != [] for me in "ab"] == [True, False]
+
+
+@pytest.mark.parametrize("ahead", [10 * MINUTES, -10 * MINUTES])
+def test_clocks_ten_minutes_apart_hand_a_request_over_once_at_most_and_never_back(ahead: int) -> None:
+    """A trainer whose clock is ahead takes a lease for ended, and the other sees that it has lost the request: the work
+    goes on from the checkpoint. One whose clock is behind waits for longer. Results have one id, and count once."""
+    log: list[RetrainReported] = []
+    holders: list[str | None] = []
+    for true_ms in range(0, 30 * MINUTES, LEASE // 3):  # each looks, and the holder renews, as a trainer does
+        for me, clock in (("a", true_ms), ("b", true_ms + ahead)):
+            if pending([request()], log, me, clock) and (me == "a" or log):
+                log.append(claim(me, clock, clock + LEASE))
+            holders.append(owner(log, "r", clock))
+    seen = [each for each in holders if each is not None]
+    changes = sum(one != other for one, other in pairwise(seen))
+    assert changes <= 1
+    assert seen[-1] == ("b" if ahead > 0 else "a")

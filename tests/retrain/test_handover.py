@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from retrain.handover import CHECKPOINT, DATASET, REST_S, Handover
-from retrain.job_files import OUTCOME
+from retrain.handover import CHECKPOINT, REST_S, Handover
+from retrain.job_files import DATASET, OUTCOME
 from streams.objects.settings import StorageSettings
 from tests.retrain.test_job import spec
 from tests.support.s3 import DENIED, S3

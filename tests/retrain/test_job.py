@@ -11,9 +11,9 @@ from retrain.base_model import base_model_id, former_base_model_id
 from retrain.data import manifest
 from retrain.data.dataset import Dataset
 from retrain.data.manifest import Manifest
-from retrain.job import stored_champion
 from retrain.job_files import JobSpec, read, write
 from retrain.job_rows import _made, _stored_judged
+from retrain.job_steps import stored_champion
 from retrain.settings import RetrainSettings
 from streams.events import RetrainRequested
 from streams.identity import adapter_digest, adapter_key
@@ -40,11 +40,10 @@ def spec(var: Path, model_dir: Path, champion_digest: str) -> JobSpec:
         request=request,
         settings=RetrainSettings(),
         champion_digest=champion_digest,
-        model_dir=model_dir,
+        model=model_dir.as_uri(),
         var=var,
         engine="http://engine",
         metric="exact_match",
-        parent=1,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +17,11 @@ from retrain.base_model import base_model_id
 from retrain.data import manifest
 from retrain.first_adapter import first_adapter
 from retrain.handover import Handover
-from retrain.job import _outcome, work
-from retrain.job_files import JobOutcome, JobSpec, concluded, write
+from retrain.job import steps, worked
+from retrain.job_files import DATASET, GATE, OUTCOME, STEPS, JobOutcome, JobSpec, command, concluded, write
+from retrain.job_steps import Job
 from retrain.settings import RetrainSettings
-from retrain.training.recipe import QLORA
+from retrain.training.recipe import SMALL
 from streams.events import Event, InferenceServed, RetrainRequested
 from streams.identity import adapter_digest, adapter_key
 from streams.lake.lake import Lake
@@ -32,6 +32,7 @@ from streams.proof import read as proof_in
 from streams.topics import FEEDBACK, INFERENCE, Topic
 from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
+from tests.retrain.support.orders import here
 from tests.streams.support.lakes import put
 from tests.support.folder import in_folder
 from tests.support.s3 import S3
@@ -46,7 +47,7 @@ TOOL = [Message("user", "how warm is it?"), Message("tool", "17 degrees")]
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "quick.toml"
-    text = QLORA.read_text()
+    text = SMALL.read_text()
     for old, new in (
         ("enabled = true ", "enabled = false "),
         ("min_steps = 40 ", "min_steps = 2 "),
@@ -101,12 +102,11 @@ class World:
             "request": request,
             "settings": self.settings,
             "champion_digest": self.champion.digest,
-            "model_dir": self.model,
+            "model": self.model.as_uri(),
             "var": self.var,
             "storage": self.storage,
             "engine": engine,
             "metric": "exact_match",
-            "parent": os.getpid(),
         }
         return JobSpec(**{**given, **changes})
 
@@ -115,7 +115,9 @@ class World:
         folder = self.var / "jobs" / "r1"
         folder.mkdir(parents=True, exist_ok=True)
         async with Engine(self.champion.digest).serving() as url:
-            outcome = await asyncio.to_thread(_outcome, self.spec(url, **changes), folder, Handover(None, folder))
+            job = Job(self.spec(url, **changes), folder, Handover(None, folder), here)
+            outcome = await asyncio.to_thread(worked, job)
+        assert outcome is not None
         write(folder / "outcome.json", outcome)
         found = concluded(folder / "outcome.json")
         assert found == outcome
@@ -168,20 +170,21 @@ async def test_a_job_goes_on_on_another_machine_from_the_checkpoint(
 ) -> None:
     world = World(tmp_path / "one", model_dir, longer(recipe, tmp_path), s3.storage(tmp_path.name))
     world.labelled([served(number) for number in range(1, ONSET + 80)])
-    there, here = tmp_path / "another" / "jobs" / "r1", world.var / "jobs" / "r1"
+    there, near = tmp_path / "another" / "jobs" / "r1", world.var / "jobs" / "r1"
     there.mkdir(parents=True)
-    here.mkdir(parents=True)
+    near.mkdir(parents=True)
     async with Engine(world.champion.digest).serving() as url:
         spec = world.spec(url)
         with pytest.raises(ConnectionAbortedError):
-            await asyncio.to_thread(work, spec, here, Mortal.of(spec, here))
+            await asyncio.to_thread(steps, Job(spec, near, Mortal.of(spec, near)))
         moved = msgspec.structs.replace(spec, var=tmp_path / "another")
         handover = Handover.of(moved, there)
         handover.take()
-        outcome = await asyncio.to_thread(work, moved, there, handover)
-    assert (there / "dataset").read_text() == (here / "dataset").read_text() == outcome.dataset_digest
+        outcome = await asyncio.to_thread(steps, Job(moved, there, handover))
+    assert outcome is not None
+    assert (there / "dataset").read_text() == (near / "dataset").read_text() == outcome.dataset_digest
     world.var = moved.var
-    assert logged(world, outcome)["resumed_at"] == 2
+    assert logged(world, outcome)["resumed_at"] >= 2
 
 
 async def test_rows_that_cannot_be_used_are_set_aside_and_told(world: World) -> None:
@@ -233,11 +236,11 @@ async def test_a_retraining_of_completions_only_is_refused_and_says_so(world: Wo
     )
 
 
-async def test_a_further_attempt_at_the_same_harm_has_half_the_level(world: World) -> None:
+async def test_the_third_attempt_at_the_same_harm_has_an_eighth_of_alpha(world: World) -> None:
     world.labelled([served(number) for number in range(1, ONSET + 80)])
     outcome = await world.job(attempt=3)
     assert outcome.gate is not None, outcome.problem
-    assert outcome.gate.alpha == world.settings.alpha / 4
+    assert outcome.gate.alpha == world.settings.alpha / 8
 
 
 async def test_rows_labelled_during_the_training_are_judged_on(world: World) -> None:
@@ -246,11 +249,14 @@ async def test_rows_labelled_during_the_training_are_judged_on(world: World) -> 
     folder = world.var / "jobs" / "r1"
     folder.mkdir(parents=True)
     async with Engine(world.champion.digest).serving() as url:
-        few = await asyncio.to_thread(work, world.spec(url), folder, Handover(None, folder))
+        few = await asyncio.to_thread(steps, Job(world.spec(url), folder, Handover(None, folder), here))
+        assert few is not None
         assert few.gate is not None
+        (folder / GATE).unlink()  # as if it had been killed while it evaluated
         assert len(few.gate.target) == 6
         world.labelled([served(number) for number in range(ONSET + 12, ONSET + 60)])
-        more = await asyncio.to_thread(work, world.spec(url), folder, Handover(None, folder))
+        more = await asyncio.to_thread(steps, Job(world.spec(url), folder, Handover(None, folder), here))
+    assert more is not None
     assert more.gate is not None
     assert more.dataset_digest == few.dataset_digest
     assert 6 < len(more.gate.target) <= 54
@@ -298,3 +304,58 @@ async def test_audited_replies_without_a_label_are_asked_and_count_against_the_c
     assert set(outcome.gate.rests_on) == {"audit"}
     assert outcome.verdict is not None
     assert "judged by labels of replies that were chosen before their answer was known" in outcome.verdict.reason
+
+
+async def test_each_step_is_a_command_that_goes_on_where_the_one_before_ended_and_is_done_once(world: World) -> None:
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    folder, left = world.var / "jobs" / "r1", dict[str, set[str]]()
+    async with Engine(world.champion.digest).serving() as url:
+        write(folder / "job.json", world.spec(url))
+        for name in STEPS:
+            process = await asyncio.create_subprocess_exec(*command(str(folder), name))
+            assert await process.wait() == 0
+            left[name] = {path.name for path in folder.iterdir()}
+            stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name in LEFT}
+            again = await asyncio.to_thread(worked, Job(world.spec(url), folder, Handover(None, folder)), (name,))
+            assert again is None or again.problem == ""
+            assert {path: path.stat().st_mtime_ns for path in stamps} == stamps, f"{name} was done again"
+    assert "candidate.json" not in left["prepare"]
+    assert GATE not in left["train"]
+    assert OUTCOME not in left["evaluate"]
+    outcome = concluded(folder / OUTCOME)
+    assert outcome is not None
+    assert outcome.verdict is not None
+    assert outcome.verdict.status == "promote"
+    assert not (folder / "training").exists()
+
+
+LEFT = (DATASET, "candidate.json", GATE, OUTCOME)
+EARLY = {"train": "run the step prepare first", "evaluate": "run the step prepare first"}
+
+
+@pytest.mark.parametrize("name", EARLY)
+def test_a_step_before_its_time_says_which_comes_first(name: str, world: World) -> None:
+    folder = world.var / "jobs" / "r1"
+    outcome = worked(Job(world.spec("http://nowhere"), folder, Handover(None, folder), here), (name,))
+    assert outcome is not None
+    assert EARLY[name] in outcome.problem
+
+
+async def test_another_machine_does_the_next_step_from_the_store_alone(
+    s3: S3, tmp_path: Path, model_dir: Path, recipe: Path
+) -> None:
+    world = World(tmp_path / "0", model_dir, recipe, s3.storage(tmp_path.name))
+    world.labelled([served(number) for number in range(1, ONSET + 80)])
+    outcome = None
+    async with Engine(world.champion.digest).serving() as url:
+        for number, name in enumerate(STEPS, 1):
+            spec = world.spec(url, var=tmp_path / str(number))
+            folder = spec.var / "jobs" / "r1"
+            folder.mkdir(parents=True)
+            handover = Handover.of(spec, folder)
+            handover.take()
+            outcome = await asyncio.to_thread(steps, Job(spec, folder, handover, here), (name,))
+            handover.end(concluded=False)
+    assert outcome is not None
+    assert outcome.verdict is not None
+    assert outcome.verdict.status == "promote"

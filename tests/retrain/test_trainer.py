@@ -84,7 +84,7 @@ class Scene:
         def start(_: list[str], **options: Any) -> Any:
             return self._popen([sys.executable, "-c", code], **options)
 
-        self._patch.setattr("retrain.trainer.subprocess.Popen", start)
+        self._patch.setattr("retrain.runners.local.subprocess.Popen", start)
 
     def outcome(self, outcome: JobOutcome) -> None:
         """The job leaves this behind."""

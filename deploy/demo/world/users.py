@@ -1,9 +1,9 @@
 """Users and model of a world: what users send back about an answer, and how sure the model is of it.
 
-Most kinds are labelled at random: half of the users say what the answer should have been, whatever it was. In two kinds
-users choose when to speak, and what they send proves nothing alone: `thumbs` (a thumb, more often down on a wrong
-answer) and `complaints` (of one in a hundred right answers a thumb down, of eight in a hundred wrong ones a
-correction).
+Most kinds are labelled at random: half of the users say what the answer should have been, whatever it was. In `thumbs`
+a quarter of them give a thumb instead, whatever the answer was, and sometimes a mistaken one. In `complaints` users
+choose when to speak, and what they send proves nothing alone: of one in a hundred right answers a thumb down, of eight
+in a hundred wrong ones a correction.
 
 >>> rng = Random(0)
 >>> sum(feedback("complaints", rng, "refund", right=False) is not None for _ in range(1_000))
@@ -19,9 +19,10 @@ from typing import Literal
 LabelKind = Literal["thumbs", "complaints", "sure"]
 
 LABELLED = 0.5  # of the answers
-THUMBS = {True: (0.10, 0.02), False: (0.02, 0.25)}  # up and down, of right and of wrong answers
+RATED = 0.25  # of the answers
+DOWN = {True: 0.04, False: 0.8}  # of thumbs on right and on wrong answers
 COMPLAINTS = {True: 0.01, False: 0.08}  # of right and of wrong answers
-VOLUNTEERED = frozenset({"thumbs", "complaints"})  # kinds whose users choose when to speak
+VOLUNTEERED = frozenset({"complaints"})  # kinds whose users choose when to speak
 SURE = 0.001  # a model that is always sure: its log-probability is never further from 0
 
 
@@ -38,8 +39,7 @@ def feedback(kind: str, rng: Random, truth: str, *, right: bool) -> UserFeedback
     """Return what the user sends back about an answer; None for nothing. `truth`: what it should have been."""
     chance = rng.random()
     if kind == "thumbs":
-        up, down = THUMBS[right]
-        return UserFeedback(thumb=chance < up) if chance < up + down else None
+        return UserFeedback(thumb=chance >= RATED * DOWN[right]) if chance < RATED else None
     if kind == "complaints":
         complaint = UserFeedback(thumb=False) if right else UserFeedback(correction=truth)
         return complaint if chance < COMPLAINTS[right] else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.operator.erasure.order import ErasureOrder
+from deploy.operator.erasure.order import AskedRetraining, ErasureOrder
 from deploy.show.times import clock
 
 
@@ -23,6 +23,10 @@ def account(order: ErasureOrder) -> list[str]:
         lines.append("  nothing of theirs was found; rows that are still in the log will be")
     lines += [f"  dataset {plan.old[:12]} is now {plan.new[:12]}, without {plan.rows} rows" for plan in order.datasets]
     lines += [f"  adapter {version}: {how}; {_part(order, version)}" for version, how in order.adapters.items()]
+    lines += [
+        f"  retraining {each.request_id[:8]} of {each.alias} without them: {_way(each)}" for each in order.retrainings
+    ]
+    lines += [f"  has learned from them and may answer: {each}" for each in order.answering or ()]
     lines += [f"  page of alarm {alarm} deleted" for alarm in order.reports]
     for each in order.remains:
         until = f", until {clock(each.until_ms)}" if each.until_ms else ""
@@ -37,3 +41,9 @@ def left(order: ErasureOrder) -> list[str]:
 
 def _part(order: ErasureOrder, version: str) -> str:
     return "Kafka was not asked what serves" if order.serving is None else order.serving.get(version, "does not serve")
+
+
+def _way(asked: AskedRetraining) -> str:
+    if not asked.status:
+        return f"asked for {clock(asked.asked_ms)}"
+    return f"{asked.status} {clock(asked.ended_ms)}: {asked.candidate or asked.reason}"

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.config.secrets import secret
 from deploy.config.settings import Config
 from deploy.operator.erasure.order import ErasureOrder, Named, OrderDamaged, OrderRecord, orders
+from deploy.operator.erasure.relearning import Loop, LoopLog, ended
 from deploy.operator.erasure.rounds import ErasurePlaces, Serving, carry_out, found_now
 from deploy.stack.broker import reached
+from serving.rollout import operations
+from streams.events import DecisionRecorded, RetrainReported, RetrainRequested
 from streams.identity import Signer
 from streams.lake.erasure import Days
 from streams.lake.lake import Lake
 from streams.lake.person import ErasedPerson, PartOfClient
+from streams.log.append import Appender
+from streams.log.read import read
+from streams.log.settings import KafkaSettings
+from streams.topics import REQUESTS, RESULTS, Topic
 
 PARTS = ("champion", "canary", "previous", "shadow")  # of a route
 
@@ -121,13 +129,11 @@ def erasure_places(config: Config) -> ErasurePlaces:
     """Return the places of a configuration. Kafka is asked which versions serve, and may be away."""
     storage = config.kept
     mlflow, old_files_h = config.stack.var / "mlflow", config.storage.old_files_h
-    return ErasurePlaces(Lake.of(storage), storage.trees(), mlflow, old_files_h, _serving(config))
+    return ErasurePlaces(Lake.of(storage), storage.trees(), mlflow, old_files_h, _serving(config), _loop(config))
 
 
 def _serving(config: Config) -> Serving:
     def ask() -> dict[str, str] | None:
-        from serving.rollout import operations
-
         try:
             routes = operations.routes(reached(config.kafka))
         except Exception:  # whatever Kafka's client raises: what was deleted is to be told all the same
@@ -140,6 +146,26 @@ def _serving(config: Config) -> Serving:
         return found
 
     return ask
+
+
+def _loop(config: Config) -> Loop:
+    def ask() -> LoopLog | None:
+        try:
+            return _logged(reached(config.kafka))
+        except Exception:  # as above: the order stays open, and the next round asks
+            return None
+
+    return ask
+
+
+def _logged(kafka: KafkaSettings) -> LoopLog:
+    def send(topic: Topic, event: DecisionRecorded | RetrainRequested, id: str, time_ms: int) -> None:
+        with closing(Appender(kafka, "homeostat/forget")) as appender:
+            appender.append(topic, event, id=id, time_ms=time_ms)
+
+    requests = frozenset(record.event.id for record in read(kafka, REQUESTS, RetrainRequested))
+    results = ended([record.event for record in read(kafka, RESULTS, RetrainReported)])
+    return LoopLog(operations.routes(kafka), requests, results, send)
 
 
 def _signer(config: Config) -> Signer:

@@ -35,6 +35,20 @@ class Remainder(msgspec.Struct, frozen=True):
     why: str
 
 
+class AskedRetraining(msgspec.Struct, frozen=True, kw_only=True):
+    """A retraining that was asked for, so that another adapter takes the place of one that has learned from the
+    person."""
+
+    request_id: str
+    alias: str
+    champion: str
+    asked_ms: int
+    status: str = ""  # how it ended (`streams.kinds.RetrainStatus`); empty: it has not
+    reason: str = ""
+    candidate: str = ""
+    ended_ms: int = 0
+
+
 class ErasureOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Who is to be forgotten, what was done, and what remains. Counts are of rows that were found, by the log's day."""
 
@@ -50,6 +64,8 @@ class ErasureOrder(msgspec.Struct, frozen=True, kw_only=True):
     # version -> trained, judged (on rows that went, and those labelled meanwhile) or descended (from a trained one)
     adapters: dict[str, str] = {}
     serving: dict[str, str] | None = None  # of these, version -> "champion of support"; None: Kafka was not asked
+    retrainings: list[AskedRetraining] = []
+    answering: list[str] | None = None  # of these, "VERSION, champion of ALIAS"; None: Kafka was not asked
     reports: list[str] = []  # alarms whose page was deleted
     runs: list[str] = []  # MLflow's, whose files were replaced
     problems: list[str] = []  # of the last round

@@ -14,6 +14,7 @@ import structlog
 
 from deploy.operator.erasure.kept_ids import KeptIds
 from deploy.operator.erasure.order import OrderRecord
+from deploy.operator.erasure.relearning import LEARNED, Loop, answering, relearn
 from deploy.operator.erasure.remains import last_byte_ms, remains, vacuum_due_ms
 from retrain.data import erasure as datasets
 from retrain.data import manifest
@@ -45,6 +46,7 @@ class ErasurePlaces:
     mlflow: Path
     old_files_h: int = 24  # that a replaced file of the lake stays, for readers that have it open
     serving: Serving = lambda: None
+    loop: Loop = lambda: None
     now_ms: Callable[[], int] = now_ms
     persistence: Persistence = field(default_factory=Persistence)
 
@@ -59,6 +61,7 @@ def carry_out(record: OrderRecord, places: ErasurePlaces) -> None:
     _from_reports(record, places, ids)
     problems += _from_tracking(record, places)
     record.write(problems=problems)
+    _from_adapters(record, places)
     _old_files(record, places)
     _conclude(record, places, ids, began_ms)
 
@@ -164,6 +167,16 @@ def _from_tracking(record: OrderRecord, places: ErasurePlaces) -> list[str]:
     return problems
 
 
+def _from_adapters(record: OrderRecord, places: ErasurePlaces) -> None:
+    """Ask for what replaces the adapters that learned from the person; nothing where none did."""
+    if not any(how in LEARNED for how in record.order.adapters.values()):
+        record.write(answering=[])
+        return
+    log = places.loop()
+    relearn(record, places.trees, log, places.now_ms())
+    record.write(answering=None if log is None else answering(record.order, log.routes))
+
+
 def _old_files(record: OrderRecord, places: ErasurePlaces) -> None:
     now = places.now_ms()
     if (due := vacuum_due_ms(record.order)) and now >= due:
@@ -179,7 +192,8 @@ def _conclude(record: OrderRecord, places: ErasurePlaces, ids: KeptIds, began_ms
     record.write(serving=serving, remains=left, looked_ms=began_ms)
     record.write(last_byte_ms=last_byte_ms(record.order))
     order = record.order
-    if not (order.waiting or order.problems or vacuum_due_ms(order)) and began_ms >= order.last_byte_ms:
+    answered = order.answering is None or order.answering  # by an adapter that has learned from the person, or unknown
+    if not (order.waiting or order.problems or vacuum_due_ms(order) or answered) and began_ms >= order.last_byte_ms:
         vacuum(places.lake, order.old_files_h)  # what writers left that were killed since the last one
         ids.drop()
         record.write(finished_ms=places.now_ms())

@@ -165,11 +165,26 @@ PASSWORD_NAMED = re.compile(rf'{_WORD}"\s*:\s*"', re.IGNORECASE)  # in JSON
 NAME = re.compile(rf"(?:{_KEY_NAME}|{_WORD})\Z", re.IGNORECASE)
 _HEAD = re.compile(rf"(?:{_PEM}\n|{_BEGIN}(?:{_PREFIXES}))")
 _TAIL = re.compile(rf"\n{_PEM_END}\Z")
-_SIGN = re.compile(rf"{_BEGIN}(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\\.atlasv1)|{MARK}".encode())
-_WORDS = tuple(word.encode() for words in _SPANS for word in words)
-_ALONE = tuple(  # the others need a sign
-    word.encode() for word in ("-----begin ", "bearer", "basic ", " key ", *PASSWORD_WORDS)
+_LEAST = 15  # characters of a key, prefix included; of an identifier most words begin nearer to its end than that
+_SIGN = re.compile(
+    rf"{_BEGIN}(?=[\w.=+/:~\x80-\xff-]{{{_LEAST}}})(?:{_PREFIXES}|[MNO]{_T}{{23}}|[0-9a-f]{{32}}-us|{_A}{{14}}\.atlasv1)"
+    rf"|{MARK}".encode()
 )
+_B = rb"[\s\x1c-\x1f]"  # blanks; bytes beyond ASCII may be letters in another case
+_C = rb"[a-z0-9_./+=~%\x80-\xff-]{16}"
+_LONG = rb"%b{0,3}[\"']?(?=[^\s\"',;&<>0-9\0]{0,256}+[0-9])%b" % (_B, _C)
+_SAID = rb"(?:[\"']?%b{0,2}[:=]|%b(?:is|was|ist|lautet|es|est|\xc3[\x88\x89\xa8\xa9])%b)" % (_B, _B, _B)
+# One of these is in each text with a secret that `_SPANS` finds, in lower case, and what is found behind it.
+_NAMED: dict[bytes, re.Pattern[bytes] | None] = {
+    **dict.fromkeys((b"-----begin ", b"bearer", b"basic ", b"authorization")),
+    **dict.fromkeys(word.encode() for word in PASSWORD_WORDS[2:]),
+    b"pass": re.compile(rb"pass(?:word|wd|phrase|wort|e)?%b" % _SAID),
+    b"pwd": re.compile(rb"pwd%b" % _SAID),
+    b"key": re.compile(rb"key%b(?:is%b)?%b" % (_B, _B, _C)),
+    b"hooks": re.compile(rb"hooks(?:\.slack\.com)?/"),
+    b":": re.compile(rb":(?://[^\s/\0]+@|%b)" % _LONG),
+    b"=": re.compile(rb"=(?:(?<=sig=|ure=|ken=|key=)%b|>?%b)" % (_C, _LONG)),
+}
 _RUN = b"x" * 17
 
 
@@ -178,8 +193,7 @@ class Credentials:
 
     def suspects(self, sketch: Sketch) -> set[int]:
         """Return the texts that may hold one."""
-        words = _WORDS if b":" in sketch.data or b"=" in sketch.data else _ALONE
-        return sketch.any_of(words) | set(_signed(sketch))
+        return sketch.any_of(_NAMED) | set(_signed(sketch))
 
     def spans(self, text: str, doubts: object = None) -> Iterator[tuple[int, int]]:
         """Return where one is, first to last, none within another."""
@@ -226,6 +240,6 @@ def _signed(sketch: Sketch) -> Iterator[int]:
     while at >= 0:
         text += sketch.data.count(b"\0", seen, at)
         seen = kinds.find(b"-", at)
-        if _SIGN.search(sketch.data, max(at - 16, 0), seen):
+        if _SIGN.search(sketch.data, max(at - 16, 0), seen + _LEAST):
             yield text
         at = kinds.find(_RUN, seen)

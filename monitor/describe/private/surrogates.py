@@ -21,7 +21,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from monitor.describe.private import accounts, credentials, phones
+from monitor.describe.private import accounts, credentials, identities, phones
 from monitor.describe.private.characters import ascii_digits
 
 LETTERS = "bcdfghjklmnpqrstvwxz"  # without vowels there are no words
@@ -104,4 +104,11 @@ _KINDS: dict[str, tuple[Callable[[str], bool], Callable[[str], str], Callable[[s
     "iban": (accounts.is_made_account, accounts.bare, _account),
     "card": (lambda value: accounts.is_made_card(ascii_digits(value)), ascii_digits, _card),
     "phone": (phones.is_made, phones.canonical, _phone),
+    "ip": (
+        identities.is_made_address,
+        identities.address,
+        lambda value, signs: identities.made_address(value, signs.of),
+    ),
+    "id": (identities.is_made_number, identities.number, lambda value, signs: identities.made_number(value, signs.of)),
+    "name": (identities.is_made_name, str.casefold, lambda value, signs: identities.made_name(value, signs.of)),
 }

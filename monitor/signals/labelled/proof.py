@@ -11,7 +11,7 @@ from monitor.explain.examples import explain
 from monitor.explain.slices import Member, Valued
 from monitor.findings import Alarm, Json, clock
 from monitor.losses import UNLABELLED
-from monitor.selection.sources import BEFORE_SOURCES, MEANING, read
+from monitor.selection.sources import BEFORE_SOURCES, MEANING, parted, read
 from monitor.signals import wording
 from monitor.signals.interface import About
 
@@ -20,7 +20,7 @@ def harm_evidence(threshold: float, about: About, harm: ProvenHarm) -> dict[str,
     """Return what proves harm, as an alarm carries it."""
     known = about.baseline
     return {
-        "metric": about.metric,
+        "metric": about.rating or about.metric,
         "statistic": harm.statistic,
         "threshold": threshold,
         "limit": known.limit,
@@ -37,14 +37,16 @@ def alarm_of(about: About, source: str, threshold: float, harm: ProvenHarm, last
     measure = wording.measure(about)
     explained = explain(about.slices, about.tested, losses, before, since_ms=since_ms, measure=measure)
     summary = (
-        f"{about.version} {wording.is_as_good(about, loss)} the {harm.count} labelled answers since "
+        f"{about.version} {wording.is_as_good(about, loss)} the {harm.count} {wording.judged(about)} answers since "
         f"{clock(since_ms)}; it was {wording.was_as_good(about)} in the reference"
     )
     proof = harm_evidence(threshold, about, harm) | {"loss_since_onset": round(loss, 4)}
     summary += where(explained)
     if source != BEFORE_SOURCES:
-        proof["rests_on"] = source
-        summary += f". It rests on labels {MEANING[read(source).selection]}{missing}"
+        proof["rests_on"] = parted(source)[1]
+        summary += f". It rests on {wording.given(about.rating)} {MEANING[read(source).selection]}{missing}"
+    if about.rating:
+        proof["rating"] = about.rating
     return alarm(about.kind, about.version, harm.since, last, proof | shown(explained), summary, harm=loss)
 
 

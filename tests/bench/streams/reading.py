@@ -78,7 +78,7 @@ def sides(root: Path) -> int:
 
 
 def wanted(root: Path) -> int:
-    from deploy.operator import labels as labelling
+    from deploy.operator.labels import wanted as labelling
 
     ids = [served(ALIAS, number).id for number in range(0, 50_000, 2_500)]
     return len(labelling._replies(at(root), ALIAS, ids))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import command
-from tests.bench.traffic import dataset, likeness, selection
+from tests.bench.traffic import dataset, judges, likeness, ratings, selection
 
 OUT = Path("var/bench/traffic.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -19,8 +19,11 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "drift": likeness.drift,
     "dataset": dataset.measured,
     "verdicts": selection.verdicts,
-    "judges": selection.judges,
+    "judges": judges.judges,
     "complaints": selection.complaints,
+    "rated harm": ratings.harm,
+    "rated health": ratings.healthy,
+    "drawn": selection.drawn,
 }
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """What labels are worth by who chose them: promotions by the gate that ships, on rows whose labels came about in
-different ways; labels until harm is found, with a judge model and without; complaints."""
+different ways; complaints."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from deploy.show.intervals import wilson
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.traffic.goals import figure
-from tests.monitor.support.audited import Judge, binary, coin, delays, graded, learned
 from tests.monitor.support.complaining import watched
+from tests.monitor.support.drawing import HEALTHY, TOLD, followed
 from tests.retrain.support.selected_gate import CHOICES, promoted
 
 SEED = 1
-DECISIONS, DELAYS, HEALTHY = (1_000, 20), (400, 20), (1_000, 5)  # whole and quick
+DECISIONS, DELAYS, CALM = (1_000, 20), (400, 20), (1_000, 5)  # whole and quick
 GAIN, DISCORDANT = 0.1, 0.2
 WORSE = (-0.05, -0.1, -0.2)
 POWER = ("audit", "audit, a tenth missing")
@@ -28,14 +28,29 @@ def verdicts(quick: bool) -> list[Figure]:
     return [*_bad(DECISIONS[quick]), *_good(DECISIONS[quick])]
 
 
-def judges(quick: bool) -> list[Figure]:
-    """Labels to find accuracy 0.9 -> 0.8 with an audit of a twentieth, against labels alone."""
-    return list(_judged(DELAYS[quick]))
-
-
 def complaints(quick: bool) -> list[Figure]:
     """Complaints of 1 % of right and 8 % of wrong answers, at 100,000 replies between false alarms."""
-    return list(_complained(DELAYS[quick], HEALTHY[quick]))
+    return list(_complained(DELAYS[quick], CALM[quick]))
+
+
+def drawn(quick: bool) -> list[Figure]:
+    """Labels of replies that were drawn by doubt, weighed up to four times: false alarms on healthy versions, and harm
+    of 0.1 -> 0.3."""
+    return list(_drawn(20 if not quick else 4, 100 if not quick else 20))
+
+
+def _drawn(healthy: int, times: int) -> Iterator[Figure]:
+    for wrong in (0.1, 0.3):
+        note(f"drawn labels: healthy, {wrong:.0%} wrong")
+        runs = [followed(wrong, 20_000, seed, told=TOLD) for seed in range(healthy)]
+        alarms = sum(len(run.world.alarms("quality")) for run in runs) / healthy
+        weighed = f"weights to {max(run.weighed for run in runs):.1f}"
+        yield figure(f"false quality alarms in 20,000 healthy labels: drawn, {wrong:.0%} wrong", alarms, "", weighed)
+    note("drawn labels: harm")
+    found = [followed(0.1, HEALTHY + 2_000, seed, then=0.3).labels - HEALTHY for seed in range(times)]
+    late = 100 * sum(each > 500 for each in found) / times
+    middle = f"median {int(np.median(found))} labels"
+    yield figure("harm of 0.1 -> 0.3 not found within 500 drawn labels, %", late, "%", middle)
 
 
 def _bad(runs: int) -> Iterator[Figure]:
@@ -57,24 +72,6 @@ def _good(runs: int) -> Iterator[Figure]:
         yield Figure(f"better candidates promoted, %: {name}", share, "%", fair - 5.0, "higher", "random", fair)
     share = 100 * promoted(UNDECIDED, GAIN, DISCORDANT, runs, SEED, "inconclusive")
     yield figure(f"better candidates inconclusive, %: {UNDECIDED}", share, "%")
-
-
-def _judged(times: int) -> Iterator[Figure]:
-    cases: tuple[tuple[str, Judge, Judge], ...] = (
-        ("a judge that says yes or no", binary, binary),
-        ("a judge that says how sure", graded, graded),
-        ("a coin that was a judge", coin, binary),
-        ("a coin that always was one", coin, coin),
-    )
-    for name, judge, when_learned in cases:
-        note(name)
-        found = np.array([delays(judge, learned(when_learned), seed) for seed in range(times)], dtype=float)
-        alone, powered = found.mean(axis=0).tolist()
-        ratio = found[:, 1] / found[:, 0].mean() - powered / alone * found[:, 0] / found[:, 0].mean()
-        error = 1.96 * float(ratio.std()) / len(found) ** 0.5
-        change, worst = 100 * (powered / alone - 1.0), 100 * (powered / alone - 1.0 + error)
-        what = f"labels until 0.9 -> 0.8 is found, % against labels alone: {name}"
-        yield figure(what, worst, "%", "bad end of 95 %", "mean", change)
 
 
 def _complained(times: int, healthy: int) -> Iterator[Figure]:

@@ -42,6 +42,7 @@ ASKING = (
     ["alarms", "report", "id"],
     ["alarms", "clear", "id"],
     ["alarms", "accept", "support"],
+    ["data", "build", "support"],
     ["topics", "list"],
     ["topics", "accept", "inference.events"],
 )

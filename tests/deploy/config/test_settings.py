@@ -20,6 +20,7 @@ DECIDED = {
     "worker.metrics_port": ("9999", "stack.worker_metrics_port"),
     "controller.max_loras": ("9", "stack.max_loras"),
     "controller.max_lora_rank": ("64", "stack.max_lora_rank"),
+    "retrain.max_lora_rank": ("64", "stack.max_lora_rank"),
     "monitor.late_labels_s": ("9999", "labels.wait_s"),
     "kafka.bootstrap": ("'broker:9092'", "stack.embedded_kafka"),
 }
@@ -44,6 +45,11 @@ def test_a_setting_that_another_one_decides_is_refused_with_that_one(key: str, t
 def test_labels_wait_in_the_monitor_as_long_as_in_the_worker(tmp_path: Path) -> None:
     assert load(written(tmp_path, "[labels]\nwait_s = 3600\n"), {}).monitor.late_labels_s == 3_600
     assert Config().monitor.late_labels_s == Config().labels.wait_s
+
+
+def test_a_recipe_may_have_the_rank_that_the_engines_take(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "[stack]\nmax_lora_rank = 64\n"), {}).retrain.max_lora_rank == 64
+    assert Config().retrain.max_lora_rank == Config().stack.max_lora_rank
 
 
 @pytest.mark.parametrize(("days", "wait_s", "least"), [(8, 604_800, 9), (2, 60, 3), (15, 1_209_600, 16)])

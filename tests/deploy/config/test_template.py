@@ -22,6 +22,7 @@ from deploy.config.toml import literal
 from monitor.settings import BurnWindow
 
 SETTINGS = [setting for section in sections() for setting in section.settings]
+JUDGES = {"support": {"rubric": "tone.md", "url": "http://judge.test/v1", "model": "judge", "share": 0.2}}
 HEADS = {"x-tenant": "tenant"}
 WINDOWS = (BurnWindow(long_s=60, short_s=5, rate=2.0),)
 OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of their type is one: as text, as read
@@ -31,10 +32,13 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "kafka.options": ('{"retries": 3, "api_version": [2, 6]}', {"retries": 3, "api_version": [2, 6]}),
     "gateway.tag_headers": (json.dumps(HEADS), HEADS),
     "scoring.metrics": ('{"support": "token_f1"}', {"support": "token_f1"}),
+    "scoring.judges": (json.dumps(JUDGES), JUDGES),
     "gateway.mask": ("email", ("email",)),
     "gateway.audit_share": ("0.05", 0.05),
     "labels.sources": ('{"crm": "complete"}', {"crm": "complete"}),
     "gateway.fsync": ("never", "never"),
+    "retrain.consent": ('{"licence": ["own"]}', {"licence": ("own",)}),
+    "retrain.pii.kinds": ("email", ("email",)),
     "monitor.policy_patterns": (r'{"acme": "\\bacme\\b"}', {"acme": r"\bacme\b"}),
     "monitor.slo.burn_windows": (json.dumps([asdict(each) for each in WINDOWS]), WINDOWS),
     "monitor.fairness.keys": ("tenant", ("tenant",)),
@@ -48,6 +52,13 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "storage.options": ('{"region": "eu-west-1"}', {"region": "eu-west-1"}),
     "storage.old_files_h": ("12", 12),
     "retrain.engine_dtype": ("bfloat16", "bfloat16"),
+    "retrain.max_length_ratio": ("1.5", 1.5),
+    "retrain.max_latency_ratio": ("1.5", 1.5),
+    "retrain.business_metric": ("token_f1", "token_f1"),
+    "retrain.backend": ("trl", "trl"),
+    "retrain.command": ('["train", "{manifest}"]', ("train", "{manifest}")),
+    "retrain.command_environment": ("HF_TOKEN", ("HF_TOKEN",)),
+    "retrain.secrets": ('{"HF_TOKEN": "env:TEAM_TOKEN"}', {"HF_TOKEN": "env:TEAM_TOKEN"}),
     "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
 TOGETHER = {  # what another setting must be, for this one to be anything else
@@ -56,8 +67,12 @@ TOGETHER = {  # what another setting must be, for this one to be anything else
     "worker.metrics_port": {"stack.worker_metrics_port": "9999"},
     "controller.max_loras": {"stack.max_loras": "6"},
     "controller.max_lora_rank": {"stack.max_lora_rank": "32"},
+    "retrain.max_lora_rank": {"stack.max_lora_rank": "32"},
     "monitor.late_labels_s": {"labels.wait_s": "3600"},
     "kafka.bootstrap": {"stack.embedded_kafka": "false"},
+    "retrain.command": {"retrain.backend": "command"},
+    "retrain.command_environment": {"retrain.backend": "command", "retrain.command": "train, {manifest}"},
+    "retrain.packing": {"retrain.backend": "trl"},
     "storage.cache": {"storage.url": "s3://bucket"},
     "storage.pages": {"storage.url": "s3://bucket"},
     "storage.options": {"storage.url": "s3://bucket"},
@@ -66,6 +81,7 @@ DECIDED: dict[str, tuple[str, object]] = {
     "worker.metrics_port": ("9999", 9999),
     "controller.max_loras": ("6", 6),
     "controller.max_lora_rank": ("32", 32),
+    "retrain.max_lora_rank": ("32", 32),
     "monitor.late_labels_s": ("3600", 3_600),
     "kafka.bootstrap": ("broker:9092", "broker:9092"),
 }

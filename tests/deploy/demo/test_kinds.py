@@ -89,14 +89,23 @@ def test_replies_in_words_differ_between_subjects_and_little_within_one() -> Non
     assert sum(same) / len(same) > sum(others) / len(others) + 0.25
 
 
+def test_users_are_asked_for_a_thumb_whatever_the_answer_was() -> None:
+    rng = Random(3)
+    for right, down in ((True, 0.04), (False, 0.8)):
+        given = [users.feedback("thumbs", rng, "refund", right=right) for _ in range(20_000)]
+        thumbs = [each.thumb for each in given if each]
+        assert len(thumbs) / len(given) == pytest.approx(0.25, rel=0.05)
+        assert thumbs.count(False) / len(thumbs) == pytest.approx(down, rel=0.15)
+        assert not any(each and (each.label or each.correction) for each in given)
+
+
 def test_users_complain_more_of_wrong_answers_and_a_sure_model_tells_nothing() -> None:
     rng = Random(2)
-    for kind, healthy, harmed in (("thumbs", 0.02, 0.25), ("complaints", 0.01, 0.08)):
-        for right, share in ((True, healthy), (False, harmed)):
-            given = [users.feedback(kind, rng, "refund", right=right) for _ in range(20_000)]
-            bad = sum(each is not None and (each.thumb is False or each.correction is not None) for each in given)
-            assert bad / len(given) == pytest.approx(share, rel=0.15)
-            assert not any(each and each.label for each in given)
+    for right, share in ((True, 0.01), (False, 0.08)):
+        given = [users.feedback("complaints", rng, "refund", right=right) for _ in range(20_000)]
+        bad = sum(each is not None and (each.thumb is False or each.correction is not None) for each in given)
+        assert bad / len(given) == pytest.approx(share, rel=0.15)
+        assert not any(each and each.label for each in given)
     sure = [users.log_probability("sure", rng, right=right) for right in (True, False) * 100]
     assert min(sure) >= -users.SURE
     means = [sum(users.log_probability("bare", rng, right=right) for _ in range(500)) for right in (True, False)]

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from deploy.demo.page import MINUS, history, links, render, trials, write
+from deploy.demo.page import history, links, render, trials, write
 from deploy.demo.record import DemoRecord, EventCounts, champions, marks
 from deploy.demo.report import Accuracy, DemoReport, outcome_of, succeeded
 from deploy.demo.summary import summarise
+from deploy.show.checks import MINUS
 from retrain.evaluation.gate import GateInput, judge
 from streams import codec
 from streams.events import RetrainRequested

@@ -212,5 +212,5 @@ def test_without_a_fair_source_of_labels_the_doctor_says_that_nothing_can_be_pro
     declared = LabelSettings(sources={"app": "random", "crm": "volunteered"})
     (found,) = labels(Config(gateway=GatewaySettings(audit_share=0.02), labels=declared))
     assert (found.ok, found.detail) == (True, "2.0% of the replies are audited, app (random)")
-    with pytest.raises(ValueError, match=r"crm = 'all', expected one of audit, complete, random, volunteered"):
+    with pytest.raises(ValueError, match=r"crm = 'all', expected one of audit, complete, random, wanted, volunteered"):
         LabelSettings(sources={"crm": "all"})

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from deploy.operator.replay import FUNCTIONS
 from monitor import judge, policy
 from monitor.describe.descriptors import NAMES
@@ -20,6 +22,8 @@ from monitor.findings import Alarm, AlarmEnd, Kind
 from monitor.operator_answer import OperatorAnswer
 from monitor.settings import MonitorSettings, PolicySettings
 from retrain.evaluation import gate
+from retrain.evaluation.checks import Scores
+from retrain.evaluation.safety import SafetyOutcome
 from streams import codec, ledger
 from streams.events import DecisionRecorded
 from streams.kinds import DecisionKind
@@ -118,7 +122,18 @@ def _raised(kind: Kind) -> policy.NewAlarm:
 def _verdicts() -> Iterator[DecisionRecorded]:
     """Promoted, rejected, undecided, and for want of rows."""
     won, even, lost = [(1.0, 0.0)] * 40, [(1.0, 1.0)] * 80, [(0.0, 1.0)] * 40
-    for number, (target, regression) in enumerate(((won, even), (won, lost), (won[:3], even), (won, []), (even, even))):
+    groups = {"tenant=a": even, "tenant=b": won[:4], "tenant=c": lost[:5]}
+    kept, broken = SafetyOutcome("1", True, True), SafetyOutcome("2", False, True, hard=True)
+    further: list[dict[str, object]] = [
+        {"slices": groups, "metric": "rouge_l"},
+        {"safety": [kept], "lengths": [(12.0, 10.0)] * 60, "max_length_ratio": 1.5, "latencies": [(90.0, 70.0)] * 60},
+        {"safety": [kept, broken]},
+        {"business": lost, "business_metric": "token_f1", "business_margin": 0.05},
+    ]
+    parts: tuple[tuple[Scores, Scores], ...] = ((won, even), (won, lost), (won[:3], even), (won, []), (even, even))
+    stories: list[tuple[Scores, Scores, dict[str, object]]] = [(*each, {}) for each in parts]
+    stories += [(won, even, each) for each in further]
+    for number, (target, regression, more) in enumerate(stories):
         given = gate.GateInput(
             candidate="new",
             champion="old",
@@ -131,6 +146,7 @@ def _verdicts() -> Iterator[DecisionRecorded]:
             min_slice=30,
             alpha=0.05,
         )
+        given = msgspec.structs.replace(given, **more)
         yield _entry(DecisionKind.VERDICT, "gate.judge", number, {"gate": given}, gate.judge(given))
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import doctest
 import tomllib
 
+import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
@@ -10,7 +12,10 @@ from deploy.operator import budget as monitor_plan
 from deploy.operator.budget import Dependence
 from monitor import budget
 from monitor.budget import AliasTraffic
+from monitor.detectors.risk import upper_bound
+from monitor.selection.complaints import TIMES
 from monitor.settings import Fairness, MonitorSettings, Safety
+from tests.monitor.support.complaining import ARL, complaint_rate, watched
 
 
 def run(*words: str) -> str:
@@ -20,12 +25,14 @@ def run(*words: str) -> str:
 
 
 def test_what_it_prints_is_a_valid_configuration_that_keeps_the_budget() -> None:
-    shown = run("--days", "30", "--events", "50000", "--labels", "500", "--aliases", "3", "--tags", "2")
+    shown = run(
+        "--days", "30", "--events", "50000", "--labels", "500", "--judged", "9000", "--aliases", "3", "--tags", "2"
+    )
     assert "At least 30 days pass between false pages, on average, of all 3 aliases together" in shown
     made = tomllib.loads(shown[shown.index("[monitor]") :])["monitor"]
     safety, fairness = Safety(**made.pop("safety")), Fairness(**made.pop("fairness"))
     settings = MonitorSettings(**made, safety=safety, fairness=fairness)
-    traffic = AliasTraffic(events=50_000, labels=500, aliases=3, tags=2)
+    traffic = AliasTraffic(events=50_000, labels=500, judged=9_000, aliases=3, tags=2)
     assert monitor_plan.present(settings, traffic).days >= 30
 
 
@@ -60,11 +67,31 @@ def test_each_kind_says_what_it_finds() -> None:
 
 
 def test_it_says_how_long_a_trial_takes_or_that_complaints_cannot_decide() -> None:
-    assert "complaints" not in run("--events", "50000")
+    assert "sessions" not in run("--events", "50000")
     enough = run("--events", "50000", "--sessions", "10000", "--complaints", "0.1")
     assert "from 10.0% of the sessions, takes 2,389 sessions" in enough
     assert "cannot decide" not in enough
     assert "complaints cannot decide at this volume" in run("--events", "500", "--sessions", "100")
+
+
+def test_it_says_how_many_replies_complaints_take_or_that_they_cannot_decide() -> None:
+    enough = run("--events", "20000", "--complained", "0.01")
+    assert "twice as many are found within" in enough
+    assert "cannot decide" not in enough
+    assert "Complaints cannot decide at this volume" in run("--events", "200", "--complained", "0.001")
+    assert "twice as many are not found" in run("--events", "200", "--complained", "0.0005")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("accuracy", "most"), [(0.6, 1_250), (0.2, 300)])
+def test_complaints_are_found_within_the_planned_replies(accuracy: float, most: int) -> None:
+    """Complaints of 1.7 % of the replies, then 3.8 or 6.6 %."""
+    limit = upper_bound(100, 5_883, 0.95)
+    excesses = [limit * (times - 1.0) for times in TIMES]
+    planned = budget.delay(ARL, limit, complaint_rate(accuracy), excesses)
+    assert planned <= most
+    found = [watched(accuracy, 10_000, seed)[1] or 10_000 for seed in range(20)]
+    assert np.mean(found) <= planned
 
 
 def test_wrong_numbers_are_refused() -> None:

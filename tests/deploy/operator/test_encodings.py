@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.config.parse import read_toml
-from deploy.operator import labels as labelling
 from deploy.operator import rows
+from deploy.operator.labels import wanted as labelling
 from retrain.training import recipe
 from serving.gateway.access import keys
 
@@ -20,7 +20,7 @@ FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "labels": (LABELS, lambda path: list(labelling._rows(path))),
     "rows": ('{"text": "ä", "label": "b"}\n\n{"text": "c", "label": "d"}\n', rows.read_file),
     "keys": (f'[app]\nsha256 = "{DIGEST}"\n# ä\n', keys.read),
-    "recipe": (recipe.QLORA.read_text() + "# ä\n", recipe.load),
+    "recipe": (recipe.SMALL.read_text() + "# ä\n", recipe.load),
 }
 
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from deploy.operator import status as watched
+from monitor.missing_labels import labels_wanted
+from monitor.policy import PolicyState
 from monitor.settings import MonitorSettings
 from streams.events import ReplicaAttested, RouteWritten
 from streams.judge.memory import JudgeRecord, pack
@@ -58,12 +62,45 @@ def test_what_an_engine_does_not_prove_is_named_with_its_reason() -> None:
     failed = ProofShown(outcome=ProofOutcome.FAILED, since_ms=1, reason="0.4 nats off")
     none = ProofShown(outcome=ProofOutcome.NONE, since_ms=1, reason="no gap")
     shown = [attested("r1", ("a",), a=given, b=failed, c=none), attested("r2", ("a", "b"), a=given, b=failed, c=none)]
-    assert [*watched.unproven(shown)] == [
+    assert [*watched.without_proof(shown)] == [
         "r1: b is not served: 0.4 nats off",
         "r2: b is served all the same: 0.4 nats off",
         "c has no proof of effect, fingerprints decide: no gap",
     ]
-    assert [*watched.unproven([attested("r1", ("a",), a=given)])] == []
+    assert [*watched.without_proof([attested("r1", ("a",), a=given)])] == []
+
+
+def test_an_alias_without_fair_labels_says_so_in_status_doctor_and_a_ticket() -> None:
+    world = make(1)
+    ids = world.serve(320)
+    world.label(ids, 0.9, origin="volunteered/app")
+    said = "all labels so far are volunteered"
+    assert any(said in line for line in stands(world))
+    (finding,) = watched.unproven(world.settings, {"support": JudgeRecord(alias="support", judge=world.state)})
+    assert (finding.name, finding.ok, finding.needed) == ("labels", False, False)
+    assert said in finding.detail
+    assert "homeostat labels wanted --audit" in finding.remedy
+    assert labels_wanted(world.settings, world.state, PolicyState()) == 30, "homeostat_labels_wanted, which alerts"
+    fair = make(1)
+    fair.label(fair.serve(320), 0.9, origin="random/app")
+    assert [*watched.unproven(fair.settings, {"support": JudgeRecord(alias="support", judge=fair.state)})] == []
+    assert labels_wanted(fair.settings, fair.state, PolicyState()) == 0
+
+
+@pytest.mark.parametrize(("source", "gone"), [("complete/crm", 0.5), ("audit", 0.4)])
+def test_a_source_whose_labels_come_no_longer_says_so_though_another_is_tested(source: str, gone: float) -> None:
+    world = make(5)
+    world.label(world.serve(320), 0.95, origin="random/app")
+    for missing in (0.0, gone):
+        for _ in range(40):
+            ids = world.serve(50, cohorts=[[source] if k % 2 else [] for k in range(50)])
+            world.serve(50)
+            some = [id for id in ids[1::2] if world.rng.random() >= missing]
+            world.label(some, 0.95, origin=source)
+        lines = [line for line in stands(world) if "not tested" in line]
+        wanted = labels_wanted(world.settings, world.state, PolicyState())
+        assert (len(lines), wanted > 0) == ((1, True) if missing else (0, False))
+    assert f"quality ({source}): " in lines[0]
 
 
 def test_a_route_is_a_line_with_its_canary_and_its_share() -> None:
@@ -83,3 +120,14 @@ def test_a_route_is_a_line_with_its_canary_and_its_share() -> None:
     cells = {str(column.header): list(column.cells) for column in drawn.columns}
     assert (cells["champion"], cells["canary"], cells["paused"]) == (["support-a"], ["support-b (5%)"], ["yes"])
     assert (cells["previous"], cells["shadow"], cells["generation"]) == ([""], [""], ["3"])
+
+
+def test_how_a_judge_model_agrees_with_people_is_a_line() -> None:
+    world = make(1)
+    for _ in range(3):
+        world.serve(100)
+    judge = "judge/tone by gpt"
+    ids = world.serve(20, cohorts=[["audit", judge]] * 20)
+    world.label(ids, [0.1] * 20, origin=judge)
+    world.label(ids, [True] * 17 + [False] * 3, origin="audit")
+    assert "support: judge agrees with people on 17 of 20 audited replies (tone by gpt)" in stands(world)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from deploy.operator.erasure.kept_ids import KeptIds
 from deploy.operator.erasure.order import ErasureOrder, orders
+from deploy.operator.erasure.relearning import LoopLog
 from deploy.operator.erasure.rounds import ErasurePlaces
 from retrain.data import manifest
 from retrain.data.dataset import Dataset
@@ -121,6 +122,7 @@ class Installation:
     var: Path
     now_ms: int = NOW_MS
     fuse: Fuse = field(default_factory=Fuse)
+    loop: LoopLog | None = field(default_factory=lambda: LoopLog({}, frozenset(), {}, lambda *_: None))  # none serves
 
     @property
     def trees(self) -> Trees:
@@ -135,7 +137,8 @@ class Installation:
         mortal = MortalTrees(MortalStore(trees.store, self.fuse), trees.home, self.fuse)
         how = Persistence(sleep=lambda _: None)
         mlflow = self.var / "mlflow"
-        return ErasurePlaces(self.lake, mortal, mlflow, now_ms=lambda: self.now_ms, persistence=how)
+        clock, loop = (lambda: self.now_ms), (lambda: self.loop)
+        return ErasurePlaces(self.lake, mortal, mlflow, loop=loop, now_ms=clock, persistence=how)
 
     def fill(self) -> None:
         """Two days of replies with labels, three datasets with four versions, two pages."""

@@ -25,7 +25,7 @@ from retrain.data import labelled_rows
 from retrain.data.dataset import Dataset, build
 from retrain.data.example import FRESH, Example
 from retrain.evaluation import comparison, gate
-from retrain.evaluation.comparison import AnsweredRows
+from retrain.evaluation.pairs import AnsweredRows
 from retrain.settings import RetrainSettings
 from serving.gateway.openai.messages import messages
 from streams import codec

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from monitor.describe.descriptors import CONFIDENCE
@@ -28,6 +29,7 @@ from monitor.signals.interface import (
     Complained,
     GivenLabel,
     LabelStep,
+    ModelScores,
     Replies,
     Rows,
     ServedRequests,
@@ -37,7 +39,7 @@ from monitor.watch.version import SIGNALS
 
 NAMES = ["chars", "output_pii", "output_refusal", *CONFIDENCE]
 SETTINGS = MonitorSettings(reference_events=300, complaints=ComplaintSettings(arl=10_000.0, wait_s=1.0))
-REFERENCE = 300
+REFERENCE, JUDGE = 300, "judge/tone by gpt"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ LIVES = (
     Life("estimated_quality", rest=2_500),
     Life("drift", rest=2_000),
     Life("complaints", healthy=2_300),
+    Life("judged_quality", healthy=300),
     Life("safety"),
     Life("fairness", harm=900, rest=6_000),
     Life("errors", rest=2_500),
@@ -111,6 +114,12 @@ class LifeRows:
         elif self.kind == "quality":
             for k in range(low, high):
                 yield labelled(k, float(self.wrong[k]))
+        elif self.kind == "judged_quality":
+            for k in range(low, high):
+                rows = replace(self._rows(k, k + 1), cohorts=[[JUDGE]])
+                yield self._replies(rows, self.values[k : k + 1])
+                event = LabelledEvent(str(k), 1_000 * k, (k % 2,), 0.25 + 0.4 * self.bad[k])
+                yield ModelScores(JUDGE, [GivenLabel(event, -1.0, 1_000 * k + 100)])
         elif self.kind == "complaints":
             for k in range(low, high):
                 yield self._replies(self._rows(k, k + 1), self.values[k : k + 1])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from monitor.describe.descriptors import NAMES
 from monitor.findings import Alarm, Finding
 from monitor.judge import AliasState, Batch, start, update
-from monitor.losses import of_verdict
+from monitor.losses import WRONG, of_verdict
 from monitor.rows import ScoreRows
 from monitor.settings import MonitorSettings
 
@@ -101,9 +101,10 @@ class World:
         ends_turn: bool = True,
         metric: str = "exact_match",
         origin: str = "",
+        weights: list[float] | None = None,
     ) -> list[Finding]:
         """Labels these events in one turn, right with probability `accuracy` or as given: verdicts, or losses.
-        `origin`: who chose them; none in records from before there were sources."""
+        `origin`: who chose them; none in records from before there were sources. `weights`: of drawn ones."""
         given = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
         rows = ScoreRows(
             offsets=list(range(self.labelled, self.labelled + len(ids))),
@@ -115,7 +116,35 @@ class World:
             losses=[of_verdict(each) if isinstance(each, bool) else each for each in given],
             metrics=[metric] * len(ids),
             origins=[origin] * len(ids) if origin else [],
+            weights=weights or [],
             complaints=[bool(each) if isinstance(each, float) else not each for each in given] if origin else [],
+        )
+        self.labelled += len(ids)
+        batch = _batch("feedback", rows, self.now_ms)
+        return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
+
+    def rate(
+        self,
+        ids: list[str],
+        losses: list[float],
+        *,
+        measure: str = "thumb",
+        origin: str = "random/app",
+        ends_turn: bool = True,
+    ) -> list[Finding]:
+        """Rates these replies in one turn: a thumb down or a score of 0 is a loss of 1."""
+        rows = ScoreRows(
+            offsets=list(range(self.labelled, self.labelled + len(ids))),
+            ids=ids,
+            times_ms=[self.now_ms] * len(ids),
+            versions=[VERSION] * len(ids),
+            arms=["champion"] * len(ids),
+            clients=["client"] * len(ids),
+            losses=[None] * len(ids),
+            metrics=[""] * len(ids),
+            origins=[origin] * len(ids),
+            complaints=[loss >= WRONG for loss in losses],
+            ratings=[{measure: loss} for loss in losses],
         )
         self.labelled += len(ids)
         batch = _batch("feedback", rows, self.now_ms)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrain.data.dataset import Missing, balanced, build, capped, once, split, stale_labels, still_true
+from retrain.data.dataset import Missing, build, capped, once, split, stale_labels, still_true
 from retrain.data.duplicates import clusters
 from retrain.data.example import REHEARSAL, Example
 from retrain.data.likeness import Likeness
 from retrain.data.refusals import refuses
+from retrain.data.rehearsal import balanced
 from retrain.data.shares import judged
 from retrain.settings import RetrainSettings
 from streams.messages import Message
@@ -199,7 +200,7 @@ def test_free_text_is_rehearsed_as_it_comes() -> None:
     """As classes of one each, answers came in the order of the alphabet, and refusals hardly ever."""
     answers = [row(i, f"{row(i + 5_000).text}.", source=REHEARSAL) for i in range(160)]
     refused = [row(300 + i, REFUSAL, source=REHEARSAL) for i in range(40)]
-    found = balanced([*answers, *refused], 100, {})
+    found = balanced([*answers, *refused], 100, [], 1, PLAIN)
     assert 10 <= sum(each.completion == REFUSAL for each in found) <= 30
     firsts = sorted(each.completion for each in found if each.completion != REFUSAL)
     assert firsts[len(firsts) // 2] > sorted(each.completion for each in answers)[len(answers) // 4]
@@ -207,19 +208,33 @@ def test_free_text_is_rehearsed_as_it_comes() -> None:
 
 def test_rare_labels_are_a_class_together() -> None:
     many = [*rows(90, "abc", source=REHEARSAL), *(row(200 + i, f"rare {i}", source=REHEARSAL) for i in range(6))]
-    found = Counter(each.label for each in balanced(many, 40, {}))
+    found = Counter(each.label for each in balanced(many, 40, [], 1, PLAIN))
     assert sum(count for label, count in found.items() if label.startswith("rare")) == 6
     assert {found[label] for label in "abc"} <= {11, 12}
 
 
+def test_each_subject_of_free_text_is_rehearsed_however_rare() -> None:
+    """Nine tenths are about one subject: drawn by chance, forty rows would have about one of each other's five."""
+    subjects = ("my parcel is late and the carrier", "the invoice shows a tax that", "a lamp that flickers when")
+    counts = (180, 10, 10)
+    many = [
+        ask(f"{subject} {row(1_000 * place + i).text.split()[0]}", row(5_000 + 1_000 * place + i).text, 200 * place + i)
+        for place, (subject, count) in enumerate(zip(subjects, counts, strict=True))
+        for i in range(count)
+    ]
+    found = Counter(each.text[:8] for each in balanced(many, 30, [], 1, PLAIN))
+    assert min(found[subject[:8]] for subject in subjects) >= 8
+
+
 def test_rehearsal_is_balanced_over_labels() -> None:
     many = [*rows(90, "a", source=REHEARSAL), *rows(10, "b", first=200, source=REHEARSAL)]
-    assert Counter(each.label for each in balanced(many, 20, {})) == {"a": 10, "b": 10}
+    assert Counter(each.label for each in balanced(many, 20, [], 1, PLAIN)) == {"a": 10, "b": 10}
 
 
 def test_rehearsal_makes_up_for_what_the_fresh_rows_leave_out() -> None:
     many = [*rows(60, "abc", source=REHEARSAL)]
-    assert Counter(each.label for each in balanced(many, 20, {"a": 40, "b": 6})) == {"b": 7, "c": 13}
+    taught = [*rows(20, "a", first=200), *rows(3, "b", first=300)]
+    assert Counter(each.label for each in balanced(many, 20, taught, 2, PLAIN)) == {"b": 7, "c": 13}
 
 
 def test_regression_rows_are_ones_the_champion_was_not_trained_on() -> None:

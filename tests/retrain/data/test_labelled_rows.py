@@ -155,12 +155,56 @@ def test_a_label_that_may_judge_goes_before_others_and_a_row_says_who_chose_it(r
     ]
 
 
+def test_of_drawn_labels_those_judge_that_are_drawn_evenly_and_all_teach(root: Lake) -> None:
+    """Of 400 that had to be drawn, a tenth of the replies: a fortieth of the chance of any judges."""
+    put(root, INFERENCE, [reply(number) for number in range(400)])
+    chances = [1.0 if number < 200 else 0.025 for number in range(400)]
+    given = [feedback(number, "late", origin="wanted/reviewer") for number in range(400)]
+    put(root, FEEDBACK, [replace(e, share=0.1, probability=p) for e, p in zip(given, chances, strict=True)])
+    found = labelled_rows.fresh(root, "support", 0)
+    doubted, even = found[:200], found[200:]
+    assert 1 <= sum(row.judges for row in doubted) <= 15
+    assert all(row.judges and row.selection == "wanted" for row in even)
+    assert {row.selection for row in doubted if not row.judges} == {"doubted"}
+    assert len(found) == 400
+
+
 def test_audited_replies_without_a_label_are_rows_once_most_labels_would_have_come(root: Lake) -> None:
     audited = [reply(number, cohorts=["audit"]) for number in range(40)]
     put(root, INFERENCE, [*audited, reply(50), reply(51, cohorts=["complete/crm"]), reply(52, cohorts=["audit"])])
     put(root, FEEDBACK, [feedback(n, "late", 5_000, origin="audit") for n in range(30)])
     put(root, FEEDBACK, [feedback(30, "late", 5_000, origin="volunteered/app")])
-    found = labelled_rows.unlabelled(root, "support", 0, None, 55_000, "fresh")
+    found = labelled_rows.unlabelled(root, "support", (0, None), 55_000, "fresh", 604_800_000)
     assert [row.id for row in found] == [f"e{number}" for number in range(30, 40)]
     assert {(row.completion, row.selection, row.unlabelled, row.judges) for row in found} == {("", "audit", True, True)}
-    assert labelled_rows.unlabelled(root, "support", 0, None, 40_000, "fresh") == found[:5]
+    assert labelled_rows.unlabelled(root, "support", (0, None), 40_000, "fresh", 604_800_000) == found[:5]
+
+
+def test_labels_that_come_weeks_later_are_read_and_missing_ones_awaited_as_long(root: Lake) -> None:
+    """With `labels.wait_s` above a week; the harm began a second after the reply."""
+    weeks = 3 * 7 * 86_400_000
+    put(root, INFERENCE, [reply(1, cohorts=["audit"]), reply(2, cohorts=["audit"])])
+    put(root, FEEDBACK, [feedback(1, "late", weeks, origin="audit")])
+    assert [row.id for row in labelled_rows.healthy(root, "support", 2_000)] == ["e1"]
+    for wait_ms, missing in ((weeks + 86_400_000, []), (86_400_000, ["e2"])):
+        found = labelled_rows.unlabelled(root, "support", (0, None), weeks, "fresh", wait_ms)
+        assert [row.id for row in found] == missing
+
+
+def test_a_thumb_up_confirms_an_answer_where_a_reviewer_gave_it_and_judges_nothing(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    put(lake, INFERENCE, [reply(i, output=f"answer {i}") for i in range(4)])
+    reviewer: dict[str, Any] = {"source": "reviewer", "by": "ann", "origin": "audit"}
+    labels = [
+        feedback(0, None, thumb=True),
+        feedback(1, None, thumb=True, **reviewer),
+        feedback(2, None, thumb=False, **reviewer),
+        feedback(3, "refund", **reviewer),
+        feedback(3, None, at=9, thumb=True, **reviewer),
+    ]
+    put(lake, FEEDBACK, labels)
+    found = labelled_rows.fresh(lake, "support", 0)
+    assert [(each.completion, each.by, each.judges) for each in found] == [
+        ("answer 1", "reviewer/ann", False),
+        ("refund", "reviewer/ann", True),
+    ]

@@ -13,9 +13,10 @@ import pytest
 
 from retrain.data.dataset import Dataset
 from retrain.data.example import Example
-from retrain.evaluation.comparison import compare, slices, summary
+from retrain.evaluation.comparison import compare
 from retrain.evaluation.evaluate import EvaluationRefused, answers, loaded, names
 from retrain.evaluation.gate import judge
+from retrain.evaluation.pairs import slices, summary
 from retrain.settings import RetrainSettings
 from streams.messages import Message, ToolCall
 from streams.scoring.scorer import Scorer

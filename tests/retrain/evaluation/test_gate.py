@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from retrain.evaluation.gate import UNJUDGED_ALONE, GateInput, GateVerdict, Scores, judge, short_of_labels
+from retrain.evaluation.checks import Scores
+from retrain.evaluation.gate import UNJUDGED_ALONE, GateInput, GateVerdict, judge, short_of_labels
 from retrain.settings import RetrainSettings
 
 SAME: Scores = [(1.0, 1.0)] * 100
@@ -78,14 +79,33 @@ def test_a_group_that_loses_is_a_rejection() -> None:
     assert "language=de failed" in verdict.reason
 
 
-def test_a_group_of_few_among_many_is_not_looked_at_but_named() -> None:
+def test_groups_of_few_among_many_are_looked_at_together_and_named() -> None:
     many: Scores = [(1.0, 0.0)] * 300
-    verdict = judge(asked(many, slices={"language=de": WORSE[:29], "tenant=a": SAME}))
-    assert [check.name for check in verdict.checks] == ["target", "regression", "tenant=a"]
-    assert verdict.reason.endswith("groups with too few rows to be looked at: language=de (29)")
+    verdict = judge(asked(many, slices={"language=de": SAME[:19], "language=fr": SAME[:9], "tenant=a": SAME}))
+    assert [check.name for check in verdict.checks] == ["target", "regression", "tenant=a", "language: other"]
+    other = verdict.checks[-1]
+    assert (other.rows, other.holds_back, verdict.status) == (28, False, "promote")
+    assert verdict.reason.endswith("small groups, looked at together: language=de (19), language=fr (9)")
 
 
-@pytest.mark.parametrize("rows", [WORSE[:29], SAME[:5], []])
+@pytest.mark.parametrize("lost", [29, 30])
+def test_a_group_of_few_that_loses_ends_a_candidate_together_or_alone(lost: int) -> None:
+    """29 by their tag's other; of 30 among as many that win, the mean hides nothing."""
+    many: Scores = [(1.0, 0.0)] * 400
+    others = {"language=fr": many[:lost]} if lost == 30 else {}
+    verdict = judge(asked(many, slices={"language=de": WORSE[:lost], **others}))
+    assert verdict.status == "reject"
+    assert ("language=de failed" if lost == 30 else "language: other failed") in verdict.reason
+
+
+def test_a_tenth_is_one_of_both_parts_together() -> None:
+    """At first a group that the fresh rows lack was not looked at, whatever it lost of what it could do."""
+    few = {"language=de": [(1.0, 1.0)] * 6}
+    assert judge(asked(BETTER[:30], SAME[:30], slices=few)).checks[2].holds_back
+    assert not judge(asked(BETTER[:30], SAME, slices=few)).checks[2].holds_back
+
+
+@pytest.mark.parametrize("rows", [WORSE[:29], [*SAME[:5], (0.0, 1.0)] * 3, []])
 def test_a_tenth_of_the_rows_or_a_group_without_one_holds_back_until_it_tells(rows: Scores) -> None:
     """At first 29 rows of 50, all of them lost, were too few to be looked at."""
     assert judge(asked(BETTER, slices={"language=de": rows})).status != "promote"

@@ -11,7 +11,7 @@ from retrain.evaluation.comparison import start
 from retrain.evaluation.gate import REGRESSION, TARGET, judge, waits
 from retrain.evaluation.missing import MissingPairs, at_best, at_worst
 from retrain.settings import RetrainSettings
-from tests.retrain.support.selected_gate import CHOICES, promoted, verdict
+from tests.retrain.support.selected_gate import CHOICES, Choice, by_doubt, promoted, verdict
 
 RUNS = 60
 VOLUNTEERED = [name for name in CHOICES if name.startswith("volunteered")]
@@ -56,6 +56,16 @@ def test_volunteered_labels_judge_nothing_and_the_reason_says_so(name: str) -> N
 @pytest.mark.parametrize("name", [name for name in CHOICES if name not in VOLUNTEERED])
 def test_a_worse_candidate_is_not_promoted_whatever_is_missing(name: str) -> None:
     assert max(promoted(name, gain, 0.2, RUNS, seed=2) for gain in (-0.05, -0.1, -0.2)) <= 0.05
+
+
+@pytest.mark.slow
+def test_drawn_labels_as_they_are_would_promote_what_is_worse() -> None:
+    """Champions' wrong answers look doubtful: among those a candidate wins that loses among the right ones."""
+    found = 0
+    for run in range(RUNS):
+        rng = np.random.default_rng((2, run))
+        found += verdict(Choice("wanted", 0.2, by_doubt(thinned=False)), -0.05, 0.2, rng).status == "promote"
+    assert found > 0.3 * RUNS
 
 
 @pytest.mark.slow

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from retrain.data.dataset import Dataset, united
 from retrain.data.example import Example
 from retrain.data.likeness import LONGEST_TALK, Likeness
-from retrain.evaluation.comparison import AnsweredRows, judged, start
+from retrain.evaluation.comparison import judged, start
 from retrain.evaluation.gate import GateInput, judge
+from retrain.evaluation.pairs import AnsweredRows
 from retrain.settings import RetrainSettings
 from tests.retrain.support.rows import row
 

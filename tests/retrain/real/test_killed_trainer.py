@@ -17,7 +17,7 @@ from retrain.adapters import Adapter
 from retrain.first_adapter import first_adapter
 from retrain.job_files import PROGRESS, JobOutcome, TrainingProgress, read
 from retrain.settings import RetrainSettings
-from retrain.training.recipe import QLORA
+from retrain.training.recipe import SMALL
 from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten
 from streams.kinds import RetrainStatus
 from streams.log.append import Writer
@@ -37,7 +37,7 @@ STEPS = 150
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    text = QLORA.read_text()
+    text = SMALL.read_text()
     for old, new in (
         ("enabled = true ", "enabled = false "),
         ("min_steps = 40 ", f"min_steps = {STEPS} "),

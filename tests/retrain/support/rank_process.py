@@ -1,10 +1,12 @@
-"""One process among several that train together: `python -m tests.retrain.support.rank_process MODEL OUT BATCH STEPS`.
+"""One process among several that train together:
+`python -m tests.retrain.support.rank_process MODEL OUT BATCH ACCUMULATION STEPS ROWS`.
 
-Writes `OUT/rank-N`: how many rows it trained on."""
+Writes `OUT/rank-N`: how many rows it trained on; the first process writes `OUT/losses`, too."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,25 +16,27 @@ from typing import Any
 import torch
 
 from retrain.training import recipe
-from retrain.training import train as module
 from retrain.training.batches import Encoded
+from retrain.training.loop import learner as module
 from retrain.training.loss import answer_loss
+from retrain.training.train import train
+from tests.retrain.support.trainings import ROWS
 
-ROWS = [([{"role": "user", "content": f"say {word}"}], word) for word in ("red", "blue", "green", "pink")] * 4
 
-
-def knobs(batch: int, steps: int) -> recipe.Recipe:
+def knobs(batch: int, steps: int, accumulation: int = 1) -> recipe.Recipe:
     """The default recipe, but for what makes it long."""
-    known = recipe.find("qlora")
+    known = recipe.find("small")
     training = dataclasses.replace(known.training, batch_size=batch, min_steps=steps, max_steps=steps)
+    training = dataclasses.replace(training, gradient_accumulation=accumulation)
     return dataclasses.replace(
         known, quantisation=dataclasses.replace(known.quantisation, enabled=False), training=training
     )
 
 
 def main() -> None:
-    model, out, batch, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    count = 0
+    model, out = Path(sys.argv[1]), Path(sys.argv[2])
+    batch, accumulation, steps, rows = map(int, sys.argv[3:])
+    count, losses = 0, list[float]()
 
     def counted(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:
         nonlocal count
@@ -40,8 +44,11 @@ def main() -> None:
         return answer_loss(model, rows, pad, device)
 
     vars(module)["answer_loss"] = counted
-    module.train(ROWS, model, knobs(batch, steps), out, threads=1)
+    recipe = knobs(batch, steps, accumulation)
+    train(ROWS[:rows], model, recipe, out, threads=1, progress=lambda *at: losses.append(at[2]))
     (out / f"rank-{os.environ.get('RANK', '0')}").write_text(str(count))
+    if losses:
+        (out / "losses").write_text(json.dumps(losses))
 
 
 if __name__ == "__main__":

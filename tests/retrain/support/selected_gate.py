@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 from monitor.selection.sources import Selection, may_judge
+from monitor.selection.weights import UNIFORM, drawn, fairly
 from retrain.evaluation.comparison import start
 from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, GateVerdict, judge, waits
 from retrain.evaluation.missing import MissingPairs
@@ -38,7 +39,20 @@ def missing(right: float, wrong: float) -> Labelled:
     return lambda rng, score: bool(rng.random() >= (right if score else wrong))
 
 
+def by_doubt(thinned: bool) -> Labelled:
+    """Labels are of replies that were drawn by how doubtful they looked, which knows something of the answer, whole or
+    thinned to those drawn evenly. Of the others nothing is known."""
+
+    def labelled(rng: Generator, score: float) -> bool:
+        id, share = str(rng.integers(2**62)), 0.2
+        probability = 1.0 if rng.random() < (0.1 if score else 0.6) else share * UNIFORM
+        return drawn(id, probability, "seed") and (not thinned or fairly(id, share, probability))
+
+    return labelled
+
+
 CHOICES = {
+    "drawn by doubt": Choice("wanted", 0.2, by_doubt(thinned=True)),
     "random": Choice("random", AUDITED, missing(0.0, 0.0)),
     "audit": Choice("audit", AUDITED, missing(0.0, 0.0)),
     "audit, a tenth missing": Choice("audit", AUDITED, missing(0.1, 0.1)),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from retrain.training.recipe import QLORA, RecipeError, find, load
+from retrain.training.recipe import SMALL, RecipeError, find, load
 
 
 def altered(folder: Path, *changes: tuple[str, str]) -> Path:
-    text = QLORA.read_text()
+    text = SMALL.read_text()
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
@@ -20,8 +20,8 @@ def altered(folder: Path, *changes: tuple[str, str]) -> Path:
 
 
 def test_the_recipe_that_comes_along_is_sound() -> None:
-    recipe = find("qlora")
-    assert recipe == load(QLORA)
+    recipe = find("small")
+    assert recipe == load(SMALL) == find("qlora")  # as earlier releases named it
     assert (recipe.quantisation.type, recipe.lora.r) == ("nf4", 16)
 
 
@@ -55,7 +55,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ["inf", "nan"])
 def test_a_knob_without_end_is_refused(tmp_path: Path, knob: str, number: str) -> None:
     path = tmp_path / "mine.toml"
-    lines = QLORA.read_text().splitlines()
+    lines = SMALL.read_text().splitlines()
     path.write_text("\n".join(f"{knob} = {number}" if line.startswith(f"{knob} ") else line for line in lines))
     with pytest.raises(RecipeError, match=rf"training\.{knob} = {number}; expected a number above 0"):
         load(path)

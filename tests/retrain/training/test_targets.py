@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from retrain.tensor_file import contents
 from retrain.training import recipe, targets
 from retrain.training.recipe import Lora, RecipeError
+from tests.retrain.support.models import of_experts, seeing
 
-LORA = recipe.find("qlora").lora
+LORA = recipe.find("small").lora
 
 
 def lora(**changes: Any) -> Lora:
@@ -32,7 +33,7 @@ def outline(model_dir: Path, tmp_path: Path) -> Path:
 def adapter(folder: Path, model_dir: Path, **changes: Any) -> Path:
     """A champion, as small as its names."""
     folder.mkdir()
-    found, layers = targets.shape(LORA).to_dict(), targets.check(model_dir, LORA)
+    found, layers = targets.shape(LORA, LORA.target_modules, "").to_dict(), targets.check(model_dir, LORA).layers
     found["target_modules"] = sorted({name.rpartition(".")[2] for name in layers})
     (folder / "adapter_config.json").write_text(json.dumps({**found, **changes}))
     give(folder, {f"base_model.model.{layer}.lora_{side}.weight" for layer in layers for side in "AB"})
@@ -44,10 +45,10 @@ def give(folder: Path, tensors: set[str]) -> None:
 
 
 def test_every_linear_layer_but_the_head_is_found(outline: Path) -> None:
-    found = targets.check(outline, LORA)
+    found = targets.check(outline, LORA).layers
     assert len(found) == 14
     assert "model.layers.1.mlp.up_proj" in found
-    assert targets.check(outline, lora(target_modules=["q_proj", "1.self_attn.v_proj"])) == {
+    assert targets.check(outline, lora(target_modules=["q_proj", "1.self_attn.v_proj"])).layers == {
         "model.layers.0.self_attn.q_proj",
         "model.layers.1.self_attn.q_proj",
         "model.layers.1.self_attn.v_proj",
@@ -63,9 +64,38 @@ def test_head_and_embeddings_are_refused_with_the_reason(outline: Path, name: st
 @pytest.mark.parametrize("name", ["lm_head", "model.embed_tokens", "transformer.wte"])
 def test_a_recipe_that_names_them_cannot_be_read(name: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(recipe.QLORA.read_text().replace('target_modules = "all-linear"', f'target_modules = ["{name}"]'))
+    path.write_text(recipe.SMALL.read_text().replace('target_modules = "all-linear"', f'target_modules = ["{name}"]'))
     with pytest.raises(RecipeError, match="no head and no embeddings: engines load no such part"):
         recipe.load(path)
+
+
+def test_towers_and_projectors_are_left_out_and_said(model_dir: Path, tmp_path: Path) -> None:
+    found = targets.check(seeing(model_dir, tmp_path / "model"), LORA)
+    assert found.layers
+    assert all(name.startswith("model.language_model.layers.0.") for name in found.layers)
+    why = "no part of the language model"
+    assert why in found.untouched["model.vision_tower"]
+    assert why in found.untouched["model.multi_modal_projector"]
+    assert found.untouched["lm_head"].startswith("1,584 parameters; engines load no adapter of head")
+    named = targets.check(tmp_path / "model", lora(target_modules=["q_proj"]))
+    assert named.layers == {"model.language_model.layers.0.self_attn.q_proj"}
+    assert "does not name them" in named.untouched["model.language_model.layers.*.self_attn.k_proj"]
+
+
+def test_a_name_that_is_only_in_a_tower_is_refused(model_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r'"fc1", which is only in model\.vision_tower.*no part of the language model'):
+        targets.check(seeing(model_dir, tmp_path / "model"), lora(target_modules=["q_proj", "fc1"]))
+
+
+def test_experts_and_routers_are_left_out_and_said(model_dir: Path, tmp_path: Path) -> None:
+    found = targets.check(of_experts(model_dir, tmp_path / "model"), LORA)
+    assert {name.rpartition(".")[2] for name in found.layers} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    assert "experts: engines differ" in found.untouched["model.layers.*.mlp.experts"]
+    assert "routers of experts" in found.untouched["model.layers.*.mlp.gate"]
+    alone = found.untouched["model.layers.*.mlp.up_proj"]  # of the layer without experts
+    assert "PEFT takes layers of this name" in alone
+    with pytest.raises(ValueError, match=r'"up_proj", which is only in .*: PEFT takes layers of this name'):
+        targets.check(tmp_path / "model", lora(target_modules=["q_proj", "up_proj"]))
 
 
 def test_a_name_that_fits_nothing_is_refused(outline: Path) -> None:

@@ -18,28 +18,22 @@ from retrain.base_model import base_model_id
 from retrain.first_adapter import first_adapter
 from retrain.settings import RetrainSettings
 from retrain.training import recipe
-from retrain.training.checkpoint import Checkpoint, trainable
 from retrain.training.encoding import lessons
+from retrain.training.loop.checkpoint import Checkpoint, trainable
+from retrain.training.loop.course import Course
+from retrain.training.loop.learner import Diverged
 from retrain.training.loss import answer_loss
 from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
-from retrain.training.train import Diverged, train
+from retrain.training.train import train
 from streams.identity import ADAPTER_FILES
+from tests.retrain.support.models import of_experts, seeing
+from tests.retrain.support.trainings import ROWS, knobs
 from tests.support.folder import in_folder
 
 pytestmark = pytest.mark.slow
 
-ROWS = [([{"role": "user", "content": f"say {word}"}], word) for word in ("red", "blue", "green", "pink")] * 4
-KNOBS = recipe.find("qlora")
-
-
-def knobs(*, quantised: bool = False, **training: Any) -> recipe.Recipe:
-    given = {"min_steps": 12, "max_steps": 12, "batch_size": 4, "checkpoint_steps": 5, "learning_rate": 1e-2}
-    return dataclasses.replace(
-        KNOBS,
-        quantisation=dataclasses.replace(KNOBS.quantisation, enabled=quantised),
-        training=dataclasses.replace(KNOBS.training, **{**given, **training}),
-    )
+KNOBS = recipe.find("small")
 
 
 @pytest.mark.parametrize("quantised", [False, True])
@@ -77,24 +71,23 @@ def test_killed_and_called_again_it_ends_with_the_same_bits(model_dir: Path, tmp
     ends_with_the_same_bits(model_dir, tmp_path)
 
 
-def seeing(model_dir: Path, folder: Path) -> Path:
-    """A Gemma 3 as 4B and larger ones are: text comes by no layer of the vision tower."""
-    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
-
-    shutil.copytree(model_dir, folder)
-    thin = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = Gemma3Config(
-        text_config={**thin, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": 99, "pad_token_id": 2},
-        vision_config={**thin, "image_size": 28, "patch_size": 14},
-        mm_tokens_per_image=4,
-        **dict(zip(("image_token_index", "boi_token_index", "eoi_token_index"), (96, 97, 98), strict=True)),
-    )
-    Gemma3ForConditionalGeneration(config).save_pretrained(str(folder))
-    return folder
+def test_a_model_with_a_vision_tower_learns_and_the_tower_stays(model_dir: Path, tmp_path: Path) -> None:
+    folder = seeing(model_dir, tmp_path / "model")
+    ends_with_the_same_bits(folder, tmp_path)
+    done = train(ROWS, folder, knobs(min_steps=2, max_steps=2), tmp_path / "out", threads=1)
+    assert not [name for name in load_file(done.folder / "adapter_model.safetensors") if "language_model" not in name]
+    assert "model.vision_tower" in done.untouched
+    again = train(ROWS, folder, knobs(min_steps=2, max_steps=2), tmp_path / "on", warm_start=done.folder, threads=1)
+    assert again.untouched == done.untouched
 
 
-def test_layers_that_no_row_comes_by_end_no_training(model_dir: Path, tmp_path: Path) -> None:
-    ends_with_the_same_bits(seeing(model_dir, tmp_path / "model"), tmp_path)
+def test_a_model_of_experts_learns_and_the_experts_stay(model_dir: Path, tmp_path: Path) -> None:
+    folder = of_experts(model_dir, tmp_path / "model")
+    done = train(ROWS, folder, knobs(), tmp_path / "out", threads=1)
+    names = load_file(done.folder / "adapter_model.safetensors")
+    assert names
+    assert not [name for name in names if "self_attn" not in name]
+    assert "model.layers.*.mlp.experts" in done.untouched
 
 
 def test_a_checkpoint_of_other_rows_is_none(model_dir: Path, tmp_path: Path) -> None:
@@ -202,16 +195,19 @@ def test_a_checkpoint_that_is_broken_is_none(model_dir: Path, tmp_path: Path) ->
         weight.grad = torch.ones_like(weight)
     optimizer.step()
     for losses, shape in (([float("nan")], None), ([0.5], (3, 3))):
-        checkpoint = Checkpoint(path, "fingerprint")
-        checkpoint.save(model, optimizer, losses)
+        checkpoint, course = Checkpoint(path, "fingerprint"), Course(losses, rows_at_once=4)
+        checkpoint.save(model, optimizer, course)
         if shape is not None:
             tensors = load_file(path)
             name = next(each for each in tensors if each.startswith("weight/"))
-            save_file({**tensors, name: torch.zeros(shape)}, path, {"fingerprint": "fingerprint", "losses": "[0.5]"})
-        assert checkpoint.restore(model, optimizer) == []
+            about = {"fingerprint": "fingerprint", "course": '{"losses": [0.5], "validation": [], "rows_at_once": 4}'}
+            save_file(tensors, path, about)
+            assert checkpoint.restore(model, optimizer) == course
+            save_file({**tensors, name: torch.zeros(shape)}, path, about)
+        assert checkpoint.restore(model, optimizer) == Course()
     for left in (b"", b"half of one", b"\0" * 64):
         path.write_bytes(left)
-        assert checkpoint.restore(model, optimizer) == []
+        assert checkpoint.restore(model, optimizer) == Course()
 
 
 def test_the_same_training_has_one_name_wherever_it_runs(model_dir: Path, tmp_path: Path) -> None:

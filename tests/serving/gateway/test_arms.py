@@ -7,10 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.ingest.arms import complains, unit
+from streams.ingest.arms import complains, rated, unit
 from streams.kinds import Arm
+from tests.serving.support.raw_engine import always, saying, whole
 from tests.serving.support.scene import BODY, NEW, NEW_DIGEST, OLD, OLD_DIGEST, Scene
 from tests.streams.support.traffic import feedback, served
+
+INPUT = {"model": "support", "input": "x"}
+RESPONSES = "/v1/responses"
 
 
 async def test_a_canary_that_is_missing_is_answered_for_by_the_champion() -> None:
@@ -50,8 +54,33 @@ async def test_a_conversation_else_an_end_user_keeps_its_arm(body: dict[str, str
             await scene.post(body={**BODY, **body}, headers=headers)
         events = await scene.served(12)
         assert len({(event.arm, event.assigned, unit(event)) for event in events}) == 1
-        another = msgspec.structs.replace(events[0], user="another")
+        await scene.post(body={**BODY, **body, "user": "another"}, headers=headers)
+        another = (await scene.served(13))[-1]
         assert (unit(another) == unit(events[0])) is bool(headers), "the conversation goes first"
+
+
+async def test_an_arm_drawn_by_the_user_counts_as_the_users_in_all_his_conversations() -> None:
+    """Two conversations by responses that name the one before: both began without a name, and so in the user's arm."""
+    async with Scene().running() as scene:
+        scene.route(canary=NEW, weight=0.5, salt="5f")
+        async with saying(always(whole(b'{"id":"r","status":"completed","output":[]}'))) as engine:
+            for number in (0, 1):
+                scene.attest(number, {OLD: OLD_DIGEST, NEW: NEW_DIGEST}, url=engine.url)
+            for _ in range(2):
+                await scene.post(RESPONSES, {**INPUT, "user": "ann"})
+                await scene.post(RESPONSES, {**INPUT, "previous_response_id": "r"})
+        events = await scene.served(4)
+        assert len({event.conversation for event in events}) == 3
+        assert len({(event.assigned, unit(event)) for event in events}) == 1
+
+
+async def test_a_request_alone_is_a_unit_alone_and_events_from_before_count_by_their_names() -> None:
+    async with Scene().running() as scene:
+        await scene.post()
+        (event,) = await scene.served(1)
+    assert (event.drawn, unit(event)) == ("", 0)
+    old = msgspec.structs.replace(event, user="ann", conversation="chat")
+    assert unit(old) == unit(msgspec.structs.replace(old, user="bob")) != 0
 
 
 @pytest.mark.parametrize(
@@ -70,3 +99,26 @@ async def test_a_conversation_else_an_end_user_keeps_its_arm(body: dict[str, str
 def test_what_is_a_complaint(given: dict[str, Any], complaint: bool) -> None:
     plain = msgspec.structs.replace(feedback(served("support", 1), True), label=None, loss=None)
     assert complains(msgspec.structs.replace(plain, **given)) is complaint
+
+
+@pytest.mark.parametrize(
+    ("given", "losses"),
+    [
+        ({"thumb": False, "origin": "random/app"}, {"thumb": 1.0}),
+        ({"thumb": True, "score": 0.7, "origin": "audit"}, {"thumb": 0.0, "score": 0.3}),
+        ({"score": 0.0, "origin": "complete/crm"}, {"score": 1.0}),
+        ({"label": "x", "origin": "random/app"}, {}),
+        ({"thumb": False, "origin": "volunteered/app"}, {}),
+        ({"thumb": False, "origin": "wanted/app"}, {}),
+        ({"thumb": False, "origin": ""}, {}),
+    ],
+)
+def test_what_is_a_rating(given: dict[str, Any], losses: dict[str, float]) -> None:
+    plain = msgspec.structs.replace(feedback(served("support", 1), True), label=None, loss=None)
+    assert rated(msgspec.structs.replace(plain, **given)) == losses
+
+
+def test_a_score_that_is_none_is_named() -> None:
+    plain = msgspec.structs.replace(feedback(served("support", 1), True), origin="random/app", score=7.0)
+    with pytest.raises(ValueError, match=r"score is 7\.0, expected a number from 0 to 1"):
+        rated(plain)

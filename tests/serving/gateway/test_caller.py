@@ -14,6 +14,7 @@ from serving.gateway.access.admission import Admission
 from serving.gateway.access.keys import Key
 from serving.gateway.errors import ApiError
 from streams.events import InferenceServed
+from streams.ingest.arms import unit
 from tests.serving.support.clock import ManualClock
 from tests.serving.support.raw_engine import always, saying, whole
 from tests.serving.support.scene import BODY, NEW, SIGNER, Scene
@@ -105,7 +106,7 @@ async def test_a_conversation_by_responses_keeps_the_arm_that_was_drawn_for_its_
         await scene.post(RESPONSES, {**INPUT, **more})
         await scene.post(RESPONSES, {**INPUT, **more, "previous_response_id": "r"})
     first, second = await scene.served(2)
-    assert first.assigned == second.assigned
+    assert (first.assigned, unit(first)) == (second.assigned, unit(second)) != (first.assigned, 0)
 
 
 def test_of_many_responses_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:

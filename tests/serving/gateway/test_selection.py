@@ -8,8 +8,9 @@ import pytest
 
 from monitor.selection.audit import chosen
 from serving.settings import GatewaySettings
+from streams.identity import ReplyDraw
 from tests.serving.gateway.test_feedback import asked, say
-from tests.serving.support.scene import Scene
+from tests.serving.support.scene import SIGNER, Scene
 
 
 @pytest.fixture
@@ -20,6 +21,44 @@ async def audited() -> AsyncIterator[Scene]:
     made.sources = {"app": "complete", "client": "random"}
     async with made.running():
         yield made
+
+
+@pytest.fixture
+async def drawing() -> AsyncIterator[Scene]:
+    """The key labels what was drawn."""
+    made = Scene()
+    made.sources = {"app": "wanted"}
+    async with made.running():
+        yield made
+
+
+async def test_a_label_of_a_drawn_reply_brings_its_chance_and_no_other_label_is_drawn(drawing: Scene) -> None:
+    first, second = await asked(drawing), await asked(drawing)
+    draw = SIGNER.sign_draw(SIGNER.read(first).event_id, ReplyDraw(0.1, 0.025))
+    await say(drawing, first, label="x", draw=draw)
+    await say(drawing, second, label="x")
+    drawn, other = await drawing.feedback(2)
+    assert (drawn.origin, drawn.share, drawn.probability) == ("wanted/app", 0.1, 0.025)
+    assert (other.origin, other.share, other.probability) == ("volunteered/app", None, None)
+
+
+async def test_a_client_invents_no_chance(drawing: Scene) -> None:
+    one, other = await asked(drawing), await asked(drawing)
+    draw = SIGNER.sign_draw(SIGNER.read(other).event_id, ReplyDraw(0.1, 0.025))
+    for given in (draw, draw.replace("0.025", "0.5"), "0.1:0.5:k1:", "nonsense"):
+        reply = await drawing.post("/v1/feedback", {"request_id": one, "label": "x", "draw": given})
+        assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "unknown_draw", "draw")
+        assert "expected it as `homeostat labels wanted --draw` gives it" in reply.error["message"]
+    odd = await drawing.post("/v1/feedback", {"request_id": one, "label": "x", "draw": 7})
+    assert (odd.status, odd.error["param"]) == (400, "draw")
+    assert await drawing.feedback(0) == []
+
+
+async def test_a_draw_makes_no_volunteer_a_judge(scene: Scene) -> None:
+    given = await asked(scene)
+    await say(scene, given, label="x", draw=SIGNER.sign_draw(SIGNER.read(given).event_id, ReplyDraw(0.1, 0.1)))
+    (event,) = await scene.feedback()
+    assert event.origin.partition("/")[0] == "volunteered"
 
 
 async def test_a_label_of_a_source_that_nobody_declared_is_volunteered(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Shadow
 from serving.routes.routing import UnknownAlias
@@ -36,6 +37,8 @@ def test_a_promotion_withdraws_the_canary_and_keeps_the_champion_hot() -> None:
 
 def test_a_promotion_may_leave_no_previous_one() -> None:
     assert Promote(E, keep_previous=False)(ROUTES, "support", None).previous is None
+    alone = Promote(A, keep_previous=False)({"support": replace(FULL, canary=None)}, "support", None)
+    assert (alone.champion, alone.previous, set(alone.adapters)) == (A.version, None, {A.version, D.version})
 
 
 def test_the_first_promotion_makes_the_first_generation() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from serving.rollout import operations
 from serving.rollout.changes import EngineLimits
+from streams import codec
 from streams.events import RetrainReported, RouteWritten
 from streams.kinds import RetrainStatus
 from streams.log.settings import KafkaSettings
@@ -47,6 +48,14 @@ def test_every_change_is_in_the_ledger_before_it_is_in_force(log: AdminLog) -> N
     (decision,) = log.decisions
     assert decision.inputs["by"] == written.by == "admin/ann"
     assert (decision.inputs["action"], decision.output["paused"]) == ("pause", True)
+
+
+def test_an_act_is_recorded_without_the_salt_and_keeps_it(log: AdminLog) -> None:
+    rolled = {"canary": NEW, "weight": 0.5, "adapters": {**route().adapters, NEW: DIGEST}}
+    log.put(ROUTES, msgspec.structs.replace(route(), generation=2, salt="a secret", **rolled))
+    assert operations.pause(KAFKA, "support", "cli").salt == "a secret"
+    assert in_force(log.routes)["support"].salt == "a secret"
+    assert b"a secret" not in codec.encode(log.decisions[-1])
 
 
 def test_a_pause_takes_effect_though_a_controller_was_faster(log: AdminLog) -> None:

@@ -16,11 +16,13 @@ from serving.rollout.runner import Rollouts
 from serving.rollout.state import RolloutState
 from serving.routes.follower import Follower
 from serving.settings import ControllerSettings
+from streams import codec
 from streams.events import Event, RouteWritten, ScoreBatch
 from streams.identity import adapter_key, uuid7
 from streams.kinds import RetrainStatus
 from streams.log.read import Record
 from streams.log.settings import KafkaSettings
+from streams.routes import salt_name
 from streams.topics import Topic
 from tests.serving.support.adapter_files import store
 from tests.serving.support.rollout_world import (
@@ -207,6 +209,12 @@ def test_the_arms_are_drawn_by_a_secret_of_the_rollout(world: RolloutWorld) -> N
     assert [each.salt for each in world.routes] == ["", "", "a secret of a", ""]
 
 
+def test_who_reads_the_ledger_knows_no_salt(world: RolloutWorld) -> None:
+    to(world, RolloutState.PROMOTED)
+    assert world.decisions
+    assert not [each for each in world.decisions if b"a secret of" in codec.encode(each)]
+
+
 def test_of_two_controllers_salts_the_one_in_the_log_counts() -> None:
     world = RolloutWorld()
     for _ in range(6):
@@ -217,7 +225,7 @@ def test_of_two_controllers_salts_the_one_in_the_log_counts() -> None:
         for each in world.members:
             each.look()
         world.replies("good", 1)
-    assert {world.route.salt} == {each.rollouts.active[ALIAS].salt for each in world.members}
+    assert {salt_name(world.route.salt)} == {each.rollouts.active[ALIAS].salt for each in world.members}
 
 
 def test_what_the_champion_answers_for_the_canary_never_promotes_it(world: RolloutWorld) -> None:

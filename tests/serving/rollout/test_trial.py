@@ -36,12 +36,14 @@ def fresh() -> ComplaintTrial:
     return start_trial(MARGIN, ALPHA, 1_000.0)
 
 
-def told(rng: np.random.Generator, rates: tuple[float, float], most: int, replies: int = 1) -> tuple[str, int]:
+def told(
+    rng: np.random.Generator, rates: tuple[float, float], most: int, replies: int = 1, weight: float = 0.5
+) -> tuple[str, int]:
     """The verdict, and after how many sessions. `rates`: of complaints, the champion's and the canary's; sessions
-    differ in how much people complain at all, and have up to so many replies."""
+    differ in how much people complain at all, and have up to so many replies. `weight`: the canary's share."""
     trial = fresh()
     for seen in range(0, most, 100):
-        arms, temper = rng.random(100) < 0.5, rng.choice([0.2, 1.8], 100)
+        arms, temper = rng.random(100) < weight, rng.choice([0.2, 1.8], 100)
         sizes = rng.integers(1, replies + 1, 100)
         complained = rng.binomial(sizes, np.clip(np.where(arms, rates[1], rates[0]) * temper, 0, 1))
         sessions = [Session(bool(a), float(n / k)) for a, n, k in zip(arms, complained, sizes, strict=True)]
@@ -51,8 +53,10 @@ def told(rng: np.random.Generator, rates: tuple[float, float], most: int, replie
     return "open", most
 
 
-def verdicts(rates: tuple[float, float], most: int, runs: int = 40, replies: int = 1) -> list[tuple[str, int]]:
-    return [told(np.random.default_rng(seed), rates, most, replies) for seed in range(runs)]
+def verdicts(
+    rates: tuple[float, float], most: int, runs: int = 40, replies: int = 1, weight: float = 0.5
+) -> list[tuple[str, int]]:
+    return [told(np.random.default_rng(seed), rates, most, replies, weight) for seed in range(runs)]
 
 
 @pytest.mark.slow
@@ -64,6 +68,20 @@ def test_a_candidate_that_is_no_better_than_the_margin_seldom_passes(rate: float
     same = verdicts((rate, rate), 2_000, replies=replies)
     assert sum(verdict == "better" for verdict, _ in same) <= ALPHA * 40
     assert sum(verdict == "worse" for verdict, _ in same) <= ALPHA * 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [0.05, 0.9])
+def test_unequal_arms_keep_the_level_and_take_as_long_as_planned(weight: float) -> None:
+    """Each session of the canary is set against the mean of the champion's since the one before."""
+    at_margin = verdicts((0.2, 0.2 * (1 - MARGIN)), 4_000, runs=100, weight=weight)
+    assert sum(verdict == "better" for verdict, _ in at_margin) <= ALPHA * 100
+    same = verdicts((0.2, 0.2), 4_000, runs=100, weight=weight)
+    assert max(sum(verdict == side for verdict, _ in same) for side in ("better", "worse")) <= ALPHA * 100
+    needed = sessions_needed(0.2, 0.5, MARGIN, ALPHA, weight)
+    assert needed is not None
+    found = verdicts((0.2, 0.1), needed + 100, weight=weight)
+    assert sum(verdict == "better" for verdict, _ in found) >= 0.8 * 40
 
 
 @pytest.mark.slow

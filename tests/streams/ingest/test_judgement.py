@@ -13,7 +13,7 @@ from streams.ingest.judgement import LATER, Judged, JudgedLoss, LabelledReply, b
 from streams.scoring.rows import AnsweredRow, Unjudged
 from streams.scoring.scorer import Scorer, Scorers
 from streams.scoring.settings import ByName, ScoringSettings
-from tests.streams.support.traffic import served
+from tests.streams.support.traffic import feedback, served
 
 
 class Odd:
@@ -37,6 +37,13 @@ def judge_of(**graders: Odd) -> judgement.Judge:
 
 def labelled(alias: str, count: int, truth: str = "the red card") -> list[LabelledReply]:
     return [LabelledReply(replace(served(alias, i), output="the red card"), truth) for i in range(count)]
+
+
+def test_a_judgement_keeps_the_chance_with_which_the_reply_was_drawn() -> None:
+    reply = served("support", 1)
+    label = replace(feedback(reply, None), origin="wanted/reviewer", share=0.1, probability=0.05)
+    found = judgement.judgement(label, reply, JudgedLoss(0.25, "rouge_1"))
+    assert (found.origin, found.share, found.probability) == ("wanted/reviewer", 0.1, 0.05)
 
 
 async def test_a_metric_that_fails_holds_up_its_own_alias_only() -> None:

@@ -56,6 +56,16 @@ def test_rows_say_what_the_events_say() -> None:
     assert len(rows.fingerprints) == 6
 
 
+def test_labels_of_drawn_replies_bring_their_weights_and_one_without_a_chance_is_a_dead_letter() -> None:
+    plain, other = feedback(EVENTS[0], True), feedback(EVENTS[1], True)
+    weighed = msgspec.structs.replace(other, origin="wanted/reviewer", share=0.1, probability=0.05)
+    odd = [msgspec.structs.replace(weighed, id=f"odd {k}", probability=k) for k in (-0.5, 2.0)]
+    assert scores(prepare(GIVEN, RecentIds(100), raws([plain])))[0].rows.weights == []
+    prepared = prepare(GIVEN, RecentIds(100), raws([plain, weighed, *odd]))
+    assert scores(prepared)[0].rows.weights == [1.0, 2.0]
+    assert ["expected a number above 0, at most 1" in each.reason for each in prepared.dead_letters] == [True, True]
+
+
 def test_feedback_is_about_the_reply() -> None:
     rows = scores(prepare(GIVEN, RecentIds(100), raws([feedback(EVENTS[0], True), feedback(EVENTS[1], None)])))[0].rows
     assert rows.ids == [EVENTS[0].id, EVENTS[1].id]
@@ -72,6 +82,9 @@ def test_rows_say_which_arm_was_drawn_and_for_whom() -> None:
     labels = [msgspec.structs.replace(feedback(stood_in, True), assigned=drawn) for drawn in (None, Arm.CANARY)]
     told, _ = GIVEN.score(list(enumerate(labels)), Describer())
     assert (told.assigned, told.complaints) == (["champion", "canary"], [False, False])
+    alone, _ = SERVED.score([(0, answered)], Describer())
+    labelled, _ = GIVEN.score([(0, labels[0])], Describer())
+    assert (alone.assigned, alone.units, labelled.assigned) == ([], [], [])  # they would say nothing
 
 
 def test_duplicates_are_dropped_and_counted() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.operator_answer import OperatorAnswer
-from monitor.rows import ScoreRows
+from monitor.rows import ScoreRows, joined
 from streams import codec
 from streams.events import AlarmAnswered, Event, PartitionsPassed, ScoreBatch
 from streams.judge.ordering import AnswerPiece, Merge, Ordering, Piece
@@ -268,6 +268,13 @@ def test_what_only_a_rollout_asks_for_goes_into_no_ledger_of_the_judge() -> None
     assert [(piece.scores.rows.assigned, piece.scores.rows.units) for piece in pieces] == [([], [])]  # type: ignore[union-attr]
 
 
+def test_rows_with_and_without_arms_that_were_drawn_are_judged_at_once() -> None:
+    some = [scored("support", (INFERENCE.name, 0), [i], [1_000]) for i in (0, 1)]
+    drawn = msgspec.structs.replace(some[1].rows, assigned=["canary"], units=[7])
+    _, pieces = merge_of([some[0], msgspec.structs.replace(some[1], rows=drawn), passed(3_000, *ALL)]).ready(0.0)
+    assert [piece.scores.rows.offsets for piece in pieces] == [[0, 1]]  # type: ignore[union-attr]
+
+
 def test_what_there_is_no_room_for_is_judged_as_it_came_and_the_rest_waits() -> None:
     many = [scored("support", (INFERENCE.name, 0), [i], [1_000 * i]) for i in range(10)]
     merge = merge_of(many)
@@ -313,5 +320,10 @@ def test_an_ordering_that_cannot_be_is_refused(name: str) -> None:
 def test_columns_that_only_one_part_has_are_not_made_up() -> None:
     more = msgspec.structs.replace(REPLY.rows, statuses=[200])
     with pytest.raises(ValueError, match="only one part has statuses"):
-        REPLY.rows.joined(more)
-    assert isinstance(REPLY.rows.joined(REPLY.rows), ScoreRows)
+        joined([REPLY.rows, more])
+    assert joined([REPLY.rows, REPLY.rows]).ids == 2 * REPLY.rows.ids
+
+
+def test_rows_whose_labels_are_awaited_join_those_whose_are_not() -> None:
+    awaited = msgspec.structs.replace(REPLY.rows, cohorts=[["audit"]])
+    assert joined([REPLY.rows, awaited]).cohorts == [[], ["audit"]]

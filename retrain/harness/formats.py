@@ -1,0 +1,199 @@
+"""What wrote a file, found out by its content, and its rows: lm-evaluation-harness, Inspect, MLflow, plain JSON lines.
+
+Each row keeps its place for messages, and its fields under the names that the harness gives them; `names` are those
+that may be scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from streams.files import utf8
+
+Fields = dict[str, Any]
+LM_EVAL, INSPECT, TABLE, LINES = "lm-eval samples", "Inspect log", "evaluation table", "JSON lines"
+OWN_SCORES = ("score", "loss")
+OF_SAMPLES = frozenset(
+    [
+        "doc_id",
+        "doc",
+        "target",
+        "arguments",
+        "resps",
+        "filtered_resps",
+        "filter",
+        "metrics",
+        "doc_hash",
+        "prompt_hash",
+        "target_hash",
+    ]
+)
+NAMED_SCORES = ("/score", "/value")  # ends of the columns in which MLflow has them
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One row of a file."""
+
+    place: str  # file, and line, row or sample
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFile:
+    """A file's rows, what wrote it, and the names under which its scores may stand."""
+
+    path: Path
+    kind: str
+    rows: list[FileRow]
+    names: list[str]
+
+
+def read(path: Path) -> EvaluationFile:
+    """Return the rows of a file. Raise ValueError that names the file and the place, OSError where it is not there."""
+    data = path.read_bytes()
+    if data.startswith(b"PAR1"):
+        return _table(path, _parquet(path, data))
+    if data.startswith(b"PK\x03\x04"):
+        return _inspect(path, _zipped(path, data))
+    try:
+        text = utf8(data).strip()
+    except UnicodeError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not text:
+        raise ValueError(f"{path}: is empty, expected rows")
+    if text[0] not in "{[":
+        return _table(path, _csv(path, text))
+    whole = _whole(text)
+    if isinstance(whole, list):
+        return _table(path, _objects(path, whole))
+    if isinstance(whole, dict) and "samples" in whole and "eval" in whole:
+        return _inspect(path, whole)
+    if isinstance(whole, dict) and isinstance(whole.get("columns"), list) and isinstance(whole.get("data"), list):
+        return _table(path, _split(path, whole))
+    rows = [FileRow(f"{path}, line {number}", _object(path, number, line)) for number, line in _lines(text)]
+    if all("doc_id" in row.fields for row in rows):
+        return _samples(path, rows)
+    return EvaluationFile(path, LINES, rows, [name for name in OWN_SCORES if any(name in row.fields for row in rows)])
+
+
+def _whole(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return None  # several lines
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    yield from ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+
+
+def _object(path: Path, number: int, line: str) -> Fields:
+    try:
+        found = msgspec.json.decode(line)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path}, line {number}: {error}, expected a JSON object") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}, line {number}: is {line[:40]!r}, expected a JSON object")
+    return found
+
+
+def _samples(path: Path, rows: list[FileRow]) -> EvaluationFile:
+    """Return a row a question: the harness writes one for each filter of its answer."""
+    filters = {row.fields.get("filter", "none") for row in rows}
+    found: dict[str, FileRow] = {}
+    names: dict[str, None] = {}
+    for row in rows:
+        of, own = row.fields.get("filter", "none"), row.fields.get("metrics")
+        metrics = own if isinstance(own, list) else [name for name in row.fields if name not in OF_SAMPLES]
+        scores = {(name if len(filters) == 1 else f"{name},{of}"): row.fields.get(name) for name in metrics}
+        doc = str(row.fields["doc_id"])
+        known = found.setdefault(doc, FileRow(row.place, {"id": row.fields["doc_id"], "doc": row.fields.get("doc")}))
+        if twice := known.fields.keys() & scores.keys():
+            raise ValueError(f"{row.place}: doc_id {doc} is there twice with {sorted(twice)[0]}, see {known.place}")
+        known.fields.update(scores)
+        names |= dict.fromkeys(scores)
+    return EvaluationFile(path, LM_EVAL, list(found.values()), list(names))
+
+
+def _inspect(path: Path, log: Mapping[str, Any]) -> EvaluationFile:
+    if (status := log.get("status", "success")) != "success":
+        raise ValueError(f"{path}: status is {status!r}, expected 'success': the evaluation did not end well")
+    rows, names = [], dict[str, None]()
+    for sample in log["samples"] or ():
+        place = f"{path}, sample {sample.get('id')!r}, epoch {sample.get('epoch', 1)}"
+        scores = {name: score["value"] for name, score in (sample.get("scores") or {}).items()}
+        usage = (sample.get("output") or {}).get("usage") or {}
+        times = {"tokens": usage.get("output_tokens"), "seconds": sample.get("total_time")}
+        fields = {"id": sample.get("id"), "epoch": sample.get("epoch", 1), "metadata": sample.get("metadata")}
+        rows.append(FileRow(place, fields | {name: each for name, each in times.items() if each is not None} | scores))
+        names |= dict.fromkeys(scores)
+    return EvaluationFile(path, INSPECT, rows, list(names))
+
+
+def _zipped(path: Path, data: bytes) -> dict[str, Any]:
+    """Return an `.eval` file as the JSON form of the log."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            header = msgspec.json.decode(archive.read("header.json"))
+            members = sorted(name for name in archive.namelist() if name.startswith("samples/"))
+            return {**header, "samples": [msgspec.json.decode(archive.read(name)) for name in members]}
+    except (KeyError, NotImplementedError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
+        advice = "expected an Inspect log; `inspect log convert --to json` writes one that is read"
+        raise ValueError(f"{path}: {error}, {advice}") from error
+
+
+def _table(path: Path, rows: list[FileRow]) -> EvaluationFile:
+    columns = dict.fromkeys(name for row in rows for name in row.fields)
+    likely = [name for name in columns if name in OWN_SCORES or name.endswith(NAMED_SCORES)]
+    return EvaluationFile(path, TABLE, rows, likely)
+
+
+def _csv(path: Path, text: str) -> list[FileRow]:
+    lines = csv.DictReader(io.StringIO(text), strict=True)
+    found = []
+    try:
+        for fields in lines:
+            if None in fields or None in fields.values():
+                raise ValueError(f"{path}, line {lines.line_num}: expected {len(lines.fieldnames or ())} fields")
+            found.append(FileRow(f"{path}, line {lines.line_num}", dict(fields)))
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {lines.line_num}: {error}") from error
+    return found
+
+
+def _split(path: Path, table: Mapping[str, Any]) -> list[FileRow]:
+    columns = [str(name) for name in table["columns"]]
+    for number, values in enumerate(table["data"], 1):
+        if not isinstance(values, list) or len(values) != len(columns):
+            raise ValueError(f"{path}, row {number}: expected {len(columns)} values, one a column")
+    return [
+        FileRow(f"{path}, row {number}", dict(zip(columns, values, strict=True)))
+        for number, values in enumerate(table["data"], 1)
+    ]
+
+
+def _objects(path: Path, values: list[object]) -> list[FileRow]:
+    found = []
+    for number, each in enumerate(values, 1):
+        if not isinstance(each, dict):
+            raise ValueError(f"{path}, row {number}: expected a JSON object")
+        found.append(FileRow(f"{path}, row {number}", each))
+    return found
+
+
+def _parquet(path: Path, data: bytes) -> list[FileRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return _objects(path, pq.read_table(pa.BufferReader(data)).to_pylist())
+    except pa.ArrowException as error:
+        raise ValueError(f"{path}: {error}, expected a Parquet file") from error
