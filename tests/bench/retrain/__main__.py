@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.retrain import training
+from tests.bench.retrain import proof, training
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import command
 
 OUT = Path("var/bench/retrain.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "training": training.measured,
+    "proof": proof.measured,
 }
 
 if __name__ == "__main__":
