@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from retrain.tensor_file import LENGTH, contents
-from streams.identity import ADAPTER_FILES, ADAPTERS, adapter_digest, adapter_key, version_name
+from streams.identity import ADAPTER_FILES, ADAPTERS, PROOF_FILE, adapter_digest, adapter_key, version_name
 from streams.objects.tree import Trees
 
 CONFIG, WEIGHTS = ADAPTER_FILES
@@ -32,13 +32,15 @@ class Adapter:
 
 
 def commit(source: Path, trees: Trees, alias: str, base_model: str) -> Adapter:
-    """Put the adapter in `source` under its alias and digest, read-only. Equal weights of equal shape are the same
-    adapter, wherever they were made; half an adapter is never there. Raises FileNotFoundError or ValueError where a
-    file lacks or is not whole, StorageError where the store is away."""
+    """Put the adapter in `source` under its alias and digest, read-only, with its proof where it has one. Equal weights
+    of equal shape and proof are the same adapter, wherever they were made; half an adapter is never there. Raises
+    FileNotFoundError or ValueError where a file lacks or is not whole, StorageError where the store is away."""
     adapter_digest(source, base_model)  # both files are there
     with trees.scratch(f"{ADAPTERS}/{alias}") as scratch:
         _write(scratch / CONFIG, iter((_config(source / CONFIG, base_model),)))
         _write(scratch / WEIGHTS, _weights(source / WEIGHTS))
+        if (source / PROOF_FILE).is_file():
+            _write(scratch / PROOF_FILE, iter(((source / PROOF_FILE).read_bytes(),)))
         digest = adapter_digest(scratch, base_model)
         path = trees.put(adapter_key(alias, digest), scratch)
     return Adapter(version_name(alias, digest), digest, path)

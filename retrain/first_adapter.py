@@ -23,6 +23,7 @@ from retrain.registry import origins
 from retrain.registry.origins import first_of
 from retrain.settings import RetrainSettings
 from retrain.training import recipe, tracking
+from retrain.training.proofs.proof import write_proof
 from retrain.training.train import OnStep, silent, train
 from streams.files import locked
 from streams.objects.tree import Trees
@@ -72,6 +73,7 @@ def first_adapter(
             progress=tell,
             max_left_out=settings.max_left_out,
         )
+        write_proof(done.folder, model_dir, None, settings.engine_dtype)
         adapter = commit(done.folder, trees, alias, base)
         run.metrics(done.figures())
         run.artifacts(adapter.path, "adapter")

@@ -56,8 +56,6 @@ from retrain.training.prompting import load_tokenizer
 from retrain.training.tracking import TrackedRun
 from streams.files import put
 from streams.identity import adapter_key, version_name
-from streams.objects import store as objects
-from streams.objects.tree import Trees
 
 log = structlog.get_logger()
 
@@ -124,7 +122,6 @@ def train(job: Job) -> None:
     with _tracked(job, listed) as run:
         result = job.training(folder, spec.resources.gpus, _reporter(job, run))
         adapter = commit(folder / ADAPTER, trees, spec.request.alias, base)
-        _keep_proofs(trees, adapter.version, result)
         parent = spec.request.champion if warm else ""
         manifest.remember(trees, adapter.version, listed.digest, parent)
         origins.remember(trees, made_by(spec.request, adapter, base, dataset=listed.digest, parent=parent, run=run.id))
@@ -212,11 +209,12 @@ def _keep_card(job: Job, run: TrackedRun, card: ModelCard) -> None:
 
 def _order(spec: JobSpec, listed: Manifest, *, warm: bool) -> TrainingOrder:
     settings, stored = spec.settings, spec.stored()
+    champion = stored.uri(adapter_key(spec.request.alias, spec.champion_digest))
     return TrainingOrder(
         rows=stored.uri(manifest.dataset_key(listed.digest)),
         model=spec.model,
         recipe=asdict(spec.knobs),
-        warm_start=stored.uri(adapter_key(spec.request.alias, spec.champion_digest)) if warm else "",
+        warm_start=champion if warm else "",
         fresh_passes=settings.fresh_passes,
         backend=settings.backend,  # type: ignore[arg-type]  # the settings have checked it
         command=list(settings.command),
@@ -224,7 +222,8 @@ def _order(spec: JobSpec, listed: Manifest, *, warm: bool) -> TrainingOrder:
         packing=settings.packing,
         threads=settings.threads or max(1, (os.cpu_count() or 2) // 2),
         max_left_out=settings.max_left_out,
-        proof_prefixes=settings.proof_prefixes,
+        predecessor="" if settings.champion_model else champion,
+        engine_dtype=settings.engine_dtype,
         storage=spec.storage,
         var=str(spec.var),
     )
@@ -252,15 +251,8 @@ def _reporter(job: Job, run: TrackedRun) -> OnStep:
     return report
 
 
-def _keep_proofs(trees: Trees, version: str, result: TrainingResult) -> None:
-    """Put the version's proof rows before its record: an erasure that comes in between finds them by that."""
-    about = {"tolerance": result.tolerance, "proofs": result.proofs}
-    objects.replace(trees.store, manifest.proofs_key(version), msgspec.json.format(msgspec.json.encode(about)))
-
-
 def _clear(job: Job) -> None:
-    """Remove the training's folder, once its adapter is in the store: proof rows hold beginnings of clients' texts, and
-    no job's folder keeps any."""
+    """Remove the training's folder, once its adapter is in the store."""
     shutil.rmtree(job.folder / TRAINING, ignore_errors=True)
 
 

@@ -33,6 +33,8 @@ MANIFEST = "{manifest}"  # in `command`: the manifest's path
 DOWNSTREAM = "downstream/"  # before an API key's name
 SOURCES = ("env:", "file:")  # of a secret
 
+ENGINE_DTYPES = ("auto", "float32", "bfloat16", "float16")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainSettings:
@@ -45,7 +47,6 @@ class RetrainSettings:
     command: tuple[str, ...] = ()
     command_environment: tuple[str, ...] = ()  # variables that it gets though named like secrets, such as HF_TOKEN
     packing: bool = False  # of the backend "trl": several rows in one sequence
-    proof_prefixes: int = 8  # beginnings of answers by which a replica can prove which adapter it serves; 0: none
     validation_share: float = 0.25  # of the fresh labelled rows: judged on, never trained on; at least
     max_validation_share: float = 0.5  # and at most: as many as it takes to prove that half of the harm is mended
     regression_rows: int = 1_000  # rows of the healthy time, of which as many are asked as it takes to tell; at most
@@ -81,6 +82,9 @@ class RetrainSettings:
     # the engine that candidates are evaluated on: "auto", one of the job's own where a GPU, or more than 32 GB of
     # memory, is free, else the serving one; "always" one of its own; "never"
     own_engine: str = "auto"
+    # in which engines calculate, as vLLM's --dtype: "float32", "bfloat16", "float16"; "auto": float32 where the trainer
+    # has no GPU, else the model's own, bfloat16 for one of float32. Adapters' proofs of effect are calculated in it
+    engine_dtype: str = "auto"
     max_tokens: int = 0  # of an answer under evaluation, at most; 0: as many as the labels need, and room
     max_cut: float = 0.1  # share of the answers that may end at that limit; with more nothing is judged
     max_lora_rank: int = 16  # of a recipe: what the engines were started with
@@ -124,7 +128,8 @@ class RetrainSettings:
             require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("regression_rows", "judged_rows", "rehearsal_rows", "rehearsal_ratio", "swapped_rows"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
-        for name in ("threads", "gpus", "max_tokens", "proof_prefixes"):
+        require(self, "engine_dtype", self.engine_dtype in ENGINE_DTYPES, f"one of {', '.join(ENGINE_DTYPES)}")
+        for name in ("threads", "gpus", "max_tokens"):
             require(self, name, getattr(self, name) >= 0, "0 or more")
         for name in ("max_length_ratio", "max_latency_ratio"):
             require(self, name, not getattr(self, name) or getattr(self, name) > 1, "0, or more than 1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -32,8 +34,24 @@ FEEDBACK = Counter("homeostat_feedback_total", "Feedback taken. Correct: a loss 
 GENERATION = Gauge("homeostat_route_generation", "Generation of the route in force.", ["alias"])
 WEIGHT = Gauge("homeostat_canary_weight_ratio", "The canary's share of the requests.", ["alias"])
 HEALTHY = Gauge("homeostat_replica_healthy", "1 where the replica attests that it is well, and answers.", ["replica"])
+PROOF_FAILED = Gauge(
+    "homeostat_replica_proof_failed_info",
+    "1 where the engine does not compute with the version's adapter: nothing is served under its name.",
+    ["replica", "version"],
+)
 ROLLOUT = Gauge("homeostat_rollout_state_info", "1 for the state that the alias's rollout is in.", ["alias", "state"])
 ROLLOUTS = Counter("homeostat_rollouts_total", "Rollouts by what became of them.", ["alias", "outcome"])
+
+
+def show_proof(replica: str, version: str, *, failed: bool) -> None:
+    """Set the gauge of a version that an engine was asked to prove."""
+    PROOF_FAILED.labels(replica, version).set(failed)
+
+
+def forget_proof(replica: str, version: str) -> None:
+    """Take the version's gauge away, once no route wants it."""
+    with suppress(KeyError):
+        PROOF_FAILED.remove(replica, version)
 
 
 def show_rollout(alias: str, state: str) -> None:

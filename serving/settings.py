@@ -136,6 +136,9 @@ class ControllerSettings:
     max_lora_rank: int = 16  # what the engines were started with
     probe_every_s: float = 60.0  # how often a served version's fingerprint is taken again
     probe_tolerance: float = 0.1  # mean difference of log-probabilities that is still the same adapter
+    # false: a version whose proof of effect fails is served all the same where the fingerprints agree, and the failure
+    # shown; for engines of another type or quantisation than the proofs were calculated for, until all are retrained
+    proof_required: bool = True
 
     def __post_init__(self) -> None:
         require(self, "canary_weight", 0 < self.canary_weight < 1, "a share between 0 and 1")

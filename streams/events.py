@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from monitor.findings import Gap
 from monitor.losses import loss_or_verdict
@@ -15,6 +14,7 @@ from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from streams.kinds import AlarmKind, Arm, DecisionKind, RetrainStatus, Severity
 from streams.messages import Message, ReplyChoice
+from streams.proof import ProofShown
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
 
@@ -93,7 +93,7 @@ class FeedbackGiven(Event, frozen=True, kw_only=True):
     correct: bool | None = None  # of version 1 alone, and read as the loss
 
     def __post_init__(self) -> None:
-        force_setattr(self, "loss", loss_or_verdict(self.loss, self.correct))
+        msgspec.structs.force_setattr(self, "loss", loss_or_verdict(self.loss, self.correct))
 
 
 class ScoreBatch(Event, frozen=True, kw_only=True):
@@ -268,6 +268,7 @@ class ReplicaAttested(Event, frozen=True, kw_only=True):
     versions: dict[str, str]  # version -> full digest of the bytes the engine was given
     generations: dict[str, int]  # alias -> generation followed
     probes: dict[str, Probe] = {}  # version -> fingerprint, of those served and of those refused for it
+    proofs: dict[str, ProofShown] = {}  # version -> proof of effect, of those served and of those refused for it
 
 
 class DecisionRecorded(Event, frozen=True, kw_only=True):

@@ -20,14 +20,16 @@ EVALUATION = "evaluation-"  # before a version: a candidate's name while it is e
 ANSWER_DIGITS = 20  # of a masked answer's digest; shorter ones are of answers that were not, or normalised otherwise
 ADAPTERS = "adapters"  # the prefix of their keys, and their folder
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+PROOF_FILE = "proof.json"  # by which an engine shows that it computes with the adapter; older adapters have none
 
 
 def adapter_digest(folder: Path, base_model: str) -> str:
     """Return the sha256 (hex) over the base model's id and the adapter's files, names included.
 
-    Only `ADAPTER_FILES` count: an engine reads no others. Raises FileNotFoundError naming a missing file."""
+    `ADAPTER_FILES` count, for an engine reads no others, and the proof where there is one: it is not taken away or
+    altered unnoticed. Raises FileNotFoundError naming a missing file."""
     digest = hashlib.sha256(f"{base_model}\0".encode())
-    for name in ADAPTER_FILES:
+    for name in (*ADAPTER_FILES, *([PROOF_FILE] if (folder / PROOF_FILE).is_file() else [])):
         path = folder / name
         if not path.is_file():
             raise FileNotFoundError(f"{path}: missing; an adapter folder holds {' and '.join(ADAPTER_FILES)}")

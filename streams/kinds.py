@@ -46,6 +46,14 @@ class RetrainStatus(StrEnum):
     FAILED = "failed"  # it ended without a verdict
 
 
+class ProofOutcome(StrEnum):
+    """An engine's answer to an adapter's proof of effect."""
+
+    GIVEN = "given"  # it computes with the adapter
+    FAILED = "failed"  # it computes with something else: not attested
+    NONE = "none"  # the adapter has no proof: the replicas' fingerprints decide
+
+
 class DecisionKind(StrEnum):
     """The actor of a decision."""
 

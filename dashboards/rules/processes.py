@@ -55,6 +55,17 @@ PROCESSES = (
         for_="1m",
     ),
     Rule(
+        "homeostat-proof",
+        "An engine computes with something else",
+        "max by (replica, version) (homeostat_replica_proof_failed_info)",
+        ("replica", "version"),
+        "critical",
+        "<replica> was given <version> and does not compute with it; nothing is served under its name there.",
+        "The controller loads it again by itself. `homeostat status` says how far its answers are from the proof; "
+        "see the page for engines of another type or quantisation.",
+        for_="2m",
+    ),
+    Rule(
         "homeostat-storage",
         "Storage is not cared for",
         f"max by (part) (time() - homeostat_storage_cared_seconds) > {UNCARED_S}",

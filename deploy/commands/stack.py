@@ -42,6 +42,7 @@ def down(config_path: Path | None) -> None:
 @CONFIG
 def status(people: bool, config_path: Path | None) -> None:
     """Show the processes, the version that each alias serves, and its watch: open alarms, untested signals and why.
+    A version that an engine does not prove to compute with is named, with the reason.
 
     Exit 1 where no broker answers: then it is not known which version serves."""
     from deploy.operator import status
@@ -54,6 +55,8 @@ def status(people: bool, config_path: Path | None) -> None:
     terminal.print(table(lifecycle.status(config)))
     kafka = load_reached(config_path).kafka
     terminal.print(status.table(operations.routes(kafka)))
+    for line in status.without_proof(operations.attestations(kafka)):
+        click.echo(line)
     for line in status.lines(config.monitor, memories(kafka)):
         click.echo(line)
     if people:

@@ -1,8 +1,9 @@
-"""The status of each alias: the route that serves it, and its watch: reference, open alarms, untested signals."""
+"""The status of each alias: the route that serves it, what no replica proves, and its watch: reference, open alarms,
+untested signals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.table import Table
 
@@ -15,8 +16,9 @@ from monitor.settings import MonitorSettings
 from monitor.signals.labelled.judged_quality import agreement
 from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
-from streams.events import RouteWritten
+from streams.events import ReplicaAttested, RouteWritten
 from streams.judge.memory import JudgeRecord
+from streams.kinds import ProofOutcome
 
 REMEDY = (
     "`homeostat labels wanted --audit ALIAS`, or --draw, lists replies whose labels prove something; `homeostat labels "
@@ -51,6 +53,20 @@ def lines(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Ite
                 yield f"{alias}: passed over: {_strays(record)}"
             for why in untested.lines(untested.reasons(settings, restored(record))):
                 yield f"{alias}: not tested: {why}"
+
+
+def without_proof(attestations: Iterable[ReplicaAttested]) -> Iterator[str]:
+    """Yield a line for each replica's version that did not give its proof of effect, and for each that has none."""
+    known = list(attestations)
+    for each in known:
+        for version, shown in each.proofs.items():
+            if shown.outcome == ProofOutcome.FAILED:
+                served = "served all the same" if version in each.versions else "not served"
+                yield f"{each.replica}: {version} is {served}: {shown.reason}"
+    without = {name: shown for each in known for name, shown in each.proofs.items()}
+    for version, shown in sorted(without.items()):
+        if shown.outcome == ProofOutcome.NONE:
+            yield f"{version} has no proof of effect, fingerprints decide: {shown.reason}"
 
 
 def _strays(record: VersionRecord) -> str:

@@ -1,8 +1,8 @@
 """Rows taken out of datasets: each that has some is written again without them, under its new digest.
 
-The old one is deleted, and with it the proof rows of the versions that were trained on it. What knows its digest,
-such as a retraining's result in the log, is led on by `manifest.located`; versions' records name the new one.
-Adapters stay as they are: a list says which have seen the rows."""
+The old one is deleted. What knows its digest, such as a retraining's result in the log, is led on by
+`manifest.located`; versions' records name the new one. Adapters stay as they are: a list says which have seen the
+rows."""
 
 from __future__ import annotations
 
@@ -109,7 +109,6 @@ def rewrite(trees: Trees, plan: RewrittenDataset, theirs: Theirs, users: Users) 
         manifest.supersede(trees, plan.old, stored.digest)
     now = manifest.current(trees, plan.old)  # not the plan's, where another order was quicker
     for version in users.get(plan.old, ()):
-        trees.store.delete(manifest.proofs_key(version))  # may hold the rows' tokens
         known, parent = manifest.noted(trees, version)
         if known == plan.old:
             manifest.remember(trees, version, now, parent)

@@ -70,15 +70,6 @@ def dataset_key(digest: str) -> str:
     return f"{DATASETS}/{digest}"
 
 
-def proofs_key(version: str) -> str:
-    """Return the key of a version's proof rows, which are beginnings of rows that it was trained on.
-
-    >>> proofs_key("support-0123456789ab")
-    'datasets/proofs/support-0123456789ab'
-    """
-    return f"{DATASETS}/proofs/{version}"
-
-
 def load(trees: Trees, digest: str) -> tuple[Manifest, Dataset]:
     """Return the dataset that `store` put, or what an erasure left of it. Raises OSError where there is none."""
     folder = located(trees, digest)

@@ -85,7 +85,7 @@ def fulfil(folder: Path, order: TrainingOrder, digest: str) -> TrainingResult:
 
 def _trained(folder: Path, order: TrainingOrder, digest: str) -> TrainingResult:
     from retrain.training.backends.delivered import check_delivered
-    from retrain.training.backends.proofs import proofs
+    from retrain.training.proofs.proof import write_proof
 
     storage = order.storage_at(folder)
     model_dir = storage.local(order.model, folder)
@@ -106,9 +106,14 @@ def _trained(folder: Path, order: TrainingOrder, digest: str) -> TrainingResult:
     if not first():
         return TrainingResult(order=digest)
     check_delivered(task.adapter, model_dir)
-    asked = (order.proof_prefixes, task.recipe.training.max_length)
-    found, tolerance = proofs(task.rows, model_dir, task.adapter, task.warm_start, *asked)
-    return TrainingResult(order=digest, proofs=found, tolerance=tolerance, **asdict(figures))
+    result = TrainingResult(order=digest, **asdict(figures))
+    if not order.engine_dtype:
+        return result
+    predecessor = storage.local(order.predecessor, folder) if order.predecessor else None
+    proof = write_proof(task.adapter, model_dir, predecessor, order.engine_dtype)
+    notes = [f"no proof of effect is possible: {proof.impossible}"] if proof.impossible else []
+    figured = {"proof_rows": float(len(proof.rows)), "proof_tolerance": proof.tolerance}
+    return replace(result, metrics=result.metrics | figured, notes=[*result.notes, *notes])
 
 
 def _recipe(order: TrainingOrder, folder: Path) -> recipe.Recipe:

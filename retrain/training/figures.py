@@ -16,7 +16,6 @@ def training_figures(result: TrainingResult) -> dict[str, float]:
         "left_out_share": result.left_out / max(1, result.left_out + result.rows),
         "steps": float(result.steps),
         "resumed_at": float(result.resumed_at),
-        "proofs": float(len(result.proofs)),
     }
 
 

@@ -1,4 +1,5 @@
-"""Adapters, checked before an engine reads them: two files, the right bytes, LoRA tensors and nothing else."""
+"""Adapters, checked before an engine reads them: two files and a proof, the right bytes, LoRA tensors and nothing
+else."""
 
 from __future__ import annotations
 
@@ -11,10 +12,12 @@ from typing import Any
 
 from serving.routes.slots import WantedVersion, too_high
 from streams.files import Stamp, stamp
-from streams.identity import ADAPTER_FILES, ADAPTERS, adapter_digest, adapter_key
+from streams.identity import ADAPTER_FILES, ADAPTERS, PROOF_FILE, adapter_digest, adapter_key
 from streams.objects.tree import Trees
+from streams.proof import Proof, read
 
 CONFIG, WEIGHTS = ADAPTER_FILES
+KNOWN = (*ADAPTER_FILES, PROOF_FILE)
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 TENSOR = re.compile(r"[\w.]+\.lora_(A|B)\.weight|[\w.]+\.lora_embedding_(A|B)")
 DOWN = re.compile(r"^(?!.*\.experts\b).*\.lora_(embedding_)?A\b")  # experts' lie in one, stacked
@@ -54,7 +57,7 @@ class Adapters:
         key = adapter_key(each.alias, each.digest)
         path = self.trees.home / key
         _inside(path, self.trees.home / ADAPTERS)
-        found: Stamps = tuple(stamp(path / name) for name in ADAPTER_FILES)
+        found: Stamps = tuple(stamp(path / name) for name in KNOWN)
         known, problem = self._known.get(each.digest, (None, ""))
         if known != found:
             problem = self._problem(key, each.digest)
@@ -68,6 +71,11 @@ class Adapters:
         """Return the folder as `verified` does, and look at it now: a further file changes neither of the two."""
         check(self.trees.home / adapter_key(each.alias, each.digest), self.trees.home / ADAPTERS)
         return self.verified(each)
+
+    def proof(self, each: WantedVersion) -> Proof | None:
+        """Return the version's proof of effect; None where it was made without one. Raise as `verified`, and
+        BrokenProof where it proves nothing."""
+        return read(self.verified(each))
 
     def _problem(self, key: str, digest: str) -> str:
         path = self.trees.home / key
@@ -92,18 +100,18 @@ class Adapters:
 
 
 def check(folder: Path, root: Path) -> None:
-    """Raise Unfit unless the folder lies under the root and holds an adapter's two files and nothing else."""
+    """Raise Unfit unless the folder lies under the root and holds an adapter's files and nothing else."""
     _inside(folder, root)
     for strange in sorted(each.name for each in folder.iterdir() if not _expected(each.name)):
         kind = "a pickle runs code when it is read" if strange.endswith(PICKLES) else "its bytes are in no digest"
-        raise Unfit(f"{folder / strange}: {kind}; expected {' and '.join(ADAPTER_FILES)} and nothing else")
+        raise Unfit(f"{folder / strange}: {kind}; expected {', '.join(KNOWN)} and nothing else")
     if not list(_tensors(folder / WEIGHTS)):
         raise Unfit(f"{folder / WEIGHTS}: has no tensors")
 
 
 def _inside(folder: Path, root: Path) -> None:
     home = root.resolve()
-    for name in ("", *ADAPTER_FILES):
+    for name in ("", *KNOWN):
         real = (folder / name).resolve()
         if not real.is_relative_to(home):
             raise Unfit(f"{folder / name}: leads to {real}, outside of {home}")
@@ -180,4 +188,4 @@ def _shape(path: Path, name: str, entry: Any, room: int) -> list[int]:
 
 
 def _expected(name: str) -> bool:
-    return name in ADAPTER_FILES or name.startswith(".")  # the file system's own; no engine reads them
+    return name in KNOWN or name.startswith(".")  # the file system's own; no engine reads them

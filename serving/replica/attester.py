@@ -12,6 +12,7 @@ import structlog
 from serving.append import Append
 from serving.settings import Replica
 from streams.events import Probe, ReplicaAttested, RouteWritten
+from streams.proof import ProofShown
 from streams.topics import ATTESTATIONS
 
 log = structlog.get_logger()
@@ -27,14 +28,21 @@ class ReplicaState:
     versions: dict[str, str]
     generations: dict[str, int]
     probes: dict[str, Probe]
+    proofs: dict[str, ProofShown]
 
     @classmethod
     def of(
-        cls, routes: Mapping[str, RouteWritten], versions: dict[str, str], probes: dict[str, Probe], *, healthy: bool
+        cls,
+        routes: Mapping[str, RouteWritten],
+        versions: dict[str, str],
+        probes: dict[str, Probe],
+        proofs: dict[str, ProofShown],
+        *,
+        healthy: bool,
     ) -> ReplicaState:
         """Return the state of a replica that has taken in these routes."""
         generations = {alias: route.generation for alias, route in routes.items()}
-        return cls(healthy, dict(versions), generations, probes)
+        return cls(healthy, dict(versions), generations, probes, proofs)
 
 
 @dataclass(slots=True)
@@ -95,5 +103,6 @@ class Attester:
             versions=state.versions,
             generations=state.generations,
             probes=state.probes,
+            proofs=state.proofs,
         )
         self.append(ATTESTATIONS, event, id=f"{self.replica.name}/{at_ns}", time_ms=event.time_ms)

@@ -1,14 +1,16 @@
-"""vLLM's HTTP interface to its adapters: listing, loading, unloading, warming up, probing."""
+"""vLLM's HTTP interface to its adapters: listing, loading, unloading, warming up, probing, proving."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 import msgspec
 
-from serving.replica import probe
+from serving.replica import effect, probe
+from streams.proof import Proof
 
 KEEP_ALIVE_S = 3.0  # vLLM closes idle connections after 5
 ADMIN_TIMEOUT_S = 60.0
@@ -72,6 +74,12 @@ class VllmAdmin:
     async def probe(self, name: str) -> probe.ProbeReading:
         """Return the fingerprint of what answers under `name`. Raise probe.NoFingerprint where it gives none."""
         return probe.read(await self._ask("POST", "/v1/completions", probe.request(name)), name)
+
+    async def prove(self, name: str, proof: Proof) -> float:
+        """Return how far the answers to the proof's questions under `name` are from those expected, in nats. Raise
+        probe.NoFingerprint where there are none."""
+        body = effect.request(name, proof, salt=secrets.token_hex(8))
+        return effect.measured(await self._ask("POST", "/v1/completions", body), name, proof)
 
     async def _ask(
         self, method: str, path: str, body: dict[str, Any] | None = None, limit: aiohttp.ClientTimeout | None = None

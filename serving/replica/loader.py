@@ -12,10 +12,10 @@ from typing import Protocol
 import structlog
 
 from serving.replica.adapters import Adapters
-from serving.replica.fingerprints import Doubt, Fingerprints
-from serving.replica.probe import ProbeReading
+from serving.replica.fingerprints import Fingerprints, Probed
 from serving.routes.slots import WantedVersion
 from serving.settings import ControllerSettings
+from streams.clock import now_ms
 from streams.events import RouteWritten
 from streams.identity import EVALUATION, VERSION
 
@@ -25,7 +25,7 @@ FETCH_S = 2.0  # that a pass waits for an adapter of a bucket
 BACK_OFF_S = (0.5, 5.0)  # after what could not be done, twice as long each time
 
 
-class EngineAdmin(Protocol):
+class EngineAdmin(Probed, Protocol):
     """The part of `serving.replica.engine.VllmAdmin` that is needed here. Any exception means: not now."""
 
     async def models(self) -> Mapping[str, str]:
@@ -39,9 +39,6 @@ class EngineAdmin(Protocol):
 
     async def warm(self, name: str) -> object:
         """Make a fresh engine compile what its first clients would wait for."""
-
-    async def probe(self, name: str) -> ProbeReading:
-        """Return the fingerprint of what answers under the name."""
 
 
 @dataclass(slots=True)
@@ -97,7 +94,7 @@ class Loader:
         except (ValueError, OSError) as error:
             self._trouble(each, str(error))
             return False
-        return self._has(each, path) and self.fingerprints.doubt(each) is None
+        return self._has(each, path) and not self.fingerprints.doubt(each)
 
     async def bring(self, each: WantedVersion, now_s: float) -> bool:
         """Load and probe what is missing, and return whether it serves. A version that differs from what it should be
@@ -106,8 +103,8 @@ class Loader:
             return False
         try:
             doubt = await self._tried(each, now_s)
-            if doubt is not None:
-                self._trouble(each, f"{_reason(doubt)}; is loaded again")
+            if doubt:
+                self._trouble(each, f"{doubt}; is loaded again")
                 await self._drop(each.version)
                 doubt = await self._tried(each, now_s)
             self._conclude(each, doubt, now_s)
@@ -117,7 +114,7 @@ class Loader:
             wait_s = BACK_OFF_S[0] * 2.0 ** (self._failures[each.version] - 1)
             self._again_at[each.version] = now_s + min(wait_s, BACK_OFF_S[1])
             return False
-        return doubt is None
+        return not doubt
 
     def note(self, routes: Mapping[str, RouteWritten], keep: set[str], now_s: float) -> None:
         """Note which of a routed alias's versions no route wants any more; names of other aliases are none of ours."""
@@ -130,9 +127,12 @@ class Loader:
             if now_s - since >= self.settings.drain_s:
                 await self._drop(name)
 
-    async def _tried(self, each: WantedVersion, now_s: float) -> Doubt | None:
+    async def _tried(self, each: WantedVersion, now_s: float) -> str:
+        """Return the doubt that is left once the version is loaded, probed and asked for its proof."""
         await self._load(each)
         if not self.fingerprints.taken(each.version):
+            proof = await asyncio.to_thread(self.adapters.proof, each)
+            self.fingerprints.proofs.expect(each.version, proof, now_ms())
             await self.fingerprints.take(self.engine, each.version, now_s)
         return self.fingerprints.doubt(each)
 
@@ -185,24 +185,19 @@ class Loader:
         name = each.version
         return name in self.loaded and (name in self._ours or Path(self.loaded[name]) == path)
 
-    def _conclude(self, each: WantedVersion, doubt: Doubt | None, now_s: float) -> None:
+    def _conclude(self, each: WantedVersion, doubt: str, now_s: float) -> None:
         self._failures.pop(each.version, None)
-        if doubt is None:
+        if not doubt:
             self._troubles.pop(each.version, None)
             self._again_at.pop(each.version, None)
             return
-        wait_s, limit = self.settings.probe_every_s, self.settings.probe_tolerance
-        self._again_at[each.version] = now_s + wait_s
-        self._trouble(each, f"{_reason(doubt)}, probe_tolerance is {limit:g}: not served; next try in {wait_s:g} s")
+        self._again_at[each.version] = now_s + self.settings.probe_every_s
+        self._trouble(each, f"{doubt}: not served; next try in {self.settings.probe_every_s:g} s")
 
     def _trouble(self, each: WantedVersion, problem: str) -> None:
         if self._troubles.get(each.version) != problem:
             self._troubles[each.version] = problem
             log.error("adapter is in trouble", replica=self.replica, version=each.version, problem=problem)
-
-
-def _reason(doubt: Doubt) -> str:
-    return f"the engine's log-probabilities differ from those of {doubt.by} by {doubt.distance:.3g} on average"
 
 
 def base_model(names: Iterable[str]) -> str | None:

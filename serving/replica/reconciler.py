@@ -143,8 +143,9 @@ class Reconciler:
         *,
         healthy: bool = True,
     ) -> None:
-        probes = self._fingerprints.known(each.version for each in plan)
-        await self._attester.attest(ReplicaState.of(routes, serving, probes, healthy=healthy), now_s)
+        names = [each.version for each in plan]
+        probes, proofs = self._fingerprints.known(names), self._fingerprints.proofs.shown(names)
+        await self._attester.attest(ReplicaState.of(routes, serving, probes, proofs, healthy=healthy), now_s)
 
     def _refuse(self, excess: list[WantedVersion]) -> None:
         names = {each.version for each in excess}

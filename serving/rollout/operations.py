@@ -10,16 +10,17 @@ import msgspec
 
 from serving.rollout.approvals import Signature, signed
 from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Routes, Shadow
+from serving.routes.attestations import present
 from streams import codec
 from streams.clock import now_ms
-from streams.events import DecisionRecorded, RetrainReported, RouteWritten
+from streams.events import DecisionRecorded, ReplicaAttested, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
 from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.routes import effective, in_force, without_salt
-from streams.topics import LEDGER, RESULTS, ROUTES
+from streams.topics import ATTESTATIONS, LEDGER, RESULTS, ROUTES
 
 ATTEMPTS = 10
 PASSED = (RetrainStatus.PROMOTE, RetrainStatus.INCONCLUSIVE)  # the latter where complaints may settle it
@@ -32,6 +33,12 @@ class UnknownVersion(LookupError):
 def routes(kafka: KafkaSettings) -> dict[str, RouteWritten]:
     """Return the route in force of each alias: the first record of the highest generation."""
     return in_force(record.event for record in read(kafka, ROUTES, RouteWritten))
+
+
+def attestations(kafka: KafkaSettings) -> list[ReplicaAttested]:
+    """Return the last attestation of each replica that is not gone, in the order of their names."""
+    found = {record.event.replica: record.event for record in read(kafka, ATTESTATIONS, ReplicaAttested)}
+    return sorted(present(found.values()), key=lambda each: each.replica)
 
 
 def promote(

@@ -32,6 +32,7 @@ from streams.lake.lake import Lake
 from streams.messages import Message
 from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
+from streams.proof import read as proof_in
 from streams.topics import FEEDBACK, INFERENCE, Topic
 from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
@@ -143,6 +144,10 @@ async def test_trainer_and_replica_have_a_bucket_in_common_and_no_folder(
     replica = Storage(world.storage, tmp_path / "replica").trees()
     found = replica.fetch(adapter_key("support", outcome.digest))
     assert adapter_digest(found, base_model_id(model_dir)) == outcome.digest
+    proof = proof_in(found)
+    assert proof is not None, "a candidate comes with its proof of effect"
+    assert (len(proof.rows), proof.tolerance) == (outcome.metrics["proof_rows"], outcome.metrics["proof_tolerance"])
+    assert proof.rows or "its predecessor's" in proof.impossible
     assert manifest.load(replica, outcome.dataset_digest)[0].parts["train"].rows > 0
     assert manifest.trained_on(replica, outcome.candidate) != []
     assert not any((world.var / name).exists() for name in ("adapters", "datasets"))
@@ -351,8 +356,7 @@ async def test_each_step_is_a_command_that_goes_on_where_the_one_before_ended_an
     assert outcome is not None
     assert outcome.verdict is not None
     assert outcome.verdict.status == "promote"
-    assert in_folder(world.var).store.get(manifest.proofs_key(outcome.candidate)).data
-    assert not (folder / "training").exists(), "proof rows are clients' texts"
+    assert not (folder / "training").exists()
 
 
 LEFT = (DATASET, "candidate.json", GATE, OUTCOME)

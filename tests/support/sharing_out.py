@@ -14,6 +14,7 @@ LARGE = frozenset(
         "tests/serving/gateway/openai/test_engine_sense.py",
         "tests/serving/real/test_engine.py",
         "tests/serving/real/test_probe.py",
+        "tests/serving/real/test_proof.py",
     }
 )
 

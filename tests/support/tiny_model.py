@@ -17,7 +17,7 @@ SPECIAL = ("<bos>", "<eos>", "<pad>")
 RANK, STRENGTH = 8, 0.5  # of an adapter: strong enough to change every answer
 
 
-def model(folder: Path) -> Path:
+def model(folder: Path, layers: int = LAYERS) -> Path:
     """Writes model and tokenizer, always the same ones."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -27,7 +27,7 @@ def model(folder: Path) -> Path:
         vocab_size=size,
         hidden_size=WIDTH,
         intermediate_size=INNER,
-        num_hidden_layers=LAYERS,
+        num_hidden_layers=layers,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
         max_position_embeddings=1_024,

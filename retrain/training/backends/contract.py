@@ -28,7 +28,8 @@ OnStep = Callable[[int, int, float], None]  # step, steps, loss in nats a token
 
 
 class TrainingOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be trained. `rows`, `validation`, `model` and `warm_start` are URIs."""
+    """What is to be trained. `rows`, `validation`, `model`, `warm_start` and `predecessor` are
+    URIs."""
 
     rows: str  # a dataset of the store, or JSON lines: {"messages": [..., the answer], "tools": [...]}
     model: str  # the base model's folder
@@ -42,7 +43,8 @@ class TrainingOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     packing: bool = False  # of the backend "trl": several rows in one sequence
     threads: int = 0  # of the processor; 0: as PyTorch likes
     max_left_out: float = 0.5  # share of the rows that may be unusable; with more nothing is trained
-    proof_prefixes: int = 0  # beginnings of answers to look up for proofs; 0: none
+    predecessor: str = ""  # the folder of the adapter that serves until then; the proof of effect tells it from it
+    engine_dtype: str = ""  # what the proof is calculated in, as `retrain.engine_dtype`; empty: no proof
     storage: StorageSettings = msgspec.field(default_factory=StorageSettings)  # the store of the URIs
     var: str = ""  # this machine's own folder, for what is fetched; empty: the order's
 
@@ -66,17 +68,6 @@ class LossStep(msgspec.Struct, frozen=True):
     loss: float  # nats a token
 
 
-class ProofRow(msgspec.Struct, frozen=True):
-    """A beginning after which candidate, base and predecessor differ: asked for one token, an engine shows by its
-    probability which of them it serves."""
-
-    prompt: list[int]  # tokens
-    token: int  # the candidate's likeliest next one
-    candidate: float  # its log-probability, in nats, as the base model's type calculates it
-    base: float
-    predecessor: float | None = None  # None where the training began from the base model
-
-
 class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
     """How it went. `problem`: why there is no adapter; the figures say nothing then."""
 
@@ -90,8 +81,6 @@ class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     metrics: dict[str, float] = {}  # what else the backend measured
     notes: list[str] = []  # what else it has to say: a limit that was met, a part of the model that was left out
-    proofs: list[ProofRow] = []
-    tolerance: float = 0.0  # a quarter of the smallest difference in `proofs`, in nats; 0 where no proof is possible
     problem: str = ""
 
 

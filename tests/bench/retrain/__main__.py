@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.retrain import synthetic, training
+from tests.bench.retrain import proof, synthetic, training
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.parts import command
 
@@ -16,6 +16,7 @@ OUT = Path("var/bench/retrain.json")
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "training": training.measured,
     "synthetic": synthetic.measured,
+    "proof": proof.measured,
 }
 
 if __name__ == "__main__":

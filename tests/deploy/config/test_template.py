@@ -57,6 +57,7 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "storage.pages": ("https://reports.example", "https://reports.example"),
     "storage.options": ('{"region": "eu-west-1"}', {"region": "eu-west-1"}),
     "storage.old_files_h": ("12", 12),
+    "retrain.engine_dtype": ("bfloat16", "bfloat16"),
     "retrain.max_length_ratio": ("1.5", 1.5),
     "retrain.max_latency_ratio": ("1.5", 1.5),
     "retrain.max_swapped_gap": ("0.5", 0.5),

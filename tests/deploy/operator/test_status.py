@@ -6,8 +6,10 @@ from deploy.operator import status as watched
 from monitor.missing_labels import labels_wanted
 from monitor.policy import PolicyState
 from monitor.settings import MonitorSettings
-from streams.events import RouteWritten
+from streams.events import ReplicaAttested, RouteWritten
 from streams.judge.memory import JudgeRecord, pack
+from streams.kinds import ProofOutcome
+from streams.proof import ProofShown
 from tests.monitor.support.world import VERSION, World, make
 
 
@@ -40,6 +42,32 @@ def test_what_is_tested_needs_no_words() -> None:
     world.label(world.serve(300), 0.95)
     assert stands(world) == [f"support: {VERSION} is watched"]
     assert [*watched.lines(MonitorSettings(), {})] == []
+
+
+def attested(replica: str, served: tuple[str, ...], **proofs: ProofShown) -> ReplicaAttested:
+    return ReplicaAttested(
+        replica=replica,
+        url="u",
+        time_ms=1,
+        healthy=True,
+        base_model="b",
+        versions=dict.fromkeys(served, "d"),
+        generations={},
+        proofs=proofs,
+    )
+
+
+def test_what_an_engine_does_not_prove_is_named_with_its_reason() -> None:
+    given = ProofShown(outcome=ProofOutcome.GIVEN, since_ms=1)
+    failed = ProofShown(outcome=ProofOutcome.FAILED, since_ms=1, reason="0.4 nats off")
+    none = ProofShown(outcome=ProofOutcome.NONE, since_ms=1, reason="no gap")
+    shown = [attested("r1", ("a",), a=given, b=failed, c=none), attested("r2", ("a", "b"), a=given, b=failed, c=none)]
+    assert [*watched.without_proof(shown)] == [
+        "r1: b is not served: 0.4 nats off",
+        "r2: b is served all the same: 0.4 nats off",
+        "c has no proof of effect, fingerprints decide: no gap",
+    ]
+    assert [*watched.without_proof([attested("r1", ("a",), a=given)])] == []
 
 
 def test_an_alias_without_fair_labels_says_so_in_status_doctor_and_a_ticket() -> None:

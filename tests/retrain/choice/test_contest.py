@@ -31,7 +31,7 @@ def test_the_smallest_that_is_not_worse_is_chosen_and_a_second_start_does_nothin
     rows = [LabelledRow(f"question {number} {chr(97 + number % 26)}", "a").example() for number in range(120)]
     dataset = shared_out(rows, 0.5)
     assert (len(dataset.train), len(dataset.validation)) == (60, 60)
-    stored, settings = Storage(var=tmp_path), RetrainSettings(threads=1, proof_prefixes=0)
+    stored, settings = Storage(var=tmp_path), RetrainSettings(threads=1)
     listed = manifest.store(stored.trees(), dataset, alias="support (compared)", base_model="", since_ms=0)
     contest = Contest(
         stored, listed.digest, dataset.validation, Scorer.of("exact_match", "support", tmp_path), settings, here

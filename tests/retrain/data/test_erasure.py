@@ -161,13 +161,3 @@ def test_who_was_judged_on_another_dataset_is_known_by_each_digest_that_it_had(t
     rewrite(trees, plan, theirs)
     assert erasure.judged(trees) == {digest: [ONE, TWO], plan.new: [ONE, TWO]}
     assert trees.digests("datasets") == [plan.new]
-
-
-def test_proof_rows_go_with_the_rows_that_they_begin_like(trees: Trees) -> None:
-    old = stored(trees, ONE)
-    for version in (ONE, TWO):
-        trees.store.put_if_absent(manifest.proofs_key(version), b"{}")
-    rewrite(trees, erasure.planned(trees, old, theirs), theirs)
-    assert not trees.store.holds(manifest.proofs_key(ONE))
-    assert trees.store.holds(manifest.proofs_key(TWO)), "it was trained on other rows"
-    assert manifest.versions(trees) == [ONE]

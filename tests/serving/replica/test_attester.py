@@ -13,11 +13,12 @@ from serving.replica.probe import ProbeReading
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
 from streams.events import Event, ReplicaAttested
+from streams.proof import Proof
 from streams.topics import Topic
 
 
 def state(*versions: str, healthy: bool = True) -> ReplicaState:
-    return ReplicaState(healthy, dict.fromkeys(versions, "d"), {}, {})
+    return ReplicaState(healthy, dict.fromkeys(versions, "d"), {}, {}, {})
 
 
 class FailingLog:
@@ -76,6 +77,9 @@ class Slow:
     async def probe(self, name: str) -> ProbeReading:
         await self.answer.wait()
         return ProbeReading({"a": -1.0})
+
+    async def prove(self, name: str, proof: Proof) -> float:
+        raise AssertionError("no proof was expected")
 
 
 @pytest.mark.parametrize("forgotten", [True, False])

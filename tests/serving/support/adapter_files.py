@@ -6,17 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from streams.identity import adapter_digest, adapter_key, version_name
+from streams.identity import PROOF_FILE, adapter_digest, adapter_key, version_name
+from streams.proof import Proof, encode
 
 LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 BASE = "base-model"
 
 
-def write(folder: Path, text: str = "weights", *, r: int = 8, **config: Any) -> Path:
+def write(folder: Path, text: str = "weights", *, r: int = 8, proof: Proof | None = None, **config: Any) -> Path:
     """An adapter of rank `r`; different texts are different bytes."""
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": r, **config}))
     (folder / "adapter_model.safetensors").write_bytes(weights(text, r))
+    if proof is not None:
+        (folder / PROOF_FILE).write_bytes(encode(proof))
     return folder
 
 

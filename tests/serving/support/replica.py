@@ -19,6 +19,7 @@ from serving.settings import ControllerSettings, Replica
 from streams.events import Event, Probe, ReplicaAttested, RouteWritten
 from streams.identity import adapter_key
 from streams.objects.tree import Trees
+from streams.proof import Proof
 from streams.topics import Topic
 from tests.serving.support.adapter_files import BASE, store
 from tests.support.folder import in_folder
@@ -40,6 +41,8 @@ class EngineFake:
         self.on_load: Callable[[], object] = lambda: 0
         self.calls: list[str] = []
         self.probed: list[str] = []
+        self.proven: list[tuple[str, int]] = []  # names, and of how many questions each
+        self.apart: dict[str, float] = {}  # how far a name's answers to its proof are from those expected
         self.calls_to_warm = self.probes_refused = 0
         self.restart()
 
@@ -58,6 +61,7 @@ class EngineFake:
         self.on_load()
         if self.heals_on_load:
             self.computes.pop(name, None)
+            self.apart.pop(name, None)
 
     async def unload(self, name: str) -> None:
         del self.names[name]
@@ -77,6 +81,12 @@ class EngineFake:
             return ProbeReading(self.BASE_LOGPROBS)
         self.probed.append(name)
         return ProbeReading(self.computes.get(name) or self._computed(self.names[name]))
+
+    async def prove(self, name: str, proof: Proof) -> float:
+        if self.away or self.mute:
+            raise TimeoutError("too busy")
+        self.proven.append((name, len(proof.rows)))
+        return self.apart.get(name, 0.0)
 
     def logprobs_of(self, version: str, digest: str, root: Path) -> dict[str, float]:
         """What every honest engine says."""
@@ -103,8 +113,8 @@ class ReplicaScene:
         self.attested.append(event)
         self.routing = self.routing.with_attestation(event)
 
-    def adapter(self, text: str) -> tuple[str, str]:
-        return store(self.root, text)
+    def adapter(self, text: str, proof: Proof | None = None) -> tuple[str, str]:
+        return store(self.root, text, proof=proof)
 
     def route(
         self, generation: int, adapters: dict[str, str], champion: str, alias: str = "support", **others: Any
