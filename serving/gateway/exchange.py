@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from monitor.characters import blank
 from serving.gateway.openai.answer import CollectedAnswer
 from serving.gateway.openai.coercion import is_off
-from serving.gateway.openai.request_body import Operation, ParsedRequest
+from serving.gateway.openai.request_body import ParsedRequest
 from serving.gateway.openai.responses_api import Rename
 from serving.routes.routing import Choice
 
@@ -33,7 +33,7 @@ class Exchange:
     mirrors: str = ""  # the event whose question this shadow was asked
     user: str = ""  # the end user, as the client named it
     conversation: str = ""  # a pseudonym
-    drawn: str = ""  # by which the arm is drawn: a pseudonym
+    drawn: str = ""  # by which the arm is drawn: a pseudonym, else the event's own id
     rename: Rename | None = None  # gives a response the id that its client gets; None where there is no client
     tenant: str = ""  # a pseudonym: by whose key private values are masked
     masked: str | None = None  # what a label is compared with, masked, once it was asked for
@@ -43,7 +43,7 @@ class Exchange:
     def drawn_for_more(self) -> bool:
         """Return whether other requests have the same arm: those of a conversation or an end user, and those that go on
         after a response."""
-        return bool(self.drawn) and (self.drawn != self.event_id or self.asked.operation is Operation.RESPONSE)
+        return self.drawn not in ("", self.event_id)
 
     @property
     def latency_s(self) -> float:

@@ -146,9 +146,10 @@ class Inference:
         who = caller(request.key, request.headers, asked, signer, self.settings)
         exchange = Exchange(uuid7(), asked, request.key.id, who.tags, began_s, user=who.user)
         exchange.conversation, exchange.tenant = who.conversation, self.tenant_name(who.tenant)
-        begun = who.conversation or conversation_of(exchange.event_id, signer)
-        exchange.drawn = who.drawn or begun
+        exchange.drawn = who.drawn or exchange.event_id
         if asked.operation is Operation.RESPONSE:
+            begun = who.conversation or conversation_of(exchange.event_id, signer)
+            exchange.drawn = who.drawn or begun
             given = asked.fields[PREVIOUS] if who.previous else None
             exchange.rename = Rename(lambda id: signer.sign_turn(TurnId(id, begun, exchange.drawn)), given)
             if who.previous:  # the engine knows it by its own id

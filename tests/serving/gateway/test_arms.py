@@ -67,8 +67,8 @@ async def test_an_arm_drawn_by_the_user_counts_as_the_users_in_all_his_conversat
             for number in (0, 1):
                 scene.attest(number, {OLD: OLD_DIGEST, NEW: NEW_DIGEST}, url=engine.url)
             for _ in range(2):
-                await scene.post(RESPONSES, {**INPUT, "user": "ann"})
-                await scene.post(RESPONSES, {**INPUT, "previous_response_id": "r"})
+                first = await scene.post(RESPONSES, {**INPUT, "user": "ann"})
+                await scene.post(RESPONSES, {**INPUT, "previous_response_id": first.body["id"]})
         events = await scene.served(4)
         assert len({event.conversation for event in events}) == 3
         assert len({(event.assigned, unit(event)) for event in events}) == 1
