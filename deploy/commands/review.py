@@ -24,7 +24,7 @@ KEY = click.option(
 FORM = click.option("--form", type=click.Choice(FORM_NAMES), default="jsonl", show_default=True, help="Of which tool.")
 
 
-@click.group(cls=Ordered)
+@click.group(cls=Ordered, short_help="Look at replies, answer, sign for candidates.")
 def review() -> None:
     """List replies that are worth a look, take answers, sign for candidates.
 
@@ -86,7 +86,7 @@ def review_accept(alias: str, id: str, secret: str, config_path: Path | None) ->
     _take(load_reached(config_path), alias, [ReviewAnswer(id, "accept")], secret)
 
 
-@review.command(name="correct")
+@review.command(name="correct", short_help="Give the right answer to a reply.")
 @click.argument("alias")
 @click.argument("id")
 @click.argument("text")
@@ -156,7 +156,7 @@ def review_compare(alias: str, pair: str | None, choice: str | None, secret: str
         click.echo("taken")
 
 
-@review.command(name="agreement")
+@review.command(name="agreement", short_help="How far people agree.")
 @click.argument("alias")
 @CONFIG
 def review_agreement(alias: str, config_path: Path | None) -> None:
@@ -179,7 +179,7 @@ def review_candidates(config_path: Path | None) -> None:
         click.echo(f"{each.version}: {each.standing}{by}, until {clock(each.until_ms)}; {each.reason}")
 
 
-@review.command(name="approve")
+@review.command(name="approve", short_help="Sign for a candidate.")
 @click.argument("version")
 @KEY
 @CONFIG
