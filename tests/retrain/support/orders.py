@@ -23,7 +23,7 @@ WORDS = ("red", "blue", "green", "pink")
 ROWS = [
     {"messages": [{"role": "user", "content": f"say {word}"}, {"role": "assistant", "content": word}]} for word in WORDS
 ] * 4
-PROGRAM = (sys.executable, "-m", "tests.retrain.support.training_program")
+PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("training_program.py")))
 ROOT = Path(__file__).parents[3]
 
 

@@ -1,5 +1,5 @@
-"""Another program that trains: `python -m tests.retrain.support.training_program [--MISTAKE] MANIFEST`. It knows the
-manifest and PEFT, and nothing of ours."""
+"""Another program that trains: `python -P training_program.py [--MISTAKE] MANIFEST`. It knows the manifest and PEFT,
+and nothing of ours."""
 
 from __future__ import annotations
 
