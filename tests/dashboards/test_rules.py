@@ -56,7 +56,12 @@ GONE = "1x30 _x90"  # reports for half an hour, then nothing
 
 
 def kind_of(rule: str) -> str:
-    return {"homeostat-harm": "quality", "homeostat-estimated": "estimated_quality"}.get(rule, rule[10:])
+    other = {
+        "homeostat-harm": "quality",
+        "homeostat-estimated": "estimated_quality",
+        "homeostat-judged": "judged_quality",
+    }
+    return other.get(rule, rule[10:])
 
 
 def paged(rule: str) -> dict[str, str]:
@@ -65,6 +70,7 @@ def paged(rule: str) -> dict[str, str]:
 
 ALARMS = [
     *("homeostat-harm", "homeostat-safety", "homeostat-fairness", "homeostat-estimated", "homeostat-complaints"),
+    "homeostat-judged",
     "homeostat-latency",
 ]
 COUNTED = [
