@@ -151,8 +151,8 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
 def command(folder: str, step: Step | Literal["all"] = "all", python: str = sys.executable) -> list[str]:
     """Return the command of one step, or of all that are left, on the job in a folder.
 
-    >>> command("/work/jobs/r1", "judge", "python")
-    ['python', '-m', 'retrain.job', 'judge', '/work/jobs/r1']
+    >>> command("/jobs/r1", "judge", "python")
+    ['python', '-m', 'retrain.job', 'judge', '/jobs/r1']
     """
     return [python, "-m", "retrain.job", step, folder]
 

@@ -71,11 +71,9 @@ class ScoredReplies:
     async def open(self, partitions: Collection[int]) -> None:
         """Read which replies of these partitions wait; before, none of them is scored here. Raises what the lake
         raises, and may be called again then."""
-        fresh = set(partitions) - self.waiting.open
-        if not fresh or not self.waiting.roomy:
-            return
-        self.waiting.begin(fresh)
-        try:
+        with self.waiting.opening(partitions) as fresh:
+            if not fresh:
+                return
             held, given = self.replies.held(), self.feedback.held()
             parts = unscored_before(self.lake, fresh, self._since(), self.judges.aliases, self.judges.chosen)
             while (part := await asyncio.to_thread(next, parts, None)) is not None:
@@ -84,11 +82,6 @@ class ScoredReplies:
                 self.waiting.add(self._unscored(rows))
             for rows in given:
                 self.waiting.judged(scores(rows))
-        except BaseException:
-            self.waiting.open -= fresh
-            raise
-        finally:
-            self.waiting.end()
 
     async def judge(self) -> int:
         """Score some of the replies that are due; return how many were looked at. Raises what the lake raises;

@@ -65,11 +65,9 @@ class LateLabels:
     async def open(self, partitions: Collection[int]) -> None:
         """Read which labels of these partitions wait; before, none of them is judged here. Raises what the lake
         raises, and may be called again then."""
-        fresh = set(partitions) - self.waiting.open
-        if not fresh or not self.waiting.roomy:
-            return
-        self.waiting.begin(fresh)
-        try:
+        with self.waiting.opening(partitions) as fresh:
+            if not fresh:
+                return
             held = self.labels.held()
             parts = unjudged_before(self.lake, fresh, self._since())
             while (part := await asyncio.to_thread(next, parts, None)) is not None:
@@ -77,11 +75,6 @@ class LateLabels:
             for rows in held:
                 self.waiting.add(unjudged(rows))
                 self.waiting.judged(judgements(rows))
-        except BaseException:
-            self.waiting.open -= fresh
-            raise
-        finally:
-            self.waiting.end()
 
     async def judge(self) -> int:
         """Judge some of the labels that are due; return how many were looked at. Those without a reply are looked at

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -39,6 +40,23 @@ class WaitingLabels:
     def roomy(self) -> bool:
         """Return whether a closed partition may be opened."""
         return 2 * len(self._entries) <= self.most
+
+    @contextmanager
+    def opening(self, partitions: Collection[int]) -> Iterator[set[int]]:
+        """Yield those of the partitions that are closed, if there is room, open while what came before is added; they
+        are closed again where that fails."""
+        fresh = set(partitions) - self.open if self.roomy else set()
+        if not fresh:
+            yield fresh
+            return
+        self.begin(fresh)
+        try:
+            yield fresh
+        except BaseException:
+            self.open -= fresh
+            raise
+        finally:
+            self.end()
 
     def begin(self, partitions: Collection[int]) -> None:
         """Open partitions: what comes from now on is added, and by `end` what came before."""

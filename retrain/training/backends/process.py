@@ -47,7 +47,7 @@ def run_training(folder: Path, processes: int, report: OnStep) -> TrainingResult
 def training_command(folder: Path, processes: int = 1) -> list[str]:
     """Return the command that trains what is ordered in the folder.
 
-    >>> training_command(Path("/work/training"), 2)[1:5]
+    >>> training_command(Path("/jobs/training"), 2)[1:5]
     ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
     """
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"] if processes > 1 else []
