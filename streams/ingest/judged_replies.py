@@ -25,16 +25,17 @@ from streams import codec, metrics
 from streams.clock import now_ms
 from streams.events import FeedbackGiven, InferenceServed
 from streams.ingest.at_hand import decoded, rows_by_ids
+from streams.ingest.judgement_outbox import confirmed
 from streams.ingest.waiting import WaitingLabels
 from streams.lake.lake import Lake
 from streams.lake.unjudged import UnjudgedLabel
 from streams.lake.unscored import scores, unscored, unscored_before
 from streams.lake.writer import LakeWriter
-from streams.log.outbox import Outbox, outgoing
+from streams.log.outbox import Outbox
 from streams.scoring import rows as scoring_rows
 from streams.scoring.judges import ReplyJudges
 from streams.scoring.rows import Unjudged, served_row
-from streams.topics import FEEDBACK, INFERENCE
+from streams.topics import INFERENCE
 
 log = structlog.get_logger()
 
@@ -133,13 +134,7 @@ class ScoredReplies:
         for one in found:
             if isinstance(one, Unjudged) and one not in scoring_rows.LATER:
                 metrics.REPLIES_UNSCORED.labels(one.value).inc()
-        await self.outbox.confirm(
-            [
-                outgoing(FEEDBACK, event, id=event.id, time_ms=event.time_ms, partition=place.partition)
-                for place, event in sent
-            ]
-        )
-        settled.update(place.id for place, _ in sent)
+        settled |= await confirmed(self.outbox, sent)
 
     def _unscored(self, rows: pa.Table) -> list[UnjudgedLabel]:
         return unscored(rows, self.judges.aliases, self.judges.chosen)

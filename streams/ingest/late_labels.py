@@ -21,6 +21,7 @@ from streams.dead_letters import QUEUES, letter, letter_id
 from streams.events import FeedbackGiven, InferenceServed
 from streams.ingest.at_hand import decoded, rows_by_ids
 from streams.ingest.judgement import LATER, Judge, Judged, LabelledReply, again, answered, judgement
+from streams.ingest.judgement_outbox import confirmed
 from streams.ingest.waiting import WaitingLabels
 from streams.lake.lake import Lake
 from streams.lake.unjudged import UnjudgedLabel, judgements, unjudged, unjudged_before
@@ -149,13 +150,7 @@ class LateLabels:
         await self._send([(place, judgement(label, None, None)) for place, label in labels], settled)
 
     async def _send(self, found: Sequence[tuple[UnjudgedLabel, FeedbackGiven]], settled: set[str]) -> None:
-        await self.outbox.confirm(
-            [
-                outgoing(FEEDBACK, event, id=event.id, time_ms=event.time_ms, partition=place.partition)
-                for place, event in found
-            ]
-        )
-        settled.update(place.id for place, _ in found)
+        settled |= await confirmed(self.outbox, found)
 
     def _over(self, label: UnjudgedLabel) -> bool:
         return self.waiting.over(label, self.clock())
