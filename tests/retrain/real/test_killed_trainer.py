@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ import pytest
 from deploy.operator.rows import LabelledRow
 from retrain.adapters import Adapter
 from retrain.first_adapter import first_adapter
-from retrain.job_files import PROGRESS, JobOutcome, TrainingProgress, read
+from retrain.job_files import TRAINING, JobOutcome, read
 from retrain.settings import RetrainSettings
+from retrain.training.backends.contract import steps_since
 from retrain.training.recipe import SMALL
 from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, RouteWritten
 from streams.kinds import RetrainStatus
@@ -32,7 +34,8 @@ from tests.support.folder import in_folder
 from tests.support.waiting import wait
 
 ALIAS = "killed"
-STEPS = 150
+STEPS = 600  # a small model takes hundreds a second
+LOOK_S = 0.02
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ async def test_a_killed_trainer_goes_on_where_it_was(
                 if kills == 2:
                     await asyncio.to_thread(wait, lambda: ended(kafka, request) != [], most_s=180)
                     break
-                await asyncio.to_thread(wait, lambda least=20 + 40 * kills: step(folder) >= least, most_s=180)  # type: ignore[misc]
+                await asyncio.to_thread(in_training, folder, 20 + 40 * kills)
             finally:
                 os.kill(trainer.pid, signal.SIGKILL)
                 trainer.wait()
@@ -122,9 +125,15 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "tests.retrain.support.trainer_process", *arguments])
 
 
-def step(folder: Path) -> int:
-    progress = read(folder / PROGRESS, TrainingProgress)
-    return progress.step if progress else 0
+def in_training(folder: Path, least: int) -> None:
+    """Return in the midst of the training, after that step: as its own process notes them, since the job shows them
+    later."""
+    for _ in range(int(180 / LOOK_S)):
+        steps, _ = steps_since(folder / TRAINING, 0)
+        if steps and steps[-1].step >= least:
+            return
+        time.sleep(LOOK_S)
+    raise AssertionError(f"step {least} was not reached")
 
 
 def ended(kafka: KafkaSettings, request: RetrainRequested) -> list[RetrainReported]:
