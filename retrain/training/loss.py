@@ -1,7 +1,8 @@
 """The loss on the answers' tokens, and on no others.
 
 With a vocabulary of 262,144 the logits of a prompt cost more than the model itself: Hugging Face's `Trainer`, which
-computes them all, takes more than twice as long on short messages.
+computes them all, takes more than twice as long on short messages. Those of a long answer take most of the memory,
+so there are never two tensors of their size: the loss needs no copy, and the gradient takes the logits' place.
 """
 
 from __future__ import annotations
@@ -11,16 +12,46 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.nn import functional
+from torch.autograd.function import FunctionCtx
 
 from retrain.training.batches import Encoded
+
+TOKENS = 32  # of an answer, looked at together
 
 
 def answer_loss(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:
     """Return the sum of the loss over the answers' tokens, in nats."""
     wanted = torch.tensor([token for row in rows for token in row.completion])
     logits = answer_logits(model, rows, pad, device)
-    return functional.cross_entropy(logits.float(), wanted.to(device), reduction="sum")
+    total: torch.Tensor = CrossEntropy.apply(logits, wanted.to(device))  # type: ignore[no-untyped-call]
+    return total
+
+
+class CrossEntropy(torch.autograd.Function):
+    """The sum of the cross entropy in float32, of logits (tokens x vocabulary) in any type. The backward pass
+    overwrites the logits: PyTorch raises RuntimeError where the model needs them for its own gradient."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Return the sum, in nats."""
+        norms = torch.cat([logits[part].float().logsumexp(-1) for part in parts(len(wanted))])
+        ctx.save_for_backward(logits, wanted, norms)
+        return (norms - logits.gather(1, wanted[:, None])[:, 0].float()).sum()
+
+    @staticmethod
+    def backward(ctx: Any, weight: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Return the gradient: each token's chance, less 1 for the one that is wanted."""
+        logits, wanted, norms = ctx.saved_tensors
+        for part in parts(len(wanted)):
+            chances = (logits[part].float() - norms[part, None]).exp_()
+            chances.scatter_add_(1, wanted[part, None], chances.new_full((len(chances), 1), -1.0))
+            logits[part] = chances.mul_(weight)
+        return logits, None
+
+
+def parts(tokens: int) -> Iterator[slice]:
+    """Yield slices of at most TOKENS."""
+    return (slice(at, at + TOKENS) for at in range(0, tokens, TOKENS))
 
 
 def answer_logits(model: Any, rows: Sequence[Encoded], pad: int, device: torch.device) -> torch.Tensor:

@@ -14,7 +14,7 @@ from retrain.training.recipe import Recipe
 
 PACKED = {True: 4.127 / 8, False: 4.5 / 8}  # bytes of a parameter in 4 bits with its scales; doubly quantised or not
 OPTIMISED = 4 * 4  # bytes of an adapter's parameter: itself, its gradient and AdamW's two moments, in float32
-LOGITS = 3 * 4  # bytes of one logit: itself, its share and its gradient
+LOGITS = 4  # bytes of one logit; its gradient takes its place
 KEPT = 1.9  # times a layer's inputs and outputs that the forward pass keeps: norms and activations are in it
 USED = 0.5  # of a matrix product's speed, that a whole step has
 MATRIX = {"cpu": 1024, "cuda": 8192}  # its side
