@@ -1,4 +1,5 @@
 """One client floods wrong labels: how far does what a model learns from the dataset move?
+`python -m tests.bench.retrain --only flood [--quick]`
 
 The tickets of the demo's world after its change, as several clients label them; one client gives a fifth of all labels,
 each wrong. A cheap classifier learns from the dataset that ships (`build`), with the flood and with right labels in its
@@ -14,10 +15,10 @@ from retrain.data.dataset import build
 from retrain.data.example import FRESH, REHEARSAL, Example
 from retrain.settings import RetrainSettings
 from streams.messages import Message
+from tests.bench.retrain.goals import figure
 from tests.bench.tools.figures import Figure
 
 SEEDS, ROWS, SHARE = 3, 1_000, 0.2
-GOAL = 2.0  # points
 FLOODER = "app/flood"
 CLIENTS = {"two clients": 1, "four clients": 3, "sixty clients": 59}  # besides the one who floods
 Wrong = Callable[[Random, str, Sequence[str]], str]
@@ -28,7 +29,7 @@ WAYS: dict[str, Wrong] = {
 }
 
 
-def flooded(quick: bool) -> list[Figure]:
+def measured(quick: bool) -> list[Figure]:
     """The farthest that accuracy moves, for few clients and many, and each way to be wrong."""
     worlds = [Tickets(seed) for seed in range(1 if quick else SEEDS)]
     return [_figure(worlds, clients, way) for clients in CLIENTS for way in WAYS]
@@ -37,11 +38,10 @@ def flooded(quick: bool) -> list[Figure]:
 def _figure(worlds: Sequence[Tickets], clients: str, way: str) -> Figure:
     moved = [each.moved(CLIENTS[clients], WAYS[way]) for each in worlds]
     refused = sum(named for _, _, named in moved)
-    return Figure(
+    return figure(
         f"a fifth of the labels wrong ({way}), {clients}: accuracy moves",
         max(abs(points) for points, _, _ in moved),
         "points",
-        GOAL,
         peer="labels believed",
         peer_value=round(max(abs(points) for _, points, _ in moved), 1),
         note=f"{refused} of {len(moved)} refused with the client named",

@@ -1,9 +1,9 @@
-"""What a retraining forgets: `python -m tests.bench.retrain.forgetting STACK [--rate R]... [--seeds N]`.
+"""What a retraining forgets: `python -m tests.bench.retrain --only forgetting [--quick] [--stack FOLDER]`.
 
-STACK is the folder of a demo's stack (`var/demo/stack`) whose loop retrained. Its first retraining is done again, from
-the same champion on the same rows, once for each rate and seed; then the champion and each candidate answer the rows
-that the gate judged on. A right answer is one that greedy decoding would give. Prints a table and writes
-`var/bench/forgetting.json`; two minutes a training, and one to look at it."""
+FOLDER is that of a demo's stack (`var/demo/stack`) whose loop retrained. Its first retraining is done again, from the
+same champion on the same rows, once for each rate and seed; then the champion and each candidate answer the rows that
+the gate judged on. A right answer is one that greedy decoding would give. Two minutes a training, and one to look at
+it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import click
 import torch
 
 from retrain.data import manifest
@@ -28,11 +27,11 @@ from retrain.training.prompting import load_tokenizer
 from retrain.training.recipe import Recipe
 from retrain.training.train import train
 from streams.identity import adapter_key
-from tests.bench.tools.figures import Figure, tell
+from tests.bench.tools.figures import NOT_MEASURED, Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 
-OUT = Path("var/bench/forgetting.json")
+TRAININGS = [(rate, seed) for rate in (1e-3, 5e-4) for seed in range(2)]
 AT_ONCE = 16
 
 
@@ -46,31 +45,26 @@ class Retraining:
     champion: Path
 
 
-@click.command()
-@click.argument("stack", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--rate", "rates", type=float, multiple=True, default=(1e-3, 5e-4), show_default=True)
-@click.option("--seeds", type=int, default=2, show_default=True)
-def main(stack: Path, rates: Sequence[float], seeds: int) -> None:
+def measured(stack: Path, quick: bool) -> list[Figure]:
     """Train a demo's candidate again with other learning rates, and see what it forgets."""
     torch.set_num_threads(1)
     again = first(stack)
+    if again is None:
+        return [Figure("forgetting: right", NOT_MEASURED, "%", note=f"no demo retrained in {stack}: `make demo`")]
     figures = compared("champion", again, again.champion)
     with scratch("forgetting") as folder:
-        for rate in rates:
-            for seed in range(seeds):
-                note(f"training at {rate:g}, seed {seed}")
-                figures += trained(again, rate, seed, folder / f"{rate:g}-{seed}")
-    tell(figures, OUT)
+        for rate, seed in TRAININGS[: 1 if quick else None]:
+            note(f"training at {rate:g}, seed {seed}")
+            figures += trained(again, rate, seed, folder / f"{rate:g}-{seed}")
+    return figures
 
 
-def first(stack: Path) -> Retraining:
-    """The oldest retraining that has a dataset."""
+def first(stack: Path) -> Retraining | None:
+    """The oldest retraining that has a dataset, if any."""
     jobs = sorted((stack / "jobs").glob("*/dataset"), key=lambda each: each.stat().st_mtime)
     spec = read(jobs[0].parent / SPEC, JobSpec) if jobs else None
     if spec is None:
-        raise click.ClickException(
-            f"{stack / 'jobs'}: no retraining there; expected the stack of a demo that retrained"
-        )
+        return None
     dataset = manifest.load(spec.trees(), jobs[0].read_text().strip())[1]
     champion = spec.trees().fetch(adapter_key(spec.request.alias, spec.champion_digest))
     return Retraining(spec, recipe.find(spec.settings.recipe), dataset, champion)
@@ -94,7 +88,7 @@ def compared(name: str, again: Retraining, adapter: Path) -> list[Figure]:
     """Shares of right answers on old rows and on new ones."""
     parts = {"old rows": again.dataset.regression, "new rows": again.dataset.validation}
     return [
-        Figure(f"{name}, {part}", 100 * right(again, adapter, rows), "%", note=f"{len(rows)} rows")
+        Figure(f"forgetting: right, {name}, {part}", 100 * right(again, adapter, rows), "%", note=f"{len(rows)} rows")
         for part, rows in parts.items()
     ]
 
@@ -111,7 +105,3 @@ def right(again: Retraining, adapter: Path, rows: Sequence[Example]) -> float:
             likeliest = iter(answer_logits(model, part, tokenizer.pad_token_id, device).argmax(-1).tolist())
         found += sum(list(islice(likeliest, len(row.completion))) == list(row.completion) for row in part)
     return found / len(encoded)
-
-
-if __name__ == "__main__":
-    main()

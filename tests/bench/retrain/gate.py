@@ -1,17 +1,13 @@
-"""What the gate lets pass, and how many rows it takes: `python -m tests.bench.retrain.gate [--quick]`.
+"""What the gate lets pass, and how many rows it takes: `python -m tests.bench.retrain --only gate [--quick]`.
 
-A retraining is asked in steps and judged by the code that ships; only the answers are drawn. Goals are in `gate.toml`:
-of a share, the bad end of its 95 % interval is what must meet it. Beside it, on the same pairs, McNemar's exact test at
-one size that is fixed before, and evalsig's sequential gate."""
+A retraining is asked in steps and judged by the code that ships; only the answers are drawn. Of a share, the bad end of
+its 95 % interval is what must meet its goal. Next to it, on the same pairs, McNemar's exact test at one size that is
+fixed before, and evalsig's sequential gate."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
-import click
 import numpy as np
 from evalsig import sequential_gate
 from numpy.typing import NDArray
@@ -20,11 +16,11 @@ from scipy.stats import binom
 from deploy.show.intervals import wilson
 from monitor.detectors.paired import e_value, tallied
 from retrain.settings import RetrainSettings
-from tests.bench.tools.figures import Figure, tell
+from tests.bench.retrain.goals import figure
+from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.retrain.support.drawn_gate import Answers, differing, harming, passes, promoted
 
-TABLE, OUT = Path(__file__).with_name("gate.toml"), Path("var/bench/gate.json")
 DECISIONS = (2_000, 40)  # whole and quick
 SEED = 1
 GAIN, DISCORDANT = 0.1, 0.2
@@ -34,14 +30,7 @@ ATTEMPTS = tuple(100 + 50 * number for number in range(10))  # rows of each of t
 BETTER = RetrainSettings(min_gain=0.0)  # must be better, by however little
 
 
-@click.command()
-@click.option("--quick", is_flag=True, help="A fraction of everything: to see that it works, not to quote.")
-def main(quick: bool) -> None:
-    """Measure, print a table, and write var/bench/gate.json."""
-    tell(gate(quick), OUT)
-
-
-def gate(quick: bool) -> list[Figure]:
+def measured(quick: bool) -> list[Figure]:
     """What passes that should not, and how soon passes what should."""
     return [*_pairs(DECISIONS[quick]), *_wrong(DECISIONS[quick]), *_right(DECISIONS[quick] // 10)]
 
@@ -61,7 +50,7 @@ def _wrong(runs: int) -> Iterator[Figure]:
         share = promoted(settings, answers, tries, meanwhile, runs, SEED)
         worst = wilson(share * runs, runs)[1]
         note(f"{name}: {share * runs:.0f} of {runs} promoted")
-        yield _figure(f"promoted, bad end: {name}", 100 * worst, "%", note=f"{100 * share:.2f} % of {runs} decisions")
+        yield figure(f"promoted, bad end: {name}", 100 * worst, "%", f"{100 * share:.2f} % of {runs} decisions")
 
 
 def _right(runs: int) -> Iterator[Figure]:
@@ -86,7 +75,7 @@ def _pairs(runs: int) -> Iterator[Figure]:
         once = f"McNemar's exact test, once, has 80 % power with {fixed}"
         for name, quantile in (("median", 0.5), ("four of five", 0.8)):
             value, peer = (float(np.quantile(each, quantile)) for each in (ours, theirs))
-            yield _figure(f"pairs, {name}, level {alpha:g}", value, "pairs", "evalsig", peer, once)
+            yield figure(f"pairs, {name}, level {alpha:g}", value, "pairs", once, "evalsig", peer)
 
 
 def _until(stream: NDArray[np.float64], alpha: float) -> int:
@@ -113,22 +102,3 @@ def _power(won: float, lost: float, alpha: float, pairs: int) -> float:
     needed = binom.isf(alpha, discordant, 0.5) + 1  # wins of the discordant pairs that are significant
     chances = binom.pmf(discordant, pairs, won + lost) * binom.sf(needed - 1, discordant, won / (won + lost))
     return float(chances.sum())
-
-
-def _figure(
-    name: str, value: float, unit: str, peer: str = "", peer_value: float | None = None, note: str = ""
-) -> Figure:
-    """Return the figure with its goal, if any: the one of the longest name in the table that it begins with."""
-    known = max((each for each in _goals() if name.startswith(each)), key=len, default=None)
-    goal = None if known is None else _goals()[known]["at_most"]
-    return Figure(name, value, unit, goal, peer=peer, peer_value=peer_value, note=note)
-
-
-@cache
-def _goals() -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = tomllib.loads(TABLE.read_text())
-    return found
-
-
-if __name__ == "__main__":
-    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -106,22 +107,17 @@ class World:
         """Labels these events in one turn, right with probability `accuracy` or as given: verdicts, or losses.
         `origin`: who chose them; none in records from before there were sources. `weights`: of drawn ones."""
         given = accuracy if isinstance(accuracy, list) else (self.rng.random(len(ids)) < accuracy).tolist()
-        rows = ScoreRows(
-            offsets=list(range(self.labelled, self.labelled + len(ids))),
-            ids=ids,
-            times_ms=[self.now_ms] * len(ids),
+        return self._feed(
+            ids,
+            ends_turn,
             versions=[version] * len(ids),
             arms=[arm] * len(ids),
-            clients=["client"] * len(ids),
             losses=[of_verdict(each) if isinstance(each, bool) else each for each in given],
             metrics=[metric] * len(ids),
             origins=[origin] * len(ids) if origin else [],
             weights=weights or [],
             complaints=[bool(each) if isinstance(each, float) else not each for each in given] if origin else [],
         )
-        self.labelled += len(ids)
-        batch = _batch("feedback", rows, self.now_ms)
-        return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
 
     def rate(
         self,
@@ -133,39 +129,37 @@ class World:
         ends_turn: bool = True,
     ) -> list[Finding]:
         """Rates these replies in one turn: a thumb down or a score of 0 is a loss of 1."""
-        rows = ScoreRows(
-            offsets=list(range(self.labelled, self.labelled + len(ids))),
-            ids=ids,
-            times_ms=[self.now_ms] * len(ids),
-            versions=[VERSION] * len(ids),
-            arms=["champion"] * len(ids),
-            clients=["client"] * len(ids),
-            losses=[None] * len(ids),
-            metrics=[""] * len(ids),
+        return self._feed(
+            ids,
+            ends_turn,
             origins=[origin] * len(ids),
             complaints=[loss >= WRONG for loss in losses],
             ratings=[{measure: loss} for loss in losses],
         )
-        self.labelled += len(ids)
-        batch = _batch("feedback", rows, self.now_ms)
-        return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
 
     def correct(self, ids: list[str], origin: str) -> list[Finding]:
         """Corrects these replies in one turn; whether they were wrong is not known yet."""
+        return self._feed(ids, origins=[origin] * len(ids), complaints=[True] * len(ids))
+
+    def _feed(self, ids: list[str], ends_turn: bool = True, **columns: list[Any]) -> list[Finding]:
+        """Put feedback about these replies before the judge; without other columns it is of no known loss."""
+        count = len(ids)
+        unless: dict[str, list[Any]] = {
+            "versions": [VERSION] * count,
+            "arms": ["champion"] * count,
+            "losses": [None] * count,
+            "metrics": [""] * count,
+        }
         rows = ScoreRows(
-            offsets=list(range(self.labelled, self.labelled + len(ids))),
+            offsets=list(range(self.labelled, self.labelled + count)),
             ids=ids,
-            times_ms=[self.now_ms] * len(ids),
-            versions=[VERSION] * len(ids),
-            arms=["champion"] * len(ids),
-            clients=["client"] * len(ids),
-            losses=[None] * len(ids),
-            metrics=[""] * len(ids),
-            origins=[origin] * len(ids),
-            complaints=[True] * len(ids),
+            times_ms=[self.now_ms] * count,
+            clients=["client"] * count,
+            **(unless | columns),
         )
-        self.labelled += len(ids)
-        return self.take(_batch("feedback", rows, self.now_ms))
+        self.labelled += count
+        batch = _batch("feedback", rows, self.now_ms)
+        return self.take(batch if ends_turn else msgspec.structs.replace(batch, ends_turn=False))
 
     def id(self, version: str, number: int, made_ms: int) -> str:
         if not self.dated:
