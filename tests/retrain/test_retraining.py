@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,14 @@ class World:
         )
         self._parts: dict[Topic, int] = {}
 
+    def copied(self, var: Path) -> World:
+        """Return a world that begins as this one, in another folder."""
+        shutil.copytree(self.var, var, dirs_exist_ok=True)
+        other = copy(self)
+        other.var, other._parts = var, {}
+        other.champion = replace(self.champion, path=var / self.champion.path.relative_to(self.var))
+        return other
+
     def put(self, topic: Topic, events: Sequence[Event]) -> None:
         first = self._parts.get(topic, 0)
         self._parts[topic] = first + len(events)
@@ -128,9 +137,18 @@ class World:
         return found
 
 
+@pytest.fixture(scope="module")
+def beginning(tmp_path_factory: pytest.TempPathFactory, model_dir: Path, recipe: Path, mlflow_tables: Path) -> World:
+    """A champion with nothing else, trained once for all tests of a module: copy it."""
+    world = World(tmp_path_factory.mktemp("beginning"), model_dir, recipe)
+    shutil.rmtree(world.var / "mlflow")  # an experiment names its folder
+    shutil.copytree(mlflow_tables, world.var / "mlflow")
+    return world
+
+
 @pytest.fixture
-def world(tmp_path: Path, model_dir: Path, recipe: Path) -> World:
-    return World(tmp_path, model_dir, recipe)
+def world(tmp_path: Path, beginning: World) -> World:
+    return beginning.copied(tmp_path)
 
 
 async def test_trainer_and_replica_have_a_bucket_in_common_and_no_folder(

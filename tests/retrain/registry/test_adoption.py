@@ -22,16 +22,16 @@ from retrain.settings import of_request
 from streams.identity import adapter_key
 from tests.retrain.support.engine import Engine
 from tests.retrain.support.orders import here
-from tests.retrain.test_retraining import ONSET, World, recipe, served
+from tests.retrain.test_retraining import ONSET, World, beginning, recipe, served
 from tests.support.folder import in_folder
 
 pytestmark = pytest.mark.slow
-__all__ = ["recipe"]  # a fixture
+__all__ = ["beginning", "recipe"]  # fixtures
 
 
 @pytest.fixture
-def world(tmp_path: Path, model_dir: Path, recipe: Path) -> World:
-    made = World(tmp_path / "var", model_dir, recipe)
+def world(tmp_path: Path, beginning: World) -> World:
+    made = beginning.copied(tmp_path / "var")
     made.labelled([served(number) for number in range(1, ONSET + 80)])
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ def made(run_id: str = "", status: RetrainStatus = RetrainStatus.PROMOTE) -> Ret
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_tables: Path) -> Path:
     monkeypatch.delenv(URI, raising=False)
-    return tmp_path / "mlflow"
+    return Path(shutil.copytree(mlflow_tables, tmp_path / "mlflow"))
 
 
 def seen(client: Any) -> tuple[dict[str, str], dict[str, str]]:
