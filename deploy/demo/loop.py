@@ -26,6 +26,7 @@ from deploy.operator.rows import LabelledRow
 from monitor.metrics import spoken
 from retrain.adapters import Adapter
 from serving.rollout import operations
+from streams.objects.opening import Storage
 from streams.scoring.settings import EXACT
 
 DASH = "\N{EN DASH}"
@@ -132,8 +133,7 @@ def _tune(console: Console, stack: DemoStack, rows: list[LabelledRow]) -> Adapte
             [row.example() for row in rows],
             alias=ALIAS,
             model_dir=stack.model,
-            var=stack.var,
-            trees=stack.config.kept.trees(),
+            stored=Storage(stack.config.storage.absolute(), stack.var.resolve()),
             settings=stack.config.retrain,
             progress=progress,
         )

@@ -10,9 +10,9 @@ import numpy as np
 
 from deploy.show.drawing import halo, plain, svg, tone
 from monitor.detectors.paired import bounds, counted, mean
-from retrain.evaluation.checks import POINTS, Check
+from retrain.evaluation.checks import POINTS, TARGET, Check
 from retrain.harness.pairing import PairedFiles
-from retrain.harness.verdict import TARGET, FileVerdict
+from retrain.harness.verdict import FileVerdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retrain.evaluation.checks import POINTS, Check, telling
-from retrain.harness.verdict import REGRESSION, TARGET, FileVerdict
+from retrain.evaluation.checks import POINTS, REGRESSION, TARGET, Check, telling
+from retrain.harness.verdict import FileVerdict
 
 SCORE = "the score"
 
@@ -40,6 +40,8 @@ def settled_by(verdict: FileVerdict) -> str:
     waiting = telling(verdict.checks) if verdict.status == "inconclusive" else []
     if not waiting or not all(check.more for check in waiting):
         return ""
+    if even := [named(check) for check in waiting if check.estimate == check.needed]:
+        return f"So far both sides are even by what is asked ({', '.join(even)}): no number of rows can be foreseen."
     slowest = max(waiting, key=lambda check: check.more)
     most = f"up to {slowest.more_high:,}" if slowest.more_high else "it may be far more"
     about = "" if slowest.name == TARGET else f" of {named(slowest)}"

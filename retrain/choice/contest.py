@@ -19,7 +19,8 @@ from retrain.choice.decision import Contestant
 from retrain.data import manifest
 from retrain.data.example import Example
 from retrain.evaluation.comparison import PATIENCE_S, REFUSED, TOO_LONG
-from retrain.evaluation.evaluate import answers, context, loaded
+from retrain.evaluation.engine.lease import EvaluationLease, held
+from retrain.evaluation.evaluate import EngineAnswer, answers, context, loaded
 from retrain.evaluation.limits import AnswerLimits, context_of, limits
 from retrain.settings import RetrainSettings
 from retrain.tensor_file import contents
@@ -33,6 +34,7 @@ from streams.scoring.rows import Unjudged
 from streams.scoring.scorer import Scorer
 
 SCORES = "scores.json"
+STEP = 4  # questions to each of those that the engine answers at once, from one look at the lease to the next
 
 
 class ScoredRows(msgspec.Struct, frozen=True):
@@ -60,7 +62,8 @@ class Contest:
         return self.stored.var / "compare" / self.dataset[:12]
 
     def entered(self, each: Contender, report: OnStep) -> Contestant:
-        """Train the candidate and ask it the rows. Raise TrainingFailed, EvaluationRefused or aiohttp.ClientError."""
+        """Train the candidate and ask it the rows, once no other evaluation has the engine. Raise TrainingFailed,
+        EvaluationRefused, LeaseLost or aiohttp.ClientError."""
         model = Path(each.model).resolve()
         check_model(model)
         folder = self.folder / each.name
@@ -102,30 +105,38 @@ class Contest:
         except (OSError, msgspec.MsgspecError):
             known = None
         if known is None or known.asked != asked:
-            scores, left_out = asyncio.run(self._asked(each, (folder / ADAPTER).resolve(), model))
+            by = f"compare {self.dataset[:12]} {each.name}"
+            with held(EvaluationLease(self.stored.objects(), each.engine, by, self.settings.lease_s)) as lease:
+                scores, left_out = asyncio.run(self._asked(each, (folder / ADAPTER).resolve(), model, lease))
             known = ScoredRows(asked, scores, left_out)
             put(folder / SCORES, msgspec.json.encode(known))
         return known
 
-    async def _asked(self, each: Contender, adapter: Path, model: Path) -> tuple[dict[str, float], dict[str, int]]:
+    async def _asked(
+        self, each: Contender, adapter: Path, model: Path, lease: EvaluationLease
+    ) -> tuple[dict[str, float], dict[str, int]]:
         bound = limits(load_tokenizer(model), self.rows, self.settings.max_tokens, context_of(model))
         timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            loaded(session, each.engine, {each.name: adapter}, evaluation=f"compare {each.name}") as names,
+            loaded(session, each.engine, {each.name: adapter}, evaluation=lease.by) as names,
         ):
             own = await context(session, each.engine) or bound.context
             bound = AnswerLimits(bound.size, bound.asked, bound.common, bound.most, own)
             fitting = [(row, bound.of(row)) for row in self.rows]
             taken = [(row, limit) for row, limit in fitting if limit > 0]
-            given = await answers(
-                session,
-                each.engine,
-                names[0],
-                [row for row, _ in taken],
-                limits=[limit for _, limit in taken],
-                concurrency=self.settings.concurrency,
-            )
+            given: list[EngineAnswer] = []
+            many = STEP * self.settings.concurrency
+            for step in (taken[at : at + many] for at in range(0, len(taken), many)):
+                lease.check()
+                given += await answers(
+                    session,
+                    each.engine,
+                    names[0],
+                    [row for row, _ in step],
+                    limits=[limit for _, limit in step],
+                    concurrency=self.settings.concurrency,
+                )
         whole = [(row, answer) for (row, _), answer in zip(taken, given, strict=True) if not answer.refusal]
         left_out = Counter({TOO_LONG: len(fitting) - len(taken), REFUSED: len(taken) - len(whole)})
         found = await self.scorer.scores([row.answered(answer.text, answer.choices) for row, answer in whole])

@@ -19,6 +19,7 @@ from retrain.evaluation.outlook import Outlook, outlook
 Status = Literal["promote", "reject", "inconclusive"]
 Scores = list[tuple[float, float]]  # candidate's and champion's score of each row, both from 0 to 1
 
+TARGET, REGRESSION = "target", "regression"  # the parts of the rows: where it must be better, where not worse
 POINTS, TIMES = "points", "times"  # units: 0.01 are one point; how many times as long, of a difference of shares
 UNITS = {POINTS: 100.0, TIMES: 1.0}
 

@@ -19,10 +19,11 @@ from retrain.data.example import Example, in_chance_order
 from retrain.data.likeness import conversations
 from retrain.data.shares import MOST_ROWS
 from retrain.evaluation.business import Answered, Business, business_of, scored
+from retrain.evaluation.checks import REGRESSION, TARGET
 from retrain.evaluation.engine.slot import EngineSlot, reserved
 from retrain.evaluation.evaluate import EngineAnswer, answers, context
 from retrain.evaluation.fairness.terms import read_terms
-from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, waits
+from retrain.evaluation.gate import GateInput, waits
 from retrain.evaluation.limits import AnswerLimits, by_bytes
 from retrain.evaluation.pairs import AnsweredRows, AskedRow, by_unit, grown
 from retrain.evaluation.safety import SafetyOutcome

@@ -14,6 +14,8 @@ from monitor.selection.sources import MEANING, SELECTIONS
 from retrain.evaluation import groups, model_checks, ratios, safety
 from retrain.evaluation.checks import (
     POINTS,
+    REGRESSION,
+    TARGET,
     TIMES,
     Check,
     Question,
@@ -31,7 +33,6 @@ from retrain.evaluation.safety import SafetyOutcome
 
 EDITION = 2  # of `judge`: raise it with whatever makes it judge the same input otherwise
 
-TARGET, REGRESSION = "target", "regression"
 LENGTH, LATENCY, BUSINESS, SWAPPED = "length of answers", "latency", "business", "named"
 HEALTHY = (REGRESSION, LENGTH, LATENCY)  # checks that fresh rows say nothing about
 UNJUDGED = "an answer could not be judged"  # why a row is left out

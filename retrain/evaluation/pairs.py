@@ -11,9 +11,9 @@ import msgspec
 
 from monitor.losses import DIGITS
 from retrain.data.example import Example
-from retrain.evaluation.checks import Scores
+from retrain.evaluation.checks import REGRESSION, Scores
 from retrain.evaluation.evaluate import EngineAnswer
-from retrain.evaluation.gate import REGRESSION, GateInput, asked_rows
+from retrain.evaluation.gate import GateInput, asked_rows
 from retrain.evaluation.missing import MissingPairs
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import csv
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,8 @@ OF_SAMPLES = frozenset(
     ]
 )
 NAMED_SCORES = ("/score", "/value")  # ends of the columns in which MLflow has them
+ZSTANDARD = 93  # a member's compression in a zip file
+HEADER_BYTES, NAME_LENGTH = 30, 26  # of a member's own header; where in it the lengths of name and extra field stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class FileRow:
 
     place: str  # file, and line, row or sample
     fields: Fields
+    question: str = ""  # what tells the question from others, where the harness writes that down
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def read(path: Path) -> EvaluationFile:
 def _whole(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None  # several lines
 
 
@@ -98,7 +103,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _object(path: Path, number: int, line: str) -> Fields:
     try:
         found = msgspec.json.decode(line)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"{path}, line {number}: {error}, expected a JSON object") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path}, line {number}: is {line[:40]!r}, expected a JSON object")
@@ -111,11 +116,12 @@ def _samples(path: Path, rows: list[FileRow]) -> EvaluationFile:
     found: dict[str, FileRow] = {}
     names: dict[str, None] = {}
     for row in rows:
-        of, own = row.fields.get("filter", "none"), row.fields.get("metrics")
-        metrics = own if isinstance(own, list) else [name for name in row.fields if name not in OF_SAMPLES]
+        of, listed = row.fields.get("filter", "none"), row.fields.get("metrics")
+        metrics = listed if isinstance(listed, list) else [name for name in row.fields if name not in OF_SAMPLES]
         scores = {(name if len(filters) == 1 else f"{name},{of}"): row.fields.get(name) for name in metrics}
         doc = str(row.fields["doc_id"])
-        known = found.setdefault(doc, FileRow(row.place, {"id": row.fields["doc_id"], "doc": row.fields.get("doc")}))
+        own = {"id": row.fields["doc_id"], "doc": row.fields.get("doc")}
+        known = found.setdefault(doc, FileRow(row.place, own, str(row.fields.get("doc_hash") or "")))
         if twice := known.fields.keys() & scores.keys():
             raise ValueError(f"{row.place}: doc_id {doc} is there twice with {sorted(twice)[0]}, see {known.place}")
         known.fields.update(scores)
@@ -133,27 +139,69 @@ def _inspect(path: Path, log: Mapping[str, Any]) -> EvaluationFile:
         usage = (sample.get("output") or {}).get("usage") or {}
         times = {"tokens": usage.get("output_tokens"), "seconds": sample.get("total_time")}
         fields = {"id": sample.get("id"), "epoch": sample.get("epoch", 1), "metadata": sample.get("metadata")}
-        rows.append(FileRow(place, fields | {name: each for name, each in times.items() if each is not None} | scores))
+        fields |= {name: each for name, each in times.items() if each is not None}
+        rows.append(FileRow(place, fields | scores, _question(sample.get("input"))))
         names |= dict.fromkeys(scores)
     return EvaluationFile(path, INSPECT, rows, list(names))
+
+
+def _question(asked: object) -> str:
+    """Return what a sample asks; a chat's messages have ids that each evaluation draws anew."""
+    if isinstance(asked, list):
+        asked = [(each.get("role"), each.get("content")) for each in asked if isinstance(each, dict)]
+    return msgspec.json.encode(asked).decode() if asked else ""
 
 
 def _zipped(path: Path, data: bytes) -> dict[str, Any]:
     """Return an `.eval` file as the JSON form of the log."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            header = msgspec.json.decode(archive.read("header.json"))
+            header = msgspec.json.decode(_member(archive, data, "header.json"))
             members = sorted(name for name in archive.namelist() if name.startswith("samples/"))
-            return {**header, "samples": [msgspec.json.decode(archive.read(name)) for name in members]}
-    except (KeyError, NotImplementedError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
+            return {**header, "samples": [msgspec.json.decode(_member(archive, data, name)) for name in members]}
+    except (KeyError, NotImplementedError, OSError, zipfile.BadZipFile, struct.error, msgspec.MsgspecError) as error:
         advice = "expected an Inspect log; `inspect log convert --to json` writes one that is read"
         raise ValueError(f"{path}: {error}, {advice}") from error
+
+
+def _member(archive: zipfile.ZipFile, data: bytes, name: str) -> bytes:
+    """Return a member's bytes. Inspect compresses by Zstandard, which Python's own library reads from 3.14 on."""
+    about = archive.getinfo(name)
+    if about.compress_type != ZSTANDARD:
+        return archive.read(name)
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise NotImplementedError("compressed by Zstandard, which needs homeostat[retrain] here") from error
+
+    named, extra = struct.unpack_from("<HH", data, about.header_offset + NAME_LENGTH)
+    begin = about.header_offset + HEADER_BYTES + named + extra
+    packed = data[begin : begin + about.compress_size]
+    try:
+        found: bytes = pa.Codec("zstd").decompress(packed, about.file_size, asbytes=True)
+    except (OSError, pa.ArrowException) as error:
+        raise zipfile.BadZipFile(f"{name}: {error}") from error
+    if zlib.crc32(found) != about.CRC:
+        raise zipfile.BadZipFile(f"{name} is damaged")
+    return found
 
 
 def _table(path: Path, rows: list[FileRow]) -> EvaluationFile:
     columns = dict.fromkeys(name for row in rows for name in row.fields)
     likely = [name for name in columns if name in OWN_SCORES or name.endswith(NAMED_SCORES)]
-    return EvaluationFile(path, TABLE, rows, likely)
+    texts = {name for name in likely if all(_is_text(row.fields.get(name)) for row in rows)}  # such as MLflow's truths
+    return EvaluationFile(path, TABLE, rows, [name for name in likely if name not in texts] or likely)
+
+
+def _is_text(value: object) -> bool:
+    """Return whether a value of a table says something that is no number."""
+    if not isinstance(value, str) or value.lower() in ("true", "false", ""):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 def _csv(path: Path, text: str) -> list[FileRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retrain.evaluation.checks import Scores
@@ -36,8 +36,8 @@ class PairedFiles:
 
 
 def paired(champion: Path, candidate: Path, reading: Reading) -> PairedFiles:
-    """Return the rows of two files by id. Raise ValueError where an id is there twice or in one file only, where group,
-    part or unit of a row differ, or where the files have different scores."""
+    """Return the rows of two files by id. Raise ValueError where an id is there twice or in one file only, where
+    question, group, part or unit of a row differ, or where the files have different scores."""
     sides = [_side(read(path), reading) for path in (champion, candidate)]
     (metric, theirs, kind), (other, mine, _) = sides
     if metric != other:
@@ -46,8 +46,9 @@ def paired(champion: Path, candidate: Path, reading: Reading) -> PairedFiles:
         )
     _require_same(champion, theirs, mine, candidate)
     _require_same(candidate, mine, theirs, champion)
-    pairs = [(_agreeing(theirs[name], mine[name]), mine[name]) for name in sorted(theirs, key=_chance)]
-    return PairedFiles(kind, metric, _united(pairs))
+    for name, each in mine.items():
+        _require_alike(theirs[name], each)
+    return PairedFiles(kind, metric, _united([(theirs[name], mine[name]) for name in sorted(theirs, key=_chance)]))
 
 
 def _side(rows: EvaluationFile, reading: Reading) -> tuple[str, dict[str, Sample], str]:
@@ -67,7 +68,7 @@ def _mean(epochs: Sequence[Sample]) -> Sample:
         return first
     numbers = {name: sum(each.numbers[name] for each in epochs) / len(epochs) for name in first.numbers}
     score = sum(each.score for each in epochs) / len(epochs)
-    return Sample(first.place, first.id, score, first.unit, first.part, first.groups, numbers)
+    return replace(first, score=score, numbers=numbers)
 
 
 def _require_same(path: Path, those: Mapping[str, Sample], others: Mapping[str, Sample], other: Path) -> None:
@@ -77,12 +78,14 @@ def _require_same(path: Path, those: Mapping[str, Sample], others: Mapping[str, 
         raise ValueError(f"{first} is not in {other}; {len(lacking)} ids of {path} are not: {names}")
 
 
-def _agreeing(theirs: Sample, mine: Sample) -> Sample:
+def _require_alike(theirs: Sample, mine: Sample) -> None:
+    if theirs.question and mine.question and theirs.question != mine.question:
+        asked = f"id {mine.id[:80]!r} is another question than at {theirs.place}"
+        raise ValueError(f"{mine.place}: {asked}; expected evaluations of the same questions")
     for what in ("part", "unit", "groups"):
         one, other = getattr(theirs, what), getattr(mine, what)
         if one != other:
             raise ValueError(f"{mine.place}: {what} is {other!r}, expected {one!r} as at {theirs.place}")
-    return theirs
 
 
 def _united(pairs: Sequence[tuple[Sample, Sample]]) -> list[PairedRow]:

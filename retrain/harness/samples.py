@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from retrain.evaluation.checks import REGRESSION, TARGET
 from retrain.harness.formats import LINES, EvaluationFile, Fields, FileRow
 
 IDS = ("id", "example_id", "sample_id", "question_id")
@@ -43,9 +44,10 @@ class Sample:
     id: str
     score: float  # from 0 to 1, the best
     unit: str = ""  # rows of one are no more evidence than one
-    part: str = "target"  # or regression
+    part: str = TARGET  # or regression
     groups: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
+    question: str = ""  # what tells the question from others, where that is known
 
 
 def samples(rows: EvaluationFile, reading: Reading) -> tuple[str, list[Sample]]:
@@ -73,9 +75,9 @@ def _choice(rows: EvaluationFile) -> str:
 
 def _sample(row: FileRow, name: str, reading: Reading, kind: str) -> Sample:
     own = row.fields if kind == LINES else {}
-    part = own.get("part", "target")
-    if part not in ("target", "regression"):
-        raise ValueError(f"{row.place}: part is {part!r}, expected target or regression")
+    part = own.get("part", TARGET)
+    if part not in (TARGET, REGRESSION):
+        raise ValueError(f"{row.place}: part is {part!r}, expected {TARGET} or {REGRESSION}")
     value = _number(row, name)
     if not reading.low <= value <= reading.high:
         expected = f"a number from {reading.low:g} to {reading.high:g} (--range names another range)"
@@ -89,6 +91,7 @@ def _sample(row: FileRow, name: str, reading: Reading, kind: str) -> Sample:
         part,
         _groups(row, reading.groups, own.get("group")),
         {each: _within(row, each, most) for each, most in reading.numbers.items()},
+        row.question,
     )
 
 

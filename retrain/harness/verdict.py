@@ -12,6 +12,8 @@ import msgspec
 from retrain.evaluation import groups, ratios
 from retrain.evaluation.checks import (
     POINTS,
+    REGRESSION,
+    TARGET,
     TIMES,
     Check,
     Question,
@@ -25,8 +27,6 @@ from retrain.evaluation.checks import (
 )
 from retrain.harness.pairing import PairedFiles, PairedRow, paired
 from retrain.harness.samples import Reading
-
-TARGET, REGRESSION = "target", "regression"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,9 @@ def _trained(folder: Path, order: TrainingOrder, digest: str) -> TrainingResult:
         warm_start=storage.local(order.warm_start, folder) if order.warm_start else None,
         report=reporter(folder),
     )
+    predecessor = storage.local(order.predecessor, folder) if order.predecessor else None
+    if predecessor is not None and not predecessor.is_dir():  # known before the hours of the training, and not after
+        raise FileNotFoundError(f"predecessor is {order.predecessor}: no such folder; expected an adapter's")
     figures = _backend(order.backend)(task)
     gc.collect()  # the model that was trained
     if not first():
@@ -109,7 +112,6 @@ def _trained(folder: Path, order: TrainingOrder, digest: str) -> TrainingResult:
     result = TrainingResult(order=digest, **asdict(figures))
     if not order.engine_dtype:
         return result
-    predecessor = storage.local(order.predecessor, folder) if order.predecessor else None
     proof = write_proof(task.adapter, model_dir, predecessor, order.engine_dtype)
     notes = [f"no proof of effect is possible: {proof.impossible}"] if proof.impossible else []
     figured = {"proof_rows": float(len(proof.rows)), "proof_tolerance": proof.tolerance}

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 import torch
 
-from retrain.base_model import check_model, weight_files
+from retrain.base_model import base_model_id, check_model, weight_files
 from retrain.data.example import Lesson
 from retrain.training import targets
 from retrain.training.encoding import MAX_LEFT_OUT
@@ -95,12 +95,14 @@ def train(
     device: str | None = None,
     progress: OnStep = silent,
     max_left_out: float = MAX_LEFT_OUT,
+    digests: Path | None = None,
 ) -> Trained:
     """Train an adapter on (messages, answer) rows and write it to `out/adapter`.
 
     The adapter is the one with the lowest loss on the `validation` rows; without such rows the recipe's share of `rows`
     is held back for them, and where that is none either, it is the last one. Deterministic for the same rows, recipe,
-    device and threads. Killed and called again with the same arguments it goes on from the last checkpoint in `out`.
+    device and threads. Killed and called again with the same arguments it goes on from the last checkpoint in `out`,
+    wherever model and warm start lie; `digests`: a folder where the digests of the model's files are kept.
     Under `torchrun` each step's rows are shared among the devices. Raises ValueError where there are no rows to learn
     from, or where more than the share `max_left_out` cannot be learned from; Diverged at the first loss or gradient
     that is not finite; MemoryExceeded; OSError or ValueError where the model cannot be read."""
@@ -115,7 +117,9 @@ def train(
     with clear_end(f"loading {model_dir}", SMALLER):
         model = build(model_dir, recipe, group.device, warm_start, checked)
     learner = Learner.of(model, tokenizer, plan.rows, knobs, group, warm=warm_start is not None)
-    checkpoint = Checkpoint(out / "checkpoint.safetensors", _fingerprint(recipe, plan, model_dir, warm_start))
+    checkpoint = Checkpoint(
+        out / "checkpoint.safetensors", _fingerprint(recipe, plan, base_model_id(model_dir, digests), warm_start)
+    )
     course = checkpoint.restore(model, learner.optimizer)
     learner.rows_at_once = course.rows_at_once or learner.rows_at_once
     resumed_at, started = len(course.losses), time.monotonic()
@@ -208,10 +212,10 @@ def _met(plan: Plan, learner: Learner, course: Course) -> list[str]:
     return found
 
 
-def _fingerprint(recipe: Recipe, plan: Plan, model_dir: Path, warm_start: Path | None) -> str:
-    """Return a digest of all that a checkpoint depends on. An adapter's folder is named by its content, and lies
-    elsewhere on another machine."""
+def _fingerprint(recipe: Recipe, plan: Plan, base: str, warm_start: Path | None) -> str:
+    """Return a digest of all that a checkpoint depends on: of model and adapter the content, for they lie elsewhere on
+    another machine. An adapter's folder is named by it."""
     began_from = warm_start.name if warm_start else ""
     rows = [[[row.prompt, row.completion] for row in part] for part in (plan.rows, plan.validation)]
-    content = [asdict(recipe), rows, str(model_dir), began_from]
+    content = [asdict(recipe), rows, base, began_from]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

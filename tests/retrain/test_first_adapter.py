@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from deploy.operator.rows import LabelledRow
-from retrain import first_adapter as module
 from retrain.first_adapter import first_adapter
 from retrain.settings import RetrainSettings
+from retrain.training import __main__ as program
+from retrain.training.backends.contract import OnStep, TrainingOrder, TrainingResult, read_order
+from retrain.training.backends.process import TrainingFailed
 from retrain.training.recipe import SMALL, RecipeError
-from retrain.training.train import Trained, train
-from tests.support.folder import in_folder
+from streams.objects.opening import Storage
+from tests.retrain.support.orders import PROGRAM, here
 
 ROWS = [LabelledRow(f"say {word}", word).example() for word in ("red", "blue", "green", "pink")]
 
@@ -34,23 +36,22 @@ def quick(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_killed_and_called_again_it_goes_on(model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[Trained] = []
+    done: list[TrainingResult] = []
 
-    def noted(*given: Any, **options: Any) -> Trained:
-        done.append(train(*given, **options))
+    def noted(folder: Path, processes: int, report: OnStep) -> TrainingResult:
+        done.append(here(folder, processes, report))
         return done[-1]
-
-    monkeypatch.setattr(module, "train", noted)
 
     def made(name: str, killed_at: int = 0, rows: int = 4) -> str:
         def die(step: int, steps: int, loss: float) -> None:
             if step == killed_at:
                 raise KeyboardInterrupt
 
+        monkeypatch.setattr(program, "reporter", lambda folder: die)
         (var := tmp_path / name).mkdir(exist_ok=True)
         settings = RetrainSettings(recipe=str(quick(tmp_path)), threads=1)
-        given: dict[str, Any] = {"alias": "support", "model_dir": model_dir, "var": var, "trees": in_folder(var)}
-        return first_adapter(ROWS[:rows], settings=settings, progress=die, **given).version
+        given: dict[str, Any] = {"alias": "support", "model_dir": model_dir, "stored": Storage(var=var)}
+        return first_adapter(ROWS[:rows], settings=settings, training=noted, **given).version
 
     whole = made("whole")
     with pytest.raises(KeyboardInterrupt):
@@ -61,9 +62,28 @@ def test_killed_and_called_again_it_goes_on(model_dir: Path, tmp_path: Path, mon
     assert list((tmp_path / "parted" / "first").iterdir()) == []
 
 
+def test_it_is_trained_by_the_backend_of_the_settings(model_dir: Path, tmp_path: Path) -> None:
+    orders: list[TrainingOrder] = []
+
+    def refuse(folder: Path, processes: int, report: OnStep) -> TrainingResult:
+        orders.append(read_order(folder)[0])
+        raise TrainingFailed(f"with {processes} processes")
+
+    command = [*PROGRAM, "{manifest}"]
+    settings = RetrainSettings(backend="command", command=command, gpus=2, engine_dtype="bfloat16")
+    with pytest.raises(TrainingFailed, match="with 2 processes"):
+        first_adapter(
+            ROWS,
+            alias="support",
+            model_dir=model_dir,
+            stored=Storage(var=tmp_path),
+            settings=settings,
+            training=refuse,
+        )
+    assert (orders[0].backend, orders[0].command, orders[0].engine_dtype) == ("command", command, "bfloat16")
+
+
 def test_a_rank_that_the_engines_do_not_take_is_refused_at_once(model_dir: Path, tmp_path: Path) -> None:
     settings = RetrainSettings(recipe="small", max_lora_rank=8)
     with pytest.raises(RecipeError, match=r"lora\.r = 16; expected at most 8, the engines' --max-lora-rank"):
-        first_adapter(
-            ROWS, alias="support", model_dir=model_dir, var=tmp_path, trees=in_folder(tmp_path), settings=settings
-        )
+        first_adapter(ROWS, alias="support", model_dir=model_dir, stored=Storage(var=tmp_path), settings=settings)

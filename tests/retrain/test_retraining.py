@@ -78,7 +78,12 @@ class World:
         self.settings = RetrainSettings(recipe=str(recipe), threads=1)
         rows = [LabelledRow(*row).example() for row in (("question one", "refund"), ("question two", "late"))] * 4
         self.champion: Adapter = first_adapter(
-            rows, alias="support", model_dir=model, var=var, trees=Storage(storage, var).trees(), settings=self.settings
+            rows,
+            alias="support",
+            model_dir=model,
+            stored=Storage(storage, var),
+            settings=self.settings,
+            training=here,
         )
         self._parts: dict[Topic, int] = {}
 

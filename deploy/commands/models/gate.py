@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 EXITS = {"promote": 0, "reject": 1, "inconclusive": 2}
 BAD_INPUT = 3
+ATTEMPTS = 64  # at the same thing: nothing passes at the level of a later one
+ENDS = "the worst score and then a higher one, the best; where less is better, call the field loss"
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -41,15 +44,20 @@ class GateCommand(click.Command):
             raise UnusableOption(error.format_message(), error.ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; files that cannot be compared end with 3."""
+        """Run the command; whatever keeps it from a verdict ends with 3, for 1 and 2 are verdicts."""
         try:
             return super().invoke(ctx)
-        except click.exceptions.Exit:
+        except (click.exceptions.Exit, click.ClickException, SystemExit):
             raise
+        except ImportError as error:
+            raise UnusableInput(f"{error}: it comes with homeostat[retrain]") from error
         except EXPECTED_ERRORS as error:
             if ctx.find_root().params.get("debug"):
-                raise
+                traceback.print_exc()
             raise UnusableInput(str(error) or type(error).__name__) from error
+        except (KeyboardInterrupt, Exception) as error:  # the command's top: the traceback says what it was
+            traceback.print_exc()
+            raise UnusableInput(f"no verdict: {type(error).__name__}: {error}") from error
 
 
 @click.command(cls=GateCommand, short_help="Compare two evaluations of the same questions.")
@@ -69,7 +77,7 @@ class GateCommand(click.Command):
 )
 @click.option("--limit", type=(str, float), multiple=True, metavar="FIELD RATIO", help="At most so many times.")
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="Chance to pass undeservedly.")
-@click.option("--attempt", type=click.IntRange(1), help="Of several at the same: the k-th has alpha / 2^k.")
+@click.option("--attempt", type=click.IntRange(1, ATTEMPTS), help="Of several at the same: the k-th has alpha / 2^k.")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Write the verdict as a page, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 def gate(champion: Path, candidate: Path, page: Path | None, as_json: bool, **chosen: Any) -> None:
@@ -114,7 +122,7 @@ def _asked(
     width = high - low
     margins = {"--gain": gain or 0.0, "--not-worse-by": margin or 0.0}
     margins |= {f"--{name}-margin": chosen[f"{name}_margin"] for name in ("regression", "group")}
-    _require(width > 0 and math.isfinite(width), f"--range is {low:g} {high:g}, expected the worst and the best score")
+    _require(width > 0 and math.isfinite(width), f"--range is {low:g} {high:g}, expected {ENDS}")
     _require(0 < alpha < 0.5, f"--alpha is {alpha:g}, expected a share between 0 and 0.5")
     _require(gain is None or margin is None, "--gain and --not-worse-by contradict each other, expected one of them")
     for name, value in margins.items():

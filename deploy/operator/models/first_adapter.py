@@ -13,6 +13,7 @@ from deploy.stack.lifecycle import model_folder
 from retrain.adapters import Adapter
 from streams.files import private_folder
 from streams.identity import version_name
+from streams.objects.opening import Storage
 
 
 def train(config: Config, alias: str, rows: Path, console: Console) -> Adapter:
@@ -28,8 +29,7 @@ def train(config: Config, alias: str, rows: Path, console: Console) -> Adapter:
             [row.example() for row in read],
             alias=alias,
             model_dir=model_folder(config.stack),
-            var=config.stack.var,
-            trees=config.kept.trees(),
+            stored=Storage(config.storage.absolute(), config.stack.var.resolve()),
             settings=config.retrain,
             progress=progress,
         )

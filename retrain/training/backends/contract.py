@@ -17,6 +17,7 @@ import msgspec
 from monitor.canonical import calls
 from retrain.data import manifest
 from retrain.data.example import Lesson
+from retrain.settings import ENGINE_DTYPES
 from retrain.training.recipe import Recipe
 from streams.files import put
 from streams.objects.opening import Storage
@@ -49,6 +50,8 @@ class TrainingOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     var: str = ""  # this machine's own folder, for what is fetched; empty: the order's
 
     def __post_init__(self) -> None:
+        if self.engine_dtype not in ("", *ENGINE_DTYPES):
+            raise ValueError(f"engine_dtype is {self.engine_dtype!r}, expected one of {', '.join(ENGINE_DTYPES)}")
         if (self.backend == "command") != bool(self.command):
             raise ValueError(
                 f'backend is "{self.backend}" and command is {self.command}, expected a command where backend is '

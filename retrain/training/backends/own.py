@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from retrain.training.backends.contract import TrainingFigures, TrainingTask
 from retrain.training.train import train
 
@@ -18,6 +20,7 @@ def train_own(task: TrainingTask) -> TrainingFigures:
         threads=task.order.threads or None,
         progress=task.report,
         max_left_out=task.order.max_left_out,
+        digests=Path(task.order.var or task.folder) / "digests",
     )
     return TrainingFigures(
         rows=done.rows,

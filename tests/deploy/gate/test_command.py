@@ -46,10 +46,11 @@ def test_the_exit_code_is_the_verdict(
         (["--alpha", "0"], "--alpha is 0, expected a share between 0 and 0.5"),
         (["--gain", "0.1", "--not-worse-by", "0.1"], "contradict each other"),
         (["--gain", "1"], "--gain is 1, expected less than the range's width, 1"),
-        (["--range", "1", "1"], "--range is 1 1, expected the worst and the best score"),
+        (["--range", "1", "0"], "--range is 1 0, expected the worst score and then a higher one, the best"),
         (["--limit", "tokens", "1"], "--limit tokens is 1, expected a ratio of more than 1"),
         (["--limit", "tokens", "2"], "champion.jsonl, line 1: tokens is missing, expected a number"),
-        (["--attempt", "0"], "0 is not in the range x>=1"),
+        (["--attempt", "0"], "0 is not in the range 1<=x<=64"),
+        (["--attempt", "2000"], "2000 is not in the range 1<=x<=64"),
         (["--no-such"], "No such option"),
         (["--score", "accuracy"], "champion.jsonl: no row has 'accuracy', expected a score there"),
     ],
@@ -63,6 +64,25 @@ def test_what_cannot_be_used_ends_with_3_and_says_why(options: list[str], messag
 
 def test_a_file_that_is_not_there_ends_with_3() -> None:
     assert CliRunner().invoke(main, ["gate", "/no/such", "/no/such"]).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "end", [OverflowError("too large"), MemoryError(), KeyboardInterrupt(), ImportError("pyarrow")]
+)
+def test_whatever_breaks_is_no_verdict(end: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 is a rejection and 2 an open verdict; Python and click end with 1 for what breaks, and for Ctrl-C."""
+
+    def broken(*_: object) -> None:
+        raise end
+
+    monkeypatch.setattr("retrain.harness.verdict.judged", broken)
+    assert gate(tmp_path, *BETTER).exit_code == 3
+
+
+def test_two_equal_files_are_foretold_no_number_of_rows(tmp_path: Path) -> None:
+    same = [1.0, 0.0] * 50
+    assert "no number of rows can be foreseen" in gate(tmp_path, same, same).output
+    assert "more rows would settle it" in gate(tmp_path, same, [1.0, *same[1:-1], 1.0]).output
 
 
 def test_json_has_all_that_the_table_has(tmp_path: Path) -> None:

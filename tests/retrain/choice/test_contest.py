@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from retrain.choice.candidates import Contender
 from retrain.choice.contest import Contest
 from retrain.choice.decision import choose, shown
 from retrain.data import manifest
+from retrain.evaluation.engine.lease import EvaluationLease, LeaseLost
 from retrain.settings import RetrainSettings
 from streams.objects.opening import Storage
 from streams.scoring.scorer import Scorer
@@ -56,6 +58,26 @@ def test_the_smallest_that_is_not_worse_is_chosen_and_a_second_start_does_nothin
     assert choice.chosen == "small-good"
     assert found[1].adapter_parameters == 2 * found[0].adapter_parameters
     assert shown(found, choice)[0]["to the best"].startswith("-100.0 (")
+
+
+def test_it_asks_only_once_no_other_evaluation_has_the_engine(model_dir: Path, tmp_path: Path) -> None:
+    rows = [LabelledRow(f"question {number}", "a").example() for number in range(40)]
+    dataset = shared_out(rows, 0.5)
+    stored, settings = Storage(var=tmp_path), RetrainSettings(threads=1, lease_s=3.0)
+    listed = manifest.store(stored.trees(), dataset, alias="support (compared)", base_model="", since_ms=0)
+    scorer = Scorer.of("exact_match", "support", tmp_path)
+    contest = Contest(stored, listed.digest, dataset.validation, scorer, settings, here)
+    engine = Named()
+    with engine.apart(75.0) as url:
+        job = EvaluationLease(stored.objects(), url, "request-1", settings.lease_s)
+        assert job.take()  # and is killed: it puts no further beat
+        began = time.monotonic()
+        recipe = str(ranked(tmp_path / "good", 2))
+        found = contest.entered(Contender(name="good", recipe=recipe, model=str(model_dir), engine=url), silent)
+    assert time.monotonic() - began > settings.lease_s
+    assert len(found.scores) == len(dataset.validation)
+    with pytest.raises(LeaseLost):
+        job.renew() or job.check()
 
 
 class Named(Engine):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from monitor.detectors.paired import counted
+from retrain.evaluation.checks import REGRESSION, TARGET
 from retrain.evaluation.comparison import start
-from retrain.evaluation.gate import REGRESSION, TARGET, judge, waits
+from retrain.evaluation.gate import judge, waits
 from retrain.evaluation.missing import MissingPairs, at_best, at_worst
 from retrain.settings import RetrainSettings
 from tests.retrain.support.selected_gate import CHOICES, Choice, by_doubt, promoted, verdict

@@ -10,7 +10,7 @@ import pytest
 
 from retrain.harness.pairing import paired
 from retrain.harness.samples import Reading
-from tests.retrain.support.harness_files import WRITERS, inspect_log, lines, lm_eval, plain
+from tests.retrain.support.harness_files import WRITERS, inspect_log, inspect_zstandard, lines, lm_eval, plain
 
 CHAMPION, CANDIDATE = [1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 1.0]
 
@@ -31,6 +31,46 @@ def test_a_filter_of_several_is_part_of_the_score_s_name(metrics: bool, tmp_path
     with pytest.raises(ValueError, match="2 fields may be the score; name one with --score: exact_match,strict, "):
         paired(sides[0], sides[1], Reading())
     assert len(paired(sides[0], sides[1], Reading(score="exact_match,strict")).rows) == 4
+
+
+def test_the_same_id_of_another_question_is_refused(tmp_path: Path) -> None:
+    """Two tasks of lm-eval both count their questions from 0."""
+    theirs = lm_eval(tmp_path / "a", CHAMPION)
+    rows = [json.loads(line) for line in theirs.read_text().splitlines()]
+    mine = lines(tmp_path / "b", [{**row, "doc_hash": f"other {i}" if i == 2 else "d"} for i, row in enumerate(rows)])
+    with pytest.raises(ValueError, match=r"b, line 3: id '2' is another question than at .*a, line 3; expected"):
+        paired(theirs, mine, Reading())
+    logs = [inspect_log(CHAMPION), inspect_log(CHAMPION)]
+    for log, draw in zip(logs, "xy", strict=True):
+        for sample in log["samples"]:
+            sample["input"] = [{"id": draw, "role": "user", "content": f"q {sample['id']}"}]
+    for name, log in zip("cd", logs, strict=True):
+        (tmp_path / name).write_text(json.dumps(log))
+    assert len(paired(tmp_path / "c", tmp_path / "d", Reading()).rows) == len(CHAMPION)
+    logs[1]["samples"][1]["input"][0]["content"] = "q else"
+    (tmp_path / "d").write_text(json.dumps(logs[1]))
+    with pytest.raises(ValueError, match="d, sample 's1', epoch 1: id 's1' is another question"):
+        paired(tmp_path / "c", tmp_path / "d", Reading())
+
+
+def test_a_column_of_texts_is_no_score(tmp_path: Path) -> None:
+    """MLflow's table has the expectations next to the scorers' values."""
+    table = [{"request": f"q{i}", "right/value": bool(i), "expected_response/value": f"a{i}"} for i in range(2)]
+    (tmp_path / "a").write_text(json.dumps(table))
+    assert paired(tmp_path / "a", tmp_path / "a", Reading()).metric == "right/value"
+
+
+def test_a_damaged_member_is_named(tmp_path: Path) -> None:
+    path = inspect_zstandard(tmp_path / "b", CHAMPION)
+    path.write_bytes(path.read_bytes().replace(b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfe", 1))
+    with pytest.raises(ValueError, match=r"b: header.json: .*expected an Inspect log"):
+        paired(path, path, Reading())
+
+
+def test_the_first_row_that_differs_is_named(tmp_path: Path) -> None:
+    sides = [plain(tmp_path / name, [1.0] * 20, unit=name) for name in "ab"]
+    with pytest.raises(ValueError, match=r"b, line 1: unit is 'b', expected 'a' as at .*a, line 1"):
+        paired(sides[0], sides[1], Reading())
 
 
 def test_groups_are_fields_of_the_question(tmp_path: Path) -> None:
@@ -101,6 +141,7 @@ TEXTS = {
     "id,score\n": "b: has no rows",
     '{"columns": ["id", "score"], "data": [[0]]}': "b, row 1: expected 2 values",
     "[1]": "b, row 1: expected a JSON object",
+    "[" * 100_000 + "]" * 100_000: "b, line 1: maximum recursion depth .*expected a JSON object",
     json.dumps(inspect_log([1.0], status="error")): "b: status is 'error', expected 'success'",
     "PK\x03\x04 no zip": "b: File is not a zip file, expected an Inspect log; `inspect log convert --to json`",
     "PAR1 no table": "b: .*expected a Parquet file",

@@ -25,12 +25,13 @@ from streams.kinds import RetrainStatus
 from streams.log.append import Writer
 from streams.log.read import read as read_log
 from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, REQUESTS, RESULTS, ROUTES
 from tests.retrain.data.test_labelled_rows import feedback, reply
 from tests.retrain.support.engine import Engine
+from tests.retrain.support.orders import here
 from tests.retrain.support.rows import row
 from tests.streams.support.lakes import put
-from tests.support.folder import in_folder
 from tests.support.waiting import wait
 
 ALIAS = "killed"
@@ -92,8 +93,8 @@ async def test_a_killed_trainer_goes_on_where_it_was(
 ) -> None:
     rows = [LabelledRow(*row).example() for row in (("question one", "refund"), ("question two", "late"))] * 8
     settings = RetrainSettings(recipe=str(recipe), threads=1)
-    trees = in_folder(tmp_path)
-    champion = first_adapter(rows, alias=ALIAS, model_dir=model_dir, var=tmp_path, trees=trees, settings=settings)
+    stored = Storage(var=tmp_path)
+    champion = first_adapter(rows, alias=ALIAS, model_dir=model_dir, stored=stored, settings=settings, training=here)
     request = prepared(kafka, tmp_path, champion)
     folder = tmp_path / "jobs" / request.id
     engine = Engine(champion.digest)

@@ -12,8 +12,9 @@ from numpy.random import Generator
 
 from monitor.selection.sources import Selection, may_judge
 from monitor.selection.weights import UNIFORM, drawn, fairly
+from retrain.evaluation.checks import REGRESSION, TARGET
 from retrain.evaluation.comparison import start
-from retrain.evaluation.gate import REGRESSION, TARGET, GateInput, GateVerdict, judge, waits
+from retrain.evaluation.gate import GateInput, GateVerdict, judge, waits
 from retrain.evaluation.missing import MissingPairs
 from retrain.settings import RetrainSettings
 

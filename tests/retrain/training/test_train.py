@@ -18,6 +18,7 @@ from retrain.base_model import base_model_id
 from retrain.first_adapter import first_adapter
 from retrain.settings import RetrainSettings
 from retrain.training import recipe
+from retrain.training.backends.process import TrainingFailed
 from retrain.training.encoding import lessons
 from retrain.training.loop.checkpoint import Checkpoint, trainable
 from retrain.training.loop.course import Course
@@ -27,7 +28,9 @@ from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
 from retrain.training.train import train
 from streams.identity import ADAPTER_FILES
+from streams.objects.opening import Storage
 from tests.retrain.support.models import of_experts, seeing
+from tests.retrain.support.orders import here
 from tests.retrain.support.trainings import ROWS, knobs
 from tests.support.folder import in_folder
 
@@ -93,6 +96,16 @@ def test_a_model_of_experts_learns_and_the_experts_stay(model_dir: Path, tmp_pat
 def test_a_checkpoint_of_other_rows_is_none(model_dir: Path, tmp_path: Path) -> None:
     train(ROWS, model_dir, knobs(), tmp_path, threads=1)
     assert train(ROWS[:8], model_dir, knobs(), tmp_path, threads=1).resumed_at == 0
+
+
+def test_a_checkpoint_is_one_wherever_the_model_lies(model_dir: Path, tmp_path: Path) -> None:
+    """Another machine that goes on has fetched the base model into a folder of its own."""
+    train(ROWS, model_dir, knobs(), tmp_path / "out", threads=1)
+    elsewhere = shutil.copytree(model_dir, tmp_path / "elsewhere")
+    assert train(ROWS, elsewhere, knobs(), tmp_path / "out", threads=1).resumed_at == 10
+    other = json.loads((elsewhere / "config.json").read_text())
+    (elsewhere / "config.json").write_text(json.dumps({**other, "rms_norm_eps": 1e-3}))
+    assert train(ROWS, elsewhere, knobs(), tmp_path / "out", threads=1).resumed_at == 0
 
 
 def test_it_goes_on_from_a_champion(model_dir: Path, tmp_path: Path) -> None:
@@ -181,8 +194,9 @@ def test_a_first_adapter_of_no_numbers_is_not_made(model_dir: Path, tmp_path: Pa
     bad = broken(model_dir, tmp_path / "broken")
     settings = RetrainSettings(threads=1)
     rows = [LabelledRow("say red", "red").example(), LabelledRow("say blue", "blue").example()]
-    with pytest.raises(Diverged):
-        first_adapter(rows, alias="support", model_dir=bad, var=tmp_path, trees=in_folder(tmp_path), settings=settings)
+    stored = Storage(var=tmp_path)
+    with pytest.raises(TrainingFailed, match=r"^Diverged: "):
+        first_adapter(rows, alias="support", model_dir=bad, stored=stored, settings=settings, training=here)
     assert not list(tmp_path.glob("adapters/support/*"))
 
 

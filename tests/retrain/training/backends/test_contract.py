@@ -151,6 +151,7 @@ BAD_ORDERS = {
     '{"rows": "r", "model": "m", "recipe": "x", "rank": 8}': "unknown field `rank`",
     '{"rows": "r", "model": "m", "recipe": "x", "backend": "axolotl"}': "Invalid enum value 'axolotl'",
     '{"rows": "r", "model": "m", "recipe": "x", "backend": "command"}': "expected a command where backend is",
+    '{"rows": "r", "model": "m", "recipe": "x", "engine_dtype": "int3"}': "engine_dtype is 'int3', expected one of",
 }
 
 
@@ -160,6 +161,12 @@ def test_an_order_that_is_none_is_named_with_its_field(text: str, tmp_path: Path
     with pytest.raises(ValueError, match=BAD_ORDERS[text]) as found:
         read_order(tmp_path)
     assert str(tmp_path / ORDER) in str(found.value)
+
+
+def test_what_the_proof_needs_is_looked_for_before_the_training(model_dir: Path, tmp_path: Path) -> None:
+    result = fulfilled(ordered(tmp_path, model_dir, predecessor="/no/such", engine_dtype="float32"))
+    assert "predecessor is /no/such: no such folder" in result.problem
+    assert not (tmp_path / "steps.jsonl").exists()
 
 
 def test_with_other_rows_it_is_another_training(model_dir: Path, tmp_path: Path) -> None:
