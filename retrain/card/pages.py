@@ -71,7 +71,7 @@ def metadata(card: ModelCard) -> str:
     found = ModelCardData(
         base_model=card.base_model,
         library_name="peft",
-        pipeline_tag=task,
+        pipeline_tag="text-generation",  # whatever it is used for, it is loaded as a causal language model
         tags=["lora", "homeostat", card.status],
         license=_licence(card),
         model_name=card.version,

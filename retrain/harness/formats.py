@@ -146,7 +146,7 @@ def _inspect(path: Path, log: Mapping[str, Any]) -> EvaluationFile:
 
 
 def _question(asked: object) -> str:
-    """Return what a sample asks; a chat's messages have ids that each evaluation draws anew."""
+    """Return what a sample asks; each evaluation draws other ids for a chat's messages."""
     if isinstance(asked, list):
         asked = [(each.get("role"), each.get("content")) for each in asked if isinstance(each, dict)]
     return msgspec.json.encode(asked).decode() if asked else ""

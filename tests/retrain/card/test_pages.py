@@ -70,6 +70,8 @@ def test_the_readme_is_read_by_hugging_face(card: ModelCard) -> None:
     read = HuggingFaceCard(pages.files(card)[pages.README].decode())
     head: Any = read.data
     assert (head.base_model, head.library_name, head.model_name) == (card.base_model, "peft", card.version)
+    assert head.pipeline_tag == "text-generation"
+    assert {each.task_type for each in head.eval_results} == {"text-classification"}
     results = {each.metric_type: each.metric_value for each in head.eval_results}
     assert results["exact_match"] == card.findings.measures.whole.candidate["score"]
     assert results["macro_f1"] == card.findings.measures.whole.candidate["macro_f1"]
