@@ -31,6 +31,7 @@ from retrain.training.backends.contract import (
 )
 from retrain.training.batches import Encoded
 from retrain.training.encoding import lessons
+from retrain.training.loop.plan import left_out
 from retrain.training.prompting import load_tokenizer
 from streams.files import put
 
@@ -84,7 +85,7 @@ def train_by_command(task: TrainingTask) -> TrainingFigures:
         resumed_at=steps[0].step - 1 if steps else 0,
         loss=steps[-1].loss if steps else 0.0,
         metrics=_figures(task.folder / FIGURES),
-        notes=[],
+        notes=left_out(taught.left_out),
     )
 
 

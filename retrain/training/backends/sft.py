@@ -5,18 +5,21 @@ both backends and to the engine; TRL gets tokens and a mask of the answers, and 
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
 
+from retrain.training import targets
 from retrain.training.backends.contract import TrainingFigures, TrainingTask
 from retrain.training.batches import Encoded, step_count
 from retrain.training.encoding import lessons
 from retrain.training.loop.distributed import ProcessGroup
+from retrain.training.loop.plan import bounded, left_out
 from retrain.training.model import build
 from retrain.training.prompting import load_tokenizer
 from retrain.training.recipe import Training
@@ -33,7 +36,8 @@ def train_sft(task: TrainingTask) -> TrainingFigures:
     tokenizer = load_tokenizer(task.model_dir)
     taught = lessons(tokenizer, task.rows, knobs.max_length, task.order.max_left_out)
     held_back = lessons(tokenizer, task.validation, knobs.max_length, 1.0).rows if task.validation else []
-    model = build(task.model_dir, task.recipe, group.device, task.warm_start)
+    checked = targets.check(task.model_dir, task.recipe.lora, task.warm_start)
+    model = build(task.model_dir, task.recipe, group.device, task.warm_start, checked)
     trainer = _trainer(task, model, tokenizer, taught.rows, held_back)
     last = _last(_checkpoints(task))
     trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -50,7 +54,7 @@ def train_sft(task: TrainingTask) -> TrainingFigures:
         resumed_at=_step(last) if last else 0,
         loss=fmean(losses[-max(1, len(losses) // 10) :]) if losses else 0.0,
         metrics=metrics,
-        notes=[],
+        notes=_notes(task, taught.rows, taught.left_out, checked.untouched),
     )
 
 
@@ -77,7 +81,7 @@ def _trainer(task: TrainingTask, model: Any, tokenizer: Any, rows: list[Encoded]
     knobs = task.recipe.training
     config = SFTConfig(
         output_dir=str(_checkpoints(task)),
-        max_steps=_steps(task, rows),
+        max_steps=_steps(task, rows, knobs),
         learning_rate=knobs.warm_learning_rate if task.warm_start else knobs.learning_rate,
         lr_scheduler_type="constant_with_warmup" if knobs.schedule == "constant" else knobs.schedule,
         warmup_steps=knobs.warmup_steps,
@@ -111,9 +115,20 @@ def _trainer(task: TrainingTask, model: Any, tokenizer: Any, rows: list[Encoded]
     return trainer
 
 
-def _steps(task: TrainingTask, rows: list[Encoded]) -> int:
-    """Return the number of steps; packed rows are as many as it takes to hold their tokens."""
+def _notes(
+    task: TrainingTask, rows: list[Encoded], reasons: Mapping[str, int], untouched: Mapping[str, str]
+) -> list[str]:
+    """Return each limit that was met, in a sentence, as our own loop does."""
     knobs = task.recipe.training
+    unbounded = dataclasses.replace(knobs, min_steps=1, max_steps=10**9)
+    notes = [*left_out(reasons), *bounded(knobs, _steps(task, rows, knobs), _steps(task, rows, unbounded))]
+    if knobs.validation_share and not task.validation:
+        notes.append(f"training.validation_share = {knobs.validation_share:g}: trl holds no rows back, no early end")
+    return [*notes, *(f"{part} has no adapter: {why}" for part, why in untouched.items())]
+
+
+def _steps(task: TrainingTask, rows: list[Encoded], knobs: Training) -> int:
+    """Return the number of steps; packed rows are as many as it takes to hold their tokens."""
     packed = -(-sum(map(len, rows)) // knobs.max_length)
     count, batch_rows = packed if task.order.packing else len(rows), knobs.batch_size * knobs.gradient_accumulation
     return step_count(count, batch_rows, knobs.epochs, knobs.min_steps, knobs.max_steps)

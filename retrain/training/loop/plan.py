@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +48,9 @@ class Plan:
         batch_rows = knobs.batch_size * knobs.gradient_accumulation
         wanted = step_count(len(kept), batch_rows, knobs.epochs, 1, 10**9)
         steps = step_count(len(kept), batch_rows, knobs.epochs, knobs.min_steps, knobs.max_steps)
-        limits = [f"{count} rows left out: {why}" for why, count in taught.left_out.items()]
+        limits = left_out(taught.left_out)
         limits += [f"{count} validation rows left out: {why}" for why, count in unmeasured.items()]
-        if steps != wanted:
-            knob = "max_steps" if steps < wanted else "min_steps"
-            limits.append(f"training.{knob} = {steps}: training.epochs = {knobs.epochs:g} would take {wanted} steps")
+        limits += bounded(knobs, steps, wanted)
         if knobs.validation_share and not measured:
             limits.append(
                 f"training.validation_share = {knobs.validation_share:g} of so few rows is none: no early end"
@@ -61,3 +59,15 @@ class Plan:
             log.info("limit met", limit=each)
         batches = schedule([len(row) for row in kept], batch_rows, steps, knobs.seed)
         return cls(kept, measured, batches, taught.left_out, limits)
+
+
+def left_out(reasons: Mapping[str, int]) -> list[str]:
+    """Return how many rows were left out, in a sentence for each reason."""
+    return [f"{count} rows left out: {why}" for why, count in reasons.items()]
+
+
+def bounded(knobs: Training, steps: int, wanted: int) -> list[str]:
+    """Return the sentence for a number of steps that the recipe bounds; none where it does not."""
+    knob = "max_steps" if steps < wanted else "min_steps"
+    told = f"training.{knob} = {steps}: training.epochs = {knobs.epochs:g} would take {wanted} steps"
+    return [] if steps == wanted else [told]

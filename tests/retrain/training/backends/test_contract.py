@@ -117,6 +117,20 @@ def test_a_training_that_was_killed_goes_on_from_its_checkpoint(
     assert all(abs(one[each] - other[each]).max() < 1e-5 for each in one)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKENDS)
+def test_each_limit_that_was_met_is_in_the_result(name: str, model_dir: Path, tmp_path: Path) -> None:
+    long = {"messages": [{"role": "user", "content": "say it " * 200}, ROWS[0]["messages"][1]]}
+    changes = {"recipe": str(recipe_file(tmp_path / "recipe", min_steps=1, max_steps=2, validation_share=0.2))}
+    result = fulfilled(ordered(tmp_path / "job", model_dir, [*ROWS, long], **BACKENDS[name], **changes))
+    assert result.problem == ""
+    assert any(each.startswith("1 rows left out: ") for each in result.notes)
+    if name != "command":
+        assert any(each.startswith("training.max_steps = 2: ") for each in result.notes)
+    if name == "trl":
+        assert any("trl holds no rows back" in each for each in result.notes)
+
+
 def test_rows_are_read_as_other_programs_write_them(model_dir: Path, tmp_path: Path) -> None:
     folder = ordered(tmp_path, model_dir, [ROWS[0], WITH_TOOL])
     plain, called = lessons_of(read_order(folder)[0], "rows.jsonl", folder)
