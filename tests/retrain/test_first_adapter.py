@@ -69,7 +69,7 @@ def test_it_is_trained_by_the_backend_of_the_settings(model_dir: Path, tmp_path:
         orders.append(read_order(folder)[0])
         raise TrainingFailed(f"with {processes} processes")
 
-    command = [*PROGRAM, "{manifest}"]
+    command = (*PROGRAM, "{manifest}")
     settings = RetrainSettings(backend="command", command=command, gpus=2, engine_dtype="bfloat16")
     with pytest.raises(TrainingFailed, match="with 2 processes"):
         first_adapter(
@@ -80,7 +80,7 @@ def test_it_is_trained_by_the_backend_of_the_settings(model_dir: Path, tmp_path:
             settings=settings,
             training=refuse,
         )
-    assert (orders[0].backend, orders[0].command, orders[0].engine_dtype) == ("command", command, "bfloat16")
+    assert (orders[0].backend, orders[0].command, orders[0].engine_dtype) == ("command", [*command], "bfloat16")
 
 
 def test_a_rank_that_the_engines_do_not_take_is_refused_at_once(model_dir: Path, tmp_path: Path) -> None:
