@@ -69,5 +69,5 @@ def left_out(reasons: Mapping[str, int]) -> list[str]:
 def bounded(knobs: Training, steps: int, wanted: int) -> list[str]:
     """Return the sentence for a number of steps that the recipe bounds; none where it does not."""
     knob = "max_steps" if steps < wanted else "min_steps"
-    told = f"training.{knob} = {steps}: training.epochs = {knobs.epochs:g} would take {wanted} steps"
-    return [] if steps == wanted else [told]
+    sentence = f"training.{knob} = {steps}: training.epochs = {knobs.epochs:g} would take {wanted} steps"
+    return [] if steps == wanted else [sentence]
