@@ -199,6 +199,8 @@ def _lesson(line: bytes, where: str) -> Lesson:
         *asked, answer = row.messages or [{}]
         if not asked or answer.get("role") != "assistant":
             raise ValueError("its last message is no assistant's, or its only one")
+        if any(not isinstance(each.get("content") or "", str) for each in row.messages):
+            raise ValueError("the content of a message is no text")
         made = msgspec.convert(answer.get("tool_calls") or [], list[_Called])
     except ValueError as error:  # msgspec's own, too
         raise ValueError(f"{where}: {error}; expected {form}") from error

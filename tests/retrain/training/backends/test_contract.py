@@ -145,6 +145,7 @@ def test_rows_are_read_as_other_programs_write_them(model_dir: Path, tmp_path: P
 BAD_ROWS = {
     '{"messages": []}': "its last message is no assistant's",
     '{"messages": [{"role": "user", "content": "?"}]}': "its last message is no assistant's",
+    '{"messages": [{"role": "user", "content": [{}]}, {"role": "assistant"}]}': "content of a message is no text",
     '{"text": "?"}': "missing required field `messages`",
     '{"messages": ': "truncated",
 }
