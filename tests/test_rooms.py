@@ -37,7 +37,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "missing_labels",
     ),
     "streams": (
-        "clock files kinds messages events topics codec identity proof routes settings metrics",
+        "clock files kinds messages events topics codec identity proof routes signatures settings metrics",
         "objects | scoring",
         "log | lake",
         "journal | reports | ledger | dead_letters",
@@ -112,6 +112,7 @@ PURE = (
     "streams.codec",
     "streams.identity",
     "streams.proof",
+    "streams.signatures",
     "serving.rollout.state",
     "serving.rollout.machine",
     "serving.rollout.recovery",

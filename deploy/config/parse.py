@@ -173,6 +173,7 @@ def describe(error: Table) -> str:
     """Describe one pydantic error as `key = value: what was expected`."""
     key = ".".join(map(str, error["loc"]))
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
     if not key or isinstance(error.get("input"), dict):
         return f"{key}: {message}" if key else message
     shown = "(not shown)" if SECRET.search(key) else repr(error.get("input"))

@@ -33,16 +33,17 @@ def render(report: FidelityReport, title: str) -> str:
     return environment.get_template("fidelity.html.jinja").render(
         title=title,
         report=report,
-        tables=[("Label", bars(report.labels)), ("Group", bars(report.groups))],
+        tables=[("Label", bars(report.labels)), ("Group", bars(report.groups, report.real, report.synthetic))],
         scores=scores,
     )
 
 
-def bars(counts: Sequence[ShareCount]) -> list[tuple[ShareCount, float, float]]:
-    """Return each name with its shares of the real and of the synthetic rows.
+def bars(counts: Sequence[ShareCount], real: int = 0, synthetic: int = 0) -> list[tuple[ShareCount, float, float]]:
+    """Return each name with its shares of so many real and so many synthetic rows; without these, of those counted.
 
     >>> bars([ShareCount("a", 3, 0), ShareCount("b", 1, 2)])[0][1:]
     (0.75, 0.0)
     """
-    real, synthetic = sum(each.real for each in counts) or 1, sum(each.synthetic for each in counts) or 1
+    real = real or sum(each.real for each in counts) or 1
+    synthetic = synthetic or sum(each.synthetic for each in counts) or 1
     return [(each, each.real / real, each.synthetic / synthetic) for each in counts]

@@ -4,6 +4,7 @@ training takes, and without anything private."""
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from streams.identity import Signer
 
 LONGEST = 1_000_000  # characters of a row: no model takes so many tokens
 TOO_LONG = f"longer than {LONGEST:,} characters"
+NOTHING_ASKED, NOTHING_ANSWERED = "nothing visible is asked", "its answer has nothing visible"
 OWN = "the model's own answer, which nobody with the scope review confirmed"
 
 
@@ -52,8 +54,21 @@ class RowAdmission:
                 return f"{tag} = {row.tags.get(tag, '')!r} does not allow it (retrain.consent)"
         if len(row.text) + len(row.completion) > LONGEST:
             return TOO_LONG
+        if row.messages and not (row.messages[-1].tool_calls or visible(row.messages[-1].content)):
+            return NOTHING_ASKED
+        if row.completion and not visible(row.completion):
+            return NOTHING_ANSWERED
         own = bool(row.label) and row.label == normalise(row.predicted)
         return OWN if own and not (row.reviewed or row.judges or row.label in known) else ""
+
+
+def visible(text: str) -> bool:
+    """Check that a text has a character that readers see: blanks, marks without width and controls are none.
+
+    >>> visible("?"), visible(" \\n\\u200b\\x00")
+    (True, False)
+    """
+    return any(not each.isspace() and unicodedata.category(each) not in ("Cc", "Cf") for each in text)
 
 
 def tenant_keys(var: Path) -> Callable[[str], bytes]:

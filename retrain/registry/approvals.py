@@ -10,14 +10,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streams.codec import deterministic_id
-from streams.events import DecisionRecorded
-from streams.kinds import DecisionKind
+from streams.events import DecisionRecorded, RetrainReported
+from streams.signatures import MLFLOW, Signature, signed
 
 APPROVED = "approved"  # the alias by which a person approves a version
 WHO = ("approved_by", "mlflow.user")  # tags of the model version that name the person
-ACTION = "approve"  # of the ledger's entry
-SOURCE = "mlflow"
+NAME_CHARS = 100  # of a person's name
 
 
 class RegistryApproval(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +24,6 @@ class RegistryApproval(msgspec.Struct, frozen=True, kw_only=True):
     alias: str
     version: str
     digest: str
-    request: str  # the retraining that made it; empty where none did
     by: str  # as MLflow has the name
 
 
@@ -45,26 +42,15 @@ def moved(noted: Mapping[str, list[str]], found: Mapping[str, str], role: str) -
 
 def approval(tags: Mapping[str, str], alias: str) -> RegistryApproval | str:
     """Return the approval of the model version with these tags, or why it is none."""
-    by = next((tags[name].strip() for name in WHO if tags.get(name, "").strip()), "")
+    by = next((" ".join(tags[name].split())[:NAME_CHARS] for name in WHO if tags.get(name, "").strip()), "")
     if not tags.get("digest") or not tags.get("version"):
         return f"the version {APPROVED!r} has is none of ours; `homeostat adopt` takes an adapter made elsewhere"
     if not by:
         return f"{tags['version']} is {APPROVED} by an unknown person; set the tag {WHO[0]} of the model version"
-    return RegistryApproval(
-        alias=alias, version=tags["version"], digest=tags["digest"], request=tags.get("request", ""), by=by
-    )
+    return RegistryApproval(alias=alias, version=tags["version"], digest=tags["digest"], by=by)
 
 
-def decision(given: RegistryApproval, now_ms: int) -> DecisionRecorded:
-    """Return the ledger's entry; the same approval always has the same id, so that it counts once."""
-    return DecisionRecorded(
-        id=deterministic_id("approval", SOURCE, given.alias, given.digest, given.by),
-        alias=given.alias,
-        time_ms=now_ms,
-        kind=DecisionKind.OPERATOR,
-        function="operator",
-        inputs={"action": ACTION, "by": f"{SOURCE}:{given.by}", "version": given.version, "digest": given.digest},
-        output={"approved": given.version},
-        cause=given.request,
-        summary=f"{given.by}: {ACTION} {given.version} in MLflow",
-    )
+def decision(given: RegistryApproval, result: RetrainReported, now_ms: int) -> DecisionRecorded:
+    """Return the ledger's entry, as if the person had signed for the candidate of `result` with a key; the same
+    approval always has the same id, so that it counts once."""
+    return signed(result, Signature(by=f"{MLFLOW}{given.by}", approves=True, time_ms=now_ms))

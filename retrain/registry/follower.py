@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from retrain.registry.versions import MirrorOrder, ordered
 from retrain.requests import RetrainTopics
 from retrain.settings import TrackingSettings
 from streams.clock import now_ms
-from streams.events import DecisionRecorded
+from streams.events import DecisionRecorded, RetrainReported
 from streams.log.append import Writer
+from streams.signatures import passed
 from streams.topics import LEDGER
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ def followed(
     def record(made: DecisionRecorded) -> None:
         writer.append(LEDGER, made, id=made.id, time_ms=made.time_ms)
 
-    work = RegistryFollower(order, record).run if tracking.registry else threading.Event.is_set
+    work = RegistryFollower(order, lambda: topics.results, record).run if tracking.registry else threading.Event.is_set
     thread = threading.Thread(target=work, args=(stop,), daemon=True)
     thread.start()
     return thread
@@ -54,9 +55,11 @@ def followed(
 
 @dataclass(slots=True)
 class RegistryFollower:
-    """Mirrors what `order` gives (None: the log is not read yet), and hands approvals to `record`, each once."""
+    """Mirrors what `order` gives (None: the log is not read yet), and hands approvals of candidates that have passed
+    the gate, by `results`, to `record`, each once."""
 
     order: Callable[[], MirrorOrder | None]
+    results: Callable[[], Iterable[RetrainReported]]
     record: Callable[[DecisionRecorded], None]
     rest_s: float = REST_S
     _done: MirrorOrder | None = None
@@ -86,12 +89,17 @@ class RegistryFollower:
         found = mirrored(order, stop)
         self._failed, self._next_s = found is None, now_s + self.rest_s
         for each in found or []:
-            made = decision(each, now_ms())
-            if made.id not in self._recorded:
-                self.record(made)
-                self._recorded.add(made.id)
+            self._sign(each)
         if found is not None:
             self._done = order
+
+    def _sign(self, given: RegistryApproval) -> None:
+        """Record the approval; one of a version that is no such candidate waits, for it may become one."""
+        result = passed(self.results(), given.alias).get(given.version)
+        made = decision(given, result, now_ms()) if result is not None else None
+        if made is not None and made.id not in self._recorded:
+            self.record(made)
+            self._recorded.add(made.id)
 
 
 def mirrored(

@@ -25,7 +25,8 @@ GUESSED = {  # columns that are taken where none is named
 TAG = "tag."  # before a tag's name in a mapping
 LARGEST = 2**31 - 1  # of a CSV's field: what is too long is left out afterwards
 AT_ONCE = 64  # rows of a Parquet file that are read at a time
-UNREADABLE, EMPTY = "no JSON object", "no text or no answer"
+CHAT = "messages"  # a chat's column: without one for the answer, its last message is the answer
+UNREADABLE, EMPTY, NO_CHAT = "no JSON object", "no text or no answer", "messages that are no chat of texts"
 Fields = Mapping[str, Any]
 
 
@@ -40,7 +41,7 @@ class ExportedRows:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Which column has the request, which the answer, and which have tags."""
+    """Which column has the request, which the answer (empty: the chat's last message is it), and which have tags."""
 
     request: str
     answer: str
@@ -61,7 +62,7 @@ class ColumnMapping:
             for use, names in GUESSED.items()
         }
         for use, column in found.items():
-            if not column:
+            if not column and not (use == "answer" and found["request"] == CHAT):
                 raise ValueError(f"{path}: which column is the {use}? Name it: --column {use}=COLUMN, of {there}")
         tags = {use.removeprefix(TAG): column for use, column in named.items() if use.startswith(TAG)}
         return cls(found["request"], found["answer"], tags)
@@ -96,8 +97,11 @@ def read(path: Path, origin: str, named: Mapping[str, str], tags: Mapping[str, s
 
 def _row(fields: Fields, mapping: ColumnMapping, origin: str, tags: Mapping[str, str], tenant: str) -> Example | str:
     """Return the row, or why there is none."""
-    request, answer = fields.get(mapping.request), _text(fields.get(mapping.answer))
-    messages = _messages(request)
+    messages, answer = _messages(fields.get(mapping.request)), _text(fields.get(mapping.answer))
+    if messages is None:
+        return NO_CHAT
+    if not mapping.answer and messages and messages[-1].role == "assistant":
+        messages, answer = messages[:-1], messages[-1].content
     if sum(len(each.content) for each in messages) + len(answer) > LONGEST:
         return TOO_LONG
     if not answer.strip() or not any(each.content.strip() for each in messages):
@@ -114,8 +118,9 @@ def _row(fields: Fields, mapping: ColumnMapping, origin: str, tags: Mapping[str,
     )
 
 
-def _messages(request: object) -> list[Message]:
-    """Return a request's messages: a chat's, as a list or as JSON text, else one of a user."""
+def _messages(request: object) -> list[Message] | None:
+    """Return a request's messages: a chat's, as a list or as JSON text, else one of a user; None for a list that is no
+    chat of texts."""
     given = request
     if isinstance(request, str) and request.lstrip().startswith("[{") and len(request) <= LONGEST:
         try:
@@ -123,9 +128,21 @@ def _messages(request: object) -> list[Message]:
         except msgspec.MsgspecError:
             given = request
     try:
-        return msgspec.convert(given, list[Message]) if isinstance(given, list) else [Message("user", _text(given))]
+        if isinstance(given, list):
+            return msgspec.convert([_whole(each) for each in given], list[Message])
+        return [Message("user", _text(given))]
     except msgspec.ValidationError:
-        return []
+        return None
+
+
+def _whole(message: object) -> object:
+    """Return a message whose content, where it came in parts that are all texts, is one text."""
+    parts = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(message, dict) or not isinstance(parts, list):
+        return message
+    texts = [each.get("text") for each in parts if isinstance(each, dict)]
+    whole = len(texts) == len(parts) and all(isinstance(each, str) for each in texts)
+    return {**message, "content": "\n".join(map(str, texts))} if whole else message
 
 
 def _text(value: object) -> str:
@@ -184,6 +201,8 @@ def _csv(path: Path) -> Iterator[Fields | None]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             found = csv.DictReader(file, strict=True)
+            if twice := [name for name, count in Counter(found.fieldnames or ()).items() if count > 1]:
+                raise ValueError(f"{path}: the column {twice[0]!r} is there twice, expected each once")
             for row in found:
                 if None in row or None in row.values():
                     raise ValueError(f"{path}, line {found.line_num}: not as many fields as columns")

@@ -44,9 +44,9 @@ class FidelityReport(msgspec.Struct, frozen=True):
     synthetic: int
     origins: dict[str, int]
     labels: list[ShareCount]  # none where answers are free text
-    groups: list[ShareCount]
+    groups: list[ShareCount]  # each tag's values, and the rows without it, are all rows
     label_gap: float  # half the sum of the differences of shares: 0 is the same distribution, 1 shares nothing
-    group_gap: float
+    group_gap: float  # likewise, of the tag that differs most
     likeness: list[float]  # of synthetic rows to the nearest real one: its quantiles 0.05, 0.5, 0.95
     own_likeness: list[float]  # of real rows to the nearest other real one, likewise
     copied: int  # synthetic rows that are nearly the text of a real one
@@ -63,7 +63,8 @@ def measured(real: Sequence[Example], synthetic: Sequence[Example], held_back: S
     nearness = Nearness.of(real)
     nearest, own = nearness.nearest(synthetic), nearness.own()
     labels = _counts(real, synthetic, lambda row: [row.label] if row.label in known else [])
-    groups = _counts(real, synthetic, lambda row: [f"{tag}={value}" for tag, value in row.tags.items()])
+    tags = sorted({tag for rows in (real, synthetic) for row in rows for tag in row.tags})
+    groups = [_counts(real, synthetic, lambda row, tag=tag: [group(row, tag)]) for tag in tags]  # type: ignore[misc]
     edge = float(np.quantile(own, NEAR))
     judged = [row for row in held_back if row.label in known]
     unknown = [] if known else ["labels and what is learned: the answers are free text"]
@@ -74,9 +75,9 @@ def measured(real: Sequence[Example], synthetic: Sequence[Example], held_back: S
         synthetic=len(synthetic),
         origins=dict(sorted(Counter(row.by.partition("/")[2] for row in synthetic).items())),
         labels=labels,
-        groups=groups,
+        groups=[each for counts in groups for each in counts],
         label_gap=_gap(labels),
-        group_gap=_gap(groups),
+        group_gap=max(map(_gap, groups), default=0.0),
         likeness=_quantiles([each.likeness for each in nearest]),
         own_likeness=_quantiles(own),
         copied=sum(each.copied for each in nearest),
@@ -86,13 +87,20 @@ def measured(real: Sequence[Example], synthetic: Sequence[Example], held_back: S
     )
 
 
+def group(row: Example, tag: str) -> str:
+    """Return the name of the row's group by a tag."""
+    return f"{tag}={row.tags[tag]}" if tag in row.tags else f"no {tag}"
+
+
 def learned(real: Sequence[Example], synthetic: Sequence[Example], judged: Sequence[Example]) -> list[LearnedScore]:
-    """Return what a classifier learns from real rows, from as many synthetic ones, from all synthetic ones, and from
-    both together."""
-    alike = in_chance_order(synthetic, "fidelity")[: len(real)]
+    """Return what a classifier learns from real rows, from synthetic ones, where one kind has more rows from as many of
+    it as the other has, and from both together."""
+    count = min(len(real), len(synthetic))
+    fewer, alike = (in_chance_order(rows, "fidelity")[:count] for rows in (real, synthetic))
     lessons = {
         "real rows": real,
-        **({"as many synthetic rows": alike} if len(alike) < len(synthetic) else {}),
+        **({"as many real rows": fewer} if count < len(real) else {}),
+        **({"as many synthetic rows": alike} if count < len(synthetic) else {}),
         "synthetic rows": synthetic,
         "real and synthetic rows": [*real, *synthetic],
     }

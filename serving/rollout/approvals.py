@@ -1,8 +1,8 @@
 """People's approval of a candidate: how many have to sign, who has, and what follows.
 
-A person is a key with the scope `approve`. Each signature is an operator's decision in the ledger, so that each
-controller that reads it in the log's order finds the same: the first refusal ends the candidate, and so does the end of
-the time; the second signature of one person counts no more than the first.
+Each signature is an operator's decision in the ledger, so that each controller that reads it in the log's order finds
+the same: the first refusal ends the candidate, and so does the end of the time; the second signature of one person
+counts no more than the first.
 
 >>> needed = NeededApproval(people=2, until_ms=100)
 >>> ann, bob = (Signature(by=by, approves=True, time_ms=5) for by in ("ann", "bob"))
@@ -16,16 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from streams import codec
 from streams.events import DecisionRecorded, RetrainReported
-from streams.kinds import DecisionKind
-
-APPROVE, REFUSE = "approve", "refuse"  # the actions of an operator's decision
-FUNCTION = "operator"
+from streams.signatures import APPROVE, FUNCTION, REFUSE, Signature, people
 
 
 class NeededApproval(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +29,6 @@ class NeededApproval(msgspec.Struct, frozen=True, kw_only=True):
 
     people: int
     until_ms: int
-
-
-class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """One person's signature for or against a candidate."""
-
-    by: str  # the key's id
-    approves: bool
-    time_ms: int
-    reason: str = ""
 
 
 class Approval(NamedTuple):
@@ -76,7 +63,8 @@ class Signatures:
 
     def take(self, decision: DecisionRecorded) -> None:
         """Take note of a decision that is a signature; leave out others."""
-        if decision.function == FUNCTION and decision.inputs.get("action") in (APPROVE, REFUSE):
+        signs = decision.function == FUNCTION and decision.inputs.get("action") in (APPROVE, REFUSE)
+        if signs and isinstance(decision.output, dict) and "signature" in decision.output:
             about = (str(decision.output["request_id"]), str(decision.output["digest"]))
             signature = msgspec.convert(decision.output["signature"], Signature)
             self._known.setdefault(about, {}).setdefault(decision.id, signature)
@@ -86,39 +74,19 @@ class Signatures:
         return list(self._known.get((request_id, digest), {}).values())
 
 
-def signed(result: RetrainReported, signature: Signature) -> DecisionRecorded:
-    """Return a person's signature about a candidate as the ledger has it: the same one given again is the same
-    decision."""
-    action = APPROVE if signature.approves else REFUSE
-    inputs: dict[str, Any] = {"action": action, "by": signature.by, "version": result.candidate}
-    output = {"request_id": result.request_id, "digest": result.digest, "signature": codec.plain(signature)}
-    reason = f": {signature.reason}" if signature.reason else ""
-    return DecisionRecorded(
-        id=codec.deterministic_id("signature", result.request_id, result.digest or "", signature.by, action),
-        alias=result.alias,
-        time_ms=signature.time_ms,
-        kind=DecisionKind.OPERATOR,
-        function=FUNCTION,
-        inputs=inputs,
-        output=output,
-        cause=result.request_id,
-        summary=f"{signature.by}: {action} {result.candidate}{reason}",
-    )
-
-
 def settled(needed: NeededApproval, signatures: Sequence[Signature], now_ms: int, newer: str = "") -> Approval:
     """Return what the signatures come to, in their order; those that came too late count for nothing. `newer`: a
     candidate that has passed the gate meanwhile, which ends the wait for this one."""
-    approving: dict[str, None] = {}
+    approving: list[str] = []
     for each in _in_time(needed, signatures):
         if not each.approves:
             return Approval("refused", f"refused by {each.by}" + (f": {each.reason}" if each.reason else ""))
-        approving[each.by] = None
-        if len(approving) >= needed.people:
-            return Approval("approved", f"approved by {' and '.join(approving)}")
+        approving.append(each.by)
+        if len(counted := people(approving)) >= needed.people:
+            return Approval("approved", f"approved by {' and '.join(counted)}")
     if newer:
         return Approval("overtaken", f"{newer} has passed the gate meanwhile")
-    count = f"approved by {len(approving)} of {needed.people} people"
+    count = f"approved by {len(people(approving))} of {needed.people} people"
     return Approval("expired", f"{count} in time") if now_ms > needed.until_ms else Approval("waiting", count)
 
 

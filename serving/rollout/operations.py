@@ -8,22 +8,21 @@ from contextlib import closing
 
 import msgspec
 
-from serving.rollout.approvals import Signature, signed
 from serving.rollout.changes import Change, EngineLimits, Named, Pause, Promote, Rollback, Routes, Shadow
 from serving.routes.attestations import present
 from streams import codec
 from streams.clock import now_ms
 from streams.events import DecisionRecorded, ReplicaAttested, RetrainReported, RouteWritten
 from streams.identity import uuid7, version_name
-from streams.kinds import DecisionKind, RetrainStatus
+from streams.kinds import DecisionKind
 from streams.log.append import Appender
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.routes import effective, in_force, without_salt
+from streams.signatures import Signature, passed, signed
 from streams.topics import ATTESTATIONS, LEDGER, RESULTS, ROUTES
 
 ATTEMPTS = 10
-PASSED = (RetrainStatus.PROMOTE, RetrainStatus.INCONCLUSIVE)  # the latter where complaints may settle it
 
 
 class UnknownVersion(LookupError):
@@ -195,10 +194,8 @@ def _digest(kafka: KafkaSettings, alias: str, version: str) -> str:
 
 def _passed(kafka: KafkaSettings, alias: str, version: str) -> RetrainReported:
     """Return the newest report about the candidate."""
-    reports = [record.event for record in read(kafka, RESULTS, RetrainReported) if record.event.alias == alias]
-    passed = [each for each in reports if each.status in PASSED and each.candidate]
-    for each in reversed(passed):
-        if each.candidate == version:
-            return each
-    names = ", ".join(dict.fromkeys(str(each.candidate) for each in reversed(passed))) or "none"
+    known = passed((record.event for record in read(kafka, RESULTS, RetrainReported)), alias)
+    if version in known:
+        return known[version]
+    names = ", ".join(reversed(known)) or "none"
     raise UnknownVersion(f"{version}: no candidate of {alias} that has passed the gate, expected one of: {names}")

@@ -6,10 +6,11 @@ from enum import StrEnum
 
 import msgspec
 
-from serving.rollout.approvals import NeededApproval, Signature
+from serving.rollout.approvals import NeededApproval
 from serving.rollout.guard import Guard, PostPromotionGuard, ReplyOutcome
 from serving.rollout.trial import ComplaintTrial, Session
 from streams.events import ReplicaAttested, RouteWritten
+from streams.signatures import Signature
 
 
 class RolloutState(StrEnum):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.config.settings import Config
+from deploy.show.times import clock
 from retrain.data import manifest
 from retrain.data.agreement import settlements
 from retrain.data.dataset import Dataset
@@ -19,7 +20,7 @@ from streams.identity import VERSION
 from streams.objects.tree import Trees
 
 SHOWN = 12  # labels and groups that a page of the terminal names
-WIDTH = 100  # characters of a question that is shown
+WIDTH = 100  # characters of a question, or of an answer, that is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,8 @@ def found(trees: Trees, name: str) -> tuple[Manifest, Dataset]:
 
 def shown(listed: Manifest) -> Iterator[str]:
     """Yield a dataset in lines: its origin, the counts of each part, and what was left out and why."""
-    of = (
-        f"base model {listed.base_model[:12]}, fresh since {listed.since_ms}" if listed.base_model else "synthetic rows"
-    )
+    of = f"base model {listed.base_model}, fresh since {clock(listed.since_ms)}"
+    of = of if listed.base_model else "synthetic rows"
     yield f"{listed.digest}  {listed.alias}, {of}"
     for name, part in listed.parts.items():
         yield f"{name}: {part.rows} rows of {part.clients} clients, {part.reviewed} labelled by reviewers"
@@ -96,7 +96,7 @@ def _counts(part: DatasetPart) -> dict[str, Mapping[str, int]]:
 def _most(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     more = [f"{len(ordered) - SHOWN} more"] if len(ordered) > SHOWN else []
-    return ", ".join([*(f"{name} {count}" for name, count in ordered[:SHOWN]), *more])
+    return ", ".join([*(f"{' '.join(name.split())[:WIDTH]} {count}" for name, count in ordered[:SHOWN]), *more])
 
 
 def compared(before: Dataset, after: Dataset) -> DatasetChange:

@@ -9,7 +9,6 @@ import msgspec
 from rich.table import Table
 
 from deploy.show.times import clock
-from retrain.registry.approvals import ACTION
 from retrain.registry.schedule import BY
 from streams.events import DecisionRecorded, RetrainRequested
 from streams.kinds import DecisionKind
@@ -17,6 +16,7 @@ from streams.lake.lake import Lake
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
+from streams.signatures import APPROVE
 from streams.topics import FEEDBACK, LEDGER, REQUESTS
 
 PEOPLE = ("client", "reviewer")  # sources of feedback; downstream is a system, judge a model
@@ -64,7 +64,7 @@ def efforts(
         mine = by_alias.get(decision.alias, [])
         place = bisect_right([each.time_ms for each in mine], decision.time_ms) - 1
         if place >= 0:
-            approved = decision.inputs.get("action") == ACTION
+            approved = decision.inputs.get("action") == APPROVE
             mine[place].approvals += approved
             mine[place].decisions += not approved
     return found

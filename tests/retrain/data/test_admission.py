@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retrain.data.admission import OWN, TOO_LONG, RowAdmission, tenant_keys
+from retrain.data.admission import NOTHING_ANSWERED, NOTHING_ASKED, OWN, TOO_LONG, RowAdmission, tenant_keys
 from retrain.data.dataset import build
 from retrain.settings import PiiSettings, RetrainSettings
 from streams.messages import Message
@@ -37,6 +37,13 @@ def test_a_row_is_used_where_each_tag_that_was_named_allows_it(tmp_path: Path) -
 def test_rows_without_a_tag_are_used_where_that_is_said(tmp_path: Path) -> None:
     settings = RetrainSettings(pii=NO_PII, consent={"licence": ("own", "")})
     assert admitted(settings, [row(1), row(2, tags={"licence": "no"})], tmp_path)[0] == ["id-1"]
+
+
+def test_a_row_with_nothing_visible_is_left_out(tmp_path: Path) -> None:
+    given = [row(i, answer) for i, answer in enumerate((" ", "\u200b", "\n\t", "\x00", "?", "💥"))]
+    asked = row(9, messages=[Message("system", "Name the intent."), Message("user", "\u2060 ")])
+    kept, dropped = admitted(RetrainSettings(pii=NO_PII), [*given, asked], tmp_path)
+    assert (kept, dropped) == (["id-4", "id-5"], {NOTHING_ANSWERED: 4, NOTHING_ASKED: 1})
 
 
 def test_the_models_own_answer_teaches_only_where_someone_who_may_has_confirmed_it(tmp_path: Path) -> None:

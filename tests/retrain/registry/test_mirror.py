@@ -16,6 +16,7 @@ from retrain.registry.follower import RegistryFollower
 from retrain.registry.mirror import mirrored
 from retrain.registry.versions import MirrorOrder, ordered
 from retrain.training.tracking import URI, client_of, run
+from serving.rollout.approvals import Signatures
 from streams.events import DecisionRecorded, RetrainReported, RouteWritten
 from streams.kinds import RetrainStatus
 from tests.retrain.support.mlflow_server import served
@@ -145,12 +146,12 @@ def approved(store: Path, order: MirrorOrder, **tags: str) -> list[str]:
     given = mirrored(client, order)
     assert seen(client)[1]["champion"] == OLD, "the routes decide"
     assert mirrored(client, order) == given, "nothing is lost where the trainer is killed before it records it"
-    return [f"{each.by}: {each.version} of {each.request}" for each in given]
+    return [f"{each.by}: {each.version}" for each in given]
 
 
 def test_an_alias_that_a_person_sets_is_an_approval_where_the_policy_says_so(store: Path) -> None:
     order = ordered([route(1), route(2, shadow=SECOND)], [made()], approvals=True)
-    assert approved(store, order, approved_by="ann") == [f"ann: {SECOND} of r1"]
+    assert approved(store, order, approved_by="ann") == [f"ann: {SECOND}"]
 
 
 def test_without_a_name_or_without_the_policy_it_is_none(store: Path) -> None:
@@ -165,14 +166,16 @@ def test_a_server_that_is_away_delays_nothing_and_is_caught_up_with(
     port = free()[0]
     monkeypatch.setenv(URI, f"http://127.0.0.1:{port}")
     routes, results, recorded = [route(1)], list[RetrainReported](), list[DecisionRecorded]()
-    follower = RegistryFollower(lambda: ordered(routes, results, approvals=True), recorded.append, rest_s=10)
+    follower = RegistryFollower(
+        lambda: ordered(routes, results, approvals=True), lambda: results, recorded.append, rest_s=10
+    )
     stop = threading.Event()
     follower.turn(0.0, stop)
     assert follower._failed
     follower.turn(5.0, stop)  # rests
     with served(tmp_path, port):
         routes.append(route(2, canary=SECOND))
-        results.append(made("no such run"))
+        results.append(made("no such run", RetrainStatus.REJECT))
         follower.turn(20.0, stop)
         client = client_of(tmp_path)
         assert seen(client)[1] == {"champion": OLD, "challenger": NEW}
@@ -180,7 +183,13 @@ def test_a_server_that_is_away_delays_nothing_and_is_caught_up_with(
         client.set_model_version_tag("support", number, "approved_by", "ann")
         client.set_registered_model_alias("support", "approved", number)
         follower.turn(40.0, stop)
+        assert recorded == [], "what the gate has rejected needs no approval"
+        results.append(msgspec.structs.replace(made(), request_id="r2"))
         follower.turn(60.0, stop)
+        follower.turn(80.0, stop)
     (entry,) = recorded
-    assert entry.inputs == {"action": "approve", "by": "mlflow:ann", "version": SECOND, "digest": NEW}
-    assert (entry.alias, entry.cause) == ("support", "r1")
+    assert entry.inputs == {"action": "approve", "by": "mlflow/ann", "version": SECOND}
+    assert (entry.alias, entry.cause) == ("support", "r2")
+    signatures = Signatures()
+    signatures.take(entry)
+    assert [each.by for each in signatures.of("r2", NEW)] == ["mlflow/ann"], "a rollout reads it as it reads a key's"

@@ -63,6 +63,23 @@ def test_chats_stay_chats_and_plain_texts_are_asked_as_real_rows_are(tmp_path: P
     assert (one.completion, other.completion) == ("order", "order")
 
 
+def test_of_a_chat_without_a_column_for_the_answer_the_last_message_is_it(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "Where"}, {"type": "text", "text": "is it?"}]
+    asked, answered = {"role": "user", "content": parts}, {"role": "assistant", "content": "order"}
+    image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    rows = [{"messages": each} for each in ([asked, answered], [asked], [image, answered], [{"role": "user"}])]
+    found = taken(written(tmp_path / "made.jsonl", rows))
+    assert [(row.messages, row.completion) for row in found.rows] == [([Message("user", "Where\nis it?")], "order")]
+    assert dict(found.refused) == {exports.EMPTY: 1, exports.NO_CHAT: 2}
+
+
+def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "made.csv"
+    path.write_text("prompt,prompt,label\nWhere is it?,What?,order\n")
+    with pytest.raises(ValueError, match=r"made.csv: the column 'prompt' is there twice, expected each once"):
+        taken(path)
+
+
 @pytest.mark.parametrize(
     ("named", "message"),
     [

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from deploy.show.fidelity import render
 from retrain.data.example import SYNTHETIC, Example
 from retrain.synthetic.fidelity import FidelityReport, measured
 from tests.retrain.support.tickets import tickets
@@ -51,6 +52,29 @@ def test_a_label_and_a_group_that_are_missing_show() -> None:
     assert found.label_gap > 0.1
     assert found.group_gap == 1.0
     assert {each.name: each.synthetic for each in found.labels}[OTHERS[0].label] == 0
+
+
+def test_a_group_s_share_is_of_all_rows_whatever_other_tags_they_have() -> None:
+    tagged = [replace(row, tags={"language": "en", "licence": "own"}) for row in REAL]
+    half = [
+        replace(row, tags={"licence": "own"} | ({"language": "en"} if place % 2 else {}))
+        for place, row in enumerate(OTHERS)
+    ]
+    found = measured(tagged, half, HELD_BACK)
+    assert [(each.name, each.real, each.synthetic) for each in found.groups] == [
+        ("language=en", 250, 125),
+        ("no language", 0, 125),
+        ("licence=own", 250, 250),
+    ]
+    assert found.group_gap == 0.5
+    assert "250 (100%)" in render(found, "support")
+
+
+def test_fewer_synthetic_rows_are_compared_with_as_many_real_ones() -> None:
+    scores = {each.learned_from: each.rows for each in report(OTHERS[:100]).scores}
+    assert (scores["as many real rows"], scores["synthetic rows"], scores["real rows"]) == (100, 100, 250)
+    more = {each.learned_from: each.rows for each in measured(REAL[:100], OTHERS, HELD_BACK).scores}
+    assert (more["as many synthetic rows"], more["synthetic rows"]) == (100, 250)
 
 
 def test_what_cannot_be_compared_is_named() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from serving.rollout.approvals import Approval, NeededApproval, Signature, settled
+from retrain.registry.approvals import RegistryApproval, decision
+from serving.rollout.approvals import Approval, NeededApproval, settled
 from serving.rollout.state import RolloutState
-from tests.serving.support.rollout_world import APPROVAL_S, NEW_DIGEST, RolloutWorld
+from streams.signatures import MLFLOW, Signature
+from tests.serving.support.rollout_world import ALIAS, APPROVAL_S, NEW, NEW_DIGEST, RolloutWorld
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +40,11 @@ def signature(by: str, **changes: Any) -> Signature:
         ([signature("ann")], 101, "expired"),
         ([signature("ann"), signature("bob", time_ms=101)], 102, "expired"),
         ([signature("ann"), signature("bob")], 1_000, "approved"),
+        ([signature("ann"), signature(f"{MLFLOW}bob")], 10, "approved"),
+        ([signature(f"{MLFLOW}bob"), signature("ann")], 10, "approved"),
+        ([signature(f"{MLFLOW}ann"), signature(f"{MLFLOW}bob")], 10, "waiting"),
+        ([signature(f"{MLFLOW}Ann"), signature("ann")], 10, "waiting"),
+        ([signature(f"{MLFLOW}ann"), signature(f"{MLFLOW}bob"), signature("ann")], 10, "approved"),
     ],
 )
 def test_two_different_people_approve_in_time_and_the_first_refusal_ends_it(
@@ -69,6 +76,21 @@ def test_nothing_is_loaded_before_so_many_have_approved(people: int) -> None:
         "approved by ann" if people == 1 else "approved by ann and bob"
     }
     assert signed[0].inputs["observation"]["signatures"][0]["time_ms"] == world.now_ms
+
+
+def test_an_approval_in_mlflow_begins_the_rollout_as_a_key_s_does() -> None:
+    world = RolloutWorld(people=1)
+    looked(world)
+    given = RegistryApproval(
+        alias=world.result.alias, version=world.result.candidate or "", digest=NEW_DIGEST, by="ann"
+    )
+    for member in world.members:
+        member.rollouts.sign(msgspec.structs.replace(decision(given, world.result, world.now_ms), output={"odd": 1}))
+    assert looked(world) == [RolloutState.WAITING] * 2, "what is no signature is left out"
+    for member in world.members:
+        member.rollouts.sign(decision(given, world.result, world.now_ms))
+    looked(world)
+    assert world.route.canary == NEW
 
 
 def test_controllers_that_are_killed_count_each_signature_once() -> None:

@@ -13,7 +13,7 @@ from kafka.errors import KafkaTimeoutError
 from deploy.operator.replay import derive
 from monitor.rows import ScoreRows
 from monitor.settings import TrialSettings
-from serving.rollout.approvals import ApprovalRule, Signature, signed
+from serving.rollout.approvals import ApprovalRule
 from serving.rollout.changes import Change, Named, Pause, Promote, Rollback, Shadow
 from serving.rollout.guard import lacking, verdict
 from serving.rollout.machine import attested
@@ -28,6 +28,7 @@ from streams.identity import version_name
 from streams.kinds import Arm, RetrainStatus
 from streams.log.read import Record
 from streams.routes import in_force
+from streams.signatures import Signature, signed
 from streams.topics import FEEDBACK, INFERENCE, LEDGER, ROUTES, Topic
 
 ALIAS = "support"

@@ -7,8 +7,8 @@ from typing import Any
 from deploy.operator.registry.effort import efforts
 from retrain.registry.approvals import RegistryApproval, decision
 from retrain.registry.schedule import BY
-from streams.events import DecisionRecorded, RetrainRequested
-from streams.kinds import DecisionKind
+from streams.events import DecisionRecorded, RetrainReported, RetrainRequested
+from streams.kinds import DecisionKind, RetrainStatus
 
 
 def request(id: str, time_ms: int) -> RetrainRequested:
@@ -24,13 +24,16 @@ def act(id: str, time_ms: int, kind: DecisionKind = DecisionKind.OPERATOR, **inp
 
 
 def test_labels_count_before_and_acts_after_each_once() -> None:
-    approval = RegistryApproval(alias="support", version="v", digest="d", request="r1", by="ann")
+    approval = RegistryApproval(alias="support", version="v", digest="d", by="ann")
+    result = RetrainReported(
+        request_id="r1", alias="support", status=RetrainStatus.PROMOTE, time_ms=120, by="t", candidate="v", digest="d"
+    )
     ledger = [
         act("early", 5, by="cli"),  # before any retraining
         act("asked", 100, by="cli", action="retrain"),
         act("asked", 100, by="cli", action="retrain"),  # a repetition
-        decision(approval, 150),
-        decision(approval, 170),
+        decision(approval, result, 150),
+        decision(approval, result, 170),
         act("rolled back", 250, by="ann"),
         act("scheduled", 260, by=BY, action="retrain"),
         act("judged", 270, DecisionKind.VERDICT),

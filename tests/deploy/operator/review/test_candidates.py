@@ -7,11 +7,12 @@ from dataclasses import replace as dataclass_replace
 from msgspec.structs import replace
 
 from deploy.operator.review.candidates import waiting
-from serving.rollout.approvals import ApprovalRule, Signature, signed
+from serving.rollout.approvals import ApprovalRule
 from streams import ledger
 from streams.events import DecisionRecorded, RetrainReported
 from streams.identity import version_name
 from streams.kinds import DecisionKind, RetrainStatus
+from streams.signatures import Signature, signed
 
 RULE = ApprovalRule(people=2, timeout_s=100)
 DIGEST = "b" * 64
