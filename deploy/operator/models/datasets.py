@@ -54,14 +54,15 @@ def made(config: Config, alias: str, champion: str, since_ms: int) -> Manifest:
 
 
 def found(trees: Trees, name: str) -> tuple[Manifest, Dataset]:
-    """Return a dataset by a version that was trained on it, or by its digest, of which the beginning will do. Raise
-    LookupError where there is none, or more than one."""
+    """Return a dataset by a version that was trained on it, or by its digest, of which the beginning will do; of one
+    that an erasure took rows out of, what is left. Raise LookupError where there is none, or more than one."""
     if VERSION.fullmatch(name):
         try:
             return manifest.load(trees, manifest.noted(trees, name)[0])
         except FileNotFoundError as error:
             raise LookupError(f"{name}: no dataset of this version is recorded; it was made elsewhere") from error
-    digests = [each for each in trees.digests(DATASETS) if each.startswith(name)] if name else []
+    known = [*trees.digests(DATASETS), *manifest.superseded(trees)] if name else []
+    digests = sorted({manifest.current(trees, each) for each in known if each.startswith(name)})
     if len(digests) != 1:
         count = "no dataset's digest begins" if not digests else f"{len(digests)} datasets' digests begin"
         raise LookupError(f"{count} with {name!r}, expected a version, or a digest's beginning that names one")

@@ -11,7 +11,7 @@ from retrain.registry.approvals import RegistryApproval, decision
 from serving.rollout.approvals import Approval, NeededApproval, settled
 from serving.rollout.state import RolloutState
 from streams.signatures import MLFLOW, Signature
-from tests.serving.support.rollout_world import ALIAS, APPROVAL_S, NEW, NEW_DIGEST, RolloutWorld
+from tests.serving.support.rollout_world import APPROVAL_S, NEW, NEW_DIGEST, RolloutWorld
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ def elements(data: bytes, kind: type[T], noun: str) -> Iterator[tuple[str, T]]:
     """Yield the elements of a JSON array, each with its line and place. Raise ValueError naming both, and the field."""
     try:
         found = msgspec.json.decode(utf8(data), type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ValueError(f"{error}; expected a JSON array of {noun}s, as the tool exports it") from error
     at = 0
     for number, raw in enumerate(found, 1):
@@ -44,7 +44,7 @@ def element(raw: bytes, kind: type[T], place: str) -> T:
     """Return one object. Raise ValueError naming place and field."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"{place}: {error}") from error
 
 

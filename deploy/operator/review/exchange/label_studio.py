@@ -129,8 +129,8 @@ def _answers(place: str, id: str, annotation: TaskAnnotation) -> list[ReviewAnsw
     marks: dict[str, Any] = {}
     for region in annotation.result:
         text = region.value.text if isinstance(region.value.text, str) else "\n".join(region.value.text)
-        first = next(iter(region.value.choices), "")
-        values = {"verdict": first, "correction": text, "score": region.value.rating}
+        chosen = " and ".join(region.value.choices)
+        values = {"verdict": chosen, "correction": text, "score": region.value.rating}
         if region.from_name not in values:
             raise ValueError(f"{place}: from_name is {region.from_name!r}, expected one of {', '.join(values)}")
         marks[region.from_name] = values[region.from_name]

@@ -18,6 +18,7 @@ from deploy.operator.review.exchange.documents import element, of_marks
 from deploy.operator.review.queue import ReviewItem
 from streams.clock import now_ms
 from streams.codec import deterministic_id
+from streams.files import utf8
 
 NAMES = ("verdict", "score", "correction")
 BY_PERSON = "ANNOTATION"
@@ -85,6 +86,10 @@ def read(data: bytes) -> list[ReviewAnswer]:
     field."""
     marks: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
     places: dict[tuple[str, str], str] = {}
+    try:
+        data = utf8(data).encode()
+    except UnicodeError as error:
+        raise ValueError(f"page: {error}; expected UTF-8") from error
     for number, raw in enumerate(element(data, ScorePage, "page").data, 1):
         line = data.count(b"\n", 0, max(data.find(bytes(raw)), 0)) + 1
         place = f"line {line}, score {number}"

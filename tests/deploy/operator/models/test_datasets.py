@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
+from pathlib import Path
 
-from deploy.operator.models.datasets import WIDTH, shown
+import pytest
+
+from deploy.operator.models.datasets import WIDTH, found, shown
+from retrain.data import manifest
 from retrain.data.dataset import Dataset
 from retrain.data.manifest import listed
-from tests.retrain.support.rows import row
+from tests.retrain.support.rows import row, rows
+from tests.support.folder import in_folder
 
 
 def test_times_are_dates_and_long_answers_are_cut() -> None:
@@ -19,3 +23,19 @@ def test_times_are_dates_and_long_answers_are_cut() -> None:
     (labels,) = [line for line in lines if line.startswith("  labels: Dear customer, we look")]
     assert len(labels) < 2 * WIDTH
     assert all("\n" not in line for line in lines)
+
+
+def test_who_knows_the_digest_of_before_an_erasure_is_led_to_what_is_left(tmp_path: Path) -> None:
+    trees = in_folder(tmp_path)
+    old, new = (
+        manifest.store(
+            trees, Dataset(rows(count), [], [row(90)], [row(91)], {}), alias="support", base_model="b", since_ms=0
+        ).digest
+        for count in (4, 3)
+    )
+    trees.delete(manifest.dataset_key(old))
+    manifest.supersede(trees, old, new)
+    for name in (old, old[:12], new):
+        assert found(trees, name)[0].digest == new
+    with pytest.raises(LookupError, match="no dataset's digest begins with 'x', expected"):
+        found(trees, "x")

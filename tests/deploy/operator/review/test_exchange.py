@@ -106,6 +106,12 @@ def test_a_round_trip_keeps_ids_and_answers(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_an_editor_s_mark_at_the_beginning_changes_nothing(form: str) -> None:
+    data = FILLED[form](FORMS[form].written(ITEMS, "support"))
+    assert FORMS[form].read(b"\xef\xbb\xbf" + data) == FORMS[form].read(data)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_an_export_in_which_nobody_answered_has_no_answers(form: str) -> None:
     data = FORMS[form].written(ITEMS, "support")
     empty = b'{"data": [], "meta": {}}' if form == "langfuse" else data
@@ -127,6 +133,9 @@ BROKEN: list[tuple[str, Callable[[str], str], str]] = [
     ("langfuse", lambda text: text.replace('"name": "score"', '"name": "stars"', 1), "score 3: name is 'stars'"),
     ("langfuse", lambda text: text.replace('"value": 1,', '"value": 3,', 1), "score 1: value is 3"),
     ("argilla", lambda text: "{", "expected a JSON array of records"),
+    ("argilla", lambda text: "[" * 100_000, "recursion.*expected a JSON array of records"),
+    ("label-studio", lambda text: "[" * 100_000, "recursion.*expected a JSON array of tasks"),
+    ("label-studio", lambda text: text.replace('"accept"', '"accept", "wrong"', 1), "choices is 'accept and wrong'"),
 ]
 
 
