@@ -74,10 +74,14 @@ def test_a_person_s_alias_in_mlflow_begins_the_rollout(
     writer.append(RESULTS, result, id="r1", time_ms=result.time_ms)
     controller = Controller(kafka, ControllerSettings(), routes, "controller/x", in_folder(tmp_path), approval=RULE)
     thread = threading.Thread(target=controller.run, args=(stop,), daemon=True)
+
+    def recorded(made: DecisionRecorded) -> None:
+        writer.append(LEDGER, made, id=made.id, time_ms=made.time_ms)
+
     mirror = RegistryFollower(
         lambda: ordered(topics.all_routes, topics.results, approvals=True),
         lambda: topics.results,
-        lambda made: writer.append(LEDGER, made, id=made.id, time_ms=made.time_ms),
+        recorded,
         rest_s=0.0,
     )
     try:
