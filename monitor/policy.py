@@ -73,6 +73,7 @@ class HarmCase(msgspec.Struct, frozen=True, kw_only=True):
     promoting: bool = False  # a candidate won; the rollout has it now
     cleared: bool = False  # its alarm is over; it waits for the retraining under way
     kind: Kind = "quality"  # of its alarm
+    held: bool = False  # a retraining would have been asked for, and only people act
 
 
 class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,8 +262,12 @@ def _ask(
     if len(recent) >= settings.budget_per_day:
         return state, []
     asked = _retraining(case, observation.fresh_labels)
+    if settings.observes:
+        note = _note(case, f"{asked.reason}: not asked for, policy.mode is observe; `homeostat retrain` asks")
+        return replace(state, case=replace(case, held=True)), [] if case.held else [note]
     case = replace(
         case,
+        held=False,
         attempt=asked.attempt,
         request_id=asked.request_id,
         asked_ms=now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from monitor.describe.patterns import Forbidden
 from monitor.detectors.risk import LEAST_ROOM
@@ -222,6 +223,9 @@ class TrialSettings:
 class PolicySettings:
     """When an alarm becomes a retraining."""
 
+    # act, or observe: alarms, pages and verdicts are made and recorded, and nothing is retrained, promoted or rolled
+    # back unless a person does it; a candidate waits for a person's approval
+    mode: Literal["act", "observe"] = "act"
     min_fresh_labels: int = 200  # labels since the onset before a retraining is asked for
     cool_down_s: int = 3_600  # rest after a finished retraining, unless it was inconclusive
     budget_per_day: int = 4  # retrainings of an alias
@@ -241,6 +245,16 @@ class PolicySettings:
         require(self, "label_growth", self.label_growth > 1, "a factor above 1")
         require(self, "retraining_timeout_s", self.retraining_timeout_s > 0, "a positive number of seconds")
         require(self, "approvals", self.approvals in (0, 1, 2), "0, 1 or 2 people")
-        fits = 0 < self.approval_timeout_s < self.retraining_timeout_s or not self.approvals
+        fits = 0 < self.approval_timeout_s < self.retraining_timeout_s or not self.people
         longest = f"a positive number below retraining_timeout_s, which is {self.retraining_timeout_s}"
         require(self, "approval_timeout_s", fits, f"{longest}: after it another retraining would begin")
+
+    @property
+    def observes(self) -> bool:
+        """Return whether only people act."""
+        return self.mode == "observe"
+
+    @property
+    def people(self) -> int:
+        """Return how many people have to approve a candidate: at least one where only people act."""
+        return max(1, self.approvals) if self.observes else self.approvals

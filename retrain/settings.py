@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from monitor.validation import require
 from retrain.synthetic.settings import SyntheticSettings
@@ -21,6 +22,7 @@ class PiiSettings:
     spacy_model: str = (
         ""  # that finds names, such as en_core_web_md; installed where datasets are made; empty: no names
     )
+    mask_key_file: Path | None = None  # of the gateways' surrogates; none: `secrets.mask_key_file`, else this folder's
 
     def __post_init__(self) -> None:
         strange = ", ".join(sorted(set(self.kinds) - set(PII_KINDS)))

@@ -29,6 +29,7 @@ RETRIES = Counter("homeostat_retries_total", "Tries that a replica did not answe
 TAGS_IGNORED = Counter(
     "homeostat_tags_ignored_total", "Headers with another tag than the one that the API key is bound to.", ["tag"]
 )
+AUDIT_LOST = Counter("homeostat_audit_lines_lost_total", "Lines of the audit log that could not be written.")
 SHADOWS_LEFT_OUT = Counter("homeostat_shadows_left_out_total", "Requests that no shadow was asked.", ["alias"])
 FEEDBACK = Counter("homeostat_feedback_total", "Feedback taken. Correct: a loss below a half.", ["alias", "correct"])
 GENERATION = Gauge("homeostat_route_generation", "Generation of the route in force.", ["alias"])

@@ -36,6 +36,7 @@ class GatewaySettings:
     tls_cert: Path | None = None  # PEM, with its chain; with it the gateway speaks HTTPS and nothing else
     tls_key: Path | None = None  # PEM, of that certificate
     keys_file: Path | None = None  # API keys (`serving.gateway.access.keys`), besides the one of `homeostat up`
+    default_key: bool | None = None  # whether that one is taken; none: where `stack.embedded_kafka` is true
     head_limit_bytes: int = 16_384  # of a request's head
     body_limit_bytes: int = 1_048_576  # of a request's body
     bodies_bytes: int = 256 * 1_048_576  # of all requests under way; a body is read once it has its part of them

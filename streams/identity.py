@@ -111,29 +111,41 @@ class ForgedDraw(ValueError):
 class Signer:
     """Makes and reads `<uuid7>.<version>.<arm>.<answer digest>.<tenant>.<key id>.<mac>`; reads ids without a tenant,
     as they were until December 2026, too. Where another arm was drawn than the one that answered, the arm is written
-    `<arm>~<assigned>`."""
+    `<arm>~<assigned>`.
+
+    `key` signs; what the `older` keys have signed is taken too, while one key takes the place of another. `private` is
+    the key of pseudonyms, surrogates and answers' digests, which stay as they are when signing keys change; where it is
+    empty, `key` is.
+
+    >>> new, old = Signer(b"new", older=(b"old",), private=b"mask"), Signer(b"old", private=b"mask")
+    >>> given = RequestId("e", "support-0123456789ab", "champion", "")
+    >>> new.read(old.sign(given)) == given, new.pseudonym("ann") == old.pseudonym("ann")
+    (True, True)
+    """
 
     key: bytes
     key_id: str = "k1"
+    older: tuple[bytes, ...] = ()
+    private: bytes = b""
 
     def answer_digest(self, event_id: str, normalised: str) -> str:
         """Return an answer's digest, keyed by the event too: equal answers do not have equal digests."""
-        return self._mac("answer", f"{event_id}\0{normalised}")[:ANSWER_DIGITS]
+        return _mac(self._private, "answer", f"{event_id}\0{normalised}")[:ANSWER_DIGITS]
 
     def pseudonym(self, name: str) -> str:
         """Return a name that tells users apart without naming them; without the key no guess can be tried."""
-        return self._mac("user", name)[:12]
+        return _mac(self._private, "user", name)[:12]
 
     def tenant_key(self, tenant: str) -> bytes:
         """Return the key by which a tenant's private values get their surrogates; `tenant`: a pseudonym."""
-        return bytes.fromhex(self._mac("tenant", tenant, hashlib.blake2b.MAX_KEY_SIZE))
+        return bytes.fromhex(_mac(self._private, "tenant", tenant, hashlib.blake2b.MAX_KEY_SIZE))
 
     def sign(self, request: RequestId) -> str:
         """Return the request id as clients get it."""
         arm = f"{request.arm}~{request.assigned}" if request.assigned else request.arm
         fields = (request.event_id, request.version, arm, request.answer, request.tenant, self.key_id)
         body = ".".join(fields)
-        return f"{body}.{self._mac('id', body)[:24]}"
+        return f"{body}.{_mac(self.key, 'id', body)[:24]}"
 
     def read(self, text: str) -> RequestId:
         """Return the fields of a request id; raise ForgedRequestId when its form or its signature is wrong."""
@@ -141,7 +153,7 @@ class Signer:
         if len(parts) not in (6, 7):
             raise ForgedRequestId("request_id: expected the value of the x-homeostat-request-id header")
         body = text.rpartition(".")[0]
-        if parts[-2] != self.key_id or not _equal(parts[-1], self._mac("id", body)):
+        if parts[-2] != self.key_id or not self._made("id", body, parts[-1]):
             raise ForgedRequestId("request_id: the signature does not match; it was altered or made elsewhere")
         event_id, version, arms, answer, *tenant = parts[:-2]
         arm, _, assigned = arms.partition("~")
@@ -150,12 +162,12 @@ class Signer:
     def sign_draw(self, event_id: str, draw: ReplyDraw) -> str:
         """Return what a label of a drawn reply brings back: `<share>:<probability>:<key id>:<mac>`."""
         body = f"{draw.share!r}:{draw.probability!r}:{self.key_id}"
-        return f"{body}:{self._mac('draw', f'{event_id}:{body}')[:24]}"
+        return f"{body}:{_mac(self.key, 'draw', f'{event_id}:{body}')[:24]}"
 
     def read_draw(self, event_id: str, text: str) -> ReplyDraw:
         """Return the chances with which this reply was drawn; raise ForgedDraw where no draw gave it so."""
         body, _, mac = text.rpartition(":")
-        if not _equal(mac, self._mac("draw", f"{event_id}:{body}")[:24]):
+        if not self._made("draw", f"{event_id}:{body}", mac):
             raise ForgedDraw(
                 "draw: its signature does not match the reply; expected it as `homeostat labels wanted --draw` gives it"
             )
@@ -171,20 +183,28 @@ class Signer:
         TurnId(response='resp_1', conversation='77c0', drawn='77c0')
         """
         body = f"{turn.response}.{turn.conversation}.{turn.drawn}"
-        return f"{body}.{self._mac('turn', body)}"
+        return f"{body}.{_mac(self.key, 'turn', body)}"
 
     def read_turn(self, text: str) -> TurnId | None:
         """Return the fields of a response's id; None where no holder of the signing key made it."""
         body, _, mac = text.rpartition(".")
         fields = body.rsplit(".", 2)
-        return TurnId(*fields) if len(fields) == 3 and _equal(mac, self._mac("turn", body)) else None
+        return TurnId(*fields) if len(fields) == 3 and self._made("turn", body, mac) else None
 
-    def _mac(self, purpose: str, text: str, size: int = 12) -> str:
-        """BLAKE2b's own keyed mode (RFC 7693): an HMAC's strength at a fifth of its time."""
-        key = self.key if len(self.key) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.sha256(self.key).digest()
-        person = purpose.encode()
-        data = text.encode(errors="surrogatepass")
-        return hashlib.blake2b(data, key=key, person=person, digest_size=size).hexdigest()
+    @property
+    def _private(self) -> bytes:
+        return self.private or self.key
+
+    def _made(self, purpose: str, text: str, mac: str) -> bool:
+        """Return whether a holder of one of the keys has signed the text."""
+        return any(_equal(mac, _mac(key, purpose, text)) for key in (self.key, *self.older))
+
+
+def _mac(key: bytes, purpose: str, text: str, size: int = 12) -> str:
+    """BLAKE2b's own keyed mode (RFC 7693): an HMAC's strength at a fifth of its time."""
+    key = key if len(key) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.sha256(key).digest()
+    data = text.encode(errors="surrogatepass")
+    return hashlib.blake2b(data, key=key, person=purpose.encode(), digest_size=size).hexdigest()
 
 
 def _equal(given: str, mac: str) -> bool:

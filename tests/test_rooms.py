@@ -45,7 +45,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "worker",
     ),
     "serving": (
-        "settings metrics append",
+        "settings access_settings metrics append",
         "routes",
         "gateway.errors",
         "replica | gateway.access | gateway.engines | gateway.openai | gateway.masking | gateway.excerpt"

@@ -39,7 +39,7 @@ def labels_wanted(
     from deploy.operator.labels import draws, wanted
     from streams.clock import now_ms
     from streams.files import write_private
-    from streams.identity import Signer, uuid7
+    from streams.identity import uuid7
     from streams.lake.lake import Lake
 
     config = load_reached(config_path)
@@ -48,7 +48,7 @@ def labels_wanted(
         raise click.UsageError("--audit and --draw are two ways to choose replies, expected one of them")
     if count:
         draws.require_source(config.labels.sources)
-        signer = Signer(secrets.signing_key(config))
+        signer = secrets.signer(config)
         asked = draws.DrawOrder(count, seed or uuid7(), since_ms, now_ms())
         known = draws.ordered(config.kafka, lake, alias, asked)
         rows = wanted.drawn(lake, alias, known, signer)
@@ -73,13 +73,12 @@ def labels_give(alias: str, file: Path, config_path: Path | None) -> None:
     from deploy.config import secrets
     from deploy.operator.labels import wanted
     from serving.gateway.masking import Maskers
-    from streams.identity import Signer
     from streams.lake.lake import Lake
     from streams.scoring.scorer import Scorer
 
     config = load_reached(config_path)
     scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
-    signer = Signer(secrets.signing_key(config))
+    signer = secrets.signer(config)
     maskers = Maskers(config.gateway.mask, signer.tenant_key, config.gateway.phone_country)
     rules = wanted.LabelRules(scorer, maskers, signer, config.labels.sources)
     given, empty = wanted.give(config.kafka, Lake.of(config.kept), file, alias, rules)

@@ -218,11 +218,14 @@ def _sign(config: Config, version: str, secret: str, *, approves: bool, reason: 
 
 
 def _person(config: Config, secret: str, scope: str) -> str:
-    """Return the id of the person's key. Raise ClickException where the key may not do it."""
-    from serving.gateway.access.keys import KeyRing
+    """Return whose key or token it is: the person where they sign, the key where it reviews. Raise ClickException where
+    it may not do it."""
+    from deploy.roles.access import key_ring
     from serving.gateway.errors import ApiError
 
-    try:
-        return KeyRing(path=config.gateway.keys_file).authorise(f"Bearer {secret}", scope).id
-    except ApiError as error:
-        raise click.ClickException(str(error)) from error
+    with key_ring(config, default=False) as keys:
+        try:
+            key = keys.authorise(f"Bearer {secret}", scope)
+        except ApiError as error:
+            raise click.ClickException(str(error)) from error
+    return key.person if scope == "approve" else key.id

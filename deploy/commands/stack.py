@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,7 +22,8 @@ def up(config_path: Path | None) -> None:
     with shown(console()) as report:
         lifecycle.up(config, config_path, report)
     click.echo(f"gateway  http://127.0.0.1:{config.stack.gateway_port}/v1")
-    click.echo(f"API key  in {secrets.api_key_file(config)}")
+    if secrets.default_key(config):
+        click.echo(f"API key  in {secrets.api_key_file(config)}")
 
 
 @click.command()
@@ -55,6 +57,8 @@ def status(people: bool, config_path: Path | None) -> None:
     terminal.print(table(lifecycle.status(config)))
     kafka = load_reached(config_path).kafka
     terminal.print(status.table(operations.routes(kafka)))
+    for line in status.observed(config.policy):
+        click.echo(line)
     for line in status.without_proof(operations.attestations(kafka)):
         click.echo(line)
     for line in status.lines(config.monitor, memories(kafka)):
@@ -78,8 +82,18 @@ def status(people: bool, config_path: Path | None) -> None:
 @click.option("--max-in-flight", type=click.IntRange(1), help="At once, in each gateway process.")
 @click.option("--max-answers", type=click.IntRange(1), help="Prompts times n under way, in each gateway process.")
 @click.option("--user", default="", help="The person whose key it is: no request names another end user.")
-@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Of all its requests, as tenant=acme.")
-def key(name: str, scopes: tuple[str, ...], user: str, tags: tuple[str, ...], **bounds: int | None) -> None:
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Of all its requests, as language=de.")
+@click.option("--alias", "aliases", multiple=True, help="That it may ask, label and act on; without it all.")
+@click.option("--tenant", "tenants", multiple=True, help="Whose requests it sends; of several a header names one.")
+def key(
+    name: str,
+    scopes: tuple[str, ...],
+    user: str,
+    tags: tuple[str, ...],
+    aliases: tuple[str, ...],
+    tenants: tuple[str, ...],
+    **bounds: int | None,
+) -> None:
     """Make an API key for NAME: shown once, with its entry for the gateway's keys file."""
     from serving.gateway.access.keys import USUAL, Key, digest, entry, new_secret
 
@@ -89,7 +103,11 @@ def key(name: str, scopes: tuple[str, ...], user: str, tags: tuple[str, ...], **
     if not all(tag and value for tag, value in named.items()):
         raise click.BadParameter(f"{', '.join(tags)}: expected NAME=VALUE, as tenant=acme", param_hint="--tag")
     made = new_secret()
-    written = Key(name, digest(made), frozenset(scopes or USUAL), **bounds, user=user, tags=named)
+    if tenants and "tenant" in named:
+        raise click.BadParameter("expected one of --tag tenant=... and --tenant", param_hint="--tenant")
+    given = frozenset(scopes or USUAL)
+    more: dict[str, Any] = {**bounds, "aliases": aliases, "tenants": tenants}
+    written = Key(name, digest(made), given, user=user, tags=named, **more)
     click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
 
 

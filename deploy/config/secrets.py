@@ -1,4 +1,5 @@
-"""Keys that an installation makes for itself: the signing key and one API key, readable by their owner only."""
+"""The keys of an installation, readable by their owner only: the signing key and one API key that it makes for itself,
+and those that `[secrets]` names."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from deploy.config.settings import Config
 from serving.gateway.access.keys import PREFIX
 from streams.files import FOLDER, private_opener
+from streams.identity import Signer
 
 LEAST = 43  # characters: 256 bits as `token_urlsafe` writes them
 LEAST_DIFFERENT = 9  # characters: a random word has them all but surely
@@ -29,9 +31,31 @@ def secret(path: Path, prefix: str = "") -> str:
     return _checked(path, _read(path))
 
 
-def signing_key(config: Config) -> bytes:
-    """Return the key that signs request ids; every gateway of an installation needs the same."""
-    return secret(config.stack.var / "secrets" / "signing.key").encode()
+def signer(config: Config) -> Signer:
+    """Return what signs request ids, and takes those of the keys before; every process of an installation needs the
+    same keys. Raise SecretError where a file is missing or cannot be believed."""
+    given, private = config.secrets.signing_key_files, config.secrets.mask_key_file
+    keys = [existing(path) for path in given] or [secret(installation_key(config)).encode()]
+    return Signer(keys[0], older=tuple(keys[1:]), private=existing(private) if private else b"")
+
+
+def installation_key(config: Config) -> Path:
+    """Return the path of the key that an installation makes for itself; it signs and masks where no other is named."""
+    return config.stack.var / "secrets" / "signing.key"
+
+
+def existing(path: Path) -> bytes:
+    """Return the secret of a file that something else makes. Raise SecretError where there is none."""
+    if not path.exists():
+        raise SecretError(f"{path} is not there, expected a key, one word of at least {LEAST} characters, mode 0600")
+    return _checked(path, _read(path)).encode()
+
+
+def default_key(config: Config) -> bool:
+    """Return whether the gateways take the API key that `homeostat up` makes: where the stack is embedded, unless
+    `gateway.default_key` says otherwise."""
+    asked = config.gateway.default_key
+    return config.stack.embedded_kafka if asked is None else asked
 
 
 def api_key(config: Config) -> str:

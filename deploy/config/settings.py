@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deploy.config.parse import ConfigError, Table, build, given, source
+from deploy.config.secret_settings import SecretSettings
 from deploy.stack import ports
 from deploy.stack.settings import StackSettings
 from monitor.settings import LabelSettings, MonitorSettings, PolicySettings
 from retrain.settings import RetrainSettings, TrackingSettings
+from serving.access_settings import AuditSettings, OidcSettings
 from serving.settings import ControllerSettings, GatewaySettings
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
@@ -47,6 +49,9 @@ class Config:
     policy: PolicySettings = field(default_factory=PolicySettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    secrets: SecretSettings = field(default_factory=SecretSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
     @property
     def kept(self) -> Storage:
@@ -65,9 +70,19 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         raise ConfigError(source(path), problems)
     config = replace(config, monitor=replace(config.monitor, late_labels_s=config.labels.wait_s))
     config = replace(config, retrain=replace(config.retrain, max_lora_rank=config.stack.max_lora_rank))
+    config = _masked_alike(config)
     if not config.stack.embedded_kafka:
         return config
     return replace(config, kafka=replace(config.kafka, bootstrap=f"{ports.HOST}:{config.stack.kafka_port}"))
+
+
+def _masked_alike(config: Config) -> Config:
+    """Datasets get the surrogates that the gateways give."""
+    pii = config.retrain.pii
+    if pii.mask_key_file is not None:
+        return config
+    pii = replace(pii, mask_key_file=config.secrets.mask_key_file)
+    return replace(config, retrain=replace(config.retrain, pii=pii))
 
 
 def worker_settings(config: Config) -> WorkerSettings:

@@ -12,7 +12,7 @@ from deploy.operator.alarms import kind, open_alarms
 from deploy.show.times import clock
 from monitor.metrics import spoken
 from monitor.selection.sources import read
-from monitor.settings import MonitorSettings
+from monitor.settings import MonitorSettings, PolicySettings
 from monitor.signals.labelled.judged_quality import agreement
 from monitor.watch import untested
 from monitor.watch.record import VersionRecord, restored
@@ -36,6 +36,15 @@ def table(routes: Mapping[str, RouteWritten]) -> Table:
         others = (route.previous or "", route.shadow or "")
         drawn.add_row(alias, route.champion, canary, *others, str(route.generation), paused)
     return drawn
+
+
+def observed(policy: PolicySettings) -> Iterator[str]:
+    """Yield the line that only people act, where that is so."""
+    if policy.observes:
+        yield (
+            "policy.mode is observe: alarms and verdicts are recorded; nothing is retrained, promoted or rolled back "
+            "unless a person does it"
+        )
 
 
 def lines(settings: MonitorSettings, memories: Mapping[str, JudgeRecord]) -> Iterator[str]:

@@ -34,7 +34,7 @@ def controller(config: Config) -> None:
     follower.start()
     name = f"controller/{socket.gethostname()}"
     trees, policy = config.kept.trees(LOOK_S), config.policy
-    approval = ApprovalRule(policy.approvals, policy.approval_timeout_s)
+    approval = ApprovalRule(policy.people, policy.approval_timeout_s)
     rollouts = Controller(config.kafka, _settings(config), follower, name, trees, config.policy.trial, approval)
     start_http_server(config.stack.controller_metrics_port, addr=HOST)
     stop = threading.Event()

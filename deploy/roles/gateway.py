@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from deploy.config import secrets
 from deploy.config.settings import Config
+from deploy.roles.access import audit_log, key_ring
 from deploy.roles.process import stopped_by_signals
 from deploy.roles.shipper import journal_folder, shipping
 from deploy.stack.ports import HOST
@@ -37,11 +38,12 @@ def gateway(config: Config, config_path: Path | None, name: str) -> None:
     """Serve clients until SIGTERM or SIGINT, then let requests under way end."""
     sys.setswitchinterval(SWITCH_S)
     _raise_file_limit()
-    process = GatewayProcess.of(config, config_path, name)
-    try:
-        _run(process.serve())
-    finally:
-        process.close()
+    with key_ring(config) as keys:
+        process = GatewayProcess.of(config, config_path, name, keys)
+        try:
+            _run(process.serve())
+        finally:
+            process.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,14 @@ class GatewayProcess:
     application: Gateway
 
     @classmethod
-    def of(cls, config: Config, config_path: Path | None, name: str) -> GatewayProcess:
+    def of(cls, config: Config, config_path: Path | None, name: str, keys: KeyRing) -> GatewayProcess:
         """Make the parts; the follower has read the routes, or had CAUGHT_UP_S for it."""
-        from serving.gateway.access.keys import Key, KeyRing
         from serving.gateway.application import Gateway
         from serving.routes.attestations import stale_after_s
         from serving.routes.follower import Follower
-        from streams.identity import Signer
         from streams.journal.writer import Fsync, Journal, JournalSettings
 
         settings = config.gateway
-        keys = KeyRing([Key.of("default", secrets.api_key(config))], settings.keys_file)
         kept = JournalSettings(
             max_bytes=settings.spool_bytes,
             segment_bytes=min(JournalSettings().segment_bytes, settings.spool_bytes // 2),
@@ -79,10 +78,11 @@ class GatewayProcess:
         try:
             follower.start()
             follower.wait(CAUGHT_UP_S)
-            signer = Signer(secrets.signing_key(config))
+            signer = secrets.signer(config)
             sources, scoring = config.labels.sources, config.scoring
+            audit = audit_log(config, name)
             application = Gateway(
-                settings, follower.table, keys, signer, journal.publish, follower.stale, scoring, sources
+                settings, follower.table, keys, signer, journal.publish, follower.stale, scoring, sources, audit
             )
         except BaseException:
             follower.close()
@@ -115,6 +115,7 @@ class GatewayProcess:
                 refresh=shipped.show,
                 health=application.health,
                 desk=AdminDesk(self.config),
+                audit=audit_log(self.config, self.name),
             ),
         ):
             shared = bool(stack.more_gateway_admin_ports)

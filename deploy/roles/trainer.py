@@ -15,6 +15,7 @@ from streams.files import try_lock
 
 if TYPE_CHECKING:
     from retrain.evaluation.engine.own import EngineOrder
+    from retrain.settings import RetrainSettings
 
 LOOK_AGAIN_S = 0.5
 
@@ -48,7 +49,12 @@ def trainer(config: Config) -> None:
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:
         with lock:
-            Trainer(config.kafka, config.retrain, paths, f"trainer/{socket.gethostname()}").run(stop)
+            Trainer(config.kafka, asked_for(config), paths, f"trainer/{socket.gethostname()}").run(stop)
+
+
+def asked_for(config: Config) -> RetrainSettings:
+    """Return the settings of retrainings: none is asked for by the clock where only people act."""
+    return replace(config.retrain, every_h=0.0) if config.policy.observes else config.retrain
 
 
 def engine_order(config: Config) -> EngineOrder | None:

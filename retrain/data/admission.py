@@ -33,8 +33,8 @@ class RowAdmission:
 
     @classmethod
     def of(cls, settings: RetrainSettings, var: Path) -> RowAdmission:
-        """Return the admission by these settings; private values get surrogates by the installation's signing key."""
-        return cls(settings.consent, Anonymity(settings.pii, tenant_keys(var)))
+        """Return the admission by these settings; private values get surrogates by the installation's key."""
+        return cls(settings.consent, Anonymity(settings.pii, tenant_keys(var, settings.pii.mask_key_file)))
 
     def __call__(self, rows: Sequence[Example], dropped: Counter[str]) -> list[Example]:
         """Return the rows that may be used, and count the others by reason. Raise ValueError where the model that finds
@@ -71,10 +71,13 @@ def visible(text: str) -> bool:
     return any(not each.isspace() and unicodedata.category(each) not in ("Cc", "Cf") for each in text)
 
 
-def tenant_keys(var: Path) -> Callable[[str], bytes]:
-    """Return the key of each tenant, by its pseudonym: the gateway's own, where its secret is in this folder. A trainer
-    on a machine of its own makes one, which gives the same value the same surrogate in all of its datasets."""
-    path = var / "secrets" / "signing.key"
+def tenant_keys(var: Path, given: Path | None = None) -> Callable[[str], bytes]:
+    """Return the key of each tenant, by its pseudonym: the gateway's own, where its secret is given or in the folder. A
+    trainer on a machine of its own makes one, which gives the same value the same surrogate in all of its datasets.
+    Raise ValueError where the one that is given is not there."""
+    path = given or var / "secrets" / "signing.key"
+    if given is not None and not given.is_file():
+        raise ValueError(f"retrain.pii.mask_key_file is {given}, expected the file of the key by which gateways mask")
     if not path.exists():
         put_new(path, secrets.token_urlsafe(32).encode(), forced=True)
     return Signer(path.read_text(encoding="ascii").strip().encode()).tenant_key

@@ -19,6 +19,7 @@ import msgspec
 
 from monitor.selection.audit import cohorts, given_by
 from serving.gateway.access.admission import Admission, Volume
+from serving.gateway.access.audit import NO_AUDIT, AuditLog
 from serving.gateway.access.keys import KeyRing
 from serving.gateway.capture import Capture, Publish
 from serving.gateway.engines.ejection import Ejection
@@ -72,10 +73,12 @@ class Gateway:
         stale: Callable[[], frozenset[str]] = frozenset,
         scoring: ScoringSettings | None = None,
         sources: Mapping[str, str] = MappingProxyType({}),
+        audit: AuditLog = NO_AUDIT,
     ) -> None:
         """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`; `scoring`:
-        each alias's metric, None for exact matches; `sources`: as which the operator declares the labels of each."""
-        self._table, self._keys = table, keys
+        each alias's metric, None for exact matches; `sources`: as which the operator declares the labels of each;
+        `audit`: takes who was refused."""
+        self._table, self._keys, self._audit = table, keys, audit
         self.admission = Admission(settings.max_in_flight, time.monotonic, settings.max_answers_per_key)
         ca = settings.engine_ca
         trusted = ssl.create_default_context(cafile=str(ca)) if ca is not None else None
@@ -109,7 +112,11 @@ class Gateway:
         endpoint = self._find(request)
         if request.method == "OPTIONS":  # of pages and their browsers, without a key
             return _nothing
-        request.key = self._keys.authorise(request.headers.get("authorization", ""), endpoint.scope)
+        try:
+            request.key = self._keys.authorise(request.headers.get("authorization", ""), endpoint.scope)
+        except ApiError as error:
+            self._audit.refusal(error, None, _act(request), request.peer)
+            raise
         return self.admission.enter(request.key) if endpoint.bounded else _nothing
 
     async def serve(self, request: Request) -> None:
@@ -117,8 +124,12 @@ class Gateway:
         endpoint = self._find(request)
         if request.method == "OPTIONS":
             request.answer(200, b"", [(b"allow", ", ".join(endpoint.methods).encode())])
-        else:
+            return
+        try:
             await endpoint.handler(request)
+        except ApiError as error:
+            self._audit.refusal(error, request.key, _act(request), request.peer)
+            raise
 
     async def close(self) -> None:
         """End shadows and connections, once the server is drained: nothing is asked or captured any more."""
@@ -139,15 +150,20 @@ class Gateway:
         return endpoint
 
     async def _models(self, request: Request) -> None:
-        table = self._table()
+        table, mine = self._table(), request.key.aliases
         if request.path == MODELS:
-            cards = [model_card(alias, table) for alias in sorted(table.routes)]
+            cards = [model_card(alias, table) for alias in sorted(table.routes) if not mine or alias in mine]
             request.answer(200, msgspec.json.encode({"object": "list", "data": cards}))
             return
         alias = request.path.removeprefix(MODELS + "/")
+        request.key.require_alias(alias)
         if alias not in table.routes:
             raise unknown(alias, table)
         request.answer(200, msgspec.json.encode(model_card(alias, table)))
+
+
+def _act(request: Request) -> str:
+    return f"{request.method} {cut(request.path)}"
 
 
 def _nothing() -> None:

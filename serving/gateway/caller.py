@@ -12,13 +12,12 @@ from typing import NamedTuple
 import msgspec
 
 from serving import metrics
-from serving.gateway.access.keys import Key
-from serving.gateway.errors import UNREADABLE
+from serving.gateway.access.keys import TENANT, Key
+from serving.gateway.errors import UNREADABLE, ApiError, cut
 from serving.gateway.openai.request_body import ParsedRequest
 from serving.settings import GatewaySettings
 from streams.identity import Signer
 
-TENANT = "tenant"  # the tag by which private values are masked, where a key has it
 LONGEST_NAME = 1_024  # bytes of a conversation's name, or of a response's id; a longer one is none
 
 
@@ -36,9 +35,11 @@ class Asker(NamedTuple):
 def caller(
     key: Key, headers: Mapping[str, str], asked: ParsedRequest, signer: Signer, settings: GatewaySettings
 ) -> Asker:
-    """Return who asks. Tags that contradict the key's are counted and have no effect."""
+    """Return who asks. Tags that contradict the key's are counted and have no effect. Raise ApiError 403 where the key
+    is for several tenants and the headers name none of them."""
     user = key.user or asked.user or _text(headers.get(settings.user_header, ""))
-    own = key.tags.get(TENANT)
+    tags = _tags(key, headers, settings)
+    own = tags.get(TENANT) if key.tenants else key.tags.get(TENANT)
     named = _text(_short(headers.get(settings.conversation_header, ""))) or _conversation(asked)
     previous = _previous(asked)
     turn = signer.read_turn(previous) if previous else None
@@ -51,7 +52,7 @@ def caller(
         user=user,
         conversation=conversation,
         drawn=drawn,
-        tags=_tags(key, headers, settings),
+        tags=tags,
         tenant=f"tenant {own}" if own else f"key {key.id}",
         previous=turn.response if turn is not None else "",
     )
@@ -71,7 +72,19 @@ def _tags(key: Key, headers: Mapping[str, str], settings: GatewaySettings) -> di
                 metrics.TAGS_IGNORED.labels(tag).inc()
             elif settings.tags_by_header:
                 found[tag] = value
+    if len(key.tenants) > 1:
+        found[TENANT] = _one_of(key, headers, settings)
     return found | dict(key.tags)
+
+
+def _one_of(key: Key, headers: Mapping[str, str], settings: GatewaySettings) -> str:
+    names = [header for header, tag in settings.tag_headers.items() if tag == TENANT]
+    tenant = next((_text(headers[name]) for name in names if name in headers), "")
+    if tenant not in key.tenants:
+        found = repr(cut(tenant)) if tenant else "none"
+        message = f"{key.called} is for the tenants {', '.join(key.tenants)}, and {' or '.join(names)} names {found}"
+        raise ApiError(403, message, code="tenant_not_allowed", by=key.person)
+    return tenant
 
 
 def _conversation(asked: ParsedRequest) -> str:

@@ -28,6 +28,7 @@ class ApiError(Exception):
     param: str | None = None
     code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    by: str = ""  # who was refused, for the audit log, where that is known
 
     @property
     def kind(self) -> str:

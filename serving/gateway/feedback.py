@@ -72,7 +72,8 @@ class FeedbackIntake:
 
     async def serve(self, request: Request) -> None:
         """Answer 202 with what was understood, once the event is kept. Raise ApiError: 429 where the key sends too
-        much, 403 where it has not the authority that the source claims, 503 where the event cannot be kept."""
+        much, 403 where it has not the authority that the source claims or is for other aliases, 503 where the event
+        cannot be kept."""
         self.volume.spend(request.key, len(request.body))
         body = parse(request.body)
         _authorise(request.key, body.source)
@@ -80,8 +81,10 @@ class FeedbackIntake:
             about = self.signer.read(body.request_id)
         except ForgedRequestId as error:
             raise ApiError(400, str(error), "request_id", "unknown_request_id") from error
+        request.key.require_alias(alias_of(about))
         try:
-            event = self.event(body, about, request.key.id, now_ms())
+            by = request.key.named if body.source == CLIENT else request.key.id
+            event = self.event(body, about, by, now_ms())
         except ForgedDraw as error:
             raise ApiError(400, str(error), DRAW, "unknown_draw") from error
         correct = None if event.loss is None else event.loss < WRONG
@@ -104,8 +107,7 @@ class FeedbackIntake:
         draw = self.signer.read_draw(about.event_id, body.draw) if body.draw else None
         mask = self.maskers(about.tenant).whole
         label, correction = (None if text is None else mask(text) for text in (body.label, body.correction))
-        matched = VERSION.fullmatch(about.version)
-        alias = matched["alias"] if matched else about.version
+        alias = alias_of(about)
         content = (label, correction, body.score, body.thumb, *([body.draw] if body.draw else ()))
         recent = self.recent.get(about.event_id)
         loss = self._loss(label if label is not None else correction, about, alias, recent)
@@ -145,14 +147,20 @@ class FeedbackIntake:
         return None if recent is None or metric is None else of_score(metric(recent.text, truth))
 
 
+def alias_of(about: RequestId) -> str:
+    """Return the alias of the reply."""
+    matched = VERSION.fullmatch(about.version)
+    return matched["alias"] if matched else about.version
+
+
 def _authorise(key: Key, source: str) -> None:
     if not key.may(SOURCES[source]):
         message = (
-            f"source {source!r} needs a key with the scope {SOURCES[source]}, and the key {key.id} has "
+            f"source {source!r} needs a key with the scope {SOURCES[source]}, and {key.called} has "
             f"{', '.join(sorted(key.scopes))}; leave source out, or use a key of `homeostat key NAME --scope "
             f"{SOURCES[source]}`"
         )
-        raise ApiError(403, message, "source", "missing_scope")
+        raise ApiError(403, message, "source", "missing_scope", by=key.person)
 
 
 def parse(data: bytes) -> FeedbackBody:

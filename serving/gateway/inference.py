@@ -54,6 +54,7 @@ class Inference:
         alias is not known: no replica was asked then."""
         began_s = time.perf_counter()
         asked = request_body.parse(request.body, operation)
+        request.key.require_alias(asked.alias)
         table = self.table()
         if asked.alias not in table.routes:
             raise unknown(asked.alias, table)
@@ -144,7 +145,7 @@ class Inference:
     def _exchange(self, request: Request, asked: ParsedRequest, began_s: float) -> Exchange:
         signer = self.forward.signer
         who = caller(request.key, request.headers, asked, signer, self.settings)
-        exchange = Exchange(uuid7(), asked, request.key.id, who.tags, began_s, user=who.user)
+        exchange = Exchange(uuid7(), asked, request.key.named, who.tags, began_s, user=who.user)
         exchange.conversation, exchange.tenant = who.conversation, self.tenant_name(who.tenant)
         exchange.drawn = who.drawn or exchange.event_id
         if asked.operation is Operation.RESPONSE:

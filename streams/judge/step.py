@@ -32,7 +32,7 @@ from streams.events import (
 from streams.judge.memory import JudgeRecord, answered, covers, of_topic
 from streams.kinds import AlarmKind, DecisionKind, RetrainStatus, Severity
 from streams.lake.profile_windows import ProfileWindow, window_start
-from streams.reports.keys import PAGE
+from streams.reports.keys import MODE, PAGE
 from streams.topics import FEEDBACK, TAKEN_IN
 
 JudgeInput = ScoreBatch | AlarmAnswered | RetrainReported
@@ -262,8 +262,10 @@ def _decided(
 
 def _alarm(rules: Rules, alias: str, found: Alarm) -> AlarmRaised:
     id, kind = codec.alarm_id(alias, found.key), AlarmKind(found.kind)
-    named = {"id": id, "alias": alias, "kind": kind, "severity": Severity(found.severity)}
+    named: dict[str, Any] = {"id": id, "alias": alias, "kind": kind, "severity": Severity(found.severity)}
     report = f"{rules.reports}/{id}{PAGE}" if kind in REPORTED else None
+    if rules.policy.observes:
+        named["evidence"] = {**found.evidence, MODE: rules.policy.mode}
     return AlarmRaised(**_fields(AlarmRaised, found) | named, report=report)
 
 

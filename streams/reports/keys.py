@@ -4,6 +4,7 @@ from __future__ import annotations
 
 REPORTS = "reports"
 EXAMPLES, SNAPSHOT, PAGE = ".examples.jsonl", ".json", ".html"  # in the order in which they are put
+MODE = "mode"  # in an alarm's evidence: `policy.mode`, where that is observe
 
 
 def keys(alarm_id: str) -> list[str]:

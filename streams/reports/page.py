@@ -10,6 +10,7 @@ import msgspec
 
 from monitor.describe.words import excerpt
 from streams.events import AlarmRaised
+from streams.reports.keys import MODE
 
 SHOWN = 500  # characters of a question, and of an answer, on the page
 STYLE = (
@@ -19,6 +20,7 @@ STYLE = (
     "border-bottom:1px solid #e3e3e8}"
     ".alarm .soft{color:#6e6e73}</style>"
 )
+OBSERVED = "policy.mode was observe: nothing is retrained, promoted or rolled back for it unless a person does."
 BELOW = (
     "Below, Evidently compares the descriptors of replies from before the onset with those since. Its own verdict "
     "counts columns that differ in these two windows; it knows no bound on false alarms. The alarm is the judge's."
@@ -46,6 +48,7 @@ def page(alarm: AlarmRaised, examples: Sequence[ReportExample]) -> str:
     parts = [
         f"<h1>{_text(alarm.summary)}</h1>",
         f'<p class="soft">{_text(what)}</p>',
+        f"<p>{OBSERVED}</p>" if alarm.evidence.get(MODE) == "observe" else "",
         _slice(alarm.evidence["slice"]) if "slice" in alarm.evidence else "",
         _table(examples),
         f'<p class="soft">{BELOW}</p>',

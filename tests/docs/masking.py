@@ -31,11 +31,11 @@ What is private in questions, answers, labels and tags gets a surrogate before a
   `ann&commat;example.org` in a page and `ann\\u0040example.org` in a program are one address. A telephone number with
   and without its country is one number where `gateway.phone_country` names the country; else it has two surrogates.
 - **Another tenant has another one.** The tenant is the tag `tenant` that the API key is bound to, else the key itself;
-  a header makes none. Events name it by a pseudonym (`tenant`), request ids too, so that feedback by any key is masked
-  as its reply was.
-- **It cannot be turned back**, and no guess be tried, without the key. It is derived from the signing key
-  (`secrets/signing.key`) for each tenant (BLAKE2b, keyed). With a new signing key the same values get other surrogates,
-  and labels for replies of before are refused: their request ids are signed with the old one.
+  a header makes none, and chooses among those of a key with several. Events name it by a pseudonym (`tenant`), request
+  ids too, so that feedback by any key is masked as its reply was.
+- **It cannot be turned back**, and no guess be tried, without the key. It is derived from `secrets.mask_key_file`, else
+  from the signing key (`secrets/signing.key`), for each tenant (BLAKE2b, keyed). With another one the same values get
+  other surrogates; [signing keys](access.md#signing-keys) change without.
 - **Masking twice changes nothing**, and the monitor counts surrogates as the private data that they stand for. What
   events of before held, `[email]` and the like, counts too. A dead letter's reason quotes surrogates as they are; what
   no gateway masked has its kind's name there, for only gateways have the key.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -188,6 +190,27 @@ def test_paused_asks_for_nothing_until_it_is_over() -> None:
     assert run.asked() == []
     run.see(fresh=500)
     assert len(run.asked()) == 1
+
+
+def test_where_only_people_act_it_is_written_once_that_a_retraining_would_have_been_asked_for() -> None:
+    run = PolicyRun(replace(SETTINGS, mode="observe"))
+    asked_labels = run.see("quality", fresh=30)
+    assert [type(each) for each in asked_labels] == [AskLabels], "labels are no act on the model"
+    (note,) = run.see(fresh=100)
+    assert isinstance(note, Annotate)
+    assert note.reason.startswith("labels prove harm since")
+    assert "100 labels to learn from (attempt 1): not asked for, policy.mode is observe" in note.reason
+    for _ in range(20):
+        assert run.see(fresh=500, after_ms=HOUR_MS) == []
+    run.settings = SETTINGS
+    run.see(fresh=500)
+    (asked,) = run.asked()
+    assert (asked.attempt, asked.request_id) == (1, request_id("quality-1", 1)), "as if it had acted from the start"
+
+
+def test_inputs_of_before_there_was_a_mode_are_those_of_one_that_acts() -> None:
+    old = {name: value for name, value in asdict(SETTINGS).items() if name != "mode"}
+    assert msgspec.convert(old, PolicySettings) == SETTINGS
 
 
 def test_a_case_ends_with_its_alarm_and_the_next_alarm_opens_another() -> None:

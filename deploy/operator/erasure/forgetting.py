@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-from deploy.config.secrets import secret
+from deploy.config.secrets import installation_key, signer
 from deploy.config.settings import Config
 from deploy.operator.erasure.order import ErasureOrder, Named, OrderDamaged, OrderRecord, orders
 from deploy.operator.erasure.relearning import Loop, LoopLog, ended
@@ -170,10 +169,10 @@ def _logged(kafka: KafkaSettings) -> LoopLog:
 
 def _signer(config: Config) -> Signer:
     """Return the gateways' signer. A new secret would make other pseudonyms, so none is made."""
-    path: Path = config.stack.var / "secrets" / "signing.key"
-    if not path.exists():
+    path = installation_key(config)
+    if config.secrets.mask_key_file is None and not path.exists():
         raise ValueError(
             f"{path} is not there, expected the gateways' signing key: pseudonyms of users are made with it. Copy it "
             "from a gateway's machine (mode 0600), or name the client as rows in the lake do: --client KEY/PSEUDONYM"
         )
-    return Signer(secret(path).encode())
+    return signer(config)

@@ -120,7 +120,7 @@ class ReviewDesk:
 
         kafka, policy = self.config.kafka, self.config.policy
         reports = (record.event for record in read(kafka, RESULTS, RetrainReported))
-        rule = ApprovalRule(policy.approvals, policy.approval_timeout_s)
+        rule = ApprovalRule(policy.people, policy.approval_timeout_s)
         return waiting(reports, self._decisions(), rule, now_ms(), trials=policy.trial.allowed)
 
     def _decisions(self) -> list[DecisionRecorded]:
@@ -149,10 +149,9 @@ class ReviewDesk:
     def _rules(self, alias: str) -> LabelRules:
         from deploy.operator.labels.wanted import LabelRules
         from serving.gateway.masking import Maskers
-        from streams.identity import Signer
         from streams.scoring.scorer import Scorer
 
         config = self.config
         scorer = Scorer.of(config.scoring.given(alias), alias, config.stack.var)
-        signer = Signer(secrets.signing_key(config))
+        signer = secrets.signer(config)
         return LabelRules(scorer, Maskers(config.gateway.mask, signer.tenant_key), signer, config.labels.sources)

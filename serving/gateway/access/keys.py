@@ -9,11 +9,14 @@ A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and 
     max_in_flight = 32
     max_answers = 256             # under way, prompts times n
     user = "ann"                  # whose key it is, where one person alone has it
-    tags = {tenant = "acme"}      # of all its requests, whatever their headers say
+    tags = {language = "de"}      # of all its requests, whatever their headers say
+    tenants = ["acme"]            # whose requests are sent with it: the tag `tenant`; of several a header names one
+    aliases = ["support"]         # that it may ask, label and act on; without the list all
+    revoked = true                # refused from now on
 
 `infer` asks, `feedback` labels replies as a client does; `review` and `downstream` label them with an authority that
-overrules a client's; `admin` is for the admin port; `approve` signs for candidates (`policy.approvals`): a key for each
-person.
+overrules a client's; `admin` is for the admin port; `approve` signs for candidates (`policy.approvals`). A person is a
+`user`, by whichever key or token, else the key.
 """
 
 from __future__ import annotations
@@ -28,18 +31,22 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from serving.access_settings import SCOPES
 from serving.gateway.errors import ApiError, cut
 from streams.files import stamp, utf8
 
 log = structlog.get_logger()
 
-SCOPES = ("infer", "feedback", "review", "downstream", "admin", "approve")
 ABOVE = {"feedback": frozenset({"review", "downstream"})}  # scopes that hold another one
 USUAL = ("infer", "feedback")  # of a key that names none
 BOUNDS = ("requests_per_minute", "max_in_flight", "max_answers")
+LISTS = ("tenants", "aliases")
+KNOWN = ("sha256", "scopes", *BOUNDS, "user", "tags", *LISTS, "revoked")
+TENANT = "tenant"  # the tag that `tenants` fixes, and by which private values are masked
 PREFIX = "hs_"  # of each key that is made: whoever finds one knows whose it is
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LOOK_EVERY_S = 1.0
@@ -63,6 +70,25 @@ class Key:
     max_answers: int | None = None  # under way
     user: str = ""  # the person whose key it is
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)  # of all its requests
+    tenants: tuple[str, ...] = ()  # a request is of one of them, where there are several
+    aliases: tuple[str, ...] = ()  # that it may ask, label and act on; none: all
+    revoked: bool = False
+    client: str = ""  # the program by whose token a person asks, as events name it; empty: it is an API key
+
+    @property
+    def person(self) -> str:
+        """Return whose acts these are: one person's, by whichever key or token, where the key has a user."""
+        return self.user or self.id
+
+    @property
+    def named(self) -> str:
+        """Return its name in events: a person's is not in there."""
+        return self.client or self.id
+
+    @property
+    def called(self) -> str:
+        """Return how errors name it."""
+        return f"{self.id}, by the token," if self.client else f"the API key {self.id}"
 
     def may(self, scope: str) -> bool:
         """Return whether it has the scope, or one that holds it.
@@ -71,6 +97,12 @@ class Key:
         (True, False)
         """
         return scope in self.scopes or not self.scopes.isdisjoint(ABOVE.get(scope, ()))
+
+    def require_alias(self, alias: str) -> None:
+        """Raise ApiError 403 where the key is bound to other aliases."""
+        if self.aliases and alias not in self.aliases:
+            message = f"{self.called} is for {', '.join(self.aliases)} and not for {cut(alias)!r}"
+            raise ApiError(403, message, "model", "alias_not_allowed", by=self.person)
 
     @classmethod
     def of(cls, id: str, secret: str, scopes: Iterable[str] = USUAL, *, tags: Mapping[str, str] | None = None) -> Key:
@@ -116,18 +148,27 @@ def entry(key: Key) -> str:
     table: dict[str, object] = {"sha256": key.sha256, "scopes": sorted(key.scopes)}
     table |= {name: value for name in BOUNDS if (value := getattr(key, name)) is not None}
     table |= {"user": key.user} if key.user else {}
+    table |= {name: list(value) for name in LISTS if (value := getattr(key, name))}
+    table |= {"revoked": True} if key.revoked else {}
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in table.items()]
-    lines += [f"tags.{json.dumps(tag)} = {json.dumps(value)}\n" for tag, value in key.tags.items()]
+    tags = {tag: value for tag, value in key.tags.items() if tag != TENANT or not key.tenants}
+    lines += [f"tags.{json.dumps(tag)} = {json.dumps(value)}\n" for tag, value in tags.items()]
     return f"[{json.dumps(key.id)}]\n" + "".join(lines)
 
 
 class KeyRing:
-    """The keys given, and those of a file: it is read again when it changes; a broken one changes nothing."""
+    """The keys given, and those of a file: it is read again when it changes; a broken one changes nothing. `tokens`:
+    knows people by what is no API key, from the bearer and its digest."""
 
     def __init__(
-        self, keys: Iterable[Key] = (), path: Path | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        keys: Iterable[Key] = (),
+        path: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        tokens: Callable[[str, str], Key | None] | None = None,
     ) -> None:
         """Raise KeysError where the file cannot be used at the start."""
+        self._tokens = tokens
         self._given, self._path, self._clock = list(keys), path, clock
         self._stamp = stamp(path) if path else None
         self._known = self._indexed(read(path) if path else [])
@@ -140,11 +181,18 @@ class KeyRing:
             message = "no API key; expected the header Authorization: Bearer <key>"
             raise ApiError(401, message, code="missing_api_key", headers=CHALLENGE)
         self._reload_if_changed()
-        key = self._known.get(digest(secret.strip()))
+        secret = secret.strip()
+        known = digest(secret)
+        key = self._known.get(known) or (self._tokens and self._tokens(secret, known))
         if key is None:
             raise ApiError(401, "the API key is not known", code="invalid_api_key", headers=CHALLENGE)
+        if key.revoked:
+            raise ApiError(401, f"{key.called} is revoked", code="revoked_api_key", headers=CHALLENGE, by=key.person)
         if not key.may(scope):
-            raise ApiError(403, f"the API key {key.id} lacks the scope {scope}", code="missing_scope")
+            raise ApiError(403, f"{key.called} lacks the scope {scope}", code="missing_scope", by=key.person)
+        if scope == "approve" and self._tokens and not key.user:
+            message = f"{key.called} names no `user`, who may have a token as well: approvals count people"
+            raise ApiError(403, message, code="no_person", by=key.person)
         return key
 
     def _reload_if_changed(self) -> None:
@@ -165,24 +213,18 @@ class KeyRing:
 
 
 def _check_apart(path: Path, keys: Sequence[Key]) -> None:
-    """Raise KeysError where one key has two tables: it is unclear whose it is, and what it may. A person who may
-    approve has one key, for two would be two people's approval."""
+    """Raise KeysError where one key has two tables: it is unclear whose it is, and what it may."""
     owners: dict[str, str] = {}
     for key in keys:
         if (other := owners.setdefault(key.sha256, key.id)) != key.id:
             raise KeysError(f"{path}: [{key.id}]: sha256 is that of [{other}] too, expected a key for each")
-    people: dict[str, str] = {}
-    for key in (each for each in keys if each.user and each.may("approve")):
-        if (other := people.setdefault(key.user, key.id)) != key.id:
-            raise KeysError(f"{path}: [{key.id}]: user is that of [{other}] too, expected one approve key a person")
 
 
 def _key(path: Path, name: str, table: object) -> Key:
     where = f"{path}: [{name}]"
-    expected = ", ".join(("sha256", "scopes", *BOUNDS, "user", "tags"))
-    if not isinstance(table, dict) or (strange := sorted(table.keys() - {"sha256", "scopes", *BOUNDS, "user", "tags"})):
+    if not isinstance(table, dict) or (strange := sorted(table.keys() - set(KNOWN))):
         found = "no table" if not isinstance(table, dict) else f"unknown {', '.join(strange)}"
-        raise KeysError(f"{where}: {found}; expected {expected}")
+        raise KeysError(f"{where}: {found}; expected {', '.join(KNOWN)}")
     if "/" in name:
         raise KeysError(f"{where}: the key's id contains '/', expected another sign: events part key and user by it")
     if not name.strip() or not name.isprintable():
@@ -198,7 +240,25 @@ def _key(path: Path, name: str, table: object) -> Key:
         raise KeysError(f'{where}: tags is {cut(repr(tags))}, expected a table of texts such as {{tenant = "acme"}}')
     if "user" in table and not _named(user):
         raise KeysError(f"{where}: user is {cut(repr(user))}, expected a person's name or number as text")
-    return Key(name, known, frozenset(map(str, scopes)), **bounds, user=user, tags=tags)
+    if not isinstance(table.get("revoked", False), bool):
+        raise KeysError(f"{where}: revoked is {cut(repr(table['revoked']))}, expected true or false")
+    lists = {each: _names(where, each, table[each]) for each in LISTS if each in table}
+    tags = _of_one_tenant(where, tags, lists.get("tenants", ()))
+    more: dict[str, Any] = {**bounds, **lists, "revoked": table.get("revoked", False)}
+    return Key(name, known, frozenset(map(str, scopes)), user=user, tags=tags, **more)
+
+
+def _names(where: str, name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(map(_named, value)):
+        raise KeysError(f'{where}: {name} is {cut(repr(value))}, expected a list of texts such as ["acme"]')
+    return tuple(value)
+
+
+def _of_one_tenant(where: str, tags: dict[str, str], tenants: tuple[str, ...]) -> dict[str, str]:
+    """Return the tags, with the key's tenant where it has but one."""
+    if tenants and TENANT in tags:
+        raise KeysError(f"{where}: tags has a tenant and tenants is {list(tenants)}, expected one of both")
+    return tags | {TENANT: tenants[0]} if len(tenants) == 1 else tags
 
 
 def _named(value: object) -> bool:

@@ -8,7 +8,8 @@
     POST   /v1/pause                      every alias; and /v1/resume
     POST   /v1/aliases/{alias}/approve    {"version": ...} by a key of the scope `approve`; and /refuse, with "reason"
 
-Answers come once the log has the change; `by` in the ledger is admin/<key id>."""
+Answers come once the log has the change; `by` in the ledger is admin/<person>, where a key without a user is its own.
+A key that is bound to aliases may act on those alone. The audit log has each request."""
 
 from __future__ import annotations
 
@@ -19,9 +20,11 @@ from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import typedefs, web
 from kafka.errors import KafkaError
 
+from serving.gateway.access.audit import AuditLog
+from serving.gateway.access.keys import Key
 from serving.gateway.errors import ApiError, unavailable, wrong
 from serving.rollout import operations
 from serving.rollout.changes import EngineLimits, NothingBefore
@@ -34,20 +37,15 @@ log = structlog.get_logger()
 
 CONNECT_MS = 3_000  # to a broker, before a caller gets the error that there is none
 ANSWER_S = 20.0
-
-
-class Caller(Protocol):
-    """The owner of a key."""
-
-    @property
-    def id(self) -> str: ...
+CALLERS = "/v1/"  # paths that need a key
+CALLER = web.RequestKey("caller", Key)
 
 
 class Keys(Protocol):
     """The part of `serving.gateway.access.keys.KeyRing` that is needed here."""
 
-    def authorise(self, header: str, scope: str) -> Caller:
-        """Return the caller. Raise ApiError 401 or 403."""
+    def authorise(self, header: str, scope: str) -> Key:
+        """Return the caller's key. Raise ApiError 401 or 403."""
 
 
 class ShadowAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,20 +62,38 @@ class OpinionAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
-@web.middleware
-async def answering(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Answer with errors as JSON."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return _refusal(ApiError(error.status, f"{request.method} {request.path}: {error.reason}"))
-    except ApiError as error:
-        return _refusal(error)
-    except Exception:  # the request's top: the caller gets an answer of the usual shape
-        log.exception("admin request failed", method=request.method, path=request.path)
-        return _refusal(ApiError(500, f"{request.method} {request.path}: something went wrong; see the log"))
+def answering(audit: AuditLog) -> typedefs.Middleware:
+    """Return what answers with errors as JSON, and writes each request of a caller to the audit log."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: typedefs.Handler) -> web.StreamResponse:
+        what, error = f"{request.method} {request.path}", None
+        try:
+            answered = await handler(request)
+        except web.HTTPException as found:
+            error = ApiError(found.status, f"{what}: {found.reason}")
+        except ApiError as found:
+            error = found
+        except Exception:  # the request's top: the caller gets an answer of the usual shape
+            log.exception("admin request failed", method=request.method, path=request.path)
+            error = ApiError(500, f"{what}: something went wrong; see the log")
+        if request.path.startswith(CALLERS):
+            about = request.match_info.get("alias", "")
+            audit.act(request.get(CALLER), what, request.remote or "", about, error)
+        return answered if error is None else _refusal(error)
+
+    return answer
+
+
+def authorised(keys: Keys, request: web.Request, scope: str) -> Key:
+    """Return the caller's key. Raise ApiError 401 or 403, where it is bound to other aliases too."""
+    caller = request[CALLER] = keys.authorise(request.headers.get("authorization", ""), scope)
+    if alias := request.match_info.get("alias"):
+        caller.require_alias(alias)
+    elif caller.aliases and request.method != "GET":
+        message = f"{caller.called} is for {', '.join(caller.aliases)}, and {request.path} is about every alias"
+        raise ApiError(403, message, code="alias_not_allowed", by=caller.person)
+    return caller
 
 
 class Operators:
@@ -107,12 +123,11 @@ class Operators:
         ]
 
     async def _routes(self, request: web.Request) -> web.Response:
-        self._caller(request)
-        found = self._table().routes
-        return _json({"routes": [found[alias] for alias in sorted(found)]})
+        mine, found = authorised(self._keys, request, "admin").aliases, self._table().routes
+        return _json({"routes": [found[alias] for alias in sorted(found) if not mine or alias in mine]})
 
     async def _replicas(self, request: web.Request) -> web.Response:
-        self._caller(request)
+        authorised(self._keys, request, "admin")
         found = self._table().attestations
         return _json({"replicas": [found[name] for name in sorted(found)]})
 
@@ -132,9 +147,9 @@ class Operators:
 
     def _signs(self, *, approves: bool) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            by, alias = self._caller(request, "approve"), request.match_info["alias"]
+            person, alias = authorised(self._keys, request, "approve").person, request.match_info["alias"]
             asked = _asked(await request.read(), OpinionAsked)
-            about, person = asked.version, by.removeprefix("admin/")
+            about = asked.version
             return _json(
                 await _written(
                     lambda: operations.sign(self._kafka, alias, about, person, approves=approves, reason=asked.reason)
@@ -157,10 +172,10 @@ class Operators:
         by, alias = self._caller(request), request.match_info["alias"]
         return _json(await _written(lambda: operations.shadow(self._kafka, alias, None, by)))
 
-    def _caller(self, request: web.Request, scope: str = "admin") -> str:
-        caller = self._keys.authorise(request.headers.get("authorization", ""), scope)
-        log.info("admin request", by=caller.id, method=request.method, path=request.path)
-        return f"admin/{caller.id}"
+    def _caller(self, request: web.Request) -> str:
+        caller = authorised(self._keys, request, "admin")
+        log.info("admin request", by=caller.person, method=request.method, path=request.path)
+        return f"admin/{caller.person}"
 
 
 Asked = TypeVar("Asked", ShadowAsked, OpinionAsked)

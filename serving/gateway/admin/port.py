@@ -9,6 +9,7 @@ import prometheus_client
 from aiohttp import web
 
 from serving import metrics
+from serving.gateway.access.audit import NO_AUDIT, AuditLog
 from serving.gateway.admin.operators import Keys, Operators, answering
 from serving.gateway.admin.reviews import Desk, Reviews
 from serving.gateway.engines.health import ReplicaHealth
@@ -31,12 +32,13 @@ async def serving_admin(
     refresh: Callable[[], None] = lambda: None,
     health: ReplicaHealth | None = None,
     desk: Desk | None = None,
+    audit: AuditLog = NO_AUDIT,
 ) -> AsyncIterator[None]:
     """Serve /healthz (alive), /readyz (`ready`, there is an alias, and each has a replica) and /metrics while
     entered; with keys and Kafka also /v1, see `serving.gateway.admin.operators`. `limits`: what the engines have room
     for. `refresh`: brings metrics up to date that others keep. `health`: the replicas' health as this gateway sees
-    it. `desk`: takes what reviewers ask and answer."""
-    app = web.Application(middlewares=[answering], client_max_size=BODY_LIMIT_BYTES)
+    it. `desk`: takes what reviewers ask and answer. `audit`: takes who did what."""
+    app = web.Application(middlewares=[answering(audit)], client_max_size=BODY_LIMIT_BYTES)
     app.add_routes(_probes(table, ready, refresh, health))
     if keys is not None and kafka is not None:
         app.add_routes(Operators(table, keys, kafka, limits).routes())

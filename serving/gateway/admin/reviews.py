@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 from kafka.errors import KafkaError
 
-from serving.gateway.admin.operators import Handler, Keys
+from serving.gateway.admin.operators import Handler, Keys, authorised
 from serving.gateway.errors import ApiError, unavailable, wrong
 
 ANSWER_S = 60.0
@@ -101,7 +101,7 @@ class Reviews:
         return handle
 
     def _person(self, request: web.Request, scope: str) -> str:
-        return self._keys.authorise(request.headers.get("authorization", ""), scope).id
+        return authorised(self._keys, request, scope).id
 
 
 Asked = TypeVar("Asked", AnswerAsked, ChoiceAsked)

@@ -34,6 +34,7 @@ class Request:
         "key",
         "method",
         "path",
+        "peer",
         "started",
         "target",
     )
@@ -41,6 +42,7 @@ class Request:
     def __init__(self, scope: Message, send: Send) -> None:
         self._send = send
         self.method: str = scope["method"]
+        self.peer: str = (scope.get("client") or ("",))[0]
         self.target: bytes = scope["raw_path"]  # as it came: nothing is decoded
         self.path = self.target.decode("latin-1")
         if len(self.path) > 1:

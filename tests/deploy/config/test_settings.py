@@ -10,12 +10,15 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from deploy.config import secrets
 from deploy.config.parse import ConfigError
 from deploy.config.settings import Config, load
 from monitor.settings import BurnWindow
+from retrain.data.admission import tenant_keys
 
 ROOT = Path(__file__).parents[3]
 ROOMS = ("monitor", "streams", "serving", "retrain", "deploy")
+KEY_FILES = {"new.key": "abcdefghijk", "old.key": "lmnopqrstuv", "mask.key": "wxyz0123456"}
 DECIDED = {
     "worker.metrics_port": ("9999", "stack.worker_metrics_port"),
     "controller.max_loras": ("9", "stack.max_loras"),
@@ -131,3 +134,40 @@ def test_a_number_without_end_is_refused_in_a_list(tmp_path: Path) -> None:
     windows = "[[monitor.slo.burn_windows]]\nlong_s = 60\nshort_s = 6\nrate = inf\n"
     with pytest.raises(ConfigError, match=r"monitor\.slo\.burn_windows\.0\.rate = inf: expected a finite number"):
         load(written(tmp_path, windows), {})
+
+
+def key_file(path: Path, text: str) -> Path:
+    path.write_text(text * 5)
+    path.chmod(0o600)
+    return path
+
+
+def test_signing_keys_come_from_files_and_masks_keep_theirs(tmp_path: Path) -> None:
+    new, old, mask = (key_file(tmp_path / name, text) for name, text in KEY_FILES.items())
+    stack, section = f"[stack]\nvar = '{tmp_path}'\n", f"[secrets]\nsigning_key_files = ['{new}', '{old}']\n"
+    with pytest.raises(ConfigError, match="mask_key_file is None, expected a file where signing_key_files names some"):
+        load(written(tmp_path, stack + section), {})
+    config = load(written(tmp_path, f"{stack}{section}mask_key_file = '{mask}'\n"), {})
+    made = secrets.signer(config)
+    assert (made.key, made.older, made.private) == tuple(
+        each if i != 1 else (each,) for i, each in enumerate(path.read_bytes() for path in (new, old, mask))
+    )
+    assert config.retrain.pii.mask_key_file == mask, "datasets have the gateways' surrogates"
+    assert tenant_keys(tmp_path, mask)("t") == made.tenant_key("t")
+    assert not (tmp_path / "secrets").exists(), "no key is made where others are named"
+    old.unlink()
+    with pytest.raises(secrets.SecretError, match=r"old\.key is not there, expected a key"):
+        secrets.signer(config)
+    with pytest.raises(ValueError, match=r"mask_key_file is .*expected the file of the key by which gateways mask"):
+        tenant_keys(tmp_path, tmp_path / "none")
+
+
+def test_an_installation_with_one_key_signs_and_masks_with_it(tmp_path: Path) -> None:
+    made = secrets.signer(load(written(tmp_path, f"[stack]\nvar = '{tmp_path}'\n"), {}))
+    assert (made.older, made.private) == ((), b"")
+    assert tenant_keys(tmp_path)("t") == made.tenant_key("t")
+
+
+def test_a_key_file_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected each file once"):
+        load(written(tmp_path, "[secrets]\nsigning_key_files = ['/a', '/a']\nmask_key_file = '/m'\n"), {})

@@ -39,6 +39,12 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "labels.sources": ('{"crm": "complete"}', {"crm": "complete"}),
     "gateway.fsync": ("never", "never"),
     "policy.approvals": ("2", 2),
+    "policy.mode": ("observe", "observe"),
+    "gateway.default_key": ("true", True),
+    "secrets.signing_key_files": ("/new.key, /old.key", (Path("/new.key"), Path("/old.key"))),
+    "oidc.issuer": ("https://idp.example", "https://idp.example"),
+    "oidc.algorithms": ("EdDSA, PS256", ("EdDSA", "PS256")),
+    "oidc.groups": ('{"ops": ["admin"]}', {"ops": ("admin",)}),
     "labels.overlap_share": ("0.2", 0.2),
     "retrain.consent": ('{"licence": ["own"]}', {"licence": ("own",)}),
     "retrain.pii.kinds": ("email", ("email",)),
@@ -71,7 +77,7 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "retrain.secrets": ('{"HF_TOKEN": "env:TEAM_TOKEN"}', {"HF_TOKEN": "env:TEAM_TOKEN"}),
     "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
-TOGETHER = {  # what another setting must be, for this one to be anything else
+TOGETHER: dict[str, dict[str, str]] = {  # what another setting must be, for this one to be anything else
     "retrain.champion_model": {"retrain.champion_engine": "http://before:8001"},
     "retrain.champion_engine": {"retrain.champion_model": "/models/before"},
     "gateway.tls_cert": {"gateway.tls_key": "/key.pem"},
@@ -88,6 +94,8 @@ TOGETHER = {  # what another setting must be, for this one to be anything else
     "retrain.synthetic.url": {"retrain.synthetic.model": "writer"},
     "retrain.max_swapped_gap": {"retrain.fairness_file": "terms.toml"},
     "storage.cache": {"storage.url": "s3://bucket"},
+    "secrets.signing_key_files": {"secrets.mask_key_file": "/mask.key"},
+    "oidc.issuer": {"oidc.audience": "homeostat", "oidc.groups": '{"ops": ["admin"]}'},
     "storage.pages": {"storage.url": "s3://bucket"},
     "storage.options": {"storage.url": "s3://bucket"},
 }

@@ -100,7 +100,8 @@ def stack(tmp_path: Path) -> dict[str, object]:
 
 def test_the_gateway_starts_with_its_extra_alone_and_no_kafka(stack: dict[str, object], tmp_path: Path) -> None:
     config, log = tmp_path / "homeostat.toml", tmp_path / "gateway.log"
-    config.write_text(dump({"stack": stack, "kafka": {"bootstrap": "127.0.0.1:1"}}))
+    own = {"default_key": True}
+    config.write_text(dump({"stack": stack, "gateway": own, "kafka": {"bootstrap": "127.0.0.1:1"}}))
     process = started("gateway", "serving", config, log)
     try:
         url = f"http://127.0.0.1:{stack['gateway_admin_port']}/healthz"

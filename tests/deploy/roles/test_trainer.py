@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from deploy.config.settings import Config
 from deploy.roles import trainer
+from monitor.settings import PolicySettings
+from retrain.settings import RetrainSettings
 from streams.files import locked
 
 
@@ -27,3 +30,9 @@ def test_a_trainer_that_waits_begins_once_the_other_has_ended(tmp_path: Path) ->
     waiting.join(10)
     assert len(found) == 1
     assert found[0] is not None
+
+
+def test_where_only_people_act_no_retraining_is_asked_for_by_the_clock() -> None:
+    by_clock = RetrainSettings(every_h=24.0)
+    assert trainer.asked_for(Config(retrain=by_clock)).every_h == 24.0
+    assert trainer.asked_for(Config(retrain=by_clock, policy=PolicySettings(mode="observe"))).every_h == 0.0

@@ -13,6 +13,7 @@ import pytest
 from monitor.describe.pii import mask
 from serving.gateway.access.keys import Key
 from streams.codec import deterministic_id
+from streams.identity import _mac
 from streams.scoring.settings import ScoringSettings
 from tests.serving.support.raw_engine import always, chunked, saying
 from tests.serving.support.scene import BODY, OLD, SIGNER, Reply, Scene
@@ -554,7 +555,7 @@ async def test_ids_of_before_tenants_are_read_too(scene: Scene) -> None:
     fields = SIGNER.read(request_id)
     body = ".".join((fields.event_id, fields.version, fields.arm, "0" * 18, "k1"))
     await scene.served()
-    old = f"{body}.{SIGNER._mac('id', body)[:24]}"
+    old = f"{body}.{_mac(SIGNER.key, 'id', body)[:24]}"
     assert (await scene.post("/v1/feedback", {"request_id": old, "label": "lost card"})).body["correct"] is False
 
 

@@ -45,7 +45,7 @@ class Process:
             "gateway_admin_port": admin,
             "embedded_kafka": False,
         }
-        own = {"tls_cert": str(self.certificates.cert), "tls_key": str(self.certificates.key)}
+        own = {"tls_cert": str(self.certificates.cert), "tls_key": str(self.certificates.key), "default_key": True}
         path = folder / "homeostat.toml"
         path.write_text(dump({"stack": stack, "gateway": own, "kafka": {"bootstrap": "127.0.0.1:1"}}))
         route = RouteWritten(

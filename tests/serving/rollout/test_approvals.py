@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from monitor.settings import PolicySettings
 from retrain.registry.approvals import RegistryApproval, decision
 from serving.rollout.approvals import Approval, NeededApproval, settled
 from serving.rollout.state import RolloutState
@@ -91,6 +92,18 @@ def test_an_approval_in_mlflow_begins_the_rollout_as_a_key_s_does() -> None:
         member.rollouts.sign(decision(given, world.result, world.now_ms))
     looked(world)
     assert world.route.canary == NEW
+
+
+def test_where_only_people_act_a_candidate_waits_for_one_and_then_goes_its_way() -> None:
+    assert [PolicySettings(mode="observe", approvals=each).people for each in (0, 1, 2)] == [1, 1, 2]
+    assert [PolicySettings(approvals=each).people for each in (0, 1, 2)] == [0, 1, 2]
+    world = RolloutWorld(people=PolicySettings(mode="observe").people)
+    for _ in range(3):
+        assert looked(world) == [RolloutState.WAITING] * 2
+    assert world.route.canary is None
+    world.signs("ann")
+    looked(world)
+    assert world.route.canary is not None
 
 
 def test_controllers_that_are_killed_count_each_signature_once() -> None:

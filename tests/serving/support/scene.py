@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import openai
 
+from serving.gateway.access.audit import NO_AUDIT
 from serving.gateway.access.keys import Key, KeyRing
 from serving.gateway.application import Gateway
 from serving.gateway.http.certificate import Certificate
@@ -49,18 +50,22 @@ class Scene:
         self.on_event: Callable[[], object] = lambda: None  # just before it is kept
         self.stale: Callable[[], frozenset[str]] = frozenset  # replicas that no longer attest
         self.tls: Certificate | None = None
+        self.signer = SIGNER
+        self.ring: KeyRing | None = None  # another one than that of the keys
+        self.audit = NO_AUDIT
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
         self.gateway = gateway = Gateway(
             self.settings,
             lambda: self.table,
-            KeyRing(self.keys),
-            SIGNER,
+            self.ring or KeyRing(self.keys),
+            self.signer,
             self.publish,
             lambda: self.stale(),
             self.scoring,
             self.sources,
+            self.audit,
         )
         self.server = Listener(gateway, gateway.limits, self.settings.cors_origins)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -37,6 +38,23 @@ def test_harm_is_alarmed_and_a_retraining_asked_for_once() -> None:
     assert requests[0].since_ms == alarms[0].onset_ms
     assert requests[0].champion == "support-0123456789ab"
     assert alarms[0].report == f"var/reports/{alarms[0].id}.html"
+
+
+def test_where_only_people_act_alarms_are_the_same_and_nothing_is_retrained() -> None:
+    rules = replace(RULES, policy=replace(RULES.policy, mode="observe"))
+    memory, effects = start("support"), []
+    for event, place in positioned(records()):
+        memory, found = step(rules, memory, event, place)
+        effects.append(found)
+    alarms = [alarm for found in effects for alarm in found.alarms]
+    assert [alarm.id for alarm in alarms] == [alarm.id for found in EFFECTS for alarm in found.alarms]
+    assert {alarm.evidence["mode"] for alarm in alarms} == {"observe"}
+    assert not any("mode" in alarm.evidence for found in EFFECTS for alarm in found.alarms)
+    assert [request for found in effects for request in found.requests] == []
+    decided = [each for found in effects for each in found.decisions if each.function == "policy.decide"]
+    assert [each.summary for each in decided if "not asked for, policy.mode is observe" in each.summary]
+    for each in decided:
+        assert codec.plain(replayed(each)) == each.output, "the ledger has what it needs"
 
 
 def test_every_label_is_in_a_window_or_still_open() -> None:

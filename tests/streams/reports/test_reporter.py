@@ -21,6 +21,7 @@ from streams.objects.bucket import BucketStore
 from streams.objects.opening import Storage
 from streams.reports.evidently_report import Comparison
 from streams.reports.keys import EXAMPLES, PAGE, SNAPSHOT
+from streams.reports.page import page
 from streams.reports.reporter import WAITING, Reporter, ReportRequest, missing, render, sides
 from streams.topics import INFERENCE
 from tests.streams.support.lakes import put
@@ -121,6 +122,12 @@ def test_the_page_names_the_slice_and_shows_the_examples(storage: Storage) -> No
 
 class Killed(BaseException):
     """The renderer is no more."""
+
+
+def test_the_page_says_where_only_people_act() -> None:
+    assert "policy.mode was observe" not in page(alarm(), [])
+    observed = msgspec.structs.replace(alarm(), evidence={"mode": "observe"})
+    assert "policy.mode was observe: nothing is retrained, promoted or rolled back for it" in page(observed, [])
 
 
 def test_a_renderer_that_dies_between_its_objects_leaves_no_page_and_the_next_one_all(storage: Storage) -> None:

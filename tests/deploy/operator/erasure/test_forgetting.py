@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploy.config.secrets import signing_key
+from deploy.config.secrets import signer
 from deploy.config.settings import Config
 from deploy.operator.erasure import forgetting, rounds
 from deploy.operator.erasure.forgetting import NamedPerson, named
@@ -24,7 +24,6 @@ from retrain.data.dataset import Dataset
 from retrain.job_rows import _stored_judged
 from streams.clock import now_ms
 from streams.events import RouteWritten
-from streams.identity import Signer
 from streams.lake import erasure
 from streams.log.append import Appender
 from streams.log.settings import KafkaSettings
@@ -330,7 +329,7 @@ def test_a_user_is_named_as_gateways_name_them(tmp_path: Path) -> None:
     config = Config(stack=StackSettings(var=tmp_path))
     with pytest.raises(ValueError, match=r"signing.key is not there, expected the gateways' signing key"):
         named(config, "", "ann", "")
-    pseudonym = Signer(signing_key(config)).pseudonym
+    pseudonym = signer(config).pseudonym
     assert named(config, "", "ann", "") == NamedPerson("user", "pseudonym", pseudonym("ann"))
     assert named(config, "app", "ann", "") == NamedPerson("user", "whole", f"app/{pseudonym('ann')}")
     chat = pseudonym("conversation chat-1")

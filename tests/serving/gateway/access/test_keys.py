@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,16 @@ def test_a_key_is_known_by_its_digest_only(tmp_path: Path) -> None:
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     made = Key("app", digest("x"), frozenset({"infer"}), 60, 2, 8, "ann", {"tenant": 'a "b"', "x.y": "z"})
-    assert read(keys(tmp_path / "keys.toml", made)) == [made]
+    bound = Key(
+        "b",
+        digest("y"),
+        tags={"x": "z", "tenant": "acme"},
+        tenants=("acme",),
+        aliases=("support", "sales"),
+        revoked=True,
+    )
+    several = Key("c", digest("z"), tenants=("acme", "b"))
+    assert read(keys(tmp_path / "keys.toml", made, bound, several)) == [made, bound, several]
 
 
 def test_a_new_key_has_our_prefix_and_is_found_in_texts() -> None:
@@ -61,6 +71,30 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
     assert ring.authorise("Bearer new key", "infer").id == "app"
 
 
+def test_a_key_that_is_revoked_or_taken_out_is_refused_within_seconds(tmp_path: Path) -> None:
+    clock, app, other = ManualClock(), Key.of("app", "s"), Key.of("other", "o")
+    path = keys(tmp_path / "keys.toml", app, other)
+    ring = KeyRing(path=path, clock=clock)
+    ring.authorise("Bearer s", "infer")
+    keys(path, replace(app, revoked=True), other)
+    clock.now += 1.0
+    with pytest.raises(ApiError) as revoked:
+        ring.authorise("Bearer s", "infer")
+    assert (revoked.value.status, revoked.value.code, revoked.value.by) == (401, "revoked_api_key", "app")
+    assert revoked.value.message == "the API key app is revoked"
+    keys(path, other)
+    clock.now += 1.0
+    with pytest.raises(ApiError) as gone:
+        ring.authorise("Bearer s", "infer")
+    assert gone.value.code == "invalid_api_key"
+
+
+def test_two_keys_of_one_person_are_one_person() -> None:
+    one, other = (replace(Key.of(name, name, ["approve"]), user="ann") for name in ("laptop", "phone"))
+    assert one.person == other.person == "ann"
+    assert Key.of("app", "s").person == "app"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -78,9 +112,13 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
         (f"[app]\nsha256 = '{'0' * 64}'\ntags = {{tenant = ' '}}", "tags is .*expected a table of texts"),
         (f"[app]\nsha256 = '{'0' * 64}'\nuser = 7", "user is 7, expected a person's name"),
         (f"[app]\nsha256 = '{'0' * 64}'\nmax_answers = 0", "max_answers is 0, expected a whole number from 1"),
+        (f"[app]\nsha256 = '{'0' * 64}'\naliases = 'support'", "aliases is 'support', expected a list of texts"),
+        (f"[app]\nsha256 = '{'0' * 64}'\naliases = []", r"aliases is \[\], expected a list of texts"),
+        (f"[app]\nsha256 = '{'0' * 64}'\ntenants = ['']", "tenants is .* expected a list of texts"),
+        (f"[app]\nsha256 = '{'0' * 64}'\nrevoked = 'yes'", "revoked is 'yes', expected true or false"),
         (
-            "".join(f"[{k}]\nsha256 = '{k * 64}'\nscopes = ['approve']\nuser = 'ann'\n" for k in "ab"),
-            r"\[b\]: user is that of \[a\] too, expected one approve key a person",
+            f"[app]\nsha256 = '{'0' * 64}'\ntenants = ['a']\ntags = {{tenant = 'b'}}",
+            r"tags has a tenant and tenants is \['a'\], expected one of both",
         ),
         (
             f"[a]\nsha256 = '{'0' * 64}'\n[b]\nsha256 = '{'0' * 64}'\nscopes = ['admin']",

@@ -73,7 +73,7 @@ def test_a_bad_secret_is_not_taken(name: str, content: bytes, mode: int, expecte
     file.write_bytes(content)
     file.chmod(mode)
     with pytest.raises(secrets.SecretError) as refused:
-        secrets.signing_key(config) if name == "signing.key" else secrets.api_key(config)
+        secrets.signer(config) if name == "signing.key" else secrets.api_key(config)
     assert expected in str(refused.value)
     assert str(file) in str(refused.value)
 

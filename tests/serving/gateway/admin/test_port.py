@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,8 +15,12 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 
 from deploy.stack import ports
+from serving.gateway.access.audit import AuditLog
+from serving.gateway.access.issuer_keys import IssuerKeys
+from serving.gateway.access.keys import Key, KeyRing
+from serving.gateway.access.tokens import Tokens
 from serving.gateway.admin.port import serving_admin
-from serving.gateway.errors import ApiError
+from serving.rollout.approvals import NeededApproval, Signatures, settled
 from serving.rollout.changes import EngineLimits
 from serving.routes.routing import RouteTable
 from streams import ledger
@@ -27,23 +32,10 @@ from streams.log.settings import KafkaSettings
 from streams.routes import in_force
 from streams.topics import RESULTS, ROUTES
 from tests.serving.support.fake_log import AdminLog, route
+from tests.serving.support.issuer import Issuer
 
-
-@dataclass(frozen=True)
-class FakeKey:
-    id: str
-
-
-class FakeKeys:
-    """ann may, bob may not."""
-
-    def authorise(self, header: str, scope: str) -> FakeKey:
-        assert scope == "admin"
-        if header == "Bearer ann":
-            return FakeKey("ann")
-        if header == "Bearer bob":
-            raise ApiError(403, "the API key bob lacks the scope admin", code="missing_scope")
-        raise ApiError(401, "no API key", code="missing_api_key")
+ANN = Key.of("ann", "ann", ["admin", "approve"])
+KEYS = [ANN, Key.of("bob", "bob", ["infer"])]
 
 
 @dataclass
@@ -80,7 +72,8 @@ async def serving(
     table: RouteTable, kafka: KafkaSettings | None = None, limits: EngineLimits | None = None, **more: Any
 ) -> AsyncIterator[Port]:
     port = ports.free(1)[0]
-    keys = None if more.get("ready") else FakeKeys()
+    ring = more.pop("keys", KeyRing(KEYS))
+    keys = None if more.get("ready") else ring
     async with (
         serving_admin("127.0.0.1", port, lambda: table, keys, kafka or KafkaSettings(), limits=limits, **more),
         aiohttp.ClientSession() as http,
@@ -253,14 +246,7 @@ async def test_a_real_log_has_the_change_and_who_made_it(kafka: KafkaSettings) -
     ]
 
 
-async def test_a_person_signs_for_a_candidate(log: AdminLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    scopes = set[str]()
-
-    def authorise(self: FakeKeys, header: str, scope: str) -> FakeKey:
-        scopes.add(scope)
-        return FakeKey(header.removeprefix("Bearer "))
-
-    monkeypatch.setattr(FakeKeys, "authorise", authorise)
+async def test_a_person_signs_for_a_candidate(log: AdminLog) -> None:
     digest = "b" * 64
     candidate = version_name("support", digest)
     passed = RetrainReported(
@@ -274,6 +260,7 @@ async def test_a_person_signs_for_a_candidate(log: AdminLog, monkeypatch: pytest
     )
     log.put(RESULTS, passed)
     async with serving(table_of(route())) as port:
+        other = await port.ask("POST", "/v1/aliases/support/approve", {"version": candidate}, key="bob")
         done = await port.ask("POST", "/v1/aliases/support/approve", {"version": candidate})
         again = await port.ask("POST", "/v1/aliases/support/approve", {"version": candidate})
         strange = await port.ask("POST", "/v1/aliases/support/approve", {"version": "support-000000000000"})
@@ -283,4 +270,69 @@ async def test_a_person_signs_for_a_candidate(log: AdminLog, monkeypatch: pytest
     assert done.body["inputs"] == {"action": "approve", "by": "ann", "version": candidate}
     assert f"expected one of: {candidate}" in strange.error["message"]
     assert "reason is empty" in bare.error["message"]
-    assert scopes == {"approve"}
+    assert (other.status, other.error["code"]) == (403, "missing_scope")
+
+
+async def test_the_person_is_in_the_ledger_and_the_audit_log_by_key_and_by_token(log: AdminLog, tmp_path: Path) -> None:
+    laptop = replace(Key.of("laptop", "hs_ann", ["admin"]), user="ann")
+    log.put(ROUTES, route("billing"))
+    with Issuer() as issuer:
+        keys = IssuerKeys(issuer.settings())
+        keys.read()
+        ring = KeyRing([laptop, Key.of("bob", "bob", ["infer"])], tokens=Tokens(issuer.settings(), keys))
+        table, path = table_of(route()), tmp_path / "audit.jsonl"
+        async with serving(table, keys=ring, audit=AuditLog(str(path), "gateway")) as port:
+            for bearer in ("hs_ann", issuer.token()):
+                assert (await port.ask("POST", "/v1/aliases/support/pause", key=bearer)).status == 200
+                assert (await port.ask("POST", "/v1/aliases/support/resume", key=bearer)).status == 200
+            assert (await port.ask("POST", "/v1/pause", key="bob")).status == 403
+            assert (await port.ask("POST", "/v1/pause", key=issuer.token(groups=["interns"]))).status == 403
+            assert (await port.ask("POST", "/v1/pause", key=issuer.token(exp=1.0))).status == 401
+            assert (await port.ask("POST", "/v1/aliases/none/pause", key="hs_ann")).status == 404
+            assert (await port.ask("GET", "/healthz", key=None)).status == 200
+    assert [each.inputs["by"] for each in log.decisions] == ["admin/ann"] * 4
+    lines = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    assert [(each["who"], each["by"], each.get("alias", ""), each["outcome"]) for each in lines] == [
+        *[("ann", by, "support", "done") for by in ("key", "key", "token", "token")],
+        ("bob", "nothing", "", "refused"),
+        ("ann", "nothing", "", "refused"),
+        ("", "nothing", "", "refused"),
+        ("ann", "key", "none", "failed"),
+    ]
+
+
+async def test_a_person_with_a_key_and_a_token_signs_once(log: AdminLog) -> None:
+    laptop, digest = replace(Key.of("laptop", "hs_ann", ["approve"]), user="ann"), "b" * 64
+    candidate = version_name("support", digest)
+    promote = RetrainStatus.PROMOTE
+    report: dict[str, Any] = {"request_id": "r", "alias": "support", "status": promote, "time_ms": 1, "by": "t"}
+    log.put(RESULTS, RetrainReported(**report, candidate=candidate, digest=digest))
+    signatures = Signatures()
+    with Issuer() as issuer:
+        keys = IssuerKeys(issuer.settings())
+        keys.read()
+        ring = KeyRing([laptop], tokens=Tokens(issuer.settings(), keys))
+        async with serving(table_of(route()), keys=ring) as port:
+            for bearer in ("hs_ann", issuer.token(), issuer.token(sub="bob")):
+                done = await port.ask("POST", "/v1/aliases/support/approve", {"version": candidate}, key=bearer)
+                assert done.status == 200
+                signatures.take(log.decisions[-1])
+                people = [each.by for each in signatures.of("r", digest)]
+                needed = NeededApproval(people=2, until_ms=2**60)
+                state = settled(needed, signatures.of("r", digest), 0).state
+                assert (people, state) == ((["ann"], "waiting") if people == ["ann"] else (["ann", "bob"], "approved"))
+    assert people == ["ann", "bob"]
+
+
+async def test_a_key_of_some_aliases_acts_on_no_other_and_on_all_at_once_neither(log: AdminLog) -> None:
+    billing = replace(Key.of("team", "team", ["admin", "review"]), aliases=("billing",))
+    log.put(ROUTES, route("billing"))
+    async with serving(table_of(route(), route("billing")), keys=KeyRing([billing])) as port:
+        mine = await port.ask("GET", "/v1/routes", key="team")
+        assert [each["alias"] for each in mine.body["routes"]] == ["billing"]
+        assert (await port.ask("POST", "/v1/aliases/billing/pause", key="team")).status == 200
+        for path in ("/v1/aliases/support/pause", "/v1/pause"):
+            refused = await port.ask("POST", path, key="team")
+            assert (refused.status, refused.error["code"]) == (403, "alias_not_allowed")
+            assert "the API key team is for billing" in refused.error["message"]
+    assert [each.alias for each in log.decisions] == ["billing"]
