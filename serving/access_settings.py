@@ -26,7 +26,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OidcSettings:
-    """Whose tokens are taken as bearer of a request, beside API keys, and what people may do. Without an issuer no
+    """Whose tokens are taken as bearer of a request, next to API keys, and what people may do. Without an issuer no
     token is taken."""
 
     issuer: str = ""  # as tokens name it (`iss`); empty: no token is taken
@@ -66,7 +66,7 @@ class AuditSettings:
 
 
 def secure(url: str) -> bool:
-    """Return whether nobody on the way can alter what comes from an address: https, or this machine's own.
+    """Return whether what comes from an address cannot be altered on its way: https, or this machine's own.
 
     >>> secure("https://idp.example"), secure("http://127.0.0.1:8000/keys"), secure("http://idp.example")
     (True, True, False)

@@ -35,6 +35,9 @@ FEEDBACK = Counter("homeostat_feedback_total", "Feedback taken. Correct: a loss 
 GENERATION = Gauge("homeostat_route_generation", "Generation of the route in force.", ["alias"])
 WEIGHT = Gauge("homeostat_canary_weight_ratio", "The canary's share of the requests.", ["alias"])
 HEALTHY = Gauge("homeostat_replica_healthy", "1 where the replica attests that it is well, and answers.", ["replica"])
+ATTESTATIONS_REFUSED = Counter(
+    "homeostat_attestations_refused_total", "Attestations that do not count, for which nothing is sent.", ["reason"]
+)
 PROOF_FAILED = Gauge(
     "homeostat_replica_proof_failed_info",
     "1 where the engine does not compute with the version's adapter: nothing is served under its name.",

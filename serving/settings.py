@@ -65,6 +65,8 @@ class GatewaySettings:
     prompt_logprobs: bool = False  # whether clients may ask for the prompt's: vLLM with adapters on a CPU ends on them
     drain_delay_s: float = 0.0  # from SIGTERM on, still accepting: for load balancers to notice
     drain_s: float = 10.0  # for requests under way when the gateway ends
+    replica_poll_s: float = 2.0  # between two questions to each listed side-car for its attestation
+    replica_stale_s: float = 6.0  # a side-car whose last good answer is older gets nothing
     shadow_share: float = 1.0  # of the requests, mirrored where a route names a shadow
     shadow_in_flight: int = 32  # mirrored at once; more are left out
     tag_headers: dict[str, str] = field(default_factory=lambda: dict(TAG_HEADERS))  # header -> tag in the event
@@ -97,6 +99,9 @@ class GatewaySettings:
         seconds = ("head_timeout_s", "body_timeout_s", "write_timeout_s", "idle_timeout_s", "timeout_s")
         for name in (*seconds, "connect_timeout_s", "silent_s"):
             require(self, name, getattr(self, name) > 0, "a positive number of seconds")
+        require(self, "replica_poll_s", self.replica_poll_s > 0, "a positive number of seconds")
+        poll_s = self.replica_poll_s
+        require(self, "replica_stale_s", self.replica_stale_s > poll_s, f"more than replica_poll_s, which is {poll_s}")
         for name in ("avoid_s", "drain_delay_s", "drain_s", "ship_every_s"):
             require(self, name, getattr(self, name) >= 0, "0 or more seconds")
         require(self, "audit_share", 0 <= self.audit_share <= 1, "a share from 0 to 1")

@@ -14,7 +14,7 @@ from monitor.operator_answer import OperatorAnswer
 from monitor.rows import ScoreRows
 from streams.kinds import AlarmKind, Arm, DecisionKind, RetrainStatus, Severity
 from streams.messages import Message, ReplyChoice
-from streams.proof import ProofShown
+from streams.proof import Probe, ProofShown
 
 Json = Any  # a JSON value; only the ledger's recorded inputs and outputs and an alarm's evidence are untyped
 
@@ -246,19 +246,10 @@ class RouteWritten(Event, frozen=True, kw_only=True):
     request: str = ""  # the retraining whose rollout wrote it; none where a human did
 
 
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine's answer to the probe prompt under a version's name (see `serving.replica.probe`)."""
-
-    logprobs: dict[str, float]  # of the likeliest next tokens, by the engine's names for them
-    since_ms: int  # when this replica first measured so; not contradicted since
-    engine: str = ""  # the engine's own name for its build and configuration
-    edition: int = 1  # of the question: answers to different ones are not compared
-    differing: dict[str, float] = {}  # the present measurement, where it differs: not attested then
-
-
 class ReplicaAttested(Event, frozen=True, kw_only=True):
     """The versions that one engine replica serves, checked by its reconciler (topic `serving.attestations`, key
-    `replica`)."""
+    `replica`). A side-car signs what it attests (`serving.routes.statement`); readers of it set `time_ms` to the time
+    when it came, by their own clock."""
 
     replica: str  # the engine's name, as in the settings
     url: str  # where gateways ask it
@@ -269,6 +260,10 @@ class ReplicaAttested(Event, frozen=True, kw_only=True):
     generations: dict[str, int]  # alias -> generation followed
     probes: dict[str, Probe] = {}  # version -> fingerprint, of those served and of those refused for it
     proofs: dict[str, ProofShown] = {}  # version -> proof of effect, of those served and of those refused for it
+    gone: bool = False  # the side-car has ended: its last attestation, until one of its name begins
+    sequence: int = 0  # of a side-car: higher than in all that it signed before
+    nonce: str = ""  # of the gateway that asked; none in the log
+    signature: str = ""  # Ed25519, base64; none of an engine that a controller looks after
 
 
 class DecisionRecorded(Event, frozen=True, kw_only=True):

@@ -25,6 +25,16 @@ GAPS_A_TOLERANCE = 4  # how many tolerances the smallest gap has, at least
 Answer = Mapping[int, float]  # token -> log-probability, nats
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """One engine's answer to the probe prompt under a version's name (see `serving.replica.probe`)."""
+
+    logprobs: dict[str, float]  # of the likeliest next tokens, by the engine's names for them
+    since_ms: int  # when this replica first measured so; not contradicted since
+    engine: str = ""  # the engine's own name for its build and configuration
+    edition: int = 1  # of the question: answers to different ones are not compared
+    differing: dict[str, float] = {}  # the present measurement, where it differs: not attested then
+
+
 class ProofRow(msgspec.Struct, frozen=True, kw_only=True):
     """One question, with the right answer."""
 

@@ -45,7 +45,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "worker",
     ),
     "serving": (
-        "settings access_settings metrics append",
+        "settings access_settings metrics append sidecar.settings",
         "routes",
         "gateway.errors",
         "replica | gateway.access | gateway.engines | gateway.openai | gateway.masking | gateway.excerpt"
@@ -56,7 +56,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "gateway.forward | gateway.feedback | gateway.caller",
         "gateway.shadow",
         "gateway.inference",
-        "gateway.application | gateway.admin",
+        "gateway.application | gateway.admin | sidecar",
         "gateway",
     ),
     "retrain": (
@@ -124,6 +124,8 @@ PURE = (
     "serving.replica.probe",
     "serving.rollout.guard",
     "serving.routes.routing",
+    "serving.routes.statement",
+    "serving.routes.trust",
     "retrain.evaluation.gate",
     "retrain.harness.verdict",
     "retrain.claims",

@@ -112,7 +112,9 @@ def key(
 
 
 @click.command(hidden=True)
-@click.argument("role", type=click.Choice(["gateway", "shipper", "worker", "controller", "trainer", "storage"]))
+@click.argument(
+    "role", type=click.Choice(["gateway", "shipper", "worker", "controller", "trainer", "storage", "replica"])
+)
 @click.option("--name", default="", help="Which one, where there are several gateways.")
 @CONFIG
 def run(role: str, name: str, config_path: Path | None) -> None:

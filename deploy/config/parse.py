@@ -147,9 +147,9 @@ def _no_paths(kind: Any, table: Table, at: str = "") -> Iterator[tuple[str, str,
     hints = get_type_hints(kind)
     for key, text in table.items():
         wanted = hints.get(key)
-        if isinstance(text, dict) and dataclasses.is_dataclass(wanted):
-            yield from _no_paths(wanted, text, f"{at}{key}.")
-        elif isinstance(text, str) and Path in (wanted, *get_args(wanted)):
+        for kind_of_part, part, place in _within(wanted, text, f"{at}{key}."):
+            yield from _no_paths(kind_of_part, part, place)
+        if isinstance(text, str) and Path in (wanted, *get_args(wanted)):
             if not text.strip():
                 yield f"{at}{key}", text, "is empty, expected a path"
             elif text.startswith("~"):
@@ -187,9 +187,21 @@ def unknown(kind: Any, table: Table, at: str = "") -> list[tuple[str, list[str]]
     for key, value in table.items():
         if key not in hints:
             found.append((f"{at}{key}", sorted(hints)))
-        elif isinstance(value, dict) and dataclasses.is_dataclass(hints[key]):
-            found += unknown(hints[key], value, f"{at}{key}.")
+        else:
+            for kind_of_part, part, place in _within(hints[key], value, f"{at}{key}."):
+                found += unknown(kind_of_part, part, place)
     return found
+
+
+def _within(kind: Any, value: Any, at: str) -> Iterator[tuple[Any, Table, str]]:
+    """Yield the tables in a value that are dataclasses, each with its class and place: the value itself, or the parts
+    of a table of them."""
+    if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+        yield kind, value, at
+    elif isinstance(value, dict) and get_origin(kind) is dict and dataclasses.is_dataclass(get_args(kind)[1]):
+        for name, part in value.items():
+            if isinstance(part, dict):
+                yield get_args(kind)[1], part, f"{at}{name}."
 
 
 def overrides(environment: Mapping[str, str]) -> list[tuple[list[str], str]]:

@@ -58,6 +58,25 @@ def default_key(config: Config) -> bool:
     return config.stack.embedded_kafka if asked is None else asked
 
 
+def replica_key(config: Config) -> bytes:
+    """Return a side-car's private key in PEM. Without `replica.key_file` it is made at the first start. Raise
+    SecretError where it cannot be read or lies open to everybody."""
+    path = config.replica.key_file
+    if path is None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        path = config.stack.var / "secrets" / "replica.pem"
+        if not path.exists():
+            made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            _put_new(path, made)
+    try:
+        check_closed(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise SecretError(f"{path} cannot be read: {error.strerror}; replica.key_file names it") from error
+
+
 def api_key(config: Config) -> str:
     """Return the API key that `homeostat up` makes, with the scopes infer and feedback."""
     return secret(api_key_file(config), PREFIX)
@@ -76,11 +95,15 @@ def check_closed(path: Path, *, to: int = EVERYBODY) -> None:
 
 
 def _make(path: Path, prefix: str) -> None:
+    _put_new(path, (prefix + secrets.token_urlsafe(32)).encode())
+
+
+def _put_new(path: Path, content: bytes) -> None:
     """Whole or not at all: another process that looks just now must not find half a secret."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER)
     part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(part, "w", opener=private_opener) as file:
-        file.write(prefix + secrets.token_urlsafe(32))
+    with open(part, "wb", opener=private_opener) as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     with suppress(FileExistsError):  # made by another process just now

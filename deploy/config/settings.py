@@ -15,6 +15,7 @@ from monitor.settings import LabelSettings, MonitorSettings, PolicySettings
 from retrain.settings import RetrainSettings, TrackingSettings
 from serving.access_settings import AuditSettings, OidcSettings
 from serving.settings import ControllerSettings, GatewaySettings
+from serving.sidecar.settings import ListedReplica, SideCarSettings, check_list
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
@@ -41,6 +42,10 @@ class Config:
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    replica: SideCarSettings = field(default_factory=SideCarSettings)
+    replicas: dict[str, ListedReplica] = field(
+        default_factory=dict
+    )  # side-cars that may be believed, by name or pattern
     controller: ControllerSettings = field(default_factory=ControllerSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
@@ -52,6 +57,9 @@ class Config:
     secrets: SecretSettings = field(default_factory=SecretSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+
+    def __post_init__(self) -> None:
+        check_list(self.replicas)
 
     @property
     def kept(self) -> Storage:

@@ -19,7 +19,7 @@ READ_S = 3.0  # the issuer's keys, before the first request; without them API ke
 @contextmanager
 def key_ring(config: Config, *, default: bool = True) -> Iterator[KeyRing]:
     """Give all who may ask; while it lasts the issuer's keys are read again. `default`: with the key that the
-    installation makes for itself, where that is taken. Raise ValueError where nobody may ask."""
+    installation makes for itself, where that is taken. Raise ValueError where there is no key and no issuer."""
     from serving.gateway.access.keys import Key, KeyRing
 
     made = default and secrets.default_key(config)

@@ -1,4 +1,4 @@
-"""The controller: rollouts, and a reconciler for each engine of this machine."""
+"""The controller: rollouts, and a reconciler for each engine of this machine; side-cars look after their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deploy.config.settings import Config
+from deploy.roles.attestation_trust import trusted
 from deploy.roles.process import stopped_by_signals
 from deploy.stack.ports import HOST
 from streams.objects.cache import keep_tidy
@@ -30,12 +31,13 @@ def controller(config: Config) -> None:
     from serving.rollout.controller import Controller
     from serving.routes.follower import Follower
 
-    follower = Follower(config.kafka, config.stack.var / "routes" / "controller.json", "controller")
+    routes = config.stack.var / "routes" / "controller.json"
+    follower = Follower(config.kafka, routes, "controller", trust=trusted(config))
     follower.start()
     name = f"controller/{socket.gethostname()}"
     trees, policy = config.kept.trees(LOOK_S), config.policy
     approval = ApprovalRule(policy.people, policy.approval_timeout_s)
-    rollouts = Controller(config.kafka, _settings(config), follower, name, trees, config.policy.trial, approval)
+    rollouts = Controller(config.kafka, engine_settings(config), follower, name, trees, config.policy.trial, approval)
     start_http_server(config.stack.controller_metrics_port, addr=HOST)
     stop = threading.Event()
     keep_tidy(trees, config.storage.cache_gb, stop)
@@ -58,7 +60,10 @@ async def _reconcile(config: Config, follower: Follower) -> None:
     from streams.log.append import Writer
 
     stop = stopped_by_signals()
-    settings, trees = _settings(config), config.kept.trees()
+    if config.replicas:
+        await stop.wait()
+        return
+    settings, trees = engine_settings(config), config.kept.trees()
     model = await asyncio.to_thread(model_folder, config.stack)
     base = await asyncio.to_thread(base_model_id, model, config.stack.var / "digests")
     former = former_base_model_id(model)
@@ -73,6 +78,6 @@ async def _reconcile(config: Config, follower: Follower) -> None:
             tasks.create_task(reconciler.run(stop))
 
 
-def _settings(config: Config) -> ControllerSettings:
-    """The engines' room for adapters is set in one place, where they are started."""
+def engine_settings(config: Config) -> ControllerSettings:
+    """Return how engines are looked after: their room for adapters is set in one place, where they are started."""
     return replace(config.controller, max_loras=config.stack.max_loras, max_lora_rank=config.stack.max_lora_rank)

@@ -7,8 +7,9 @@ import gc
 import resource
 import signal
 import socket
+import ssl
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from deploy.config import secrets
 from deploy.config.settings import Config
 from deploy.roles.access import audit_log, key_ring
+from deploy.roles.attestation_trust import polled_side_cars, trusted
 from deploy.roles.process import stopped_by_signals
 from deploy.roles.shipper import journal_folder, shipping
 from deploy.stack.ports import HOST
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from serving.gateway.application import Gateway
     from serving.gateway.http.certificate import Certificate
     from serving.routes.follower import Follower
+    from serving.routes.polling import SideCars
+    from serving.routes.routing import RouteTable
     from serving.settings import GatewaySettings
     from streams.journal.writer import Journal
 
@@ -57,6 +61,8 @@ class GatewayProcess:
     journal: Journal
     follower: Follower
     application: Gateway
+    table: Callable[[], RouteTable]
+    side_cars: SideCars | None = None  # where [replicas] lists some
 
     @classmethod
     def of(cls, config: Config, config_path: Path | None, name: str, keys: KeyRing) -> GatewayProcess:
@@ -74,21 +80,26 @@ class GatewayProcess:
         )
         journal = Journal(journal_folder(config, name), kept, f"{name}/{socket.gethostname()}")
         routes = config.stack.var / "routes" / f"{name}.json"
-        follower = Follower(config.kafka, routes, "gateway", stale_after_s(config.controller))
+        follower = Follower(config.kafka, routes, "gateway", stale_after_s(config.controller), trusted(config))
+        polled = polled_side_cars(config, follower)
+        table, side_cars, stale, tls_at = polled or (follower.table, None, follower.stale, _by_the_system)
         try:
             follower.start()
             follower.wait(CAUGHT_UP_S)
+            if side_cars is not None:
+                side_cars.start()
+                side_cars.wait(CAUGHT_UP_S)
             signer = secrets.signer(config)
             sources, scoring = config.labels.sources, config.scoring
             audit = audit_log(config, name)
             application = Gateway(
-                settings, follower.table, keys, signer, journal.publish, follower.stale, scoring, sources, audit
+                settings, table, keys, signer, journal.publish, stale, scoring, sources, tls_at, audit
             )
         except BaseException:
             follower.close()
             journal.close()
             raise
-        return cls(config, config_path, name, keys, journal, follower, application)
+        return cls(config, config_path, name, keys, journal, follower, application, table, side_cars)
 
     async def serve(self) -> None:
         """Answer requests until a signal; the shipper runs as long, and has what is left afterwards."""
@@ -106,7 +117,7 @@ class GatewayProcess:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         shipped = ShipperMetrics(journal_folder(self.config, self.name), lambda: self.follower.presence.connected)
         admin_port = stack.gateways()[self.name]
-        admin = partial(serving_admin, HOST, admin_port, self.follower.table, self.keys, self.config.kafka)
+        admin = partial(serving_admin, HOST, admin_port, self.table, self.keys, self.config.kafka)
         async with (
             shipping(self.name, self.config_path),
             admin(
@@ -131,8 +142,15 @@ class GatewayProcess:
 
     def close(self) -> None:
         """Stop the follower and close the journal."""
+        if self.side_cars is not None:
+            self.side_cars.close()
         self.follower.close()
         self.journal.close()
+
+
+def _by_the_system(url: str) -> ssl.SSLContext | None:
+    """Return that nothing more is known of the engine at this address."""
+    return None
 
 
 def certificate_of(settings: GatewaySettings) -> Certificate | None:

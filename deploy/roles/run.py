@@ -41,5 +41,11 @@ def run(role: str, config: Config, config_path: Path | None = None, name: str = 
             from deploy.roles.storage import storage
 
             storage(config)
+        case "replica":
+            from deploy.roles.replica import replica
+
+            replica(config)
         case _:
-            raise LookupError(f"role is {role!r}, expected gateway, shipper, worker, controller, trainer or storage")
+            raise LookupError(
+                f"role is {role!r}, expected gateway, shipper, worker, controller, trainer, storage or replica"
+            )

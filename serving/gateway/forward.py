@@ -13,7 +13,7 @@ from monitor.metrics import normalise
 from serving import metrics
 from serving.gateway.capture import Capture
 from serving.gateway.engines.ejection import Ejection
-from serving.gateway.engines.failure import error_body, not_understood, passed_back
+from serving.gateway.engines.failure import engine_loss, error_body, not_understood, passed_back
 from serving.gateway.engines.link import Broken, Link, Unreached
 from serving.gateway.engines.pool import EnginePool
 from serving.gateway.engines.retry import Deaths
@@ -87,6 +87,9 @@ class Forward:
         body = asked.forwarded(choice.version)
         link = await self.pool.ask(choice.url, PATHS[asked.operation], body, patience.left_s, headers)
         try:
+            if (loss := engine_loss(link)) is not None:
+                await link.read()
+                raise loss
             if asked.streamed and link.status == 200 and not _is_json(link):
                 await self._stream(exchange, choice, patience, link, client)
             else:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from serving.append import Append
 from serving.settings import Replica
-from streams.events import Probe, ReplicaAttested, RouteWritten
-from streams.proof import ProofShown
+from streams.events import ReplicaAttested, RouteWritten
+from streams.proof import Probe, ProofShown
 from streams.topics import ATTESTATIONS
 
 log = structlog.get_logger()
 
 PATIENCE_S = 1.0  # the log may be away; the engine is looked after all the same
+LEAVE_S = 5.0  # for the last attestation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class ReplicaState:
     generations: dict[str, int]
     probes: dict[str, Probe]
     proofs: dict[str, ProofShown]
+    gone: bool = False
 
     @classmethod
     def of(
@@ -44,16 +46,44 @@ class ReplicaState:
         generations = {alias: route.generation for alias, route in routes.items()}
         return cls(healthy, dict(versions), generations, probes, proofs)
 
+    def attested(self, replica: Replica, base_model: str, time_ms: int) -> ReplicaAttested:
+        """Return the attestation of this state."""
+        return ReplicaAttested(
+            replica=replica.name,
+            url=replica.url,
+            time_ms=time_ms,
+            healthy=self.healthy,
+            base_model=base_model,
+            versions=self.versions,
+            generations=self.generations,
+            probes=self.probes,
+            proofs=self.proofs,
+            gone=self.gone,
+        )
+
+
+GONE = ReplicaState(False, {}, {}, {}, {}, gone=True)
+
+
+def unsealed(attestation: ReplicaAttested) -> ReplicaAttested:
+    """Return it as it is: an engine on this machine signs nothing."""
+    return attestation
+
 
 @dataclass(slots=True)
 class Attester:
     """The attester of one replica. The last record holds the latest state: one record after the other, the newest state
-    in each. `append` is called outside the event loop, never twice at a time."""
+    in each. `append` is called outside the event loop, never twice at a time; `seal` signs what it gets.
+
+    `latest`: the newest state, in the log or not, and `confirmed_s` when it last was looked at."""
 
     replica: Replica
     base_model: str
     append: Append
     every_s: float
+    seal: Callable[[ReplicaAttested], ReplicaAttested] = unsealed
+    latest: ReplicaState | None = None
+    confirmed_s: float = float("-inf")
     _sent: ReplicaState | None = None
     _sent_at: float = float("-inf")
     _wanted: ReplicaState | None = None
@@ -61,13 +91,14 @@ class Attester:
 
     @property
     def versions(self) -> set[str]:
-        """Return those that clients may be sent here for, by the last attestation."""
-        return set(self._sent.versions) if self._sent else set()
+        """Return those that clients may be sent here for, by the last attestation that some gateway may have."""
+        return {version for state in (self._sent, self.latest) if state is not None for version in state.versions}
 
     async def attest(self, state: ReplicaState, now_s: float) -> None:
         """Send the state where it is new or due. Returns when the log has it, or after a moment where the log is away;
         it is then sent as soon as possible."""
-        self._wanted = state
+        self._wanted = self.latest = state
+        self.confirmed_s = now_s
         if self._sending is None:
             if state == self._sent and now_s - self._sent_at < self.every_s:
                 return
@@ -78,6 +109,12 @@ class Attester:
         """Wait a moment for what is under way."""
         if self._sending is not None:
             await asyncio.wait([self._sending], timeout=PATIENCE_S)
+
+    async def leave(self, now_s: float) -> None:
+        """Send that the replica has ended, and give the log a little longer to take it."""
+        await self.attest(GONE, now_s)
+        if self._sending is not None:
+            await asyncio.wait([self._sending], timeout=LEAVE_S)
 
     async def _send(self, now_s: float) -> None:
         try:
@@ -94,15 +131,5 @@ class Attester:
 
     def _append(self, state: ReplicaState) -> None:
         at_ns = time.time_ns()
-        event = ReplicaAttested(
-            replica=self.replica.name,
-            url=self.replica.url,
-            time_ms=at_ns // 1_000_000,
-            healthy=state.healthy,
-            base_model=self.base_model,
-            versions=state.versions,
-            generations=state.generations,
-            probes=state.probes,
-            proofs=state.proofs,
-        )
+        event = self.seal(state.attested(self.replica, self.base_model, at_ns // 1_000_000))
         self.append(ATTESTATIONS, event, id=f"{self.replica.name}/{at_ns}", time_ms=event.time_ms)

@@ -18,8 +18,7 @@ from serving.routes.routing import RouteTable
 from serving.routes.slots import WantedVersion
 from serving.settings import ControllerSettings
 from streams.clock import now_ms
-from streams.events import Probe
-from streams.proof import Proof
+from streams.proof import Probe, Proof
 
 log = structlog.get_logger()
 

@@ -22,7 +22,8 @@ from typing import Any
 
 import msgspec
 
-from streams.events import Probe, ReplicaAttested
+from streams.events import ReplicaAttested
+from streams.proof import Probe
 
 PROMPT = "1 2 3 4"
 EDITION = 1  # of what is asked: a change of PROMPT or TOP makes the next one

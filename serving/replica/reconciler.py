@@ -11,14 +11,14 @@ import structlog
 
 from serving.append import Append
 from serving.replica.adapters import Adapters
-from serving.replica.attester import Attester, ReplicaState
+from serving.replica.attester import Attester, ReplicaState, unsealed
 from serving.replica.fingerprints import Fingerprints
 from serving.replica.loader import EngineAdmin, Loader
 from serving.replica.reprobe import Reprobing
 from serving.routes.routing import RouteTable
 from serving.routes.slots import WantedVersion, wanted
 from serving.settings import ControllerSettings, Replica
-from streams.events import RouteWritten
+from streams.events import ReplicaAttested, RouteWritten
 from streams.objects.tree import Trees
 
 log = structlog.get_logger()
@@ -29,7 +29,10 @@ LOOK_S = 0.1  # how soon a new route is noticed where `wake` is not called
 @dataclass(slots=True)
 class Reconciler:
     """The reconciler. `base_model` is the id that adapters' digests are made with, `former_base_model` the one of
-    earlier releases."""
+    earlier releases; `seal` signs attestations.
+
+    `answering`: the versions that a client may be sent here for: those attested, and those attested until no route
+    wanted them any more, as long as the engine has them."""
 
     settings: ControllerSettings
     replica: Replica
@@ -39,10 +42,12 @@ class Reconciler:
     trees: Trees
     base_model: str
     former_base_model: str = ""
+    seal: Callable[[ReplicaAttested], ReplicaAttested] = unsealed
+    answering: frozenset[str] = frozenset()
+    attester: Attester = field(init=False)
     _fingerprints: Fingerprints = field(init=False)
     _loader: Loader = field(init=False)
     _reprobing: Reprobing = field(init=False)
-    _attester: Attester = field(init=False)
     _refused: set[str] = field(default_factory=set)  # for want of a slot; logged once
     _away: bool = False
     _loop: asyncio.AbstractEventLoop | None = None
@@ -54,7 +59,8 @@ class Reconciler:
         self._fingerprints = Fingerprints(self.settings, name, lambda: self.table())
         self._loader = Loader(self.settings, name, self.engine, adapters, self._fingerprints)
         self._reprobing = Reprobing(name, self._fingerprints)
-        self._attester = Attester(self.replica, self.base_model, self.append, self.settings.attest_every_s)
+        every_s = self.settings.attest_every_s
+        self.attester = Attester(self.replica, self.base_model, self.append, every_s, self.seal)
 
     def wake(self) -> None:
         """Notice now that the table has changed, from any thread; without it a change is noticed within LOOK_S."""
@@ -74,7 +80,7 @@ class Reconciler:
             await self._rest()
         self._loop = None
         await self._reprobing.close()
-        await self._attester.close()
+        await self.attester.close()
 
     async def _rest(self) -> None:
         try:
@@ -126,7 +132,7 @@ class Reconciler:
         """Repair, and return version -> digest of what the engine serves. A version that it serves no longer is
         attested before any repair, and each repair as soon as it is done."""
         serving = {each.version: each.digest for each in plan if await self._loader.serves(each)}
-        if self._attester.versions & {each.version for each in plan} - set(serving):
+        if self.attester.versions & {each.version for each in plan} - set(serving):
             await self._attest(routes, plan, serving, now_s)
         for each in plan:
             if each.version not in serving and await self._loader.bring(each, now_s):
@@ -144,8 +150,10 @@ class Reconciler:
         healthy: bool = True,
     ) -> None:
         names = [each.version for each in plan]
+        draining = self.answering.difference(names) & self._loader.loaded.keys()
+        self.answering = frozenset(serving) | draining
         probes, proofs = self._fingerprints.known(names), self._fingerprints.proofs.shown(names)
-        await self._attester.attest(ReplicaState.of(routes, serving, probes, proofs, healthy=healthy), now_s)
+        await self.attester.attest(ReplicaState.of(routes, serving, probes, proofs, healthy=healthy), now_s)
 
     def _refuse(self, excess: list[WantedVersion]) -> None:
         names = {each.version for each in excess}

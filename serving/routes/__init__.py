@@ -2,7 +2,9 @@
 
 `follower.Follower` is the way in: it follows both topics and keeps a `routing.RouteTable`, whose function
 `routing.pick` chooses version and replica for a request. `attestations` and `attestation_age` say which attestations
-count, `slots` which versions an engine has room for.
+count, `trust` whose, `slots` which versions an engine has room for. Of side-cars `listed` knows addresses and keys,
+`statement` checks what they sign, `polling` asks them, and `answers` makes a table of what they answered.
 
-Pure, but for the follower. `gateway`, `replica` and `rollout` import it; it imports none of them.
+Pure, but for the follower and the polling. `gateway`, `replica`, `rollout` and `sidecar` import it; of them it imports
+the settings of `sidecar`, which have the list, and nothing else.
 """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from serving.settings import ControllerSettings
 from streams.events import ReplicaAttested
 
@@ -23,12 +25,21 @@ def fresh(settings: ControllerSettings, replicas: Iterable[ReplicaAttested], now
     return [replica for replica in replicas if replica.healthy and replica.time_ms >= oldest]
 
 
+def by_arrival(attestation: ReplicaAttested, known: Iterable[ReplicaAttested | None], now_ms: int) -> ReplicaAttested:
+    """Return a side-car's attestation with the time when it came here, for side-cars' clocks are their own; one that
+    came before, among `known`, is as old as it was. A controller's, of an engine next to it, stays as it is."""
+    if not attestation.signature:
+        return attestation
+    same = (each for each in known if each is not None and each.sequence == attestation.sequence)
+    return next(same, msgspec.structs.replace(attestation, time_ms=now_ms))
+
+
 def present(replicas: Iterable[ReplicaAttested]) -> list[ReplicaAttested]:
     """Return the replicas that are not gone for good: the log keeps each replica's last attestation for ever, that of
-    one that was taken away too. A day without any attestation takes none away."""
+    one that was taken away too, which may say so itself. A day without any attestation takes none away."""
     known = list(replicas)
     latest_ms = max((replica.time_ms for replica in known), default=0)
-    return [replica for replica in known if latest_ms - replica.time_ms <= 1000 * GONE_AFTER_S]
+    return [each for each in known if not each.gone and latest_ms - each.time_ms <= 1000 * GONE_AFTER_S]
 
 
 def everywhere(replicas: Iterable[ReplicaAttested], version: str, digest: str) -> bool:

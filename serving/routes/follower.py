@@ -11,8 +11,10 @@ import msgspec
 import structlog
 
 from serving.routes.attestation_age import Arrivals, Staleness
-from serving.routes.attestations import STALE_AT_LEAST_S, present
+from serving.routes.attestations import STALE_AT_LEAST_S, by_arrival, present
 from serving.routes.routing import RouteTable
+from serving.routes.trust import Trust, everyone
+from streams.clock import now_ms
 from streams.events import ReplicaAttested, RouteWritten
 from streams.files import private_folder, put
 from streams.log.availability import Presence
@@ -42,10 +44,16 @@ class Follower:
     again from the start, and the old table serves until its end is reached."""
 
     def __init__(
-        self, kafka: KafkaSettings, snapshot: Path, client: str = "gateway", stale_after_s: float = STALE_AT_LEAST_S
+        self,
+        kafka: KafkaSettings,
+        snapshot: Path,
+        client: str = "gateway",
+        stale_after_s: float = STALE_AT_LEAST_S,
+        trust: Trust = everyone,
     ) -> None:
-        """`client`: whose metric says that Kafka answers. `stale_after_s`: when a silent replica is stale."""
-        self._path, self._stop = snapshot, threading.Event()
+        """`client`: whose metric says that Kafka answers. `stale_after_s`: when a silent replica is stale. `trust`:
+        which attestations count."""
+        self._path, self._stop, self._trust = snapshot, threading.Event(), trust
         self._of_routes = Following(
             kafka,
             ROUTES,
@@ -73,17 +81,23 @@ class Follower:
         self._lock = threading.Lock()
         known = _load(snapshot)
         self._routes = {route.alias: route for route in known.routes}
-        self._attestations = {one.replica: one for one in known.attestations}
-        self._table = _table(known.routes, known.attestations)
-        self._arrivals.note(known.attestations, live=False)
+        attestations = [each for each in known.attestations if trust(each, None)]
+        self._attestations = {one.replica: one for one in attestations}
+        self._table = _table(known.routes, attestations)
+        self._arrivals.note(attestations, live=False)
         self._fresh_routes: dict[str, RouteWritten] = {}
         self._fresh_attestations: dict[str, ReplicaAttested] = {}
         self._dirty, self._saved_at = False, 0.0
         self._listeners: list[Callable[[], None]] = []
+        self._attested: list[Callable[[ReplicaAttested], None]] = []
 
     def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` after each change of the routes, from a thread of the follower's; it must be quick."""
         self._listeners.append(changed)
+
+    def listen_to_attestations(self, came: Callable[[ReplicaAttested], None]) -> None:
+        """Call `came` with each new attestation that counts, likewise; not with those of before the start."""
+        self._attested.append(came)
 
     def start(self) -> None:
         """Begin to follow."""
@@ -134,9 +148,15 @@ class Follower:
         self._fresh_attestations = {}
 
     def _take_attestation(self, record: Record[ReplicaAttested]) -> None:
-        self._fresh_attestations[record.event.replica] = record.event
+        attestation, replica = record.event, record.event.replica
+        if not self._trust(attestation, self._fresh_attestations.get(replica)):
+            return
+        known = [each.get(replica) for each in (self._fresh_attestations, self._attestations)]
+        self._fresh_attestations[replica] = by_arrival(attestation, known, now_ms())
         if self._of_attestations.live:
             self._show_attestations(live=True)
+            for came in self._attested:
+                came(attestation)
 
     def _show_attestations(self, *, live: bool) -> None:
         if not self._fresh_attestations:

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from deploy.config.reference import Section, Setting, section, sections
 from deploy.config.toml import literal
+from serving.sidecar.settings import ListedReplica
 from streams.scoring.settings import KINDS
 from tests.docs.table import table
 
@@ -43,7 +44,8 @@ The value of `scoring.metrics` for an alias is a metric's name, or one of these 
 def document() -> str:
     """Return the whole document."""
     metrics = [_part(section(kind, "scoring.metrics.ALIAS"), f" with a {key}") for key, kind in KINDS.items()]
-    return "\n".join([HEAD, *map(_part, sections()), METRICS, *metrics])
+    listed = _part(section(ListedReplica, 'replicas."PATTERN"'))
+    return "\n".join([HEAD, *map(_part, sections()), listed, METRICS, *metrics])
 
 
 def _part(section: Section, more: str = "") -> str:

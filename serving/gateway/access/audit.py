@@ -3,7 +3,7 @@
     {"time": "2026-12-01T09:30:00.123+00:00", "process": "gateway", "who": "ann", "by": "token", "from": "10.0.0.7",
      "what": "POST /v1/aliases/support/pause", "alias": "support", "outcome": "done", "status": 200}
 
-`who` is empty where no key and no token says it. A line that cannot be written is counted and stops nobody: a pause is
+`who` is empty where no key and no token says it. A line that cannot be written is counted and stops no act: a pause is
 worth more than its line."""
 
 from __future__ import annotations

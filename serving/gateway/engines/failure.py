@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from serving.gateway.engines.link import Link
+from serving.gateway.engines.link import ConnectionLost, Link, Unreached
 from serving.gateway.errors import STAY, UNREADABLE, ApiError
 
 LONGEST_REASON = 2_000  # characters of why an engine refused
+ENGINE = "x-homeostat-engine"  # a side-car's header: why its engine gave no answer
 PASSED_BACK = ("retry-after", "retry-after-ms", "x-request-id")  # from the engine's headers to the client
+
+
+class EngineLoss(StrEnum):
+    """What a side-car says of the engine behind it, where that gave no answer."""
+
+    AWAY = "away"  # it was not asked
+    LOST = "lost"  # it ended the connection, and takes new ones
+    AGAIN = "again"  # it ended two connections with the request
+    GONE = "gone"  # it ended the connection, and takes no new one
+
+
+def engine_loss(link: Link) -> Unreached | None:
+    """Return why the engine behind a side-car gave no answer, as if it had been asked itself; None where it did."""
+    match link.headers.get(ENGINE):
+        case None:
+            return None
+        case EngineLoss.LOST | EngineLoss.AGAIN | EngineLoss.GONE as lost:
+            again, gone = lost == EngineLoss.AGAIN, lost == EngineLoss.GONE
+            return ConnectionLost("the side-car's engine ended it", again=again, gone=gone)
+        case _:
+            return Unreached("the side-car could not ask its engine")
 
 
 def passed_back(link: Link) -> dict[str, str]:

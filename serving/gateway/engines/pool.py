@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -18,10 +19,11 @@ SENT = b"content-type: application/json\r\naccept-encoding: identity\r\n"
 @dataclass(slots=True)
 class EnginePool:
     """Connections to any number of engines; they live in the loop that asks. `tls`: whom to trust, None: whom the
-    system does."""
+    system does; `tls_at`: how to speak https with those of which more is known, asked at each new connection."""
 
     connect_timeout_s: float = 2.0
     tls: ssl.SSLContext | None = None
+    tls_at: Callable[[str], ssl.SSLContext | None] = lambda url: None
     _idle: dict[str, deque[Link]] = field(default_factory=dict)
     _addresses: dict[str, EngineAddress] = field(default_factory=dict)
 
@@ -114,9 +116,10 @@ class EnginePool:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.connect_timeout_s
         try:
+            tls = address.tls and (self.tls_at(url) or address.tls)
             async with asyncio.timeout_at(min(until, deadline)):
                 _, link = await loop.create_connection(
-                    lambda: Link(self._keep, url, loop), address.host, address.port, ssl=address.tls
+                    lambda: Link(self._keep, url, loop), address.host, address.port, ssl=tls
                 )
         except TimeoutError as error:
             if deadline < until:

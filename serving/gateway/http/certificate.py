@@ -16,10 +16,16 @@ log = structlog.get_logger()
 class Certificate:
     """`context` is for the listener and stays; what it shows to clients is replaced whole, or not at all."""
 
-    def __init__(self, cert: Path, key: Path, check: Callable[[Path], object] = lambda key: None) -> None:
-        """`check` raises where the key's file lies open to others. Raise OSError (ssl.SSLError) for files that are no
-        pair."""
-        self._cert, self._key, self._check = cert, key, check
+    def __init__(
+        self,
+        cert: Path,
+        key: Path,
+        check: Callable[[Path], object] = lambda key: None,
+        client_ca: Path | None = None,
+    ) -> None:
+        """`check` raises where the key's file lies open to others. `client_ca`: whom clients' certificates must lead
+        to, read once; None: clients need none. Raise OSError (ssl.SSLError) for files that are no pair."""
+        self._cert, self._key, self._check, self._client_ca = cert, key, check, client_ca
         self._known = self._stamps()
         self.context = self._current = self._read()
         self.context.sni_callback = self._choose
@@ -42,6 +48,9 @@ class Certificate:
         self._check(self._key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._cert, self._key)
+        if self._client_ca is not None:
+            context.load_verify_locations(self._client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:

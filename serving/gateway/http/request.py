@@ -35,6 +35,7 @@ class Request:
         "method",
         "path",
         "peer",
+        "query",
         "started",
         "target",
     )
@@ -44,6 +45,7 @@ class Request:
         self.method: str = scope["method"]
         self.peer: str = (scope.get("client") or ("",))[0]
         self.target: bytes = scope["raw_path"]  # as it came: nothing is decoded
+        self.query: bytes = scope["query_string"]
         self.path = self.target.decode("latin-1")
         if len(self.path) > 1:
             self.path = self.path.rstrip("/") or "/"

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrain.adapters import Adapter
-from tests.bench.serving.traffic import Attempt, ask
 from tests.serving.support.load import connect, request
+from tests.serving.support.traffic import Attempt, ask
 
 TOKENS = 2
 CLIENTS = 4

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tests.bench.serving.traffic import Attempt, Traffic
 from tests.serving.support.stack import Place
+from tests.serving.support.traffic import Attempt, Traffic
 from tests.support.waiting import wait
 
 NOTICED_S = 0.25  # a client may send over a dead connection until it hears of it

@@ -10,7 +10,7 @@ from streams.events import InferenceServed
 from streams.log.read import ends, read
 from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
-from tests.bench.serving.traffic import Attempt
+from tests.serving.support.traffic import Attempt
 
 QUIET_S = 2.0  # the log has stopped growing when it did not for so long
 

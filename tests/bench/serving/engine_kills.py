@@ -12,10 +12,10 @@ from tests.bench.serving.captured import captured
 from tests.bench.serving.kills import KILLS
 from tests.bench.serving.pair import ENGINES, Pair, attests, pair
 from tests.bench.serving.swaps import misattributed
-from tests.bench.serving.traffic import Attempt, Traffic
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
+from tests.serving.support.traffic import Attempt, Traffic
 from tests.support.waiting import wait
 
 CLIENTS, PAUSE_S = 4, 0.1

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tests.bench.serving.blows import Blow, first, strike, unexplained
 from tests.bench.serving.captured import captured
-from tests.bench.serving.traffic import Attempt, Traffic
 from tests.bench.serving.ways import BODY
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
@@ -18,6 +17,7 @@ from tests.bench.tools.scratch import scratch
 from tests.serving.support.load import request
 from tests.serving.support.log_records import ALIAS, VERSIONS
 from tests.serving.support.stack import Place, instant
+from tests.serving.support.traffic import Attempt, Traffic
 
 KILLS = 10
 CLIENTS, PAUSE_S = 8, 0.002

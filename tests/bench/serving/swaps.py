@@ -17,12 +17,12 @@ from streams.log.read import read
 from streams.topics import INFERENCE
 from tests.bench.serving import unaided
 from tests.bench.serving.pair import ENGINES, Pair, attests, pair
-from tests.bench.serving.traffic import Attempt, Traffic
 from tests.bench.tools.figures import Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 from tests.bench.tools.usage import usage
 from tests.serving.support.stack import Place
+from tests.serving.support.traffic import Attempt, Traffic
 from tests.support.waiting import wait
 
 SWAPS, WARM_UP = 100, 20  # every adapter was loaded before memory is looked at

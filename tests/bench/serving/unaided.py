@@ -12,9 +12,9 @@ from serving.replica import probe
 from streams.identity import version_name
 from tests.bench.serving.answers import QUESTIONS, asked
 from tests.bench.serving.pair import ENGINES, Pair
-from tests.bench.serving.traffic import ask
 from tests.bench.tools.figures import Figure
 from tests.serving.support.load import connect, request
+from tests.serving.support.traffic import ask
 
 APART_S = 0.05
 WHAT = "a load, the probe and a reply, of an engine alone"

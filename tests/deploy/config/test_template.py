@@ -75,6 +75,8 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "retrain.command": ('["train", "{manifest}"]', ("train", "{manifest}")),
     "retrain.command_environment": ("HF_TOKEN", ("HF_TOKEN",)),
     "retrain.secrets": ('{"HF_TOKEN": "env:TEAM_TOKEN"}', {"HF_TOKEN": "env:TEAM_TOKEN"}),
+    "replica.engine": ("http://127.0.0.1:8001", "http://127.0.0.1:8001"),
+    "replica.address": ("http://vllm-0:8200", "http://vllm-0:8200"),
     "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
 TOGETHER: dict[str, dict[str, str]] = {  # what another setting must be, for this one to be anything else
@@ -82,6 +84,9 @@ TOGETHER: dict[str, dict[str, str]] = {  # what another setting must be, for thi
     "retrain.champion_engine": {"retrain.champion_model": "/models/before"},
     "gateway.tls_cert": {"gateway.tls_key": "/key.pem"},
     "gateway.tls_key": {"gateway.tls_cert": "/cert.pem"},
+    "replica.tls_cert": {"replica.tls_key": "/key.pem"},
+    "replica.tls_key": {"replica.tls_cert": "/cert.pem"},
+    "replica.client_ca": {"replica.tls_cert": "/cert.pem", "replica.tls_key": "/key.pem"},
     "worker.metrics_port": {"stack.worker_metrics_port": "9999"},
     "controller.max_loras": {"stack.max_loras": "6"},
     "controller.max_lora_rank": {"stack.max_lora_rank": "32"},

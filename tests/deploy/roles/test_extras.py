@@ -31,6 +31,7 @@ ROLES = {
     "worker": "streams",
     "trainer": "retrain",
     "storage": "streams",
+    "replica": "serving",
 }
 ROOMS = {"serving": "serving", "streams": "streams", "retrain": "retrain", "dashboards": "dashboards"}
 

@@ -26,7 +26,8 @@ from serving.replica.probe import (
     remembered,
     request,
 )
-from streams.events import Probe, ReplicaAttested
+from streams.events import ReplicaAttested
+from streams.proof import Probe
 
 VERSION, DIGEST = "support-0123456789ab", "0123456789ab" + "0" * 52
 TRUE, WRONG = {"a": -1.0, "b": -2.0, "c": -3.0}, {"a": -1.0, "b": -2.5, "c": -4.0}

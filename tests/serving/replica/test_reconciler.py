@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from serving.settings import ControllerSettings
-from streams.events import Probe, ReplicaAttested
+from streams.events import ReplicaAttested
 from streams.identity import adapter_key
+from streams.proof import Probe
 from tests.serving.support.adapter_files import store, weights
 from tests.serving.support.replica import SETTINGS, EngineFake, ReplicaScene
 

@@ -16,10 +16,10 @@ from serving.replica.probe import ProbeReading
 from serving.replica.reconciler import Reconciler
 from serving.routes.routing import RouteTable
 from serving.settings import ControllerSettings, Replica
-from streams.events import Event, Probe, ReplicaAttested, RouteWritten
+from streams.events import Event, ReplicaAttested, RouteWritten
 from streams.identity import adapter_key
 from streams.objects.tree import Trees
-from streams.proof import Proof
+from streams.proof import Probe, Proof
 from streams.topics import Topic
 from tests.serving.support.adapter_files import BASE, store
 from tests.support.folder import in_folder

@@ -65,7 +65,7 @@ class Scene:
             lambda: self.stale(),
             self.scoring,
             self.sources,
-            self.audit,
+            audit=self.audit,
         )
         self.server = Listener(gateway, gateway.limits, self.settings.cors_origins)
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:

@@ -1,0 +1,107 @@
+"""The side-car of one engine: the only listener of its pod, which loads, proves and attests what the engine serves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from deploy.config import secrets
+from deploy.config.settings import Config
+from deploy.roles.attestation_trust import trusted
+from deploy.roles.controller import engine_settings
+from deploy.roles.process import stopped_by_signals
+from deploy.stack.ports import HOST
+
+if TYPE_CHECKING:
+    from serving.gateway.http.certificate import Certificate
+    from serving.routes.follower import Follower
+    from serving.sidecar.settings import SideCarSettings
+    from serving.sidecar.signing import Attestations
+
+CAUGHT_UP_S = 5.0  # to read the routes before the first look at the engine; without Kafka the last known ones hold
+
+
+def replica(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, then leave a tombstone and let requests under way end."""
+    from prometheus_client import start_http_server
+
+    from serving.routes.follower import Follower
+    from serving.routes.trust import everyone
+    from streams.objects.cache import keep_tidy
+
+    stop, (base, former) = threading.Event(), _base_models(config)
+    signed = attestations(config, base)
+    routes = config.stack.var / "routes" / f"replica-{signed.replica.name}.json"
+    follower = Follower(config.kafka, routes, "replica", trust=trusted(config) if config.replicas else everyone)
+    follower.start()
+    follower.wait(CAUGHT_UP_S)
+    start_http_server(config.replica.metrics_port, addr=HOST)
+    keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
+    try:
+        asyncio.run(_serve(config, follower, signed, former))
+    finally:
+        stop.set()
+        follower.close()
+
+
+def attestations(config: Config, base_model: str) -> Attestations:
+    """Return the side-car's attestations, by its name, address and key. Raise ValueError where one of them is none."""
+    from serving.settings import Replica
+    from serving.sidecar.signing import Attestations, read_key
+
+    settings = config.replica
+    try:
+        key = read_key(secrets.replica_key(config))
+    except ValueError as error:
+        raise ValueError(f"replica.key_file {settings.key_file or ''}: {error}") from error
+    return Attestations(Replica(settings.called(), settings.reached()), base_model, key)
+
+
+async def _serve(config: Config, follower: Follower, signed: Attestations, former: str) -> None:
+    from serving.replica import engine
+    from serving.replica.reconciler import Reconciler
+    from serving.sidecar.service import serve
+    from streams.log.append import Writer
+
+    stop, settings, own = stopped_by_signals(), config.replica, signed.replica
+    signed.before(follower.table().attestations.get(own.name))
+    async with AsyncExitStack() as held:
+        session = await held.enter_async_context(engine.session())
+        writer = Writer(config.kafka, f"replica/{own.name}")
+        held.callback(writer.close)
+        ours = Reconciler(
+            engine_settings(config),
+            own,
+            engine.VllmAdmin(session, settings.engine),
+            follower.table,
+            writer.append,
+            config.kept.trees(),
+            signed.base_model,
+            former,
+            signed.seal,
+        )
+        follower.listen(ours.wake)
+        follower.listen_to_attestations(signed.came)
+        await serve(settings, ours, signed, stop, certificate_of(settings))
+
+
+def certificate_of(settings: SideCarSettings) -> Certificate | None:
+    """Return the side-car's certificate, None without one. Raise SecretError where everybody may read the key."""
+    from serving.gateway.http.certificate import Certificate
+
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Certificate(settings.tls_cert, settings.tls_key, secrets.check_closed, settings.client_ca)
+
+
+def _base_models(config: Config) -> tuple[str, str]:
+    """Return the base model's id, and the one that earlier releases gave it; none where its folder is elsewhere."""
+    from deploy.stack.lifecycle import model_folder
+    from retrain.base_model import base_model_id, former_base_model_id
+
+    if config.replica.base_model:
+        return config.replica.base_model, ""
+    folder = model_folder(config.stack)
+    return base_model_id(folder, config.stack.var / "digests"), former_base_model_id(folder)
