@@ -10,8 +10,8 @@ from monitor.validation import require
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretSettings:
-    """Files of the keys that all processes of an installation share, each one word of 43 characters or more, mode 0600
-    or 0640; without them `secrets/signing.key` in `stack.var` is all of them."""
+    """Files of the keys that all processes of an installation share, each 43 characters or more without a blank, mode
+    0600 or 0640; without them `secrets/signing.key` in `stack.var` is all of them."""
 
     # keys of request ids: the first signs, all are taken; while one key takes the place of another there are two
     signing_key_files: tuple[Path, ...] = ()
