@@ -54,6 +54,13 @@ def pending(
     return list(found.values())
 
 
+def namesakes(results: Iterable[RetrainReported], me: str, now_ms: int) -> set[str]:
+    """Return other trainers that hold a request now and are called as `me` is: names are equal before the `@`."""
+    known = list(results)
+    holders = {owner(known, each.request_id, now_ms) for each in known if each.status in HELD} - {None, me}
+    return {name for name in holders if name and name.partition("@")[0] == me.partition("@")[0]}
+
+
 def attempt(request: RetrainRequested, requests: Iterable[RetrainRequested], results: Iterable[RetrainReported]) -> int:
     """Return the number of this verdict among those about the same alarm, from 1: each earlier one had its chance to
     err."""

@@ -30,7 +30,7 @@ from retrain.job_files import Candidate, JobSpec
 from retrain.job_rows import agreement, downstream, later, unlabelled
 from retrain.training.encoding import lessons
 from retrain.training.prompting import load_tokenizer
-from streams.identity import adapter_digest, adapter_key
+from streams.identity import ADAPTERS, adapter_digest, adapter_key
 
 OTHER_BASE = (
     "altered, or another base model's. Where stack.model was changed, set retrain.champion_model to the model before, "
@@ -67,6 +67,8 @@ def evaluated(
                 allowed=lease.check if lease else lambda: None,
                 downstream=downstream(spec),
                 champion_engine=settings.champion_engine.rstrip("/"),
+                access=None if own else spec.engine_access,
+                adapters=spec.trees().home / ADAPTERS,
             )
         )
     found = msgspec.structs.replace(findings.found, engine="the evaluation's own" if own else "the serving one")

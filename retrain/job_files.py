@@ -16,6 +16,7 @@ from retrain.evaluation.gate import GateInput, GateVerdict
 from retrain.settings import RetrainSettings, TrackingSettings
 from retrain.training import recipe
 from retrain.training.recipe import Recipe
+from streams.engine_access import EngineAccess
 from streams.events import Json, RetrainRequested
 from streams.files import put
 from streams.objects.opening import Storage
@@ -56,6 +57,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     )  # lake, adapters, datasets, jobs; no secret
     var: Path  # a folder of the machine that works, for what it fetches and may lose; MLflow's, unless a server is set
     engine: str  # URL of the replica that answers the evaluation's questions, unless it has an engine of its own
+    engine_access: EngineAccess | None = None  # how that replica is reached, where others run it; none: by its URL
     own_engine: EngineOrder | None = None  # how that is started, where the machine has room; none: it never is
     label_wait_s: int = 604_800  # a label is waited for so long (`labels.wait_s`)
     metric: Json  # how an answer is scored: a name or a table, as in `scoring.metrics`
@@ -106,6 +108,7 @@ class TrainerPaths:
     model_dir: Path
     var: Path
     engine: str
+    engine_access: EngineAccess | None = None
     storage: StorageSettings = field(default_factory=StorageSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
     label_wait_s: int = 604_800

@@ -16,7 +16,7 @@ import structlog
 from kafka.errors import KafkaError
 
 from retrain import metrics
-from retrain.claims import attempt, owner, pending
+from retrain.claims import attempt, namesakes, owner, pending
 from retrain.evaluation import gate
 from retrain.handover import Handover
 from retrain.job_files import (
@@ -76,6 +76,7 @@ class Trainer:
         self._runner: Runner = LocalRunner(paths.var) if runner is None else runner
         self._topics, self._writer = RetrainTopics(kafka), Writer(kafka, me)
         self._mirror_writer = Writer(kafka, f"{me}/registry")
+        self._namesakes: set[str] = set()  # that were logged
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; a job that runs then is ended and its request released."""
@@ -95,6 +96,9 @@ class Trainer:
 
     def _turn(self, stop: threading.Event) -> None:
         self._scheduled()
+        for other in namesakes(self._topics.results, self._me, now_ms()) - self._namesakes:
+            self._namesakes.add(other)
+            log.error("another trainer has this one's name: set POD_NAME, one for each", me=self._me, other=other)
         for request in pending(self._topics.requests, self._topics.results, self._me, now_ms()):
             route = self._topics.routes.get(request.alias)
             if route is None or route.paused:
@@ -209,6 +213,7 @@ class Trainer:
             var=stored.var,
             storage=replace(stored.settings, url=stored.settings.url or stored.uri("").rstrip("/")),
             engine=self._paths.engine,
+            engine_access=self._paths.engine_access,
             own_engine=self._paths.own_engine,
             metric=self._paths.scoring.given(request.alias),
             label_wait_s=self._paths.label_wait_s,

@@ -264,6 +264,7 @@ class ReplicaAttested(Event, frozen=True, kw_only=True):
     sequence: int = 0  # of a side-car: higher than in all that it signed before
     nonce: str = ""  # of the gateway that asked; none in the log
     signature: str = ""  # Ed25519, base64; none of an engine that a controller looks after
+    by: str = ""  # the process that attests: of several controllers one looks after an engine
 
 
 class DecisionRecorded(Event, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import codecs
 import errno
 import fcntl
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -146,3 +147,17 @@ def try_lock(path: Path) -> IO[bytes] | None:
             return None
         raise OSError(error.errno, f"{error.strerror}: expected a file system with locks", str(path)) from error
     return file
+
+
+def probed(folder: Path, least: int) -> str:
+    """Return why files cannot be written into the folder, or that less than `least` bytes are free there; empty where
+    all is well."""
+    try:
+        free = shutil.disk_usage(folder).free
+        if free < least:
+            return f"{folder} has {free} bytes free, expected {least} at least: free some, or enlarge the volume"
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return f"{folder} cannot be written by this process's user"
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    return ""

@@ -7,6 +7,8 @@ import hashlib
 import hmac
 import os
 import re
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +23,17 @@ ANSWER_DIGITS = 20  # of a masked answer's digest; shorter ones are of answers t
 ADAPTERS = "adapters"  # the prefix of their keys, and their folder
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 PROOF_FILE = "proof.json"  # by which an engine shows that it computes with the adapter; older adapters have none
+
+
+def process_name(role: str, name: str = "", environment: Mapping[str, str] = os.environ) -> str:
+    """Return how a process is called in records, headers and logs: after its pod (`POD_NAME`), else its host; `name`
+    distinguishes several of one role there.
+
+    >>> process_name("trainer", environment={"POD_NAME": "trainer-0"})
+    'trainer/trainer-0'
+    """
+    place = environment.get("POD_NAME", "").strip() or socket.gethostname()
+    return f"{role}/{place}" + (f":{name}" if name and name != role else "")
 
 
 def adapter_digest(folder: Path, base_model: str) -> str:

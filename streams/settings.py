@@ -19,8 +19,6 @@ class WorkerSettings:
     app_id: str = "homeostat-worker"  # the consumer group: workers with the same id share the partitions
     lake_commit_rows: int = 2_000  # of all partitions, written at once; few rows at a time take more room
     lake_commit_s: float = 5.0  # how long rows wait for more of them; a restart takes them from the log again
-    metrics_port: int | None = 9103  # None: no metrics are served
-    metrics_host: str = "127.0.0.1"  # where they are served, to every client that reaches it
     batch_events: int = 8_000  # events of all partitions handled at once; as many of each may wait
     within_s: float = 0.5  # how long a batch waits for more
     recent_offsets: int = 20_000  # an id seen again within so many offsets of its partition is a duplicate
@@ -46,5 +44,3 @@ class WorkerSettings:
         require(self, "app_id", bool(self.app_id), "a name")
         require(self, "heartbeat_s", self.heartbeat_s > 0, "a positive number of seconds")
         require(self, "session_timeout_s", self.session_timeout_s >= 3 * self.heartbeat_s, "at least 3 heartbeats")
-        port_ok = self.metrics_port is None or 0 <= self.metrics_port <= 65_535
-        require(self, "metrics_port", port_ok, "nothing, or a port from 0 to 65535")

@@ -37,10 +37,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "missing_labels",
     ),
     "streams": (
-        "clock files kinds messages events topics codec identity proof routes signatures settings metrics",
+        "clock files kinds messages events topics codec identity proof routes signatures settings metrics"
+        " engine_access",
         "objects | scoring",
         "log | lake",
-        "journal | reports | ledger | dead_letters",
+        "journal | reports | ledger",
         "ingest | judge",
         "worker",
     ),

@@ -48,8 +48,8 @@ def dlq_replay(places: tuple[str, ...], everything: bool, config_path: Path | No
     from contextlib import closing
 
     from deploy.operator import dead_letters
-    from streams.dead_letters import replay as put_back
     from streams.log.append import Appender
+    from streams.log.dead_letters import replay as put_back
 
     if bool(places) == everything:
         raise click.UsageError("name PLACES, or give --all")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from deploy.commands.group import CONFIG, console, load
+from deploy.roles.names import ROLES
 
 KINDS = click.Choice(
     [
@@ -118,11 +119,16 @@ def setup() -> None:
 
 
 @click.command(short_help="Check machine, configuration, brokers, topics and engines.")
+@click.option(
+    "--role",
+    type=click.Choice([role for role in ROLES if role != "shipper"]),
+    help="What this role needs, from where it would stand: run it there, with that role's settings.",
+)
 @CONFIG
-def doctor(config_path: Path | None) -> None:
+def doctor(role: str | None, config_path: Path | None) -> None:
     """Check this machine, the configuration, and the running parts, and say what to do.
 
-    Brokers, topics and engines are checked, too; none of them need to run."""
+    Brokers, topics and engines are checked, too; none of them need to run, but for a --role."""
     from kafka.errors import KafkaError
 
     from deploy.doctor.findings import healthy, render
@@ -132,6 +138,12 @@ def doctor(config_path: Path | None) -> None:
     from deploy.stack.broker import KafkaAway, reached
 
     config = load(config_path)
+    if role:
+        from deploy.doctor import standing
+
+        findings = standing.examine(role, config)
+        console().print(render(findings))
+        sys.exit(0 if healthy(findings) else 1)
     findings = examine(config)
     with suppress(KafkaAway, KafkaError, LookupError):  # a finding of their own says so
         findings += unproven(config.monitor, memories(reached(config.kafka)))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from deploy.commands.group import CONFIG, console, load, load_reached
+from deploy.roles.names import ROLES, listed
 
 
 @click.command(short_help="Start Kafka, vLLM, gateway, worker, controller, trainer.")
@@ -111,11 +112,18 @@ def key(
     click.echo(f"key: {made}\n\n{entry(written)}", nl=False)
 
 
-@click.command(hidden=True)
-@click.argument(
-    "role", type=click.Choice(["gateway", "shipper", "worker", "controller", "trainer", "storage", "replica"])
+@click.command(
+    short_help="Run one process of the stack, alone, until SIGTERM.",
+    help=f"""Run one process of the stack, alone, in the foreground, until SIGTERM.
+
+Each role needs its own extra alone, Kafka (kafka.bootstrap), a store (storage.url) and an empty folder (stack.var).
+Metrics and probes are at its port on stack.bind: /metrics, /healthz, /readyz.
+
+\b
+{listed()}""",
 )
-@click.option("--name", default="", help="Which one, where there are several gateways.")
+@click.argument("role", type=click.Choice(list(ROLES)))
+@click.option("--name", default="", help="Which one, where several gateways of a host have one stack.var.")
 @CONFIG
 def run(role: str, name: str, config_path: Path | None) -> None:
     """Run one process in the foreground."""

@@ -198,10 +198,16 @@ def _within(kind: Any, value: Any, at: str) -> Iterator[tuple[Any, Table, str]]:
     of a table of them."""
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
         yield kind, value, at
-    elif isinstance(value, dict) and get_origin(kind) is dict and dataclasses.is_dataclass(get_args(kind)[1]):
+    elif isinstance(value, dict) and (each := named_tables(kind)) is not None:
         for name, part in value.items():
             if isinstance(part, dict):
-                yield get_args(kind)[1], part, f"{at}{name}."
+                yield each, part, f"{at}{name}."
+
+
+def named_tables(hint: Any) -> type[Any] | None:
+    """Return the dataclass of a setting whose tables have names of the operator's; None for any other setting."""
+    found = get_args(hint)[1] if get_origin(hint) is dict else None
+    return found if isinstance(found, type) and dataclasses.is_dataclass(found) else None
 
 
 def overrides(environment: Mapping[str, str]) -> list[tuple[list[str], str]]:

@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from deploy.config.comments import about, comments
+from deploy.config.parse import named_tables
 from deploy.config.settings import DECIDED_BY, Config
 
 NAMES = {str: "text", Path: "path", bool: "true or false", int: "whole number", float: "number", NoneType: "none"}
@@ -54,6 +55,14 @@ def sections(kind: type = Config, at: str = "") -> Iterator[Section]:
     for each in dataclasses.fields(kind):
         if dataclasses.is_dataclass(hints[each.name]):
             yield from sections(hints[each.name], f"{at}.{each.name}" if at else each.name)
+
+
+def named() -> Iterator[Section]:
+    """Yield the tables that an operator names, such as [engines.NAME]."""
+    hints = get_type_hints(Config)
+    for each in dataclasses.fields(Config):
+        if (kind := named_tables(hints[each.name])) is not None:
+            yield section(kind, f"{each.name}.NAME")
 
 
 def section(kind: type, at: str) -> Section:

@@ -10,12 +10,14 @@ from pathlib import Path
 from deploy.config.parse import ConfigError, Table, build, given, source
 from deploy.config.secret_settings import SecretSettings
 from deploy.stack import ports
+from deploy.stack.engines import clashes
 from deploy.stack.settings import StackSettings
 from monitor.settings import LabelSettings, MonitorSettings, PolicySettings
 from retrain.settings import RetrainSettings, TrackingSettings
 from serving.access_settings import AuditSettings, OidcSettings
 from serving.settings import ControllerSettings, GatewaySettings
 from serving.sidecar.settings import ListedReplica, SideCarSettings, check_list
+from streams.engine_access import EngineAccess
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
@@ -25,7 +27,6 @@ from streams.topics import KEPT_LONGER_S
 
 DEFAULT_FILE = Path("homeostat.toml")
 DECIDED_BY = {  # settings that follow another one
-    "worker.metrics_port": "stack.worker_metrics_port",
     "controller.max_loras": "stack.max_loras",
     "controller.max_lora_rank": "stack.max_lora_rank",
     "retrain.max_lora_rank": "stack.max_lora_rank",
@@ -36,7 +37,8 @@ DECIDED_BY = {  # settings that follow another one
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every section of `homeostat.toml`; each has defaults that run on one machine."""
+    """Every section of `homeostat.toml`; each has defaults that run on one machine. `engines`: those that others run,
+    by name."""
 
     stack: StackSettings = field(default_factory=StackSettings)
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
@@ -57,6 +59,7 @@ class Config:
     secrets: SecretSettings = field(default_factory=SecretSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    engines: dict[str, EngineAccess] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_list(self.replicas)
@@ -74,7 +77,8 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         path = DEFAULT_FILE
     table = given(Config, path, environment)
     config = build(Config, table, source(path))
-    if problems := [*(problem for key, problem in _ignored(config) if _has(table, key)), *_forgetful(config)]:
+    ignored = (problem for key, problem in _ignored(config) if _has(table, key))
+    if problems := [*ignored, *_forgetful(config), *clashes(config.engines)]:
         raise ConfigError(source(path), problems)
     config = replace(config, monitor=replace(config.monitor, late_labels_s=config.labels.wait_s))
     config = replace(config, retrain=replace(config.retrain, max_lora_rank=config.stack.max_lora_rank))
@@ -93,17 +97,11 @@ def _masked_alike(config: Config) -> Config:
     return replace(config, retrain=replace(config.retrain, pii=pii))
 
 
-def worker_settings(config: Config) -> WorkerSettings:
-    """Return the worker's settings with those that follow another section's."""
-    return replace(config.worker, metrics_port=config.stack.worker_metrics_port)
-
-
 def _ignored(config: Config) -> Iterator[tuple[str, str]]:
     """Settings that another one decides, where what they say is not that: key, and what to do."""
-    stack, worker = config.stack, config.worker
+    stack = config.stack
     here = f"{ports.HOST}:{stack.kafka_port}"
     decided: dict[str, tuple[object, object]] = {
-        "worker.metrics_port": (worker.metrics_port, stack.worker_metrics_port),
         "monitor.late_labels_s": (config.monitor.late_labels_s, config.labels.wait_s),
         "controller.max_loras": (config.controller.max_loras, stack.max_loras),
         "controller.max_lora_rank": (config.controller.max_lora_rank, stack.max_lora_rank),
@@ -116,6 +114,9 @@ def _ignored(config: Config) -> Iterator[tuple[str, str]]:
     else:
         decided["stack.kafka_port"] = (stack.kafka_port, None)
         remedies["stack.kafka_port"] = "no broker is started here: set kafka.bootstrap"
+    if config.engines:
+        decided["stack.engine_ports"] = (stack.engine_ports, None)
+        remedies["stack.engine_ports"] = "no engine is started here: [engines] names those that others run"
     for key, (value, holds) in decided.items():
         if value != holds:
             yield key, f"{key} = {str(value)!r}: has no effect, {remedies[key]}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import MISSING
 
-from deploy.config.reference import Section, Setting, sections
+from deploy.config.reference import Section, Setting, named, sections
 from deploy.config.toml import literal
 
 WIDTH = 100
@@ -17,7 +18,8 @@ HEAD = """\
 
 def template() -> str:
     """Return the file; read back it gives the defaults."""
-    return "\n\n".join([HEAD, *("\n".join(_table(each)) for each in sections())]) + "\n"
+    tables = ["\n".join(_table(each)) for each in sections()]
+    return "\n\n".join([HEAD, *tables, *("\n".join(_named(each)) for each in named())]) + "\n"
 
 
 def _table(section: Section) -> Iterator[str]:
@@ -26,6 +28,16 @@ def _table(section: Section) -> Iterator[str]:
     for setting in section.settings:
         yield from _comment(setting.about)
         yield _line(setting)
+
+
+def _named(section: Section) -> Iterator[str]:
+    """A table that is there once an operator names one."""
+    yield from _comment(section.about)
+    yield f"# [{section.name}]"
+    for setting in section.settings:
+        yield from _comment(setting.about)
+        known = setting.default not in (None, MISSING)
+        yield f"# {setting.name} = {literal(setting.default)}" if known else f"# {setting.name} ="
 
 
 def _line(setting: Setting) -> str:

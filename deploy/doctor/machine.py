@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
 from deploy.doctor import services
+from deploy.doctor.engines import reached
 from deploy.doctor.findings import Finding
 from deploy.doctor.labels import labels
 from deploy.doctor.scoring import scoring
@@ -68,7 +70,7 @@ def stack(config: Examined) -> list[Look]:
         lambda: storage(config),
         lambda: taken_ports(config),
         lambda: services.brokers(config),
-        lambda: services.engines(config),
+        lambda: reached(config, datetime.now(UTC), loads=True) if config.engines else services.engines(config),
         lambda: labels(config),
         lambda: scoring(config),
     ]

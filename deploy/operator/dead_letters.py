@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deploy.show.times import clock
-from streams import dead_letters as queues
 from streams.events import DeadLetter
+from streams.log import dead_letters as queues
 from streams.log.settings import KafkaSettings
 
 SHOWN = 4_000  # characters of a value

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from deploy.config.settings import Config
+from deploy.stack.engines import accesses
 
 if TYPE_CHECKING:
     from serving.routes.follower import Follower
@@ -31,7 +32,7 @@ def trusted(config: Config) -> Trust:
     from serving.routes.trust import own_engines
 
     if not config.replicas:
-        return own_engines(config.stack.engine_urls().values())
+        return own_engines([each.address for each in accesses(config).values()])
     from serving.routes.listed import ReplicaList
 
     return ReplicaList(config.replicas).trusts

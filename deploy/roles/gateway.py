@@ -6,7 +6,6 @@ import asyncio
 import gc
 import resource
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine
@@ -22,7 +21,8 @@ from deploy.roles.access import audit_log, key_ring
 from deploy.roles.attestation_trust import polled_side_cars, trusted
 from deploy.roles.process import stopped_by_signals
 from deploy.roles.shipper import journal_folder, shipping
-from deploy.stack.ports import HOST
+from deploy.stack.engines import by_address
+from streams.identity import process_name
 
 if TYPE_CHECKING:
     from serving.gateway.access.keys import KeyRing
@@ -78,7 +78,7 @@ class GatewayProcess:
             segment_bytes=min(JournalSettings().segment_bytes, settings.spool_bytes // 2),
             fsync=Fsync(settings.fsync),
         )
-        journal = Journal(journal_folder(config, name), kept, f"{name}/{socket.gethostname()}")
+        journal = Journal(journal_folder(config, name), kept, process_name("gateway", name))
         routes = config.stack.var / "routes" / f"{name}.json"
         follower = Follower(config.kafka, routes, "gateway", stale_after_s(config.controller), trusted(config))
         polled = polled_side_cars(config, follower)
@@ -93,7 +93,17 @@ class GatewayProcess:
             sources, scoring = config.labels.sources, config.scoring
             audit = audit_log(config, name)
             application = Gateway(
-                settings, table, keys, signer, journal.publish, stale, scoring, sources, tls_at, audit
+                settings,
+                table,
+                keys,
+                signer,
+                journal.publish,
+                stale,
+                scoring,
+                sources,
+                tls_at,
+                audit,
+                by_address(config.engines),
             )
         except BaseException:
             follower.close()
@@ -117,7 +127,7 @@ class GatewayProcess:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         shipped = ShipperMetrics(journal_folder(self.config, self.name), lambda: self.follower.presence.connected)
         admin_port = stack.gateways()[self.name]
-        admin = partial(serving_admin, HOST, admin_port, self.table, self.keys, self.config.kafka)
+        admin = partial(serving_admin, stack.bind, admin_port, self.table, self.keys, self.config.kafka)
         async with (
             shipping(self.name, self.config_path),
             admin(

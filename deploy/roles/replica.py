@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from deploy.config import secrets
 from deploy.config.settings import Config
+from deploy.roles import health
 from deploy.roles.attestation_trust import trusted
 from deploy.roles.controller import engine_settings
 from deploy.roles.process import stopped_by_signals
-from deploy.stack.ports import HOST
+from deploy.stack.engines import base_model_ids
 
 if TYPE_CHECKING:
     from serving.gateway.http.certificate import Certificate
@@ -25,22 +26,21 @@ CAUGHT_UP_S = 5.0  # to read the routes before the first look at the engine; wit
 
 def replica(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then leave a tombstone and let requests under way end."""
-    from prometheus_client import start_http_server
-
     from serving.routes.follower import Follower
     from serving.routes.trust import everyone
     from streams.objects.cache import keep_tidy
 
-    stop, (base, former) = threading.Event(), _base_models(config)
+    stop, (base, former) = threading.Event(), base_model_ids(config.stack)
     signed = attestations(config, base)
     routes = config.stack.var / "routes" / f"replica-{signed.replica.name}.json"
     follower = Follower(config.kafka, routes, "replica", trust=trusted(config) if config.replicas else everyone)
     follower.start()
     follower.wait(CAUGHT_UP_S)
-    start_http_server(config.replica.metrics_port, addr=HOST)
+    looks = [health.kafka_lacking(config, follower.presence), health.disk_lacking(config)]
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
     try:
-        asyncio.run(_serve(config, follower, signed, former))
+        with health.answering(config, config.replica.metrics_port, health.first(looks)):
+            asyncio.run(_serve(config, follower, signed, former))
     finally:
         stop.set()
         follower.close()
@@ -80,7 +80,7 @@ async def _serve(config: Config, follower: Follower, signed: Attestations, forme
             config.kept.trees(),
             signed.base_model,
             former,
-            signed.seal,
+            seal=signed.seal,
         )
         follower.listen(ours.wake)
         follower.listen_to_attestations(signed.came)
@@ -94,14 +94,3 @@ def certificate_of(settings: SideCarSettings) -> Certificate | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return Certificate(settings.tls_cert, settings.tls_key, secrets.check_closed, settings.client_ca)
-
-
-def _base_models(config: Config) -> tuple[str, str]:
-    """Return the base model's id, and the one that earlier releases gave it; none where its folder is elsewhere."""
-    from deploy.stack.lifecycle import model_folder
-    from retrain.base_model import base_model_id, former_base_model_id
-
-    if config.replica.base_model:
-        return config.replica.base_model, ""
-    folder = model_folder(config.stack)
-    return base_model_id(folder, config.stack.var / "digests"), former_base_model_id(folder)

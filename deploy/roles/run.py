@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from deploy.config.settings import Config
+from deploy.roles.names import ROLES
 from deploy.roles.process import set_up_logs
 from streams.files import UMASK, private_folder
 
@@ -46,6 +47,4 @@ def run(role: str, config: Config, config_path: Path | None = None, name: str = 
 
             replica(config)
         case _:
-            raise LookupError(
-                f"role is {role!r}, expected gateway, shipper, worker, controller, trainer, storage or replica"
-            )
+            raise LookupError(f"role is {role!r}, expected one of {', '.join(ROLES)}")

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import structlog
 
 from deploy.config.settings import Config
 from deploy.roles.process import SIGNALS
+from streams.identity import process_name
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ def shipper(config: Config, name: str) -> None:
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)  # a group's signal is meant for the gateway, which closes the pipe
     settings = ShipperSettings(linger_s=config.gateway.ship_every_s)
-    shipper = Shipper(config.kafka, journal_folder(config, name), f"{name}/{socket.gethostname()}", settings)
+    shipper = Shipper(config.kafka, journal_folder(config, name), process_name("gateway", name), settings)
     stop = threading.Event()
 
     def end_with_input() -> None:

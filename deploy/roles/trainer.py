@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from dataclasses import replace
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from deploy.config.settings import Config
+from deploy.roles import health
+from deploy.roles.place import lock_when_free, own_name
 from deploy.roles.process import thread_stopped_by_signals
-from deploy.stack.ports import HOST
-from streams.files import try_lock
+from deploy.stack.engines import accesses
 
 if TYPE_CHECKING:
     from retrain.evaluation.engine.own import EngineOrder
     from retrain.settings import RetrainSettings
 
-LOOK_AGAIN_S = 0.5
-
 
 def trainer(config: Config) -> None:
-    """Run retrainings until SIGTERM or SIGINT; a second trainer of the same folder waits for the first to end."""
-    from prometheus_client import start_http_server
-
-    from deploy.stack.lifecycle import model_folder
-    from retrain.job_files import TrainerPaths
-    from retrain.trainer import Trainer
-    from streams.objects.cache import keep_tidy
+    """Run retrainings until SIGTERM or SIGINT; of several trainers each takes requests that no other has. A second one
+    of the same folder waits for the first to end."""
+    from streams.log.availability import Presence
     from streams.scoring.judges import ReplyJudges
     from streams.scoring.scorer import Scorers
 
     stack, stop = config.stack, thread_stopped_by_signals()
     Scorers(config.scoring, stack.var)  # a wrong metric is noticed now, not after the first training
     ReplyJudges(config.scoring, stack.var)  # a wrong judge too
-    start_http_server(stack.trainer_metrics_port, addr=HOST)
+    with Presence(config.kafka, "trainer") as presence, health.store_watched(config) as stored:
+        looks = [health.kafka_lacking(config, presence), stored, health.disk_lacking(config)]
+        with health.answering(config, stack.trainer_metrics_port, health.first(looks)):
+            if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:
+                with lock:
+                    _train(config, stop)
+
+
+def _train(config: Config, stop: threading.Event) -> None:
+    from deploy.stack.lifecycle import model_folder
+    from retrain.job_files import TrainerPaths
+    from retrain.trainer import Trainer
+    from streams.objects.cache import keep_tidy
+
+    engine = next(iter(accesses(config).values()))
     paths = TrainerPaths(
-        model_dir=model_folder(stack),
-        var=stack.var,
-        engine=next(iter(stack.engine_urls().values())),
+        model_dir=model_folder(config.stack),
+        var=config.stack.var,
+        engine=engine.address,
+        engine_access=engine if config.engines else None,
         storage=config.storage,
         scoring=config.scoring,
         label_wait_s=config.labels.wait_s,
@@ -47,9 +55,7 @@ def trainer(config: Config) -> None:
         tracking=config.tracking,
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
-    if (lock := lock_when_free(stack.var / "trainer.lock", stop)) is not None:
-        with lock:
-            Trainer(config.kafka, asked_for(config), paths, f"trainer/{socket.gethostname()}").run(stop)
+    Trainer(config.kafka, asked_for(config), paths, own_name(config, "trainer")).run(stop)
 
 
 def asked_for(config: Config) -> RetrainSettings:
@@ -78,11 +84,3 @@ def engine_order(config: Config) -> EngineOrder | None:
         always=config.retrain.own_engine == "always",
         timeout_s=stack.start_timeout_s,
     )
-
-
-def lock_when_free(path: Path, stop: threading.Event) -> IO[bytes] | None:
-    """Wait until no other process holds the lock; return it, or None where `stop` came first."""
-    while (lock := try_lock(path)) is None:
-        if stop.wait(LOOK_AGAIN_S):
-            return None
-    return lock

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import structlog
 
-from deploy.config.settings import Config, worker_settings
+from deploy.config.settings import Config
+from deploy.roles import health
 from deploy.roles.process import stopped_by_signals
 
 log = structlog.get_logger()
@@ -22,18 +24,26 @@ def worker(config: Config) -> None:
     from streams.scoring.scorer import Scorers
     from streams.worker import app
 
-    settings, storage = worker_settings(config), config.kept
+    settings, storage, taking = config.worker, config.kept, threading.Event()
     judges = by_metric(Scorers(config.scoring, config.stack.var))
     models = ReplyJudges(config.scoring, config.stack.var)
+
+    def note(takes: bool) -> None:
+        (taking.set if takes else taking.clear)()
 
     async def work() -> None:
         stop = stopped_by_signals()
         while not stop.is_set():
             try:
-                await app.run(config.kafka, settings, storage, config.monitor, config.policy, stop, judges, models)
-            except (RuntimeError, LookupError) as error:  # a topic may be away for a while
+                await app.run(
+                    config.kafka, settings, storage, config.monitor, config.policy, stop, judges, models, note
+                )
+            except (RuntimeError, LookupError, OSError) as error:  # a topic or the store may be away for a while
                 log.error("worker is started again", error=str(error))
                 await asyncio.sleep(RESTART_S)
 
-    with Presence(config.kafka, "worker"):
-        asyncio.run(work())
+    with Presence(config.kafka, "worker") as presence, health.store_watched(config) as stored:
+        begun = lambda: "" if taking.is_set() else "no partition is taken yet"  # noqa: E731
+        looks = [health.kafka_lacking(config, presence), begun, stored, health.disk_lacking(config)]
+        with health.answering(config, config.stack.worker_metrics_port, health.first(looks)):
+            asyncio.run(work())

@@ -15,6 +15,7 @@ from deploy.stack import ports, processes
 from deploy.stack import requirements as checks
 from deploy.stack.broker import reached
 from deploy.stack.engine import EngineProcess, answers_ok, available_cores, device, share, warm_up
+from deploy.stack.engines import Engined
 from deploy.stack.kafka import EmbeddedKafka
 from deploy.stack.launch import Launch, Member, Report, alone, bring_down, silent
 from deploy.stack.processes import Spec
@@ -30,11 +31,9 @@ ROLE_TIMEOUT_S = 120.0
 ROLE_GRACE_S = 35.0  # requests under way, then what the shipper has left
 
 
-class Stacked(Protocol):
+class Stacked(Engined, Protocol):
     """The part of the configuration that the stack itself reads."""
 
-    @property
-    def stack(self) -> StackSettings: ...
     @property
     def kafka(self) -> KafkaSettings: ...
     @property
@@ -94,7 +93,7 @@ def status(config: Stacked) -> list[ProcessStatus]:
 def members(config: Stacked, config_path: Path | None) -> list[Member]:
     """List the stack's processes; nothing is started, fetched or read."""
     settings = config.stack
-    engines = [_engine(settings, replica) for replica in range(len(settings.engine_ports))]
+    engines = [] if config.engines else [_engine(settings, replica) for replica in range(len(settings.engine_ports))]
     kafka = [_kafka(settings, config.labels)] if settings.embedded_kafka else []
     after = tuple(member.name for member in kafka)
     named = [*ROLES, *settings.gateways()]
@@ -146,7 +145,7 @@ def _engine_spec(settings: StackSettings, replica: int) -> Spec:
 def _role(settings: StackSettings, name: str, config_path: Path | None, after: tuple[str, ...]) -> Member:
     role = "gateway" if name in settings.gateways() else name
     keys = _ports(settings, name)
-    ready = partial(answers_ok, f"http://127.0.0.1:{keys[-1][1]}/{'healthz' if role == 'gateway' else 'metrics'}")
+    ready = partial(answers_ok, f"http://{settings.here()}:{keys[-1][1]}/healthz")
     named = ("--name", name) if name != role else ()
     configured = ("--config", str(config_path)) if config_path else ()
     command = (sys.executable, "-m", "deploy.cli", "run", role, *named, *configured)

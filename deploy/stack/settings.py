@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -14,11 +15,13 @@ from streams.identity import LORA_RANKS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettings:
-    """Where things live, which ports they take, how large the engine may be. Everything listens on 127.0.0.1."""
+    """Where things live, which ports they take, how large the engine may be. Clients' address is `gateway.host`."""
 
     var: Path = Path("var")  # logs, process state, Kafka's data
     cache: Path | None = None  # fetched jars and unpacked models; None: ~/.cache/homeostat
     model: Path | None = None  # a Hugging Face folder; None: the demo's base model
+    model_id: str = ""  # of the base model, as `homeostat doctor --role trainer` shows it: for hosts without its folder
+    bind: str = "127.0.0.1"  # address that metrics and admin ports listen on; 0.0.0.0 in a container
     embedded_kafka: bool = True  # False: use the brokers of [kafka]
     kafka_port: int = 9092  # of the embedded broker
     gateway_port: int = 8080  # where clients ask
@@ -43,6 +46,7 @@ class StackSettings:
     def __post_init__(self) -> None:
         for key, port in self.ports().items():
             _require(key, port, 1 <= port <= 65_535, "a port from 1 to 65535")
+        _require("bind", self.bind, _is_address(self.bind), "an IPv4 or IPv6 address, such as 0.0.0.0")
         twice = [port for port, count in Counter(self.ports().values()).items() if count > 1]
         _require("ports", sorted(self.ports().values()), not twice, f"all different; {twice} occurs twice")
         _require("engine_ports", self.engine_ports, len(self.engine_ports) >= 1, "at least one port")
@@ -82,7 +86,18 @@ class StackSettings:
             "trainer": [self.trainer_metrics_port],
             "storage": [self.storage_metrics_port],
         }
-        return {name: [f"127.0.0.1:{port}" for port in each] for name, each in ports.items()}
+        return {name: [f"{self.here()}:{port}" for port in each] for name, each in ports.items()}
+
+    def here(self) -> str:
+        """Return the address by which this machine's processes reach each other's metrics and admin ports.
+
+        >>> StackSettings(bind="0.0.0.0").here(), StackSettings(bind="10.0.0.5").here(), StackSettings(bind="::").here()
+        ('127.0.0.1', '10.0.0.5', '[::1]')
+        """
+        address = ipaddress.ip_address(self.bind)
+        if address.is_unspecified:
+            return "127.0.0.1" if address.version == 4 else "[::1]"
+        return self.bind if address.version == 4 else f"[{self.bind}]"
 
     def cache_path(self) -> Path:
         """Return the folder for what is fetched or unpacked once."""
@@ -102,3 +117,11 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def _require(name: str, value: object, holds: bool, expected: str) -> None:
     if not holds:
         raise ValueError(f"stack.{name} is {value!r}, expected {expected}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

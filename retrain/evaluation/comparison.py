@@ -20,7 +20,7 @@ from retrain.data.likeness import conversations
 from retrain.data.shares import MOST_ROWS
 from retrain.evaluation.business import Answered, Business, business_of, scored
 from retrain.evaluation.checks import REGRESSION, TARGET
-from retrain.evaluation.engine.slot import EngineSlot, reserved
+from retrain.evaluation.engine.slot import EngineSlot, reserved, session_to
 from retrain.evaluation.evaluate import EngineAnswer, answers, context
 from retrain.evaluation.fairness.terms import read_terms
 from retrain.evaluation.gate import GateInput, waits
@@ -29,6 +29,7 @@ from retrain.evaluation.pairs import AnsweredRows, AskedRow, by_unit, grown
 from retrain.evaluation.safety import SafetyOutcome
 from retrain.evaluation.safety_set import SafetyPrompt, read_set
 from retrain.settings import RetrainSettings
+from streams.engine_access import EngineAccess
 from streams.scoring.scorer import Scorer
 
 log = structlog.get_logger()
@@ -56,25 +57,30 @@ async def compare(
     allowed: Callable[[], None] = lambda: None,
     downstream: Mapping[str, float] | None = None,
     champion_engine: str = "",
+    access: EngineAccess | None = None,
+    adapters: Path | None = None,
 ) -> GateInput:
     """Ask both versions the safety prompts, the validation rows, then the regression rows, a step at a time, until the
     verdict waits for no more of them; the gate's tests may be looked at after every step. Where the validation rows
     decide nothing, ask the rows of `later` too, which were labelled while the candidate was trained. `then` adds what
     else is asked of both (`retrain.evaluation.judged`, `retrain.card.findings`). `allowed` raises where the engine is
     another evaluation's by now. `downstream`: scores of the served answers, where the settings name these. Each side is
-    a version and its adapter's folder; `champion_engine` is that of a champion on another base model. Raises
+    a version and its adapter's folder; `champion_engine` is that of a champion on another base model. `access`: how an
+    engine that others run is reached, and `adapters` the folder of all adapters here. Raises
     `evaluate.EvaluationRefused` or aiohttp.ClientError: then there is nothing to judge."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     sides = dict((candidate, champion))
+    seen = sides if access is None or adapters is None else {v: access.seen(f, adapters) for v, f in sides.items()}
     async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        reserved(EngineSlot(session, engine, sides, evaluation, settings.timeout_s, allowed)) as slot,
-        reserved(EngineSlot(session, champion_engine, sides, evaluation, settings.timeout_s)) as other,
+        session_to(access, timeout) as session,
+        session_to(None, timeout) as other_session,
+        reserved(EngineSlot(session, engine, seen, evaluation, settings.timeout_s, allowed)) as slot,
+        reserved(EngineSlot(other_session, champion_engine, sides, evaluation, settings.timeout_s)) as other,
     ):
         slots = (slot, other if champion_engine else slot)
         known = limits or by_bytes([*dataset.validation, *dataset.regression], settings.max_tokens)
-        engines = {each.engine for each in slots}
-        own = [each for name in engines if (each := await context(session, name))]
+        sessions = {each.engine: each.session for each in slots}
+        own = [each for name, asking in sessions.items() if (each := await context(asking, name))]
         bounded = replace(known, context=min(own, default=known.context))
         business, versions = business_of(settings, scorer.alias, downstream or {}), (candidate[0], champion[0])
         source = EngineSource(slots, versions, bounded, scorer, settings.concurrency, business)

@@ -37,6 +37,7 @@ from serving.gateway.recent_answers import RecentAnswers
 from serving.gateway.shadow import Mirror
 from serving.routes.routing import RouteTable
 from serving.settings import GatewaySettings
+from streams.engine_access import EngineAccess
 from streams.identity import ALIAS, Signer
 from streams.scoring.settings import ScoringSettings
 
@@ -75,15 +76,16 @@ class Gateway:
         sources: Mapping[str, str] = MappingProxyType({}),
         tls_at: Callable[[str], ssl.SSLContext | None] = lambda url: None,
         audit: AuditLog = NO_AUDIT,
+        engines: Mapping[str, EngineAccess] = MappingProxyType({}),
     ) -> None:
         """Wire the parts. `stale`: replicas that no longer attest, see `serving.gateway.engines.health`; `scoring`:
         each alias's metric, None for exact matches; `sources`: as which the operator declares the labels of each;
-        `tls_at`: see `serving.gateway.engines.pool`; `audit`: takes who was refused."""
+        `tls_at`, `engines`: see `serving.gateway.engines.pool`; `audit`: takes who was refused."""
         self._table, self._keys, self._audit = table, keys, audit
         self.admission = Admission(settings.max_in_flight, time.monotonic, settings.max_answers_per_key)
         ca = settings.engine_ca
         trusted = ssl.create_default_context(cafile=str(ca)) if ca is not None else None
-        self.pool = EnginePool(settings.connect_timeout_s, trusted, tls_at)
+        self.pool = EnginePool(settings.connect_timeout_s, trusted, tls_at, engines)
         self.limits = _limits(settings)
         maskers = Maskers(settings.mask, signer.tenant_key, settings.phone_country)
         recent = RecentAnswers(settings.recent_answers, settings.recent_answers_bytes)

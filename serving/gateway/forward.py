@@ -102,6 +102,9 @@ class Forward:
         self.ejection.active(choice.replica)
         if link.status == 404 and choice.version.encode() in data:
             raise Unreached(f"it lost {choice.version}")
+        if link.status in (401, 403):  # the key is ours, and no client's business
+            log.error("an engine refuses our key", replica=choice.replica, status=link.status)
+            raise Unreached(f"it refuses our key with status {link.status}")
         data = self._understood(exchange, link, data)
         exchange.status = link.status
         digest = self._digest(exchange) if link.status == 200 else ""

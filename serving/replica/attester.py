@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import structlog
 
 from serving.append import Append
@@ -81,6 +82,7 @@ class Attester:
     base_model: str
     append: Append
     every_s: float
+    by: str = ""  # the process that attests
     seal: Callable[[ReplicaAttested], ReplicaAttested] = unsealed
     latest: ReplicaState | None = None
     confirmed_s: float = float("-inf")
@@ -131,5 +133,6 @@ class Attester:
 
     def _append(self, state: ReplicaState) -> None:
         at_ns = time.time_ns()
-        event = self.seal(state.attested(self.replica, self.base_model, at_ns // 1_000_000))
+        event = state.attested(self.replica, self.base_model, at_ns // 1_000_000)
+        event = self.seal(msgspec.structs.replace(event, by=self.by))
         self.append(ATTESTATIONS, event, id=f"{self.replica.name}/{at_ns}", time_ms=event.time_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import aiohttp
 import msgspec
 
 from serving.replica import effect, probe
+from streams.engine_access import EngineAccess, EngineKey
 from streams.proof import Proof
 
 KEEP_ALIVE_S = 3.0  # vLLM closes idle connections after 5
@@ -43,8 +45,18 @@ def session(connect_timeout_s: float = 2.0) -> aiohttp.ClientSession:
 class VllmAdmin:
     """The adapters of one vLLM engine. Every method raises AdminRefused, aiohttp.ClientError or TimeoutError."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, timeout_s: float = ADMIN_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        timeout_s: float = ADMIN_TIMEOUT_S,
+        access: EngineAccess | None = None,
+    ) -> None:
+        """`access`: how an engine that others run is reached. Raise NoEngineKey where its certificates cannot be
+        used."""
         self._session, self._url = session, url
+        self._key = EngineKey(access) if access is not None else None
+        self._tls: ssl.SSLContext | bool = (access.tls() if access is not None else None) or True
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._alive = aiohttp.ClientTimeout(total=min(ALIVE_TIMEOUT_S, timeout_s))
 
@@ -85,7 +97,11 @@ class VllmAdmin:
         self, method: str, path: str, body: dict[str, Any] | None = None, limit: aiohttp.ClientTimeout | None = None
     ) -> bytes:
         within = limit or self._timeout
-        async with self._session.request(method, self._url + path, json=body, timeout=within) as reply:
+        headers = self._key.headers() if self._key is not None else {}
+        asked = self._session.request(
+            method, self._url + path, json=body, timeout=within, headers=headers, ssl=self._tls
+        )
+        async with asked as reply:
             data = await reply.read()
             if reply.status != 200:
                 raise AdminRefused(f"{method} {self._url}{path}: status {reply.status}, expected 200: {data[:300]!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +51,7 @@ class Loader:
     engine: EngineAdmin
     adapters: Adapters
     fingerprints: Fingerprints
+    seen: Callable[[Path], Path] = lambda folder: folder  # our folders as the engine sees them
     loaded: dict[str, str] = field(default_factory=dict)
     _ours: set[str] = field(default_factory=set)  # loaded by us, and not gone since
     _warm: bool = False
@@ -90,7 +91,7 @@ class Loader:
         try:
             if not self.adapters.at_hand(each):
                 return False
-            path = await asyncio.to_thread(self.adapters.verified, each)
+            path = self.seen(await asyncio.to_thread(self.adapters.verified, each))
         except (ValueError, OSError) as error:
             self._trouble(each, str(error))
             return False
@@ -127,6 +128,15 @@ class Loader:
             if now_s - since >= self.settings.drain_s:
                 await self._drop(name)
 
+    async def keep_at_hand(self, plan: Iterable[WantedVersion]) -> None:
+        """Fetch what may have to be loaded one day, and load nothing."""
+        for each in plan:
+            try:
+                if not self.adapters.at_hand(each):
+                    await self._fetch(each)
+            except Exception as error:  # the store may be away; whoever loads it says so
+                self._trouble(each, str(error) or repr(error))
+
     async def _tried(self, each: WantedVersion, now_s: float) -> str:
         """Return the doubt that is left once the version is loaded, probed and asked for its proof."""
         await self._load(each)
@@ -148,7 +158,7 @@ class Loader:
     async def _load(self, each: WantedVersion) -> None:
         if not self.adapters.at_hand(each):
             await self._fetch(each)
-        path = await asyncio.to_thread(self.adapters.loadable, each)
+        path = self.seen(await asyncio.to_thread(self.adapters.loadable, each))
         if self._has(each, path):
             return
         if each.version in self.loaded:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -15,6 +16,7 @@ from serving.replica.attester import Attester, ReplicaState, unsealed
 from serving.replica.fingerprints import Fingerprints
 from serving.replica.loader import EngineAdmin, Loader
 from serving.replica.reprobe import Reprobing
+from serving.replica.standby import Standby
 from serving.routes.routing import RouteTable
 from serving.routes.slots import WantedVersion, wanted
 from serving.settings import ControllerSettings, Replica
@@ -44,12 +46,15 @@ class Reconciler:
     former_base_model: str = ""
     seal: Callable[[ReplicaAttested], ReplicaAttested] = unsealed
     answering: frozenset[str] = frozenset()
+    seen: Callable[[Path], Path] = lambda folder: folder  # our folders as the engine sees them
+    standby: Standby | None = None  # None: no other controller has this engine
     attester: Attester = field(init=False)
     _fingerprints: Fingerprints = field(init=False)
     _loader: Loader = field(init=False)
     _reprobing: Reprobing = field(init=False)
     _refused: set[str] = field(default_factory=set)  # for want of a slot; logged once
     _away: bool = False
+    _standing_by: bool = False
     _loop: asyncio.AbstractEventLoop | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -57,10 +62,10 @@ class Reconciler:
         name, rank = self.replica.name, self.settings.max_lora_rank
         adapters = Adapters(self.trees, self.base_model, rank, self.former_base_model)
         self._fingerprints = Fingerprints(self.settings, name, lambda: self.table())
-        self._loader = Loader(self.settings, name, self.engine, adapters, self._fingerprints)
+        self._loader = Loader(self.settings, name, self.engine, adapters, self._fingerprints, self.seen)
         self._reprobing = Reprobing(name, self._fingerprints)
-        every_s = self.settings.attest_every_s
-        self.attester = Attester(self.replica, self.base_model, self.append, every_s, self.seal)
+        me, every_s = self.standby.me if self.standby else "", self.settings.attest_every_s
+        self.attester = Attester(self.replica, self.base_model, self.append, every_s, me, self.seal)
 
     def wake(self) -> None:
         """Notice now that the table has changed, from any thread; without it a change is noticed within LOOK_S."""
@@ -91,7 +96,10 @@ class Reconciler:
 
     async def _attempt(self, look: bool) -> None:
         try:
-            await self.reconcile(time.monotonic(), look=look)
+            if self._may():
+                await self.reconcile(time.monotonic(), look=look)
+            elif look:
+                await self._loader.keep_at_hand(wanted(dict(self.table().routes), self.settings.max_loras)[0])
         except Exception:  # the loop's top: the next pass tries again
             log.exception("reconciling failed", replica=self.replica.name)
 
@@ -108,8 +116,19 @@ class Reconciler:
         self._loader.note(routes, {each.version for each in (*fitting, *excess)}, now_s)
         serving = await self._repair(routes, fitting, now_s)
         await self._attest(routes, fitting, serving, now_s)
-        await self._loader.unload(now_s)
+        if self.standby is None or not self.standby.cut_off:
+            await self._loader.unload(now_s)
         self._reprobing.start(self.engine, serving, self._loader.loaded, now_s)
+
+    def _may(self) -> bool:
+        """Return whether this controller looks after the engine; where another does, what is known of it is old."""
+        may = self.standby is None or self.standby.mine(self.replica.name)
+        if self.standby is not None and may == self._standing_by:
+            by = self.standby.keeper(self.replica.name)
+            log.info("engine is ours to look after" if may else "engine is another's", replica=self.replica.name, by=by)
+            self._loader.lost()
+        self._standing_by = not may
+        return may
 
     async def _alive(self) -> bool:
         """Return whether the engine answers; where it does not, everything it had is gone."""

@@ -77,7 +77,7 @@ class Follower:
         )
         self.presence = Presence(kafka, client, lambda: self._of_routes.well and self._of_attestations.well)
         self._arrivals = Arrivals()
-        self.stale = Staleness(self._arrivals, self._answering_since, stale_after_s)
+        self.stale = Staleness(self._arrivals, self.answering_since_s, stale_after_s)
         self._lock = threading.Lock()
         known = _load(snapshot)
         self._routes = {route.alias: route for route in known.routes}
@@ -90,6 +90,7 @@ class Follower:
         self._dirty, self._saved_at = False, 0.0
         self._listeners: list[Callable[[], None]] = []
         self._attested: list[Callable[[ReplicaAttested], None]] = []
+        self._noting: list[Callable[[ReplicaAttested, int], None]] = []
 
     def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` after each change of the routes, from a thread of the follower's; it must be quick."""
@@ -98,6 +99,17 @@ class Follower:
     def listen_to_attestations(self, came: Callable[[ReplicaAttested], None]) -> None:
         """Call `came` with each new attestation that counts, likewise; not with those of before the start."""
         self._attested.append(came)
+
+    def note_attestations(self, note: Callable[[ReplicaAttested, int], None]) -> None:
+        """Call `note` with each attestation that counts and its time in the log, in the log's order, before them with
+        those known last (time 0). To be called before `start`."""
+        for known in self._attestations.values():
+            note(known, 0)
+        self._noting.append(note)
+
+    def wait_for_attestations(self, timeout_s: float) -> bool:
+        """Return whether the end of the attestations' log is reached within the time."""
+        return self._of_attestations.wait(timeout_s)
 
     def start(self) -> None:
         """Begin to follow."""
@@ -121,7 +133,8 @@ class Follower:
         self._of_attestations.join()
         self._save()
 
-    def _answering_since(self) -> float | None:
+    def answering_since_s(self) -> float | None:
+        """Return since when Kafka answers, by the clock that only goes forward; None while it does not."""
         return self.presence.since_s if self.presence.connected else None
 
     def _begin_routes(self) -> None:
@@ -153,6 +166,8 @@ class Follower:
             return
         known = [each.get(replica) for each in (self._fresh_attestations, self._attestations)]
         self._fresh_attestations[replica] = by_arrival(attestation, known, now_ms())
+        for note in self._noting:
+            note(attestation, record.timestamp_ms)
         if self._of_attestations.live:
             self._show_attestations(live=True)
             for came in self._attested:

@@ -18,13 +18,13 @@ import pyarrow as pa
 import structlog
 
 from streams import metrics
-from streams.dead_letters import QUEUES, letter_id
 from streams.ingest.duplicates import RecentIds
 from streams.ingest.prepare import E, IngestSource, Prepared, described, identities, prepare
 from streams.lake.lake import Lake
 from streams.lake.profiles import Profiler
 from streams.lake.table import judged
 from streams.lake.writer import LakeWriter, PartitionRows
+from streams.log.dead_letters import QUEUES, letter_id
 from streams.log.outbox import Outbox, Outgoing, outgoing
 from streams.log.read import Raw
 from streams.log.topic_ids import Incarnations

@@ -17,7 +17,6 @@ import structlog
 
 from streams import codec, metrics
 from streams.clock import now_ms
-from streams.dead_letters import QUEUES, letter, letter_id
 from streams.events import FeedbackGiven, InferenceServed
 from streams.ingest.at_hand import decoded, rows_by_ids
 from streams.ingest.judgement import LATER, Judge, Judged, LabelledReply, again, answered, judgement
@@ -26,6 +25,7 @@ from streams.ingest.waiting import WaitingLabels
 from streams.lake.lake import Lake
 from streams.lake.unjudged import UnjudgedLabel, judgements, unjudged, unjudged_before
 from streams.lake.writer import LakeWriter
+from streams.log.dead_letters import QUEUES, letter, letter_id
 from streams.log.outbox import Outbox, Outgoing, outgoing
 from streams.log.read import Raw
 from streams.topics import FEEDBACK, INFERENCE, KEPT_LONGER_S

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from monitor.describe.descriptors import Describer
 from monitor.rows import ScoreRows
 from streams import codec
-from streams.dead_letters import letter
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed, ScoreBatch
 from streams.identity import ALIAS
 from streams.ingest.duplicates import RecentIds
 from streams.ingest.score_rows import score_feedback, score_served
 from streams.lake import table as lake
 from streams.lake.profiles import Described
+from streams.log.dead_letters import letter
 from streams.log.outbox import Outgoing, outgoing
 from streams.log.read import Raw
 from streams.topics import FEEDBACK, INFERENCE, SCORES, Topic

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from streams import codec, dead_letters, ledger
+from streams import codec, ledger
 from streams.events import AlarmRaised, RetrainReported
 from streams.judge import gauges
 from streams.judge.alias_gauges import AliasGauges
@@ -18,6 +18,7 @@ from streams.judge.memory import JudgeRecord, StateStore, read_store
 from streams.judge.ordering import AnswerPiece, Merge, Ordering, Piece
 from streams.judge.partition import PartitionState
 from streams.judge.step import Effects, JudgeInput, LogPosition, Rules, step
+from streams.log import dead_letters
 from streams.log.chunks import Chunk
 from streams.log.outbox import Outbox, Outgoing, outgoing
 from streams.log.read import Raw

@@ -9,14 +9,13 @@ import asyncio
 import dataclasses
 import gc
 import importlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import faust
-import prometheus_client
 import pyarrow as pa
 import structlog
 
@@ -147,22 +146,23 @@ async def run(
     stop: asyncio.Event,
     judges: Judge = EXACT,
     models: ReplyJudges = NOBODY,
+    taking: Callable[[bool], None] = lambda taking: None,
 ) -> None:
     """Run the worker until `stop` is set; it takes nothing while a topic is not the one that the lake knows. Raises
     RuntimeError when Faust gives up, for a supervisor to start it again, ValueError where topics are not as they must
-    be. `judges`, `models`: as `build` has them."""
+    be. `judges`, `models`: as `build` has them. `taking`: called with whether it takes records now."""
     private_folder(storage.var)  # it may be a new machine, with all else in a bucket
     await asyncio.to_thread(check, kafka)
     await asyncio.to_thread(check_kept, kafka, monitor.late_labels_s)
     await asyncio.to_thread(look_at, Lake.of(storage))
-    async with _serving_metrics(settings):
-        with closing(TopicIds(kafka)) as topic_ids:
-            await wait_for_known_topics(topic_ids, storage, stop)
-            if not stop.is_set():
-                await _run(kafka, build(kafka, settings, storage, monitor, policy, topic_ids, judges, models), stop)
+    with closing(TopicIds(kafka)) as topic_ids:
+        await wait_for_known_topics(topic_ids, storage, stop)
+        if not stop.is_set():
+            worker = build(kafka, settings, storage, monitor, policy, topic_ids, judges, models)
+            await _run(kafka, worker, stop, taking)
 
 
-async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> None:
+async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event, taking: Callable[[bool], None]) -> None:
     worker.paused.start()
     assigned = asyncio.Event()
     worker.app.on_partitions_assigned.connect(_setter(assigned), weak=False)
@@ -173,11 +173,13 @@ async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event) -> Non
     try:
         await worker.app.start()
         log.info("worker started", app_id=worker.app.conf.id)
+        taking(True)
         tasks.append(asyncio.create_task(_freeze_collector(worker)))
         ends = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.app.wait_until_stopped())]
         tasks += ends
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        taking(False)
         crashed = worker.app.crash_reason
         await _close(worker, tasks)
     if crashed is not None:
@@ -280,16 +282,3 @@ def _sender(app: Any) -> Callable[[Outgoing], Awaitable[Awaitable[Any]]]:
         return sent
 
     return send
-
-
-@asynccontextmanager
-async def _serving_metrics(settings: WorkerSettings) -> AsyncIterator[None]:
-    if settings.metrics_port is None:
-        yield
-        return
-    server, thread = prometheus_client.start_http_server(settings.metrics_port, addr=settings.metrics_host)
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join(timeout=5)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import MISSING
 from textwrap import wrap
 
-from deploy.config.reference import Section, Setting, section, sections
+from deploy.config.reference import Section, Setting, named, section, sections
 from deploy.config.toml import literal
-from serving.sidecar.settings import ListedReplica
 from streams.scoring.settings import KINDS
 from tests.docs.table import table
 
@@ -44,8 +43,7 @@ The value of `scoring.metrics` for an alias is a metric's name, or one of these 
 def document() -> str:
     """Return the whole document."""
     metrics = [_part(section(kind, "scoring.metrics.ALIAS"), f" with a {key}") for key, kind in KINDS.items()]
-    listed = _part(section(ListedReplica, 'replicas."PATTERN"'))
-    return "\n".join([HEAD, *map(_part, sections()), listed, METRICS, *metrics])
+    return "\n".join([HEAD, *map(_part, sections()), *map(_part, named()), METRICS, *metrics])
 
 
 def _part(section: Section, more: str = "") -> str:

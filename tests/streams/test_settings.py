@@ -26,7 +26,6 @@ def test_defaults_are_valid() -> None:
         ("app_id", ""),
         ("heartbeat_s", 0.0),
         ("session_timeout_s", 2.0),
-        ("metrics_port", 70_000),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name(name: str, value: object) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from deploy.config.settings import Config
 from deploy.operator.rows import read_file
 from deploy.show.meter import meter
+from deploy.stack.engines import accesses
 from deploy.stack.lifecycle import model_folder
 from retrain.choice.candidates import Contender, checked
 from retrain.choice.contest import Contest
@@ -42,7 +43,7 @@ def compare(
     """Train each candidate on the dataset of that digest, or on a file of rows, ask it the rows held back, and choose.
     Raise ValueError or OSError where candidates, rows, models or engines cannot be used."""
     stack, stored = config.stack, Storage(config.storage.absolute(), config.stack.var.resolve())
-    given = checked(candidates, model_folder(stack), next(iter(stack.engine_urls().values())))
+    given = checked(candidates, model_folder(stack), next(iter(accesses(config).values())).address)
     scorer = Scorer.of(config.scoring.given(alias), alias, stack.var)
     private_folder(stack.var)
     digest, asked = _dataset(stored, alias, rows, dataset, config.retrain)

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from retrain.evaluation.evaluate import loaded
+from streams.engine_access import EngineAccess
 
 
 @dataclass(slots=True)
@@ -43,6 +44,15 @@ class EngineSlot:
         held, self._open, self.version = self._open, None, ""
         if held is not None:
             await held.__aexit__(None, None, None)
+
+
+def session_to(access: EngineAccess | None, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+    """Open a session with the key and the certificates of an engine that others run; None: without any. Raise
+    NoEngineKey where they cannot be used."""
+    if access is None:
+        return aiohttp.ClientSession(timeout=timeout)
+    connector = aiohttp.TCPConnector(ssl=access.tls() or True)
+    return aiohttp.ClientSession(timeout=timeout, headers=access.headers(), connector=connector)
 
 
 @asynccontextmanager

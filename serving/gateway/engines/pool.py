@@ -7,11 +7,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import structlog
+
 from serving.gateway.engines.link import ConnectionLost, Link, Unreached
+from streams.engine_access import EngineAccess, EngineKey, NoEngineKey
+
+log = structlog.get_logger()
 
 SENT = b"content-type: application/json\r\naccept-encoding: identity\r\n"
 
@@ -19,11 +24,13 @@ SENT = b"content-type: application/json\r\naccept-encoding: identity\r\n"
 @dataclass(slots=True)
 class EnginePool:
     """Connections to any number of engines; they live in the loop that asks. `tls`: whom to trust, None: whom the
-    system does; `tls_at`: how to speak https with those of which more is known, asked at each new connection."""
+    system does; `tls_at`: how to speak https with those of which more is known, asked at each new connection;
+    `engines`: those that others run, by address; where there are any, nothing is sent to another."""
 
     connect_timeout_s: float = 2.0
     tls: ssl.SSLContext | None = None
     tls_at: Callable[[str], ssl.SSLContext | None] = lambda url: None
+    engines: Mapping[str, EngineAccess] = field(default_factory=dict)
     _idle: dict[str, deque[Link]] = field(default_factory=dict)
     _addresses: dict[str, EngineAddress] = field(default_factory=dict)
 
@@ -37,7 +44,7 @@ class EnginePool:
             path.encode(),
             address.netloc,
             SENT,
-            headers,
+            headers if address.key is None else headers + address.authorisation(),
             len(body),
             body,
         )
@@ -58,7 +65,7 @@ class EnginePool:
     async def listens(self, url: str) -> bool:
         """Return whether the engine takes a connection now."""
         try:
-            link = await self._connect(url, self._address(url), float("inf"))
+            link = await self._connect(url, self._addresses.get(url) or self._address(url), float("inf"))
         except Unreached:
             return False
         link.abort()
@@ -95,10 +102,18 @@ class EnginePool:
         return None
 
     def _address(self, url: str) -> EngineAddress:
+        access = self.engines.get(url)
+        if self.engines and access is None:
+            log.error("an address that is not in [engines] gets nothing", url=url)
+            raise Unreached("its address is not in [engines]")
         try:
-            address = self._addresses[url] = EngineAddress.of(url, self.tls)
+            address = EngineAddress.of(url, self.tls, access)
+        except NoEngineKey as error:
+            log.error("an engine cannot be asked", url=url, error=str(error))
+            raise Unreached("its key or certificate cannot be used") from error
         except ValueError as error:
             raise Unreached("its address is none") from error
+        self._addresses[url] = address
         return address
 
     async def _connected(self, url: str, address: EngineAddress, deadline: float, *, again: bool) -> Link:
@@ -139,14 +154,27 @@ class EngineAddress:
     netloc: bytes
     path: bytes  # before that of a request
     tls: ssl.SSLContext | None
+    key: EngineKey | None = None
 
     @classmethod
-    def of(cls, url: str, tls: ssl.SSLContext | None = None) -> EngineAddress:
-        """Read an engine's address. `tls`: for https, None: as the system does. Raise ValueError where it is no http
-        or https address."""
+    def of(cls, url: str, tls: ssl.SSLContext | None = None, access: EngineAccess | None = None) -> EngineAddress:
+        """Read an engine's address. `tls`: for https, None: as the system does; `access` has its own. Raise ValueError
+        where it is no http or https address, NoEngineKey where its files cannot be used."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"engine address {url!r}: expected http://host:port or https://host:port")
+        if access is not None:
+            access.bearer()
+            tls = access.tls() if access.ca or access.cert else tls
         tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         port, netloc = parts.port or (443 if tls else 80), parts.netloc.rpartition("@")[2]
-        return cls(parts.hostname, port, netloc.encode(), parts.path.rstrip("/").encode(), tls)
+        key = EngineKey(access) if access is not None and access.key_file is not None else None
+        return cls(parts.hostname, port, netloc.encode(), parts.path.rstrip("/").encode(), tls, key)
+
+    def authorisation(self) -> bytes:
+        """Return the header with the engine's key as its file has it now. Raise Unreached where it has none."""
+        try:
+            headers = self.key.headers() if self.key is not None else {}
+        except NoEngineKey as error:
+            raise Unreached("its key cannot be read") from error
+        return b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())

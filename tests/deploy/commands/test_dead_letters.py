@@ -14,9 +14,9 @@ from deploy.cli import main
 from deploy.config.toml import dump
 from deploy.operator import dead_letters as letters
 from streams import codec
-from streams import dead_letters as dlq
 from streams.events import DeadLetter, FeedbackGiven
 from streams.kinds import Arm
+from streams.log import dead_letters as dlq
 from streams.log.read import Raw, ends, read
 from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, FEEDBACK_DLQ

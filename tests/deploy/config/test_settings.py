@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[3]
 ROOMS = ("monitor", "streams", "serving", "retrain", "deploy")
 KEY_FILES = {"new.key": "abcdefghijk", "old.key": "lmnopqrstuv", "mask.key": "wxyz0123456"}
 DECIDED = {
-    "worker.metrics_port": ("9999", "stack.worker_metrics_port"),
     "controller.max_loras": ("9", "stack.max_loras"),
     "controller.max_lora_rank": ("64", "stack.max_lora_rank"),
     "retrain.max_lora_rank": ("64", "stack.max_lora_rank"),
@@ -69,7 +68,7 @@ def test_a_lake_that_forgets_before_labels_have_waited_is_refused(
 
 def test_all_of_them_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
-        load(written(tmp_path, "[worker]\nmetrics_port = 9999\n[controller]\nmax_loras = 9\n"), {})
+        load(written(tmp_path, "[monitor]\nlate_labels_s = 99\n[controller]\nmax_loras = 9\n"), {})
     assert len(raised.value.problems) == 2
 
 

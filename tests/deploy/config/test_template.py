@@ -26,6 +26,7 @@ JUDGES = {"support": {"rubric": "tone.md", "url": "http://judge.test/v1", "model
 HEADS = {"x-tenant": "tenant"}
 WINDOWS = (BurnWindow(long_s=60, short_s=5, rate=2.0),)
 OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of their type is one: as text, as read
+    "stack.bind": ("0.0.0.0", "0.0.0.0"),
     "stack.device": ("cpu", "cpu"),
     "stack.max_lora_rank": ("32", 32),
     "stack.engine_ports": ("8005, 8006", (8005, 8006)),
@@ -87,7 +88,6 @@ TOGETHER: dict[str, dict[str, str]] = {  # what another setting must be, for thi
     "replica.tls_cert": {"replica.tls_key": "/key.pem"},
     "replica.tls_key": {"replica.tls_cert": "/cert.pem"},
     "replica.client_ca": {"replica.tls_cert": "/cert.pem", "replica.tls_key": "/key.pem"},
-    "worker.metrics_port": {"stack.worker_metrics_port": "9999"},
     "controller.max_loras": {"stack.max_loras": "6"},
     "controller.max_lora_rank": {"stack.max_lora_rank": "32"},
     "retrain.max_lora_rank": {"stack.max_lora_rank": "32"},
@@ -105,7 +105,6 @@ TOGETHER: dict[str, dict[str, str]] = {  # what another setting must be, for thi
     "storage.options": {"storage.url": "s3://bucket"},
 }
 DECIDED: dict[str, tuple[str, object]] = {
-    "worker.metrics_port": ("9999", 9999),
     "controller.max_loras": ("6", 6),
     "controller.max_lora_rank": ("32", 32),
     "retrain.max_lora_rank": ("32", 32),

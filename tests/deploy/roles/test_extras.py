@@ -8,31 +8,27 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from deploy.config.toml import dump
+from deploy.roles import names
 from deploy.stack import ports
 from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
 from tests.streams.support import oracle
 from tests.streams.support.lakes import at
 from tests.streams.support.traffic import produce, served
+from tests.support.tiny_model import model
 from tests.support.waiting import wait
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
-ROLES = {
-    "gateway": "serving",
-    "shipper": "serving",
-    "controller": "serving",
-    "worker": "streams",
-    "trainer": "retrain",
-    "storage": "streams",
-    "replica": "serving",
-}
+ROLES = {name: role.extra for name, role in names.ROLES.items()}
+ALONE = [role for role in ROLES if role != "shipper"]  # a gateway's child
 ROOMS = {"serving": "serving", "streams": "streams", "retrain": "retrain", "dashboards": "dashboards"}
 
 
@@ -63,6 +59,11 @@ def test_what_is_hidden_is_what_the_extra_does_not_bring() -> None:
 def test_a_role_finds_all_that_it_imports(role: str) -> None:
     modules = ["deploy.cli", "deploy.commands.stack", "deploy.roles.run", f"deploy.roles.{role}", *named(role)]
     assert imported(ROLES[role], modules) == ""
+
+
+@pytest.mark.parametrize("role", ALONE)
+def test_the_doctor_looks_at_a_role_with_its_extra_alone(role: str) -> None:
+    assert imported(ROLES[role], ["deploy.commands.demo", "deploy.doctor.standing"]) == ""
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -131,3 +132,50 @@ def test_the_worker_works_with_its_extra_alone_where_no_folder_is_there_yet(
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+
+
+def status(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as told:
+            return told.status, told.read().decode().strip()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode().strip()
+    except OSError:
+        return 0, ""
+
+
+@pytest.mark.parametrize("role", ALONE)
+def test_a_role_gets_ready_on_an_empty_disk_with_kafka_and_a_store_and_ends_when_asked(
+    role: str, tmp_path: Path, kafka: KafkaSettings
+) -> None:
+    """As its pod does: its own extra, a folder that is not there, POD_NAME. What it needs of others is an address."""
+    port, clients = ports.free(2)
+    key = "gateway_admin_port" if role == "gateway" else f"{role}_metrics_port"
+    stack = {
+        "var": str(tmp_path / "empty"),
+        "embedded_kafka": False,
+        "bind": "127.0.0.1",
+        key: port,
+        "gateway_port": clients,
+        **({"model": str(model(tmp_path / "model"))} if role == "trainer" else {"model_id": "llama@0123456789ab"}),
+    }
+    config, log = tmp_path / "homeostat.toml", tmp_path / "role.log"
+    parts: dict[str, dict[str, object]] = {
+        "stack": stack,
+        "kafka": {"bootstrap": kafka.bootstrap},
+        "storage": {"url": (tmp_path / "store").as_uri()},
+        "worker": {"app_id": f"alone-{role}"},
+    }
+    config.write_text(dump(parts) + '[engines.gpu0]\nurl = "http://127.0.0.1:1"\n')
+    process = started(role, ROLES[role], config, log)
+    url = f"http://127.0.0.1:{port}"
+    ready = (503, "no route yet; homeostat promote writes the first") if role == "gateway" else (200, "ready")
+    try:
+        wait(lambda: status(f"{url}/readyz") == ready or process.poll() is not None, what=f"{role} to be ready")
+        assert process.poll() is None, log.read_text()
+        assert status(f"{url}/healthz")[0] == 200
+        assert "homeostat_" in status(f"{url}/metrics")[1]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=60)
+    assert (code, "Traceback" in log.read_text()) == (0, False), log.read_text()

@@ -6,7 +6,7 @@ import json
 import socket
 import sys
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from deploy.stack.launch import Member, ProcessState
 from deploy.stack.processes import Spec
 from deploy.stack.settings import StackSettings
 from monitor.settings import LabelSettings
+from streams.engine_access import EngineAccess
 from streams.log.read import partition_counts
 from streams.log.settings import KafkaSettings
 from streams.topics import INFERENCE
@@ -41,6 +42,7 @@ class Config:
     stack: StackSettings
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
+    engines: Mapping[str, EngineAccess] = field(default_factory=dict)
 
 
 @pytest.fixture

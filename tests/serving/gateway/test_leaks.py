@@ -15,8 +15,8 @@ import pytest
 import structlog
 
 from deploy.roles.process import set_up_logs
-from streams.dead_letters import letter, value
 from streams.journal.writer import Journal, JournalSettings
+from streams.log.dead_letters import letter, value
 from streams.log.read import Raw
 from streams.topics import INFERENCE
 from tests.serving.support import fake_engine

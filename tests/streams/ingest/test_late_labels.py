@@ -12,7 +12,6 @@ from deltalake import DeltaTable, write_deltalake
 from msgspec.structs import replace
 
 from streams import codec
-from streams.dead_letters import value
 from streams.events import DeadLetter, FeedbackGiven, InferenceServed
 from streams.ingest.judgement import LATER, Judged, JudgedLoss, LabelledReply
 from streams.kinds import Arm
@@ -20,6 +19,7 @@ from streams.lake.delta import OURS
 from streams.lake.lake import Lake
 from streams.lake.table import DAY
 from streams.lake.writer import LakeWriter
+from streams.log.dead_letters import value
 from streams.objects.opening import Storage
 from streams.topics import FEEDBACK, FEEDBACK_DLQ, INFERENCE
 from tests.streams.support import lakes

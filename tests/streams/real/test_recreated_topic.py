@@ -10,7 +10,6 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,8 +86,8 @@ def test_records_deleted_before_they_were_read_are_told_and_the_rest_is_taken(
 ) -> None:
     """The log's retention is shorter than the worker was away."""
     alias, port = f"t-{uuid.uuid4().hex[:8]}", ports.free(1)[0]
-    settings = replace(small("lagging"), metrics_port=port)
-    plan = Plan(broker, settings, within(tmp_path), MonitorSettings(reference_events=50), PolicySettings())
+    watched = MonitorSettings(reference_events=50)
+    plan = Plan(broker, small("lagging"), within(tmp_path), watched, PolicySettings(), metrics_port=port)
     worker = Process(plan, tmp_path / "worker.log")
     try:
         worker.start()
@@ -113,9 +112,9 @@ def test_records_deleted_before_they_were_read_are_told_and_the_rest_is_taken(
 def test_nothing_is_overwritten_or_dropped_without_a_word(broker: KafkaSettings, tmp_path: Path, running: bool) -> None:
     alias, port, said = f"t-{uuid.uuid4().hex[:8]}", ports.free(1)[0], tmp_path / "worker.log"
     var = tmp_path / "var"
-    settings = replace(small("made-anew"), metrics_port=port)
+    settings = small("made-anew")
     plan, there = (
-        Plan(broker, settings, within(var), MonitorSettings(reference_events=50), PolicySettings()),
+        Plan(broker, settings, within(var), MonitorSettings(reference_events=50), PolicySettings(), metrics_port=port),
         Lake.of(within(var)),
     )
     worker = Process(plan, said)

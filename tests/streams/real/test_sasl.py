@@ -167,7 +167,7 @@ def test_the_follower_follows_with_the_password_and_says_what_is_wrong_without(
 
 @pytest.mark.kafka
 async def test_the_worker_works_with_the_password(broker: SaslKafka, tmp_path: Path) -> None:
-    settings, storage = WorkerSettings(app_id="sasl", metrics_port=None), Storage(var=tmp_path)
+    settings, storage = WorkerSettings(app_id="sasl"), Storage(var=tmp_path)
     stop = asyncio.Event()
     working = asyncio.create_task(
         app.run(broker.as_user(), settings, storage, MonitorSettings(), PolicySettings(), stop)

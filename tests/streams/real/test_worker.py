@@ -17,8 +17,8 @@ import pytest
 
 from deploy.stack import ports
 from monitor.settings import MonitorSettings, PolicySettings
-from streams import dead_letters as dlq
 from streams.events import AlarmRaised, ScoreBatch
+from streams.log import dead_letters as dlq
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage
@@ -181,8 +181,8 @@ def test_a_worker_that_hangs_says_so(kafka: KafkaSettings, plan: Plan, alias: st
     """Its disk answers no more: the next versions of the lake's table are taken, and where it looks for the newest one
     is a pipe that nobody writes to."""
     port = ports.free(1)[0]
-    changed = replace(plan.settings, metrics_port=port, lag_every_s=0.2, stalled_s=2.0, lake_commit_rows=5)
-    process = Process(msgspec.structs.replace(plan, settings=changed), tmp_path / "worker.log")
+    changed = replace(plan.settings, lag_every_s=0.2, stalled_s=2.0, lake_commit_rows=5)
+    process = Process(msgspec.structs.replace(plan, settings=changed, metrics_port=port), tmp_path / "worker.log")
     process.start()
     try:
         produce(kafka, INFERENCE, [served(alias, i) for i in range(10)], partition=1)

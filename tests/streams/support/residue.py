@@ -13,11 +13,11 @@ from kafka import KafkaConsumer, TopicPartition
 from whylogs.core import DatasetProfileView
 
 from monitor.windows import Head
-from streams import dead_letters as dlq
-from streams.dead_letters import letter_id
 from streams.events import DeadLetter, Event, ScoreBatch
 from streams.lake.lake import Lake
 from streams.lake.profile_windows import PROFILES, ProfileWindow, window_start
+from streams.log import dead_letters as dlq
+from streams.log.dead_letters import letter_id
 from streams.log.read import partition_counts, read
 from streams.log.settings import KafkaSettings
 from streams.objects.opening import Storage

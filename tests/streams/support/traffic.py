@@ -106,6 +106,7 @@ class Plan(msgspec.Struct):
     monitor: MonitorSettings
     policy: PolicySettings
     metrics: dict[str, str] = {}  # alias -> how a label judges its answers
+    metrics_port: int = 0  # where Prometheus' figures are served; 0: nowhere
 
     @property
     def lake(self) -> Lake:
@@ -167,7 +168,6 @@ def small(app_id: str, **changes: object) -> WorkerSettings:
     return WorkerSettings(
         **{  # type: ignore[arg-type]
             "app_id": app_id,
-            "metrics_port": None,
             "batch_events": 300,
             "within_s": 0.1,
             "lake_commit_s": 0.5,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import prometheus_client
 
 from streams.ingest.judgement import Judge, by_metric
 from streams.scoring.scorer import Scorers
@@ -22,6 +23,8 @@ def _path(kind: type, value: object) -> object:
 
 async def work(plan: Plan, scorer: Judge | None = None) -> None:
     stop = asyncio.Event()
+    if plan.metrics_port:
+        prometheus_client.start_http_server(plan.metrics_port, addr="127.0.0.1")
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     scorer = scorer or by_metric(Scorers(ScoringSettings(metrics=plan.metrics), plan.storage.var))
     await run(plan.kafka, plan.settings, plan.storage, plan.monitor, plan.policy, stop, scorer)

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from deploy.config import secrets
-from deploy.config.settings import load
+from deploy.config.settings import Config, load
 from deploy.config.toml import dump
 from deploy.roles.gateway import certificate_of
+from deploy.roles.health import answering
 from deploy.stack import ports, processes
+from deploy.stack.settings import StackSettings
 from serving.gateway.access.keys import Key, KeyRing, KeysError
 from serving.gateway.admin.port import serving_admin
 from serving.gateway.recent_answers import RecentAnswer, RecentAnswers
@@ -29,9 +31,7 @@ from streams.journal.cursor import CursorFile
 from streams.journal.writer import Journal, JournalSettings
 from streams.lake.delta import created
 from streams.log.settings import KafkaSettings
-from streams.settings import WorkerSettings
 from streams.topics import INFERENCE
-from streams.worker.app import _serving_metrics
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.scene import BODY, Scene
 from tests.serving.support.wire import asking, wired
@@ -189,9 +189,9 @@ async def test_no_byte_is_the_admin_ports_error_either(admin: int, odd: bytes) -
             assert (await wire.answer()).status < 500, line
 
 
-async def test_a_workers_metrics_are_served_to_this_machine_only(tmp_path: Path) -> None:
+def test_a_roles_metrics_are_served_to_this_machine_only(tmp_path: Path) -> None:
     (port,) = ports.free(1)
-    async with _serving_metrics(WorkerSettings(metrics_port=port)):
+    with answering(Config(StackSettings(var=tmp_path)), port, lambda: ""):
         assert ports.answers(port)
         assert listeners(port) == {"127.0.0.1"}
 

@@ -12,6 +12,7 @@ import uvloop
 
 from serving.gateway.engines.link import HIGH_WATER, Broken, Link, Unreached
 from serving.gateway.engines.pool import EnginePool
+from streams.engine_access import EngineAccess
 from tests.serving.support.certificates import Certificates
 from tests.serving.support.raw_engine import RawEngine, Visit, always, chunked, saying, whole
 from tests.support.waiting import until
@@ -536,3 +537,19 @@ async def test_an_engine_behind_tls_is_asked_where_its_certificate_is_trusted(tm
                 with pytest.raises(Unreached):
                     await asked(pool, engine)
             pool.close()
+
+
+async def test_an_engine_of_others_gets_its_key_and_an_address_that_is_not_listed_gets_nothing(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("s3cret\n")
+    async with saying(always(whole(b"a"))) as engine, saying(always(whole(b"a"))) as stranger:
+        access = EngineAccess(url=engine.url, key_file=key)
+        pool = EnginePool(1.0, engines={access.address: access})
+        assert await asked(pool, engine) == (200, b"a")
+        (head,) = engine.visits[0].heads
+        assert b"\r\nAuthorization: Bearer s3cret\r\n" in head
+        with pytest.raises(Unreached, match=r"not in \[engines\]"):
+            await asked(pool, stranger)
+        assert not await pool.listens(stranger.url)
+        assert stranger.visits == []
+        pool.close()

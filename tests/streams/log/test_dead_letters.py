@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from monitor.describe.private.surrogates import Surrogates
-from streams import dead_letters as dlq
 from streams.events import DeadLetter
+from streams.log import dead_letters as dlq
 from streams.log.read import Raw
 from streams.topics import FEEDBACK, INFERENCE, RESULTS, ROUTES, SCORES, TOPICS
 from tests.streams.support.fakes import raws
