@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.homeostat
 LITELLM := var/bench/litellm
+LINTERS := var/linters
+APISERVER := var/apiserver/kube-apiserver
 # Tests in two processes, a file at a time; those that need vLLM are all one's.
 SHARED  := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 PURE    := not kafka and not vllm and not loop and not system
@@ -11,13 +13,14 @@ PURE    := not kafka and not vllm and not loop and not system
 # anew, half a minute of processor time for vLLM, torch or Faust.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo check lint quick test test-system test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain bench-peers lock clean
+.PHONY: help setup demo check lint quick test test-system test-k8s test-azure bench bench-serving bench-journal bench-streams bench-monitor bench-storage bench-traffic bench-retrain bench-peers lock clean
 
 help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
 	@echo "make check   ruff, mypy and the quick tests: under a minute"
-	@echo "make test-system   tests that need Debian packages: prometheus (for promtool)"
+	@echo "make test-system   tests that need Debian packages: prometheus (for promtool), kubernetes-client (for kubectl)"
+	@echo "make test-k8s      the installation into Kubernetes on a real API server; needs Go, etcd and kubectl"
 	@echo "make test-azure    storage on Azure's emulator, which npm fetches"
 	@echo "make bench   measure serving, worker and monitoring; tables on the terminal, JSON in var/bench"
 	@echo "make lock    renew requirements.lock from pyproject.toml"
@@ -58,9 +61,27 @@ test: lint
 	$(SHARED) -m "$(PURE)"
 	$(SHARED) -m "(kafka or vllm or loop) and not system"
 
-test-system: setup
+test-system: setup $(LINTERS)/.made
 	@command -v promtool >/dev/null || { echo "promtool is missing (on Debian: apt install prometheus)"; exit 1; }
-	$(BIN)/pytest -q -m system -k "not azure"
+	@command -v kubectl >/dev/null || { echo "kubectl is missing (on Debian: apt install kubernetes-client)"; exit 1; }
+	$(BIN)/pytest -q -m "system and not k8s" -k "not azure"
+
+# What looks at the manifests, in an environment of its own: checkov asks for other versions of many of our packages.
+$(LINTERS)/.made:
+	$(PYTHON) -m venv $(LINTERS)
+	$(LINTERS)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 kubernetes-validate==1.37.0
+	@touch $@
+
+test-k8s: setup
+	@for program in go etcd kubectl; do command -v $$program >/dev/null || { \
+	  echo "SKIPPED: $$program is missing, no test was run (on Debian: apt install golang etcd-server kubernetes-client)"; \
+	  exit 0; }; done; $(MAKE) --no-print-directory $(APISERVER) && $(BIN)/pytest -q -m k8s
+
+# Kept: it takes 4 to 14 minutes, and 3 GB of Go's modules and cache.
+$(APISERVER): tests/system/apiserver/go.mod tests/system/apiserver/main.go
+	@echo "Building Kubernetes' API server (4 to 14 minutes) ..."
+	cd tests/system/apiserver && CGO_ENABLED=0 go build -trimpath \
+	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.3" -o $(CURDIR)/$@ .
 
 test-azure: setup
 	npm install --silent --no-fund --no-audit --prefix var/azurite azurite@3

@@ -43,8 +43,14 @@ def export(
         "grafana/provisioning/alerting/homeostat.yaml": _yaml(_rules(grafana_url)),
         "prometheus/prometheus.yml": _yaml(_scrape(targets)),
         f"prometheus/{RULES_FILE}": _yaml(prometheus_rules.groups(grafana_url)),
+        "kubernetes/rules.yaml": operator_rules(grafana_url),
     }
     return [_write(folder / name, text) for name, text in files.items()]
+
+
+def operator_rules(grafana_url: str = GRAFANA) -> str:
+    """Return the alert rules as a file for the Prometheus operator."""
+    return _yaml(prometheus_rules.resource(grafana_url))
 
 
 def _provider() -> Json:

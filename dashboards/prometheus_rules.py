@@ -15,6 +15,13 @@ def groups(grafana: str) -> Json:
     return {"groups": [{"name": "homeostat", "interval": EVERY, "rules": [_rule(rule, grafana) for rule in RULES]}]}
 
 
+def resource(grafana: str) -> Json:
+    """Return the same for the Prometheus operator of a Kubernetes cluster."""
+    metadata = {"name": "homeostat", "labels": {"app.kubernetes.io/name": "homeostat"}}
+    head = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": metadata}
+    return {**head, "spec": groups(grafana)}
+
+
 def _rule(rule: Rule, grafana: str) -> Json:
     return {
         "alert": rule.uid,

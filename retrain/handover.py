@@ -7,6 +7,7 @@ convenience: where the store is away, the job goes on without, and a warning say
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,9 +42,9 @@ class Handover:
         store = Storage(spec.storage, spec.var).trees(PATIENCE_S).store
         return cls(None if store.folder == spec.var else store, folder)
 
-    def take(self) -> None:
+    def take(self, names: Sequence[str] = FILES) -> None:
         """Bring what an earlier machine left, where this one has nothing."""
-        for name in FILES:
+        for name in names:
             if self.store is None or (self.folder / name).exists():
                 continue
             try:

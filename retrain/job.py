@@ -1,8 +1,9 @@
 """One retraining's job: `python -m retrain.job STEP FOLDER`, where STEP is prepare, train, evaluate, judge, or all.
 
-Its input is FOLDER/job.json, its result FOLDER/outcome.json, in the store too. Each step goes on where an earlier start
-of it was killed, and does nothing where it was done: with the same rows, from the training's last checkpoint, in the
-same MLflow run. A step that cannot be done makes the outcome a problem; steps after it have nothing to do."""
+Its input is FOLDER/job.json, which HOMEOSTAT_JOB in its environment replaces; its result FOLDER/outcome.json, in the
+store too. Each step goes on where an earlier start of it was killed, and does nothing where it was done: with the same
+rows, from the training's last checkpoint, in the same MLflow run. A step that cannot be done makes the outcome a
+problem; steps after it have nothing to do."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from pathlib import Path
 import structlog
 
 from retrain.handover import Handover
-from retrain.job_files import OUTCOME, SPEC, STEPS, JobOutcome, JobSpec, concluded, read, write
+from retrain.job_files import GIVEN, OUTCOME, SPEC, STEPS, JobOutcome, JobSpec, concluded, read, write
 from retrain.job_steps import Job, evaluate, prepare, train, verdict
 from retrain.training import tracking
-from streams.files import locked
+from streams.files import locked, put
 
 log = structlog.get_logger()
 
@@ -35,6 +36,8 @@ def main(arguments: list[str]) -> int:
         print(USAGE, file=sys.stderr)
         return 2
     name, folder = arguments[0], Path(arguments[1])
+    if GIVEN in os.environ:
+        put(folder / SPEC, os.environ.pop(GIVEN).encode())
     spec = read(folder / SPEC, JobSpec)
     if spec is None:
         print(f"{folder / SPEC}: missing or unreadable; the trainer writes it", file=sys.stderr)

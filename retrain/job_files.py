@@ -30,6 +30,7 @@ DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "scor
 FINDINGS = "findings.json"  # likewise: what the model card says of the answers
 TRAINING = "training"  # the folder of the training's order, checkpoint, adapter and result
 JOBS = "jobs"  # the prefix of all that in the store, and the folder of the jobs' folders
+GIVEN = "HOMEOSTAT_JOB"  # variable with the description, for a job whose folder is empty at its start
 Step = Literal["prepare", "train", "evaluate", "judge"]
 STEPS: tuple[Step, ...] = ("prepare", "train", "evaluate", "judge")
 T = TypeVar("T")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monitor.validation import require
+from retrain.runners.settings import KubernetesSettings
 from retrain.synthetic.settings import SyntheticSettings
 from streams.scoring.settings import parsed
 
@@ -33,7 +34,7 @@ BACKENDS = ("own", "trl", "command")
 OWN_ENGINE = ("auto", "always", "never")
 MANIFEST = "{manifest}"  # in `command`: the manifest's path
 DOWNSTREAM = "downstream/"  # before an API key's name
-SOURCES = ("env:", "file:")  # of a secret
+SOURCES = {"local": ("env:", "file:"), "kubernetes": ("secret:",)}  # of a secret, by runner
 
 ENGINE_DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -103,8 +104,10 @@ class RetrainSettings:
     # 0: never
     every_h: float = 0.0
     gpus: int = 0  # processes that train together by torchrun, one a GPU; 0 and 1: one process, without torchrun
-    # variable of the job's environment -> where its value is: "env:NAME" of the runner's own environment, or
-    # "file:/path"; never the value itself
+    runner: str = "local"  # what runs a job: "local", this machine; "kubernetes", a Job of the cluster
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
+    # variable of the job's environment -> where its value is: "env:NAME" of the trainer's own environment or
+    # "file:/path"; with the runner "kubernetes" "secret:NAME/KEY", a Secret; never the value itself
     secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -147,13 +150,18 @@ class RetrainSettings:
         both = "a URL where champion_model is set, else none: another base model needs an engine of its own"
         require(self, "champion_engine", bool(self.champion_model) == bool(self.champion_engine), both)
         require(self, "every_h", self.every_h == 0 or self.every_h >= 1, "0, or at least 1 hour")
+        require(self, "runner", self.runner in SOURCES, f"one of {', '.join(SOURCES)}")
         for name, source in self.secrets.items():
-            if not name.isidentifier() or not any(source.startswith(each) and source != each for each in SOURCES):
+            if not name.isidentifier() or not any(source.startswith(each) and source != each for each in self._sources):
                 raise ValueError(
-                    f'RetrainSettings.secrets.{name} is (not shown), expected where the value is, "env:NAME" or '
-                    '"file:/path", under the name of an environment variable'
+                    f"RetrainSettings.secrets.{name} is (not shown), expected where the value is, "
+                    f"{' or '.join(self._sources)} and its place, under the name of an environment variable"
                 )
         require(self, "recipe", bool(self.recipe), "a recipe's name, or the path of a TOML file")
+
+    @property
+    def _sources(self) -> tuple[str, ...]:
+        return SOURCES[self.runner]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

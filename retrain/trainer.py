@@ -28,7 +28,6 @@ from retrain.job_files import (
     JobSpec,
     TrainerPaths,
     TrainingProgress,
-    concluded,
     read,
     write,
 )
@@ -38,6 +37,7 @@ from retrain.registry.schedule import BY, due
 from retrain.requests import RetrainTopics
 from retrain.runners.interface import JobState, Runner
 from retrain.runners.local import LocalRunner
+from retrain.runners.outcome import outcome
 from retrain.settings import RetrainSettings, of_request
 from retrain.training import recipe
 from streams import codec
@@ -169,9 +169,16 @@ class Trainer:
         try:
             ended = self._watch(request, folder, stop)
         finally:
-            self._runner.stop(request.id)
-        Handover.of(spec, folder).take()  # what another machine has left
-        return concluded(folder / OUTCOME) or JobOutcome(problem=_no_outcome(ended, folder))
+            if not self._runner.elsewhere:
+                self._runner.stop(request.id)
+        again = partial(self._rested, request, stop) if self._runner.elsewhere else None
+        return outcome(Handover.of(spec, folder), ended, again)
+
+    def _rested(self, request: RetrainRequested, stop: threading.Event) -> None:
+        """Wait a little, and keep the request meanwhile. Raises Withdrawn where the trainer is stopped."""
+        if stop.wait(BACK_OFF_S):
+            raise Withdrawn("the trainer is stopped")
+        self._lease(request, self._settings.lease_s)
 
     def _watch(self, request: RetrainRequested, folder: Path, stop: threading.Event) -> JobState:
         """Return how the job has ended, or how it is after its time."""
@@ -179,9 +186,12 @@ class Trainer:
         while (state := self._runner.poll(request.id)).running:
             now = time.monotonic()
             if why := self._objection(request, stop):
+                if not stop.is_set():  # else one elsewhere goes on, for this trainer's next start or another's
+                    self._runner.stop(request.id)
                 raise Withdrawn(why)
             if now - began > self._settings.timeout_s:
                 write(folder / OUTCOME, JobOutcome(problem=f"no outcome within {self._settings.timeout_s:g} s"))
+                self._runner.stop(request.id)
                 break
             if now - renewed > self._settings.lease_s / 3:
                 self._lease(request, self._settings.lease_s)
@@ -269,6 +279,7 @@ class Trainer:
         metrics.RETRAININGS.labels(request.alias, report.status.value).inc()
         log.info("retraining ended", alias=request.alias, request=request.id, status=report.status, why=report.reason)
         self._seen(lambda: report in self._topics.results)  # else the next turn would take the request up again
+        self._runner.forget(request.id)
 
     def _report(self, request: RetrainRequested, status: RetrainStatus, now_ms: int, **more: object) -> RetrainReported:
         return RetrainReported(
@@ -283,9 +294,3 @@ class Trainer:
 
 def _among(topics: RetrainTopics, request: RetrainRequested) -> bool:
     return request in topics.requests
-
-
-def _no_outcome(ended: JobState, folder: Path) -> str:
-    """Return why a job has ended without an outcome."""
-    unread = f"{folder / OUTCOME} cannot be read, and " if (folder / OUTCOME).exists() else ""
-    return f"{unread}{ended.why or f'the job ended well without one; see its log in {folder}'}"

@@ -78,7 +78,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     table = given(Config, path, environment)
     config = build(Config, table, source(path))
     ignored = (problem for key, problem in _ignored(config) if _has(table, key))
-    if problems := [*ignored, *_forgetful(config), *clashes(config.engines)]:
+    if problems := [*ignored, *_forgetful(config), *clashes(config.engines), *_unread(config)]:
         raise ConfigError(source(path), problems)
     config = replace(config, monitor=replace(config.monitor, late_labels_s=config.labels.wait_s))
     config = replace(config, retrain=replace(config.retrain, max_lora_rank=config.stack.max_lora_rank))
@@ -131,6 +131,12 @@ def _forgetful(config: Config) -> Iterator[str]:
             f"storage.keep_days = {days} and labels.wait_s = {wait_s}: expected storage.keep_days of at least {least}, "
             "two days more than labels wait for their reply, or 0, which keeps all"
         )
+
+
+def _unread(config: Config) -> Iterator[str]:
+    """A job of a cluster reads rows from the store, and leaves its outcome there."""
+    if config.retrain.runner == "kubernetes" and not config.storage.url:
+        yield 'retrain.runner = "kubernetes" and storage.url is empty: expected a bucket that trainer and Jobs reach'
 
 
 def _has(table: Table, key: str) -> bool:

@@ -14,6 +14,7 @@ from deploy.stack.engines import accesses
 
 if TYPE_CHECKING:
     from retrain.evaluation.engine.own import EngineOrder
+    from retrain.runners.interface import Runner
     from retrain.settings import RetrainSettings
 
 
@@ -55,12 +56,24 @@ def _train(config: Config, stop: threading.Event) -> None:
         tracking=config.tracking,
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
-    Trainer(config.kafka, asked_for(config), paths, own_name(config, "trainer")).run(stop)
+    me = own_name(config, "trainer")
+    Trainer(config.kafka, asked_for(config), paths, me, runner(config, me)).run(stop)
 
 
 def asked_for(config: Config) -> RetrainSettings:
     """Return the settings of retrainings: none is asked for by the clock where only people act."""
     return replace(config.retrain, every_h=0.0) if config.policy.observes else config.retrain
+
+
+def runner(config: Config, me: str) -> Runner:
+    """Return what runs the jobs of this trainer."""
+    from retrain.runners.local import LocalRunner
+
+    if config.retrain.runner == "local":
+        return LocalRunner(config.stack.var)
+    from retrain.runners.kubernetes import KubernetesRunner
+
+    return KubernetesRunner(config.retrain.kubernetes, me)
 
 
 def engine_order(config: Config) -> EngineOrder | None:

@@ -24,6 +24,11 @@ class LocalRunner:
         self._var = var.resolve()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
+    @property
+    def elsewhere(self) -> bool:
+        """See `Runner`."""
+        return False
+
     def folder(self, job: str) -> Path:
         """Return the folder of a job."""
         return self._var / JOBS / job
@@ -68,6 +73,10 @@ class LocalRunner:
             process.kill()
             process.wait()
 
+    def forget(self, job: str) -> None:
+        """See `Runner`; its folder stays."""
+        self.stop(job)
+
 
 def secrets(references: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the values that the references name. Raise ValueError or OSError, without a value, where there is none.
@@ -78,6 +87,8 @@ def secrets(references: Mapping[str, str], environment: Mapping[str, str]) -> di
     found = {}
     for name, reference in references.items():
         kind, _, source = reference.partition(":")
+        if kind not in ("env", "file"):
+            raise ValueError(f"retrain.secrets.{name} is {reference!r}, expected env:NAME or file:/path here")
         if kind == "env" and source not in environment:
             raise ValueError(f"retrain.secrets.{name} is {reference!r}, expected a variable that is set")
         found[name] = environment[source] if kind == "env" else Path(source).read_text(encoding="utf-8").strip()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from dashboards.export import operator_rules
 from tests.docs import configuration, events, job, masking, metrics
 
 FOLDER = Path(__file__).parents[2] / "docs"
+RULES = FOLDER.parent / "deploy" / "kubernetes" / "components" / "monitoring" / "rules.yaml"
+CLUSTERS_GRAFANA = "http://grafana.monitoring.svc"
 COMMAND = "python -m tests.docs"
 DOCUMENTS: dict[Path, Callable[[], str]] = {
     FOLDER / "configuration.md": configuration.document,
@@ -15,4 +19,5 @@ DOCUMENTS: dict[Path, Callable[[], str]] = {
     FOLDER / "job.schema.json": job.document,
     FOLDER / "masking.md": masking.document,
     FOLDER / "metrics.md": metrics.document,
+    RULES: partial(operator_rules, CLUSTERS_GRAFANA),
 }

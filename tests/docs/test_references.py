@@ -97,7 +97,7 @@ def commanded(text: str) -> bool:
 
 
 def made(text: str) -> bool:
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return text.split()[1] in targets
 
 

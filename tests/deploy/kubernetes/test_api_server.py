@@ -1,0 +1,96 @@
+"""The overlays on a real API server: every object is taken as it stands, pods keep `restricted`, accounts may do what
+is documented and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.deploy.kubernetes.rendered import OVERLAYS, Json, rendered
+from tests.support.api_server import ApiServer, api_server
+
+__all__ = ["api_server"]  # a fixture
+pytestmark = [pytest.mark.system, pytest.mark.k8s]
+OPERATORS = Path(__file__).with_name("operators.yaml")
+ACCOUNTS = ("gateway", "worker", "controller", "storage", "vllm", "retraining", "trainer")
+TRAINER = {
+    *((verb, "jobs.batch") for verb in ("create", "get", "patch", "delete")),
+    ("get", "cronjobs.batch/homeostat-retraining"),
+}
+ASKED = [
+    *TRAINER,
+    *((verb, "jobs.batch") for verb in ("list", "watch", "update", "deletecollection")),
+    *((verb, "secrets") for verb in ("get", "list", "create", "delete")),
+    *((verb, "pods") for verb in ("get", "list", "create", "delete")),
+    *(("create", f"pods/{name}") for name in ("exec", "portforward")),
+    ("get", "pods/log"),
+    ("get", "configmaps"),
+    ("get", "cronjobs.batch"),
+    ("get", "cronjobs.batch/another"),
+    ("patch", "cronjobs.batch/homeostat-retraining"),
+    ("patch", "deployments.apps"),
+    ("create", "serviceaccounts/token"),
+    ("create", "rolebindings.rbac.authorization.k8s.io"),
+    ("impersonate", "serviceaccounts"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(api_server: ApiServer) -> ApiServer:
+    """With the kinds of the three operators, as far as the components use them."""
+    api_server.kubectl("apply", "-f", str(OPERATORS))
+    api_server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    return api_server
+
+
+def apply(server: ApiServer, overlay: str, *options: str) -> str:
+    text = yaml.safe_dump_all(rendered(overlay).objects)
+    return server.kubectl("apply", "--server-side", "--force-conflicts", *options, "-f", "-", text=text)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_is_taken_and_no_field_is_unknown(server: ApiServer, overlay: str) -> None:
+    printed = apply(server, overlay, "--validate=strict")
+    assert len(printed.splitlines()) == len(rendered(overlay).objects)
+    assert "Warning" not in printed, "PodSecurity warns of what it would refuse"
+    assert apply(server, overlay, "--validate=strict") == printed, "applied twice it is the same"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pods_of_every_template_keep_restricted(server: ApiServer, overlay: str) -> None:
+    apply(server, overlay)
+    for pod in rendered(overlay).pods():
+        claims = [{"name": name, "emptyDir": {}} for name in pod.claims]
+        spec = {**pod.spec, "volumes": [*pod.spec["volumes"], *claims]}
+        labels = {key: value for key, value in pod.labels.items() if key != "app.kubernetes.io/part-of"}
+        made = one(f"try-{pod.role}", spec, labels)
+        server.kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(made))
+
+
+def test_a_pod_that_may_more_is_refused(server: ApiServer) -> None:
+    apply(server, "minimal")
+    pod = rendered("minimal").pod("worker")
+    container = {**pod.own, "securityContext": {**pod.own["securityContext"], "allowPrivilegeEscalation": True}}
+    made = one("more", {**pod.spec, "containers": [container]}, {})
+    printed = server.kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(made), good=False)
+    assert 'violates PodSecurity "restricted:latest"' in printed
+
+
+def one(name: str, spec: Json, labels: Json) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "homeostat", "labels": dict(labels)},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_an_account_may_do_what_is_documented_and_nothing_else(server: ApiServer, account: str) -> None:
+    apply(server, "minimal")
+    may = {(verb, resource) for verb, resource in ASKED if server.can(account, verb, resource)}
+    assert may == (TRAINER if account == "trainer" else set())
+    assert not any(server.can(account, verb, "jobs.batch", "default") for verb in ("create", "get", "delete"))

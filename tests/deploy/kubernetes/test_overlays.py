@@ -1,0 +1,236 @@
+"""Each overlay fits together, and fits the settings: selectors, ports, variables, files, secrets, limits."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.roles import run
+from streams.topics import INFERENCE
+from tests.deploy.kubernetes.rendered import FOLDER, OVERLAYS, Json, Rendered, matches, named_secrets, rendered
+
+pytestmark = pytest.mark.system
+
+ROLES = ("gateway", "worker", "controller", "storage", "trainer", "vllm")
+MODULES = {"vllm": "replica"}  # the role whose process stands in those pods
+INSTALLING = FOLDER.parents[1] / "docs" / "installing.md"
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> Rendered:
+    return rendered(request.param)
+
+
+def test_every_role_has_its_pods(overlay: Rendered) -> None:
+    assert {each.role for each in overlay.pods()} == {*ROLES, "retraining"}
+    for role in ROLES:
+        name = MODULES.get(role, role)
+        assert overlay.pod(role).own["args"] == ["run", name]
+        assert (Path(run.__file__).parent / f"{name}.py").exists()
+
+
+def test_every_selector_finds_pods(overlay: Rendered) -> None:
+    pods = overlay.pods()
+    for each in overlay.of("Service", "PodDisruptionBudget", "NetworkPolicy"):
+        spec = each["spec"]
+        selector = spec["podSelector"] if each["kind"] == "NetworkPolicy" else spec["selector"]
+        assert any(matches(selector, pod.labels) for pod in pods), each["metadata"]["name"]
+    for each in overlay.of("Deployment", "StatefulSet"):
+        assert matches(each["spec"]["selector"], each["spec"]["template"]["metadata"]["labels"])
+
+
+def test_every_role_may_be_disrupted_one_pod_at_a_time(overlay: Rendered) -> None:
+    budgets = overlay.of("PodDisruptionBudget")
+    for role in ROLES:
+        (budget,) = (each for each in budgets if matches(each["spec"]["selector"], overlay.pod(role).labels))
+        assert budget["spec"]["maxUnavailable"] == 1, "with one replica minAvailable would keep a node from its drain"
+
+
+def test_services_lead_to_ports_that_pods_have(overlay: Rendered) -> None:
+    for service in overlay.of("Service"):
+        for pod in (each for each in overlay.pods() if matches(service["spec"]["selector"], each.labels)):
+            ports = pod.ports()
+            assert all(port["targetPort"] in ports for port in service["spec"]["ports"]), service["metadata"]["name"]
+            headless = service["spec"].get("clusterIP") == "None"
+            same = [port["port"] == ports[port["targetPort"]] for port in service["spec"]["ports"]]
+            assert not headless or all(same), "a headless Service translates no port"
+
+
+def test_a_statefulset_has_its_headless_service(overlay: Rendered) -> None:
+    for each in overlay.of("StatefulSet"):
+        service = overlay.one("Service", each["spec"]["serviceName"])
+        assert service["spec"]["clusterIP"] == "None"
+        assert matches(service["spec"]["selector"], each["spec"]["template"]["metadata"]["labels"])
+
+
+def test_ports_are_those_of_the_settings(overlay: Rendered, tmp_path: Path) -> None:
+    for role in ROLES:
+        config, ports = overlay.config(role, tmp_path), overlay.pod(role).ports()
+        stack = config.stack
+        wanted = {
+            "gateway": {"http": stack.gateway_port, "metrics": stack.gateway_admin_port},
+            "worker": {"metrics": stack.worker_metrics_port},
+            "controller": {"metrics": stack.controller_metrics_port},
+            "storage": {"metrics": stack.storage_metrics_port},
+            "trainer": {"metrics": stack.trainer_metrics_port},
+        }
+        if role in wanted:
+            assert ports == wanted[role]
+        else:
+            assert ports == {"replica": config.replica.port, "metrics": config.replica.metrics_port}
+
+
+def test_what_listens_is_reached_from_outside_its_pod(overlay: Rendered, tmp_path: Path) -> None:
+    config = overlay.config("vllm", tmp_path)
+    assert (config.stack.bind, config.gateway.host, config.replica.host) == ("0.0.0.0",) * 3
+
+
+def test_every_variable_is_a_setting_and_every_value_holds(overlay: Rendered, tmp_path: Path) -> None:
+    """`load` refuses unknown keys and wrong values."""
+    for role in ROLES:
+        config = overlay.config(role, tmp_path)
+        assert not config.stack.embedded_kafka
+        assert config.storage.url
+        assert config.retrain.runner == "kubernetes"
+        assert overlay.pod(role).own["command"] == ["homeostat"]
+
+
+def test_nothing_acts_until_somebody_wants_it(overlay: Rendered, tmp_path: Path) -> None:
+    assert overlay.config("worker", tmp_path).policy.mode == "observe"
+
+
+def test_a_variable_names_those_before_it(overlay: Rendered) -> None:
+    for pod in overlay.pods():
+        for container in pod.containers:
+            known: set[str] = set()
+            for each in container.get("env", []):
+                assert set(re.findall(r"\$\((\w+)\)", each.get("value", ""))) <= known
+                known.add(each["name"])
+
+
+def test_gateways_know_replicas_where_these_stand(overlay: Rendered, tmp_path: Path) -> None:
+    (pattern,) = (listed := overlay.config("gateway", tmp_path).replicas)
+    assert pattern == "vllm-*"
+    vllm = overlay.one("StatefulSet", "vllm")
+    address = overlay.environment(overlay.pod("vllm").own, "vllm-0")["HOMEOSTAT__REPLICA__ADDRESS"]
+    assert (
+        listed[pattern].url.replace("{name}", "vllm-0")
+        == address
+        == f"http://vllm-0.{vllm['spec']['serviceName']}:8200"
+    )
+
+
+def test_files_of_the_settings_are_mounted(overlay: Rendered, tmp_path: Path) -> None:
+    config = overlay.config("gateway", tmp_path)
+    secrets = [*config.secrets.signing_key_files, config.secrets.mask_key_file]
+    wanted = {
+        "gateway": [config.gateway.keys_file, *secrets],
+        "vllm": [config.replica.key_file, config.stack.model],
+        "trainer": [config.stack.model, *secrets],
+        "worker": secrets,
+        "storage": secrets,
+        "controller": [config.stack.model, *secrets],
+    }
+    for role, paths in wanted.items():
+        mounted = {each["mountPath"] for each in overlay.pod(role).own["volumeMounts"]}
+        assert str(config.stack.var) in mounted
+        for path in paths:
+            assert {str(path), str(path.parent)} & mounted, f"{role}: {path}"
+
+
+def test_mounts_name_volumes_and_volumes_are_mounted(overlay: Rendered) -> None:
+    for pod in overlay.pods():
+        mounted = {each["name"] for container in pod.containers for each in container["volumeMounts"]}
+        assert mounted == pod.volumes, pod.name
+
+
+def test_a_gateway_keeps_its_journal_when_its_pod_moves(overlay: Rendered) -> None:
+    pod = overlay.pod("gateway")
+    (var,) = (each for each in pod.own["volumeMounts"] if each["mountPath"] == "/var/lib/homeostat")
+    assert pod.kind == "StatefulSet"
+    assert var["name"] in pod.claims
+
+
+def test_an_engine_finds_the_adapters_where_its_side_car_fetched_them(overlay: Rendered) -> None:
+    mounts = [
+        next((each["name"], each["mountPath"]) for each in container["volumeMounts"] if each["name"] == "var")
+        for container in overlay.pod("vllm").containers
+    ]
+    assert len(set(mounts)) == 1
+
+
+def test_an_engine_listens_inside_its_pod_alone(overlay: Rendered, tmp_path: Path) -> None:
+    (engine,) = (each for each in overlay.pod("vllm").containers if each["name"] == "vllm")
+    config = overlay.config("vllm", tmp_path)
+    arguments = dict(each.removeprefix("--").partition("=")[::2] for each in engine["args"])
+    assert (arguments["host"], "ports" in engine) == ("127.0.0.1", False)
+    assert config.replica.engine == f"http://127.0.0.1:{arguments['port']}"
+    assert int(arguments["max-loras"]) == config.stack.max_loras
+    assert int(arguments["max-lora-rank"]) == config.stack.max_lora_rank
+    assert arguments["model"] == str(config.stack.model)
+
+
+def test_an_engine_ends_after_its_side_car(overlay: Rendered, tmp_path: Path) -> None:
+    pod, replica = overlay.pod("vllm"), overlay.config("vllm", tmp_path).replica
+    (engine,) = (each for each in pod.containers if each["name"] == "vllm")
+    waits = engine["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert replica.drain_delay_s + replica.drain_s < waits < pod.spec["terminationGracePeriodSeconds"]
+
+
+def test_every_secret_is_documented(overlay: Rendered) -> None:
+    text = INSTALLING.read_text()
+    names = {name for each in overlay.objects for name in named_secrets(each)}
+    assert names
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+    assert overlay.of("Secret") == [], "secrets are made by their owners, and named here"
+
+
+def test_every_container_has_requests_limits_and_an_image_of_a_version(overlay: Rendered) -> None:
+    for pod in overlay.pods():
+        for container in pod.containers:
+            resources = container["resources"]
+            assert {"cpu", "memory", "ephemeral-storage"} <= resources["requests"].keys() & resources["limits"].keys()
+            name, _, tag = container["image"].rpartition(":")
+            assert "/" in name, f"{container['image']}: the overlay names a registry"
+            assert tag not in ("", "latest")
+
+
+def test_engine_and_job_have_a_gpu(overlay: Rendered) -> None:
+    for container in (*overlay.pod("vllm").containers, overlay.pod("retraining").own):
+        gpus = container["resources"]["limits"].get("nvidia.com/gpu")
+        assert gpus == (None if container["image"].endswith("replica:0.1.0") else "1")
+
+
+def test_workers_are_scaled_by_their_own_lag(tmp_path: Path) -> None:
+    for each in (rendered("eks"), rendered("gke")):
+        scaled = each.one("ScaledObject", "worker")["spec"]
+        (trigger,) = scaled["triggers"]
+        metadata, config = trigger["metadata"], each.config("worker", tmp_path)
+        assert metadata["consumerGroup"] == config.worker.app_id
+        assert (metadata["topic"], scaled["maxReplicaCount"]) == (INFERENCE.name, INFERENCE.partitions)
+        assert each.environment(each.pod("worker").own)[metadata["bootstrapServersFromEnv"]] == config.kafka.bootstrap
+        assert "replicas" not in each.one("Deployment", "worker")["spec"], "else each apply would set it back"
+
+
+def test_prometheus_knows_every_role_by_the_name_that_rules_have(overlay: Rendered) -> None:
+    from dashboards.rules.processes import JOBS
+
+    jobs = {each["metadata"]["labels"].get("homeostat/job") for each in overlay.of("Service")} - {None}
+    assert {f"homeostat-{job}" for job in JOBS} <= jobs
+    for monitor in overlay.of("ServiceMonitor"):
+        found = [
+            each for each in overlay.of("Service") if matches(monitor["spec"]["selector"], each["metadata"]["labels"])
+        ]
+        assert {each["metadata"]["labels"][monitor["spec"]["jobLabel"]] for each in found} == jobs
+
+
+def test_clouds_have_volumes_accounts_and_nodes_of_their_own() -> None:
+    for name, annotation in (("eks", "eks.amazonaws.com/role-arn"), ("gke", "iam.gke.io/gcp-service-account")):
+        each = rendered(name)
+        assert all(annotation in account["metadata"]["annotations"] for account in each.of("ServiceAccount"))
+        claims: list[Json] = each.one("StatefulSet", "gateway")["spec"]["volumeClaimTemplates"]
+        assert claims[0]["spec"]["storageClassName"]
+        assert each.one("PersistentVolumeClaim", "homeostat-model")["spec"]["storageClassName"]
+        assert all(each.pod(role).spec["nodeSelector"] for role in ("vllm", "retraining"))

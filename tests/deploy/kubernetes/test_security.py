@@ -1,0 +1,159 @@
+"""Least privilege: what pods may do on their node, what accounts may ask the API server, who reaches whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.kubernetes.rendered import COMPONENT, OVERLAYS, Json, Rendered, matches, rendered
+
+pytestmark = pytest.mark.system
+
+OPEN = "anywhere"  # an address outside the namespace
+KAFKA, HTTPS, API, MLFLOW = 9092, 443, 6443, 5000
+ROLES = ("gateway", "worker", "controller", "storage", "trainer", "vllm")
+REACHES = {  # role -> addresses outside that it may reach, by port
+    "gateway": {KAFKA, HTTPS},
+    "worker": {KAFKA, HTTPS},
+    "controller": {KAFKA, HTTPS},
+    "storage": {KAFKA, HTTPS},
+    "vllm": {KAFKA, HTTPS},
+    "trainer": {KAFKA, HTTPS, API, MLFLOW},
+    "retraining": {HTTPS, MLFLOW},
+}
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> Rendered:
+    return rendered(request.param)
+
+
+def test_pods_are_restricted(overlay: Rendered) -> None:
+    for pod in overlay.pods():
+        context = pod.spec["securityContext"]
+        assert (context["runAsNonRoot"], context["runAsUser"]) == (True, 65532)
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.spec.keys()
+        assert all("hostPath" not in each for each in pod.spec["volumes"])
+        for container in pod.containers:
+            held = container["securityContext"]
+            assert held["readOnlyRootFilesystem"]
+            assert not held["allowPrivilegeEscalation"]
+            assert held["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_namespace_refuses_others(overlay: Rendered) -> None:
+    (namespace,) = overlay.of("Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert {each["metadata"].get("namespace", "homeostat") for each in overlay.objects} == {"homeostat"}
+
+
+def test_each_role_has_an_account_and_the_trainer_alone_its_token(overlay: Rendered) -> None:
+    accounts = {pod.role: pod.spec["serviceAccountName"] for pod in overlay.pods()}
+    assert accounts == {role: role for role in (*ROLES, "retraining")}
+    assert {each["metadata"]["name"] for each in overlay.of("ServiceAccount")} == set(accounts)
+    assert not any(each["automountServiceAccountToken"] for each in overlay.of("ServiceAccount"))
+    assert {pod.role for pod in overlay.pods() if pod.spec["automountServiceAccountToken"]} == {"trainer"}
+
+
+def test_the_trainer_alone_has_rights_and_those_are_jobs(overlay: Rendered) -> None:
+    assert overlay.of("ClusterRole", "ClusterRoleBinding") == []
+    (role,), (binding,) = overlay.of("Role"), overlay.of("RoleBinding")
+    assert [each["name"] for each in binding["subjects"]] == ["trainer"]
+    assert role["rules"] == [
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "patch", "delete"]},
+        {
+            "apiGroups": ["batch"],
+            "resources": ["cronjobs"],
+            "resourceNames": ["homeostat-retraining"],
+            "verbs": ["get"],
+        },
+    ]
+
+
+def allowed(overlay: Rendered, role: str, direction: str) -> Iterator[Json]:
+    """The rules that hold for a role's pods."""
+    labels = overlay.pod(role).labels
+    for policy in overlay.of("NetworkPolicy"):
+        spec = policy["spec"]
+        if direction.capitalize() in spec["policyTypes"] and matches(spec["podSelector"], labels):
+            yield from spec.get(direction, [])
+
+
+def names_port(rule: Json, port: int, ports: dict[str, int]) -> bool:
+    """Whether a rule is for this port; `ports`: the names that the target's pods give to theirs."""
+    for each in rule["ports"]:
+        first = ports.get(each["port"], 0) if isinstance(each["port"], str) else each["port"]
+        if each["protocol"] == "TCP" and first <= port <= each.get("endPort", first):
+            return True
+    return False
+
+
+def leaves(overlay: Rendered, source: str, target: str, port: int) -> bool:
+    """Whether a role's pods may send to a port of another's pods, or of an address outside."""
+    for rule in allowed(overlay, source, "egress"):
+        peers = [each for each in rule.get("to", []) if "namespaceSelector" not in each and "podSelector" in each]
+        inside = target != OPEN and any(matches(each["podSelector"], overlay.pod(target).labels) for each in peers)
+        if ("to" not in rule or inside) and names_port(rule, port, {}):
+            return True
+    return False
+
+
+def enters(overlay: Rendered, target: str, port: int, source: Json) -> bool:
+    """Whether a port of a role's pods takes what comes from a peer: {"pod": labels} or {"namespace": labels}."""
+    for rule in allowed(overlay, target, "ingress"):
+        for peer in rule["from"]:
+            here = "pod" in source and "namespaceSelector" not in peer and matches(peer["podSelector"], source["pod"])
+            there = "namespace" in source and matches(peer.get("namespaceSelector", {"x": "y"}), source["namespace"])
+            if (here or there) and names_port(rule, port, overlay.pod(target).ports()):
+                return True
+    return False
+
+
+def test_nothing_is_open_by_itself(overlay: Rendered) -> None:
+    nothing = overlay.one("NetworkPolicy", "nothing")["spec"]
+    assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_gateways_alone_reach_the_side_car(overlay: Rendered) -> None:
+    for role in (*ROLES, "retraining"):
+        labels = overlay.pod(role).labels
+        both = leaves(overlay, role, "vllm", 8200) and enters(overlay, "vllm", 8200, {"pod": labels})
+        assert both == (role == "gateway"), role
+        assert not enters(overlay, "vllm", 8000, {"pod": labels}), "the engine's own port"
+
+
+def test_clients_and_operators_reach_their_port_of_the_gateway(overlay: Rendered) -> None:
+    clients, operators = {"homeostat/clients": "true"}, {"homeostat/operators": "true"}
+    monitoring = {"kubernetes.io/metadata.name": "monitoring"}
+    reached = {
+        (name, port): enters(overlay, "gateway", port, {"namespace": labels})
+        for name, labels in (("clients", clients), ("operators", operators), ("monitoring", monitoring), ("others", {}))
+        for port in (8080, 9101)
+    }
+    assert {each for each, holds in reached.items() if holds} == {
+        ("clients", 8080),
+        ("operators", 9101),
+        ("monitoring", 9101),
+    }
+
+
+def test_prometheus_reaches_every_role(overlay: Rendered) -> None:
+    monitoring = {"namespace": {"kubernetes.io/metadata.name": "monitoring"}}
+    for role in ROLES:
+        assert enters(overlay, role, overlay.pod(role).ports()["metrics"], monitoring)
+
+
+@pytest.mark.parametrize("role", REACHES)
+def test_a_role_reaches_outside_what_it_needs(overlay: Rendered, role: str) -> None:
+    reached = {port for port in (KAFKA, HTTPS, API, MLFLOW, 22, 80, 8000) if leaves(overlay, role, OPEN, port)}
+    assert reached == REACHES[role]
+
+
+def test_policies_name_components_that_there_are(overlay: Rendered) -> None:
+    components = {pod.role for pod in overlay.pods()}
+    for policy in overlay.of("NetworkPolicy"):
+        for each in policy["spec"]["podSelector"].get("matchExpressions", []):
+            assert each["key"] == COMPONENT
+            assert set(each["values"]) <= components
