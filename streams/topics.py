@@ -21,6 +21,8 @@ class Topic:
     max_bytes: int = 1_048_588
     compression: str = "producer"  # as the producer sent it, or what the broker stores
     timed_by_log: bool = False  # a record's time is when the log took it, else when its producer made it
+    replication: int = 0  # copies of each partition; 0: the brokers' default
+    min_insync: int = 0  # copies that must have a record before it counts as written; 0: the brokers' default
 
     @property
     def config(self) -> dict[str, str]:
@@ -34,9 +36,11 @@ class Topic:
             "message.timestamp.type": "LogAppendTime" if self.timed_by_log else "CreateTime",
             **(FORGETTING if self.retention_h is not None else {}),
             **(COMPACTED if self.cleanup == "compact" else {}),
+            **({"min.insync.replicas": str(self.min_insync)} if self.min_insync else {}),
         }
 
 
+CREATES = "`homeostat topics apply` creates the topics"  # and `up` too
 BIG = 16 * 1_048_576  # recorded inputs of a decision: a reference and a batch
 SEGMENT_H = 24  # a record stays until all of its segment may go: so much longer than the retention, at most
 FORGETTING = {"segment.ms": str(SEGMENT_H * 3_600_000)}

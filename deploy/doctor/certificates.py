@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import ssl
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+
 from deploy.doctor.findings import Finding
+from streams.log.security.expiry import SOON_DAYS, expiring
+from streams.log.security.settings import SecuritySettings
 
 MONTH, WEEK = timedelta(days=30), timedelta(days=7)
-PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-VERSION_TAG, UTC_TIME = 0xA0, 0x17
+RENEW = "renew it: its file is read again once it changes, without a restart"
 
 
 def certificates(files: Mapping[str, Path], now: datetime) -> Iterator[Finding]:
@@ -38,39 +39,31 @@ def of_end(name: str, of: str, last: datetime, now: datetime) -> Finding:
 
 
 def ends(path: Path) -> list[datetime]:
-    """Return when each certificate of a PEM file ends. Raise OSError, or ValueError where it holds none.
-
-    The file's certificates are read here, for Python's ssl gives a certificate's dates only once a peer has shown it.
-    """
-    found = PEM.findall(path.read_text(encoding="ascii", errors="replace"))
-    if not found:
-        raise ValueError("holds no certificate")
-    return [end_of(ssl.PEM_cert_to_DER_cert(each)) for each in found]
+    """Return when each certificate of a PEM file ends. Raise OSError, or ValueError where it holds none."""
+    try:
+        return [each.not_valid_after_utc for each in x509.load_pem_x509_certificates(path.read_bytes())]
+    except ValueError as error:
+        raise ValueError("holds no certificate that can be read") from error
 
 
 def end_of(der: bytes) -> datetime:
-    """Return when a certificate in DER form ends (RFC 5280, 4.1). Raise ValueError where it is none."""
+    """Return when a certificate in DER form ends. Raise ValueError where it is none."""
     try:
-        _, body, _ = _element(der)
-        _, rest, _ = _element(body)  # the part that is signed
-        tag, _, after = _element(rest)
-        if tag == VERSION_TAG:
-            _, _, after = _element(after)
-        for _ in range(2):  # algorithm, issuer
-            _, _, after = _element(after)
-        _, validity, _ = _element(after)
-        _, _, second = _element(validity)
-        tag, text, _ = _element(second)
-        century = "" if tag != UTC_TIME else "20" if text[:2] < b"50" else "19"
-        return datetime.strptime(century + text.decode("ascii"), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
-    except (IndexError, UnicodeDecodeError, ValueError) as error:
+        return x509.load_der_x509_certificate(der).not_valid_after_utc
+    except ValueError as error:
         raise ValueError("is no certificate that can be read") from error
 
 
-def _element(data: bytes) -> tuple[int, bytes, bytes]:
-    """Return the first element's tag and content, and what follows it."""
-    length, at = data[1], 2
-    if length & 0x80:
-        at += length & 0x7F
-        length = int.from_bytes(data[2:at])
-    return data[0], data[at : at + length], data[at + length :]
+def broker_certificates(security: SecuritySettings) -> Iterator[Finding]:
+    """Check the certificates with which clients and brokers know each other."""
+    if security.tls is None:
+        return
+    try:
+        found = expiring(security.tls)
+    except ValueError as error:
+        yield Finding("certificates", False, str(error), "mend the file that kafka.security names")
+        return
+    for each in found:
+        yield Finding("certificates", False, each.text, RENEW, needed=each.days <= 0)
+    if not found:
+        yield Finding("certificates", True, f"those for the brokers are good for {SOON_DAYS} days and longer")

@@ -29,9 +29,9 @@ from streams.scoring.settings import ScoringSettings
 from streams.topics import TOPICS, kept_for
 
 ANSWER_S = 1.5
-CREATES = "`homeostat up` creates topics that are missing"
+CREATES = "`homeostat up` and `homeostat topics apply` create topics that are missing"
 SETS = "`homeostat up` sets what differs"
-OWN = "set it with your brokers' tools where you have no reason for it"
+OWN = "`homeostat topics apply` sets it, where you have no reason for it"
 
 
 class Examined(Stacked, Protocol):
@@ -64,7 +64,7 @@ def brokers(config: Examined) -> Iterator[Finding]:
         return
     try:
         with closing(KafkaAdminClient(client_id="homeostat-doctor", **kafka.client)) as admin:
-            wrong = faults(admin, kept_for(TOPICS, config.labels.wait_s))
+            wrong = faults(admin, kafka, kept_for(TOPICS, config.labels.wait_s))
         yield Finding("Kafka", True, f"{config.kafka.bootstrap} answers")
         yield from _topics(config, kafka, wrong)
     except (KafkaError, OSError, LookupError, ValueError) as error:

@@ -48,8 +48,9 @@ def accept(config: Config, topic: str) -> str:
 
 
 def forget_acknowledged(kafka: KafkaSettings, group: str, topic: str, until: float = 0.0) -> None:
-    """Delete the group's committed offsets of a topic. Raise RuntimeError where a member of the group still reads it at
-    `until`, of the monotonic clock."""
+    """Delete the group's committed offsets of a topic, both by our names. Raise RuntimeError where a member
+    of the group still reads it at `until`, of the monotonic clock."""
+    group, topic = kafka.physical(group), kafka.physical(topic)
     with closing(KafkaAdminClient(client_id="homeostat-renewal", **kafka.client)) as admin:
         (described,) = admin.describe_topics([topic])
         places = [TopicPartition(topic, each["partition_index"]) for each in described["partitions"]]

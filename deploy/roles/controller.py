@@ -36,8 +36,10 @@ def controller(config: Config) -> None:
     decides between their routes, and one of them looks after each engine. A second one of the same folder waits."""
     from serving.replica.standby import Standby
     from serving.routes.follower import Follower
+    from streams.log.fitness.role import watch_role
 
     stop = thread_stopped_by_signals()
+    watch_role(config.kafka, "controller")
     with ExitStack() as held:
         routes = config.stack.var / "routes" / "controller.json"
         follower = Follower(config.kafka, routes, "controller", trust=trusted(config))

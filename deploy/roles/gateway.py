@@ -40,8 +40,11 @@ CAUGHT_UP_S = 5.0  # to read the routes before the first request; without Kafka 
 
 def gateway(config: Config, config_path: Path | None, name: str) -> None:
     """Serve clients until SIGTERM or SIGINT, then let requests under way end."""
+    from streams.log.fitness.role import watch_role
+
     sys.setswitchinterval(SWITCH_S)
     _raise_file_limit()
+    watch_role(config.kafka, "gateway")
     with key_ring(config) as keys:
         process = GatewayProcess.of(config, config_path, name, keys)
         try:

@@ -28,8 +28,10 @@ def replica(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then leave a tombstone and let requests under way end."""
     from serving.routes.follower import Follower
     from serving.routes.trust import everyone
+    from streams.log.fitness.role import watch_role
     from streams.objects.cache import keep_tidy
 
+    watch_role(config.kafka, "replica")
     stop, (base, former) = threading.Event(), base_model_ids(config.stack)
     signed = attestations(config, base)
     routes = config.stack.var / "routes" / f"replica-{signed.replica.name}.json"

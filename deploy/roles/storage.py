@@ -26,7 +26,9 @@ def storage(config: Config) -> None:
 
 def _care(config: Config, stop: threading.Event) -> None:
     from deploy.operator.care import Care, parts
+    from streams.log.fitness.role import watch_role
 
+    watch_role(config.kafka, "storage")
     care = Care(parts(config))
     while not stop.is_set():
         for _ in care.turn(time.monotonic()):

@@ -22,12 +22,14 @@ def trainer(config: Config) -> None:
     """Run retrainings until SIGTERM or SIGINT; of several trainers each takes requests that no other has. A second one
     of the same folder waits for the first to end."""
     from streams.log.availability import Presence
+    from streams.log.fitness.role import watch_role
     from streams.scoring.judges import ReplyJudges
     from streams.scoring.scorer import Scorers
 
     stack, stop = config.stack, thread_stopped_by_signals()
     Scorers(config.scoring, stack.var)  # a wrong metric is noticed now, not after the first training
     ReplyJudges(config.scoring, stack.var)  # a wrong judge too
+    watch_role(config.kafka, "trainer")
     with Presence(config.kafka, "trainer") as presence, health.store_watched(config) as stored:
         looks = [health.kafka_lacking(config, presence), stored, health.disk_lacking(config)]
         with health.answering(config, stack.trainer_metrics_port, health.first(looks)):

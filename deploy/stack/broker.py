@@ -28,9 +28,8 @@ def reached(kafka: KafkaSettings, wait_s: float = ANSWER_S) -> KafkaSettings:
     """Return settings for clients that do not try for long, once a broker answers. Raise KafkaAway."""
     servers = [server.strip() for server in kafka.bootstrap.split(",") if server.strip()]
     answers: queue.Queue[str] = queue.Queue()
-    secured = str(kafka.options.get("security_protocol", "")).endswith("SSL")
     for server in servers:
-        threading.Thread(target=_ask, args=(server, secured, wait_s, answers.put), daemon=True).start()
+        threading.Thread(target=_ask, args=(server, kafka.secured, wait_s, answers.put), daemon=True).start()
     why = _first(answers, len(servers), wait_s)
     if why:
         raise KafkaAway(f"Kafka at {kafka.bootstrap} {why}: {REMEDY}")

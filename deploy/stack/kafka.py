@@ -115,10 +115,15 @@ class EmbeddedKafka:
         path.write_text(PROPERTIES.format(port=self.port, controller_port=controller_port, logs=logs))
         return path
 
+    def _cluster_id(self) -> str:
+        """A cluster of its own; brokers that are one cluster have one id."""
+        return cluster_id()
+
     def _format(self, java: str, path: str, properties: Path) -> None:
         if (self.data_dir / "logs" / "meta.properties").exists():
             return
-        command = [java, "-cp", path, "kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(properties)]
+        tool = [java, "-cp", path, "kafka.tools.StorageTool", "format"]
+        command = [*tool, "-t", self._cluster_id(), "-c", str(properties)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise KafkaFailed(f"Kafka could not format {self.data_dir}: {(done.stdout + done.stderr).strip()}")

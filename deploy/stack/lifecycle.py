@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -94,7 +94,7 @@ def members(config: Stacked, config_path: Path | None) -> list[Member]:
     """List the stack's processes; nothing is started, fetched or read."""
     settings = config.stack
     engines = [] if config.engines else [_engine(settings, replica) for replica in range(len(settings.engine_ports))]
-    kafka = [_kafka(settings, config.labels)] if settings.embedded_kafka else []
+    kafka = [_kafka(settings, config)] if settings.embedded_kafka else []
     after = tuple(member.name for member in kafka)
     named = [*ROLES, *settings.gateways()]
     return [*kafka, *engines, *(_role(settings, name, config_path, after) for name in named)]
@@ -109,14 +109,15 @@ def model_folder(settings: StackSettings) -> Path:
     return settings.model
 
 
-def _kafka(settings: StackSettings, labels: LabelSettings) -> Member:
+def _kafka(settings: StackSettings, config: Stacked) -> Member:
     broker = EmbeddedKafka(settings.var / "kafka", settings.kafka_port, settings.cache_path())
+    shaped = replace(config.kafka, bootstrap=broker.settings.bootstrap)
     return Member(
         "kafka",
         broker.spec,
         partial(ports.answers, settings.kafka_port),
         (("stack.kafka_port", settings.kafka_port),),
-        then=partial(create_topics, broker.settings, kept_for(TOPICS, labels.wait_s)),
+        then=partial(create_topics, shaped, kept_for(TOPICS, config.labels.wait_s)),
     )
 
 

@@ -1,11 +1,11 @@
-"""The broker's topics, made equal to the table in `streams.topics`."""
+"""The brokers' topics, made equal to the table in `streams.topics` as the settings shape it."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -13,31 +13,46 @@ from kafka.admin import ConfigResource
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from streams.log.client import REFUSED
+from streams.log.fitness.found import FoundTopic, described
 from streams.log.settings import KafkaSettings
 from streams.topics import TOPICS, Topic, misfits
+
+AT_LEAST = ("retention.ms", "max.message.bytes")  # of which more is as good: records are kept for longer, or fit
 
 
 class TopicsUnusable(RuntimeError):
     """The broker has a topic in a shape that cannot be changed to the table's; the message says what to do."""
 
 
-def create_missing(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wait_s: float = 30.0) -> list[str]:
-    """Create missing topics, and leave the others as their owner made them. Return and raise as `create_topics`."""
-    with _admin(settings, wait_s) as admin:
-        present = set(admin.list_topics())
-        return _create(admin, [topic for topic in topics if topic.name not in present])
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """What is to be done, by our names; `beyond`: what no command of ours does, and what to do."""
 
+    create: list[Topic] = field(default_factory=list)
+    grow: dict[str, tuple[int, int]] = field(default_factory=dict)  # partitions now and then
+    configure: dict[str, dict[str, str]] = field(default_factory=dict)
+    beyond: list[str] = field(default_factory=list)
 
-def create_topics(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wait_s: float = 30.0) -> list[str]:
-    """Create missing topics, and change configuration and partition counts that differ. Return one line a change: none
-    on a second call. Raise TopicsUnusable where a topic has more partitions than the table says, and KafkaError when
-    the broker takes nothing for `wait_s`."""
-    wanted = {topic.name: topic for topic in topics}
-    with _admin(settings, wait_s) as admin:
-        present = set(admin.list_topics())
-        changes = _create(admin, [topic for name, topic in wanted.items() if name not in present])
-        old = [topic for name, topic in wanted.items() if name in present]
-        return [*changes, *_repartition(admin, old), *_reconfigure(admin, old)]
+    def lines(self, done: bool = False) -> list[str]:
+        """Return a line for each step: as what was done, or as what would be."""
+        verb = "created" if done else "create"
+        return [
+            *(f"{verb} {each.name} with {each.partitions} partition(s){_copies(each)}" for each in self.create),
+            *(f"{name}: {have} -> {count} partitions" for name, (have, count) in self.grow.items()),
+            *(f"{name}: {key} = {value}" for name, config in self.configure.items() for key, value in config.items()),
+        ]
+
+    def apply(self, admin: Any, kafka: KafkaSettings) -> None:
+        """Do it."""
+        if self.create:
+            new = {kafka.physical(topic.name): _new(topic) for topic in self.create}
+            with contextlib.suppress(TopicAlreadyExistsError):
+                admin.create_topics(new, wait_for_metadata=True)
+        if self.grow:
+            admin.create_partitions({kafka.physical(name): count for name, (_, count) in self.grow.items()})
+        if self.configure:
+            changed = self.configure.items()
+            admin.alter_configs([ConfigResource("TOPIC", kafka.physical(name), config) for name, config in changed])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,84 +67,62 @@ class Faults:
         return bool(self.missing or self.misfits or self.differing)
 
 
-def faults(admin: Any, topics: Iterable[Topic] = TOPICS) -> Faults:
-    """Return the differences from the table; nothing is changed."""
-    wanted = {topic.name: topic for topic in topics}
-    present = set(admin.list_topics())
-    missing = [f"{name} does not exist" for name in wanted if name not in present]
-    there = [topic for name, topic in wanted.items() if name in present]
-    counts = _counts(admin, there)
-    return Faults(missing, misfits(counts), [*_miscounted(counts, there), *_misconfigured(admin, there)])
+def create_missing(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wait_s: float = 30.0) -> list[str]:
+    """Create missing topics, and leave the others as their owner made them. Return and raise as `create_topics`."""
+    with connected(settings, wait_s) as admin:
+        plan = TopicPlan(create=planned(admin, settings, topics).create)
+        plan.apply(admin, settings)
+    return plan.lines(done=True)
 
 
-def _miscounted(counts: Mapping[str, int], topics: list[Topic]) -> list[str]:
-    return [
-        f"{topic.name} has {counts[topic.name]} partitions, expected {topic.partitions}"
-        for topic in topics
-        if counts[topic.name] != topic.partitions
+def create_topics(settings: KafkaSettings, topics: Iterable[Topic] = TOPICS, wait_s: float = 30.0) -> list[str]:
+    """Create missing topics, and change configuration and partition counts that differ. Return one line a change: none
+    on a second call. Raise TopicsUnusable where a topic has more partitions than the table says, and KafkaError when
+    the broker takes nothing for `wait_s`."""
+    with connected(settings, wait_s) as admin:
+        plan = planned(admin, settings, topics)
+        TopicPlan(create=plan.create).apply(admin, settings)
+        if plan.beyond:
+            raise TopicsUnusable("; ".join(plan.beyond))
+        TopicPlan(grow=plan.grow, configure=plan.configure).apply(admin, settings)
+    return plan.lines(done=True)
+
+
+def planned(admin: Any, settings: KafkaSettings, topics: Iterable[Topic] = TOPICS) -> TopicPlan:
+    """Return what makes the topics as the table and the settings want them; nothing is changed. Raise PermissionError
+    where this user may not look at one."""
+    plan = TopicPlan()
+    for topic, found in _looked_at(admin, settings, topics):
+        if found is None:
+            plan.create.append(topic)
+            continue
+        if found.partitions < topic.partitions:
+            plan.grow[topic.name] = found.partitions, topic.partitions
+        if wanted := _differing(topic, found.config):
+            plan.configure[topic.name] = wanted
+        plan.beyond.extend(_beyond(topic, found))
+    return plan
+
+
+def faults(admin: Any, settings: KafkaSettings, topics: Iterable[Topic] = TOPICS) -> Faults:
+    """Return the differences from the table and the settings; nothing is changed. Raise as `planned`."""
+    looked_at = _looked_at(admin, settings, topics)
+    there = [(topic, found) for topic, found in looked_at if found is not None]
+    differing = [
+        *(_counted(topic, found) for topic, found in there if found.partitions != topic.partitions),
+        *(each for topic, found in there for each in _beyond(topic, found) if found.partitions <= topic.partitions),
+        *(
+            f"{topic.name} has {key} = {found.config[key]}, expected {value}"
+            for topic, found in there
+            for key, value in _differing(topic, found.config).items()
+        ),
     ]
-
-
-def _misconfigured(admin: Any, topics: list[Topic]) -> list[str]:
-    have = _configs(admin, topics)
-    return [
-        f"{topic.name} has {key} = {have[topic.name][key]['value']}, expected {value}"
-        for topic in topics
-        for key, value in _differing(topic, have[topic.name]).items()
-    ]
-
-
-def _counts(admin: Any, topics: list[Topic]) -> dict[str, int]:
-    if not topics:
-        return {}
-    return {each["name"]: len(each["partitions"]) for each in admin.describe_topics([topic.name for topic in topics])}
-
-
-def _configs(admin: Any, topics: list[Topic]) -> Any:
-    if not topics:
-        return {}
-    asked = [ConfigResource("TOPIC", topic.name, list(topic.config)) for topic in topics]
-    return next(iter(admin.describe_configs(asked, config_filter="all").values()))
-
-
-def _create(admin: Any, topics: list[Topic]) -> list[str]:
-    if not topics:
-        return []
-    new = {topic.name: {"num_partitions": topic.partitions, "configs": topic.config} for topic in topics}
-    with contextlib.suppress(TopicAlreadyExistsError):
-        admin.create_topics(new, wait_for_metadata=True)
-    return [f"created {topic.name} with {topic.partitions} partition(s)" for topic in topics]
-
-
-def _repartition(admin: Any, topics: list[Topic]) -> list[str]:
-    have = _counts(admin, topics)
-    for topic in topics:
-        if have[topic.name] > topic.partitions:
-            raise TopicsUnusable(
-                f"topic {topic.name} has {have[topic.name]} partitions, expected {topic.partitions}: Kafka cannot "
-                "remove partitions; delete the topic, or give its table entry as many"
-            )
-    grown = {topic.name: topic.partitions for topic in topics if have[topic.name] < topic.partitions}
-    if grown:
-        admin.create_partitions(grown)
-    return [f"{name}: {have[name]} -> {count} partitions" for name, count in grown.items()]
-
-
-def _reconfigure(admin: Any, topics: list[Topic]) -> list[str]:
-    have = _configs(admin, topics)
-    changed = {topic.name: _differing(topic, have[topic.name]) for topic in topics}
-    changed = {name: config for name, config in changed.items() if config}
-    if changed:
-        admin.alter_configs([ConfigResource("TOPIC", name, config) for name, config in changed.items()])
-    return [f"{name}: {key} = {value}" for name, config in changed.items() for key, value in config.items()]
-
-
-def _differing(topic: Topic, have: dict[str, Any]) -> dict[str, str]:
-    return {key: value for key, value in topic.config.items() if str(have[key]["value"]) != value}
+    missing = [f"{topic.name} does not exist" for topic, found in looked_at if found is None]
+    return Faults(missing, misfits({topic.name: found.partitions for topic, found in there}), differing)
 
 
 @contextlib.contextmanager
-def _admin(settings: KafkaSettings, wait_s: float) -> Iterator[Any]:
+def connected(settings: KafkaSettings, wait_s: float) -> Iterator[Any]:
     """Yield an admin client; try again while the broker has just begun to listen."""
     deadline = time.monotonic() + wait_s
     while True:
@@ -144,3 +137,54 @@ def _admin(settings: KafkaSettings, wait_s: float) -> Iterator[Any]:
         yield admin
     finally:
         admin.close()
+
+
+def _looked_at(admin: Any, settings: KafkaSettings, topics: Iterable[Topic]) -> list[tuple[Topic, FoundTopic | None]]:
+    """Each topic as it should be and as it is."""
+    wanted = settings.shaped(topics)
+    keys = dict.fromkeys(key for topic in wanted for key in topic.config)
+    found = described(admin, settings, [topic.name for topic in wanted], keys)
+    if refused := [
+        f"topic {name} {each}" for name, each in found.items() if isinstance(each, str) and "exist" not in each
+    ]:
+        raise PermissionError("; ".join(refused))
+    return [(topic, each if isinstance(each := found[topic.name], FoundTopic) else None) for topic in wanted]
+
+
+def _new(topic: Topic) -> dict[str, Any]:
+    return {
+        "num_partitions": topic.partitions,
+        "replication_factor": topic.replication or -1,
+        "configs": topic.config,
+    }
+
+
+def _copies(topic: Topic) -> str:
+    return f" of {topic.replication} copies" if topic.replication else ""
+
+
+def _differing(topic: Topic, have: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in topic.config.items() if key in have and not _fits(key, have[key], value)}
+
+
+def _fits(key: str, have: str, wanted: str) -> bool:
+    if have == wanted or key not in AT_LEAST:
+        return have == wanted
+    return int(wanted) >= 0 and (int(have) < 0 or int(have) >= int(wanted))
+
+
+def _counted(topic: Topic, found: FoundTopic) -> str:
+    return f"{topic.name} has {found.partitions} partitions, expected {topic.partitions}"
+
+
+def _beyond(topic: Topic, found: FoundTopic) -> Iterator[str]:
+    if found.partitions > topic.partitions:
+        yield (
+            f"topic {_counted(topic, found)}: Kafka cannot remove partitions; delete the topic, or set "
+            f"kafka.partitions.{topic.name}"
+        )
+    if topic.replication and found.replication != topic.replication:
+        yield (
+            f"topic {topic.name} has {found.replication} copies of a partition, expected {topic.replication}; "
+            "kafka-reassign-partitions changes them"
+        )

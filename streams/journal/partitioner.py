@@ -8,6 +8,8 @@ from typing import Any
 
 from kafka.partitioner import Partitioner
 
+from streams.topics import CREATES
+
 SEED, M, MASK = 0x9747B28C, 0x5BD1E995, 0xFFFFFFFF
 
 
@@ -17,7 +19,7 @@ class ByKey(Partitioner):  # type: ignore[misc]
     def partition(self, topic: str, key: Any, serialized_key: bytes, value: Any, serialized: Any, cluster: Any) -> int:
         """Return the partition of a key; raise ValueError for a topic that the cluster does not have."""
         if not (there := cluster.partitions_for_topic(topic)):
-            raise ValueError(f"topic {topic!r} does not exist; `homeostat up` creates the topics")
+            raise ValueError(f"topic {topic!r} does not exist; {CREATES}")
         return int(sorted(there)[(murmur2(serialized_key) & 0x7FFFFFFF) % len(there)])
 
 

@@ -22,7 +22,16 @@ BATCH_BYTES = 1_000_000  # a topic takes 1,048,588
 
 
 class Producer(KafkaProducer):  # type: ignore[misc]
-    """The producer, whose `close` always ends its thread, and to which a record's size costs less to estimate."""
+    """The producer, whose `close` always ends its thread, and to which a record's size costs less to estimate.
+    `prefix`: of the brokers' names of topics."""
+
+    def __init__(self, prefix: str = "", **configs: Any) -> None:
+        super().__init__(**configs)
+        self._prefix = prefix
+
+    def send(self, topic: str, *args: Any, **more: Any) -> Any:
+        """Send a record, as upstream does, to a topic by our name."""
+        return super().send(self._prefix + topic, *args, **more)
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
         try:
@@ -49,6 +58,7 @@ def producer(kafka: KafkaSettings, source: str, compressed: bool) -> Any:
         "compression_type": "gzip" if compressed else None,
     }
     return Producer(
+        kafka.prefix,
         client_id=source,
         acks="all",
         enable_idempotence=True,

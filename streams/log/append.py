@@ -16,7 +16,7 @@ class Appender:
     raises KafkaError too: one of `streams.log.client.REFUSED` where the brokers refuse our name or password."""
 
     def __init__(self, settings: KafkaSettings, source: str) -> None:
-        self._source = source
+        self._source, self._physical = source, settings.physical
         self._producer = KafkaProducer(
             client_id=source,
             acks="all",
@@ -29,7 +29,7 @@ class Appender:
     def append(self, topic: Topic, event: Event, *, id: str, time_ms: int) -> int:
         """Append an event and return its offset. `id` becomes the CloudEvents id; the key is the topic's key field."""
         sent = self._producer.send(
-            topic.name,
+            self._physical(topic.name),
             key=str(getattr(event, topic.key)).encode(),
             value=codec.encode(event),
             headers=codec.headers(event, id=id, time_ms=time_ms, source=self._source),

@@ -7,6 +7,7 @@ since clients try again and again."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka import errors as kafka_errors
@@ -22,14 +23,25 @@ REFUSED = (
 
 
 class BrokerClient(KafkaNetClient):  # type: ignore[misc]
-    """For the setting `kafka_client` of each client of kafka-python. Connecting raises one of REFUSED."""
+    """For the setting `kafka_client` of each client of kafka-python. Connecting raises one of REFUSED. `secrets`: name
+    and password as they are now, asked for with each connection."""
 
-    def __init__(self, net: Any = None, manager: Any = None, **configs: Any) -> None:
+    def __init__(
+        self, net: Any = None, manager: Any = None, secrets: Callable[[], Mapping[str, str]] = dict, **configs: Any
+    ) -> None:
         net = NetworkSelector(**configs) if net is None else net
-        super().__init__(net, _Manager(net, **configs) if manager is None else manager, **configs)
+        super().__init__(net, _Manager(net, secrets, **configs) if manager is None else manager, **configs)
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
+    def __init__(self, net: Any, secrets: Callable[[], Mapping[str, str]], **configs: Any) -> None:
+        self._secrets = secrets
+        super().__init__(net, **configs)
+
+    async def _connect(self, node: Any, conn: Any, **more: Any) -> None:
+        conn.config.update(self._secrets())  # upstream has those of the client's beginning
+        await super()._connect(node, conn, **more)
+
     def bootstrap(self, *args: Any, **more: Any) -> None:
         """Connect, and close the client where that fails: upstream leaves a thread and four files behind."""
         try:
@@ -45,6 +57,11 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
         if isinstance(error := sys.exception(), REFUSED):
             raise error
         return super().update_backoff(node_id)
+
+    def maybe_raise_auth_failure(self, node_id: object) -> None:
+        """Raise a refusal once, then try again: upstream raises it for ever, and a file may hold another password."""
+        if (error := self._auth_failures.pop(node_id, None)) is not None:
+            raise error
 
     async def _build_transport(self, node: Any, timeout_at: Any = None) -> Any:
         """Upstream drops the bytes that come together with a connection's end: the broker's reason for it."""

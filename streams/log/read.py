@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from streams import codec
 from streams.events import Event
 from streams.log.settings import KafkaSettings
-from streams.topics import Topic
+from streams.topics import CREATES, Topic
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ def scan(
     still has them. Raises TimeoutError when the broker sends nothing for `wait_s`."""
     consumer = _consumer(settings, poll_ms=200)
     try:
-        at = TopicPartition(topic.name, partition)
+        at = TopicPartition(settings.physical(topic.name), partition)
         consumer.assign([at])
         last = consumer.end_offsets([at])[at]
         last = last if end is None else min(end, last)
@@ -71,7 +71,7 @@ def scan(
             yield from (Raw(partition, r.offset, r.timestamp, r.key, r.value) for r in polled if r.offset < last)
             deadline = time.monotonic() + wait_s if polled else deadline
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{topic.name}/{partition}: no records for {wait_s:g} s; is the broker well?")
+                raise TimeoutError(f"{at.topic}/{partition}: no records for {wait_s:g} s; is the broker well?")
     finally:
         consumer.close()
 
@@ -97,7 +97,8 @@ def follow(
     left out, and a warning names it; a record whose headers name another kind is not ours."""
     consumer = _consumer(settings, poll_ms)
     try:
-        partitions = [TopicPartition(topic.name, p) for p in sorted(_partitions(consumer, topic.name))]
+        name = settings.physical(topic.name)
+        partitions = [TopicPartition(name, p) for p in sorted(_partitions(consumer, name))]
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
         if from_end:
@@ -114,7 +115,7 @@ def follow(
             polled = consumer.poll(timeout_ms=poll_ms)
             if not polled:
                 if until_end and time.monotonic() > deadline:
-                    raise TimeoutError(f"{topic.name}: no records for {wait_s:g} s; is the broker well?")
+                    raise TimeoutError(f"{name}: no records for {wait_s:g} s; is the broker well?")
                 idle()
             else:
                 deadline = time.monotonic() + wait_s
@@ -137,10 +138,10 @@ def _decoded(kind: type[E], record: Any) -> E | None:
 
 
 def partition_counts(settings: KafkaSettings, topics: Iterable[Topic]) -> dict[str, int]:
-    """Return how many partitions each topic has; raise LookupError for a topic that does not exist."""
+    """Return how many partitions each topic has, by our name; raise LookupError for a topic that does not exist."""
     consumer = _consumer(settings, poll_ms=200)
     try:
-        return {topic.name: len(_partitions(consumer, topic.name)) for topic in topics}
+        return {topic.name: len(_partitions(consumer, settings.physical(topic.name))) for topic in topics}
     finally:
         consumer.close()
 
@@ -159,7 +160,7 @@ def _partitions(consumer: KafkaConsumer, topic: str, wait_s: float = 10.0) -> se
     deadline = time.monotonic() + wait_s
     while not (found := consumer.partitions_for_topic(topic)):
         if time.monotonic() > deadline:
-            raise LookupError(f"topic {topic!r} does not exist; `homeostat up` creates the topics")
+            raise LookupError(f"topic {topic!r} does not exist; {CREATES}")
         time.sleep(0.1)
     return set(found)
 
@@ -168,7 +169,8 @@ def ends(settings: KafkaSettings, topic: Topic) -> int:
     """Return how many records the topic ever took: the sum of its partitions' end offsets."""
     consumer = _consumer(settings, poll_ms=200)
     try:
-        partitions = [TopicPartition(topic.name, p) for p in _partitions(consumer, topic.name)]
+        name = settings.physical(topic.name)
+        partitions = [TopicPartition(name, p) for p in _partitions(consumer, name)]
         return sum(consumer.end_offsets(partitions).values())
     finally:
         consumer.close()

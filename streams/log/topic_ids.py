@@ -21,7 +21,7 @@ from kafka.errors import KafkaError
 
 from streams.log.settings import KafkaSettings
 from streams.objects.store import ATTEMPTS, ObjectStore, StorageError
-from streams.topics import FEEDBACK, INFERENCE, RESULTS, SCORES, STATE
+from streams.topics import CREATES, FEEDBACK, INFERENCE, RESULTS, SCORES, STATE
 
 KEY = "lake/topics.json"
 LOOKED_S = 10.0  # a bucket is not asked again about an id for so long
@@ -127,16 +127,18 @@ class TopicIds:
         return self.of([topic])[topic]
 
     def of(self, topics: Iterable[str]) -> dict[str, str]:
-        """Return the ids of several topics, with the same errors."""
+        """Return the ids of several topics, by our names, with the same errors."""
+        names = {self._kafka.physical(topic): topic for topic in topics}
         with self._lock:
             try:
                 self._admin = self._admin or KafkaAdminClient(client_id="homeostat-topic-ids", **self._kafka.client)
-                found = {each["name"]: each for each in self._admin.describe_topics(list(topics))}
+                found = {each["name"]: each for each in self._admin.describe_topics(list(names))}
                 cluster = "" if all(map(_topic_id, found.values())) else self._admin.describe_cluster()["cluster_id"]
             except KafkaError:
                 self._close()
                 raise
-        return {topic: _topic_id(_there(topic, found)) or f"cluster {cluster}" for topic in topics}
+        cluster = f"cluster {cluster} {self._kafka.prefix}".rstrip()
+        return {topic: _topic_id(_there(name, found)) or cluster for name, topic in names.items()}
 
     def close(self) -> None:
         """Close the connection."""
@@ -152,7 +154,7 @@ class TopicIds:
 
 def _there(topic: str, found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     if topic not in found or found[topic].get("error_code"):
-        raise LookupError(f"topic {topic!r} does not exist; `homeostat up` creates the topics")
+        raise LookupError(f"topic {topic!r} does not exist; {CREATES}")
     return found[topic]
 
 

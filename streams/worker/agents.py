@@ -56,6 +56,7 @@ class Worker:
         default_factory=dict
     )  # by source: the batch prepared last; what is to be written later
     settling: list[Callable[[], Awaitable[None]]] = field(default_factory=list)  # write and acknowledge what was sent
+    prefix: str = ""  # of the brokers' names of topics
     unwritten: dict[str, Callable[[], int | None]] = field(
         default_factory=dict
     )  # by topic: the log's time of the oldest record that waits for the lake
@@ -64,11 +65,10 @@ class Worker:
         """Return the lag of each partition held whose end is known: after the first fetch."""
         consumer = self.app.consumer
         found = []
-        for at in consumer.assignment():
-            if topic is None or at.topic == topic:
-                place, end = TopicPartition(at.topic, at.partition), consumer.highwater(at)
-                done = self.done.get(place) or consumer.committed(at)
-                found += [PartitionLag(place, end, done)] if end is not None else []
+        for at in consumer.held(*([topic] if topic else [])):
+            place, end = TopicPartition(at.topic, at.partition), consumer.end(at)
+            done = self.done.get(place) or consumer.committed(at)
+            found += [PartitionLag(place, end, done)] if end is not None else []
         return found
 
     async def forget(self, *_: object, **__: object) -> None:
@@ -99,7 +99,7 @@ class BatchLoop(ABC):
         async def agent(stream: Any) -> None:
             await self._consume(stream, name)
 
-        channel = worker.app.topic(*(topic.name for topic in sources), allow_empty=True)
+        channel = worker.app.topic(*(worker.prefix + topic.name for topic in sources), allow_empty=True)
         worker.app.agent(channel, name=name, concurrency=1)(agent)
 
     @abstractmethod

@@ -37,6 +37,7 @@ from streams.judge.paused import PausedAliases
 from streams.judge.step import Rules
 from streams.lake.lake import Lake
 from streams.lake.profile_windows import PROFILES
+from streams.log.fitness.role import check_role
 from streams.log.outbox import Outgoing, RetryingOutbox
 from streams.log.read import read, span
 from streams.log.rejects import Rejects
@@ -51,7 +52,7 @@ from streams.scoring.settings import ScoringSettings
 from streams.settings import WorkerSettings
 from streams.worker import timers
 from streams.worker.agents import IngestLoop, JudgeLoop, Worker
-from streams.worker.checks import check, check_kept, look_at, wait_for_known_topics
+from streams.worker.checks import check, look_at, wait_for_known_topics
 from streams.worker.consumer import Consumer
 from streams.worker.faust_broker import credentials, urls
 
@@ -80,7 +81,7 @@ def build(
     replies without a label."""
     topic_ids = topic_ids or TopicIds(kafka)
     app = _app(kafka, settings, storage.var)
-    outbox = RetryingOutbox(_sender(app), rejects=Rejects(storage.var / "aside"))
+    outbox = RetryingOutbox(_sender(app, kafka.prefix), rejects=Rejects(storage.var / "aside"))
     paused = PausedAliases(kafka)
     lag_s = settings.lake_commit_s + settings.commit_s
     reporter = Reporter(storage, settings.report_events, monitor.policy_patterns, lag_s)
@@ -95,7 +96,7 @@ def build(
         ordering,
         topic_id=topic_ids,
     )
-    worker = Worker(app, [], judge, paused, reporter)
+    worker = Worker(app, [], judge, paused, reporter, prefix=kafka.prefix)
     described = dataclasses.replace(
         SERVED,
         describe=Describer(Forbidden(monitor.policy_patterns)),
@@ -152,8 +153,7 @@ async def run(
     RuntimeError when Faust gives up, for a supervisor to start it again, ValueError where topics are not as they must
     be. `judges`, `models`: as `build` has them. `taking`: called with whether it takes records now."""
     private_folder(storage.var)  # it may be a new machine, with all else in a bucket
-    await asyncio.to_thread(check, kafka)
-    await asyncio.to_thread(check_kept, kafka, monitor.late_labels_s)
+    await asyncio.to_thread(check_role, kafka, "worker", monitor.late_labels_s, settings.app_id)
     await asyncio.to_thread(look_at, Lake.of(storage))
     with closing(TopicIds(kafka)) as topic_ids:
         await wait_for_known_topics(topic_ids, storage, stop)
@@ -163,6 +163,7 @@ async def run(
 
 
 async def _run(kafka: KafkaSettings, worker: Worker, stop: asyncio.Event, taking: Callable[[bool], None]) -> None:
+    timers.renew_account(worker, kafka)
     worker.paused.start()
     assigned = asyncio.Event()
     worker.app.on_partitions_assigned.connect(_setter(assigned), weak=False)
@@ -245,7 +246,7 @@ def _setter(event: asyncio.Event) -> Callable[..., Awaitable[None]]:
 
 def _app(kafka: KafkaSettings, settings: WorkerSettings, var: Path) -> Any:
     app = faust.App(
-        settings.app_id,
+        kafka.physical(settings.app_id),
         broker=urls(kafka),
         broker_credentials=credentials(kafka),
         broker_session_timeout=settings.session_timeout_s,
@@ -269,15 +270,15 @@ def _app(kafka: KafkaSettings, settings: WorkerSettings, var: Path) -> Any:
     )
     room = dict.fromkeys((topic.name for topic in topics.TAKEN_IN), settings.batch_events)
     room |= {topics.SCORES.name: ROOM, topics.RESULTS.name: settings.batch_events}
-    app.transport.Consumer = partial(Consumer, room=room)
+    app.transport.Consumer = partial(Consumer, room=room, prefix=kafka.prefix)
     return app
 
 
-def _sender(app: Any) -> Callable[[Outgoing], Awaitable[Awaitable[Any]]]:
+def _sender(app: Any, prefix: str) -> Callable[[Outgoing], Awaitable[Awaitable[Any]]]:
     async def send(record: Outgoing) -> Awaitable[Any]:
         producer = await app.maybe_start_producer()
         sent: Awaitable[Any] = await producer.send(
-            record.topic.name, record.key, record.value, record.partition, None, record.headers
+            prefix + record.topic.name, record.key, record.value, record.partition, None, record.headers
         )
         return sent
 

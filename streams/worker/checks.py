@@ -11,8 +11,8 @@ from deltalake.exceptions import DeltaError
 from streams import metrics, topics
 from streams.lake.delta import earlier
 from streams.lake.lake import Lake
+from streams.log.fitness.needs import NEEDS
 from streams.log.read import partition_counts
-from streams.log.retention import retention_ms
 from streams.log.settings import KafkaSettings
 from streams.log.topic_ids import REMEMBERED, TopicIds, TopicRecreated, recreated
 from streams.objects.opening import Storage
@@ -60,17 +60,7 @@ async def wait_for_known_topics(topic_ids: TopicIds, storage: Storage, stop: asy
 
 
 def check(kafka: KafkaSettings) -> None:
-    """Check the topics: LookupError for a missing one, ValueError where some that belong together are cut
-    differently."""
-    if wrong := topics.misfits(partition_counts(kafka, topics.TOPICS)):
-        raise ValueError("; ".join(wrong))
-
-
-def check_kept(kafka: KafkaSettings, wait_s: int) -> None:
-    """Check that the log keeps replies and labels longer than a label waits: ValueError where it does not. Where this
-    user may not know (no DescribeConfigs), it is logged."""
-    found = retention_ms(kafka, topics.TAKEN_IN)
-    if unknown := [topic.name for topic in topics.TAKEN_IN if topic.name not in found]:
-        log.warning("how long topics keep their records is not known", topics=unknown)
-    if wrong := topics.forgetful(found, wait_s):
+    """Check the topics' partitions: LookupError for a missing one, ValueError where some that belong together are cut
+    differently. `streams.log.fitness` looks at all else, when a worker starts."""
+    if wrong := topics.misfits(partition_counts(kafka, NEEDS["worker"].topics)):
         raise ValueError("; ".join(wrong))

@@ -21,10 +21,19 @@ from faust.types.tuples import ConsumerMessage
 from streams import metrics
 from streams.log.chunks import Chunk, ReadProgress, size
 from streams.log.read import Raw
+from streams.log.security.files import Account
 
 log = structlog.get_logger()
 
 LOOK_AGAIN_S = 0.05  # while a partition has no room
+
+
+def show_account(app: Any, account: Account) -> None:
+    """Let the next connections show this name and password: aiokafka keeps those of its beginning."""
+    consumer, producer = app.consumer._thread._consumer, app.producer._producer
+    for client in (consumer and consumer._client, producer and producer.client):
+        if client is not None:
+            client._sasl_plain_username, client._sasl_plain_password = account.username, account.password
 
 
 class ChunkMessage(ConsumerMessage):  # type: ignore[misc]  # Faust is untyped
@@ -35,7 +44,7 @@ class ChunkMessage(ConsumerMessage):  # type: ignore[misc]  # Faust is untyped
     def __init__(self, tp: TP, chunk: Chunk) -> None:
         last = chunk.records[-1]
         super().__init__(
-            *(chunk.topic, chunk.partition, last.offset, last.timestamp_ms / 1_000),
+            *(tp.topic, tp.partition, last.offset, last.timestamp_ms / 1_000),
             *(0, [], None, b"", None),  # kind of timestamp, headers, key, value, checksum
             tp=tp,
             generation_id=chunk.generation,
@@ -45,11 +54,13 @@ class ChunkMessage(ConsumerMessage):  # type: ignore[misc]  # Faust is untyped
 
 class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     """Delivers chunks, and commits what is `done`. Called on the event loop's thread only. A partition is left alone
-    while chunks of the size `room` (by topic) wait or are being handled, so that memory is bounded."""
+    while chunks of the size `room` (by topic) wait or are being handled, so that memory is bounded.
 
-    def __init__(self, *args: Any, room: Mapping[str, int], **kwargs: Any) -> None:
+    Chunks and the methods that others call have our names of topics, Faust has the brokers': those with `prefix`."""
+
+    def __init__(self, *args: Any, room: Mapping[str, int], prefix: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._room = room
+        self._room, self._prefix = room, prefix
         self._progress = ReadProgress[TP]()
         self._read_to: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}  # where a partition was sent back to since the last rebalance
@@ -58,7 +69,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
 
     def done(self, chunk: Chunk) -> None:
         """Let a chunk be committed: all that follows from it is stored or confirmed."""
-        tp = TP(chunk.topic, chunk.partition)
+        tp = self._at(chunk)
         self._progress.done(tp, chunk.first, chunk.end)
         if chunk.generation == self.app.consumer_generation_id:
             hand = self._in_hand()
@@ -67,25 +78,41 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     def valid(self, chunk: Chunk) -> bool:
         """Return whether a chunk was fetched since the last rebalance, from a partition that is still held. Other
         chunks are fetched again, by the worker that holds the partition then."""
-        held = TP(chunk.topic, chunk.partition) in self.assignment()
+        held = self._at(chunk) in self.assignment()
         return held and self.flow_active and bool(chunk.generation == self.app.consumer_generation_id)
+
+    def held(self, *topics: str) -> list[TP]:
+        """Return the partitions of the assignment, of all topics or of these."""
+        found = [TP(self._named(tp.topic), tp.partition) for tp in self.assignment()]
+        return [at for at in found if not topics or at.topic in topics]
+
+    def end(self, at: TP) -> int | None:
+        """Return where the log of a partition ends, as the last fetch had it; None before the first."""
+        return self.highwater(self._at(at))  # type: ignore[no-any-return]
+
+    async def ends(self, places: Sequence[TP]) -> dict[TP, int]:
+        """Return where the logs of partitions end; the broker is asked."""
+        found = await self.highwaters(*map(self._at, places))
+        return {TP(self._named(tp.topic), tp.partition): end for tp, end in found.items()}
 
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has that is read. (Faust looks at the data of the assignment, which only
         the worker has that made it.)"""
-        return len(self._thread._ensure_consumer().partitions_for_topic(topic) or ())
+        return len(self._thread._ensure_consumer().partitions_for_topic(self._prefix + topic) or ())
 
-    def committed(self, tp: TP) -> int:
+    def committed(self, at: TP) -> int:
         """Return the committed offset of a partition; 0 where none is known."""
-        return int(self._committed_offset.get(tp) or 0)
+        return self._committed(self._at(at))
 
     async def reached(self, places: Sequence[TP]) -> dict[TP, int]:
         """Return for each partition the offset before which everything is done, by any worker. Before the first fetch
         that is the committed offset, or the first one that the log still has."""
-        known = {tp: at for tp in places if (at := self._progress.reached(tp)) is not None}
-        others = [tp for tp in places if tp not in known]
+        asked = {self._at(each): each for each in places}
+        known = {tp: at for tp in asked if (at := self._progress.reached(tp)) is not None}
+        others = [tp for tp in asked if tp not in known]
         firsts = await self.earliest_offsets(*others) if others else {}
-        return known | {tp: max(self.committed(tp), firsts[tp]) for tp in others}
+        known |= {tp: max(self._committed(tp), firsts[tp]) for tp in others}
+        return {asked[tp]: at for tp, at in known.items()}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ChunkMessage]]:  # noqa: ASYNC109 - Faust's
         """Yield one message for each partition of which the fetch brought records."""
@@ -137,7 +164,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         return True
 
     async def _getmany(self, active_partitions: set[TP], timeout: float) -> Mapping[TP, Sequence[Any]]:  # noqa: ASYNC109
-        full = {tp for tp, held in self._in_hand().items() if held >= self._room[tp.topic]}
+        full = {tp for tp, held in self._in_hand().items() if held >= self._room[self._named(tp.topic)]}
         wanted = active_partitions - full
         if not wanted:
             await asyncio.sleep(LOOK_AGAIN_S)
@@ -156,7 +183,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
         due = max(self._read_to.get(tp, first), self._progress.reached(tp) or 0)
         if first <= due:
             return
-        metrics.DELETED_UNREAD.labels(tp.topic).inc(first - due)
+        metrics.DELETED_UNREAD.labels(self._named(tp.topic)).inc(first - due)
         log.error(
             "deleted unread: the log keeps records for less time than the worker lags behind",
             **{"topic": tp.topic, "partition": tp.partition, "records": first - due, "from": due, "to": first - 1},
@@ -176,7 +203,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     async def _begins(self, tp: TP, offset: int) -> bool:
         """Check that the first record after a rebalance follows the committed offset; seek back once if not: some were
         fetched and dropped meanwhile."""
-        due = self.committed(tp)
+        due = self._committed(tp)
         if offset > due:
             due = max(due, (await self.earliest_offsets(tp))[tp])
         if offset <= due or self._sought.get(tp) == due:
@@ -194,13 +221,22 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]
     def _chunk(self, tp: TP, taken: Sequence[Any], generation: int) -> Chunk:
         records = [Raw(tp.partition, each.offset, each.timestamp, each.key, each.value) for each in taken]
         first, end = self._read_to.get(tp, records[0].offset), records[-1].offset + 1
-        chunk = Chunk(tp.topic, tp.partition, first, end, records, size(records), generation)
+        chunk = Chunk(self._named(tp.topic), tp.partition, first, end, records, size(records), generation)
         self._progress.begin(tp, first)
         self._read_to[tp] = end
         hand = self._in_hand()
         hand[tp] = hand.get(tp, 0) + chunk.size
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
         return chunk
+
+    def _at(self, place: TP | Chunk) -> TP:
+        return TP(self._prefix + place.topic, place.partition)
+
+    def _named(self, topic: str) -> str:
+        return topic.removeprefix(self._prefix)
+
+    def _committed(self, tp: TP) -> int:
+        return int(self._committed_offset.get(tp) or 0)
 
     def _in_hand(self) -> dict[TP, int]:
         """Sizes of the chunks that were delivered since the last rebalance and are not done; earlier ones are

@@ -6,7 +6,12 @@ import ssl
 from typing import Any
 
 import faust
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import AuthenticationFailedError
+from faust.auth import OAuthCredentials
 
+from streams.log.security.settings import SecuritySettings
+from streams.log.security.tokens import TokenCommand, TokenFailed, awaited
 from streams.log.settings import KafkaSettings
 
 KNOWN = {
@@ -31,12 +36,15 @@ def urls(kafka: KafkaSettings) -> list[str]:
 
 
 def credentials(kafka: KafkaSettings) -> Any:
-    """Return Faust's credentials, None for a plain connection; raise ValueError naming an option that Faust lacks."""
+    """Return Faust's credentials, None for a plain connection; raise ValueError naming an option that Faust lacks, or a
+    file of no use."""
     options = kafka.options
     if unknown := sorted(set(options) - KNOWN):
         raise ValueError(
             f"kafka.options: the worker cannot use {', '.join(unknown)}; expected {', '.join(sorted(KNOWN))}"
         )
+    if kafka.security.used:
+        return _secured(kafka.security)
     protocol = str(options.get("security_protocol", "PLAINTEXT"))
     context = _context(options) if protocol.endswith("SSL") and protocol != "PLAINTEXT" else None
     if protocol.startswith("SASL"):
@@ -44,6 +52,34 @@ def credentials(kafka: KafkaSettings) -> Any:
             username=options.get("sasl_plain_username"),
             password=options.get("sasl_plain_password"),
             mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
+
+
+class AwaitedTokens(AbstractTokenProvider):  # type: ignore[misc]
+    """The command's tokens for aiokafka."""
+
+    def __init__(self, source: TokenCommand) -> None:
+        self._source = source
+
+    async def token(self) -> str:
+        """Return a token. Raise aiokafka's error where there is none: it tries again."""
+        try:
+            return await awaited(self._source)
+        except TokenFailed as error:
+            raise AuthenticationFailedError(str(error)) from error
+
+
+def _secured(security: SecuritySettings) -> Any:
+    context, account, tokens = security.context(), security.account(), security.tokens()
+    if tokens is not None:
+        return OAuthCredentials(oauth_cb=AwaitedTokens(tokens), ssl_context=context)
+    if account is not None:
+        return faust.SASLCredentials(
+            username=account.username,
+            password=account.password,
+            mechanism=security.sasl_mechanism,
             ssl_context=context,
         )
     return faust.SSLCredentials(context) if context else None

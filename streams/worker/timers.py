@@ -16,13 +16,16 @@ from streams.clock import now_ms
 from streams.ingest.judged_replies import ScoredReplies
 from streams.ingest.late_labels import LateLabels
 from streams.log.outbox import Outbox
+from streams.log.settings import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.worker.agents import Worker
+from streams.worker.consumer import show_account
 from streams.worker.lag import TopicPartition, Watchdog
 from streams.worker.watermarks import Position, records, watermark
 
 log = structlog.get_logger()
 
+ACCOUNT_S = 2.0  # until a changed password's file is read again
 JUDGED_EVERY_S, JUDGED_AGAIN_S = 5.0, 10.0  # what waits, many at a time; after a store could not be read
 
 
@@ -30,7 +33,7 @@ def write_profiles(worker: Worker, settings: WorkerSettings) -> None:
     """Write the profiles now and then, those of quiet partitions too."""
 
     async def write() -> None:
-        mine = [at.partition for at in worker.app.consumer.assignment() if at.topic == topics.INFERENCE.name]
+        mine = [at.partition for at in worker.app.consumer.held(topics.INFERENCE.name)]
         try:
             await asyncio.gather(*(each.write_profiles(mine) for each in worker.ingests))
         except Exception:
@@ -56,11 +59,11 @@ def send_watermarks(worker: Worker, settings: WorkerSettings, outbox: Outbox) ->
 
 async def _send(worker: Worker, name: str, settings: WorkerSettings, outbox: Outbox) -> None:
     consumer, generation = worker.app.consumer, worker.app.consumer_generation_id
-    mine = [at for at in consumer.assignment() if at.topic in {topic.name for topic in topics.TAKEN_IN}]
+    mine = consumer.held(*(topic.name for topic in topics.TAKEN_IN))
     if not mine:
         return
     asked_ms = now_ms()
-    ends = await consumer.highwaters(*mine)
+    ends = await consumer.ends(mine)
     reached = await consumer.reached(mine)
     scored = {at: worker.done.get(TopicPartition(at.topic, at.partition), 0) for at in mine}
     if not consumer.flow_active or worker.app.consumer_generation_id != generation:
@@ -110,9 +113,9 @@ class CaughtUp:
         consumer, generation = app.consumer, app.consumer_generation_id
         if generation != self.generation:
             self.generation, self.ends = generation, {}
-        mine = [at for at in consumer.assignment() if at.topic == topics.FEEDBACK.name]
+        mine = consumer.held(topics.FEEDBACK.name)
         if fresh := [at for at in mine if at not in self.ends]:
-            self.ends |= await consumer.highwaters(*fresh)
+            self.ends |= await consumer.ends(fresh)
         reached = await consumer.reached(mine)
         if not consumer.flow_active or app.consumer_generation_id != generation:
             return []
@@ -132,3 +135,16 @@ def watch_lag(worker: Worker, settings: WorkerSettings) -> None:
             metrics.UNWRITTEN.labels(topic).set(waits_ms / 1_000)
 
     worker.app.timer(interval=settings.lag_every_s)(look)
+
+
+def renew_account(worker: Worker, kafka: KafkaSettings) -> None:
+    """Show the brokers the name and the password that the files have by now, where they come from files."""
+    if kafka.security.username_file is None:
+        return
+
+    async def renew() -> None:
+        account = await asyncio.to_thread(kafka.security.account)
+        if account is not None:
+            show_account(worker.app, account)
+
+    worker.app.timer(interval=ACCOUNT_S)(renew)

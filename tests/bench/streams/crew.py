@@ -65,8 +65,9 @@ class Crew:
     def join(self) -> Member:
         """One more worker."""
         number, port = len(self.members), ports.free(1)[0]
-        settings = replace(self.plan.settings, metrics_port=port, lag_every_s=0.1)
-        plan = Plan(self.plan.kafka, settings, self.plan.storage, self.plan.monitor, self.plan.policy)
+        settings = replace(self.plan.settings, lag_every_s=0.1)
+        mine = self.plan
+        plan = Plan(mine.kafka, settings, mine.storage, mine.monitor, mine.policy, metrics_port=port)
         member = Member(Process(plan, self.folder / f"worker-{number}.log"), port)
         member.process.start()
         self.members.append(member)

@@ -243,7 +243,7 @@ def _none(name: str, value: int, unit: str = "") -> Figure:
 
 
 def _plan(kafka: KafkaSettings, storage: Storage, events: int) -> Plan:
-    return Plan(kafka, WorkerSettings(app_id="kills", metrics_port=None), storage, *rough.settings(events))
+    return Plan(kafka, WorkerSettings(app_id="kills"), storage, *rough.settings(events))
 
 
 @contextmanager

@@ -34,13 +34,11 @@ class Worker:
     """A worker process of the group that all workers of a run are in."""
 
     def __init__(self, kafka: KafkaSettings, folder: Path, name: str) -> None:
-        self.settings = WorkerSettings(
-            app_id="bench",
-            metrics_port=ports.free(1)[0],
-            lag_every_s=LOOK_S,
-        )
+        self._port = ports.free(1)[0]
+        settings = WorkerSettings(app_id="bench", lag_every_s=LOOK_S)
         (folder / "log").mkdir(exist_ok=True)
-        plan = Plan(kafka, self.settings, within(folder), MonitorSettings(), PolicySettings())
+        stored = within(folder)
+        plan = Plan(kafka, settings, stored, MonitorSettings(), PolicySettings(), metrics_port=self._port)
         self.process = Process(plan, folder / "log" / f"{name}.log")
 
     def start(self) -> None:
@@ -68,7 +66,7 @@ class Worker:
         if self.process.ended:
             raise RuntimeError("the worker ended; see its log in var/bench/log/streams")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.metrics_port}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}", timeout=5) as answer:
                 return list(answer.read().decode().splitlines())
         except OSError:
             return []

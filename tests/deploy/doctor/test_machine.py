@@ -185,7 +185,7 @@ def test_topics_that_differ_are_told_with_what_was_expected(kafka: KafkaSettings
     one, other = (replace(INFERENCE, name=f"doctor.test.{i}") for i in (1, 2))
     create_topics(kafka, [replace(one, partitions=3, retention_h=1)])
     with closing(KafkaAdminClient(**kafka.client)) as admin:
-        found = faults(admin, [one, other])
+        found = faults(admin, kafka, [one, other])
     assert found.missing == ["doctor.test.2 does not exist"]
     assert found.differing == [
         "doctor.test.1 has 3 partitions, expected 4",
@@ -193,7 +193,7 @@ def test_topics_that_differ_are_told_with_what_was_expected(kafka: KafkaSettings
     ]
     assert create_missing(kafka, [one, other]) == ["created doctor.test.2 with 4 partition(s)"]
     with closing(KafkaAdminClient(**kafka.client)) as admin:
-        assert faults(admin, [one, other]).differing == found.differing, "what is there is left as it is"
+        assert faults(admin, kafka, [one, other]).differing == found.differing, "what is there is left as it is"
 
 
 def test_topics_that_do_not_fit_keep_from_starting_and_what_only_differs_does_not(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from monitor.settings import MonitorSettings, PolicySettings
 from streams.events import FeedbackGiven, InferenceServed
+from streams.log.fitness.role import check_role
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.topics import FEEDBACK, INFERENCE
-from streams.worker import checks
 from tests.streams.support import lakes, oracle
 from tests.streams.support.dying_worker import DEATHS
 from tests.streams.support.exactly import judged_exactly, life
@@ -99,8 +99,8 @@ def test_a_stream_of_labels_is_judged_once_by_workers_that_are_killed(
 
 def test_a_topic_that_forgets_before_labels_have_waited_is_refused(kafka: KafkaSettings) -> None:
     """Both settings are named; the broker keeps what the table of topics says."""
-    checks.check_kept(kafka, 604_800)
+    check_role(kafka, "worker", 604_800)
     with pytest.raises(
         ValueError, match=r"inference\.events has retention\.ms = 777600000 and labels\.wait_s is 604801"
     ):
-        checks.check_kept(kafka, 604_801)
+        check_role(kafka, "worker", 604_801)

@@ -85,7 +85,7 @@ def produce(
     producer = KafkaProducer(acks="all", linger_ms=5, **kafka.client)
     sent = [
         producer.send(
-            topic.name,
+            kafka.physical(topic.name),
             key=None if isinstance(event, bytes) else str(getattr(event, topic.key)).encode(),
             value=event if isinstance(event, bytes) else codec.encode(event),
             partition=partition,

@@ -1,0 +1,141 @@
+"""Tokens for OAUTHBEARER, printed by a command of the operator's: it is run again before a token expires."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from threading import Lock
+from typing import Any
+
+import msgspec
+import structlog
+from kafka.errors import SaslAuthenticationFailedError
+from kafka.net.sasl.oauth import AbstractTokenProvider
+
+log = structlog.get_logger()
+
+TIMEOUT_S = 20.0  # for the command
+UNKNOWN_S = 300.0  # that a token is used which does not say how long it is good
+RENEWED_AT = 0.8  # of its time: clients that show it once more do so at 85 % and later
+AGAIN_S = 5.0  # after a failure, while the token before is good still
+
+
+class TokenFailed(SaslAuthenticationFailedError):  # type: ignore[misc]
+    """The command printed no token; the message says what it did instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A token, and for how long it is good; not printed."""
+
+    text: str
+    lasts_s: float
+
+    def __repr__(self) -> str:
+        return f"BearerToken(lasts_s={self.lasts_s:g})"
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    access_token: str
+    expires_in: float = UNKNOWN_S
+
+
+class _Claims(msgspec.Struct, frozen=True):
+    exp: float
+
+
+class TokenCommand(AbstractTokenProvider):  # type: ignore[misc]
+    """The command as kafka-python's source of tokens, for any number of clients and from any thread."""
+
+    def __init__(self, command: Sequence[str], clock: Callable[[], float] = time.time) -> None:
+        self._command, self._clock = tuple(command), clock
+        self._lock = Lock()
+        self._token = BearerToken("", 0.0)
+        self._renew_at = self._ends_at = float("-inf")
+
+    def token(self) -> str:
+        """Return a token that is good for a while. Raise TokenFailed where the command gives none and the one before
+        has expired."""
+        with self._lock:
+            if (now := self._clock()) >= self._renew_at:
+                self._renew(now)
+            return self._token.text
+
+    def _renew(self, now: float) -> None:
+        try:
+            self._token = printed(self._command, now)
+        except TokenFailed as error:
+            if now >= self._ends_at:
+                raise
+            self._renew_at = min(now + AGAIN_S, self._ends_at)
+            log.error("the token for the brokers cannot be renewed yet", error=str(error))
+        else:
+            self._renew_at = now + RENEWED_AT * self._token.lasts_s
+            self._ends_at = now + self._token.lasts_s
+
+
+@cache
+def token_command(command: tuple[str, ...]) -> TokenCommand:
+    """Return the source of a command's tokens: one for all clients of a process."""
+    return TokenCommand(command)
+
+
+async def awaited(source: TokenCommand) -> str:
+    """Return a token as `token` does, while the event loop goes on."""
+    return await asyncio.to_thread(source.token)
+
+
+def printed(command: Sequence[str], now: float) -> BearerToken:
+    """Run the command and return its token. Raise TokenFailed."""
+    name = f"kafka.security.token_command ({command[0]})"
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise TokenFailed(f"{name} printed nothing within {TIMEOUT_S:g} s") from error
+    except OSError as error:
+        raise TokenFailed(f"{name} cannot be run: {error.strerror}") from error
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise TokenFailed(f"{name} ended with {done.returncode}: {lines[-1] if lines else 'it printed no reason'}")
+    try:
+        found = parsed(done.stdout, now)
+    except ValueError as error:
+        raise TokenFailed(f"{name} {error}") from None  # the cause would show what it printed
+    if found.lasts_s <= 0:
+        raise TokenFailed(f"{name} printed a token that expired {-found.lasts_s:.0f} s ago")
+    return found
+
+
+def parsed(output: bytes, now: float) -> BearerToken:
+    """Return the token in a command's output: JSON as an authorization server answers, or the token alone, whose own
+    claim `exp` counts where it is a JWT. Raise ValueError.
+
+    >>> parsed(b'{"access_token": "abc", "expires_in": 900}', 0), parsed(b"abc", 0).lasts_s
+    (BearerToken(lasts_s=900), 300.0)
+    """
+    text = output.decode(errors="replace").strip()
+    if text.startswith("{"):
+        try:
+            answer = msgspec.json.decode(output, type=_Answer)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"printed JSON that is no token ({error}), expected access_token, expires_in") from None
+        text, lasts_s = answer.access_token, answer.expires_in
+    else:
+        lasts_s = UNKNOWN_S if (ends := _expiry(text)) is None else ends - now
+    if not text or any(each.isspace() or not each.isprintable() for each in text):
+        raise ValueError(f"printed {'more than a token' if text else 'nothing'}, expected a token alone or JSON")
+    return BearerToken(text, lasts_s)
+
+
+def _expiry(token: str) -> float | None:
+    """When a JWT expires; None for any other token."""
+    claims: Any = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)), type=_Claims).exp
+    except ValueError:  # msgspec's and binascii's too
+        return None

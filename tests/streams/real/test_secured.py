@@ -1,0 +1,213 @@
+"""A broker that knows users by password, token and certificate, and lets each role do what its access list says: the
+roles work, and nothing else is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.errors import SaslAuthenticationFailedError, TopicAuthorizationFailedError
+from msgspec import structs
+
+from deploy.operator.topics.access import allow, rules
+from deploy.stack.settings import cache_folder
+from deploy.stack.topics import create_topics
+from monitor.settings import MonitorSettings, PolicySettings
+from streams.events import FeedbackGiven, RetrainRequested, RouteWritten
+from streams.journal.shipper import Shipper
+from streams.lake.lake import Lake
+from streams.log import read as log
+from streams.log.append import Appender, Writer
+from streams.log.fitness.needs import NEEDS
+from streams.log.fitness.role import check_role, role_problems
+from streams.log.security.settings import SecuritySettings
+from streams.log.settings import KafkaSettings
+from streams.objects.opening import Storage
+from streams.topics import FEEDBACK, REQUESTS, ROUTES, TOPICS, Topic
+from streams.worker import app
+from tests.streams.support.journaled import event, journal, numbers, publish, running
+from tests.streams.support.traffic import small
+from tests.support.brokers import SecuredKafka, by_password, by_token
+from tests.support.waiting import wait
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+
+OURS = KafkaSettings(prefix="team_a.")
+GROUP, PASSWORD, NEXT = "workers", "pa55-of-a-worker", "the-n3xt-one"
+SESSION_S = 5.0  # that a token is good: then the broker ends its connection
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    broker = SecuredKafka.at(tmp_path_factory.mktemp("secured"), cache_folder())
+    broker.start()
+    try:
+        admin_settings = replace(OURS, bootstrap=broker.settings.bootstrap)
+        create_topics(admin_settings)
+        create_topics(replace(admin_settings, prefix="team_b."), [FEEDBACK, REQUESTS])
+        with closing(KafkaAdminClient(**admin_settings.client)) as admin:
+            for role in NEEDS:
+                allow(admin, rules(OURS, GROUP, role))
+        for role in NEEDS:
+            broker.set_password(f"homeostat-{role}", PASSWORD)
+        broker.set_password("homeostat-trainer", PASSWORD, "SCRAM-SHA-256")
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+def as_role(broker: SecuredKafka, tmp_path: Path) -> Callable[[str], KafkaSettings]:
+    """The settings of a role by password."""
+    assert broker.authority is not None
+    ca = broker.authority.ca
+    return lambda role: broker.client("SCRAM", by_password(tmp_path / role, f"homeostat-{role}", PASSWORD, ca), OURS)
+
+
+def request(id: str) -> RetrainRequested:
+    return RetrainRequested(id=id, alias="a", champion="v", time_ms=1, alarm_id="x", since_ms=0, reason="r")
+
+
+def appended(kafka: KafkaSettings, id: str, topic: Topic = REQUESTS) -> None:
+    appender = Appender(kafka, "test")
+    try:
+        appender.append(topic, request(id), id=id, time_ms=1)
+    finally:
+        appender.close()
+
+
+def secured(broker: SecuredKafka, folder: Path, kind: str) -> SecuritySettings:
+    """The trainer, by each of the ways."""
+    assert broker.authority is not None
+    if kind == "OAUTHBEARER":
+        return by_token(folder, "homeostat-trainer")
+    if kind == "certificate":
+        pair = broker.authority.sign("homeostat-trainer")
+        return SecuritySettings(ca=broker.authority.ca, cert=pair.cert, key=pair.key)
+    return by_password(folder, "homeostat-trainer", PASSWORD, broker.authority.ca, kind)
+
+
+LISTENERS = {"SCRAM-SHA-256": "SCRAM", "SCRAM-SHA-512": "SCRAM", "OAUTHBEARER": "OAUTH", "certificate": "MTLS"}
+
+
+@pytest.mark.parametrize("kind", LISTENERS)
+def test_each_way_reads_and_writes_what_the_role_may_and_nothing_else(
+    broker: SecuredKafka, tmp_path: Path, kind: str
+) -> None:
+    trainer = broker.client(LISTENERS[kind], secured(broker, tmp_path, kind), OURS)
+    appended(trainer, kind)
+    assert kind in {each.event.id for each in log.read(trainer, REQUESTS, RetrainRequested)}
+    assert role_problems(trainer, "trainer") == []
+    with pytest.raises(TopicAuthorizationFailedError):
+        appended(replace(trainer, prefix="team_b."), "not ours")
+    with pytest.raises(TopicAuthorizationFailedError):
+        appended(trainer, "read, and no more", ROUTES)
+
+
+def test_a_wrong_password_and_a_failing_command_are_named_at_once(broker: SecuredKafka, tmp_path: Path) -> None:
+    assert broker.authority is not None
+    wrong = by_password(tmp_path, "homeostat-trainer", "another", broker.authority.ca)
+    failing = SecuritySettings(
+        protocol="SASL_PLAINTEXT", sasl_mechanism="OAUTHBEARER", token_command=("sh", "-c", "echo no role >&2; exit 4")
+    )
+    for settings, expected in (
+        (broker.client("SCRAM", wrong, OURS), "Authentication failed"),
+        (broker.client("OAUTH", failing, OURS), r"token_command \(sh\) ended with 4: no role"),
+    ):
+        began = time.monotonic()
+        with pytest.raises(SaslAuthenticationFailedError, match=expected):
+            log.ends(settings, REQUESTS)
+        assert time.monotonic() - began < 25
+
+
+def test_every_role_may_do_what_it_needs(as_role: Callable[[str], KafkaSettings]) -> None:
+    for role in NEEDS:
+        if role != "trainer":  # whose password is of the other kind; it is looked at above
+            check_role(as_role(role), role, 604_800, GROUP)
+
+
+def test_what_a_role_may_not_do_is_named(as_role: Callable[[str], KafkaSettings]) -> None:
+    wrong = role_problems(as_role("operator"), "worker", 604_800, GROUP)
+    assert any("may not Write topic monitor.state, expected for the role worker" in each for each in wrong), wrong
+    assert not any("topic inference.events," in each for each in wrong)
+    with pytest.raises(LookupError, match=r"topic inference\.events"):
+        check_role(as_role("storage"), "worker")
+
+
+def test_gateway_and_worker_work_with_a_prefix_and_their_own_accounts(
+    broker: SecuredKafka, as_role: Callable[[str], KafkaSettings], tmp_path: Path
+) -> None:
+    """The whole way of a label: journal, shipper, topic, worker, lake."""
+    ours = journal(tmp_path / "spool")
+    publish(ours, numbers(20))
+    shipper = Shipper(as_role("gateway"), tmp_path / "spool", "test")
+    with running(shipper):
+        wait(shipper.drained)
+    ours.close()
+    asyncio.run(_worked(as_role("worker"), tmp_path, 20))
+    found = log.read(as_role("operator"), FEEDBACK, FeedbackGiven)
+    assert sorted(each.event.id for each in found) == sorted(numbers(20))
+
+
+async def _worked(kafka: KafkaSettings, var: Path, rows: int) -> None:
+    stop, storage = asyncio.Event(), Storage(var=var)
+    working = asyncio.create_task(app.run(kafka, small(GROUP), storage, MonitorSettings(), PolicySettings(), stop))
+    async with asyncio.timeout(240):
+        while (table := Lake.of(storage).table(FEEDBACK)) is None or len(table.to_pyarrow_table()) < rows:
+            assert not working.done(), working.result()
+            await asyncio.sleep(0.2)
+    stop.set()
+    await working
+
+
+def test_a_password_that_changes_is_read_again(broker: SecuredKafka, tmp_path: Path) -> None:
+    assert broker.authority is not None
+    user = "homeostat-controller"
+    kafka = broker.client("SCRAM", by_password(tmp_path, user, PASSWORD, broker.authority.ca), OURS)
+    writer = Writer(kafka, "test")
+    route = RouteWritten(alias="a", generation=1, champion="v", adapters={"v": "d"}, time_ms=1, by="test")
+    writer.append(ROUTES, route, id="1", time_ms=1)
+    writer.close()
+    broker.set_password(user, NEXT)
+    (tmp_path / "password").write_text(NEXT)
+    writer.append(ROUTES, structs.replace(route, generation=2), id="2", time_ms=1)
+    writer.close()
+    broker.set_password(user, PASSWORD)
+
+
+def test_tokens_are_renewed_before_the_broker_ends_the_connection(broker: SecuredKafka, tmp_path: Path) -> None:
+    """The appender, which lasts, goes on beyond the end of its first token."""
+    kafka = broker.client("OAUTH", by_token(tmp_path, "homeostat-trainer", SESSION_S), OURS)
+    appender = Appender(kafka, "test")
+    ids = [f"token-{number}" for number in range(12)]
+    for id in ids:
+        appender.append(REQUESTS, request(id), id=id, time_ms=1)
+        time.sleep(1.0)
+    appender.close()
+    found = [each.event.id for each in log.read(kafka, REQUESTS, RetrainRequested)]
+    assert [id for id in found if id.startswith("token-")] == ids
+    assert len((tmp_path / "ran").read_text().splitlines()) >= 3
+
+
+async def test_the_worker_works_by_token_and_by_certificate(broker: SecuredKafka, tmp_path: Path) -> None:
+    assert broker.authority is not None
+    pair = broker.authority.sign("homeostat-worker")
+    certificate = SecuritySettings(ca=broker.authority.ca, cert=pair.cert, key=pair.key)
+    gateway = replace(broker.settings, prefix=OURS.prefix)
+    for kind, security in (("OAUTH", by_token(tmp_path, "homeostat-worker", 600)), ("MTLS", certificate)):
+        appender = Appender(gateway, "test")
+        appender.append(FEEDBACK, event(kind), id=kind, time_ms=1)
+        appender.close()
+        await _worked(broker.client(kind, security, OURS), tmp_path / kind, 1)
+
+
+def test_the_topics_of_others_stay_unseen(as_role: Callable[[str], KafkaSettings]) -> None:
+    with closing(KafkaAdminClient(**as_role("operator").client)) as admin:
+        seen = set(admin.list_topics())
+    assert seen == {OURS.physical(topic.name) for topic in TOPICS}
