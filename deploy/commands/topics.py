@@ -32,7 +32,7 @@ def _roles(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--role", "roles", multiple=True, callback=known, help=helped)(command)
 
 
-@click.group(cls=Ordered)
+@click.group(cls=Ordered, short_help="Topics: plan, apply, check, list, accept.")
 def topics() -> None:
     """Make topics at the brokers as they should be; accept those that were created again."""
 

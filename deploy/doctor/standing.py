@@ -16,9 +16,9 @@ from deploy.doctor.names import names
 from deploy.doctor.scoring import scoring
 from deploy.doctor.services import Examined, brokers
 from deploy.stack import ports
+from deploy.stack.base_models import base_model_ids
 from deploy.stack.broker import KafkaAway, reached
 from deploy.stack.engine import answers_ok
-from deploy.stack.engines import base_model_ids
 from deploy.stack.requirements import GIB, nearest_folder
 from serving.rollout import operations
 from streams.files import probed

@@ -79,7 +79,8 @@ def _work(config: Config, follower: Follower, standby: Standby, stop: threading.
 
 
 async def _reconcile(config: Config, follower: Follower, standby: Standby, stopped: threading.Event) -> None:
-    from deploy.stack.engines import accesses, base_model_ids
+    from deploy.stack.base_models import base_model_ids
+    from deploy.stack.engines import accesses
     from serving.replica import engine
     from serving.replica.reconciler import Reconciler
     from serving.settings import Replica

@@ -13,7 +13,7 @@ from deploy.roles import health
 from deploy.roles.attestation_trust import trusted
 from deploy.roles.controller import engine_settings
 from deploy.roles.process import stopped_by_signals
-from deploy.stack.engines import base_model_ids
+from deploy.stack.base_models import base_model_ids
 
 if TYPE_CHECKING:
     from serving.gateway.http.certificate import Certificate

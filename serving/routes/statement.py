@@ -18,7 +18,7 @@ from streams.events import ReplicaAttested
 EDITION = b"homeostat attestation 1\0"
 SIGNED = (
     *("replica", "url", "base_model", "healthy", "gone", "versions", "generations", "probes", "proofs"),
-    *("sequence", "nonce"),
+    *("sequence", "nonce", "by"),
 )
 
 

@@ -35,7 +35,7 @@ def test_kubernetes_own_schemas_hold(overlay: str, tmp_path: Path) -> None:
     own = [each for each in rendered(overlay).objects if not each["apiVersion"].startswith(OPERATORS)]
     file = tmp_path / "all.yaml"
     file.write_text(yaml.safe_dump_all(own))
-    command = [program("kubernetes-validate"), "--strict", "--version", VERSION, str(file)]
+    command = [str(program("kubernetes-validate")), "--strict", "--version", VERSION, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
