@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from deploy.admin.client import through_the_admin_api
 from deploy.commands import (
     alarms,
     config,
@@ -57,6 +58,7 @@ for command in (
 ):
     data.data.add_command(command)
 
+through_the_admin_api(main)
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from monitor.validation import require
 
-SCOPES = ("infer", "feedback", "review", "downstream", "admin", "approve")
+SCOPES = ("infer", "feedback", "review", "downstream", "admin", "approve", "read")
 # algorithm of a signature -> what its key must be; none of them has a shared secret
 ALGORITHMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

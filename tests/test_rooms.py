@@ -77,6 +77,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "stack",
         "config | show | doctor",
         "operator",
+        "admin",
         "roles | backtest | demo | gate",
         "commands",
         "cli",

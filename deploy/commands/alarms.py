@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from deploy.commands.group import CONFIG, Ordered, load_reached
+from deploy.operator.actor import actor
 
 REASON = click.option("--reason", default="", help="Why, for the ledger.")
-BY = "cli"
 
 
 @click.group(cls=Ordered, short_help="Open alarms: list, show, report, clear, accept.")
@@ -47,8 +47,9 @@ def alarms_show(id: str, config_path: Path | None) -> None:
 @alarms.command(name="report", short_help="The page of ALARM, fetched where it is in a bucket.")
 @click.argument("alarm")
 @click.option("--open", "opened", is_flag=True, help="Show it in the browser.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Copy it, and what belongs to it, here.")
 @CONFIG
-def alarms_report(alarm: str, opened: bool, config_path: Path | None) -> None:
+def alarms_report(alarm: str, opened: bool, out: Path | None, config_path: Path | None) -> None:
     """Print the file with the report of ALARM, open or over: its id, or how it begins.
 
     From a bucket it is fetched with the credentials in your environment, with Evidently's snapshot (`.json`) and the
@@ -57,6 +58,8 @@ def alarms_report(alarm: str, opened: bool, config_path: Path | None) -> None:
 
     config = load_reached(config_path)
     path = reports.bring(config.kafka, config.kept, alarm)
+    if out is not None:
+        path = reports.copied(path, out)
     click.echo(path)
     if opened and click.launch(path.as_uri()):
         raise RuntimeError(f"no browser could be started; the page is {path}")
@@ -73,7 +76,7 @@ def alarms_clear(ids: tuple[str, ...], reason: str, config_path: Path | None) ->
     from deploy.operator import alarms
 
     kafka = load_reached(config_path).kafka
-    taken = [(alarm, alarms.clear(kafka, alarm, BY, reason)) for alarm in alarms.chosen(kafka, ids)]
+    taken = [(alarm, alarms.clear(kafka, alarm, actor(), reason)) for alarm in alarms.chosen(kafka, ids)]
     for alarm, done in taken:
         _show_taken(f"{alarm.id} ({alarm.kind} of {alarm.version}): cleared", done)
     if not all(done for _, done in taken):
@@ -92,7 +95,7 @@ def alarms_accept(alias: str, version: str | None, reason: str, config_path: Pat
     complete the version is watched for nothing else. Exit 1 as `clear`."""
     from deploy.operator import alarms
 
-    named, done = alarms.accept(load_reached(config_path).kafka, alias, version, BY, reason)
+    named, done = alarms.accept(load_reached(config_path).kafka, alias, version, actor(), reason)
     _show_taken(f"{named}: accepted, a new reference begins", done)
     if not done:
         raise SystemExit(1)

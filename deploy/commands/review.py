@@ -18,7 +18,7 @@ KEY = click.option(
     "--key",
     "secret",
     envvar="HOMEOSTAT_KEY",
-    required=True,
+    default="",
     help="Your own API key, by which the answer is yours (better: HOMEOSTAT_KEY in the environment).",
 )
 FORM = click.option("--form", type=click.Choice(FORM_NAMES), default="jsonl", show_default=True, help="Of which tool.")
@@ -220,6 +220,8 @@ def _sign(config: Config, version: str, secret: str, *, approves: bool, reason: 
 def _person(config: Config, secret: str, scope: str) -> str:
     """Return whose key or token it is: the person where they sign, the key where it reviews. Raise ClickException where
     it may not do it."""
+    if not secret:
+        raise click.UsageError("your API key is missing, expected it as HOMEOSTAT_KEY in the environment, or as --key")
     from deploy.roles.access import key_ring
     from serving.gateway.errors import ApiError
 

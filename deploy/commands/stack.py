@@ -76,8 +76,9 @@ def status(people: bool, config_path: Path | None) -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(["infer", "feedback", "review", "downstream", "admin", "approve"]),
-    help="Default: infer and feedback. review, downstream: feedback that goes before a client's; approve: candidates.",
+    type=click.Choice(["infer", "feedback", "review", "downstream", "admin", "approve", "read"]),
+    help="Default: infer and feedback. review, downstream: feedback that goes before a client's; approve: candidates; "
+    "read: commands of the admin API that only look, which admin may give too.",
 )
 @click.option("--requests-per-minute", type=click.IntRange(1), help="As many in each gateway process.")
 @click.option("--max-in-flight", type=click.IntRange(1), help="At once, in each gateway process.")

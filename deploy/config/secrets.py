@@ -8,11 +8,14 @@ import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deploy.config.settings import Config
 from serving.gateway.access.keys import PREFIX
 from streams.files import FOLDER, private_opener
 from streams.identity import Signer
+
+if TYPE_CHECKING:
+    from deploy.config.settings import Config  # takes a while to load, and a caller elsewhere needs none
 
 LEAST = 43  # characters: 256 bits as `token_urlsafe` writes them
 LEAST_DIFFERENT = 9  # characters: a random word has them all but surely

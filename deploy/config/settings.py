@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deploy.config.admin_settings import AdminSettings
 from deploy.config.parse import ConfigError, Table, build, given, source
 from deploy.config.secret_settings import SecretSettings
 from deploy.stack import ports
@@ -60,6 +61,7 @@ class Config:
     oidc: OidcSettings = field(default_factory=OidcSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     engines: dict[str, EngineAccess] = field(default_factory=dict)
+    admin: AdminSettings = field(default_factory=AdminSettings)
 
     def __post_init__(self) -> None:
         check_list(self.replicas)

@@ -34,6 +34,15 @@ def bring(kafka: KafkaSettings, storage: Storage, alarm: str) -> Path:
     return trees.home / page_key(id)
 
 
+def copied(page: Path, folder: Path) -> Path:
+    """Copy a page, its snapshot and its examples into the folder. Return the copied page."""
+    private_folder(folder)
+    for path in (page.with_name(Path(key).name) for key in keys(page.name.removesuffix(page.suffix))):
+        if path.is_file():
+            put(folder / path.name, path.read_bytes())
+    return folder / page.name
+
+
 def chosen(kafka: KafkaSettings, store: ObjectStore, alarm: str) -> str:
     """Return the id that is this or begins so: of an alarm in the log, else of a report in the store, which may stay
     there for longer."""

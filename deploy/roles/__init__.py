@@ -1,4 +1,5 @@
-"""The processes, a file each: gateway, shipper, worker, controller, trainer, storage, replica; `names` lists them.
+"""The processes, a file each: gateway, shipper, worker, controller, trainer, storage, replica, admin; `names` lists
+them.
 
 `run` is the way in: it starts one by its name, for `homeostat run ROLE` alone. Here a process is wired: settings,
 clients and the rooms' parts are put together, and nothing is decided. A role's imports are inside its functions, so

@@ -19,6 +19,7 @@ ROLES = {
     "controller": RoleLine("rolls candidates out, and loads adapters into the engines", "serving"),
     "trainer": RoleLine("retrains, and lets candidates prove themselves", "retrain"),
     "replica": RoleLine("stands before one vLLM in its pod: loads, proves and attests what it serves", "serving"),
+    "admin": RoleLine("does what the command line elsewhere asks for", "serving"),
     "storage": RoleLine("merges the lake's small files, and deletes what is to go", "streams"),
 }
 

@@ -46,5 +46,9 @@ def run(role: str, config: Config, config_path: Path | None = None, name: str = 
             from deploy.roles.replica import replica
 
             replica(config)
+        case "admin":
+            from deploy.roles.admin import admin
+
+            admin(config, config_path)
         case _:
             raise LookupError(f"role is {role!r}, expected one of {', '.join(ROLES)}")

@@ -31,6 +31,7 @@ class StackSettings:
     worker_metrics_port: int = 9103  # and the worker's
     trainer_metrics_port: int = 9104  # and the trainer's
     storage_metrics_port: int = 9105  # and those of the storage's care
+    admin_port: int = 9106  # where `homeostat run admin` takes commands; `up` does not start it
     engine_ports: tuple[int, ...] = (8001,)  # one vLLM replica each
     device: Literal["auto", "cpu", "cuda"] = "auto"  # what the engine computes on; auto: a GPU where there is one
     max_model_len: int = 1024  # prompt and completion together
@@ -44,11 +45,12 @@ class StackSettings:
     start_timeout_s: float = 600.0  # for a replica to load its model; one minute on an idle machine
 
     def __post_init__(self) -> None:
-        for key, port in self.ports().items():
+        every = {**self.ports(), "admin_port": self.admin_port}
+        for key, port in every.items():
             _require(key, port, 1 <= port <= 65_535, "a port from 1 to 65535")
         _require("bind", self.bind, _is_address(self.bind), "an IPv4 or IPv6 address, such as 0.0.0.0")
-        twice = [port for port, count in Counter(self.ports().values()).items() if count > 1]
-        _require("ports", sorted(self.ports().values()), not twice, f"all different; {twice} occurs twice")
+        twice = [port for port, count in Counter(every.values()).items() if count > 1]
+        _require("ports", sorted(every.values()), not twice, f"all different; {twice} occurs twice")
         _require("engine_ports", self.engine_ports, len(self.engine_ports) >= 1, "at least one port")
         for name in ("max_model_len", "max_loras", "max_num_seqs"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
@@ -59,7 +61,7 @@ class StackSettings:
         _require("start_timeout_s", self.start_timeout_s, self.start_timeout_s > 0, "a positive number of seconds")
 
     def ports(self) -> dict[str, int]:
-        """Return every port with its key in the configuration."""
+        """Return every port that `homeostat up` takes, with its key in the configuration."""
         named = {
             "gateway_port": self.gateway_port,
             "gateway_admin_port": self.gateway_admin_port,

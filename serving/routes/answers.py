@@ -10,7 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from serving.routes.routing import RouteTable
-from serving.routes.trust import RefusalReason, Refused, count
+from serving.routes.trust import RefusalReason, RefusedAttestation, count
 from streams.events import ReplicaAttested
 
 
@@ -63,7 +63,7 @@ class Answers:
     def _count_stale(self, stale: frozenset[str]) -> None:
         before, self._stale = self._stale, stale
         for name in stale - before:
-            count(name, Refused(RefusalReason.STALE, f"no good answer for {self._stale_s:g} s"))
+            count(name, RefusedAttestation(RefusalReason.STALE, f"no good answer for {self._stale_s:g} s"))
 
 
 def _shown(answer: Answered, fresh: bool) -> ReplicaAttested:

@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from serving.routes.statement import signed_by
-from serving.routes.trust import RefusalReason, Refused, count
+from serving.routes.trust import RefusalReason, RefusedAttestation, count
 from serving.sidecar.settings import NAME, PLACE, ListedReplica, check_list, key_bytes
 from streams.events import ReplicaAttested
 from streams.files import Stamp, stamp
@@ -47,16 +47,16 @@ class ReplicaList:
         return tuple(name for name in self._entries if "*" not in name)
 
     def check(self, attestation: ReplicaAttested) -> KnownReplica:
-        """Return the replica that an attestation is of. Raise Refused."""
+        """Return the replica that an attestation is of. Raise RefusedAttestation."""
         known = self.find(attestation.replica)
         if known is None:
-            raise Refused(RefusalReason.UNLISTED, "no entry of [replicas] fits its name")
+            raise RefusedAttestation(RefusalReason.UNLISTED, "no entry of [replicas] fits its name")
         if not attestation.signature:
-            raise Refused(RefusalReason.UNSIGNED, "it has no signature, and [replicas] wants one")
+            raise RefusedAttestation(RefusalReason.UNSIGNED, "it has no signature, and [replicas] wants one")
         if attestation.url != known.url:
-            raise Refused(RefusalReason.ADDRESS, f"it names {attestation.url}, the list {known.url}")
+            raise RefusedAttestation(RefusalReason.ADDRESS, f"it names {attestation.url}, the list {known.url}")
         if not signed_by(attestation, known.key):
-            raise Refused(RefusalReason.SIGNATURE, "its signature is not by the listed key")
+            raise RefusedAttestation(RefusalReason.SIGNATURE, "its signature is not by the listed key")
         self._by_url[known.url] = known.entry
         return known
 
@@ -66,10 +66,12 @@ class ReplicaList:
         try:
             self.check(attestation)
             if known is not None and attestation.sequence < known.sequence:
-                raise Refused(RefusalReason.SEQUENCE, f"its sequence is {attestation.sequence}, after {known.sequence}")
+                raise RefusedAttestation(
+                    RefusalReason.SEQUENCE, f"its sequence is {attestation.sequence}, after {known.sequence}"
+                )
             if attestation.nonce:
-                raise Refused(RefusalReason.NONCE, "it was made for one gateway, not for the log")
-        except Refused as refused:
+                raise RefusedAttestation(RefusalReason.NONCE, "it was made for one gateway, not for the log")
+        except RefusedAttestation as refused:
             count(attestation.replica, refused)
             return False
         return True

@@ -17,7 +17,7 @@ import structlog
 from serving.routes.answers import Answered, Answers
 from serving.routes.listed import KnownReplica, ReplicaList
 from serving.routes.routing import RouteTable
-from serving.routes.trust import RefusalReason, Refused, count
+from serving.routes.trust import RefusalReason, RefusedAttestation, count
 from streams import codec
 from streams.clock import now_ms
 from streams.events import ReplicaAttested
@@ -80,7 +80,7 @@ class SideCars:
         asked_s = self._answers.clock()
         try:
             attestation = await self._attested(session, name)
-        except Refused as refused:
+        except RefusedAttestation as refused:
             count(name, refused)
             self._answers.drop(name)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
@@ -96,19 +96,19 @@ class SideCars:
         self._asked.add(name)
 
     async def _attested(self, session: aiohttp.ClientSession, name: str) -> ReplicaAttested:
-        """Return what a side-car attests, checked. Raise Refused, or what a connection raises."""
+        """Return what a side-car attests, checked. Raise RefusedAttestation, or what a connection raises."""
         known, nonce = self._listed.find(name), secrets.token_urlsafe(24)
         if known is None:
-            raise Refused(RefusalReason.UNLISTED, "no entry of [replicas] fits its name")
+            raise RefusedAttestation(RefusalReason.UNLISTED, "no entry of [replicas] fits its name")
         try:
             attestation = codec.decode(ReplicaAttested, await self._fetched(session, known, nonce))
         except codec.Undecodable as error:
-            raise Refused(RefusalReason.MALFORMED, str(error)) from error
+            raise RefusedAttestation(RefusalReason.MALFORMED, str(error)) from error
         if attestation.replica != name:
-            raise Refused(RefusalReason.NAME, f"it is of {attestation.replica}")
+            raise RefusedAttestation(RefusalReason.NAME, f"it is of {attestation.replica}")
         self._listed.check(attestation)
         if attestation.nonce != nonce:
-            raise Refused(RefusalReason.NONCE, "it answers another question")
+            raise RefusedAttestation(RefusalReason.NONCE, "it answers another question")
         return msgspec.structs.replace(attestation, time_ms=now_ms())
 
     async def _fetched(self, session: aiohttp.ClientSession, known: KnownReplica, nonce: str) -> bytes:
@@ -120,7 +120,7 @@ class SideCars:
             async for piece in reply.content.iter_any():
                 data += piece
                 if len(data) > MOST_BYTES:
-                    raise Refused(RefusalReason.MALFORMED, f"it has more than {MOST_BYTES} bytes")
+                    raise RefusedAttestation(RefusalReason.MALFORMED, f"it has more than {MOST_BYTES} bytes")
         return data
 
     def _run(self) -> None:

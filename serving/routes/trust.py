@@ -32,7 +32,7 @@ class RefusalReason(StrEnum):
     STALE = "stale"  # none came for too long
 
 
-class Refused(ValueError):
+class RefusedAttestation(ValueError):
     """An attestation that does not count."""
 
     def __init__(self, reason: RefusalReason, message: str) -> None:
@@ -52,20 +52,23 @@ def own_engines(urls: Collection[str]) -> Trust:
 
     def trusted(attestation: ReplicaAttested, known: ReplicaAttested | None) -> bool:
         if attestation.signature:
-            count(attestation.replica, Refused(RefusalReason.UNLISTED, "it is a side-car's, and [replicas] lists none"))
+            count(
+                attestation.replica,
+                RefusedAttestation(RefusalReason.UNLISTED, "it is a side-car's, and [replicas] lists none"),
+            )
         elif attestation.url in known_urls or is_loopback(attestation.url):
             return True
         else:
             count(
                 attestation.replica,
-                Refused(RefusalReason.ADDRESS, f"{attestation.url} is no engine of this installation"),
+                RefusedAttestation(RefusalReason.ADDRESS, f"{attestation.url} is no engine of this installation"),
             )
         return False
 
     return trusted
 
 
-def count(replica: str, refused: Refused) -> None:
+def count(replica: str, refused: RefusedAttestation) -> None:
     """Count a refusal, and log it."""
     metrics.ATTESTATIONS_REFUSED.labels(refused.reason.value).inc()
     log.warning("attestation refused", replica=replica, reason=refused.reason.value, error=str(refused))

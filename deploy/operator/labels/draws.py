@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from deploy.operator.actor import actor
 from monitor.describe.descriptors import CONFIDENCE, POLICY, Describer
 from monitor.selection.cohort import COMPLETE
 from monitor.selection.doubts import doubts
@@ -116,7 +117,7 @@ def ordered(kafka: KafkaSettings, lake: Lake, alias: str, asked: DrawOrder) -> L
     earlier = made(kafka, alias)
     found = current(earlier, lake, alias, asked)
     if found not in earlier:
-        _record(kafka, alias, found, {"action": ACTION, "by": "cli", "count": asked.count, "seed": asked.seed})
+        _record(kafka, alias, found, {"action": ACTION, "by": actor(), "count": asked.count, "seed": asked.seed})
     return found
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from deploy.config.settings import Config
+from deploy.operator.actor import actor
 from serving.replica import adapters
 from serving.rollout import operations
 from serving.rollout.changes import EngineLimits
 from streams.events import RouteWritten
 from streams.identity import ADAPTERS, adapter_key, version_name
 
-BY = "cli"
 PATIENCE_S = 5.0  # with a bucket
 
 
@@ -18,16 +18,16 @@ def promote(config: Config, alias: str, version: str, *, keep_previous: bool = T
     it or has room for it; nothing is written then."""
     digest, rank = found(config, alias, version)
     return operations.promote(
-        config.kafka, alias, version, digest, BY, limits=limits(config), rank=rank, keep_previous=keep_previous
+        config.kafka, alias, version, digest, actor(), limits=limits(config), rank=rank, keep_previous=keep_previous
     )
 
 
 def shadow(config: Config, alias: str, version: str | None) -> RouteWritten:
     """Mirror the alias's requests to the version, None: to no version. Raise as `promote`."""
     if version is None:
-        return operations.shadow(config.kafka, alias, None, BY)
+        return operations.shadow(config.kafka, alias, None, actor())
     digest, rank = found(config, alias, version)
-    return operations.shadow(config.kafka, alias, version, BY, digest=digest, limits=limits(config), rank=rank)
+    return operations.shadow(config.kafka, alias, version, actor(), digest=digest, limits=limits(config), rank=rank)
 
 
 def limits(config: Config) -> EngineLimits:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.config.settings import Config
+from deploy.operator.actor import actor
 from deploy.stack.lifecycle import model_folder
 from retrain.adapters import Adapter, commit
 from retrain.claims import ENDED
@@ -22,8 +23,6 @@ from streams.log.append import Writer
 from streams.log.read import read
 from streams.log.settings import KafkaSettings
 from streams.topics import REQUESTS, RESULTS
-
-BY = "cli"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,8 @@ def _sent(config: Config, route: RouteWritten, action: str, reason: str, adopts:
     at_ms = now_ms()
     since_ms = asking.fresh_since(config.kept.trees(), route.champion, at_ms)
     request = asking.asked(route, id=uuid7(at_ms), since_ms=since_ms, now_ms=at_ms, reason=reason, adopts=adopts)
-    with closing(Writer(config.kafka, f"homeostat/{BY}")) as writer:
-        asking.send(request, action, BY, writer.append)
+    with closing(Writer(config.kafka, f"homeostat/{actor()}")) as writer:
+        asking.send(request, action, actor(), writer.append)
     return request
 
 

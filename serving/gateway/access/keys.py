@@ -15,8 +15,8 @@ A keys file is TOML, a table for each key; `homeostat key NAME` makes a key and 
     revoked = true                # refused from now on
 
 `infer` asks, `feedback` labels replies as a client does; `review` and `downstream` label them with an authority that
-overrules a client's; `admin` is for the admin port; `approve` signs for candidates (`policy.approvals`). A person is a
-`user`, by whichever key or token, else the key.
+overrules a client's; `admin` is for the admin port and the admin API, whose commands that only look `read` may give;
+`approve` signs for candidates (`policy.approvals`). A person is a `user`, by whichever key or token, else the key.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from streams.files import stamp, utf8
 
 log = structlog.get_logger()
 
-ABOVE = {"feedback": frozenset({"review", "downstream"})}  # scopes that hold another one
+ABOVE = {"feedback": frozenset({"review", "downstream"}), "read": frozenset({"admin"})}  # scopes that hold another
 USUAL = ("infer", "feedback")  # of a key that names none
 BOUNDS = ("requests_per_minute", "max_in_flight", "max_answers")
 LISTS = ("tenants", "aliases")

@@ -14,14 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from deploy.cli import main
 from deploy.config.toml import dump
+from deploy.operator.last_known import KnownRoutes
 from deploy.stack import broker
 from streams.log import availability as presence
 from streams.log.settings import KafkaSettings
+from tests.serving.support.fake_log import route
 
 ASKING = (
     ["pause"],
@@ -49,6 +52,7 @@ ASKING = (
     ["topics", "list"],
     ["topics", "accept", "inference.events"],
 )
+EXPLAINED = ("pause", "resume", "rollback")  # whose answer says how things stand and what can be done
 
 
 @pytest.fixture(params=["refused", "silent", "hangs up"])
@@ -117,7 +121,7 @@ def test_a_server_that_is_no_broker_is_told_from_one(told: bytes, tmp_path: Path
         done = CliRunner().invoke(main, ["pause", "--config", str(written(tmp_path, address))])
         assert not presence.answers(KafkaSettings(address))
     assert time.monotonic() - began < 3
-    (line,) = done.stderr.splitlines()
+    line = done.stderr.splitlines()[0]
     assert line.startswith(f"Error: Kafka at {address} cannot be reached (it answers, but not as Kafka does")
 
 
@@ -150,7 +154,8 @@ def test_a_command_says_in_one_line_that_kafka_is_away(
     done = CliRunner().invoke(main, [*words, "--config", str(written(tmp_path, address))])
     assert time.monotonic() - began < 3
     assert done.exit_code == 1
-    (line,) = done.stderr.splitlines()
+    line, *more = done.stderr.splitlines()
+    assert bool(more) == (words[0] in EXPLAINED)
     assert line.startswith(f"Error: Kafka at {address} ")
     assert "homeostat up" in line
     assert "kafka.bootstrap" in line
@@ -165,9 +170,28 @@ def test_pause_is_through_in_three_seconds_as_a_process_with_all_that_it_says(tm
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 5)
         took_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took_s) + broker.ANSWER_S < 3
+
+
+def test_an_act_that_finds_no_kafka_says_how_things_stand(tmp_path: Path) -> None:
+    folder = tmp_path / "var" / "routes"
+    folder.mkdir(parents=True)
+    known = [route(), route("billing", paused=True, canary="billing-cccccccccccc", weight=0.5)]
+    (folder / "controller.json").write_bytes(msgspec.json.encode(KnownRoutes(known)))
+    config = str(written(tmp_path, "127.0.0.1:1"))
+    _, nothing, known_last, _, next_ = CliRunner().invoke(main, ["pause", "--config", config]).stderr.splitlines()
+    assert nothing == "Nothing was written: pause holds once the log has it."
+    paused = "billing serves billing-aaaaaaaaaaaa, paused, billing-cccccccccccc is on trial"
+    assert known_last == f"Known last, 0 min ago: {paused}; support serves support-aaaaaaaaaaaa, not paused"
+    assert "stop the processes controller and trainer now" in next_
+    done = CliRunner().invoke(main, ["rollback", "support", "--config", config])
+    assert "the champion before is support-bbbbbbbbbbbb" in done.stderr
+    (folder / "controller.json").write_bytes(b"no JSON")
+    done = CliRunner().invoke(main, ["resume", "--config", config])
+    assert "The routes are not known here" in done.stderr
+    assert done.stderr.splitlines()[-1] == "Next: give `homeostat resume` again once Kafka answers."
 
 
 def test_one_broker_of_several_is_enough() -> None:

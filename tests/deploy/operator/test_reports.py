@@ -71,6 +71,12 @@ def test_the_page_is_brought_with_what_belongs_to_it(kafka: KafkaSettings, stora
     assert page.read_bytes() == keys(alarm.id)[-1].encode()
     assert sorted(each.name for each in page.parent.iterdir()) == sorted(key.split("/")[1] for key in keys(alarm.id))
     assert not page.stat().st_mode & 0o077
+    out = tmp_path / "copies"
+    done = CliRunner().invoke(main, ["alarms", "report", alarm.id, "--out", str(out), "--config", str(config)])
+    assert done.stdout.strip() == str(out / page.name)
+    assert {each.name: each.read_bytes() for each in out.iterdir()} == {
+        each.name: each.read_bytes() for each in page.parent.iterdir()
+    }
 
 
 def test_what_is_missing_is_named(kafka: KafkaSettings, storage: Storage) -> None:

@@ -28,7 +28,8 @@ from tests.support.waiting import wait
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 ROLES = {name: role.extra for name, role in names.ROLES.items()}
-ALONE = [role for role in ROLES if role != "shipper"]  # a gateway's child
+PORTS = {"gateway": "gateway_admin_port"}
+ALONE = [role for role in ROLES if role not in ("shipper", "admin")]  # a gateway's child; not much without callers
 ROOMS = {"serving": "serving", "streams": "streams", "retrain": "retrain", "dashboards": "dashboards"}
 
 
@@ -150,12 +151,12 @@ def test_a_role_gets_ready_on_an_empty_disk_with_kafka_and_a_store_and_ends_when
 ) -> None:
     """As its pod does: its own extra, a folder that is not there, POD_NAME. What it needs of others is an address."""
     port, clients = ports.free(2)
-    key = "gateway_admin_port" if role == "gateway" else f"{role}_metrics_port"
+    key = PORTS.get(role, f"{role}_metrics_port")
     stack = {
         "var": str(tmp_path / "empty"),
         "embedded_kafka": False,
         "bind": "127.0.0.1",
-        key: port,
+        **({} if role == "replica" else {key: port}),
         "gateway_port": clients,
         **({"model": str(model(tmp_path / "model"))} if role == "trainer" else {"model_id": "llama@0123456789ab"}),
     }
@@ -165,6 +166,8 @@ def test_a_role_gets_ready_on_an_empty_disk_with_kafka_and_a_store_and_ends_when
         "kafka": {"bootstrap": kafka.bootstrap},
         "storage": {"url": (tmp_path / "store").as_uri()},
         "worker": {"app_id": f"alone-{role}"},
+        "gateway": {"default_key": True},
+        "replica": {"metrics_port": port, "port": clients, "engine": "http://127.0.0.1:1"},
     }
     config.write_text(dump(parts) + '[engines.gpu0]\nurl = "http://127.0.0.1:1"\n')
     process = started(role, ROLES[role], config, log)

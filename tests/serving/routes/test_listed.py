@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from serving.routes.listed import ReplicaList
-from serving.routes.trust import RefusalReason, Refused, own_engines
+from serving.routes.trust import RefusalReason, RefusedAttestation, own_engines
 from serving.sidecar.settings import ListedReplica
 from streams.events import ReplicaAttested
 from tests.serving.support.side_cars import KEY, OTHER_KEY, altered, entry, plain, signed
@@ -35,7 +35,7 @@ def test_the_nearest_entry_has_the_address(name: str, url: str) -> None:
 
 
 def refused(attestation: ReplicaAttested) -> RefusalReason:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(RefusedAttestation) as raised:
         LIST.check(attestation)
     return raised.value.reason
 

@@ -1,0 +1,107 @@
+"""A command as a process of its own: its output as it comes, its exit status, and its end once its caller is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from deploy.admin.wire import ALIVE_S, OutputPiece
+
+READ = 65_536
+REST_S = 0.2  # that half a line waits for its rest
+GRACE_S = 5.0  # from SIGTERM to SIGKILL
+TOO_LONG = 124  # exit status of a command that ran past its time, as of timeout(1)
+
+
+async def pieces(
+    command: Sequence[str], environment: Mapping[str, str], limit_s: float
+) -> AsyncGenerator[OutputPiece, None]:
+    """Yield a command's output as it comes, empty pieces while it is silent, and its exit status last. It ends with the
+    iteration, whatever ends that."""
+    async with _started(command, environment) as process:
+        queue: asyncio.Queue[OutputPiece | None] = asyncio.Queue(64)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        readers = [
+            asyncio.create_task(_read(process.stdout, "out", queue)),
+            asyncio.create_task(_read(process.stderr, "err", queue)),
+        ]
+        deadline = asyncio.get_running_loop().time() + limit_s
+        try:
+            async for piece in _until(deadline, queue, len(readers)):
+                yield piece
+            left_s = max(0.0, deadline - asyncio.get_running_loop().time())
+            yield OutputPiece(exit=await asyncio.wait_for(process.wait(), left_s))
+        except TimeoutError:
+            yield OutputPiece(err=f"Error: the command was ended after {limit_s:g} s (admin.timeout_s)\n")
+            yield OutputPiece(exit=TOO_LONG)
+        finally:
+            for reader in readers:
+                reader.cancel()
+
+
+async def _until(deadline: float, queue: asyncio.Queue[OutputPiece | None], streams: int) -> AsyncIterator[OutputPiece]:
+    """Yield pieces until each stream has ended. Raise TimeoutError at the deadline."""
+    while streams:
+        left_s = deadline - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise TimeoutError
+        try:
+            piece = await asyncio.wait_for(queue.get(), min(ALIVE_S, left_s))
+        except TimeoutError:
+            yield OutputPiece()
+            continue
+        if piece is None:
+            streams -= 1
+        else:
+            yield piece
+
+
+async def _read(stream: asyncio.StreamReader, name: str, queue: asyncio.Queue[OutputPiece | None]) -> None:
+    """Queue whole lines, so that a name in one stays in one piece; half a line once it has waited for its rest."""
+    decoder, rest, ended = codecs.getincrementaldecoder("utf-8")("replace"), "", False
+    while not ended:
+        try:
+            data = await asyncio.wait_for(stream.read(READ), REST_S if rest else None)
+            ended = not data
+            whole, newline, rest = (rest + decoder.decode(data, final=ended)).rpartition("\n")
+            text = whole + newline
+        except TimeoutError:
+            text, rest = rest, ""
+        if ended or len(rest) > READ:
+            text, rest = text + rest, ""
+        if text:
+            await queue.put(OutputPiece(out=text) if name == "out" else OutputPiece(err=text))
+    await queue.put(None)
+
+
+@asynccontextmanager
+async def _started(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start the command in a group of its own, which ends with the block."""
+    pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=nothing, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        await asyncio.shield(_ended(process))
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """End the command, and what it started."""
+    if process.returncode is None:
+        _signalled(process.pid, signal.SIGTERM)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), GRACE_S)
+    _signalled(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _signalled(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

@@ -1,0 +1,64 @@
+"""An answer for a pause, a resume or a rollback that finds no Kafka: how things stand, and what can be done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from deploy.stack.broker import KafkaAway
+from streams.events import RouteWritten
+from streams.files import stamp
+
+UNTIL_THEN = (
+    "Meanwhile gateways serve the routes that they know, and nothing is retrained, promoted or rolled back: all of "
+    "that goes through the log."
+)
+NOW = "to keep anything from acting as soon as Kafka is back, stop the processes controller and trainer now."
+
+
+class KnownRoutes(msgspec.Struct, frozen=True):
+    """The part of a process's snapshot that is needed here."""
+
+    routes: list[RouteWritten] = []
+
+
+@contextmanager
+def explained(var: Path, act: str, alias: str | None) -> Iterator[None]:
+    """Raise KafkaAway with the whole answer, where the block raises it. `act`: the command."""
+    try:
+        yield
+    except KafkaAway as error:
+        raise KafkaAway("\n".join([str(error), *lines(var, act, alias)])) from error
+
+
+def lines(var: Path, act: str, alias: str | None) -> Iterator[str]:
+    """Yield what was not done, what is known, and what to do."""
+    yield f"Nothing was written: {act} holds once the log has it."
+    yield _known(var, act, alias)
+    yield UNTIL_THEN
+    again = f"homeostat {act}" + (f" {alias}" if alias else "")
+    yield f"Next: give `{again}` again once Kafka answers" + ("." if act == "resume" else f"; {NOW}")
+
+
+def _known(var: Path, act: str, alias: str | None) -> str:
+    newest = max(((found, path) for path in (var / "routes").glob("*.json") if (found := stamp(path))), default=None)
+    try:
+        routes = msgspec.json.decode(newest[1].read_bytes(), type=KnownRoutes).routes if newest else []
+    except (OSError, msgspec.DecodeError):
+        routes = []
+    known = sorted((each for each in routes if alias in (None, each.alias)), key=lambda each: each.alias)
+    if newest is None or not known:
+        return f"The routes are not known here: no process has left them in {var / 'routes'}."
+    minutes = max(0.0, time.time() - newest[0][0] / 1e9) / 60
+    return f"Known last, {minutes:.0f} min ago: " + "; ".join(_shown(each, act) for each in known)
+
+
+def _shown(route: RouteWritten, act: str) -> str:
+    parts = [f"{route.alias} serves {route.champion}", "paused" if route.paused else "not paused"]
+    parts += [f"{route.canary} is on trial"] if route.canary else []
+    parts += [f"the champion before is {route.previous or 'none'}"] if act == "rollback" else []
+    return ", ".join(parts)
