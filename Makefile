@@ -19,7 +19,7 @@ help:
 	@echo "make demo    set everything up and show the closed loop on this machine"
 	@echo "make test    set everything up and pass all tests"
 	@echo "make check   ruff, mypy and the quick tests: under a minute"
-	@echo "make test-system   tests that need Debian packages: prometheus (for promtool), kubernetes-client (for kubectl)"
+	@echo "make test-system   tests that need Debian packages: prometheus (promtool), kubernetes-client (kubectl), postgresql"
 	@echo "make test-k8s      the installation into Kubernetes on a real API server; needs Go, etcd and kubectl"
 	@echo "make test-azure    storage on Azure's emulator, which npm fetches"
 	@echo "make bench   measure serving, worker and monitoring; tables on the terminal, JSON in var/bench"

@@ -21,6 +21,7 @@ from retrain.job_files import GIVEN, OUTCOME, SPEC, STEPS, JobOutcome, JobSpec, 
 from retrain.job_steps import Job, evaluate, prepare, train, verdict
 from retrain.training import tracking
 from streams.files import locked, put
+from streams.telemetry.logs import set_up_logs
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> int:
     if spec is None:
         print(f"{folder / SPEC}: missing or unreadable; the trainer writes it", file=sys.stderr)
         return 2
+    set_up_logs(spec.logs, "job", spec.request.id)
     tracking.use(spec.tracking)
     if spec.parent:
         threading.Thread(target=_die_with, args=(spec.parent,), daemon=True).start()

@@ -5,7 +5,7 @@ The trainer imports this module and not the job's steps, which load PyTorch."""
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,7 +13,7 @@ import msgspec
 
 from retrain.evaluation.engine.own import EngineOrder
 from retrain.evaluation.gate import GateInput, GateVerdict
-from retrain.settings import RetrainSettings, TrackingSettings
+from retrain.settings import RetrainSettings, TrackingSettings, of_request
 from retrain.training import recipe
 from retrain.training.recipe import Recipe
 from streams.engine_access import EngineAccess
@@ -24,6 +24,7 @@ from streams.objects.settings import StorageSettings
 from streams.objects.tree import Trees
 from streams.scoring.scorer import Scorer
 from streams.scoring.settings import ScoringSettings
+from streams.telemetry.settings import LogFormat
 
 SPEC, PROGRESS, OUTCOME = "job.json", "progress.json", "outcome.json"
 DATASET, RUN, CANDIDATE, GATE = "dataset", "mlflow_run", "candidate.json", "scores.json"  # what steps leave to the next
@@ -69,7 +70,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     resources: JobResources = msgspec.field(default_factory=JobResources)
     timeout_s: float = 21_600.0  # a job that takes longer has failed
     tracking: str = ""  # MLflow's address (`tracking.uri`), where the job's environment names none; empty: in `var`
+    artifacts: str = ""  # where MLflow's runs that begin here keep their files (`tracking.artifacts`)
     secrets: dict[str, str] = {}  # variable -> "env:NAME" or "file:/path", where the runner finds its value
+    logs: LogFormat = "text"  # how the job writes its log (`logs.format`)
     parent: int = 0  # the process that the job ends with; 0: whoever started it may go
 
     @property
@@ -116,6 +119,34 @@ class TrainerPaths:
     judge_may_promote: bool = False
     own_engine: EngineOrder | None = None
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    logs: LogFormat = "text"
+
+    def job(self, request: RetrainRequested, champion_digest: str, settings: RetrainSettings, attempt: int) -> JobSpec:
+        """Return the description of a request's job. Raise RecipeError where its recipe cannot be used."""
+        stored, tracking = Storage(self.storage.absolute(), self.var.resolve()), self.tracking
+        return JobSpec(
+            request=request,
+            settings=of_request(settings, forgets=bool(request.forgets), adopts=bool(request.adopts)),
+            recipe=asdict(recipe.find(settings.recipe, settings.max_lora_rank)),
+            champion_digest=champion_digest,
+            model=self.model_dir.resolve().as_uri(),
+            var=stored.var,
+            storage=replace(stored.settings, url=stored.settings.url or stored.uri("").rstrip("/")),
+            engine=self.engine,
+            engine_access=self.engine_access,
+            own_engine=self.own_engine,
+            metric=self.scoring.given(request.alias),
+            label_wait_s=self.label_wait_s,
+            judge=self.scoring.given_judge(request.alias),
+            judge_may_promote=self.judge_may_promote,
+            attempt=attempt,
+            resources=JobResources(gpus=settings.gpus),
+            timeout_s=settings.timeout_s,
+            tracking=tracking.uri,
+            artifacts=tracking.artifacts,
+            logs=self.logs,
+            secrets=settings.secrets,
+        )
 
 
 class TrainingProgress(msgspec.Struct, frozen=True):

@@ -237,7 +237,9 @@ def _tracked(job: Job, listed: Manifest) -> Iterator[TrackedRun]:
     parameters |= flat(asdict(spec.knobs))
     tags = {"request": request.id, "alarm": request.alarm_id, "reason": request.reason}
     name = f"{request.alias} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(request.time_ms / 1000))}"
-    with tracking.run(spec.var / "mlflow", request.alias, name, parameters, tags, job.folder / RUN) as run:
+    with tracking.run(
+        spec.var / "mlflow", request.alias, name, parameters, tags, job.folder / RUN, spec.artifacts
+    ) as run:
         yield run
 
 

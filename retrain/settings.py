@@ -171,6 +171,12 @@ class TrackingSettings:
     # MLflow's address: http://host:5000, or what else MLFLOW_TRACKING_URI takes, which goes before it; empty: a SQLite
     # file in stack.var
     uri: str = ""
+    # where runs that begin here keep their files, as s3://bucket/mlflow; for an address that is a database, which knows
+    # no place; empty: the server decides
+    artifacts: str = ""
+    username_file: Path | None = None  # what MLFLOW_TRACKING_USERNAME is to be, where the environment has none
+    password_file: Path | None = None  # and MLFLOW_TRACKING_PASSWORD
+    token_file: Path | None = None  # and MLFLOW_TRACKING_TOKEN, instead of the two
     registry: bool = True  # mirror the routes into model versions with the aliases champion, challenger and previous
     # a version that a person gives the alias approved, or champion, in MLflow is approved by them; whom the model
     # version's tag approved_by names; it is as sure as that server's access control
@@ -184,7 +190,16 @@ class TrackingSettings:
                 "from the environment, such as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or in "
                 "MLFLOW_TRACKING_URI itself"
             )
+        named = "@" in self.artifacts.partition("://")[2].partition("/")[0]
+        require(self, "artifacts", not named, "an address without a name or a password")
         require(self, "approvals", self.registry or not self.approvals, "false, unless registry is true")
+
+    def credentials(self) -> dict[str, str]:
+        """Read the files, and return the variables that MLflow wants for them. Raise OSError where one cannot be
+        read."""
+        files = {"USERNAME": self.username_file, "PASSWORD": self.password_file, "TOKEN": self.token_file}
+        named = {name: path for name, path in files.items() if path is not None}
+        return {f"MLFLOW_TRACKING_{name}": path.read_text("utf-8").strip() for name, path in named.items()}
 
 
 def business(metric: str) -> object:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from retrain.job_files import (
     OUTCOME,
     PROGRESS,
     JobOutcome,
-    JobResources,
     JobSpec,
     TrainerPaths,
     TrainingProgress,
@@ -38,8 +36,7 @@ from retrain.requests import RetrainTopics
 from retrain.runners.interface import JobState, Runner
 from retrain.runners.local import LocalRunner
 from retrain.runners.outcome import outcome
-from retrain.settings import RetrainSettings, of_request
-from retrain.training import recipe
+from retrain.settings import RetrainSettings
 from streams import codec
 from streams.clock import now_ms
 from streams.codec import deterministic_id
@@ -47,7 +44,8 @@ from streams.events import DecisionRecorded, RetrainReported, RetrainRequested, 
 from streams.kinds import DecisionKind, RetrainStatus
 from streams.log.append import Writer
 from streams.log.settings import KafkaSettings
-from streams.objects.opening import Storage
+from streams.telemetry.retrainings import retrained
+from streams.telemetry.tracer import Tracer
 from streams.topics import LEDGER, RESULTS
 
 log = structlog.get_logger()
@@ -71,12 +69,14 @@ class Trainer:
         paths: TrainerPaths,
         me: str,
         runner: Runner | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._settings, self._paths, self._me = settings, paths, me
         self._runner: Runner = LocalRunner(paths.var) if runner is None else runner
         self._topics, self._writer = RetrainTopics(kafka), Writer(kafka, me)
         self._mirror_writer = Writer(kafka, f"{me}/registry")
         self._namesakes: set[str] = set()  # that were logged
+        self._tracer, self._began_ms = tracer, 0
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`; a job that runs then is ended and its request released."""
@@ -142,6 +142,7 @@ class Trainer:
     def _retrain(self, request: RetrainRequested, route: RouteWritten, stop: threading.Event) -> None:
         log.info("retraining begins", alias=request.alias, request=request.id, champion=request.champion)
         metrics.BUSY.set(1)
+        self._began_ms = now_ms()
         try:
             self._conclude(request, self._outcome(request, route, stop))
         except Withdrawn as reason:
@@ -213,28 +214,8 @@ class Trainer:
         return "" if self._mine(request) else "another trainer has it"
 
     def _spec(self, request: RetrainRequested, route: RouteWritten) -> JobSpec:
-        stored, tracking = Storage(self._paths.storage.absolute(), self._paths.var.resolve()), self._paths.tracking
-        return JobSpec(
-            request=request,
-            settings=of_request(self._settings, forgets=bool(request.forgets), adopts=bool(request.adopts)),
-            recipe=asdict(recipe.find(self._settings.recipe, self._settings.max_lora_rank)),
-            champion_digest=route.adapters[request.champion],
-            model=self._paths.model_dir.resolve().as_uri(),
-            var=stored.var,
-            storage=replace(stored.settings, url=stored.settings.url or stored.uri("").rstrip("/")),
-            engine=self._paths.engine,
-            engine_access=self._paths.engine_access,
-            own_engine=self._paths.own_engine,
-            metric=self._paths.scoring.given(request.alias),
-            label_wait_s=self._paths.label_wait_s,
-            judge=self._paths.scoring.given_judge(request.alias),
-            judge_may_promote=self._paths.judge_may_promote,
-            attempt=attempt(request, self._topics.requests, self._topics.results),
-            resources=JobResources(gpus=self._settings.gpus),
-            timeout_s=self._settings.timeout_s,
-            tracking=tracking.uri,
-            secrets=self._settings.secrets,
-        )
+        tried = attempt(request, self._topics.requests, self._topics.results)
+        return self._paths.job(request, route.adapters[request.champion], self._settings, tried)
 
     def _conclude(self, request: RetrainRequested, outcome: JobOutcome) -> None:
         """Record the verdict in the ledger, then report it: no process acts on a verdict that is not recorded."""
@@ -278,6 +259,9 @@ class Trainer:
         self._writer.append(RESULTS, report, id=f"{request.id}/result", time_ms=report.time_ms)
         metrics.RETRAININGS.labels(request.alias, report.status.value).inc()
         log.info("retraining ended", alias=request.alias, request=request.id, status=report.status, why=report.reason)
+        if self._tracer is not None:
+            retrained(self._tracer, report, self._began_ms or report.time_ms)
+            self._began_ms = 0
         self._seen(lambda: report in self._topics.results)  # else the next turn would take the request up again
         self._runner.forget(request.id)
 

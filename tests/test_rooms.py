@@ -39,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "streams": (
         "clock files kinds messages events topics codec identity proof routes signatures settings metrics"
         " engine_access",
-        "objects | scoring",
+        "objects | scoring | telemetry",
         "log | lake",
         "journal | reports | ledger",
         "ingest | judge",
@@ -52,7 +52,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "replica | gateway.access | gateway.engines | gateway.openai | gateway.masking | gateway.excerpt"
         " | gateway.patience | gateway.recent_answers",
         "gateway.http | gateway.exchange | rollout",
-        "gateway.transcript",
+        "gateway.transcript | gateway.observation",
         "gateway.capture",
         "gateway.forward | gateway.feedback | gateway.caller",
         "gateway.shadow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,9 @@ def load(path: Path | None) -> Config:
     found = read(path)
     if found.tracking.uri:
         os.environ.setdefault("MLFLOW_TRACKING_URI", found.tracking.uri)  # of this process and those that it starts
+    with suppress(OSError):  # most commands ask MLflow nothing; the trainer does not start without them
+        for name, value in found.tracking.credentials().items():
+            os.environ.setdefault(name, value)
     return found
 
 

@@ -24,6 +24,7 @@ from streams.objects.opening import Storage
 from streams.objects.settings import StorageSettings
 from streams.scoring.settings import ScoringSettings
 from streams.settings import WorkerSettings
+from streams.telemetry.settings import LogSettings, TraceSettings
 from streams.topics import KEPT_LONGER_S
 
 DEFAULT_FILE = Path("homeostat.toml")
@@ -62,6 +63,8 @@ class Config:
     audit: AuditSettings = field(default_factory=AuditSettings)
     engines: dict[str, EngineAccess] = field(default_factory=dict)
     admin: AdminSettings = field(default_factory=AdminSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
+    traces: TraceSettings = field(default_factory=TraceSettings)
 
     def __post_init__(self) -> None:
         check_list(self.replicas)

@@ -14,7 +14,7 @@ from deploy.config.settings import Config
 from deploy.roles import health
 from deploy.roles.attestation_trust import trusted
 from deploy.roles.place import lock_when_free, own_name
-from deploy.roles.process import stopped_by_signals, thread_stopped_by_signals
+from deploy.roles.process import stopped_by_signals, thread_stopped_by_signals, tracer_of
 from streams.identity import ADAPTERS, process_name
 from streams.objects.cache import keep_tidy
 
@@ -66,8 +66,9 @@ def _work(config: Config, follower: Follower, standby: Standby, stop: threading.
 
     trees, policy = config.kept.trees(LOOK_S), config.policy
     approval = ApprovalRule(policy.people, policy.approval_timeout_s)
-    name = process_name("controller")
-    rollouts = Controller(config.kafka, engine_settings(config), follower, name, trees, policy.trial, approval)
+    name, tracer = process_name("controller"), tracer_of(config, "controller")
+    settings = engine_settings(config)
+    rollouts = Controller(config.kafka, settings, follower, name, trees, policy.trial, approval, tracer)
     keep_tidy(trees, config.storage.cache_gb, stop)
     thread = threading.Thread(target=rollouts.run, args=(stop,), name="controller")
     thread.start()
@@ -76,6 +77,8 @@ def _work(config: Config, follower: Follower, standby: Standby, stop: threading.
     finally:
         stop.set()
         thread.join(DRAIN_S)
+        if tracer is not None:
+            tracer.close()
 
 
 async def _reconcile(config: Config, follower: Follower, standby: Standby, stopped: threading.Event) -> None:

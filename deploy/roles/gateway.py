@@ -8,7 +8,7 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from deploy.config import secrets
 from deploy.config.settings import Config
 from deploy.roles.access import audit_log, key_ring
 from deploy.roles.attestation_trust import polled_side_cars, trusted
-from deploy.roles.process import stopped_by_signals
+from deploy.roles.process import instance, stopped_by_signals, tracer_of
 from deploy.roles.shipper import journal_folder, shipping
 from deploy.stack.engines import by_address
 from streams.identity import process_name
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from serving.gateway.access.keys import KeyRing
     from serving.gateway.application import Gateway
     from serving.gateway.http.certificate import Certificate
+    from serving.gateway.observation.observer import RequestObserver
     from serving.routes.follower import Follower
     from serving.routes.polling import SideCars
     from serving.routes.routing import RouteTable
@@ -124,7 +125,8 @@ class GatewayProcess:
 
         stack, settings, application = self.config.stack, self.config.gateway, self.application
         stop = stopped_by_signals()
-        server = Listener(application, application.limits, settings.cors_origins)
+        observer = observer_of(self.config, self.name, application.paths)
+        server = Listener(application, application.limits, settings.cors_origins, observer)
         certificate = certificate_of(settings)
         reload = certificate.reload if certificate else lambda: None
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
@@ -150,6 +152,8 @@ class GatewayProcess:
             await server.drain(settings.drain_s)
             await application.close()
             self.journal.close()
+            if observer is not None:
+                await asyncio.to_thread(observer.close)
             closing = asyncio.create_task(asyncio.to_thread(self.follower.close))  # slow where Kafka is away
         await closing
 
@@ -164,6 +168,19 @@ class GatewayProcess:
 def _by_the_system(url: str) -> ssl.SSLContext | None:
     """Return that nothing more is known of the engine at this address."""
     return None
+
+
+def observer_of(config: Config, name: str, paths: Collection[str]) -> RequestObserver | None:
+    """Return the observer of requests; None where neither access log nor traces are wanted: then none is called."""
+    tracer = tracer_of(config, "gateway", name)
+    if tracer is None and not config.logs.access_log:
+        return None
+    from serving.gateway.observation.access_log import AccessLog
+    from serving.gateway.observation.observer import RequestObserver
+    from streams.telemetry.logs import line
+
+    render = line(config.logs.format, "gateway", instance(name))
+    return RequestObserver(AccessLog(render, sys.stderr.write) if config.logs.access_log else None, tracer, paths)
 
 
 def certificate_of(settings: GatewaySettings) -> Certificate | None:

@@ -1,32 +1,33 @@
-"""What the processes of the stack have in common: their logs, and how a signal ends them."""
+"""What the processes of the stack have in common: their names, their traces, and how a signal ends them."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import os
 import signal
-import sys
+import socket
 import threading
+from typing import TYPE_CHECKING
 
-import structlog
+from deploy.config.settings import Config
+
+if TYPE_CHECKING:
+    from streams.telemetry.tracer import Tracer
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def set_up_logs() -> None:
-    """Write one line an event to stderr; of libraries only warnings and errors."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s")
-    logging.getLogger("kafka").setLevel(logging.ERROR)  # its warnings are our own, once more
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+def instance(name: str = "") -> str:
+    """Return what tells this process from others of its role: its host or pod, and the name it was started with."""
+    host = os.environ.get("POD_NAME") or socket.gethostname()
+    return f"{host}/{name}" if name else host
+
+
+def tracer_of(config: Config, role: str, name: str = "") -> Tracer | None:
+    """Return the tracer of a role; None where nothing is traced."""
+    from streams.telemetry import tracer
+
+    return tracer.tracer_of(config.traces, role, instance(name))
 
 
 def stopped_by_signals() -> asyncio.Event:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from deploy.config.settings import Config
 from deploy.roles.names import ROLES
-from deploy.roles.process import set_up_logs
+from deploy.roles.process import instance
 from streams.files import UMASK, private_folder
+from streams.telemetry.logs import set_up_logs
 
 
 def run(role: str, config: Config, config_path: Path | None = None, name: str = "") -> None:
     """Run the role until SIGTERM or SIGINT. `name` distinguishes processes of one role. Raise LookupError for a role
     that does not exist."""
-    set_up_logs()
+    set_up_logs(config.logs.format, role, instance(name))
     os.umask(UMASK)
     private_folder(config.stack.var)
     match role:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from deploy.config.settings import Config
 from deploy.roles import health
 from deploy.roles.place import lock_when_free, own_name
-from deploy.roles.process import thread_stopped_by_signals
+from deploy.roles.process import thread_stopped_by_signals, tracer_of
 from deploy.stack.engines import accesses
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def trainer(config: Config) -> None:
     stack, stop = config.stack, thread_stopped_by_signals()
     Scorers(config.scoring, stack.var)  # a wrong metric is noticed now, not after the first training
     ReplyJudges(config.scoring, stack.var)  # a wrong judge too
+    credentials = config.tracking.credentials()
+    os.environ.update({name: value for name, value in credentials.items() if name not in os.environ})
     watch_role(config.kafka, "trainer")
     with Presence(config.kafka, "trainer") as presence, health.store_watched(config) as stored:
         looks = [health.kafka_lacking(config, presence), stored, health.disk_lacking(config)]
@@ -56,10 +59,13 @@ def _train(config: Config, stop: threading.Event) -> None:
         judge_may_promote=config.policy.judge_may_promote,
         own_engine=engine_order(config),
         tracking=config.tracking,
+        logs=config.logs.format,
     )
     keep_tidy(config.kept.trees(), config.storage.cache_gb, stop)
-    me = own_name(config, "trainer")
-    Trainer(config.kafka, asked_for(config), paths, me, runner(config, me)).run(stop)
+    me, tracer = own_name(config, "trainer"), tracer_of(config, "trainer")
+    Trainer(config.kafka, asked_for(config), paths, me, runner(config, me), tracer).run(stop)
+    if tracer is not None:
+        tracer.close()
 
 
 def asked_for(config: Config) -> RetrainSettings:

@@ -233,7 +233,7 @@ async def _unload(session: aiohttp.ClientSession, engine: str, name: str) -> Non
     try:
         await _post(session, f"{engine}/v1/unload_lora_adapter", {"lora_name": name})
     except (EvaluationRefused, aiohttp.ClientError, TimeoutError) as error:
-        log.warning("an adapter under evaluation could not be unloaded", name=name, why=str(error))
+        log.warning("an adapter under evaluation could not be unloaded", adapter=name, why=str(error))
 
 
 async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ import structlog
 
 from retrain.registry.mirror import mirrored
 from retrain.registry.versions import MirrorOrder
-from retrain.training.tracking import client_of
+from retrain.training.tracking import client_of, shown
 
 POLITE = 10  # of the processor: engines go before
 
@@ -26,7 +26,7 @@ def main() -> int:
     try:
         found = mirrored(client_of(Path(order.store)), order)
     except Exception as error:  # the process's top: MLflow raises whatever its store, server and libraries raise
-        print(f"{type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
+        print(shown(error), file=sys.stderr)
         return 1
     sys.stdout.buffer.write(msgspec.json.encode(found))
     return 0

@@ -14,6 +14,7 @@ import structlog
 
 from retrain.registry.approvals import APPROVED, WHO, RegistryApproval, approval, moved
 from retrain.registry.versions import ROLES, KnownVersion, MirrorOrder
+from retrain.training.tracking import shown
 from streams.identity import adapter_key
 
 log = structlog.get_logger()
@@ -101,7 +102,7 @@ def _register(client: Any, each: KnownVersion) -> str:
             made = client.create_model_version(each.alias, source, run_id=each.run, tags=tags)
             return str(made.version)
         except MlflowException as error:
-            log.warning("MLflow knows no such run", version=each.version, run=each.run, error=str(error)[:200])
+            log.warning("MLflow knows no such run", version=each.version, run=each.run, error=shown(error))
     key = f"homeostat:/{adapter_key(each.alias, each.digest)}"
     return str(client.create_model_version(each.alias, key, tags=tags).version)
 

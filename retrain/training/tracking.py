@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +27,10 @@ log = structlog.get_logger()
 
 URI = "MLFLOW_TRACKING_URI"
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # unless an operator sets more
+CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+TIMEOUT, FILES_S = "MLFLOW_HTTP_REQUEST_TIMEOUT", "120"  # for a server that passes files on before it answers
+DATABASES = ("postgresql", "mysql", "mssql")
+REACH_S = 10.0
 REST_S = 60.0  # after trouble, until the next step is written
 
 
@@ -56,7 +62,8 @@ class TrackedRun:
 
     def artifacts(self, folder: Path, name: str) -> None:
         """Copy the folder's files into the run, under that name."""
-        self._keep(name, lambda run: self.client().log_artifacts(run, str(folder), name))
+        with _unhurried():
+            self._keep(name, lambda run: self.client().log_artifacts(run, str(folder), name))
 
     def end(self, status: str) -> None:
         """Record how the run ended."""
@@ -84,11 +91,13 @@ def run(
     parameters: Mapping[str, object],
     tags: Mapping[str, str],
     resume: Path | None = None,
+    artifacts: str = "",
 ) -> Iterator[TrackedRun]:
     """Open a run in the experiment `alias`; it ends as FAILED where the block raises. The file `resume` keeps the run's
-    id: a training that was killed goes on in the same run, as long as that exists and has the same parameters."""
+    id: a training that was killed goes on in the same run, as long as that exists and has the same parameters.
+    `artifacts`: where files of a new experiment go; empty: where the server says, or next to the local store."""
     client = cache(partial(client_of, store))
-    place = None if os.environ.get(URI) else (store / "artifacts").resolve().as_uri()
+    place = artifacts or (None if os.environ.get(URI) else (store / "artifacts").resolve().as_uri())
     texts = {key: str(value) for key, value in parameters.items()}
 
     def begin() -> str:
@@ -126,12 +135,39 @@ def client_of(store: Path) -> Any:
 
     for noisy in ("alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if os.environ.get(URI):
-        return MlflowClient(tracking_uri=os.environ[URI])
+    if uri := os.environ.get(URI):
+        _reach(uri)
+        return MlflowClient(tracking_uri=uri)
     store.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(store / "mlflow.db")) as database:  # MLflow tries for 101 s what cannot be opened
         database.execute("SELECT count(*) FROM sqlite_master")
     return MlflowClient(tracking_uri=f"sqlite:///{(store / 'mlflow.db').resolve()}")
+
+
+def _reach(uri: str) -> None:
+    """Raise at once where a database that is the address takes no connection: MLflow would try for 101 s, each time."""
+    if uri.partition(":")[0].partition("+")[0] not in DATABASES:
+        return
+    import sqlalchemy
+
+    address = sqlalchemy.make_url(uri)
+    if address.host and address.port:  # drivers wait as long as the system does
+        socket.create_connection((address.host, address.port), REACH_S).close()
+    engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
+    with engine.connect():
+        pass
+
+
+@contextmanager
+def _unhurried() -> Iterator[None]:
+    """Give the server time for a file, while entered, unless an operator has set another."""
+    before = os.environ.get(TIMEOUT)
+    if before in (None, PATIENCE[TIMEOUT]):
+        os.environ[TIMEOUT] = FILES_S
+    try:
+        yield
+    finally:
+        os.environ[TIMEOUT] = before or PATIENCE[TIMEOUT]
 
 
 def _experiment(client: Any, alias: str, place: str | None) -> str:
@@ -173,5 +209,18 @@ def _tried(what: str, write: Callable[[], object]) -> bool:
         write()
         return True
     except Exception as error:  # book-keeping's top: no training ends for it
-        log.warning("MLflow did not take it", what=what, error=f"{type(error).__name__}: {str(error)[:300]}")
+        log.warning("MLflow did not take it", what=what, error=shown(error))
         return False
+
+
+def shown(error: Exception) -> str:
+    """Return an error of MLflow for a log: one line's worth, without the name and the password of an address, and
+    without what the environment has for MLflow.
+
+    >>> shown(ValueError("no answer of postgresql://ann:pass@db.example/mlflow"))
+    'ValueError: no answer of postgresql://(not shown)@db.example/mlflow'
+    """
+    text = re.sub(r"://[^/\s@]*(?:/[^/\s@]*)?@", "://(not shown)@", str(error))
+    for value in (os.environ.get(name) for name in CREDENTIALS[1:]):
+        text = text.replace(value, "(not shown)") if value else text
+    return f"{type(error).__name__}: {text[:300]}"

@@ -109,6 +109,11 @@ class Gateway:
             FEEDBACK: Endpoint("POST", "feedback", feedback.serve),
         }
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """All that is answered; below MODELS stands an alias."""
+        return frozenset(self._endpoints)
+
     def admit(self, request: Request) -> Callable[[], None]:
         """Check path, key and bounds before the body is there; return the function to call once the request is over.
         Raise ApiError where it is refused."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from serving.gateway.engines.retry import Deaths
 from serving.gateway.errors import UNREADABLE, ApiError
 from serving.gateway.exchange import Exchange
 from serving.gateway.http.request import Header, Request
+from serving.gateway.observation import attributes
 from serving.gateway.openai import reply_body
 from serving.gateway.openai.request_body import PATHS
 from serving.gateway.openai.sse import BLANK, MARK, EventSplitter
@@ -27,6 +29,7 @@ from serving.gateway.patience import Patience
 from serving.routes.routing import Choice
 from serving.settings import GatewaySettings
 from streams.identity import RequestId, Signer
+from streams.telemetry.spans import Trace, Value
 
 log = structlog.get_logger()
 
@@ -55,6 +58,10 @@ class Forward:
         """Send the request to one replica and pass its answer on. `client` is None for a shadow, whose answer only
         the log gets. Raise Unreached where the client has seen nothing yet, or ApiError."""
         exchange.choice, began_s = choice, time.monotonic()
+        trace = client.trace if client is not None else None
+        if trace is not None:
+            path = PATHS[exchange.asked.operation]
+            trace.begin_call(f"POST {path}", attributes.call(choice, path))
         self._count(choice.replica, 1)
         try:
             await self._send(exchange, choice, patience, client)
@@ -70,6 +77,8 @@ class Forward:
         finally:
             self.ejection.undecided(choice.replica)
             self._count(choice.replica, -1)
+            if trace is not None:
+                _end_call(trace, exchange)
 
     def break_off(self, exchange: Exchange, status: int, message: str, client: Request | None) -> None:
         """End a stream whose client has its 200 already: its last event is an error, and no `[DONE]` follows."""
@@ -211,6 +220,18 @@ def _is_json(link: Link) -> bool:
     return link.headers.get("content-type", "").lower().startswith("application/json")
 
 
+def _end_call(trace: Trace, exchange: Exchange) -> None:
+    """End the try's span; the error that is under way, if any, says how it went."""
+    error, status = sys.exception(), exchange.status
+    answered: dict[str, Value] = {"http.response.status_code": status} if status else {}
+    problem = type(error).__name__ if error is not None else str(status) if status >= 500 else ""
+    trace.end_call(problem, answered)
+
+
 def _tracing(client: Request) -> bytes:
+    """Return the lines that carry the client's trace context to the engine, where the try's span takes the client's
+    place."""
+    if client.trace is not None:
+        client.headers["traceparent"] = client.trace.traceparent
     lines = [f"{name}: {client.headers[name]}\r\n" for name in TRACING if name in client.headers]
     return "".join(lines).encode("latin-1")

@@ -21,6 +21,7 @@ from serving.gateway.errors import ApiError, cut, unavailable
 from serving.gateway.exchange import Exchange
 from serving.gateway.forward import Forward
 from serving.gateway.http.request import Request
+from serving.gateway.observation import attributes
 from serving.gateway.openai import bounds, request_body
 from serving.gateway.openai.request_body import Operation, ParsedRequest
 from serving.gateway.openai.responses_api import PREVIOUS, Rename
@@ -58,6 +59,7 @@ class Inference:
         table = self.table()
         if asked.alias not in table.routes:
             raise unknown(asked.alias, table)
+        request.alias = asked.alias
         self._check_prompt(asked)
         over = self.admission.begin(request.key, bounds.check(asked, self.settings))
         try:
@@ -81,6 +83,7 @@ class Inference:
         finally:
             self.forward.capture(exchange)
             count(exchange)
+            _note(request, exchange)
         if exchange.status == 200 and not request.gone:
             self.mirror.send(exchange)
 
@@ -156,6 +159,14 @@ class Inference:
             if who.previous:  # the engine knows it by its own id
                 asked.fields[PREVIOUS] = msgspec.Raw(msgspec.json.encode(who.previous))
         return exchange
+
+
+def _note(request: Request, exchange: Exchange) -> None:
+    """Note what the request's observer wants to know of it."""
+    if exchange.choice is not None:
+        request.version = exchange.choice.version
+    if request.trace is not None:
+        request.trace.root.name, request.trace.root.attributes = attributes.inference(exchange)
 
 
 def unknown(alias: str, table: RouteTable) -> ApiError:

@@ -34,6 +34,8 @@ from streams.identity import uuid7
 from streams.kinds import DecisionKind
 from streams.log.read import Record
 from streams.routes import salt_name, without_salt
+from streams.telemetry.retrainings import moved
+from streams.telemetry.tracer import Tracer
 from streams.topics import LEDGER, ROUTES
 
 log = structlog.get_logger()
@@ -73,6 +75,7 @@ class RolloutContext:
     salt: Callable[[], str]
     trial: TrialSettings
     approval: ApprovalRule = NOBODY
+    tracer: Tracer | None = None  # of rollouts
     signatures: Signatures = field(default_factory=Signatures)
     handled: set[str] = field(default_factory=set)  # retrainings that some rollout was about, of all aliases
 
@@ -223,6 +226,8 @@ class AliasRollout:
         log.info("rollout", alias=self.alias, version=rollout.candidate, state=after.state, reason=after.reason)
         if after.done or after.state is RolloutState.PROMOTED:
             metrics.count_rollout(self.alias, _counted_as(after, observation))
+        if self.context.tracer is not None:
+            moved(self.context.tracer, rollout, after, now_ms)
 
     def _confirmed(self) -> bool:
         """Return whether no route of ours is still under way; send it (again) and wait a moment for it to come back.

@@ -26,6 +26,7 @@ from streams.log.following import Following
 from streams.log.read import follow, read
 from streams.log.settings import KafkaSettings
 from streams.objects.tree import Trees
+from streams.telemetry.tracer import Tracer
 from streams.topics import LEDGER, RESULTS, ROUTES, SCORES
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ class Controller:
         trees: Trees,
         trial: TrialSettings = NO_TRIAL,
         approval: ApprovalRule = NOBODY,
+        tracer: Tracer | None = None,
     ) -> None:
         self._kafka, self._settings, self._follower, self._source = kafka, settings, follower, source
         self._trees, self._approval = trees, approval
@@ -60,6 +62,7 @@ class Controller:
             self._history,
             trial=trial,
             approval=approval,
+            tracer=tracer,
         )
 
     def run(self, stop: threading.Event) -> None:

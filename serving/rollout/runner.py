@@ -23,6 +23,7 @@ from streams.events import DecisionRecorded, RetrainReported, RouteWritten, Scor
 from streams.identity import version_name
 from streams.kinds import RetrainStatus
 from streams.log.read import Record
+from streams.telemetry.tracer import Tracer
 
 log = structlog.get_logger()
 
@@ -41,11 +42,12 @@ class Rollouts:
         salt: Callable[[], str] = new_salt,
         trial: TrialSettings = NO_TRIAL,
         approval: ApprovalRule = NOBODY,
+        tracer: Tracer | None = None,
     ) -> None:
         """`history`: every record of the routes' log, read when a rollout is about to begin. `salt`: makes one for each
         rollout. `trial`: whether complaints may settle what the gate left open. `approval`: how many people have to
-        agree before a rollout begins."""
-        self._context = RolloutContext(settings, table, append, source, unfit, history, salt, trial, approval)
+        agree before a rollout begins. `tracer`: None where nothing is traced."""
+        self._context = RolloutContext(settings, table, append, source, unfit, history, salt, trial, approval, tracer)
         self._aliases: dict[str, AliasRollout] = {}
         self._lock = threading.Lock()
         self._offered: set[str] = set()

@@ -153,6 +153,7 @@ def _from_reports(record: OrderRecord, places: ErasurePlaces, ids: KeptIds) -> N
 
 def _from_tracking(record: OrderRecord, places: ErasurePlaces) -> list[str]:
     from retrain.training import tracked_datasets
+    from retrain.training.tracking import shown
 
     news = {manifest.current(places.trees, plan.old) for plan in record.order.datasets}
     changed, problems = list(record.order.runs), []
@@ -161,8 +162,8 @@ def _from_tracking(record: OrderRecord, places: ErasurePlaces) -> list[str]:
             if manifest.current(places.trees, old) in news:
                 changed += tracked_datasets.replace(places.mlflow, old, manifest.located(places.trees, old))
     except Exception as error:  # book-keeping's top: MLflow raises whatever its store raises, and all else goes on
-        log.exception("MLflow's runs are left for the next round")
-        problems = [f"MLflow: {type(error).__name__}: {str(error)[:300]}"]
+        log.error("MLflow's runs are left for the next round", error=shown(error))
+        problems = [f"MLflow: {shown(error)}"]
     record.write(runs=sorted(set(changed)))
     return problems
 

@@ -33,6 +33,16 @@ class Application(Protocol):
         """Answer the request, or raise ApiError. Cancelled when the client is gone or the server must stop."""
 
 
+class ExchangeObserver(Protocol):
+    """The part that notes requests for operators. Neither may raise."""
+
+    def begin(self, request: Request) -> None:
+        """Take notice of a request whose head is there."""
+
+    def end(self, request: Request) -> None:
+        """Take notice that it is over."""
+
+
 class ClientGone(Exception):
     """The client hung up before its body was whole."""
 
@@ -40,13 +50,30 @@ class ClientGone(Exception):
 class AsgiApplication:
     """The application as uvicorn calls it, once for each request."""
 
-    def __init__(self, application: Application, limits: Limits, origins: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        application: Application,
+        limits: Limits,
+        origins: Collection[str] = (),
+        observer: ExchangeObserver | None = None,
+    ) -> None:
         """`origins`: of web pages that may read answers, see `serving.gateway.http.cors`."""
         self._application, self._limits, self._origins = application, limits, origins
+        self._observer = observer
         self._budget = BodyBudget(limits)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        request = Request(scope, send)
+        request, observer = Request(scope, send), self._observer
+        if observer is None:
+            await self._answer(request, scope, receive)
+            return
+        observer.begin(request)
+        try:
+            await self._answer(request, scope, receive)
+        finally:
+            observer.end(request)
+
+    async def _answer(self, request: Request, scope: Message, receive: Receive) -> None:
         if self._origins:
             request.extra = allowed(self._origins, request.method, request.headers)
         try:

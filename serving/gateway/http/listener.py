@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 import uvicorn
 
-from serving.gateway.http.asgi import Application, AsgiApplication
+from serving.gateway.http.asgi import Application, AsgiApplication, ExchangeObserver
 from serving.gateway.http.certificate import Certificate
 from serving.gateway.http.connections import Connections
 from serving.gateway.http.limits import Limits
@@ -26,10 +26,17 @@ CUT_OFF_S = 1.0  # for requests that are cut off to be answered
 class Listener(uvicorn.Server):
     """uvicorn's server, without its `serve`, which would take the process's signals. Its ticks keep the limits."""
 
-    def __init__(self, application: Application, limits: Limits, origins: Collection[str] = ()) -> None:
-        """`origins`: of web pages that may read answers, see `serving.gateway.http.cors`."""
+    def __init__(
+        self,
+        application: Application,
+        limits: Limits,
+        origins: Collection[str] = (),
+        observer: ExchangeObserver | None = None,
+    ) -> None:
+        """`origins`: of web pages that may read answers, see `serving.gateway.http.cors`; `observer`: of each request,
+        None where nothing is noted."""
         config = uvicorn.Config(
-            AsgiApplication(application, limits, origins),
+            AsgiApplication(application, limits, origins, observer),
             interface="asgi3",
             ws="none",
             lifespan="off",

@@ -7,6 +7,7 @@ from typing import Any
 
 from serving.gateway.access.keys import Key
 from serving.gateway.errors import ApiError
+from streams.telemetry.spans import Trace
 
 Header = tuple[bytes, bytes]
 Message = MutableMapping[str, Any]
@@ -25,6 +26,8 @@ class Request:
         "_head",
         "_send",
         "_unsent",
+        "alias",
+        "began_ns",
         "body",
         "done",
         "extra",
@@ -36,8 +39,12 @@ class Request:
         "path",
         "peer",
         "query",
+        "sent",
         "started",
+        "status",
         "target",
+        "trace",
+        "version",
     )
 
     def __init__(self, scope: Message, send: Send) -> None:
@@ -56,12 +63,17 @@ class Request:
         self.gone = False  # the client hung up before it had everything
         self.key = NO_KEY  # whose request it is, once it is admitted
         self.extra: list[Header] = []  # of its answer, be that an error or not
+        # for the observer, where there is one: the answer's status and bytes, what it is about, and the trace
+        self.status = self.sent = self.began_ns = 0
+        self.alias = self.version = ""
+        self.trace: Trace | None = None
         self._head: Message | None = None  # waits for the first chunk
         self._unsent: list[Message] = []
 
     def answer(self, status: int, data: bytes, headers: Iterable[Header] = (JSON,)) -> None:
         """Send a whole response; its head alone where only that was asked for."""
         self.started = self.done = True
+        self.sent += len(data)
         self._push(self._opening(status, [*headers, (b"content-length", b"%d" % len(data))]))
         self._push({"type": "http.response.body", "body": data})
 
@@ -80,6 +92,7 @@ class Request:
     async def chunk(self, data: bytes) -> None:
         """Send a piece; return at once unless the client is slow. `data` must not be empty."""
         self._begin()
+        self.sent += len(data)
         await self.flush()
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
@@ -87,6 +100,7 @@ class Request:
         """Send the last chunk."""
         self._begin()
         self.done = True
+        self.sent += len(data)
         self._push({"type": "http.response.body", "body": data})
 
     async def flush(self) -> None:
@@ -113,6 +127,7 @@ class Request:
         self._unsent.append(message)
 
     def _opening(self, status: int, headers: Iterable[Header]) -> Message:
+        self.status = status
         lines = [*headers, *self.extra] if self.keep_alive else [*headers, *self.extra, CLOSE]
         return {"type": "http.response.start", "status": status, "headers": lines}
 

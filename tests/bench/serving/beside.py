@@ -52,14 +52,15 @@ def main(tree: Path, count: int, requests: int) -> None:
 
 
 @contextmanager
-def other(place: Place, ways: Ways, tree: Path) -> Iterator[None]:
-    """The other checkout's gateway, while entered, with a journal of its own and the same keys."""
+def other(place: Place, ways: Ways, tree: Path, **more: dict[str, object]) -> Iterator[None]:
+    """The other checkout's gateway, while entered, with a journal of its own and the same keys. `more`: sections of its
+    configuration."""
     port, admin = ports.free(2)
     folder = place.folder / "beside"
     shutil.copytree(place.folder / "secrets", folder / "secrets")
     config, stack = folder / "homeostat.toml", place.config.stack
     own = {"var": str(folder), "kafka_port": stack.kafka_port, "engine_ports": stack.engine_ports}
-    config.write_text(dump({"stack": {**own, "gateway_port": port, "gateway_admin_port": admin}}))
+    config.write_text(dump({"stack": {**own, "gateway_port": port, "gateway_admin_port": admin}, **more}))
     command = (sys.executable, "-m", "deploy.cli", "run", "gateway", "--config", str(config))
     ready = partial(answers_ok, f"http://127.0.0.1:{admin}/readyz")
     spec = processes.Spec(OTHER, command, ready, 120.0, folder=tree, grace_s=35.0)

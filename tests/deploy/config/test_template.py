@@ -86,6 +86,9 @@ OTHERS: dict[str, tuple[str, object]] = {  # those of which not every value of t
     "retrain.secrets": ('{"HF_TOKEN": "env:TEAM_TOKEN"}', {"HF_TOKEN": "env:TEAM_TOKEN"}),
     "replica.engine": ("http://127.0.0.1:8001", "http://127.0.0.1:8001"),
     "replica.address": ("http://vllm-0:8200", "http://vllm-0:8200"),
+    "logs.format": ("json", "json"),
+    "traces.endpoint": ("http://collector:4318", "http://collector:4318"),
+    "traces.share": ("0.5", 0.5),
     "gateway.cors_origins": ("https://app.example, *", ("https://app.example", "*")),
 }
 TOGETHER: dict[str, dict[str, str]] = {  # what another setting must be, for this one to be anything else

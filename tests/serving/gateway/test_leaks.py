@@ -14,10 +14,10 @@ import prometheus_client
 import pytest
 import structlog
 
-from deploy.roles.process import set_up_logs
 from streams.journal.writer import Journal, JournalSettings
 from streams.log.dead_letters import letter, value
 from streams.log.read import Raw
+from streams.telemetry.logs import set_up_logs
 from streams.topics import INFERENCE
 from tests.serving.support import fake_engine
 from tests.serving.support.scene import NEW, NEW_DIGEST, OLD, OLD_DIGEST, SIGNER, Scene

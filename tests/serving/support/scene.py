@@ -15,6 +15,7 @@ import openai
 from serving.gateway.access.audit import NO_AUDIT
 from serving.gateway.access.keys import Key, KeyRing
 from serving.gateway.application import Gateway
+from serving.gateway.http.asgi import ExchangeObserver
 from serving.gateway.http.certificate import Certificate
 from serving.gateway.http.listener import Listener
 from serving.routes.routing import RouteTable
@@ -53,6 +54,9 @@ class Scene:
         self.signer = SIGNER
         self.ring: KeyRing | None = None  # another one than that of the keys
         self.audit = NO_AUDIT
+        self.observer: Callable[[frozenset[str]], ExchangeObserver | None] = lambda paths: (
+            None
+        )  # of requests, by their paths
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Scene]:
@@ -67,7 +71,7 @@ class Scene:
             self.sources,
             audit=self.audit,
         )
-        self.server = Listener(gateway, gateway.limits, self.settings.cors_origins)
+        self.server = Listener(gateway, gateway.limits, self.settings.cors_origins, self.observer(gateway.paths))
         async with self.engines[0], self.engines[1], aiohttp.ClientSession() as self.http:
             self.route()
             for i in range(2):
