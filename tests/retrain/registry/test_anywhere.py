@@ -103,7 +103,7 @@ def test_runs_versions_and_approvals_on_a_server(
     checked(client, run_id, tmp_path, bucket, "served/")
     order = ordered([route(1), route(2, canary=SECOND)], [made(run_id)], approvals=True)
     recorded = list[DecisionRecorded]()
-    follower = RegistryFollower(lambda: order, list, recorded.append, rest_s=0.0)
+    follower = RegistryFollower(lambda: order, lambda: [made(run_id)], recorded.append, rest_s=0.0)
     follower.turn(0.0, threading.Event())
     numbers, aliases = seen(client)
     assert sorted(numbers.values()) == [OLD, NEW]
@@ -113,7 +113,7 @@ def test_runs_versions_and_approvals_on_a_server(
     client.set_registered_model_alias("support", "approved", number)
     for now_s in (100.0, 200.0):
         follower.turn(now_s, threading.Event())
-    assert [each.inputs["by"] for each in recorded] == ["mlflow:ann"]
+    assert [each.inputs["by"] for each in recorded] == ["mlflow/ann"]
     assert client.get_model_version("support", number).source == f"runs:/{run_id}/adapter"
     assert FIRST in {each.tags["version"] for each in client.search_model_versions("name = 'support'")}
 
