@@ -1,9 +1,9 @@
 """What a retraining forgets: `python -m tests.bench.retrain --only forgetting [--quick] [--stack FOLDER]`.
 
 FOLDER is that of a demo's stack (`var/demo/stack`) whose loop retrained. Its first retraining is done again, from the
-same champion on the same rows, once for each rate and seed; then the champion and each candidate answer the rows that
-the gate judged on. A right answer is one that greedy decoding would give. Two minutes a training, and one to look at
-it."""
+same champion on the same rows, with the rows of the healthy time that are rehearsed and without them; then the champion
+and each candidate answer the rows that the gate judged on. A right answer is one that greedy decoding would give. Two
+minutes a training, and one to look at it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from msgspec.structs import replace
 
 from retrain.data import manifest
 from retrain.data.dataset import Dataset
@@ -27,11 +28,13 @@ from retrain.training.prompting import load_tokenizer
 from retrain.training.recipe import Recipe
 from retrain.training.train import train
 from streams.identity import adapter_key
+from tests.bench.retrain.goals import figure
 from tests.bench.tools.figures import NOT_MEASURED, Figure
 from tests.bench.tools.progress import note
 from tests.bench.tools.scratch import scratch
 
-TRAININGS = [(rate, seed) for rate in (1e-3, 5e-4) for seed in range(2)]
+TRAININGS = [(rehearses, seed) for seed in range(2) for rehearses in (True, False)]
+OLD, NEW = "old rows", "new rows"
 AT_ONCE = 16
 
 
@@ -51,11 +54,15 @@ def measured(stack: Path, quick: bool) -> list[Figure]:
     again = first(stack)
     if again is None:
         return [Figure("forgetting: right", NOT_MEASURED, "%", note=f"no demo retrained in {stack}: `make demo`")]
-    figures = compared("champion", again, again.champion)
+    before = rights(again, again.champion)
+    figures = [shown("champion", part, share) for part, share in before.items()]
     with scratch("forgetting") as folder:
-        for rate, seed in TRAININGS[: 1 if quick else None]:
-            note(f"training at {rate:g}, seed {seed}")
-            figures += trained(again, rate, seed, folder / f"{rate:g}-{seed}")
+        for rehearses, seed in TRAININGS[: 2 if quick else None]:
+            name = f"{'with' if rehearses else 'without'} rehearsal, seed {seed}"
+            note(f"training {name}")
+            after = rights(again, trained(again, seed, folder / str(len(figures)), rehearses=rehearses))
+            figures += [shown(name, part, share) for part, share in after.items()]
+            figures.append(figure(f"forgetting: points lost on {OLD}, {name}", before[OLD] - after[OLD], "points"))
     return figures
 
 
@@ -70,27 +77,30 @@ def first(stack: Path) -> Retraining | None:
     return Retraining(spec, recipe.find(spec.settings.recipe), dataset, champion)
 
 
-def trained(again: Retraining, rate: float, seed: int, out: Path) -> list[Figure]:
-    """A candidate of that rate and seed: its right answers."""
-    training = dataclasses.replace(again.knobs.training, warm_learning_rate=rate, seed=seed)
+def trained(again: Retraining, seed: int, out: Path, *, rehearses: bool) -> Path:
+    """The folder of a candidate of that seed."""
+    dataset = again.dataset if rehearses else replace(again.dataset, rehearsal=[])
+    training = dataclasses.replace(again.knobs.training, seed=seed)
     done = train(
-        [row.lesson() for row in again.dataset.lessons(again.spec.settings.fresh_passes)],
+        [row.lesson() for row in dataset.lessons(again.spec.settings.fresh_passes)],
         again.spec.model_dir,
         dataclasses.replace(again.knobs, training=training),
         out,
         warm_start=again.champion,
         threads=1,
     )
-    return compared(f"candidate at {rate:g}, seed {seed}", again, done.folder)
+    return done.folder
 
 
-def compared(name: str, again: Retraining, adapter: Path) -> list[Figure]:
-    """Shares of right answers on old rows and on new ones."""
-    parts = {"old rows": again.dataset.regression, "new rows": again.dataset.validation}
-    return [
-        Figure(f"forgetting: right, {name}, {part}", 100 * right(again, adapter, rows), "%", note=f"{len(rows)} rows")
-        for part, rows in parts.items()
-    ]
+def rights(again: Retraining, adapter: Path) -> dict[str, float]:
+    """Shares of right answers on old rows and on new ones, in %."""
+    parts = {OLD: again.dataset.regression, NEW: again.dataset.validation}
+    return {part: 100 * right(again, adapter, rows) for part, rows in parts.items()}
+
+
+def shown(name: str, part: str, share: float) -> Figure:
+    """The figure of a share."""
+    return Figure(f"forgetting: right, {name}, {part}", share, "%")
 
 
 def right(again: Retraining, adapter: Path, rows: Sequence[Example]) -> float:

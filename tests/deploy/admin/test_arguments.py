@@ -54,7 +54,7 @@ def test_whatever_a_value_is_click_reads_it_back_as_that_value(text: str) -> Non
     assert seen == {"ids": (text, "--reason=x"), "reason": text}
 
 
-SAMPLES = {"alias": "support", "version": "support-0123456789ab", "champion": "support-0123456789ab"}
+SAMPLES = {"alias": "support", "roles": "worker", "version": "support-0123456789ab", "champion": "support-0123456789ab"}
 
 
 @pytest.mark.parametrize("name", REMOTE)

@@ -189,7 +189,7 @@ def test_every_setting_is_printed() -> None:
 def printed(setting: Setting) -> int:
     """How often a setting stands in its table."""
     section, _, name = setting.key.rpartition(".")
-    table = PRINTED.split(f"\n[{section}]\n")[1].split("\n[")[0]
+    table = PRINTED.split(f"\n[{section}]\n")[1].split("\n[")[0].split("\n# [")[0]
     return sum(line.removeprefix("# ").startswith(f"{name} =") for line in table.splitlines())
 
 

@@ -25,6 +25,7 @@ OTHERS: dict[str, Any] = {
     "proofs": {"support-bbbbbbbbbbbb": ProofShown(outcome=ProofOutcome.NONE, since_ms=1)},
     "sequence": 8,
     "nonce": "another",
+    "by": "another",
 }
 
 
